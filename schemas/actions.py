@@ -1,0 +1,25 @@
+"""The three engagement actions and the topics that carry them."""
+
+from enum import IntEnum
+
+
+class Action(IntEnum):
+    """What a person did to a pin. The number is what ClickHouse stores in `pin_minutes.action`."""
+
+    SAVE = 1
+    CLICK = 2
+    CLOSEUP = 3
+
+    @property
+    def label(self) -> str:
+        """The action as producers write it in the `action` field: `save`, `click` or `closeup`."""
+        return self.name.lower()
+
+    def topic(self, prefix: str = "") -> str:
+        """The Kafka topic of this action, e.g. `engagement.save.v1`; `prefix` keeps test runs apart."""
+        return f"{prefix}engagement.{self.label}.v1"
+
+
+def dead_letter_topic(topic: str) -> str:
+    """The topic that receives the late and dead records of `topic`."""
+    return f"{topic}.dlq"

@@ -1,0 +1,94 @@
+"""The rows that go to ClickHouse: cells in columns, the ledger, start rows, dead letters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.fates import Fates
+from schemas.sources import Source
+
+GENERATION_SHIFT = 48
+
+
+def version_of(generation: int, position: int) -> int:
+    """The version of a row: generation x 2^48 + position, so that whoever read further wins."""
+    return (generation << GENERATION_SHIFT) + position
+
+
+@dataclass(frozen=True, slots=True)
+class CellRows:
+    """n cells with absolute counts, one array a column, all of length n."""
+
+    source: NDArray[np.uint64]  # Source.id
+    block: NDArray[np.uint32]  # offset // slice_records
+    arrived: NDArray[np.uint32]  # seconds since 1970: the clock floored to ten minutes
+    action: NDArray[np.uint8]  # Action
+    minute: NDArray[np.uint32]  # seconds since 1970: start of the window [minute, minute + 60)
+    pin_id: NDArray[np.uint64]
+    count: NDArray[np.uint64]  # counted records of the slice below the version's position
+    version: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    @classmethod
+    def empty(cls) -> "CellRows":
+        """No rows."""
+        return cls.concat([])
+
+    @classmethod
+    def concat(cls, parts: Sequence["CellRows"]) -> "CellRows":
+        """All rows of `parts`, in order."""
+        types = (np.uint64, np.uint32, np.uint32, np.uint8, np.uint32, np.uint64, np.uint64, np.uint64)
+        if not parts:
+            return cls(*(np.empty(0, dtype) for dtype in types))
+        return cls(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(cls)))
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What is emitted of one slice. The newest version of a (source, block, arrived) wins."""
+
+    source: Source
+    block: int
+    arrived: int  # seconds since 1970
+    start: int  # offset of the slice's first offset
+    start_clock: int  # ms: the source's clock before that offset
+    position: int  # next offset to fold; never beyond the slice's end
+    clock: int  # ms: the source's clock at `position`
+    fates: Fates  # of this slice alone: fates.total == position - start
+    cells_sum: int  # sum over the slice's cells; equals fates.counted
+    generation: int
+    rules: str  # Rules.fingerprint
+
+    @property
+    def version(self) -> int:
+        """Generation x 2^48 + position."""
+        return version_of(self.generation, self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class StartRow:
+    """Where a generation of rules begins in a source. Written before the source's first cell; lowest start wins."""
+
+    source: Source
+    generation: int
+    start: int  # first offset under these rules
+    start_clock: int  # ms: the source's clock before `start` (0 where nothing was read before)
+    rules: str  # Rules.to_json()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterRow:
+    """A late or dead record with its original bytes; unique by (source, offset)."""
+
+    source: Source
+    offset: int
+    timestamp: int  # ms, the record's own Kafka timestamp (-1 if it has none)
+    fate: str  # 'late' or 'dead'
+    reason: str  # why, in words a producer understands
+    key: bytes | None
+    value: bytes | None  # None: a tombstone
+    headers: tuple[tuple[str, bytes | None], ...]

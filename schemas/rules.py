@@ -1,0 +1,35 @@
+"""The counting rules. Counts are a pure function of the log and these; their fingerprint is in every ledger row."""
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+
+MINUTE_MS = 60_000
+ARRIVED_MS = 600_000  # slices are cut where the clock passes a multiple of ten minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides fates and slices. Durations in milliseconds, sizes in offsets."""
+
+    schema_version: int = 1
+    code_version: int = 1
+    allowed_lateness_ms: int = 3_600_000
+    max_clock_skew_ms: int = 300_000
+    retention_ms: int = 90 * 86_400_000
+    slice_records: int = 250_000
+    dedup: bool = True
+
+    def to_json(self) -> str:
+        """Canonical JSON (sorted keys, no spaces), as start rows keep it."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Rules":
+        """The rules a start row keeps. Raises TypeError on a field this version does not know."""
+        return cls(**json.loads(text))
+
+    @property
+    def fingerprint(self) -> str:
+        """First 16 hex digits of SHA-256 over `to_json()`."""
+        return sha256(self.to_json().encode()).hexdigest()[:16]

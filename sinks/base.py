@@ -1,0 +1,60 @@
+"""The contract of a sink: durable, ordered steps on one connection, each safe to repeat."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
+from schemas.sources import Source
+
+
+class SinkError(Exception):
+    """A sink refused for good: wrong address, password, database or table. Retrying does not help."""
+
+
+class SinkUnavailable(SinkError):
+    """The sink did not answer, or it is unknown whether it applied the step. Repeat the whole tick later."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLedger:
+    """All a sink knows of one source: start rows by generation, and the newest ledger row of each slice by start."""
+
+    starts: tuple[StartRow, ...]
+    rows: tuple[LedgerRow, ...]
+
+
+class SinkSession(Protocol):
+    """One connection that never reconnects by itself. After any error the session is over."""
+
+    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+        """Start rows (the lowest start of each generation) and ledger rows (newest version of each slice)."""
+
+    def last_versions(self, sources: Sequence[Source]) -> Mapping[Source, int]:
+        """The highest ledger version of each source; a source without a ledger row is left out."""
+
+    def write_starts(self, rows: Sequence[StartRow]) -> None:
+        """Write start rows; returns when they are durable."""
+
+    def write_cells(self, rows: CellRows) -> None:
+        """Write cells; returns when they are durable. Of equal keys the highest version stays."""
+
+    def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
+        """Write dead letters; unique by (source, offset)."""
+
+    def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
+        """Write ledger rows; returns when they are durable."""
+
+
+class Sink(Protocol):
+    """Opens sessions. Safe to share between threads; a session is not."""
+
+    def session(self) -> AbstractContextManager[SinkSession]:
+        """Open a connection. Raises SinkUnavailable if nobody answers, SinkError if it is refused."""
+
+    def known_sources(self) -> Iterable[Source]:
+        """Every source that has a start row."""
+
+    def read_cells(self) -> CellRows:
+        """All cells as readers see them (highest version of each key), for tests and small tables."""
