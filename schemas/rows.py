@@ -1,7 +1,8 @@
 """The rows that go to ClickHouse: cells in columns, the ledger, start rows, dead letters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,17 +35,22 @@ class CellRows:
         return len(self.count)
 
     @classmethod
-    def empty(cls) -> "CellRows":
-        """No rows."""
-        return cls.concat([])
-
-    @classmethod
     def concat(cls, parts: Sequence["CellRows"]) -> "CellRows":
-        """All rows of `parts`, in order."""
-        types = (np.uint64, np.uint32, np.uint32, np.uint8, np.uint32, np.uint64, np.uint64, np.uint64)
-        if not parts:
-            return cls(*(np.empty(0, dtype) for dtype in types))
-        return cls(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(cls)))
+        """All rows of `parts`, in order; no rows for no parts."""
+
+        def column(name: str, dtype: type[np.generic]) -> NDArray[Any]:
+            return np.concatenate([np.empty(0, dtype), *(getattr(part, name) for part in parts)])
+
+        return cls(
+            source=column("source", np.uint64),
+            block=column("block", np.uint32),
+            arrived=column("arrived", np.uint32),
+            action=column("action", np.uint8),
+            minute=column("minute", np.uint32),
+            pin_id=column("pin_id", np.uint64),
+            count=column("count", np.uint64),
+            version=column("version", np.uint64),
+        )
 
 
 @dataclass(frozen=True, slots=True)

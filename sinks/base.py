@@ -5,11 +5,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from schemas.errors import PintallyError
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
 from schemas.sources import Source
 
 
-class SinkError(Exception):
+class SinkError(PintallyError):
     """A sink refused for good: wrong address, password, database or table. Retrying does not help."""
 
 

@@ -1,0 +1,1 @@
+"""The command `pintally`: one file a subcommand."""

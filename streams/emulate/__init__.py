@@ -1,0 +1,1 @@
+"""Engagement that looks real, seeded, with its own truth."""

@@ -1,0 +1,1 @@
+"""Apache Kafka and ClickHouse as child processes, without Docker."""

@@ -1,0 +1,90 @@
+"""Settings: `PINTALLY_*` variables, else what `pintally up` wrote beside the local engines, else the defaults."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.actions import Action
+from schemas.errors import PintallyError
+from schemas.rules import Rules
+from sinks.address import ClickHouseAddress
+
+LOCAL_DIR = Path(".pintally")  # data, logs and addresses of the local engines
+LOCAL_ENV = LOCAL_DIR / "engines.env"  # written by `pintally up`
+
+
+class Settings(BaseSettings):
+    """One field a `PINTALLY_` variable, e.g. `kafka` is `PINTALLY_KAFKA`."""
+
+    model_config = SettingsConfigDict(env_prefix="PINTALLY_", env_file=LOCAL_ENV, extra="ignore", frozen=True)
+
+    kafka: str = Field("127.0.0.1:9092", description="Bootstrap servers, host:port, separated by commas.")
+    clickhouse_host: str = Field("127.0.0.1", description="ClickHouse host.")
+    clickhouse_port: int = Field(9000, description="ClickHouse native port.")
+    clickhouse_http_port: int = Field(8123, description="ClickHouse HTTP port, read by `verify`.")
+    clickhouse_user: str = Field("default", description="ClickHouse user.")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="ClickHouse password.")
+    clickhouse_database: str = Field("pintally", description="ClickHouse database.")
+    clickhouse_secure: bool = Field(False, description="TLS to ClickHouse.")
+
+    topic_prefix: str = Field("", description="Put before every topic's name.")
+    partitions: int = Field(4, ge=1, description="Partitions of topics that `migrate` creates.")
+    replication: int = Field(1, ge=1, description="Replicas of topics that `migrate` creates.")
+    topic_timestamps: Literal["LogAppendTime", "CreateTime"] = Field(
+        "LogAppendTime", description="Whose clock stamps records in topics that `migrate` creates."
+    )
+
+    group: str = Field("pintally", description="Kafka consumer group; also the Faust app's id.")
+    instance: str | None = Field(None, description="Static group member name, one a worker; makes restarts short.")
+    session_timeout_seconds: float = Field(10.0, gt=0, description="Silence after which Kafka gives a worker up.")
+    tick_seconds: float = Field(1.0, gt=0, description="Time between ticks near the head of the log.")
+    max_unemitted_cells: int = Field(5_000_000, ge=1, description="Cells kept while ClickHouse is down, then pause.")
+    web_port: int | None = Field(None, description="Port of Faust's web views, on loopback; none if not set.")
+
+    allowed_lateness_seconds: int = Field(3600, ge=0, description="How long after its end a minute still counts.")
+    max_clock_skew_seconds: int = Field(300, ge=0, description="How far event time may lead the Kafka timestamp.")
+    retention_days: int = Field(90, ge=1, description="How long minutes are kept; older events are dead.")
+    slice_records: int = Field(250_000, ge=1, description="Offsets a block; may be lowered, never raised.")
+    dedup: bool = Field(True, description="Drop records whose event_id was seen in this or the previous slice.")
+
+    @property
+    def clickhouse(self) -> ClickHouseAddress:
+        """Where ClickHouse is."""
+        return ClickHouseAddress(
+            host=self.clickhouse_host,
+            port=self.clickhouse_port,
+            http_port=self.clickhouse_http_port,
+            user=self.clickhouse_user,
+            password=self.clickhouse_password.get_secret_value(),
+            database=self.clickhouse_database,
+            secure=self.clickhouse_secure,
+        )
+
+    @property
+    def rules(self) -> Rules:
+        """The counting rules these settings ask for."""
+        return Rules(
+            allowed_lateness_ms=self.allowed_lateness_seconds * 1000,
+            max_clock_skew_ms=self.max_clock_skew_seconds * 1000,
+            retention_ms=self.retention_days * 86_400_000,
+            slice_records=self.slice_records,
+            dedup=self.dedup,
+        )
+
+    @property
+    def topics(self) -> dict[Action, str]:
+        """The source topic of each action."""
+        return {action: action.topic(self.topic_prefix) for action in Action}
+
+
+def load_settings() -> Settings:
+    """Read the settings. Raises PintallyError naming the variable, its value and what it may be."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "PINTALLY_" + "_".join(str(part) for part in first["loc"]).upper()
+        shown = "" if "PASSWORD" in name else f"={first['input']!r}"
+        raise PintallyError(f"setting {name}{shown}: {first['msg']}", f"Set {name} to a valid value.") from error
