@@ -16,7 +16,7 @@ class Source:
 
     @cached_property
     def id(self) -> int:
-        """64-bit name of the source in ClickHouse: first 8 bytes, big-endian, of blake2b-64 over `topic|uuid|partition`."""
+        """Name of the source in ClickHouse: 8 bytes, big-endian, of blake2b-64 over `topic|uuid|partition`."""
         name = f"{self.topic}|{self.topic_id}|{self.partition}".encode()
         return int.from_bytes(blake2b(name, digest_size=8).digest(), "big")
 
