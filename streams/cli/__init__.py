@@ -1,1 +1,115 @@
-"""The command `pintally`: one file a subcommand."""
+"""The command `pintally`: one file a command, imported only when it is called, so that `--help` is quick."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from schemas.errors import PintallyError
+
+# Name and summary of each command, in the order of a first day. The function of the same name in
+# streams/cli/<name>.py is the command; its docstring begins with the same summary.
+COMMANDS = {
+    "demo": "Show everything at once: engines, traffic, counts, and the proof that they are exact.",
+    "up": "Run Kafka and ClickHouse on this machine, in the foreground, without Docker.",
+    "migrate": "Create the topics and the tables; safe to run any number of times.",
+    "worker": "Count engagement from Kafka into ClickHouse until stopped.",
+    "emulate": "Produce engagement that looks real, with duplicates, late and broken records if wanted.",
+    "verify": "Recount the log on a path of its own and compare every count in ClickHouse.",
+    "top": "Show the pins with the most engagement.",
+    "status": "Show how far each source is counted, the fates of its records, and what is behind.",
+    "schema": "Print the contract of the events as JSON Schema.",
+}
+
+EPILOG = """
+**A first session**, each line in the folder of the project:
+
+- `pintally up` and leave it running
+- `pintally migrate`, then `pintally worker` in a second terminal
+- `pintally emulate --events 100000` in a third
+- `pintally top`, `pintally status`, `pintally verify`
+
+Settings are read from variables named `PINTALLY_...`, for instance `PINTALLY_KAFKA=broker:9092`.
+Without them the commands find what `pintally up` started in the same folder.
+
+Exit codes: 0 done, 1 `verify` found a difference, 2 could not be done (the message says why and what to do),
+130 interrupted.
+"""
+
+
+class Commands(TyperGroup):
+    """Lists the commands by their summaries and imports the file of the one that is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=summary) for name, summary in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Swap the listed summary for the real command."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name else command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a reader that left (`pintally top | head -1`) ends it as SIGPIPE would, without a word."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None
+        return result
+
+
+def load(name: str) -> Any:
+    """The command in streams/cli/<name>.py."""
+    single = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+    single.command(name)(getattr(import_module(f"streams.cli.{name}"), name))
+    return typer.main.get_command(single)
+
+
+def print_version(wanted: bool) -> None:
+    """Print the installed version and exit."""
+    if wanted:
+        from importlib.metadata import version  # here, because it costs every --help a tenth of its time
+
+        print(f"pintally {version('pintally')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=Commands,
+    epilog=EPILOG,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def pintally(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Count saves, clicks and close-ups per pin, from Kafka to ClickHouse, exactly."""
+
+
+def main() -> None:
+    """Run the command line. What a person must mend is printed as error and remedy, and the exit code is 2."""
+    try:
+        app()
+    except PintallyError as error:
+        refuse(error)
+
+
+def refuse(error: PintallyError) -> NoReturn:
+    """Print what is wrong and what to do about it on stderr; exit 2."""
+    print(f"error: {error.what}", file=sys.stderr)
+    if error.remedy:
+        print(f"  {error.remedy}", file=sys.stderr)
+    sys.exit(2)

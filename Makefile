@@ -1,0 +1,67 @@
+# Every target makes what it needs and works without activating anything. `make` alone lists them.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV := uv==0.13.9 # only `make lock` uses it
+
+# The first Python that is 3.11 or newer and can make a virtual environment; `make PYTHON=/path/to/python3.12` overrides.
+CANDIDATES := python3 python3.13 python3.12 python3.11 python3.14
+CAN_SERVE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in $(CANDIDATES); do \
+	$$python -c '$(CAN_SERVE)' >/dev/null 2>&1 && { command -v $$python; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test unit lint types imports bench lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+install: $(INSTALLED) ## the locked packages and this project into .venv
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { \
+		echo "error: found no Python 3.11 or newer with the modules venv and ensurepip (looked for $(CANDIDATES))."; \
+		echo "  Install one (Debian, Ubuntu: apt install python3 python3-venv), or name it: make install PYTHON=/path/to/python3.12"; \
+		exit 2; } >&2
+	@test -x $(BIN)/pip || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing the packages of requirements-dev.lock into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## Kafka, ClickHouse, a worker and traffic; then top pins, fates and the verdict of verify
+	@$(BIN)/pintally demo
+
+test: install ## the whole suite, on the real engines
+	@$(BIN)/python -m pytest
+
+unit: install ## only the tests that need no engines
+	@$(BIN)/python -m pytest tests/unit tests/property
+
+lint: install ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: install ## mypy --strict on our packages
+	@$(BIN)/mypy
+
+imports: install ## schemas <- sinks <- streams; the audit alone
+	@$(BIN)/lint-imports
+
+bench: install ## events per CPU-second of a worker, beside idiomatic Faust on the same log
+	@$(BIN)/python -m bench
+
+# Keeps what is locked where it still fits; `make lock UPGRADE=--upgrade` takes the newest.
+# The lock holds for every Python and platform, and names no package index: pip uses the one it is set to.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url $(UPGRADE) pyproject.toml
+
+lock: install ## make requirements-dev.lock and requirements.lock again from pyproject.toml
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(UV)
+	@$(COMPILE) --all-extras --group dev --output-file requirements-dev.lock
+	@$(COMPILE) --constraints requirements-dev.lock --output-file requirements.lock
+
+clean: ## remove .venv, caches, and the local engines with their data (stop them first)
+	rm -rf $(VENV) .pintally build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
