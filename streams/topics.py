@@ -1,0 +1,203 @@
+"""What Kafka says of our topics, and how they are made. Blocking; each call opens one connection and closes it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from kafka import TopicPartition
+from kafka.admin import ConfigResource, OffsetSpec
+from kafka.errors import TopicAlreadyExistsError, for_code
+
+from schemas.actions import dead_letter_topic
+from schemas.errors import PintallyError
+from schemas.sources import Source
+from streams.admin import open_admin, patiently
+from streams.settings import Settings
+
+RETENTION_MS = 7 * 86_400_000
+FOREVER_MS = 2**63 - 1
+
+
+class TopicMissing(PintallyError):
+    """A source topic does not exist."""
+
+
+class TopicRefused(PintallyError):
+    """Kafka would not make a topic, or a topic has settings that cannot be counted exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """One topic as Kafka describes it. Times in milliseconds."""
+
+    name: str
+    topic_id: UUID
+    partitions: int
+    timestamp_type: str  # 'CreateTime' or 'LogAppendTime'
+    timestamp_after_max_ms: int  # how far a CreateTime timestamp may lead the broker's clock
+    timestamp_before_max_ms: int  # how far it may lag
+    cleanup_policy: str  # 'delete', 'compact' or both with a comma
+
+
+@dataclass(frozen=True, slots=True)
+class Offsets:
+    """Where the log of one partition starts and ends."""
+
+    log_start: int
+    log_end: int  # the next offset to be written
+    last_stable: int  # read_committed consumers read below this
+
+
+def create_topics(settings: Settings) -> list[str]:
+    """Make the source topics and their dead-letter topics; return the names of those that did not exist before.
+
+    Safe to run any number of times and from several processes at once. Topics that exist stay as they are:
+    `topic_differences` names what is wrong with them. Raises KafkaUnavailable and TopicRefused.
+    """
+    wanted = _wanted(settings)
+    with open_admin(settings.kafka) as admin:
+        existing = set(admin.list_topics())
+        missing = {name: options for name, options in wanted.items() if name not in existing}
+        if not missing:
+            return []
+        answers = admin.create_topics(missing, raise_errors=False)["topics"]
+        created = [answer["name"] for answer in answers if _was_created(answer)]
+        admin.wait_for_topics(list(missing))
+    return sorted(created)
+
+
+def describe_topics(settings: Settings) -> dict[str, TopicInfo]:
+    """The source topics by name. Raises TopicMissing naming those that do not exist, KafkaUnavailable."""
+    names = list(settings.topics.values())
+    with open_admin(settings.kafka) as admin:
+        found = {topic["name"]: topic for topic in admin.describe_topics(names) if topic["error_code"] == 0}
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise TopicMissing(
+                f"Kafka at {settings.kafka} has no topic {', '.join(missing)}", "Run `pintally migrate` to create it."
+            )
+        configs = admin.describe_configs([ConfigResource("TOPIC", name) for name in names], config_filter="all")
+    return {name: _info(found[name], configs["topic"][name]) for name in names}
+
+
+def topic_differences(settings: Settings, topics: Mapping[str, TopicInfo]) -> list[str]:
+    """What in `topics` is not as the settings ask, a sentence each that names topic, value and remedy."""
+    found = []
+    for topic in topics.values():
+        alter = f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config"
+        if "compact" in topic.cleanup_policy:
+            found.append(
+                f"{topic.name}: cleanup.policy={topic.cleanup_policy} loses records that must be counted; "
+                f"use a topic with cleanup.policy=delete"
+            )
+        if topic.timestamp_type != settings.topic_timestamps:
+            found.append(
+                f"{topic.name}: message.timestamp.type={topic.timestamp_type}, settings ask for "
+                f"{settings.topic_timestamps}; set PINTALLY_TOPIC_TIMESTAMPS={topic.timestamp_type} "
+                f"or alter the topic: {alter} message.timestamp.type={settings.topic_timestamps}"
+            )
+        skew = settings.rules.max_clock_skew_ms
+        if topic.timestamp_type == "CreateTime" and topic.timestamp_after_max_ms > skew:
+            found.append(
+                f"{topic.name}: message.timestamp.after.max.ms={topic.timestamp_after_max_ms} is above the allowed "
+                f"clock skew of {skew} ms; {alter} message.timestamp.after.max.ms={skew}"
+            )
+        if topic.partitions != settings.partitions:
+            found.append(
+                f"{topic.name}: {topic.partitions} partitions, settings ask for {settings.partitions}; "
+                f"all are counted, set PINTALLY_PARTITIONS={topic.partitions} to agree"
+            )
+    return found
+
+
+def sources_of(topics: Mapping[str, TopicInfo]) -> list[Source]:
+    """Every partition of `topics`, by topic name and partition."""
+    return [
+        Source(topic.name, topic.topic_id, partition)
+        for topic in sorted(topics.values(), key=lambda topic: topic.name)
+        for partition in range(topic.partitions)
+    ]
+
+
+def read_offsets(settings: Settings, sources: Sequence[Source]) -> dict[Source, Offsets]:
+    """Log start, log end and last stable offset of each source, in offsets. Raises KafkaUnavailable."""
+    by_partition = {TopicPartition(source.topic, source.partition): source for source in sources}
+    if not by_partition:
+        return {}
+    with open_admin(settings.kafka) as admin:
+
+        def offsets(spec: OffsetSpec, isolation: str) -> dict[TopicPartition, Any]:
+            specs = dict.fromkeys(by_partition, spec)
+            answer: dict[TopicPartition, Any] = admin.list_partition_offsets(specs, isolation_level=isolation)
+            return answer
+
+        # In this order: log_start <= last_stable <= log_end holds even while producers and retention go on.
+        starts = offsets(OffsetSpec.EARLIEST, "read_uncommitted")
+        stable = offsets(OffsetSpec.LATEST, "read_committed")
+        ends = offsets(OffsetSpec.LATEST, "read_uncommitted")
+    return {
+        source: Offsets(starts[key].offset, ends[key].offset, stable[key].offset)
+        for key, source in by_partition.items()
+    }
+
+
+def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
+    """What `settings.group` has committed: (topic, partition) -> next offset. Empty for a group nobody knows."""
+    with open_admin(settings.kafka) as admin:
+        answer = patiently(lambda: admin.list_group_offsets(settings.group))[settings.group]
+    return {
+        (partition.topic, partition.partition): committed.offset
+        for partition, committed in answer.items()
+        if committed.offset >= 0
+    }
+
+
+def group_members(settings: Settings) -> list[str]:
+    """The client ids of the members `settings.group` has now; empty for an empty or unknown group."""
+    with open_admin(settings.kafka) as admin:
+        group = patiently(lambda: admin.describe_groups([settings.group]))[settings.group]
+    return sorted(member["client_id"] for member in group.get("members") or ())
+
+
+def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
+    shape = {"num_partitions": settings.partitions, "replication_factor": settings.replication}
+    source = {
+        "message.timestamp.type": settings.topic_timestamps,
+        "cleanup.policy": "delete",
+        "retention.ms": str(RETENTION_MS),
+        "compression.type": "producer",
+    }
+    if settings.topic_timestamps == "CreateTime":
+        source["message.timestamp.after.max.ms"] = str(settings.rules.max_clock_skew_ms)
+    dead = {"cleanup.policy": "delete", "retention.ms": str(RETENTION_MS), "compression.type": "producer"}
+    names = list(settings.topics.values())
+    return {name: {**shape, "configs": source} for name in names} | {
+        dead_letter_topic(name): {**shape, "configs": dead} for name in names
+    }
+
+
+def _was_created(answer: Mapping[str, Any]) -> bool:
+    error = for_code(answer["error_code"])
+    if answer["error_code"] == 0 or error is TopicAlreadyExistsError:
+        return bool(answer["error_code"] == 0)
+    raise TopicRefused(
+        f"Kafka would not create topic {answer['name']}: {answer['error_message'] or error.__name__}",
+        "Check PINTALLY_PARTITIONS, PINTALLY_REPLICATION (at most the number of brokers) and the topic's name.",
+    )
+
+
+def _info(topic: Mapping[str, Any], config: Mapping[str, Any]) -> TopicInfo:
+    def number(name: str, default: int) -> int:
+        return int(config[name]["value"]) if name in config else default
+
+    return TopicInfo(
+        name=topic["name"],
+        topic_id=UUID(str(topic["topic_id"])),
+        partitions=len(topic["partitions"]),
+        timestamp_type=config["message.timestamp.type"]["value"],
+        # Kafka before 3.6 has neither and accepts any timestamp.
+        timestamp_after_max_ms=number("message.timestamp.after.max.ms", FOREVER_MS),
+        timestamp_before_max_ms=number("message.timestamp.before.max.ms", FOREVER_MS),
+        cleanup_policy=config["cleanup.policy"]["value"],
+    )
