@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     session_timeout_seconds: float = Field(10.0, gt=0, description="Silence after which Kafka gives a worker up.")
     tick_seconds: float = Field(1.0, gt=0, description="Time between ticks near the head of the log.")
     max_unemitted_cells: int = Field(5_000_000, ge=1, description="Cells kept while ClickHouse is down, then pause.")
+    seal_seconds: float = Field(30.0, gt=0, description="Time between looks for hours that can be sealed.")
+    idle_margin_seconds: int = Field(300, ge=0, description="How far a caught-up idle source's clock stays behind.")
     web_port: int | None = Field(None, description="Port of Faust's web views, on loopback; none if not set.")
 
     allowed_lateness_seconds: int = Field(3600, ge=0, description="How long after its end a minute still counts.")

@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import import_module
+from inspect import getdoc
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -13,30 +14,32 @@ from schemas.errors import PintallyError
 # Name and summary of each command, in the order of a first day. The function of the same name in
 # streams/cli/<name>.py is the command; its docstring begins with the same summary.
 COMMANDS = {
-    "demo": "Show everything at once: engines, traffic, counts, and the proof that they are exact.",
-    "up": "Run Kafka and ClickHouse on this machine, in the foreground, without Docker.",
-    "migrate": "Create the topics and the tables; safe to run any number of times.",
+    "demo": "Show it all: engines, traffic, counts, and the proof of them.",
+    "up": "Run Kafka and ClickHouse here, without Docker, until stopped.",
+    "migrate": "Create the topics and the tables; safe to run again.",
     "worker": "Count engagement from Kafka into ClickHouse until stopped.",
-    "emulate": "Produce engagement that looks real, with duplicates, late and broken records if wanted.",
-    "verify": "Recount the log on a path of its own and compare every count in ClickHouse.",
+    "emulate": "Produce engagement that looks real, flaws included.",
+    "verify": "Recount the log independently and compare every count.",
     "top": "Show the pins with the most engagement.",
-    "status": "Show how far each source is counted, the fates of its records, and what is behind.",
+    "status": "Show how far each source is counted, and what is behind.",
     "schema": "Print the contract of the events as JSON Schema.",
 }
 
 EPILOG = """
-**A first session**, each line in the folder of the project:
+A first session, each line in the folder of the project:
 
-- `pintally up` and leave it running
-- `pintally migrate`, then `pintally worker` in a second terminal
-- `pintally emulate --events 100000` in a third
-- `pintally top`, `pintally status`, `pintally verify`
+    pintally up                        and leave it running
+    pintally migrate                   in a second terminal, then
+    pintally worker                    and leave it running too
+    pintally emulate --events 100000   in a third
+    pintally top
+    pintally verify
 
-Settings are read from variables named `PINTALLY_...`, for instance `PINTALLY_KAFKA=broker:9092`.
+Settings are read from variables named PINTALLY_..., for instance PINTALLY_KAFKA=broker:9092.
 Without them the commands find what `pintally up` started in the same folder.
 
-Exit codes: 0 done, 1 `verify` found a difference, 2 could not be done (the message says why and what to do),
-130 interrupted.
+Exit codes: 0 done; 1 `verify` found a difference; 2 it could not be done, and the message says why
+and what to do; 130 interrupted.
 """
 
 
@@ -64,10 +67,17 @@ class Commands(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """The command in streams/cli/<name>.py."""
-    single = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
-    single.command(name)(getattr(import_module(f"streams.cli.{name}"), name))
+    """The command in streams/cli/<name>.py, its docstring as help."""
+    function = getattr(import_module(f"streams.cli.{name}"), name)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    single.command(name, help=keep_examples(getdoc(function) or ""))(function)
     return typer.main.get_command(single)
+
+
+def keep_examples(text: str) -> str:
+    """Mark the paragraphs that have an indented line, so that help does not wrap them (\\b is click's mark)."""
+    paragraphs = text.strip().split("\n\n")
+    return "\n\n".join(f"\b\n{part}" if "    " in part else part for part in paragraphs)
 
 
 def print_version(wanted: bool) -> None:
@@ -81,12 +91,12 @@ def print_version(wanted: bool) -> None:
 
 app = typer.Typer(
     cls=Commands,
-    epilog=EPILOG,
+    epilog=keep_examples(EPILOG),
     add_completion=False,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,  # plain help is there in a quarter of the time
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 

@@ -1,0 +1,141 @@
+"""The Faust app: wiring only. `faust -A streams.app worker` and `pintally worker` run it."""
+
+from typing import Any
+
+import faust
+from faust.types import TP
+from yarl import URL
+
+from schemas.actions import Action
+from schemas.errors import PintallyError
+from sinks.base import Sink
+from sinks.clickhouse import ClickHouseSink
+from streams.agents import counting_agent
+from streams.dead_letters import DeadLetterTopics
+from streams.emit import Emitter, SinkWentBack
+from streams.finality import seal_final_hours
+from streams.flow import Flow
+from streams.fold import SourceFold
+from streams.restart import end_process
+from streams.settings import Settings, load_settings
+from streams.table import CellTable, SourceTables
+from streams.transport import ChunkSchema, ChunkTransport
+
+MAX_REQUEST_BYTES = 16 * 1024 * 1024  # a dead letter is larger than its record by its headers
+CHUNKS_QUEUED = 16  # an agent; a chunk is at most one fetch of a partition, 1 MiB
+WATCH_SECONDS = 0.5
+
+
+class CountingApp(faust.App):
+    """Faust with our transport and tables, a sink, and what watches over them."""
+
+    settings: Settings
+    sink: Sink
+    emitter: Emitter
+    flow: Flow
+    refusal: PintallyError | None = None  # why the worker stopped, where a person must act
+
+    def _new_transport(self) -> ChunkTransport:
+        return ChunkTransport(self.conf.broker_consumer, self)
+
+    @property
+    def counting_tables(self) -> dict[Action, CellTable]:
+        """The table of each action."""
+        return {table.action: table for table in self.tables.values()}
+
+    def lag(self, fold: SourceFold) -> int:
+        """Offsets between the fold and the end of its log, as far as the consumer knows."""
+        highwater = self.consumer.highwater(TP(fold.source.topic, fold.source.partition))
+        return max(0, (highwater or 0) - fold.position)
+
+    def queued(self, topic: str) -> bool:
+        """Whether chunks of a topic wait for their agent."""
+        return any(not agent.channel.queue.empty() for agent in self.agents.values() if topic in agent.channel.topics)
+
+    async def refuse(self, error: PintallyError) -> None:
+        """Stop the worker: a person must act."""
+        self.refusal = error
+        await self.crash(error)
+
+    async def on_stop(self) -> None:
+        """Emit what is folded, then stop; after a crash nothing is emitted any more."""
+        if not self._crashed.is_set():
+            await self.emitter.tick()
+        await super().on_stop()
+
+
+def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
+    """The app for these settings; `sink` is ClickHouse unless given."""
+    app = CountingApp(
+        settings.group,
+        broker=[URL(f"kafka://{server.strip()}") for server in settings.kafka.split(",")],
+        store="memory://",
+        TableManager=SourceTables,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        processing_guarantee="at_least_once",
+        consumer_auto_offset_reset="none",
+        consumer_max_fetch_size=1024 * 1024,
+        consumer_group_instance_id=settings.instance,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 5,
+        broker_rebalance_timeout=settings.session_timeout_seconds,
+        broker_commit_interval=5.0,
+        producer_max_request_size=MAX_REQUEST_BYTES,
+        stream_buffer_maxsize=CHUNKS_QUEUED,
+        stream_recovery_delay=0.0,
+        web_enabled=settings.web_port is not None,
+        web_bind="127.0.0.1",
+        web_port=settings.web_port or 6066,
+    )
+    app.settings = settings
+    app.sink = sink or ClickHouseSink(settings.clickhouse)
+    app.flow = Flow(app)
+    for action, topic in settings.topics.items():
+        _count(app, action, topic)
+    app.emitter = Emitter(
+        app.sink, DeadLetterTopics(app.producer), app.tables.folds, app.lag, settings.max_unemitted_cells
+    )
+    _watch(app)
+    return app
+
+
+def _count(app: CountingApp, action: Action, topic: str) -> None:
+    """One topic, one table, one agent."""
+    channel = app.topic(topic, schema=ChunkSchema())
+    table = app.tables.add(CellTable(app, action=action, changelog_topic=channel))
+    app.agent(channel, name=f"count_{action.label}s")(counting_agent(app, table))
+
+
+def _watch(app: CountingApp) -> None:
+    """The timers: ticks, the flow of chunks, sealing."""
+
+    async def guarded(step: Any) -> None:
+        try:
+            await step
+        except SinkWentBack as error:
+            end_process(error.what)
+        except PintallyError as error:
+            await app.refuse(error)
+
+    @app.timer(app.settings.tick_seconds)
+    async def tick() -> None:
+        await guarded(app.emitter.tick())
+        app.flow.pause_if_full()
+
+    @app.timer(WATCH_SECONDS)
+    async def watch() -> None:
+        if not app.rebalancing:
+            await app.flow.seek_stuck()
+
+    @app.timer(app.settings.seal_seconds)
+    async def seal() -> None:
+        await guarded(seal_final_hours(app))
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, made when `faust -A streams.app` asks for it, so that importing this module reads no settings."""
+    if name == "app":
+        return globals().setdefault("app", create_app(load_settings()))
+    raise AttributeError(name)

@@ -1,0 +1,73 @@
+"""What is read when sources are assigned: the ledger, the ends of the log, and whether they still fit (rules 12-16)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from schemas.rows import StartRow
+from schemas.sources import Source
+from sinks.base import Sink, SinkSession, SourceLedger
+from streams.recovery import Chain, base_of, follow
+from streams.refusals import (
+    refuse_log,
+    refuse_lost_ledger,
+    refuse_recreated,
+    refuse_rules,
+    refuse_topic,
+)
+from streams.settings import Settings
+from streams.slices import Base
+from streams.topics import Offsets, committed_offsets, describe_topics, read_offsets
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """One source as it stands in the log and the ledger at the moment of its assignment."""
+
+    source: Source
+    chain: Chain
+    base: Base
+    log_start: int
+
+
+def look_up(settings: Settings, sink: Sink, partitions: Iterable[tuple[str, int]]) -> list[Assigned]:
+    """Read all that decides where the fold of each (topic, partition) begins. Blocking.
+
+    A source without a start row gets one, read back before it is used. Raises Refusal where the log, the ledger
+    and the rules do not fit together, SinkUnavailable while the sink does not answer.
+    """
+    topics = describe_topics(settings)
+    sources = [Source(topic, topics[topic].topic_id, partition) for topic, partition in sorted(partitions)]
+    for topic in topics.values():
+        refuse_topic(topic, settings.rules)
+    offsets = read_offsets(settings, sources)
+    with sink.session() as session:
+        ledgers = _with_starts(settings, session, sink, sources, offsets)
+    return [_assigned(settings, source, ledgers[source], offsets[source]) for source in sources]
+
+
+def _with_starts(
+    settings: Settings, session: SinkSession, sink: Sink, sources: list[Source], offsets: Mapping[Source, Offsets]
+) -> Mapping[Source, SourceLedger]:
+    ledgers = session.read_ledgers(sources)
+    unknown = [source for source in sources if not ledgers[source].starts]
+    if not unknown:
+        return ledgers
+    known = list(sink.known_sources())
+    committed = committed_offsets(settings)
+    for source in unknown:
+        refuse_recreated(source, known)
+        refuse_lost_ledger(source, committed)
+    generation = max(
+        (s.generation for ledger in session.read_ledgers(known).values() for s in ledger.starts), default=0
+    )
+    rules = settings.rules.to_json()
+    session.write_starts([StartRow(source, generation, offsets[source].log_start, 0, rules) for source in unknown])
+    return session.read_ledgers(sources)
+
+
+def _assigned(settings: Settings, source: Source, ledger: SourceLedger, offsets: Offsets) -> Assigned:
+    chain = follow(ledger)
+    base = base_of(chain)
+    refuse_rules(source, chain, settings.rules)
+    refuse_log(source, chain, base, offsets)
+    return Assigned(source, chain, base, offsets.log_start)

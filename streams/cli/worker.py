@@ -1,0 +1,45 @@
+"""`pintally worker`: count until told to stop."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from streams import restart
+
+
+def worker(
+    instance: Annotated[
+        str | None,
+        typer.Option(
+            help="Static group member name, one a worker: a restart within the session then costs no rebalance."
+        ),
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Count engagement from Kafka into ClickHouse, until SIGTERM or Ctrl-C.
+
+    Run as many workers as you like in one group (PINTALLY_GROUP); they share the partitions. A worker may be killed at
+    any moment: the next one folds again what was not recorded. Run `pintally migrate` once before the first worker.
+
+    Example: pintally worker --instance worker-1
+    """
+    import faust
+    import uvloop
+
+    from streams.app import create_app
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    if instance:
+        settings = settings.model_copy(update={"instance": instance})
+    restart.command = [sys.executable, "-m", "streams.cli", *sys.argv[1:]]
+    uvloop.install()
+    app = create_app(settings)
+    runner = faust.Worker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
+    try:
+        runner.execute_from_commandline()
+    except (SystemExit, Exception) as stopped:
+        if app.refusal is not None:
+            raise app.refusal from stopped
+        raise

@@ -1,0 +1,61 @@
+"""Takes what aiokafka has fetched as chunks: one a partition and poll.
+
+Touches aiokafka internals (aiokafka 0.14): `Fetcher._records`, `FetchResult.check_assignment`, `_update_position`,
+`_partition_records`, `Fetcher._notify`, `_wait_consume_future`, `_create_fetch_waiter`.
+"""
+
+import asyncio
+from collections.abc import Set as AbstractSet
+
+from aiokafka.consumer.fetcher import Fetcher, FetchError
+from aiokafka.errors import CorruptRecordException, NoOffsetForPartitionError
+from aiokafka.structs import TopicPartition
+from mode.utils.logging import get_logger
+
+from streams.chunk import Chunk
+from streams.unpack import unpack
+
+log = get_logger(__name__)
+
+
+async def fetched_chunks(
+    fetcher: Fetcher, partitions: AbstractSet[TopicPartition], timeout: float
+) -> dict[TopicPartition, list[Chunk]]:
+    """One chunk of each of `partitions` that has fetched records; waits up to `timeout` seconds for the first.
+
+    Raises what the broker answered to the fetch, e.g. OffsetOutOfRangeError: nothing is reset in silence.
+    """
+    chunks = _take(fetcher, partitions)
+    if chunks or fetcher._closed:
+        return chunks
+    waiter = fetcher._create_fetch_waiter()
+    await asyncio.wait([waiter], timeout=timeout)
+    waiter.cancel()
+    return _take(fetcher, partitions)
+
+
+def _take(fetcher: Fetcher, partitions: AbstractSet[TopicPartition]) -> dict[TopicPartition, list[Chunk]]:
+    if fetcher._subscriptions.reassignment_in_progress:
+        return {}
+    chunks: dict[TopicPartition, list[Chunk]] = {}
+    for tp in [tp for tp in fetcher._records if tp in partitions]:
+        fetched = fetcher._records.pop(tp)
+        fetcher._notify(fetcher._wait_consume_future)  # the next fetch of this partition may start
+        if isinstance(fetched, FetchError):
+            _raise(fetched)
+        elif fetched.check_assignment(tp):
+            try:
+                chunk = unpack(tp, fetched._partition_records)
+            except CorruptRecordException as error:  # the position stays: fetched again
+                log.error("%s; it is fetched again", error)
+                continue
+            fetched._update_position()
+            chunks[tp] = [chunk]
+    return chunks
+
+
+def _raise(error: FetchError) -> None:
+    try:
+        error.check_raise()
+    except NoOffsetForPartitionError:
+        log.debug("a fetch before the first seek; the seek follows")

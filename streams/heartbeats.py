@@ -1,0 +1,50 @@
+"""A worker that was silent longer than its session ends itself: others may have counted on without it (rule 17).
+
+Touches aiokafka internals (0.14): `GroupCoordinator._do_heartbeat` and `_on_join_complete`.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from streams.restart import end_process
+
+
+class SessionWatch:
+    """Measures the time between two answers of the group coordinator, in seconds of the monotonic clock."""
+
+    def __init__(self, session_timeout: float, expired: Callable[[float], None]) -> None:
+        self.session_timeout = session_timeout
+        self.expired = expired
+        self.answered_at: float | None = None
+
+    def answered(self, now: float) -> None:
+        """The coordinator answered at `now`; calls `expired` with the gap if it was longer than a session."""
+        gap = 0.0 if self.answered_at is None else now - self.answered_at
+        self.answered_at = now
+        if gap > self.session_timeout:
+            self.expired(gap)
+
+
+def watch_session(coordinator: Any, session_timeout: float) -> None:
+    """End the process when a gap between two answered heartbeats exceeds `session_timeout` seconds.
+
+    A join that completes is an answer too: whoever rejoined after a silence has missed what happened meanwhile.
+    """
+    watch = SessionWatch(session_timeout, _silent_too_long)
+    do_heartbeat, on_join_complete = coordinator._do_heartbeat, coordinator._on_join_complete
+
+    async def heartbeat() -> bool:
+        if answered := await do_heartbeat():
+            watch.answered(monotonic())
+        return bool(answered)
+
+    async def joined(*args: Any) -> None:
+        watch.answered(monotonic())
+        await on_join_complete(*args)
+
+    coordinator._do_heartbeat, coordinator._on_join_complete = heartbeat, joined
+
+
+def _silent_too_long(gap: float) -> None:
+    end_process(f"no answered heartbeat for {gap:.1f} s, longer than a session")

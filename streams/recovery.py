@@ -1,0 +1,87 @@
+"""Where the fold of a source begins again: pure, from the ledger alone (rules 12 to 16)."""
+
+from dataclasses import dataclass
+
+from schemas.rows import LedgerRow, StartRow
+from schemas.rules import ARRIVED_MS, Rules
+from sinks.base import SourceLedger
+from streams.slices import Base
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The ledger of one source followed from its start row: slices that join, without void rows."""
+
+    complete: tuple[LedgerRow, ...]  # fully emitted slices: the next one starts at their position
+    unfinished: LedgerRow | None  # the first that is not; later slices may have rows all the same
+    boundary: StartRow  # start row of the highest generation: the rules in force
+
+    @property
+    def start(self) -> int:
+        """Offset of the first slice that is not fully emitted."""
+        if self.unfinished:
+            return self.unfinished.start
+        return self.complete[-1].position if self.complete else self.boundary.start
+
+    @property
+    def start_clock(self) -> int:
+        """The source's clock before `start`, in ms."""
+        if self.unfinished:
+            return self.unfinished.start_clock
+        return self.complete[-1].clock if self.complete else self.boundary.start_clock
+
+    @property
+    def position(self) -> int:
+        """The offset below which everything is emitted."""
+        return self.unfinished.position if self.unfinished else self.start
+
+    @property
+    def clock(self) -> int:
+        """The source's clock at `position`, in ms."""
+        return self.unfinished.clock if self.unfinished else self.start_clock
+
+    @property
+    def rules(self) -> Rules:
+        """The rules that hold from the boundary on."""
+        return Rules.from_json(self.boundary.rules)
+
+
+def follow(ledger: SourceLedger) -> Chain:
+    """Follow the rows from the lowest start row; never trust a row that the chain does not reach.
+
+    Raises ValueError for a source without a start row: it gets one before anything else.
+    """
+    starts = sorted(ledger.starts, key=lambda start: start.generation)
+    if not starts:
+        raise ValueError("a source without a start row has no chain")
+    rows = {row.start: row for row in ledger.rows if not is_void(row, ledger)}
+    begins = rows.keys() | {start.start for start in starts[1:]}
+    complete: list[LedgerRow] = []
+    position = starts[0].start
+    while (row := rows.get(position)) and row.position > position and row.position in begins:
+        complete.append(row)
+        position = row.position
+    return Chain(tuple(complete), rows.get(position), starts[-1])
+
+
+def is_void(row: LedgerRow, ledger: SourceLedger) -> bool:
+    """Whether a higher generation's rules hold from an offset at or below the row's slice (rule 19)."""
+    return any(start.generation > row.generation and row.start >= start.start for start in ledger.starts)
+
+
+def base_of(chain: Chain) -> Base:
+    """The base slice, and the slice start from which the ids that can still matter to it are collected (rule 14).
+
+    An earlier record matters if its block and its arrived number are the base slice's own or one less.
+    """
+    block = chain.start // chain.rules.slice_records
+    bucket = chain.start_clock // ARRIVED_MS
+    if chain.unfinished:  # its own bucket; without a row the clock before it is the lowest it can have
+        bucket = chain.unfinished.arrived * 1000 // ARRIVED_MS
+    collect_start, collect_clock = chain.start, chain.start_clock
+    for row in reversed(chain.complete):
+        last_block = (row.position - 1) // chain.rules.slice_records
+        if last_block < block - 1 or row.arrived * 1000 // ARRIVED_MS < bucket - 1:
+            break
+        collect_start, collect_clock = row.start, row.start_clock
+    return Base(collect_start, collect_clock, chain.start, chain.start_clock)

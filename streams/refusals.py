@@ -1,0 +1,78 @@
+"""When counting must not go on: what was found, and the command that resolves it. Never a smaller total in silence."""
+
+from collections.abc import Iterable, Mapping
+
+from schemas.errors import PintallyError
+from schemas.rules import Rules
+from schemas.sources import Source
+from streams.recovery import Chain
+from streams.slices import Base
+from streams.topics import Offsets, TopicInfo
+
+
+class Refusal(PintallyError):
+    """The log, the ledger and the rules do not fit together; a person must decide."""
+
+
+def refuse_topic(topic: TopicInfo, rules: Rules) -> None:
+    """Refuse a topic whose log is not a faithful, bounded record of what was sent."""
+    if "compact" in topic.cleanup_policy:
+        raise Refusal(
+            f"topic {topic.name} has cleanup.policy={topic.cleanup_policy}: compaction removes records that count",
+            "Set cleanup.policy=delete on the topic.",
+        )
+    if topic.timestamp_type == "CreateTime" and topic.timestamp_after_max_ms > rules.max_clock_skew_ms:
+        raise Refusal(
+            f"topic {topic.name} takes producers' timestamps up to {topic.timestamp_after_max_ms} ms ahead: one wrong "
+            "clock would make all that follows late",
+            f"Set message.timestamp.after.max.ms={rules.max_clock_skew_ms} on the topic, or "
+            "message.timestamp.type=LogAppendTime.",
+        )
+
+
+def refuse_recreated(source: Source, known: Iterable[Source]) -> None:
+    """Refuse a topic that was deleted and made again under the same name."""
+    others = {other.topic_id for other in known if other.topic == source.topic} - {source.topic_id}
+    if others:
+        raise Refusal(
+            f"topic {source.topic} has UUID {source.topic_id}, the ledger knows it as {min(map(str, others))}: "
+            "it was deleted and created again, and what the first one held is counted",
+            "Give the new topic another name (PINTALLY_TOPIC_PREFIX), or count it in another database "
+            "(PINTALLY_CLICKHOUSE_DATABASE).",
+        )
+
+
+def refuse_lost_ledger(source: Source, committed: Mapping[tuple[str, int], int]) -> None:
+    """Refuse a source that the group has read and the ledger does not know."""
+    offset = committed.get((source.topic, source.partition), 0)
+    if offset > 0:
+        raise Refusal(
+            f"the ledger has no row of {source}, but its group has committed offset {offset}: the ledger was lost",
+            "Restore ClickHouse's tables, or count anew under another PINTALLY_GROUP and an empty database.",
+        )
+
+
+def refuse_rules(source: Source, chain: Chain, rules: Rules) -> None:
+    """Refuse rules other than those the source is counted by."""
+    if chain.rules != rules:
+        raise Refusal(
+            f"{source} is counted by rules {chain.rules.fingerprint} {chain.boundary.rules}, the settings ask for "
+            f"{rules.fingerprint} {rules.to_json()}",
+            "Set the PINTALLY_* settings back to the ledger's rules.",
+        )
+
+
+def refuse_log(source: Source, chain: Chain, base: Base, offsets: Offsets) -> None:
+    """Refuse a log that no longer holds what must be read, or that ends before what was counted."""
+    if offsets.log_start > base.collect_start:
+        raise Refusal(
+            f"{source} must be read from offset {base.collect_start}, its log starts at {offsets.log_start}: retention "
+            "overtook the counting",
+            "Restore the log or raise its retention; what is gone cannot be counted.",
+        )
+    if offsets.log_end < chain.position:
+        raise Refusal(
+            f"{source} ends at offset {offsets.log_end}, the ledger has counted to {chain.position}: the log was "
+            "truncated or replaced",
+            "Restore the topic; its lost records are counted and cannot be told from new ones.",
+        )
