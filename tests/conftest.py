@@ -1,0 +1,92 @@
+"""Fixtures of all tests. The engines start only for tests that ask for them."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.settings import Settings
+from tests.engines import (
+    TestEngines,
+    choose_backend,
+    docker_answers,
+    drop_database,
+    drop_topics,
+    open_engines,
+)
+
+USED = pytest.StashKey[str]()
+PARTITIONS = 2
+
+
+@pytest.fixture(scope="session")
+def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngines]:
+    """Kafka and ClickHouse, started once. A test that takes one down must bring it back (`restartable_engines`)."""
+    backend = choose_backend(dict(os.environ), docker_answers)
+    with open_engines(backend, tmp_path_factory.mktemp("engines")) as opened:
+        request.config.stash[USED] = f"{backend} (Kafka {opened.addresses.kafka})"
+        yield opened
+
+
+@pytest.fixture
+def restartable_engines(engines: TestEngines) -> Iterator[TestEngines]:
+    """The session's engines, for tests that kill or stop them; whatever is down afterwards is started again."""
+    if not engines.can_restart:
+        pytest.skip("the engines were given by PINTALLY_* variables, and tests may not take them down")
+    yield engines
+    for engine in (engines.kafka, engines.clickhouse):
+        engine.start()
+        engine.wait_ready()
+
+
+@pytest.fixture
+def settings(engines: TestEngines, tmp_path: Path) -> Settings:
+    """Settings with topics, group and database of this test's own; nothing is created."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    addresses = engines.addresses
+    return Settings(
+        _env_file=tmp_path / "none",
+        kafka=addresses.kafka,
+        clickhouse_host=addresses.clickhouse_host,
+        clickhouse_port=addresses.clickhouse_port,
+        clickhouse_http_port=addresses.clickhouse_http_port,
+        clickhouse_user=addresses.clickhouse_user,
+        clickhouse_password=addresses.clickhouse_password,
+        clickhouse_database=name,
+        topic_prefix=f"{name}.",
+        group=name,
+        partitions=PARTITIONS,
+        session_timeout_seconds=6,
+        tick_seconds=0.2,
+    )
+
+
+@pytest.fixture
+def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
+    """`settings` with its topics and tables made, and dropped afterwards."""
+    from sinks.migrate import migrate
+    from streams.topics import create_topics
+
+    try:
+        migrate(settings.clickhouse)
+        create_topics(settings)
+        yield settings
+    finally:
+        drop_topics(engines.addresses, settings.topic_prefix)
+        drop_database(engines.addresses, settings.clickhouse_database)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # kafka-python reads its message schemas so while it is imported; nothing of ours.
+    config.addinivalue_line("filterwarnings", "ignore:(read_text|open_text) is deprecated:DeprecationWarning")
+
+
+def pytest_report_header() -> str:
+    forced = os.environ.get("PINTALLY_TEST_ENGINES")
+    return f"engines: {f'{forced} (PINTALLY_TEST_ENGINES)' if forced else 'chosen when a test needs them'}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.write_line(f"engines: {config.stash.get(USED, 'not started, no test needed them')}")

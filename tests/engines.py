@@ -1,0 +1,250 @@
+"""The engines the tests run against: given addresses, containers or local processes, with one shape for all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streams.engines import EngineAddresses, local_engines
+from streams.engines.ports import free_port
+from streams.engines.ready import clickhouse_answers, kafka_answers, wait_until
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
+
+BACKENDS = ("environment", "containers", "local")
+KAFKA_IMAGE = os.environ.get("PINTALLY_TEST_KAFKA_IMAGE", "apache/kafka:4.1.0")
+CLICKHOUSE_IMAGE = os.environ.get("PINTALLY_TEST_CLICKHOUSE_IMAGE", "clickhouse/clickhouse-server:26.7")
+READY_LIMIT_S = 120.0
+
+
+class EngineHandle(Protocol):
+    """One engine that a test may take down. Its port stays the same over a restart."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id; None while it is down or where it cannot be known."""
+
+    def kill(self) -> None:
+        """SIGKILL; down until `start`."""
+
+    def stop(self) -> None:
+        """Stop cleanly; down until `start`."""
+
+    def start(self) -> None:
+        """Start again on the same data; `wait_ready` tells when it can be used."""
+
+    def wait_ready(self, timeout_s: float = READY_LIMIT_S) -> None:
+        """Return once the engine answers; raises otherwise."""
+
+
+@dataclass(frozen=True)
+class TestEngines:
+    """What the session fixture `engines` gives."""
+
+    __test__ = False
+
+    backend: str
+    addresses: EngineAddresses
+    kafka: EngineHandle
+    clickhouse: EngineHandle
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether tests may kill and start these engines."""
+        return self.backend != "environment"
+
+
+class Foreign:
+    """An engine that is not ours: it can be waited for, and no more."""
+
+    pid = None
+
+    def __init__(self, answers: Any) -> None:
+        self._answers = answers
+
+    def kill(self) -> None:
+        raise RuntimeError("these engines were given by PINTALLY_* variables: tests may not take them down")
+
+    stop = start = kill
+
+    def wait_ready(self, timeout_s: float = READY_LIMIT_S) -> None:
+        if not wait_until(self._answers, timeout_s):
+            raise TimeoutError(f"no answer within {timeout_s} s from the engine that PINTALLY_* variables name")
+
+
+class Container:
+    """An engine in a container with a fixed port on the host."""
+
+    def __init__(self, container: "DockerContainer", answers: Any) -> None:
+        self._container = container.get_wrapped_container()
+        self._answers = answers
+
+    @property
+    def pid(self) -> int | None:
+        self._container.reload()
+        return self._container.attrs["State"]["Pid"] or None
+
+    def kill(self) -> None:
+        self._container.kill()
+        self._container.wait()
+
+    def stop(self) -> None:
+        self._container.stop()
+
+    def start(self) -> None:
+        self._container.start()
+
+    def wait_ready(self, timeout_s: float = READY_LIMIT_S) -> None:
+        if not wait_until(self._answers, timeout_s):
+            logs = self._container.logs(tail=20).decode(errors="replace")
+            raise TimeoutError(f"no answer within {timeout_s} s from {self._container.image}; its log:\n{logs}")
+
+
+def choose_backend(environment: dict[str, str], docker: Any) -> str:
+    """PINTALLY_TEST_ENGINES, else the first that can be had; `docker()` tells whether a Docker daemon answers."""
+    forced = environment.get("PINTALLY_TEST_ENGINES", "")
+    if forced and forced not in BACKENDS:
+        raise ValueError(f"PINTALLY_TEST_ENGINES={forced}: must be one of {', '.join(BACKENDS)}")
+    if forced:
+        return forced
+    if environment.get("PINTALLY_KAFKA") and environment.get("PINTALLY_CLICKHOUSE_HOST"):
+        return "environment"
+    return "containers" if docker() else "local"
+
+
+def docker_answers() -> bool:
+    """Whether a Docker daemon answers within two seconds."""
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=2)
+    except DockerException:
+        return False
+    try:
+        return bool(client.ping())
+    except (DockerException, OSError):
+        return False
+    finally:
+        client.close()
+
+
+@contextmanager
+def open_engines(backend: str, directory: Path) -> Iterator[TestEngines]:
+    """Engines of that backend, ready; what was started is stopped and removed at the end."""
+    match backend:
+        case "environment":
+            yield _given()
+        case "containers":
+            with _containers() as engines:
+                yield engines
+        case _:
+            with local_engines(directory) as local:
+                yield TestEngines("local", local.addresses, local.kafka, local.clickhouse)
+
+
+def _given() -> TestEngines:
+    from streams.settings import Settings
+
+    settings = Settings(_env_file=None)
+    addresses = EngineAddresses(
+        kafka=settings.kafka,
+        clickhouse_host=settings.clickhouse_host,
+        clickhouse_port=settings.clickhouse_port,
+        clickhouse_http_port=settings.clickhouse_http_port,
+        clickhouse_user=settings.clickhouse_user,
+        clickhouse_password=settings.clickhouse_password.get_secret_value(),
+    )
+    kafka = Foreign(lambda: kafka_answers(addresses.kafka))
+    clickhouse = Foreign(lambda: clickhouse_answers(addresses))
+    kafka.wait_ready(30)
+    clickhouse.wait_ready(30)
+    return TestEngines("environment", addresses, kafka, clickhouse)
+
+
+@contextmanager
+def _containers() -> Iterator[TestEngines]:
+    """Ports are chosen here and not by Docker, which would choose others at each restart of a container."""
+    ports: list[int] = []
+    for _ in range(3):
+        ports.append(free_port(ports))
+    kafka_port, native, http = ports
+    with ExitStack() as stack:
+        kafka_container = stack.enter_context(kafka_in_container(kafka_port))
+        clickhouse_container = stack.enter_context(clickhouse_in_container(native, http))
+        host = kafka_container.get_container_host_ip()
+        addresses = EngineAddresses(f"{host}:{kafka_port}", host, native, http, "pintally", "pintally")
+        kafka = Container(kafka_container, lambda: kafka_answers(addresses.kafka))
+        clickhouse = Container(clickhouse_container, lambda: clickhouse_answers(addresses))
+        clickhouse.wait_ready()
+        kafka.wait_ready()
+        yield TestEngines("containers", addresses, kafka, clickhouse)
+
+
+def kafka_in_container(port: int) -> "DockerContainer":
+    """One node of apache/kafka. testcontainers' own KafkaContainer knows Confluent's image only."""
+    from testcontainers.core.container import DockerContainer
+
+    container = DockerContainer(KAFKA_IMAGE).with_bind_ports(9092, port)
+    return container.with_envs(
+        KAFKA_NODE_ID="1",
+        KAFKA_PROCESS_ROLES="broker,controller",
+        KAFKA_CONTROLLER_QUORUM_VOTERS="1@localhost:9094",
+        KAFKA_CONTROLLER_LISTENER_NAMES="CONTROLLER",
+        KAFKA_INTER_BROKER_LISTENER_NAME="INTERNAL",
+        KAFKA_LISTENER_SECURITY_PROTOCOL_MAP="CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,HOST:PLAINTEXT",
+        KAFKA_LISTENERS="CONTROLLER://:9094,INTERNAL://:9093,HOST://:9092",
+        KAFKA_ADVERTISED_LISTENERS=f"INTERNAL://localhost:9093,HOST://{container.get_docker_client().host()}:{port}",
+        KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR="1",
+        KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS="1",
+        KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR="1",
+        KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS="1",
+        KAFKA_TRANSACTION_STATE_LOG_MIN_ISR="1",
+        KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS="0",
+        KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS="1000",
+        KAFKA_AUTO_CREATE_TOPICS_ENABLE="false",
+        KAFKA_BROKER_SESSION_TIMEOUT_MS="3000",
+        KAFKA_BROKER_HEARTBEAT_INTERVAL_MS="500",
+        KAFKA_HEAP_OPTS="-Xms128m -Xmx512m",
+    )
+
+
+def clickhouse_in_container(native: int, http: int) -> "DockerContainer":
+    """One clickhouse-server; its user has a password, so that the tests also pass through a login."""
+    from testcontainers.core.container import DockerContainer
+
+    container = DockerContainer(CLICKHOUSE_IMAGE).with_bind_ports(9000, native).with_bind_ports(8123, http)
+    return container.with_envs(CLICKHOUSE_USER="pintally", CLICKHOUSE_PASSWORD="pintally")
+
+
+def drop_database(addresses: EngineAddresses, database: str) -> None:
+    """Drop a test's database."""
+    from clickhouse_driver import Client
+
+    with Client(
+        addresses.clickhouse_host,
+        addresses.clickhouse_port,
+        user=addresses.clickhouse_user,
+        password=addresses.clickhouse_password,
+    ) as client:
+        client.execute(f"DROP DATABASE IF EXISTS `{database}` SYNC")
+
+
+def drop_topics(addresses: EngineAddresses, prefix: str) -> None:
+    """Delete every topic whose name starts with `prefix`."""
+    from kafka import KafkaAdminClient
+
+    admin = KafkaAdminClient(bootstrap_servers=addresses.kafka)
+    try:
+        topics = [name for name in _topic_names(admin) if name.startswith(prefix)]
+        if topics:
+            admin.delete_topics(topics)
+    finally:
+        admin.close()
+
+
+def _topic_names(admin: Any) -> list[str]:
+    return [entry["name"] if isinstance(entry, dict) else str(entry) for entry in admin.list_topics()]
