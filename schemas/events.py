@@ -1,0 +1,177 @@
+"""The contract: when a Kafka value is a valid save, click or close-up event. These models decide; all else must agree.
+
+The rules in full, so that an implementation in any language reaches the same verdict on every value:
+
+The value
+ 1. It is there (no tombstone) and at most 1 MiB (1,048,576 bytes) long.
+ 2. It is UTF-8 throughout, also inside ignored fields: no byte-order mark, no overlong form, no encoded surrogate.
+ 3. It is one JSON text by the grammar of RFC 8259, nothing after it but white space: no NaN or Infinity, no comments,
+    no trailing commas, no control characters inside strings, no leading zeros or plus signs in numbers. The grammar
+    allows `\\ud800` without its other half, and numbers of any size; so do we, where a field is ignored.
+ 4. Arrays and objects nest at most 32 deep anywhere; the event itself is level 1, `experiments` level 2.
+ 5. The text is an object. Names are compared exactly, after their escapes are resolved. Of a name that occurs twice,
+    here or in `experiments`, the last one counts. Fields not named below are ignored, whatever they hold.
+
+Required fields, never null
+ 6. `event_id`: a string of 36 characters, a UUID as hexadecimal 8-4-4-4-12 with hyphens. Upper and lower case mean the
+    same id; any version and variant will do.
+ 7. `action`: the string `save`, `click` or `closeup`, the one that fits the topic.
+ 8. `pin_id`, `user_id`: 0 to 18446744073709551615, as a string of ASCII decimal digits without leading zeros (`"0"`
+    itself is fine), sign or spaces; or as a JSON integer. The string is preferred: many languages round JSON numbers
+    above 2^53.
+ 9. `occurred_at`: a JSON integer, 0 <= occurred_at < 4102444800000 (the year 2100): Unix milliseconds, UTC.
+
+Optional fields: absent and null mean the same; anything else that breaks the rule makes the event invalid
+10. `surface`, `platform`: a string of 1 to 64 characters.
+11. `experiments`: an object of at most 32 members, experiment to arm; each name and each arm has 1 to 64 characters.
+
+A character is a Unicode code point; half a surrogate pair is none, so strings of rules 10 and 11 must not hold one. A
+JSON integer is a number written without fraction and exponent (`1.0` and `1e3` are refused, `-0` is 0); `true` and
+`false` are no numbers.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from schemas.actions import Action
+from schemas.json_text import parse
+
+MAX_ID: Final = 2**64 - 1
+MAX_OCCURRED_AT: Final = 4_102_444_800_000  # ms: 2100-01-01, below the end of ClickHouse's DateTime (2106)
+MAX_LABEL: Final = 64  # code points
+MAX_EXPERIMENTS: Final = 32
+
+UUID_PATTERN: Final = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+DECIMAL_PATTERN: Final = "0|[1-9][0-9]{0,19}"
+
+
+class ContractError(ValueError):
+    """A value is not a valid event; `reason` says why, short and in the producer's words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _uuid(value: object) -> object:
+    if isinstance(value, str):
+        if not re.fullmatch(UUID_PATTERN, value):
+            raise ValueError("not in the hyphenated form")
+        return UUID(value)
+    return value  # a UUID, as Python code gives it; the strict model refuses all else
+
+
+def _decimal(value: object) -> object:
+    if isinstance(value, str):
+        if not re.fullmatch(DECIMAL_PATTERN, value):
+            raise ValueError("not a canonical decimal")
+        return int(value)
+    return value
+
+
+EventId = Annotated[
+    UUID, BeforeValidator(_uuid), WithJsonSchema({"type": "string", "format": "uuid", "pattern": f"^{UUID_PATTERN}$"})
+]
+UnsignedId = Annotated[
+    int,
+    Field(ge=0, le=MAX_ID),
+    BeforeValidator(_decimal),
+    PlainSerializer(str, when_used="json"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": f"^({DECIMAL_PATTERN})$"},
+                {"type": "integer", "minimum": 0, "maximum": MAX_ID},
+            ]
+        }
+    ),
+]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL)]
+
+
+class Event(BaseModel):
+    """What the three events share. Field descriptions end the sentence "it must be ..." in dead-letter reasons."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    event_id: EventId = Field(description="a UUID in its 36-character form with hyphens")
+    action: str
+    pin_id: UnsignedId = Field(description="an unsigned 64-bit integer in decimal digits without leading zeros")
+    user_id: UnsignedId = Field(description="an unsigned 64-bit integer in decimal digits without leading zeros")
+    occurred_at: int = Field(
+        ge=0, lt=MAX_OCCURRED_AT, description="an integer of Unix milliseconds in UTC, from 0 to before the year 2100"
+    )
+    surface: Label | None = Field(None, description=f"a string of 1 to {MAX_LABEL} characters")
+    platform: Label | None = Field(None, description=f"a string of 1 to {MAX_LABEL} characters")
+    experiments: dict[Label, Label] | None = Field(
+        None,
+        max_length=MAX_EXPERIMENTS,
+        description=f"an object of at most {MAX_EXPERIMENTS} strings, names and values of 1 to {MAX_LABEL} characters",
+    )
+
+
+class SaveEvent(Event):
+    """Somebody saved a pin to a board."""
+
+    action: Literal["save"] = Field(description='"save", as the topic says')
+
+
+class ClickEvent(Event):
+    """Somebody followed a pin's link."""
+
+    action: Literal["click"] = Field(description='"click", as the topic says')
+
+
+class CloseupEvent(Event):
+    """Somebody opened a pin to look at it closely."""
+
+    action: Literal["closeup"] = Field(description='"closeup", as the topic says')
+
+
+model_of: Final[Mapping[Action, type[Event]]] = MappingProxyType(
+    {Action.SAVE: SaveEvent, Action.CLICK: ClickEvent, Action.CLOSEUP: CloseupEvent}
+)
+
+
+def validate(value: bytes | None, action: Action) -> Event:
+    """The event that a record's value holds, on the topic of `action`. Raises ContractError, and nothing else."""
+    try:
+        content = parse(value)
+    except ValueError as error:
+        raise ContractError(str(error)) from None
+    if not isinstance(content, dict):
+        raise ContractError("value: must be a JSON object")
+    model = model_of[action]
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ContractError(_reason(model, error)) from None
+
+
+def _reason(model: type[Event], error: ValidationError) -> str:
+    """One clause for each field at fault, in the order of the model."""
+    clauses: dict[str, str] = {}
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        clauses.setdefault(str(fault["loc"][0]), _clause(model, fault))
+    return "; ".join(clauses.values())
+
+
+def _clause(model: type[Event], fault: Mapping[str, Any]) -> str:
+    field = str(fault["loc"][0])
+    if fault["type"] == "missing":
+        return f"{field}: missing"
+    return f"{field}: must be {model.model_fields[field].description}"
