@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c '$(CAN_SERVE)' >/dev/null 2>&1 && { command -v $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test unit lint types imports bench lock clean
+.PHONY: help install demo test unit lint types imports bench lock readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -61,6 +61,9 @@ lock: install ## make requirements-dev.lock and requirements.lock again from pyp
 	@$(BIN)/pip install --quiet --disable-pip-version-check $(UV)
 	@$(COMPILE) --all-extras --group dev --output-file requirements-dev.lock
 	@$(COMPILE) --constraints requirements-dev.lock --output-file requirements.lock
+
+readme: install ## write the tables of README.md again from the code
+	@$(BIN)/python -m tests.readme
 
 clean: ## remove .venv, caches, and the local engines with their data (stop them first)
 	rm -rf $(VENV) .pintally build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,60 @@
+"""How far each source is counted: the ledger beside the log."""
+
+from dataclasses import dataclass
+
+from schemas.fates import Fates
+from schemas.sources import Source
+from sinks.base import Sink, SourceLedger
+from streams.recovery import follow
+from streams.settings import Settings
+from streams.topics import Offsets, describe_topics, read_offsets, sources_of
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One source: what the log holds and what the ledger has recorded. Positions in offsets, clock in ms."""
+
+    source: Source
+    log_start: int
+    log_end: int
+    position: int | None  # everything below is in ClickHouse; None where no worker has begun
+    clock: int | None
+    fates: Fates  # of the offsets from the source's start to `position`
+
+    @property
+    def lag(self) -> int:
+        """Offsets that the log has and ClickHouse does not."""
+        return self.log_end - (self.log_start if self.position is None else self.position)
+
+
+def read_progress(settings: Settings, sink: Sink) -> list[Progress]:
+    """Every source that Kafka lists, by topic and partition.
+
+    The ledger is read before the log, so lag is never less than it was. Raises TopicMissing, KafkaUnavailable and
+    SinkError.
+    """
+    sources = sources_of(describe_topics(settings))
+    with sink.session() as session:
+        ledgers = session.read_ledgers(sources)
+    offsets = read_offsets(settings, sources)
+    return [progress_of(source, ledgers.get(source), offsets[source]) for source in sources]
+
+
+def progress_of(source: Source, ledger: SourceLedger | None, offsets: Offsets) -> Progress:
+    """One source, from its ledger and its log."""
+    if ledger is None or not ledger.starts:
+        return Progress(source, offsets.log_start, offsets.log_end, None, None, Fates())
+    chain = follow(ledger)
+    rows = [*chain.complete, *([chain.unfinished] if chain.unfinished else [])]
+    fates = sum_of([row.fates for row in rows])
+    return Progress(source, offsets.log_start, offsets.log_end, chain.position, chain.clock, fates)
+
+
+def sum_of(fates: list[Fates]) -> Fates:
+    """Fate by fate, the sum."""
+    return Fates(**{name: sum(getattr(each, name) for each in fates) for name in Fates.__dataclass_fields__})
+
+
+def lag_of(progress: list[Progress]) -> int:
+    """Offsets that are not in ClickHouse yet, over all sources."""
+    return sum(each.lag for each in progress)

@@ -1,0 +1,56 @@
+"""The tables of README.md that are made from the code: `make readme` writes them, a test compares."""
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import SecretStr
+
+from streams.cli import COMMANDS
+from streams.settings import Settings
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def tables() -> dict[str, str]:
+    """Name of the table, as its marks in README.md have it -> its lines."""
+    return {"commands": commands_table(), "settings": settings_table()}
+
+
+def commands_table() -> str:
+    """Each command and its summary."""
+    rows = [f"| `pintally {name}` | {summary} |" for name, summary in COMMANDS.items()]
+    return "\n".join(["| Command | What it does |", "|---|---|", *rows])
+
+
+def settings_table() -> str:
+    """Each variable, its default and what it means."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        choices = [f"`{choice}`" for choice in get_args(field.annotation) if isinstance(choice, str)]
+        meaning = f"{field.description} One of {', '.join(choices)}." if choices else field.description
+        rows.append(f"| `PINTALLY_{name.upper()}` | {shown(field.default)} | {meaning} |")
+    return "\n".join(["| Variable | Default | Meaning |", "|---|---|---|", *rows])
+
+
+def shown(default: Any) -> str:
+    """A default as one writes it into a variable."""
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    if default is None or default == "":
+        return ""
+    return f"`{json.dumps(default) if isinstance(default, bool) else default}`"
+
+
+def with_tables(text: str) -> str:
+    """README's text with each marked table made again."""
+    for name, table in tables().items():
+        begin, end = f"<!-- {name}: written by `make readme` -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}\n{table}\n\n{end}{after}"
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text()))

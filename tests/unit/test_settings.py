@@ -1,0 +1,86 @@
+"""Settings come from PINTALLY_* variables, else from what `pintally up` wrote, else from the defaults."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.actions import Action
+from schemas.errors import PintallyError
+from streams.settings import LOCAL_ENV, Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No variables and no local engines but those a test makes."""
+    for name in [name for name in os.environ if name.startswith("PINTALLY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def announce(folder: Path, text: str) -> None:
+    (folder / LOCAL_ENV).parent.mkdir()
+    (folder / LOCAL_ENV).write_text(text)
+
+
+def test_what_up_wrote_is_found_in_the_same_folder(empty_folder: Path) -> None:
+    announce(empty_folder, "PINTALLY_KAFKA=127.0.0.1:4711\n")
+    assert load_settings().kafka == "127.0.0.1:4711"
+
+
+def test_a_variable_wins_over_what_up_wrote(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    announce(empty_folder, "PINTALLY_KAFKA=127.0.0.1:4711\n")
+    monkeypatch.setenv("PINTALLY_KAFKA", "broker:9092")
+    assert load_settings().kafka == "broker:9092"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PINTALLY_PARTITIONS", "0"),
+        ("PINTALLY_PARTITIONS", "many"),
+        ("PINTALLY_SLICE_RECORDS", "-1"),
+        ("PINTALLY_TOPIC_TIMESTAMPS", "SometimesTime"),
+        ("PINTALLY_DEDUP", "perhaps"),
+        ("PINTALLY_TICK_SECONDS", "0"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name_and_value(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(PintallyError) as refused:
+        load_settings()
+    assert name in refused.value.what
+    assert repr(value) in refused.value.what
+    assert name in refused.value.remedy
+
+
+def test_the_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINTALLY_CLICKHOUSE_PASSWORD", "hunter2")
+    settings = load_settings()
+    assert settings.clickhouse.password == "hunter2"
+    assert "hunter2" not in f"{settings!r} {settings} {settings.clickhouse!r} {settings.clickhouse}"
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_a_prefix_comes_before_every_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINTALLY_TOPIC_PREFIX", "eu.")
+    assert load_settings().topics == {action: f"eu.engagement.{action.label}.v1" for action in Action}
+
+
+@given(
+    lateness=st.integers(0, 10**6), skew=st.integers(0, 10**6), days=st.integers(1, 3650), size=st.integers(1, 10**9)
+)
+def test_rules_are_the_settings_in_milliseconds(lateness: int, skew: int, days: int, size: int) -> None:
+    rules = Settings(
+        allowed_lateness_seconds=lateness, max_clock_skew_seconds=skew, retention_days=days, slice_records=size
+    ).rules
+    assert rules.allowed_lateness_ms == lateness * 1000
+    assert rules.max_clock_skew_ms == skew * 1000
+    assert rules.retention_ms == days * 24 * 60 * 60 * 1000
+    assert rules.slice_records == size
