@@ -1,7 +1,7 @@
 -- What readers see. ClickHouse takes a table's snapshot before it runs the scalar subqueries beside it, and that of a
 -- view's tables after them. Hence *_read below: seal_state is read first and every roll-up it names is then there.
 
-CREATE OR REPLACE VIEW seal_state
+CREATE VIEW IF NOT EXISTS seal_state
 (
     sealed_until DateTime('UTC') COMMENT 'End of the last sealed hour; 1970 when none is',
     minutes_from DateTime('UTC') COMMENT 'No hour before it is read from minutes',
@@ -36,7 +36,7 @@ FROM
 )
 COMMENT 'One row: what is sealed';
 
-CREATE OR REPLACE VIEW minutes_read
+CREATE VIEW IF NOT EXISTS minutes_read
 (
     hour DateTime('UTC') COMMENT 'Start of the hour',
     minute DateTime('UTC') COMMENT 'Start of the minute',
@@ -50,7 +50,7 @@ FROM pin_minutes FINAL
 WHERE hour >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY
 COMMENT 'Part of the pin_engagement views: cells, one a key';
 
-CREATE OR REPLACE VIEW hours_read
+CREATE VIEW IF NOT EXISTS hours_read
 (
     window_start DateTime('UTC') COMMENT 'Start of the hour',
     pin_id UInt64 COMMENT 'The pin',
@@ -65,7 +65,7 @@ FROM pin_hours
 WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY
 COMMENT 'Part of the pin_engagement views: hourly roll-ups, of every seal';
 
-CREATE OR REPLACE VIEW days_read
+CREATE VIEW IF NOT EXISTS days_read
 (
     window_start DateTime('UTC') COMMENT 'Start of the day, UTC',
     pin_id UInt64 COMMENT 'The pin',
@@ -80,7 +80,7 @@ FROM pin_days
 WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 729 DAY
 COMMENT 'Part of the pin_engagement views: daily roll-ups, of every seal';
 
-CREATE OR REPLACE VIEW pin_engagement_1m
+CREATE VIEW IF NOT EXISTS pin_engagement_1m
 (
     window_start DateTime('UTC') COMMENT 'Start of the minute, event time, UTC; the window is [start, start + 1 min)',
     pin_id UInt64 COMMENT 'The pin',
@@ -105,7 +105,7 @@ GROUP BY minute, pin_id
 HAVING saves + clicks + closeups > 0
 COMMENT 'Engagement per pin and minute';
 
-CREATE OR REPLACE VIEW pin_engagement_1h
+CREATE VIEW IF NOT EXISTS pin_engagement_1h
 (
     window_start DateTime('UTC') COMMENT 'Start of the hour, event time, UTC; the window is [start, start + 1 h)',
     pin_id UInt64 COMMENT 'The pin',
@@ -136,7 +136,7 @@ GROUP BY hour, pin_id
 HAVING saves + clicks + closeups > 0
 COMMENT 'Engagement per pin and hour; always the sum of its minutes';
 
-CREATE OR REPLACE VIEW pin_engagement_1d
+CREATE VIEW IF NOT EXISTS pin_engagement_1d
 (
     window_start DateTime('UTC') COMMENT 'Start of the day, event time, UTC; the window is [start, start + 1 day)',
     pin_id UInt64 COMMENT 'The pin',

@@ -1,0 +1,70 @@
+"""The sink that is ClickHouse."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
+from schemas.sources import Source
+from sinks import cells, ledger, letters
+from sinks.address import ClickHouseAddress
+from sinks.base import SinkSession, SourceLedger
+from sinks.connection import Connection
+
+
+class ClickHouseSink:
+    """Sessions on one ClickHouse server. Safe to share between threads; a session is not."""
+
+    def __init__(self, address: ClickHouseAddress, timeout_seconds: float = 30) -> None:
+        """`timeout_seconds` bounds each wait for an answer, not a whole insert."""
+        self.address = address
+        self.timeout_seconds = timeout_seconds
+
+    def __repr__(self) -> str:
+        return f"ClickHouseSink({self.address})"
+
+    @contextmanager
+    def session(self) -> Iterator[SinkSession]:
+        """Connect. Raises SinkUnavailable if nobody answers, SinkError if the login or the database is refused."""
+        with Connection(self.address, self.timeout_seconds) as connection:
+            yield ClickHouseSession(connection)
+
+    def known_sources(self) -> Iterable[Source]:
+        """Every source that has a start row."""
+        with Connection(self.address, self.timeout_seconds) as connection:
+            return ledger.known_sources(connection)
+
+    def read_cells(self) -> CellRows:
+        """All cells, the highest version of each key, in the order of the table's key."""
+        with Connection(self.address, self.timeout_seconds) as connection:
+            return cells.read_cells(connection)
+
+
+class ClickHouseSession:
+    """One connection. After any error every call raises SinkUnavailable."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+        """The lowest start of each generation, and the newest row of each slice by start; every source has an entry."""
+        return ledger.read_ledgers(self.connection, sources)
+
+    def last_versions(self, sources: Sequence[Source]) -> Mapping[Source, int]:
+        """The highest ledger version of each source; a source without a ledger row is left out."""
+        return ledger.last_versions(self.connection, sources)
+
+    def write_starts(self, rows: Sequence[StartRow]) -> None:
+        """Insert start rows; durable on return."""
+        ledger.write_starts(self.connection, rows)
+
+    def write_cells(self, rows: CellRows) -> None:
+        """Insert cells; durable on return."""
+        cells.write_cells(self.connection, rows)
+
+    def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
+        """Insert dead letters; durable on return."""
+        letters.write_dead_letters(self.connection, rows)
+
+    def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
+        """Insert ledger rows; durable on return."""
+        ledger.write_ledger(self.connection, rows)

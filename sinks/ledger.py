@@ -1,0 +1,83 @@
+"""Start rows and ledger rows to and from ClickHouse."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from schemas.fates import Fates
+from schemas.rows import LedgerRow, StartRow
+from schemas.sources import Source
+from sinks.base import SourceLedger
+from sinks.connection import Connection
+
+SOURCE = ("source", "topic", "topic_id", "partition")
+START = (*SOURCE, "generation", "start", "start_clock", "rules")
+FATES = ("counted", "duplicate", "late", "dead", "absent")
+LEDGER = (
+    *SOURCE, "block", "arrived", "start", "start_clock", "position", "clock", *FATES, "cells_sum", "generation", "rules",
+    "version",
+)  # fmt: skip
+
+
+def write_starts(connection: Connection, rows: Sequence[StartRow]) -> None:
+    """Insert start rows; durable on return."""
+    connection.insert(
+        "ingest_starts",
+        START,
+        [(*_name(row.source), row.generation, row.start, row.start_clock, row.rules) for row in rows],
+    )
+
+
+def write_ledger(connection: Connection, rows: Sequence[LedgerRow]) -> None:
+    """Insert ledger rows; durable on return."""
+    connection.insert("ingest_ledger", LEDGER, [_ledger_values(row) for row in rows])
+
+
+def read_ledgers(connection: Connection, sources: Sequence[Source]) -> dict[Source, SourceLedger]:
+    """The lowest start of each generation, and the newest row of each slice by start; every source has an entry."""
+    starts: dict[int, list[StartRow]] = {source.id: [] for source in sources}
+    rows: dict[int, list[LedgerRow]] = {source.id: [] for source in sources}
+    by_id = {source.id: source for source in sources}
+    if not by_id:
+        return {}
+    # FINAL is not needed for starts: equal keys are equal rows.
+    for id_, *start in connection.rows(
+        "SELECT source, generation, start, start_clock, rules FROM ingest_starts WHERE source IN %(ids)s"
+        " ORDER BY source, generation, start LIMIT 1 BY source, generation",
+        ids=list(by_id),
+    ):
+        starts[id_].append(StartRow(by_id[id_], *start))
+    for id_, *values in connection.rows(
+        "SELECT source, block, toUnixTimestamp(arrived), start, start_clock, position, clock,"
+        " counted, duplicate, late, dead, absent, cells_sum, generation, rules"
+        " FROM ingest_ledger FINAL WHERE source IN %(ids)s ORDER BY source, start, generation, position",
+        ids=list(by_id),
+    ):
+        rows[id_].append(LedgerRow(by_id[id_], *values[:6], Fates(*values[6:11]), *values[11:]))
+    return {source: SourceLedger(tuple(starts[source.id]), tuple(rows[source.id])) for source in sources}
+
+
+def last_versions(connection: Connection, sources: Sequence[Source]) -> Mapping[Source, int]:
+    """The highest ledger version of each source that has a ledger row."""
+    by_id = {source.id: source for source in sources}
+    if not by_id:
+        return {}
+    found = connection.rows(
+        "SELECT source, max(version) FROM ingest_ledger WHERE source IN %(ids)s GROUP BY source", ids=list(by_id)
+    )
+    return {by_id[id_]: version for id_, version in found}
+
+
+def known_sources(connection: Connection) -> Iterable[Source]:
+    """Every source that has a start row."""
+    rows = connection.rows("SELECT DISTINCT topic, topic_id, partition FROM ingest_starts ORDER BY topic, partition")
+    return [Source(*row) for row in rows]
+
+
+def _name(source: Source) -> tuple[Any, ...]:
+    return source.id, source.topic, source.topic_id, source.partition
+
+
+def _ledger_values(row: LedgerRow) -> tuple[Any, ...]:
+    fates = tuple(getattr(row.fates, name) for name in FATES)
+    head = (*_name(row.source), row.block, row.arrived, row.start, row.start_clock, row.position, row.clock)
+    return (*head, *fates, row.cells_sum, row.generation, row.rules, row.version)

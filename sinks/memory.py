@@ -1,0 +1,127 @@
+"""A sink in memory with the contract of the real one, for tests and simulation."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Lock
+
+import numpy as np
+
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
+from schemas.sources import Source
+from sinks.base import SinkSession, SinkUnavailable, SourceLedger
+
+CellKey = tuple[int, int, int, int, int, int]  # source, block, arrived, action, minute, pin_id
+SliceKey = tuple[int, int, int]  # source, block, arrived
+Origin = tuple[Source, int]
+
+
+class MemorySink:
+    """Keeps what was written: of equal keys the highest version, of equal versions the last. Thread safe."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.starts: list[StartRow] = []
+        self.cells: dict[CellKey, tuple[int, int]] = {}  # -> version, count
+        self.ledger: dict[SliceKey, LedgerRow] = {}
+        self.dead_letters: dict[Origin, DeadLetterRow] = {}
+
+    @contextmanager
+    def session(self) -> Iterator[SinkSession]:
+        """A session; it is over when the block ends."""
+        session = self.open_session()
+        try:
+            yield session
+        finally:
+            session.over = True
+
+    def open_session(self) -> "MemorySession":
+        """What `session` yields. A simulation that injects faults gives its own session here."""
+        return MemorySession(self)
+
+    def known_sources(self) -> Iterable[Source]:
+        """Every source that has a start row, by topic and partition."""
+        with self.lock:
+            sources = {row.source for row in self.starts}
+        return sorted(sources, key=lambda source: (source.topic, source.partition))
+
+    def read_cells(self) -> CellRows:
+        """All cells, the highest version of each key, in the order of ClickHouse's sort key."""
+        with self.lock:
+            rows = sorted(self.cells.items(), key=lambda item: _table_order(item[0]))
+        columns = list(zip(*((*key, count, version) for key, (version, count) in rows), strict=True)) or [()] * 8
+        types = (np.uint64, np.uint32, np.uint32, np.uint8, np.uint32, np.uint64, np.uint64, np.uint64)
+        return CellRows(*(np.array(column, dtype) for column, dtype in zip(columns, types, strict=True)))
+
+
+class MemorySession:
+    """One session of a MemorySink. Each step is applied whole."""
+
+    def __init__(self, sink: MemorySink) -> None:
+        self.sink = sink
+        self.over = False
+
+    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+        """The lowest start of each generation, and the newest row of each slice by start; every source has an entry."""
+        with self._step():
+            return {source: self._ledger_of(source) for source in sources}
+
+    def last_versions(self, sources: Sequence[Source]) -> Mapping[Source, int]:
+        """The highest ledger version of each source; a source without a ledger row is left out."""
+        with self._step():
+            versions: dict[Source, int] = {}
+            for row in self.sink.ledger.values():
+                if row.source in sources:
+                    versions[row.source] = max(row.version, versions.get(row.source, 0))
+            return versions
+
+    def write_starts(self, rows: Sequence[StartRow]) -> None:
+        """Keep start rows."""
+        with self._step():
+            self.sink.starts.extend(rows)
+
+    def write_cells(self, rows: CellRows) -> None:
+        """Keep cells. Of equal keys the highest version stays, of equal versions the last."""
+        names = ("source", "block", "arrived", "action", "minute", "pin_id", "count", "version")
+        columns = [getattr(rows, name).tolist() for name in names]
+        with self._step():
+            cells = self.sink.cells
+            for *key, count, version in zip(*columns, strict=True):
+                cell: CellKey = tuple(key)
+                if version >= cells.get(cell, (0, 0))[0]:
+                    cells[cell] = version, count
+
+    def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
+        """Keep dead letters; of equal origins the last."""
+        with self._step():
+            self.sink.dead_letters.update({(row.source, row.offset): row for row in rows})
+
+    def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
+        """Keep ledger rows. Of equal slices the highest version stays, of equal versions the last."""
+        with self._step():
+            for row in rows:
+                key = row.source.id, row.block, row.arrived
+                known = self.sink.ledger.get(key)
+                if known is None or row.version >= known.version:
+                    self.sink.ledger[key] = row
+
+    def _step(self) -> Lock:
+        if self.over:
+            raise SinkUnavailable("this session is over", "Open a new session.")
+        return self.sink.lock
+
+    def _ledger_of(self, source: Source) -> SourceLedger:
+        lowest: dict[int, StartRow] = {}
+        for start in (row for row in self.sink.starts if row.source == source):
+            known = lowest.get(start.generation)
+            if known is None or start.start < known.start:
+                lowest[start.generation] = start
+        rows = [row for row in self.sink.ledger.values() if row.source == source]
+        return SourceLedger(
+            tuple(lowest[generation] for generation in sorted(lowest)),
+            tuple(sorted(rows, key=lambda row: (row.start, row.generation, row.position))),
+        )
+
+
+def _table_order(key: CellKey) -> tuple[int, ...]:
+    source, block, arrived, action, minute, pin_id = key
+    return minute // 3600, pin_id, minute, action, source, block, arrived

@@ -1,0 +1,57 @@
+"""Creates and upgrades the tables: `sinks/migrations/*.sql`, each applied once, in order of its number."""
+
+import time
+from pathlib import Path
+
+from clickhouse_driver.errors import Error, ServerException
+from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
+from clickhouse_migrations.exceptions import MigrationException
+
+from sinks.address import ClickHouseAddress
+from sinks.base import SinkError
+from sinks.connection import CONNECT_SECONDS, Connection
+from sinks.failures import translate
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+ATTEMPTS = 5  # several workers may create the same things at the same moment; the loser looks again
+
+
+def migrate(address: ClickHouseAddress, timeout_seconds: float = 60) -> list[str]:
+    """Create the database if it is missing and apply what is new; returns the names of the files applied now.
+
+    Can be called any number of times, and by several workers at once: every statement can be repeated.
+    Raises SinkUnavailable if ClickHouse does not answer, SinkError if it refuses.
+    """
+    with Connection(address, timeout_seconds, database=""):
+        pass  # refused here if the login is wrong or nobody answers, in words a person can use
+    for attempt in range(ATTEMPTS):
+        try:
+            return _apply(address, timeout_seconds)
+        except ServerException as error:
+            if attempt == ATTEMPTS - 1:
+                raise translate(error, address) from error
+            time.sleep(0.2 * (attempt + 1))
+        except (Error, OSError, EOFError) as error:
+            raise translate(error, address) from error
+        except MigrationException as error:
+            raise SinkError(
+                f"the tables in {address} do not follow from {MIGRATIONS.name}/: {error}",
+                "They were made by another version: use that one, or an empty database (PINTALLY_CLICKHOUSE_DATABASE).",
+            ) from error
+    raise AssertionError("unreachable")
+
+
+def _apply(address: ClickHouseAddress, timeout_seconds: float) -> list[str]:
+    cluster = ClickhouseCluster(
+        db_host=address.host,
+        db_port=str(address.port),
+        db_user=address.user,
+        db_password=address.password,
+        secure=address.secure,
+        connect_timeout=CONNECT_SECONDS,
+        query_timeout=timeout_seconds,
+        migrations_table="schema_migrations",
+    )
+    applied = cluster.migrate(address.database, MIGRATIONS)
+    names = {int(path.name.split("_")[0]): path.name for path in MIGRATIONS.glob("*.sql")}
+    return [names[migration.version] for migration in applied]

@@ -1,0 +1,63 @@
+"""Tells readers to take hours from minutes again until they are sealed anew: whoever writes below `sealed_until` does.
+
+A window's row with the highest seal holds. A number taken here is above that of every sealing that read the minutes
+before, so none of them can close the window again.
+"""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from schemas.rows import CellRows
+from sinks.connection import Connection
+from sinks.numbers import take_number
+
+HOUR = 3600
+DAY = 86_400
+
+
+def sealed_until(connection: Connection) -> int:
+    """End of the last sealed hour in seconds since 1970; 0 when none is sealed."""
+    return int(connection.rows("SELECT toUnixTimestamp(sealed_until) FROM seal_state")[0][0])
+
+
+def early_hours(rows: CellRows, until: int) -> list[int]:
+    """Hours (their start in seconds since 1970) before `until` that `rows` write to."""
+    if not len(rows) or int(rows.minute.min()) >= until:  # the ordinary case: one pass over one column
+        return []
+    return [int(hour) for hour in np.unique(rows.minute[rows.minute < until] // HOUR) * HOUR]
+
+
+def open_hours(connection: Connection) -> set[int]:
+    """Hours before `sealed_until` that await correction."""
+    rows = connection.rows("SELECT arrayMap(h -> toUnixTimestamp(h), open_hours) FROM seal_state")
+    return set(rows[0][0])
+
+
+def reopen(connection: Connection, hours: Collection[int]) -> None:
+    """Have these hours, and their days, read from minutes until they are sealed again. One insert: all or none."""
+    if not hours:
+        return
+    number = take_number(connection)
+    windows = [("hour", hour) for hour in sorted(hours)] + [
+        ("day", day) for day in sorted({h // DAY * DAY for h in hours})
+    ]
+    known = _sums(connection, windows)
+    connection.insert(
+        "sealed",
+        ("resolution", "window_start", "seal", "is_open", "corrected", "pins", "saves", "clicks", "closeups"),
+        [
+            (resolution, start, number, True, *known.get((resolution, start), (False, 0, 0, 0, 0)))
+            for resolution, start in windows
+        ],
+    )
+
+
+def _sums(connection: Connection, windows: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, ...]]:
+    """What was sealed last, carried along so that the next sealing knows whether it corrects anything."""
+    rows = connection.rows(
+        "SELECT toString(resolution), toUnixTimestamp(window_start), corrected, pins, saves, clicks, closeups"
+        " FROM sealed FINAL WHERE window_start IN %(starts)s",
+        starts=[start for _, start in windows],
+    )
+    return {(row[0], row[1]): tuple(row[2:]) for row in rows}
