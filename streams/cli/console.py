@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 # A table that goes into a file or a pipe is as wide as it needs to be.
-data = Console(highlight=False, width=None if Console().is_terminal else 160)
+data = Console(highlight=False, markup=False, width=None if Console().is_terminal else 160)
 progress = Console(stderr=True, highlight=False)
 
 

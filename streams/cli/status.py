@@ -1,0 +1,135 @@
+"""`pintally status`: how far each source is counted."""
+
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from schemas.fates import Fates
+from sinks.clickhouse import ClickHouseSink
+from sinks.connection import Connection
+from streams.cli.console import data, print_json, table
+from streams.progress import Progress, lag_of, read_progress, sum_of
+from streams.settings import Settings, load_settings
+
+QUERY_SECONDS = 30.0
+REASONS = """
+SELECT topic, fate, reason, count() AS records
+FROM dead_letters FINAL
+WHERE topic IN %(topics)s
+GROUP BY topic, fate, reason
+ORDER BY topic, records DESC, fate, reason
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why records of a topic were not counted, and how many."""
+
+    topic: str
+    fate: str
+    reason: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `status` shows."""
+
+    sources: list[Progress]
+    dead_letters: list[Reason]
+    sealed_until: datetime | None  # hours before it are rolled up and final; None while no hour is
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show how far each source is counted, and what is behind.
+
+    A source is one partition of one topic. All offsets below its position are in ClickHouse; lag is what the log holds
+    beyond. Each offset has one fate, so the fates add up to what was read. The clock is the newest Kafka timestamp
+    below the position. Late and dead records are listed with their reasons.
+
+    Exit codes: 0 shown, 2 if Kafka or ClickHouse cannot be asked. For a script that waits until all is counted:
+
+        pintally status --json | jq .lag
+    """
+    found = read_status(load_settings())
+    if as_json:
+        print_json(as_document(found))
+    else:
+        print_sources(found.sources)
+        print_dead_letters(found.dead_letters)
+        until = found.sealed_until
+        data.print(f"\nHours are sealed until {until:%Y-%m-%d %H:%M} UTC." if until else "\nNo hour is sealed yet.")
+
+
+def read_status(settings: Settings) -> Status:
+    """Ask Kafka and ClickHouse. Raises TopicMissing, KafkaUnavailable and SinkError."""
+    sources = read_progress(settings, ClickHouseSink(settings.clickhouse))
+    with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
+        reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.topics.values()))]
+        [(until,)] = connection.rows("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
+    return Status(sources, reasons, datetime.fromtimestamp(until, UTC) if until else None)
+
+
+def as_document(found: Status) -> dict[str, Any]:
+    """The status for scripts: offsets as numbers, clocks in Unix ms."""
+    return {
+        "lag": lag_of(found.sources),
+        "fates": asdict(sum_of([each.fates for each in found.sources])),
+        "sealed_until": found.sealed_until.isoformat() if found.sealed_until else None,
+        "sources": [
+            {
+                "topic": each.source.topic,
+                "topic_id": str(each.source.topic_id),
+                "partition": each.source.partition,
+                "log_start": each.log_start,
+                "log_end": each.log_end,
+                "position": each.position,
+                "lag": each.lag,
+                "clock": each.clock,
+                "fates": asdict(each.fates),
+            }
+            for each in found.sources
+        ],
+        "dead_letters": [asdict(reason) for reason in found.dead_letters],
+    }
+
+
+def print_sources(sources: list[Progress]) -> None:
+    """How far each source is, then the fates of what is below its position."""
+    far = table("Sources", "source", "clock (UTC)", "position", "log end", "lag", left=2)
+    names = [field.name for field in fields(Fates)]
+    fates = table("\nFates", "source", *names)
+    for each in sources:
+        position = "not begun" if each.position is None else f"{each.position:,}"
+        far.add_row(str(each.source), clock(each.clock), position, f"{each.log_end:,}", f"{each.lag:,}")
+        fates.add_row(str(each.source), *counts(each.fates))
+    far.add_row("all", "", "", "", f"{lag_of(sources):,}", style="bold")
+    fates.add_row("all", *counts(sum_of([each.fates for each in sources])), style="bold")
+    data.print(far, fates)
+
+
+def print_dead_letters(reasons: list[Reason]) -> None:
+    """One line a reason."""
+    if not reasons:
+        data.print("\nNo dead letters.")
+        return
+    shown = table("\nDead letters", "topic", "fate", "reason", "records", left=3)
+    for reason in reasons:
+        shown.add_row(reason.topic, reason.fate, reason.reason, f"{reason.records:,}")
+    data.print(shown)
+
+
+def counts(fates: Fates) -> list[str]:
+    """The fates as cells of a table."""
+    return [f"{number:,}" for number in asdict(fates).values()]
+
+
+def clock(milliseconds: int | None) -> str:
+    """A source's clock for people."""
+    if not milliseconds or milliseconds < 0:
+        return "-"
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
