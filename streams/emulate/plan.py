@@ -9,7 +9,7 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 MINUTE_MS = 60_000
 SLOWEST_SHARE = 0.4  # of the mean rate is the rate at the quietest hour
-DUPLICATE_SECONDS = 300
+DUPLICATE_REACH_MS = 5 * MINUTE_MS  # a duplicate comes at most this long after its original
 
 
 class PlanRefused(PintallyError):
@@ -55,9 +55,10 @@ def margins(plan: Plan, rules: Rules) -> Margins:
     span = 0 if plan.live else plan.span_ms
     delay = min(5 * MINUTE_MS, lateness // 10)
     reserve = min(MINUTE_MS, lateness // 20)  # clocks of this machine and of the broker may differ
-    slack = lateness - span - delay - reserve
+    reach = min(DUPLICATE_REACH_MS, lateness // 10)
+    slack = lateness - span - delay - reach - reserve
     if slack < min(MINUTE_MS, lateness // 4) or slack <= 0:
-        longest = (lateness - delay - reserve - min(MINUTE_MS, lateness // 4)) // MINUTE_MS
+        longest = (lateness - delay - reach - reserve - min(MINUTE_MS, lateness // 4)) // MINUTE_MS
         raise PlanRefused(
             f"{span / MINUTE_MS:g} minutes of events cannot all be on time when the allowed lateness is "
             f"{lateness / 1000:g} s",
@@ -79,20 +80,23 @@ def margins(plan: Plan, rules: Rules) -> Margins:
         late_to=late_to,
         too_old=rules.retention_ms + DAY_MS,
         future=rules.max_clock_skew_ms + lateness + DAY_MS,
-        duplicate_gap=_duplicate_gap(plan, rules),
+        duplicate_gap=_duplicate_gap(plan, rules, reach),
     )
 
 
-def _duplicate_gap(plan: Plan, rules: Rules) -> int:
-    """A duplicate stands 3 * gap + 2 records behind its original at most (1 if gap is 0): less than `slice_records`
-    and than 5 minutes, so that its block and its bucket are the original's or the next."""
+def _duplicate_gap(plan: Plan, rules: Rules, reach: int) -> int:
+    """The largest gap with which a duplicate's fate is certain.
+
+    It stands 3 * gap + 2 records behind its original at most (1 if gap is 0): that is at most `slice_records`, and at
+    most `reach` ms, so that its block and its bucket are the original's or the next, and it is not late.
+    """
     slowest = plan.rate or SLOWEST_SHARE * (plan.events or 1) / (plan.span_ms / 1000)  # records a second
-    if slowest < 1 / DUPLICATE_SECONDS and plan.duplicates * (plan.events or DAY_MS) >= 1:
+    if slowest * reach < 1000 and plan.duplicates * (plan.events or DAY_MS) >= 1:
         raise PlanRefused(
-            f"at fewer than one record in {DUPLICATE_SECONDS} s a duplicate could come too late to be recognised",
-            "Choose --duplicates 0, more events, or a higher rate.",
+            f"with more than {reach / 1000:g} s between records a duplicate could come too late to be recognised",
+            "Choose --duplicates 0, more --events, or a higher --rate.",
         )
-    return min(400, (rules.slice_records - 1) // 4, int(slowest * DUPLICATE_SECONDS / 5))
+    return min(400, (rules.slice_records - 1) // 4, int(slowest * reach / 5000))
 
 
 def _check_shares(plan: Plan) -> None:

@@ -93,8 +93,8 @@ async def _send_all(
         if before is not None:
             await _acknowledged(before, traffic, truth, progress)
     finally:
-        for sending in running:
-            sending.cancel()
+        for unfinished in running:
+            unfinished.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
 

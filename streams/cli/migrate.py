@@ -1,0 +1,41 @@
+"""`pintally migrate`: the topics and the tables."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from sinks import migrate as tables
+from streams.settings import load_settings
+from streams.topics import create_topics, describe_topics, topic_differences
+
+
+def migrate(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Create the topics and the tables; safe to run any number of times.
+
+    What exists is never changed: topics that differ from the settings are named. Tables and views get the steps that
+    they lack.
+
+    Example: PINTALLY_PARTITIONS=12 pintally migrate
+    """
+    settings = load_settings()
+    created = create_topics(settings)
+    topics = describe_topics(settings)
+    differences = topic_differences(settings, topics)
+    applied = tables.migrate(settings.clickhouse)
+    if as_json:
+        partitions = {topic.name: topic.partitions for topic in topics.values()}
+        report = {"topics": partitions, "created": created, "differences": differences, "migrations": applied}
+        typer.echo(json.dumps(report))
+        return
+    for topic in topics.values():
+        made = "created" if topic.name in created else "found"
+        typer.echo(f"topic {topic.name}: {made}, {topic.partitions} partitions, {topic.timestamp_type}")
+    for step in applied:
+        typer.echo(f"ClickHouse {settings.clickhouse}: applied {step}")
+    if not applied:
+        typer.echo(f"ClickHouse {settings.clickhouse}: up to date")
+    for difference in differences:
+        typer.echo(f"note: {difference}", err=True)

@@ -1,0 +1,134 @@
+"""What emulated traffic looks like, and which plans are refused."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from schemas.actions import Action
+from schemas.events import ContractError, validate
+from schemas.fates import Fate
+from schemas.rules import Rules
+from streams.emulate.broken import KINDS, Good
+from streams.emulate.pins import Pins
+from streams.emulate.plan import MINUTE_MS, Plan, PlanRefused, margins
+from streams.emulate.traffic import Slab, Traffic
+
+ANCHOR = 1_790_000_000_000
+PLAN = Plan(events=30_000, pins=5_000)
+BY_TIME = {"from_the_future", "older_than_kept"}  # dead by the time they arrive, not by their form
+
+
+def slabs(plan: Plan = PLAN, rules: Rules | None = None) -> list[Slab]:
+    return list(Traffic(plan, rules or Rules(), ANCHOR).slabs())
+
+
+def column(parts: list[Slab], name: str) -> np.ndarray:
+    return np.concatenate([getattr(part, name) for part in parts])
+
+
+def test_people_look_more_than_they_click_and_click_more_than_they_save() -> None:
+    actions = Counter(column(slabs(), "action").tolist())
+    assert actions[Action.CLOSEUP] > 2 * actions[Action.CLICK] > 2 * actions[Action.SAVE] > 0
+
+
+def test_a_few_pins_take_most_of_the_attention_and_most_pins_take_little() -> None:
+    counts = np.bincount(column(slabs(), "pin"), minlength=PLAN.pins)
+    assert counts[:50].sum() > 0.35 * counts.sum()
+    assert np.median(counts[counts > 0]) < 5
+
+
+def test_ids_are_different_and_most_do_not_fit_a_double() -> None:
+    ids = Pins(np.random.default_rng(1), 20_000).ids
+    assert len(set(ids.tolist())) == 20_000
+    assert (ids > 2**53).mean() > 0.9
+
+
+def test_events_arrive_out_of_order_but_never_before_they_happen() -> None:
+    parts = slabs(replace(PLAN, late=0, broken=0, duplicates=0))
+    arrival, occurred = column(parts, "arrival"), column(parts, "occurred")
+    assert (np.diff(arrival) >= 0).all()
+    assert (np.diff(occurred) < 0).mean() > 0.1
+    assert (occurred < arrival).all()
+
+
+def test_without_a_rate_the_span_before_the_anchor_is_covered_and_nothing_else() -> None:
+    arrival = column(slabs(), "arrival")
+    assert ANCHOR - PLAN.span_ms <= arrival[0] < ANCHOR - PLAN.span_ms + MINUTE_MS
+    assert ANCHOR - MINUTE_MS < arrival[-1] <= ANCHOR
+
+
+def test_with_a_rate_records_arrive_at_that_rate_from_the_anchor_on() -> None:
+    arrival = column(slabs(Plan(events=5_000, rate=500)), "arrival")
+    assert arrival[0] == ANCHOR + 1
+    assert arrival[-1] - arrival[0] == pytest.approx(10_000, abs=5)
+
+
+def test_traffic_follows_the_hour_of_the_day() -> None:
+    morning = 1_790_000_000_000 // 86_400_000 * 86_400_000 + 14 * 3_600_000  # on its way to the evening's peak
+    plan = Plan(events=50_000, span_ms=6 * 60 * MINUTE_MS)
+    arrival = column(list(Traffic(plan, Rules(allowed_lateness_ms=24 * 3_600_000), morning).slabs()), "arrival")
+    first, last = np.histogram(arrival, 2)[0]
+    assert last > 1.2 * first
+
+
+def test_shares_come_out_to_the_record() -> None:
+    fates = Counter(column(slabs(replace(PLAN, duplicates=0.1, late=0.05, broken=0.02)), "fate").tolist())
+    assert fates == {Fate.COUNTED: 24_900, Fate.DUPLICATE: 3_000, Fate.LATE: 1_500, Fate.DEAD: 600}
+
+
+def test_another_seed_is_another_traffic() -> None:
+    assert slabs()[0].values != slabs(replace(PLAN, seed=2))[0].values
+
+
+def test_a_later_run_with_the_same_seed_has_other_event_ids() -> None:
+    def ids(anchor: int) -> set[bytes]:
+        values = next(Traffic(replace(PLAN, broken=0), Rules(), anchor).slabs()).values
+        return {value[13:49] for value in values if value is not None}
+
+    assert not ids(ANCHOR) & ids(ANCHOR + 1)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - BY_TIME))
+@pytest.mark.parametrize("action", list(Action))
+def test_the_contract_refuses_every_kind_of_broken_record(kind: str, action: Action) -> None:
+    fields = {
+        "event_id": "6c1b5a0e-2f2f-4a51-8a4d-0b8e5f6d7a10",
+        "action": action.label,
+        "pin_id": "123567584227308875",
+        "user_id": "660833068088710002",
+        "occurred_at": ANCHOR,
+    }
+    with pytest.raises(ContractError):
+        validate(KINDS[kind](Good(fields, ANCHOR, margins(PLAN, Rules()))), action)
+
+
+@pytest.mark.parametrize(
+    ("key", "hashed"), [("21", -973932308), ("foobar", -790332482), ("a-little-bit-long-string", -985981536)]
+)
+def test_the_partitioner_hashes_as_kafkas_java_client_does(key: str, hashed: int) -> None:
+    pins = Pins(np.random.default_rng(1), 1)
+    pins.texts = [key]  # keys and hashes from the tests of org.apache.kafka.common.utils.Utils
+    assert pins.partitions(np.zeros(1, np.int64), 7).tolist() == [(hashed & 0x7FFFFFFF) % 7]
+
+
+@pytest.mark.parametrize(
+    ("change", "rules", "names"),
+    [
+        ({"span_ms": 55 * MINUTE_MS}, {}, "allowed lateness is 3600 s"),
+        ({"rate": 10.0}, {"allowed_lateness_ms": 0}, "allowed lateness is 0 s"),
+        ({"duplicates": 0.9}, {}, "--duplicates 0.9"),
+        ({"late": -0.1}, {}, "--late -0.1"),
+        ({"duplicates": 0.3, "late": 0.3}, {}, "together are 0.6"),
+        ({"rate": 0.001}, {}, "duplicate"),
+        ({"rate": -5.0}, {}, "--rate -5"),
+        ({"events": None}, {}, "--rate"),
+        ({"pins": 0}, {}, "--pins 0"),
+        ({}, {"retention_ms": 2 * 3_600_000}, "tables keep"),
+    ],
+)
+def test_a_plan_whose_truth_could_not_be_known_is_refused(change: dict, rules: dict, names: str) -> None:
+    with pytest.raises(PlanRefused, match=names) as refused:
+        Traffic(replace(PLAN, **change), Rules(**rules), ANCHOR)
+    assert refused.value.remedy
