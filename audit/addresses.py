@@ -1,0 +1,20 @@
+"""Where the two sides of the audit are: the log and the tables. Given by the caller, read from no environment."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Kafka, ClickHouse and the topics to check. The password is never shown by repr."""
+
+    kafka: str  # bootstrap servers, host:port, separated by commas
+    topics: tuple[tuple[str, int], ...]  # topic and the number of its action in `pin_minutes.action`
+    clickhouse_host: str = "127.0.0.1"
+    clickhouse_http_port: int = 8123
+    user: str = "default"
+    password: str = field(default="", repr=False)
+    database: str = "pintally"
+    secure: bool = False  # TLS to ClickHouse
+
+    def __str__(self) -> str:
+        return f"Kafka {self.kafka}, ClickHouse {self.clickhouse_host}:{self.clickhouse_http_port}/{self.database}"

@@ -1,0 +1,90 @@
+"""What ClickHouse holds of a source: start rows, ledger rows, cells, dead letters, as rows of this package's own."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+GENERATION_SHIFT = 48
+POSITION_MASK = (1 << GENERATION_SHIFT) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class StartRow:
+    """Where a generation of rules begins in a source."""
+
+    generation: int
+    start: int
+    start_clock: int
+    rules: str  # JSON
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What is said to be emitted of one slice; the fields are the table's columns."""
+
+    block: int
+    arrived: int  # seconds since 1970
+    start: int
+    start_clock: int
+    position: int
+    clock: int
+    counted: int
+    duplicate: int
+    late: int
+    dead: int
+    absent: int
+    cells_sum: int
+    generation: int
+    rules: str  # fingerprint
+    version: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What names the slice; ascending in the order of the log."""
+        return self.block, self.arrived
+
+
+class CellRow(NamedTuple):
+    """A row of `pin_minutes`, as it comes in RowBinary; times in seconds since 1970."""
+
+    block: int
+    arrived: int
+    action: int
+    minute: int
+    pin: int
+    events: int
+    version: int
+
+    @property
+    def generation(self) -> int:
+        """The generation of rules that the row was made under."""
+        return self.version >> GENERATION_SHIFT
+
+    @property
+    def position(self) -> int:
+        """The row tells of the records below this offset."""
+        return self.version & POSITION_MASK
+
+
+class DeadLetter(NamedTuple):
+    """A row of `dead_letters`. `digest` is MD5 of the value, None for a tombstone."""
+
+    offset: int
+    timestamp: int
+    fate: str
+    digest: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """All of one source but its cells: start rows by generation, ledger rows by slice (newest version of each)."""
+
+    id: int
+    topic: str
+    topic_id: UUID
+    partition: int
+    starts: tuple[StartRow, ...]
+    ledger: tuple[LedgerRow, ...]
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]"

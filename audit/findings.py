@@ -1,0 +1,82 @@
+"""What an audit can find wrong, each kind with a name that scripts may rely on."""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """Kinds of differences between the log and ClickHouse."""
+
+    COUNT_TOO_HIGH = "count_too_high"
+    COUNT_TOO_LOW = "count_too_low"
+    ROW_MISSING = "row_missing"
+    ROW_EXTRA = "row_extra"
+    VERSION_AHEAD = "version_ahead"  # a row claims a position that its log has not reached
+    VOID_ROW = "void_row"  # of a generation that rules have replaced
+    LEDGER_DIFFERS = "ledger_differs"
+    LEDGER_EXTRA = "ledger_extra"
+    SLICE_GAP = "slice_gap"
+    START_DIFFERS = "start_differs"
+    DEAD_LETTER_MISSING = "dead_letter_missing"
+    DEAD_LETTER_EXTRA = "dead_letter_extra"
+    DEAD_LETTER_DIFFERS = "dead_letter_differs"
+    ROLLUP_DIFFERS = "rollup_differs"
+    INVARIANT = "invariant"  # a rule that must hold in SQL, whatever the log says
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference. What does not apply is None. `start` and `end` are offsets: of the slice or place."""
+
+    kind: Kind
+    source: str  # topic[partition], or the table where no source applies
+    found: int | str | None = None
+    expected: int | str | None = None
+    field: str | None = None  # the ledger's column, or the rule's name
+    slice: str | None = None  # block/arrived
+    action: str | None = None
+    minute: str | None = None  # UTC
+    pin: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+    def __str__(self) -> str:
+        facts = {name: value for name, value in asdict(self).items() if value is not None}
+        kind, source = facts.pop("kind"), facts.pop("source")
+        return f"{kind}: {source} " + " ".join(f"{name}={value}" for name, value in facts.items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: only what applies."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+SHOWN = 20  # findings kept of each kind; of the rest only the number
+
+
+class Findings:
+    """Counts all, keeps the first 20 of each kind."""
+
+    def __init__(self) -> None:
+        self.counts: dict[Kind, int] = {}
+        self.shown: list[Finding] = []
+
+    def add(self, finding: Finding) -> None:
+        """Count the finding; keep it if it is among the first of its kind."""
+        self._count(finding.kind, 1)
+        if self.counts[finding.kind] <= SHOWN:
+            self.shown.append(finding)
+
+    def merge(self, other: "Findings") -> None:
+        """Take over what another audit found."""
+        for finding in other.shown:
+            if sum(kept.kind == finding.kind for kept in self.shown) < SHOWN:
+                self.shown.append(finding)
+        for kind, count in other.counts.items():
+            self._count(kind, count)
+
+    def _count(self, kind: Kind, count: int) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + count
+
+    def __bool__(self) -> bool:
+        return bool(self.counts)

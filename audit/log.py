@@ -1,0 +1,148 @@
+"""Reads the source log with kafka-python: read_committed, partitions assigned by hand, no group, nothing committed."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Protocol
+from uuid import UUID
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, OffsetOutOfRangeError, UnsupportedCodecError
+
+from audit.errors import CannotTell
+
+SILENCE_SECONDS = 60.0  # without an offset gained: longer than an election of leaders takes
+POLL_RECORDS = 20_000
+FETCH_BYTES = 16 << 20
+UNKNOWN_TOPIC = 3  # Kafka's error code UNKNOWN_TOPIC_OR_PARTITION
+
+logging.getLogger("kafka").addHandler(logging.NullHandler())  # what matters comes back as an error
+
+
+class LogRecord(Protocol):
+    """What the recount needs of a record."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The records of [.., end): whatever lies before `end`, after the piece before, and is not here is absent."""
+
+    records: Sequence[LogRecord]
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition as Kafka lists it now. [start, end) is retained and committed (end: the last stable offset)."""
+
+    topic: str
+    topic_id: UUID
+    partition: int
+    start: int
+    end: int
+
+
+class Log:
+    """One consumer and the way to ask about topics. Raises CannotTell where Kafka has no answer."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap.split(",")
+        try:
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=self._bootstrap,
+                group_id=None,
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+                auto_offset_reset="none",
+                isolation_level="read_committed",
+                check_crcs=find_spec("crc32c") is not None,  # in pure Python ten times as slow as all the rest
+                max_poll_records=POLL_RECORDS,
+                max_partition_fetch_bytes=FETCH_BYTES,
+                metrics_enabled=False,
+                bootstrap_timeout_ms=15_000,
+            )
+        except (KafkaError, OSError, ValueError) as error:
+            raise _silent(bootstrap, error) from error
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._consumer.close(autocommit=False)
+
+    def partitions(self, topics: Sequence[str]) -> list[Partition]:
+        """Every partition of the topics, with its bounds now; a topic that Kafka does not know is left out."""
+        try:
+            found = self._describe(topics)
+            named = [TopicPartition(topic, partition) for topic, _, partition in found]
+            starts, ends = self._consumer.beginning_offsets(named), self._consumer.end_offsets(named)
+        except (KafkaError, OSError) as error:
+            raise _silent(",".join(self._bootstrap), error) from error
+        return [Partition(*key, starts[at], ends[at]) for key, at in zip(found, named, strict=True)]
+
+    def _describe(self, topics: Sequence[str]) -> list[tuple[str, UUID, int]]:
+        admin = KafkaAdminClient(bootstrap_servers=self._bootstrap)
+        try:
+            described = admin.describe_topics(list(topics))
+        finally:
+            admin.close()
+        return [
+            (topic["name"], UUID(str(topic["topic_id"])), partition["partition_index"])
+            for topic in described
+            if topic["error_code"] != UNKNOWN_TOPIC
+            for partition in topic["partitions"]
+        ]
+
+    def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
+        """The log from `start` on, for as long as the caller asks for more; the caller must know that more is there.
+
+        Raises CannotTell if Kafka stays silent, has deleted the place, or packs records in a way we cannot unpack.
+        """
+        at = TopicPartition(topic, partition)
+        self._consumer.assign([at])
+        self._consumer.seek(at, start)
+        position, heard = start, time.monotonic()
+        while True:
+            try:
+                records = self._consumer.poll(1000).get(at, [])
+                reached = self._consumer.position(at, timeout_ms=10_000)
+            except OffsetOutOfRangeError as error:
+                raise _overtaken(topic, partition, position) from error
+            except UnsupportedCodecError as error:
+                raise _packed(topic, partition, position, error) from error
+            except KafkaError as error:
+                raise _silent(f"{topic}[{partition}] at offset {position}", error) from error
+            if reached is not None and reached > position:
+                yield Piece(records, reached)
+                position, heard = reached, time.monotonic()
+            elif time.monotonic() - heard > SILENCE_SECONDS:
+                raise _silent(f"{topic}[{partition}] at offset {position}", TimeoutError(f"{SILENCE_SECONDS} s"))
+
+
+def _silent(what: str, error: Exception) -> CannotTell:
+    detail = f"{type(error).__name__}: {error}"
+    return CannotTell(
+        f"Kafka does not answer: {what} ({detail})", "Start Kafka, or set PINTALLY_KAFKA to where it listens."
+    )
+
+
+def _overtaken(topic: str, partition: int, position: int) -> CannotTell:
+    what = f"{topic}[{partition}]: Kafka deleted offset {position} while it was being read"
+    return CannotTell(what, "Run verify again; raise the topic's retention.ms if that happens often.")
+
+
+def _packed(topic: str, partition: int, position: int, error: Exception) -> CannotTell:
+    what = f"{topic}[{partition}] at offset {position}: {error}"
+    return CannotTell(what, "Install the codec for kafka-python: python-snappy or zstandard.")
