@@ -1,0 +1,139 @@
+"""What the emulator says it sent is what Kafka holds."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.partitioner import DefaultPartitioner
+
+from schemas.events import ContractError, validate
+from streams.admin import open_admin
+from streams.settings import Settings
+from streams.topics import create_topics, describe_topics, read_offsets, sources_of
+
+
+@pytest.fixture(params=["LogAppendTime", "CreateTime"])
+def made(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Topics of both kinds, dropped afterwards."""
+    chosen = settings.model_copy(update={"topic_timestamps": request.param})
+    create_topics(chosen)
+    yield chosen
+    with open_admin(chosen.kafka) as admin:
+        admin.delete_topics([name for name in admin.list_topics() if name.startswith(chosen.topic_prefix)])
+
+
+def command(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PINTALLY_KAFKA": settings.kafka, "PINTALLY_TOPIC_PREFIX": settings.topic_prefix}
+    line = [sys.executable, "-m", "streams.cli", "emulate", *arguments]
+    return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def emulate(settings: Settings, *arguments: str) -> dict[str, Any]:
+    out, err = command(settings, "--json", *arguments).communicate(timeout=120)
+    assert err == ""
+    report: dict[str, Any] = json.loads(out)
+    return report
+
+
+def ends(settings: Settings) -> int:
+    return sum(each.log_end for each in read_offsets(settings, sources_of(describe_topics(settings))).values())
+
+
+async def read_all(settings: Settings) -> dict[TopicPartition, list[Any]]:
+    offsets = read_offsets(settings, sources_of(describe_topics(settings)))
+    missing = {TopicPartition(source.topic, source.partition): each.log_end for source, each in offsets.items()}
+    found: dict[TopicPartition, list[Any]] = {partition: [] for partition in missing}
+    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False) as consumer:
+        consumer.assign(list(missing))
+        await consumer.seek_to_beginning()
+        while any(len(found[partition]) < end for partition, end in missing.items()):
+            for partition, records in (await consumer.getmany(timeout_ms=500)).items():
+                found[partition] += records
+    return found
+
+
+def test_kafka_holds_exactly_what_the_truth_says(made: Settings, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    shares = ("--duplicates", "0.05", "--late", "0.02", "--broken", "0.02")
+    report = emulate(made, "--events", "20000", "--pins", "500", "--truth", str(truth), *shares)
+    lines = [json.loads(line) for line in truth.read_text().splitlines()]
+    log = asyncio.run(read_all(made))
+
+    by_partition: Counter[tuple[str, int]] = Counter()
+    for line in lines:
+        if "fate" in line:
+            by_partition[line["topic"], line["partition"]] += line["records"]
+    assert by_partition == {(each.topic, each.partition): len(records) for each, records in log.items()}
+    assert (report["records"], report["duplicate"], report["late"], report["dead"]) == (20_000, 1_000, 400, 400)
+
+    counts: Counter[tuple[str, int, int]] = Counter()
+    once: set[UUID] = set()
+    actions = {topic: action for action, topic in made.topics.items()}
+    newest = time.time() * 1000
+    repeated = 0
+    for each, records in log.items():
+        place = DefaultPartitioner()
+        assert all(place(record.key, [0, 1], [0, 1]) == each.partition for record in records)
+        stamps = [record.timestamp for record in records]
+        assert stamps == sorted(stamps)
+        for record in records:
+            try:
+                event = validate(record.value, actions[each.topic])
+            except ContractError:
+                continue
+            if not newest - 3_600_000 < event.occurred_at <= newest:
+                continue
+            repeated += event.event_id in once
+            counts[event.action, event.occurred_at // 60_000 * 60, event.pin_id] += event.event_id not in once
+            once.add(event.event_id)
+    assert repeated == 1_000
+    said = {(line["action"], line["minute"], int(line["pin_id"])): line["count"] for line in lines if "count" in line}
+    assert said == {cell: count for cell, count in counts.items() if count}
+
+
+def test_ctrl_c_ends_an_endless_run_cleanly_and_the_report_is_what_kafka_holds(settings: Settings) -> None:
+    create_topics(settings)
+    try:
+        running = command(settings, "--rate", "2000", "--json")
+        until = time.monotonic() + 60
+        while not (sent := ends(settings)) and time.monotonic() < until:
+            assert running.poll() is None
+        assert sent
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+        assert (running.returncode, err) == (0, "")
+        assert json.loads(out)["records"] == ends(settings)
+    finally:
+        with open_admin(settings.kafka) as admin:
+            admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topic_prefix)])
+
+
+def test_without_topics_the_remedy_is_named(settings: Settings) -> None:
+    running = command(settings, "--events", "10")
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 2
+    assert "pintally migrate" in err
+    assert "Traceback" not in err
+
+
+def test_two_runs_with_one_seed_are_not_taken_for_duplicates(settings: Settings) -> None:
+    create_topics(settings)
+    try:
+        for _ in range(2):
+            emulate(settings, "--events", "500", "--duplicates", "0", "--late", "0", "--broken", "0")
+        records = [record for records in asyncio.run(read_all(settings)).values() for record in records]
+        assert len({json.loads(record.value)["event_id"] for record in records}) == 1_000
+    finally:
+        with open_admin(settings.kafka) as admin:
+            admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topic_prefix)])

@@ -1,0 +1,188 @@
+"""Topics on a real Kafka: made once, described as they are, and refused in words."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from schemas.actions import dead_letter_topic
+from streams import topics
+from streams.admin import KafkaRefused, KafkaUnavailable, open_admin
+from streams.settings import Settings
+from streams.topics import (
+    Offsets,
+    TopicMissing,
+    TopicRefused,
+    committed_offsets,
+    create_topics,
+    describe_topics,
+    group_members,
+    read_offsets,
+    sources_of,
+    topic_differences,
+)
+
+
+@pytest.fixture
+def made(settings: Settings) -> Iterator[Settings]:
+    """Settings whose topics exist, and are dropped afterwards."""
+    create_topics(settings)
+    yield settings
+    drop(settings)
+
+
+def drop(settings: Settings) -> None:
+    with open_admin(settings.kafka) as admin:
+        admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topic_prefix)])
+
+
+def with_(settings: Settings, **changes: object) -> Settings:
+    return settings.model_copy(update=changes)
+
+
+def test_many_at_once_make_each_topic_once(settings: Settings) -> None:
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            created = [name for names in pool.map(create_topics, [settings] * 4) for name in names]
+        names = list(settings.topics.values())
+        assert sorted(created) == sorted([*names, *map(dead_letter_topic, names)])
+        assert create_topics(settings) == []
+    finally:
+        drop(settings)
+
+
+def test_topics_are_described_as_they_were_asked_for(made: Settings) -> None:
+    found = describe_topics(made)
+    assert set(found) == set(made.topics.values())
+    assert {topic.partitions for topic in found.values()} == {made.partitions}
+    assert {topic.timestamp_type for topic in found.values()} == {"LogAppendTime"}
+    assert {topic.cleanup_policy for topic in found.values()} == {"delete"}
+    assert len({topic.topic_id for topic in found.values()}) == 3
+    assert topic_differences(made, found) == []
+
+
+def test_create_time_topics_refuse_timestamps_beyond_the_skew(settings: Settings) -> None:
+    by_producer = with_(settings, topic_timestamps="CreateTime", max_clock_skew_seconds=77)
+    create_topics(by_producer)
+    try:
+        found = describe_topics(by_producer)
+        assert {topic.timestamp_after_max_ms for topic in found.values()} == {77_000}
+        assert topic_differences(by_producer, found) == []
+        assert len(topic_differences(with_(by_producer, max_clock_skew_seconds=10), found)) == 3
+    finally:
+        drop(by_producer)
+
+
+def test_a_topic_made_again_has_another_id(made: Settings) -> None:
+    before = {topic.topic_id for topic in describe_topics(made).values()}
+    drop(made)
+    with open_admin(made.kafka) as admin:
+        while any(name.startswith(made.topic_prefix) for name in admin.list_topics()):
+            pass
+    create_topics(made)
+    assert not before & {topic.topic_id for topic in describe_topics(made).values()}
+
+
+def test_topics_that_differ_are_named_and_left_as_they_are(made: Settings) -> None:
+    other = with_(made, topic_timestamps="CreateTime", partitions=5)
+    assert create_topics(other) == []
+    found = describe_topics(other)
+    assert {topic.partitions for topic in found.values()} == {made.partitions}
+    differences = topic_differences(other, found)
+    assert len(differences) == 6
+    assert all(any(name in difference for name in found) for difference in differences)
+    assert any("message.timestamp.type=LogAppendTime" in difference for difference in differences)
+
+
+def test_a_compacted_source_is_named(made: Settings) -> None:
+    name = next(iter(made.topics.values()))
+    with open_admin(made.kafka) as admin:
+        admin.delete_topics([name])
+        while name in admin.list_topics():
+            pass
+        compacted = {"num_partitions": 2, "replication_factor": 1, "configs": {"cleanup.policy": "compact"}}
+        admin.create_topics({name: compacted})
+        admin.wait_for_topics([name])
+    assert any(f"{name}: cleanup.policy=compact" in each for each in topic_differences(made, describe_topics(made)))
+
+
+def test_a_missing_topic_is_named_with_the_remedy(settings: Settings) -> None:
+    with pytest.raises(TopicMissing, match=settings.topic_prefix) as missing:
+        describe_topics(settings)
+    assert "pintally migrate" in missing.value.remedy
+    with open_admin(settings.kafka) as admin:
+        assert not [name for name in admin.list_topics() if name.startswith(settings.topic_prefix)]
+
+
+def test_more_replicas_than_brokers_are_refused_in_words(settings: Settings) -> None:
+    with pytest.raises(TopicRefused, match="engagement") as refused:
+        create_topics(with_(settings, replication=3))
+    assert "PINTALLY_REPLICATION" in refused.value.remedy
+
+
+def test_offsets_and_commits_are_read_as_they_stand(made: Settings) -> None:
+    sources = sources_of(describe_topics(made))
+    assert [source.partition for source in sources] == [0, 1] * 3
+    assert set(read_offsets(made, sources).values()) == {Offsets(0, 0, 0)}
+    assert committed_offsets(made) == {}
+    asyncio.run(write_and_commit(made, sources[0].topic))
+    offsets = read_offsets(made, sources)
+    assert offsets[sources[0]] == Offsets(log_start=0, log_end=6, last_stable=3)
+    assert offsets[sources[1]] == Offsets(0, 0, 0)
+    assert committed_offsets(made) == {(sources[0].topic, 0): 2}
+    assert group_members(made) == []
+    assert read_offsets(made, []) == {}
+
+
+async def write_and_commit(settings: Settings, topic: str) -> None:
+    """Three records, then three in a transaction that stays open; and a commit of offset 2."""
+    plain = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    async with plain:
+        for _ in range(3):
+            await plain.send_and_wait(topic, b"x", key=b"1", partition=0)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, group_id=settings.group, enable_auto_commit=False)
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, 0)])
+    await consumer.commit({TopicPartition(topic, 0): 2})
+    await consumer.stop()
+    unfinished = AIOKafkaProducer(bootstrap_servers=settings.kafka, transactional_id=settings.group)
+    await unfinished.start()
+    await unfinished.begin_transaction()
+    for _ in range(3):
+        await unfinished.send_and_wait(topic, b"x", key=b"1", partition=0)
+    await unfinished.stop()
+
+
+@pytest.mark.parametrize("kafka", ["nohost.invalid:9092", "localhost", "127.0.0.1:x"])
+def test_a_wrong_address_is_told_at_once_in_one_sentence(kafka: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KafkaUnavailable, match="Kafka does not answer at") as error:
+        describe_topics(Settings(_env_file=None, kafka=kafka))
+    assert kafka in error.value.what
+    assert "PINTALLY_KAFKA" in error.value.remedy
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_closed_port_and_a_port_that_never_answers_are_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("streams.admin.CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("streams.admin.ANSWER_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(KafkaUnavailable, match=address):
+            describe_topics(Settings(_env_file=None, kafka=address))
+    with pytest.raises(KafkaUnavailable, match=address):
+        describe_topics(Settings(_env_file=None, kafka=address))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_kafka_refuses_is_no_traceback(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "dead_letter_topic", lambda name: f"{name} with spaces")
+    try:
+        with pytest.raises((TopicRefused, KafkaRefused), match="spaces"):
+            create_topics(settings)
+    finally:
+        drop(settings)
