@@ -78,11 +78,6 @@ def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
         drop_database(engines.addresses, settings.clickhouse_database)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # kafka-python reads its message schemas so while it is imported; nothing of ours.
-    config.addinivalue_line("filterwarnings", "ignore:(read_text|open_text) is deprecated:DeprecationWarning")
-
-
 def pytest_report_header() -> str:
     forced = os.environ.get("PINTALLY_TEST_ENGINES")
     return f"engines: {f'{forced} (PINTALLY_TEST_ENGINES)' if forced else 'chosen when a test needs them'}"

@@ -1,7 +1,7 @@
 """The engines the tests run against: given addresses, containers or local processes, with one shape for all."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,7 @@ class Foreign:
 
     pid = None
 
-    def __init__(self, answers: Any) -> None:
+    def __init__(self, answers: Callable[[], bool]) -> None:
         self._answers = answers
 
     def kill(self) -> None:
@@ -78,7 +78,7 @@ class Foreign:
 class Container:
     """An engine in a container with a fixed port on the host."""
 
-    def __init__(self, container: "DockerContainer", answers: Any) -> None:
+    def __init__(self, container: "DockerContainer", answers: Callable[[], bool]) -> None:
         self._container = container.get_wrapped_container()
         self._answers = answers
 
@@ -98,12 +98,12 @@ class Container:
         self._container.start()
 
     def wait_ready(self, timeout_s: float = READY_LIMIT_S) -> None:
-        if not wait_until(self._answers, timeout_s):
+        if not wait_until(lambda: self.pid is None or self._answers(), timeout_s) or self.pid is None:
             logs = self._container.logs(tail=20).decode(errors="replace")
-            raise TimeoutError(f"no answer within {timeout_s} s from {self._container.image}; its log:\n{logs}")
+            raise TimeoutError(f"{self._container.image} ended or gave no answer in {timeout_s} s; its log:\n{logs}")
 
 
-def choose_backend(environment: dict[str, str], docker: Any) -> str:
+def choose_backend(environment: dict[str, str], docker: Callable[[], bool]) -> str:
     """PINTALLY_TEST_ENGINES, else the first that can be had; `docker()` tells whether a Docker daemon answers."""
     forced = environment.get("PINTALLY_TEST_ENGINES", "")
     if forced and forced not in BACKENDS:
@@ -175,13 +175,19 @@ def _containers() -> Iterator[TestEngines]:
     with ExitStack() as stack:
         kafka_container = stack.enter_context(kafka_in_container(kafka_port))
         clickhouse_container = stack.enter_context(clickhouse_in_container(native, http))
-        host = kafka_container.get_container_host_ip()
+        host = docker_host(kafka_container)
         addresses = EngineAddresses(f"{host}:{kafka_port}", host, native, http, "pintally", "pintally")
         kafka = Container(kafka_container, lambda: kafka_answers(addresses.kafka))
         clickhouse = Container(clickhouse_container, lambda: clickhouse_answers(addresses))
         clickhouse.wait_ready()
         kafka.wait_ready()
         yield TestEngines("containers", addresses, kafka, clickhouse)
+
+
+def docker_host(container: "DockerContainer") -> str:
+    """Where published ports are reached. Not `localhost`, which some clients try as IPv6 first."""
+    host = container.get_docker_client().host()
+    return "127.0.0.1" if host == "localhost" else host
 
 
 def kafka_in_container(port: int) -> "DockerContainer":
@@ -197,7 +203,7 @@ def kafka_in_container(port: int) -> "DockerContainer":
         KAFKA_INTER_BROKER_LISTENER_NAME="INTERNAL",
         KAFKA_LISTENER_SECURITY_PROTOCOL_MAP="CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,HOST:PLAINTEXT",
         KAFKA_LISTENERS="CONTROLLER://:9094,INTERNAL://:9093,HOST://:9092",
-        KAFKA_ADVERTISED_LISTENERS=f"INTERNAL://localhost:9093,HOST://{container.get_docker_client().host()}:{port}",
+        KAFKA_ADVERTISED_LISTENERS=f"INTERNAL://localhost:9093,HOST://{docker_host(container)}:{port}",
         KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR="1",
         KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS="1",
         KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR="1",

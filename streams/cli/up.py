@@ -1,9 +1,8 @@
 """`pintally up`: Kafka and ClickHouse as local processes, until Ctrl-C."""
 
+import contextlib
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -25,17 +24,22 @@ def up(
     clickhouse_port: Port = None,
     clickhouse_http_port: Port = None,
 ) -> None:
-    """Run Kafka and ClickHouse here, without Docker, until Ctrl-C. Data is kept for the next time."""
-    with stop_signals() as stopping:
-        ports = (kafka_port, clickhouse_port, clickhouse_http_port)
-        with (
-            local_engines(directory, *ports, report=typer.echo) as engines,
-            announced(engines.addresses, directory / LOCAL_ENV.name),
-        ):
-            typer.echo(describe(engines.addresses, directory))
-            stopping.wait()
-            typer.echo("Stopping ...")
-        typer.echo("Stopped. The data is kept.")
+    """Run Kafka and ClickHouse here, without Docker, until stopped.
+
+    Data is kept for the next time. The other commands in this folder find the engines by themselves.
+
+    Example: pintally up --kafka-port 9092
+    """
+    ports = (kafka_port, clickhouse_port, clickhouse_http_port)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        interrupted_by_signals(),
+        local_engines(directory, *ports, report=typer.echo) as engines,
+        announced(engines.addresses, directory / LOCAL_ENV.name),
+    ):
+        typer.echo(describe(engines.addresses, directory))
+        signal.pause()
+    typer.echo("Stopped. The data is kept.")
 
 
 def describe(addresses: EngineAddresses, directory: Path) -> str:
@@ -50,19 +54,20 @@ def describe(addresses: EngineAddresses, directory: Path) -> str:
     )
 
 
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGHUP set; SIGINT too. A second SIGINT is a KeyboardInterrupt as usual."""
-    stopping = threading.Event()
+@contextlib.contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does; further signals do not disturb the clean stop."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        if stopping.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stopping.set()
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        typer.echo("Stopping ...")
+        raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
-        yield stopping
+        yield
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)

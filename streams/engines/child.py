@@ -45,6 +45,7 @@ class Child:
         self._guard: subprocess.Popen[bytes] | None = None
         self._engine_pid = 0
         self._started = 0.0
+        self._log_start = 0  # where this run's part of the log begins, in bytes
         self._proved = False  # it was ready since start()
         self._over = threading.Event()
         self._over.set()
@@ -53,7 +54,7 @@ class Child:
     def pid(self) -> int | None:
         """The engine's process id; None while it does not run."""
         with self._turn:
-            return self._engine_pid if self._guard and self._guard.poll() is None else None
+            return self._engine_pid or None if self._guard and self._guard.poll() is None else None
 
     def start(self) -> None:
         """Start the engine if it does not run; `wait_ready` tells when it can be used."""
@@ -79,8 +80,9 @@ class Child:
         """SIGKILL, as if the machine had lost it. It stays down until `start`."""
         self._over.set()
         with self._turn:
-            if self.pid is not None:
-                os.kill(self._engine_pid, signal.SIGKILL)
+            pid = self.pid
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
             self._join()
 
     def stop(self) -> None:
@@ -95,6 +97,7 @@ class Child:
         log = self._program.log
         too_long = log.exists() and log.stat().st_size > LOG_LIMIT
         with log.open("wb" if too_long else "ab") as output:
+            self._log_start = output.tell()
             self._guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), self._program.stop, *self._program.command],
                 stdin=subprocess.PIPE,
@@ -143,7 +146,7 @@ class Child:
 
     def _why(self, timeout_s: float) -> PintallyError:
         log = self._program.log
-        tail = log.read_bytes()[-4_000:].decode(errors="replace") if log.exists() else ""
+        tail = log.read_bytes()[self._log_start :][-4_000:].decode(errors="replace") if log.exists() else ""
         happened = "ended at its start" if self._failed else f"did not answer within {timeout_s:.0f} s"
         last = "\n".join(f"    {line}" for line in tail.splitlines()[-8:])
         return self._program.explain(tail) or PintallyError(

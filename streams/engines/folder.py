@@ -65,7 +65,8 @@ class EngineFolder:
         """
         ports = {name: given_port(port, name) for name, port in asked.items() if port is not None}
         if len(set(ports.values())) < len(ports):
-            raise PintallyError(f"one port is asked for twice: {ports}", "Give each its own.")
+            listed = ", ".join(f"{name} {port}" for name, port in ports.items())
+            raise PintallyError(f"one port is asked for twice ({listed})", "Give each engine its own.")
         for name, port in self._last_ports().items():
             if asked.get(name, 0) is None and port not in ports.values() and is_free(port):
                 ports[name] = port

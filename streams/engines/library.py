@@ -55,7 +55,7 @@ def _fetch(package: str, to: Path) -> None:
         library = Path(work) / "node_modules" / package / "libchdb.so"
         if done.returncode or not library.is_file():
             raise PintallyError(
-                f"could not fetch {package} for ClickHouse: npm said\n{done.stdout}",
+                f"could not fetch {package} for ClickHouse: npm said\n{done.stdout!s}",
                 "Check the network (proxy variables and .npmrc are honoured), then run the command again.",
             )
         shutil.move(library, to)

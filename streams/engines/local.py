@@ -1,8 +1,7 @@
 """The engines as child processes: started together, stopped together."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,12 +52,12 @@ def local_engines(
             {"kafka": kafka_port, "clickhouse": clickhouse_port, "clickhouse_http": clickhouse_http_port}
             | {"kafka_controller": None}
         )
-        engines = _engines(folder, ports, tell)
-        try:
-            _start((engines.clickhouse, "ClickHouse"), (engines.kafka, "Kafka"), report=tell)
+        with ExitStack() as stops:
+            engines = _engines(folder, ports, tell)
+            for child in (engines.kafka, engines.clickhouse):
+                stops.callback(child.stop)
+            _start(engines, tell)
             yield engines
-        finally:
-            _together(engines.kafka.stop, engines.clickhouse.stop)
     finally:
         folder.release()
 
@@ -83,20 +82,11 @@ def _engines(folder: EngineFolder, ports: dict[str, int], report: Callable[[str]
     return Engines(addresses, Child(kafka, folder.lock_fd, report), Child(clickhouse, folder.lock_fd, report))
 
 
-def _start(*engines: tuple[Child, str], report: Callable[[str], None]) -> None:
+def _start(engines: Engines, report: Callable[[str], None]) -> None:
     began = monotonic()
-
-    def wait(child: Child, name: str) -> None:
+    named = (("ClickHouse", engines.clickhouse), ("Kafka", engines.kafka))  # the quick one first
+    for _, child in named:
+        child.start()
+    for name, child in named:
         child.wait_ready()
         report(f"✓ {name} is ready ({monotonic() - began:.1f} s)")
-
-    for child, _ in engines:
-        child.start()
-    _together(*(lambda engine=engine: wait(*engine) for engine in engines))
-
-
-def _together(*steps: Callable[[], None]) -> None:
-    """Run all at once; raises the first error after all have ended."""
-    with ThreadPoolExecutor(len(steps)) as threads:
-        for future in [threads.submit(step) for step in steps]:
-            future.result()

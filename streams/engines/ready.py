@@ -21,7 +21,8 @@ def kafka_answers(bootstrap: str) -> bool:
     from kafka.errors import KafkaError
 
     quiet = logging.getLogger("kafka")
-    level, _ = quiet.level, quiet.setLevel(logging.CRITICAL)
+    level = quiet.level
+    quiet.setLevel(logging.CRITICAL)
     try:
         admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2_000, bootstrap_timeout_ms=2_000)
         try:
