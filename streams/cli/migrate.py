@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sinks import migrate as tables
+from sinks.migrate import migrate as migrate_tables
 from streams.settings import load_settings
 from streams.topics import create_topics, describe_topics, topic_differences
 
@@ -24,7 +24,7 @@ def migrate(
     created = create_topics(settings)
     topics = describe_topics(settings)
     differences = topic_differences(settings, topics)
-    applied = tables.migrate(settings.clickhouse)
+    applied = migrate_tables(settings.clickhouse)
     if as_json:
         partitions = {topic.name: topic.partitions for topic in topics.values()}
         report = {"topics": partitions, "created": created, "differences": differences, "migrations": applied}
