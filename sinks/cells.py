@@ -41,7 +41,8 @@ def write_cells(connection: Connection, rows: CellRows) -> None:
 def read_cells(connection: Connection) -> CellRows:
     """All cells, the highest version of each key."""
     names = [f"toUnixTimestamp({name}) AS {name}_s" if name in ("arrived", "minute") else name for name in COLUMNS]
-    sql = f"SELECT {', '.join(names)} FROM pin_minutes FINAL ORDER BY hour, pin_id, minute, action, source, block, arrived"
+    order = "hour, pin_id, minute, action, source, block, arrived"
+    sql = f"SELECT {', '.join(names)} FROM pin_minutes FINAL ORDER BY {order}"
     found: list[Any] = connection.execute(sql, columnar=True)
     columns = found or [[] for _ in COLUMNS]
     arrays = (np.asarray(column, dtype) for column, dtype in zip(columns, COLUMNS.values(), strict=True))

@@ -13,8 +13,8 @@ SOURCE = ("source", "topic", "topic_id", "partition")
 START = (*SOURCE, "generation", "start", "start_clock", "rules")
 FATES = ("counted", "duplicate", "late", "dead", "absent")
 LEDGER = (
-    *SOURCE, "block", "arrived", "start", "start_clock", "position", "clock", *FATES, "cells_sum", "generation", "rules",
-    "version",
+    *SOURCE, "block", "arrived", "start", "start_clock", "position", "clock", *FATES,
+    "cells_sum", "generation", "rules", "version",
 )  # fmt: skip
 
 
@@ -52,7 +52,8 @@ def read_ledgers(connection: Connection, sources: Sequence[Source]) -> dict[Sour
         " FROM ingest_ledger FINAL WHERE source IN %(ids)s ORDER BY source, start, generation, position",
         ids=list(by_id),
     ):
-        rows[id_].append(LedgerRow(by_id[id_], *values[:6], Fates(*values[6:11]), *values[11:]))
+        slice_, fates, rest = values[:6], Fates(*values[6:11]), values[11:]
+        rows[id_].append(LedgerRow(by_id[id_], *[*slice_, fates, *rest]))
     return {source: SourceLedger(tuple(starts[source.id]), tuple(rows[source.id])) for source in sources}
 
 

@@ -1,0 +1,198 @@
+"""Seals hours that are final: rolls them up, checks that all adds up, and only then lets readers read the roll-ups.
+
+Idempotent, and safe to run twice at once. Which hours are final is decided elsewhere (rules 21 and 22).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from sinks.address import ClickHouseAddress
+from sinks.connection import Connection
+from sinks.numbers import take_number
+from sinks.reopen import DAY, HOUR, reopen
+from sinks.rollup import Row, Window, publish, roll_up
+
+Moment = int | datetime  # seconds since 1970, or an aware datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SealResult:
+    """What one call of `seal` did. Times in seconds since 1970."""
+
+    sealed_until: int  # end of the last sealed hour; 0 when none is
+    hours: tuple[int, ...] = ()  # hours sealed now, for the first time or again
+    days: tuple[int, ...] = ()  # days sealed now
+    corrected: tuple[int, ...] = ()  # those of `hours` whose counts differ from what was sealed before
+    unsettled: tuple[int, ...] = ()  # hours whose minutes kept changing; the next call tries again
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What `sealed` says of the windows that readers see, in seconds since 1970."""
+
+    until: int  # end of the last sealed hour
+    hours: dict[int, int]  # sealed hour -> its seal
+    open_hours: frozenset[int]  # were sealed or written to late, await sealing
+    days: frozenset[int]  # sealed days
+
+
+def seal(
+    address: ClickHouseAddress,
+    final_until: Moment,
+    corrected_hours: Sequence[Moment] = (),
+    timeout_seconds: float = 300,
+) -> SealResult:
+    """Seal every hour that ended at or before `final_until`, and again those that were written to since they were.
+
+    `corrected_hours` are sealed again too, if they are final. Readers see no difference in any count, at no step;
+    `sealed_until` only moves forward. Raises SinkUnavailable or SinkError; run it again then.
+    """
+    until = _seconds(final_until) // HOUR * HOUR
+    with Connection(address, timeout_seconds) as connection:
+        state = read_state(connection)
+        asked = {_seconds(hour) // HOUR * HOUR for hour in corrected_hours}
+        reopen(connection, {hour for hour in asked if hour < state.until})
+        again = [hour for hour in sorted(state.open_hours | asked) if hour < min(until, state.until)]
+        sealed = [(hour, roll_up(connection, Window("hour", hour))) for hour in again]
+        sealed += _seal_new(connection, state, until)
+        days = _seal_days(connection)
+        return _result(read_state(connection).until, sealed, days)
+
+
+def hours_to_correct(address: ClickHouseAddress, since: Moment, timeout_seconds: float = 300) -> list[int]:
+    """Sealed hours from `since` on whose roll-up is not the sum of their minutes: give them to `seal`.
+
+    Every writer of ours reopens what it changes, so this finds foreign writes only. Reads all minutes from `since` on.
+    """
+    with Connection(address, timeout_seconds) as connection:
+        rows = connection.rows(UNEQUAL, since=_seconds(since) // HOUR * HOUR)
+        return [int(row[0]) for row in rows]
+
+
+def reopen_from(address: ClickHouseAddress, moment: Moment, timeout_seconds: float = 30) -> None:
+    """Move `sealed_until` back to the start of the hour of `moment`, never forward (rule 18)."""
+    first = _seconds(moment) // HOUR * HOUR
+    with Connection(address, timeout_seconds) as connection:
+        reopen(connection, range(first, read_state(connection).until, HOUR))
+
+
+UNEQUAL = """
+SELECT toUnixTimestamp(hour) FROM
+(
+    SELECT hour, sumIf(events, action = 1) AS saves, sumIf(events, action = 2) AS clicks,
+        sumIf(events, action = 3) AS closeups, 1 AS side
+    FROM pin_minutes FINAL
+    WHERE hour >= toDateTime(%(since)s, 'UTC')
+    GROUP BY hour
+    UNION ALL
+    SELECT window_start AS hour, saves, clicks, closeups, -1 AS side
+    FROM sealed FINAL
+    WHERE resolution = 'hour' AND NOT is_open AND window_start >= toDateTime(%(since)s, 'UTC')
+)
+GROUP BY hour
+HAVING countIf(side = -1) = 1
+    AND (sum(toInt64(saves) * side) != 0 OR sum(toInt64(clicks) * side) != 0 OR sum(toInt64(closeups) * side) != 0)
+ORDER BY hour
+"""
+
+
+def read_state(connection: Connection) -> State:
+    """What is sealed now, of windows whose minutes are still kept."""
+    rows = connection.rows(
+        "SELECT toString(resolution), toUnixTimestamp(window_start), seal, is_open FROM sealed FINAL"
+        " WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY"
+    )
+    hours = {start: number for resolution, start, number, is_open in rows if resolution == "hour" and not is_open}
+    return State(
+        until=max(hours, default=-HOUR) + HOUR,
+        hours=hours,
+        open_hours=frozenset(start for resolution, start, _, is_open in rows if resolution == "hour" and is_open),
+        days=frozenset(start for resolution, start, _, is_open in rows if resolution == "day" and not is_open),
+    )
+
+
+def _seal_new(connection: Connection, state: State, until: int) -> list[tuple[int, Row | None]]:
+    """Hours from `state.until` to `until`, in order; ends at the first that is not settled, as none may be left out."""
+    first = state.until or _first_day(connection)
+    if first is None or first >= until:
+        return []
+    filled = _filled(connection, first, until) | state.open_hours
+    sealed: list[tuple[int, Row | None]] = []
+    for is_filled, hours in groupby(range(first, until, HOUR), key=filled.__contains__):
+        sealed += _seal_each(connection, hours) if is_filled else _seal_empty(connection, list(hours))
+        if sealed[-1][1] is None:
+            break
+    return sealed
+
+
+def _seal_each(connection: Connection, hours: Iterable[int]) -> list[tuple[int, Row | None]]:
+    sealed: list[tuple[int, Row | None]] = []
+    for hour in hours:
+        sealed.append((hour, roll_up(connection, Window("hour", hour))))
+        if sealed[-1][1] is None:
+            break
+    return sealed
+
+
+def _filled(connection: Connection, first: int, until: int) -> set[int]:
+    """Hours of [first, until) that have minutes."""
+    rows = connection.rows(
+        "SELECT DISTINCT toUnixTimestamp(hour) FROM pin_minutes"
+        " WHERE hour >= toDateTime(%(first)s, 'UTC') AND hour < toDateTime(%(until)s, 'UTC')",
+        first=first,
+        until=until,
+    )
+    return {row[0] for row in rows}
+
+
+def _seal_empty(connection: Connection, hours: Sequence[int]) -> list[tuple[int, Row | None]]:
+    """Seal consecutive hours without minutes in one insert, up to the first that has some after all.
+
+    The same steps as `roll_up`: a number, a look, the publication, a second look.
+    """
+    empty = Row(take_number(connection), False)
+    filled = _filled(connection, hours[0], hours[-1] + HOUR)
+    ready = [hour for hour in hours if hour < min(filled, default=hours[-1] + HOUR)]
+    publish(connection, [Window("hour", hour) for hour in ready], empty)
+    late = _filled(connection, hours[0], hours[-1] + HOUR).intersection(ready)
+    reopen(connection, late)
+    settled: list[tuple[int, Row | None]] = [(hour, None if hour in late else empty) for hour in ready]
+    return settled if len(ready) == len(hours) else [*settled, (hours[len(ready)], None)]
+
+
+def _first_day(connection: Connection) -> int | None:
+    """Start of the day of the first minute: its day is whole then, its first hours empty."""
+    rows = connection.rows("SELECT count(), toUnixTimestamp(min(hour)) FROM pin_minutes")
+    return rows[0][1] // DAY * DAY if rows[0][0] else None
+
+
+def _seal_days(connection: Connection) -> tuple[int, ...]:
+    """Seal each day whose 24 hours are sealed and which is not."""
+    state = read_state(connection)
+    candidates = sorted({hour // DAY * DAY for hour in state.hours if not hour % DAY} - state.days)
+    sealed = []
+    for day in candidates:
+        seals = [state.hours.get(hour) for hour in range(day, day + DAY, HOUR)]
+        if None not in seals and roll_up(connection, Window("day", day), [seal for seal in seals if seal]):
+            sealed.append(day)
+    return tuple(sealed)
+
+
+def _result(until: int, sealed: Sequence[tuple[int, Row | None]], days: tuple[int, ...]) -> SealResult:
+    return SealResult(
+        sealed_until=until,
+        hours=tuple(hour for hour, row in sealed if row),
+        days=days,
+        corrected=tuple(hour for hour, row in sealed if row and row.corrected),
+        unsettled=tuple(hour for hour, row in sealed if not row),
+    )
+
+
+def _seconds(moment: Moment) -> int:
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise ValueError(f"{moment!r} has no time zone")
+        return int(moment.timestamp())
+    return int(moment)
