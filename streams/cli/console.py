@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 # A table that goes into a file or a pipe is as wide as it needs to be.
-data = Console(highlight=False, markup=False, width=None if Console().is_terminal else 160)
-progress = Console(stderr=True, highlight=False)
+data = Console(highlight=False, width=None if Console().is_terminal else 160)
+progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -60,7 +60,7 @@ def engines(directory: Path) -> Iterator[dict[str, str]]:
     from streams.engines.ready import kafka_answers
 
     announced = announced_addresses(directory / LOCAL_ENV.name)
-    if kafka_answers(announced.get("PINTALLY_KAFKA", "")):
+    if announced and kafka_answers(announced["PINTALLY_KAFKA"]):
         progress.print(f"✓ using the engines that run in {directory}")
         yield announced
         return

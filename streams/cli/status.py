@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from schemas.fates import Fates
 from sinks.clickhouse import ClickHouseSink
@@ -119,7 +120,7 @@ def print_dead_letters(reasons: list[Reason]) -> None:
         return
     shown = table("\nDead letters", "topic", "fate", "reason", "records", left=3)
     for reason in reasons:
-        shown.add_row(reason.topic, reason.fate, reason.reason, f"{reason.records:,}")
+        shown.add_row(reason.topic, reason.fate, escape(reason.reason), f"{reason.records:,}")
     data.print(shown)
 
 
