@@ -3,13 +3,12 @@
 import logging
 import os
 import sys
-from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
 
 RESTART_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: start me again
 
-command: Sequence[str] = ()  # how `pintally worker` was started; empty under another supervisor
+command: tuple[str, ...] = ()  # how `pintally worker` was started; empty under another supervisor
 
 
 def end_process(reason: str) -> None:

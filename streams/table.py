@@ -63,6 +63,8 @@ class CellTable(faust.Table):
 class SourceTables(TableManager):
     """All tables; no changelog topics, no waiting, positions of the folds for seeks and commits."""
 
+    _recovery: "Refold | None" = None
+
     def add(self, table: CellTable) -> CellTable:
         """Register a table without a changelog topic of its own."""
         self[table.name] = table

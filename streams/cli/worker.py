@@ -33,7 +33,7 @@ def worker(
     settings = load_settings()
     if instance:
         settings = settings.model_copy(update={"instance": instance})
-    restart.command = [sys.executable, "-m", "streams.cli", *sys.argv[1:]]
+    restart.command = (sys.executable, "-m", "streams.cli", *sys.argv[1:])
     uvloop.install()
     app = create_app(settings)
     runner = faust.Worker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
