@@ -1,0 +1,169 @@
+"""The recount and the counting path, written apart, make the same of every log."""
+
+import json
+from collections import Counter
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import numpy as np
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from audit.log import Piece
+from audit.places import beginning
+from audit.recount import OFFSET_BITS, PIN_BITS, Place, Recount, Slice
+from audit.rules import parse_rules
+from schemas.actions import Action
+from schemas.rules import Rules
+from schemas.sources import Source
+from streams.chunk import Chunk
+from streams.fold import SourceFold
+from streams.slices import Base
+
+NOON = 1_767_268_800_000
+MINUTE = 60_000
+SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
+# Small numbers, so that every border of the rules is met often.
+RULES = Rules(
+    allowed_lateness_ms=15 * MINUTE,
+    max_clock_skew_ms=2 * MINUTE,
+    retention_ms=40 * MINUTE,
+    slice_records=8,
+)
+
+
+class Record(NamedTuple):
+    offset: int
+    timestamp: int
+    value: bytes | None
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> tuple[list[Record], int]:
+    """Records in offset order with holes, clocks that jump both ways, ids that come again, some of it broken."""
+    records: list[Record] = []
+    offset, now = draw(st.integers(0, 20)), NOON
+    for _ in range(draw(st.integers(0, 60))):
+        offset += draw(st.sampled_from([1, 1, 1, 1, 1, 2, 3, 9, 20]))
+        now += draw(st.sampled_from([0, 0, 1, MINUTE, 3 * MINUTE, 9 * MINUTE, -5 * MINUTE, 25 * MINUTE]))
+        timestamp = draw(st.sampled_from([now, now, now, now - 30 * MINUTE, -1]))
+        ago = draw(
+            st.sampled_from([0, 1, MINUTE, 14 * MINUTE, 15 * MINUTE, 16 * MINUTE, 40 * MINUTE, 41 * MINUTE, -MINUTE])
+        )
+        occurred_at = max(0, now - ago - draw(st.sampled_from([0, 0, 1, -1, 60_001, -120_001])))
+        records.append(Record(offset, timestamp, draw(values(occurred_at))))
+    return records, offset + draw(st.sampled_from([1, 1, 2, 30]))
+
+
+def values(occurred_at: int) -> st.SearchStrategy[bytes | None]:
+    def event(number: int, pin: int) -> bytes:
+        fields: dict[str, Any] = {
+            "event_id": str(UUID(int=number)),
+            "action": "save",
+            "pin_id": str(pin),
+            "user_id": "1",
+        }
+        return json.dumps(fields | {"occurred_at": occurred_at}).encode()
+
+    good = st.builds(event, st.integers(1, 12), st.integers(1, 3))
+    return st.one_of(good, good, good, good, good, good, st.sampled_from([None, b"{}", b"\xff"]))
+
+
+def recount(
+    records: list[Record], place: Place, first: int, end: int, borders: list[int], rules: Rules = RULES
+) -> list[Slice]:
+    counting = Recount("save", parse_rules(rules.to_json()), place, first)
+    slices: list[Slice] = []
+    for low, high in zip([place.offset, *borders], [*borders, end], strict=True):
+        slices += counting.feed(Piece([r for r in records if low <= r.offset < high], high))
+    return slices + list(counting.finish())
+
+
+def fold(records: list[Record], start: int, end: int, borders: list[int], rules: Rules = RULES) -> SourceFold:
+    folding = SourceFold(SOURCE, Action.SAVE, rules, 0, Base(start, 0, start, 0))
+    for low, high in zip([start, *borders], [*borders, end], strict=True):
+        part = [r for r in records if low <= r.offset < high]
+        offsets = np.array([r.offset for r in part], np.int64)
+        timestamps = np.array([r.timestamp for r in part], np.int64)
+        folding.fold(Chunk("engagement.save.v1", 0, low, high, offsets, timestamps, [r.value for r in part], envelopes))
+    return folding
+
+
+def envelopes(offsets: Any) -> dict[int, tuple[bytes | None, tuple[()]]]:
+    return dict.fromkeys(offsets, (None, ()))
+
+
+def cells_of(slice_: Slice) -> Counter[tuple[int, int, int, int]]:
+    mask = (1 << PIN_BITS) - 1
+    return Counter((*slice_.key, key >> OFFSET_BITS + PIN_BITS, key >> OFFSET_BITS & mask) for key in slice_.counted)
+
+
+def borders_within(start: int, end: int) -> st.SearchStrategy[list[int]]:
+    return st.sets(st.integers(start + 1, max(start + 1, end - 1)), max_size=6).map(
+        lambda chosen: sorted(border for border in chosen if border < end)
+    )
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(logs(), st.booleans(), st.data())
+@example(([], 30), True, None)
+def test_every_slice_fate_cell_and_dead_letter_is_the_same(
+    log: tuple[list[Record], int], dedup: bool, data: st.DataObject | None
+) -> None:
+    records, end = log
+    start = records[0].offset if records else 0
+    theirs, ours = (data.draw(borders_within(start, end)) if data else [] for _ in range(2))
+    rules = Rules.from_json(RULES.to_json().replace('"dedup":true', f'"dedup":{str(dedup).lower()}'))
+    slices = recount(records, Place(start, 0), start, end, ours, rules)
+    captured = fold(records, start, end, theirs, rules).capture()
+    assert captured is not None
+    assert [
+        (row.block, row.arrived, row.start, row.start_clock, row.position, row.clock, *(
+            getattr(row.fates, name) for name in ("counted", "duplicate", "late", "dead", "absent")
+        ), row.cells_sum)
+        for row in captured.ledger
+    ] == [
+        (*s.key, s.start, s.start_clock, s.end, *s.at(s.end), s.at(s.end).counted) for s in slices
+    ]  # fmt: skip
+    cells = captured.cells
+    assert dict(zip(
+        zip(*(column.tolist() for column in (cells.block, cells.arrived, cells.minute, cells.pin_id)), strict=True),
+        cells.count.tolist(), strict=True,
+    )) == sum((cells_of(s) for s in slices), Counter())  # fmt: skip
+    assert [(letter.offset, letter.timestamp, letter.fate) for letter in captured.dead_letters] == [
+        rejected[:3] for s in slices for rejected in s.rejected
+    ]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(logs(), st.data())
+def test_beginning_anywhere_that_retention_allows_gives_the_same_slices(
+    log: tuple[list[Record], int], data: st.DataObject
+) -> None:
+    records, end = log
+    start = records[0].offset if records else 0
+    whole = recount(records, Place(start, 0), start, end, [])
+    places = [Place(s.start, s.start_clock) for s in whole]
+    log_start = data.draw(st.integers(start, end))
+    wanted = data.draw(st.integers(start, end))
+    found = beginning(places, log_start, RULES.slice_records, wanted, end)
+    if found is None:
+        return
+    assert found.collect.offset >= log_start
+    part = recount([r for r in records if r.offset >= found.collect.offset], found.collect, found.first.offset, end, [])
+    assert part == [s for s in whole if s.start >= found.first.offset]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(logs(), st.data())
+def test_the_state_at_a_position_is_the_recount_that_stops_there(
+    log: tuple[list[Record], int], data: st.DataObject
+) -> None:
+    records, end = log
+    start = records[0].offset if records else 0
+    position = data.draw(st.integers(start, end))
+    whole = recount(records, Place(start, 0), start, end, [])
+    part = recount([r for r in records if r.offset < position], Place(start, 0), start, position, [])
+    assert [(s.key, s.start, s.at(s.end)) for s in part] == [
+        (s.key, s.start, s.at(min(position, s.end))) for s in whole if s.start < position
+    ]
