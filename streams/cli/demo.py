@@ -43,10 +43,11 @@ def demo(
     with ended_by_signals(), engines(directory) as addresses:
         os.environ.update(addresses)
         run("migrate")
-        with worker(directory / "logs" / "demo-worker.log") as counting:
+        log = directory / "logs" / "demo-worker.log"
+        with worker(log) as counting:
             run("emulate", "--events", str(events))
             with step("the ledger has caught up with the log"):
-                wait_until_counted(counting)
+                wait_until_counted(counting, log)
             run("top")
             run("status")
             verdict = call("verify")
@@ -116,7 +117,7 @@ def worker(log: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.wait()
 
 
-def wait_until_counted(counting: subprocess.Popen[bytes]) -> None:
+def wait_until_counted(counting: subprocess.Popen[bytes], log: Path) -> None:
     """Return when the ledger covers the whole log. Raises PintallyError if the worker ended or stands still."""
     from sinks.clickhouse import ClickHouseSink
     from streams.progress import lag_of, read_progress
@@ -134,19 +135,19 @@ def wait_until_counted(counting: subprocess.Popen[bytes]) -> None:
                 return
             if total - lag > best:
                 best, since = total - lag, time.monotonic()
-            check_worker(counting, time.monotonic() - since, lag)
+            check_worker(counting, log, time.monotonic() - since, lag)
             time.sleep(POLL_SECONDS)
 
 
-def check_worker(counting: subprocess.Popen[bytes], still_seconds: float, lag: int) -> None:
+def check_worker(counting: subprocess.Popen[bytes], log: Path, still_seconds: float, lag: int) -> None:
     """Raises PintallyError if waiting is in vain."""
     if counting.poll() is not None:
-        raise PintallyError(f"the worker ended with exit code {counting.returncode}", "Its log says why (see above).")
+        said = log.read_text(errors="replace").strip().splitlines()[-3:]
+        last = "\n".join(f"    {line}" for line in said)
+        raise PintallyError(f"the worker ended with exit code {counting.returncode}:\n{last}", f"Read {log}.")
     if still_seconds > STALL_SECONDS:
-        raise PintallyError(
-            f"the worker has recorded nothing for {still_seconds:.0f} s, {lag} records wait",
-            "Its log says why (see above).",
-        )
+        what = f"the worker has recorded nothing for {still_seconds:.0f} s, and {lag:,} records wait"
+        raise PintallyError(what, f"Read {log}.")
 
 
 @contextmanager

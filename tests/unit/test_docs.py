@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from schemas.actions import Action
+from schemas.events import validate
 from streams.cli import COMMANDS
 from tests.readme import README, with_tables
 
@@ -34,6 +36,12 @@ def test_files_named_in_text_exist(document: Path) -> None:
 def test_commands_named_in_text_exist(document: Path) -> None:
     named = set(re.findall(r"(?:^|`)\$? ?pintally ([a-z]+)", document.read_text(), re.MULTILINE))
     assert named <= set(COMMANDS)
+
+
+def test_the_event_in_the_readme_is_valid() -> None:
+    [example] = re.findall(r"```json\n(.*?)```", README.read_text(), re.DOTALL)
+    event = validate(example.encode(), Action.SAVE)
+    assert event.action == "save"
 
 
 def test_make_targets_named_in_the_readme_exist() -> None:
