@@ -1,0 +1,183 @@
+"""The fast way through the contract: a chunk of values to columns, by the verdicts of `schemas.events`.
+
+msgspec reads each value into a struct whose bounds come from the models, then the whole chunk is tested at once for
+what a struct cannot express. Only what passes both is accepted here. Everything else, valid or not, is decided by the
+models, so the two cannot disagree as long as this path accepts nothing that they refuse. Each test is about one value
+alone: no verdict depends on where a chunk begins or ends.
+
+Microseconds named below are CPU time an event, measured on valid events of 173 bytes.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, get_args
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from schemas.actions import Action
+from schemas.columns import is_utf8, numbers, sound, uuid_halves
+from schemas.events import (
+    DECIMAL_PATTERN,
+    MAX_EXPERIMENTS,
+    MAX_ID,
+    MAX_LABEL,
+    MAX_OCCURRED_AT,
+    UUID_PATTERN,
+    ContractError,
+    Event,
+    model_of,
+    validate,
+)
+from schemas.json_text import MAX_BYTES, MAX_DEPTH
+
+_RUN: Final = 1_000  # values at a time: they stay in the CPU's cache, 0.2 us less an event than 5,000 at once
+_Columns = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint64]]
+_UUID: Final = re.compile(UUID_PATTERN)
+_DECIMAL: Final = re.compile(DECIMAL_PATTERN)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Columns of a chunk, each as long as its values; 0 where a value is invalid."""
+
+    valid: NDArray[np.bool_]
+    pin_id: NDArray[np.uint64]
+    occurred_at: NDArray[np.int64]  # ms since 1970, UTC
+    event_id: NDArray[np.uint64]  # shape (n, 2): upper and lower half of the UUID
+    reasons: Mapping[int, str]  # index -> why that value is invalid
+
+
+class _Read(msgspec.Struct, gc=False):
+    event_id: str
+    pin_id: str | int
+    user_id: str | int
+    occurred_at: int
+
+
+# Stands where a value was not accepted, so that columns stay aligned; its columns are the zeros `Decoded` promises.
+_BLANK: Final = _Read("00000000-0000-0000-0000-000000000000", "0", "0", 0)
+
+_DecimalOrInteger = Annotated[str, Meta(min_length=1, max_length=20)] | Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Label = Annotated[str, Meta(min_length=1, max_length=MAX_LABEL)]
+_TYPES: Final[Mapping[str, Any]] = {
+    "event_id": Annotated[str, Meta(min_length=36, max_length=36)],
+    "pin_id": _DecimalOrInteger,
+    "user_id": _DecimalOrInteger,
+    "occurred_at": Annotated[int, Meta(ge=0, lt=MAX_OCCURRED_AT)],
+    "surface": _Label | None,
+    "platform": _Label | None,
+    "experiments": Annotated[dict[_Label, _Label], Meta(max_length=MAX_EXPERIMENTS)] | None,
+}
+
+
+def _decoder(model: type[Event]) -> msgspec.json.Decoder[_Read]:
+    """Reads the fields of `model`, as strictly or stricter. A new field of the model must be given a type above."""
+    fields: list[Any] = []
+    for name, field in model.model_fields.items():
+        kind = Literal[get_args(field.annotation)] if name == "action" else _TYPES[name]
+        fields.append((name, kind) if field.is_required() else (name, kind, None))
+    struct = msgspec.defstruct(model.__name__, fields, bases=(_Read,), gc=False)  # 0.05 us less than if gc=True
+    return msgspec.json.Decoder(struct)
+
+
+_decoders: Final = {action: _decoder(model) for action, model in model_of.items()}
+_REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)  # TypeError: a tombstone
+
+
+def decode(values: Sequence[bytes | None], action: Action) -> Decoded:
+    """The columns of a chunk from the topic of `action`. Never raises for what a value holds; None is a tombstone."""
+    count, reasons = len(values), dict[int, str]()
+    decoded = Decoded(
+        valid=np.ones(count, np.bool_),
+        pin_id=np.empty(count, np.uint64),
+        occurred_at=np.empty(count, np.int64),
+        event_id=np.empty((count, 2), np.uint64),
+        reasons=MappingProxyType(reasons),
+    )
+    for start in range(0, count, _RUN):
+        for i in _accept(values[start : start + _RUN], action, start, decoded):
+            _decide(values[start + i], action, start + i, decoded, reasons)
+    return decoded
+
+
+def _accept(values: Sequence[bytes | None], action: Action, start: int, decoded: Decoded) -> list[int]:
+    """Writes the columns of `values`, zeros for what it does not accept, and returns the indices of that."""
+    events, odd = _read(values, _decoders[action].decode)
+    texts = _without(values, odd)
+    columns = _columns(events) if sound(texts) else None
+    if columns is None:
+        odd = [i for i in range(len(texts)) if not _ordinary(texts[i], events[i])]
+        for i in odd:
+            events[i] = _BLANK
+        columns = _columns(events)
+        assert columns is not None  # `_ordinary` asks of each what `_columns` asks of all
+    run = slice(start, start + len(values))
+    decoded.pin_id[run], decoded.occurred_at[run], decoded.event_id[run] = columns
+    return odd
+
+
+def _decide(value: bytes | None, action: Action, index: int, decoded: Decoded, reasons: dict[int, str]) -> None:
+    """Writes the model's verdict."""
+    try:
+        event = validate(value, action)
+    except ContractError as error:
+        decoded.valid[index] = False
+        reasons[index] = error.reason
+    else:
+        decoded.pin_id[index], decoded.occurred_at[index] = event.pin_id, event.occurred_at
+        decoded.event_id[index] = divmod(event.event_id.int, 2**64)
+
+
+def _read(values: Sequence[bytes | None], read: Callable[[Any], _Read]) -> tuple[list[_Read], list[int]]:
+    """What msgspec accepts, and the indices of what it does not."""
+    try:
+        return list(map(read, values)), []  # 0.05 us less than a loop with try
+    except _REFUSALS:
+        events = [_attempt(value, read) for value in values]
+        return events, [i for i, event in enumerate(events) if event is _BLANK]
+
+
+def _attempt(value: bytes | None, read: Callable[[Any], _Read]) -> _Read:
+    try:
+        return read(value)
+    except _REFUSALS:
+        return _BLANK
+
+
+def _without(values: Sequence[bytes | None], odd: Sequence[int]) -> list[bytes]:
+    texts: list[Any] = list(values)
+    for i in odd:
+        texts[i] = b""
+    return texts
+
+
+def _columns(events: list[_Read]) -> _Columns | None:
+    """pin_id, occurred_at and event_id; None if some id, user_id included, is not written as the contract says."""
+    pin_id = numbers([event.pin_id for event in events])
+    user_id = numbers([event.user_id for event in events])
+    event_id = uuid_halves([event.event_id for event in events])
+    if pin_id is None or user_id is None or event_id is None:
+        return None
+    return pin_id, np.array([event.occurred_at for event in events], np.int64), event_id
+
+
+def _ordinary(value: bytes, event: _Read) -> bool:
+    """True if the event would pass the tests of the chunk. Asked only where some value of the chunk does not."""
+    return (
+        event is not _BLANK
+        and len(value) <= MAX_BYTES
+        and value.count(b"{") + value.count(b"[") <= MAX_DEPTH
+        and is_utf8(value)
+        and _UUID.fullmatch(event.event_id) is not None
+        and _fits(event.pin_id)
+        and _fits(event.user_id)
+    )
+
+
+def _fits(number: str | int) -> bool:
+    return isinstance(number, int) or (_DECIMAL.fullmatch(number) is not None and int(number) <= MAX_ID)

@@ -1,0 +1,79 @@
+"""Tests and conversions over a whole chunk at once. Each test is the conjunction of one test per value, so a chunk
+passes exactly if each of its values would pass alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.events import MAX_ID
+from schemas.json_text import MAX_BYTES, MAX_DEPTH
+
+_ZERO, _HYPHEN = ord("0"), ord("-")
+_LARGEST = str(MAX_ID).encode()
+
+
+def sound(values: Sequence[bytes]) -> bool:
+    """True if all sizes are in bounds, all is UTF-8, and no value holds more brackets than it may nest."""
+    longest = max(map(len, values), default=0)
+    joined = b"\n".join(values)
+    if longest > MAX_BYTES or not is_utf8(joined):
+        return False
+    # { and [ differ in one bit only. MAX_DEPTH + 1 of them further apart than any value is long lie in two values.
+    opened = np.flatnonzero((np.frombuffer(joined, np.uint8) & 0xDF) == 0x5B)
+    return len(opened) <= MAX_DEPTH or int((opened[MAX_DEPTH:] - opened[:-MAX_DEPTH]).min()) >= longest
+
+
+def is_utf8(text: bytes) -> bool:
+    """True if `text` is UTF-8 throughout."""
+    if text.isascii():  # 0.02 us an event with the join; to decode costs 0.1
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def uuid_halves(uuids: Sequence[str]) -> NDArray[np.uint64] | None:
+    """Upper and lower half of each, shape (n, 2); None if one is not written as the contract says.
+
+    Each must have 36 characters.
+    """
+    joined = "".join(uuids)
+    if not joined.isascii():
+        return None
+    text = np.frombuffer(joined.encode(), np.uint8).reshape(-1, 36)
+    if not (text[:, 8:24:5] == _HYPHEN).all():
+        return None
+    try:
+        digits = bytes.fromhex(joined.replace("-", ""))  # one call: 0.03 us an id, UUID(...) costs 1
+    except ValueError:
+        return None
+    if len(digits) != 16 * len(uuids):  # fewer: more hyphens, or spaces, which fromhex skips
+        return None
+    return np.frombuffer(digits, ">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def numbers(ids: Sequence[str | int]) -> NDArray[np.uint64] | None:
+    """Decimals or integers as numbers; None if one is not written as the contract says."""
+    joined = _joined(ids)
+    text = np.frombuffer(f",{joined},".encode() if ids else b",", np.uint8)
+    commas = np.flatnonzero(text - _ZERO > 9)  # all that is no digit: below "0" uint8 wraps round
+    if len(commas) != len(ids) + 1:  # one more: a comma, sign, space or letter inside a decimal
+        return None
+    first, length = commas[:-1] + 1, np.diff(commas) - 1
+    if ((length == 0) | (length > len(_LARGEST)) | (text[first] == _ZERO) & (length > 1)).any():
+        return None
+    full = text[first[length == len(_LARGEST), None] + np.arange(len(_LARGEST))]
+    if (full.view(f"S{len(_LARGEST)}") > _LARGEST).any():
+        return None
+    return np.fromstring(joined, np.uint64, sep=",")  # 0.04 us each; int one by one 0.1, astype 0.4
+
+
+def _joined(ids: Sequence[Any]) -> str:
+    try:
+        return ",".join(ids)
+    except TypeError:  # integers among them
+        return ",".join(map(str, ids))
