@@ -49,6 +49,15 @@ class Row:
         return self.seal > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one window. `seal` is 0 if its minutes kept changing; readers then keep reading minutes."""
+
+    window: Window
+    seal: int = 0
+    changed: bool = False  # its sums differ from those that were sealed before
+
+
 MINUTES = """
 SELECT pin_id, sumIf(events, action = 1) AS saves, sumIf(events, action = 2) AS clicks,
     sumIf(events, action = 3) AS closeups, max(m.updated_at) AS updated_at
@@ -68,8 +77,8 @@ TABLES = {"hour": "pin_hours", "day": "pin_days"}
 SUMS = "SELECT count(), sum(saves), sum(clicks), sum(closeups) FROM"
 
 
-def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> Row | None:
-    """Seal one window; what holds of it then, or None if its minutes kept changing: readers keep reading them.
+def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> Outcome:
+    """Seal one window, unless its minutes keep changing.
 
     1. Take a number, before anything is read (rule 23).
     2. Look at what `sealed` says of the window; a sealing that was faster has done the work.
@@ -86,7 +95,7 @@ def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = 
         number = take_number(connection)
         before = read_row(connection, window)
         if before.was_sealed and not before.is_open:
-            return before
+            return Outcome(window, before.seal)
         if before.seal > number:
             continue
         delete_void(connection, window.start, window.end)
@@ -94,12 +103,12 @@ def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = 
         sums = rolled_up(connection, window, number)
         if sums != minutes_of(connection, window):
             continue
-        published = Row(number, False, before.corrected or (before.was_sealed and before.sums != sums), sums)
-        publish(connection, [window], published)
+        changed = before.was_sealed and before.sums != sums
+        publish(connection, [window], Row(number, False, before.corrected or changed, sums))
         if window.resolution == "day" or is_unchanged(connection, window, sums):
-            return published
+            return Outcome(window, number, changed)
         reopen(connection, [window.start])
-    return None
+    return Outcome(window)
 
 
 def is_unchanged(connection: Connection, window: Window, sums: Sums) -> bool:

@@ -12,7 +12,7 @@ from sinks.address import ClickHouseAddress
 from sinks.connection import Connection
 from sinks.numbers import take_number
 from sinks.reopen import DAY, HOUR, reopen
-from sinks.rollup import Row, Window, publish, roll_up
+from sinks.rollup import Outcome, Row, Window, publish, roll_up
 
 Moment = int | datetime  # seconds since 1970, or an aware datetime
 
@@ -54,11 +54,11 @@ def seal(
         state = read_state(connection)
         asked = {_seconds(hour) // HOUR * HOUR for hour in corrected_hours}
         reopen(connection, {hour for hour in asked if hour < state.until})
-        again = [hour for hour in sorted(state.open_hours | asked) if hour < min(until, state.until)]
-        sealed = [(hour, roll_up(connection, Window("hour", hour))) for hour in again]
-        sealed += _seal_new(connection, state, until)
+        late = _with_their_days(state, state.open_hours | asked)
+        outcomes = [roll_up(connection, Window("hour", hour)) for hour in late if hour < min(until, state.until)]
+        outcomes += _seal_new(connection, state, until)
         days = _seal_days(connection)
-        return _result(read_state(connection).until, sealed, days)
+        return _result(read_state(connection).until, outcomes, days)
 
 
 def hours_to_correct(address: ClickHouseAddress, since: Moment, timeout_seconds: float = 300) -> list[int]:
@@ -113,27 +113,35 @@ def read_state(connection: Connection) -> State:
     )
 
 
-def _seal_new(connection: Connection, state: State, until: int) -> list[tuple[int, Row | None]]:
+def _with_their_days(state: State, hours: Iterable[int]) -> list[int]:
+    """These hours, and what else of their days was never sealed: a backlog may be older than the first sealed day."""
+    days = {hour // DAY * DAY for hour in hours}
+    others = {hour for day in days for hour in range(day, day + DAY, HOUR)} - state.hours.keys()
+    return sorted(others.union(hours))
+
+
+def _seal_new(connection: Connection, state: State, until: int) -> list[Outcome]:
     """Hours from `state.until` to `until`, in order; ends at the first that is not settled, as none may be left out."""
     first = state.until or _first_day(connection)
     if first is None or first >= until:
         return []
     filled = _filled(connection, first, until) | state.open_hours
-    sealed: list[tuple[int, Row | None]] = []
-    for is_filled, hours in groupby(range(first, until, HOUR), key=filled.__contains__):
-        sealed += _seal_each(connection, hours) if is_filled else _seal_empty(connection, list(hours))
-        if sealed[-1][1] is None:
+    outcomes: list[Outcome] = []
+    for is_filled, run in groupby(range(first, until, HOUR), key=filled.__contains__):
+        windows = [Window("hour", hour) for hour in run]
+        outcomes += _seal_each(connection, windows) if is_filled else _seal_empty(connection, windows)
+        if not outcomes[-1].seal:
             break
-    return sealed
+    return outcomes
 
 
-def _seal_each(connection: Connection, hours: Iterable[int]) -> list[tuple[int, Row | None]]:
-    sealed: list[tuple[int, Row | None]] = []
-    for hour in hours:
-        sealed.append((hour, roll_up(connection, Window("hour", hour))))
-        if sealed[-1][1] is None:
+def _seal_each(connection: Connection, windows: Sequence[Window]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for window in windows:
+        outcomes.append(roll_up(connection, window))
+        if not outcomes[-1].seal:
             break
-    return sealed
+    return outcomes
 
 
 def _filled(connection: Connection, first: int, until: int) -> set[int]:
@@ -147,19 +155,20 @@ def _filled(connection: Connection, first: int, until: int) -> set[int]:
     return {row[0] for row in rows}
 
 
-def _seal_empty(connection: Connection, hours: Sequence[int]) -> list[tuple[int, Row | None]]:
+def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[Outcome]:
     """Seal consecutive hours without minutes in one insert, up to the first that has some after all.
 
     The same steps as `roll_up`: a number, a look, the publication, a second look.
     """
-    empty = Row(take_number(connection), False)
-    filled = _filled(connection, hours[0], hours[-1] + HOUR)
-    ready = [hour for hour in hours if hour < min(filled, default=hours[-1] + HOUR)]
-    publish(connection, [Window("hour", hour) for hour in ready], empty)
-    late = _filled(connection, hours[0], hours[-1] + HOUR).intersection(ready)
+    first, end = windows[0].start, windows[-1].end
+    number = take_number(connection)
+    bound = min(_filled(connection, first, end), default=end)
+    empty = [window for window in windows if window.start < bound]
+    publish(connection, empty, Row(number, False))
+    late = _filled(connection, first, bound)
     reopen(connection, late)
-    settled: list[tuple[int, Row | None]] = [(hour, None if hour in late else empty) for hour in ready]
-    return settled if len(ready) == len(hours) else [*settled, (hours[len(ready)], None)]
+    outcomes = [Outcome(window, 0 if window.start in late else number) for window in empty]
+    return outcomes if len(empty) == len(windows) else [*outcomes, Outcome(windows[len(empty)])]
 
 
 def _first_day(connection: Connection) -> int | None:
@@ -171,22 +180,21 @@ def _first_day(connection: Connection) -> int | None:
 def _seal_days(connection: Connection) -> tuple[int, ...]:
     """Seal each day whose 24 hours are sealed and which is not."""
     state = read_state(connection)
-    candidates = sorted({hour // DAY * DAY for hour in state.hours if not hour % DAY} - state.days)
     sealed = []
-    for day in candidates:
-        seals = [state.hours.get(hour) for hour in range(day, day + DAY, HOUR)]
-        if None not in seals and roll_up(connection, Window("day", day), [seal for seal in seals if seal]):
+    for day in sorted({hour // DAY * DAY for hour in state.hours} - state.days):
+        seals = [state.hours[hour] for hour in range(day, day + DAY, HOUR) if hour in state.hours]
+        if len(seals) == 24 and roll_up(connection, Window("day", day), seals).seal:
             sealed.append(day)
     return tuple(sealed)
 
 
-def _result(until: int, sealed: Sequence[tuple[int, Row | None]], days: tuple[int, ...]) -> SealResult:
+def _result(until: int, outcomes: Sequence[Outcome], days: tuple[int, ...]) -> SealResult:
     return SealResult(
         sealed_until=until,
-        hours=tuple(hour for hour, row in sealed if row),
+        hours=tuple(outcome.window.start for outcome in outcomes if outcome.seal),
         days=days,
-        corrected=tuple(hour for hour, row in sealed if row and row.corrected),
-        unsettled=tuple(hour for hour, row in sealed if not row),
+        corrected=tuple(outcome.window.start for outcome in outcomes if outcome.changed),
+        unsettled=tuple(outcome.window.start for outcome in outcomes if not outcome.seal),
     )
 
 

@@ -12,13 +12,15 @@ KEY = "source, generation, block, arrived"
 
 def has_void(connection: Connection, start: int, end: int) -> bool:
     """Whether hours in [start, end) hold void rows. Cheap where no rules were ever changed."""
-    if not connection.rows("SELECT count() FROM void_slices")[0][0]:
-        return False
-    return bool(connection.rows(f"SELECT 1 FROM void_cells WHERE {IN_WINDOW} LIMIT 1", start=start, end=end))
+    return _has_boundaries(connection) and bool(
+        connection.rows(f"SELECT 1 FROM void_cells WHERE {IN_WINDOW} LIMIT 1", start=start, end=end)
+    )
 
 
 def delete_void(connection: Connection, start: int, end: int) -> None:
     """Delete void cells of hours in [start, end), and every void ledger row; they are gone on return."""
+    if not _has_boundaries(connection):
+        return
     if has_void(connection, start, end):
         slices = f"SELECT {KEY} FROM void_cells WHERE {IN_WINDOW}"
         connection.execute(
@@ -28,3 +30,7 @@ def delete_void(connection: Connection, start: int, end: int) -> None:
         )
     if connection.rows("SELECT 1 FROM void_ledger LIMIT 1"):
         connection.execute(f"DELETE FROM ingest_ledger WHERE ({KEY}) IN (SELECT {KEY} FROM void_ledger)")
+
+
+def _has_boundaries(connection: Connection) -> bool:
+    return bool(connection.rows("SELECT 1 FROM ingest_starts WHERE generation > 0 LIMIT 1"))
