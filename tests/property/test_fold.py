@@ -1,0 +1,263 @@
+"""The fold against the reference: no chunk border, crash, failed tick or schedule of ticks changes what it says."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.rows import StartRow
+from schemas.rules import Rules
+from sinks.base import SourceLedger
+from streams.chunk import Chunk
+from streams.fold import Capture, ChunkRefused, SourceFold
+from streams.recovery import base_of, follow
+from streams.slices import Base
+from tests.logs import ACTION, SOURCE, T0, Log, borders, chunks, record, ruled_logs
+from tests.reference import LogRecord, Recount, Store, recount
+
+GENERATION = 3
+MASK = 2**48 - 1
+
+
+@dataclass
+class Worker:
+    """A fold and the sink it emits to; the sink outlives it."""
+
+    rules: Rules
+    log: Log
+    expected: Recount
+    store: Store = field(default_factory=Store)
+    in_flight: Capture | None = None
+    zombies: list[Capture] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.fold = self._begin(Base(0, 0, 0, 0))
+
+    def _begin(self, base: Base) -> SourceFold:
+        return SourceFold(SOURCE, ACTION, self.rules, GENERATION, base)
+
+    def crash(self) -> None:
+        """All memory is lost; a new fold begins at the base that the ledger gives (rules 13 to 15)."""
+        start = StartRow(SOURCE, GENERATION, 0, 0, self.rules.to_json())
+        rows = tuple(sorted(self.store.ledger.values(), key=lambda row: row.start))
+        self.fold = self._begin(base_of(follow(SourceLedger((start,), rows))))
+        self.zombies += [self.in_flight] if self.in_flight else []
+        self.in_flight = None
+
+    def wake_zombie(self) -> None:
+        """A tick of a worker that was given up long ago arrives after all."""
+        if self.zombies:
+            self._write(self.zombies.pop(), 3)
+
+    def capture(self, ended_only: bool = False) -> None:
+        if self.in_flight is None:
+            promised = self.fold.unemitted_cells
+            self.in_flight = self.fold.capture(ended_only)
+            if self.in_flight:
+                assert len(self.in_flight.cells) + len(self.in_flight.dead_letters) <= promised
+
+    def answer(self, steps_done: int) -> None:
+        """The tick's answer: of cells, dead letters and ledger the first `steps_done` arrived; 3 is success."""
+        capture, self.in_flight = self.in_flight, None
+        if capture is None:
+            return
+        self._write(capture, steps_done)
+        if steps_done >= 3:
+            self.fold.acknowledge(capture)
+        else:
+            self.fold.merge_back(capture)
+
+    def _write(self, capture: Capture, steps_done: int) -> None:
+        if steps_done >= 1:
+            self.store.write_cells(capture.cells)
+            self._check_cells(capture)
+        if steps_done >= 2:
+            self.store.write_dead_letters(capture.dead_letters)
+        if steps_done >= 3:
+            self.store.write_ledger(capture.ledger)
+
+    def _check_cells(self, capture: Capture) -> None:
+        """Whoever says something of a cell at a position says the truth of that position."""
+        rows = capture.cells
+        for block, arrived, minute, pin, version, count in zip(
+            *(c.tolist() for c in (rows.block, rows.arrived, rows.minute, rows.pin_id, rows.version, rows.count)),
+            strict=True,
+        ):
+            assert version >> 48 == GENERATION
+            assert count == self.expected.count_below((block, arrived, minute, pin), version & MASK)
+
+    def rest(self) -> Iterator[Chunk]:
+        """What is left of the log, as one chunk."""
+        if self.fold.position < self.log.end:
+            yield from chunks(self.log, [self.fold.position, self.log.end])
+
+    def finish(self) -> None:
+        """The rest of the log, then a tick that succeeds; nothing is left to emit."""
+        for rest in self.rest():
+            self.fold.fold(rest)
+        self.answer(0)
+        self.capture()
+        self.answer(3)
+        assert self.fold.capture() is None
+        assert self.fold.unemitted_cells == 0
+
+
+def worker(rules: Rules, log: Log) -> Worker:
+    return Worker(rules, log, recount(log.records, 0, log.end, rules, ACTION))
+
+
+def agrees(store: Store, expected: Recount, rules: Rules) -> None:
+    """The sink says what the reference says: cells, ledger, dead letters."""
+    assert {cell: count for cell, (_, count) in store.cells.items()} == {
+        cell: len(offsets) for cell, offsets in expected.counted.items()
+    }
+    rows = sorted(store.ledger.values(), key=lambda row: row.start)
+    assert [
+        (row.block, row.arrived, row.start, row.start_clock, row.position, row.clock, vars_of(row.fates), row.cells_sum)
+        for row in rows
+    ] == [
+        (s.block, s.arrived, s.start, s.start_clock, s.position, s.clock, s.fates, s.fates["counted"])
+        for s in expected.slices
+    ]
+    assert {(row.source, row.generation, row.rules) for row in rows} <= {(SOURCE, GENERATION, rules.fingerprint)}
+    letters = sorted(store.dead_letters.values(), key=lambda letter: letter.offset)
+    assert [(x.offset, x.timestamp, x.fate, x.key, x.value, x.headers) for x in letters] == expected.dead_letters
+    assert all(letter.reason for letter in letters)
+
+
+def vars_of(fates: object) -> dict[str, int]:
+    return {name: getattr(fates, name) for name in ("counted", "duplicate", "late", "dead", "absent")}
+
+
+def fold_all(some: Worker, parts: Iterable[Chunk]) -> None:
+    for part in parts:
+        some.fold.fold(part)
+
+
+@given(st.data(), ruled_logs())
+@settings(max_examples=150, deadline=None)
+def test_no_chunk_border_changes_a_cell_a_ledger_row_or_a_dead_letter(
+    data: st.DataObject, ruled: tuple[Rules, Log]
+) -> None:
+    """Rules 1 to 4."""
+    rules, log = ruled
+    some = worker(rules, log)
+    fold_all(some, chunks(log, data.draw(borders(log))))
+    some.finish()
+    agrees(some.store, some.expected, rules)
+
+
+@given(ruled_logs(), st.sampled_from([1, 7, 10_000]))
+@settings(max_examples=60, deadline=None)
+def test_chunks_of_one_of_seven_and_of_ten_thousand_say_the_same(ruled: tuple[Rules, Log], size: int) -> None:
+    """Rules 1 to 4."""
+    rules, log = ruled
+    some = worker(rules, log)
+    fold_all(some, chunks(log, [*range(0, log.end, size), log.end]))
+    some.finish()
+    agrees(some.store, some.expected, rules)
+
+
+OPS = st.lists(
+    st.sampled_from(["fold", "fold", "fold", "capture", "capture ended", "lose", "cells", "letters", "done", "crash", "zombie"]),
+    max_size=40,
+)
+
+
+@given(st.data(), ruled_logs(), OPS)
+@settings(max_examples=250, deadline=None)
+def test_no_schedule_of_ticks_failures_and_crashes_changes_what_the_sink_says_in_the_end(
+    data: st.DataObject, ruled: tuple[Rules, Log], ops: Sequence[str]
+) -> None:
+    """Rules 6 to 9 and 13 to 15: a tick may stop after any step, and a worker after any tick."""
+    rules, log = ruled
+    some = worker(rules, log)
+    for op in ops:
+        if op == "fold" and some.fold.position < log.end:
+            to = data.draw(st.integers(some.fold.position, log.end))
+            fold_all(some, chunks(log, [some.fold.position, to]))
+        elif op in ("capture", "capture ended"):
+            some.capture(ended_only=op == "capture ended")
+        elif op in ("lose", "cells", "letters", "done"):
+            some.answer(["lose", "cells", "letters", "done"].index(op))
+        elif op == "crash":
+            some.crash()
+        elif op == "zombie":
+            some.wake_zombie()
+    some.finish()
+    agrees(some.store, some.expected, rules)
+
+
+@given(st.data(), ruled_logs())
+@settings(max_examples=100, deadline=None)
+def test_a_fold_from_the_base_of_any_recorded_position_meets_every_later_row(
+    data: st.DataObject, ruled: tuple[Rules, Log]
+) -> None:
+    """Rules 13 to 15: the ids that still matter are collected, whatever was recorded before the crash."""
+    rules, log = ruled
+    some = worker(rules, log)
+    recorded = data.draw(st.integers(0, log.end))
+    fold_all(some, chunks(log, [0, recorded]))
+    some.capture(ended_only=data.draw(st.booleans()))
+    some.answer(3)
+    some.crash()
+    some.store = Store()  # what the old worker wrote is gone: the new one must say all of it from its base on
+    fold_all(some, chunks(log, data.draw(borders(log, some.fold.position))))
+    base = some.fold.base
+    expected = recount(
+        log.records, base.collect_start, log.end, rules, ACTION, clock=base.collect_clock, count_from=base.start
+    )
+    some.finish()
+    agrees(some.store, expected, rules)
+    assert {offset: fate for offset, fate in some.expected.fates.items() if offset >= base.start} == expected.fates
+
+
+@given(ruled_logs())
+@settings(max_examples=60, deadline=None)
+def test_a_chunk_out_of_place_is_refused_and_changes_nothing(ruled: tuple[Rules, Log]) -> None:
+    """Rule 4."""
+    rules, log = ruled
+    some = worker(rules, log)
+    middle = log.end // 2
+    fold_all(some, chunks(log, [0, middle]))
+    for wrong in {0, middle - 1, middle + 1} - {middle}:
+        if 0 <= wrong <= log.end:
+            with pytest.raises(ChunkRefused) as refused:
+                some.fold.fold(chunks(log, [wrong, log.end])[0])
+            assert refused.value.expected == middle == some.fold.position
+    some.finish()
+    agrees(some.store, some.expected, rules)
+
+
+def long_log(rng: np.random.Generator, n: int) -> Log:
+    """Thousands of records over two hours, with every fate, gaps and clocks that step back."""
+    offset, time, records = 0, T0, []
+    for _ in range(n):
+        offset += int(rng.choice([1, 1, 1, 1, 1, 1, 1, 1, 1, 4]))
+        time += int(rng.choice([0, 5, 900, 2_000, -3_000, 4_000]))
+        timestamp = -1 if rng.random() < 0.05 else time
+        lag = int(rng.choice([0, 100, 20_000, 200_000, 3_700_000, -200_000, -400_000]))
+        made = record(offset, timestamp, int(rng.integers(1, n)), int(rng.zipf(1.3)) % 50, time - lag)
+        records.append(made if rng.random() > 0.01 else LogRecord(offset, timestamp, None))
+    return Log(tuple(records), offset + 3)
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_three_thousand_records_in_chunks_of_any_size_agree_with_the_reference(size: int) -> None:
+    """Rules 1 to 4, at a length where columns are settled and tables grow."""
+    rules = Rules(slice_records=500)
+    log = long_log(np.random.default_rng(size), 3_000)
+    some = worker(rules, log)
+    for i, part in enumerate(chunks(log, [*range(0, log.end, size), log.end])):
+        some.fold.fold(part)
+        if i % 400 == 0:
+            some.capture()
+            some.answer(3 if i % 800 else 1)
+    some.finish()
+    agrees(some.store, some.expected, rules)
+    fates = reduce(lambda total, s: {k: total.get(k, 0) + v for k, v in s.fates.items()}, some.expected.slices, {})
+    assert min(fates.values()) > 10, "the log shows every fate"
