@@ -3,18 +3,17 @@
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.actions import Action
-from schemas.events import ContractError, validate
 from schemas.fates import Fate
 from schemas.rules import ARRIVED_MS, MINUTE_MS, Rules
 from streams.emulate.plan import Plan, PlanRefused
 from streams.emulate.traffic import Slab, Traffic
 from streams.emulate.truth import Truth
+from tests.reference import LogRecord, recount
 
 ANCHOR = 1_790_000_123_456
 PARTITIONS = {Action.SAVE: 1, Action.CLICK: 2, Action.CLOSEUP: 3}
@@ -57,34 +56,17 @@ places = st.builds(
 )
 
 
-class Partition:
-    """The counting rules of one source as slowly and plainly as they can be said."""
-
-    def __init__(self, place: Place, rules: Rules) -> None:
-        self.rules = rules
-        self.offset = place.first_offset
-        self.clock = ANCHOR - place.clock_before
-        self.seen: dict[UUID, list[tuple[int, int]]] = defaultdict(list)
-
-    def fold(self, timestamp: int, value: bytes | None, action: Action) -> tuple[Fate, tuple[Action, int, int]]:
-        self.clock = max(self.clock, timestamp)
-        block, arrived = self.offset // self.rules.slice_records, self.clock // ARRIVED_MS
-        self.offset += 1
-        try:
-            event = validate(value, action)
-        except ContractError:
-            return Fate.DEAD, (action, 0, 0)
-        minute = event.occurred_at // MINUTE_MS
-        cell = action, minute * 60, event.pin_id
-        early = timestamp - self.rules.retention_ms
-        if not early <= event.occurred_at <= timestamp + self.rules.max_clock_skew_ms:
-            return Fate.DEAD, cell
-        before = self.seen[event.event_id]
-        again = any(block - b in (0, 1) and arrived - a in (0, 1) for b, a in before)
-        before.append((block, arrived))
-        if (minute + 1) * MINUTE_MS + self.rules.allowed_lateness_ms <= self.clock:
-            return Fate.LATE, cell
-        return (Fate.DUPLICATE if again and self.rules.dedup else Fate.COUNTED), cell
+def partitioned(traffic: Traffic, slabs: list[Slab], place: Place) -> dict[tuple[Action, int], list[LogRecord]]:
+    """The log of each partition that got a record."""
+    log: dict[tuple[Action, int], list[LogRecord]] = defaultdict(list)
+    timestamps = iter(stamped(traffic, slabs, place))
+    for slab in slabs:
+        for index, value in enumerate(slab.values):
+            action = Action(slab.action[index])
+            partition = int(traffic.pins.partitions(slab.pin[index : index + 1], PARTITIONS[action])[0])
+            records = log[action, partition]
+            records.append(LogRecord(place.first_offset + len(records), next(timestamps), value))
+    return log
 
 
 def stamped(traffic: Traffic, slabs: list[Slab], place: Place) -> list[int]:
@@ -109,20 +91,19 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
     slabs = list(traffic.slabs())
     for slab in slabs:
         truth.add(slab)
-    log: dict[tuple[Action, int], Partition] = {}
+    log = partitioned(traffic, slabs, place)
     fates: Counter[tuple[str, int, Fate]] = Counter()
     cells: Counter[tuple[Action, int, int]] = Counter()
-    timestamps = iter(stamped(traffic, slabs, place))
-    for slab in slabs:
-        for index in range(len(slab)):
-            action = Action(slab.action[index])
-            partition = int(traffic.pins.partitions(slab.pin[index : index + 1], PARTITIONS[action])[0])
-            source = log.setdefault((action, partition), Partition(place, rules))
-            fate, cell = source.fold(next(timestamps), slab.values[index], action)
-            fates[TOPICS[action], partition, fate] += 1
-            cells[cell] += fate is Fate.COUNTED
+    for (action, partition), records in log.items():
+        clock = ANCHOR - place.clock_before
+        end = place.first_offset + len(records)
+        recounted = recount(records, place.first_offset, end, rules, action, clock)
+        for fate in recounted.fates.values():
+            fates[TOPICS[action], partition, Fate[fate.upper()]] += 1
+        for (_, _, minute, pin), offsets in recounted.counted.items():
+            cells[action, minute, pin] += len(offsets)
     assert truth.fates == fates
-    assert truth.cells() == {cell: count for cell, count in cells.items() if count}
+    assert truth.cells() == cells
 
 
 @settings(deadline=None, max_examples=30)
