@@ -16,7 +16,7 @@ from streams.emit import Emitter, SinkWentBack
 from streams.finality import seal_final_hours
 from streams.flow import Flow
 from streams.fold import SourceFold
-from streams.restart import end_process
+from streams.restart import end_process, refuse
 from streams.settings import Settings, load_settings
 from streams.table import CellTable, SourceTables
 from streams.transport import ChunkSchema, ChunkTransport
@@ -33,7 +33,6 @@ class CountingApp(faust.App):
     sink: Sink
     emitter: Emitter
     flow: Flow
-    refusal: PintallyError | None = None  # why the worker stopped, where a person must act
 
     def _new_transport(self) -> ChunkTransport:
         return ChunkTransport(self.conf.broker_consumer, self)
@@ -51,11 +50,6 @@ class CountingApp(faust.App):
     def queued(self, topic: str) -> bool:
         """Whether chunks of a topic wait for their agent."""
         return any(not agent.channel.queue.empty() for agent in self.agents.values() if topic in agent.channel.topics)
-
-    async def refuse(self, error: PintallyError) -> None:
-        """Stop the worker: a person must act."""
-        self.refusal = error
-        await self.crash(error)
 
     async def on_stop(self) -> None:
         """Emit what is folded, then stop; after a crash nothing is emitted any more."""
@@ -117,7 +111,7 @@ def _watch(app: CountingApp) -> None:
         except SinkWentBack as error:
             end_process(error.what)
         except PintallyError as error:
-            await app.refuse(error)
+            refuse(error)
 
     @app.timer(app.settings.tick_seconds)
     async def tick() -> None:

@@ -1,8 +1,10 @@
-"""A worker that must begin anew: it ends at once, without another tick, and is started again from nothing."""
+"""How a worker ends at once, without another tick: to be started anew, or because a person must act."""
 
 import logging
 import os
 import sys
+
+from schemas.errors import PintallyError
 
 log = logging.getLogger(__name__)
 
@@ -18,3 +20,10 @@ def end_process(reason: str) -> None:
     if command:
         os.execv(command[0], command)
     os._exit(RESTART_EXIT_CODE)
+
+
+def refuse(error: PintallyError) -> None:
+    """End with exit code 2: starting again would not help until a person has acted."""
+    log.critical("this worker ends: %s", error.what)
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    os._exit(2)

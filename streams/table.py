@@ -19,6 +19,7 @@ from sinks.base import SinkUnavailable
 from streams.assignment import Assigned, look_up
 from streams.chunk import Chunk
 from streams.fold import SourceFold
+from streams.restart import refuse
 
 RETRY_SECONDS = 1.0
 
@@ -125,7 +126,7 @@ class Refold(Recovery):
             for assigned in await self._look_up(partitions):
                 tables[assigned.source.topic].assign(assigned)
         except PintallyError as error:
-            await self.app.refuse(error)
+            refuse(error)
 
     async def _look_up(self, partitions: list[tuple[str, int]]) -> list[Assigned]:
         while True:

@@ -57,7 +57,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     async def commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit for lag tools. A failed commit is no error: recovery reads the ledger, not the group's offsets."""
         try:
-            await self.call_thread(self._ensure_consumer().commit, dict(offsets))
+            keyed = {aiokafka.TopicPartition(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
+            await self.call_thread(self._ensure_consumer().commit, keyed)
         except KafkaError as error:
             self.log.info("offsets not committed, the next commit will: %r", error)
             return False

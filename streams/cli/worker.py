@@ -29,17 +29,14 @@ def worker(
 
     from streams.app import create_app
     from streams.settings import load_settings
+    from streams.topics import describe_topics
 
     settings = load_settings()
     if instance:
         settings = settings.model_copy(update={"instance": instance})
     restart.command = (sys.executable, "-m", "streams.cli", *sys.argv[1:])
     uvloop.install()
+    describe_topics(settings)  # a wrong address or a missing topic is said here, in one line
     app = create_app(settings)
     runner = faust.Worker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
-    try:
-        runner.execute_from_commandline()
-    except (SystemExit, Exception) as stopped:
-        if app.refusal is not None:
-            raise app.refusal from stopped
-        raise
+    runner.execute_from_commandline()

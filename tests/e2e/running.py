@@ -1,0 +1,158 @@
+"""Workers and traffic as whole processes, as operators start them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import PintallyError
+from sinks.base import SinkUnavailable
+from sinks.clickhouse import ClickHouseSink
+from streams.recovery import follow
+from streams.settings import Settings
+from streams.topics import describe_topics, read_offsets, sources_of
+
+CATCH_UP_S = 120.0
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as PINTALLY_* variables of a child process."""
+    values = {
+        f"PINTALLY_{name.upper()}": str(value)
+        for name, value in settings.model_dump().items()
+        if value is not None and name != "clickhouse_password"
+    }
+    password = settings.clickhouse_password.get_secret_value()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PINTALLY_")}
+    return inherited | values | {"PINTALLY_CLICKHOUSE_PASSWORD": password}
+
+
+class Worker:
+    """One `pintally worker` process."""
+
+    def __init__(self, settings: Settings, log: Path, instance: str | None = "one") -> None:
+        self._log = log.open("ab")
+        named = ["--instance", instance] if instance else []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "streams.cli", "worker", *named],
+            env=environment(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL: no time to say goodbye."""
+        self.process.kill()
+        self.process.wait()
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """SIGTERM and wait; its exit code."""
+        if self.alive:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def close(self) -> None:
+        if self.alive:
+            self.kill()
+        self._log.close()
+
+
+@contextmanager
+def workers(settings: Settings, directory: Path) -> Iterator[Callable[..., Worker]]:
+    """Starts workers on demand; ends those that are left. On a failure their log is in the error's notes."""
+    started: list[Worker] = []
+    log = directory / "worker.log"
+
+    def start(instance: str | None = "one") -> Worker:
+        started.append(Worker(settings, log, instance))
+        return started[-1]
+
+    try:
+        yield start
+    except BaseException as error:
+        if log.exists():
+            error.add_note("worker.log:\n" + log.read_text(errors="replace")[-6000:])
+        raise
+    finally:
+        for worker in started:
+            worker.close()
+
+
+def pintally(settings: Settings, *arguments: str, timeout: float = 120.0) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "streams.cli", *arguments],
+        env=environment(settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def emulating(settings: Settings, *arguments: str) -> "subprocess.Popen[str]":
+    """Start `pintally emulate` in the background."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "streams.cli", "emulate", "--json", *arguments],
+        env=environment(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], Any], timeout: float, what: str) -> Any:
+    """The first true answer of `condition`; raises TimeoutError naming `what`."""
+    end = time.monotonic() + timeout
+    while not (answer := condition()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {timeout:.0f} s")
+        time.sleep(0.1)
+    return answer
+
+
+def progress(settings: Settings) -> tuple[int, int]:
+    """Offsets recorded by the ledger and offsets in the log, summed over all sources."""
+    sources = sources_of(describe_topics(settings))
+    offsets = read_offsets(settings, sources)
+    with ClickHouseSink(settings.clickhouse).session() as session:
+        ledgers = session.read_ledgers(sources)
+    recorded = sum(follow(ledgers[source]).position for source in sources if ledgers[source].starts)
+    return recorded, sum(offset.log_end for offset in offsets.values())
+
+
+def wait_caught_up(settings: Settings, timeout: float = CATCH_UP_S) -> None:
+    """Return once the ledger has recorded the whole log."""
+
+    def caught_up() -> bool:
+        try:
+            recorded, end = progress(settings)
+        except (SinkUnavailable, PintallyError):
+            return False
+        return recorded == end
+
+    wait_for(caught_up, timeout, "ledger caught up with the log")
+
+
+def verify(settings: Settings) -> Mapping[str, Any]:
+    """Run `pintally verify --json`; raises AssertionError with its words unless it finds the counts exact."""
+    done = pintally(settings, "verify", "--json")
+    assert done.returncode == 0, f"verify exited {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    found: Mapping[str, Any] = json.loads(done.stdout)
+    return found

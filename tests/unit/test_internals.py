@@ -1,0 +1,92 @@
+"""What transport.py, table.py, fetch.py and heartbeats.py assume of Faust and aiokafka: an upgrade fails here first."""
+
+import inspect
+from importlib.metadata import version
+
+import faust
+import pytest
+from aiokafka.consumer import fetcher, group_coordinator, subscription_state
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.transport.drivers import aiokafka as driver
+
+from streams.app import CountingApp
+from streams.table import CellTable, Refold, SourceTables
+from streams.transport import ChunkConsumer, ChunkConsumerThread, ChunkSchema
+
+OVERRIDDEN = [
+    (ChunkConsumerThread, driver.AIOKafkaConsumerThread, "_create_worker_consumer"),
+    (ChunkConsumerThread, driver.AIOKafkaConsumerThread, "_fetch_records"),
+    (ChunkConsumerThread, driver.AIOKafkaConsumerThread, "commit"),
+    (ChunkConsumerThread, driver.AIOKafkaConsumerThread, "on_start"),
+    (ChunkConsumer, driver.Consumer, "_new_consumer_thread"),
+    (ChunkConsumer, driver.Consumer, "_to_message"),
+    (ChunkConsumer, driver.Consumer, "ack"),
+    (ChunkConsumer, driver.Consumer, "_add_gap"),
+    (ChunkConsumer, driver.Consumer, "_filter_tps_with_pending_acks"),
+    (ChunkConsumer, driver.Consumer, "_filter_committable_offsets"),
+    (ChunkConsumer, driver.Consumer, "perform_seek"),
+    (SourceTables, TableManager, "_update_channels"),
+    (SourceTables, TableManager, "on_start"),
+    (SourceTables, TableManager, "add"),
+    (Refold, Recovery, "on_recovery_completed"),
+    (CountingApp, faust.App, "_new_transport"),
+    (CountingApp, faust.App, "on_stop"),
+    (CellTable, faust.Table, "__init__"),
+    (ChunkSchema, faust.Schema, "compile"),
+]
+
+CALLED = [
+    (driver.AIOKafkaConsumerThread, "call_thread", ["self", "fun", "args", "kwargs"]),
+    (driver.Consumer, "seek_wait", ["self", "partitions"]),
+    (Recovery, "_wait", ["self", "coro", "timeout"]),
+    (fetcher.Fetcher, "_create_fetch_waiter", ["self"]),
+    (fetcher.Fetcher, "_notify", ["self", "future"]),
+    (fetcher.FetchResult, "check_assignment", ["self", "tp"]),
+    (fetcher.FetchResult, "_update_position", ["self"]),
+    (fetcher.FetchError, "check_raise", ["self"]),
+    (fetcher.PartitionRecords, "_consume_aborted_up_to", ["self", "batch_offset"]),
+    (fetcher.PartitionRecords, "_contains_abort_marker", ["self", "next_batch"]),
+    (group_coordinator.GroupCoordinator, "_do_heartbeat", ["self"]),
+    (
+        group_coordinator.GroupCoordinator,
+        "_on_join_complete",
+        ["self", "generation", "member_id", "protocol", "member_assignment_bytes"],
+    ),
+    (subscription_state.SubscriptionState, "fetch_context", ["self"]),
+]
+
+
+def names(owner: type, method: str) -> list[str]:
+    return list(inspect.signature(getattr(owner, method)).parameters)
+
+
+def test_faust_is_the_version_whose_internals_were_read() -> None:
+    assert version("faust-streaming") == "0.15.3"
+    assert version("aiokafka").startswith("0.14.")
+
+
+@pytest.mark.parametrize(("ours", "theirs", "method"), OVERRIDDEN, ids=lambda value: getattr(value, "__name__", value))
+def test_what_we_override_takes_what_faust_passes(ours: type, theirs: type, method: str) -> None:
+    assert method in vars(ours), "no longer overridden: drop the line"
+    required = [name for name in names(theirs, method) if name not in ("default_propagate",)]
+    accepted = names(ours, method)
+    assert set(required) <= set(accepted) or "kwargs" in accepted
+
+
+@pytest.mark.parametrize(("owner", "method", "parameters"), CALLED, ids=lambda value: getattr(value, "__name__", None))
+def test_what_we_call_still_takes_what_we_pass(owner: type, method: str, parameters: list[str]) -> None:
+    assert names(owner, method) == parameters
+
+
+def test_faust_still_reads_offsets_and_messages_where_we_replace_them() -> None:
+    drain = inspect.getsource(driver.Consumer._drain_messages)
+    assert "self._read_offset.__getitem__" in drain
+    assert "records_it = self.scheduler.iterate(records)" in inspect.getsource(driver.Consumer.getmany)
+    assert all(hasattr(driver.Consumer, name) for name in ("_waiting_for_ack", "_commit_tps", "wait_empty"))
+
+
+def test_faust_recovers_through_the_manager_and_starts_flow_only_after_our_seek() -> None:
+    completed = inspect.getsource(Recovery.on_recovery_completed)
+    assert completed.index("perform_seek") < completed.index("consumer.resume_flow()")
+    assert "self._recovery" in inspect.getsource(TableManager.recovery.fget)  # type: ignore[attr-defined]
