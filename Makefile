@@ -50,7 +50,7 @@ imports: install ## schemas <- sinks <- streams; the audit alone
 	@$(BIN)/lint-imports
 
 bench: install ## events per CPU-second of a worker, beside idiomatic Faust on the same log
-	@$(BIN)/python -m bench
+	@$(BIN)/python bench/catch_up.py
 
 # Keeps what is locked where it still fits; `make lock UPGRADE=--upgrade` takes the newest.
 # The lock holds for every Python and platform, and names no package index: pip uses the one it is set to.
