@@ -1,0 +1,31 @@
+"""The examples of the contract: raw values in schemas/examples, one a file, for tests of any implementation."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+from schemas.actions import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A value as it lies in Kafka. `name` says the case, and is the file's."""
+
+    name: str
+    value: bytes
+    action: Action  # of the topic it lies on
+    valid: bool
+
+
+def read_examples() -> list[Example]:
+    """All of them, sorted by name. `click` and `closeup` lie on their topics, all others on that of saves."""
+    return [example for folder in ("invalid", "valid") for example in _read(folder)]
+
+
+def _read(folder: str) -> list[Example]:
+    found = [file for file in files("schemas").joinpath("examples", folder).iterdir() if file.name.endswith(".json")]
+    named = sorted((file.name.removesuffix(".json"), file.read_bytes()) for file in found)
+    return [Example(name, value, _topic_of(name), folder == "valid") for name, value in named]
+
+
+def _topic_of(name: str) -> Action:
+    return {"click": Action.CLICK, "closeup": Action.CLOSEUP}.get(name, Action.SAVE)

@@ -1,0 +1,185 @@
+"""The fast decoder says what the models say: of each value alone, and in any company."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from schemas.actions import Action
+from schemas.codec import Decoded, decode
+from schemas.events import ContractError, Event, validate
+from schemas.example_files import read_examples
+from schemas.json_text import MAX_BYTES, MAX_DEPTH
+
+# Time on a busy machine says nothing of the contract.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+NAMES = ["event_id", "action", "pin_id", "user_id", "occurred_at", "surface", "platform", "experiments", "more"]
+UUID = "0190b6c4-7e1a-7d3c-9a52-4f3f6f0f2b11"
+GOOD = {"event_id": f'"{UUID}"', "action": '"save"', "pin_id": '"7"', "user_id": '"8"', "occurred_at": "1767225600123"}
+
+# JSON texts, and what only looks like JSON: what lies between two commas of an object.
+integers = st.one_of(
+    st.integers(-3, 12),
+    st.integers(-(2**65), 2**65),
+    st.sampled_from([2**63 - 1, 2**63, 2**64 - 1, 2**64, 4_102_444_799_999, 4_102_444_800_000, 10**19]),
+)
+number_texts = st.one_of(
+    integers.map(str),
+    st.sampled_from(
+        ["-0", "01", "+1", "1.0", "1e3", "1E400", "-", ".5", "NaN", "-Infinity", "9" * 5000, "0x1f", "1_0"]
+    ),
+)
+strange = st.text(st.sampled_from('0189 +-_.,eE"\\[{٣０²é\n\x00\x1f📌'), max_size=37)
+string_contents = st.one_of(
+    number_texts,
+    st.uuids().map(str),
+    st.uuids().map(lambda uuid: str(uuid).upper()),
+    st.uuids().map(lambda uuid: uuid.hex),
+    st.tuples(st.integers(0, 35), st.sampled_from("- g0é")).map(lambda at: UUID[: at[0]] + at[1] + UUID[at[0] + 1 :]),
+    strange,
+    st.sampled_from(["save", "click", "Save", "", "x" * 64, "x" * 65, "📌" * 64, "\ud83d", "\udc00a"]),
+)
+string_texts = st.one_of(
+    string_contents.map(json.dumps),
+    string_contents.map(lambda text: json.dumps(text, ensure_ascii=False)),
+    string_contents.map(lambda text: '"' + "".join(f"\\u{ord(c) & 0xFFFF:04x}" for c in text[:70]) + '"'),
+    string_contents.map(lambda text: f'"{text}"'),
+)
+scalars = st.one_of(
+    number_texts, string_texts, st.sampled_from(["null", "true", "false", "[]", "{}", "", "nul", "'a'"])
+)
+deep = st.tuples(st.sampled_from(["[", '{"a":', '"[', "[[],"]), st.integers(MAX_DEPTH - 3, MAX_DEPTH + 2)).map(
+    lambda nest: nest[0] * nest[1] + "1" + {"[": "]", "{": "}", '"': '"'}[nest[0][0]] * nest[1]
+)
+members = st.lists(st.tuples(string_texts, st.one_of(string_texts, scalars)), max_size=4)
+objects = members.map(lambda pairs: "{" + ",".join(f"{name}:{value}" for name, value in pairs) + "}")
+texts = st.one_of(scalars, objects, st.lists(scalars, max_size=3).map(lambda items: f"[{','.join(items)}]"), deep)
+
+
+@st.composite
+def events(draw: st.DrawFn) -> bytes:
+    """A good event, with up to three fields left out, replaced, repeated or added."""
+    fields = list(GOOD.items())
+    for _ in range(draw(st.integers(0, 3))):
+        place = draw(st.integers(0, len(fields)))
+        field = (draw(st.sampled_from(NAMES)), draw(texts))
+        fields[place : place + draw(st.integers(0, 1))] = draw(st.sampled_from([[field], [field], []]))
+    space = draw(st.sampled_from(["", "", " ", "\n\t", "\x0c", "\ufeff"]))
+    return (space + "{" + ",".join(f'"{name}"{space}:{text}' for name, text in fields) + "}").encode(
+        errors="surrogatepass"
+    )
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """An event with some bytes overwritten, inserted or cut away."""
+    value = draw(events())
+    start = draw(st.integers(0, len(value)))
+    end = min(len(value), start + draw(st.integers(0, 3)))
+    return (
+        value[:start]
+        + draw(st.binary(max_size=3) | st.sampled_from([b"\xff", b"\xed\xa0\x80", b"\xc3("]))
+        + value[end:]
+    )
+
+
+good = st.builds(
+    lambda uuid, pin, user, time: json.dumps(
+        {"event_id": str(uuid), "action": "save", "pin_id": pin, "user_id": user, "occurred_at": time}
+    ).encode(),
+    st.uuids(),
+    st.integers(0, 2**64 - 1).map(str) | st.integers(0, 2**64 - 1),
+    st.integers(0, 2**64 - 1).map(str),
+    st.integers(0, 4_102_444_799_999),
+)
+values = st.one_of(good, events(), events(), damaged(), st.none(), st.binary(max_size=20))
+
+
+def with_more(text: str) -> bytes:
+    return ("{" + ",".join(f'"{name}":{value}' for name, value in (GOOD | {"more": text}).items()) + "}").encode()
+
+
+def verdict(value: bytes | None, action: Action = Action.SAVE) -> Event | str:
+    try:
+        return validate(value, action)
+    except ContractError as error:
+        return error.reason
+
+
+def assert_agrees(decoded: Decoded, values: Sequence[bytes | None], action: Action = Action.SAVE) -> None:
+    assert decoded.pin_id.dtype == np.uint64
+    assert decoded.occurred_at.dtype == np.int64
+    assert (decoded.event_id.dtype, decoded.event_id.shape) == (np.uint64, (len(values), 2))
+    for index, value in enumerate(values):
+        upper, lower = (int(half) for half in decoded.event_id[index])
+        found = (int(decoded.pin_id[index]), int(decoded.occurred_at[index]), upper << 64 | lower)
+        expected = verdict(value, action)
+        assert decoded.valid[index] == isinstance(expected, Event)
+        if isinstance(expected, Event):
+            assert found == (expected.pin_id, expected.occurred_at, expected.event_id.int)
+        else:
+            assert found == (0, 0, 0)
+    assert dict(decoded.reasons) == {
+        index: reason for index, value in enumerate(values) if isinstance(reason := verdict(value, action), str)
+    }
+
+
+@unhurried
+@given(values)
+@example(with_more("[" * 10_000 + "]" * 10_000))
+@example(with_more("[" * 200_000))
+@example(with_more('"' + "x" * (MAX_BYTES - len(with_more('""'))) + '"'))
+@example(with_more('"' + "x" * (MAX_BYTES - len(with_more('""')) + 1) + '"'))
+@example(b'"' + b'\\"' * 500_000)
+@example(b"[" + b"{}," * 300_000)
+@example(b'{"pin_id":' + b"9" * 1_000_000 + b"}")
+def test_a_value_alone_is_decoded_as_the_model_says(value: bytes | None) -> None:
+    assert_agrees(decode([value], Action.SAVE), [value])
+
+
+@unhurried
+@given(st.lists(values, max_size=12))
+def test_a_chunk_is_decoded_as_the_model_says_of_each_value(chunk: list[bytes | None]) -> None:
+    assert_agrees(decode(chunk, Action.SAVE), chunk)
+
+
+@unhurried
+@given(st.lists(good, min_size=1, max_size=6), st.lists(values, max_size=6), st.data())
+def test_a_chunk_is_decoded_as_its_parts_are(
+    kept: list[bytes], others: list[bytes | None], data: st.DataObject
+) -> None:
+    chunk = data.draw(st.permutations([*kept, *others]))
+    cut = data.draw(st.integers(0, len(chunk)))
+    whole, parts = decode(chunk, Action.SAVE), [decode(chunk[:cut], Action.SAVE), decode(chunk[cut:], Action.SAVE)]
+    for column in ("valid", "pin_id", "occurred_at", "event_id"):
+        assert np.array_equal(getattr(whole, column), np.concatenate([getattr(part, column) for part in parts]))
+    shifted = {index + cut: reason for index, reason in parts[1].reasons.items()}
+    assert whole.reasons == {**parts[0].reasons, **shifted}
+
+
+@pytest.mark.parametrize("action", Action)
+def test_the_examples_are_decoded_as_the_model_says_on_every_topic(action: Action) -> None:
+    chunk = [example.value for example in read_examples()]
+    assert_agrees(decode(chunk, action), chunk, action)
+
+
+def test_a_long_chunk_with_every_example_in_it_is_decoded_as_the_model_says() -> None:
+    chunk = [example.value for example in read_examples()]
+    chunk = [value for other in chunk for value in [with_more('"é"')] * 17 + [other]]
+    assert_agrees(decode(chunk, Action.SAVE), chunk)
+
+
+def test_halves_that_only_together_make_good_values_stay_bad() -> None:
+    cut = len(b'{"event_id":"')
+    chunk = [with_more("1")[:cut], with_more("1")[cut:]]
+    assert not decode(chunk, Action.SAVE).valid.any()
+    chunk = [with_more('"\xc3"').replace("\xc3".encode(), b"\xc3"), b"\xa9" + with_more("1")]
+    assert not decode(chunk, Action.SAVE).valid.any()
+
+
+def test_no_values_make_no_columns() -> None:
+    assert_agrees(decode([], Action.CLICK), [])

@@ -1,0 +1,97 @@
+"""The contract, case by case."""
+
+from uuid import UUID
+
+import msgspec
+import pytest
+from pydantic import ValidationError
+
+from schemas.actions import Action
+from schemas.codec import _decoders
+from schemas.events import ClickEvent, CloseupEvent, ContractError, SaveEvent, model_of, validate
+from schemas.example_files import Example, read_examples
+from schemas.json_text import MAX_BYTES
+
+EXAMPLES = read_examples()
+GOOD = next(example.value for example in EXAMPLES if example.name == "only_required_fields")
+
+
+def reason(value: bytes | None, action: Action = Action.SAVE) -> str:
+    with pytest.raises(ContractError) as refused:
+        validate(value, action)
+    return refused.value.reason
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.valid], ids=lambda example: example.name)
+def test_valid_examples_are_valid(example: Example) -> None:
+    assert validate(example.value, example.action).action == example.action.label
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if not e.valid], ids=lambda example: example.name)
+def test_invalid_examples_are_refused_with_a_short_reason_that_names_the_field(example: Example) -> None:
+    text = reason(example.value, example.action)
+    assert text.split(":")[0] in {"value", *SaveEvent.model_fields}
+    assert len(text) <= 200
+    fields = [field for field in SaveEvent.model_fields if example.name.startswith(f"{field}_")]
+    assert [text.split(":")[0]] == fields or not fields
+
+
+def test_each_field_of_an_event_is_read() -> None:
+    value = next(example.value for example in EXAMPLES if example.name == "save")
+    assert validate(value, Action.SAVE) == SaveEvent(
+        event_id=UUID("0190b6c4-7e1a-7d3c-9a52-4f3f6f0f2b11"),
+        action="save",
+        pin_id=684125218362480741,
+        user_id=912038475610293847,
+        occurred_at=1767225600123,
+        surface="home_feed",
+        platform="ios",
+        experiments={"closeup_ranker_v7": "treatment", "save_button": "control"},
+    )
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.valid], ids=lambda example: example.name)
+def test_an_event_written_by_its_model_is_read_back_the_same(example: Example) -> None:
+    event = validate(example.value, example.action)
+    assert validate(event.model_dump_json().encode(), example.action) == event
+
+
+def test_ids_are_written_as_strings_because_other_languages_round_large_numbers() -> None:
+    event = validate(next(example.value for example in EXAMPLES if example.name == "ids_as_integers"), Action.SAVE)
+    assert '"pin_id":"684125218362480741"' in event.model_dump_json()
+
+
+def test_an_event_is_refused_on_the_topic_of_another_action() -> None:
+    assert model_of == {Action.SAVE: SaveEvent, Action.CLICK: ClickEvent, Action.CLOSEUP: CloseupEvent}
+    assert validate(GOOD, Action.SAVE).action == "save"
+    assert reason(GOOD, Action.CLICK) == 'action: must be "click", as the topic says'
+    assert reason(GOOD, Action.CLOSEUP) == 'action: must be "closeup", as the topic says'
+
+
+def test_a_tombstone_is_refused() -> None:
+    assert reason(None) == "value: missing (a tombstone)"
+
+
+def test_a_value_of_the_largest_size_is_valid_and_one_byte_more_is_not() -> None:
+    assert validate(GOOD.ljust(MAX_BYTES), Action.SAVE) == validate(GOOD, Action.SAVE)
+    assert reason(GOOD.ljust(MAX_BYTES + 1)) == "value: must be at most 1048576 bytes"
+
+
+def test_all_fields_at_fault_are_named_once_in_the_order_of_the_contract() -> None:
+    value = b'{"occurred_at": 1.5, "experiments": {"a": 1, "b": 2}, "action": "save", "pin_id": "1"}'
+    assert [clause.split(":")[0] for clause in reason(value).split("; ")] == [
+        "event_id", "user_id", "occurred_at", "experiments",
+    ]  # fmt: skip
+
+
+def test_an_event_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        validate(GOOD, Action.SAVE).pin_id = 1
+
+
+@pytest.mark.parametrize("action", Action)
+def test_the_fast_decoder_reads_the_very_fields_of_the_model(action: Action) -> None:
+    struct, model = msgspec.inspect.type_info(_decoders[action].type), model_of[action]
+    assert isinstance(struct, msgspec.inspect.StructType)
+    required = {field.name: field.required for field in struct.fields}
+    assert required == {name: field.is_required() for name, field in model.model_fields.items()}
