@@ -15,6 +15,11 @@ def cache_folder() -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "pintally" / "engines"
 
 
+def is_cached(name: str) -> bool:
+    """Whether `fetch_once` would have nothing to fetch."""
+    return (cache_folder() / name).is_dir()
+
+
 def fetch_once(name: str, fetch: Callable[[Path], None]) -> Path:
     """The cached folder `name`, filled by `fetch(empty folder)` if it is not there yet.
 

@@ -70,11 +70,17 @@ class Child:
 
     def wait_ready(self, timeout_s: float = START_LIMIT_S) -> None:
         """Return once the engine answers. Raises PintallyError, with the reason from its log, if it does not."""
-        if not wait_until(lambda: self._failed or self._program.answers(), timeout_s) or self._failed:
-            error = self._why(timeout_s)
+
+        def is_hopeless() -> bool:
+            return not self._proved and self._has_failed()
+
+        if wait_until(lambda: is_hopeless() or self._program.answers(), timeout_s) and not is_hopeless():
+            self._proved = True
+            return
+        error = self._why(timeout_s)
+        if not self._proved:
             self.stop()
-            raise error
-        self._proved = True
+        raise error
 
     def kill(self) -> None:
         """SIGKILL, as if the machine had lost it. It stays down until `start`."""
@@ -126,6 +132,14 @@ class Child:
                     return
                 self._join()
                 self._spawn()
+            self._end_if_stuck(over)
+
+    def _end_if_stuck(self, over: threading.Event) -> None:
+        """ClickHouse without its port runs on and listens nowhere: such a start is ended, to be tried again."""
+        wait_until(lambda: over.is_set() or self._has_failed() or self._program.answers(), START_LIMIT_S)
+        with self._turn:
+            if not over.is_set() and self.pid is not None and not self._program.answers():
+                os.kill(self.pid, signal.SIGKILL)
 
     def _join(self) -> None:
         """Wait for the guard's end and close its pipes."""
@@ -140,15 +154,24 @@ class Child:
             if pipe:
                 pipe.close()
 
-    @property
-    def _failed(self) -> bool:
-        return not self._proved and (self._guard is None or self._guard.poll() is not None)
+    def _has_failed(self) -> bool:
+        """Whether this start has ended, or its log says why it will come to nothing."""
+        if self._guard is None or self._guard.poll() is not None:
+            return True
+        return self._program.explain(self._log_of_this_start()) is not None
 
     def _why(self, timeout_s: float) -> PintallyError:
-        log = self._program.log
-        tail = log.read_bytes()[self._log_start :][-4_000:].decode(errors="replace") if log.exists() else ""
-        happened = "ended at its start" if self._failed else f"did not answer within {timeout_s:.0f} s"
+        """Why the engine cannot be used, from its log."""
+        name, tail = self._program.name, self._log_of_this_start()
+        happened = f"did not answer within {timeout_s:.0f} s" if self.pid is not None else "ended"
         last = "\n".join(f"    {line}" for line in tail.splitlines()[-8:])
         return self._program.explain(tail) or PintallyError(
-            f"{self._program.name} {happened}; the end of its log:\n{last}", f"Read {log}."
+            f"{name} {happened}; the end of its log:\n{last}", f"Read {self._program.log}."
         )
+
+    def _log_of_this_start(self) -> str:
+        """At most its last 4,000 bytes."""
+        with self._program.log.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_start, end - 4_000))
+            return log.read().decode(errors="replace")

@@ -88,13 +88,13 @@ def clickhouse_program(folder: EngineFolder, addresses: EngineAddresses) -> Prog
 
 def explain_clickhouse(log: str) -> PintallyError | None:
     """Known reasons in ClickHouse's output for not starting."""
-    codes = re.findall(r"Code: (\d+)", log)
-    if codes and codes[-1] == "210":
+    codes = set(re.findall(r"Code: (\d+)", log))
+    if "210" in codes:
         return PintallyError(
             "ClickHouse's port is in use",
             "Run the command again, or choose ports with --clickhouse-port and --clickhouse-http-port.",
         )
-    if codes and codes[-1] == "76":
+    if "76" in codes:
         return PintallyError(
             "ClickHouse's data folder is in use by another ClickHouse",
             "End it, or choose another folder with --directory.",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.errors import PintallyError
-from streams.engines.cache import fetch_once
+from streams.engines.cache import fetch_once, is_cached
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
@@ -42,10 +42,19 @@ def locked_jars(lock: str) -> list[Jar]:
     ]
 
 
+def kafka_is_cached() -> bool:
+    """Whether `kafka_jars` has nothing to fetch."""
+    return is_cached(_cache_name())
+
+
 def kafka_jars() -> Path:
     """The folder with Kafka's jars, fetched on first use. Raises PintallyError if they cannot be fetched."""
-    text = LOCK.read_text()
-    return fetch_once(f"kafka-{sha256(text.encode()).hexdigest()[:12]}", lambda to: _fetch(locked_jars(text), to))
+    return fetch_once(_cache_name(), lambda to: _fetch(locked_jars(LOCK.read_text()), to))
+
+
+def _cache_name() -> str:
+    """Another lock, another folder."""
+    return f"kafka-{sha256(LOCK.read_bytes()).hexdigest()[:12]}"
 
 
 def _fetch(jars: list[Jar], to: Path) -> None:

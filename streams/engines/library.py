@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from schemas.errors import PintallyError
-from streams.engines.cache import fetch_once
+from streams.engines.cache import fetch_once, is_cached
 
 LOCKS = Path(__file__).parent / "locks"
 PACKAGES = {("Linux", "x86_64"): "@chdb/lib-linux-x64-gnu"}
@@ -29,11 +29,20 @@ def package_for_this_machine() -> str:
     return PACKAGES[system, machine]
 
 
+def clickhouse_is_cached() -> bool:
+    """Whether `clickhouse_library` has nothing to fetch."""
+    return is_cached(_cache_name())
+
+
 def clickhouse_library() -> Path:
     """The file libchdb.so, fetched on first use. Raises PintallyError if it cannot be fetched."""
     package = package_for_this_machine()
-    lock = (LOCKS / "package-lock.json").read_bytes()
-    return fetch_once(f"clickhouse-{sha256(lock).hexdigest()[:12]}", lambda to: _fetch(package, to)) / "libchdb.so"
+    return fetch_once(_cache_name(), lambda to: _fetch(package, to)) / "libchdb.so"
+
+
+def _cache_name() -> str:
+    """Another lock, another folder."""
+    return f"clickhouse-{sha256((LOCKS / 'package-lock.json').read_bytes()).hexdigest()[:12]}"
 
 
 def _fetch(package: str, to: Path) -> None:

