@@ -80,7 +80,7 @@ class SourceFold:
         self.position = base.collect_start  # next offset to fold
         self.clock = base.collect_clock  # ms, at `position`
         self.emitted_version: int | None = None  # the highest version of a ledger row that was acknowledged
-        self._seen = SeenIds(rules.slice_records)
+        self._seen = SeenIds()
         self._ended: list[Tally] = []  # slices that can never change again and are not all emitted, by start
         self._open: Tally | None = None  # the slice at `position`, once it has an offset
         self._dead_letters: list[DeadLetterRow] = []  # not handed out yet, by offset

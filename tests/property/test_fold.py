@@ -162,9 +162,9 @@ def test_chunks_of_one_of_seven_and_of_ten_thousand_say_the_same(ruled: tuple[Ru
     agrees(some.store, some.expected, rules)
 
 
+ANSWERS = ["lose", "cells", "letters", "done"]
 OPS = st.lists(
-    st.sampled_from(["fold", "fold", "fold", "capture", "capture ended", "lose", "cells", "letters", "done", "crash", "zombie"]),
-    max_size=40,
+    st.sampled_from(["fold", "fold", "fold", "capture", "capture ended", *ANSWERS, "crash", "zombie"]), max_size=40
 )
 
 
@@ -182,8 +182,8 @@ def test_no_schedule_of_ticks_failures_and_crashes_changes_what_the_sink_says_in
             fold_all(some, chunks(log, [some.fold.position, to]))
         elif op in ("capture", "capture ended"):
             some.capture(ended_only=op == "capture ended")
-        elif op in ("lose", "cells", "letters", "done"):
-            some.answer(["lose", "cells", "letters", "done"].index(op))
+        elif op in ANSWERS:
+            some.answer(ANSWERS.index(op))
         elif op == "crash":
             some.crash()
         elif op == "zombie":
