@@ -15,20 +15,20 @@ from streams.progress import Progress, lag_of, read_progress, sum_of
 from streams.settings import Settings, load_settings
 
 QUERY_SECONDS = 30.0
-REASONS = """
-SELECT topic, fate, reason, count() AS records
+# Reasons that differ only in numbers and times are one kind; the first of each is shown.
+REASONS = r"""
+SELECT fate, argMin(reason, (topic, partition, offset)), count() AS records
 FROM dead_letters FINAL
 WHERE topic IN %(topics)s
-GROUP BY topic, fate, reason
-ORDER BY topic, records DESC, fate, reason
+GROUP BY fate, replaceRegexpAll(reason, '[0-9][0-9T:.Z-]*', '0') AS kind
+ORDER BY records DESC, fate, kind
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why records of a topic were not counted, and how many."""
+    """Why records were not counted, by the example of one of them, and how many they are."""
 
-    topic: str
     fate: str
     reason: str
     records: int
@@ -114,13 +114,14 @@ def print_sources(sources: list[Progress]) -> None:
 
 
 def print_dead_letters(reasons: list[Reason]) -> None:
-    """One line a reason."""
+    """One line a kind of reason."""
     if not reasons:
         data.print("\nNo dead letters.")
         return
-    shown = table("\nDead letters", "topic", "fate", "reason", "records", left=3)
+    shown = table("\nDead letters", "fate", "records")
+    shown.add_column("reason, of one of them")
     for reason in reasons:
-        shown.add_row(reason.topic, reason.fate, escape(reason.reason), f"{reason.records:,}")
+        shown.add_row(reason.fate, f"{reason.records:,}", escape(reason.reason))
     data.print(shown)
 
 
