@@ -9,6 +9,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 from audit.chain import Reign, held, reigns
 from audit.clickhouse import ClickHouse
@@ -39,7 +40,7 @@ def check_ledger(emitted: Emitted, sums: Sums, oldest: int) -> Iterator[Finding]
         yield _broken(emitted, "number of the source", emitted.id, source_id(emitted))
     ruled = reigns(emitted.starts)
     rows = sorted(held(emitted, ruled), key=lambda row: row.start)
-    for row, after in zip(rows, [*rows[1:], None], strict=True):
+    for row, after in zip_longest(rows, rows[1:]):
         yield from _check_row(emitted, row)
         reign = next(reign for reign in ruled if reign.holds(row))
         youngest_dropped = row.arrived - reign.rules.allowed_lateness_ms // 1000 - 60

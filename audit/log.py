@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from socket import create_connection
 from types import TracebackType
 from typing import Protocol
 from uuid import UUID
@@ -15,6 +16,7 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError, UnsupportedCodecErro
 from audit.errors import CannotTell
 
 SILENCE_SECONDS = 60.0  # without an offset gained: longer than an election of leaders takes
+KNOCK_SECONDS = 5.0
 POLL_RECORDS = 20_000
 FETCH_BYTES = 16 << 20
 UNKNOWN_TOPIC = 3  # Kafka's error code UNKNOWN_TOPIC_OR_PARTITION
@@ -58,7 +60,8 @@ class Log:
     """One consumer and the way to ask about topics. Raises CannotTell where Kafka has no answer."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap.split(",")
+        self._bootstrap = [server.strip() for server in bootstrap.split(",")]
+        _knock(self._bootstrap)
         try:
             self._consumer = KafkaConsumer(
                 bootstrap_servers=self._bootstrap,
@@ -129,6 +132,19 @@ class Log:
                 position, heard = reached, time.monotonic()
             elif time.monotonic() - heard > SILENCE_SECONDS:
                 raise _silent(f"{topic}[{partition}] at offset {position}", TimeoutError(f"{SILENCE_SECONDS} s"))
+
+
+def _knock(servers: Sequence[str]) -> None:
+    """Fail within seconds if no server is there; the client would try on for long, and leave sockets open."""
+    error: Exception = ValueError("no server is named")
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            with create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS):
+                return
+        except (OSError, ValueError) as found:
+            error = found
+    raise _silent(",".join(servers), error) from error
 
 
 def _silent(what: str, error: Exception) -> CannotTell:

@@ -32,6 +32,10 @@ RULES = Rules(
 )
 
 
+# Drawing a log is most of the time a test takes.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50)
+
+
 class Record(NamedTuple):
     offset: int
     timestamp: int
@@ -43,7 +47,7 @@ def logs(draw: st.DrawFn) -> tuple[list[Record], int]:
     """Records in offset order with holes, clocks that jump both ways, ids that come again, some of it broken."""
     records: list[Record] = []
     offset, now = draw(st.integers(0, 20)), NOON
-    for _ in range(draw(st.integers(0, 60))):
+    for _ in range(draw(st.integers(0, 30))):
         offset += draw(st.sampled_from([1, 1, 1, 1, 1, 2, 3, 9, 20]))
         now += draw(st.sampled_from([0, 0, 1, MINUTE, 3 * MINUTE, 9 * MINUTE, -5 * MINUTE, 25 * MINUTE]))
         timestamp = draw(st.sampled_from([now, now, now, now - 30 * MINUTE, -1]))
@@ -104,7 +108,7 @@ def borders_within(start: int, end: int) -> st.SearchStrategy[list[int]]:
     )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@unhurried
 @given(logs(), st.booleans(), st.data())
 @example(([], 30), True, None)
 def test_every_slice_fate_cell_and_dead_letter_is_the_same(
@@ -135,7 +139,7 @@ def test_every_slice_fate_cell_and_dead_letter_is_the_same(
     ]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@unhurried
 @given(logs(), st.data())
 def test_beginning_anywhere_that_retention_allows_gives_the_same_slices(
     log: tuple[list[Record], int], data: st.DataObject
@@ -154,7 +158,7 @@ def test_beginning_anywhere_that_retention_allows_gives_the_same_slices(
     assert part == [s for s in whole if s.start >= found.first.offset]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@unhurried
 @given(logs(), st.data())
 def test_the_state_at_a_position_is_the_recount_that_stops_there(
     log: tuple[list[Record], int], data: st.DataObject

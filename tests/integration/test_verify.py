@@ -1,0 +1,639 @@
+"""Verify on the real engines: exact where it is, and every kind of damage found and named."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+import pytest
+from clickhouse_driver import Client
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from pydantic import SecretStr
+
+from audit.compare import utc
+from audit.errors import CannotTell
+from audit.findings import Finding, Kind
+from audit.verify import Report, verify
+from schemas.actions import Action
+from schemas.rows import StartRow
+from schemas.rules import Rules
+from schemas.sources import Source
+from sinks.clickhouse import ClickHouseSink
+from sinks.migrate import migrate
+from streams.chunk import Chunk
+from streams.cli.verify import addresses_of
+from streams.fold import SourceFold
+from streams.settings import Settings
+from streams.slices import Base
+from streams.topics import create_topics, describe_topics
+from tests.engines import TestEngines, drop_database, drop_topics
+
+MINUTE = 60_000
+RULES = Rules(slice_records=100)
+RECORDS = 990  # the last slice is unfinished
+TABLES = ("pin_minutes", "ingest_starts", "ingest_ledger", "dead_letters", "pin_hours", "pin_days", "sealed")
+ODD = [None, b"{}", b"\xff\x00", b'{"event_id": 1}']
+
+
+class Emitter:
+    """A log of one source, and what a worker would have written of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        info = describe_topics(settings)[settings.topics[Action.SAVE]]
+        self.source = Source(info.name, info.topic_id, 0)
+        self.sink = ClickHouseSink(settings.clickhouse)
+        self.start_clock = 0
+
+    def produce(self, records: int = RECORDS, seed: int = 1) -> None:
+        """Saves of few pins over an hour, some twice, some late, some broken; several slices of each border."""
+        chance, now = random.Random(seed), now_ms() - RECORDS * 3_500
+        producer = KafkaProducer(bootstrap_servers=self.settings.kafka, linger_ms=20)
+        for number in range(records):
+            now += chance.randrange(6_000)
+            ago = chance.choice([0, 1_000, 30_000, 90_000] * 8 + [2 * 3_600_000])
+            event = {
+                "event_id": str(UUID(int=chance.randrange(records * 3) if chance.random() < 0.3 else 10**9 + number)),
+                "action": "save",
+                "pin_id": str(chance.randrange(1, 9)),
+                "user_id": "1",
+                "occurred_at": now - ago,
+            }
+            value = chance.choice(ODD) if chance.random() < 0.03 else json.dumps(event).encode()
+            producer.send(self.source.topic, value, key=b"k", partition=0, timestamp_ms=now)
+        producer.flush()
+        producer.close()
+
+    def abort(self) -> None:
+        """Records of a transaction that never happened."""
+        producer = KafkaProducer(bootstrap_servers=self.settings.kafka, transactional_id=self.settings.group)
+        producer.init_transactions()
+        producer.begin_transaction()
+        for _ in range(30):
+            producer.send(self.source.topic, b"{}", partition=0)
+        producer.flush()
+        producer.abort_transaction()
+        producer.close()
+
+    def read(self) -> Iterator[Any]:
+        at = TopicPartition(self.source.topic, 0)
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.settings.kafka, auto_offset_reset="none", isolation_level="read_committed"
+        )
+        consumer.assign([at])
+        consumer.seek(at, 0)
+        end = consumer.end_offsets([at])[at]
+        while consumer.position(at) < end:
+            yield from consumer.poll(500).get(at, [])
+        consumer.close()
+
+    def emit(
+        self,
+        rules: Rules = RULES,
+        generation: int = 0,
+        base: Base | None = None,
+        twist: Callable[[list[Any]], list[Any]] = lambda records: records,
+        chunk: int = 130,
+        until: int | None = None,
+    ) -> SourceFold:
+        """Fold the log in chunks, one tick a chunk; `twist` is a mistake of the counting path."""
+        base = Base(0, 0, 0, 0) if base is None else base
+        folding = SourceFold(self.source, Action.SAVE, rules, generation, base)
+        records = [record for record in self.read() if record.offset >= base.collect_start]
+        records = [record for record in records if until is None or record.offset < until]
+        with self.sink.session() as session:
+            session.write_starts([StartRow(self.source, generation, base.start, base.start_clock, rules.to_json())])
+            for at in range(0, len(records), chunk):
+                part = records[at : at + chunk]
+                folding.fold(self._chunk(folding.position, part[-1].offset + 1, twist(part)))
+                if tick := folding.capture():
+                    session.write_dead_letters(tick.dead_letters)
+                    session.write_cells(tick.cells)
+                    session.write_ledger(tick.ledger)
+                    folding.acknowledge(tick)
+        return folding
+
+    def _chunk(self, start: int, end: int, records: Sequence[Any]) -> Chunk:
+        envelopes = {record.offset: (record.key, tuple(record.headers)) for record in records}
+        return Chunk(
+            self.source.topic,
+            0,
+            start,
+            end,
+            np.array([record.offset for record in records], np.int64),
+            np.array([record.timestamp for record in records], np.int64),
+            [record.value for record in records],
+            lambda offsets: {offset: envelopes[offset] for offset in offsets},
+        )
+
+    def verify(self, **options: Any) -> Report:
+        return verify(addresses_of(self.settings), processes=1, **options)
+
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        address = self.settings.clickhouse
+        client = Client(
+            address.host, address.port, address.database, address.user, address.password, settings={"mutations_sync": 2}
+        )
+        try:
+            found: list[tuple[Any, ...]] = client.execute(query)
+            return found
+        finally:
+            client.disconnect()
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """The tests choose the timestamps; LogAppendTime would put its own."""
+    return settings.model_copy(update={"topic_timestamps": "CreateTime"})
+
+
+@pytest.fixture
+def emitter(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Emitter:
+    monkeypatch.setattr("audit.verify.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("audit.rollups.PAUSE_SECONDS", 0.05)
+    return Emitter(stack)
+
+
+@pytest.fixture
+def alone(emitter: Emitter) -> Emitter:
+    """A log and its counts, for a test that damages the topic."""
+    emitter.produce()
+    emitter.emit()
+    return emitter
+
+
+@pytest.fixture(scope="module")
+def shared(engines: TestEngines) -> Iterator[Emitter]:
+    """A log and its counts, made once; tests that damage the tables use `emitted`."""
+    name, at = f"t{uuid4().hex[:12]}", engines.addresses
+    settings = Settings(
+        _env_file=None,
+        kafka=at.kafka,
+        clickhouse_host=at.clickhouse_host,
+        clickhouse_port=at.clickhouse_port,
+        clickhouse_http_port=at.clickhouse_http_port,
+        clickhouse_user=at.clickhouse_user,
+        clickhouse_password=SecretStr(at.clickhouse_password),
+        clickhouse_database=name,
+        topic_prefix=f"{name}.",
+        partitions=2,
+        topic_timestamps="CreateTime",
+    )
+    try:
+        migrate(settings.clickhouse)
+        create_topics(settings)
+        emitter = Emitter(settings)
+        emitter.produce()
+        emitter.emit()
+        for table in TABLES:
+            emitter.sql(f"CREATE TABLE {table}_good AS {table}")
+            emitter.sql(f"INSERT INTO {table}_good SELECT * FROM {table}")
+        yield emitter
+    finally:
+        drop_topics(at, settings.topic_prefix)
+        drop_database(at, name)
+
+
+@pytest.fixture
+def emitted(shared: Emitter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emitter]:
+    """`shared`, mended after the test."""
+    monkeypatch.setattr("audit.verify.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("audit.rollups.PAUSE_SECONDS", 0.05)
+    yield shared
+    for table in TABLES:
+        shared.sql(f"TRUNCATE TABLE {table}")
+        shared.sql(f"INSERT INTO {table} SELECT * FROM {table}_good")
+
+
+def kinds(report: Report) -> set[str]:
+    """The kinds of what was found."""
+    assert report.exit_code == (1 if report.findings else 2 if report.unverifiable else 0)
+    return {kind.value for kind in report.findings.counts}
+
+
+def shown(report: Report, kind: Kind) -> list[Finding]:
+    return [finding for finding in report.findings.shown if finding.kind == kind]
+
+
+def exact(report: Report) -> None:
+    assert (report.findings.shown, report.unverifiable, report.exit_code) == ([], [], 0)
+
+
+def test_what_the_counting_path_wrote_is_exact(emitted: Emitter) -> None:
+    report = emitted.verify()
+    exact(report)
+    (source,) = report.sources
+    assert sum(source.fates.values()) == RECORDS == source.position
+    assert all(source.fates[fate] > 0 for fate in ("counted", "duplicate", "late", "dead"))
+    assert (source.slices >= 10, source.cells > 100, source.lag) == (True, True, 0)
+
+
+def test_offsets_of_transactions_are_absent_and_exact(emitter: Emitter) -> None:
+    emitter.produce(150)
+    emitter.abort()
+    emitter.produce(150, seed=2)
+    emitter.emit()
+    report = emitter.verify()
+    exact(report)
+    assert report.sources[0].fates["absent"] == 31  # thirty records and the marker
+
+
+def test_what_is_not_recorded_yet_is_lag_and_no_difference(emitter: Emitter) -> None:
+    emitter.produce()
+    emitter.emit(until=777)
+    report = emitter.verify()
+    exact(report)
+    assert (report.sources[0].position, report.sources[0].lag) == (777, RECORDS - 777)
+
+
+def test_rows_ahead_of_the_ledger_are_checked_at_their_own_version(emitter: Emitter) -> None:
+    emitter.produce()
+    emitter.emit()
+    newest = max(row[0] for row in emitter.sql("SELECT position FROM ingest_ledger FINAL"))
+    emitter.sql(f"ALTER TABLE ingest_ledger DELETE WHERE position > {newest - 250}")
+    report = emitter.verify()
+    exact(report)
+    assert report.sources[0].position <= newest - 250
+    emitter.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE version = {newest}")
+    assert kinds(emitter.verify()) == {"count_too_high"}
+
+
+def test_a_partition_without_a_worker_is_not_started_and_no_difference(alone: Emitter) -> None:
+    producer = KafkaProducer(bootstrap_servers=alone.settings.kafka)
+    producer.send(alone.source.topic, b"{}", partition=1)
+    producer.flush()
+    producer.close()
+    report = alone.verify()
+    exact(report)
+    assert report.not_started == [(f"{alone.source.topic}[1]", 1)]
+
+
+def some_cell(emitter: Emitter, where: str = "events > 1 AND block < 8") -> dict[str, Any]:
+    (row,) = emitter.sql(
+        "SELECT block, toUInt32(arrived), toUInt32(minute), pin_id, events, version FROM pin_minutes FINAL "
+        f"WHERE {where} ORDER BY block DESC, minute, pin_id LIMIT 1 OFFSET 3"
+    )
+    return dict(zip(("block", "arrived", "minute", "pin_id", "events", "version"), row, strict=True))
+
+
+def at_cell(cell: dict[str, Any]) -> str:
+    keys = ("block", "arrived", "minute", "pin_id")
+    return " AND ".join(f"{name} = {cell[name]}" for name in keys)
+
+
+def insert_cell(emitter: Emitter, cell: dict[str, Any]) -> None:
+    row = {"source": emitter.source.id, "action": 1} | cell
+    emitter.sql(f"INSERT INTO pin_minutes ({', '.join(row)}) VALUES ({', '.join(str(v) for v in row.values())})")
+
+
+@pytest.mark.parametrize(("by", "kind"), [(1, Kind.COUNT_TOO_HIGH), (-1, Kind.COUNT_TOO_LOW)])
+def test_a_count_that_is_off_by_one_is_named(emitted: Emitter, by: int, kind: Kind) -> None:
+    cell = some_cell(emitted)
+    emitted.sql(f"ALTER TABLE pin_minutes UPDATE events = events + {by} WHERE {at_cell(cell)}")
+    report = emitted.verify()
+    assert kinds(report) == {kind, "invariant"}
+    (found,) = shown(report, kind)
+    assert (found.source, found.pin, found.action) == (str(emitted.source), cell["pin_id"], "save")
+    assert (found.found, found.expected) == (cell["events"] + by, cell["events"])
+    assert found.slice == f"{cell['block']}/{cell['arrived']}"
+    assert found.minute == utc(cell["minute"])
+
+
+def test_a_row_that_is_gone_is_named(emitted: Emitter) -> None:
+    cell = some_cell(emitted)
+    emitted.sql(f"ALTER TABLE pin_minutes DELETE WHERE {at_cell(cell)}")
+    report = emitted.verify()
+    assert kinds(report) == {"row_missing", "invariant"}
+    (found,) = shown(report, Kind.ROW_MISSING)
+    assert (found.pin, found.minute, found.expected) == (cell["pin_id"], utc(cell["minute"]), cell["events"])
+
+
+@pytest.mark.parametrize("change", [{"pin_id": 999}, {"block": 77}, {"action": 2}, {"minute": -7200}])
+def test_a_row_too_many_is_named(emitted: Emitter, change: dict[str, int]) -> None:
+    cell = some_cell(emitted)
+    cell |= {name: cell[name] + value if value < 0 else value for name, value in change.items()}
+    insert_cell(emitted, cell)
+    report = emitted.verify()
+    assert kinds(report) - {"invariant"} == {"row_extra"}
+    (found,) = shown(report, Kind.ROW_EXTRA)
+    assert (found.pin, found.found, found.expected) == (cell["pin_id"], cell["events"], 0)
+
+
+def test_a_row_of_count_zero_where_nothing_is_says_what_is_true(emitted: Emitter) -> None:
+    insert_cell(emitted, some_cell(emitted) | {"pin_id": 999, "events": 0})
+    exact(emitted.verify())
+
+
+def test_an_older_version_written_again_changes_nothing(emitted: Emitter) -> None:
+    cell = some_cell(emitted)
+    insert_cell(emitted, cell | {"version": cell["version"] - 1, "events": 1})
+    exact(emitted.verify())
+
+
+def test_two_pins_swapped_are_two_differences(emitted: Emitter) -> None:
+    cell = some_cell(emitted)
+    emitted.sql(f"ALTER TABLE pin_minutes DELETE WHERE {at_cell(cell)}")
+    insert_cell(emitted, cell | {"pin_id": 999})
+    report = emitted.verify()
+    assert kinds(report) == {"row_missing", "row_extra"}  # the sum is right, and yet
+    assert shown(report, Kind.ROW_MISSING)[0].pin == cell["pin_id"]
+    assert shown(report, Kind.ROW_EXTRA)[0].pin == 999
+
+
+def test_a_version_beyond_the_log_is_named(emitted: Emitter) -> None:
+    cell = some_cell(emitted, "(block, arrived) = (SELECT max((block, arrived)) FROM pin_minutes)")
+    insert_cell(emitted, cell | {"version": RECORDS + 1_000})
+    assert kinds(emitted.verify()) == {"version_ahead"}
+
+
+LEDGER_FIELDS = (
+    "start", "start_clock", "position", "clock", "counted", "duplicate", "late", "dead", "absent", "cells_sum",
+    "generation", "rules", "version", "block", "arrived",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("field", LEDGER_FIELDS)
+def test_a_changed_ledger_row_is_named(emitted: Emitter, field: str) -> None:
+    key = "block = 4 AND start = (SELECT max(start) FROM ingest_ledger WHERE block = 4)"
+    (row,) = emitted.sql(f"SELECT * EXCEPT written_at FROM ingest_ledger FINAL WHERE {key}")
+    names = [column[0] for column in emitted.sql("DESCRIBE ingest_ledger")][: len(row)]
+    wrong = dict(zip(names, row, strict=True))
+    wrong["arrived"] = int(wrong["arrived"].timestamp())
+    wrong[field] = "f" * 16 if field == "rules" else wrong[field] + {"arrived": 60, "block": 70}.get(field, 1)
+    emitted.sql(f"ALTER TABLE ingest_ledger DELETE WHERE {key}")
+    values = ", ".join(f"'{value}'" if isinstance(value, (str, UUID)) else str(value) for value in wrong.values())
+    emitted.sql(f"INSERT INTO ingest_ledger ({', '.join(wrong)}) VALUES ({values})")
+    report = emitted.verify()
+    match field:
+        case "generation":
+            assert {"void_row", "slice_gap"} <= kinds(report)
+        case "block" | "arrived":
+            assert "ledger_extra" in kinds(report)
+        case "start" | "position":
+            assert {"ledger_differs", "slice_gap"} <= kinds(report)
+            assert field in {finding.field for finding in shown(report, Kind.LEDGER_DIFFERS)} or field == "position"
+        case _:
+            assert [finding.field for finding in shown(report, Kind.LEDGER_DIFFERS)] == [field]
+
+
+def test_a_ledger_row_that_is_gone_leaves_a_gap_that_is_named(emitted: Emitter) -> None:
+    ((start, position),) = emitted.sql("SELECT start, position FROM ingest_ledger FINAL WHERE block = 3 LIMIT 1")
+    emitted.sql(f"ALTER TABLE ingest_ledger DELETE WHERE start = {start}")
+    report = emitted.verify()
+    assert kinds(report) == {"slice_gap"}
+    (found,) = shown(report, Kind.SLICE_GAP)
+    assert (found.start, found.end) == (start, position)
+
+
+def test_a_record_that_the_fold_never_saw_is_found(emitter: Emitter) -> None:
+    emitter.produce()
+    emitter.emit(twist=lambda records: [record for record in records if record.offset not in (500, 501, 502)])
+    assert {"ledger_differs"} <= kinds(emitter.verify())
+
+
+@pytest.mark.parametrize("dedup", [True, False])
+def test_a_chunk_folded_twice_is_found(emitter: Emitter, dedup: bool) -> None:
+    emitter.produce()
+    folding = emitter.emit(replace(RULES, dedup=dedup), until=520)
+    part = [record for record in emitter.read() if 510 <= record.offset < 520]
+    folding.position = 510
+    folding.fold(emitter._chunk(510, 520, part))
+    tick = folding.capture()
+    if tick is None:  # no new position, so the worker would say nothing yet
+        folding.fold(emitter._chunk(520, 530, [record for record in emitter.read() if 520 <= record.offset < 530]))
+        tick = folding.capture()
+    assert tick is not None
+    with emitter.sink.session() as session:
+        session.write_cells(tick.cells)
+        session.write_ledger(tick.ledger)
+    assert "ledger_differs" in kinds(emitter.verify())
+
+
+def test_a_tick_that_lost_its_rows_is_found(emitter: Emitter) -> None:
+    emitter.produce()
+    emitter.emit()
+    (version,) = emitter.sql("SELECT max(version) FROM pin_minutes")[0]
+    emitter.sql(f"ALTER TABLE pin_minutes DELETE WHERE version = {version}")
+    assert kinds(emitter.verify()) & {"row_missing", "count_too_low"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        ("DELETE WHERE offset = {offset}", "dead_letter_missing"),
+        ("UPDATE fate = if(fate = 'late', 'dead', 'late') WHERE offset = {offset}", "dead_letter_differs"),
+        ("UPDATE value = 'something else' WHERE offset = {offset}", "dead_letter_differs"),
+        ("UPDATE timestamp = 5 WHERE offset = {offset}", "dead_letter_differs"),
+    ],
+)
+def test_a_dead_letter_that_is_gone_or_changed_is_named(emitted: Emitter, damage: str, kind: str) -> None:
+    ((offset,),) = emitted.sql("SELECT offset FROM dead_letters WHERE fate = 'late' LIMIT 1 OFFSET 5")
+    emitted.sql(f"ALTER TABLE dead_letters {damage.format(offset=offset)}")
+    report = emitted.verify()
+    assert kinds(report) == {kind}
+    assert [finding.start for finding in report.findings.shown] == [offset]
+
+
+def test_a_dead_letter_of_a_counted_record_is_named(emitted: Emitter) -> None:
+    letters = {offset for (offset,) in emitted.sql("SELECT offset FROM dead_letters")}
+    free = min(set(range(RECORDS)) - letters)
+    emitted.sql(
+        f"INSERT INTO dead_letters (source, topic, topic_id, partition, offset, fate) SELECT source, topic, topic_id, "
+        f"partition, {free}, 'dead' FROM dead_letters LIMIT 1"
+    )
+    report = emitted.verify()
+    assert kinds(report) == {"dead_letter_extra"}
+    assert [finding.start for finding in report.findings.shown] == [free]
+
+
+def seal(emitter: Emitter, table: str, window: str, resolution: str) -> None:
+    """As sealing leaves it."""
+    sums = (
+        "sumIf(events, action = 1) AS saves, sumIf(events, action = 2) AS clicks, sumIf(events, action = 3) AS closeups"
+    )
+    emitter.sql(
+        f"INSERT INTO {table} (window_start, pin_id, saves, clicks, closeups, seal) "
+        f"SELECT {window} AS w, pin_id, {sums}, 7 FROM pin_minutes FINAL GROUP BY w, pin_id"
+    )
+    emitter.sql(
+        "INSERT INTO sealed (resolution, window_start, seal, is_open, corrected, pins, saves, clicks, closeups) "
+        f"SELECT '{resolution}', window_start, 7, false, false, count(), sum(saves), sum(clicks), sum(closeups) "
+        f"FROM {table} GROUP BY window_start"
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "window", "resolution"), [("pin_hours", "hour", "hour"), ("pin_days", "toStartOfDay(hour)", "day")]
+)
+def test_a_roll_up_that_is_not_the_sum_of_its_minutes_is_named(
+    emitted: Emitter, table: str, window: str, resolution: str
+) -> None:
+    seal(emitted, table, window, resolution)
+    report = emitted.verify()
+    exact(report)
+    assert report.windows > 0
+    emitted.sql(
+        f"INSERT INTO {table} (window_start, pin_id, saves, seal) SELECT window_start, 3, 9, 6 FROM {table} LIMIT 1"
+    )
+    exact(emitted.verify())  # of a seal that nothing names
+    emitted.sql(f"ALTER TABLE {table} UPDATE saves = saves + 1 WHERE pin_id = 3")
+    report = emitted.verify()
+    assert kinds(report) == {"rollup_differs"}
+    assert {finding.pin for finding in report.findings.shown if finding.source == table} == {3}
+
+
+def change_rules(emitter: Emitter, rules: Rules) -> Base:
+    """As `rules apply` does it: the unfinished slice and what follows begin anew."""
+    ((start, clock, block, arrived),) = emitter.sql(
+        "SELECT start, start_clock, block, toUInt32(arrived) FROM ingest_ledger FINAL ORDER BY start DESC LIMIT 1"
+    )
+    for table in ("pin_minutes", "ingest_ledger"):
+        emitter.sql(f"ALTER TABLE {table} DELETE WHERE (block, toUInt32(arrived)) >= ({block}, {arrived})")
+    base = Base(0, 0, start, clock)
+    emitter.emit(rules, 1, base)
+    return base
+
+
+def test_each_stretch_is_judged_by_the_rules_of_its_generation(emitter: Emitter) -> None:
+    emitter.produce()
+    emitter.emit(until=650)
+    change_rules(emitter, replace(RULES, slice_records=80, allowed_lateness_ms=10 * MINUTE, max_clock_skew_ms=0))
+    exact(emitter.verify())
+
+
+def test_rows_of_replaced_rules_are_void_and_named(emitter: Emitter) -> None:
+    emitter.produce()
+    emitter.emit(until=650)
+    base = change_rules(emitter, replace(RULES, allowed_lateness_ms=10 * MINUTE))
+    cell = some_cell(emitter, f"bitShiftRight(version, 48) = 1 AND block = {base.start // 100}")
+    insert_cell(emitter, cell | {"pin_id": 999, "version": base.start + 5})
+    report = emitter.verify()
+    assert kinds(report) == {"void_row"}
+    assert 999 in {finding.pin for finding in shown(report, Kind.VOID_ROW)}
+
+
+def delete_records(emitter: Emitter, offset: int) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=emitter.settings.kafka)
+    admin.delete_records({TopicPartition(emitter.source.topic, 0): offset})
+    admin.close()
+
+
+def test_what_retention_took_cannot_be_told_and_the_rest_is_still_checked(alone: Emitter) -> None:
+    delete_records(alone, 250)
+    report = alone.verify()
+    assert (kinds(report), report.exit_code) == (set(), 2)
+    assert "Kafka has deleted what lies before 250" in report.unverifiable[0]
+    assert report.sources[0].slices > 3
+    assert report.sources[0].checked_from in range(300, 700)
+    cell = some_cell(alone)
+    alone.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE {at_cell(cell)}")
+    assert "count_too_high" in kinds(alone.verify())
+
+
+def test_recent_slices_alone_can_be_checked(emitted: Emitter) -> None:
+    since = int(time.time()) - 1200
+    report = emitted.verify(since=since)
+    exact(report)
+    assert 0 < (report.sources[0].checked_from or 0) < RECORDS
+    first = emitted.sql("SELECT min(block) FROM pin_minutes")[0][0]
+    emitted.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE block = {first}")
+    report = emitted.verify(since=since)
+    assert kinds(report) == {"invariant"}  # sums in ClickHouse cost nothing and are always looked at
+
+
+def test_one_source_can_be_checked_alone(emitted: Emitter) -> None:
+    assert len(emitted.verify(only=[str(emitted.source)]).sources) == 1
+    assert emitted.verify(only=[f"{emitted.source.topic}[1]"]).sources == []
+
+
+def test_a_topic_created_anew_cannot_be_told(alone: Emitter) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=alone.settings.kafka)
+    admin.delete_topics([alone.source.topic])
+    wait_until(lambda: alone.source.topic not in admin.list_topics())
+    missing = alone.verify()
+    admin.create_topics({alone.source.topic: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
+    admin.close()
+    anew = alone.verify()
+    assert (missing.exit_code, anew.exit_code) == (2, 2)
+    assert "Kafka does not know" in missing.unverifiable[0]
+    assert "deleted and created anew" in anew.unverifiable[0]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    while not true():
+        time.sleep(0.05)
+
+
+def test_nobody_there_cannot_be_told(emitted: Emitter) -> None:
+    addresses = addresses_of(emitted.settings)
+    with pytest.raises(CannotTell, match=r"ClickHouse .* does not answer"):
+        verify(replace(addresses, clickhouse_http_port=1))
+    with pytest.raises(CannotTell, match="refused a query"):
+        verify(replace(addresses, database="nobody"))
+    with pytest.raises(CannotTell, match="Kafka does not answer"):
+        verify(replace(addresses, kafka="127.0.0.1:1"))
+
+
+def test_a_live_stream_is_exact_at_any_moment(emitter: Emitter) -> None:
+    emitter.produce()
+    with ThreadPoolExecutor(1) as pool:
+        worker = pool.submit(emitter.emit, chunk=17)
+        looks = 0
+        while not worker.done():
+            exact(emitter.verify())
+            looks += 1
+        worker.result()
+    exact(emitter.verify())
+    assert looks > 2
+
+
+def test_several_processes_come_to_the_same(emitted: Emitter) -> None:
+    other = Emitter(emitted.settings)
+    other.source = replace(emitted.source, partition=1)
+    with other.sink.session() as session:
+        session.write_starts([StartRow(other.source, 0, 0, 0, RULES.to_json())])
+    done: list[tuple[int, int]] = []
+    report = verify(addresses_of(emitted.settings), processes=2, progress=lambda *at: done.append(at))
+    exact(report)
+    assert [source.position for source in report.sources] == [RECORDS, 0]
+    assert done[-1] == (RECORDS, RECORDS)
+
+
+def test_the_command_exits_with_the_verdict(emitted: Emitter) -> None:
+    settings = emitted.settings
+    environment = os.environ | {
+        "PINTALLY_KAFKA": settings.kafka,
+        "PINTALLY_CLICKHOUSE_HOST": settings.clickhouse_host,
+        "PINTALLY_CLICKHOUSE_HTTP_PORT": str(settings.clickhouse_http_port),
+        "PINTALLY_CLICKHOUSE_USER": settings.clickhouse_user,
+        "PINTALLY_CLICKHOUSE_PASSWORD": settings.clickhouse_password.get_secret_value(),
+        "PINTALLY_CLICKHOUSE_DATABASE": settings.clickhouse_database,
+        "PINTALLY_TOPIC_PREFIX": settings.topic_prefix,
+    }
+
+    def pintally(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "streams.cli", "verify", *arguments]
+        return subprocess.run(command, env=environment | changed, capture_output=True, text=True, check=False)
+
+    done = pintally("--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["exact"] is True
+    emitted.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE {at_cell(some_cell(emitted))}")
+    done = pintally()
+    assert done.returncode == 1
+    assert "count_too_high: " in done.stdout
+    assert "it differs" in done.stdout
+    done = pintally(PINTALLY_CLICKHOUSE_HTTP_PORT="1")
+    assert (done.returncode, "does not answer" in done.stderr) == (2, True)
