@@ -9,7 +9,6 @@ import pytest
 from streams.engines.jars import LOCK, locked_jars
 from streams.engines.library import LOCKS
 from streams.settings import Settings
-from tests.engines import CLICKHOUSE_IMAGE, KAFKA_IMAGE
 
 COMPOSE = (Path(__file__).parents[2] / "docker-compose.yml").read_text()
 ONE_A_WORKER = {"instance"}  # the same name for all workers would make them fence each other
@@ -34,9 +33,7 @@ def test_only_loopback_is_published() -> None:
 
 def test_containers_and_local_engines_have_the_same_versions() -> None:
     kafka = {jar.version for jar in locked_jars(LOCK.read_text()) if jar.artifact == "kafka_2.13"}
-    assert {KAFKA_IMAGE.rpartition(":")[2]} == kafka
     assert f"apache/kafka:{min(kafka)}" in COMPOSE
     wanted = json.loads((LOCKS / "package.json").read_text())["dependencies"].values()
-    series = CLICKHOUSE_IMAGE.rpartition(":")[2]
+    series = re.findall(r"clickhouse-server:([\d.]+)", COMPOSE)[0]
     assert all(version.startswith(f"{series}.") for version in wanted)
-    assert f"clickhouse/clickhouse-server:{series}" in COMPOSE
