@@ -24,7 +24,7 @@ def delete_void(connection: Connection, start: int, end: int) -> None:
     if has_void(connection, start, end):
         slices = f"SELECT {KEY} FROM void_cells WHERE {IN_WINDOW}"
         connection.execute(
-            f"DELETE FROM pin_minutes WHERE {IN_WINDOW}"
+            f"DELETE FROM pin_minutes WHERE {IN_WINDOW.replace('hour', 'toStartOfHour(minute)')}"
             f" AND (source, toUInt32(bitShiftRight(version, 48)), block, arrived) IN ({slices})",
             {"start": start, "end": end},
         )

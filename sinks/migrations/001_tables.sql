@@ -1,4 +1,5 @@
 -- Tables that workers write. Every statement can be repeated, also by several workers at once.
+-- The sort key begins with an expression of minute, so that a condition on minute and one on hour both find their rows.
 -- The ledger vouches for pin_minutes, so all of these are written with fsync: it must not outlive its rows.
 
 CREATE TABLE IF NOT EXISTS pin_minutes
@@ -11,13 +12,13 @@ CREATE TABLE IF NOT EXISTS pin_minutes
     pin_id UInt64 COMMENT 'The pin',
     events UInt64 COMMENT 'Counted events of this slice below the position in version; an absolute count',
     version UInt64 COMMENT 'generation x 2^48 + position; the highest wins',
-    hour DateTime('UTC') MATERIALIZED toStartOfHour(minute) COMMENT 'Start of the hour of minute, for the sort key',
+    hour DateTime('UTC') ALIAS toStartOfHour(minute) COMMENT 'Start of the hour of minute; not stored',
     updated_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse took this row' CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(version)
-PARTITION BY toYYYYMMDD(hour)
-ORDER BY (hour, pin_id, minute, action, source, block, arrived)
-TTL hour + INTERVAL 90 DAY
+PARTITION BY toYYYYMMDD(minute)
+ORDER BY (toStartOfHour(minute), pin_id, toMinute(minute), action, source, block, arrived)
+TTL toStartOfHour(minute) + INTERVAL 90 DAY
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Cells: counts a source, slice, action, minute and pin. Read with FINAL, or through pin_engagement_1m';
 
