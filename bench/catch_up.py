@@ -143,25 +143,33 @@ def measure_pintally(base: Settings, counted: int, folder: Path) -> Measured:
     end = sum(each.log_end for each in offsets.values())
     load = os.getloadavg()
     log = folder / f"{name}.log"
-    with clickhouse(settings.clickhouse) as client, log.open("w") as output:
-        line = [sys.executable, "-m", "streams.cli", "worker", "--log-level", "WARNING"]
-        worker = subprocess.Popen(line, env=environment(settings), stdout=output, stderr=output)
+    with clickhouse(settings.clickhouse) as client, log.open("a") as output:
         try:
-            wait(worker, log, lambda: ask(client, "SELECT count() FROM ingest_starts"))
-            start, began = cpu_seconds(worker.pid), time.monotonic()
-            wait(worker, log, lambda: landed(client) >= end)
-            cpu, seconds = cpu_seconds(worker.pid) - start, time.monotonic() - began
-            peak = peak_bytes(worker.pid)
+            start, cpu, seconds, peak = run_worker(settings, client, end, log)
+            total = ask(client, "SELECT sum(events) FROM pin_minutes FINAL")
+            line = [sys.executable, "-m", "streams.cli", "verify"]
+            verified = subprocess.run(line, env=environment(settings), stdout=output, stderr=output)
         finally:
-            worker.terminate()
-            worker.wait(60)
-        total = ask(client, "SELECT sum(count) FROM (SELECT count FROM pin_minutes FINAL)")
-        verified = subprocess.run(
-            [sys.executable, "-m", "streams.cli", "verify"], env=environment(settings), stdout=output, stderr=output
-        )
-        ask(client, f"DROP DATABASE {name}")
+            ask(client, f"DROP DATABASE {name}")
     exact = verified.returncode == 0 and total == counted
+    if not exact:
+        say(f"verify ended with {verified.returncode}, {total:,} counted of {counted:,}:\n{log.read_text()[-3000:]}")
     return Measured("pintally", end, cpu, seconds, peak, start, exact, load)
+
+
+def run_worker(settings: Settings, client: Client, end: int, log: Path) -> tuple[float, float, float, int]:
+    """CPU seconds of the start-up, CPU seconds and seconds of the catch-up to `end`, and peak memory in bytes."""
+    line = [sys.executable, "-m", "streams.cli", "worker", "--log-level", "WARNING"]
+    with log.open("w") as output:
+        worker = subprocess.Popen(line, env=environment(settings), stdout=output, stderr=output)
+    try:
+        wait(worker, log, lambda: ask(client, "SELECT count() FROM ingest_starts"))
+        start, began = cpu_seconds(worker.pid), time.monotonic()
+        wait(worker, log, lambda: landed(client) >= end)
+        return start, cpu_seconds(worker.pid) - start, time.monotonic() - began, peak_bytes(worker.pid)
+    finally:
+        worker.terminate()
+        worker.wait(60)
 
 
 def measure_faust(settings: Settings, events: int, folder: Path) -> Measured:
@@ -315,4 +323,6 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(catch_up)
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    command.command()(catch_up)
+    command()
