@@ -1,0 +1,202 @@
+"""One suite for every sink: the one in memory earns its place by passing it beside ClickHouse."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from schemas.fates import Fates
+from schemas.rows import DeadLetterRow, LedgerRow, StartRow, version_of
+from schemas.rules import Rules
+from schemas.sources import Source
+from sinks.address import ClickHouseAddress
+from sinks.base import Sink, SinkUnavailable
+from sinks.clickhouse import ClickHouseSink
+from sinks.connection import Connection
+from sinks.memory import MemorySink
+from sinks.migrate import migrate
+from streams.settings import Settings
+from tests.cells import cells, rows_of
+
+HOUR = int(time.time()) // 3600 * 3600 - 7200
+Address = Callable[[], ClickHouseAddress]
+
+
+@pytest.fixture(params=["memory", "clickhouse"])
+def sink(request: pytest.FixtureRequest) -> Iterator[Sink]:
+    if request.param == "memory":
+        yield MemorySink()
+        return
+    settings: Settings = request.getfixturevalue("settings")
+    address = settings.clickhouse
+    migrate(address)
+    try:
+        yield ClickHouseSink(address)
+    finally:
+        with Connection(address, 30, database="") as connection:
+            connection.execute(f"DROP DATABASE `{address.database}`")
+
+
+def source(partition: int = 0) -> Source:
+    return Source("engagement.save.v1", uuid4(), partition)
+
+
+def start(of: Source, offset: int, generation: int = 0) -> StartRow:
+    return StartRow(of, generation, offset, 5, Rules().to_json())
+
+
+def ledger(of: Source, block: int, position: int, generation: int = 0) -> LedgerRow:
+    counted = position - block * 100
+    row_start = block * 100
+    fates = Fates(counted=counted)
+    return LedgerRow(of, block, HOUR, row_start, 7, position, 9, fates, counted, generation, "a1b2")
+
+
+def test_the_highest_version_of_a_cell_wins_whatever_came_last(sink: Sink) -> None:
+    with sink.session() as session:
+        session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 30, 300)))
+        session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 10, 100), (1, 0, HOUR, 2, HOUR, 7, 2, 100)))
+    assert rows_of(sink.read_cells()) == [(1, 0, HOUR, 1, HOUR, 7, 30, 300), (1, 0, HOUR, 2, HOUR, 7, 2, 100)]
+
+
+def test_of_equal_versions_the_last_insert_wins(sink: Sink) -> None:
+    with sink.session() as session:
+        session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 30, 300)))
+        session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 31, 300)))
+    assert rows_of(sink.read_cells()) == [(1, 0, HOUR, 1, HOUR, 7, 31, 300)]
+
+
+def test_each_part_of_the_key_keeps_cells_apart(sink: Sink) -> None:
+    one = (1, 0, HOUR, 1, HOUR, 7)
+    others = [(2, 0, HOUR, 1, HOUR, 7), (1, 1, HOUR, 1, HOUR, 7), (1, 0, HOUR + 600, 1, HOUR, 7)]
+    others += [(1, 0, HOUR, 2, HOUR, 7), (1, 0, HOUR, 1, HOUR + 60, 7), (1, 0, HOUR, 1, HOUR, 8)]
+    with sink.session() as session:
+        session.write_cells(cells(*((*key, 1, 1) for key in [one, *others])))
+    assert len(sink.read_cells()) == 7
+
+
+def test_the_largest_numbers_survive(sink: Sink) -> None:
+    row = (2**64 - 1, 2**32 - 1, HOUR, 3, HOUR, 2**64 - 1, 2**63, version_of(2**15, 2**48 - 1))
+    with sink.session() as session:
+        session.write_cells(cells(row))
+    assert rows_of(sink.read_cells()) == [row]
+
+
+def test_writing_nothing_is_allowed(sink: Sink) -> None:
+    with sink.session() as session:
+        session.write_starts([])
+        session.write_cells(cells())
+        session.write_dead_letters([])
+        session.write_ledger([])
+        assert not session.read_ledgers([])
+        assert not session.last_versions([])
+    assert len(sink.read_cells()) == 0
+    assert not list(sink.known_sources())
+
+
+versions = st.integers(1, 3)
+rows = st.tuples(st.integers(1, 2), st.integers(7, 8), versions)  # action, pin, version; the count follows from it
+
+
+@hypothesis_settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(st.lists(rows, max_size=4), min_size=1, max_size=4), seed=st.randoms(use_true_random=False))
+def test_the_order_of_inserts_and_repeating_them_change_nothing(sink: Sink, batches: list, seed) -> None:  # type: ignore[no-untyped-def, type-arg]
+    ordered, shuffled = next(counter), next(counter)
+    repeated = batches + seed.sample(batches, len(batches) // 2)
+    seed.shuffle(repeated)
+    with sink.session() as session:
+        for owner, run in ((ordered, batches), (shuffled, repeated)):
+            for batch in run:
+                session.write_cells(cells(*((owner, 0, HOUR, a, HOUR, p, 10 * v, v) for a, p, v in batch)))
+    found = rows_of(sink.read_cells())
+    assert [row[1:] for row in found if row[0] == ordered] == [row[1:] for row in found if row[0] == shuffled]
+
+
+counter = itertools.count(1)
+
+
+def test_the_lowest_start_of_a_generation_wins(sink: Sink) -> None:
+    one, other = source(0), source(1)
+    with sink.session() as session:
+        session.write_starts([start(one, 50), start(one, 30), start(one, 40)])
+        session.write_starts([start(one, 90, generation=1), start(other, 3)])
+        session.write_starts([start(one, 30), start(one, 60)])
+        found = session.read_ledgers([one, other])
+    assert found[one].starts == (start(one, 30), start(one, 90, generation=1))
+    assert found[other].starts == (start(other, 3),)
+    assert list(sink.known_sources()) == [one, other]
+
+
+def test_the_newest_ledger_row_of_each_slice_is_read_by_start(sink: Sink) -> None:
+    one, other = source(0), source(1)
+    with sink.session() as session:
+        session.write_ledger([ledger(one, 1, 150), ledger(one, 0, 100)])
+        session.write_ledger([ledger(one, 1, 120), ledger(other, 0, 10)])
+        found = session.read_ledgers([one, other])
+    assert found[one].rows == (ledger(one, 0, 100), ledger(one, 1, 150))
+    assert found[other].rows == (ledger(other, 0, 10),)
+
+
+def test_a_higher_generation_wins_over_a_higher_position(sink: Sink) -> None:
+    one = source()
+    with sink.session() as session:
+        session.write_ledger([ledger(one, 0, 20, generation=1), ledger(one, 0, 90)])
+        assert session.read_ledgers([one])[one].rows == (ledger(one, 0, 20, generation=1),)
+        assert session.last_versions([one]) == {one: version_of(1, 20)}
+
+
+def test_last_versions_leave_out_sources_without_a_ledger_row(sink: Sink) -> None:
+    one, other = source(0), source(1)
+    with sink.session() as session:
+        session.write_starts([start(other, 0)])
+        session.write_ledger([ledger(one, 0, 20), ledger(one, 3, 320), ledger(one, 1, 150)])
+        assert session.last_versions([one, other]) == {one: 320}
+        assert session.read_ledgers([other])[other].rows == ()
+
+
+def test_a_session_that_has_ended_stays_ended(sink: Sink) -> None:
+    with sink.session() as session:
+        session.last_versions([])
+    with pytest.raises(SinkUnavailable):
+        session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 1, 1)))
+
+
+HOSTILE = DeadLetterRow(
+    source=Source("engagement.save.v1", UUID(int=1), 0),
+    offset=9,
+    timestamp=-1,
+    fate="dead",
+    reason="nicht gültig: \ud800",
+    key=b"\xff\x00\xfe",
+    value=b"\x80{not json\x00'\\",
+    headers=(("trace", b"\xc3\x28"), ("none", None), ("trace", b""), ("\udcff", b"x")),
+)
+
+
+def test_dead_letters_keep_their_bytes_and_are_unique_by_origin(settings: Settings) -> None:
+    migrate(settings.clickhouse)
+    tombstone = DeadLetterRow(HOSTILE.source, 10, 5, "late", "late by 3 s", None, None, ())
+    with ClickHouseSink(settings.clickhouse).session() as session:
+        session.write_dead_letters([HOSTILE, tombstone])
+        session.write_dead_letters([HOSTILE])
+    with Connection(settings.clickhouse, 30) as connection:
+        found = connection.execute(
+            "SELECT offset, timestamp, toString(fate), key, value, headers FROM dead_letters FINAL ORDER BY offset",
+            settings={"strings_as_bytes": True},
+        )
+        connection.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
+    headers = [(b"trace", b"\xc3\x28"), (b"none", None), (b"trace", b""), (b"\xff", b"x")]
+    assert found == [(9, -1, b"dead", HOSTILE.key, HOSTILE.value, headers), (10, 5, b"late", None, None, [])]
+
+
+def test_memory_keeps_dead_letters_unique_by_origin() -> None:
+    sink = MemorySink()
+    with sink.session() as session:
+        session.write_dead_letters([HOSTILE])
+        session.write_dead_letters([HOSTILE])
+    assert list(sink.dead_letters.values()) == [HOSTILE]

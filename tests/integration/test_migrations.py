@@ -1,0 +1,71 @@
+"""Migrations: once or often, alone or together."""
+
+import socket
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+
+import pytest
+
+from sinks.base import SinkError, SinkUnavailable
+from sinks.connection import Connection
+from sinks.migrate import MIGRATIONS, migrate
+from streams.settings import Settings
+
+NAMES = sorted(path.name for path in MIGRATIONS.glob("*.sql"))
+BOOKKEEPING = "schema_migrations"
+
+
+@pytest.fixture
+def empty(settings: Settings):  # type: ignore[no-untyped-def]
+    yield settings.clickhouse
+    with Connection(settings.clickhouse, 30, database="") as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS `{settings.clickhouse_database}`")
+
+
+def test_the_first_call_applies_all_and_the_second_nothing(empty) -> None:  # type: ignore[no-untyped-def]
+    assert migrate(empty) == NAMES
+    assert migrate(empty) == []
+
+
+def test_four_processes_at_once_leave_the_same_tables_as_one(empty) -> None:  # type: ignore[no-untyped-def]
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        applied = list(pool.map(migrate, [empty] * 4))
+    assert {name for names in applied for name in names} == set(NAMES)
+    assert migrate(empty) == []
+    with Connection(empty, 30) as connection:
+        found = {row[0] for row in connection.rows("SHOW TABLES")}
+    assert {"pin_minutes", "ingest_ledger", "sealed", "pin_engagement_1d", "void_cells"} <= found
+
+
+def test_every_table_and_column_has_a_comment(empty) -> None:  # type: ignore[no-untyped-def]
+    migrate(empty)
+    with Connection(empty, 30) as connection:
+        bare = connection.rows(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = '' AND name != %(own)s"
+            " UNION ALL SELECT table || '.' || name FROM system.columns"
+            " WHERE database = currentDatabase() AND comment = '' AND table != %(own)s",
+            own=BOOKKEEPING,
+        )
+    assert bare == []
+
+
+def test_what_the_ledger_vouches_for_is_written_with_fsync(empty) -> None:  # type: ignore[no-untyped-def]
+    migrate(empty)
+    with Connection(empty, 30) as connection:
+        lax = connection.rows(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%%MergeTree'"
+            " AND name != %(own)s AND NOT (create_table_query LIKE '%%fsync_after_insert = 1%%'"
+            " AND create_table_query LIKE '%%fsync_part_directory = 1%%')",
+            own=BOOKKEEPING,
+        )
+    assert lax == []
+
+
+def test_no_server_and_a_refused_login_are_told_apart(empty) -> None:  # type: ignore[no-untyped-def]
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        with pytest.raises(SinkUnavailable, match="does not answer"):
+            migrate(replace(empty, port=closed.getsockname()[1]), 2)
+    with pytest.raises(SinkError, match="refused the login"):
+        migrate(replace(empty, user="nobody", password="x"))

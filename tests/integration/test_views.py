@@ -1,0 +1,129 @@
+"""What readers see: three resolutions that agree at every moment, quickly, by any door."""
+
+import threading
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from sinks.address import ClickHouseAddress
+from sinks.seal import seal
+from streams.settings import Settings
+from tests.integration.sealing import (
+    DAY,
+    HOUR,
+    TODAY,
+    YESTERDAY,
+    before_each_statement,
+    disagreements,
+    read,
+    some_cells,
+    write,
+)
+
+COLUMNS = ["window_start", "pin_id", "saves", "clicks", "closeups", "updated_at", "is_final"]
+
+
+@pytest.fixture
+def address(stack: Settings) -> ClickHouseAddress:
+    write(stack.clickhouse, some_cells())
+    return stack.clickhouse
+
+
+@pytest.mark.parametrize("view", ["pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d"])
+def test_each_view_has_exactly_the_promised_columns(address: ClickHouseAddress, view: str) -> None:
+    assert [row[0] for row in read(address, f"DESCRIBE {view}")] == COLUMNS
+
+
+def test_hours_and_days_equal_their_minutes_between_any_two_statements_of_sealing(
+    address: ClickHouseAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong: list[tuple[str, list[str]]] = []
+
+    def look(sql: str) -> None:
+        wrong.extend([(sql, found)] if (found := disagreements(address)) else [])
+
+    with before_each_statement(monkeypatch, look):
+        seal(address, TODAY + HOUR)
+        look("the end of sealing")
+        write(address, some_cells(20, block=1))
+        look("the end of a late write")
+        seal(address, TODAY + HOUR)
+    assert wrong == []
+    assert disagreements(address) == []
+
+
+def test_a_reader_never_misses_an_hour_while_it_is_being_sealed(address: ClickHouseAddress) -> None:
+    expected = read(address, "SELECT window_start, pin_id, saves, clicks, closeups FROM pin_engagement_1h ORDER BY ALL")
+    seen, ended = [], threading.Event()
+
+    def keep_reading() -> None:
+        while not ended.is_set():
+            seen.append(
+                read(
+                    address, "SELECT window_start, pin_id, saves, clicks, closeups FROM pin_engagement_1h ORDER BY ALL"
+                )
+            )
+
+    reader = threading.Thread(target=keep_reading)
+    reader.start()
+    try:
+        for hours in range(1, 26):
+            seal(address, YESTERDAY + hours * HOUR)
+    finally:
+        ended.set()
+        reader.join()
+    assert len(seen) > 5
+    assert all(rows == expected for rows in seen)
+
+
+def test_windows_are_final_once_sealed_and_not_before(address: ClickHouseAddress) -> None:
+    seal(address, TODAY)
+    for view in ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d"):
+        rows = read(address, f"SELECT toUnixTimestamp(window_start), is_final FROM {view}")
+        assert {(start < TODAY) == is_final for start, is_final in rows} == {True}
+
+
+def test_a_pin_whose_counts_all_went_to_zero_has_no_row(address: ClickHouseAddress) -> None:
+    write(address, some_cells(20, count=0))
+    seal(address, TODAY)
+    for view in ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d"):
+        assert read(address, f"SELECT count() FROM {view}") == [(0,)]
+
+
+def test_readers_over_http_without_any_right_to_set_settings_get_the_same(address: ClickHouseAddress) -> None:
+    seal(address, TODAY)
+    sql = "SELECT * FROM pin_engagement_1h ORDER BY saves DESC, window_start, pin_id LIMIT 10"
+    parameters = {"query": f"{sql} FORMAT TSV", "database": address.database, "readonly": "1"}
+    url = f"http://{address.host}:{address.http_port}/?{urllib.parse.urlencode(parameters)}"
+    headers = {"X-ClickHouse-User": address.user, "X-ClickHouse-Key": address.password}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    native = read(address, sql)
+    assert [line.split("\t")[1:5] for line in lines] == [[str(value) for value in row[1:5]] for row in native]
+    assert len(native) == 6
+
+
+@pytest.mark.parametrize(
+    ("view", "condition"),
+    [
+        ("pin_engagement_1m", f"pin_id = 7 AND window_start >= fromUnixTimestamp({TODAY})"),
+        ("pin_engagement_1m", f"window_start = fromUnixTimestamp({TODAY + 120})"),
+        ("pin_engagement_1h", f"window_start = fromUnixTimestamp({TODAY})"),
+        ("pin_engagement_1h", f"pin_id = 7 AND window_start = fromUnixTimestamp({YESTERDAY + 3 * HOUR})"),
+        ("pin_engagement_1d", f"pin_id = 7 AND window_start >= fromUnixTimestamp({TODAY})"),
+    ],
+)
+def test_conditions_on_window_and_pin_reach_the_primary_key(
+    address: ClickHouseAddress, view: str, condition: str
+) -> None:
+    write(address, some_cells(start=YESTERDAY - 2 * DAY))
+    seal(address, TODAY - DAY)
+    plan = "\n".join(row[0] for row in read(address, f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE {condition}"))
+    read_parts = [
+        line.split("Parts:")[1].split("|")[0].strip() for line in plan.splitlines() if "Parts:" in line and "|" in line
+    ]
+    assert "PrimaryKey" in plan
+    assert plan.count("pin_id") >= condition.count("pin_id")
+    minute_parts = read_parts[-1]
+    assert int(minute_parts) <= 1, plan
