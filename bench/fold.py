@@ -24,6 +24,7 @@ from schemas.codec import Decoded
 from schemas.rules import Rules
 from schemas.sources import Source
 from streams import fold as fold_module
+from streams.capture import Unemitted
 from streams.cells import Cells
 from streams.chunk import Chunk
 from streams.duplicates import SeenIds
@@ -95,11 +96,11 @@ def run(parts: list[list[tuple[Chunk, Decoded]]], rules: Rules, tick_every: int,
             mock.patch.object(owner, name, watch.wrap(stage, getattr(owner, name)))
             for stage, owner, name in (
                 ("clock", fold_module.clock, "run"),
-                ("dead and late", fold_module, "dead_and_late"),
+                ("dead and late", fold_module, "judge"),
                 ("cut into slices", fold_module, "cut"),
                 ("ids and duplicates", SeenIds, "register"),
                 ("cells (settling included)", Cells, "add"),
-                ("cells at a slice's end", SourceFold, "_end"),
+                ("cells at a slice's end", Unemitted, "end"),
             )
         ]
     for patch in patches:

@@ -13,6 +13,7 @@ Slots = NDArray[np.uint32]
 Mask = NDArray[np.bool_]
 
 SMALLEST: Final = 8  # bits: a table begins with room for 256 ids
+FEW: Final = 16  # below this many ids plain Python costs less than a round of numpy
 SPARE: Final = 2  # bits: four slots an id, so that the first slot looked at is nearly always free
 ODD: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
 
@@ -86,17 +87,21 @@ class BlockIds:
         oldest = self._first_since(since)
         if oldest == self._n:
             return found
-        who, at = np.arange(len(ids)), self._homes(hashes)
-        while True:
-            slots = self._slots[at]
-            taken = np.flatnonzero(slots)
-            if not len(taken):
-                return found
-            who, at, slots = who[taken], at[taken], slots[taken]
-            same = self._same(slots, ids[who], hashes[who])
+        at = self._homes(hashes)
+        slots = self._slots[at]
+        who = slots.nonzero()[0]
+        at, slots, tags = at[who], slots[who], self._tags(hashes[who])
+        while len(who) > FEW:
+            same = self._same(slots, tags, ids, who)
             found[who[same]] = self._indices(slots[same]) >= oldest
-            other = ~same
-            who, at = who[other], self._next(at[other], hashes[who[other]])
+            at = self._next(at, hashes[who])
+            slots = self._slots[at]
+            slots[same] = 0  # found, no need to go on
+            on = slots.nonzero()[0]
+            who, at, slots, tags = who[on], at[on], slots[on], tags[on]
+        for i, place, tag in zip(who.tolist(), at.tolist(), tags.tolist(), strict=True):
+            found[i] = self._walk(ids[i], int(hashes[i]), place, tag)[1] >= oldest
+        return found
 
     def register(self, ids: Ids, hashes: Hashes, bucket: int) -> Mask:
         """Add the ids, all of one bucket; which of them repeat one of this bucket or of the one before?"""
@@ -108,21 +113,25 @@ class BlockIds:
         base, self._n = self._n, self._n + len(ids)
         self._ids[base : self._n] = ids
         met = self._place(np.arange(base, self._n), ids, hashes)
-        repeats = (met >= oldest) & (met < base)
-        self._mark_later_ones(repeats, met, base)
-        return repeats
+        if met.max(initial=-1) < 0:
+            return np.zeros(len(ids), np.bool_)
+        return self._repeats(met, base, oldest)
 
     @staticmethod
-    def _mark_later_ones(repeats: Mask, met: Indices, base: int) -> None:
-        """Of equal ids that are new, or too old elsewhere, all but the first are repeats."""
-        others = np.flatnonzero((met >= 0) & ~repeats)
-        if not len(others):
-            return
-        winners = met[others] - base  # of equal new ids one got the slot, and not always the first
-        equal = np.unique(np.concatenate((others, winners[winners >= 0])))
-        name = np.where(met[equal] >= 0, met[equal], equal + base)
-        repeats[equal] = True
-        repeats[equal[np.unique(name, return_index=True)[1]]] = False
+    def _repeats(met: Indices, base: int, oldest: int) -> Mask:
+        """Whose id was here before `base` and not before `oldest`; of equal new ids, all but the first."""
+        inside = (met >= base).nonzero()[0]
+        through = met[met[inside] - base]  # an equal id that itself met one
+        met[inside] = np.where(through >= 0, through, met[inside])
+        repeats: Mask = (met >= oldest) & (met < base)
+        others = ((met >= 0) & ~repeats).nonzero()[0]
+        if len(others):
+            placed = met[others] - base  # of equal new ids the one that got the slot, not always the first
+            equal = np.unique(np.concatenate((others, placed[placed >= 0])))
+            name = np.where(met[equal] >= 0, met[equal], equal + base)
+            repeats[equal] = True
+            repeats[equal[np.unique(name, return_index=True)[1]]] = False
+        return repeats
 
     def _place(self, indices: Indices, ids: Ids, hashes: Hashes) -> Indices:
         """Put the indices of these ids into slots; returns the index of an equal id that each met there, else -1.
@@ -131,28 +140,44 @@ class BlockIds:
         there before, or else the one among them that got it.
         """
         met = np.full(len(indices), -1)
-        entries = self._tags(hashes) | (indices + 1).astype(np.uint32)
         who, at = np.arange(len(indices)), self._homes(hashes)
-        while len(who):
+        entries = self._tags(hashes) | (indices + 1).astype(np.uint32)
+        while len(who) > FEW:
             slots = self._slots[at]
-            free = np.flatnonzero(slots == 0)
-            self._slots[at[free]] = entries[who[free]]
-            slots[free] = self._slots[at[free]]
-            on = np.flatnonzero(slots != entries[who])  # neither placed: somebody else is here
-            who, at, slots = who[on], at[on], slots[on]
-            same = self._same(slots, ids[who], hashes[who])
+            self._slots[at] = np.where(slots, slots, entries)  # of several at a free slot one gets it
+            slots = self._slots[at]
+            on = (slots != entries).nonzero()[0]
+            who, at, slots, entries = who[on], at[on], slots[on], entries[on]
+            same = self._same(slots, entries, ids, who)
             met[who[same]] = self._indices(slots[same])
-            self._slots[at[same]] = entries[who[same]]
-            other = ~same
-            who, at = who[other], self._next(at[other], hashes[who[other]])
+            self._slots[at[same]] = entries[same]
+            on = np.delete(np.arange(len(who)), same) if len(same) else slice(None)
+            who, entries = who[on], entries[on]
+            at = self._next(at[on], hashes[who])
+        for i, place, entry in zip(who.tolist(), at.tolist(), entries.tolist(), strict=True):
+            place, met[i] = self._walk(ids[i], int(hashes[i]), place, entry)
+            if met[i] < indices[0]:  # else an equal id of this very call is here, which does as well
+                self._slots[place] = entry
         return met
 
-    def _same(self, slots: Slots, ids: Ids, hashes: Hashes) -> Mask:
-        """Whether the id behind each taken slot is the one beside it; looks at it only where the tags agree."""
-        same: Mask = (slots ^ self._tags(hashes)) <= self._index_mask
-        maybe = np.flatnonzero(same)
-        same[maybe] = (self._ids[self._indices(slots[maybe])] == ids[maybe]).all(axis=1)
-        return same
+    def _walk(self, one: Ids, hashed: int, at: int, tag: int) -> tuple[int, int]:
+        """One id from slot to slot, the same way: where it is, and its index; or the free slot it comes to, and -1."""
+        mask = int(self._index_mask)
+        while slot := self._slots.item(at):
+            index = (slot & mask) - 1
+            if slot ^ tag <= mask and self._ids[index].tolist() == one.tolist():
+                return at, index
+            at = (at + (hashed >> 16 | 1)) & (len(self._slots) - 1)
+        return at, -1
+
+    def _same(self, slots: Slots, tags: Slots, ids: Ids, who: Indices) -> Indices:
+        """At which of the taken slots is the id ids[who]? Looks at ids only where the tags agree."""
+        maybe = (slots ^ tags <= self._index_mask).nonzero()[0]
+        if not len(maybe):
+            return maybe
+        equal = self._ids[self._indices(slots[maybe])] == ids[who[maybe]]
+        both: Mask = equal[:, 0] & equal[:, 1]
+        return maybe[both]
 
     def _indices(self, slots: Slots) -> Indices:
         return (slots & self._index_mask).astype(np.int64) - 1

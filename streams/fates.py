@@ -1,42 +1,80 @@
 """The first two fates, which need no memory but the clock: dead and late (rule 2). And why, in words."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.codec import Decoded
-from schemas.fates import Fate
+from schemas.rows import DeadLetterRow
 from schemas.rules import MINUTE_MS, Rules
+from schemas.sources import Source
+from streams.chunk import Chunk
+from streams.slices import Piece
 
 Mask = NDArray[np.bool_]
 
 
-def dead_and_late(
-    decoded: Decoded, timestamps: NDArray[np.int64], clocks: NDArray[np.int64], rules: Rules
-) -> tuple[Mask, Mask]:
-    """Which records are dead, and which are late; never both.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The records of a chunk, each array with one entry a record."""
 
-    `timestamps` are effective ones, `clocks` include the record; all in ms. The borders stand on the side of the event
-    time, which is bounded: a Kafka timestamp can be so large that adding to it wraps around.
+    decoded: Decoded
+    timestamps: NDArray[np.int64]  # ms; the clock where a record has none
+    clocks: NDArray[np.int64]  # ms, after the record
+    minutes: NDArray[np.int64]  # since 1970, of event time
+    dead: Mask
+    late: Mask  # and not dead
+
+
+def judge(decoded: Decoded, timestamps: NDArray[np.int64], clocks: NDArray[np.int64], rules: Rules) -> Judged:
+    """Decide which records are dead, and which are late.
+
+    What the rules add stands on the side of event time, which is bounded: a Kafka timestamp can be so large that
+    adding to it wraps around.
     """
     occurred = decoded.occurred_at
+    minutes = occurred // MINUTE_MS
     dead = ~decoded.valid
     dead |= occurred - rules.max_clock_skew_ms > timestamps
     dead |= occurred + rules.retention_ms < timestamps
-    late = occurred // MINUTE_MS < (clocks - rules.allowed_lateness_ms) // MINUTE_MS
+    late = minutes < (clocks - rules.allowed_lateness_ms) // MINUTE_MS  # minute end + lateness <= clock, in minutes
     late &= ~dead
-    return dead, late
+    return Judged(decoded, timestamps, clocks, minutes, dead, late)
 
 
-def reason(fate: Fate, occurred_at: int, timestamp: int, clock: int, rules: Rules) -> str:
-    """Why a valid record is dead or late; all times in ms. What is invalid has its reason from the decoder."""
-    event = f"event time {_utc(occurred_at)}"
-    kafka = f"the Kafka timestamp {_utc(timestamp)}"
-    if fate is Fate.LATE:
-        overdue = clock - (occurred_at // MINUTE_MS + 1) * MINUTE_MS - rules.allowed_lateness_ms
-        allowed = f"{_seconds(rules.allowed_lateness_ms)} after its end"
-        return f"late by {_seconds(overdue)}: {event} is of a minute that closed {allowed}, at the source's clock"
+def dead_letters(source: Source, chunk: Chunk, judged: Judged, piece: Piece, rules: Rules) -> Iterator[DeadLetterRow]:
+    """A dead letter for each dead or late record of a piece of a chunk."""
+    records = (judged.dead | judged.late)[piece.records].nonzero()[0] + piece.first
+    if not len(records):
+        return
+    offsets = chunk.offsets[records].tolist()
+    envelopes = chunk.envelopes(offsets)
+    for i, offset in zip(records.tolist(), offsets, strict=True):
+        key, headers = envelopes[offset]
+        yield DeadLetterRow(
+            source=source,
+            offset=offset,
+            timestamp=int(chunk.timestamps[i]),
+            fate=("dead" if judged.dead[i] else "late"),
+            reason=_reason(judged, i, rules),
+            key=key,
+            value=chunk.values[i],
+            headers=headers,
+        )
+
+
+def _reason(judged: Judged, i: int, rules: Rules) -> str:
+    if not judged.decoded.valid[i]:
+        return judged.decoded.reasons[i]
+    occurred_at, timestamp = int(judged.decoded.occurred_at[i]), int(judged.timestamps[i])
+    event, kafka = f"event time {_utc(occurred_at)}", f"the Kafka timestamp {_utc(timestamp)}"
+    if not judged.dead[i]:
+        overdue = int(judged.clocks[i]) - (occurred_at // MINUTE_MS + 1) * MINUTE_MS - rules.allowed_lateness_ms
+        allowed = _seconds(rules.allowed_lateness_ms)
+        return f"late by {_seconds(overdue)}: the minute of {event} closed {allowed} after its end"
     if occurred_at > timestamp:
         return f"{event} leads {kafka} by more than {_seconds(rules.max_clock_skew_ms)}"
     return f"{event} is older than the tables keep: more than {_seconds(rules.retention_ms)} before {kafka}"
@@ -44,8 +82,6 @@ def reason(fate: Fate, occurred_at: int, timestamp: int, clock: int, rules: Rule
 
 def _utc(ms: int) -> str:
     seconds, rest = divmod(ms, 1000)
-    if seconds >= 253_402_300_800:  # the year 10000
-        return f"{ms} ms"
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
 
 

@@ -48,6 +48,11 @@ class Piece:
     clock_before: int  # ms: the clock before `start`
     clock: int  # ms: the clock at `end`
 
+    @property
+    def records(self) -> slice:
+        """Where its records are in the chunk's arrays."""
+        return slice(self.first, self.last)
+
 
 class ClockTooFar(PintallyError):
     """A Kafka timestamp past the year 2106, which would make every later record of its source late for ever."""
@@ -68,6 +73,8 @@ def cut(
     record belongs to its own block and to the clock before it. `also_at` is one more place to cut, where a slice
     begins although its neighbours would not tell: the start of counting. Raises ClockTooFar.
     """
+    if start == end:
+        return
     if len(clocks) and clocks[-1] > LAST_CLOCK_MS:
         at = int(np.searchsorted(clocks, LAST_CLOCK_MS, side="right"))
         raise ClockTooFar(
@@ -75,11 +82,11 @@ def cut(
             "Set message.timestamp.after.max.ms on the topic, and delete the records up to this one.",
         )
     borders = _borders(start, end, offsets, clocks, clock, slice_records, also_at)
+    firsts = [0, *offsets.searchsorted(borders[1:-1]).tolist(), len(offsets)]
     before = clock
-    for piece_start, piece_end in pairwise(borders):
-        first, last = np.searchsorted(offsets, (piece_start, piece_end)).tolist()
+    for (piece_start, piece_end), (first, last) in zip(pairwise(borders), pairwise(firsts), strict=True):
         own = int(clocks[first]) if first < last and offsets[first] == piece_start else before
-        after = int(clocks[last - 1]) if last else clock
+        after = int(clocks[last - 1]) if first < last else before
         name = SliceId(piece_start // slice_records, own // ARRIVED_MS * (ARRIVED_MS // 1000))
         yield Piece(name, piece_start, piece_end, first, last, before, after)
         before = after
@@ -94,9 +101,7 @@ def _borders(
     slice_records: int,
     also_at: int,
 ) -> list[int]:
-    """The offsets where pieces begin, and the end; ascending, each once. An empty range has no piece."""
-    if start == end:
-        return []
+    """The offsets where pieces begin, and the end; ascending, each once."""
     inner = set(range((start // slice_records + 1) * slice_records, end, slice_records))
     if start < also_at < end:
         inner.add(also_at)
