@@ -61,7 +61,7 @@ class Emitter:
             now += chance.randrange(6_000)
             ago = chance.choice([0, 1_000, 30_000, 90_000] * 8 + [2 * 3_600_000])
             event = {
-                "event_id": str(UUID(int=chance.randrange(records * 3) if chance.random() < 0.3 else 10**9 + number)),
+                "event_id": str(UUID(int=chance.randrange(records) if chance.random() < 0.3 else 10**9 + number)),
                 "action": "save",
                 "pin_id": str(chance.randrange(1, 9)),
                 "user_id": "1",
