@@ -37,10 +37,8 @@ class CountingApp(faust.App):
     def _new_transport(self) -> ChunkTransport:
         return ChunkTransport(self.conf.broker_consumer, self)
 
-    @property
-    def counting_tables(self) -> dict[Action, CellTable]:
-        """The table of each action."""
-        return {table.action: table for table in self.tables.values()}
+    def _create_directories(self) -> None:
+        """Faust makes a data folder here; all state is in the log and the ledger."""
 
     def lag(self, fold: SourceFold) -> int:
         """Offsets between the fold and the end of its log, as far as the consumer knows."""
