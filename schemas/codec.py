@@ -20,7 +20,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from schemas.actions import Action
-from schemas.columns import is_utf8, numbers, sound, uuid_halves
+from schemas.columns import decimals, is_utf8, numbers, sound, uuid_halves
 from schemas.events import (
     DECIMAL_PATTERN,
     MAX_EXPERIMENTS,
@@ -158,12 +158,12 @@ def _without(values: Sequence[bytes | None], odd: Sequence[int]) -> list[bytes]:
 
 def _columns(events: list[_Read]) -> _Columns | None:
     """pin_id, occurred_at and event_id; None if some id, user_id included, is not written as the contract says."""
-    pin_id = numbers([event.pin_id for event in events])
-    user_id = numbers([event.user_id for event in events])
+    pins = decimals([event.pin_id for event in events])
+    users = decimals([event.user_id for event in events])
     event_id = uuid_halves([event.event_id for event in events])
-    if pin_id is None or user_id is None or event_id is None:
+    if pins is None or users is None or event_id is None:
         return None
-    return pin_id, np.array([event.occurred_at for event in events], np.int64), event_id
+    return numbers(pins), np.fromiter([event.occurred_at for event in events], np.int64), event_id
 
 
 def _ordinary(value: bytes, event: _Read) -> bool:

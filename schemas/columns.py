@@ -1,6 +1,7 @@
 """Tests and conversions over a whole chunk at once. Each test is the conjunction of one test per value, so a chunk
 passes exactly if each of its values would pass alone."""
 
+from binascii import unhexlify
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,23 +42,21 @@ def uuid_halves(uuids: Sequence[str]) -> NDArray[np.uint64] | None:
 
     Each must have 36 characters.
     """
-    joined = "".join(uuids)
-    if not joined.isascii():
-        return None
-    text = np.frombuffer(joined.encode(), np.uint8).reshape(-1, 36)
-    if not (text[:, 8:24:5] == _HYPHEN).all():
-        return None
     try:
-        digits = bytes.fromhex(joined.replace("-", ""))  # one call: 0.03 us an id, UUID(...) costs 1
+        joined = "".join(uuids).encode("ascii")
+        text = np.frombuffer(joined, np.uint8).reshape(-1, 36)
+        if not (text[:, 8:24:5] == _HYPHEN).all():
+            return None
+        digits = unhexlify(joined.translate(None, b"-"))  # all at once: 0.05 us an id with the tests, UUID(...) costs 1
     except ValueError:
         return None
-    if len(digits) != 16 * len(uuids):  # fewer: more hyphens, or spaces, which fromhex skips
+    if len(digits) != 16 * len(uuids):  # more hyphens
         return None
     return np.frombuffer(digits, ">u8").astype(np.uint64).reshape(-1, 2)
 
 
-def numbers(ids: Sequence[str | int]) -> NDArray[np.uint64] | None:
-    """Decimals or integers as numbers; None if one is not written as the contract says."""
+def decimals(ids: Sequence[str | int]) -> str | None:
+    """Decimals or integers as decimals joined by commas; None if one is not written as the contract says."""
     joined = _joined(ids)
     text = np.frombuffer(f",{joined},".encode() if ids else b",", np.uint8)
     commas = np.flatnonzero(text - _ZERO > 9)  # all that is no digit: below "0" uint8 wraps round
@@ -69,7 +68,12 @@ def numbers(ids: Sequence[str | int]) -> NDArray[np.uint64] | None:
     full = text[first[length == len(_LARGEST), None] + np.arange(len(_LARGEST))]
     if (full.view(f"S{len(_LARGEST)}") > _LARGEST).any():
         return None
-    return np.fromstring(joined, np.uint64, sep=",")  # 0.04 us each; int one by one 0.1, astype 0.4
+    return joined
+
+
+def numbers(joined: str) -> NDArray[np.uint64]:
+    """What `decimals` returned, as numbers."""
+    return np.fromstring(joined, np.uint64, sep=",")  # 0.02 us each; int one by one 0.1, astype 0.4
 
 
 def _joined(ids: Sequence[Any]) -> str:

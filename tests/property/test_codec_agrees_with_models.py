@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.actions import Action
 from schemas.codec import Decoded, decode
 from schemas.events import ContractError, Event, validate
-from schemas.example_files import read_examples
+from schemas.example_files import Example, read_examples
 from schemas.json_text import MAX_BYTES, MAX_DEPTH
 
 # Time on a busy machine says nothing of the contract.
@@ -113,7 +113,8 @@ def verdict(value: bytes | None, action: Action = Action.SAVE) -> Event | str:
 def assert_agrees(decoded: Decoded, values: Sequence[bytes | None], action: Action = Action.SAVE) -> None:
     assert decoded.pin_id.dtype == np.uint64
     assert decoded.occurred_at.dtype == np.int64
-    assert (decoded.event_id.dtype, decoded.event_id.shape) == (np.uint64, (len(values), 2))
+    assert decoded.event_id.dtype == np.uint64
+    assert decoded.event_id.shape == (len(values), 2)
     for index, value in enumerate(values):
         upper, lower = (int(half) for half in decoded.event_id[index])
         found = (int(decoded.pin_id[index]), int(decoded.occurred_at[index]), upper << 64 | lower)
@@ -165,6 +166,14 @@ def test_a_chunk_is_decoded_as_its_parts_are(
 def test_the_examples_are_decoded_as_the_model_says_on_every_topic(action: Action) -> None:
     chunk = [example.value for example in read_examples()]
     assert_agrees(decode(chunk, action), chunk, action)
+
+
+@pytest.mark.parametrize("company", [0, 1, 40])
+@pytest.mark.parametrize("example", read_examples(), ids=lambda example: example.name)
+def test_an_example_among_good_events_is_decoded_as_the_model_says(example: Example, company: int) -> None:
+    # Alone among good ones: a second odd value would send the whole chunk to the tests of single values.
+    chunk = [with_more("{}")] * company + [example.value] + [with_more('"[{"')] * company
+    assert_agrees(decode(chunk, Action.SAVE), chunk)
 
 
 def test_a_long_chunk_with_every_example_in_it_is_decoded_as_the_model_says() -> None:

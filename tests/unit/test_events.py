@@ -1,5 +1,7 @@
 """The contract, case by case."""
 
+import re
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -8,11 +10,13 @@ from pydantic import ValidationError
 
 from schemas.actions import Action
 from schemas.codec import _decoders
+from schemas.dead_letters import NAMES
 from schemas.events import ClickEvent, CloseupEvent, ContractError, SaveEvent, model_of, validate
 from schemas.example_files import Example, read_examples
 from schemas.json_text import MAX_BYTES
 
 EXAMPLES = read_examples()
+DOCUMENT = Path(__file__).parents[2] / "docs" / "contract.md"
 GOOD = next(example.value for example in EXAMPLES if example.name == "only_required_fields")
 
 
@@ -86,7 +90,7 @@ def test_all_fields_at_fault_are_named_once_in_the_order_of_the_contract() -> No
 
 def test_an_event_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        validate(GOOD, Action.SAVE).pin_id = 1
+        setattr(validate(GOOD, Action.SAVE), "pin_id", 1)  # noqa: B010 - an assignment would not pass mypy
 
 
 @pytest.mark.parametrize("action", Action)
@@ -95,3 +99,21 @@ def test_the_fast_decoder_reads_the_very_fields_of_the_model(action: Action) -> 
     assert isinstance(struct, msgspec.inspect.StructType)
     required = {field.name: field.required for field in struct.fields}
     assert required == {name: field.is_required() for name, field in model.model_fields.items()}
+
+
+def test_the_events_in_the_document_are_the_examples() -> None:
+    shown = re.findall(r"\]\(([^)]+\.json)\):\n\n```json\n(.*?)\n```", DOCUMENT.read_text(), re.DOTALL)
+    assert len(shown) == DOCUMENT.read_text().count("```json")
+    assert shown == [(path, (DOCUMENT.parent / path).read_text().strip()) for path, _ in shown]
+
+
+def test_the_document_says_of_each_field_what_the_model_says() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (yes|no) \| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE)
+    assert {name: required == "yes" for name, required, _ in rows} == {
+        name: field.is_required() for name, field in SaveEvent.model_fields.items()
+    }
+    assert all(rule == SaveEvent.model_fields[name].description for name, _, rule in rows if name != "action")
+
+
+def test_the_document_names_the_headers_of_dead_letters() -> None:
+    assert tuple(re.findall(r"^\| `([\w]+\.[\w.]+)` \|", DOCUMENT.read_text(), re.MULTILINE))[-len(NAMES) :] == NAMES

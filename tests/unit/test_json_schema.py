@@ -13,7 +13,7 @@ from schemas.example_files import Example, read_examples
 from schemas.json_schema import json_schema
 from streams.cli import app
 
-TYPES = {"object": dict, "string": str, "null": type(None)}
+TYPES: dict[str, type] = {"object": dict, "string": str, "null": type(None)}
 CHECKED = {
     "anyOf", "oneOf", "type", "const", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMaximum",
     "maxProperties", "required", "properties", "propertyNames", "additionalProperties",
