@@ -100,7 +100,7 @@ class BlockIds:
             on = slots.nonzero()[0]
             who, at, slots, tags = who[on], at[on], slots[on], tags[on]
         for i, place, tag in zip(who.tolist(), at.tolist(), tags.tolist(), strict=True):
-            found[i] = self._walk(ids[i], int(hashes[i]), place, tag)[1] >= oldest
+            found[i] = self._walk(ids, hashes, i, place, tag)[1] >= oldest
         return found
 
     def register(self, ids: Ids, hashes: Hashes, bucket: int) -> Mask:
@@ -154,20 +154,23 @@ class BlockIds:
             on = np.delete(np.arange(len(who)), same) if len(same) else slice(None)
             who, entries = who[on], entries[on]
             at = self._next(at[on], hashes[who])
+        first = indices.item(0) if len(who) else 0
         for i, place, entry in zip(who.tolist(), at.tolist(), entries.tolist(), strict=True):
-            place, met[i] = self._walk(ids[i], int(hashes[i]), place, entry)
-            if met[i] < indices[0]:  # else an equal id of this very call is here, which does as well
-                self._slots[place] = entry
+            free, index = self._walk(ids, hashes, i, place, entry)
+            if index < first:  # else an equal id of this very call is here, which does as well
+                self._slots[free] = entry
+            if index >= 0:
+                met[i] = index
         return met
 
-    def _walk(self, one: Ids, hashed: int, at: int, tag: int) -> tuple[int, int]:
-        """One id from slot to slot, the same way: where it is, and its index; or the free slot it comes to, and -1."""
-        mask = int(self._index_mask)
-        while slot := self._slots.item(at):
+    def _walk(self, ids: Ids, hashes: Hashes, i: int, at: int, tag: int) -> tuple[int, int]:
+        """ids[i] from slot to slot, the same way: where it is, and its index; or the free slot it comes to, and -1."""
+        look, mask = self._slots.item, self._index_mask.item()
+        while slot := look(at):
             index = (slot & mask) - 1
-            if slot ^ tag <= mask and self._ids[index].tolist() == one.tolist():
+            if slot ^ tag <= mask and self._ids[index].tolist() == ids[i].tolist():
                 return at, index
-            at = (at + (hashed >> 16 | 1)) & (len(self._slots) - 1)
+            at = (at + (hashes.item(i) >> 16 | 1)) & (len(self._slots) - 1)
         return at, -1
 
     def _same(self, slots: Slots, tags: Slots, ids: Ids, who: Indices) -> Indices:

@@ -1,0 +1,99 @@
+"""Rules 6 and 7: cells, and which of them the sink does not know."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams import cells as cells_module
+from streams.cells import Cells
+
+Noted = list[tuple[int, int]]  # minute, pin
+
+RECORDS = st.lists(
+    st.tuples(st.sampled_from([0, 1, 28_333_340, 2**32 // 60]), st.sampled_from([0, 1, 2, 3, 2**63, 2**64 - 1])),
+    max_size=30,
+)
+OPS = st.lists(st.one_of(RECORDS, st.sampled_from(["take", "land", "back", "settle"])), max_size=25)
+
+
+def add(cells: Cells, noted: Noted) -> None:
+    cells.add(np.array([m for m, _ in noted], np.int64), np.array([p for _, p in noted], np.uint64))
+
+
+def taken(cells: Cells) -> dict[tuple[int, int], int]:
+    columns = cells.take_dirty()
+    keys = list(zip(columns.minute.tolist(), columns.pin_id.tolist(), strict=True))
+    assert len(set(keys)) == len(keys)
+    return dict(zip(keys, columns.count.tolist(), strict=True))
+
+
+def replay(ops: list[Noted | str]) -> None:
+    """The same on a Counter; every take says all that changed since it was last known to the sink."""
+    cells, truth = Cells(), Counter[tuple[int, int]]()
+    dirty: set[tuple[int, int]] = set()
+    in_flight: set[tuple[int, int]] | None = None
+    for op in [*ops, "land", "take"]:
+        if isinstance(op, list):
+            add(cells, op)
+            truth.update(op)
+            dirty.update(op)
+        elif op == "take" and in_flight is None:
+            assert taken(cells) == {key: truth[key] for key in dirty}
+            dirty, in_flight = set(), dirty
+        elif op == "land" and in_flight is not None:
+            cells.land()
+            in_flight = None
+        elif op == "back" and in_flight is not None:
+            cells.merge_back()
+            dirty, in_flight = dirty | in_flight, None
+        elif op == "settle":
+            cells.settle()
+            assert cells.unemitted == len(dirty | (in_flight or set()))
+            assert cells.sum == truth.total()
+            assert len(cells) == len(truth)
+        assert cells.unemitted >= len(dirty | (in_flight or set()))
+
+
+@given(OPS)
+@settings(deadline=None)
+def test_what_is_taken_is_all_that_changed_since_the_sink_last_knew(ops: list[Noted | str]) -> None:
+    """Rules 6 and 7: absolute counts; dirty is not cleared before the answer; what came back is dirty again."""
+    replay(ops)
+
+
+@given(OPS)
+@settings(deadline=None, max_examples=40)
+def test_cells_that_meet_in_one_key_are_told_apart(ops: list[Noted | str]) -> None:
+    """The first ways to spread a minute are bad on purpose: all minutes share a key, then every other one."""
+    spread = Cells._spread
+
+    def bad(self: Cells, minutes: np.ndarray) -> np.ndarray:
+        self._tries = getattr(self, "_tries", {self._multiplier: 0})  # type: ignore[attr-defined]
+        nth = self._tries.setdefault(self._multiplier, len(self._tries))  # type: ignore[attr-defined]
+        return (minutes & nth).astype(np.uint64) if nth < 3 else spread(self, minutes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cells, "_spread", bad)
+        replay(ops)
+
+
+@given(OPS)
+@settings(deadline=None, max_examples=40)
+def test_when_notes_are_settled_changes_nothing(ops: list[Noted | str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cells_module, "SETTLE_AT", 5)
+        patch.setattr(cells_module, "FIRST_NOTES", 2)
+        replay(ops)
+
+
+def test_a_live_cell_costs_at_most_twenty_four_bytes() -> None:
+    rng = np.random.default_rng(3)
+    cells = Cells()
+    for _ in range(50):
+        cells.add(rng.integers(28_000_000, 28_000_080, 5_000), rng.integers(0, 10_000, 5_000).astype(np.uint64))
+    cells.settle(end=True)
+    assert cells.sum == 250_000
+    assert cells.nbytes <= 24 * len(cells)

@@ -1,0 +1,323 @@
+"""The fold at its edges, one by one (rules 1 to 4, 6 to 9, 13 to 15)."""
+
+from itertools import pairwise
+
+import pytest
+
+from schemas.fates import Fate, Fates
+from schemas.rules import ARRIVED_MS, Rules
+from streams.fold import Capture, ChunkMissing, ChunkRepeated, LogChanged, SourceFold
+from streams.slices import Base
+from tests.logs import ACTION, HOUR, MINUTE, SOURCE, T0, Log, chunk, record
+from tests.reference import LogRecord
+
+RULES = Rules(allowed_lateness_ms=HOUR, max_clock_skew_ms=5 * MINUTE, retention_ms=24 * HOUR, slice_records=100)
+ORIGIN = Base(0, 0, 0, 0)
+
+
+def folded(*records: LogRecord, end: int | None = None, rules: Rules = RULES, base: Base = ORIGIN) -> SourceFold:
+    """A fold of a log in one chunk, from the base to the offset after the last record."""
+    end = records[-1].offset + 1 if end is None else end
+    fold = SourceFold(SOURCE, ACTION, rules, 2, base)
+    fold.fold(chunk(Log(records, end), base.collect_start, end))
+    return fold
+
+
+def captured(fold: SourceFold) -> Capture:
+    capture = fold.capture()
+    assert capture is not None
+    return capture
+
+
+def fates(fold: SourceFold) -> Fates:
+    """Of all slices that are in memory."""
+    rows = [row.fates for row in captured(fold).ledger]
+    return Fates(*(sum(getattr(row, name) for row in rows) for name in Fates.__slots__))
+
+
+def fate_of(*records: LogRecord, rules: Rules = RULES) -> Fate:
+    """The fate of the last record: what it adds to the fates of those before it."""
+    before = fates(folded(*records[:-1], rules=rules)) if len(records) > 1 else Fates()
+    after = fates(folded(*records, rules=rules))
+    [fate] = [fate for fate in Fate if getattr(after, fate.name.lower()) > getattr(before, fate.name.lower())]
+    return fate
+
+
+def test_event_time_may_lead_the_kafka_timestamp_by_the_skew_and_no_more() -> None:
+    """Rule 2."""
+    assert fate_of(record(0, T0, occurred_at=T0 + 5 * MINUTE)) is Fate.COUNTED
+    assert fate_of(record(0, T0, occurred_at=T0 + 5 * MINUTE + 1)) is Fate.DEAD
+
+
+def test_event_time_may_be_as_old_as_the_tables_keep_and_no_older() -> None:
+    """Rule 2: retention is measured from the record's own timestamp, so old and not late are both possible."""
+    patient = Rules(allowed_lateness_ms=48 * HOUR, retention_ms=24 * HOUR)
+    assert fate_of(record(0, T0, occurred_at=T0 - 24 * HOUR), rules=patient) is Fate.COUNTED
+    assert fate_of(record(0, T0, occurred_at=T0 - 24 * HOUR - 1), rules=patient) is Fate.DEAD
+
+
+def test_skew_and_retention_are_measured_from_the_records_own_timestamp_not_from_the_clock() -> None:
+    """Rule 2."""
+    ahead = record(0, T0 + 30 * MINUTE)
+    assert fate_of(ahead, record(1, T0, occurred_at=T0 + 6 * MINUTE)) is Fate.DEAD
+    assert fate_of(ahead, record(1, -1, occurred_at=T0 + 35 * MINUTE)) is Fate.COUNTED, "-1 counts as the clock"
+    assert fate_of(ahead, record(1, -1, occurred_at=T0 + 35 * MINUTE + 1)) is Fate.DEAD
+
+
+def test_a_minute_is_closed_when_its_end_and_the_lateness_reach_the_clock() -> None:
+    """Rule 2: <=, with the clock that includes this record."""
+    assert T0 % MINUTE == 0
+    clock = T0 + HOUR + MINUTE  # closes the minute that begins at T0
+    assert fate_of(record(0, clock, occurred_at=T0 + MINUTE)) is Fate.COUNTED
+    assert fate_of(record(0, clock, occurred_at=T0 + MINUTE - 1)) is Fate.LATE
+    assert fate_of(record(0, clock - 1, occurred_at=T0 + MINUTE - 1)) is Fate.COUNTED
+    assert fate_of(record(0, clock - 1, occurred_at=T0)) is Fate.COUNTED
+
+
+def test_lateness_is_measured_by_the_clock_not_by_the_records_own_timestamp() -> None:
+    """Rule 2."""
+    clock = T0 + HOUR + MINUTE
+    assert fate_of(record(0, clock), record(1, T0, occurred_at=T0)) is Fate.LATE
+    assert fate_of(record(0, clock), record(1, -1, occurred_at=T0)) is Fate.LATE
+
+
+def test_event_time_never_moves_the_clock() -> None:
+    """Rule 1: a device clock four minutes ahead makes nobody late."""
+    fold = folded(record(0, T0, occurred_at=T0 + 4 * MINUTE))
+    assert fold.clock == T0
+
+
+def test_a_timestamp_too_large_to_add_to_makes_a_dead_record_not_a_wrapped_one() -> None:
+    """Rule 2: in 64 bits, timestamp + skew may wrap around."""
+    far = 2**32 * 1000 - 1
+    assert fate_of(record(0, far, occurred_at=T0)) is Fate.DEAD
+
+
+def test_a_late_record_registers_its_id_so_the_next_with_it_is_a_duplicate() -> None:
+    """Rule 2: were only counted records to register, this one would be counted."""
+    late = record(1, T0, event_id=5, occurred_at=T0 - 2 * HOUR)
+    again = record(2, T0, event_id=5)
+    assert fate_of(record(0, T0), late) is Fate.LATE
+    assert fate_of(record(0, T0), late, again) is Fate.DUPLICATE
+
+
+def test_a_duplicate_registers_its_id_so_a_chain_of_them_outlives_the_first() -> None:
+    """Rule 2: were only counted records to register, the third, three buckets after the first, would be counted."""
+    chain = [record(i, T0 + i * ARRIVED_MS, event_id=5) for i in range(4)]
+    assert fates(folded(*chain)) == Fates(counted=1, duplicate=3)
+
+
+def test_a_dead_record_does_not_register_its_id() -> None:
+    """Rule 2: a dead record was never an event, so nothing repeats it."""
+    dead = record(0, T0, event_id=5, occurred_at=T0 + HOUR)
+    assert fate_of(dead, record(1, T0, event_id=5)) is Fate.COUNTED
+
+
+def test_an_id_matters_for_one_more_bucket_and_one_more_block_and_then_no_longer() -> None:
+    """Rule 2."""
+    first = record(0, T0, event_id=5)
+    assert fate_of(first, record(1, T0 + 2 * ARRIVED_MS - 1, event_id=5)) is Fate.DUPLICATE
+    assert fate_of(first, record(1, T0 + 2 * ARRIVED_MS, event_id=5)) is Fate.COUNTED
+    assert fate_of(first, record(199, T0, event_id=5)) is Fate.DUPLICATE
+    assert fate_of(first, record(200, T0, event_id=5)) is Fate.COUNTED
+
+
+def test_late_comes_before_duplicate() -> None:
+    """Rule 2: the order of the fates."""
+    late = [record(i, T0, event_id=5, occurred_at=T0 - 2 * HOUR) for i in (0, 1)]
+    assert fate_of(*late) is Fate.LATE
+
+
+def test_without_dedup_every_record_counts() -> None:
+    twice = [record(i, T0, event_id=5) for i in (0, 1)]
+    assert fates(folded(*twice, rules=Rules(dedup=False))) == Fates(counted=2)
+
+
+def test_the_largest_pin_and_pin_zero_are_counted_as_they_are() -> None:
+    capture = captured(folded(record(0, T0, pin=2**64 - 1), record(1, T0, pin=0), record(2, T0, pin=2**64 - 1)))
+    rows = dict(zip(capture.cells.pin_id.tolist(), capture.cells.count.tolist(), strict=True))
+    assert rows == {2**64 - 1: 2, 0: 1}
+
+
+def test_a_minute_begins_at_its_first_millisecond() -> None:
+    capture = captured(folded(record(0, T0, occurred_at=T0 - 1), record(1, T0, occurred_at=T0)))
+    assert sorted(capture.cells.minute.tolist()) == [T0 // 1000 - 60, T0 // 1000]
+
+
+def test_absent_offsets_fill_slices_of_their_own_and_the_ledger_joins_them() -> None:
+    """Rules 3 and 25."""
+    ledger = captured(folded(record(3, T0), record(320, T0), end=450)).ledger
+    assert [(row.block, row.arrived, row.start, row.position, row.fates.absent) for row in ledger] == [
+        (0, 0, 0, 3, 3),
+        (0, T0 // 1000, 3, 100, 96),
+        (1, T0 // 1000, 100, 200, 100),
+        (2, T0 // 1000, 200, 300, 100),
+        (3, T0 // 1000, 300, 400, 99),
+        (4, T0 // 1000, 400, 450, 50),
+    ]
+    assert all(a.clock == b.start_clock and a.position == b.start for a, b in pairwise(ledger))
+    assert all(row.fates.total == row.position - row.start for row in ledger)
+
+
+def test_a_chunk_without_records_moves_the_position_only() -> None:
+    """Rule 3: transaction markers alone."""
+    fold = folded(record(0, T0))
+    fold.fold(chunk(Log((), 5), 1, 5))
+    assert (fold.position, fold.clock) == (5, T0)
+    assert fates(fold) == Fates(counted=1, absent=4)
+
+
+def test_a_repeat_and_a_hole_are_refused_by_name_and_tell_where_to_go_on() -> None:
+    """Rule 4."""
+    log = Log(tuple(record(i, T0) for i in range(9)), 9)
+    fold = folded(*log.records[:5])
+    for start, refusal in ((4, ChunkRepeated), (6, ChunkMissing)):
+        with pytest.raises(refusal) as refused:
+            fold.fold(chunk(log, start, 9))
+        assert refused.value.expected == 5
+    assert fates(fold) == Fates(counted=5)
+
+
+def test_offsets_outside_a_chunks_own_range_are_a_fault() -> None:
+    fold = SourceFold(SOURCE, ACTION, RULES, 2, ORIGIN)
+    wrong = chunk(Log((record(3, T0), record(4, T0)), 5), 0, 5)
+    for start, end in ((0, 4), (0, 3)):
+        with pytest.raises(ValueError, match="do not ascend"):
+            fold.fold(type(wrong)("t", 0, start, end, wrong.offsets, wrong.timestamps, wrong.values, wrong.envelopes))
+    wrong.offsets[1] = 3
+    with pytest.raises(ValueError, match="do not ascend"):
+        fold.fold(wrong)
+    assert fold.position == 0
+
+
+def test_collecting_registers_ids_and_counts_nothing() -> None:
+    """Rule 14."""
+    old = [record(i, T0, event_id=i + 1) for i in range(3)]
+    base = Base(0, 0, 3, T0)
+    fold = folded(*old, base=base)
+    assert fold.counting
+    assert fold.capture() is None
+    assert fold.unemitted_cells == 0
+    fold.fold(chunk(Log((record(3, T0, event_id=2), record(4, T0)), 5), 3, 5))
+    capture = captured(fold)
+    assert [(row.start, row.start_clock, row.fates) for row in capture.ledger] == [(3, T0, Fates(1, 1))]
+
+
+def test_a_base_inside_a_chunk_begins_a_slice_there() -> None:
+    """Rule 14: late and dead records before it are not handed out again."""
+    dead = LogRecord(1, T0, b"not json")
+    fold = folded(record(0, T0), dead, record(2, T0), LogRecord(3, T0, None), base=Base(0, 0, 2, T0))
+    capture = captured(fold)
+    assert [(row.start, row.position, row.fates) for row in capture.ledger] == [(2, 4, Fates(counted=1, dead=1))]
+    assert [letter.offset for letter in capture.dead_letters] == [3]
+
+
+def test_a_log_that_does_not_lead_to_the_clock_of_the_base_is_refused() -> None:
+    """Rules 13 and 14: records before the base are gone, or were changed."""
+    with pytest.raises(LogChanged, match=f"is {T0} ms, but the ledger says {T0 + 1}"):
+        folded(record(0, T0), record(1, T0), base=Base(0, 0, 1, T0 + 1))
+    with pytest.raises(LogChanged):
+        SourceFold(SOURCE, ACTION, RULES, 2, Base(5, 1, 5, 2))
+
+
+def test_a_dead_letter_keeps_the_record_and_says_why() -> None:
+    """Rule 11."""
+    patient = Rules(allowed_lateness_ms=HOUR, retention_ms=24 * HOUR)
+    records = (
+        record(0, T0, occurred_at=T0 + 6 * MINUTE),
+        record(1, T0, occurred_at=T0 - 25 * HOUR),
+        record(2, T0, occurred_at=T0 - 2 * HOUR),
+        LogRecord(3, -1, b"{", None, (("a", b"b"),)),
+    )
+    letters = captured(folded(*records, rules=patient)).dead_letters
+    assert [(x.offset, x.timestamp, x.fate, x.key, x.value, x.headers) for x in letters] == [
+        (r.offset, r.timestamp, fate, r.key, r.value, r.headers)
+        for r, fate in zip(records, ("dead", "dead", "late", "dead"), strict=True)
+    ]
+    leads, old, late, invalid = (letter.reason for letter in letters)
+    assert "leads the Kafka timestamp" in leads
+    assert leads.endswith("by more than 300 s")
+    assert "older than the tables keep" in old
+    assert late.startswith("late by 3540 s")
+    assert "JSON" in invalid
+
+
+def test_only_one_capture_is_in_flight_and_only_it_can_be_answered() -> None:
+    """Rule 7."""
+    fold = folded(record(0, T0))
+    first = captured(fold)
+    with pytest.raises(RuntimeError, match="in flight"):
+        fold.capture()
+    fold.merge_back(first)
+    second = captured(fold)
+    for answer in (fold.acknowledge, fold.merge_back):
+        with pytest.raises(RuntimeError, match="not in flight"):
+            answer(first)
+    fold.acknowledge(second)
+    assert fold.capture() is None
+
+
+def test_rows_wait_as_unemitted_until_the_answer_and_come_again_after_a_failure() -> None:
+    """Rule 7: dirty is never cleared before the answer."""
+    fold = folded(record(0, T0), record(1, T0, pin=2), LogRecord(2, T0, None))
+    capture = captured(fold)
+    assert fold.unemitted_cells == 3
+    fold.fold(chunk(Log((record(3, T0),), 4), 3, 4))
+    fold.merge_back(capture)
+    again = captured(fold)
+    assert sorted(zip(again.cells.pin_id.tolist(), again.cells.count.tolist(), strict=True)) == [(1, 2), (2, 1)]
+    assert again.cells.version.tolist() == [(2 << 48) + 4] * 2
+    assert again.dead_letters == capture.dead_letters
+    fold.acknowledge(again)
+    assert fold.unemitted_cells == 0
+    assert fold.emitted_version == (2 << 48) + 4
+
+
+def test_what_changes_while_a_tick_is_in_flight_goes_out_with_the_next() -> None:
+    """Rules 6 and 7."""
+    fold = folded(record(0, T0), record(1, T0, pin=2))
+    capture = captured(fold)
+    fold.fold(chunk(Log((record(2, T0),), 3), 2, 3))
+    fold.acknowledge(capture)
+    rows = captured(fold)
+    assert (rows.cells.pin_id.tolist(), rows.cells.count.tolist()) == ([1], [2])
+    assert [row.position for row in rows.ledger] == [3]
+
+
+def test_far_behind_only_slices_that_have_ended_go_out_with_their_dead_letters() -> None:
+    """Rule 9; a version never lies beyond its slice's end (rule 8)."""
+    fold = folded(LogRecord(98, T0, None), record(99, T0), LogRecord(100, T0, None), record(101, T0))
+    capture = fold.capture(ended_only=True)
+    assert capture is not None
+    assert [row.position for row in capture.ledger] == [98, 100]
+    assert [letter.offset for letter in capture.dead_letters] == [98]
+    assert set(capture.cells.version.tolist()) == {(2 << 48) + 100}
+    fold.acknowledge(capture)
+    assert fold.capture(ended_only=True) is None
+    rest = captured(fold)
+    assert [(row.start, row.position) for row in rest.ledger] == [(100, 102)]
+    assert [letter.offset for letter in rest.dead_letters] == [100]
+
+
+def test_a_slice_ends_with_its_block_though_nothing_came_after_it() -> None:
+    """Rule 9."""
+    fold = folded(record(99, T0))
+    capture = fold.capture(ended_only=True)
+    assert capture is not None
+    assert capture.ledger[-1].position == 100
+
+
+def test_slices_that_have_ended_leave_memory_when_acknowledged() -> None:
+    fold = folded(*(record(i, T0 + i * 1000, pin=i) for i in range(300)))
+    fold.acknowledge(captured(fold))
+    empty = folded(*(record(i, T0 + i * 1000, pin=i) for i in range(300)), rules=RULES)
+    assert fold.nbytes < empty.nbytes
+    assert fold.capture() is None
+
+
+def test_a_new_slice_with_the_next_record_makes_the_one_before_it_go_once_more_only_if_it_grew() -> None:
+    """Rule 8: a ledger row says something new, or is not said."""
+    fold = folded(record(0, T0))
+    fold.acknowledge(captured(fold))
+    fold.fold(chunk(Log((record(1, T0 + ARRIVED_MS),), 2), 1, 2))
+    assert [(row.start, row.position) for row in captured(fold).ledger] == [(1, 2)]
