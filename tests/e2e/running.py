@@ -37,19 +37,28 @@ class Worker:
     """One `pintally worker` process."""
 
     def __init__(self, settings: Settings, log: Path, instance: str | None = "one") -> None:
-        self._log = log.open("ab")
+        self.log = log
+        self._file = log.open("wb")
         named = ["--instance", instance] if instance else []
         self.process = subprocess.Popen(
             [sys.executable, "-m", "streams.cli", "worker", *named],
             env=environment(settings),
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
+            stdout=self._file,
+            stderr=self._file,
         )
 
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
+
+    def said(self, words: str) -> bool:
+        """Whether its log has these words."""
+        return words in self.log.read_text(errors="replace")
+
+    def wait_ready(self) -> None:
+        """Return once it has partitions and reads them."""
+        wait_for(lambda: self.said("Worker ready"), 60, "worker ready")
 
     def kill(self) -> None:
         """SIGKILL: no time to say goodbye."""
@@ -68,24 +77,23 @@ class Worker:
     def close(self) -> None:
         if self.alive:
             self.kill()
-        self._log.close()
+        self._file.close()
 
 
 @contextmanager
 def workers(settings: Settings, directory: Path) -> Iterator[Callable[..., Worker]]:
-    """Starts workers on demand; ends those that are left. On a failure their log is in the error's notes."""
+    """Starts workers on demand; ends those that are left. On a failure their logs are in the error's notes."""
     started: list[Worker] = []
-    log = directory / "worker.log"
 
     def start(instance: str | None = "one") -> Worker:
-        started.append(Worker(settings, log, instance))
+        started.append(Worker(settings, directory / f"worker-{len(started)}.log", instance))
         return started[-1]
 
     try:
         yield start
     except BaseException as error:
-        if log.exists():
-            error.add_note("worker.log:\n" + log.read_text(errors="replace")[-6000:])
+        for worker in started:
+            error.add_note(f"{worker.log.name}:\n{worker.log.read_text(errors='replace')[-3000:]}")
         raise
     finally:
         for worker in started:
@@ -105,16 +113,33 @@ def pintally(settings: Settings, *arguments: str, timeout: float = 120.0) -> "su
     )
 
 
-def emulating(settings: Settings, *arguments: str) -> "subprocess.Popen[str]":
-    """Start `pintally emulate` in the background."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "streams.cli", "emulate", "--json", *arguments],
-        env=environment(settings),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Traffic:
+    """`pintally emulate` in the background."""
+
+    def __init__(self, settings: Settings, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "streams.cli", "emulate", "--json", *arguments],
+            env=environment(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, timeout: float = 120.0) -> Mapping[str, int]:
+        """Wait for its end; what it says it sent, by fate. Raises AssertionError with its words if it failed."""
+        out, err = self.process.communicate(timeout=timeout)
+        assert self.process.returncode == 0, err
+        sent: Mapping[str, int] = json.loads(out)
+        return sent
+
+    def __enter__(self) -> "Traffic":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
 
 
 def wait_for(condition: Callable[[], Any], timeout: float, what: str) -> Any:
