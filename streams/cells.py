@@ -4,9 +4,8 @@ Counted records are only noted at first; `settle` sorts what was noted and adds 
 bytes: a key from minute and pin, by which the columns are sorted, the minute, the count, and what the sink knows of it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,18 +138,23 @@ class Cells:
         self._counts[old] += counts[known].astype(np.uint32)
         self._marks[old] |= DIRTY
         new = ~known
-        at = at[new]
-        self._keys = np.insert(self._keys, at, keys[new])
-        self._minutes = np.insert(self._minutes, at, starts[new])
-        self._counts = np.insert(self._counts, at, counts[new])
-        self._marks = np.insert(self._marks, at, DIRTY)
+        if new.any():
+            self._insert(at[new], keys[new], starts[new], counts[new].astype(np.uint32))
         return True
 
+    def _insert(
+        self, at: NDArray[np.intp], keys: NDArray[np.uint64], minutes: NDArray[np.uint32], counts: NDArray[np.uint32]
+    ) -> None:
+        """New cells, dirty, before the old ones at these places. Half the time of four calls of np.insert."""
+        at = at + np.arange(len(at))
+        old = np.ones(len(self._keys) + len(at), np.bool_)
+        old[at] = False
 
-def concat(parts: Sequence[CellColumns]) -> CellColumns:
-    """All cells of `parts`, in order."""
-    return CellColumns(
-        np.concatenate([np.empty(0, np.uint32), *(part.minute for part in parts)]),
-        np.concatenate([np.empty(0, np.uint64), *(part.pin_id for part in parts)]),
-        np.concatenate([np.empty(0, np.uint32), *(part.count for part in parts)]),
-    )
+        def joined(column: NDArray[Any], new: NDArray[Any] | np.uint8) -> NDArray[Any]:
+            both = np.empty(len(old), column.dtype)
+            both[at] = new
+            both[old] = column
+            return both
+
+        self._keys, self._minutes = joined(self._keys, keys), joined(self._minutes, minutes)
+        self._counts, self._marks = joined(self._counts, counts), joined(self._marks, DIRTY)
