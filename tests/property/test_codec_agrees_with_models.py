@@ -176,6 +176,12 @@ def test_an_example_among_good_events_is_decoded_as_the_model_says(example: Exam
     assert_agrees(decode(chunk, Action.SAVE), chunk)
 
 
+@pytest.mark.parametrize("example", read_examples(), ids=lambda example: example.name)
+def test_an_example_repeated_is_decoded_as_the_model_says(example: Example) -> None:
+    chunk = [example.value] * 32  # so that what each lacks or has too much may add up to a whole id
+    assert_agrees(decode(chunk, Action.SAVE), chunk)
+
+
 def test_a_long_chunk_with_every_example_in_it_is_decoded_as_the_model_says() -> None:
     chunk = [example.value for example in read_examples()]
     chunk = [value for other in chunk for value in [with_more('"é"')] * 17 + [other]]
