@@ -51,7 +51,7 @@ class Unemitted:
 
     def tally(self, piece: Piece) -> Tally:
         """The slice that a piece belongs to: the open one, or a new one that ends it."""
-        if self._open and self._open.slice != piece.slice:
+        if self._open and self._open.slice_id != piece.slice_id:
             self.end()
         if not self._open:
             self._open = Tally(piece)

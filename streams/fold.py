@@ -130,7 +130,7 @@ class SourceFold:
         ids, dead = judged.decoded.event_id[piece.records], judged.dead[piece.records]
         if not self.rules.dedup:
             return np.zeros(len(ids), np.bool_)
-        name = piece.slice
+        name = piece.slice_id
         if not dead.any():
             return self._seen.register(ids, name.block, name.bucket)
         duplicate = np.zeros(len(ids), np.bool_)

@@ -40,7 +40,7 @@ class Base:
 class Piece:
     """The part of one slice that lies in one chunk: never empty, but it may hold absent offsets only."""
 
-    slice: SliceId
+    slice_id: SliceId
     start: int  # offsets [start, end)
     end: int
     first: int  # records [first, last) of the chunk

@@ -15,7 +15,7 @@ class Tally:
     """One slice in memory, from its first offset to `position`."""
 
     def __init__(self, piece: Piece) -> None:
-        self.slice: SliceId = piece.slice
+        self.slice_id: SliceId = piece.slice_id
         self.start = self.position = piece.start
         self.start_clock = self.clock = piece.clock_before  # ms
         self.cells = Cells()
@@ -40,8 +40,8 @@ class Tally:
         """What is to be recorded once the cells taken at this moment are durable. The cells must be settled."""
         return LedgerRow(
             source=source,
-            block=self.slice.block,
-            arrived=self.slice.arrived_seconds,
+            block=self.slice_id.block,
+            arrived=self.slice_id.arrived_seconds,
             start=self.start,
             start_clock=self.start_clock,
             position=self.position,
@@ -58,8 +58,8 @@ class Tally:
         n = len(cells)
         return CellRows(
             source=np.full(n, source.id, np.uint64),
-            block=np.full(n, self.slice.block, np.uint32),
-            arrived=np.full(n, self.slice.arrived_seconds, np.uint32),
+            block=np.full(n, self.slice_id.block, np.uint32),
+            arrived=np.full(n, self.slice_id.arrived_seconds, np.uint32),
             action=np.full(n, action, np.uint8),
             minute=cells.minute * np.uint32(60),
             pin_id=cells.pin_id,

@@ -45,8 +45,8 @@ def test_every_offset_belongs_to_its_own_block_and_to_the_clock_at_it(
         assert piece.last - piece.first == sum(piece.start <= offset < piece.end for offset in clocks)
         for offset in range(piece.start, piece.end):
             bucket = clock_at(offset, clocks) // ARRIVED_MS
-            assert (piece.slice.block, piece.slice.bucket) == (offset // slice_records, bucket)
-            assert piece.slice.arrived_seconds == bucket * 600
+            assert (piece.slice_id.block, piece.slice_id.bucket) == (offset // slice_records, bucket)
+            assert piece.slice_id.arrived_seconds == bucket * 600
     assert also not in range(start, end) or also in [piece.start for piece in found]
 
 
@@ -61,8 +61,8 @@ def test_slices_do_not_depend_on_chunk_borders(
         *pieces(start, border, clocks, 0, slice_records, -1),
         *pieces(border, end, clocks, clock_at(border - 1, clocks), slice_records, -1),
     ]
-    by_offset = [(piece.slice, offset) for piece in halves for offset in range(piece.start, piece.end)]
+    by_offset = [(piece.slice_id, offset) for piece in halves for offset in range(piece.start, piece.end)]
     whole = pieces(start, end, clocks, 0, slice_records, -1)
-    assert by_offset == [(piece.slice, offset) for piece in whole for offset in range(piece.start, piece.end)]
-    names = [piece.slice for piece in whole]
+    assert by_offset == [(piece.slice_id, offset) for piece in whole for offset in range(piece.start, piece.end)]
+    names = [piece.slice_id for piece in whole]
     assert names == sorted(set(names)), "a slice is one range of offsets"

@@ -10,7 +10,7 @@ from streams.slices import LAST_CLOCK_MS, ClockTooFar, SliceId, cut
 def test_a_gap_across_several_blocks_makes_slices_of_absent_offsets_only() -> None:
     """Rule 3: they keep the clock before them, also where the record after them moves it."""
     pieces = list(cut(8, 45, np.array([8, 41]), np.array([7, ARRIVED_MS]), 0, 10))
-    assert [(piece.slice, piece.start, piece.end, piece.last - piece.first) for piece in pieces] == [
+    assert [(piece.slice_id, piece.start, piece.end, piece.last - piece.first) for piece in pieces] == [
         (SliceId(0, 0), 8, 10, 1),
         (SliceId(1, 0), 10, 20, 0),
         (SliceId(2, 0), 20, 30, 0),
@@ -22,7 +22,7 @@ def test_a_gap_across_several_blocks_makes_slices_of_absent_offsets_only() -> No
 
 def test_block_and_bucket_that_change_at_the_same_record_make_one_cut() -> None:
     pieces = list(cut(9, 11, np.array([9, 10]), np.array([5, ARRIVED_MS]), 0, 10))
-    assert [piece.slice for piece in pieces] == [SliceId(0, 0), SliceId(1, 600)]
+    assert [piece.slice_id for piece in pieces] == [SliceId(0, 0), SliceId(1, 600)]
 
 
 def test_a_chunk_of_absent_offsets_alone_is_cut_at_blocks() -> None:
