@@ -17,6 +17,7 @@ from streams.settings import Settings
 
 RETENTION_MS = 7 * 86_400_000
 FOREVER_MS = 2**63 - 1
+DEAD_LETTER_BYTES = 2 * 1024 * 1024  # a record of Kafka's usual limit of 1 MiB, and the headers that say why
 
 
 class TopicMissing(PintallyError):
@@ -170,7 +171,12 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
     }
     if settings.topic_timestamps == "CreateTime":
         source["message.timestamp.after.max.ms"] = str(settings.rules.max_clock_skew_ms)
-    dead = {"cleanup.policy": "delete", "retention.ms": str(RETENTION_MS), "compression.type": "producer"}
+    dead = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(RETENTION_MS),
+        "compression.type": "producer",
+        "max.message.bytes": str(DEAD_LETTER_BYTES),
+    }
     names = list(settings.topics.values())
     return {name: {**shape, "configs": source} for name in names} | {
         dead_letter_topic(name): {**shape, "configs": dead} for name in names

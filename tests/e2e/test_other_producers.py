@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.consumer import KafkaConsumer
+from kafka.partitioner import Partitioner
 
 from schemas.actions import Action, dead_letter_topic
 from sinks.clickhouse import ClickHouseSink
@@ -23,7 +24,17 @@ RUBBISH = {
     b"[1, 2]": "value",
     b'{"action": "save"}': "event_id",
     b"[" * 100_000: "value",
+    b"x" * 1_000_000: "value",
 }
+
+
+class InTurn(Partitioner):
+    """One partition after the other, whatever the key."""
+
+    turns = itertools.count()
+
+    def partition(self, topic: str, *_: object) -> int:
+        return next(self.turns) % 2
 
 
 def event(action: Action, pin: int = PIN) -> bytes:
@@ -33,10 +44,7 @@ def event(action: Action, pin: int = PIN) -> bytes:
 
 
 def test_records_of_another_producer_with_another_partitioner_are_counted(stack: Settings, tmp_path: Path) -> None:
-    turns = itertools.count()
-    producer = KafkaProducer(
-        bootstrap_servers=stack.kafka, partitioner=lambda key, partitions, available: partitions[next(turns) % 2]
-    )
+    producer = KafkaProducer(bootstrap_servers=stack.kafka, partitioner=InTurn())
     with workers(stack, tmp_path) as start:
         start()
         for action in Action:
