@@ -85,7 +85,7 @@ def cut(
     firsts = [0, *offsets.searchsorted(borders[1:-1]).tolist(), len(offsets)]
     before = clock
     for (piece_start, piece_end), (first, last) in zip(pairwise(borders), pairwise(firsts), strict=True):
-        own = int(clocks[first]) if first < last and offsets[first] == piece_start else before
+        own = int(clocks[first]) if first < last else before  # a record that moves the bucket begins a piece
         after = int(clocks[last - 1]) if first < last else before
         name = SliceId(piece_start // slice_records, own // ARRIVED_MS * (ARRIVED_MS // 1000))
         yield Piece(name, piece_start, piece_end, first, last, before, after)

@@ -80,6 +80,18 @@ def test_cells_that_meet_in_one_key_are_told_apart(ops: list[Noted | str]) -> No
         replay(ops)
 
 
+@pytest.mark.parametrize("settled_between", [True, False])
+def test_a_cell_that_meets_an_older_one_in_its_key_is_told_apart(settled_between: bool) -> None:
+    """Pins made so that both cells have the same key, by whoever knows how minutes are spread."""
+    cells = Cells()
+    one, other = (int(key) for key in cells._spread(np.array([28_000_000, 28_000_001], np.uint32)))
+    add(cells, [(28_000_000, 5)])
+    if settled_between:
+        cells.settle()
+    add(cells, [(28_000_001, 5 ^ one ^ other)])
+    assert taken(cells) == {(28_000_000, 5): 1, (28_000_001, 5 ^ one ^ other): 1}
+
+
 @given(OPS)
 @settings(deadline=None, max_examples=40)
 def test_when_notes_are_settled_changes_nothing(ops: list[Noted | str]) -> None:
