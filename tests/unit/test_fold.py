@@ -268,8 +268,8 @@ def test_rows_wait_as_unemitted_until_the_answer_and_come_again_after_a_failure(
     assert sorted(zip(again.cells.pin_id.tolist(), again.cells.count.tolist(), strict=True)) == [(1, 2), (2, 1)]
     assert again.cells.version.tolist() == [(2 << 48) + 4] * 2
     assert again.dead_letters == capture.dead_letters
-    fold.merge_back(again)
     fold.fold(chunk(Log((LogRecord(4, T0, None),), 5), 4, 5))
+    fold.merge_back(again)
     again = captured(fold)
     assert [letter.offset for letter in again.dead_letters] == [2, 4]
     fold.acknowledge(again)
