@@ -1,0 +1,109 @@
+"""A sink in memory whose steps can fail, before or after they are applied, and a journal of what became durable."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.dead_letters import from_record
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow
+from schemas.sources import Source
+from sinks.memory import MemorySession, MemorySink
+
+STEPS = ("connect", "read_back", "cells", "dead_letters", "ledger")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What one step does instead of answering."""
+
+    step: str
+    error: Callable[[], BaseException]
+    applied: bool = False  # the step is done all the same, its answer lost
+
+
+@dataclass
+class Journal:
+    """The steps in the order they were done: their names, and what was in them."""
+
+    steps: list[str] = field(default_factory=list)
+
+
+class FaultySink(MemorySink):
+    """MemorySink with one fault at a time; it stays until it is taken away."""
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        super().__init__()
+        self.journal = journal or Journal()
+        self.fault: Fault | None = None
+        self.before_cells: Callable[[], object] = lambda: None  # runs in the tick's thread
+
+    def open_session(self) -> "FaultySession":
+        """A session that asks for the fault at each step."""
+        if self.fault and self.fault.step == "connect":
+            raise self.fault.error()
+        return FaultySession(self)
+
+    def counts(self) -> dict[tuple[int, ...], int]:
+        """Cells of the sink without their versions."""
+        return {key: count for key, (_, count) in self.cells.items()}
+
+
+class FaultySession(MemorySession):
+    """One session of a FaultySink."""
+
+    sink: FaultySink
+
+    def last_versions(self, sources: Sequence[Source]) -> dict[Source, int]:
+        """The read-back of a tick."""
+        return dict(self._do("read_back", lambda: super(FaultySession, self).last_versions(sources)))
+
+    def write_cells(self, rows: CellRows) -> None:
+        """Cells of a tick."""
+        self.sink.before_cells()
+        self._do("cells", lambda: super(FaultySession, self).write_cells(rows))
+
+    def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
+        """Dead letters of a tick."""
+        self._do("dead_letters", lambda: super(FaultySession, self).write_dead_letters(rows))
+
+    def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
+        """The ledger rows of a tick."""
+        self._do("ledger", lambda: super(FaultySession, self).write_ledger(rows))
+
+    def _do(self, step: str, apply: Callable[[], Any]) -> Any:
+        fault = self.sink.fault if self.sink.fault and self.sink.fault.step == step else None
+        if fault and not fault.applied:
+            raise fault.error()
+        answer = apply()
+        self.sink.journal.steps.append(step)
+        if fault:
+            raise fault.error()
+        return answer
+
+
+class LetterTopics:
+    """A Faust producer's `send`, in memory: letters are acknowledged a turn of the loop later."""
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.journal = journal or Journal()
+        self.letters: list[DeadLetterRow] = []
+        self.error: BaseException | None = None  # the acknowledgement that comes instead
+
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, partition: None, timestamp: None, headers: Any
+    ) -> "asyncio.Future[None]":
+        """Faust's arguments in Faust's order."""
+        assert (topic[-4:], partition, timestamp) == (".dlq", None, None)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[None] = loop.create_future()
+        loop.call_soon(self._answer, answer, from_record(key, value, headers))
+        return answer
+
+    def _answer(self, answer: "asyncio.Future[None]", letter: DeadLetterRow) -> None:
+        if self.error:
+            answer.set_exception(self.error)
+            return
+        self.journal.steps.append("acknowledged")
+        self.letters.append(letter)
+        answer.set_result(None)

@@ -1,0 +1,68 @@
+"""Whatever fails between the fold and the sink, and wherever: the ledger never claims what is not there."""
+
+import asyncio
+from collections.abc import Callable
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.rules import Rules
+from sinks.base import SinkUnavailable
+from sinks.memory import MemorySink
+from streams.dead_letters import DeadLetterTopics
+from streams.emit import Emitter
+from streams.fold import SourceFold
+from streams.slices import Base
+from tests.faulty_sink import STEPS, Fault, FaultySink, LetterTopics
+from tests.logs import ACTION, SOURCE, Log, borders, chunk, ruled_logs
+
+FAULTS = st.none() | st.builds(
+    Fault, st.sampled_from(STEPS), st.just(lambda: SinkUnavailable("no answer")), st.booleans()
+)
+
+
+def emitter_of(sink: MemorySink, fold: SourceFold, lag: Callable[[], int]) -> Emitter:
+    return Emitter(sink, DeadLetterTopics(LetterTopics()), lambda: [fold], lambda _fold: lag(), 20)
+
+
+@given(ruled_logs(), st.data())
+def test_after_any_failures_the_sink_has_what_it_would_have_without_them(
+    log: tuple[Rules, Log], data: st.DataObject
+) -> None:
+    """Rules 6 to 9 and 11: cells, ledger and dead letters, whatever steps failed before, applied or not."""
+    rules, records = log
+    faulty, calm = FaultySink(), FaultySink()
+    lag = 0
+    folds = [SourceFold(SOURCE, ACTION, rules, 0, Base(0, 0, 0, 0)) for _ in range(2)]
+    tried, steady = (emitter_of(sink, fold, lambda: lag) for sink, fold in zip((faulty, calm), folds, strict=True))
+
+    async def run() -> None:
+        nonlocal lag
+        for start, end in pairwise(data.draw(borders(records), "borders")):
+            for fold in folds:
+                fold.fold(chunk(records, start, end))
+            faulty.fault, lag = data.draw(FAULTS, "fault"), data.draw(st.sampled_from([0, 10**9]), "lag")
+            await tried.tick()
+            check_ledger(faulty)
+        faulty.fault, lag = None, 0
+        assert await tried.tick()
+        assert await steady.tick()
+
+    asyncio.run(run())
+    assert faulty.counts() == calm.counts()
+    assert claims(faulty) == claims(calm)
+    assert faulty.dead_letters == calm.dead_letters
+
+
+def check_ledger(sink: FaultySink) -> None:
+    """Each ledger row's counts are in the cells, and its dead letters in their table; later cells may be there too."""
+    for (source, block, arrived), row in sink.ledger.items():
+        cells = [count for (s, b, a, *_), count in sink.counts().items() if (s, b, a) == (source, block, arrived)]
+        assert sum(cells) >= row.cells_sum == row.fates.counted
+        letters = [offset for _, offset in sink.dead_letters if row.start <= offset < row.position]
+        assert len(letters) == row.fates.late + row.fates.dead
+
+
+def claims(sink: FaultySink) -> dict[tuple[int, ...], tuple[int, int, int]]:
+    return {key: (row.start, row.position, row.cells_sum) for key, row in sink.ledger.items()}
