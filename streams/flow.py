@@ -23,13 +23,14 @@ class Flow:
         self._behind: dict[TP, tuple[int, float]] = {}  # source -> position below the fetch position, since when
 
     def pause_if_full(self) -> None:
-        """Pause all sources at `max_unemitted_cells`; resume below half of it. Polling goes on meanwhile."""
+        """Pause all sources at `max_unemitted_cells`; resume at half of it. Polling goes on meanwhile."""
         consumer, limit = self.app.consumer, self.app.settings.max_unemitted_cells
         unemitted = self.app.emitter.unemitted_cells
-        if unemitted >= limit and not consumer.paused:
-            log.warning("%d cells wait for ClickHouse (max_unemitted_cells=%d): reading pauses", unemitted, limit)
-            consumer.pause_all()
-        elif unemitted < limit // 2 and consumer.paused:
+        if unemitted >= limit:
+            if not consumer.paused:
+                log.warning("%d cells wait for ClickHouse (max_unemitted_cells=%d): reading pauses", unemitted, limit)
+            consumer.pause_all()  # each time: sources that a rebalance brought are not paused yet
+        elif unemitted <= limit // 2 and consumer.paused:
             log.info("reading goes on")
             consumer.resume_all()
 

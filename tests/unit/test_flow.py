@@ -1,0 +1,142 @@
+"""When reading pauses and goes on, and when a chunk that went missing is asked for again (rules 4 and 9)."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+
+from streams.flow import STUCK_SECONDS, Flow
+
+SAVES, CLICKS = TP("engagement.save.v1", 0), TP("engagement.click.v1", 1)
+
+
+class Consumer:
+    """What Flow asks of the consumer, and what it was told to do."""
+
+    def __init__(self) -> None:
+        self.assigned = {SAVES}
+        self.held: frozenset[TP] = frozenset()
+        self.fetched: dict[TP, int] = {}
+        self.seeks: list[TP] = []
+        self.revoked = False
+
+    @property
+    def paused(self) -> bool:
+        return bool(self.held)
+
+    def pause_all(self) -> None:
+        self.held = frozenset(self.assigned)
+
+    def resume_all(self) -> None:
+        self.held = frozenset()
+
+    def fetch_position(self, tp: TP) -> int | None:
+        return self.fetched.get(tp)
+
+    async def seek_to_folds(self, tps: list[TP]) -> None:
+        if self.revoked:
+            raise IllegalStateError("no current assignment")
+        self.seeks += tps
+
+
+class Bench:
+    """A Flow whose surroundings and clock a test sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, limit: int = 100) -> None:
+        self.consumer = Consumer()
+        self.emitter = SimpleNamespace(unemitted_cells=0)
+        self.positions: dict[TP, int] = {}
+        self.queued: set[str] = set()
+        self.now = 1_000.0
+        monkeypatch.setattr("streams.flow.monotonic", lambda: self.now)
+        app: Any = SimpleNamespace(
+            consumer=self.consumer,
+            emitter=self.emitter,
+            settings=SimpleNamespace(max_unemitted_cells=limit),
+            tables=SimpleNamespace(positions=lambda: self.positions),
+            queued=lambda topic: topic in self.queued,
+        )
+        self.flow = Flow(app)
+
+    def unemitted(self, cells: int) -> bool:
+        """Whether reading is paused when so many cells wait."""
+        self.emitter.unemitted_cells = cells
+        self.flow.pause_if_full()
+        return self.consumer.paused
+
+    def look(self, seconds: float = 0.0) -> list[TP]:
+        """The seeks of a look some seconds later."""
+        self.now += seconds
+        self.consumer.seeks.clear()
+        asyncio.run(self.flow.seek_stuck())
+        return self.consumer.seeks
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+def test_reading_pauses_at_the_limit_and_goes_on_at_half_of_it_not_before(bench: Bench) -> None:
+    assert [bench.unemitted(cells) for cells in (99, 100, 150, 99, 51, 49, 99)] == [
+        False, True, True, True, True, False, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_the_smallest_limits_pause_and_go_on_too(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    bench = Bench(monkeypatch, limit)
+    assert bench.unemitted(limit)
+    assert not bench.unemitted(0)
+
+
+def test_sources_that_come_while_reading_is_paused_are_paused_too(bench: Bench) -> None:
+    bench.unemitted(100)
+    bench.consumer.assigned = {SAVES, CLICKS}
+    bench.unemitted(100)
+    assert bench.consumer.held == {SAVES, CLICKS}
+
+
+def test_a_position_that_stays_below_the_fetch_position_for_two_seconds_is_sought_again(bench: Bench) -> None:
+    """Rule 4: the last chunk may have been the dropped one, and no hole would ever tell."""
+    bench.positions, bench.consumer.fetched = {SAVES: 5, CLICKS: 7}, {SAVES: 9, CLICKS: 7}
+    assert bench.look() == []
+    assert bench.look(STUCK_SECONDS - 0.1) == []
+    assert bench.look(0.2) == [SAVES]
+
+
+def test_after_a_seek_the_two_seconds_begin_anew(bench: Bench) -> None:
+    bench.positions, bench.consumer.fetched = {SAVES: 5}, {SAVES: 9}
+    bench.look()
+    assert bench.look(STUCK_SECONDS) == [SAVES]
+    assert bench.look(1.0) == []
+    assert bench.look(STUCK_SECONDS) == [SAVES]
+
+
+def test_a_position_that_moves_is_not_stuck(bench: Bench) -> None:
+    bench.consumer.fetched = {SAVES: 100}
+    for position in range(0, 50, 10):
+        bench.positions = {SAVES: position}
+        assert bench.look(STUCK_SECONDS * 0.9) == []
+
+
+def test_while_chunks_are_queued_nothing_is_missing_yet(bench: Bench) -> None:
+    bench.positions, bench.consumer.fetched = {SAVES: 5}, {SAVES: 9}
+    bench.queued = {SAVES.topic}
+    assert bench.look() == bench.look(10) == []
+    bench.queued = set()
+    assert bench.look() == [], "the time in the queue does not count"
+    assert bench.look(STUCK_SECONDS) == [SAVES]
+
+
+def test_a_source_that_is_not_fetched_yet_is_not_stuck(bench: Bench) -> None:
+    bench.positions = {SAVES: 5}
+    assert bench.look() == bench.look(10) == []
+
+
+def test_a_source_that_was_revoked_meanwhile_is_not_sought(bench: Bench) -> None:
+    bench.positions, bench.consumer.fetched, bench.consumer.revoked = {SAVES: 5}, {SAVES: 9}, True
+    assert bench.look() == bench.look(STUCK_SECONDS) == []
