@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from aiokafka.errors import MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from faust.exceptions import ProducerSendError
 
 from schemas.actions import dead_letter_topic
 from schemas.dead_letters import to_headers
@@ -20,22 +22,33 @@ class DeadLetterTopics:
         self.producer = producer
 
     async def send(self, letters: Sequence[DeadLetterRow]) -> None:
-        """Send all and wait for every acknowledgement. Raises KafkaError; the tick is repeated then."""
-        sent = [await self._send(letter, letter.value) for letter in letters]
-        results = await asyncio.gather(*sent, return_exceptions=True)
-        for letter, result in zip(letters, results, strict=True):
-            if isinstance(result, TOO_LARGE):  # must not stop the partition; `dead_letters` keeps the bytes
-                await (await self._send(letter, None))
-            elif isinstance(result, BaseException):
-                raise result
+        """Send all and wait for every acknowledgement. Raises KafkaError; the tick is repeated then.
 
-    async def _send(self, letter: DeadLetterRow, value: bytes | None) -> "asyncio.Future[Any]":
-        topic = dead_letter_topic(letter.source.topic)
+        A letter that is too large for its topic goes without its value; if that does not help, without its key and
+        its original headers too. It must not stop the partition, and the table `dead_letters` keeps all of it.
+        """
+        refused = await self._send_all(letters)
+        refused = await self._send_all([replace(letter, value=None) for letter in refused])
+        refused = await self._send_all([replace(letter, key=None, headers=()) for letter in refused])
+        if refused:
+            raise RecordTooLargeError(f"{refused[0].source} offset {refused[0].offset}: not even our headers fit")
+
+    async def _send_all(self, letters: Sequence[DeadLetterRow]) -> list[DeadLetterRow]:
+        """Send all and wait; those that are too large for their topic."""
+        answers = await asyncio.gather(*[await self._enqueue(letter) for letter in letters], return_exceptions=True)
+        for error in answers:
+            if isinstance(error, BaseException) and not isinstance(error, TOO_LARGE):
+                raise error
+        return [letter for letter, error in zip(letters, answers, strict=True) if isinstance(error, TOO_LARGE)]
+
+    async def _enqueue(self, letter: DeadLetterRow) -> "asyncio.Future[Any]":
+        topic, headers = dead_letter_topic(letter.source.topic), to_headers(letter)
         try:
-            return await self._to_topic(topic, letter, value)
-        except TOO_LARGE:  # refused by the client before it was sent
-            return await self._to_topic(topic, letter, None)
-
-    async def _to_topic(self, topic: str, letter: DeadLetterRow, value: bytes | None) -> "asyncio.Future[Any]":
-        future: asyncio.Future[Any] = await self.producer.send(topic, letter.key, value, None, None, to_headers(letter))
-        return future
+            answer: asyncio.Future[Any] = await self.producer.send(topic, letter.key, letter.value, None, None, headers)
+        except ProducerSendError as error:  # Faust wraps what aiokafka raises at once
+            cause = error.__cause__
+            if not isinstance(cause, TOO_LARGE):
+                raise cause if isinstance(cause, KafkaError) else error from None
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_exception(cause)
+        return answer
