@@ -1,5 +1,6 @@
 """The Faust app: wiring only. `faust -A streams.app worker` and `pintally worker` run it."""
 
+import logging
 from typing import Any
 
 import clickhouse_driver.numpy.helpers  # noqa: F401 - loads pandas (0.5 s) now, not in the first tick
@@ -17,6 +18,7 @@ from streams.emit import Emitter, SinkWentBack
 from streams.finality import seal_final_hours
 from streams.flow import Flow
 from streams.fold import SourceFold
+from streams.garbage import keep_off_hot_path
 from streams.restart import end_process, refuse
 from streams.settings import Settings, load_settings
 from streams.table import CellTable, SourceTables
@@ -51,6 +53,11 @@ class CountingApp(faust.App):
     def queued(self, topic: str) -> bool:
         """Whether chunks of a topic wait for their agent."""
         return any(not agent.channel.queue.empty() for agent in self.agents.values() if topic in agent.channel.topics)
+
+    async def on_started(self) -> None:
+        """All is loaded: what was made so far stays."""
+        keep_off_hot_path()
+        await super().on_started()
 
     async def on_stop(self) -> None:
         """Emit what is folded, then stop; after a crash nothing is emitted any more."""
