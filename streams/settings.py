@@ -47,7 +47,9 @@ class Settings(BaseSettings):
 
     allowed_lateness_seconds: int = Field(3600, ge=0, description="How long after its end a minute still counts.")
     max_clock_skew_seconds: int = Field(300, ge=0, description="How far event time may lead the Kafka timestamp.")
-    retention_days: int = Field(90, ge=1, description="How long minutes are kept; older events are dead.")
+    retention_days: int = Field(
+        90, ge=1, le=90, description="Events older than this are dead; at most the 90 days that the tables keep."
+    )
     slice_records: int = Field(250_000, ge=1, description="Offsets a block; may be lowered, never raised.")
     dedup: bool = Field(True, description="Drop records whose event_id was seen in this or the previous slice.")
 

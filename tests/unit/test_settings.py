@@ -1,15 +1,19 @@
 """Settings come from PINTALLY_* variables, else from what `pintally up` wrote, else from the defaults."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sinks
 from schemas.actions import Action
 from schemas.errors import PintallyError
 from streams.settings import LOCAL_ENV, Settings, load_settings
+
+MIGRATIONS = Path(sinks.__file__).parent / "migrations"
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +47,8 @@ def test_a_variable_wins_over_what_up_wrote(empty_folder: Path, monkeypatch: pyt
         ("PINTALLY_PARTITIONS", "0"),
         ("PINTALLY_PARTITIONS", "many"),
         ("PINTALLY_SLICE_RECORDS", "-1"),
+        ("PINTALLY_RETENTION_DAYS", "0"),
+        ("PINTALLY_RETENTION_DAYS", "91"),
         ("PINTALLY_TOPIC_TIMESTAMPS", "SometimesTime"),
         ("PINTALLY_DEDUP", "perhaps"),
         ("PINTALLY_TICK_SECONDS", "0"),
@@ -68,14 +74,22 @@ def test_every_setting_says_what_it_means() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
+def test_no_event_is_counted_that_the_tables_would_drop_at_once() -> None:
+    """The bound on retention_days is the time-to-live of the minutes, and of the hours made from them."""
+    (bound,) = [rule.le for rule in Settings.model_fields["retention_days"].metadata if hasattr(rule, "le")]
+    for file, table in (("001_tables.sql", "pin_minutes"), ("002_rollups.sql", "pin_hours")):
+        created = (
+            (MIGRATIONS / file).read_text().partition(f"CREATE TABLE IF NOT EXISTS {table}\n")[2].split("SETTINGS")[0]
+        )
+        assert re.findall(r"INTERVAL (\d+) DAY", created) == [str(bound)]
+
+
 def test_a_prefix_comes_before_every_topic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PINTALLY_TOPIC_PREFIX", "eu.")
     assert load_settings().topics == {action: f"eu.engagement.{action.label}.v1" for action in Action}
 
 
-@given(
-    lateness=st.integers(0, 10**6), skew=st.integers(0, 10**6), days=st.integers(1, 3650), size=st.integers(1, 10**9)
-)
+@given(lateness=st.integers(0, 10**6), skew=st.integers(0, 10**6), days=st.integers(1, 90), size=st.integers(1, 10**9))
 def test_rules_are_the_settings_in_milliseconds(lateness: int, skew: int, days: int, size: int) -> None:
     rules = Settings(
         allowed_lateness_seconds=lateness, max_clock_skew_seconds=skew, retention_days=days, slice_records=size
