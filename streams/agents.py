@@ -3,8 +3,10 @@
 import logging
 from typing import TYPE_CHECKING, Any
 
+from schemas.errors import PintallyError
 from streams.chunk import Chunk
 from streams.fold import ChunkRefused
+from streams.restart import refuse
 from streams.table import CellTable
 
 if TYPE_CHECKING:
@@ -37,4 +39,9 @@ async def count_chunk(app: "CountingApp", table: CellTable, chunk: Chunk) -> Non
         log.info("%s[%d]: %s", chunk.topic, chunk.partition, refused)
         if chunk.start > refused.expected:
             await app.flow.seek_again(chunk.topic, chunk.partition)
+    except PintallyError as error:
+        refuse(error)
+    except Exception as error:  # Faust would restart the agent and go on without this chunk
+        await app.crash(error)
+        raise
     app.flow.pause_if_full()

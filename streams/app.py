@@ -65,7 +65,7 @@ class CountingApp(faust.App):
             try:
                 await self.emitter.tick()
             except PintallyError as error:  # whoever counts on folds it again
-                log.error("stopped without recording what was folded last: %s", error)
+                log.error("stopped without recording what was folded last: %s", error.what)
         await super().on_stop()
 
 
@@ -142,5 +142,8 @@ def _watch(app: CountingApp) -> None:
 def __getattr__(name: str) -> Any:
     """`app`, made when `faust -A streams.app` asks for it, so that importing this module reads no settings."""
     if name == "app":
-        return globals().setdefault("app", create_app(load_settings()))
+        try:
+            return globals().setdefault("app", create_app(load_settings()))
+        except PintallyError as error:
+            refuse(error)
     raise AttributeError(name)
