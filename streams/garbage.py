@@ -1,8 +1,8 @@
 """Python's cyclic garbage collector, kept off the hot path.
 
 Every fetched record is an object that the collector counts, though none is ever part of a cycle. At its default
-thresholds it walks the whole heap (Faust, numpy and pandas among it) over and over: 2.9 us an event to fetch and
-unpack, 1.3 with the heap of the start-up frozen, 1.0 with higher thresholds, too; switched off altogether it is 1.0 as well.
+thresholds it walks the whole heap (Faust, numpy and pandas among it) over and over. To fetch and unpack an event costs
+2.9 us then, 1.3 with the heap of the start-up frozen, and 1.0 with higher thresholds too, as with no collector at all.
 """
 
 import gc
