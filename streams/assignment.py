@@ -1,6 +1,6 @@
 """What is read when sources are assigned: the ledger, the ends of the log, and whether they still fit (rules 12-16)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.rows import StartRow
@@ -39,30 +39,28 @@ def look_up(settings: Settings, sink: Sink, partitions: Iterable[tuple[str, int]
     sources = [Source(topic, topics[topic].topic_id, partition) for topic, partition in sorted(partitions)]
     for topic in topics.values():
         refuse_topic(topic, settings.rules)
-    offsets = read_offsets(settings, sources)
     with sink.session() as session:
-        ledgers = _with_starts(settings, session, sink, sources, offsets)
+        ledgers = session.read_ledgers(sources)
+        if unknown := [source for source in sources if not ledgers[source].starts]:
+            _write_starts(settings, session, sink, unknown)
+            ledgers = session.read_ledgers(sources)
+    # After the ledger: whoever counts meanwhile must not make a log that grows look truncated.
+    offsets = read_offsets(settings, sources)
     return [_assigned(settings, source, ledgers[source], offsets[source]) for source in sources]
 
 
-def _with_starts(
-    settings: Settings, session: SinkSession, sink: Sink, sources: list[Source], offsets: Mapping[Source, Offsets]
-) -> Mapping[Source, SourceLedger]:
-    ledgers = session.read_ledgers(sources)
-    unknown = [source for source in sources if not ledgers[source].starts]
-    if not unknown:
-        return ledgers
+def _write_starts(settings: Settings, session: SinkSession, sink: Sink, unknown: list[Source]) -> None:
     known = list(sink.known_sources())
     committed = committed_offsets(settings)
     for source in unknown:
         refuse_recreated(source, known)
         refuse_lost_ledger(source, committed)
+    offsets = read_offsets(settings, unknown)
     generation = max(
         (s.generation for ledger in session.read_ledgers(known).values() for s in ledger.starts), default=0
     )
     rules = settings.rules.to_json()
     session.write_starts([StartRow(source, generation, offsets[source].log_start, 0, rules) for source in unknown])
-    return session.read_ledgers(sources)
 
 
 def _assigned(settings: Settings, source: Source, ledger: SourceLedger, offsets: Offsets) -> Assigned:
