@@ -1,0 +1,105 @@
+"""The log of one source in a simulation: small, and full of what a log may hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.actions import Action
+from schemas.rules import Rules
+from schemas.sources import Source
+from streams.chunk import Chunk, Envelope
+from tests.reference import LogRecord
+
+T0 = 1_700_000_400_000  # ms, a multiple of ten minutes
+MINUTE, HOUR = 60_000, 3_600_000
+PINS = (1, 1, 1, 2, 2**64 - 1)
+
+GAPS = (0,) * 14 + (1, 1, 2, 6)  # offsets without a record: aborted transactions, markers
+STEPS = (0, 1, 900, 20_000, MINUTE, 4 * MINUTE, 10 * MINUTE, 21 * MINUTE, -1, -30_000, -11 * MINUTE, None, None)
+KINDS = ("now",) * 5 + ("before", "late", "late", "skewed", "ancient", "broken", "tombstone")
+
+
+@dataclass(frozen=True)
+class SimLog:
+    """All records that a source will ever hold; offsets of [start, end) without a record are absent."""
+
+    source: Source
+    action: Action
+    records: tuple[LogRecord, ...]
+    start: int
+    end: int
+    offsets: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+
+    def chunk(self, start: int, end: int) -> Chunk:
+        """The records of [start, end), as the transport would deliver them."""
+        first, last = self.offsets.searchsorted([start, end]).tolist()
+        records = self.records[first:last]
+
+        def envelopes(offsets: Sequence[int]) -> dict[int, Envelope]:
+            wanted = set(offsets)
+            return {r.offset: (r.key, r.headers) for r in records if r.offset in wanted}
+
+        values = [record.value for record in records]
+        offsets, timestamps = self.offsets[first:last], self.timestamps[first:last]
+        return Chunk(
+            self.source.topic, self.source.partition, start, end, offsets, timestamps, values, envelopes
+        )
+
+
+@lru_cache(maxsize=1 << 16)
+def event(action: Action, event_id: int, pin: int, occurred_at: int) -> bytes:
+    """A valid event as a producer writes it."""
+    text = '{"event_id":"%s","action":"%s","pin_id":"%d","user_id":"1","occurred_at":%d}'
+    return (text % (UUID(int=event_id << 64 | event_id), action.label, pin, occurred_at)).encode()
+
+
+def make_rules(rng: Random) -> Rules:
+    """Rules so small that a few dozen records meet every border."""
+    return Rules(
+        allowed_lateness_ms=rng.choice((0, MINUTE, 20 * MINUTE)),
+        max_clock_skew_ms=rng.choice((5_000, 5 * MINUTE)),
+        retention_ms=rng.choice((HOUR, 90 * 24 * HOUR)),
+        slice_records=rng.randint(5, 20),
+    )
+
+
+def make_log(rng: Random, source: Source, action: Action, rules: Rules, records: int) -> SimLog:
+    """A log whose records stand at the borders of `rules`, with many duplicates among them."""
+    start = offset = rng.choice((0, 0, 3, 17))
+    clock, time, made = 0, T0 + rng.choice((0, 9 * MINUTE)), []
+    for gap, step, kind in zip(
+        rng.choices(GAPS, k=records), rng.choices(STEPS, k=records), rng.choices(KINDS, k=records), strict=True
+    ):
+        offset += gap
+        time += step or 0
+        stamp = clock if step is None else time
+        clock = max(clock, stamp)
+        made.append(_record(rng, offset, -1 if step is None else time, kind, stamp, clock, action, rules))
+        offset += 1
+    end = offset + rng.choice(GAPS)
+    offsets = np.array([r.offset for r in made], np.int64)
+    return SimLog(
+        source, action, tuple(made), start, end, offsets, np.array([r.timestamp for r in made], np.int64)
+    )
+
+
+def _record(
+    rng: Random, offset: int, timestamp: int, kind: str, stamp: int, clock: int, action: Action, rules: Rules
+) -> LogRecord:
+    if kind in ("broken", "tombstone"):
+        return LogRecord(offset, timestamp, b"{}" if kind == "broken" else None, b"k")
+    occurred_at = {
+        "before": stamp - 2 * MINUTE,
+        "late": clock - rules.allowed_lateness_ms - MINUTE - rng.choice((-1, 0, 1)),
+        "skewed": stamp + rules.max_clock_skew_ms + rng.choice((0, 1)),
+        "ancient": stamp - rules.retention_ms - rng.choice((0, 1)),
+    }.get(kind, stamp)
+    event_id = rng.randint(1, 8) if rng.random() < 0.5 else 1000 + offset
+    value = event(action, event_id, rng.choice(PINS), max(0, occurred_at))
+    return LogRecord(offset, timestamp, value, b"k%d" % offset, (("h", None),))

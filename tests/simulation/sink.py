@@ -1,0 +1,126 @@
+"""ClickHouse in a simulation: the sink in memory, whose every call is a point where the schedule decides."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
+from schemas.sources import Source
+from sinks.base import SinkUnavailable, SourceLedger
+from sinks.memory import CellKey, MemorySession, MemorySink, Origin, SliceKey
+from tests.simulation.loop import blocking_call
+from tests.simulation.truth import Truth
+
+Copy = tuple[list[StartRow], dict[CellKey, tuple[int, int]], dict[SliceKey, LedgerRow], dict[Origin, DeadLetterRow]]
+READS = ("read_ledgers", "last_versions", "known_sources")
+REMEMBERED = 4  # older states of the ledger that a stale read may show
+
+
+class SimSink(MemorySink):
+    """The tables, and what may happen to them. Whatever changes is compared with the truth at once."""
+
+    def __init__(self, truth: Truth) -> None:
+        super().__init__()
+        self.truth = truth
+        self.epoch = 0  # connections do not outlive it
+        self.keeps_connections = False  # a control: a client that reconnects by itself
+        self.down = False
+        self.copies: list[Copy] = []
+        self.late: list[tuple[str, Any]] = []  # inserts that went unanswered and are applied later
+        self._older: list[tuple[list[StartRow], dict[SliceKey, LedgerRow]]] = []
+
+    def open_session(self) -> "MemorySession":
+        """What a worker gets; the schedule gives the answers."""
+        return SimSession(self, blocking_call("open"))
+
+    def known_sources(self) -> Iterable[Source]:
+        """Every source that has a start row."""
+        found: Iterable[Source] = blocking_call("known_sources")
+        return found
+
+    def known(self) -> list[Source]:
+        """The same, asked by the schedule."""
+        return list(super().known_sources())
+
+    def open(self) -> int:
+        """Connect. Raises SinkUnavailable while it is down."""
+        if self.down:
+            raise SinkUnavailable("down")
+        return self.epoch
+
+    def read(self, name: str, *args: Any, stale: int = 0) -> Any:
+        """Answer a read; `stale` says how many changes of the ledger it may miss."""
+        if name == "known_sources":
+            return self.known()
+        source: MemorySink = self
+        if stale and self._older:
+            source = MemorySink()
+            source.starts, source.ledger = self._older[-min(stale, len(self._older))]
+        return getattr(MemorySession(source), name)(*args)
+
+    def apply(self, name: str, rows: Any) -> None:
+        """Apply an insert. Raises Violation if readers may see what is not true, or the ledger vouches for it."""
+        if name in ("write_ledger", "write_starts"):
+            self._older = [*self._older[1 - REMEMBERED :], (list(self.starts), dict(self.ledger))]
+        before = {key: self.cells.get(key, (0, 0))[1] for key in keys_of(rows)} if name == "write_cells" else {}
+        getattr(MemorySession(self), name)(rows)
+        if name == "write_cells":
+            self.truth.check_cells(self, before)
+        elif name == "write_ledger":
+            self.truth.check_ledger(self, rows)
+
+    def copy(self) -> None:
+        """Somebody makes a backup."""
+        self.copies.append((list(self.starts), dict(self.cells), dict(self.ledger), dict(self.dead_letters)))
+
+    def restore(self, copy: Copy) -> None:
+        """Back to a backup: connections break, and what was on its way is gone."""
+        self.starts, self.cells, self.ledger, self.dead_letters = list(copy[0]), *map(dict, copy[1:])
+        self.epoch += 1
+        self._older.clear()
+        self.late.clear()
+
+
+class SimSession(MemorySession):
+    """One connection of a worker."""
+
+    def __init__(self, sink: SimSink, epoch: int) -> None:
+        super().__init__(sink)
+        self.epoch = epoch
+
+    def _ask(self, name: str, rows: Any) -> Any:
+        with self._step():
+            pass
+        return blocking_call(name, rows, self.epoch)
+
+    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+        found: Mapping[Source, SourceLedger] = self._ask("read_ledgers", sources)
+        return found
+
+    def last_versions(self, sources: Sequence[Source]) -> Mapping[Source, int]:
+        found: Mapping[Source, int] = self._ask("last_versions", sources)
+        return found
+
+    def write_starts(self, rows: Sequence[StartRow]) -> None:
+        self._ask("write_starts", rows)
+
+    def write_cells(self, rows: CellRows) -> None:
+        self._ask("write_cells", rows)
+
+    def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
+        self._ask("write_dead_letters", rows)
+
+    def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
+        self._ask("write_ledger", rows)
+
+
+def keys_of(rows: CellRows) -> list[CellKey]:
+    names = ("source", "block", "arrived", "action", "minute", "pin_id")
+    return list(zip(*(getattr(rows, name).tolist() for name in names), strict=True))
+
+
+def part_of(rows: Any, at: slice) -> Any:
+    """Some of the rows of an insert."""
+    if isinstance(rows, CellRows):
+        return CellRows(*(getattr(rows, field.name)[at] for field in fields(rows)))
+    return rows[at]

@@ -1,0 +1,191 @@
+"""One worker of a simulation: the real fold, tables, emission, recovery and flow; Kafka and ClickHouse are the world's.
+
+What `streams.app` and Faust wire together is wired here by hand; see the comments beside each piece.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+
+from schemas.actions import Action
+from schemas.errors import PintallyError
+from streams.agents import count_chunk
+from streams.chunk import Chunk
+from streams.dead_letters import DeadLetterTopics
+from streams.emit import Emitter
+from streams.flow import Flow
+from streams.fold import SourceFold
+from streams.table import CellTable, Refold, SourceTables
+from streams.transport import ChunkConsumer
+from tests.simulation.loop import SimLoop
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class WorkerEnds(Exception):
+    """`streams.restart.refuse` or `end_process` in the real worker."""
+
+
+def ends(error: PintallyError) -> None:
+    """Stands for `streams.restart.refuse`."""
+    raise WorkerEnds(error.what) from error
+
+
+class Table(CellTable):
+    """The real table without Faust's machinery."""
+
+    def __init__(self, app: Any, action: Action) -> None:
+        self.app = app
+        self.action = action
+        self.folds: dict[int, SourceFold] = {}
+
+
+class Tables(SourceTables):
+    """All tables of a worker."""
+
+    def __init__(self, tables: list[Table]) -> None:
+        self.data = {table.topic: table for table in tables}
+
+
+class Recovery(Refold):
+    """What happens on an assignment."""
+
+    log = SimpleNamespace(warning=lambda *_: None)
+
+    def __init__(self, app: Any, tables: Tables) -> None:
+        self.app = app
+        self.tables = tables
+
+    async def assign(self) -> None:
+        """As `on_recovery_completed`, without Faust's waiting for what rebalances it."""
+        await self._assign()
+        await self.app.consumer.perform_seek()
+        self.app.consumer.flowing = True
+
+
+class Consumer:
+    """Fetch positions, and the chunks that wait for their agents."""
+
+    perform_seek = ChunkConsumer.perform_seek
+    seek_to_folds = ChunkConsumer.seek_to_folds
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.assigned: set[TP] = set()
+        self.flowing = False
+        self.paused = False
+        self.fetched: dict[TP, int] = {}
+        self.queue: deque[Chunk] = deque()
+
+    def assignment(self) -> set[TP]:
+        return self.assigned
+
+    def fetch_position(self, tp: TP) -> int | None:
+        return self.fetched.get(tp)
+
+    def pause_all(self) -> None:
+        self.paused = True
+
+    def resume_all(self) -> None:
+        self.paused = False
+
+    async def seek_wait(self, positions: Mapping[TP, int]) -> None:
+        if not self.assigned.issuperset(positions):
+            raise IllegalStateError("a seek of a partition that is not assigned")
+        self.fetched.update(positions)
+
+
+class Worker:
+    """A process. All that it has in memory is gone when the world drops it."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world = world
+        self.name = name
+        self.loop = SimLoop()
+        self.asleep = False
+        self.joined = 0  # generation of the group as this worker knows it
+        self.ticks: list[asyncio.Task[bool]] = []
+        self.assigning: asyncio.Task[None] | None = None
+        self.unacked: list[tuple[asyncio.Future[None], tuple[Any, ...]]] = []
+        self.app: Any = SimpleNamespace(settings=world.settings, sink=world.sink, queued=self._queued)
+        self.consumer = self.app.consumer = Consumer(self.app)
+        actions = sorted({log.action for log in world.logs.values()})
+        self.tables = self.app.tables = Tables([Table(self.app, action) for action in actions])
+        self.recovery = Recovery(self.app, self.tables)
+        self.emitter = self.app.emitter = Emitter(
+            world.sink, DeadLetterTopics(self), self.tables.folds, self._lag, world.settings.max_unemitted_cells
+        )
+        self.app.flow = Flow(self.app)
+
+    def run(self, begin: Callable[[], Any] | None = None) -> Any:
+        """Do something, and whatever follows from it until all waits for the schedule."""
+        asyncio._set_running_loop(self.loop)
+        try:
+            result = begin() if begin else None
+            self.loop.run()
+        finally:
+            asyncio._set_running_loop(None)
+        return result
+
+    def start_tick(self) -> None:
+        """The timer, or the stop of the app beside it."""
+        self.ticks.append(self.run(lambda: self.loop.create_task(self.emitter.tick())))
+        self.reap()
+
+    def assign(self, assigned: set[TP], joined: int) -> None:
+        """The group gave out its partitions anew."""
+        self.joined = joined
+        if self.assigning:  # Faust leaves off a recovery that a rebalance has overtaken
+            self.assigning.cancel()
+            self.run()
+        self.consumer.assigned = set(assigned)
+        self.consumer.fetched = {tp: at for tp, at in self.consumer.fetched.items() if tp in assigned}
+        self.consumer.flowing = False
+        self.assigning = self.run(lambda: self.loop.create_task(self.recovery.assign()))
+        self.reap()
+
+    def deliver(self) -> None:
+        """An agent takes the next chunk."""
+        chunk = self.consumer.queue.popleft()
+        self._now(count_chunk(self.app, self.tables.data[chunk.topic], chunk))
+
+    def watch(self) -> None:
+        """The timer that looks for sources that are stuck; and the look at memory that follows each tick."""
+        if not self.assigning:
+            self._now(self.app.flow.seek_stuck())
+        self.app.flow.pause_if_full()
+
+    def reap(self) -> None:
+        """Look at what has ended; raises what a task has raised."""
+        done = [task for task in self.ticks if task.done()]
+        self.ticks = [task for task in self.ticks if not task.done()]
+        if self.assigning and self.assigning.done():
+            done.append(self.assigning)  # type: ignore[arg-type]
+            self.assigning = None
+        for task in done:
+            if not task.cancelled() and (error := task.exception()):
+                raise error
+
+    async def send(self, topic: str, key: Any, value: Any, partition: Any, timestamp: Any, headers: Any) -> Any:
+        """The producer of dead letters."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        self.unacked.append((future, (topic, key, value, headers)))
+        return future
+
+    def _now(self, coro: Coroutine[Any, Any, None]) -> None:
+        task = self.run(lambda: self.loop.create_task(coro))
+        assert task.done()
+        if error := task.exception():
+            raise error
+
+    def _queued(self, topic: str) -> bool:
+        return any(chunk.topic == topic for chunk in self.consumer.queue)
+
+    def _lag(self, fold: SourceFold) -> int:
+        return self.world.logs[TP(fold.source.topic, fold.source.partition)].written - fold.position

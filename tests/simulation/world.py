@@ -1,0 +1,268 @@
+"""The world of a simulation: Kafka, its group, ClickHouse, time, and the workers that live in it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+from aiokafka.errors import KafkaConnectionError
+from faust.types import TP
+
+from schemas.actions import Action
+from schemas.dead_letters import from_record
+from schemas.sources import Source
+from sinks.base import SinkUnavailable
+from sinks.memory import Origin
+from streams import assignment, flow, table
+from streams.emit import SinkWentBack
+from streams.topics import Offsets, TopicInfo
+from tests.simulation.logs import SimLog, make_log, make_rules
+from tests.simulation.loop import Job, blocking_call
+from tests.simulation.sink import READS, SimSink, part_of
+from tests.simulation.truth import Truth
+from tests.simulation.worker import Worker, WorkerEnds, ends
+
+SOURCES = (((Action.SAVE, 0),), ((Action.SAVE, 0), (Action.SAVE, 1)), ((Action.SAVE, 0), (Action.CLICK, 0)))
+UUIDS = {action: UUID(int=int(action)) for action in Action}
+RECORDS = 26  # a source
+
+
+class Partition:
+    """How far the log of a source is written by now."""
+
+    def __init__(self, log: SimLog) -> None:
+        self.log = log
+        self.action = log.action
+        self.stable = self.written = log.start  # readers see what is below `stable`
+
+
+class World:
+    """All state of a schedule, and what can happen to it. Everything random comes from `rng`."""
+
+    def __init__(self, rng: Random, say: Callable[..., None]) -> None:
+        self.rng = rng
+        self.say = say
+        rules = make_rules(rng)
+        names = rng.choice(SOURCES)
+        logs = [
+            make_log(rng, Source(a.topic(), UUIDS[a], p), a, rules, rng.randint(5, RECORDS)) for a, p in names
+        ]
+        self.logs = {TP(log.source.topic, log.source.partition): Partition(log) for log in logs}
+        self.truth = Truth(logs, rules)
+        self.sink = SimSink(self.truth)
+        self.settings = SimpleNamespace(
+            rules=rules, topics={a: a.topic() for a, _ in names}, max_unemitted_cells=rng.choice((6, 1000, 1000))
+        )
+        self.now = 0.0
+        self.buried: set[Origin] = set()
+        self.committed: dict[tuple[str, int], int] = {}
+        self.workers: list[Worker] = []
+        self.generation = 0  # of the group
+        self.given: dict[TP, Worker] = {}
+        self.stale_read = False  # of the worker that acts
+        self.born = 0
+
+    # Kafka
+
+    def produce(self, tp: TP) -> None:
+        """More records; an open transaction may hold them back from readers."""
+        part = self.logs[tp]
+        part.written = min(part.log.end, part.written + self.rng.randint(1, 12))
+        part.stable = part.written if self.rng.random() < 0.7 else self.rng.randint(part.stable, part.written)
+        self.say("%s is written to %d, readable to %d", part.log.source, part.written, part.stable)
+
+    def poll(self, worker: Worker, tp: TP, fault: str = "") -> None:
+        """The consumer fetches a chunk; it may be lost on its way, come twice, or answer an old seek."""
+        part, consumer = self.logs[tp], worker.consumer
+        start = consumer.fetched[tp]
+        if fault == "stale":
+            start = self.rng.randint(part.log.start, part.stable)
+        end = min(part.stable, start + self.rng.randint(1, 9))
+        if end <= start:
+            return
+        consumer.fetched[tp] = end
+        copies = {"drop": 0, "repeat": 2}.get(fault, 1)
+        consumer.queue.extend([part.log.chunk(start, end)] * copies)
+        self.say("%s fetches [%d, %d) of %s %s", worker.name, start, end, part.log.source, fault)
+
+    def rebalance(self) -> None:
+        """The group gives out all partitions anew among those that are awake; who sleeps learns of it later."""
+        members = [worker for worker in self.workers if not worker.asleep]
+        self.generation += 1
+        self.given = {tp: self.rng.choice(members) for tp in self.logs} if members else {}
+        self.say("rebalance: %s", {str(tp.partition): worker.name for tp, worker in self.given.items()})
+
+    def notice(self, worker: Worker) -> None:
+        """A worker learns of its assignment."""
+        mine = {tp for tp, owner in self.given.items() if owner is worker}
+        if self.rng.random() < 0.5:
+            worker.consumer.queue.clear()
+        self.say("%s is assigned %s", worker.name, sorted(mine))
+        self._acts(worker, lambda: worker.assign(mine, self.generation))
+
+    def acknowledge(self, worker: Worker, fault: str = "") -> None:
+        """The answer to a dead letter that was sent."""
+        future, (topic, key, value, headers) = worker.unacked.pop(self.rng.randrange(len(worker.unacked)))
+        if fault != "lost":
+            letter = from_record(key, value, headers)
+            self.buried.add((letter.source, letter.offset))
+        self.say("%s: answer to a dead letter on %s.dlq %s", worker.name, topic, fault)
+        if not future.done():
+            self._answer(worker, lambda: future.set_exception(KafkaConnectionError()) if fault else future.set_result(None))
+
+    def commit(self, worker: Worker) -> None:
+        """The group's offsets follow the ledger."""
+        for tp, offset in worker.tables.emitted_positions().items():
+            if self.given.get(tp) is worker:
+                self.committed[tp.topic, tp.partition] = offset
+
+    # workers
+
+    def start(self) -> Worker:
+        """A new process, not in the group yet."""
+        self.born += 1
+        worker = Worker(self, f"worker {self.born}")
+        self.workers.append(worker)
+        self.say("%s starts", worker.name)
+        return worker
+
+    def end(self, worker: Worker, why: str) -> None:
+        """A process ends. What it has sent may still arrive."""
+        self.say("%s ends: %s", worker.name, why)
+        self.workers.remove(worker)
+        self.given = {tp: owner for tp, owner in self.given.items() if owner is not worker}
+        for job in worker.loop.jobs:
+            if job.pending and job.pending[0].startswith("write"):
+                self._on_its_way(job)
+        for _, (_, key, value, headers) in worker.unacked:
+            if self.rng.random() < 0.5:
+                letter = from_record(key, value, headers)
+                self.buried.add((letter.source, letter.offset))
+
+    def _on_its_way(self, job: Job) -> None:
+        assert job.pending
+        name, rows, epoch = job.pending
+        if epoch == self.sink.epoch and self.rng.random() < 0.5:
+            self.sink.late.append((name, rows))
+            self.say("  its %s is still on the way", name)
+
+    def tick(self, worker: Worker) -> None:
+        """A tick begins."""
+        self.say("%s: a tick begins", worker.name)
+        self._acts(worker, worker.start_tick)
+
+    def deliver(self, worker: Worker) -> None:
+        """An agent folds the next chunk."""
+        chunk = worker.consumer.queue[0]
+        self.say("%s folds [%d, %d) of %s", worker.name, chunk.start, chunk.end, f"{chunk.topic}[{chunk.partition}]")
+        self._acts(worker, worker.deliver)
+
+    def watch(self, worker: Worker) -> None:
+        """A worker looks at its flow."""
+        self._acts(worker, worker.watch)
+
+    def fire(self, worker: Worker) -> None:
+        """What slept in a worker wakes up."""
+        self._answer(worker, lambda: worker.loop.fire(worker.loop.timers[0]))
+
+    def call(self, worker: Worker, fault: str = "") -> None:
+        """The answer to a call that waits; see `_execute` for faults."""
+        job = self.rng.choice(worker.loop.jobs)
+        answer = self._execute(job, fault)
+        self.say("%s: %s %s -> %r", worker.name, job.pending and job.pending[0], fault, answer)
+        self._answer(worker, lambda: job.answer(answer))
+
+    def _execute(self, job: Job, fault: str) -> Any:
+        """Do what a blocking call asks for.
+
+        lost: it never arrived. silent: applied, but the answer was lost. halved: some rows were applied.
+        later: it will be applied, some time. stale: an older state of the ledger is read.
+        """
+        assert job.pending
+        name, *args = job.pending
+        sink = self.sink
+        if name in ("describe_topics", "read_offsets", "committed_offsets"):
+            return getattr(self, "_" + name)(*args)
+        if name == "open":
+            return SinkUnavailable("lost") if fault == "lost" or sink.down else sink.open()
+        if name == "known_sources":
+            return sink.read(name)
+        rows, epoch = args
+        if sink.down or fault == "lost" or (epoch != sink.epoch and not sink.keeps_connections):
+            return SinkUnavailable("lost")
+        if name in READS:
+            stale = self.rng.randint(1, 4) if fault == "stale" else 0
+            self.stale_read |= bool(stale)
+            return sink.read(name, rows, stale=stale)
+        if fault == "later":
+            sink.late.append((name, rows))
+            return SinkUnavailable("later")
+        if fault == "halved":
+            at = self.rng.randint(0, len(rows))
+            rows = part_of(rows, slice(0, at) if self.rng.random() < 0.7 else slice(at, None))
+        sink.apply(name, rows)
+        return SinkUnavailable(fault) if fault in ("silent", "halved") else None
+
+    def _answer(self, worker: Worker, begin: Callable[[], Any]) -> None:
+        def act() -> None:
+            worker.run(begin)
+            worker.reap()
+
+        self._acts(worker, act)
+
+    def _acts(self, worker: Worker, act: Callable[[], Any]) -> None:
+        """As `streams.app` does around a tick: some errors end the worker, no other may come."""
+        try:
+            act()
+        except SinkWentBack as error:
+            self.end(worker, error.what)
+        except WorkerEnds as error:
+            if not self.stale_read:
+                raise
+            self.end(worker, f"{error}, after a stale read")
+        except ValueError as error:
+            if not self.stale_read or "without a start row" not in str(error):
+                raise
+            self.end(worker, f"{error}, after a stale read")
+
+    # ClickHouse
+
+    def land(self) -> None:
+        """An insert that went unanswered is applied after all."""
+        name, rows = self.sink.late.pop(self.rng.randrange(len(self.sink.late)))
+        self.say("a late %s is applied", name)
+        self.sink.apply(name, rows)
+
+    def restore(self) -> None:
+        """ClickHouse goes back to a copy."""
+        self.sink.restore(self.rng.choice(self.sink.copies))
+        self.truth.reset(self.sink)
+        self.say("ClickHouse goes back to a copy: %s", sorted((r.start, r.position) for r in self.sink.ledger.values()))
+
+    # what the topics module asks Kafka
+
+    def _describe_topics(self) -> Mapping[str, TopicInfo]:
+        names = [(action.topic(), UUIDS[action]) for action in self.settings.topics]
+        return {name: TopicInfo(name, id_, 2, "LogAppendTime", 2**63 - 1, 2**63 - 1, "delete") for name, id_ in names}
+
+    def _read_offsets(self, sources: Sequence[Source]) -> Mapping[Source, Offsets]:
+        parts = {source: self.logs[TP(source.topic, source.partition)] for source in sources}
+        return {source: Offsets(part.log.start, part.written, part.stable) for source, part in parts.items()}
+
+    def _committed_offsets(self) -> Mapping[tuple[str, int], int]:
+        return dict(self.committed)
+
+    @contextmanager
+    def edges(self) -> Iterator[None]:
+        """Put this world in the place of the real one."""
+        with (
+            patch.object(assignment, "describe_topics", lambda _: blocking_call("describe_topics")),
+            patch.object(assignment, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
+            patch.object(assignment, "committed_offsets", lambda _: blocking_call("committed_offsets")),
+            patch.object(flow, "monotonic", lambda: self.now),
+            patch.object(table, "refuse", ends),
+        ):
+            yield
