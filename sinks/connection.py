@@ -1,5 +1,6 @@
 """One connection to ClickHouse that never comes back by itself: after any error it is over."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +11,9 @@ from clickhouse_driver.errors import Error, NetworkError
 from sinks.address import ClickHouseAddress
 from sinks.base import SinkError, SinkUnavailable
 from sinks.failures import translate
+
+# The driver logs every refused connection with its traceback; our errors say it once.
+logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 # Every setting that decides what an insert does is pinned: servers differ in their defaults (26.x inserts
 # asynchronously, for one), and a block that is dropped as a repetition would be a lost count.

@@ -74,7 +74,8 @@ class Emitter:
                 self.emitted.failed += 1
                 if not isinstance(error, (SinkUnavailable, KafkaError)):
                     raise
-                log.warning("tick not recorded, its cells stay for the next one: %s", error)
+                reason = error.what if isinstance(error, SinkUnavailable) else repr(error)
+                log.warning("tick not recorded, its cells stay for the next one: %s", reason)
                 return False
             for fold, capture in captures:
                 fold.acknowledge(capture)

@@ -133,5 +133,5 @@ class Refold(Recovery):
             try:
                 return await asyncio.to_thread(look_up, self.app.settings, self.app.sink, partitions)
             except SinkUnavailable as error:
-                self.log.warning("ClickHouse does not answer, counting waits for its ledger: %s", error)
+                self.log.warning("counting waits for the ledger: %s", error.what)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -1,6 +1,5 @@
 """The command `pintally`: one file a command, imported only when it is called, so that `--help` is quick."""
 
-import logging
 import os
 import sys
 from importlib import import_module
@@ -112,8 +111,6 @@ def pintally(
 
 def main() -> None:
     """Run the command line. What a person must mend is printed as error and remedy, and the exit code is 2."""
-    # The driver logs every refused connection with its traceback; our errors say it once.
-    logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
     try:
         app()
     except PintallyError as error:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from streams.settings import Settings
 from streams.topics import describe_topics, read_offsets, sources_of
 
 CATCH_UP_S = 120.0
+PINTALLY_WORKER = (sys.executable, "-m", "streams.cli", "worker")
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -36,12 +37,14 @@ def environment(settings: Settings) -> dict[str, str]:
 class Worker:
     """One `pintally worker` process."""
 
-    def __init__(self, settings: Settings, log: Path, instance: str | None = "one") -> None:
+    def __init__(
+        self, settings: Settings, log: Path, instance: str | None = "one", command: Sequence[str] = PINTALLY_WORKER
+    ) -> None:
         self.log = log
         self._file = log.open("wb")
         named = ["--instance", instance] if instance else []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", "worker", *named],
+            [*command, *named],
             env=environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=self._file,
@@ -85,8 +88,8 @@ def workers(settings: Settings, directory: Path) -> Iterator[Callable[..., Worke
     """Starts workers on demand; ends those that are left. On a failure their logs are in the error's notes."""
     started: list[Worker] = []
 
-    def start(instance: str | None = "one") -> Worker:
-        started.append(Worker(settings, directory / f"worker-{len(started)}.log", instance))
+    def start(instance: str | None = "one", command: Sequence[str] = PINTALLY_WORKER) -> Worker:
+        started.append(Worker(settings, directory / f"worker-{len(started)}.log", instance, command))
         return started[-1]
 
     try:

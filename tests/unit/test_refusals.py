@@ -1,0 +1,126 @@
+"""Each refusal names the thing, the value and the remedy; and what is in order is not refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from schemas.fates import Fates
+from schemas.rows import LedgerRow, StartRow
+from schemas.rules import Rules
+from schemas.sources import Source
+from streams.recovery import Chain
+from streams.refusals import (
+    Refusal,
+    refuse_log,
+    refuse_lost_ledger,
+    refuse_recreated,
+    refuse_rules,
+    refuse_topic,
+)
+from streams.slices import Base
+from streams.topics import FOREVER_MS, Offsets, TopicInfo
+
+SOURCE = Source("engagement.save.v1", UUID(int=7), 3)
+OTHER = replace(SOURCE, topic_id=UUID(int=8))
+RULES = Rules(slice_records=100)
+TOPIC = TopicInfo("engagement.save.v1", SOURCE.topic_id, 4, "LogAppendTime", FOREVER_MS, FOREVER_MS, "delete")
+ROW = LedgerRow(SOURCE, 2, 600, 200, 0, 250, 9, Fates(50), 50, 0, RULES.fingerprint)
+CHAIN = Chain((), ROW, StartRow(SOURCE, 0, 200, 0, RULES.to_json()))
+BASE = Base(100, 0, 200, 0)
+
+
+def said(refuse: Callable[[], None], *words: str) -> None:
+    """The refusal says what was found, with these words, and what to do."""
+    with pytest.raises(Refusal) as refused:
+        refuse()
+    for word in words:
+        assert word in str(refused.value), word
+    assert refused.value.remedy.endswith(".")
+    assert refused.value.what not in refused.value.remedy
+
+
+@pytest.mark.parametrize("policy", ["compact", "compact,delete", "delete,compact"])
+def test_a_compacted_topic_is_refused(policy: str) -> None:
+    topic = replace(TOPIC, cleanup_policy=policy)
+    said(lambda: refuse_topic(topic, RULES), TOPIC.name, f"cleanup.policy={policy}", "Set cleanup.policy=delete")
+
+
+def test_producers_timestamps_further_ahead_than_the_skew_are_refused() -> None:
+    topic = replace(TOPIC, timestamp_type="CreateTime", timestamp_after_max_ms=RULES.max_clock_skew_ms + 1)
+    said(
+        lambda: refuse_topic(topic, RULES),
+        TOPIC.name, "300001 ms", "message.timestamp.after.max.ms=300000", "LogAppendTime",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        TOPIC,
+        replace(TOPIC, timestamp_type="CreateTime", timestamp_after_max_ms=RULES.max_clock_skew_ms),
+        replace(TOPIC, timestamp_type="CreateTime", timestamp_after_max_ms=0),
+    ],
+)
+def test_a_topic_that_keeps_what_was_sent_is_not_refused(topic: TopicInfo) -> None:
+    refuse_topic(topic, RULES)
+
+
+def test_a_topic_made_again_under_the_same_name_is_refused() -> None:
+    said(
+        lambda: refuse_recreated(OTHER, [SOURCE]),
+        SOURCE.topic, str(SOURCE.topic_id), str(OTHER.topic_id), "PINTALLY_TOPIC_PREFIX", "CLICKHOUSE_DATABASE",
+    )  # fmt: skip
+
+
+def test_another_partition_of_the_topic_or_another_topic_is_none_made_again() -> None:
+    known = [replace(SOURCE, partition=0), replace(OTHER, topic="engagement.click.v1")]
+    refuse_recreated(SOURCE, known)
+    refuse_recreated(SOURCE, [])
+
+
+def test_a_committed_offset_without_a_ledger_is_a_ledger_that_was_lost() -> None:
+    committed = {(SOURCE.topic, 3): 41}
+    said(lambda: refuse_lost_ledger(SOURCE, committed), "engagement.save.v1[3]", "41", "Restore", "PINTALLY_GROUP")
+
+
+def test_a_source_that_the_group_never_read_may_have_no_ledger() -> None:
+    for committed in ({}, {(SOURCE.topic, 3): 0}, {(SOURCE.topic, 2): 41}, {("engagement.click.v1", 3): 41}):
+        refuse_lost_ledger(SOURCE, committed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"allowed_lateness_ms": 1},
+        {"max_clock_skew_ms": 1},
+        {"retention_ms": 1},
+        {"slice_records": 99},
+        {"dedup": False},
+    ],
+)
+def test_other_rules_than_the_ledgers_are_refused(changed: dict[str, int]) -> None:
+    asked = replace(RULES, **changed)  # type: ignore[arg-type]
+    said(
+        lambda: refuse_rules(SOURCE, CHAIN, asked),
+        "engagement.save.v1[3]", RULES.fingerprint, RULES.to_json(), asked.fingerprint, asked.to_json(), "PINTALLY_",
+    )  # fmt: skip
+
+
+def test_the_ledgers_own_rules_are_not_refused() -> None:
+    refuse_rules(SOURCE, CHAIN, Rules(slice_records=100))
+
+
+def test_a_log_that_starts_above_what_must_be_read_is_refused() -> None:
+    offsets = Offsets(log_start=101, log_end=300, last_stable=300)
+    said(lambda: refuse_log(SOURCE, CHAIN, BASE, offsets), "engagement.save.v1[3]", "offset 100", "at 101", "Restore")
+
+
+def test_a_log_that_ends_before_what_was_counted_is_refused() -> None:
+    offsets = Offsets(log_start=100, log_end=249, last_stable=249)
+    said(lambda: refuse_log(SOURCE, CHAIN, BASE, offsets), "engagement.save.v1[3]", "offset 249", "to 250", "Restore")
+
+
+def test_a_log_that_holds_exactly_what_is_needed_is_not_refused() -> None:
+    refuse_log(SOURCE, CHAIN, BASE, Offsets(log_start=100, log_end=250, last_stable=240))
