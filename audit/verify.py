@@ -17,7 +17,7 @@ tells of.
   reported as not verifiable this time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -94,11 +94,14 @@ def verify(
         for topic in sorted(missing)
         if not only or topic in only
     ]
+    report.unverifiable += _unknown(only, addresses, partitions, emitted)
     report.sources = _audit_all(addresses, ours, since, processes, progress)
     for source in report.sources:
         report.findings.merge(source.findings)
         report.unverifiable += source.unverifiable
         report.records += sum(source.fates.values())
+    if not any(source.ledger for source in ours):
+        report.unverifiable += _nothing_counted(report)
     report.seconds = time() - began
     return report
 
@@ -161,6 +164,28 @@ def _not_started(
         and at.end > at.start
         and (not only or at.topic in only or f"{at.topic}[{at.partition}]" in only)
     ]
+
+
+def _unknown(
+    only: Sequence[str], addresses: Addresses, partitions: Sequence[Partition], emitted: Sequence[Emitted]
+) -> Iterator[str]:
+    """What was asked for and is no source: of a misspelt name nothing differs."""
+    sources = {f"{at.topic}[{at.partition}]" for at in partitions} | {str(source) for source in emitted}
+    topics = {topic for topic, _ in addresses.topics}
+    for name in only:
+        if name not in sources | topics:
+            known = ", ".join(sorted(sources))
+            yield f"{name}: neither Kafka nor the ledger knows it\n  Name a topic, or one of {known}."
+
+
+def _nothing_counted(report: Report) -> Iterator[str]:
+    """Where no slice is recorded there is nothing to compare, and that is no proof."""
+    behind = sum(offsets for _, offsets in report.not_started) + sum(source.lag or 0 for source in report.sources)
+    if behind:
+        yield (
+            f"nothing has been counted yet: the log holds {behind:,} offsets, the ledger none\n"
+            "  Start `pintally worker`, and wait until `pintally status` shows that it has caught up."
+        )
 
 
 def _add(report: Report, findings: Any) -> None:

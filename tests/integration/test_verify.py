@@ -558,6 +558,30 @@ def test_one_source_can_be_checked_alone(emitted: Emitter) -> None:
     assert emitted.verify(only=[f"{emitted.source.topic}[1]"]).sources == []
 
 
+def test_a_log_of_which_nothing_is_counted_yet_is_not_called_exact(emitter: Emitter) -> None:
+    """Neither before the first worker, nor between its start rows and its first tick: nothing was compared."""
+    exact(emitter.verify())  # an empty log is counted
+    emitter.produce(20)
+    for ledgers in (lambda: None, lambda: emitter.emit(until=0)):
+        ledgers()
+        for only in ((), (emitter.source.topic,)):
+            report = emitter.verify(only=only)
+            assert (kinds(report), report.exit_code) == (set(), 2)
+            assert "nothing has been counted yet" in report.unverifiable[0]
+            assert "20 offsets" in report.unverifiable[0]
+            assert "pintally worker" in report.unverifiable[0]
+    emitter.emit(until=1)
+    exact(emitter.verify())
+
+
+def test_a_source_that_nobody_knows_is_not_called_exact(emitted: Emitter) -> None:
+    for name in ("engagement.like.v1", f"{emitted.source.topic}[7]", "save"):
+        report = emitted.verify(only=[name])
+        assert report.exit_code == 2
+        assert report.unverifiable[0].startswith(f"{name}: neither")
+        assert str(emitted.source) in report.unverifiable[0]
+
+
 def test_a_topic_created_anew_cannot_be_told(alone: Emitter) -> None:
     admin = KafkaAdminClient(bootstrap_servers=alone.settings.kafka)
     admin.delete_topics([alone.source.topic])
@@ -588,6 +612,7 @@ def test_nobody_there_cannot_be_told(emitted: Emitter) -> None:
 
 def test_a_live_stream_is_exact_at_any_moment(emitter: Emitter) -> None:
     emitter.produce()
+    emitter.emit(until=1)
     with ThreadPoolExecutor(1) as pool:
         worker = pool.submit(emitter.emit, chunk=17)
         looks = 0

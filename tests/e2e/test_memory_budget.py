@@ -1,0 +1,45 @@
+"""While ClickHouse is away Kafka is the buffer: reading pauses at the budget, and the worker stays in its group."""
+
+import time
+from pathlib import Path
+
+from sinks.clickhouse import ClickHouseSink
+from streams.settings import Settings
+from streams.topics import group_members
+from tests.e2e.running import Traffic, Worker, progress, verify, wait_caught_up, wait_for, workers
+from tests.engines import TestEngines
+
+
+def pauses(worker: Worker) -> int:
+    """1 while reading is paused, 0 while it is not, by the worker's own words."""
+    log = worker.log.read_text()
+    return log.count("reading pauses") - log.count("reading goes on")
+
+
+def test_a_full_worker_pauses_past_its_session_and_goes_on_exactly_when_clickhouse_returns(
+    stack: Settings, tmp_path: Path, restartable_engines: TestEngines
+) -> None:
+    settings = stack.model_copy(update={"max_unemitted_cells": 2_000})
+    with workers(settings, tmp_path) as start:
+        worker = start(None)
+        with Traffic(settings, "--events", "2000", "--seed", "30") as traffic:
+            sent = traffic.finish()["counted"]
+        wait_caught_up(settings)
+        restartable_engines.clickhouse.stop()
+        with Traffic(settings, "--events", "30000", "--rate", "10000", "--seed", "31") as traffic:
+            wait_for(lambda: pauses(worker) and worker.said("tick not recorded"), 60, "reading pauses")
+            sent += traffic.finish()["counted"]
+        past_its_session = time.monotonic() + settings.session_timeout_seconds * 1.5
+        while time.monotonic() < past_its_session:
+            assert worker.alive
+            assert len(group_members(settings)) == 1
+        assert pauses(worker) == 1
+        restartable_engines.clickhouse.start()
+        restartable_engines.clickhouse.wait_ready()
+        wait_caught_up(settings)
+        wait_for(lambda: not pauses(worker), 30, "reading goes on")
+        assert worker.alive
+        assert worker.log.read_text().count("Joined group") == 1, "it never left its group"
+    verify(settings)
+    assert progress(settings)[0] > 30_000
+    assert int(ClickHouseSink(settings.clickhouse).read_cells().count.sum()) == sent
