@@ -41,17 +41,20 @@ def look_up(settings: Settings, sink: Sink, partitions: Iterable[tuple[str, int]
         refuse_topic(topic, settings.rules)
     with sink.session() as session:
         ledgers = session.read_ledgers(sources)
-        if unknown := [source for source in sources if not ledgers[source].starts]:
-            _write_starts(settings, session, sink, unknown)
+        if not all(ledgers[source].starts for source in sources):
+            _write_starts(settings, session, sink, sources)
             ledgers = session.read_ledgers(sources)
     # After the ledger: whoever counts meanwhile must not make a log that grows look truncated.
     offsets = read_offsets(settings, sources)
     return [_assigned(settings, source, ledgers[source], offsets[source]) for source in sources]
 
 
-def _write_starts(settings: Settings, session: SinkSession, sink: Sink, unknown: list[Source]) -> None:
-    known = list(sink.known_sources())
+def _write_starts(settings: Settings, session: SinkSession, sink: Sink, sources: list[Source]) -> None:
     committed = committed_offsets(settings)
+    # Again, because offsets are committed after the ledger: another worker may have begun since the first look.
+    ledgers = session.read_ledgers(sources)
+    unknown = [source for source in sources if not ledgers[source].starts]
+    known = list(sink.known_sources())
     for source in unknown:
         refuse_recreated(source, known)
         refuse_lost_ledger(source, committed)

@@ -25,12 +25,14 @@ class Capture:
 class Unemitted:
     """The slices of one source that are in memory: those that have ended, and the open one at the position."""
 
-    def __init__(self, source: Source, action: Action, rules: Rules, generation: int) -> None:
+    def __init__(
+        self, source: Source, action: Action, rules: Rules, generation: int, recorded: int | None = None
+    ) -> None:
         self.source = source
         self.action = action
         self.rules = rules
         self.generation = generation
-        self.version: int | None = None  # highest version of an acknowledged ledger row
+        self.version = recorded  # highest version of a ledger row that is known to be durable
         self._ended: list[Tally] = []  # can never change again, and are not all acknowledged; by start
         self._ended_rows = 0
         self._open: Tally | None = None

@@ -47,7 +47,15 @@ class LogChanged(PintallyError):
 class SourceFold:
     """The state of one source: everything the fold of its log from the base has made."""
 
-    def __init__(self, source: Source, action: Action, rules: Rules, generation: int, base: Base) -> None:
+    def __init__(
+        self,
+        source: Source,
+        action: Action,
+        rules: Rules,
+        generation: int,
+        base: Base,
+        recorded: int | None = None,  # version of the last ledger row that led to `base`
+    ) -> None:
         self.source = source
         self.action = action
         self.rules = rules
@@ -56,7 +64,7 @@ class SourceFold:
         self.position = base.collect_start  # next offset to fold
         self.clock = base.collect_clock  # ms, at `position`
         self._seen = SeenIds()
-        self._unemitted = Unemitted(source, action, rules, generation)
+        self._unemitted = Unemitted(source, action, rules, generation, recorded)
         self._check_base()
 
     @property
@@ -77,7 +85,7 @@ class SourceFold:
 
     @property
     def emitted_version(self) -> int | None:
-        """The highest version of a ledger row that was acknowledged; None before the first."""
+        """The highest version known to be in the ledger: read when the fold began, or acknowledged; None before."""
         return self._unemitted.version
 
     def fold(self, chunk: Chunk) -> None:

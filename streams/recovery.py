@@ -41,6 +41,12 @@ class Chain:
         return self.unfinished.clock if self.unfinished else self.start_clock
 
     @property
+    def version(self) -> int | None:
+        """The version of its last row; None if it has none. A ledger that later shows less went back."""
+        last = self.unfinished or (self.complete[-1] if self.complete else None)
+        return last.version if last else None
+
+    @property
     def rules(self) -> Rules:
         """The rules that hold from the boundary on."""
         return Rules.from_json(self.boundary.rules)

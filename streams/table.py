@@ -16,6 +16,7 @@ from faust.types import TP
 from schemas.actions import Action
 from schemas.errors import PintallyError
 from sinks.base import SinkUnavailable
+from streams.admin import KafkaUnavailable
 from streams.assignment import Assigned, look_up
 from streams.chunk import Chunk
 from streams.fold import SourceFold
@@ -57,7 +58,7 @@ class CellTable(faust.Table):
             if kept.position >= max(chain.start, assigned.log_start):
                 return
         self.folds[source.partition] = SourceFold(
-            source, self.action, chain.rules, chain.boundary.generation, assigned.base
+            source, self.action, chain.rules, chain.boundary.generation, assigned.base, chain.version
         )
 
 
@@ -132,6 +133,6 @@ class Refold(Recovery):
         while True:
             try:
                 return await asyncio.to_thread(look_up, self.app.settings, self.app.sink, partitions)
-            except SinkUnavailable as error:
-                self.log.warning("counting waits for the ledger: %s", error.what)
+            except (SinkUnavailable, KafkaUnavailable) as error:
+                self.log.warning("counting waits for the ledger and the log's ends: %s", error.what)
                 await asyncio.sleep(RETRY_SECONDS)

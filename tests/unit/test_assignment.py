@@ -8,10 +8,17 @@ from schemas.fates import Fates
 from schemas.rows import LedgerRow, StartRow
 from schemas.rules import Rules
 from schemas.sources import Source
+from sinks.base import SourceLedger
 from sinks.memory import MemorySink
 from streams import assignment
+from streams.assignment import Assigned
+from streams.emit import SinkWentBack, write
+from streams.recovery import base_of, follow
 from streams.settings import Settings
+from streams.table import CellTable
 from streams.topics import Offsets, TopicInfo
+from tests.logs import ACTION, T0, Log, chunk, record
+from tests.logs import SOURCE as LOGGED
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 TOPIC = TopicInfo(SOURCE.topic, SOURCE.topic_id, 1, "LogAppendTime", 2**63 - 1, 2**63 - 1, "delete")
@@ -46,3 +53,39 @@ def test_a_log_that_another_worker_counts_meanwhile_is_not_taken_for_a_truncated
     monkeypatch.setattr(assignment, "read_offsets", read_offsets)
     (assigned,) = assignment.look_up(Settings(_env_file=None), BusySink(), [(SOURCE.topic, 0)])
     assert assigned.chain.start == 0
+
+
+def test_a_source_that_another_worker_has_begun_meanwhile_is_not_taken_for_one_whose_ledger_was_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between this worker's look at the ledger and the one at the group's offsets the other counted and committed."""
+    sink, rules = MemorySink(), Rules()
+
+    def committed_offsets(_: Settings) -> dict[tuple[str, int], int]:
+        with sink.session() as session:
+            session.write_starts([StartRow(SOURCE, 0, 3, 0, rules.to_json())])
+        return {(SOURCE.topic, 0): 5}
+
+    monkeypatch.setattr(assignment, "describe_topics", lambda _: {SOURCE.topic: TOPIC})
+    monkeypatch.setattr(assignment, "committed_offsets", committed_offsets)
+    monkeypatch.setattr(assignment, "read_offsets", lambda _, sources: {source: Offsets(3, 9, 9) for source in sources})
+    (assigned,) = assignment.look_up(Settings(_env_file=None), sink, [(SOURCE.topic, 0)])
+    assert assigned.chain.start == 3
+    assert len(sink.starts) == 1
+
+
+def test_a_ledger_that_goes_back_before_the_first_tick_of_a_new_worker_is_noticed() -> None:
+    """Rule 6: what was recorded is what the worker read when it began, too; else the slices lost stay lost."""
+    log = Log(tuple(record(offset, T0) for offset in range(8)), 8)
+    sink, rules = MemorySink(), Rules()
+    row = LedgerRow(LOGGED, 0, T0 // 1000, 0, 0, 5, T0, Fates(5), 5, 0, rules.fingerprint)
+    chain = follow(SourceLedger((StartRow(LOGGED, 0, 0, 0, rules.to_json()),), (row,)))
+    table = CellTable.__new__(CellTable)
+    table.action, table.folds = ACTION, {}
+    table.assign(Assigned(LOGGED, chain, base_of(chain), 0))
+    fold = table.folds[LOGGED.partition]
+    fold.fold(chunk(log, 0, 8))
+    captured = fold.capture()
+    assert captured
+    with pytest.raises(SinkWentBack, match="is at version -1, 5 was recorded"):
+        write(sink, [(fold, captured)])
