@@ -10,6 +10,7 @@ from schemas.rules import MINUTE_MS
 from schemas.sources import Source
 from sinks.base import SinkUnavailable, SourceLedger
 from sinks.seal import seal
+from streams.admin import KafkaUnavailable
 from streams.recovery import follow
 from streams.settings import Settings
 from streams.topics import Offsets, TopicInfo, describe_topics, read_offsets, sources_of
@@ -74,5 +75,5 @@ async def seal_final_hours(app: "CountingApp") -> None:
         until = await asyncio.to_thread(_look, settings, app)
         if until is not None:
             await asyncio.to_thread(seal, settings.clickhouse, until)
-    except SinkUnavailable as error:
-        log.info("nothing sealed now: %s", error)
+    except (SinkUnavailable, KafkaUnavailable) as error:
+        log.info("nothing sealed now: %s", error.what)

@@ -81,5 +81,7 @@ def test_a_clickhouse_that_is_not_there_is_said_in_a_line_a_look_by_both_command
 def waits(log: Path) -> list[str]:
     """The lines that say what a worker waits for."""
     return [
-        line for line in log.read_text().splitlines() if re.search(r"ledger: ClickHouse at \S+ does not answer", line)
+        line
+        for line in log.read_text().splitlines()
+        if re.search(r"waits for .*: ClickHouse at \S+ does not answer", line)
     ]
