@@ -21,7 +21,7 @@ PINS = (1, 1, 1, 2, 2**64 - 1)
 
 GAPS = (0,) * 14 + (1, 1, 2, 6)  # offsets without a record: aborted transactions, markers
 STEPS = (0, 1, 900, 20_000, MINUTE, 4 * MINUTE, 10 * MINUTE, 21 * MINUTE, -1, -30_000, -11 * MINUTE, None, None)
-KINDS = ("now",) * 5 + ("before", "late", "late", "skewed", "ancient", "broken", "tombstone")
+KINDS = ("now",) * 9 + ("before", "late", "late", "skewed", "ancient", "broken", "tombstone")
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,16 @@ from tests.simulation.truth import Violation
 from tests.simulation.worker import Worker
 from tests.simulation.world import World
 
-STEPS = (30, 150)
+STEPS = (30, 110)
 ROUNDS = 40  # in which live workers must come to the end once faults are over
+WORLD = 0.1  # share of the steps in which the world acts, not a worker
 
-# step: how often, compared with the others
-WEIGHTS = {
-    "produce": 12, "fetch": 22, "fold": 22, "tick": 12, "call": 50, "acknowledge": 14, "whole tick": 10, "fire": 4,
-    "watch": 6, "commit": 2, "cancel": 1, "notice": 14, "rebalance": 3, "start": 3, "crash": 2, "sleep": 3, "wake": 3,
-    "land": 3, "copy": 3, "restore": 1, "outage": 1,
-}  # fmt: skip
 FETCH_FAULTS = ("drop", "repeat", "stale")
 READ_FAULTS = ("lost", "stale", "stale")
 WRITE_FAULTS = ("lost", "halved", "halved", "silent", "later")
 ACK_FAULTS = ("lost", "silent")
+
+Act = Callable[[], None]
 
 
 class Schedule:
@@ -47,30 +44,73 @@ class Schedule:
             for _ in range(self.rng.randint(1, 3)):
                 world.start()
             world.rebalance()
-            steps = self.rng.choices(
-                list(WEIGHTS), cum_weights=_CUMULATIVE, k=self.rng.randint(*STEPS)
-            )
-            for step in steps:
+            for _ in range(self.rng.randint(*STEPS)):
                 world.now += 0.3
-                getattr(self, "_" + step.replace(" ", "_"))()
+                self._step()
             self._end()
 
-    # steps; each does nothing where it cannot
+    # steps
+
+    def _step(self) -> None:
+        awake = [worker for worker in self.world.workers if not worker.asleep]
+        busy = [worker for worker in awake if worker.is_busy]
+        if not busy or self.rng.random() < WORLD:
+            possible = self._world_acts(awake)
+        else:
+            possible = self._worker_acts(self.rng.choice(busy))
+        self.rng.choices([act for act, _ in possible], [often for _, often in possible])[0]()
+
+    def _worker_acts(self, worker: Worker) -> list[tuple[Act, float]]:
+        """What a worker can do next, and how often it does so, compared with the rest."""
+        world, fetchable = self.world, self._fetchable(worker)
+        possible: list[tuple[Act, float]] = [(lambda: self._watch(worker), 0.4), (lambda: world.commit(worker), 0.1)]
+        if worker.joined < world.generation:
+            possible.append((lambda: self._notice(worker), 4))
+        if worker.loop.jobs:
+            possible.append((lambda: self._call(worker), 8))
+        if worker.unacked:
+            possible.append((lambda: world.acknowledge(worker, self._fault(ACK_FAULTS)), 8))
+        if worker.loop.timers:
+            possible.append((lambda: world.fire(worker), 3))
+        if fetchable:
+            possible.append((lambda: world.poll(worker, self.rng.choice(fetchable), self._fault(FETCH_FAULTS)), 6))
+        if worker.consumer.queue:
+            possible.append((lambda: world.deliver(worker), 10))
+        if len(worker.ticks) < 2 and worker.emitter.unemitted_cells:
+            possible.append((lambda: self._tick(worker), 0.5 if worker.ticks else 4))
+        if worker.ticks and self.faults:
+            possible.append((lambda: self._cancel(worker), 0.1))
+        return possible
+
+    def _world_acts(self, awake: list[Worker]) -> list[tuple[Act, float]]:
+        """The same of the world; what does damage only in schedules with faults."""
+        world, sink = self.world, self.world.sink
+        unwritten = [tp for tp, part in world.logs.items() if part.stable < part.end]
+        asleep = [worker for worker in world.workers if worker.asleep]
+        possible: list[tuple[Act, float]] = [(self._rebalance, 0.7)]
+        if unwritten:
+            possible.append((lambda: world.produce(self.rng.choice(unwritten)), 6))
+        if len(world.workers) < 4:
+            possible.append((self._start, 1 if awake else 10))
+        if asleep:
+            possible.append((lambda: self._wake(self.rng.choice(asleep)), 3))
+        if sink.late:
+            possible.append((world.land, 3))
+        if sink.down:
+            possible.append((lambda: self._outage(False), 6))
+        if len(sink.known()) == len(world.logs) and len(sink.copies) < 3:
+            possible.append((sink.copy, 2))
+        if self.faults:
+            possible.append((lambda: self._outage(True), 0.3))
+            if awake:
+                possible.append((lambda: self._crash(self.rng.choice(awake)), 1.5))
+                possible.append((lambda: self._sleep(self.rng.choice(awake)), 1.5))
+            if sink.copies:
+                possible.append((world.restore, 1))
+        return possible
 
     def _fault(self, kinds: tuple[str, ...]) -> str:
         return self.rng.choice(kinds) if self.rng.random() < self.faults else ""
-
-    def _one(self, fits: Callable[[Worker], object]) -> Worker | None:
-        fitting = [worker for worker in self.world.workers if not worker.asleep and fits(worker)]
-        return self.rng.choice(fitting) if fitting else None
-
-    def _produce(self) -> None:
-        self.world.produce(self.rng.choice(list(self.world.logs)))
-
-    def _fetch(self) -> None:
-        ready = [(w, tp) for w in self.world.workers if not w.asleep for tp in self._fetchable(w)]
-        if ready:
-            self.world.poll(*self.rng.choice(ready), self._fault(FETCH_FAULTS))
 
     def _fetchable(self, worker: Worker) -> list[TP]:
         consumer = worker.consumer
@@ -79,103 +119,65 @@ class Schedule:
         logs = self.world.logs
         return [tp for tp in sorted(consumer.assigned) if consumer.fetched[tp] < logs[tp].stable]
 
-    def _fold(self) -> None:
-        if worker := self._one(lambda w: w.consumer.queue):
-            self.world.deliver(worker)
+    def _call(self, worker: Worker) -> None:
+        """A crash is as likely before a call as after one that failed."""
+        write = any(job.pending and job.pending[0].startswith("write") for job in worker.loop.jobs)
+        fault = self._fault(WRITE_FAULTS if write else READ_FAULTS)
+        if fault and self.rng.random() < 0.1:
+            self.world.end(worker, "killed before a call")
+            return
+        self.world.call(worker, fault)
+        if fault and worker in self.world.workers and self.rng.random() < 0.1:
+            self.world.end(worker, "killed after a call")
 
-    def _tick(self) -> None:
-        if worker := self._one(lambda w: len(w.ticks) < 2):
-            self.world.tick(worker)
-
-    def _whole_tick(self) -> None:
-        if worker := self._one(lambda w: not w.ticks):
-            self.world.tick(worker)
+    def _notice(self, worker: Worker) -> None:
+        self.world.notice(worker)
+        if self.rng.random() < 0.7:
             self._drain(worker)
 
-    def _call(self) -> None:
-        if worker := self._one(lambda w: w.loop.jobs):
-            if self.rng.random() < self.faults / 8:
-                self.world.end(worker, "killed")
-                return
-            name = worker.loop.jobs[0].pending[0]
-            kinds = WRITE_FAULTS if name.startswith("write") else READ_FAULTS
-            self.world.call(worker, self._fault(kinds))
+    def _tick(self, worker: Worker) -> None:
+        self.world.tick(worker)
+        if self.rng.random() < 0.5:
+            self._drain(worker)
 
-    def _acknowledge(self) -> None:
-        if worker := self._one(lambda w: w.unacked):
-            self.world.acknowledge(worker, self._fault(ACK_FAULTS))
-
-    def _fire(self) -> None:
-        if worker := self._one(lambda w: w.loop.timers):
-            self.world.fire(worker)
-
-    def _watch(self) -> None:
+    def _watch(self, worker: Worker) -> None:
         self.world.now += 2.0
-        if worker := self._one(lambda w: True):
-            self.world.watch(worker)
+        self.world.watch(worker)
 
-    def _commit(self) -> None:
-        if worker := self._one(lambda w: True):
-            self.world.commit(worker)
-
-    def _cancel(self) -> None:
-        if self.faults and (worker := self._one(lambda w: w.ticks)):
-            self._say("%s: a tick is cancelled", worker.name)
-            task = self.rng.choice(worker.ticks)
-            worker.run(task.cancel)
-            worker.reap()
-
-    def _notice(self) -> None:
-        if worker := self._one(lambda w: w.joined < self.world.generation):
-            self.world.notice(worker)
+    def _cancel(self, worker: Worker) -> None:
+        self._say("%s: a tick is cancelled", worker.name)
+        worker.run(self.rng.choice(worker.ticks).cancel)
+        worker.reap()
 
     def _rebalance(self) -> None:
         self.world.rebalance()
 
     def _start(self) -> None:
-        if len(self.world.workers) < 4:
-            self.world.start()
+        self.world.start()
+        self.world.rebalance()
+
+    def _crash(self, worker: Worker) -> None:
+        self.world.end(worker, "killed")
+        self.world.rebalance()
+
+    def _sleep(self, worker: Worker) -> None:
+        self._say("%s is paused", worker.name)
+        worker.asleep = True
+        if self.rng.random() < 0.7:
             self.world.rebalance()
 
-    def _crash(self) -> None:
-        if self.faults and (worker := self._one(lambda w: True)):
-            self.world.end(worker, "killed")
-            self.world.rebalance()
+    def _wake(self, worker: Worker) -> None:
+        self._say("%s wakes up", worker.name)
+        worker.asleep = False
 
-    def _sleep(self) -> None:
-        if self.faults and (worker := self._one(lambda w: True)):
-            self._say("%s is paused", worker.name)
-            worker.asleep = True
-            if self.rng.random() < 0.7:
-                self.world.rebalance()
-
-    def _wake(self) -> None:
-        sleeping = [worker for worker in self.world.workers if worker.asleep]
-        if sleeping:
-            worker = self.rng.choice(sleeping)
-            self._say("%s wakes up", worker.name)
-            worker.asleep = False
-
-    def _land(self) -> None:
-        if self.world.sink.late:
-            self.world.land()
-
-    def _copy(self) -> None:
-        if len(self.world.sink.known()) == len(self.world.logs):
-            self.world.sink.copy()
-
-    def _restore(self) -> None:
-        if self.faults and self.world.sink.copies:
-            self.world.restore()
-
-    def _outage(self) -> None:
-        self.world.sink.down = bool(self.faults) and not self.world.sink.down
-        self._say("ClickHouse is %s", "down" if self.world.sink.down else "up")
+    def _outage(self, down: bool) -> None:
+        self.world.sink.down = down
+        self._say("ClickHouse is %s", "down" if down else "up")
 
     # the end
 
     def _end(self) -> None:
-        """Faults are over. Either the live workers go on, or all but the paused are killed; then a fresh one."""
+        """Faults are over. Either the live workers go on, or all but the paused are killed, and a fresh one does."""
         world, self.faults = self.world, 0.0
         world.sink.down = False
         for part in world.logs.values():
@@ -184,24 +186,29 @@ class Schedule:
             world.land()
         world.sink.late.clear()
         if self.rng.random() < 0.5:
-            self._say("the live workers come to the end")
-            for worker in world.workers:
-                worker.asleep = False
-            self._finish()
-            world.truth.check_end(world.sink, world.buried)
-        self._say("a fresh worker comes to the end")
-        zombies = [worker for worker in world.workers if worker.asleep]
-        for worker in list(world.workers):
-            if not worker.asleep:
-                world.end(worker, "killed")
-        self._finish()
-        for worker in zombies:
-            self._say("%s wakes up", worker.name)
-            worker.asleep = False
-            self._drain(worker)
-        while world.sink.late:
-            world.land()
+            self._end_alive()
+        else:
+            self._end_afresh()
         world.truth.check_end(world.sink, world.buried)
+
+    def _end_alive(self) -> None:
+        self._say("the live workers come to the end")
+        for worker in self.world.workers:
+            worker.asleep = False
+        self._finish()
+
+    def _end_afresh(self) -> None:
+        """Who sleeps wakes up when all is done, finishes what it had begun, and must change nothing by it."""
+        self._say("a fresh worker comes to the end")
+        for worker in list(self.world.workers):
+            if not worker.asleep:
+                self.world.end(worker, "killed")
+        self._finish()
+        for worker in [worker for worker in self.world.workers if worker.asleep]:
+            self._wake(worker)
+            self._drain(worker)
+        while self.world.sink.late:
+            self.world.land()
 
     def _finish(self) -> None:
         world = self.world
@@ -234,13 +241,13 @@ class Schedule:
                 step(worker)
 
     def _drain(self, worker: Worker) -> None:
-        """Everything that waits is answered."""
+        """Everything that waits is answered, one way or the other."""
         world = self.world
         while worker in world.workers:
             if worker.unacked:
-                world.acknowledge(worker)
+                world.acknowledge(worker, self._fault(ACK_FAULTS))
             elif worker.loop.jobs:
-                world.call(worker)
+                self._call(worker)
             elif worker.loop.timers and not world.sink.down:
                 world.fire(worker)
             else:
@@ -254,9 +261,6 @@ class Schedule:
         mine = {tp for tp, owner in world.given.items() if owner is worker}
         at_end = all(folds[tp].position == world.logs[tp].log.end for tp in mine)
         return at_end and not worker.ticks and worker.emitter.unemitted_cells == 0
-
-
-_CUMULATIVE = [sum(list(WEIGHTS.values())[: i + 1]) for i in range(len(WEIGHTS))]
 
 
 @contextmanager

@@ -19,11 +19,12 @@ REMEMBERED = 4  # older states of the ledger that a stale read may show
 class SimSink(MemorySink):
     """The tables, and what may happen to them. Whatever changes is compared with the truth at once."""
 
+    reconnects = False  # a control sets it
+
     def __init__(self, truth: Truth) -> None:
         super().__init__()
         self.truth = truth
         self.epoch = 0  # connections do not outlive it
-        self.keeps_connections = False  # a control: a client that reconnects by itself
         self.down = False
         self.copies: list[Copy] = []
         self.late: list[tuple[str, Any]] = []  # inserts that went unanswered and are applied later
