@@ -264,3 +264,9 @@ def clock_not_carried_over_a_restart() -> Iterator[None]:
     ):
         yield
 
+
+@_control
+def void_rows_read() -> Iterator[None]:
+    """Rule 19: a worker of the rules before is believed."""
+    with _patched((recovery, "is_void", lambda *_: False)):
+        yield

@@ -47,9 +47,7 @@ class SimLog:
 
         values = [record.value for record in records]
         offsets, timestamps = self.offsets[first:last], self.timestamps[first:last]
-        return Chunk(
-            self.source.topic, self.source.partition, start, end, offsets, timestamps, values, envelopes
-        )
+        return Chunk(self.source.topic, self.source.partition, start, end, offsets, timestamps, values, envelopes)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -84,9 +82,7 @@ def make_log(rng: Random, source: Source, action: Action, rules: Rules, records:
         offset += 1
     end = offset + rng.choice(GAPS)
     offsets = np.array([r.offset for r in made], np.int64)
-    return SimLog(
-        source, action, tuple(made), start, end, offsets, np.array([r.timestamp for r in made], np.int64)
-    )
+    return SimLog(source, action, tuple(made), start, end, offsets, np.array([r.timestamp for r in made], np.int64))
 
 
 def _record(

@@ -23,6 +23,7 @@ class Job:
     def __init__(self, function: Callable[[], Any], future: asyncio.Future[Any]) -> None:
         self.function = function
         self.future = future
+        self.stale = False  # some answer was out of date
         self.pending: tuple[Any, ...] | None = None  # the call that waits for its answer
         self._answers: list[Any] = []
         self._next = 0

@@ -1,8 +1,6 @@
 """A schedule: what happens in a world, in an order that its seed decides; and how it ends."""
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from random import Random
 
 from faust.types import TP
@@ -39,7 +37,7 @@ class Schedule:
 
     def run(self) -> None:
         """Chaos, then the end."""
-        with self.world.edges(), _silence():
+        with self.world.edges():
             world = self.world
             for _ in range(self.rng.randint(1, 3)):
                 world.start()
@@ -102,6 +100,8 @@ class Schedule:
             possible.append((sink.copy, 2))
         if self.faults:
             possible.append((lambda: self._outage(True), 0.3))
+            if not world.truth.generation:
+                possible.append((world.change_rules, 0.3))
             if awake:
                 possible.append((lambda: self._crash(self.rng.choice(awake)), 1.5))
                 possible.append((lambda: self._sleep(self.rng.choice(awake)), 1.5))
@@ -189,7 +189,7 @@ class Schedule:
             self._end_alive()
         else:
             self._end_afresh()
-        world.truth.check_end(world.sink, world.buried)
+        world.truth.check_end(world.sink)
 
     def _end_alive(self) -> None:
         self._say("the live workers come to the end")
@@ -261,14 +261,3 @@ class Schedule:
         mine = {tp for tp, owner in world.given.items() if owner is worker}
         at_end = all(folds[tp].position == world.logs[tp].log.end for tp in mine)
         return at_end and not worker.ticks and worker.emitter.unemitted_cells == 0
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """A schedule says what happens in its own words."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)

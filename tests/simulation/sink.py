@@ -1,6 +1,7 @@
 """ClickHouse in a simulation: the sink in memory, whose every call is a point where the schedule decides."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from typing import Any
 
@@ -63,7 +64,7 @@ class SimSink(MemorySink):
         """Apply an insert. Raises Violation if readers may see what is not true, or the ledger vouches for it."""
         if name in ("write_ledger", "write_starts"):
             self._older = [*self._older[1 - REMEMBERED :], (list(self.starts), dict(self.ledger))]
-        before = {key: self.cells.get(key, (0, 0))[1] for key in keys_of(rows)} if name == "write_cells" else {}
+        before = {key: self.truth.shown(self, key) for key in keys_of(rows)} if name == "write_cells" else {}
         getattr(MemorySession(self), name)(rows)
         if name == "write_cells":
             self.truth.check_cells(self, before)
@@ -80,6 +81,13 @@ class SimSink(MemorySink):
         self.epoch += 1
         self._older.clear()
         self.late.clear()
+
+    def change_rules(self, starts: Sequence[StartRow], kept: AbstractSet[SliceKey]) -> None:
+        """What `rules apply` leaves behind: new start rows, and of their sources no rows but those of slices before."""
+        self.starts = [*self.starts, *starts]
+        self.cells = {key: cell for key, cell in self.cells.items() if key[:3] in kept}
+        self.ledger = {key: row for key, row in self.ledger.items() if key in kept}
+        self.copies.clear()
 
 
 class SimSession(MemorySession):
