@@ -50,18 +50,20 @@ def look_up(settings: Settings, sink: Sink, partitions: Iterable[tuple[str, int]
 
 
 def _write_starts(settings: Settings, session: SinkSession, sink: Sink, sources: list[Source]) -> None:
+    """Begin the sources that no worker has begun, under the highest generation in the ledger.
+
+    The ledger is read again, after the group's offsets, which follow it: another worker may have begun since. And once
+    for all, so that the sources that are missing and the generation are of one moment.
+    """
     committed = committed_offsets(settings)
-    # Again, because offsets are committed after the ledger: another worker may have begun since the first look.
-    ledgers = session.read_ledgers(sources)
-    unknown = [source for source in sources if not ledgers[source].starts]
     known = list(sink.known_sources())
+    ledgers = session.read_ledgers(list(dict.fromkeys([*known, *sources])))
+    unknown = [source for source in sources if not ledgers[source].starts]
     for source in unknown:
         refuse_recreated(source, known)
         refuse_lost_ledger(source, committed)
     offsets = read_offsets(settings, unknown)
-    generation = max(
-        (s.generation for ledger in session.read_ledgers(known).values() for s in ledger.starts), default=0
-    )
+    generation = max((start.generation for ledger in ledgers.values() for start in ledger.starts), default=0)
     rules = settings.rules.to_json()
     session.write_starts([StartRow(source, generation, offsets[source].log_start, 0, rules) for source in unknown])
 
