@@ -27,6 +27,7 @@ from streams.transport import ChunkSchema, ChunkTransport
 log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 16 * 1024 * 1024  # a dead letter is larger than its record by its headers
+ACKNOWLEDGED_SECONDS = 10.0  # how long a tick waits for its dead letters, before the next one tries again
 CHUNKS_QUEUED = 16  # an agent; a chunk is at most one fetch of a partition, 1 MiB
 WATCH_SECONDS = 0.5
 
@@ -88,6 +89,7 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
         broker_rebalance_timeout=settings.session_timeout_seconds,
         broker_commit_interval=5.0,
         producer_max_request_size=MAX_REQUEST_BYTES,
+        producer_request_timeout=ACKNOWLEDGED_SECONDS,
         stream_buffer_maxsize=CHUNKS_QUEUED,
         stream_recovery_delay=0.0,
         web_enabled=settings.web_port is not None,

@@ -43,8 +43,9 @@ class DeadLetterTopics:
 
     async def _enqueue(self, letter: DeadLetterRow) -> "asyncio.Future[Any]":
         topic, headers = dead_letter_topic(letter.source.topic), to_headers(letter)
+        key = b"" if letter.key is None and letter.value is None else letter.key  # aiokafka refuses to send neither
         try:
-            answer: asyncio.Future[Any] = await self.producer.send(topic, letter.key, letter.value, None, None, headers)
+            answer: asyncio.Future[Any] = await self.producer.send(topic, key, letter.value, None, None, headers)
         except ProducerSendError as error:  # Faust wraps what aiokafka raises at once
             cause = error.__cause__
             if not isinstance(cause, TOO_LARGE):

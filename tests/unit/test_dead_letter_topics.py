@@ -44,6 +44,7 @@ class Broker:
     async def send(
         self, topic: str, value: bytes | None, *, key: bytes | None, headers: Sequence[Header], **_: Any
     ) -> "asyncio.Future[None]":
+        assert not (key is None and value is None), "aiokafka's own words: Need at least one: key or value"
         self.sent += 1
         size = len(key or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in headers)
         if size > self.client_limit:
@@ -70,7 +71,7 @@ def send(broker: Broker, *letters: DeadLetterRow) -> None:
 
 def test_a_letter_is_on_the_topic_of_its_source_as_it_was() -> None:
     broker = Broker()
-    tombstone = letter(6, None, None)
+    tombstone = letter(6, value=None)
     send(broker, letter(), tombstone)
     assert broker.records == [("engagement.save.v1.dlq", letter()), ("engagement.save.v1.dlq", tombstone)]
 
@@ -93,7 +94,14 @@ def test_a_letter_whose_key_or_headers_are_too_large_is_sent_with_our_headers_al
     broker = Broker(*limits)
     send(broker, letter(**large))  # type: ignore[arg-type]
     (kept,) = [kept for _, kept in broker.records]
-    assert (kept.offset, kept.reason, kept.key, kept.value, kept.headers) == (5, "not JSON", None, None, ())
+    assert (kept.offset, kept.reason, kept.key, kept.value, kept.headers) == (5, "not JSON", b"", None, ())
+
+
+def test_a_letter_with_neither_key_nor_value_is_sent_with_an_empty_key() -> None:
+    """Kafka takes such records, and aiokafka sends none: a worker must not end of one."""
+    broker = Broker()
+    send(broker, letter(4, None, None), letter(5, None, b"v" * 10_000))
+    assert [(kept.offset, kept.key, kept.value) for _, kept in broker.records] == [(4, b"", None), (5, b"", None)]
 
 
 @pytest.mark.parametrize("error", [KafkaConnectionError, UnknownTopicOrPartitionError])

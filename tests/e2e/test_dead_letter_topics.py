@@ -1,0 +1,93 @@
+"""Dead-letter topics that cannot take what they get: large letters are sent smaller, a missing topic is waited for."""
+
+import json
+import time
+import uuid
+from pathlib import Path
+
+from kafka import KafkaProducer
+from kafka.admin import ConfigResource
+from kafka.consumer import KafkaConsumer
+from kafka.structs import TopicPartition
+
+from schemas.actions import Action, dead_letter_topic
+from schemas.dead_letters import from_record
+from schemas.rows import DeadLetterRow
+from sinks.connection import Connection
+from streams.admin import open_admin
+from streams.settings import Settings
+from streams.topics import create_topics
+from tests.e2e.running import verify, wait_caught_up, wait_for, workers
+
+LIMIT = 20_000  # of a batch; more than the producer puts together, 16,384 bytes
+LARGE = b"x" * 30_000
+
+
+def event() -> bytes:
+    fields = {"event_id": str(uuid.uuid4()), "action": "save", "pin_id": "1", "user_id": "7"}
+    return json.dumps({**fields, "occurred_at": time.time_ns() // 1_000_000}).encode()
+
+
+def test_letters_too_large_for_their_topic_arrive_smaller_and_whole_in_the_table(
+    stack: Settings, tmp_path: Path
+) -> None:
+    topic = Action.SAVE.topic(stack.topic_prefix)
+    limit = ConfigResource("TOPIC", dead_letter_topic(topic), configs={"max.message.bytes": str(LIMIT)})
+    with open_admin(stack.kafka) as admin:
+        admin.alter_configs([limit])
+    producer = KafkaProducer(bootstrap_servers=stack.kafka)
+    for key, value in (
+        (b"k", b"small"),
+        (b"k", LARGE),
+        (LARGE, b"small"),
+        (None, LARGE),
+        (b"k", event()),
+    ):
+        producer.send(topic, value, key=key, partition=0)
+    producer.close()
+    with workers(stack, tmp_path) as start:
+        start()
+        wait_caught_up(stack)
+    verify(stack)
+    letters = {letter.offset: (letter.key, letter.value) for letter in read(stack, dead_letter_topic(topic))}
+    assert letters == {0: (b"k", b"small"), 1: (b"k", None), 2: (b"", None), 3: (b"", None)}
+    with Connection(stack.clickhouse, 30) as connection:
+        rows = connection.rows("SELECT offset, length(key), length(value) FROM dead_letters FINAL ORDER BY offset")
+    assert rows == [(0, 1, 5), (1, 1, 30_000), (2, 30_000, 5), (3, None, 30_000)]
+
+
+def read(settings: Settings, topic: str) -> list[DeadLetterRow]:
+    """All dead letters of a topic."""
+    consumer = KafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
+    partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+    consumer.assign(partitions)
+    consumer.seek_to_beginning(*partitions)
+    left = sum(consumer.end_offsets(partitions).values())
+    letters = []
+    while len(letters) < left:
+        for batch in consumer.poll(timeout_ms=1_000).values():
+            letters += [from_record(record.key, record.value, record.headers) for record in batch]
+    consumer.close()
+    return letters
+
+
+def test_a_dead_letter_topic_that_is_missing_is_named_and_counting_goes_on_once_it_is_there(
+    stack: Settings, tmp_path: Path
+) -> None:
+    """Rule 11: the ledger waits for the letters; nothing is dropped, and the worker lives."""
+    topic = Action.SAVE.topic(stack.topic_prefix)
+    with open_admin(stack.kafka) as admin:
+        admin.delete_topics([dead_letter_topic(topic)])
+        wait_for(lambda: dead_letter_topic(topic) not in admin.list_topics(), 30, "topic deleted")
+    producer = KafkaProducer(bootstrap_servers=stack.kafka)
+    for value in (event(), b"broken"):
+        producer.send(topic, value, partition=0)
+    producer.close()
+    with workers(stack, tmp_path) as start:
+        worker = start()
+        wait_for(lambda: worker.said("tick not recorded"), 60, "a tick fails")
+        assert worker.said("UnknownTopicOrPartition")
+        create_topics(stack)
+        wait_caught_up(stack)
+        assert worker.alive
+    verify(stack)
