@@ -39,8 +39,8 @@ def verify(
     both ways. Runs beside live workers and changes nothing. What workers have not recorded yet is lag, no difference.
 
     Exit codes: 0 exact; 1 it differs, and each difference is named; 2 it could not tell, of all or of a part: nobody
-    answers, the topic is another one than was counted, or Kafka no longer keeps the records of a slice (retention).
-    A difference goes before "could not tell".
+    answers, nothing has been counted yet, the topic is another one than was counted, or Kafka no longer keeps the
+    records of a slice (retention). A difference goes before "could not tell".
 
     Example:
 
