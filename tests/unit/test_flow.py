@@ -121,6 +121,7 @@ def test_a_position_that_moves_is_not_stuck(bench: Bench) -> None:
     for position in range(0, 50, 10):
         bench.positions = {SAVES: position}
         assert bench.look(STUCK_SECONDS * 0.9) == []
+    assert bench.look(0.1) == [], "it stands still only since the last look"
 
 
 def test_while_chunks_are_queued_nothing_is_missing_yet(bench: Bench) -> None:
