@@ -62,6 +62,7 @@ class ClickHouse:
     def _ask(self, sql: str, parameters: dict[str, object]) -> HTTPResponse:
         given = {f"param_{name}": str(value) for name, value in parameters.items()}
         path = "/?" + urlencode({"database": self._database, **SETTINGS, **given})
+        self._connection.close()  # between two questions lies a recount; the server hangs up on idle connections
         try:
             self._connection.request("POST", path, sql.encode(), self._headers)
             answer = self._connection.getresponse()

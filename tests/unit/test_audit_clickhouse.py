@@ -1,0 +1,37 @@
+"""The auditor's HTTP client against a server that hangs up on idle connections, as ClickHouse does after some seconds."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from audit.addresses import Addresses
+from audit.clickhouse import ClickHouse
+
+ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}'  # says nothing of closing
+
+
+@pytest.fixture
+def hangs_up() -> Iterator[int]:
+    """The port of a server that answers one question a connection and then closes it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(ANSWER)
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    yield listener.getsockname()[1]
+    listener.close()
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_no_failure(hangs_up: int) -> None:
+    addresses = Addresses("127.0.0.1:1", (), clickhouse_http_port=hangs_up)
+    with ClickHouse(addresses) as clickhouse:
+        assert clickhouse.rows("SELECT 1 AS a") == [{"a": 1}]
+        assert clickhouse.rows("SELECT 1 AS a") == [{"a": 1}]
