@@ -1,4 +1,4 @@
-"""The auditor's HTTP client against a server that hangs up on idle connections, as ClickHouse does after some seconds."""
+"""The HTTP client of the audit against a server that hangs up on idle connections, as ClickHouse does after a while."""
 
 import socket
 import threading
