@@ -13,9 +13,11 @@ from schemas import rows
 from schemas.rows import CellRows, DeadLetterRow
 from sinks.base import Sink
 from streams import assignment, capture, cells, dead_letters, emit, fold, recovery, tally
+from streams.flow import Flow
 from streams.fold import Capture, SourceFold
 from streams.recovery import Chain
 from streams.slices import Base
+from streams.table import CellTable
 from tests.simulation.sink import SimSink
 
 Control = Callable[[], AbstractContextManager[Any]]
@@ -71,6 +73,16 @@ def only_counted_ids_register() -> Iterator[None]:
         return register(self, replace(judged, dead=judged.dead | judged.late), piece)
 
     with _patched((fold, "SeenIds", CountedIds), (SourceFold, "_register", without_late)):
+        yield
+
+
+@_control
+def no_seek_for_a_missing_tail() -> Iterator[None]:
+    """Rule 4: only the next chunk tells of one that was dropped."""
+
+    async def seek_stuck(_: Flow) -> None: ...
+
+    with _patched((Flow, "seek_stuck", seek_stuck)):
         yield
 
 
@@ -269,4 +281,17 @@ def clock_not_carried_over_a_restart() -> Iterator[None]:
 def void_rows_read() -> Iterator[None]:
     """Rule 19: a worker of the rules before is believed."""
     with _patched((recovery, "is_void", lambda *_: False)):
+        yield
+
+
+@_control
+def kept_state_not_checked() -> Iterator[None]:
+    """Rule 16: who has counted a source before goes on, whatever the ledger says by now."""
+    assign = CellTable.assign
+
+    def keep(self: CellTable, assigned: assignment.Assigned) -> None:
+        if assigned.source.partition not in self.folds:
+            assign(self, assigned)
+
+    with _patched((CellTable, "assign", keep)):
         yield

@@ -17,6 +17,7 @@ from tests.reference import LogRecord
 
 T0 = 1_700_000_400_000  # ms, a multiple of ten minutes
 MINUTE, HOUR = 60_000, 3_600_000
+LATENESS = (0, MINUTE, 20 * MINUTE)
 PINS = (1, 1, 1, 2, 2**64 - 1)
 
 GAPS = (0,) * 14 + (1, 1, 2, 6)  # offsets without a record: aborted transactions, markers
@@ -60,7 +61,7 @@ def event(action: Action, event_id: int, pin: int, occurred_at: int) -> bytes:
 def make_rules(rng: Random) -> Rules:
     """Rules so small that a few dozen records meet every border."""
     return Rules(
-        allowed_lateness_ms=rng.choice((0, MINUTE, 20 * MINUTE)),
+        allowed_lateness_ms=rng.choice(LATENESS),
         max_clock_skew_ms=rng.choice((5_000, 5 * MINUTE)),
         retention_ms=rng.choice((HOUR, 90 * 24 * HOUR)),
         slice_records=rng.randint(5, 20),

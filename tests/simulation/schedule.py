@@ -101,12 +101,12 @@ class Schedule:
         if self.faults:
             possible.append((lambda: self._outage(True), 0.3))
             if not world.truth.generation:
-                possible.append((world.change_rules, 0.3))
+                possible.append((world.change_rules, 0.5))
             if awake:
                 possible.append((lambda: self._crash(self.rng.choice(awake)), 1.5))
                 possible.append((lambda: self._sleep(self.rng.choice(awake)), 1.5))
             if sink.copies:
-                possible.append((world.restore, 1))
+                possible.append((world.restore, 2))
         return possible
 
     def _fault(self, kinds: tuple[str, ...]) -> str:
@@ -234,7 +234,7 @@ class Schedule:
             self._drain(worker)
         while worker in world.workers and (worker.consumer.queue or (ready := self._fetchable(worker))):
             if not worker.consumer.queue:
-                world.poll(worker, ready[0])
+                world.poll(worker, ready[0], most=40)
             world.deliver(worker)
         for step in (world.watch, world.tick, self._drain, world.watch):
             if worker in world.workers:

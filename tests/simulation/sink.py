@@ -13,7 +13,7 @@ from tests.simulation.loop import blocking_call
 from tests.simulation.truth import Truth
 
 Copy = tuple[list[StartRow], dict[CellKey, tuple[int, int]], dict[SliceKey, LedgerRow], dict[Origin, DeadLetterRow]]
-READS = ("read_ledgers", "last_versions", "known_sources")
+READS = ("read_ledgers", "last_versions")
 REMEMBERED = 4  # older states of the ledger that a stale read may show
 
 
@@ -33,27 +33,22 @@ class SimSink(MemorySink):
 
     def open_session(self) -> "MemorySession":
         """What a worker gets; the schedule gives the answers."""
-        return SimSession(self, blocking_call("open"))
+        return SimSession(self, blocking_call("open", at_once=self._open))
 
     def known_sources(self) -> Iterable[Source]:
         """Every source that has a start row."""
-        found: Iterable[Source] = blocking_call("known_sources")
+        found: Iterable[Source] = blocking_call("known_sources", at_once=self.known)
         return found
 
     def known(self) -> list[Source]:
         """The same, asked by the schedule."""
         return list(super().known_sources())
 
-    def open(self) -> int:
-        """Connect. Raises SinkUnavailable while it is down."""
-        if self.down:
-            raise SinkUnavailable("down")
-        return self.epoch
+    def _open(self) -> int | SinkUnavailable:
+        return SinkUnavailable("down") if self.down else self.epoch
 
     def read(self, name: str, *args: Any, stale: int = 0) -> Any:
         """Answer a read; `stale` says how many changes of the ledger it may miss."""
-        if name == "known_sources":
-            return self.known()
         source: MemorySink = self
         if stale and self._older:
             source = MemorySink()

@@ -183,7 +183,7 @@ class Worker:
             task.cancel()
         self.run()
 
-    async def send(self, topic: str, key: Any, value: Any, partition: Any, timestamp: Any, headers: Any) -> Any:
+    async def send(self, topic: str, key: Any, value: Any, _partition: Any, _timestamp: Any, headers: Any) -> Any:
         """The producer of dead letters."""
         future: asyncio.Future[None] = self.loop.create_future()
         self.unacked.append((future, (topic, key, value, headers)))

@@ -20,7 +20,7 @@ from streams import agents, assignment, emit, flow, table
 from streams.emit import SinkWentBack
 from streams.recovery import follow
 from streams.topics import Offsets, TopicInfo
-from tests.simulation.logs import MINUTE, SimLog, make_log, make_rules
+from tests.simulation.logs import LATENESS, SimLog, make_log, make_rules
 from tests.simulation.loop import Job, blocking_call
 from tests.simulation.sink import READS, SimSink, part_of
 from tests.simulation.truth import Truth
@@ -77,13 +77,13 @@ class World:
         part.stable = part.written if self.rng.random() < 0.7 else self.rng.randint(part.stable, part.written)
         self.say("%s is written to %d, readable to %d", part.log.source, part.written, part.stable)
 
-    def poll(self, worker: Worker, tp: TP, fault: str = "") -> None:
+    def poll(self, worker: Worker, tp: TP, fault: str = "", most: int = 12) -> None:
         """The consumer fetches a chunk; it may be lost on its way, come twice, or answer an old seek."""
         part, consumer = self.logs[tp], worker.consumer
         start = consumer.fetched[tp]
         if fault == "stale":
             start = self.rng.randint(part.log.start, part.stable)
-        end = min(part.stable, start + self.rng.randint(1, 12))
+        end = min(part.stable, start + self.rng.randint(1, most))
         if end <= start:
             return
         consumer.fetched[tp] = end
@@ -192,10 +192,6 @@ class World:
         sink = self.sink
         if name in ("read_offsets", "committed_offsets"):
             return getattr(self, "_" + name)(*args)
-        if name == "open":
-            return SinkUnavailable("lost") if fault == "lost" or sink.down else sink.open()
-        if name == "known_sources":
-            return sink.read(name)
         rows, epoch = args
         if sink.down or fault == "lost" or (epoch != sink.epoch and not sink.reconnects):
             return SinkUnavailable("lost")
@@ -255,12 +251,15 @@ class World:
     def change_rules(self) -> None:
         """`rules apply` as it ends: the group is empty, and its former members may not all have noticed (rule 18)."""
         for worker in [worker for worker in self.workers if not worker.asleep]:
-            self.end(worker, "stopped")
+            if self.rng.random() < 0.5:
+                worker.asleep = True
+            else:
+                self.end(worker, "stopped")
         before = self.settings.rules
         after = replace(
             before,
-            allowed_lateness_ms=self.rng.choice((0, MINUTE, 20 * MINUTE)),
-            slice_records=self.rng.randint(5, before.slice_records),
+            allowed_lateness_ms=self.rng.choice([ms for ms in LATENESS if ms != before.allowed_lateness_ms]),
+            slice_records=self.rng.choice((before.slice_records, self.rng.randint(5, before.slice_records))),
         )
         starts, kept = [], set()
         sources = [part.log.source for part in self.logs.values()]

@@ -1,0 +1,37 @@
+"""Schedules of the simulation: whatever happens, the counts are exact. More of them: `python -m tests.simulation`."""
+
+import pytest
+
+from tests.simulation.schedule import Schedule
+
+SCHEDULES, BATCH = 1_000, 100
+
+BITES = (
+    "drop", "repeat", "stale", "lost", "halved", "silent", "later", "a late ", "still on the way", "killed",
+    "is paused", "wakes up", "a tick is cancelled", "ClickHouse is down", "goes back to a copy", "the rules change", "was recorded",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("first", range(0, SCHEDULES, BATCH))
+def test_no_schedule_of_faults_changes_what_is_counted(first: int) -> None:
+    for seed in range(first, first + BATCH):
+        try:
+            Schedule(seed).run()
+        except Exception as error:  # noqa: BLE001  whatever it is, it must not be
+            pytest.fail(f"seed {seed}: {error!r}\n  repeat it: python -m tests.simulation --seeds 1 --start {seed}")
+
+
+def test_a_seed_repeats_its_schedule_to_the_word() -> None:
+    def words(seed: int) -> list[str]:
+        said: list[str] = []
+        Schedule(seed, said.append).run()
+        return said
+
+    assert [words(seed) for seed in range(20)] == [words(seed) for seed in range(20)]
+
+
+def test_every_kind_of_fault_happens_within_a_hundred_and_fifty_schedules() -> None:
+    said: list[str] = []
+    for seed in range(150):
+        Schedule(seed, said.append).run()
+    assert [bite for bite in BITES if not any(bite in line for line in said)] == []
