@@ -1,5 +1,6 @@
 """Protections switched off, one at a time: each must turn schedules red. Named after the controls of the protocol."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -17,7 +18,6 @@ from streams.flow import Flow
 from streams.fold import Capture, SourceFold
 from streams.recovery import Chain
 from streams.slices import Base
-from streams.table import CellTable
 from tests.simulation.sink import SimSink
 
 Control = Callable[[], AbstractContextManager[Any]]
@@ -170,7 +170,7 @@ def two_ticks_in_flight() -> Iterator[None]:
 
     with (
         _patched((capture.Unemitted, "capture", capture_again), (capture.Unemitted, "_land", land)),
-        patch.object(emit.asyncio, "Lock", _NoLock),
+        patch.object(asyncio, "Lock", _NoLock),
     ):
         yield
 
@@ -281,17 +281,4 @@ def clock_not_carried_over_a_restart() -> Iterator[None]:
 def void_rows_read() -> Iterator[None]:
     """Rule 19: a worker of the rules before is believed."""
     with _patched((recovery, "is_void", lambda *_: False)):
-        yield
-
-
-@_control
-def kept_state_not_checked() -> Iterator[None]:
-    """Rule 16: who has counted a source before goes on, whatever the ledger says by now."""
-    assign = CellTable.assign
-
-    def keep(self: CellTable, assigned: assignment.Assigned) -> None:
-        if assigned.source.partition not in self.folds:
-            assign(self, assigned)
-
-    with _patched((CellTable, "assign", keep)):
         yield

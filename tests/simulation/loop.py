@@ -1,5 +1,6 @@
 """An event loop without time, threads and sockets: what would wait, waits for the schedule."""
 
+# mypy: disable-error-code="override"
 import asyncio
 from collections import deque
 from collections.abc import Callable
@@ -70,7 +71,7 @@ def blocking_call(*what: Any, at_once: Callable[[], Any] | None = None) -> Any:
 
 
 class SimLoop(asyncio.AbstractEventLoop):
-    """The loop of one worker."""
+    """The loop of one worker: of a real one's methods only those that the counting path needs."""
 
     def __init__(self) -> None:
         self._ready: deque[asyncio.Handle] = deque()

@@ -72,7 +72,9 @@ class SimSink(MemorySink):
 
     def restore(self, copy: Copy) -> None:
         """Back to a backup: connections break, and what was on its way is gone."""
-        self.starts, self.cells, self.ledger, self.dead_letters = list(copy[0]), *map(dict, copy[1:])
+        starts, cells, ledger, dead_letters = copy
+        self.starts, self.cells = list(starts), dict(cells)
+        self.ledger, self.dead_letters = dict(ledger), dict(dead_letters)
         self.epoch += 1
         self._older.clear()
         self.late.clear()

@@ -8,7 +8,8 @@ SCHEDULES, BATCH = 1_000, 100
 
 BITES = (
     "drop", "repeat", "stale", "lost", "halved", "silent", "later", "a late ", "still on the way", "killed",
-    "is paused", "wakes up", "a tick is cancelled", "ClickHouse is down", "goes back to a copy", "the rules change", "was recorded",
+    "is paused", "wakes up", "a tick is cancelled", "ClickHouse is down", "goes back to a copy", "was recorded",
+    "the rules change",
 )  # fmt: skip
 
 

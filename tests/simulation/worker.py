@@ -107,7 +107,7 @@ class Worker:
     def __init__(self, world: "World", name: str) -> None:
         self.world = world
         self.name = name
-        self.loop = SimLoop()
+        self.loop = SimLoop()  # type: ignore[abstract]
         self.asleep = False
         self.joined = 0  # generation of the group as this worker knows it
         self.ticks: list[asyncio.Task[bool]] = []
@@ -121,7 +121,7 @@ class Worker:
         self.emitter = self.app.emitter = Emitter(
             world.sink, DeadLetterTopics(self), self.tables.folds, self._lag, world.settings.max_unemitted_cells
         )
-        self.app.flow = Flow(self.app)
+        self.app.flow = Flow(self.app)  # type: ignore[arg-type]
 
     @property
     def is_busy(self) -> bool:
