@@ -1,21 +1,28 @@
 """The three Faust agents: a chunk at a time into the cells of their action. The way of a record reads here."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from schemas.errors import PintallyError
 from streams.chunk import Chunk
+from streams.flow import Flow
 from streams.fold import ChunkRefused
 from streams.restart import refuse
 from streams.table import CellTable
 
-if TYPE_CHECKING:
-    from streams.app import CountingApp
-
 log = logging.getLogger(__name__)
 
 
-def counting_agent(app: "CountingApp", table: CellTable) -> Any:
+class Worker(Protocol):
+    """What an agent asks of the app it belongs to."""
+
+    flow: Flow
+
+    async def crash(self, reason: BaseException) -> None:
+        """Stop the worker with this error."""
+
+
+def counting_agent(app: Worker, table: CellTable) -> Any:
     """An agent's body for one action.
 
     1. transport.py polled Kafka and delivers one chunk of one source.
@@ -31,7 +38,7 @@ def counting_agent(app: "CountingApp", table: CellTable) -> Any:
     return count
 
 
-async def count_chunk(app: "CountingApp", table: CellTable, chunk: Chunk) -> None:
+async def count_chunk(app: Worker, table: CellTable, chunk: Chunk) -> None:
     """Fold one chunk; ask for a seek where one is missing; wait where the sink cannot keep up."""
     try:
         table.fold(chunk)

@@ -138,7 +138,7 @@ def _watch(app: CountingApp) -> None:
 
     @app.timer(app.settings.seal_seconds)
     async def seal() -> None:
-        await guarded(seal_final_hours(app))
+        await guarded(seal_final_hours(app.settings, app.sink, app.consumer.assignment()))
 
 
 def __getattr__(name: str) -> Any:

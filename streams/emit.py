@@ -61,7 +61,7 @@ class Emitter:
         Raises SinkWentBack, and SinkError where repeating does not help.
         """
         async with self._in_flight:
-            captures = [(fold, capture) for fold in self._due() if (capture := self._capture(fold))]
+            captures = [(fold, capture) for fold in list(self.folds()) if (capture := self._capture(fold))]
             if not captures:
                 return True
             started = monotonic()
@@ -88,9 +88,6 @@ class Emitter:
     def unemitted_cells(self) -> int:
         """Cells in memory that the sink does not know yet."""
         return sum(fold.unemitted_cells for fold in self.folds())
-
-    def _due(self) -> Sequence[SourceFold]:
-        return list(self.folds())
 
     def _capture(self, fold: SourceFold) -> Capture | None:
         """Far behind only ended slices go out, unless cells pile up before any slice ends (rule 9)."""

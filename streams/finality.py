@@ -3,20 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
 
 from schemas.rules import MINUTE_MS
 from schemas.sources import Source
-from sinks.base import SinkUnavailable, SourceLedger
+from sinks.base import Sink, SinkUnavailable, SourceLedger
 from sinks.seal import seal
 from streams.admin import KafkaUnavailable
 from streams.recovery import follow
 from streams.settings import Settings
 from streams.topics import Offsets, TopicInfo, describe_topics, read_offsets, sources_of
-
-if TYPE_CHECKING:
-    from streams.app import CountingApp
 
 log = logging.getLogger(__name__)
 
@@ -56,23 +52,22 @@ def _clock(
     return chain.clock if chain else None
 
 
-def _look(settings: Settings, app: "CountingApp") -> int | None:
+def _look(settings: Settings, sink: Sink) -> int | None:
     topics = describe_topics(settings)
     sources = sources_of(topics)
     looked_at_ms = time.time_ns() // 1_000_000
     offsets = read_offsets(settings, sources)
-    with app.sink.session() as session:
+    with sink.session() as session:
         ledgers = session.read_ledgers(sources)
     return final_until(settings, topics, ledgers, offsets, looked_at_ms)
 
 
-async def seal_final_hours(app: "CountingApp") -> None:
+async def seal_final_hours(settings: Settings, sink: Sink, assigned: Collection[tuple[str, int]]) -> None:
     """Seal what is final. Done by the worker that counts partition 0 of the first topic; harmless if two do it."""
-    settings = app.settings
-    if (min(settings.topics.values()), 0) not in app.consumer.assignment():
+    if (min(settings.topics.values()), 0) not in assigned:
         return
     try:
-        until = await asyncio.to_thread(_look, settings, app)
+        until = await asyncio.to_thread(_look, settings, sink)
         if until is not None:
             await asyncio.to_thread(seal, settings.clickhouse, until)
     except (SinkUnavailable, KafkaUnavailable) as error:

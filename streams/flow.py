@@ -2,23 +2,37 @@
 
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
-if TYPE_CHECKING:
-    from streams.app import CountingApp
+from streams.emit import Emitter
+from streams.settings import Settings
+from streams.table import SourceTables
+from streams.transport import ChunkConsumer
 
 log = logging.getLogger(__name__)
 
 STUCK_SECONDS = 2.0
 
 
+class Worker(Protocol):
+    """What Flow asks of the app it belongs to."""
+
+    consumer: ChunkConsumer
+    tables: SourceTables
+    emitter: Emitter
+    settings: Settings
+
+    def queued(self, topic: str) -> bool:
+        """Whether chunks of a topic wait for their agent."""
+
+
 class Flow:
     """Watches the distance between what is fetched, folded and emitted."""
 
-    def __init__(self, app: "CountingApp") -> None:
+    def __init__(self, app: Worker) -> None:
         self.app = app
         self._behind: dict[TP, tuple[int, float]] = {}  # source -> position below the fetch position, since when
 
