@@ -4,26 +4,35 @@ import argparse
 import sys
 import time
 import traceback
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
+from functools import partial
+from itertools import repeat
 
 from tests.simulation.controls import CONTROLS
 from tests.simulation.schedule import Schedule
+
+BATCH = 250
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="how many schedules to run")
     parser.add_argument("--start", type=int, default=0, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes run them")
     parser.add_argument("--control", choices=sorted(CONTROLS), help="switch one protection off: must fail")
     asked = parser.parse_args()
-    began = time.monotonic()
-    with CONTROLS[asked.control]() if asked.control else nullcontext():
-        for done, seed in enumerate(range(asked.start, asked.start + asked.seeds), 1):
-            try:
-                Schedule(seed).run()
-            except Exception:  # noqa: BLE001  whatever it is, it must not be
-                _show(seed, asked.control)
-                print(f"seed {seed} failed, after {done - 1} that did not")
+    began, seeds = time.monotonic(), range(asked.start, asked.start + asked.seeds)
+    batches = [seeds[i : i + BATCH] for i in range(0, len(seeds), BATCH)]
+    with ProcessPoolExecutor(asked.jobs) if asked.jobs > 1 else nullcontext() as pool:
+        run = partial(pool.map, chunksize=1) if pool else map
+        for batch, failed in zip(batches, run(first_failure, batches, repeat(asked.control)), strict=True):
+            done = batch[-1] + 1 - asked.start
+            if failed is not None:
+                if pool:
+                    pool.shutdown(cancel_futures=True)
+                _show(failed, asked.control)
+                print(f"seed {failed} failed, after {failed - asked.start:,} that did not")
                 return 1
             if done % 1000 == 0:
                 print(f"{done:,} schedules, {done / (time.monotonic() - began):.0f} a second", flush=True)
@@ -31,13 +40,26 @@ def main() -> int:
     return 0
 
 
+def first_failure(seeds: range, control: str | None) -> int | None:
+    """The first of these seeds whose schedule is not exact."""
+    with CONTROLS[control]() if control else nullcontext():
+        for seed in seeds:
+            try:
+                Schedule(seed).run()
+            except Exception:  # noqa: BLE001  whatever it is, it must not be
+                return seed
+    return None
+
+
 def _show(seed: int, control: str | None) -> None:
+    """Run a seed that failed once more, and tell its steps."""
     steps: list[str] = []
-    try:
-        Schedule(seed, steps.append).run()
-    except Exception:  # noqa: BLE001
-        print(*steps, sep="\n")
-        traceback.print_exc(file=sys.stdout)
+    with CONTROLS[control]() if control else nullcontext():
+        try:
+            Schedule(seed, steps.append).run()
+        except Exception:  # noqa: BLE001
+            print(*steps, sep="\n")
+            traceback.print_exc(file=sys.stdout)
     switch = f" --control {control}" if control else ""
     print(f"repeat it: python -m tests.simulation --seeds 1 --start {seed}{switch}")
 

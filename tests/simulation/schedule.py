@@ -96,7 +96,7 @@ class Schedule:
             possible.append((world.land, 3))
         if sink.down:
             possible.append((lambda: self._outage(False), 6))
-        if len(sink.known()) == len(world.logs) and len(sink.copies) < 3:
+        if len(sink.copies) < 3 and len(sink.known()) == len(world.logs) and not sink.has_hole:
             possible.append((sink.copy, 2))
         if self.faults:
             possible.append((lambda: self._outage(True), 0.3))
@@ -236,7 +236,7 @@ class Schedule:
             if not worker.consumer.queue:
                 world.poll(worker, ready[0], most=40)
             world.deliver(worker)
-        for step in (world.watch, world.tick, self._drain, world.watch):
+        for step in (world.tick, self._drain, world.watch):
             if worker in world.workers:
                 step(worker)
 

@@ -66,8 +66,18 @@ class SimSink(MemorySink):
         elif name == "write_ledger":
             self.truth.check_ledger(self, rows)
 
+    @property
+    def has_hole(self) -> bool:
+        """Whether some slice has a row and the one before it is not recorded to its end."""
+        ends = {(row.source, row.position) for row in self.ledger.values()} | {(r.source, r.start) for r in self.starts}
+        return any((row.source, row.start) not in ends for row in self.ledger.values())
+
     def copy(self) -> None:
-        """Somebody makes a backup."""
+        """Somebody makes a backup.
+
+        Not of a ledger with a hole: read-back looks at the highest version alone, and would not see that the hole is
+        back. ClickHouse has no such moment, a tick's ledger rows are one block of an unpartitioned table.
+        """
         self.copies.append((list(self.starts), dict(self.cells), dict(self.ledger), dict(self.dead_letters)))
 
     def restore(self, copy: Copy) -> None:

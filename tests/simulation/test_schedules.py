@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.simulation.__main__ import first_failure
 from tests.simulation.schedule import Schedule
 
 SCHEDULES, BATCH = 1_000, 100
@@ -15,11 +16,8 @@ BITES = (
 
 @pytest.mark.parametrize("first", range(0, SCHEDULES, BATCH))
 def test_no_schedule_of_faults_changes_what_is_counted(first: int) -> None:
-    for seed in range(first, first + BATCH):
-        try:
-            Schedule(seed).run()
-        except Exception as error:  # noqa: BLE001  whatever it is, it must not be
-            pytest.fail(f"seed {seed}: {error!r}\n  repeat it: python -m tests.simulation --seeds 1 --start {seed}")
+    failed = first_failure(range(first, first + BATCH), None)
+    assert failed is None, f"see: python -m tests.simulation --seeds 1 --start {failed}"
 
 
 def test_a_seed_repeats_its_schedule_to_the_word() -> None:
