@@ -90,11 +90,16 @@ class SimSink(MemorySink):
         self.late.clear()
 
     def change_rules(self, starts: Sequence[StartRow], kept: AbstractSet[SliceKey]) -> None:
-        """What `rules apply` leaves behind: new start rows, and of their sources no rows but those of slices before."""
+        """What `rules apply` leaves behind: new start rows, and of their sources no rows but those of slices before.
+
+        No read is older than that: a worker of the former rules whom a stale ledger suits would count on by them,
+        and only void rows would come of it, until it is assigned anew. One ClickHouse server never reads so.
+        """
         self.starts = [*self.starts, *starts]
         self.cells = {key: cell for key, cell in self.cells.items() if key[:3] in kept}
         self.ledger = {key: row for key, row in self.ledger.items() if key in kept}
         self.copies.clear()
+        self._older.clear()
 
 
 class SimSession(MemorySession):
