@@ -19,7 +19,7 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str))
 
 
-def table(title: str, *columns: str, left: int = 1) -> Table:
+def table(title: str | None, *columns: str, left: int = 1) -> Table:
     """An empty table; the first `left` columns hold words, the others numbers."""
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, column in enumerate(columns):

@@ -95,9 +95,8 @@ def show(resolution: Resolution, start: datetime | None, pins: list[dict[str, An
         progress.print(f"No engagement{where}.")
         return
     state = "final" if pins[0]["is_final"] else "not final yet"
-    made = table(
-        f"Top pins, {resolution} from {start:%Y-%m-%d %H:%M} UTC, {state}", "pin", "saves", "clicks", "close-ups"
-    )
+    data.print(f"Top pins, {resolution} from {start:%Y-%m-%d %H:%M} UTC, {state}", style="bold", highlight=False)
+    made = table(None, "pin", "saves", "clicks", "close-ups")  # narrower than its title, which would wrap
     for pin in pins:
         made.add_row(pin["pin_id"], *(f"{pin[name]:,}" for name in ("saves", "clicks", "closeups")))
     data.print(made)

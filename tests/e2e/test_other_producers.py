@@ -33,7 +33,7 @@ class InTurn(Partitioner):
 
     turns = itertools.count()
 
-    def partition(self, topic: str, *_: object) -> int:
+    def partition(self, *_: object) -> int:
         return next(self.turns) % 2
 
 

@@ -2,14 +2,13 @@
 
 from uuid import UUID
 
-from streams.slices import Base
-
 from schemas.fates import Fates
 from schemas.rows import LedgerRow, StartRow
 from schemas.rules import ARRIVED_MS, Rules
 from schemas.sources import Source
 from sinks.base import SourceLedger
 from streams.recovery import base_of, follow
+from streams.slices import Base
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 RULES = Rules(slice_records=100)
