@@ -1,6 +1,7 @@
 """The engines the tests run against: given addresses, containers or local processes, with one shape for all."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -117,6 +118,8 @@ def choose_backend(environment: dict[str, str], docker: Callable[[], bool]) -> s
 
 def docker_answers() -> bool:
     """Whether a Docker daemon answers within two seconds."""
+    if not _docker_listens(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")):
+        return False
     import docker
     from docker.errors import DockerException
 
@@ -130,6 +133,19 @@ def docker_answers() -> bool:
         return False
     finally:
         client.close()
+
+
+def _docker_listens(host: str) -> bool:
+    """Whether anybody listens at a Unix socket. The docker package leaves a socket open where nobody does."""
+    if not host.startswith("unix://"):
+        return True
+    with socket.socket(socket.AF_UNIX) as knock:
+        knock.settimeout(2)
+        try:
+            knock.connect(host.removeprefix("unix://"))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager
