@@ -18,6 +18,11 @@ def version_of(generation: int, position: int) -> int:
     return (generation << GENERATION_SHIFT) + position
 
 
+def position_of(version: int) -> int:
+    """The position that a version was made of."""
+    return version & ((1 << GENERATION_SHIFT) - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class CellRows:
     """n cells with absolute counts, one array a column, all of length n."""

@@ -15,6 +15,7 @@ from faust.types import TP
 
 from schemas.actions import Action
 from schemas.errors import PintallyError
+from schemas.rows import position_of
 from sinks.base import SinkUnavailable
 from streams.admin import KafkaUnavailable
 from streams.assignment import Assigned, look_up
@@ -101,9 +102,8 @@ class SourceTables(TableManager):
 
     def emitted_positions(self) -> Mapping[TP, int]:
         """The offset below which the ledger has recorded each source, where this worker knows it."""
-        mask = (1 << 48) - 1
         return {
-            TP(fold.source.topic, fold.source.partition): fold.emitted_version & mask
+            TP(fold.source.topic, fold.source.partition): position_of(fold.emitted_version)
             for fold in self.folds()
             if fold.emitted_version is not None
         }

@@ -14,9 +14,8 @@ from typing import Any
 from schemas.errors import PintallyError
 from sinks.base import SinkUnavailable
 from sinks.clickhouse import ClickHouseSink
-from streams.recovery import follow
+from streams.progress import read_progress
 from streams.settings import Settings
-from streams.topics import describe_topics, read_offsets, sources_of
 
 CATCH_UP_S = 120.0
 PINTALLY_WORKER = (sys.executable, "-m", "streams.cli", "worker")
@@ -157,12 +156,8 @@ def wait_for(condition: Callable[[], Any], timeout: float, what: str) -> Any:
 
 def progress(settings: Settings) -> tuple[int, int]:
     """Offsets recorded by the ledger and offsets in the log, summed over all sources."""
-    sources = sources_of(describe_topics(settings))
-    offsets = read_offsets(settings, sources)
-    with ClickHouseSink(settings.clickhouse).session() as session:
-        ledgers = session.read_ledgers(sources)
-    recorded = sum(follow(ledgers[source]).position for source in sources if ledgers[source].starts)
-    return recorded, sum(offset.log_end for offset in offsets.values())
+    sources = read_progress(settings, ClickHouseSink(settings.clickhouse))
+    return sum(source.position or 0 for source in sources), sum(source.log_end for source in sources)
 
 
 def wait_caught_up(settings: Settings, timeout: float = CATCH_UP_S) -> None:
