@@ -12,7 +12,8 @@ from typer.core import TyperCommand, TyperGroup
 from schemas.errors import PintallyError
 
 # Name and summary of each command, in the order of a first day. The function of the same name in
-# streams/cli/<name>.py is the command; its docstring begins with the same summary.
+# streams/cli/<name>.py is the command; its docstring begins with the same summary. A name that stands there for a
+# typer.Typer is a command with commands of its own, and its help= begins with the summary.
 COMMANDS = {
     "demo": "Show it all: engines, traffic, counts, and the proof of them.",
     "up": "Run Kafka and ClickHouse here, without Docker, until stopped.",
@@ -67,8 +68,10 @@ class Commands(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """The command in streams/cli/<name>.py, its docstring as help."""
+    """The command in streams/cli/<name>.py, its docstring as help; or the commands of its Typer."""
     function = getattr(import_module(f"streams.cli.{name}"), name)
+    if isinstance(function, typer.Typer):
+        return typer.main.get_command(function)
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     single.command(name, help=keep_examples(getdoc(function) or ""))(function)
     return typer.main.get_command(single)
