@@ -84,7 +84,7 @@ async def _send_all(
     running: set[asyncio.Future[None]] = set()
     try:
         async for slab in _due(traffic, stopping):
-            sending = asyncio.ensure_future(_send(producer, target, traffic, slab))
+            sending = asyncio.ensure_future(send_slab(producer, target, traffic, slab))
             running.add(sending)
             if before is not None:  # one slab is acknowledged while the next is made and sent
                 await _acknowledged(before, traffic, truth, progress)
@@ -133,7 +133,7 @@ async def _due(traffic: Traffic, stopping: asyncio.Event) -> AsyncIterator[Slab]
                 await asyncio.sleep(wait)
 
 
-async def _send(producer: AIOKafkaProducer, target: Target, traffic: Traffic, slab: Slab) -> None:
+async def send_slab(producer: AIOKafkaProducer, target: Target, traffic: Traffic, slab: Slab) -> None:
     """Send a slab and wait until all of it is acknowledged. Within a partition the order stays."""
     parts = []
     for action, topic in target.topics.items():

