@@ -13,6 +13,7 @@ from uuid import UUID
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError, UnsupportedCodecError
 
+import audit.batches  # noqa: F401 - teaches kafka-python to read every record
 from audit.errors import CannotTell
 
 SILENCE_SECONDS = 60.0  # without an offset gained: longer than an election of leaders takes

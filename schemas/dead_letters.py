@@ -40,7 +40,8 @@ def to_headers(row: DeadLetterRow) -> list[Header]:
         row.source.topic_id,
         row.timestamp,
     )
-    return [*row.headers, *((name, str(value).encode()) for name, value in zip(NAMES, values, strict=True))]
+    originals = [(_readable(name), value) for name, value in row.headers]
+    return [*originals, *((name, str(value).encode()) for name, value in zip(NAMES, values, strict=True))]
 
 
 def from_record(key: bytes | None, value: bytes | None, headers: Sequence[Header]) -> DeadLetterRow:
@@ -54,6 +55,11 @@ def from_record(key: bytes | None, value: bytes | None, headers: Sequence[Header
         return DeadLetterRow(source, int(offset), int(timestamp), fate, reason, key, value, tuple(originals))
     except ValueError as error:
         raise _not_ours(headers) from error
+
+
+def _readable(name: str) -> str:
+    r"""A header's name in UTF-8, each byte that is none as `\xff`: many clients cannot read a record with others."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _not_ours(headers: Sequence[Header]) -> PintallyError:

@@ -10,6 +10,8 @@ from schemas.sources import Source
 from streams.slices import Piece
 from streams.tally import Tally
 
+LETTER_BYTES = 100  # about a cell's room in memory; a dead letter may take that of ten thousand
+
 
 @dataclass(frozen=True, slots=True)
 class Capture:
@@ -20,6 +22,12 @@ class Capture:
     ledger: tuple[LedgerRow, ...]  # one a slice with something new since its last acknowledged row, by start
     dead_letters: tuple[DeadLetterRow, ...]  # those not yet handed out, by offset
     tallies: tuple[Tally, ...] = field(repr=False)  # the slices of `ledger`, in its order
+
+
+def room_of(letter: DeadLetterRow) -> int:
+    """The room that a dead letter takes in memory, in cells."""
+    headers = sum(LETTER_BYTES + len(name) + len(value or b"") for name, value in letter.headers)
+    return 1 + (len(letter.key or b"") + len(letter.value or b"") + headers) // LETTER_BYTES
 
 
 class Unemitted:
@@ -37,14 +45,17 @@ class Unemitted:
         self._ended_rows = 0
         self._open: Tally | None = None
         self._letters: list[DeadLetterRow] = []  # not handed out, by offset
+        self._letter_rows = 0  # the room of all letters, handed out or not, in cells
         self._in_flight: Capture | None = None
 
     @property
     def rows(self) -> int:
-        """Cells and dead letters that the sink does not know. Never too low; see Cells.unemitted."""
-        handed_out = len(self._in_flight.dead_letters) if self._in_flight else 0
+        """Cells and dead letters that the sink does not know, a letter as the cells whose room it takes.
+
+        Never too low; see Cells.unemitted.
+        """
         open_cells = self._open.cells.unemitted if self._open else 0
-        return self._ended_rows + open_cells + len(self._letters) + handed_out
+        return self._ended_rows + open_cells + self._letter_rows
 
     @property
     def nbytes(self) -> int:
@@ -69,7 +80,9 @@ class Unemitted:
 
     def bury(self, letters: Iterable[DeadLetterRow]) -> None:
         """Dead letters of the open slice, by offset."""
+        before = len(self._letters)
         self._letters.extend(letters)
+        self._letter_rows += sum(map(room_of, self._letters[before:]))
 
     def capture(self, ended_only: bool) -> Capture | None:
         """Take out what the sink does not know, or None if it knows all; RuntimeError if another one is in flight."""
@@ -90,6 +103,7 @@ class Unemitted:
     def acknowledge(self, capture: Capture) -> None:
         """The sink has all of it: slices that have ended leave memory."""
         self._land(capture)
+        self._letter_rows -= sum(map(room_of, capture.dead_letters))
         for tally, row in zip(capture.tallies, capture.ledger, strict=True):
             tally.cells.land()
             tally.recorded = row.position

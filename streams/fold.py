@@ -74,8 +74,8 @@ class SourceFold:
 
     @property
     def unemitted_cells(self) -> int:
-        """Rows in memory that the sink does not know, cells and dead letters alike: never too low, and exact but for
-        the last 65,536 records, each of which is taken for a cell of its own."""
+        """Rows in memory that the sink does not know, a dead letter as the cells whose room it takes: never too low,
+        and exact but for the last 65,536 records, each of which is taken for a cell of its own."""
         return self._unemitted.rows
 
     @property

@@ -1,5 +1,7 @@
 """Dead letters come back from the dead-letter topic as they went."""
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,3 +74,10 @@ def test_a_header_that_does_not_say_what_it_must_is_refused(name: str, content: 
     from_record(None, None, list(good.items()))
     with pytest.raises(PintallyError):
         from_record(None, None, list((good | {name: content}).items()))
+
+
+def test_a_header_name_that_is_not_utf_8_is_written_so_that_every_client_can_read_it() -> None:
+    source = Source("t", UUID(int=1), 0)
+    raw = b"caf\xc3\xa9\xff".decode("utf-8", "surrogateescape")
+    row = DeadLetterRow(source, 1, 2, "dead", "why", None, None, ((raw, b"\xff"),))
+    assert to_headers(row)[0] == ("caf\u00e9\\xff", b"\xff")

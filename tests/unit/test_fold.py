@@ -325,3 +325,15 @@ def test_a_new_slice_with_the_next_record_makes_the_one_before_it_go_once_more_o
     fold.acknowledge(captured(fold))
     fold.fold(chunk(Log((record(1, T0 + ARRIVED_MS),), 2), 1, 2))
     assert [(row.start, row.position) for row in captured(fold).ledger] == [(1, 2)]
+
+
+def test_a_large_dead_letter_counts_as_the_cells_whose_room_it_takes() -> None:
+    fold = folded(LogRecord(0, T0, b"x" * 10_000))
+    assert fold.unemitted_cells == 101
+    capture = captured(fold)
+    assert fold.unemitted_cells == 101, "in flight"
+    fold.merge_back(capture)
+    again = captured(fold)
+    assert fold.unemitted_cells == 101
+    fold.acknowledge(again)
+    assert fold.unemitted_cells == 0

@@ -1,12 +1,14 @@
 """Fetched bytes to chunks, on batches as brokers write them."""
 
 import pytest
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record import memory_records
+from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchPy
 from aiokafka.structs import TopicPartition
 
+from streams import raw_batches
 from streams.chunk import Chunk
 from streams.unpack import unpack
 
@@ -33,6 +35,13 @@ def control_batch(base: int, producer: int) -> bytearray:
     return with_crc(data)
 
 
+def renamed(data: bytearray, name: bytes) -> bytearray:
+    """The same batch with another name for its last record's header."""
+    assert data[-4:] == b"\x02h\x02x"
+    data[-3:-2] = name
+    return with_crc(data)
+
+
 def with_crc(data: bytearray) -> bytearray:
     from aiokafka.record._crc32c import crc
 
@@ -41,7 +50,7 @@ def with_crc(data: bytearray) -> bytearray:
 
 
 def unpacked(log: bytes, start: int, aborted: list[tuple[int, int]] | None = None) -> Chunk:
-    fetched = PartitionRecords(TP, MemoryRecords(bytes(log)), aborted, start, None, None, True, READ_COMMITTED)
+    fetched = PartitionRecords(TP, fetcher.MemoryRecords(bytes(log)), aborted, start, None, None, True, READ_COMMITTED)
     chunk = unpack(TP, fetched)
     assert fetched.next_fetch_offset == chunk.end
     return chunk
@@ -89,3 +98,45 @@ def test_a_flipped_bit_is_refused() -> None:
     log[-3] ^= 1
     with pytest.raises(CorruptRecordException, match="CRC"):
         unpacked(log, 0)
+
+
+def test_a_header_name_that_is_not_utf_8_is_kept_byte_by_byte() -> None:
+    chunk = unpacked(batch(7, [b"a"]) + renamed(batch(8, [b"b", b"c"]), b"\xfe") + batch(10, [b"d"]), 7)
+    assert (chunk.start, chunk.end, chunk.values) == (7, 11, [b"a", b"b", b"c", b"d"])
+    assert chunk.timestamps.tolist() == [1_700_000_000_007 + i for i in range(4)]
+    assert chunk.envelopes([8, 9]) == {
+        8: (b"k8", (("h", b"x"),)),
+        9: (b"k9", (("\udcfe", b"x"),)),
+    }
+    assert chunk.envelopes([9])[9][1][0][0].encode("utf-8", "surrogateescape") == b"\xfe"
+
+
+def test_aiokafkas_python_parser_reads_it_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_records, "DefaultRecordBatch", _DefaultRecordBatchPy)
+    monkeypatch.setattr(raw_batches, "MemoryRecords", memory_records._MemoryRecordsPy)
+    chunk = unpacked(renamed(batch(8, [b"b", b"c"]), b"\xfe"), 8)
+    assert chunk.envelopes([9]) == {9: (b"k9", (("\udcfe", b"x"),))}
+
+
+def test_only_records_from_the_fetch_position_on_are_read_of_such_a_batch() -> None:
+    chunk = unpacked(renamed(batch(8, [b"b", b"c"]), b"\xfe"), 9)
+    assert (chunk.values, chunk.offsets.tolist()) == ([b"c"], [9])
+
+
+@pytest.mark.parametrize("deltas", [(0, 0, 0), (2, 1, 0), (0, 1, 60), (0, 2, 2)])
+def test_records_of_a_whole_batch_have_its_offsets_in_order_whatever_they_say(deltas: tuple[int, ...]) -> None:
+    builder = DefaultRecordBatchBuilder(2, 0, False, -1, 0, 0, 1 << 20)
+    for index, delta in enumerate(deltas):
+        builder.append(delta, 1_700_000_000_000, None, b"%d" % index, [])
+    data = bytearray(builder.build())
+    data[BASE_OFFSET] = (50).to_bytes(8, "big")
+    data[23:27] = (2).to_bytes(4, "big")  # lastOffsetDelta: the broker sees to it that it fits the count
+    chunk = unpacked(with_crc(data), 51)
+    assert (chunk.start, chunk.end, chunk.offsets.tolist(), chunk.values) == (51, 53, [51, 52], [b"1", b"2"])
+
+
+def test_the_bytes_of_a_record_that_nobody_can_read_are_refused() -> None:
+    log = batch(0, [b"abcdef"])
+    log[61] = 3  # the record's length
+    with pytest.raises(CorruptRecordException):
+        unpacked(with_crc(log), 0)

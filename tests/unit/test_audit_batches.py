@@ -1,0 +1,55 @@
+"""What kafka-python makes of batches since audit.batches taught it."""
+
+import pytest
+from kafka.errors import CorruptRecordError
+from kafka.record.default_records import DefaultRecordBatchBuilder
+from kafka.record.memory_records import MemoryRecords
+from kafka.record.util import calc_crc32c
+
+import audit.batches  # noqa: F401 - what is tested
+
+NOW = 1_700_000_000_000
+
+
+def batch(deltas: list[int], base: int = 50, codec: int = 0) -> bytearray:
+    builder = DefaultRecordBatchBuilder(2, codec, False, -1, 0, 0, 1 << 20)
+    for index, delta in enumerate(deltas):
+        builder.append(delta, NOW + index, b"k", b"%d" % index, [("h", b"x"), ("h", None)])
+    data = bytearray(builder.build())
+    data[:8] = base.to_bytes(8, "big")
+    data[23:27] = (len(deltas) - 1).to_bytes(4, "big")
+    return with_crc(data)
+
+
+def with_crc(data: bytearray) -> bytearray:
+    data[17:21] = calc_crc32c(bytes(data[21:])).to_bytes(4, "big")
+    return data
+
+
+def read(data: bytearray) -> list[tuple[int, int, bytes | None]]:
+    records = MemoryRecords(bytes(data)).next_batch()
+    assert records.validate_crc()
+    return [(record.offset, record.timestamp, record.value) for record in records]
+
+
+@pytest.mark.parametrize("codec", [0, 1, 3])
+def test_records_have_their_offsets_timestamps_and_values(codec: int) -> None:
+    assert read(batch([0, 1, 2], codec=codec)) == [(50 + i, NOW + i, b"%d" % i) for i in range(3)]
+
+
+def test_a_header_name_that_is_not_utf_8_is_passed_over() -> None:
+    data = batch([0, 1])
+    data[data.index(b"\x02h\x02x") + 1] = 0xFE
+    assert [value for _, _, value in read(with_crc(data))] == [b"0", b"1"]
+
+
+@pytest.mark.parametrize("deltas", [[0, 0, 0], [2, 1, 0], [0, 1, 60]])
+def test_offsets_ascend_whatever_the_records_say(deltas: list[int]) -> None:
+    assert [offset for offset, _, _ in read(batch(deltas))] == [50, 51, 52]
+
+
+def test_a_record_that_is_longer_than_it_says_is_no_record() -> None:
+    data = batch([0])
+    data[61] = 6
+    with pytest.raises(CorruptRecordError):
+        read(with_crc(data))
