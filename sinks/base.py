@@ -26,14 +26,22 @@ class SourceLedger:
     rows: tuple[LedgerRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest that a sink has of one source: what a tick reads back before it writes (rule 6)."""
+
+    generation: int | None  # highest of its start rows; None: it has none
+    version: int | None  # highest of its ledger rows; None: it has none
+
+
 class SinkSession(Protocol):
     """One connection that never reconnects by itself. After any error the session is over."""
 
     def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
         """Start rows (the lowest start of each generation) and ledger rows (newest version of each slice)."""
 
-    def last_versions(self, sources: Sequence[Source]) -> Mapping[Source, int]:
-        """The highest ledger version of each source; a source without a ledger row is left out."""
+    def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
+        """The highest generation and ledger version of each source; every source has an entry."""
 
     def write_starts(self, rows: Sequence[StartRow]) -> None:
         """Write start rows; returns when they are durable."""

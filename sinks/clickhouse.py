@@ -7,7 +7,7 @@ from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
 from schemas.sources import Source
 from sinks import cells, ledger, letters
 from sinks.address import ClickHouseAddress
-from sinks.base import SinkSession, SourceLedger
+from sinks.base import Newest, SinkSession, SourceLedger
 from sinks.connection import Connection
 
 
@@ -49,9 +49,9 @@ class ClickHouseSession:
         """The lowest start of each generation, and the newest row of each slice by start; every source has an entry."""
         return ledger.read_ledgers(self.connection, sources)
 
-    def last_versions(self, sources: Sequence[Source]) -> Mapping[Source, int]:
-        """The highest ledger version of each source; a source without a ledger row is left out."""
-        return ledger.last_versions(self.connection, sources)
+    def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
+        """The highest generation and ledger version of each source; every source has an entry."""
+        return ledger.read_back(self.connection, sources)
 
     def write_starts(self, rows: Sequence[StartRow]) -> None:
         """Insert start rows; durable on return."""

@@ -6,7 +6,7 @@ from typing import Any
 from schemas.fates import Fates
 from schemas.rows import LedgerRow, StartRow
 from schemas.sources import Source
-from sinks.base import SourceLedger
+from sinks.base import Newest, SourceLedger
 from sinks.connection import Connection
 
 SOURCE = ("source", "topic", "topic_id", "partition")
@@ -16,6 +16,7 @@ LEDGER = (
     *SOURCE, "block", "arrived", "start", "start_clock", "position", "clock", *FATES,
     "cells_sum", "generation", "rules", "version",
 )  # fmt: skip
+OF_SOURCES = "WHERE source IN %(ids)s GROUP BY source"
 
 
 def write_starts(connection: Connection, rows: Sequence[StartRow]) -> None:
@@ -57,15 +58,15 @@ def read_ledgers(connection: Connection, sources: Sequence[Source]) -> dict[Sour
     return {source: SourceLedger(tuple(starts[source.id]), tuple(rows[source.id])) for source in sources}
 
 
-def last_versions(connection: Connection, sources: Sequence[Source]) -> Mapping[Source, int]:
-    """The highest ledger version of each source that has a ledger row."""
-    by_id = {source.id: source for source in sources}
-    if not by_id:
+def read_back(connection: Connection, sources: Sequence[Source]) -> Mapping[Source, Newest]:
+    """The highest generation and ledger version of each source; every source has an entry."""
+    ids = [source.id for source in sources]
+    if not ids:
         return {}
-    found = connection.rows(
-        "SELECT source, max(version) FROM ingest_ledger WHERE source IN %(ids)s GROUP BY source", ids=list(by_id)
-    )
-    return {by_id[id_]: version for id_, version in found}
+    generations = connection.rows(f"SELECT source, max(generation) FROM ingest_starts {OF_SOURCES}", ids=ids)
+    versions = connection.rows(f"SELECT source, max(version) FROM ingest_ledger {OF_SOURCES}", ids=ids)
+    found = dict(generations), dict(versions)
+    return {source: Newest(*(newest.get(source.id) for newest in found)) for source in sources}
 
 
 def known_sources(connection: Connection) -> Iterable[Source]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
 from schemas.sources import Source
-from sinks.base import SinkSession, SinkUnavailable, SourceLedger
+from sinks.base import Newest, SinkSession, SinkUnavailable, SourceLedger
 
 CellKey = tuple[int, int, int, int, int, int]  # source, block, arrived, action, minute, pin_id
 SliceKey = tuple[int, int, int]  # source, block, arrived
@@ -65,14 +65,16 @@ class MemorySession:
         with self._step():
             return {source: self._ledger_of(source) for source in sources}
 
-    def last_versions(self, sources: Sequence[Source]) -> Mapping[Source, int]:
-        """The highest ledger version of each source; a source without a ledger row is left out."""
+    def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
+        """The highest generation and ledger version of each source; every source has an entry."""
         with self._step():
+            generations: dict[Source, int] = {}
             versions: dict[Source, int] = {}
+            for start in self.sink.starts:
+                generations[start.source] = max(start.generation, generations.get(start.source, 0))
             for row in self.sink.ledger.values():
-                if row.source in sources:
-                    versions[row.source] = max(row.version, versions.get(row.source, 0))
-            return versions
+                versions[row.source] = max(row.version, versions.get(row.source, 0))
+            return {source: Newest(generations.get(source), versions.get(source)) for source in sources}
 
     def write_starts(self, rows: Sequence[StartRow]) -> None:
         """Keep start rows."""

@@ -10,15 +10,22 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import PintallyError
 from schemas.rows import CellRows
+from schemas.sources import Source
 from sinks.base import Sink, SinkSession, SinkUnavailable
 from streams.dead_letters import DeadLetterTopics
 from streams.fold import Capture, SourceFold
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 10.0  # how long a worker that has nothing to emit goes without a look at the ledger
+
 
 class SinkWentBack(PintallyError):
     """The ledger is older than what was recorded: the sink was restored from a copy. Start again and re-fold."""
+
+
+class RulesChanged(PintallyError):
+    """Other rules hold than those this worker counts by: what it says from now on is void (rule 19)."""
 
 
 @dataclass(slots=True)
@@ -49,25 +56,29 @@ class Emitter:
         self.max_unemitted_cells = max_unemitted_cells
         self.emitted = Emitted()
         self._in_flight = asyncio.Lock()
+        self._looked = monotonic()  # when the ledger was last found to be as it was left
 
     async def tick(self) -> bool:
         """Emit what changed. True if all of it is durable, False if it was merged back for the next tick.
 
         1. All folds are captured at one moment: dirty cells, ledger rows, dead letters (rule 6).
         2. Dead letters are on their topic (rule 11).
-        3. On one connection: the ledger has not gone back, cells, dead letters, then the ledger (rule 6).
+        3. On one connection: the ledger of no fold has gone back, cells, dead letters, then the ledger (rule 6).
         4. Only the answer clears what was dirty; anything else merges it back (rule 7).
 
-        Raises SinkWentBack, and SinkError where repeating does not help.
+        With nothing to emit the ledger is looked at every 10 s. Raises SinkWentBack, RulesChanged, and SinkError where
+        repeating does not help.
         """
         async with self._in_flight:
-            captures = [(fold, capture) for fold in list(self.folds()) if (capture := self._capture(fold))]
+            folds = list(self.folds())
+            captures = [(fold, capture) for fold in folds if (capture := self._capture(fold))]
             if not captures:
+                await self._look(folds)
                 return True
             started = monotonic()
             try:
                 await self.dead_letters.send([letter for _, capture in captures for letter in capture.dead_letters])
-                await asyncio.to_thread(write, self.sink, captures)
+                await asyncio.to_thread(write, self.sink, folds, [capture for _, capture in captures])
             except BaseException as error:
                 for fold, capture in captures:
                     fold.merge_back(capture)
@@ -79,9 +90,10 @@ class Emitter:
                 return False
             for fold, capture in captures:
                 fold.acknowledge(capture)
+            self._looked = monotonic()
             self.emitted.ticks += 1
             self.emitted.rows += sum(len(capture.cells) for _, capture in captures)
-            self.emitted.seconds += monotonic() - started
+            self.emitted.seconds += self._looked - started
             return True
 
     @property
@@ -89,27 +101,60 @@ class Emitter:
         """Cells in memory that the sink does not know yet."""
         return sum(fold.unemitted_cells for fold in self.folds())
 
+    async def _look(self, folds: Sequence[SourceFold]) -> None:
+        """Idle sources too may be those of a sink that went back, or of rules that changed."""
+        if not folds or monotonic() - self._looked < LOOK_SECONDS:
+            return
+        try:
+            await asyncio.to_thread(look, self.sink, folds)
+        except SinkUnavailable as error:
+            log.info("the next tick looks at the ledger again: %s", error.what)
+        else:
+            self._looked = monotonic()
+
     def _capture(self, fold: SourceFold) -> Capture | None:
         """Far behind only ended slices go out, unless cells pile up before any slice ends (rule 9)."""
         far_behind = self.lag(fold) > fold.rules.slice_records
         return fold.capture(ended_only=far_behind and self.unemitted_cells < self.max_unemitted_cells // 2)
 
 
-def write(sink: Sink, captures: Sequence[tuple[SourceFold, Capture]]) -> None:
+def write(sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture]) -> None:
     """Step 3 of a tick, on one connection; blocking. Whatever is raised, nothing counts as emitted."""
     with sink.session() as session:
-        _check_ledger(session, [fold for fold, _ in captures])
-        session.write_cells(CellRows.concat([capture.cells for _, capture in captures]))
-        session.write_dead_letters([letter for _, capture in captures for letter in capture.dead_letters])
-        session.write_ledger([row for _, capture in captures for row in capture.ledger])
+        read_back(session, folds)
+        session.write_cells(CellRows.concat([capture.cells for capture in captures]))
+        session.write_dead_letters([letter for capture in captures for letter in capture.dead_letters])
+        session.write_ledger([row for capture in captures for row in capture.ledger])
 
 
-def _check_ledger(session: SinkSession, folds: Sequence[SourceFold]) -> None:
-    versions = session.last_versions([fold.source for fold in folds])
+def look(sink: Sink, folds: Sequence[SourceFold]) -> None:
+    """The first step of `write` alone; blocking."""
+    with sink.session() as session:
+        read_back(session, folds)
+
+
+def read_back(session: SinkSession, folds: Sequence[SourceFold]) -> None:
+    """Compare the ledger of every fold with what the fold knows of it, also of those that have nothing to emit.
+
+    Raises SinkWentBack if it lacks something, RulesChanged if it has rules of a later generation.
+    """
+    found = session.read_back([fold.source for fold in folds])
     for fold in folds:
-        found = versions.get(fold.source, -1)
-        if fold.emitted_version is not None and found < fold.emitted_version:
-            raise SinkWentBack(
-                f"the ledger of {fold.source} is at version {found}, {fold.emitted_version} was recorded",
-                "ClickHouse was restored from an older copy; the worker starts again and folds what is missing.",
+        newest = found[fold.source]
+        if newest.generation is None or newest.generation < fold.generation:
+            raise _went_back(fold.source, "generation", newest.generation, fold.generation)
+        if newest.generation > fold.generation:
+            raise RulesChanged(
+                f"{fold.source} is counted by generation {newest.generation} of the rules, this worker counts by "
+                f"{fold.generation}",
+                "Start it again, with the settings of those rules.",
             )
+        if fold.emitted_version is not None and (newest.version is None or newest.version < fold.emitted_version):
+            raise _went_back(fold.source, "version", newest.version, fold.emitted_version)
+
+
+def _went_back(source: Source, what: str, found: int | None, recorded: int) -> SinkWentBack:
+    return SinkWentBack(
+        f"the ledger of {source} is at {what} {found}, {recorded} was recorded",
+        "ClickHouse was restored from an older copy; the worker starts again and folds what is missing.",
+    )

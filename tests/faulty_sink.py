@@ -8,6 +8,7 @@ from typing import Any
 from schemas.dead_letters import from_record
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow
 from schemas.sources import Source
+from sinks.base import Newest
 from sinks.memory import MemorySession, MemorySink
 
 STEPS = ("connect", "read_back", "cells", "dead_letters", "ledger")
@@ -54,9 +55,9 @@ class FaultySession(MemorySession):
 
     sink: FaultySink
 
-    def last_versions(self, sources: Sequence[Source]) -> dict[Source, int]:
+    def read_back(self, sources: Sequence[Source]) -> dict[Source, Newest]:
         """The read-back of a tick."""
-        return dict(self._do("read_back", lambda: super(FaultySession, self).last_versions(sources)))
+        return dict(self._do("read_back", lambda: super(FaultySession, self).read_back(sources)))
 
     def write_cells(self, rows: CellRows) -> None:
         """Cells of a tick."""

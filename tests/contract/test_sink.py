@@ -15,7 +15,7 @@ from schemas.rows import DeadLetterRow, LedgerRow, StartRow, version_of
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.address import ClickHouseAddress
-from sinks.base import Sink, SinkUnavailable
+from sinks.base import Newest, Sink, SinkUnavailable
 from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from sinks.memory import MemorySink
@@ -94,7 +94,7 @@ def test_writing_nothing_is_allowed(sink: Sink) -> None:
         session.write_dead_letters([])
         session.write_ledger([])
         assert not session.read_ledgers([])
-        assert not session.last_versions([])
+        assert not session.read_back([])
     assert len(sink.read_cells()) == 0
     assert not list(sink.known_sources())
 
@@ -147,21 +147,23 @@ def test_a_higher_generation_wins_over_a_higher_position(sink: Sink) -> None:
     with sink.session() as session:
         session.write_ledger([ledger(one, 0, 20, generation=1), ledger(one, 0, 90)])
         assert session.read_ledgers([one])[one].rows == (ledger(one, 0, 20, generation=1),)
-        assert session.last_versions([one]) == {one: version_of(1, 20)}
+        assert session.read_back([one]) == {one: Newest(None, version_of(1, 20))}
 
 
-def test_last_versions_leave_out_sources_without_a_ledger_row(sink: Sink) -> None:
-    one, other = source(0), source(1)
+def test_what_is_read_back_is_the_highest_generation_and_version_of_every_source(sink: Sink) -> None:
+    one, other, unknown = source(0), source(1), source(2)
     with sink.session() as session:
+        session.write_starts([start(one, 0), start(one, 100, generation=2), start(one, 50, generation=1)])
         session.write_starts([start(other, 0)])
         session.write_ledger([ledger(one, 0, 20), ledger(one, 3, 320), ledger(one, 1, 150)])
-        assert session.last_versions([one, other]) == {one: 320}
+        found = session.read_back([one, other, unknown])
+        assert found == {one: Newest(2, 320), other: Newest(0, None), unknown: Newest(None, None)}
         assert session.read_ledgers([other])[other].rows == ()
 
 
 def test_a_session_that_has_ended_stays_ended(sink: Sink) -> None:
     with sink.session() as session:
-        session.last_versions([])
+        session.read_back([])
     with pytest.raises(SinkUnavailable):
         session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 1, 1)))
 

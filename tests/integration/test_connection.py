@@ -25,7 +25,7 @@ def test_a_session_whose_socket_broke_stays_broken_though_the_server_is_there(ad
         connection._client.connection.socket.shutdown(socket.SHUT_RDWR)
         for _ in range(3):
             with pytest.raises(SinkUnavailable):
-                session.last_versions([]) or connection.rows("SELECT 1")
+                session.read_back([]) or connection.rows("SELECT 1")
     with Connection(address, 5) as connection:
         assert connection.rows("SELECT 1") == [(1,)]
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.rows import StartRow
 from schemas.rules import Rules
 from sinks.base import SinkUnavailable
 from sinks.memory import MemorySink
@@ -33,6 +34,7 @@ def test_after_any_failures_the_sink_has_what_it_would_have_without_them(
     """Rules 6 to 9 and 11: cells, ledger and dead letters, whatever steps failed before, applied or not."""
     rules, records = log
     faulty, calm = FaultySink(), FaultySink()
+    faulty.starts = calm.starts = [StartRow(SOURCE, 0, 0, 0, rules.to_json())]
     lag = 0
     folds = [SourceFold(SOURCE, ACTION, rules, 0, Base(0, 0, 0, 0)) for _ in range(2)]
     tried, steady = (emitter_of(sink, fold, lambda: lag) for sink, fold in zip((faulty, calm), folds, strict=True))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from schemas import rows
 from schemas.rows import CellRows, DeadLetterRow
-from sinks.base import Sink
+from sinks.base import Sink, SinkSession
 from streams import assignment, capture, cells, dead_letters, emit, fold, recovery, tally
 from streams.flow import Flow
 from streams.fold import Capture, SourceFold
@@ -96,22 +96,23 @@ def dirty_cleared_before_the_answer() -> Iterator[None]:
         yield
 
 
-def _write(*, late_rows: bool = False, ledger_first: bool = False) -> Callable[..., None]:
-    def write(sink: Sink, captures: Sequence[tuple[SourceFold, Capture]]) -> None:
+def _write(*, late_rows: bool = False, ledger_first: bool = False, read_back_all: bool = True) -> Callable[..., None]:
+    def write(sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture]) -> None:
         def ledger() -> None:
             if late_rows:
-                session.write_ledger(
-                    [t.ledger_row(f.source, f.generation, f.rules) for f, c in captures for t in c.tallies]
-                )
+                by_source = {fold.source: fold for fold in folds}
+                of = [(by_source[c.source], tally) for c in captures for tally in c.tallies]
+                session.write_ledger([tally.ledger_row(f.source, f.generation, f.rules) for f, tally in of])
             else:
-                session.write_ledger([row for _, c in captures for row in c.ledger])
+                session.write_ledger([row for c in captures for row in c.ledger])
 
         with sink.session() as session:
-            emit._check_ledger(session, [f for f, _ in captures])
+            emitting = {c.source for c in captures}
+            emit.read_back(session, [fold for fold in folds if read_back_all or fold.source in emitting])
             if ledger_first:
                 ledger()
-            session.write_cells(CellRows.concat([c.cells for _, c in captures]))
-            session.write_dead_letters([letter for _, c in captures for letter in c.dead_letters])
+            session.write_cells(CellRows.concat([c.cells for c in captures]))
+            session.write_dead_letters([letter for c in captures for letter in c.dead_letters])
             if not ledger_first:
                 ledger()
 
@@ -146,7 +147,7 @@ def version_from_the_wall_clock() -> Iterator[None]:
     with _patched(
         (tally, "version_of", lambda *_: next(clock)),
         (rows.LedgerRow, "version", property(version)),
-        (emit, "_check_ledger", lambda *_: None),
+        (emit, "read_back", lambda *_: None),
     ):
         yield
 
@@ -192,7 +193,37 @@ def failed_ledger_rows_not_merged_back() -> Iterator[None]:
 @_control
 def no_read_back() -> Iterator[None]:
     """Rule 6: nobody looks whether ClickHouse went back."""
-    with _patched((emit, "_check_ledger", lambda *_: None)):
+    with _patched((emit, "read_back", lambda *_: None)):
+        yield
+
+
+@_control
+def sources_without_news_not_read_back() -> Iterator[None]:
+    """Rule 6: a tick looks at the ledger of those sources alone that it emits."""
+    with _patched((emit, "write", _write(read_back_all=False))):
+        yield
+
+
+@_control
+def no_look_while_nothing_is_emitted() -> Iterator[None]:
+    """Rule 6: a worker without anything to emit does not look at the ledger."""
+
+    async def look(*_: Any) -> None: ...
+
+    with _patched((emit.Emitter, "_look", look)):
+        yield
+
+
+@_control
+def generation_not_read_back() -> Iterator[None]:
+    """Rule 16: whether other rules hold is asked on assignment alone."""
+    read_back = emit.read_back
+
+    def compare(session: SinkSession, folds: Sequence[SourceFold]) -> None:
+        with suppress(emit.RulesChanged):
+            read_back(session, folds)
+
+    with _patched((emit, "read_back", compare)):
         yield
 
 

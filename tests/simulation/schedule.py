@@ -5,12 +5,14 @@ from random import Random
 
 from faust.types import TP
 
+from streams.emit import LOOK_SECONDS
 from tests.simulation.truth import Violation
 from tests.simulation.worker import Worker
 from tests.simulation.world import World
 
 STEPS = (30, 110)
 ROUNDS = 40  # in which live workers must come to the end once faults are over
+ROUND_SECONDS = LOOK_SECONDS + 5  # each worker looks at the ledger in each, whether it has something to emit or not
 WORLD = 0.1  # share of the steps in which the world acts, not a worker
 
 FETCH_FAULTS = ("drop", "repeat", "stale")
@@ -74,8 +76,9 @@ class Schedule:
             possible.append((lambda: world.poll(worker, self.rng.choice(fetchable), self._fault(FETCH_FAULTS)), 6))
         if worker.consumer.queue:
             possible.append((lambda: world.deliver(worker), 10))
-        if len(worker.ticks) < 2 and worker.emitter.unemitted_cells:
-            possible.append((lambda: self._tick(worker), 0.5 if worker.ticks else 4))
+        if len(worker.ticks) < 2:
+            often = 4 if worker.emitter.unemitted_cells else 1
+            possible.append((lambda: self._tick(worker), 0.5 if worker.ticks else often))
         if worker.ticks and self.faults:
             possible.append((lambda: self._cancel(worker), 0.1))
         return possible
@@ -181,7 +184,7 @@ class Schedule:
         world, self.faults = self.world, 0.0
         world.sink.down = False
         for part in world.logs.values():
-            part.written = part.stable = part.log.end
+            part.written = part.stable = part.end
         while world.sink.late and self.rng.random() < 0.7:
             world.land()
         world.sink.late.clear()
@@ -213,7 +216,7 @@ class Schedule:
     def _finish(self) -> None:
         world = self.world
         for _ in range(ROUNDS):
-            world.now += 3.0
+            world.now += ROUND_SECONDS
             awake = [worker for worker in world.workers if not worker.asleep]
             if not awake:
                 awake = [world.start()]

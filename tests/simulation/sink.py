@@ -7,13 +7,13 @@ from typing import Any
 
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
 from schemas.sources import Source
-from sinks.base import SinkUnavailable, SourceLedger
+from sinks.base import Newest, SinkUnavailable, SourceLedger
 from sinks.memory import CellKey, MemorySession, MemorySink, Origin, SliceKey
 from tests.simulation.loop import blocking_call
 from tests.simulation.truth import Truth
 
 Copy = tuple[list[StartRow], dict[CellKey, tuple[int, int]], dict[SliceKey, LedgerRow], dict[Origin, DeadLetterRow]]
-READS = ("read_ledgers", "last_versions")
+READS = ("read_ledgers", "read_back")
 REMEMBERED = 4  # older states of the ledger that a stale read may show
 
 
@@ -58,13 +58,16 @@ class SimSink(MemorySink):
     def apply(self, name: str, rows: Any) -> None:
         """Apply an insert. Raises Violation if readers may see what is not true, or the ledger vouches for it."""
         if name in ("write_ledger", "write_starts"):
-            self._older = [*self._older[1 - REMEMBERED :], (list(self.starts), dict(self.ledger))]
+            self._remember()
         before = {key: self.truth.shown(self, key) for key in keys_of(rows)} if name == "write_cells" else {}
         getattr(MemorySession(self), name)(rows)
         if name == "write_cells":
             self.truth.check_cells(self, before)
         elif name == "write_ledger":
             self.truth.check_ledger(self, rows)
+
+    def _remember(self) -> None:
+        self._older = [*self._older[1 - REMEMBERED :], (list(self.starts), dict(self.ledger))]
 
     @property
     def has_hole(self) -> bool:
@@ -90,16 +93,12 @@ class SimSink(MemorySink):
         self.late.clear()
 
     def change_rules(self, starts: Sequence[StartRow], kept: AbstractSet[SliceKey]) -> None:
-        """What `rules apply` leaves behind: new start rows, and of their sources no rows but those of slices before.
-
-        No read is older than that: a worker of the former rules whom a stale ledger suits would count on by them,
-        and only void rows would come of it, until it is assigned anew. One ClickHouse server never reads so.
-        """
+        """What `rules apply` leaves behind: new start rows, and of their sources no rows but those of slices before."""
+        self._remember()
         self.starts = [*self.starts, *starts]
         self.cells = {key: cell for key, cell in self.cells.items() if key[:3] in kept}
         self.ledger = {key: row for key, row in self.ledger.items() if key in kept}
         self.copies.clear()
-        self._older.clear()
 
 
 class SimSession(MemorySession):
@@ -118,8 +117,8 @@ class SimSession(MemorySession):
         found: Mapping[Source, SourceLedger] = self._ask("read_ledgers", sources)
         return found
 
-    def last_versions(self, sources: Sequence[Source]) -> Mapping[Source, int]:
-        found: Mapping[Source, int] = self._ask("last_versions", sources)
+    def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
+        found: Mapping[Source, Newest] = self._ask("read_back", sources)
         return found
 
     def write_starts(self, rows: Sequence[StartRow]) -> None:

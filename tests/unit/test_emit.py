@@ -8,10 +8,11 @@ from threading import Event
 import pytest
 from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError
 
+from schemas.rows import StartRow
 from schemas.rules import Rules
 from sinks.base import SinkError, SinkUnavailable
 from streams.dead_letters import DeadLetterTopics
-from streams.emit import Emitter, SinkWentBack
+from streams.emit import LOOK_SECONDS, Emitter, RulesChanged, SinkWentBack
 from streams.fold import SourceFold
 from streams.slices import Base
 from tests.faulty_sink import STEPS, Fault, FaultySink, Journal, LetterTopics
@@ -33,6 +34,7 @@ class Bench:
             SourceFold(replace(SOURCE, partition=number), ACTION, rules, 0, Base(0, 0, 0, 0))
             for number in range(sources)
         ]
+        self.sink.starts = [StartRow(fold.source, 0, 0, 0, rules.to_json()) for fold in self.folds]
         self.lag = 0
         self.emitter = Emitter(
             self.sink, DeadLetterTopics(self.topics), lambda: self.folds, lambda _fold: self.lag, max_unemitted_cells
@@ -138,6 +140,7 @@ def test_what_was_sent_before_a_failure_and_arrives_after_the_repeat_changes_not
     bench = Bench()
     bench.feed(1, 2)
     late = FaultySink()
+    late.starts = bench.sink.starts
     bench.emitter.sink = late
     assert bench.tick()  # what the lost insert held
     again = Bench()
@@ -260,9 +263,56 @@ def test_a_ledger_older_than_what_was_recorded_is_a_sink_that_went_back() -> Non
         bench.sink.ledger = dict(gone)
         bench.feed(1)
         bench.journal.steps.clear()
-        with pytest.raises(SinkWentBack, match=r"engagement.save.v1\[0\] is at version (1|-1), 3 was recorded"):
+        with pytest.raises(SinkWentBack, match=r"engagement.save.v1\[0\] is at version (1|None), 3 was recorded"):
             bench.tick()
         assert bench.journal.steps == ["read_back"]
+
+
+def test_an_idle_source_beside_a_busy_one_tells_of_a_sink_that_went_back() -> None:
+    """Rule 6: a tick reads all sources back, not only those that it emits."""
+    bench = Bench(sources=2)
+    bench.feed(1, fold=0)
+    older = dict(bench.sink.ledger)
+    bench.tick()
+    bench.sink.ledger = older
+    bench.feed(1, fold=1)
+    with pytest.raises(SinkWentBack, match=r"engagement.save.v1\[0\] is at version None, 1 was recorded"):
+        bench.tick()
+
+
+def test_a_start_row_that_is_gone_is_a_sink_that_went_back() -> None:
+    bench = Bench()
+    bench.sink.starts = []
+    bench.feed(1)
+    with pytest.raises(SinkWentBack, match="at generation None, 0 was recorded"):
+        bench.tick()
+
+
+def test_an_idle_worker_looks_at_the_ledger_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("streams.emit.monotonic", lambda: now)
+    bench = Bench()
+    bench.feed(1)
+    bench.tick()
+    bench.sink.ledger = {}
+    now += LOOK_SECONDS - 0.1
+    assert bench.tick()
+    now += 0.2
+    bench.sink.fault = Fault("read_back", unavailable)
+    assert bench.tick()
+    bench.sink.fault = None
+    with pytest.raises(SinkWentBack):
+        bench.tick()
+
+
+def test_a_worker_whose_rules_were_replaced_writes_nothing_more() -> None:
+    """Rule 19: what it says is void."""
+    bench = Bench(sources=2)
+    bench.sink.starts.append(StartRow(bench.folds[0].source, 1, 0, 0, RULES.to_json()))
+    bench.feed(1, fold=1)
+    with pytest.raises(RulesChanged, match=r"engagement.save.v1\[0\] is counted by generation 1 .* by 0"):
+        bench.tick()
+    assert bench.journal.steps == ["read_back"]
 
 
 def test_a_ledger_ahead_of_what_was_recorded_is_no_reason_to_stop() -> None:
