@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +14,11 @@ from faust.types import TP
 from schemas.actions import Action
 from schemas.dead_letters import from_record
 from schemas.rows import StartRow
+from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SinkUnavailable
 from streams import agents, assignment, emit, flow, table
-from streams.emit import SinkWentBack
+from streams.emit import RulesChanged, SinkWentBack
 from streams.recovery import follow
 from streams.topics import Offsets, TopicInfo
 from tests.simulation.logs import LATENESS, SimLog, make_log, make_rules
@@ -32,16 +33,25 @@ RECORDS = 24  # a source
 SILENT = SimpleNamespace(info=lambda *_: None, warning=lambda *_: None)  # a schedule tells all in its own words
 
 
-class Partition:
-    """How far the log of a source is written by now.
+@dataclass(frozen=True, eq=False)
+class SimSettings:
+    """What the counting path asks of `streams.settings.Settings`."""
 
-    Its last offset is written when faults are over: a worker looks whether ClickHouse went back when it has something
-    to emit, so each source must have.
-    """
+    rules: Rules
+    topics: Mapping[Action, str]
+    max_unemitted_cells: int
+
+    def rules_of(self, _topic: str) -> Rules:
+        """The rules of a topic."""
+        return self.rules
+
+
+class Partition:
+    """How far the log of a source is written by now."""
 
     def __init__(self, log: SimLog, whole: bool) -> None:
         self.log = log
-        self.end = log.end - 1
+        self.end = log.end
         self.action = log.action
         self.stable = self.written = self.end if whole else log.start  # readers see what is below `stable`
 
@@ -58,9 +68,7 @@ class World:
         self.logs = {TP(log.source.topic, log.source.partition): Partition(log, rng.random() < 0.5) for log in logs}
         self.truth = Truth(logs, rules)
         self.sink = SimSink(self.truth)
-        self.settings = SimpleNamespace(
-            rules=rules, topics={a: a.topic() for a, _ in names}, max_unemitted_cells=rng.choice((6, 1000, 1000))
-        )
+        self.settings = SimSettings(rules, {a: a.topic() for a, _ in names}, rng.choice((6, 1000, 1000)))
         self.now = 0.0
         self.committed: dict[tuple[str, int], int] = {}
         self.workers: list[Worker] = []
@@ -225,7 +233,7 @@ class World:
             act()
         except SinkWentBack as error:
             self.end(worker, error.what)
-        except WorkerEnds as error:
+        except (WorkerEnds, RulesChanged) as error:
             if not stale and worker.app.settings is self.settings:
                 raise
             self.end(worker, str(error))
@@ -271,7 +279,7 @@ class World:
             starts.append(StartRow(source, 1, *begin, after.to_json()))
         self.sink.change_rules(starts, kept)
         self.truth.change_rules(self.sink, before, after, {start.source: start.start for start in starts})
-        self.settings = SimpleNamespace(**{**vars(self.settings), "rules": after})
+        self.settings = replace(self.settings, rules=after)
         self.say("the rules change from %s on, to %s", [start.start for start in starts], after)
         self.rebalance()
 
@@ -296,6 +304,7 @@ class World:
             (assignment, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
             (assignment, "committed_offsets", lambda _: blocking_call("committed_offsets")),
             (flow, "monotonic", lambda: self.now),
+            (emit, "monotonic", lambda: self.now),
             (table, "refuse", ends),
             *((module, "log", SILENT) for module in (agents, emit, flow)),
         ]
