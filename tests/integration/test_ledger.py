@@ -1,0 +1,28 @@
+"""What the ledger rests on in ClickHouse: the rows of one tick are there together or not at all."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from schemas.fates import Fates
+from schemas.rows import LedgerRow
+from schemas.sources import Source
+from sinks import ledger
+from sinks.connection import BLOCK_ROWS, Connection
+from sinks.migrate import migrate
+from streams.settings import Settings
+
+ROW = LedgerRow(Source("engagement.save.v1", UUID(int=1), 0), 0, 600, 0, 0, 1, 1, Fates(1), 1, 0, "a1b2")
+
+
+def test_the_ledger_rows_of_a_tick_are_one_part_so_that_no_copy_holds_some_of_them(settings: Settings) -> None:
+    """Hence a read-back of the highest version tells of every row before it (rule 6)."""
+    migrate(settings.clickhouse)
+    rows = [replace(ROW, block=block, start=block, position=block + 1) for block in range(BLOCK_ROWS + 10)]
+    with Connection(settings.clickhouse, 30) as connection:
+        connection.execute("SYSTEM STOP MERGES ingest_ledger")
+        ledger.write_ledger(connection, rows)
+        parts = connection.rows(
+            "SELECT rows FROM system.parts WHERE database = currentDatabase() AND table = 'ingest_ledger' AND active"
+        )
+        connection.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
+    assert parts == [(len(rows),)]
