@@ -20,6 +20,14 @@ class Action(IntEnum):
         return f"{prefix}engagement.{self.label}.v1"
 
 
+REPLAY = ".replay"
+
+
+def replay_topic(topic: str) -> str:
+    """The topic through which dead letters of `topic` are counted after all."""
+    return f"{topic}{REPLAY}"
+
+
 def dead_letter_topic(topic: str) -> str:
-    """The topic that receives the late and dead records of `topic`."""
-    return f"{topic}.dlq"
+    """The topic that receives the late and dead records of `topic`, and those of its replay topic."""
+    return f"{topic.removesuffix(REPLAY)}.dlq"

@@ -99,7 +99,7 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
     app.settings = settings
     app.sink = sink or ClickHouseSink(settings.clickhouse)
     app.flow = Flow(app)
-    for action, topic in settings.topics.items():
+    for topic, action in settings.source_topics.items():
         _count(app, action, topic)
     app.emitter = Emitter(
         app.sink, DeadLetterTopics(app.producer), app.tables.folds, app.lag, settings.max_unemitted_cells
@@ -111,8 +111,8 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
 def _count(app: CountingApp, action: Action, topic: str) -> None:
     """One topic, one table, one agent."""
     channel = app.topic(topic, schema=ChunkSchema())
-    table = app.tables.add(CellTable(app, action=action, changelog_topic=channel))
-    app.agent(channel, name=f"count_{action.label}s")(counting_agent(app, table))
+    table = app.tables.add(CellTable(app, action=action, topic=topic, changelog_topic=channel))
+    app.agent(channel, name=f"count_{table.name.removesuffix('_cells')}s")(counting_agent(app, table))
 
 
 def _watch(app: CountingApp) -> None:

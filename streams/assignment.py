@@ -38,7 +38,7 @@ def look_up(settings: Settings, sink: Sink, partitions: Iterable[tuple[str, int]
     topics = describe_topics(settings)
     sources = [Source(topic, topics[topic].topic_id, partition) for topic, partition in sorted(partitions)]
     for topic in topics.values():
-        refuse_topic(topic, settings.rules)
+        refuse_topic(topic, settings.rules_of(topic.name))
     with sink.session() as session:
         ledgers = session.read_ledgers(sources)
         if not all(ledgers[source].starts for source in sources):
@@ -64,13 +64,17 @@ def _write_starts(settings: Settings, session: SinkSession, sink: Sink, sources:
         refuse_lost_ledger(source, committed)
     offsets = read_offsets(settings, unknown)
     generation = max((start.generation for ledger in ledgers.values() for start in ledger.starts), default=0)
-    rules = settings.rules.to_json()
-    session.write_starts([StartRow(source, generation, offsets[source].log_start, 0, rules) for source in unknown])
+    session.write_starts(
+        [
+            StartRow(source, generation, offsets[source].log_start, 0, settings.rules_of(source.topic).to_json())
+            for source in unknown
+        ]
+    )
 
 
 def _assigned(settings: Settings, source: Source, ledger: SourceLedger, offsets: Offsets) -> Assigned:
     chain = follow(ledger)
     base = base_of(chain)
-    refuse_rules(source, chain, settings.rules)
+    refuse_rules(source, chain, settings.rules_of(source.topic))
     refuse_log(source, chain, base, offsets)
     return Assigned(source, chain, base, offsets.log_start)

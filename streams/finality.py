@@ -1,4 +1,7 @@
-"""Which minutes are final: no source can still count into them (rules 21 and 22). Decides; `sinks.seal` acts."""
+"""Which minutes are final: no source can still count into them (rules 21 and 22). Decides; `sinks.seal` acts.
+
+Replay topics hold nothing back, for what comes through them is late by nature: it corrects hours that are sealed.
+"""
 
 import asyncio
 import logging
@@ -53,7 +56,7 @@ def _clock(
 
 
 def _look(settings: Settings, sink: Sink) -> int | None:
-    topics = describe_topics(settings)
+    topics = {name: topic for name, topic in describe_topics(settings).items() if name in settings.topics.values()}
     sources = sources_of(topics)
     looked_at_ms = time.time_ns() // 1_000_000
     offsets = read_offsets(settings, sources)

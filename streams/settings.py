@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas.actions import Action
+from schemas.actions import Action, replay_topic
 from schemas.errors import PintallyError
 from schemas.rules import Rules
 from sinks.address import ClickHouseAddress
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
 
     @property
     def rules(self) -> Rules:
-        """The counting rules these settings ask for."""
+        """The counting rules these settings ask for, in the topics that producers write to."""
         return Rules(
             allowed_lateness_ms=self.allowed_lateness_seconds * 1000,
             max_clock_skew_ms=self.max_clock_skew_seconds * 1000,
@@ -79,8 +79,22 @@ class Settings(BaseSettings):
 
     @property
     def topics(self) -> dict[Action, str]:
-        """The source topic of each action."""
+        """The topic of each action, which producers write to."""
         return {action: action.topic(self.topic_prefix) for action in Action}
+
+    @property
+    def replay_topics(self) -> dict[Action, str]:
+        """The topic of each action that `pintally dlq replay` writes to."""
+        return {action: replay_topic(topic) for action, topic in self.topics.items()}
+
+    @property
+    def source_topics(self) -> dict[str, Action]:
+        """Every topic that is counted, and the action it carries."""
+        return {topic: action for topics in (self.topics, self.replay_topics) for action, topic in topics.items()}
+
+    def rules_of(self, topic: str) -> Rules:
+        """The counting rules these settings ask for in a topic: in a replay topic nothing is late."""
+        return self.rules.never_late if topic in self.replay_topics.values() else self.rules
 
 
 def load_settings() -> Settings:

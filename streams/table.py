@@ -13,7 +13,7 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
-from schemas.actions import Action
+from schemas.actions import Action, replay_topic
 from schemas.errors import PintallyError
 from schemas.rows import position_of
 from sinks.base import SinkUnavailable
@@ -27,17 +27,14 @@ RETRY_SECONDS = 1.0
 
 
 class CellTable(faust.Table):
-    """The cells of one action: a SourceFold for each assigned partition."""
+    """The cells of one topic: a SourceFold for each assigned partition. The topic is the changelog too."""
 
-    def __init__(self, app: Any, *, action: Action, **kwargs: Any) -> None:
-        super().__init__(app, name=f"{action.label}_cells", default=int, **kwargs)
+    def __init__(self, app: Any, *, action: Action, topic: str, **kwargs: Any) -> None:
+        replayed = "replayed_" if topic == replay_topic(app.settings.topics[action]) else ""
+        super().__init__(app, name=f"{replayed}{action.label}_cells", default=int, **kwargs)
         self.action = action
+        self.topic = topic
         self.folds: dict[int, SourceFold] = {}
-
-    @property
-    def topic(self) -> str:
-        """The source topic, which is the changelog too."""
-        return str(self.app.settings.topics[self.action])
 
     def fold(self, chunk: Chunk) -> SourceFold | None:
         """Fold a chunk into its source's cells. None if the partition is not ours any more.

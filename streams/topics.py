@@ -51,7 +51,7 @@ class Offsets:
 
 
 def create_topics(settings: Settings) -> list[str]:
-    """Make the source topics and their dead-letter topics; return the names of those that did not exist before.
+    """Make the topics of sources, replays and dead letters; return the names of those that did not exist before.
 
     Safe to run any number of times and from several processes at once. Topics that exist stay as they are:
     `topic_differences` names what is wrong with them. Raises KafkaUnavailable and TopicRefused.
@@ -70,7 +70,7 @@ def create_topics(settings: Settings) -> list[str]:
 
 def describe_topics(settings: Settings) -> dict[str, TopicInfo]:
     """The source topics by name. Raises TopicMissing naming those that do not exist, KafkaUnavailable."""
-    names = list(settings.topics.values())
+    names = list(settings.source_topics)
     with open_admin(settings.kafka) as admin:
         found = {topic["name"]: topic for topic in admin.describe_topics(names) if topic["error_code"] == 0}
         missing = [name for name in names if name not in found]
@@ -92,6 +92,9 @@ def topic_differences(settings: Settings, topics: Mapping[str, TopicInfo]) -> li
                 f"{topic.name}: cleanup.policy={topic.cleanup_policy} loses records that must be counted; "
                 f"use a topic with cleanup.policy=delete"
             )
+        if topic.name in settings.replay_topics.values():
+            found += _replay_differences(topic)
+            continue
         if topic.timestamp_type != settings.topic_timestamps:
             found.append(
                 f"{topic.name}: message.timestamp.type={topic.timestamp_type}, settings ask for "
@@ -110,6 +113,16 @@ def topic_differences(settings: Settings, topics: Mapping[str, TopicInfo]) -> li
                 f"all are counted, set PINTALLY_PARTITIONS={topic.partitions} to agree"
             )
     return found
+
+
+def _replay_differences(topic: TopicInfo) -> list[str]:
+    if topic.timestamp_type == "LogAppendTime":
+        return []
+    return [
+        f"{topic.name}: message.timestamp.type={topic.timestamp_type}, a replay happens when Kafka takes it; "
+        f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} "
+        "--add-config message.timestamp.type=LogAppendTime"
+    ]
 
 
 def sources_of(topics: Mapping[str, TopicInfo]) -> list[Source]:
@@ -177,10 +190,17 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
         "compression.type": "producer",
         "max.message.bytes": str(DEAD_LETTER_BYTES),
     }
-    names = list(settings.topics.values())
-    return {name: {**shape, "configs": source} for name in names} | {
-        dead_letter_topic(name): {**shape, "configs": dead} for name in names
+    replay = {
+        **dead,
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": "-1",  # it says for ever what has been replayed, and must not be again
     }
+    names = list(settings.topics.values())
+    return (
+        {name: {**shape, "configs": source} for name in names}
+        | {dead_letter_topic(name): {**shape, "configs": dead} for name in names}
+        | {name: {**shape, "num_partitions": 1, "configs": replay} for name in settings.replay_topics.values()}
+    )
 
 
 def _was_created(answer: Mapping[str, Any]) -> bool:

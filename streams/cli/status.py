@@ -70,7 +70,7 @@ def read_status(settings: Settings) -> Status:
     """Ask Kafka and ClickHouse. Raises TopicMissing, KafkaUnavailable and SinkError."""
     sources = read_progress(settings, ClickHouseSink(settings.clickhouse))
     with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
-        reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.topics.values()))]
+        reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.source_topics))]
         [(until,)] = connection.rows("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
     return Status(sources, reasons, datetime.fromtimestamp(until, UTC) if until else None)
 

@@ -62,7 +62,7 @@ def addresses_of(settings: Settings) -> Addresses:
     """Where the audit looks, by the settings."""
     return Addresses(
         kafka=settings.kafka,
-        topics=tuple((topic, int(action)) for action, topic in settings.topics.items()),
+        topics=tuple((topic, int(action)) for topic, action in settings.source_topics.items()),
         clickhouse_host=settings.clickhouse_host,
         clickhouse_http_port=settings.clickhouse_http_port,
         user=settings.clickhouse_user,

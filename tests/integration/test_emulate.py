@@ -51,7 +51,8 @@ def ends(settings: Settings) -> int:
 
 
 async def read_all(settings: Settings) -> dict[TopicPartition, list[Any]]:
-    offsets = read_offsets(settings, sources_of(describe_topics(settings)))
+    topics = {name: topic for name, topic in describe_topics(settings).items() if name in settings.topics.values()}
+    offsets = read_offsets(settings, sources_of(topics))
     missing = {TopicPartition(source.topic, source.partition): each.log_end for source, each in offsets.items()}
     found: dict[TopicPartition, list[Any]] = {partition: [] for partition in missing}
     async with AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False) as consumer:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from schemas.actions import dead_letter_topic
+from schemas.actions import dead_letter_topic, replay_topic
 from streams import topics
 from streams.admin import KafkaRefused, KafkaUnavailable, open_admin
 from streams.settings import Settings
@@ -48,7 +48,7 @@ def test_many_at_once_make_each_topic_once(settings: Settings) -> None:
         with ThreadPoolExecutor(4) as pool:
             created = [name for names in pool.map(create_topics, [settings] * 4) for name in names]
         names = list(settings.topics.values())
-        assert sorted(created) == sorted([*names, *map(dead_letter_topic, names)])
+        assert sorted(created) == sorted([*names, *map(dead_letter_topic, names), *map(replay_topic, names)])
         assert create_topics(settings) == []
     finally:
         drop(settings)
@@ -56,11 +56,12 @@ def test_many_at_once_make_each_topic_once(settings: Settings) -> None:
 
 def test_topics_are_described_as_they_were_asked_for(made: Settings) -> None:
     found = describe_topics(made)
-    assert set(found) == set(made.topics.values())
-    assert {topic.partitions for topic in found.values()} == {made.partitions}
+    assert set(found) == {*made.topics.values(), *made.replay_topics.values()}
+    assert {found[name].partitions for name in made.topics.values()} == {made.partitions}
+    assert {found[name].partitions for name in made.replay_topics.values()} == {1}
     assert {topic.timestamp_type for topic in found.values()} == {"LogAppendTime"}
     assert {topic.cleanup_policy for topic in found.values()} == {"delete"}
-    assert len({topic.topic_id for topic in found.values()}) == 3
+    assert len({topic.topic_id for topic in found.values()}) == 6
     assert topic_differences(made, found) == []
 
 
@@ -69,7 +70,8 @@ def test_create_time_topics_refuse_timestamps_beyond_the_skew(settings: Settings
     create_topics(by_producer)
     try:
         found = describe_topics(by_producer)
-        assert {topic.timestamp_after_max_ms for topic in found.values()} == {77_000}
+        assert {found[name].timestamp_after_max_ms for name in by_producer.topics.values()} == {77_000}
+        assert {found[name].timestamp_type for name in by_producer.replay_topics.values()} == {"LogAppendTime"}
         assert topic_differences(by_producer, found) == []
         assert len(topic_differences(with_(by_producer, max_clock_skew_seconds=10), found)) == 3
     finally:
@@ -90,10 +92,10 @@ def test_topics_that_differ_are_named_and_left_as_they_are(made: Settings) -> No
     other = with_(made, topic_timestamps="CreateTime", partitions=5)
     assert create_topics(other) == []
     found = describe_topics(other)
-    assert {topic.partitions for topic in found.values()} == {made.partitions}
+    assert {found[name].partitions for name in made.topics.values()} == {made.partitions}
     differences = topic_differences(other, found)
     assert len(differences) == 6
-    assert all(any(name in difference for name in found) for difference in differences)
+    assert all(any(name in difference for name in made.topics.values()) for difference in differences)
     assert any("message.timestamp.type=LogAppendTime" in difference for difference in differences)
 
 
@@ -125,7 +127,7 @@ def test_more_replicas_than_brokers_are_refused_in_words(settings: Settings) -> 
 
 def test_offsets_and_commits_are_read_as_they_stand(made: Settings) -> None:
     sources = sources_of(describe_topics(made))
-    assert [source.partition for source in sources] == [0, 1] * 3
+    assert [source.partition for source in sources] == [0, 1, 0] * 3
     assert set(read_offsets(made, sources).values()) == {Offsets(0, 0, 0)}
     assert committed_offsets(made) == {}
     asyncio.run(write_and_commit(made, sources[0].topic))

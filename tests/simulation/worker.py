@@ -43,6 +43,7 @@ class Table(CellTable):
     def __init__(self, app: Any, action: Action) -> None:
         self.app = app
         self.action = action
+        self.topic = app.settings.topics[action]
         self.folds: dict[int, SourceFold] = {}
 
 
