@@ -21,7 +21,10 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes run them")
     parser.add_argument("--control", choices=sorted(CONTROLS), help="switch one protection off: must fail")
+    parser.add_argument("--controls", action="store_true", help="run without each control until a schedule fails")
     asked = parser.parse_args()
+    if asked.controls:
+        return _controls(asked.start, asked.seeds)
     began, seeds = time.monotonic(), range(asked.start, asked.start + asked.seeds)
     batches = [seeds[i : i + BATCH] for i in range(0, len(seeds), BATCH)]
     with ProcessPoolExecutor(asked.jobs) if asked.jobs > 1 else nullcontext() as pool:
@@ -49,6 +52,19 @@ def first_failure(seeds: range, control: str | None) -> int | None:
             except Exception:  # noqa: BLE001  whatever it is, it must not be
                 return seed
     return None
+
+
+def _controls(start: int, seeds: int) -> int:
+    """A table of all controls: the first seed that fails without each."""
+    blind = 0
+    print(f"{'control':40} {'first red':>9}  what is off")
+    for name, control in sorted(CONTROLS.items()):
+        failed = first_failure(range(start, start + seeds), name)
+        blind += failed is None
+        what = (control.__doc__ or "").split("\n")[0]
+        print(f"{name:40} {'none' if failed is None else failed:>9}  {what}", flush=True)
+    print(f"{len(CONTROLS) - blind} of {len(CONTROLS)} controls fail within {seeds:,} schedules from seed {start}")
+    return 1 if blind else 0
 
 
 def _show(seed: int, control: str | None) -> None:

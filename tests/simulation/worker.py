@@ -180,7 +180,7 @@ class Worker:
 
     def close(self) -> None:
         """Leave no task behind; the memory it ends in is gone."""
-        for task in [*self.ticks, *filter(None, [self.assigning])]:
+        for task in asyncio.all_tasks(self.loop):
             task.cancel()
         self.run()
 

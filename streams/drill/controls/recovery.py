@@ -1,0 +1,88 @@
+"""Controls of what a worker begins with: rules 1, 13, 14, 16 and 19."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+from sinks.base import SourceLedger
+from streams import assignment, recovery
+from streams.assignment import Assigned
+from streams.drill.controls.switch import control, replaced
+from streams.fold import SourceFold
+from streams.recovery import Chain
+from streams.slices import Base
+from streams.table import CellTable
+
+
+def _begin(choose: Callable[[Chain, Base], Base]) -> AbstractContextManager[None]:
+    return replaced((assignment, "base_of", lambda chain: choose(chain, recovery.base_of(chain))))
+
+
+@control
+def base_is_the_ledgers_position() -> Iterator[None]:
+    """Rule 13: counting begins where the ledger ends, without the cells of the slice there."""
+    with _begin(lambda chain, base: Base(base.collect_start, base.collect_clock, chain.position, chain.clock)):
+        yield
+
+
+@control
+def base_behind_the_last_row() -> Iterator[None]:
+    """Rule 13: counting begins with the last slice that has a row, whatever lies before it."""
+    follow = recovery.follow
+
+    def trusting(ledger: SourceLedger) -> Chain:
+        return replace(follow(ledger), complete=ledger.rows[:-1], unfinished=ledger.rows[-1] if ledger.rows else None)
+
+    with replaced((assignment, "follow", trusting)):
+        yield
+
+
+@control
+def ids_not_collected() -> Iterator[None]:
+    """Rule 14: nobody looks before the base for the ids that can still matter."""
+    with _begin(lambda _, base: Base(base.start, base.start_clock, base.start, base.start_clock)):
+        yield
+
+
+@control
+def ids_of_the_previous_slice_only() -> Iterator[None]:
+    """Rule 14: ids are collected from one slice before the base, and no earlier."""
+
+    def previous(chain: Chain, base: Base) -> Base:
+        if base.collect_start == base.start:
+            return base
+        return replace(base, collect_start=chain.complete[-1].start, collect_clock=chain.complete[-1].start_clock)
+
+    with _begin(previous):
+        yield
+
+
+@control
+def clock_not_carried_over_a_restart() -> Iterator[None]:
+    """Rule 1: the clock begins anew with the first record that is read."""
+    with (
+        _begin(lambda _, base: Base(base.collect_start, 0, base.start, 0)),
+        replaced((SourceFold, "_check_base", lambda _: None)),
+    ):
+        yield
+
+
+@control
+def void_rows_read() -> Iterator[None]:
+    """Rule 19: what a worker of the rules before has said since they changed is believed."""
+    with replaced((recovery, "is_void", lambda *_: False)):
+        yield
+
+
+@control
+def kept_state_not_checked_on_assignment() -> Iterator[None]:
+    """Rule 16: a source that comes back keeps its state, whatever the ledger says."""
+    assign = CellTable.assign
+
+    def keep(self: CellTable, assigned: Assigned) -> None:
+        kept = self.folds.get(assigned.source.partition)
+        if kept is None or kept.source != assigned.source:
+            assign(self, assigned)
+
+    with replaced((CellTable, "assign", keep)):
+        yield
