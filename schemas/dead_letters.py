@@ -14,6 +14,7 @@ from schemas.errors import PintallyError
 from schemas.rows import DeadLetterRow
 from schemas.sources import Source
 
+SENT_BEFORE: Final = "; its event_id was sent before"  # end of the reason of a late record that is a duplicate too
 Header = tuple[str, bytes | None]
 
 NAMES: Final = (

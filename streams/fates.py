@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.codec import Decoded
+from schemas.dead_letters import SENT_BEFORE
 from schemas.rows import DeadLetterRow
 from schemas.rules import MINUTE_MS, Rules
 from schemas.sources import Source
@@ -45,8 +46,14 @@ def judge(decoded: Decoded, timestamps: NDArray[np.int64], clocks: NDArray[np.in
     return Judged(decoded, timestamps, clocks, minutes, dead, late)
 
 
-def dead_letters(source: Source, chunk: Chunk, judged: Judged, piece: Piece, rules: Rules) -> Iterator[DeadLetterRow]:
-    """A dead letter for each dead or late record of a piece of a chunk."""
+def dead_letters(
+    source: Source, chunk: Chunk, judged: Judged, duplicate: Mask, piece: Piece, rules: Rules
+) -> Iterator[DeadLetterRow]:
+    """A dead letter for each dead or late record of a piece of a chunk.
+
+    `duplicate` has an entry a record of the piece: whose id was here before. A late one of these says so, because it
+    must not be counted by a replay either.
+    """
     records = (judged.dead | judged.late)[piece.records].nonzero()[0] + piece.first
     if not len(records):
         return
@@ -59,7 +66,7 @@ def dead_letters(source: Source, chunk: Chunk, judged: Judged, piece: Piece, rul
             offset=offset,
             timestamp=int(chunk.timestamps[i]),
             fate=("dead" if judged.dead[i] else "late"),
-            reason=_reason(judged, i, rules),
+            reason=_reason(judged, i, rules) + (SENT_BEFORE if duplicate[i - piece.first] else ""),
             key=key,
             value=chunk.values[i],
             headers=headers,

@@ -112,7 +112,7 @@ class SourceFold:
             duplicate = self._register(judged, piece)
             if piece.start >= self.base.start:
                 self._count(judged, duplicate, piece)
-                self._unemitted.bury(dead_letters(self.source, chunk, judged, piece, self.rules))
+                self._unemitted.bury(dead_letters(self.source, chunk, judged, duplicate, piece, self.rules))
             self.position, self.clock = piece.end, piece.clock
             self._check_base()
 

@@ -1,9 +1,11 @@
 """The fold at its edges, one by one (rules 1 to 4, 6 to 9, 13 to 15)."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from schemas.dead_letters import SENT_BEFORE
 from schemas.fates import Fate, Fates
 from schemas.rules import ARRIVED_MS, Rules
 from streams.fold import Capture, ChunkMissing, ChunkRepeated, LogChanged, SourceFold
@@ -286,6 +288,22 @@ def test_what_changes_while_a_tick_is_in_flight_goes_out_with_the_next() -> None
     rows = captured(fold)
     assert (rows.cells.pin_id.tolist(), rows.cells.count.tolist()) == ([1], [2])
     assert [row.position for row in rows.ledger] == [3]
+
+
+def test_a_late_letter_says_whether_its_event_was_sent_before() -> None:
+    """A replay must not count it a second time; a dead letter says nothing, for it was not looked at."""
+    late, clock = T0, T0 + 2 * HOUR
+    once = record(0, clock, event_id=1, occurred_at=late)
+    again = record(1, clock, event_id=1, occurred_at=late)
+    early = record(2, clock, event_id=2)
+    altered = record(3, clock, event_id=2, occurred_at=late)
+    dead = record(4, clock, event_id=2, occurred_at=clock - 25 * HOUR)
+    letters = captured(folded(once, again, early, altered, dead)).dead_letters
+    assert [(letter.offset, letter.reason.endswith(SENT_BEFORE)) for letter in letters] == [
+        (0, False), (1, True), (3, True), (4, False),
+    ]  # fmt: skip
+    (_, unsure, *_) = captured(folded(once, again, rules=replace(RULES, dedup=False))).dead_letters
+    assert not unsure.reason.endswith(SENT_BEFORE)
 
 
 def test_far_behind_only_slices_that_have_ended_go_out_with_their_dead_letters() -> None:
