@@ -1,0 +1,87 @@
+"""What has been replayed: the replay topics themselves say it, and nothing else does."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.errors import PintallyError
+from schemas.replays import Origin, origin_of
+from schemas.sources import Source
+from streams.admin import KafkaUnavailable
+from streams.settings import Settings
+from streams.topics import Offsets, describe_topics, read_offsets, sources_of
+
+POLL_MS = 500
+SILENCE_SECONDS = 30.0  # without a record or an offset gained
+Replayed = Mapping[Source, Mapping[int, int]]  # source of the letter -> its offset -> offset on the replay topic
+
+
+class ReplaysUnknown(PintallyError):
+    """A replay topic no longer tells what was replayed; what is sent might count twice."""
+
+
+def replayed_origins(settings: Settings) -> Replayed:
+    """Every record that was replayed, of all topics, and where it is on its replay topic. Blocking.
+
+    Raises TopicMissing, KafkaUnavailable, and ReplaysUnknown where a replay topic has lost its beginning.
+    """
+    topics = describe_topics(settings)
+    replays = sources_of({name: topics[name] for name in settings.replay_topics.values()})
+    found: dict[Source, dict[int, int]] = defaultdict(dict)
+    for replay, offsets in read_offsets(settings, replays).items():
+        refuse_lost_beginning(replay, offsets)
+        for origin, at in asyncio.run(read_origins(settings, replay, offsets.last_stable)).items():
+            found[origin.source][origin.offset] = at
+    return dict(found)
+
+
+def refuse_lost_beginning(replay: Source, offsets: Offsets) -> None:
+    """Refuse a replay topic that no longer keeps its first record."""
+    if offsets.log_start > 0:
+        raise ReplaysUnknown(
+            f"{replay} begins at offset {offsets.log_start}: what was replayed before is not known any more",
+            f"Restore the topic, and keep all of it: retention.ms=-1 and retention.bytes=-1 on {replay.topic}.",
+        )
+
+
+async def read_origins(settings: Settings, replay: Source, end: int) -> dict[Origin, int]:
+    """The origins of all committed records below the offset `end` of a partition, and their offsets there.
+
+    Raises KafkaUnavailable if Kafka falls silent.
+    """
+    partition = TopicPartition(replay.topic, replay.partition)
+    found: dict[Origin, int] = {}
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+    )
+    try:
+        async with consumer:
+            consumer.assign([partition])
+            consumer.seek(partition, 0)
+            position = 0
+            while position < end:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    while await consumer.position(partition) == position:
+                        for record in (await consumer.getmany(partition, timeout_ms=POLL_MS)).get(partition, ()):
+                            origin = origin_of(record.headers)
+                            if origin is not None and record.offset < end:
+                                found.setdefault(origin, record.offset)
+                position = await consumer.position(partition)
+    except (KafkaError, TimeoutError) as error:
+        raise KafkaUnavailable(
+            f"Kafka at {settings.kafka} did not give all of {replay} up to offset {end}: {error!r}",
+            "Try again when Kafka answers: without all of it a record might be replayed twice.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ReplaysUnknown(
+            f"{replay} holds a record with a header whose name is not UTF-8, which `pintally dlq replay` never sends",
+            f"Find out who else writes to {replay.topic}, and allow it to nobody.",
+        ) from error
+    return found
