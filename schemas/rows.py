@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,30 @@ class StartRow:
     start: int  # first offset under these rules
     start_clock: int  # ms: the source's clock before `start` (0 where nothing was read before)
     rules: str  # Rules.to_json()
+
+
+class LostKind(StrEnum):
+    """Why offsets are given up for good."""
+
+    TRIMMED = "trimmed"  # retention removed them before they were counted; counting goes on at the range's end
+    TRUNCATED = "truncated"  # they were counted, the log lost them, and their counts were taken back
+    RETIRED = "retired"  # of a topic that was deleted; its counts stay, and nothing follows
+    RECOUNTED = "recounted"  # the ledger was lost, and the log no longer held them when all was counted anew
+
+
+@dataclass(frozen=True, slots=True)
+class LostRow:
+    """Offsets [start, end) that an operator gave up. It takes effect with the start row of its generation.
+
+    After a trimmed range counting begins anew at `end`, with the clock carried over and without any earlier ids.
+    """
+
+    source: Source
+    generation: int  # begins after the range; of a retired source its last one
+    kind: LostKind
+    start: int
+    end: int
+    note: str  # the operator's words
 
 
 @dataclass(frozen=True, slots=True)

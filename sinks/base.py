@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.errors import PintallyError
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
 from schemas.sources import Source
 
 
@@ -20,10 +20,12 @@ class SinkUnavailable(SinkError):
 
 @dataclass(frozen=True, slots=True)
 class SourceLedger:
-    """All a sink knows of one source: start rows by generation, and the newest ledger row of each slice by start."""
+    """All a sink knows of one source: start rows by generation, the newest ledger row of each slice by start, and
+    what was given up, by generation and start."""
 
     starts: tuple[StartRow, ...]
     rows: tuple[LedgerRow, ...]
+    lost: tuple[LostRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class SinkSession(Protocol):
     """One connection that never reconnects by itself. After any error the session is over."""
 
     def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
-        """Start rows (the lowest start of each generation) and ledger rows (newest version of each slice)."""
+        """Start rows (the lowest start of each generation), ledger rows (newest version of each slice), lost rows."""
 
     def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
         """The highest generation and ledger version of each source; every source has an entry."""
@@ -54,6 +56,21 @@ class SinkSession(Protocol):
 
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Write ledger rows; returns when they are durable."""
+
+    def write_lost(self, rows: Sequence[LostRow]) -> None:
+        """Write lost rows; returns when they are durable."""
+
+    def delete_dead_letters(self, boundaries: Mapping[Source, int]) -> None:
+        """Delete the dead letters of each source at its boundary (an offset) and beyond; gone on return."""
+
+    def delete_void(self) -> None:
+        """Delete void cells and ledger rows (rule 19, see `sinks.void`), all there are; gone on return."""
+
+    def reopen_from(self, moment: int) -> None:
+        """Have sealed hours from `moment` (seconds since 1970) on read from minutes until they are sealed again."""
+
+    def reopen_unequal(self) -> None:
+        """The same for sealed hours whose roll-up is not the sum of their minutes."""
 
 
 class Sink(Protocol):

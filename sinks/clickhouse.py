@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
 from schemas.sources import Source
-from sinks import cells, ledger, letters
+from sinks import cells, ledger, letters, seal, void
 from sinks.address import ClickHouseAddress
 from sinks.base import Newest, SinkSession, SourceLedger
 from sinks.connection import Connection
@@ -68,3 +68,23 @@ class ClickHouseSession:
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Insert ledger rows; durable on return."""
         ledger.write_ledger(self.connection, rows)
+
+    def write_lost(self, rows: Sequence[LostRow]) -> None:
+        """Insert lost rows; durable on return."""
+        ledger.write_lost(self.connection, rows)
+
+    def delete_dead_letters(self, boundaries: Mapping[Source, int]) -> None:
+        """Delete the dead letters of each source at its boundary and beyond; gone on return."""
+        letters.delete_dead_letters(self.connection, boundaries)
+
+    def delete_void(self) -> None:
+        """Delete void cells and ledger rows; gone on return."""
+        void.delete_void(self.connection, 0, void.LAST_SECOND)
+
+    def reopen_from(self, moment: int) -> None:
+        """Have sealed hours from `moment` on read from minutes until they are sealed again."""
+        seal.reopen_sealed_from(self.connection, moment)
+
+    def reopen_unequal(self) -> None:
+        """The same for sealed hours whose roll-up is not the sum of their minutes."""
+        seal.reopen_unequal(self.connection)

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from schemas.fates import Fates
-from schemas.rows import LedgerRow, StartRow
+from schemas.rows import LedgerRow, LostKind, LostRow, StartRow
 from schemas.sources import Source
 from sinks.base import Newest, SourceLedger
 from sinks.connection import Connection
 
 SOURCE = ("source", "topic", "topic_id", "partition")
 START = (*SOURCE, "generation", "start", "start_clock", "rules")
+LOST = (*SOURCE, "generation", "kind", "start", "end", "note")
 FATES = ("counted", "duplicate", "late", "dead", "absent")
 LEDGER = (
     *SOURCE, "block", "arrived", "start", "start_clock", "position", "clock", *FATES,
@@ -33,10 +34,21 @@ def write_ledger(connection: Connection, rows: Sequence[LedgerRow]) -> None:
     connection.insert("ingest_ledger", LEDGER, [_ledger_values(row) for row in rows])
 
 
+def write_lost(connection: Connection, rows: Sequence[LostRow]) -> None:
+    """Insert lost rows; durable on return."""
+    connection.insert(
+        "ingest_lost",
+        LOST,
+        [(*_name(row.source), row.generation, row.kind.value, row.start, row.end, row.note) for row in rows],
+    )
+
+
 def read_ledgers(connection: Connection, sources: Sequence[Source]) -> dict[Source, SourceLedger]:
-    """The lowest start of each generation, and the newest row of each slice by start; every source has an entry."""
+    """The lowest start of each generation, the newest row of each slice by start, and what was given up; every source
+    has an entry."""
     starts: dict[int, list[StartRow]] = {source.id: [] for source in sources}
     rows: dict[int, list[LedgerRow]] = {source.id: [] for source in sources}
+    lost: dict[int, list[LostRow]] = {source.id: [] for source in sources}
     by_id = {source.id: source for source in sources}
     if not by_id:
         return {}
@@ -55,7 +67,16 @@ def read_ledgers(connection: Connection, sources: Sequence[Source]) -> dict[Sour
     ):
         slice_, fates, rest = values[:6], Fates(*values[6:11]), values[11:]
         rows[id_].append(LedgerRow(by_id[id_], *[*slice_, fates, *rest]))
-    return {source: SourceLedger(tuple(starts[source.id]), tuple(rows[source.id])) for source in sources}
+    for id_, generation, kind, start_, end, note in connection.rows(
+        "SELECT source, generation, toString(kind), start, `end`, note FROM ingest_lost FINAL WHERE source IN %(ids)s"
+        " ORDER BY source, generation, start, `end`, toString(kind)",
+        ids=list(by_id),
+    ):
+        lost[id_].append(LostRow(by_id[id_], generation, LostKind(kind), start_, end, note))
+    return {
+        source: SourceLedger(tuple(starts[source.id]), tuple(rows[source.id]), tuple(lost[source.id]))
+        for source in sources
+    }
 
 
 def read_back(connection: Connection, sources: Sequence[Source]) -> Mapping[Source, Newest]:

@@ -1,8 +1,9 @@
 """Dead letters to ClickHouse, byte by byte as they were."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from schemas.rows import DeadLetterRow
+from schemas.sources import Source
 from sinks.connection import Connection
 
 COLUMNS = (
@@ -14,6 +15,15 @@ def write_dead_letters(connection: Connection, rows: Sequence[DeadLetterRow]) ->
     """Insert dead letters; a repetition replaces the row with the same origin."""
     # Nothing is decoded: keys, values and headers need not be UTF-8. Hence even the names go as bytes.
     connection.insert("dead_letters", COLUMNS, [_values(row) for row in rows], strings_as_bytes=True)
+
+
+def delete_dead_letters(connection: Connection, boundaries: Mapping[Source, int]) -> None:
+    """Delete the dead letters of each source at its boundary (an offset) and beyond; they are gone on return."""
+    where = "topic = %(topic)s AND topic_id = %(topic_id)s AND partition = %(partition)s AND offset >= %(offset)s"
+    for source, offset in boundaries.items():
+        origin = {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition, "offset": offset}
+        if connection.rows(f"SELECT 1 FROM dead_letters WHERE {where} LIMIT 1", **origin):
+            connection.execute(f"DELETE FROM dead_letters WHERE {where}", origin)
 
 
 def _values(row: DeadLetterRow) -> tuple[object, ...]:

@@ -6,9 +6,10 @@ from threading import Lock
 
 import numpy as np
 
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
 from schemas.sources import Source
 from sinks.base import Newest, SinkSession, SinkUnavailable, SourceLedger
+from sinks.void import void_from
 
 CellKey = tuple[int, int, int, int, int, int]  # source, block, arrived, action, minute, pin_id
 SliceKey = tuple[int, int, int]  # source, block, arrived
@@ -24,6 +25,7 @@ class MemorySink:
         self.cells: dict[CellKey, tuple[int, int]] = {}  # -> version, count
         self.ledger: dict[SliceKey, LedgerRow] = {}
         self.dead_letters: dict[Origin, DeadLetterRow] = {}
+        self.lost: list[LostRow] = []
 
     @contextmanager
     def session(self) -> Iterator[SinkSession]:
@@ -106,6 +108,40 @@ class MemorySession:
                 if known is None or row.version >= known.version:
                     self.sink.ledger[key] = row
 
+    def write_lost(self, rows: Sequence[LostRow]) -> None:
+        """Keep lost rows."""
+        with self._step():
+            self.sink.lost.extend(rows)
+
+    def delete_dead_letters(self, boundaries: Mapping[Source, int]) -> None:
+        """Delete the dead letters of each source at its boundary and beyond."""
+        with self._step():
+            letters = self.sink.dead_letters
+            for source, offset in [(s, o) for s, o in letters if s in boundaries and o >= boundaries[s]]:
+                del letters[source, offset]
+
+    def delete_void(self) -> None:
+        """Delete void cells and ledger rows."""
+        with self._step():
+            for source in {row.source for row in self.sink.starts}:
+                for void in list(void_from(self._ledger_of(source))):
+                    cells, ledger = self.sink.cells, self.sink.ledger
+                    gone = [k for k, (v, _) in cells.items() if k[0] == source.id and void.has_cell(k[1], k[2], v)]
+                    for cell in gone:
+                        del cells[cell]
+                    for key in [k for k, row in ledger.items() if row.source == source and void.has_row(row)]:
+                        del ledger[key]
+
+    def reopen_from(self, moment: int) -> None:  # noqa: ARG002
+        """Nothing is sealed in memory."""
+        with self._step():
+            pass
+
+    def reopen_unequal(self) -> None:
+        """Nothing is sealed in memory."""
+        with self._step():
+            pass
+
     def _step(self) -> Lock:
         if self.over:
             raise SinkUnavailable("this session is over", "Open a new session.")
@@ -121,9 +157,14 @@ class MemorySession:
         return SourceLedger(
             tuple(lowest[generation] for generation in sorted(lowest)),
             tuple(sorted(rows, key=lambda row: (row.start, row.generation, row.position))),
+            tuple(sorted({row for row in self.sink.lost if row.source == source}, key=_lost_order)),
         )
 
 
 def _table_order(key: CellKey) -> tuple[int, ...]:
     source, block, arrived, action, minute, pin_id = key
     return minute // 3600, pin_id, minute, action, source, block, arrived
+
+
+def _lost_order(row: LostRow) -> tuple[int, int, int, str]:
+    return row.generation, row.start, row.end, row.kind

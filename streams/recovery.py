@@ -1,8 +1,9 @@
 """Where the fold of a source begins again: pure, from the ledger alone (rules 12 to 16)."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from schemas.rows import LedgerRow, StartRow
+from schemas.rows import LedgerRow, LostKind, LostRow, StartRow
 from schemas.rules import ARRIVED_MS, Rules
 from sinks.base import SourceLedger
 from streams.slices import Base
@@ -12,23 +13,25 @@ from streams.slices import Base
 class Chain:
     """The ledger of one source followed from its start row: slices that join, without void rows."""
 
-    complete: tuple[LedgerRow, ...]  # fully emitted slices: the next one starts at their position
+    complete: tuple[LedgerRow, ...]  # fully emitted slices: the next one, or a lost range, starts there
     unfinished: LedgerRow | None  # the first that is not; later slices may have rows all the same
     boundary: StartRow  # start row of the highest generation: the rules in force
+    ids_from: int = 0  # offset: no earlier record's id can matter, an operator gave up what lies before
+    hole: int | None = None  # offset below the boundary where a slice is missing that no worker will fold again
 
     @property
     def start(self) -> int:
         """Offset of the first slice that is not fully emitted."""
         if self.unfinished:
             return self.unfinished.start
-        return self.complete[-1].position if self.complete else self.boundary.start
+        return self.boundary.start if self.hole is None else self.hole
 
     @property
     def start_clock(self) -> int:
         """The source's clock before `start`, in ms."""
         if self.unfinished:
             return self.unfinished.start_clock
-        return self.complete[-1].clock if self.complete else self.boundary.start_clock
+        return self.complete[-1].clock if self.complete and self.hole is not None else self.boundary.start_clock
 
     @property
     def position(self) -> int:
@@ -53,21 +56,66 @@ class Chain:
 
 
 def follow(ledger: SourceLedger) -> Chain:
-    """Follow the rows from the lowest start row; never trust a row that the chain does not reach.
+    """Follow the rows from the lowest start row, over what was lost; never trust a row that the chain does not reach.
 
     Raises ValueError for a source without a start row: it gets one before anything else.
     """
-    starts = sorted(ledger.starts, key=lambda start: start.generation)
+    starts = ruling(ledger.starts)
     if not starts:
         raise ValueError("a source without a start row has no chain")
     rows = {row.start: row for row in ledger.rows if not is_void(row, ledger)}
     begins = rows.keys() | {start.start for start in starts[1:]}
+    lost = [row for row in effective(ledger) if row.kind is LostKind.TRIMMED]
     complete: list[LedgerRow] = []
-    position = starts[0].start
-    while (row := rows.get(position)) and row.position > position and row.position in begins:
-        complete.append(row)
-        position = row.position
-    return Chain(tuple(complete), rows.get(position), starts[-1])
+    position = ids_from = starts[0].start
+    while True:
+        row = rows.get(position)
+        if gap := _lost_from(position, row, lost):
+            complete += [row] if row else []
+            position = ids_from = gap.end
+            lost.remove(gap)
+        elif row and row.position > position and row.position in begins:
+            complete.append(row)
+            position = row.position
+        else:
+            break
+    hole = position if position < starts[-1].start else None
+    return Chain(tuple(complete), rows.get(position), starts[-1], ids_from, hole)
+
+
+def _lost_from(position: int, row: LedgerRow | None, lost: Sequence[LostRow]) -> LostRow | None:
+    """What was lost from `position` on, or from within its slice, whatever a late insert says of that slice's end."""
+    for gap in lost:
+        if gap.start == position or (row and row.generation < gap.generation and position < gap.start <= row.position):
+            return gap
+    return None
+
+
+def ruling(starts: Iterable[StartRow]) -> list[StartRow]:
+    """Start rows by generation and offset; one at or after a later one's offset never ruled, or does no more."""
+    ruled: list[StartRow] = []
+    for start in sorted(starts, key=lambda start: start.generation):
+        while ruled and ruled[-1].start >= start.start:
+            ruled.pop()
+        ruled.append(start)
+    return ruled
+
+
+def effective(ledger: SourceLedger) -> list[LostRow]:
+    """What was given up and took effect: a crash may have left a lost row without its start row."""
+    begun = {start.generation for start in ledger.starts}
+    ruled = {(start.generation, start.start) for start in ruling(ledger.starts)}
+    return [
+        row
+        for row in ledger.lost
+        if row.kind is LostKind.RETIRED
+        or ((row.generation, row.end) in ruled if row.kind is LostKind.TRIMMED else row.generation in begun)
+    ]
+
+
+def is_retired(ledger: SourceLedger) -> bool:
+    """Whether an operator gave up the source itself: its topic was deleted."""
+    return any(row.kind is LostKind.RETIRED for row in ledger.lost)
 
 
 def is_void(row: LedgerRow, ledger: SourceLedger) -> bool:
@@ -86,6 +134,8 @@ def base_of(chain: Chain) -> Base:
         bucket = chain.unfinished.arrived * 1000 // ARRIVED_MS
     collect_start, collect_clock = chain.start, chain.start_clock
     for row in reversed(chain.complete):
+        if row.start < chain.ids_from:
+            break
         last_block = (row.position - 1) // chain.rules.slice_records
         if last_block < block - 1 or row.arrived * 1000 // ARRIVED_MS < bucket - 1:
             break

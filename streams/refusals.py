@@ -1,6 +1,6 @@
 """When counting must not go on: what was found, and the command that resolves it. Never a smaller total in silence."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from schemas.errors import PintallyError
 from schemas.rules import Rules
@@ -30,15 +30,14 @@ def refuse_topic(topic: TopicInfo, rules: Rules) -> None:
         )
 
 
-def refuse_recreated(source: Source, known: Iterable[Source]) -> None:
-    """Refuse a topic that was deleted and made again under the same name."""
-    others = {other.topic_id for other in known if other.topic == source.topic} - {source.topic_id}
-    if others:
+def refuse_recreated(source: Source, known: Iterable[Source], retired: Collection[Source] = ()) -> None:
+    """Refuse a topic that was deleted and made again under the same name, unless an operator has retired the first."""
+    others = {other.topic_id for other in known if other.topic == source.topic and other not in retired}
+    if others := others - {source.topic_id}:
         raise Refusal(
             f"topic {source.topic} has UUID {source.topic_id}, the ledger knows it as {min(map(str, others))}: "
             "it was deleted and created again, and what the first one held is counted",
-            "Give the new topic another name (PINTALLY_TOPIC_PREFIX), or count it in another database "
-            "(PINTALLY_CLICKHOUSE_DATABASE).",
+            "Run `pintally lost` to keep those counts, give the deleted topic up and count the new one from its start.",
         )
 
 
@@ -48,7 +47,7 @@ def refuse_lost_ledger(source: Source, committed: Mapping[tuple[str, int], int])
     if offset > 0:
         raise Refusal(
             f"the ledger has no row of {source}, but its group has committed offset {offset}: the ledger was lost",
-            "Restore ClickHouse's tables, or count anew under another PINTALLY_GROUP and an empty database.",
+            "Restore ClickHouse's tables, or run `pintally lost` to count anew what the log still holds.",
         )
 
 
@@ -58,7 +57,8 @@ def refuse_rules(source: Source, chain: Chain, rules: Rules) -> None:
         raise Refusal(
             f"{source} is counted by rules {chain.rules.fingerprint} {chain.boundary.rules}, the settings ask for "
             f"{rules.fingerprint} {rules.to_json()}",
-            "Set the PINTALLY_* settings back to the ledger's rules.",
+            "Set the PINTALLY_* settings back to the ledger's rules (`pintally rules show`), or stop all workers and "
+            "run `pintally rules apply`: the new rules then hold from the unfinished slices on.",
         )
 
 
@@ -68,11 +68,21 @@ def refuse_log(source: Source, chain: Chain, base: Base, offsets: Offsets) -> No
         raise Refusal(
             f"{source} must be read from offset {base.collect_start}, its log starts at {offsets.log_start}: retention "
             "overtook the counting",
-            "Restore the log or raise its retention; what is gone cannot be counted.",
+            "Raise the topic's retention, stop all workers, and run `pintally lost` to give up what is gone.",
         )
     if offsets.log_end < chain.position:
         raise Refusal(
             f"{source} ends at offset {offsets.log_end}, the ledger has counted to {chain.position}: the log was "
             "truncated or replaced",
-            "Restore the topic; its lost records are counted and cannot be told from new ones.",
+            "Restore the topic; or stop all workers and run `pintally lost` to take back the counts of what is gone.",
+        )
+
+
+def refuse_hole(source: Source, chain: Chain) -> None:
+    """Refuse a ledger in which a slice is missing that was counted by earlier rules: no worker has those."""
+    if chain.hole is not None:
+        raise Refusal(
+            f"the ledger of {source} has no row of the slice at offset {chain.hole}, which earlier rules counted "
+            f"(those of now begin at {chain.boundary.start})",
+            "Run `pintally repair` to fold it again.",
         )

@@ -3,16 +3,18 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from random import Random
 from uuid import UUID, uuid4
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from schemas.fates import Fates
-from schemas.rows import DeadLetterRow, LedgerRow, StartRow, version_of
-from schemas.rules import Rules
+from schemas.rows import DeadLetterRow, LedgerRow, LostKind, LostRow, StartRow, version_of
+from schemas.rules import ARRIVED_MS, Rules
 from schemas.sources import Source
 from sinks.address import ClickHouseAddress
 from sinks.base import Newest, Sink, SinkUnavailable
@@ -21,6 +23,7 @@ from sinks.connection import Connection
 from sinks.memory import MemorySink
 from sinks.migrate import migrate
 from streams.settings import Settings
+from streams.slices import cut as cut_slices
 from tests.cells import cells, rows_of
 
 HOUR = int(time.time()) // 3600 * 3600 - 7200
@@ -166,6 +169,107 @@ def test_a_session_that_has_ended_stays_ended(sink: Sink) -> None:
         session.read_back([])
     with pytest.raises(SinkUnavailable):
         session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 1, 1)))
+
+
+def test_what_was_lost_is_kept_with_its_source_and_once(sink: Sink) -> None:
+    one, other = source(0), source(1)
+    rows = [
+        LostRow(one, 1, LostKind.TRIMMED, 7, 9, "who kept it for an hour"),
+        LostRow(one, 2, LostKind.TRUNCATED, 3, 2**48, "näh'"),
+    ]
+    with sink.session() as session:
+        session.write_lost(rows)
+        session.write_lost(rows[::-1])
+        found = session.read_ledgers([one, other])
+    assert (found[one].lost, found[other].lost) == (tuple(rows), ())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_void_is_what_an_older_generation_says_of_slices_from_a_boundary_on(sink: Sink, seed: int) -> None:
+    """Rule 19, for sources with boundaries of all kinds; every generation has folded on to the log's end."""
+    histories = [History(source(number), Random(seed * 1000 + number)) for number in range(40)]
+    with sink.session() as session:
+        session.write_starts([row for history in histories for row in history.starts])
+        session.write_lost([row for history in histories for row in history.lost])
+        session.write_cells(cells(*(row for history in histories for row in history.cells)))
+        session.write_ledger([row for history in histories for row in history.ledger])
+        session.delete_void()
+        found = session.read_ledgers([history.source for history in histories])
+    left = {row[:6] for row in rows_of(sink.read_cells())}
+    for history in histories:
+        assert {row for row in left if row[0] == history.source.id} == {row[:6] for row in history.valid_cells}
+        assert set(found[history.source].rows) == set(history.valid_rows)
+
+
+class History:
+    """A source whose rules were changed, and of which offsets were given up, some times; a cell a slice."""
+
+    def __init__(self, of: Source, rng: Random) -> None:
+        self.source = of
+        self.starts: list[StartRow] = []
+        self.lost: list[LostRow] = []
+        self._slices: list[tuple[int, int, int, int, int]] = []  # generation, block, arrived, start, end
+        end = rng.randint(50, 300)
+        clocks, clock = [], HOUR * 1000
+        for _ in range(end):
+            clock += rng.choice([0, 0, 0, 60_000, ARRIVED_MS])
+            clocks.append(clock)
+        size, at, before, cut = rng.choice([7, 20, 50]), 0, 0, False
+        for generation in range(rng.randint(1, 4)):
+            rules = Rules(slice_records=size)
+            self.starts.append(StartRow(of, generation, at, before, rules.to_json()))
+            if cut:
+                self.lost.append(LostRow(of, generation, LostKind.TRIMMED, max(0, at - 3), at, ""))
+            offsets = np.arange(at, end)
+            run = np.maximum(np.array(clocks[at:], np.int64), before)
+            pieces = list(cut_slices(at, end, offsets, run, before, size))
+            self._slices += [
+                (generation, piece.slice_id.block, piece.slice_id.arrived_seconds, piece.start, piece.end)
+                for piece in pieces
+            ]
+            cut = rng.random() < 0.4
+            if cut:
+                at = rng.randint(at, end - 1)
+                last = max((p for p in pieces if p.start < at), key=lambda p: p.start, default=None)
+                before = last.clock if last else before
+                if last and last.slice_id.block == at // size:  # as `lost` does: another name than the slice cut short
+                    before = max(before, (last.slice_id.bucket + 1) * ARRIVED_MS)
+            else:
+                lowest = rng.choice(self._slices)  # a boundary may lie below the one before
+                known = [p for p in pieces if p.start >= lowest[3]] or pieces
+                at, before = rng.choice([(p.start, p.clock_before) for p in known])
+                size = rng.choice([size, max(1, size - rng.randint(0, 5))])
+
+    def _is_void(self, generation: int, start: int, position: int) -> bool:
+        cuts = {row.generation for row in self.lost}
+        above = [row for row in self.starts if row.generation > generation]
+        return any(start >= row.start or (row.generation in cuts and position > row.start) for row in above)
+
+    @property
+    def cells(self) -> list[tuple[int, ...]]:
+        return [self._cell(*piece) for piece in self._slices]
+
+    @property
+    def valid_cells(self) -> list[tuple[int, ...]]:
+        return [self._cell(*piece) for piece in self._slices if not self._is_void(piece[0], *piece[3:])]
+
+    @property
+    def ledger(self) -> list[LedgerRow]:
+        return [self._row(*piece) for piece in self._slices]
+
+    @property
+    def valid_rows(self) -> list[LedgerRow]:
+        return [self._row(*piece) for piece in self._slices if not self._is_void(piece[0], piece[3], 0)]
+
+    def _cell(self, generation: int, block: int, arrived: int, start: int, end: int) -> tuple[int, ...]:
+        # Its pin tells generation and slice: cells of the same name must not replace each other here.
+        pin = generation * 1000 + start
+        return self.source.id, block, arrived, 1, HOUR, pin, end - start, version_of(generation, end)
+
+    def _row(self, generation: int, block: int, arrived: int, start: int, end: int) -> LedgerRow:
+        return LedgerRow(
+            self.source, block, arrived, start, 0, end, 0, Fates(end - start), end - start, generation, "r"
+        )
 
 
 HOSTILE = DeadLetterRow(

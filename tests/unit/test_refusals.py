@@ -70,7 +70,7 @@ def test_a_topic_that_keeps_what_was_sent_is_not_refused(topic: TopicInfo) -> No
 def test_a_topic_made_again_under_the_same_name_is_refused() -> None:
     said(
         lambda: refuse_recreated(OTHER, [SOURCE]),
-        SOURCE.topic, str(SOURCE.topic_id), str(OTHER.topic_id), "PINTALLY_TOPIC_PREFIX", "CLICKHOUSE_DATABASE",
+        SOURCE.topic, str(SOURCE.topic_id), str(OTHER.topic_id), "`pintally lost`",
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_another_partition_of_the_topic_or_another_topic_is_none_made_again() ->
 
 def test_a_committed_offset_without_a_ledger_is_a_ledger_that_was_lost() -> None:
     committed = {(SOURCE.topic, 3): 41}
-    said(lambda: refuse_lost_ledger(SOURCE, committed), "engagement.save.v1[3]", "41", "Restore", "PINTALLY_GROUP")
+    said(lambda: refuse_lost_ledger(SOURCE, committed), "engagement.save.v1[3]", "41", "Restore", "`pintally lost`")
 
 
 def test_a_source_that_the_group_never_read_may_have_no_ledger() -> None:
@@ -105,6 +105,7 @@ def test_other_rules_than_the_ledgers_are_refused(changed: dict[str, int]) -> No
     said(
         lambda: refuse_rules(SOURCE, CHAIN, asked),
         "engagement.save.v1[3]", RULES.fingerprint, RULES.to_json(), asked.fingerprint, asked.to_json(), "PINTALLY_",
+        "`pintally rules apply`",
     )  # fmt: skip
 
 
@@ -114,12 +115,24 @@ def test_the_ledgers_own_rules_are_not_refused() -> None:
 
 def test_a_log_that_starts_above_what_must_be_read_is_refused() -> None:
     offsets = Offsets(log_start=101, log_end=300, last_stable=300)
-    said(lambda: refuse_log(SOURCE, CHAIN, BASE, offsets), "engagement.save.v1[3]", "offset 100", "at 101", "Restore")
+    said(
+        lambda: refuse_log(SOURCE, CHAIN, BASE, offsets),
+        "engagement.save.v1[3]",
+        "offset 100",
+        "at 101",
+        "`pintally lost`",
+    )
 
 
 def test_a_log_that_ends_before_what_was_counted_is_refused() -> None:
     offsets = Offsets(log_start=100, log_end=249, last_stable=249)
-    said(lambda: refuse_log(SOURCE, CHAIN, BASE, offsets), "engagement.save.v1[3]", "offset 249", "to 250", "Restore")
+    said(
+        lambda: refuse_log(SOURCE, CHAIN, BASE, offsets),
+        "engagement.save.v1[3]",
+        "offset 249",
+        "to 250",
+        "`pintally lost`",
+    )
 
 
 def test_a_log_that_holds_exactly_what_is_needed_is_not_refused() -> None:

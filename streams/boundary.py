@@ -1,0 +1,69 @@
+"""New boundaries: start rows of the next generation, and all of the old ones from there on is deleted.
+
+Both `rules apply` and `lost` are this. It needs an empty group. Where it crashed it is planned and carried out again;
+what was half done is then finished, because what is void follows from the start rows alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from schemas.rows import LostRow, StartRow
+from schemas.rules import MINUTE_MS
+from schemas.sources import Source
+from sinks.base import SinkSession, SourceLedger
+from streams.recovery import Chain
+from streams.topics import Offsets
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be written. One without start rows only finishes what an earlier one may have left."""
+
+    starts: tuple[StartRow, ...] = ()
+    lost: tuple[LostRow, ...] = ()
+    letters: Mapping[Source, int] = field(default_factory=dict)  # offset from which dead letters will be written again
+    reopen_from: int | None = None  # seconds since 1970: no minute before it changes, or ceases to be final
+
+
+def make(session: SinkSession, change: Change) -> None:
+    """Set the boundaries.
+
+    1. Sealed hours that will change are read from minutes, and are not final any more.
+    2. Dead letters from the boundaries on are deleted. Not later: workers of the new generation may start at 4. A crash
+       right after this loses none, for whoever counts on folds these slices again and writes them anew.
+    3. What was given up is recorded; it takes effect with the start row of its generation.
+    4. The start rows, in one insert. From here on the new rules hold, and what is older is void.
+    5. Void cells and ledger rows are deleted. What a sleeping worker inserts even later is deleted by sealing.
+    6. Hours are opened once more: somebody may have sealed one between 1 and 5.
+
+    Raises SinkUnavailable or SinkError; do it again then, from the plan on.
+    """
+    if change.reopen_from is not None:
+        session.reopen_from(change.reopen_from)
+    if change.letters:
+        session.delete_dead_letters(change.letters)
+    if change.lost:
+        session.write_lost(change.lost)
+    if change.starts:
+        session.write_starts(change.starts)
+    session.delete_void()
+    if change.reopen_from is not None:
+        session.reopen_from(change.reopen_from)
+    session.reopen_unequal()
+
+
+def next_generation(ledgers: Iterable[SourceLedger]) -> int:
+    """One above all that any start row names; 0 for an empty ledger."""
+    return max((start.generation for ledger in ledgers for start in ledger.starts), default=-1) + 1
+
+
+def first_minute(chain: Chain, lateness_ms: int, offsets: Offsets) -> int | None:
+    """Seconds since 1970 before which no cell of the source lies from its base on; None if there is no such cell.
+
+    A counted record's minute had not closed: its end and the lateness exceed the clock. The clock at the base slice is
+    at least the one before it, and the one that gave the slice its name.
+    """
+    if chain.unfinished is None and chain.position >= offsets.log_end:
+        return None
+    clock = max(chain.start_clock, chain.unfinished.arrived * 1000 if chain.unfinished else 0)
+    return max(0, clock - lateness_ms - MINUTE_MS) // 1000

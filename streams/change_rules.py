@@ -1,0 +1,66 @@
+"""A change of rules (rule 18): where it takes effect, and what it replaces. Pure; `streams.boundary` carries it out."""
+
+from collections.abc import Callable, Mapping
+
+from schemas.rows import StartRow
+from schemas.rules import Rules
+from schemas.sources import Source
+from sinks.base import SourceLedger
+from streams.boundary import Change, first_minute, next_generation
+from streams.recovery import Chain, base_of, follow, is_retired
+from streams.refusals import Refusal, refuse_hole, refuse_log, refuse_lost_ledger, refuse_recreated
+from streams.topics import Offsets
+
+
+def plan_rules(
+    rules_of: Callable[[str], Rules],
+    ledgers: Mapping[Source, SourceLedger],
+    offsets: Mapping[Source, Offsets],
+    committed: Mapping[tuple[str, int], int],
+) -> Change:
+    """From each source's base slice on, the rules that `rules_of` asks for in its topic.
+
+    `offsets` has every partition that Kafka lists, `ledgers` these and every other source that the ledger knows;
+    `committed` is what the group has committed. A source that has the rules already stays as it is; one without a start
+    row gets one at its log's start. Raises Refusal if a log and its ledger do not fit, or if blocks would repeat.
+    """
+    generation = next_generation(ledgers.values())
+    starts, letters, moments = [], {}, []
+    for source, ends in offsets.items():
+        rules, ledger = rules_of(source.topic), ledgers[source]
+        if not ledger.starts:
+            refuse_unknown(source, ledgers, committed)
+            starts.append(StartRow(source, generation, ends.log_start, 0, rules.to_json()))
+            continue
+        chain = follow(ledger)
+        refuse_hole(source, chain)
+        refuse_log(source, chain, base_of(chain), ends)
+        if chain.rules == rules:
+            continue
+        _refuse_larger_slices(source, chain, rules)
+        starts.append(StartRow(source, generation, chain.start, chain.start_clock, rules.to_json()))
+        letters[source] = chain.start
+        moments.append(first_minute(chain, max(rules.allowed_lateness_ms, chain.rules.allowed_lateness_ms), ends))
+    opened = [moment for moment in moments if moment is not None]
+    return Change(tuple(starts), (), letters, min(opened, default=None))
+
+
+def refuse_unknown(
+    source: Source, ledgers: Mapping[Source, SourceLedger], committed: Mapping[tuple[str, int], int]
+) -> None:
+    """Refuse a source without a start row whose topic was made again, or whose ledger was lost."""
+    known = [other for other, ledger in ledgers.items() if ledger.starts]
+    retired = {other for other, ledger in ledgers.items() if is_retired(ledger)}
+    refuse_recreated(source, known, retired)
+    if not any(other.topic == source.topic for other in retired):  # else the group has read the topic before this one
+        refuse_lost_ledger(source, committed)
+
+
+def _refuse_larger_slices(source: Source, chain: Chain, rules: Rules) -> None:
+    """Block numbers would repeat (rule 5)."""
+    if rules.slice_records > chain.rules.slice_records:
+        raise Refusal(
+            f"PINTALLY_SLICE_RECORDS={rules.slice_records} is above the {chain.rules.slice_records} of {source}: its "
+            "blocks would get numbers that other blocks have",
+            f"Set PINTALLY_SLICE_RECORDS={chain.rules.slice_records} or less.",
+        )

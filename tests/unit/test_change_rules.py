@@ -1,0 +1,116 @@
+"""Rules 5 and 18: where a change of rules takes effect, and what it refuses."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from schemas.fates import Fates
+from schemas.rows import LedgerRow, LostKind, LostRow, StartRow
+from schemas.rules import ARRIVED_MS, Rules
+from schemas.sources import Source
+from sinks.base import SourceLedger
+from streams.boundary import Change
+from streams.change_rules import plan_rules
+from streams.refusals import Refusal
+from streams.topics import Offsets
+
+SAVE, CLICK = Source("engagement.save.v1", UUID(int=1), 0), Source("engagement.click.v1", UUID(int=2), 0)
+OLD = Rules(slice_records=100)
+NEW = Rules(slice_records=100, allowed_lateness_ms=60_000)
+T = 1_700_000_000_000 // ARRIVED_MS * ARRIVED_MS
+
+
+def start(source: Source, offset: int = 0, generation: int = 0, rules: Rules = OLD) -> StartRow:
+    return StartRow(source, generation, offset, T, rules.to_json())
+
+
+def row(source: Source, begin: int, position: int, generation: int = 0) -> LedgerRow:
+    fates = Fates(position - begin)
+    return LedgerRow(
+        source, begin // 100, T // 1000, begin, T + begin, position, T + position, fates, fates.counted, generation, "r"
+    )
+
+
+def plan(
+    ledgers: Mapping[Source, SourceLedger],
+    rules: Rules = NEW,
+    offsets: Mapping[Source, Offsets] | None = None,
+    committed: Mapping[tuple[str, int], int] | None = None,
+) -> Change:
+    ends = offsets or dict.fromkeys(ledgers, Offsets(0, 500, 500))
+    empty = dict.fromkeys(ends, SourceLedger((), ()))
+    return plan_rules(lambda _: rules, {**empty, **ledgers}, ends, committed or {})
+
+
+def test_it_takes_effect_at_the_start_of_each_sources_unfinished_slice_in_the_next_generation() -> None:
+    change = plan(
+        {
+            SAVE: SourceLedger((start(SAVE),), (row(SAVE, 0, 100), row(SAVE, 100, 150))),
+            CLICK: SourceLedger((start(CLICK, 7, 3),), (row(CLICK, 7, 20, 3),)),
+        }
+    )
+    assert change.starts == (
+        StartRow(SAVE, 4, 100, T + 100, NEW.to_json()),
+        StartRow(CLICK, 4, 7, T + 7, NEW.to_json()),
+    )
+    assert change.letters == {SAVE: 100, CLICK: 7}
+
+
+def test_hours_are_opened_from_the_lowest_clock_less_the_greater_lateness() -> None:
+    for rules in (NEW, OLD):
+        other = OLD if rules is NEW else NEW
+        ledger = SourceLedger((start(SAVE, rules=other),), (row(SAVE, 0, 100), row(SAVE, 100, 150)))
+        assert plan({SAVE: ledger}, rules).reopen_from == (T + 100 - OLD.allowed_lateness_ms - 60_000) // 1000
+
+
+def test_nothing_is_opened_for_a_source_of_which_nothing_is_emitted() -> None:
+    empty = {SAVE: Offsets(0, 0, 0)}
+    assert plan({SAVE: SourceLedger((start(SAVE),), ())}, offsets=empty).reopen_from is None
+
+
+def test_a_partition_without_a_start_row_gets_one_at_its_logs_start() -> None:
+    ledgers = {SAVE: SourceLedger((start(SAVE),), (row(SAVE, 0, 50),))}
+    change = plan(ledgers, offsets={SAVE: Offsets(0, 50, 50), CLICK: Offsets(9, 20, 20)})
+    assert change.starts[1] == StartRow(CLICK, 1, 9, 0, NEW.to_json())
+
+
+def test_a_source_that_has_the_rules_already_stays_as_it_is() -> None:
+    """So a second run finds nothing to write, and one after a crash in the middle of the start rows writes the rest."""
+    done = SourceLedger((start(SAVE), start(SAVE, 100, 1, NEW)), (row(SAVE, 0, 100), row(SAVE, 100, 150)))
+    assert plan({SAVE: done}) == Change()
+    change = plan({SAVE: done, CLICK: SourceLedger((start(CLICK),), ())})
+    assert [(each.source, each.generation) for each in change.starts] == [(CLICK, 2)]
+
+
+def test_larger_slices_are_refused_and_smaller_ones_are_not() -> None:
+    ledger = {SAVE: SourceLedger((start(SAVE),), (row(SAVE, 0, 50),))}
+    with pytest.raises(Refusal, match="101 is above the 100"):
+        plan(ledger, replace(OLD, slice_records=101))
+    assert plan(ledger, replace(OLD, slice_records=99)).starts
+
+
+@pytest.mark.parametrize("ends", [Offsets(10, 500, 500), Offsets(0, 120, 120)], ids=["trimmed", "truncated"])
+def test_a_log_that_does_not_fit_its_ledger_is_refused_before_anything_is_written(ends: Offsets) -> None:
+    ledger = SourceLedger((start(SAVE),), (row(SAVE, 0, 100), row(SAVE, 100, 150)))
+    with pytest.raises(Refusal, match="pintally lost"):
+        plan({SAVE: ledger}, offsets={SAVE: ends})
+
+
+def test_a_hole_below_the_boundary_is_refused() -> None:
+    ledger = SourceLedger((start(SAVE), start(SAVE, 200, 1)), (row(SAVE, 100, 200), row(SAVE, 200, 250, 1)))
+    with pytest.raises(Refusal, match="pintally repair"):
+        plan({SAVE: ledger})
+
+
+def test_a_lost_ledger_and_a_topic_made_again_are_not_passed_over() -> None:
+    ends = {SAVE: Offsets(0, 9, 9)}
+    with pytest.raises(Refusal, match="the ledger was lost"):
+        plan({}, offsets=ends, committed={(SAVE.topic, 0): 4})
+    first = replace(SAVE, topic_id=UUID(int=9))
+    ledger = SourceLedger((start(first),), ())
+    with pytest.raises(Refusal, match="created again"):
+        plan({first: ledger}, offsets=ends)
+    retired = replace(ledger, lost=(LostRow(first, 0, LostKind.RETIRED, 0, 2**48 - 1, ""),))
+    assert plan({first: retired}, offsets=ends, committed={(SAVE.topic, 0): 4}).starts[0].source == SAVE
