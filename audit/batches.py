@@ -1,21 +1,48 @@
-"""Batches as Kafka keeps them, where kafka-python would give up or go astray.
+"""Batches as Kafka keeps them, where kafka-python would give up, go astray or run out of memory.
 
 Kafka takes any bytes for the name of a header and any number for the offset of a record in its batch; kafka-python
 raises on the first, and jumps about on the second. An audit needs no headers, and knows the offsets: a batch that was
-never compacted has one record at each, in order. Importing this module teaches kafka-python so, in this process.
+never compacted has one record at each, in order. And what is compressed may unpack to any size: a batch of more than
+32 MiB or 1,000,000 records, or that cannot be read although its CRC is right, has one record without key and value
+(dead, by the rules) at its first offset, and none at the others. Importing this module teaches kafka-python so, in
+this process.
 """
 
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
 
-from kafka.record import memory_records
+import lz4.frame
+import zstandard
+from kafka.errors import CorruptRecordError
+from kafka.record import default_records, memory_records
 from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
+
+MAX_UNPACKED = 33_554_432  # bytes
+MAX_RECORDS = 1_000_000
 
 
 class PlainBatch(DefaultRecordBatch):  # type: ignore[misc]
     """A batch whose records have no headers here, and offsets that ascend."""
 
     _pos: int
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.is_control_batch:
+            return iter(super().__iter__())
+        try:
+            if self.last_offset_delta >= MAX_RECORDS:
+                raise CorruptRecordError(f"a batch of more than {MAX_RECORDS} records")
+            super().__iter__()
+            return iter(list(iter(lambda: next(self, None), None)))
+        except CorruptRecordError:
+            return iter((self._stand_in(),))
+
+    def _stand_in(self) -> Any:
+        return DefaultRecord(0, self.base_offset, self.max_timestamp, self.timestamp_type, None, None, [])
 
     def _read_msg(self, *_: Any) -> Any:
         if self.is_control_batch:
@@ -41,4 +68,43 @@ def _nullable(buffer: bytearray, at: int) -> tuple[bytes | None, int]:
     return (None, at) if length < 0 else (bytes(buffer[at : at + length]), at + length)
 
 
+def _gzip(data: Any) -> bytes:
+    unpacked, rest = b"", bytes(data)
+    while rest and len(unpacked) <= MAX_UNPACKED:
+        member = zlib.decompressobj(31)
+        unpacked += member.decompress(rest, MAX_UNPACKED + 1)
+        if not member.eof and len(unpacked) <= MAX_UNPACKED:
+            raise EOFError("a gzip member without an end")
+        rest = member.unused_data
+    return unpacked
+
+
+def _lz4(data: Any) -> bytes:
+    with lz4.frame.open(BytesIO(data)) as file:
+        unpacked: bytes = file.read(MAX_UNPACKED + 1)
+        return unpacked
+
+
+def _zstd(data: Any) -> bytes:
+    with zstandard.ZstdDecompressor().stream_reader(BytesIO(data), read_across_frames=True) as reader:
+        return reader.read(MAX_UNPACKED + 1)
+
+
+def _bounded(decode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    def decode_bounded(data: Any) -> bytes:
+        try:
+            unpacked = decode(data)
+        except (OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error, zstandard.ZstdError) as error:
+            raise CorruptRecordError(f"a batch that cannot be unpacked: {error!r}") from error
+        if len(unpacked) > MAX_UNPACKED:
+            raise CorruptRecordError(f"a batch of more than {MAX_UNPACKED} bytes")
+        return unpacked
+
+    return decode_bounded
+
+
+default_records.gzip_decode = _bounded(_gzip)
+default_records.lz4_decode = _bounded(_lz4)
+default_records.zstd_decode = _bounded(_zstd)
+default_records.snappy_decode = _bounded(default_records.snappy_decode)
 memory_records.DefaultRecordBatch = PlainBatch

@@ -79,10 +79,7 @@ def _read(batch: Any, kept: KeptRecords) -> tuple[list[Any], NDArray[np.int64]]:
     A batch that was never compacted has a record at each offset, in order. Where that is so, what the records say of
     their offsets is not asked: the broker does not check it, and a producer may write anything there.
     """
-    try:
-        records = list(batch)
-    except (UnicodeDecodeError, CorruptRecordException):
-        records = list(kept.again(batch.base_offset))
+    records = kept.records(batch)
     if len(records) == batch.next_offset - batch.base_offset:
         return records, np.arange(batch.base_offset, batch.next_offset, dtype=np.int64)
     return records, np.fromiter((record.offset for record in records), np.int64, len(records))

@@ -1,12 +1,12 @@
 """What kafka-python makes of batches since audit.batches taught it."""
 
 import pytest
-from kafka.errors import CorruptRecordError
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecords
 from kafka.record.util import calc_crc32c
 
-import audit.batches  # noqa: F401 - what is tested
+import audit.batches
+from tests.fuzz.raw import Raw, RawBatch
 
 NOW = 1_700_000_000_000
 
@@ -48,8 +48,24 @@ def test_offsets_ascend_whatever_the_records_say(deltas: list[int]) -> None:
     assert [offset for offset, _, _ in read(batch(deltas))] == [50, 51, 52]
 
 
-def test_a_record_that_is_longer_than_it_says_is_no_record() -> None:
-    data = batch([0])
+def test_a_record_that_is_longer_than_it_says_is_read_by_nobody() -> None:
+    data = batch([0, 1])
     data[61] = 6
-    with pytest.raises(CorruptRecordError):
-        read(with_crc(data))
+    assert read(with_crc(data)) == [(50, NOW + 1, None)]
+
+
+@pytest.mark.parametrize("codec", [1, 3, 4])
+def test_a_batch_that_unpacks_to_far_too_much_is_one_record_without_value(
+    codec: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit.batches, "MAX_UNPACKED", 1 << 20)
+    data = b"\0" * (1 << 20)
+    bomb = RawBatch([Raw(b"a", timestamp=NOW), Raw(data, timestamp=NOW + 5)], codec)._build()
+    assert len(bomb) < 1 << 14
+    assert read(bytearray(bomb)) == [(0, NOW + 5, None)]
+
+
+def test_a_batch_of_too_many_records_is_one_record_without_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit.batches, "MAX_RECORDS", 3)
+    assert len(read(batch([0, 1, 2]))) == 3
+    assert read(batch([0, 1, 2, 3])) == [(50, NOW + 3, None)]

@@ -8,9 +8,10 @@ from aiokafka.record import memory_records
 from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchPy
 from aiokafka.structs import TopicPartition
 
-from streams import raw_batches
+from streams import codecs, raw_batches
 from streams.chunk import Chunk
 from streams.unpack import unpack
+from tests.fuzz.raw import Raw, RawBatch
 
 TP = TopicPartition("engagement.save.v1", 3)
 ABORT_KEY = b"\x00\x00\x00\x00"  # version 0, type 0: abort marker
@@ -135,8 +136,31 @@ def test_records_of_a_whole_batch_have_its_offsets_in_order_whatever_they_say(de
     assert (chunk.start, chunk.end, chunk.offsets.tolist(), chunk.values) == (51, 53, [51, 52], [b"1", b"2"])
 
 
-def test_the_bytes_of_a_record_that_nobody_can_read_are_refused() -> None:
-    log = batch(0, [b"abcdef"])
+def test_one_dead_record_stands_for_a_batch_that_nobody_can_read() -> None:
+    log = batch(40, [b"abcdef", b"b"])
     log[61] = 3  # the record's length
-    with pytest.raises(CorruptRecordException):
-        unpacked(with_crc(log), 0)
+    chunk = unpacked(batch(39, [b"a"]) + with_crc(log) + batch(42, [b"d"]), 39)
+    assert (chunk.values, chunk.offsets.tolist(), chunk.end) == ([b"a", None, b"d"], [39, 40, 42], 43)
+    assert chunk.timestamps.tolist()[1] == 1_700_000_000_041
+    key, ((name, reason),) = chunk.envelopes([40])[40]
+    assert (key, name) == (None, "pintally.unreadable")
+    assert reason is not None
+    assert reason.startswith(b"offsets 40 to 41: ")
+
+
+@pytest.mark.parametrize("codec", [1, 2, 3, 4])
+def test_every_codec_is_read_and_a_batch_that_unpacks_to_far_too_much_is_one_dead_record(
+    codec: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codecs, "MAX_UNPACKED", 1 << 20)
+    records = [Raw(b"%d" % number, timestamp=number) for number in range(3)]
+    assert unpacked(RawBatch(records, codec)._build(), 0).values == [b"0", b"1", b"2"]
+    bomb = RawBatch([*records, Raw(b"\0" * (1 << 20), timestamp=9)], codec)._build()
+    chunk = unpacked(bomb, 0)
+    assert (chunk.values, chunk.timestamps.tolist(), chunk.end) == ([None], [9], 4)
+
+
+def test_a_batch_of_too_many_records_is_one_dead_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_batches, "MAX_RECORDS", 2)
+    assert unpacked(batch(0, [b"a", b"b"]), 0).values == [b"a", b"b"]
+    assert unpacked(batch(0, [b"a", b"b", b"c"]), 0).values == [None]

@@ -1,0 +1,45 @@
+"""`python -m tests.fuzz --records 1000000 --seed 7`: hostile records to a real worker on engines of its own."""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from sinks.migrate import migrate
+from streams.settings import Settings
+from streams.topics import create_topics
+from tests.engines import open_engines
+from tests.fuzz.run import fuzz
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
+    parser.add_argument("--directory", type=Path, help="keep engines, data and the worker's log there")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = given.directory or Path(temporary)
+        directory.mkdir(parents=True, exist_ok=True)
+        with open_engines("local", directory / "engines") as engines:
+            settings = Settings(
+                _env_file=None,
+                kafka=engines.addresses.kafka,
+                clickhouse_host=engines.addresses.clickhouse_host,
+                clickhouse_port=engines.addresses.clickhouse_port,
+                clickhouse_http_port=engines.addresses.clickhouse_http_port,
+                partitions=2,
+                topic_prefix="fuzz.",
+                group="fuzz",
+            )
+            migrate(settings.clickhouse)
+            create_topics(settings)
+            print(f"seed {given.seed}", flush=True)
+            print(
+                json.dumps(fuzz(settings, given.records, given.seed, directory, lambda line: print(line, flush=True)))
+            )
+
+
+if __name__ == "__main__":
+    main()
