@@ -30,6 +30,7 @@ MAX_REQUEST_BYTES = 16 * 1024 * 1024  # a dead letter is larger than its record 
 ACKNOWLEDGED_SECONDS = 10.0  # how long a tick waits for its dead letters, before the next one tries again
 CHUNKS_QUEUED = 16  # an agent; a chunk is at most one fetch of a partition, 1 MiB
 WATCH_SECONDS = 0.5
+METADATA_SECONDS = 30.0  # how soon partitions that were added are found; Kafka's clients take five minutes
 
 
 class CountingApp(faust.App):
@@ -84,6 +85,7 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
         consumer_auto_offset_reset="none",
         consumer_max_fetch_size=1024 * 1024,
         consumer_group_instance_id=settings.instance,
+        consumer_metadata_max_age_ms=int(METADATA_SECONDS * 1000),
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.session_timeout_seconds / 5,
         broker_rebalance_timeout=settings.session_timeout_seconds,

@@ -5,6 +5,7 @@ recovery as Faust's do, but their state is the fold of the source, so nothing is
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ from streams.assignment import Assigned, look_up
 from streams.chunk import Chunk
 from streams.fold import SourceFold
 from streams.restart import refuse
+
+log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 
@@ -54,7 +57,9 @@ class CellTable(faust.Table):
             if kept.generation != chain.boundary.generation or kept.rules != chain.rules:
                 raise PintallyError(f"the rules of {source} changed while this worker counted it", "Start it again.")
             if kept.position >= max(chain.start, assigned.log_start):
+                log.info("%s: state kept at offset %d", source, kept.position)
                 return
+        log.info("%s: folded again from offset %d, recorded to %d", source, assigned.base.collect_start, chain.position)
         self.folds[source.partition] = SourceFold(
             source, self.action, chain.rules, chain.boundary.generation, assigned.base, chain.version
         )

@@ -66,12 +66,22 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 
     def fetch_position(self, tp: TP) -> int | None:
         """The next offset to fetch, or None while there is none."""
+        state = self._state(tp)
+        return state.position if state and state.has_valid_position else None
+
+    def highwater(self, tp: TP) -> int | None:
+        """The end of the log as last heard of, or None while it is not known.
+
+        aiokafka's own method fails for a partition that a rebalance has just taken away, while its fold still ticks.
+        """
+        state = self._state(tp)
+        return state.highwater if state else None
+
+    def _state(self, tp: TP) -> Any:
+        """What the consumer knows of a partition; None if it is not assigned at this moment."""
         subscription = self._ensure_consumer()._subscription.subscription
         assignment = subscription.assignment if subscription else None
-        if not assignment or tp not in assignment.tps:
-            return None
-        state = assignment.state_value(tp)
-        return state.position if state.has_valid_position else None
+        return assignment.state_value(tp) if assignment and tp in assignment.tps else None
 
 
 class NoReadOffsets(dict[TP, int | None]):

@@ -2,6 +2,7 @@
 
 import inspect
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import faust
 import pytest
@@ -9,6 +10,7 @@ from aiokafka.consumer import fetcher, group_coordinator, subscription_state
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from streams.app import CountingApp
 from streams.table import CellTable, Refold, SourceTables
@@ -18,6 +20,7 @@ OVERRIDDEN = [
     (ChunkConsumerThread, driver.AIOKafkaConsumerThread, "_create_worker_consumer"),
     (ChunkConsumerThread, driver.AIOKafkaConsumerThread, "_fetch_records"),
     (ChunkConsumerThread, driver.AIOKafkaConsumerThread, "commit"),
+    (ChunkConsumerThread, driver.AIOKafkaConsumerThread, "highwater"),
     (ChunkConsumerThread, driver.AIOKafkaConsumerThread, "on_start"),
     (ChunkConsumer, driver.Consumer, "_new_consumer_thread"),
     (ChunkConsumer, driver.Consumer, "_to_message"),
@@ -90,3 +93,15 @@ def test_faust_recovers_through_the_manager_and_starts_flow_only_after_our_seek(
     completed = inspect.getsource(Recovery.on_recovery_completed)
     assert completed.index("perform_seek") < completed.index("consumer.resume_flow()")
     assert "self._recovery" in inspect.getsource(TableManager.recovery.fget)  # type: ignore[attr-defined]
+
+
+def test_the_end_of_a_log_that_a_rebalance_has_just_taken_away_is_unknown_and_no_error() -> None:
+    """The fold still ticks then; aiokafka's own method fails an assertion, which ended the worker."""
+    assigned: set[TP] = set()
+    consumer = SimpleNamespace(
+        _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=SimpleNamespace(tps=assigned)))
+    )
+    thread = ChunkConsumerThread.__new__(ChunkConsumerThread)
+    thread._consumer = consumer
+    assert thread.highwater(TP("saves", 0)) is None
+    assert thread.fetch_position(TP("saves", 0)) is None
