@@ -8,11 +8,11 @@ from schemas.sources import Source
 from sinks.base import Sink, SinkSession, SourceLedger
 from streams.recovery import Chain, base_of, follow
 from streams.refusals import (
+    refuse_hole,
     refuse_log,
-    refuse_lost_ledger,
-    refuse_recreated,
     refuse_rules,
     refuse_topic,
+    refuse_unknown,
 )
 from streams.settings import Settings
 from streams.slices import Base
@@ -60,8 +60,7 @@ def _write_starts(settings: Settings, session: SinkSession, sink: Sink, sources:
     ledgers = session.read_ledgers(list(dict.fromkeys([*known, *sources])))
     unknown = [source for source in sources if not ledgers[source].starts]
     for source in unknown:
-        refuse_recreated(source, known)
-        refuse_lost_ledger(source, committed)
+        refuse_unknown(source, ledgers, committed)
     offsets = read_offsets(settings, unknown)
     generation = max((start.generation for ledger in ledgers.values() for start in ledger.starts), default=0)
     session.write_starts(
@@ -76,5 +75,6 @@ def _assigned(settings: Settings, source: Source, ledger: SourceLedger, offsets:
     chain = follow(ledger)
     base = base_of(chain)
     refuse_rules(source, chain, settings.rules_of(source.topic))
+    refuse_hole(source, chain)
     refuse_log(source, chain, base, offsets)
     return Assigned(source, chain, base, offsets.log_start)

@@ -7,8 +7,8 @@ from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SourceLedger
 from streams.boundary import Change, first_minute, next_generation
-from streams.recovery import Chain, base_of, follow, is_retired
-from streams.refusals import Refusal, refuse_hole, refuse_log, refuse_lost_ledger, refuse_recreated
+from streams.recovery import Chain, base_of, follow
+from streams.refusals import Refusal, refuse_hole, refuse_log, refuse_unknown
 from streams.topics import Offsets
 
 
@@ -43,17 +43,6 @@ def plan_rules(
         moments.append(first_minute(chain, max(rules.allowed_lateness_ms, chain.rules.allowed_lateness_ms), ends))
     opened = [moment for moment in moments if moment is not None]
     return Change(tuple(starts), (), letters, min(opened, default=None))
-
-
-def refuse_unknown(
-    source: Source, ledgers: Mapping[Source, SourceLedger], committed: Mapping[tuple[str, int], int]
-) -> None:
-    """Refuse a source without a start row whose topic was made again, or whose ledger was lost."""
-    known = [other for other, ledger in ledgers.items() if ledger.starts]
-    retired = {other for other, ledger in ledgers.items() if is_retired(ledger)}
-    refuse_recreated(source, known, retired)
-    if not any(other.topic == source.topic for other in retired):  # else the group has read the topic before this one
-        refuse_lost_ledger(source, committed)
 
 
 def _refuse_larger_slices(source: Source, chain: Chain, rules: Rules) -> None:

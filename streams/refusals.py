@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 from schemas.errors import PintallyError
 from schemas.rules import Rules
 from schemas.sources import Source
-from streams.recovery import Chain
+from sinks.base import SourceLedger
+from streams.recovery import Chain, is_retired
 from streams.slices import Base
 from streams.topics import Offsets, TopicInfo
 
@@ -49,6 +50,17 @@ def refuse_lost_ledger(source: Source, committed: Mapping[tuple[str, int], int])
             f"the ledger has no row of {source}, but its group has committed offset {offset}: the ledger was lost",
             "Restore ClickHouse's tables, or run `pintally lost` to count anew what the log still holds.",
         )
+
+
+def refuse_unknown(
+    source: Source, ledgers: Mapping[Source, SourceLedger], committed: Mapping[tuple[str, int], int]
+) -> None:
+    """Refuse a source without a start row whose topic was made again, or whose ledger was lost."""
+    known = [other for other, ledger in ledgers.items() if ledger.starts]
+    retired = {other for other, ledger in ledgers.items() if is_retired(ledger)}
+    refuse_recreated(source, known, retired)
+    if not any(other.topic == source.topic for other in retired):  # else the group has read the topic before this one
+        refuse_lost_ledger(source, committed)
 
 
 def refuse_rules(source: Source, chain: Chain, rules: Rules) -> None:
