@@ -1,0 +1,69 @@
+"""Faults of the workers' own processes."""
+
+import signal
+import time
+
+from streams.drill.proxy import Mode
+from streams.drill.stage import Stage, bit, fault, until
+
+READY_SECONDS = 45.0
+TAKEN_OVER_SECONDS = 30.0
+HOLD_SECONDS = 20.0
+
+
+@fault("worker-kill", "signal 9 ended the process, and its successor read its partitions from the ledger")
+def kill_worker(stage: Stage) -> str:
+    """SIGKILL of a worker at a random moment; it is started again."""
+    worker = stage.rng.choice(stage.workers.steady)
+    time.sleep(stage.rng.random())
+    ready = stage.tally.count("starts", worker.log)
+    pid = worker.kill()
+    bit(not worker.alive, f"process {pid} still runs")
+    time.sleep(stage.rng.choice((0.0, 1.0, 1.5 * stage.session)))
+    worker.start()
+    bit(stage.tally.wait("starts", ready, READY_SECONDS, worker.log), f"the successor of process {pid} did not start")
+    return f"{worker.name}: process {pid} killed, process {worker.pid} counts on"
+
+
+@fault("worker-freeze", "after SIGCONT the worker noticed that its session had passed, and ended itself")
+def freeze_worker(stage: Stage) -> str:
+    """SIGSTOP of a worker past its session, then SIGCONT."""
+    worker = stage.rng.choice(stage.workers.steady)
+    expired = stage.tally.count("sessions_expired", worker.log)
+    seconds = stage.session * (1.3 + stage.rng.random())
+    worker.signal(signal.SIGSTOP)
+    try:
+        time.sleep(seconds)
+    finally:
+        worker.signal(signal.SIGCONT)
+    noticed = stage.tally.wait("sessions_expired", expired, READY_SECONDS, worker.log)
+    bit(noticed, f"{worker.name} was stopped for {seconds:.1f} s and never said that its session had passed")
+    return f"{worker.name}: stopped for {seconds:.1f} s, then ended itself"
+
+
+@fault("zombie-insert", "the bytes of its insert reached ClickHouse after others had counted past it")
+def delay_insert_past_session(stage: Stage) -> str:
+    """A worker's insert is held on its way, the worker stopped; both come back after others have taken over."""
+    worker = stage.rng.choice(stage.workers.steady)
+    door, expired = worker.entrance.clickhouse, stage.tally.count("sessions_expired", worker.log)
+    released = door.traffic.released
+    try:
+        with door.failing(Mode.HOLD):
+            held = door.traffic.held
+            bit(until(lambda: door.traffic.held > held, HOLD_SECONDS), f"{worker.name} inserted nothing")
+            ends = dict(stage.probe.positions())
+            worker.signal(signal.SIGSTOP)
+            time.sleep(1.2 * stage.session)
+            further = {place: position + 1 for place, position in ends.items() if position}
+            taken = stage.probe.wait_counted(further, TAKEN_OVER_SECONDS)
+        bit(taken, f"nobody counted on for {worker.name}")
+        time.sleep(0.5)  # the insert arrives before its worker wakes
+    finally:
+        worker.signal(signal.SIGCONT)
+    bit(door.traffic.released > released, "no byte was held back")
+    noticed = stage.tally.wait("sessions_expired", expired, READY_SECONDS, worker.log)
+    bit(noticed, f"{worker.name} never said that its session had passed")
+    stage.happened["zombie_emissions"] += 1
+    return (
+        f"{worker.name}: {door.traffic.released - released} bytes of an old insert arrived after the others' new ones"
+    )

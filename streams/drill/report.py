@@ -1,0 +1,142 @@
+"""What a drill did, what it found, and its verdict."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+MIB = 1024 * 1024
+EXACT, RED, VOID = 0, 1, 2
+WORDS = {
+    EXACT: "exact, and every fault bit",
+    RED: "RED",
+    VOID: "void: it proves nothing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault that was injected."""
+
+    at: float  # seconds since the drill began
+    seconds: float
+    name: str
+    bit: bool
+    shown: str  # the evidence, or why there is none
+
+
+@dataclass(slots=True)
+class Report:
+    """Filled as the drill goes on; `red` and `void` are the reasons of the verdict."""
+
+    seed: int
+    workers: int
+    rate: float
+    claimed: tuple[str, ...]
+    minutes: float = 0.0
+    strikes: list[Strike] = field(default_factory=list)
+    fates: dict[str, int] = field(default_factory=dict)
+    sent: int = 0
+    lag: int | None = None
+    happened: dict[str, int] = field(default_factory=dict)
+    ended_by_themselves: dict[str, list[int]] = field(default_factory=dict)
+    looks: int = 0
+    unanswered: int = 0
+    final_windows: int = 0
+    violations: list[str] = field(default_factory=list)
+    truth: str = "not compared"
+    peak_mib: int = 0
+    budget_mib: int = 0
+    verify: dict[str, Any] = field(default_factory=dict)
+    red: list[str] = field(default_factory=list)
+    void: list[str] = field(default_factory=list)
+    folder: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 exact and every claimed fault bit, 1 red, 2 void or could not tell."""
+        return RED if self.red else VOID if self.void else EXACT
+
+    @property
+    def events(self) -> int:
+        """Offsets that the ledger covers, every fate included."""
+        return sum(self.fates.values())
+
+    def faults(self) -> dict[str, dict[str, Any]]:
+        """Of each claimed fault: how often it was injected, how often it bit, and the last evidence."""
+        times = Counter(strike.name for strike in self.strikes)
+        bites = Counter(strike.name for strike in self.strikes if strike.bit)
+        shown = {strike.name: strike.shown for strike in sorted(self.strikes, key=lambda strike: strike.bit)}
+        return {
+            name: {"injected": times[name], "bit": bites[name], "evidence": shown.get(name, "never injected")}
+            for name in self.claimed
+        }
+
+    def never_bit(self) -> list[str]:
+        """Claimed faults that have not bitten."""
+        return [name for name, told in self.faults().items() if not told["bit"]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For scripts."""
+        return {
+            "exit_code": self.exit_code,
+            "verdict": WORDS[self.exit_code],
+            "red": self.red,
+            "void": self.void,
+            "seed": self.seed,
+            "minutes": round(self.minutes, 1),
+            "workers": self.workers,
+            "rate": self.rate,
+            "events": self.events,
+            "fates": self.fates,
+            "sent": self.sent,
+            "truth": self.truth,
+            "lag": self.lag,
+            "injected": len(self.strikes),
+            "bit": sum(strike.bit for strike in self.strikes),
+            "faults": self.faults(),
+            "happened": self.happened,
+            "ended_by_themselves": self.ended_by_themselves,
+            "reader": {
+                "looks": self.looks,
+                "unanswered": self.unanswered,
+                "final_windows": self.final_windows,
+                "violations": self.violations,
+            },
+            "memory": {"peak_mib": self.peak_mib, "budget_mib": self.budget_mib},
+            "verify": self.verify,
+            "strikes": [asdict(strike) for strike in self.strikes],
+            "folder": self.folder,
+        }
+
+    def text(self) -> str:
+        """For people."""
+        bites = sum(strike.bit for strike in self.strikes)
+        width = max(map(len, self.claimed), default=5)
+        lines = [
+            f"drill with seed {self.seed}: {self.minutes:.1f} minutes, {self.workers} workers, "
+            f"{self.rate:,.0f} events a second",
+            "",
+            f"{'fault':<{width}}  injected  bit  evidence of the last one",
+            *(
+                f"{name:<{width}}  {told['injected']:>8}  {told['bit']:>3}  {told['evidence']}"
+                for name, told in self.faults().items()
+            ),
+            f"{'all':<{width}}  {len(self.strikes):>8}  {bites:>3}",
+            "",
+            "what happened to the workers",
+            *(f"  {what.replace('_', ' '):<24} {times:>7,}" for what, times in self.happened.items() if times),
+            *(f"  {name} ended by itself with codes {codes}" for name, codes in self.ended_by_themselves.items()),
+            "",
+            f"events   {self.events:,} ({', '.join(f'{n:,} {fate}' for fate, n in self.fates.items())})",
+            f"truth    {self.truth}",
+            f"lag      {'unknown' if self.lag is None else f'{self.lag:,}'}",
+            f"reader   {self.looks:,} looks, {self.unanswered:,} without an answer, {self.final_windows:,} final "
+            f"windows, {len(self.violations)} violations",
+            f"memory   {self.peak_mib:,} MiB at most in one worker, budget {self.budget_mib:,} MiB",
+            f"verify   {self.verify.get('words', 'not asked')}",
+            "",
+            *(f"red: {reason}" for reason in self.red),
+            *(f"void: {reason}" for reason in self.void),
+            f"verdict  {WORDS[self.exit_code]} (exit code {self.exit_code})",
+        ]
+        return "\n".join(lines)

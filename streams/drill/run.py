@@ -1,0 +1,281 @@
+"""One drill from its start to its verdict."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiokafka.errors import KafkaError as AsyncKafkaError
+from kafka.errors import KafkaError
+from numpy.random import default_rng
+
+from schemas.errors import PintallyError
+from streams.drill.faults import FAULTS
+from streams.drill.load import PINS, Load, write_history
+from streams.drill.plan import rounds
+from streams.drill.probe import Probe
+from streams.drill.proxy import Mode
+from streams.drill.reader import Reader, windows
+from streams.drill.report import MIB, Report, Strike
+from streams.drill.stack import Stack, open_stack, take_kafkas_clock, variables
+from streams.drill.stage import DidNotBite, Fault, Lane, Stage
+from streams.drill.tally import Tally
+from streams.drill.truth import Expected, differences
+from streams.drill.workers import PINTALLY_WORKER, Workers
+from streams.emulate.pins import Pins
+
+LANES: tuple[Lane, ...] = ("engines", "producers")
+PAUSE_SECONDS = (1.0, 4.0)  # between two faults
+RETRIES = 2  # of a fault that has not bitten by the end
+STARTED_SECONDS = 120.0
+VERIFY_SECONDS = 3 * 3600
+READ_PINS = [*range(30), *range(100, 4_000, 400)]  # by popularity
+GUEST_PINS = 1 << 40  # below: pins of our own producers, above: the emulator's
+REFUSED = 2  # a worker's exit code when a person must act
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked for."""
+
+    faults: tuple[str, ...]
+    minutes: float
+    seed: int
+    rate: float  # events a second
+    workers: int
+    memory_mib: int  # budget of one worker
+    folder: Path
+    caught_up_seconds: float = 180.0
+    worker_command: Sequence[str] = PINTALLY_WORKER
+
+
+def drill(options: Options, say: Say) -> Report:
+    """Run one drill. Raises PintallyError where the engines cannot be started; everything else is in the report."""
+    report = Report(
+        options.seed, options.workers, options.rate, options.faults,
+        budget_mib=options.memory_mib, folder=str(options.folder),
+    )  # fmt: skip
+    with ExitStack() as ends:
+        stack = ends.enter_context(open_stack(options.folder, options.workers + 1, _settings(options), say))
+        expected = Expected()
+        write_history(stack, options.seed, expected)
+        take_kafkas_clock(stack.settings)
+        workers = Workers(stack, options.worker_command)
+        tally = Tally([worker.log for worker in workers.all])
+        probe = Probe(stack)
+        pins = _pins(options.seed)
+        load = ends.enter_context(Load(stack, options.rate, options.seed, expected))
+        ends.enter_context(workers)
+        reader = ends.enter_context(Reader(stack, pins))
+        if not probe.wait_caught_up(STARTED_SECONDS):
+            report.void.append(f"nothing was counted in the first {STARTED_SECONDS:.0f} s")
+        began = time.monotonic()
+        stages = {
+            lane: Stage(stack, workers, tally, probe, expected, random.Random(f"{options.seed} {lane}"))
+            for lane in LANES
+        }
+        _inject(options, stages, report, began, say)
+        report.minutes = (time.monotonic() - began) / 60
+        say("faults are over; waiting until all is counted")
+        load.stop()
+        _heal(stack, workers)
+        _settle(options, probe, report)
+        _judge(stack, probe, reader, expected, pins, report, say)
+        _measure(workers, tally, stages, options, report)
+        workers.stop()
+    return report
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    """Small enough that a few seconds are a long time."""
+    return {
+        "session_timeout_seconds": 3.0,
+        "slice_records": 20_000,
+        "max_unemitted_cells": max(4_000, int(4 * options.rate)),
+        "seal_seconds": 5.0,
+        "allowed_lateness_seconds": 600,
+        "idle_margin_seconds": 60,
+        "partitions": 4,
+    }
+
+
+def _pins(seed: int) -> list[int]:
+    """The pins that the reader looks at."""
+    ids = Pins(default_rng([seed, 0]), PINS).ids.tolist()
+    return [ids[number] for number in READ_PINS]
+
+
+def _inject(options: Options, stages: dict[Lane, Stage], report: Report, began: float, say: Say) -> None:
+    """Faults of both lanes side by side, until the time is over and each has come at least once."""
+    over = threading.Event()
+    failures: list[BaseException] = []
+
+    def run(lane: Lane) -> None:
+        try:
+            _run_lane(lane, options, stages[lane], report, began, over, say)
+        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+            failures.append(error)
+            over.set()
+
+    threads = [threading.Thread(target=run, args=(lane,), name=lane, daemon=True) for lane in LANES]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.5)
+    finally:
+        over.set()
+    if failures:
+        raise failures[0]
+
+
+def _run_lane(
+    lane: Lane, options: Options, stage: Stage, report: Report, began: float, over: threading.Event, say: Say
+) -> None:
+    faults = {name: FAULTS[name] for name in options.faults if FAULTS[name].lane == lane}
+    most = {name: fault.most for name, fault in faults.items() if fault.most is not None}
+    end = began + options.minutes * 60
+    for number, name in rounds(list(faults), options.seed, most):
+        if over.is_set() or (number > 0 and time.monotonic() > end):
+            break
+        _strike(faults[name], stage, report, began, say)
+        over.wait(stage.rng.uniform(*PAUSE_SECONDS))
+    for _ in range(RETRIES):
+        for name in [name for name in report.never_bit() if name in faults]:
+            if not over.is_set():
+                _strike(faults[name], stage, report, began, say)
+
+
+def _strike(fault: Fault, stage: Stage, report: Report, began: float, say: Say) -> None:
+    at = time.monotonic()
+    try:
+        shown, bit = fault.strike(stage), True
+    except DidNotBite as reason:
+        shown, bit = str(reason), False
+    except (PintallyError, KafkaError, AsyncKafkaError, OSError, TimeoutError) as error:
+        shown, bit = f"{type(error).__name__}: {error}", False
+        if fault.lane == "producers":
+            stage.expected.guests_known = False
+    report.strikes.append(Strike(round(at - began, 1), round(time.monotonic() - at, 1), fault.name, bit, shown))
+    mark = "bit" if bit else "did not bite"
+    say(f"{(at - began) / 60:6.1f} min  {fault.name}: {mark}; {shown}")
+
+
+def _heal(stack: Stack, workers: Workers) -> None:
+    for entrance in stack.entrances:
+        entrance.kafka.set(Mode.PASS)
+        entrance.clickhouse.set(Mode.PASS)
+    for engine in (stack.engines.kafka, stack.engines.clickhouse):
+        if engine.pid:
+            os.kill(engine.pid, signal.SIGCONT)
+        engine.start()
+        engine.wait_ready()
+    for worker in workers.steady:
+        worker.signal(signal.SIGCONT)
+        worker.start()
+
+
+def _settle(options: Options, probe: Probe, report: Report) -> None:
+    """All that was sent must be counted in time."""
+    probe.wait_caught_up(options.caught_up_seconds)
+    try:
+        report.lag = probe.lag()
+        report.fates = probe.events()
+    except PintallyError as error:
+        report.void.append(f"the engines do not answer in the end: {error.what}")
+        return
+    if report.lag:
+        report.red.append(f"lag is {report.lag:,} after {options.caught_up_seconds:.0f} s without faults")
+
+
+def _judge(
+    stack: Stack, probe: Probe, reader: Reader, expected: Expected, pins: list[int], report: Report, say: Say
+) -> None:
+    """The reader's views, the producers' truth, and `pintally verify`."""
+    reader.stop()
+    reader.look(whole=True)
+    found = probe.cells()
+    _compare(expected, found, report)
+    known = expected.cells if not expected.unknown else found
+    reader.judgement.conclude(windows(known, pins))
+    report.looks, report.unanswered = reader.judgement.looks, reader.unanswered
+    report.final_windows = reader.judgement.final_windows
+    report.violations = reader.judgement.shown
+    if reader.judgement.violations:
+        report.red.append(
+            f"a reader saw {reader.judgement.violations:,} things that must not be: {report.violations[0]}"
+        )
+    say("recounting the whole log")
+    _verify(stack, report)
+
+
+def _compare(expected: Expected, found: dict[tuple[int, int, int], int], report: Report) -> None:
+    report.sent = expected.sent
+    if expected.unknown:
+        report.truth = f"not known: {expected.unknown[0]}"
+        return
+    sent, counted = dict(expected.cells), found
+    if not expected.guests_known:
+        sent, counted = ({c: n for c, n in cells.items() if c[2] >= GUEST_PINS} for cells in (sent, found))
+    wrong, shown = differences(sent, counted)
+    if wrong:
+        report.red.append(f"{wrong:,} cells are not what was sent: {'; '.join(shown)}")
+    report.truth = f"{len(sent):,} cells of {sum(sent.values()):,} events sent, {wrong:,} counted otherwise"
+
+
+def _verify(stack: Stack, report: Report) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streams.cli", "verify", "--json"],
+        env=variables(stack.settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=VERIFY_SECONDS,
+        check=False,
+    )
+    try:
+        told = json.loads(done.stdout)
+    except ValueError:
+        report.void.append(f"verify could not tell: {done.stderr.strip()[-500:]}")
+        return
+    words = {0: "exact", 1: "it differs", 2: "could not tell"}[done.returncode]
+    windows = told["sealed_windows"]
+    report.verify = {
+        "words": f"{words}: {told['records']:,} records recounted in {told['seconds']} s, {windows:,} sealed windows",
+        **{name: told[name] for name in ("exit_code", "records", "seconds", "sealed_windows", "findings")},
+    }
+    if done.returncode == 1:
+        report.red.append(f"verify found differences: {told['findings']} {told['shown'][:3]}")
+    if done.returncode == 2:
+        report.void.append(f"verify could not tell: {told['unverifiable'] or told['not_started']}")
+
+
+def _measure(workers: Workers, tally: Tally, stages: dict[Lane, Stage], options: Options, report: Report) -> None:
+    """Memory, what happened, and whether every claimed fault bit."""
+    for worker in workers.all:
+        worker.look()
+    report.peak_mib = max(worker.peak_bytes for worker in workers.all) // MIB
+    if report.peak_mib > options.memory_mib:
+        report.red.append(f"a worker took {report.peak_mib} MiB, the budget is {options.memory_mib} MiB")
+    report.happened = tally.counts()
+    for stage in stages.values():
+        report.happened.update(stage.happened)
+    report.ended_by_themselves = {w.name: w.ended_by_itself for w in workers.all if w.ended_by_itself}
+    refused = [w.name for w in workers.all if REFUSED in w.ended_by_itself]
+    if refused:
+        report.red.append(f"{', '.join(refused)} refused to go on; see the logs in {options.folder}")
+    never = report.never_bit()
+    if never:
+        report.void.append(f"never bit: {', '.join(never)}")

@@ -1,0 +1,132 @@
+"""A Kafka and a ClickHouse of the drill's own, with a door to each for every worker, and settings for quick faults."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kafka.admin import ConfigResource
+
+from sinks.clickhouse import ClickHouseSink
+from sinks.migrate import migrate
+from streams.admin import open_admin
+from streams.drill.proxy import Door, Doors
+from streams.engines import Engines, local_engines
+from streams.engines.ports import LOOPBACK, free_port
+from streams.settings import Settings
+from streams.topics import create_topics
+
+SEGMENT_BYTES = 32 * 1024 * 1024  # a killed broker reads its unfinished segments again: short ones, short restarts
+READ_SECONDS = 15.0
+APPLIED_SECONDS = 2.0  # the broker takes changed settings of a topic a moment after it has answered
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """The doors of one worker."""
+
+    kafka: Door
+    clickhouse: Door
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What the faults are injected into."""
+
+    folder: Path
+    engines: Engines
+    settings: Settings  # straight to the engines, for those who check
+    entrances: tuple[Entrance, ...]  # one a worker
+    sink: ClickHouseSink
+
+    def settings_of(self, entrance: Entrance) -> Settings:
+        """The settings of the worker that comes through these doors."""
+        return self.settings.model_copy(
+            update={
+                "kafka": f"{LOOPBACK}:{entrance.kafka.port}",
+                "clickhouse_host": LOOPBACK,
+                "clickhouse_port": entrance.clickhouse.port,
+            }
+        )
+
+
+@contextmanager
+def open_stack(folder: Path, workers: int, chosen: dict[str, Any], report: Any) -> Iterator[Stack]:
+    """Engines, doors for `workers` workers, tables and topics; the topics still take producers' timestamps.
+
+    `chosen` are settings by name. Raises PintallyError where `local_engines` does.
+    """
+    ports: list[int] = []
+    for _ in range(3 * workers):
+        ports.append(free_port(ports))
+    inner, outer, clickhouse = (ports[start::3] for start in range(3))
+    with ExitStack() as ends:
+        engines = ends.enter_context(
+            local_engines(folder / "engines", report=report, kafka_doors=dict(zip(inner, outer, strict=True)))
+        )
+        doors = ends.enter_context(Doors())
+        entrances = []
+        for number in range(workers):
+            entrance = Entrance(
+                Door(doors, outer[number], inner[number], f"Kafka {number}"),
+                Door(doors, clickhouse[number], engines.addresses.clickhouse_port, f"ClickHouse {number}"),
+            )
+            for door in (entrance.kafka, entrance.clickhouse):
+                door.open()
+                ends.callback(door.close)
+            entrances.append(entrance)
+        settings = _settings(engines, chosen)
+        _prepare(settings)
+        yield Stack(folder, engines, settings, tuple(entrances), ClickHouseSink(settings.clickhouse, READ_SECONDS))
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The environment of a child process with these settings."""
+    values = {
+        f"PINTALLY_{name.upper()}": str(value)
+        for name, value in settings.model_dump().items()
+        if value is not None and name != "clickhouse_password"
+    }
+    password = settings.clickhouse_password.get_secret_value()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PINTALLY_")}
+    return inherited | values | {"PINTALLY_CLICKHOUSE_PASSWORD": password, "PYTHONUNBUFFERED": "1"}
+
+
+def take_kafkas_clock(settings: Settings) -> None:
+    """From now on Kafka stamps each record with its own clock."""
+    _alter(settings, {"message.timestamp.type": "LogAppendTime"})
+    time.sleep(APPLIED_SECONDS)
+
+
+def _settings(engines: Engines, chosen: dict[str, Any]) -> Settings:
+    """Defaults, not the user's PINTALLY_* variables: a drill depends on its options alone."""
+    defaults = {
+        name: value.get_default(call_default_factory=True)
+        for name, value in Settings.model_fields.items()
+        if not value.is_required()
+    }
+    addresses = engines.addresses
+    ours = {
+        "kafka": addresses.kafka,
+        "clickhouse_host": addresses.clickhouse_host,
+        "clickhouse_port": addresses.clickhouse_port,
+        "clickhouse_http_port": addresses.clickhouse_http_port,
+        "clickhouse_database": "drill",
+        "group": "drill",
+        "topic_timestamps": "LogAppendTime",
+    }
+    return Settings(_env_file=None, **{**defaults, **ours, **chosen})
+
+
+def _prepare(settings: Settings) -> None:
+    migrate(settings.clickhouse)
+    create_topics(settings.model_copy(update={"topic_timestamps": "CreateTime"}))
+    _alter(settings, {"segment.bytes": str(SEGMENT_BYTES)})
+
+
+def _alter(settings: Settings, configs: dict[str, str]) -> None:
+    with open_admin(settings.kafka) as admin:
+        admin.alter_configs([ConfigResource("TOPIC", topic, configs) for topic in settings.topics.values()])
