@@ -1,11 +1,13 @@
 """Where the two sides of the audit are: the log and the tables. Given by the caller, read from no environment."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Kafka, ClickHouse and the topics to check. The password is never shown by repr."""
+    """Kafka, ClickHouse and the topics to check. Secrets are never shown by repr."""
 
     kafka: str  # bootstrap servers, host:port, separated by commas
     topics: tuple[tuple[str, int], ...]  # topic and the number of its action in `pin_minutes.action`
@@ -15,6 +17,10 @@ class Addresses:
     password: str = field(default="", repr=False)
     database: str = "pintally"
     secure: bool = False  # TLS to ClickHouse
+    ca_file: str | None = None  # PEM: whom to trust for its certificate; None: the system's authorities
+    # How kafka-python connects, beside the bootstrap servers: security_protocol, ssl_cafile, sasl_mechanism and so on.
+    # Plain values, as they go to other processes.
+    kafka_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         return f"Kafka {self.kafka}, ClickHouse {self.clickhouse_host}:{self.clickhouse_http_port}/{self.database}"

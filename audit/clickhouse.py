@@ -34,7 +34,7 @@ class ClickHouse:
         self._headers = {"X-ClickHouse-User": addresses.user, "X-ClickHouse-Key": addresses.password}
         host, port = addresses.clickhouse_host, addresses.clickhouse_http_port
         self._connection = (
-            HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=ssl.create_default_context())
+            HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=_trusting(addresses.ca_file))
             if addresses.secure
             else HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
         )
@@ -84,6 +84,11 @@ class ClickHouse:
 
     def _silent(self, error: Exception) -> CannotTell:
         self._connection.close()
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return CannotTell(
+                f"{self._where} shows a certificate that is not to be trusted: {error.verify_message}",
+                "Set PINTALLY_CLICKHOUSE_CA_FILE to the certificates of its authority.",
+            )
         detail = f"{type(error).__name__}: {error}"
         return CannotTell(
             f"{self._where} does not answer ({detail})", "Start it, or set PINTALLY_CLICKHOUSE_HOST and _HTTP_PORT."
@@ -94,3 +99,13 @@ class ClickHouse:
             text = self._body(answer).decode(errors="replace").strip()
         remedy = "Check the user, the password and the database, and that `pintally migrate` has run."
         return CannotTell(f"{self._where} refused a query (HTTP {answer.status}): {text[:500]}", remedy)
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise CannotTell(
+            f"PINTALLY_CLICKHOUSE_CA_FILE={ca_file} cannot be used: {error}",
+            "Name a file of certificates in PEM format.",
+        ) from error

@@ -11,9 +11,17 @@ from typing import Protocol
 from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError, UnsupportedCodecError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    SaslAuthenticationFailedError,
+    UnsupportedCodecError,
+    UnsupportedSaslMechanismError,
+)
 
 import audit.batches  # noqa: F401 - teaches kafka-python to read every record
+from audit.addresses import Addresses
 from audit.errors import CannotTell
 
 SILENCE_SECONDS = 60.0  # without an offset gained: longer than an election of leaders takes
@@ -33,6 +41,9 @@ class LogRecord(Protocol):
 
     @property
     def timestamp(self) -> int: ...  # noqa: D102
+
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
 
     @property
     def value(self) -> bytes | None: ...  # noqa: D102
@@ -60,12 +71,15 @@ class Partition:
 class Log:
     """One consumer and the way to ask about topics. Raises CannotTell where Kafka has no answer."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, addresses: Addresses) -> None:
+        bootstrap = addresses.kafka
         self._bootstrap = [server.strip() for server in bootstrap.split(",")]
+        self._options = dict(addresses.kafka_options)
         _knock(self._bootstrap)
         try:
             self._consumer = KafkaConsumer(
                 bootstrap_servers=self._bootstrap,
+                **self._options,
                 group_id=None,
                 enable_auto_commit=False,
                 allow_auto_create_topics=False,
@@ -96,8 +110,19 @@ class Log:
             raise _silent(",".join(self._bootstrap), error) from error
         return [Partition(*key, starts[at], ends[at]) for key, at in zip(found, named, strict=True)]
 
+    def starts(self, partitions: Sequence[Partition], since_ms: int | None) -> dict[Partition, int]:
+        """The first offset of each partition whose Kafka timestamp is `since_ms` or later; the log's start if None."""
+        if since_ms is None or not partitions:
+            return {at: at.start for at in partitions}
+        named = {TopicPartition(at.topic, at.partition): at for at in partitions}
+        try:
+            found = self._consumer.offsets_for_times(dict.fromkeys(named, max(0, since_ms)))
+        except (KafkaError, OSError) as error:
+            raise _silent(",".join(self._bootstrap), error) from error
+        return {at: found[name].offset if found.get(name) else at.end for name, at in named.items()}
+
     def _describe(self, topics: Sequence[str]) -> list[tuple[str, UUID, int]]:
-        admin = KafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = KafkaAdminClient(bootstrap_servers=self._bootstrap, **self._options)
         try:
             described = admin.describe_topics(list(topics))
         finally:
@@ -149,6 +174,13 @@ def _knock(servers: Sequence[str]) -> None:
 
 
 def _silent(what: str, error: Exception) -> CannotTell:
+    if isinstance(error, (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)):
+        return CannotTell(
+            f"Kafka refused the login: {what} ({error})",
+            "Set PINTALLY_KAFKA_USERNAME, PINTALLY_KAFKA_PASSWORD and PINTALLY_KAFKA_SASL_MECHANISM.",
+        )
+    if isinstance(error, AuthorizationError):
+        return CannotTell(f"Kafka forbids it: {what} ({error})", "Grant what docs/security.md lists.")
     detail = f"{type(error).__name__}: {error}"
     return CannotTell(
         f"Kafka does not answer: {what} ({detail})", "Start Kafka, or set PINTALLY_KAFKA to where it listens."

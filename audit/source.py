@@ -51,7 +51,7 @@ def audit_source(addresses: Addresses, emitted: Emitted, since: int, progress: P
         report.position, gaps = follow(emitted, ruled)
         for finding in (*void_ledger_rows(emitted, ruled), *gaps):
             report.findings.add(finding)
-        with ClickHouse(addresses) as clickhouse, Log(addresses.kafka) as log:
+        with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
             _SourceAudit(addresses, emitted, ruled, report, progress).run(clickhouse, log, since)
             if read_starts(clickhouse, emitted.id) != emitted.starts:
                 raise CannotTell(f"{emitted}: its rules were changed meanwhile", "Run verify again.")

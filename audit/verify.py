@@ -77,7 +77,7 @@ def verify(
     """
     began = time()
     report = Report()
-    with ClickHouse(addresses) as clickhouse, Log(addresses.kafka) as log:
+    with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
         celled = read_cell_sources(clickhouse)
         emitted = _read_settled(clickhouse)
         partitions = log.partitions([topic for topic, _ in addresses.topics])

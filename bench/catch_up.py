@@ -254,7 +254,7 @@ def peak_bytes(pid: int) -> int:
 
 
 def drop_topics(settings: Settings) -> None:
-    with open_admin(settings.kafka) as admin:
+    with open_admin(settings) as admin:
         admin.delete_topics([name for name in admin.list_topics() if settings.topic_prefix in name])
 
 

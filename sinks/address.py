@@ -14,6 +14,7 @@ class ClickHouseAddress:
     password: str = field(default="", repr=False)
     database: str = "pintally"
     secure: bool = False  # TLS on both ports
+    ca_file: str | None = None  # PEM: whom to trust for its certificate; None: the system's authorities
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}/{self.database}"

@@ -50,6 +50,7 @@ class Connection:
             password=address.password,
             database=address.database if database is None else database,
             secure=address.secure,
+            ca_certs=address.ca_file,
             client_name="pintally",
             connect_timeout=min(CONNECT_SECONDS, timeout_seconds),
             send_receive_timeout=timeout_seconds,

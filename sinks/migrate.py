@@ -48,6 +48,8 @@ def _apply(address: ClickHouseAddress, timeout_seconds: float) -> list[str]:
         db_user=address.user,
         db_password=address.password,
         secure=address.secure,
+        ca_cert=address.ca_file,
+        verify=True,
         connect_timeout=CONNECT_SECONDS,
         query_timeout=timeout_seconds,
         migrations_table="schema_migrations",

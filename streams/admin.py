@@ -2,16 +2,26 @@
 
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from kafka.admin import KafkaAdminClient
-from kafka.errors import CoordinatorNotAvailableError, KafkaError, RetriableError
+from kafka.errors import (
+    AuthorizationError,
+    CoordinatorNotAvailableError,
+    KafkaError,
+    RetriableError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
 from kafka.net.compat import KafkaNetClient
 
 from schemas.errors import PintallyError
+from streams.kafka_clients import kafka_options
+from streams.settings import Settings
 
 ANSWER_SECONDS = 10.0  # how long Kafka may take to answer a question
 CONNECT_SECONDS = 5.0  # how long its port may stay closed, so that a restarting broker is waited for
@@ -31,12 +41,14 @@ class KafkaRefused(PintallyError):
 
 
 @contextmanager
-def open_admin(kafka: str) -> Iterator[KafkaAdminClient]:
-    """An admin client for bootstrap servers `kafka` (host:port, separated by commas), closed at the end.
+def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+    """An admin client for the Kafka of `settings`, closed at the end.
 
-    Raises KafkaUnavailable after about ten seconds without an answer, KafkaRefused for any other error of Kafka.
+    Raises KafkaUnavailable after about ten seconds without an answer; KafkaRefused for a login or a certificate that
+    is not accepted, and for any other error of Kafka; LoginIncomplete.
     """
-    _await_port(kafka)
+    kafka, options = settings.kafka, kafka_options(settings)
+    _await_port(kafka, options.get("ssl_context"))
     opened: list[KafkaNetClient] = []
 
     def client(**options: Any) -> KafkaNetClient:
@@ -46,12 +58,23 @@ def open_admin(kafka: str) -> Iterator[KafkaAdminClient]:
     patience = int(ANSWER_SECONDS * 1000)
     try:
         with KafkaAdminClient(
-            bootstrap_servers=kafka.split(","),
+            **options,
             bootstrap_timeout_ms=patience,
             request_timeout_ms=patience,
             kafka_client=client,
         ) as admin:
             yield admin
+    except (SaslAuthenticationFailedError, UnsupportedSaslMechanismError) as error:
+        raise KafkaRefused(
+            f"Kafka at {kafka} refused the login of user {settings.kafka_username!r} by "
+            f"{settings.kafka_sasl_mechanism}: {error}",
+            "Set PINTALLY_KAFKA_USERNAME, PINTALLY_KAFKA_PASSWORD and PINTALLY_KAFKA_SASL_MECHANISM.",
+        ) from error
+    except AuthorizationError as error:
+        raise KafkaRefused(
+            f"Kafka at {kafka} does not let user {settings.kafka_username!r} do this: {error}",
+            "Grant what docs/security.md lists (kafka-acls.sh --add).",
+        ) from error
     except RetriableError as error:
         raise _unavailable(kafka, error) from error
     except KafkaError as error:
@@ -75,15 +98,32 @@ def patiently(ask: Callable[[], T]) -> T:
             time.sleep(0.1)
 
 
-def _await_port(kafka: str) -> None:
-    """Return when any of the servers accepts a connection. (kafka-python leaks a socket for each refused one.)"""
+def _await_port(kafka: str, tls: ssl.SSLContext | None) -> None:
+    """Return when any of the servers accepts a connection. (kafka-python leaks a socket for each refused one.)
+
+    With TLS the certificate is checked here: the client would only say that nobody answers.
+    """
     give_up = time.monotonic() + CONNECT_SECONDS
     while True:
         for server in kafka.split(","):
             host, _, port = server.strip().rpartition(":")
             try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+                with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS) as connection:
+                    if tls:
+                        tls.wrap_socket(connection, server_hostname=host.strip("[]")).close()
                 return
+            except ssl.SSLCertVerificationError as error:
+                raise KafkaRefused(
+                    f"Kafka at {server.strip()} shows a certificate that is not to be trusted: {error.verify_message}",
+                    "Set PINTALLY_KAFKA_CA_FILE to the certificates of its authority, or PINTALLY_KAFKA to the name in "
+                    "its certificate.",
+                ) from error
+            except ssl.SSLError as error:
+                raise KafkaRefused(
+                    f"Kafka at {server.strip()} does not agree on TLS: {error.reason or error}",
+                    "Check PINTALLY_KAFKA_SECURITY_PROTOCOL and that the port is one for TLS; where Kafka asks for a "
+                    "certificate, set PINTALLY_KAFKA_CERT_FILE and PINTALLY_KAFKA_KEY_FILE.",
+                ) from error
             except (OSError, OverflowError, ValueError) as error:
                 reason: Exception = error
         if time.monotonic() > give_up or not isinstance(reason, ConnectionError):
@@ -94,5 +134,6 @@ def _await_port(kafka: str) -> None:
 def _unavailable(kafka: str, reason: Exception) -> KafkaUnavailable:
     return KafkaUnavailable(
         f"Kafka does not answer at {kafka} ({reason})",
-        "Set PINTALLY_KAFKA to the host:port of a running Kafka, or start the local engines with `pintally up`.",
+        "Set PINTALLY_KAFKA to the host:port of a running Kafka and PINTALLY_KAFKA_SECURITY_PROTOCOL to what it speaks "
+        "there, or start the local engines with `pintally up`.",
     )

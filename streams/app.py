@@ -19,6 +19,7 @@ from streams.finality import seal_final_hours
 from streams.flow import Flow
 from streams.fold import SourceFold
 from streams.garbage import keep_off_hot_path
+from streams.kafka_clients import faust_credentials
 from streams.restart import end_process, refuse
 from streams.settings import Settings, load_settings
 from streams.table import CellTable, SourceTables
@@ -76,6 +77,7 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
     app = CountingApp(
         settings.group,
         broker=[URL(f"kafka://{server.strip()}") for server in settings.kafka.split(",")],
+        broker_credentials=faust_credentials(settings),
         store="memory://",
         TableManager=SourceTables,
         topic_allow_declare=False,

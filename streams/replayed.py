@@ -11,6 +11,7 @@ from schemas.errors import PintallyError
 from schemas.replays import Origin, origin_of
 from schemas.sources import Source
 from streams.admin import KafkaUnavailable
+from streams.kafka_clients import kafka_options
 from streams.settings import Settings
 from streams.topics import Offsets, describe_topics, read_offsets, sources_of
 
@@ -55,7 +56,7 @@ async def read_origins(settings: Settings, replay: Source, end: int) -> dict[Ori
     partition = TopicPartition(replay.topic, replay.partition)
     found: dict[Origin, int] = {}
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
+        **kafka_options(settings),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",

@@ -21,13 +21,29 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PINTALLY_", env_file=LOCAL_ENV, extra="ignore", frozen=True)
 
     kafka: str = Field("127.0.0.1:9092", description="Bootstrap servers, host:port, separated by commas.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="TLS to Kafka (SSL), a login (SASL_PLAINTEXT), or both (SASL_SSL)."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How to log in to Kafka."
+    )
+    kafka_username: str | None = Field(None, description="Kafka user.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Kafka password.")
+    kafka_ca_file: str | None = Field(
+        None, description="Whom to trust for Kafka's certificate, PEM; the system's authorities if not set."
+    )
+    kafka_cert_file: str | None = Field(None, description="Our certificate for Kafka, PEM, where it asks for one.")
+    kafka_key_file: str | None = Field(None, description="Its key, PEM, not encrypted.")
     clickhouse_host: str = Field("127.0.0.1", description="ClickHouse host.")
     clickhouse_port: int = Field(9000, description="ClickHouse native port.")
     clickhouse_http_port: int = Field(8123, description="ClickHouse HTTP port, read by `verify`.")
     clickhouse_user: str = Field("default", description="ClickHouse user.")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="ClickHouse password.")
     clickhouse_database: str = Field("pintally", description="ClickHouse database.")
-    clickhouse_secure: bool = Field(False, description="TLS to ClickHouse.")
+    clickhouse_secure: bool = Field(False, description="TLS to ClickHouse, on both ports.")
+    clickhouse_ca_file: str | None = Field(
+        None, description="Whom to trust for ClickHouse's certificate, PEM; the system's authorities if not set."
+    )
 
     topic_prefix: str = Field("", description="Put before every topic's name.")
     partitions: int = Field(4, ge=1, description="Partitions of topics that `migrate` creates.")
@@ -64,6 +80,7 @@ class Settings(BaseSettings):
             password=self.clickhouse_password.get_secret_value(),
             database=self.clickhouse_database,
             secure=self.clickhouse_secure,
+            ca_file=self.clickhouse_ca_file,
         )
 
     @property

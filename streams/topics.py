@@ -57,7 +57,7 @@ def create_topics(settings: Settings) -> list[str]:
     `topic_differences` names what is wrong with them. Raises KafkaUnavailable and TopicRefused.
     """
     wanted = _wanted(settings)
-    with open_admin(settings.kafka) as admin:
+    with open_admin(settings) as admin:
         existing = set(admin.list_topics())
         missing = {name: options for name, options in wanted.items() if name not in existing}
         if not missing:
@@ -71,7 +71,7 @@ def create_topics(settings: Settings) -> list[str]:
 def describe_topics(settings: Settings) -> dict[str, TopicInfo]:
     """The source topics by name. Raises TopicMissing naming those that do not exist, KafkaUnavailable."""
     names = list(settings.source_topics)
-    with open_admin(settings.kafka) as admin:
+    with open_admin(settings) as admin:
         found = {topic["name"]: topic for topic in admin.describe_topics(names) if topic["error_code"] == 0}
         missing = [name for name in names if name not in found]
         if missing:
@@ -139,7 +139,7 @@ def read_offsets(settings: Settings, sources: Sequence[Source]) -> dict[Source, 
     by_partition = {TopicPartition(source.topic, source.partition): source for source in sources}
     if not by_partition:
         return {}
-    with open_admin(settings.kafka) as admin:
+    with open_admin(settings) as admin:
 
         def offsets(spec: OffsetSpec, isolation: str) -> dict[TopicPartition, Any]:
             specs = dict.fromkeys(by_partition, spec)
@@ -158,7 +158,7 @@ def read_offsets(settings: Settings, sources: Sequence[Source]) -> dict[Source, 
 
 def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
     """What `settings.group` has committed: (topic, partition) -> next offset. Empty for a group nobody knows."""
-    with open_admin(settings.kafka) as admin:
+    with open_admin(settings) as admin:
         answer = patiently(lambda: admin.list_group_offsets(settings.group))[settings.group]
     return {
         (partition.topic, partition.partition): committed.offset
@@ -169,7 +169,7 @@ def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
 
 def group_members(settings: Settings) -> list[str]:
     """The client ids of the members `settings.group` has now; empty for an empty or unknown group."""
-    with open_admin(settings.kafka) as admin:
+    with open_admin(settings) as admin:
         group = patiently(lambda: admin.describe_groups([settings.group]))[settings.group]
     return sorted(member["client_id"] for member in group.get("members") or ())
 

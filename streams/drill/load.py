@@ -16,6 +16,7 @@ from streams.emulate.plan import HOUR_MS, MINUTE_MS, Plan
 from streams.emulate.producer import BATCH_BYTES, Target, send_slab
 from streams.emulate.traffic import Traffic
 from streams.engines.child import GUARD
+from streams.kafka_clients import kafka_options
 from streams.topics import describe_topics
 
 LEG_SECONDS = 45.0
@@ -115,7 +116,7 @@ def write_history(stack: Stack, seed: int, expected: Expected) -> None:
 async def _send(target: Target, traffic: Traffic, expected: Expected) -> None:
     truth = target.truth(traffic)
     async with AIOKafkaProducer(
-        bootstrap_servers=target.kafka, enable_idempotence=True, acks="all", max_batch_size=BATCH_BYTES
+        **kafka_options(target.settings), enable_idempotence=True, acks="all", max_batch_size=BATCH_BYTES
     ) as producer:
         for slab in traffic.slabs():
             await send_slab(producer, target, traffic, slab)

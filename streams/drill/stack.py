@@ -128,5 +128,5 @@ def _prepare(settings: Settings) -> None:
 
 
 def _alter(settings: Settings, configs: dict[str, str]) -> None:
-    with open_admin(settings.kafka) as admin:
+    with open_admin(settings) as admin:
         admin.alter_configs([ConfigResource("TOPIC", topic, configs) for topic in settings.topics.values()])

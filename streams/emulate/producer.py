@@ -14,6 +14,7 @@ from schemas.actions import Action
 from schemas.errors import PintallyError
 from streams.emulate.traffic import Slab, Traffic
 from streams.emulate.truth import Truth
+from streams.kafka_clients import kafka_options
 from streams.settings import Settings
 from streams.topics import TopicInfo
 
@@ -29,13 +30,13 @@ class EmulationFailed(PintallyError):
 class Target:
     """The topics to send to."""
 
-    kafka: str
+    settings: Settings
     topics: Mapping[Action, TopicInfo]
 
     @classmethod
     def of(cls, settings: Settings, topics: Mapping[str, TopicInfo]) -> "Target":
         """The source topics of `settings`, as Kafka described them."""
-        return cls(settings.kafka, {action: topics[name] for action, name in settings.topics.items()})
+        return cls(settings, {action: topics[name] for action, name in settings.topics.items()})
 
     def truth(self, traffic: Traffic) -> Truth:
         """An empty truth about these topics."""
@@ -52,7 +53,7 @@ async def emulate_into(
     """
     truth = target.truth(traffic)
     producer = AIOKafkaProducer(
-        bootstrap_servers=target.kafka,
+        **kafka_options(target.settings),
         enable_idempotence=True,
         acks="all",
         max_batch_size=BATCH_BYTES,
@@ -66,7 +67,7 @@ async def emulate_into(
             await producer.stop()
     except KafkaError as error:
         raise EmulationFailed(
-            f"Kafka at {target.kafka} did not take a batch after {truth.records} records: {error!r}",
+            f"Kafka at {target.settings.kafka} did not take a batch after {truth.records} records: {error!r}",
             "Emulate into new topics (PINTALLY_TOPIC_PREFIX): the last records may or may not be in these.",
         ) from error
     return truth

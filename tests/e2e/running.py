@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from schemas.errors import PintallyError
 from sinks.base import SinkUnavailable
 from sinks.clickhouse import ClickHouseSink
@@ -24,13 +26,12 @@ PINTALLY_WORKER = (sys.executable, "-m", "streams.cli", "worker")
 def environment(settings: Settings) -> dict[str, str]:
     """The settings as PINTALLY_* variables of a child process."""
     values = {
-        f"PINTALLY_{name.upper()}": str(value)
+        f"PINTALLY_{name.upper()}": str(value.get_secret_value() if isinstance(value, SecretStr) else value)
         for name, value in settings.model_dump().items()
-        if value is not None and name != "clickhouse_password"
+        if value is not None
     }
-    password = settings.clickhouse_password.get_secret_value()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PINTALLY_")}
-    return inherited | values | {"PINTALLY_CLICKHOUSE_PASSWORD": password}
+    return inherited | values
 
 
 class Worker:

@@ -33,7 +33,7 @@ def test_letters_too_large_for_their_topic_arrive_smaller_and_whole_in_the_table
 ) -> None:
     topic = Action.SAVE.topic(stack.topic_prefix)
     limit = ConfigResource("TOPIC", dead_letter_topic(topic), configs={"max.message.bytes": str(LIMIT)})
-    with open_admin(stack.kafka) as admin:
+    with open_admin(stack) as admin:
         admin.alter_configs([limit])
     producer = KafkaProducer(bootstrap_servers=stack.kafka)
     for key, value in (
@@ -76,7 +76,7 @@ def test_a_dead_letter_topic_that_is_missing_is_named_and_counting_goes_on_once_
 ) -> None:
     """Rule 11: the ledger waits for the letters; nothing is dropped, and the worker lives."""
     topic = Action.SAVE.topic(stack.topic_prefix)
-    with open_admin(stack.kafka) as admin:
+    with open_admin(stack) as admin:
         admin.delete_topics([dead_letter_topic(topic)])
         wait_for(lambda: dead_letter_topic(topic) not in admin.list_topics(), 30, "topic deleted")
     producer = KafkaProducer(bootstrap_servers=stack.kafka)

@@ -153,7 +153,7 @@ def _open_wide(settings: Settings) -> None:
         ConfigResource("TOPIC", topic, configs=theirs if action is STAMPED else wide)
         for action, topic in settings.topics.items()
     ]
-    with open_admin(settings.kafka) as admin:
+    with open_admin(settings) as admin:
         admin.alter_configs(changes)
 
 

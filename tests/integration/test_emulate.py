@@ -29,7 +29,7 @@ def made(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Setting
     chosen = settings.model_copy(update={"topic_timestamps": request.param})
     create_topics(chosen)
     yield chosen
-    with open_admin(chosen.kafka) as admin:
+    with open_admin(chosen) as admin:
         admin.delete_topics([name for name in admin.list_topics() if name.startswith(chosen.topic_prefix)])
 
 
@@ -116,7 +116,7 @@ def test_ctrl_c_ends_an_endless_run_cleanly_and_the_report_is_what_kafka_holds(s
         assert (running.returncode, err) == (0, "")
         assert json.loads(out)["records"] == ends(settings)
     finally:
-        with open_admin(settings.kafka) as admin:
+        with open_admin(settings) as admin:
             admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topic_prefix)])
 
 
@@ -136,5 +136,5 @@ def test_two_runs_with_one_seed_are_not_taken_for_duplicates(settings: Settings)
         records = [record for records in asyncio.run(read_all(settings)).values() for record in records]
         assert len({json.loads(record.value)["event_id"] for record in records}) == 1_000
     finally:
-        with open_admin(settings.kafka) as admin:
+        with open_admin(settings) as admin:
             admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topic_prefix)])

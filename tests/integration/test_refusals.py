@@ -59,7 +59,7 @@ class Stand:
 
     def create_again(self) -> None:
         """Delete the topic and make it anew under its name."""
-        with open_admin(self.settings.kafka) as admin:
+        with open_admin(self.settings) as admin:
             admin.delete_topics([self.topic])
             wait_until(lambda: self.topic not in admin.list_topics())
         create_topics(self.settings)
@@ -67,7 +67,7 @@ class Stand:
     def configure(self, **configs: str) -> None:
         """Set configs of the topic; underscores stand for dots."""
         dotted = {name.replace("_", "."): value for name, value in configs.items()}
-        with open_admin(self.settings.kafka) as admin:
+        with open_admin(self.settings) as admin:
             admin.alter_configs([ConfigResource("TOPIC", self.topic, configs=dotted)])
             wait_until(lambda: self._configured(admin, dotted))
 
@@ -95,7 +95,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 def test_a_source_without_a_start_row_gets_one_that_is_read_back(stand: Stand) -> None:
     """Rule 12: at the log's start, with the rules of the settings, before its first cell."""
     stand.produce(5)
-    with open_admin(stand.settings.kafka) as admin:
+    with open_admin(stand.settings) as admin:
         admin.delete_records({TopicPartition(stand.topic, 0): 3})
     assigned = stand.look_up()
     start = StartRow(stand.source, 0, 3, 0, stand.settings.rules.to_json())
@@ -154,7 +154,7 @@ def test_a_log_that_retention_cut_above_the_place_to_read_from_is_refused(stand:
     stand.look_up()
     stand.record(6)
     assert stand.look_up().base.collect_start == 0
-    with open_admin(stand.settings.kafka) as admin:
+    with open_admin(stand.settings) as admin:
         admin.delete_records({TopicPartition(stand.topic, 0): 4})
     with pytest.raises(Refusal, match="must be read from offset 0, its log starts at 4"):
         stand.look_up()
@@ -223,7 +223,7 @@ def test_a_missing_table_is_refused_and_not_waited_for(stand: Stand) -> None:
 
 
 def test_a_missing_topic_is_refused(stand: Stand) -> None:
-    with open_admin(stand.settings.kafka) as admin:
+    with open_admin(stand.settings) as admin:
         admin.delete_topics([stand.topic])
         wait_until(lambda: stand.topic not in admin.list_topics())
     with pytest.raises(PintallyError, match="pintally migrate"):

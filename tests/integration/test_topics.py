@@ -35,7 +35,7 @@ def made(settings: Settings) -> Iterator[Settings]:
 
 
 def drop(settings: Settings) -> None:
-    with open_admin(settings.kafka) as admin:
+    with open_admin(settings) as admin:
         admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topic_prefix)])
 
 
@@ -81,7 +81,7 @@ def test_create_time_topics_refuse_timestamps_beyond_the_skew(settings: Settings
 def test_a_topic_made_again_has_another_id(made: Settings) -> None:
     before = {topic.topic_id for topic in describe_topics(made).values()}
     drop(made)
-    with open_admin(made.kafka) as admin:
+    with open_admin(made) as admin:
         while any(name.startswith(made.topic_prefix) for name in admin.list_topics()):
             pass
     create_topics(made)
@@ -101,7 +101,7 @@ def test_topics_that_differ_are_named_and_left_as_they_are(made: Settings) -> No
 
 def test_a_compacted_source_is_named(made: Settings) -> None:
     name = next(iter(made.topics.values()))
-    with open_admin(made.kafka) as admin:
+    with open_admin(made) as admin:
         admin.delete_topics([name])
         while name in admin.list_topics():
             pass
@@ -115,7 +115,7 @@ def test_a_missing_topic_is_named_with_the_remedy(settings: Settings) -> None:
     with pytest.raises(TopicMissing, match=settings.topic_prefix) as missing:
         describe_topics(settings)
     assert "pintally migrate" in missing.value.remedy
-    with open_admin(settings.kafka) as admin:
+    with open_admin(settings) as admin:
         assert not [name for name in admin.list_topics() if name.startswith(settings.topic_prefix)]
 
 

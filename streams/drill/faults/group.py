@@ -42,7 +42,7 @@ def add_partition(stage: Stage) -> str:
     action = stage.rng.choice(list(Action))
     topic = settings.topics[action]
     number = describe_topics(settings)[topic].partitions
-    with open_admin(settings.kafka) as admin:
+    with open_admin(settings) as admin:
         admin.create_partitions({topic: NewPartitions(total_count=number + 1)})
     sent, pin = Sent(topic), stage.rng.getrandbits(40)
     asyncio.run(send_events(settings.kafka, sent, action, pin, EVENTS, [number]))
@@ -84,7 +84,7 @@ def _tamper(stage: Stage, change: Callable[[KafkaAdminClient, str, list[TopicPar
             time.sleep(0.3)
         before = committed_offsets(settings)
         bit(before, "the group had committed nothing")
-        with open_admin(settings.kafka) as admin:
+        with open_admin(settings) as admin:
             change(admin, settings.group, [TopicPartition(*place) for place in before])
         after = committed_offsets(settings)
     finally:
