@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 
 MINUTE_MS = 60_000
@@ -23,12 +24,12 @@ class Rules:
 
     def to_json(self) -> str:
         """Canonical JSON (sorted keys, no spaces), as start rows keep it."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return _to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> "Rules":
         """The rules a start row keeps. Raises TypeError on a field this version does not know."""
-        return cls(**json.loads(text))
+        return _from_json(text)
 
     @property
     def never_late(self) -> "Rules":
@@ -38,4 +39,22 @@ class Rules:
     @property
     def fingerprint(self) -> str:
         """First 16 hex digits of SHA-256 over `to_json()`."""
-        return sha256(self.to_json().encode()).hexdigest()[:16]
+        return _fingerprint(self)
+
+
+# A worker has few rules, and asks for these of each ledger row.
+
+
+@lru_cache
+def _to_json(rules: Rules) -> str:
+    return json.dumps(asdict(rules), sort_keys=True, separators=(",", ":"))
+
+
+@lru_cache
+def _from_json(text: str) -> Rules:
+    return Rules(**json.loads(text))
+
+
+@lru_cache
+def _fingerprint(rules: Rules) -> str:
+    return sha256(rules.to_json().encode()).hexdigest()[:16]

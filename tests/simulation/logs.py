@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.actions import Action
+from schemas.codec import Decoded, decode
 from schemas.rules import Rules
 from schemas.sources import Source
 from streams.chunk import Chunk, Envelope
@@ -25,6 +26,17 @@ STEPS = (0, 1, 900, 20_000, MINUTE, 4 * MINUTE, 10 * MINUTE, 21 * MINUTE, -1, -3
 KINDS = ("now",) * 9 + ("before", "late", "late", "skewed", "ancient", "broken", "tombstone")
 
 
+class Values(list[bytes | None]):
+    """The values of a chunk, and what `schemas.codec` made of them when all of the log was decoded at once."""
+
+    decoded: Decoded
+
+
+def decode_before(values: Values, _: Action) -> Decoded:
+    """Stands for `schemas.codec.decode`: each value is decoded by it, but once a log, not once a chunk."""
+    return values.decoded
+
+
 @dataclass(frozen=True)
 class SimLog:
     """All records that a source will ever hold; offsets of [start, end) without a record are absent."""
@@ -36,6 +48,7 @@ class SimLog:
     end: int
     offsets: NDArray[np.int64]
     timestamps: NDArray[np.int64]
+    decoded: Decoded
 
     def chunk(self, start: int, end: int) -> Chunk:
         """The records of [start, end), as the transport would deliver them."""
@@ -46,9 +59,15 @@ class SimLog:
             wanted = set(offsets)
             return {r.offset: (r.key, r.headers) for r in records if r.offset in wanted}
 
-        values = [record.value for record in records]
+        values = Values(record.value for record in records)
+        values.decoded = self._decoded(first, last)
         offsets, timestamps = self.offsets[first:last], self.timestamps[first:last]
         return Chunk(self.source.topic, self.source.partition, start, end, offsets, timestamps, values, envelopes)
+
+    def _decoded(self, first: int, last: int) -> Decoded:
+        at, whole = slice(first, last), self.decoded
+        reasons = {i - first: reason for i, reason in whole.reasons.items() if first <= i < last}
+        return Decoded(whole.valid[at], whole.pin_id[at], whole.occurred_at[at], whole.event_id[at], reasons)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -82,8 +101,9 @@ def make_log(rng: Random, source: Source, action: Action, rules: Rules, records:
         made.append(_record(rng, offset, -1 if step is None else time, kind, stamp, clock, action, rules))
         offset += 1
     end = offset + rng.choice(GAPS)
-    offsets = np.array([r.offset for r in made], np.int64)
-    return SimLog(source, action, tuple(made), start, end, offsets, np.array([r.timestamp for r in made], np.int64))
+    offsets, timestamps = (np.array(column, np.int64) for column in zip(*((r.offset, r.timestamp) for r in made)))
+    decoded = decode([r.value for r in made], action)
+    return SimLog(source, action, tuple(made), start, end, offsets, timestamps, decoded)
 
 
 def _record(

@@ -77,6 +77,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._ready: deque[asyncio.Handle] = deque()
         self.timers: list[asyncio.TimerHandle] = []
         self.jobs: list[Job] = []
+        self.tasks: list[asyncio.Task[Any]] = []  # those that were not done when the last one began
 
     def run(self) -> None:
         """Run until everything waits for the schedule."""
@@ -113,7 +114,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         return asyncio.Future(loop=self)
 
     def create_task(self, coro: Any, **kwargs: Any) -> asyncio.Task[Any]:
-        return asyncio.Task(coro, loop=self, **kwargs)
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **kwargs)
+        self.tasks = [*(task for task in self.tasks if not task.done()), task]
+        return task
 
     def call_exception_handler(self, context: Any) -> None:
         """What nobody awaits any more is of no interest: a worker that was killed."""

@@ -76,9 +76,8 @@ class Schedule:
             possible.append((lambda: world.poll(worker, self.rng.choice(fetchable), self._fault(FETCH_FAULTS)), 6))
         if worker.consumer.queue:
             possible.append((lambda: world.deliver(worker), 10))
-        if len(worker.ticks) < 2:
-            often = 4 if worker.emitter.unemitted_cells else 1
-            possible.append((lambda: self._tick(worker), 0.5 if worker.ticks else often))
+        if len(worker.ticks) < 2 and (worker.emitter.unemitted_cells or worker.looks):
+            possible.append((lambda: self._tick(worker), 0.5 if worker.ticks else 4))
         if worker.ticks and self.faults:
             possible.append((lambda: self._cancel(worker), 0.1))
         return possible

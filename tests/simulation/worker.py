@@ -17,7 +17,7 @@ from schemas.errors import PintallyError
 from streams.agents import count_chunk
 from streams.chunk import Chunk
 from streams.dead_letters import DeadLetterTopics
-from streams.emit import Emitter
+from streams.emit import LOOK_SECONDS, Emitter
 from streams.flow import Flow
 from streams.fold import SourceFold
 from streams.table import CellTable, Refold, SourceTables
@@ -129,6 +129,11 @@ class Worker:
         """Whether there is something to do, now or once there are records."""
         return bool(self.consumer.assigned or self.joined < self.world.generation or self.loop.jobs or self.unacked)
 
+    @property
+    def looks(self) -> bool:
+        """Whether a tick with nothing to emit would look at the ledger."""
+        return self.world.now - self.emitter._looked >= LOOK_SECONDS
+
     def run(self, begin: Callable[[], Any] | None = None) -> Any:
         """Do something, and whatever follows from it until all waits for the schedule."""
         asyncio._set_running_loop(self.loop)
@@ -180,7 +185,7 @@ class Worker:
 
     def close(self) -> None:
         """Leave no task behind; the memory it ends in is gone."""
-        for task in asyncio.all_tasks(self.loop):
+        for task in self.loop.tasks:
             task.cancel()
         self.run()
 

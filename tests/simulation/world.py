@@ -17,11 +17,11 @@ from schemas.rows import StartRow
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SinkUnavailable
-from streams import agents, assignment, emit, flow, table
+from streams import agents, assignment, emit, flow, fold, table
 from streams.emit import RulesChanged, SinkWentBack
 from streams.recovery import follow
 from streams.topics import Offsets, TopicInfo
-from tests.simulation.logs import LATENESS, SimLog, make_log, make_rules
+from tests.simulation.logs import LATENESS, SimLog, decode_before, make_log, make_rules
 from tests.simulation.loop import Job, blocking_call
 from tests.simulation.sink import READS, SimSink, part_of
 from tests.simulation.truth import Truth
@@ -303,6 +303,7 @@ class World:
             (assignment, "describe_topics", lambda _: self._describe_topics()),
             (assignment, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
             (assignment, "committed_offsets", lambda _: blocking_call("committed_offsets")),
+            (fold, "decode", decode_before),
             (flow, "monotonic", lambda: self.now),
             (emit, "monotonic", lambda: self.now),
             (table, "refuse", ends),
