@@ -14,6 +14,7 @@ from streams.engines.ports import LOOPBACK
 
 READ_BYTES = 1 << 16
 LARGE_BYTES = 1_500  # a request of so many bytes since the last answer carries rows, not only a question
+STATEMENT = b"INSERT INTO "  # how ClickHouse's clients write; the native protocol carries it as text
 APPLIED_SECONDS = 1.0  # between the first lost byte of an answer and the cut: the engine finishes meanwhile
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ class Link:
     client: asyncio.StreamWriter
     engine: asyncio.StreamWriter
     asked: int = 0  # bytes from the client since the engine's last answer
+    chosen: bool = False  # its requests now are those that LOSE and HOLD are for
     broken: bool = False  # bytes of it are gone: it cannot go on
     pumps: list["asyncio.Task[None]"] = field(default_factory=list)
 
@@ -97,10 +99,13 @@ class Doors:
 
 
 class Door:
-    """Listens on `port` and forwards to `target`, both on loopback. Methods may be called from any thread."""
+    """Listens on `port` and forwards to `target`, both on loopback. Methods may be called from any thread.
 
-    def __init__(self, doors: Doors, port: int, target: int, name: str = "") -> None:
-        self.name = name
+    LOSE and HOLD are for inserts into `table`, if one is given, else for every large request.
+    """
+
+    def __init__(self, doors: Doors, port: int, target: int, table: str | None = None) -> None:
+        self._insert = STATEMENT + table.encode() + b" " if table else b""
         self.port = port
         self.target = target
         self.mode = Mode.PASS
@@ -171,7 +176,7 @@ class Door:
         except OSError:
             writer.transport.abort()
             return
-        link = Link(writer, engine)
+        link = Link(writer, engine, chosen=not self._insert)
         self._links.add(link)
         link.pumps = [
             asyncio.ensure_future(self._pump(link, reader, engine, self._request)),
@@ -204,7 +209,9 @@ class Door:
     async def _request(self, link: Link, data: bytes) -> bool:
         """Whether bytes of a client go on to the engine."""
         link.asked += len(data)
-        if self.mode is Mode.HOLD and link.asked >= LARGE_BYTES:
+        if self._insert and STATEMENT in data:
+            link.chosen = self._insert in data
+        if self.mode is Mode.HOLD and self._is_chosen(link):
             self.traffic.held += len(data)
             await self._changed.wait()
             self.traffic.released += len(data)
@@ -215,7 +222,7 @@ class Door:
 
     async def _answer(self, link: Link, data: bytes) -> bool:
         """Whether bytes of the engine go on to the client."""
-        if self.mode is Mode.LOSE and link.asked >= LARGE_BYTES and not link.broken:
+        if self.mode is Mode.LOSE and self._is_chosen(link) and not link.broken:
             self.traffic.answers_lost += 1
             link.broken = True
             asyncio.get_running_loop().call_later(APPLIED_SECONDS, self._cut_one, link)
@@ -238,6 +245,9 @@ class Door:
             link.broken = True
             return False
         return True
+
+    def _is_chosen(self, link: Link) -> bool:
+        return link.chosen and link.asked >= LARGE_BYTES
 
     def _cut_one(self, link: Link) -> None:
         if link in self._links:

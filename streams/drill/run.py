@@ -119,11 +119,12 @@ def _pins(seed: int) -> list[int]:
 def _inject(options: Options, stages: dict[Lane, Stage], report: Report, began: float, say: Say) -> None:
     """Faults of both lanes side by side, until the time is over and each has come at least once."""
     over = threading.Event()
+    first_round_over = {lane: threading.Event() for lane in LANES}
     failures: list[BaseException] = []
 
     def run(lane: Lane) -> None:
         try:
-            _run_lane(lane, options, stages[lane], report, began, over, say)
+            _run_lane(lane, options, stages[lane], report, began, over, first_round_over, say)
         except BaseException as error:  # noqa: BLE001 - raised again in the main thread
             failures.append(error)
             over.set()
@@ -142,16 +143,27 @@ def _inject(options: Options, stages: dict[Lane, Stage], report: Report, began: 
 
 
 def _run_lane(
-    lane: Lane, options: Options, stage: Stage, report: Report, began: float, over: threading.Event, say: Say
+    lane: Lane,
+    options: Options,
+    stage: Stage,
+    report: Report,
+    began: float,
+    over: threading.Event,
+    first_round_over: dict[Lane, threading.Event],
+    say: Say,
 ) -> None:
     faults = {name: FAULTS[name] for name in options.faults if FAULTS[name].lane == lane}
     most = {name: fault.most for name, fault in faults.items() if fault.most is not None}
     end = began + options.minutes * 60
     for number, name in rounds(list(faults), options.seed, most):
-        if over.is_set() or (number > 0 and time.monotonic() > end):
+        if number > 0:
+            first_round_over[lane].set()
+        late = time.monotonic() > end and all(done.is_set() for done in first_round_over.values())
+        if over.is_set() or late:
             break
         _strike(faults[name], stage, report, began, say)
         over.wait(stage.rng.uniform(*PAUSE_SECONDS))
+    first_round_over[lane].set()
     for _ in range(RETRIES):
         for name in [name for name in report.never_bit() if name in faults]:
             if not over.is_set():

@@ -71,8 +71,8 @@ def open_stack(folder: Path, workers: int, chosen: dict[str, Any], report: Any) 
         entrances = []
         for number in range(workers):
             entrance = Entrance(
-                Door(doors, outer[number], inner[number], f"Kafka {number}"),
-                Door(doors, clickhouse[number], engines.addresses.clickhouse_port, f"ClickHouse {number}"),
+                Door(doors, outer[number], inner[number]),
+                Door(doors, clickhouse[number], engines.addresses.clickhouse_port, table="pin_minutes"),
             )
             for door in (entrance.kafka, entrance.clickhouse):
                 door.open()

@@ -1,0 +1,186 @@
+"""The drill's own judgement: it must be able to turn red, and to say that it proves nothing."""
+
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.actions import Action
+from schemas.errors import PintallyError
+from streams.cli.drill import help_text, names
+from streams.drill.faults import FAULTS
+from streams.drill.judgement import Judgement, Row
+from streams.drill.plan import rounds
+from streams.drill.producers import default_partition
+from streams.drill.reader import windows
+from streams.drill.report import Report, Strike
+from streams.drill.tally import Tally
+from streams.drill.truth import Expected, differences
+
+HOUR = "pin_engagement_1h"
+NAMES = st.lists(st.sampled_from(sorted(FAULTS)), min_size=1, unique=True)
+
+
+@given(NAMES, st.integers(0, 2**32))
+def test_the_same_seed_and_faults_are_the_same_plan(chosen: list[str], seed: int) -> None:
+    assert list(islice(rounds(chosen, seed), 100)) == list(islice(rounds(chosen, seed), 100))
+
+
+@given(NAMES, st.integers(0, 2**32))
+def test_each_round_has_every_fault_once(chosen: list[str], seed: int) -> None:
+    plan = list(islice(rounds(chosen, seed), 3 * len(chosen)))
+    for number in range(3):
+        assert sorted(name for each, name in plan if each == number) == sorted(chosen)
+
+
+def test_a_fault_comes_no_more_often_than_it_may() -> None:
+    plan = list(islice(rounds(["a", "b"], 1, {"a": 2}), 20))
+    assert [name for _, name in plan].count("a") == 2
+    assert list(rounds(["a"], 1, {"a": 3})) == [(0, "a"), (1, "a"), (2, "a")]
+
+
+def row(*counts: int, final: bool = False, start: int = 3_600, pin: int = 7) -> Row:
+    saves, clicks, closeups = counts
+    return Row(start, pin, (saves, clicks, closeups), final)
+
+
+def looked(*looks: list[Row]) -> Judgement:
+    judgement = Judgement()
+    for at, rows in enumerate(looks):
+        judgement.see(HOUR, 0, rows, float(at))
+    return judgement
+
+
+def test_counts_that_only_grow_and_end_at_the_truth_are_no_violation() -> None:
+    judgement = looked([], [row(1, 0, 0)], [row(1, 2, 3)], [row(1, 2, 3, final=True)])
+    judgement.conclude({(HOUR, 3_600, 7): (1, 2, 3)})
+    assert judgement.violations == 0
+    assert judgement.final_windows == 1
+
+
+@pytest.mark.parametrize(
+    ("looks", "words"),
+    [
+        ([[row(2, 0, 0)], [row(1, 0, 0)]], "fell"),
+        ([[row(2, 0, 0)], []], "is gone"),
+        ([[row(1, 0, 0, final=True)], [row(2, 0, 0, final=True)]], "was final"),
+        ([[row(1, 0, 0, final=True)], [row(1, 0, 0)]], "not any more"),
+    ],
+)
+def test_what_no_reader_may_see_is_a_violation(looks: list[list[Row]], words: str) -> None:
+    judgement = looked(*looks)
+    assert judgement.violations == 1
+    assert words in judgement.shown[0]
+
+
+def test_a_count_above_the_truth_is_a_violation_even_if_it_went_back_to_it() -> None:
+    judgement = looked([row(3, 0, 0)], [row(2, 0, 0)])
+    judgement.conclude({(HOUR, 3_600, 7): (2, 0, 0)})
+    assert any("the truth is (2, 0, 0)" in shown for shown in judgement.shown)
+
+
+def test_a_last_look_below_the_truth_is_a_violation() -> None:
+    judgement = looked([row(1, 0, 0)])
+    judgement.conclude({(HOUR, 3_600, 7): (2, 0, 0), (HOUR, 7_200, 7): (1, 0, 0)})
+    assert judgement.violations == 2
+
+
+def test_a_window_that_was_not_asked_for_is_not_gone() -> None:
+    judgement = looked([row(1, 0, 0)])
+    judgement.see(HOUR, 7_200, [], 1.0)
+    judgement.see("pin_engagement_1m", 0, [], 1.0)
+    assert judgement.violations == 0
+
+
+def test_the_truth_of_a_window_is_the_sum_of_its_minutes_for_the_pins_asked_for() -> None:
+    cells = {(1, 3_600, 7): 2, (1, 3_660, 7): 1, (3, 3_660, 7): 5, (1, 3_600, 8): 9}
+    truth = windows(cells, [7])
+    assert truth["pin_engagement_1m", 3_660, 7] == (1, 0, 5)
+    assert truth["pin_engagement_1h", 3_600, 7] == (3, 0, 5)
+    assert truth["pin_engagement_1d", 0, 7] == (3, 0, 5)
+    assert not any(pin == 8 for _, _, pin in truth)
+
+
+def test_differences_are_found_both_ways() -> None:
+    count, shown = differences({(1, 60, 7): 2, (1, 60, 8): 1}, {(1, 60, 7): 3, (2, 60, 9): 1})
+    assert count == 3
+    assert "save of pin 7 in minute 60: sent 2, counted 3" in shown
+    assert differences({(1, 60, 7): 2}, {(1, 60, 7): 2}) == (0, [])
+
+
+def test_the_emulators_truth_is_read_with_all_its_fates(tmp_path: Path) -> None:
+    file = tmp_path / "truth.jsonl"
+    file.write_text(
+        '{"topic": "t", "partition": 0, "fate": "counted", "records": 3}\n'
+        '{"topic": "t", "partition": 0, "fate": "late", "records": 2}\n'
+        '{"action": "click", "minute": 60, "pin_id": "18446744073709551615", "count": 3}\n'
+    )
+    expected = Expected()
+    expected.add_file(file)
+    assert expected.sent == 5
+    assert expected.cells == {(int(Action.CLICK), 60, 2**64 - 1): 3}
+
+
+def report(*strikes: tuple[str, bool]) -> Report:
+    made = Report(1, 3, 100.0, ("a", "b"))
+    made.strikes = [Strike(0.0, 1.0, name, bit, "shown") for name, bit in strikes]
+    return made
+
+
+def test_a_fault_that_bit_once_has_bitten() -> None:
+    assert report(("a", True), ("b", False), ("b", True), ("b", False)).never_bit() == []
+
+
+def test_a_claimed_fault_that_was_never_injected_or_never_bit_is_named() -> None:
+    assert report(("a", False)).never_bit() == ["a", "b"]
+
+
+def test_red_goes_before_void_and_void_before_exact() -> None:
+    made = report()
+    assert made.exit_code == 0
+    made.void.append("never bit")
+    assert made.exit_code == 2
+    made.red.append("it differs")
+    assert made.exit_code == 1
+    assert "it differs" in made.text()
+    assert made.to_dict()["exit_code"] == 1
+
+
+def test_the_last_evidence_is_that_of_a_bite() -> None:
+    made = Report(1, 3, 100.0, ("a",))
+    made.strikes = [Strike(0.0, 1.0, "a", True, "seen"), Strike(2.0, 1.0, "a", False, "not seen")]
+    assert made.faults()["a"] == {"injected": 2, "bit": 1, "evidence": "seen"}
+
+
+def test_a_tally_counts_lines_once_although_they_come_in_pieces(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    log.write_bytes(b"[INFO] Worker re")
+    tally = Tally([log])
+    assert tally.count("starts") == 0
+    with log.open("ab") as more:
+        more.write(b"ady\nno answered heartbeat for 5 s, longer than a session: this worker ends and starts anew\n")
+    assert (tally.count("starts"), tally.count("sessions_expired"), tally.count("restarts_in_place")) == (1, 1, 1)
+    assert tally.count("starts") == 1
+
+
+def test_every_fault_says_what_it_does_and_what_proves_that_it_bit() -> None:
+    shown = help_text()
+    for name, fault in FAULTS.items():
+        assert fault.summary.endswith("."), name
+        assert fault.proof, name
+        assert f"    {name} " in shown
+
+
+def test_an_unknown_fault_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(PintallyError, match="no such fault") as refused:
+        names("worker-kill,earthquake")
+    assert "worker-kill" in refused.value.remedy
+    assert names("all") == tuple(FAULTS)
+    assert names("worker-kill, worker-kill") == ("worker-kill",)
+
+
+def test_the_default_partition_is_that_of_javas_client() -> None:
+    """Kafka's own DefaultPartitionerTest: murmur2 of `21` is -973932308."""
+    assert default_partition(b"21", 7) == (-973932308 & 0x7FFFFFFF) % 7

@@ -1,0 +1,223 @@
+"""The doors of the drill, with real sockets on both sides."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from streams.drill.proxy import LARGE_BYTES, Door, Doors, Mode
+from streams.engines.ports import LOOPBACK, free_port
+
+SMALL, LARGE = b"ask", b"x" * (2 * LARGE_BYTES)
+PATIENCE_S = 5.0
+
+
+class Echo:
+    """An engine that answers `ok` to each piece and remembers what it got."""
+
+    def __init__(self) -> None:
+        self.got = b""
+        self.connections: list[socket.socket] = []
+        self.server = socket.create_server((LOOPBACK, 0))
+        self.port: int = self.server.getsockname()[1]
+        self.threads = [threading.Thread(target=self._accept)]
+        self.threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.server.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            self.threads.append(threading.Thread(target=self._answer, args=(connection,)))
+            self.threads[-1].start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        try:
+            while data := connection.recv(1 << 16):
+                self.got += data
+                connection.sendall(b"ok")
+        except OSError:
+            return
+
+    def close(self) -> None:
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.server.close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        for thread in self.threads:
+            thread.join()
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    engine = Echo()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def door(echo: Echo) -> Iterator[Door]:
+    with Doors() as doors:
+        made = Door(doors, free_port(), echo.port)
+        made.open()
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def client(door: Door) -> Iterator[socket.socket]:
+    with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as connection:
+        yield connection
+
+
+def heard(client: socket.socket) -> bytes:
+    """What comes next; nothing if the connection was reset or closed."""
+    try:
+        return client.recv(1 << 16)
+    except ConnectionError:
+        return b""
+
+
+def eventually(holds: Callable[[], object]) -> bool:
+    end = time.monotonic() + PATIENCE_S
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(holds())
+
+
+def silent(client: socket.socket, seconds: float = 0.3) -> bool:
+    """Whether nothing comes, and the connection stays open."""
+    client.settimeout(seconds)
+    try:
+        return client.recv(1) == b"never"
+    except TimeoutError:
+        return True
+    finally:
+        client.settimeout(PATIENCE_S)
+
+
+def test_an_open_door_forwards_both_ways_and_counts(door: Door, client: socket.socket, echo: Echo) -> None:
+    client.sendall(SMALL)
+    assert heard(client) == b"ok"
+    assert echo.got == SMALL
+    assert (door.traffic.up, door.traffic.down, door.traffic.connections) == (len(SMALL), 2, 1)
+
+
+def test_a_cut_resets_the_connections_that_are_open_and_no_later_one(door: Door, client: socket.socket) -> None:
+    client.sendall(SMALL)
+    heard(client)
+    assert door.cut() == 1
+    assert heard(client) == b""
+    with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as next_one:
+        next_one.sendall(SMALL)
+        assert heard(next_one) == b"ok"
+
+
+def test_a_door_that_refuses_closes_new_connections_and_counts_them(door: Door) -> None:
+    door.set(Mode.REFUSE)
+    with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as refused:
+        assert heard(refused) == b""
+    assert door.traffic.refused == 1
+
+
+def test_a_delay_delivers_everything_later(door: Door, client: socket.socket) -> None:
+    door.set(Mode.DELAY)
+    began = time.monotonic()
+    client.sendall(SMALL)
+    assert heard(client) == b"ok"
+    assert time.monotonic() - began >= 2 * door.delay_seconds, "both ways"
+    assert door.traffic.delayed == 2
+
+
+def test_a_half_open_door_takes_everything_delivers_nothing_and_never_heals_that_connection(
+    door: Door, client: socket.socket, echo: Echo
+) -> None:
+    with door.failing(Mode.SWALLOW):
+        client.sendall(SMALL)
+        assert silent(client)
+    assert echo.got == b""
+    assert door.traffic.swallowed == len(SMALL)
+    assert heard(client) == b"", "bytes are missing: it is cut and must be opened anew"
+
+
+def test_a_half_open_door_accepts_new_connections(door: Door) -> None:
+    door.set(Mode.SWALLOW)
+    with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as fresh:
+        fresh.sendall(SMALL)
+        assert silent(fresh)
+
+
+def test_a_deaf_door_delivers_requests_and_drops_answers(door: Door, client: socket.socket, echo: Echo) -> None:
+    with door.failing(Mode.DEAF):
+        client.sendall(SMALL)
+        assert silent(client)
+        assert echo.got == SMALL
+    assert door.traffic.unheard == 2
+    assert heard(client) == b""
+
+
+def test_a_lost_answer_is_that_of_a_large_request_and_the_connection_is_cut_after_it(
+    door: Door, client: socket.socket, echo: Echo
+) -> None:
+    with door.failing(Mode.LOSE):
+        client.sendall(SMALL)
+        assert heard(client) == b"ok"
+        client.sendall(LARGE)
+        assert heard(client) == b""
+    assert eventually(lambda: echo.got == SMALL + LARGE), "it was applied"
+    assert door.traffic.answers_lost == 1
+
+
+def test_a_held_request_is_delivered_when_the_mode_changes_and_not_before(
+    door: Door, client: socket.socket, echo: Echo
+) -> None:
+    with door.failing(Mode.HOLD):
+        client.sendall(SMALL)
+        assert heard(client) == b"ok", "small ones pass"
+        client.sendall(LARGE)
+        assert silent(client)
+        assert LARGE not in echo.got
+        assert door.traffic.held > 0
+    assert eventually(lambda: echo.got == SMALL + LARGE)
+    assert door.traffic.released == door.traffic.held
+
+
+def test_with_a_table_only_inserts_into_it_are_lost(echo: Echo) -> None:
+    with Doors() as doors:
+        door = Door(doors, free_port(), echo.port, table="cells")
+        door.open()
+        with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as client, door.failing(Mode.LOSE):
+            for statement, answer in (
+                (b"", b"ok"),
+                (b"INSERT INTO ledger (a) ", b"ok"),
+                (b"INSERT INTO cells (a) ", b""),
+            ):
+                client.sendall(statement + LARGE)
+                assert heard(client) == answer
+        door.close()
+    assert door.traffic.answers_lost == 1
+
+
+def test_a_held_request_is_delivered_although_its_sender_has_died(
+    door: Door, client: socket.socket, echo: Echo
+) -> None:
+    with door.failing(Mode.HOLD):
+        client.sendall(LARGE)
+        assert eventually(lambda: door.traffic.held)
+        client.close()
+    assert eventually(lambda: echo.got == LARGE)
+
+
+def test_the_door_to_an_engine_that_is_down_closes_the_connection(door: Door, echo: Echo) -> None:
+    echo.server.shutdown(socket.SHUT_RDWR)
+    echo.server.close()
+    with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as vain:
+        assert heard(vain) == b""
+    echo.server = socket.create_server((LOOPBACK, 0))
