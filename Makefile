@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c '$(CAN_SERVE)' >/dev/null 2>&1 && { command -v $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test unit lint types imports bench lock readme clean
+.PHONY: help install demo drill test unit lint types imports bench lock readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,6 +32,9 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 
 demo: install ## Kafka, ClickHouse, a worker and traffic; then top pins, fates and the verdict of verify
 	@$(BIN)/pintally demo
+
+drill: install ## a few minutes of faults, each at least once, on engines of its own; then the verdict
+	@$(BIN)/pintally drill --minutes 3
 
 test: install ## the whole suite, on the real engines
 	@$(BIN)/python -m pytest

@@ -6,43 +6,35 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiokafka.errors import KafkaError as AsyncKafkaError
-from kafka.errors import KafkaError
 from numpy.random import default_rng
 
 from schemas.errors import PintallyError
-from streams.drill.faults import FAULTS
 from streams.drill.load import PINS, Load, write_history
-from streams.drill.plan import rounds
+from streams.drill.play import Play, Say
 from streams.drill.probe import Probe
 from streams.drill.proxy import Mode
 from streams.drill.reader import Reader, windows
-from streams.drill.report import MIB, Report, Strike
+from streams.drill.report import MIB, Report
 from streams.drill.stack import Stack, open_stack, take_kafkas_clock, variables
-from streams.drill.stage import DidNotBite, Fault, Lane, Stage
+from streams.drill.stage import Lane, Stage
 from streams.drill.tally import Tally
 from streams.drill.truth import Expected, differences
 from streams.drill.workers import PINTALLY_WORKER, Workers
 from streams.emulate.pins import Pins
 
 LANES: tuple[Lane, ...] = ("engines", "producers")
-PAUSE_SECONDS = (1.0, 4.0)  # between two faults
-RETRIES = 2  # of a fault that has not bitten by the end
 STARTED_SECONDS = 120.0
 VERIFY_SECONDS = 3 * 3600
 READ_PINS = [*range(30), *range(100, 4_000, 400)]  # by popularity
 GUEST_PINS = 1 << 40  # below: pins of our own producers, above: the emulator's
 REFUSED = 2  # a worker's exit code when a person must act
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +72,13 @@ def drill(options: Options, say: Say) -> Report:
         reader = ends.enter_context(Reader(stack, pins))
         if not probe.wait_caught_up(STARTED_SECONDS):
             report.void.append(f"nothing was counted in the first {STARTED_SECONDS:.0f} s")
-        began = time.monotonic()
         stages = {
             lane: Stage(stack, workers, tally, probe, expected, random.Random(f"{options.seed} {lane}"))
             for lane in LANES
         }
-        _inject(options, stages, report, began, say)
-        report.minutes = (time.monotonic() - began) / 60
+        play = Play(stages, options.minutes, report, say)
+        play.run()
+        report.minutes = (time.monotonic() - play.began) / 60
         say("faults are over; waiting until all is counted")
         load.stop()
         _heal(stack, workers)
@@ -114,75 +106,6 @@ def _pins(seed: int) -> list[int]:
     """The pins that the reader looks at."""
     ids = Pins(default_rng([seed, 0]), PINS).ids.tolist()
     return [ids[number] for number in READ_PINS]
-
-
-def _inject(options: Options, stages: dict[Lane, Stage], report: Report, began: float, say: Say) -> None:
-    """Faults of both lanes side by side, until the time is over and each has come at least once."""
-    over = threading.Event()
-    first_round_over = {lane: threading.Event() for lane in LANES}
-    failures: list[BaseException] = []
-
-    def run(lane: Lane) -> None:
-        try:
-            _run_lane(lane, options, stages[lane], report, began, over, first_round_over, say)
-        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
-            failures.append(error)
-            over.set()
-
-    threads = [threading.Thread(target=run, args=(lane,), name=lane, daemon=True) for lane in LANES]
-    for thread in threads:
-        thread.start()
-    try:
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.5)
-    finally:
-        over.set()
-    if failures:
-        raise failures[0]
-
-
-def _run_lane(
-    lane: Lane,
-    options: Options,
-    stage: Stage,
-    report: Report,
-    began: float,
-    over: threading.Event,
-    first_round_over: dict[Lane, threading.Event],
-    say: Say,
-) -> None:
-    faults = {name: FAULTS[name] for name in options.faults if FAULTS[name].lane == lane}
-    most = {name: fault.most for name, fault in faults.items() if fault.most is not None}
-    end = began + options.minutes * 60
-    for number, name in rounds(list(faults), options.seed, most):
-        if number > 0:
-            first_round_over[lane].set()
-        late = time.monotonic() > end and all(done.is_set() for done in first_round_over.values())
-        if over.is_set() or late:
-            break
-        _strike(faults[name], stage, report, began, say)
-        over.wait(stage.rng.uniform(*PAUSE_SECONDS))
-    first_round_over[lane].set()
-    for _ in range(RETRIES):
-        for name in [name for name in report.never_bit() if name in faults]:
-            if not over.is_set():
-                _strike(faults[name], stage, report, began, say)
-
-
-def _strike(fault: Fault, stage: Stage, report: Report, began: float, say: Say) -> None:
-    at = time.monotonic()
-    try:
-        shown, bit = fault.strike(stage), True
-    except DidNotBite as reason:
-        shown, bit = str(reason), False
-    except (PintallyError, KafkaError, AsyncKafkaError, OSError, TimeoutError) as error:
-        shown, bit = f"{type(error).__name__}: {error}", False
-        if fault.lane == "producers":
-            stage.expected.guests_known = False
-    report.strikes.append(Strike(round(at - began, 1), round(time.monotonic() - at, 1), fault.name, bit, shown))
-    mark = "bit" if bit else "did not bite"
-    say(f"{(at - began) / 60:6.1f} min  {fault.name}: {mark}; {shown}")
 
 
 def _heal(stack: Stack, workers: Workers) -> None:

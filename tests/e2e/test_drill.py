@@ -1,0 +1,71 @@
+"""A short drill as an operator runs it: it passes with every fault it claims, and is void where one cannot bite."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FAULTS = ("worker-kill", "clickhouse-kill", "answers-lost", "duplicated-sends", "hostile-records")
+
+
+def drill(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `pintally drill --json` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "streams.cli", "drill", "--json", "--keep", str(folder), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PINTALLY_SLICE_RECORDS": "7", "PINTALLY_TOPIC_PREFIX": "not.ours."},
+    )
+
+
+def processes_of(folder: Path) -> Sequence[str]:
+    """Command lines of processes that name the folder."""
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in line:
+            lines.append(line)
+    return lines
+
+
+@pytest.mark.timeout(900)
+def test_a_short_drill_passes_names_what_bit_and_leaves_nothing_running(tmp_path: Path) -> None:
+    done = drill(
+        tmp_path, "--faults", ",".join(FAULTS), "--minutes", "0.3", "--rate", "1000", "--seed", "4",
+        "--report", str(tmp_path / "report.txt"),
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert {name for name, told in found["faults"].items() if told["bit"]} == set(FAULTS)
+    assert all(told["evidence"] for told in found["faults"].values())
+    assert found["lag"] == 0
+    assert found["events"] > 10_000
+    assert found["verify"]["exit_code"] == 0
+    assert found["reader"]["violations"] == []
+    assert found["reader"]["final_windows"] > 0, "past hours became final, and the reader saw them"
+    assert found["happened"]["ambiguous_inserts"] > 0
+    assert found["happened"]["merge_backs"] > 0
+    assert 0 < found["memory"]["peak_mib"] <= found["memory"]["budget_mib"]
+    assert "verdict  exact" in (tmp_path / "report.txt").read_text()
+    assert processes_of(tmp_path) == []
+
+
+@pytest.mark.timeout(900)
+def test_a_drill_whose_fault_cannot_bite_is_void(tmp_path: Path) -> None:
+    """At two events a second no insert is large enough to lose its answer."""
+    done = drill(tmp_path, "--faults", "answers-lost", "--minutes", "0", "--rate", "2", "--seed", "5")
+    assert done.returncode == 2, f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["void"] == ["never bit: answers-lost"]
+    assert found["red"] == []
+    assert found["faults"]["answers-lost"]["bit"] == 0
