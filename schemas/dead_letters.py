@@ -41,7 +41,7 @@ def to_headers(row: DeadLetterRow) -> list[Header]:
         row.source.topic_id,
         row.timestamp,
     )
-    originals = [(_readable(name), value) for name, value in row.headers]
+    originals = [(readable(name), value) for name, value in row.headers]
     return [*originals, *((name, str(value).encode()) for name, value in zip(NAMES, values, strict=True))]
 
 
@@ -58,7 +58,7 @@ def from_record(key: bytes | None, value: bytes | None, headers: Sequence[Header
         raise _not_ours(headers) from error
 
 
-def _readable(name: str) -> str:
+def readable(name: str) -> str:
     r"""A header's name in UTF-8, each byte that is none as `\xff`: many clients cannot read a record with others."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 

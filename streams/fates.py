@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.codec import Decoded
+from schemas.actions import Action
+from schemas.codec import Decoded, decode
 from schemas.dead_letters import SENT_BEFORE
 from schemas.rows import DeadLetterRow
 from schemas.rules import MINUTE_MS, Rules
@@ -71,6 +72,13 @@ def dead_letters(
             value=chunk.values[i],
             headers=headers,
         )
+
+
+def why_dead(value: bytes | None, action: Action, timestamp: int, rules: Rules) -> str | None:
+    """Why a record with this value and Kafka timestamp (ms) would be dead; None if it would not be."""
+    moment = np.array([timestamp], np.int64)
+    judged = judge(decode([value], action), moment, moment, rules)
+    return _reason(judged, 0, rules) if judged.dead[0] else None
 
 
 def _reason(judged: Judged, i: int, rules: Rules) -> str:

@@ -55,6 +55,8 @@ async def read_origins(settings: Settings, replay: Source, end: int) -> dict[Ori
     """
     partition = TopicPartition(replay.topic, replay.partition)
     found: dict[Origin, int] = {}
+    if end == 0:  # and an aiokafka consumer that stops as soon as it has started raises CancelledError
+        return found
     consumer = AIOKafkaConsumer(
         **kafka_options(settings),
         group_id=None,

@@ -23,6 +23,7 @@ COMMANDS = {
     "verify": "Recount the log independently and compare every count.",
     "top": "Show the pins with the most engagement.",
     "status": "Show how far each source is counted, and what is behind.",
+    "dlq": "List, show and replay dead letters: what was late or broken.",
     "rules": "Show the counting rules of each source, or change them.",
     "drill": "Inject faults into workers, Kafka and ClickHouse of its own, and prove the counts.",
     "schema": "Print the contract of the events as JSON Schema.",

@@ -1,0 +1,91 @@
+"""Which letters may be replayed, and why others may not. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from uuid import UUID
+
+from schemas.actions import Action
+from schemas.dead_letters import SENT_BEFORE
+from schemas.events import Event, validate
+from schemas.replays import Origin
+from schemas.rows import DeadLetterRow
+from schemas.rules import Rules
+from streams.fates import why_dead
+from streams.mend import changed
+from streams.replay import Replay
+from streams.replayed import Replayed
+
+
+class Verdict(StrEnum):
+    """What a replay would do with a letter."""
+
+    READY = "ready"
+    REPLAYED = "already replayed"
+    INVALID = "still invalid"
+    DUPLICATE = "counted already"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A letter, the value it would have, and the verdict."""
+
+    letter: DeadLetterRow
+    value: bytes | None
+    verdict: Verdict
+    why: str = ""
+    event: Event | None = None  # where the value holds one
+
+    @property
+    def replay(self) -> Replay:
+        """What would be sent."""
+        return Replay(self.letter, self.value)
+
+    @property
+    def origin(self) -> Origin:
+        """Where the letter's record is."""
+        return Origin(self.letter.source, self.letter.offset)
+
+    @property
+    def mended(self) -> Collection[str]:
+        """Names of the fields that differ from the letter's."""
+        return changed(self.letter.value, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """By what a letter is judged."""
+
+    rules: Rules  # of replay topics
+    now_ms: int  # the Kafka timestamp that a replay would get
+    replayed: Replayed
+    even_duplicates: bool = False  # also those whose event was sent before
+
+
+def plan(letter: DeadLetterRow, value: bytes | None, action: Action, by: Conditions) -> Planned:
+    """The verdict on one letter with this value."""
+    at = by.replayed.get(letter.source, {}).get(letter.offset)
+    if at is not None:
+        return Planned(letter, value, Verdict.REPLAYED, f"it is at offset {at} of the replay topic")
+    why = why_dead(value, action, by.now_ms, by.rules)
+    if why is not None:
+        return Planned(letter, value, Verdict.INVALID, why)
+    event = validate(value, action)
+    sent_before = letter.fate == "late" and letter.reason.endswith(SENT_BEFORE)
+    if sent_before and not by.even_duplicates and validate(letter.value, action).event_id == event.event_id:
+        return Planned(letter, value, Verdict.DUPLICATE, SENT_BEFORE.strip("; "), event)
+    return Planned(letter, value, Verdict.READY, "", event)
+
+
+def without_duplicates(planned: Collection[Planned], counted: Mapping[UUID, str]) -> list[Planned]:
+    """The same letters, but of each event that is `counted` (id -> where), or twice among them, no second one ready."""
+    taken, checked = dict(counted), []
+    for each in planned:
+        event_id = each.event.event_id if each.event and each.verdict is Verdict.READY else None
+        if event_id in taken:
+            checked.append(replace(each, verdict=Verdict.DUPLICATE, why=f"its event is {taken[event_id]} too"))
+            continue
+        if event_id is not None:
+            taken[event_id] = str(each.origin)
+        checked.append(each)
+    return checked

@@ -1,0 +1,196 @@
+"""Dead letters counted after all: mended, through a topic without lateness, each origin once whoever replays when."""
+
+import json
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaProducer
+
+from schemas.actions import Action
+from schemas.sources import Source
+from sinks.connection import Connection
+from streams.replayed import replayed_origins
+from streams.settings import Settings
+from streams.topics import describe_topics, read_offsets, sources_of
+from tests.e2e.running import environment, pintally, verify, wait_caught_up, workers
+
+HOUR_MS = 3_600_000
+
+
+def event(
+    pin: object = "1", occurred_at: int | None = None, event_id: str | None = None, action: str = "save"
+) -> bytes:
+    """An event of now, unless told otherwise."""
+    occurred_at = time.time_ns() // 1_000_000 if occurred_at is None else occurred_at
+    fields = {"event_id": event_id or str(uuid.uuid4()), "action": action, "pin_id": pin, "user_id": "7"}
+    return json.dumps({**fields, "occurred_at": occurred_at}).encode()
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def produce(settings: Settings, values: Sequence[bytes | None], action: Action = Action.SAVE) -> None:
+    """To partition 0, in this order."""
+    producer = KafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    for value in values:
+        producer.send(settings.topics[action], value, key=b"k", partition=0, headers=[("trace", b"\x00\xff")])
+    producer.close()
+
+
+def pins(settings: Settings, view: str = "pin_engagement_1h") -> dict[int, int]:
+    """Saves of each pin, as readers see them."""
+    with Connection(settings.clickhouse, 30) as connection:
+        return dict(connection.rows(f"SELECT pin_id, sum(saves) FROM {view} GROUP BY pin_id ORDER BY pin_id"))
+
+
+def dlq(settings: Settings, *arguments: str, code: int = 0) -> Any:
+    """The JSON that `pintally dlq ... --json` prints."""
+    done = pintally(settings, "dlq", *arguments, "--json")
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(stack: Settings, tmp_path: Path) -> None:
+    long_ago, twice = now() - 5 * HOUR_MS, str(uuid.uuid4())
+    produce(
+        stack,
+        [
+            event("1"),  # @0 counted
+            event("x2"),  # @1 dead
+            event("3", long_ago),  # @2 late
+            event("4", event_id=twice),  # @3 counted
+            event("4", long_ago, twice),  # @4 late, and its event is counted
+            b"\x1b[31mnot json",  # @5 dead
+            None,  # @6 dead
+        ],
+    )
+    topic = stack.topics[Action.SAVE]
+    with workers(stack, tmp_path) as start:
+        start()
+        wait_caught_up(stack)
+        assert pins(stack) == {1: 1, 4: 1}
+
+        kinds = dlq(stack, "list")
+        assert sum(kind["records"] for kind in kinds) == 5
+        assert {kind["replayed"] for kind in kinds} == {0}
+        assert "user" not in json.dumps(kinds)
+        assert "\x1b" not in pintally(stack, "dlq", "show").stdout
+
+        mend = ("--origin", f"{topic}[0]@1", "--set", 'pin_id="2"')
+        planned = dlq(stack, "replay", *mend, "--dry-run")
+        assert [(each["verdict"], each["mended"]) for each in planned] == [("ready", ["pin_id"])]
+        assert dlq(stack, "replay", *mend, "--yes")["sent"] == 1
+        done = dlq(stack, "replay", "--yes", code=1)
+        assert (done["sent"], done["already_replayed"], done["still_invalid"], done["counted_already"]) == (1, 1, 2, 1)
+
+        edited = tmp_path / "edited.jsonl"
+        shown = pintally(stack, "dlq", "show", "--json", "--origin", f"{topic}[0]@5")
+        line = json.loads(shown.stdout)
+        edited.write_text(json.dumps({**line, "text": event("5").decode()}) + "\n")
+        assert dlq(stack, "replay", "--from", str(edited), "--yes")["sent"] == 1
+        wait_caught_up(stack)
+        assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 1, 5: 1}
+
+        again = dlq(stack, "replay", "--yes", code=1)
+        assert (again["sent"], again["already_replayed"]) == (0, 3)
+        assert dlq(stack, "replay", "--fate", "late", "--even-duplicates", "--yes")["sent"] == 1
+        wait_caught_up(stack)
+        assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 2, 5: 1}
+    verify(stack)
+    (source,) = replayed_origins(stack)
+    assert str(source) == f"{topic}[0]"
+    assert sorted(replayed_origins(stack)[source]) == [1, 2, 4, 5]
+    assert sum(kind["replayed"] for kind in dlq(stack, "list", "--fate", "late")) == 2
+    assert len(dlq(stack, "list", "--pin", "3")) == len(dlq(stack, "list", "--event-id", twice.upper())) == 1
+    assert dlq(stack, "list", "--reason", "^pin_id", "--since", "2020-01-01")[0]["records"] == 1
+    assert dlq(stack, "list", "--until", "2020-01-01") == dlq(stack, "list", "--topic", "click") == []
+
+
+def late_letters(settings: Settings, directory: Path, count: int) -> None:
+    """That many late records of pins 1, 2, ..., buried."""
+    produce(settings, [event(str(pin), now() - 5 * HOUR_MS) for pin in range(1, count + 1)])
+    with workers(settings, directory) as start:
+        start()
+        wait_caught_up(settings)
+
+
+def replayer(settings: Settings, *, stay_open: bool = False) -> "subprocess.Popen[str]":
+    """A replay in a process of its own; with `stay_open` it stops for ever between sending and committing."""
+    code = "import sys; from streams.cli import main; sys.argv[1:] = ['dlq', 'replay', '--yes', '--json']; "
+    if stay_open:
+        code += (
+            "from aiokafka import AIOKafkaProducer as P; import asyncio\n"
+            "async def commit(self):\n"
+            "    await self.flush()\n"
+            "    print('sent', flush=True)\n"
+            "    await asyncio.sleep(600)\n"
+            "P.commit_transaction = commit\n"
+        )
+    return subprocess.Popen(
+        [sys.executable, "-c", code + "main()"],
+        env=environment(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def replay_source(settings: Settings) -> Source:
+    name = settings.replay_topics[Action.SAVE]
+    topics = describe_topics(settings)
+    return sources_of({name: topics[name]})[0]
+
+
+def test_a_replay_killed_between_sending_and_committing_counts_nothing_and_the_next_sends_all(
+    stack: Settings, tmp_path: Path
+) -> None:
+    late_letters(stack, tmp_path, 5)
+    killed = replayer(stack, stay_open=True)
+    try:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == "sent\n"
+    finally:
+        killed.kill()
+        killed.communicate()
+    source = replay_source(stack)
+    assert read_offsets(stack, [source])[source].log_end == 5, "all five are in the log, in a transaction that is open"
+    assert replayed_origins(stack) == {}
+    with workers(stack, tmp_path) as start:
+        start()
+        assert dlq(stack, "replay", "--yes")["sent"] == 5
+        wait_caught_up(stack)
+    found = verify(stack)
+    assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 1, 5: 1}
+    assert sum(source["absent"] for source in found["sources"]) == 5 + 2, "what was aborted, and two markers"
+
+
+def test_of_two_replays_at_once_the_first_is_overtaken_and_nothing_is_there_twice(
+    stack: Settings, tmp_path: Path
+) -> None:
+    late_letters(stack, tmp_path, 5)
+    sleeper = replayer(stack, stay_open=True)
+    try:
+        assert sleeper.stdout is not None
+        assert sleeper.stdout.readline() == "sent\n"
+        racers = [replayer(stack) for _ in range(3)]
+        ends = [(racer.communicate(timeout=120), racer.returncode) for racer in racers]
+    finally:
+        sleeper.kill()
+        sleeper.communicate()
+    assert {code for _, code in ends} <= {0, 2}
+    for (_, words), code in ends:
+        assert code == 0 or "another replay" in words, words
+    assert dlq(stack, "replay", "--yes")["sent"] + sum(json.loads(out)["sent"] for (out, _), code in ends if code == 0)
+    with workers(stack, tmp_path) as start:
+        start()
+        wait_caught_up(stack)
+    verify(stack)
+    assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 1, 5: 1}
+    assert sorted(next(iter(replayed_origins(stack).values()))) == [0, 1, 2, 3, 4]
