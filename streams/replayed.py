@@ -2,16 +2,18 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.errors import PintallyError
 from schemas.replays import Origin, origin_of
+from schemas.rows import StartRow
 from schemas.sources import Source
 from streams.admin import KafkaUnavailable
 from streams.kafka_clients import kafka_options
+from streams.refusals import Refusal
 from streams.settings import Settings
 from streams.topics import Offsets, describe_topics, read_offsets, sources_of
 
@@ -46,6 +48,17 @@ def refuse_lost_beginning(replay: Source, offsets: Offsets) -> None:
             f"{replay} begins at offset {offsets.log_start}: what was replayed before is not known any more",
             f"Restore the topic, and keep all of it: retention.ms=-1 and retention.bytes=-1 on {replay.topic}.",
         )
+
+
+def refuse_replayed(boundaries: Iterable[StartRow], replayed: Replayed) -> None:
+    """Refuse boundaries that a replayed letter lies at or above: by other rules its record could count there too."""
+    for row in boundaries:
+        if beyond := [offset for offset in replayed.get(row.source, ()) if offset >= row.start]:
+            raise Refusal(
+                f"{Origin(row.source, max(beyond))} was replayed, and {row.source} would be counted by other rules from "
+                f"offset {row.start} on: its record might count a second time",
+                "Let workers count on until that slice has ended: ten minutes, and a record more. Then try again.",
+            )
 
 
 async def read_origins(settings: Settings, replay: Source, end: int) -> dict[Origin, int]:

@@ -18,6 +18,7 @@ from streams.cli.console import data, print_json, table
 from streams.cli.lost_ranges import as_documents, print_lost
 from streams.recovery import effective, ruling
 from streams.refusals import refuse_topic
+from streams.replayed import refuse_replayed, replayed_origins
 from streams.settings import Settings, load_settings
 from streams.survey import Survey, refuse_members, take
 
@@ -96,6 +97,7 @@ def apply(
             refuse_topic(topic, settings.rules_of(topic.name))
         change = plan_rules(settings.rules_of, found.ledgers, found.offsets, found.committed)
         if change.starts:
+            refuse_replayed(change.starts, replayed_origins(settings))
             _print_change(change, found)
             agree(yes, "Change the rules?")
             refuse_members(settings)
