@@ -1,7 +1,7 @@
 """Dead letters from ClickHouse, by what is known of them. What a person gives goes beside the SQL, never into it."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -101,7 +101,11 @@ def count_among(connection: Connection, wanted: Wanted, origins: Sequence[Origin
 
 
 def find_letters(connection: Connection, wanted: Wanted) -> Iterator[DeadLetterRow]:
-    """The letters by topic, partition and offset, a page at a time."""
+    """The letters by topic, partition and offset, a page at a time; of many origins, some of these at a time."""
+    if wanted.origins is not None and len(wanted.origins) > PAGE_ROWS:
+        for start in range(0, len(wanted.origins), PAGE_ROWS):
+            yield from find_letters(connection, replace(wanted, origins=wanted.origins[start : start + PAGE_ROWS]))
+        return
     condition, parameters = wanted.sql()
     after: Place | None = None
     while True:
