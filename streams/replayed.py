@@ -55,8 +55,8 @@ def refuse_replayed(boundaries: Iterable[StartRow], replayed: Replayed) -> None:
     for row in boundaries:
         if beyond := [offset for offset in replayed.get(row.source, ()) if offset >= row.start]:
             raise Refusal(
-                f"{Origin(row.source, max(beyond))} was replayed, and {row.source} would be counted by other rules from "
-                f"offset {row.start} on: its record might count a second time",
+                f"{Origin(row.source, max(beyond))} was replayed, and from offset {row.start} on its source would be "
+                "counted by other rules: its record might count a second time",
                 "Let workers count on until that slice has ended: ten minutes, and a record more. Then try again.",
             )
 
