@@ -20,7 +20,7 @@ from streams.kafka_clients import kafka_options
 from streams.topics import describe_topics
 
 LEG_SECONDS = 45.0
-PINS = 4_000
+PINS = 10_000
 SHARES = {"duplicates": 0.01, "late": 0.003, "broken": 0.002}
 HISTORY_EVENTS = 20_000  # an hour
 UNCERTAIN = ("did not take a batch", "no longer certain", "Traceback")

@@ -32,7 +32,7 @@ from streams.emulate.pins import Pins
 LANES: tuple[Lane, ...] = ("engines", "producers")
 STARTED_SECONDS = 120.0
 VERIFY_SECONDS = 3 * 3600
-READ_PINS = [*range(30), *range(100, 4_000, 400)]  # by popularity
+READ_PINS = [*range(30), *range(100, PINS, 1_000)]  # by popularity
 GUEST_PINS = 1 << 40  # below: pins of our own producers, above: the emulator's
 REFUSED = 2  # a worker's exit code when a person must act
 
@@ -94,7 +94,7 @@ def _settings(options: Options) -> dict[str, Any]:
     return {
         "session_timeout_seconds": 3.0,
         "slice_records": 20_000,
-        "max_unemitted_cells": max(4_000, int(4 * options.rate)),
+        "max_unemitted_cells": max(2_000, int(2 * options.rate)),
         "seal_seconds": 5.0,
         "allowed_lateness_seconds": 600,
         "idle_margin_seconds": 60,
