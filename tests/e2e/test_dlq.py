@@ -5,19 +5,22 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kafka import KafkaProducer
 
 from schemas.actions import Action
 from schemas.sources import Source
 from sinks.connection import Connection
+from sinks.migrate import migrate
 from streams.replayed import replayed_origins
 from streams.settings import Settings
-from streams.topics import describe_topics, read_offsets, sources_of
-from tests.e2e.running import environment, pintally, verify, wait_caught_up, workers
+from streams.topics import create_topics, describe_topics, read_offsets, sources_of
+from tests.e2e.running import environment, pintally, verify, wait_caught_up, wait_for, workers
+from tests.engines import TestEngines, drop_database, drop_topics
 
 HOUR_MS = 3_600_000
 
@@ -110,6 +113,63 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
     assert len(dlq(stack, "list", "--pin", "3")) == len(dlq(stack, "list", "--event-id", twice.upper())) == 1
     assert dlq(stack, "list", "--reason", "^pin_id", "--since", "2020-01-01")[0]["records"] == 1
     assert dlq(stack, "list", "--until", "2020-01-01") == dlq(stack, "list", "--topic", "click") == []
+
+
+@pytest.fixture
+def by_producer(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
+    """A stack whose topics keep the producers' timestamps, so that hours can be long gone; it looks for final hours
+    twice a second."""
+    made = settings.model_copy(update={"topic_timestamps": "CreateTime", "seal_seconds": 0.5})
+    try:
+        migrate(made.clickhouse)
+        create_topics(made)
+        yield made
+    finally:
+        drop_topics(engines.addresses, made.topic_prefix)
+        drop_database(engines.addresses, made.clickhouse_database)
+
+
+def rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+    with Connection(settings.clickhouse, 30) as connection:
+        return connection.rows(sql)
+
+
+def saves_of_pin_1(settings: Settings) -> list[int]:
+    """By minutes, hours and days."""
+    views = ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d")
+    return [pins(settings, view).get(1, 0) for view in views]
+
+
+def test_a_sealed_hour_that_a_replay_touches_is_sealed_again_and_the_views_agree(
+    by_producer: Settings, tmp_path: Path
+) -> None:
+    settings = by_producer
+    before, after = now() - 5 * HOUR_MS, now()
+    producer = KafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    save = settings.topics[Action.SAVE]
+    producer.send(save, event("1", before), partition=0, timestamp_ms=before)
+    for action, topic in settings.topics.items():
+        for partition in range(settings.partitions):
+            producer.send(topic, event("2", after, action=action.label), partition=partition, timestamp_ms=after)
+    producer.send(save, event("1", before), partition=0, timestamp_ms=after)  # late
+    producer.close()
+    hour = f"toDateTime({before // HOUR_MS * 3600}, 'UTC')"
+    with workers(settings, tmp_path) as start:
+        start()
+        wait_for(
+            lambda: rows(settings, f"SELECT 1 FROM seal_state WHERE sealed_until > {hour}"), 60, "the hour is sealed"
+        )
+        assert saves_of_pin_1(settings) == [1, 1, 1]
+        assert rows(settings, f"SELECT corrected FROM sealed FINAL WHERE window_start = {hour}") == [(False,)]
+        assert dlq(settings, "replay", "--yes")["sent"] == 1
+        wait_caught_up(settings)
+        assert saves_of_pin_1(settings) == [2, 2, 2]
+        sealed = f"SELECT corrected, saves FROM sealed FINAL WHERE window_start = {hour} AND NOT is_open"
+        wait_for(lambda: rows(settings, sealed) == [(True, 2)], 60, "the hour is sealed again, corrected")
+        assert saves_of_pin_1(settings) == [2, 2, 2]
+        assert rows(settings, "SELECT is_final FROM pin_engagement_1h WHERE pin_id = 1") == [(True,)]
+        found = verify(settings)
+    assert found["sealed_windows"] > 0
 
 
 def late_letters(settings: Settings, directory: Path, count: int) -> None:
