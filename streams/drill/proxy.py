@@ -211,6 +211,7 @@ class Door:
         link.asked += len(data)
         if self._insert and STATEMENT in data:
             link.chosen = self._insert in data
+            link.asked = 0  # the rows follow when the engine has answered to the statement
         if self.mode is Mode.HOLD and self._is_chosen(link):
             self.traffic.held += len(data)
             await self._changed.wait()

@@ -194,12 +194,14 @@ def test_with_a_table_only_inserts_into_it_are_lost(echo: Echo) -> None:
         door = Door(doors, free_port(), echo.port, table="cells")
         door.open()
         with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as client, door.failing(Mode.LOSE):
-            for statement, answer in (
-                (b"", b"ok"),
-                (b"INSERT INTO ledger (a) ", b"ok"),
-                (b"INSERT INTO cells (a) ", b""),
+            for request, answer in (
+                (LARGE, b"ok"),
+                (b"INSERT INTO ledger (a) VALUES" + LARGE, b"ok"),
+                (LARGE, b"ok"),
+                (b"INSERT INTO cells (a) VALUES" + LARGE, b"ok"),  # the statement with its settings; rows follow
+                (LARGE, b""),
             ):
-                client.sendall(statement + LARGE)
+                client.sendall(request)
                 assert heard(client) == answer
         door.close()
     assert door.traffic.answers_lost == 1
