@@ -53,8 +53,8 @@ def make(session: SinkSession, change: Change) -> None:
 
 
 def next_generation(ledgers: Iterable[SourceLedger]) -> int:
-    """One above all that any start row names; 0 for an empty ledger."""
-    return max((start.generation for ledger in ledgers for start in ledger.starts), default=-1) + 1
+    """One above all that any start row names, and above 0: a worker that has just been stopped may yet begin 0."""
+    return max((start.generation for ledger in ledgers for start in ledger.starts), default=0) + 1
 
 
 def first_minute(chain: Chain, lateness_ms: int, offsets: Offsets) -> int | None:

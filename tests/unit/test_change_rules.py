@@ -13,6 +13,7 @@ from schemas.sources import Source
 from sinks.base import SourceLedger
 from streams.boundary import Change
 from streams.change_rules import plan_rules
+from streams.recovery import ruling
 from streams.refusals import Refusal
 from streams.topics import Offsets
 
@@ -114,3 +115,9 @@ def test_a_lost_ledger_and_a_topic_made_again_are_not_passed_over() -> None:
         plan({first: ledger}, offsets=ends)
     retired = replace(ledger, lost=(LostRow(first, 0, LostKind.RETIRED, 0, 2**48 - 1, ""),))
     assert plan({first: retired}, offsets=ends, committed={(SAVE.topic, 0): 4}).starts[0].source == SAVE
+
+
+def test_what_a_stopped_worker_begins_too_late_does_not_reign_beside_the_new_rules() -> None:
+    """It saw an empty ledger, as the plan did; its start row comes after those of the plan."""
+    change = plan({}, offsets={SAVE: Offsets(0, 9, 9)})
+    assert ruling([*change.starts, start(SAVE)]) == list(change.starts)
