@@ -101,7 +101,9 @@ def make_log(rng: Random, source: Source, action: Action, rules: Rules, records:
         made.append(_record(rng, offset, -1 if step is None else time, kind, stamp, clock, action, rules))
         offset += 1
     end = offset + rng.choice(GAPS)
-    offsets, timestamps = (np.array(column, np.int64) for column in zip(*((r.offset, r.timestamp) for r in made)))
+    offsets, timestamps = (
+        np.array(column, np.int64) for column in zip(*((r.offset, r.timestamp) for r in made), strict=True)
+    )
     decoded = decode([r.value for r in made], action)
     return SimLog(source, action, tuple(made), start, end, offsets, timestamps, decoded)
 

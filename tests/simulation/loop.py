@@ -26,7 +26,7 @@ class Job:
         self.future = future
         self.stale = False  # some answer was out of date
         self.pending: tuple[Any, ...] | None = None  # the call that waits for its answer
-        self._answers: list[Any] = []
+        self._answers: list[Any] = []  # so far
         self._next = 0
         self._run()
 

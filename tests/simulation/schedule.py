@@ -19,6 +19,8 @@ FETCH_FAULTS = ("drop", "repeat", "stale")
 READ_FAULTS = ("lost", "stale", "stale")
 WRITE_FAULTS = ("lost", "halved", "halved", "silent", "later")
 ACK_FAULTS = ("lost", "silent")
+COMMAND_FAULTS = ("lost", "silent")
+MOST_CHANGES = 3  # of rules
 
 Act = Callable[[], None]
 
@@ -53,11 +55,14 @@ class Schedule:
 
     def _step(self) -> None:
         awake = [worker for worker in self.world.workers if not worker.asleep]
-        busy = [worker for worker in awake if worker.is_busy]
+        busy: list[Worker | None] = [worker for worker in awake if worker.is_busy]
+        busy += [None] * bool(self.world.command)
         if not busy or self.rng.random() < WORLD:
             possible = self._world_acts(awake)
+        elif (worker := self.rng.choice(busy)) is None:
+            possible = [(self._command, 1)]
         else:
-            possible = self._worker_acts(self.rng.choice(busy))
+            possible = self._worker_acts(worker)
         self.rng.choices([act for act, _ in possible], [often for _, often in possible])[0]()
 
     def _worker_acts(self, worker: Worker) -> list[tuple[Act, float]]:
@@ -65,7 +70,7 @@ class Schedule:
         world, fetchable = self.world, self._fetchable(worker)
         possible: list[tuple[Act, float]] = [(lambda: self._watch(worker), 0.4), (lambda: world.commit(worker), 0.1)]
         if worker.joined < world.generation:
-            possible.append((lambda: self._notice(worker), 4))
+            possible.append((lambda: self._notice(worker), 1 if worker.is_out else 4))
         if worker.loop.jobs:
             possible.append((lambda: self._call(worker), 8))
         if worker.unacked:
@@ -91,7 +96,7 @@ class Schedule:
         if unwritten:
             possible.append((lambda: world.produce(self.rng.choice(unwritten)), 6))
         if len(world.workers) < 4:
-            possible.append((self._start, 1 if awake else 10))
+            possible.append((self._start, 1 if awake or world.command else 10))
         if asleep:
             possible.append((lambda: self._wake(self.rng.choice(asleep)), 3))
         if sink.late:
@@ -100,9 +105,13 @@ class Schedule:
             possible.append((lambda: self._outage(False), 6))
         if len(sink.copies) < 3 and len(sink.known()) == len(world.logs) and not sink.has_hole:
             possible.append((sink.copy, 2))
+        if world.changing and not world.command:
+            possible.append((world.apply_rules, 3))
+            if world.can_abandon:
+                possible.append((world.abandon_change, 1))
         if self.faults:
             possible.append((lambda: self._outage(True), 0.3))
-            if not world.truth.generation:
+            if world.changes < MOST_CHANGES and not world.changing:
                 possible.append((world.change_rules, 0.5))
             if awake:
                 possible.append((lambda: self._crash(self.rng.choice(awake)), 1.5))
@@ -131,6 +140,13 @@ class Schedule:
         self.world.call(worker, fault)
         if fault and worker in self.world.workers and self.rng.random() < 0.1:
             self.world.end(worker, "killed after a call")
+
+    def _command(self) -> None:
+        fault = self._fault(COMMAND_FAULTS)
+        if fault and self.rng.random() < 0.5:
+            self.world.kill_command()
+        else:
+            self.world.command_call(fault)
 
     def _notice(self, worker: Worker) -> None:
         self.world.notice(worker)
@@ -187,11 +203,24 @@ class Schedule:
         while world.sink.late and self.rng.random() < 0.7:
             world.land()
         world.sink.late.clear()
+        self._end_change()
         if self.rng.random() < 0.5:
             self._end_alive()
         else:
             self._end_afresh()
+        world.sink.apply("delete_void")  # as sealing does
         world.truth.check_end(world.sink)
+
+    def _end_change(self) -> None:
+        """A change of rules that is not done by now is carried out, or given up while that can be."""
+        world = self.world
+        while world.changing:
+            if world.command:
+                world.command_call()
+            elif world.can_abandon and self.rng.random() < 0.5:
+                world.abandon_change()
+            else:
+                world.apply_rules()
 
     def _end_alive(self) -> None:
         self._say("the live workers come to the end")

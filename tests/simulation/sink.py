@@ -1,19 +1,19 @@
 """ClickHouse in a simulation: the sink in memory, whose every call is a point where the schedule decides."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
 from schemas.sources import Source
-from sinks.base import Newest, SinkUnavailable, SourceLedger
+from sinks.base import SinkUnavailable
 from sinks.memory import CellKey, MemorySession, MemorySink, Origin, SliceKey
 from tests.simulation.loop import blocking_call
 from tests.simulation.truth import Truth
 
 Copy = tuple[list[StartRow], dict[CellKey, tuple[int, int]], dict[SliceKey, LedgerRow], dict[Origin, DeadLetterRow]]
-READS = ("read_ledgers", "read_back")
+STALE_READS = ("read_ledgers", "read_back")
+READS = (*STALE_READS, "slice_sums", "read_slice", "letter_offsets", "read_dead_letters")
 REMEMBERED = 4  # older states of the ledger that a stale read may show
 
 
@@ -47,24 +47,28 @@ class SimSink(MemorySink):
     def _open(self) -> int | SinkUnavailable:
         return SinkUnavailable("down") if self.down else self.epoch
 
-    def read(self, name: str, *args: Any, stale: int = 0) -> Any:
+    def read(self, name: str, *args: Any, stale: int = 0, **kwargs: Any) -> Any:
         """Answer a read; `stale` says how many changes of the ledger it may miss."""
         source: MemorySink = self
-        if stale and self._older:
+        if stale and self._older and name in STALE_READS:
             source = MemorySink()
             source.starts, source.ledger = self._older[-min(stale, len(self._older))]
-        return getattr(MemorySession(source), name)(*args)
+        return getattr(MemorySession(source), name)(*args, **kwargs)
 
-    def apply(self, name: str, rows: Any) -> None:
-        """Apply an insert. Raises Violation if readers may see what is not true, or the ledger vouches for it."""
+    def apply(self, name: str, *args: Any, **kwargs: Any) -> None:
+        """Apply a change. Raises Violation if readers may see what is not true, or the ledger vouches for it."""
         if name in ("write_ledger", "write_starts"):
             self._remember()
-        before = {key: self.truth.shown(self, key) for key in keys_of(rows)} if name == "write_cells" else {}
-        getattr(MemorySession(self), name)(rows)
+        before = {key: self.truth.shown(self, key) for key in keys_of(args[0])} if name == "write_cells" else {}
+        getattr(MemorySession(self), name)(*args, **kwargs)
         if name == "write_cells":
             self.truth.check_cells(self, before)
         elif name == "write_ledger":
-            self.truth.check_ledger(self, rows)
+            self.truth.check_ledger(self, args[0])
+        elif name == "write_starts":
+            self.truth.begin(self)
+        elif name.startswith("delete"):
+            self.truth.reset(self)
 
     def _remember(self) -> None:
         self._older = [*self._older[1 - REMEMBERED :], (list(self.starts), dict(self.ledger))]
@@ -91,14 +95,7 @@ class SimSink(MemorySink):
         self.epoch += 1
         self._older.clear()
         self.late.clear()
-
-    def change_rules(self, starts: Sequence[StartRow], kept: AbstractSet[SliceKey]) -> None:
-        """What `rules apply` leaves behind: new start rows, and of their sources no rows but those of slices before."""
-        self._remember()
-        self.starts = [*self.starts, *starts]
-        self.cells = {key: cell for key, cell in self.cells.items() if key[:3] in kept}
-        self.ledger = {key: row for key, row in self.ledger.items() if key in kept}
-        self.copies.clear()
+        self.truth.begin(self, restored=True)
 
 
 class SimSession(MemorySession):
@@ -108,30 +105,21 @@ class SimSession(MemorySession):
         super().__init__(sink)
         self.epoch = epoch
 
-    def _ask(self, name: str, rows: Any) -> Any:
+    def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
         with self._step():
             pass
-        return blocking_call(name, rows, self.epoch)
+        return blocking_call(name, args, kwargs, self.epoch)
 
-    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
-        found: Mapping[Source, SourceLedger] = self._ask("read_ledgers", sources)
-        return found
+    reopen_from = reopen_unequal = lambda *_: None  # nothing is sealed in memory
 
-    def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
-        found: Mapping[Source, Newest] = self._ask("read_back", sources)
-        return found
 
-    def write_starts(self, rows: Sequence[StartRow]) -> None:
-        self._ask("write_starts", rows)
+def _forwarded(name: str) -> Any:
+    return lambda self, *args, **kwargs: self._ask(name, *args, **kwargs)
 
-    def write_cells(self, rows: CellRows) -> None:
-        self._ask("write_cells", rows)
 
-    def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        self._ask("write_dead_letters", rows)
-
-    def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
-        self._ask("write_ledger", rows)
+for step, is_known in ((name, name in vars(SimSession)) for name in vars(MemorySession) if not name.startswith("_")):
+    if not is_known:
+        setattr(SimSession, step, _forwarded(step))
 
 
 def keys_of(rows: CellRows) -> list[CellKey]:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from schemas.rows import GENERATION_SHIFT, DeadLetterRow, LedgerRow
+from schemas.rows import GENERATION_SHIFT, DeadLetterRow, LedgerRow, StartRow
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.memory import CellKey, MemorySink, Origin, SliceKey
@@ -12,6 +12,7 @@ from tests.reference import Recount, ReferenceSlice, recount
 from tests.simulation.logs import SimLog
 
 FATES = ("counted", "duplicate", "late", "dead", "absent")
+Letter = tuple[object, ...]
 
 
 class Violation(AssertionError):
@@ -19,56 +20,76 @@ class Violation(AssertionError):
 
 
 class Truth:
-    """The recount of all logs, under the first rules up to a boundary and under the second ones from there on."""
+    """The recount of all logs, each piece under the rules that reign there; which these are, the start rows say."""
 
     def __init__(self, logs: Sequence[SimLog], rules: Rules) -> None:
         self.logs = {log.source.id: log for log in logs}
         self.buried: set[Origin] = set()  # acknowledged by the dead-letter topic
-        self.generation = 0
-        self.boundaries: dict[int, int] = {}  # source -> where the second rules begin
-        self._clear()
-        for log in logs:
-            self._take(log, recount(log.records, log.start, log.end, rules, log.action))
-        self._first = dict(self.slices)
+        # Before anybody has begun a source it is expected to be counted by these.
+        self.reigns = {log.source.id: [StartRow(log.source, 0, log.start, 0, rules.to_json())] for log in logs}
+        self.said: dict[SliceKey, set[int]] = defaultdict(set)  # generations that ever knew such a slice
+        self.letters_before: dict[Origin, set[Letter]] = defaultdict(set)  # true by rules of some time
+        self._recount()
 
-    def _clear(self) -> None:
+    def _recount(self) -> None:
         self.cells: dict[CellKey, list[int]] = {}  # -> the offsets it counts
         self.slices: dict[SliceKey, ReferenceSlice] = {}
+        self.generations: dict[SliceKey, int] = {}
         self.cells_of: dict[SliceKey, list[CellKey]] = defaultdict(list)
-        self.letters: dict[Origin, tuple[object, ...]] = {}
+        self.letters: dict[Origin, Letter] = {}
         self.totals: dict[tuple[int, ...], int] = defaultdict(int)  # action, minute, pin -> counted
         self.seen: dict[tuple[int, ...], int] = {}  # the same, as readers see it
         self._complete: set[SliceKey] = set()  # found complete and true
-
-    def change_rules(self, sink: MemorySink, before: Rules, after: Rules, boundaries: Mapping[Source, int]) -> None:
-        """The next generation of rules holds from these offsets on."""
-        self._clear()
-        self.generation += 1
-        self.boundaries = {source.id: offset for source, offset in boundaries.items()}
         for log in self.logs.values():
-            boundary = self.boundaries[log.source.id]
-            self._take(log, recount(log.records, log.start, boundary, before, log.action))
-            later = recount(log.records, log.start, log.end, after, log.action, count_from=boundary)
-            self._take(log, later)
-        self.reset(sink)
+            reigns = self.reigns[log.source.id]
+            for reign, end in zip(reigns, [*(row.start for row in reigns[1:]), log.end], strict=True):
+                rules = Rules.from_json(reign.rules)
+                found = recount(log.records, log.start, end, rules, log.action, count_from=reign.start)
+                self._take(log, found, reign.generation)
 
-    def is_void(self, key: SliceKey, version: int) -> bool:
-        """Rule 19: said by the first rules of a slice that is not theirs."""
-        if version >> GENERATION_SHIFT >= self.generation:
-            return False
-        first = self._first.get(key)
-        return first is None or first.start >= self.boundaries[key[0]]
-
-    def _take(self, log: SimLog, found: Recount) -> None:
+    def _take(self, log: SimLog, found: Recount, generation: int) -> None:
         source = log.source
         for piece in found.slices:
-            self.slices[source.id, piece.block, piece.arrived] = piece
+            key = source.id, piece.block, piece.arrived
+            self.slices[key] = piece
+            self.generations[key] = generation
+            self.said[key].add(generation)
         for (block, arrived, minute, pin), offsets in found.counted.items():
-            key = (source.id, block, arrived, int(log.action), minute, pin)
-            self.cells[key] = offsets
-            self.cells_of[source.id, block, arrived].append(key)
-            self.totals[key[3:]] += len(offsets)
-        self.letters.update({(source, letter[0]): letter for letter in found.dead_letters})
+            cell = (source.id, block, arrived, int(log.action), minute, pin)
+            self.cells[cell] = offsets
+            self.cells_of[source.id, block, arrived].append(cell)
+            self.totals[cell[3:]] += len(offsets)
+        for letter in found.dead_letters:
+            self.letters[source, letter[0]] = letter
+            self.letters_before[source, letter[0]].add(letter)
+
+    def begin(self, sink: MemorySink, restored: bool = False) -> None:
+        """Start rows were written, or restored. Raises Violation unless each new boundary is a true slice start."""
+        reigns = {log.source.id: _reigning(sink.starts, log.source) for log in self.logs.values()}
+        known = {source: new or self.reigns[source] for source, new in reigns.items()}
+        if known == self.reigns:
+            if restored:
+                self.reset(sink)
+            return
+        for source, row in ((source, row) for source, new in reigns.items() if not restored for row in new):
+            self._check_start(source, row)
+        self.reigns = known
+        self._recount()
+        self.reset(sink)
+
+    def _check_start(self, source: int, row: StartRow) -> None:
+        log = self.logs[source]
+        starts = {(piece.start, piece.start_clock) for key, piece in self.slices.items() if key[0] == source}
+        if (row.start, row.start_clock) not in starts | {(log.start, 0)}:
+            raise Violation(f"{row} begins where no slice does")
+
+    def is_void(self, key: SliceKey, version: int) -> bool:
+        """Rule 19: said by other rules than those that reign in the slice."""
+        generation = version >> GENERATION_SHIFT
+        reigns = self.reigns[key[0]]
+        if generation == reigns[-1].generation or self.generations.get(key) == generation:
+            return False
+        return generation < reigns[-1].generation and generation in self.said[key]
 
     def reset(self, sink: MemorySink) -> None:
         """The sink was restored or cleared in part: look at all of it anew."""
@@ -80,7 +101,7 @@ class Truth:
     def shown(self, sink: MemorySink, key: CellKey) -> int:
         """The count of a cell; void ones are sealing's to delete."""
         version, count = sink.cells.get(key, (0, 0))
-        return 0 if self.generation and self.is_void(key[:3], version) else count
+        return 0 if self.is_void(key[:3], version) else count
 
     def check_cells(self, sink: MemorySink, before: Mapping[CellKey, int]) -> None:
         """No reader sees a total above the truth of the whole log; what the ledger vouches for stays."""
@@ -89,7 +110,7 @@ class Truth:
             total = self.seen[key[3:]] = self.seen.get(key[3:], 0) + now - count
             if total > self.totals.get(key[3:], 0):
                 raise Violation(f"readers see {total} for {_cell(key)}, the log holds {self.totals.get(key[3:], 0)}")
-            if now < count and (row := sink.ledger.get(key[:3])):
+            if now < count and (row := sink.ledger.get(key[:3])) and not self.is_void(key[:3], row.version):
                 self._vouched(sink, row, [key])
 
     def check_ledger(self, sink: MemorySink, rows: Iterable[LedgerRow]) -> None:
@@ -116,15 +137,16 @@ class Truth:
                 raise Violation(f"{_row(row)} is recorded, but {_cell(key)} is {found}, not {must}")
 
     def _complete_rows(self, sink: MemorySink, source: Source) -> list[LedgerRow]:
-        """The slices from the start row on after which the next one has a row, without void rows."""
+        """The slices from the start row on after which the next one has a row or other rules, without void rows."""
         rows = {
             row.start: row
             for key, row in sink.ledger.items()
             if row.source == source and not self.is_void(key, row.version)
         }
-        position = min((start.start for start in sink.starts if start.source == source), default=-1)
+        begins = {*rows, *(reign.start for reign in self.reigns[source.id][1:])}
+        position = self.reigns[source.id][0].start
         found = []
-        while (row := rows.get(position)) and row.position > position and row.position in rows:
+        while (row := rows.get(position)) and row.position > position and row.position in begins:
             found.append(row)
             position = row.position
         return found
@@ -142,19 +164,38 @@ class Truth:
 
     def check_end(self, sink: MemorySink) -> None:
         """All of it, exactly: cells, ledger rows, dead letters in the table and on their topic."""
-        cells = {k: count for k, (version, count) in sink.cells.items() if not self.is_void(k[:3], version)}
-        _equal("cells", cells, {key: len(offsets) for key, offsets in self.cells.items()})
-        rows = {key: _said(row) for key, row in sink.ledger.items() if not self.is_void(key, row.version)}
-        _equal("ledger rows", rows, {key: _must(piece) for key, piece in self.slices.items()})
-        letters = {origin: _letter(row) for origin, row in sink.dead_letters.items() if not self._outdated(origin)}
-        _equal("dead letters", letters, self.letters)
-        buried = {origin: True for origin in self.buried if not self._outdated(origin)}
-        _equal("origins on the dead-letter topic", buried, dict.fromkeys(self.letters, True))
+        counts = {key: count for key, (_, count) in sink.cells.items()}
+        _equal("cells", counts, {key: len(offsets) for key, offsets in self.cells.items()})
+        rows = {key: (_said(row), row.generation) for key, row in sink.ledger.items()}
+        must = {key: (_must(piece), self.generations[key]) for key, piece in self.slices.items()}
+        _equal("ledger rows", rows, must)
+        letters = {origin: _letter(row) for origin, row in sink.dead_letters.items()}
+        self._check_letters("dead letters", letters)
+        self._check_letters("letters on the dead-letter topic", {o: self.letters.get(o) for o in self.buried})
 
-    def _outdated(self, origin: Origin) -> bool:
-        """A dead letter by the first rules that is none by the second: it stays, as a record of what was said."""
-        source, offset = origin
-        return self.generation > 0 and offset >= self.boundaries[source.id] and origin not in self.letters
+    def _check_letters(self, what: str, found: Mapping[Origin, Letter | None]) -> None:
+        """All that must be there are; others are left over from rules that held before, a record of what was said."""
+        missing = sorted(f"{source} offset {offset}" for source, offset in self.letters.keys() - found.keys())
+        wrong = sorted(
+            f"{origin[0]} offset {origin[1]}: {letter}"
+            for origin, letter in found.items()
+            if origin not in self.letters_before or (letter and letter not in self.letters_before[origin])
+        )
+        if missing or wrong:
+            raise Violation(f"in the end {what} are missing: {missing}, or wrong: {wrong}")
+
+
+def _reigning(starts: Iterable[StartRow], source: Source) -> list[StartRow]:
+    """By generation, each with its lowest start; a later one that does not begin beyond an earlier one replaces it."""
+    reigning: list[StartRow] = []
+    rows = sorted((row for row in starts if row.source == source), key=lambda row: (row.generation, row.start))
+    for row in rows:
+        if reigning and reigning[-1].generation == row.generation:
+            continue
+        while reigning and reigning[-1].start >= row.start:
+            reigning.pop()
+        reigning.append(row)
+    return reigning
 
 
 def _said(row: LedgerRow) -> tuple[object, ...]:

@@ -25,7 +25,7 @@ from streams.transport import ChunkConsumer
 from tests.simulation.loop import SimLoop
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tests.simulation.world import SimSettings, World
 
 
 class WorkerEnds(Exception):
@@ -105,22 +105,23 @@ class Consumer:
 class Worker:
     """A process. All that it has in memory is gone when the world drops it."""
 
-    def __init__(self, world: "World", name: str) -> None:
+    def __init__(self, world: "World", name: str, settings: "SimSettings") -> None:
         self.world = world
         self.name = name
         self.loop = SimLoop()  # type: ignore[abstract]
         self.asleep = False
+        self.is_out = False  # the group gave it up: it ends when it notices
         self.joined = 0  # generation of the group as this worker knows it
         self.ticks: list[asyncio.Task[bool]] = []
         self.assigning: asyncio.Task[None] | None = None
         self.unacked: list[tuple[asyncio.Future[None], tuple[Any, ...]]] = []
-        self.app: Any = SimpleNamespace(settings=world.settings, sink=world.sink, queued=self._queued)
+        self.app: Any = SimpleNamespace(settings=settings, sink=world.sink, queued=self._queued)
         self.consumer = self.app.consumer = Consumer(self.app)
         actions = sorted({log.action for log in world.logs.values()})
         self.tables = self.app.tables = Tables([Table(self.app, action) for action in actions])
         self.recovery = Recovery(self.app, self.tables)
         self.emitter = self.app.emitter = Emitter(
-            world.sink, DeadLetterTopics(self), self.tables.folds, self._lag, world.settings.max_unemitted_cells
+            world.sink, DeadLetterTopics(self), self.tables.folds, self._lag, settings.max_unemitted_cells
         )
         self.app.flow = Flow(self.app)
 

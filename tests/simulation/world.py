@@ -1,5 +1,6 @@
 """The world of a simulation: Kafka, its group, ClickHouse, time, and the workers that live in it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,14 +14,13 @@ from faust.types import TP
 
 from schemas.actions import Action
 from schemas.dead_letters import from_record
-from schemas.rows import StartRow
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SinkUnavailable
-from streams import agents, assignment, emit, flow, fold, table
+from streams import agents, assignment, emit, flow, fold, survey, table
 from streams.emit import RulesChanged, SinkWentBack
-from streams.recovery import follow
 from streams.topics import Offsets, TopicInfo
+from tests.simulation.command import Command, apply_rules
 from tests.simulation.logs import LATENESS, SimLog, decode_before, make_log, make_rules
 from tests.simulation.loop import Job, blocking_call
 from tests.simulation.sink import READS, SimSink, part_of
@@ -44,6 +44,20 @@ class SimSettings:
     def rules_of(self, _topic: str) -> Rules:
         """The rules of a topic."""
         return self.rules
+
+
+def other_rules(rng: Random, rules: Rules) -> Rules:
+    """Rules that differ in lateness, skew or duplicates, and may have smaller slices."""
+    kind = rng.choice(("lateness", "lateness", "skew", "dedup"))
+    return replace(
+        rules,
+        allowed_lateness_ms=rng.choice([ms for ms in LATENESS if ms != rules.allowed_lateness_ms])
+        if kind == "lateness"
+        else rules.allowed_lateness_ms,
+        max_clock_skew_ms=305_000 - rules.max_clock_skew_ms if kind == "skew" else rules.max_clock_skew_ms,
+        dedup=rules.dedup != (kind == "dedup"),
+        slice_records=rng.choice((rules.slice_records, rng.randint(min(5, rules.slice_records), rules.slice_records))),
+    )
 
 
 class Partition:
@@ -75,6 +89,10 @@ class World:
         self.generation = 0  # of the group
         self.given: dict[TP, Worker] = {}
         self.born = 0
+        self.before = self.settings  # until the last change of rules began
+        self.changes = 0
+        self.changing = False  # rules apply has begun and not ended well
+        self.command: Command | None = None
 
     # Kafka
 
@@ -101,13 +119,16 @@ class World:
 
     def rebalance(self) -> None:
         """The group gives out all partitions anew among those that are awake; who sleeps learns of it later."""
-        members = [worker for worker in self.workers if not worker.asleep]
+        members = [worker for worker in self.workers if not worker.asleep and not worker.is_out]
         self.generation += 1
         self.given = {tp: self.rng.choice(members) for tp in self.logs} if members else {}
         self.say("rebalance: %s", {str(tp.partition): worker.name for tp, worker in self.given.items()})
 
     def notice(self, worker: Worker) -> None:
-        """A worker learns of its assignment."""
+        """A worker learns of its assignment, or that it was away for too long."""
+        if worker.is_out:
+            self.end(worker, "its session was over long ago")
+            return
         mine = {tp for tp, owner in self.given.items() if owner is worker}
         if self.rng.random() < 0.5:
             worker.consumer.queue.clear()
@@ -135,9 +156,10 @@ class World:
     # workers
 
     def start(self) -> Worker:
-        """A new process, not in the group yet."""
+        """A new process, not in the group yet. While the rules change it may be started by either."""
         self.born += 1
-        worker = Worker(self, f"worker {self.born}")
+        settings = self.before if self.changing and self.rng.random() < 0.5 else self.settings
+        worker = Worker(self, f"worker {self.born}", settings)
         self.workers.append(worker)
         self.say("%s starts", worker.name)
         return worker
@@ -158,7 +180,7 @@ class World:
 
     def _on_its_way(self, job: Job) -> None:
         assert job.pending
-        name, rows, epoch = job.pending
+        name, (rows,), _, epoch = job.pending
         if epoch == self.sink.epoch and self.rng.random() < 0.5:
             self.sink.late.append((name, rows))
             self.say("  its %s is still on the way", name)
@@ -196,24 +218,24 @@ class World:
         later: it will be applied, some time. stale: an older state of the ledger is read.
         """
         assert job.pending
-        name, *args = job.pending
+        name, *rest = job.pending
         sink = self.sink
         if name in ("read_offsets", "committed_offsets"):
-            return getattr(self, "_" + name)(*args)
-        rows, epoch = args
+            return getattr(self, "_" + name)(*rest)
+        args, kwargs, epoch = rest
         if sink.down or fault == "lost" or (epoch != sink.epoch and not sink.reconnects):
             return SinkUnavailable("lost")
         if name in READS:
             stale = self.rng.randint(1, 4) if fault == "stale" else 0
             job.stale |= bool(stale)
-            return sink.read(name, rows, stale=stale)
+            return sink.read(name, *args, stale=stale, **kwargs)
         if fault == "later":
-            sink.late.append((name, rows))
+            sink.late.append((name, *args))
             return SinkUnavailable("later")
         if fault == "halved":
-            at = self.rng.randint(0, len(rows))
-            rows = part_of(rows, slice(0, at) if self.rng.random() < 0.5 else slice(at, None))
-        sink.apply(name, rows)
+            at = self.rng.randint(0, len(args[0]))
+            args = (part_of(args[0], slice(0, at) if self.rng.random() < 0.5 else slice(at, None)),)
+        sink.apply(name, *args, **kwargs)
         return SinkUnavailable(fault) if fault in ("silent", "halved") else None
 
     def _answer(self, worker: Worker, begin: Callable[[], Any], stale: bool = False) -> None:
@@ -226,15 +248,15 @@ class World:
     def _acts(self, worker: Worker, act: Callable[[], Any], stale: bool = False) -> None:
         """As `streams.app` does around a tick: some errors end the worker, no other may come.
 
-        A worker may refuse to go on by a `stale` read, and after a change of rules; a ledger that seems empty again
-        right after its start row was written is the one ValueError.
+        A worker may refuse to go on by a `stale` read, and by a change of rules; a ledger that seems empty again right
+        after its start row was written is the one ValueError.
         """
         try:
             act()
         except SinkWentBack as error:
             self.end(worker, error.what)
         except (WorkerEnds, RulesChanged) as error:
-            if not stale and worker.app.settings is self.settings:
+            if not stale and not self.changing and worker.app.settings is self.settings:
                 raise
             self.end(worker, str(error))
         except ValueError as error:
@@ -251,43 +273,91 @@ class World:
         self.sink.apply(name, rows)
 
     def restore(self) -> None:
-        """ClickHouse goes back to a copy."""
+        """ClickHouse goes back to a copy. If other rules held then, no worker sleeps through all of it (rule 17)."""
+        reigns = self.truth.reigns
         self.sink.restore(self.rng.choice(self.sink.copies))
-        self.truth.reset(self.sink)
         self.say("ClickHouse goes back to a copy: %s", sorted((r.start, r.position) for r in self.sink.ledger.values()))
+        if self.truth.reigns != reigns:
+            self.changing = True
+            self._stop_all(kill=True)
+
+    # a change of rules
 
     def change_rules(self) -> None:
-        """`rules apply` as it ends: the group is empty, and its former members may not all have noticed (rule 18)."""
-        for worker in [worker for worker in self.workers if not worker.asleep]:
-            if self.rng.random() < 0.5:
-                worker.asleep = True
-            else:
+        """Somebody wants other rules: all workers are stopped, and `rules apply` begins (rule 18)."""
+        self.before = self.settings
+        self.changes += 1
+        self.settings = replace(self.settings, rules=other_rules(self.rng, self.settings.rules))
+        self.say("the rules shall be %s", self.settings.rules)
+        self.apply_rules()
+
+    def apply_rules(self) -> None:
+        """`rules apply` begins, or begins again. The group is empty: who sleeps has been away for too long."""
+        self.changing = True
+        self._stop_all(kill=False)
+        self.command = apply_rules(self)
+        self.say("rules apply begins")
+        self._reap_command()
+
+    def command_call(self, fault: str = "") -> None:
+        """The answer to a call of the command."""
+        assert self.command
+        job = self.command.job
+        answer = self._execute(job, fault)
+        self.say("%s: %s %s -> %r", self.command.name, job.pending and job.pending[0], fault, answer)
+        job.answer(answer)
+        self._reap_command()
+
+    def _reap_command(self) -> None:
+        command = self.command
+        if not command or not command.is_done:
+            return
+        self.command = None
+        try:
+            command.result()
+        except SinkUnavailable:
+            self.say("%s is interrupted", command.name)
+        else:
+            self.changing = False
+            self.say("%s is done", command.name)
+
+    def kill_command(self) -> None:
+        """The command's process ends. What it asked for last may be done; it is not done later."""
+        assert self.command
+        if self.rng.random() < 0.5:
+            self._execute(self.command.job, "")
+        self.say("%s is killed", self.command.name)
+        self.command = None
+
+    @property
+    def can_abandon(self) -> bool:
+        """Whether nothing of the new rules has come into force."""
+        before = self.before.rules.to_json()
+        return all(reigns[-1].rules == before for reigns in self.truth.reigns.values())
+
+    def abandon_change(self) -> None:
+        """Workers are started by the old rules again."""
+        self.say("the rules stay as they were")
+        self._stop_all(kill=True)
+        self.settings = self.before
+        self.changing = False
+
+    def _stop_all(self, *, kill: bool) -> None:
+        """The group is empty. Some do not know it yet: they sleep, and end when they see how long (rule 17)."""
+        for worker in list(self.workers):
+            if kill or (not worker.asleep and self.rng.random() < 0.5):
                 self.end(worker, "stopped")
-        before = self.settings.rules
-        after = replace(
-            before,
-            allowed_lateness_ms=self.rng.choice([ms for ms in LATENESS if ms != before.allowed_lateness_ms]),
-            slice_records=self.rng.choice((before.slice_records, self.rng.randint(5, before.slice_records))),
-        )
-        starts, kept = [], set()
-        sources = [part.log.source for part in self.logs.values()]
-        for source, ledger in self.sink.read("read_ledgers", sources).items():
-            log_start = self.logs[TP(source.topic, source.partition)].log.start
-            chain = follow(ledger) if ledger.starts else None
-            kept |= {(source.id, row.block, row.arrived) for row in (chain.complete if chain else ())}
-            begin = (chain.start, chain.start_clock) if chain else (log_start, 0)
-            starts.append(StartRow(source, 1, *begin, after.to_json()))
-        self.sink.change_rules(starts, kept)
-        self.truth.change_rules(self.sink, before, after, {start.source: start.start for start in starts})
-        self.settings = replace(self.settings, rules=after)
-        self.say("the rules change from %s on, to %s", [start.start for start in starts], after)
+            else:
+                worker.asleep = worker.is_out = True
         self.rebalance()
 
     # what the topics module asks Kafka
 
     def _describe_topics(self) -> Mapping[str, TopicInfo]:
         names = [(action.topic(), UUIDS[action]) for action in self.settings.topics]
-        return {name: TopicInfo(name, id_, 2, "LogAppendTime", 2**63 - 1, 2**63 - 1, "delete") for name, id_ in names}
+        parts = Counter(tp.topic for tp in self.logs)
+        far = 2**63 - 1
+        return {name: TopicInfo(name, id_, parts[name], "LogAppendTime", far, far, "delete") for name, id_ in names}
 
     def _read_offsets(self, sources: Sequence[Source]) -> Mapping[Source, Offsets]:
         parts = {source: self.logs[TP(source.topic, source.partition)] for source in sources}
@@ -303,6 +373,9 @@ class World:
             (assignment, "describe_topics", lambda _: self._describe_topics()),
             (assignment, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
             (assignment, "committed_offsets", lambda _: blocking_call("committed_offsets")),
+            (survey, "describe_topics", lambda _: self._describe_topics()),
+            (survey, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
+            (survey, "committed_offsets", lambda _: blocking_call("committed_offsets")),
             (fold, "decode", decode_before),
             (flow, "monotonic", lambda: self.now),
             (emit, "monotonic", lambda: self.now),
