@@ -78,15 +78,42 @@ def _look(clickhouse: ClickHouse, since: int) -> Iterator[Finding]:
         days.setdefault((window.resolution, window.start // DAY), []).append(window)
     for (resolution, day), windows in days.items():
         yield from _look_at(clickhouse, resolution, day * DAY, windows)
+    yield from _unnamed(clickhouse, _oldest(clickhouse, since))
+
+
+UNNAMED = """
+SELECT {resolution:String} AS resolution, toUInt32(start) AS window, sum(events) AS events
+FROM
+(
+    SELECT if({resolution:String} = 'hour', hour, toStartOfDay(hour)) AS start, events
+    FROM pin_minutes FINAL WHERE hour >= toDateTime({oldest:UInt32}, 'UTC')
+)
+WHERE start < (SELECT max(window_start) FROM sealed FINAL WHERE resolution = {resolution:String} AND NOT is_open)
+    AND start NOT IN (SELECT window_start FROM sealed FINAL WHERE resolution = {resolution:String})
+GROUP BY start
+HAVING events > 0
+ORDER BY start"""
+
+
+def _unnamed(clickhouse: ClickHouse, oldest: int) -> Iterator[Finding]:
+    """Windows before the last sealed one that `sealed` has no row of: readers see neither roll-up nor minutes."""
+    for resolution in TABLES:
+        for row in clickhouse.rows(UNNAMED, resolution=resolution, oldest=oldest):
+            about = f"{resolution} is not named"
+            yield Finding(Kind.ROLLUP_DIFFERS, "sealed", 0, row["events"], about, minute=utc(row["window"]))
 
 
 def _sealed(clickhouse: ClickHouse, since: int) -> list[Window]:
-    kept = kept_days(clickhouse, "pin_minutes")
-    oldest = since if kept is None else max(since, (int(time()) // DAY - kept + 2) * DAY)
     return [
         Window(row["resolution"], row["window"], row["seal"], tuple(row[name] for name in ("pins", *ACTIONS)))
-        for row in clickhouse.rows(SEALED, oldest=max(0, oldest))
+        for row in clickhouse.rows(SEALED, oldest=_oldest(clickhouse, since))
     ]
+
+
+def _oldest(clickhouse: ClickHouse, since: int) -> int:
+    """Start of the first day, in seconds, whose minutes are all still kept."""
+    kept = kept_days(clickhouse, "pin_minutes")
+    return max(0, since if kept is None else max(since, (int(time()) // DAY - kept + 2) * DAY))
 
 
 def _look_at(clickhouse: ClickHouse, resolution: str, first: int, windows: list[Window]) -> Iterator[Finding]:

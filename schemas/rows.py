@@ -99,6 +99,7 @@ class LostKind(StrEnum):
     TRUNCATED = "truncated"  # they were counted, the log lost them, and their counts were taken back
     RETIRED = "retired"  # of a topic that was deleted; its counts stay, and nothing follows
     RECOUNTED = "recounted"  # the ledger was lost, and the log no longer held them when all was counted anew
+    DAMAGED = "damaged"  # counted, their rows are not what they were, and the log no longer holds them
 
 
 @dataclass(frozen=True, slots=True)

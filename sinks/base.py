@@ -5,6 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from schemas.errors import PintallyError
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
 from schemas.sources import Source
@@ -34,6 +37,14 @@ class Newest:
 
     generation: int | None  # highest of its start rows; None: it has none
     version: int | None  # highest of its ledger rows; None: it has none
+
+
+@dataclass(frozen=True, slots=True)
+class SliceSum:
+    """The cells of one slice, added up."""
+
+    events: int
+    version: int  # the highest
 
 
 class SinkSession(Protocol):
@@ -71,6 +82,27 @@ class SinkSession(Protocol):
 
     def reopen_unequal(self) -> None:
         """The same for sealed hours whose roll-up is not the sum of their minutes."""
+
+    def slice_sums(self, source: Source) -> Mapping[tuple[int, int], SliceSum]:
+        """The cells of each slice (block, arrived in seconds since 1970) that has some."""
+
+    def read_slice(self, source: Source, block: int, arrived: int) -> CellRows:
+        """The cells of one slice, the highest version of each."""
+
+    def delete_cells(self, source: Source, block: int, arrived: int, generation: int | None = None) -> None:
+        """Delete the cells of one slice, or only those of one generation; gone on return."""
+
+    def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
+        """Delete the ledger rows of these slices and versions; gone on return."""
+
+    def letter_offsets(self, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The offsets of all late and of all dead letters of a source, ascending."""
+
+    def read_dead_letters(self, source: Source, start: int, end: int) -> Sequence[DeadLetterRow]:
+        """The dead letters of the offsets [start, end), by offset."""
+
+    def delete_letters(self, source: Source, offsets: Sequence[int]) -> None:
+        """Delete the dead letters of these offsets; gone on return."""
 
 
 class Sink(Protocol):

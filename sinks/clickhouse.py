@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import numpy as np
+from numpy.typing import NDArray
+
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
 from schemas.sources import Source
-from sinks import cells, ledger, letters, seal, void
+from sinks import cells, ledger, letters, seal, slices, unequal, void
 from sinks.address import ClickHouseAddress
-from sinks.base import Newest, SinkSession, SourceLedger
+from sinks.base import Newest, SinkSession, SliceSum, SourceLedger
 from sinks.connection import Connection
 
 
@@ -86,5 +89,33 @@ class ClickHouseSession:
         seal.reopen_sealed_from(self.connection, moment)
 
     def reopen_unequal(self) -> None:
-        """The same for sealed hours whose roll-up is not the sum of their minutes."""
-        seal.reopen_unequal(self.connection)
+        """The same for sealed hours and days whose roll-up is not the sum of their minutes, pin by pin."""
+        unequal.reopen_unequal(self.connection)
+
+    def slice_sums(self, source: Source) -> Mapping[tuple[int, int], SliceSum]:
+        """The cells of each slice that has some, added up."""
+        return slices.slice_sums(self.connection, source)
+
+    def read_slice(self, source: Source, block: int, arrived: int) -> CellRows:
+        """The cells of one slice, the highest version of each."""
+        return slices.read_slice(self.connection, source, block, arrived)
+
+    def delete_cells(self, source: Source, block: int, arrived: int, generation: int | None = None) -> None:
+        """Delete the cells of one slice, or only those of one generation; gone on return."""
+        slices.delete_cells(self.connection, source, block, arrived, generation)
+
+    def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
+        """Delete the ledger rows of these slices and versions; gone on return."""
+        slices.delete_ledger(self.connection, rows)
+
+    def letter_offsets(self, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The offsets of all late and of all dead letters of a source, ascending."""
+        return slices.letter_offsets(self.connection, source)
+
+    def read_dead_letters(self, source: Source, start: int, end: int) -> Sequence[DeadLetterRow]:
+        """The dead letters of the offsets [start, end), by offset."""
+        return slices.read_dead_letters(self.connection, source, start, end)
+
+    def delete_letters(self, source: Source, offsets: Sequence[int]) -> None:
+        """Delete the dead letters of these offsets; gone on return."""
+        slices.delete_letters(self.connection, source, offsets)

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
+from schemas.rows import GENERATION_SHIFT, CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
 from schemas.sources import Source
-from sinks.base import Newest, SinkSession, SinkUnavailable, SourceLedger
+from sinks.base import Newest, SinkSession, SinkUnavailable, SliceSum, SourceLedger
 from sinks.void import void_from
 
 CellKey = tuple[int, int, int, int, int, int]  # source, block, arrived, action, minute, pin_id
@@ -49,10 +50,7 @@ class MemorySink:
     def read_cells(self) -> CellRows:
         """All cells, the highest version of each key, in the order of ClickHouse's sort key."""
         with self.lock:
-            rows = sorted(self.cells.items(), key=lambda item: _table_order(item[0]))
-        columns = list(zip(*((*key, count, version) for key, (version, count) in rows), strict=True)) or [()] * 8
-        types = (np.uint64, np.uint32, np.uint32, np.uint8, np.uint32, np.uint64, np.uint64, np.uint64)
-        return CellRows(*(np.array(column, dtype) for column, dtype in zip(columns, types, strict=True)))
+            return _columns(sorted(self.cells.items(), key=lambda item: _table_order(item[0])))
 
 
 class MemorySession:
@@ -142,6 +140,56 @@ class MemorySession:
         with self._step():
             pass
 
+    def slice_sums(self, source: Source) -> Mapping[tuple[int, int], SliceSum]:
+        """The cells of each slice that has some, added up."""
+        found: dict[tuple[int, int], SliceSum] = {}
+        with self._step():
+            for (owner, block, arrived, *_), (version, count) in self.sink.cells.items():
+                if owner == source.id:
+                    known = found.get((block, arrived), SliceSum(0, 0))
+                    found[block, arrived] = SliceSum(known.events + count, max(known.version, version))
+        return found
+
+    def read_slice(self, source: Source, block: int, arrived: int) -> CellRows:
+        """The cells of one slice, the highest version of each."""
+        with self._step():
+            return _columns([(k, v) for k, v in self.sink.cells.items() if k[:3] == (source.id, block, arrived)])
+
+    def delete_cells(self, source: Source, block: int, arrived: int, generation: int | None = None) -> None:
+        """Delete the cells of one slice, or only those of one generation."""
+        with self._step():
+            for key, (version, _) in list(self.sink.cells.items()):
+                mine = key[:3] == (source.id, block, arrived)
+                if mine and generation in (None, version >> GENERATION_SHIFT):
+                    del self.sink.cells[key]
+
+    def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
+        """Delete the ledger rows of these slices and versions."""
+        with self._step():
+            for row in rows:
+                key = row.source.id, row.block, row.arrived
+                if (known := self.sink.ledger.get(key)) and known.version == row.version:
+                    del self.sink.ledger[key]
+
+    def letter_offsets(self, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The offsets of all late and of all dead letters of a source, ascending."""
+        with self._step():
+            letters = [row for row in self.sink.dead_letters.values() if row.source == source]
+        late, dead = (sorted(row.offset for row in letters if row.fate == fate) for fate in ("late", "dead"))
+        return np.array(late, np.int64), np.array(dead, np.int64)
+
+    def read_dead_letters(self, source: Source, start: int, end: int) -> Sequence[DeadLetterRow]:
+        """The dead letters of the offsets [start, end), by offset."""
+        with self._step():
+            letters = [row for row in self.sink.dead_letters.values() if row.source == source]
+        return sorted((row for row in letters if start <= row.offset < end), key=lambda row: row.offset)
+
+    def delete_letters(self, source: Source, offsets: Sequence[int]) -> None:
+        """Delete the dead letters of these offsets."""
+        with self._step():
+            for offset in offsets:
+                self.sink.dead_letters.pop((source, offset), None)
+
     def _step(self) -> Lock:
         if self.over:
             raise SinkUnavailable("this session is over", "Open a new session.")
@@ -168,3 +216,9 @@ def _table_order(key: CellKey) -> tuple[int, ...]:
 
 def _lost_order(row: LostRow) -> tuple[int, int, int, str]:
     return row.generation, row.start, row.end, row.kind
+
+
+def _columns(rows: Sequence[tuple[CellKey, tuple[int, int]]]) -> CellRows:
+    columns = list(zip(*((*key, count, version) for key, (version, count) in rows), strict=True)) or [()] * 8
+    types = (np.uint64, np.uint32, np.uint32, np.uint8, np.uint32, np.uint64, np.uint64, np.uint64)
+    return CellRows(*(np.array(column, dtype) for column, dtype in zip(columns, types, strict=True)))

@@ -67,7 +67,8 @@ def hours_to_correct(address: ClickHouseAddress, since: Moment, timeout_seconds:
     Every writer of ours reopens what it changes, so this finds foreign writes only. Reads all minutes from `since` on.
     """
     with Connection(address, timeout_seconds) as connection:
-        return _unequal(connection, _seconds(since))
+        rows = connection.rows(UNEQUAL, since=_seconds(since) // HOUR * HOUR)
+        return [int(row[0]) for row in rows]
 
 
 def reopen_from(address: ClickHouseAddress, moment: Moment, timeout_seconds: float = 30) -> None:
@@ -80,15 +81,6 @@ def reopen_sealed_from(connection: Connection, moment: int) -> None:
     """The same on a connection; `moment` in seconds since 1970."""
     first = moment // HOUR * HOUR
     reopen(connection, [hour for hour in read_state(connection).hours if hour >= first])
-
-
-def reopen_unequal(connection: Connection) -> None:
-    """Have the sealed hours that are not the sum of their minutes read from minutes until they are sealed again."""
-    reopen(connection, _unequal(connection, 0))
-
-
-def _unequal(connection: Connection, since: int) -> list[int]:
-    return [int(row[0]) for row in connection.rows(UNEQUAL, since=since // HOUR * HOUR)]
 
 
 UNEQUAL = """

@@ -34,7 +34,8 @@ def make(session: SinkSession, change: Change) -> None:
     3. What was given up is recorded; it takes effect with the start row of its generation.
     4. The start rows, in one insert. From here on the new rules hold, and what is older is void.
     5. Void cells and ledger rows are deleted. What a sleeping worker inserts even later is deleted by sealing.
-    6. Hours are opened once more: somebody may have sealed one between 1 and 5.
+    6. Hours are opened once more: somebody may have sealed one between 1 and 5. A change that only finishes an earlier
+       one opens those that do not add up.
 
     Raises SinkUnavailable or SinkError; do it again then, from the plan on.
     """
@@ -47,9 +48,10 @@ def make(session: SinkSession, change: Change) -> None:
     if change.starts:
         session.write_starts(change.starts)
     session.delete_void()
-    if change.reopen_from is not None:
+    if not change.starts:
+        session.reopen_unequal()
+    elif change.reopen_from is not None:
         session.reopen_from(change.reopen_from)
-    session.reopen_unequal()
 
 
 def next_generation(ledgers: Iterable[SourceLedger]) -> int:

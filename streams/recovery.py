@@ -108,7 +108,7 @@ def effective(ledger: SourceLedger) -> list[LostRow]:
     return [
         row
         for row in ledger.lost
-        if row.kind is LostKind.RETIRED
+        if row.kind in (LostKind.RETIRED, LostKind.DAMAGED)
         or ((row.generation, row.end) in ruled if row.kind is LostKind.TRIMMED else row.generation in begun)
     ]
 

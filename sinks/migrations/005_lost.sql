@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS ingest_lost
     topic_id UUID COMMENT 'UUID of the topic',
     partition UInt32 COMMENT 'Kafka partition',
     generation UInt32 COMMENT 'Generation that begins after the range; the row holds once that has a start row',
-    kind Enum8('trimmed' = 1, 'truncated' = 2, 'retired' = 3, 'recounted' = 4) COMMENT 'trimmed: gone before it was counted; truncated: counted, gone, its counts taken back; retired: the topic was deleted, its counts stay; recounted: gone when all was counted anew',
+    kind Enum8('trimmed' = 1, 'truncated' = 2, 'retired' = 3, 'recounted' = 4, 'damaged' = 5) COMMENT 'trimmed: gone before it was counted; truncated: counted, gone, its counts taken back; retired: the topic was deleted, its counts stay; recounted: gone when all was counted anew; damaged: its rows are not what they were, and the log is gone',
     start UInt64 COMMENT 'First offset given up',
     `end` UInt64 COMMENT 'The offset after the last one given up',
     note String COMMENT 'The words of the operator who gave it up',

@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "Show how far each source is counted, and what is behind.",
     "dlq": "List, show and replay dead letters: what was late or broken.",
     "rules": "Show the counting rules of each source, or change them.",
+    "repair": "Fold slices again and write what their rows must be, while workers go on.",
     "drill": "Inject faults into workers, Kafka and ClickHouse of its own, and prove the counts.",
     "schema": "Print the contract of the events as JSON Schema.",
 }

@@ -13,6 +13,7 @@ WORDS = {
     LostKind.TRIMMED: "gone from the log before it was counted",
     LostKind.TRUNCATED: "counted, lost by the log, and its counts taken back",
     LostKind.RETIRED: "its topic was deleted; what was counted stays",
+    LostKind.DAMAGED: "counted, their rows damaged, and gone from the log",
     LostKind.RECOUNTED: "gone from the log when the rest was counted anew",
 }
 

@@ -1,0 +1,113 @@
+"""One source slice by slice, and deleting by hand's breadth: what `repair` and `lost` ask ClickHouse.
+
+The table is not sorted by source, so each question reads all of it, if only the columns it needs.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow
+from schemas.sources import Source
+from sinks.base import SliceSum
+from sinks.cells import COLUMNS
+from sinks.connection import Connection
+
+SLICE = "source = %(source)s AND block = %(block)s AND arrived = toDateTime(%(arrived)s, 'UTC')"
+ORIGIN = "topic = %(topic)s AND topic_id = %(topic_id)s AND partition = %(partition)s"
+LETTER = "offset, timestamp, fate, reason, key, value, headers"
+
+
+def slice_sums(connection: Connection, source: Source) -> dict[tuple[int, int], SliceSum]:
+    """The cells of each slice (block, arrived) that has some."""
+    rows = connection.rows(
+        "SELECT block, toUnixTimestamp(arrived), sum(events), max(version) FROM pin_minutes FINAL"
+        " WHERE source = %(source)s GROUP BY block, arrived",
+        source=source.id,
+    )
+    return {(block, arrived): SliceSum(events, version) for block, arrived, events, version in rows}
+
+
+def read_slice(connection: Connection, source: Source, block: int, arrived: int) -> CellRows:
+    """The cells of one slice, the highest version of each."""
+    names = [f"toUnixTimestamp({name}) AS {name}_s" if name in ("arrived", "minute") else name for name in COLUMNS]
+    found = connection.execute(
+        f"SELECT {', '.join(names)} FROM pin_minutes FINAL WHERE {SLICE}",
+        {"source": source.id, "block": block, "arrived": arrived},
+        columnar=True,
+    ) or [[] for _ in COLUMNS]
+    return CellRows(*(np.asarray(column, dtype) for column, dtype in zip(found, COLUMNS.values(), strict=True)))
+
+
+def delete_cells(
+    connection: Connection, source: Source, block: int, arrived: int, generation: int | None = None
+) -> None:
+    """Delete the cells of one slice, or only those of one generation; they are gone on return."""
+    of = "" if generation is None else " AND bitShiftRight(version, 48) = %(generation)s"
+    name = {"source": source.id, "block": block, "arrived": arrived, "generation": generation}
+    connection.execute(f"DELETE FROM pin_minutes WHERE {SLICE}{of}", name)
+
+
+def delete_ledger(connection: Connection, rows: Sequence[LedgerRow]) -> None:
+    """Delete the ledger rows of these slices and versions; they are gone on return."""
+    for row in rows:
+        name = {"source": row.source.id, "block": row.block, "arrived": row.arrived, "version": row.version}
+        connection.execute(f"DELETE FROM ingest_ledger WHERE {SLICE} AND version = %(version)s", name)
+
+
+def letter_offsets(connection: Connection, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The offsets of all late and of all dead letters of a source, ascending."""
+    found = connection.execute(
+        f"SELECT offset, fate = 'late' FROM dead_letters FINAL WHERE {ORIGIN} ORDER BY offset",
+        _origin(source),
+        columnar=True,
+    ) or [[], []]
+    offsets, late = np.asarray(found[0], np.int64), np.asarray(found[1], np.bool_)
+    return offsets[late], offsets[~late]
+
+
+def read_dead_letters(connection: Connection, source: Source, start: int, end: int) -> list[DeadLetterRow]:
+    """The dead letters of the offsets [start, end), byte by byte, by offset."""
+    rows = connection.execute(
+        f"SELECT {LETTER} FROM dead_letters FINAL"
+        f" WHERE {ORIGIN} AND offset >= %(start)s AND offset < %(end)s ORDER BY offset",
+        {**_origin(source), "start": start, "end": end},
+        settings={"strings_as_bytes": True},
+    )
+    return [_letter(source, *row) for row in rows]
+
+
+def delete_letters(connection: Connection, source: Source, offsets: Sequence[int]) -> None:
+    """Delete the dead letters of these offsets; they are gone on return."""
+    if offsets:
+        connection.execute(
+            f"DELETE FROM dead_letters WHERE {ORIGIN} AND offset IN %(offsets)s",
+            {**_origin(source), "offsets": tuple(offsets)},
+        )
+
+
+def _origin(source: Source) -> dict[str, object]:
+    return {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition}
+
+
+def _letter(
+    source: Source,
+    offset: int,
+    timestamp: int,
+    fate: str | bytes,
+    reason: bytes,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[tuple[bytes, bytes | None]],
+) -> DeadLetterRow:
+    return DeadLetterRow(
+        source,
+        offset,
+        timestamp,
+        fate.decode() if isinstance(fate, bytes) else fate,
+        reason.decode("utf-8", "replace"),
+        key,
+        value,
+        tuple((name.decode("utf-8", "surrogateescape"), value) for name, value in headers),
+    )

@@ -1,0 +1,197 @@
+"""Whatever is damaged in ClickHouse: `verify` finds it, `repair` mends it, and `verify` finds nothing any more."""
+
+import json
+from typing import Any
+
+import pytest
+
+from audit.findings import Kind
+from audit.verify import Report
+from schemas.rows import GENERATION_SHIFT
+from sinks.seal import seal
+from streams.cli.repair import choice_of
+from streams.cli.verify import _as_json
+from streams.repair import Choice, Repair, repair
+from streams.survey import take
+from tests.integration.test_verify import (  # noqa: F401 - fixtures
+    RECORDS,
+    Emitter,
+    at_cell,
+    emitted,
+    exact,
+    insert_cell,
+    now_ms,
+    shared,
+    some_cell,
+)
+
+ALL = Choice()
+
+
+def mend(emitter: Emitter, choice: Choice = ALL) -> Repair:
+    """What `pintally repair` does."""
+    with emitter.sink.session() as session:
+        return repair(emitter.settings, session, take(emitter.settings, emitter.sink, session), choice)
+
+
+def findings(report: Report) -> Choice:
+    """What `verify` found, on its way to `repair` through JSON."""
+    return choice_of(json.loads(json.dumps(_as_json(report), default=str)))
+
+
+def middle(emitter: Emitter) -> dict[str, Any]:
+    """Block, arrived, start and position of a complete slice in the middle with all fates."""
+    (row,) = emitter.sql(
+        "SELECT block, toUInt32(arrived), start, position FROM ingest_ledger FINAL"
+        " WHERE late > 0 AND dead > 0 AND block BETWEEN 3 AND 6 ORDER BY start LIMIT 1"
+    )
+    return dict(zip(("block", "arrived", "start", "position"), row, strict=True))
+
+
+DAMAGE = {
+    "a cell is gone": "ALTER TABLE pin_minutes DELETE WHERE {cell}",
+    "a cell is too high": "ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE {cell}",
+    "a cell is too low": "ALTER TABLE pin_minutes UPDATE events = events - 1 WHERE {cell}",
+    "a slice is gone": "ALTER TABLE pin_minutes DELETE WHERE {slice}",
+    "rows were deleted": "DELETE FROM pin_minutes WHERE pin_id = 3",
+    "all cells are gone": "TRUNCATE TABLE pin_minutes",
+    "dead letters are gone": "ALTER TABLE dead_letters DELETE WHERE offset % 2 = 0",
+    "a letter has another fate": "ALTER TABLE dead_letters UPDATE fate = if(fate = 'late', 'dead', 'late') WHERE"
+    " offset >= {start} AND offset < {position}",
+    "a ledger row is gone": "ALTER TABLE ingest_ledger DELETE WHERE {slice}",
+    "several ledger rows are gone": "ALTER TABLE ingest_ledger DELETE WHERE block BETWEEN 2 AND 5",
+    "the first ledger rows are gone": "ALTER TABLE ingest_ledger DELETE WHERE block < 2",
+    "a ledger row has other fates": "ALTER TABLE ingest_ledger UPDATE counted = counted + 1 WHERE {slice}",
+    "a ledger row has another position": "ALTER TABLE ingest_ledger UPDATE position = position - 1 WHERE {slice}",
+    "a ledger row has a higher version": "INSERT INTO ingest_ledger SELECT * REPLACE (position + 1 AS position,"
+    " version + 1 AS version) FROM ingest_ledger WHERE {slice}",
+    "a ledger row has another start": "ALTER TABLE ingest_ledger UPDATE start = start + 1 WHERE {slice}",
+}
+
+
+def damage(emitter: Emitter, statement: str) -> None:
+    place = middle(emitter)
+    name = f"block = {place['block']} AND arrived = {place['arrived']}"
+    emitter.sql(statement.format(cell=at_cell(some_cell(emitter)), slice=name, **place))
+
+
+@pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE.keys())
+def test_what_does_not_add_up_is_found_and_mended(emitted: Emitter, statement: str) -> None:  # noqa: F811
+    damage(emitted, statement)
+    assert emitted.verify().exit_code == 1
+    done = mend(emitted)
+    assert done.exit_code == 0, done
+    assert done.mended
+    exact(emitted.verify())
+    assert not mend(emitted).mended, "a second run finds nothing to do"
+
+
+def test_what_adds_up_all_the_same_is_mended_by_the_findings_of_verify(emitted: Emitter) -> None:  # noqa: F811
+    cell = some_cell(emitted)
+    other = some_cell(emitted, f"block = {cell['block']} AND arrived = {cell['arrived']} AND NOT ({at_cell(cell)})")
+    emitted.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE {at_cell(cell)}")
+    emitted.sql(f"ALTER TABLE pin_minutes UPDATE events = events - 1 WHERE {at_cell(other)}")
+    found = emitted.verify()
+    assert set(found.findings.counts) == {Kind.COUNT_TOO_HIGH, Kind.COUNT_TOO_LOW}
+    assert not mend(emitted).mended
+    assert [(each.cells, each.cleared) for each in mend(emitted, findings(found)).mended] == [(2, 0)]
+    exact(emitted.verify())
+
+
+def test_findings_beyond_those_that_are_shown_are_mended_too(emitted: Emitter) -> None:  # noqa: F811
+    emitted.sql("ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE block < 7")
+    emitted.sql("ALTER TABLE dead_letters UPDATE value = 'x' WHERE 1")
+    mend(emitted, findings(emitted.verify()))
+    exact(emitted.verify())
+
+
+@pytest.mark.parametrize("change", [{"pin_id": 999}, {"action": 2}, {"minute": -7200}, {"block": 1, "arrived": 600}])
+def test_rows_too_many_are_cleared(emitted: Emitter, change: dict[str, int]) -> None:  # noqa: F811
+    cell = some_cell(emitted)
+    cell |= {name: cell[name] + value if value < 0 else value for name, value in change.items()}
+    insert_cell(emitted, cell)
+    assert emitted.verify().exit_code == 1
+    mend(emitted)
+    exact(emitted.verify())
+
+
+@pytest.mark.parametrize("ahead", [0, 77], ids=["next_block", "far_beyond"])
+def test_slices_that_the_log_does_not_have_are_deleted(emitted: Emitter, ahead: int) -> None:  # noqa: F811
+    cell = some_cell(emitted)
+    insert_cell(emitted, cell | {"block": RECORDS // 100 + 1 + ahead})
+    assert emitted.verify().exit_code == 1
+    assert len(mend(emitted).removed) == 1
+    exact(emitted.verify())
+
+
+def test_rows_of_a_generation_that_never_was_are_deleted(emitted: Emitter) -> None:  # noqa: F811
+    cell = some_cell(emitted)
+    insert_cell(emitted, cell | {"version": 5 << GENERATION_SHIFT, "events": 9})
+    assert emitted.verify().exit_code == 1
+    mend(emitted)
+    exact(emitted.verify())
+
+
+def test_a_letter_too_many_is_deleted(emitted: Emitter) -> None:  # noqa: F811
+    offset = middle(emitted)["start"]
+    (free,) = emitted.sql(
+        f"SELECT min(n) FROM (SELECT number + {offset} AS n FROM numbers(50))"
+        " WHERE n NOT IN (SELECT offset FROM dead_letters)"
+    )
+    emitted.sql(
+        "INSERT INTO dead_letters (source, topic, topic_id, partition, offset, timestamp, fate, reason) SELECT source,"
+        f" topic, topic_id, partition, {free[0]}, timestamp, fate, reason FROM dead_letters LIMIT 1"
+    )
+    assert emitted.verify().exit_code == 1
+    mend(emitted)
+    exact(emitted.verify())
+
+
+def test_missing_rows_of_the_unfinished_slice_come_back_and_those_ahead_of_the_ledger_stay(
+    emitted: Emitter,  # noqa: F811
+) -> None:
+    (newest,) = emitted.sql(
+        "SELECT block, toUInt32(arrived), position FROM ingest_ledger FINAL ORDER BY start DESC LIMIT 1"
+    )
+    block, arrived, position = newest
+    emitted.sql(f"ALTER TABLE pin_minutes DELETE WHERE block = {block} AND arrived = {arrived} AND pin_id < 7")
+    before = emitted.sql(
+        f"SELECT pin_id, minute, events, version FROM pin_minutes FINAL WHERE block = {block} AND arrived = {arrived}"
+    )
+    assert emitted.verify().exit_code == 1
+    mend(emitted)
+    exact(emitted.verify())
+    after = emitted.sql(
+        f"SELECT pin_id, minute, events, version FROM pin_minutes FINAL WHERE block = {block} AND arrived = {arrived}"
+    )
+    assert set(before) < set(after)
+    assert {row[3] for row in set(after) - set(before)} == {position}
+
+
+SEALED_DAMAGE = {
+    "a partition of hours was dropped": "ALTER TABLE pin_hours DROP PARTITION ID '{day}'",
+    "hours were deleted": "DELETE FROM pin_hours WHERE pin_id = 3",
+    "an hour has another count": "ALTER TABLE pin_hours UPDATE saves = saves + 1 WHERE pin_id = 3",
+    "two wrong counts of an hour cancel out": "ALTER TABLE pin_hours UPDATE"
+    " saves = saves + if(pin_id = 1, 1, -1) WHERE pin_id < 3",
+    "rows of sealed were deleted": "ALTER TABLE sealed DELETE WHERE window_start = {hour}",
+    "a partition of minutes was dropped": "ALTER TABLE pin_minutes DROP PARTITION ID '{day}'",
+}
+
+
+@pytest.mark.parametrize("statement", SEALED_DAMAGE.values(), ids=SEALED_DAMAGE.keys())
+def test_sealed_hours_that_do_not_add_up_are_opened_and_sealed_again(emitted: Emitter, statement: str) -> None:  # noqa: F811
+    until = now_ms() // 1000 + 7200
+    seal(emitted.settings.clickhouse, until)
+    totals = "SELECT window_start, pin_id, saves FROM pin_engagement_1h ORDER BY ALL"
+    before = emitted.sql(totals)
+    ((day, hour),) = emitted.sql("SELECT toYYYYMMDD(min(hour)), toUInt32(min(hour)) FROM pin_minutes")
+    emitted.sql(statement.format(day=day, hour=hour))
+    assert emitted.sql(totals) != before or "pin_minutes" in statement, "readers read minutes only where they must"
+    assert emitted.verify().exit_code == 1
+    mend(emitted)
+    assert emitted.sql(totals) == before
+    exact(emitted.verify())
+    seal(emitted.settings.clickhouse, until)
+    assert emitted.sql(totals) == before
+    exact(emitted.verify())
