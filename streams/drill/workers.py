@@ -11,6 +11,7 @@ from pathlib import Path
 
 from streams.drill.stack import Entrance, Stack, variables
 from streams.engines.child import GUARD
+from streams.settings import Settings
 
 PINTALLY_WORKER = (sys.executable, "-m", "streams.cli", "worker")
 LOOK_SECONDS = 0.3
@@ -18,19 +19,18 @@ AGAIN_SECONDS = 0.5  # before a worker that ended by itself is started again
 STOP_SECONDS = 30.0
 
 
-class Worker:
-    """One place for a worker: its doors, its log, and the process that runs there now."""
+class WorkerProcess:
+    """One place for a worker: its log, and the process that runs there now."""
 
-    def __init__(self, stack: Stack, entrance: Entrance, name: str, static: bool, command: Sequence[str]) -> None:
+    def __init__(self, settings: Settings, log: Path, name: str, static: bool, command: Sequence[str]) -> None:
         self.name = name
-        self.entrance = entrance
-        self.log = stack.folder / f"{name}.log"
+        self.log = log
         self.wanted = False
         self.pid = 0
         self.starts = 0
         self.ended_by_itself: list[int] = []  # exit codes
         self.peak_bytes = 0  # of resident memory, of any process that ran here
-        self._environment = variables(stack.settings_of(entrance))
+        self._environment = variables(settings)
         self._command = [*command, *(["--instance", name] if static else [])]
         self._guard: subprocess.Popen[bytes] | None = None
         self._turn = threading.RLock()
@@ -105,6 +105,14 @@ class Worker:
         for pipe in (self._guard.stdin, self._guard.stdout) if self._guard else ():
             if pipe:
                 pipe.close()
+
+
+class Worker(WorkerProcess):
+    """One that comes through doors of its own."""
+
+    def __init__(self, stack: Stack, entrance: Entrance, name: str, static: bool, command: Sequence[str]) -> None:
+        super().__init__(stack.settings_of(entrance), stack.folder / f"{name}.log", name, static, command)
+        self.entrance = entrance
 
 
 class Workers:
