@@ -2,22 +2,35 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from schemas.errors import PintallyError
+from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from streams.drill.producers import Sent
-from streams.drill.stack import Stack
 from streams.drill.truth import Cell
 from streams.progress import Progress, lag_of, read_progress
+from streams.settings import Settings
 
 QUERY_SECONDS = 60.0
+
+
+class Place(Protocol):
+    """What is asked."""
+
+    @property
+    def settings(self) -> Settings:
+        """Straight to the engines."""
+
+    @property
+    def sink(self) -> ClickHouseSink:
+        """The same ClickHouse."""
 
 
 class Probe:
     """Asks as often as it takes; every answer is of the present."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Place) -> None:
         self._stack = stack
 
     def progress(self) -> list[Progress]:

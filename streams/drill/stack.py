@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from sinks.clickhouse import ClickHouseSink
 from sinks.migrate import migrate
 from streams.admin import open_admin
 from streams.drill.proxy import Door, Doors
-from streams.engines import Engines, local_engines
+from streams.engines import EngineAddresses, Engines, local_engines
 from streams.engines.ports import LOOPBACK, free_port
 from streams.settings import Settings
 from streams.topics import create_topics
@@ -78,7 +78,7 @@ def open_stack(folder: Path, workers: int, chosen: dict[str, Any], report: Any) 
                 door.open()
                 ends.callback(door.close)
             entrances.append(entrance)
-        settings = _settings(engines, chosen)
+        settings = settings_for(engines.addresses, chosen)
         _prepare(settings)
         yield Stack(folder, engines, settings, tuple(entrances), ClickHouseSink(settings.clickhouse, READ_SECONDS))
 
@@ -101,19 +101,20 @@ def take_kafkas_clock(settings: Settings) -> None:
     time.sleep(APPLIED_SECONDS)
 
 
-def _settings(engines: Engines, chosen: dict[str, Any]) -> Settings:
+def settings_for(addresses: EngineAddresses, chosen: Mapping[str, Any]) -> Settings:
     """Defaults, not the user's PINTALLY_* variables: a drill depends on its options alone."""
     defaults = {
         name: value.get_default(call_default_factory=True)
         for name, value in Settings.model_fields.items()
         if not value.is_required()
     }
-    addresses = engines.addresses
     ours = {
         "kafka": addresses.kafka,
         "clickhouse_host": addresses.clickhouse_host,
         "clickhouse_port": addresses.clickhouse_port,
         "clickhouse_http_port": addresses.clickhouse_http_port,
+        "clickhouse_user": addresses.clickhouse_user,
+        "clickhouse_password": addresses.clickhouse_password,
         "clickhouse_database": "drill",
         "group": "drill",
         "topic_timestamps": "LogAppendTime",
