@@ -48,7 +48,7 @@ class Options:
     workers: int
     memory_mib: int  # budget of one worker
     folder: Path
-    caught_up_seconds: float = 180.0
+    caught_up_seconds: float = 300.0
     worker_command: Sequence[str] = PINTALLY_WORKER
 
 
