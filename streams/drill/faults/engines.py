@@ -108,7 +108,7 @@ def long_outage(stage: Stage) -> str:
     began = time.monotonic()
     with down(stage.stack.engines.clickhouse):
         paused = stage.tally.wait("pauses", pauses, FULL_SECONDS)
-        time.sleep(1.5 * stage.session)
+        time.sleep(4 * stage.session)
         seconds = time.monotonic() - began
     bit(paused, f"no worker paused reading within {FULL_SECONDS:.0f} s")
     resumed = stage.tally.wait("resumptions", resumptions, COUNTED_SECONDS)
