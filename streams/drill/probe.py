@@ -10,6 +10,7 @@ from sinks.connection import Connection
 from streams.drill.producers import Sent
 from streams.drill.truth import Cell
 from streams.progress import Progress, lag_of, read_progress
+from streams.topics import group_members
 from streams.settings import Settings
 
 QUERY_SECONDS = 60.0
@@ -57,6 +58,13 @@ class Probe:
                 time.sleep(0.3)
                 continue
             return self.wait_counted(ends, limit - time.monotonic())
+
+    def members(self) -> int:
+        """How many workers are in the group; 0 while Kafka cannot say."""
+        try:
+            return len(group_members(self._stack.settings))
+        except PintallyError:
+            return 0
 
     def lag(self) -> int:
         """Offsets that the log has and the ledger has not."""

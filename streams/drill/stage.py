@@ -14,6 +14,8 @@ from streams.drill.tally import Tally
 from streams.drill.truth import Expected
 from streams.drill.workers import Workers
 
+CALM_SECONDS = 45.0
+
 Lane = Literal["engines", "producers"]
 
 
@@ -37,6 +39,12 @@ class Stage:
     def session(self) -> float:
         """Seconds of silence after which Kafka gives a worker up."""
         return self.stack.settings.session_timeout_seconds
+
+    def calm(self) -> None:
+        """Wait a while for every worker to be in the group and to have counted all: what starts cannot lose much."""
+        members = len(self.workers.steady)
+        until(lambda: self.probe.members() >= members, CALM_SECONDS)
+        self.probe.wait_caught_up(CALM_SECONDS)
 
     @property
     def kafka_doors(self) -> list[Door]:

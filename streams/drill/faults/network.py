@@ -110,6 +110,7 @@ def lose_insert_answers(stage: Stage) -> str:
 
 def _cut_off(stage: Stage, mode: Mode) -> str:
     """One worker's Kafka connections lose bytes past its session."""
+    stage.calm()
     worker = stage.rng.choice(stage.workers.steady)
     door, expired = worker.entrance.kafka, stage.tally.count("sessions_expired", worker.log)
     before = door.traffic.swallowed + door.traffic.unheard

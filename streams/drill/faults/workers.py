@@ -28,6 +28,7 @@ def kill_worker(stage: Stage) -> str:
 @fault("worker-freeze", "after SIGCONT the worker noticed that its session had passed, and ended itself")
 def freeze_worker(stage: Stage) -> str:
     """SIGSTOP of a worker past its session, then SIGCONT."""
+    stage.calm()
     worker = stage.rng.choice(stage.workers.steady)
     expired = stage.tally.count("sessions_expired", worker.log)
     seconds = stage.session * (1.3 + stage.rng.random())
@@ -44,6 +45,7 @@ def freeze_worker(stage: Stage) -> str:
 @fault("zombie-insert", "the bytes of its insert reached ClickHouse after others had counted past it")
 def delay_insert_past_session(stage: Stage) -> str:
     """A worker's insert is held on its way, the worker stopped; both come back after others have taken over."""
+    stage.calm()
     worker = stage.rng.choice(stage.workers.steady)
     door, expired = worker.entrance.clickhouse, stage.tally.count("sessions_expired", worker.log)
     released = door.traffic.released
