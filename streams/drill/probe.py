@@ -10,8 +10,8 @@ from sinks.connection import Connection
 from streams.drill.producers import Sent
 from streams.drill.truth import Cell
 from streams.progress import Progress, lag_of, read_progress
-from streams.topics import group_members
 from streams.settings import Settings
+from streams.topics import group_members
 
 QUERY_SECONDS = 60.0
 
