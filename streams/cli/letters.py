@@ -57,7 +57,7 @@ def wanted_of(
     if reason is not None:
         _check_regex(reason)
     return Wanted(
-        topics=_topics(settings, topic),
+        topics=topics_of(settings, topic),
         fate=fate.value if fate else None,
         reason=reason,
         since_ms=_moment("--since", since),
@@ -83,7 +83,8 @@ def _check_regex(pattern: str) -> None:
         raise PintallyError(f"--reason {pattern!r}: {error}", "Write a regular expression.") from error
 
 
-def _topics(settings: Settings, name: str | None) -> tuple[str, ...]:
+def topics_of(settings: Settings, name: str | None) -> tuple[str, ...]:
+    """The topics that --topic means; all if it is not given."""
     if name is None:
         return tuple(settings.source_topics)
     by_action = {action.label: topic for action, topic in settings.topics.items()}

@@ -1,0 +1,19 @@
+"""Times and durations for people."""
+
+from datetime import UTC, datetime
+
+
+def moment(ms: int) -> str:
+    """Unix milliseconds as 2026-01-31 23:59:58 UTC; as the number where no calendar has it."""
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms"
+
+
+def duration(ms: int) -> str:
+    """1 h, 90 s, 1.5 s: in the largest unit that leaves no rest."""
+    for length, unit in ((86_400_000, "days"), (3_600_000, "h"), (60_000, "min")):
+        if ms and ms % length == 0:
+            return f"{ms // length} {unit}"
+    return f"{ms / 1000:.10g} s"

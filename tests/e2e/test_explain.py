@@ -1,0 +1,109 @@
+"""`pintally explain` on the real engines: a record of every fate, with the reason and what readers see."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+from kafka import TopicPartition
+
+from schemas.actions import Action
+from streams.admin import open_admin
+from streams.settings import Settings
+from tests.e2e.running import pintally, wait_caught_up, workers
+from tests.e2e.test_dlq import HOUR_MS, dlq, event, now, produce
+
+
+def explain(settings: Settings, event_id: str, *arguments: str, code: int = 0) -> Any:
+    """The JSON that `pintally explain ... --json` prints."""
+    done = pintally(settings, "explain", event_id, "--json", *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_each_fate_is_explained_with_its_reason_its_cell_and_what_readers_see(stack: Settings, tmp_path: Path) -> None:
+    once, broken, late = (str(uuid.uuid4()) for _ in range(3))
+    topic = stack.topics[Action.SAVE]
+    produce(
+        stack,
+        [
+            event("5", event_id=once),
+            event("5", event_id=once.upper()),
+            event("five", event_id=broken),
+            event("6", now() - 5 * HOUR_MS, late),
+            b"{" + broken.encode(),
+        ],
+    )
+    with workers(stack, tmp_path) as start:
+        start()
+        wait_caught_up(stack)
+        counted, duplicate = explain(stack, once.upper())["records"]
+        assert (counted["place"], counted["fate"], counted["recorded"]) == (f"{topic}[0]@0", "counted", True)
+        assert (duplicate["fate"], duplicate["why"]) == ("duplicate", f"duplicate of {topic}[0]@0")
+        for cell in (counted["cell"], duplicate["cell"]):
+            assert (cell["action"], cell["pin"], cell["recounted"], cell["stored"]["events"]) == ("save", 5, 1, 1)
+            assert [(window["saves"], window["is_final"]) for window in cell["windows"]] == [(1, False)] * 3
+
+        dead, scrap = explain(stack, broken, "--topic", "save")["records"]
+        assert (dead["fate"], dead["why"], dead["cell"]) == ("dead", dead["letter"]["reason"], None)
+        assert "pin_id" in dead["why"]
+        assert (scrap["fate"], scrap["place"]) == ("dead", f"{topic}[0]@4")
+
+        (told,) = explain(stack, late)["records"]
+        assert told["fate"] == told["letter"]["fate"] == "late"
+        assert "the lateness is 1 h" in told["why"]
+        assert [window["saves"] for window in told["cell"]["windows"]] == [0, 0, 0]
+
+        dlq(stack, "replay", "--fate", "late", "--yes")
+        mended = ("--origin", f"{topic}[0]@2", "--set", "pin_id=7", "--set", f"event_id={uuid.uuid4()}")
+        dlq(stack, "replay", *mended, "--yes")
+        wait_caught_up(stack)
+        told, replayed = explain(stack, late)["records"]
+        assert told["replay"] == replayed["place"] == f"{topic}.replay[0]@0"
+        assert (replayed["replay_of"], replayed["fate"]) == (f"{topic}[0]@3", "counted")
+        assert [window["saves"] for window in replayed["cell"]["windows"]] == [1, 1, 1]
+        first, _, other = explain(stack, broken)["records"]
+        assert first["replay"] == other["place"]
+        assert (other["fate"], other["cell"]["pin"]) == ("counted", 7)
+    words = pintally(stack, "explain", once).stdout
+    assert "duplicate of" in words
+    assert "by recount" in words
+
+
+def test_an_event_that_is_nowhere_and_one_that_is_not_counted_yet(stack: Settings, tmp_path: Path) -> None:
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
+    produce(stack, [event("1", event_id=first)])
+    (alone,) = explain(stack, first)["records"]
+    assert (alone["fate"], alone["recorded"]) == (None, False)
+    assert "no worker has begun" in alone["unknown"]
+    with workers(stack, tmp_path) as start:
+        worker = start()
+        wait_caught_up(stack)
+        assert worker.stop() == 0
+    produce(stack, [event("2", event_id=second)])
+    (waiting,) = explain(stack, second)["records"]
+    assert (waiting["fate"], waiting["recorded"], waiting["position"]) == ("counted", False, 1)
+    assert "1 behind" in pintally(stack, "explain", second).stdout
+
+    nothing = explain(stack, str(uuid.uuid4()), code=1)
+    assert {(each["from"], each["to"]) for each in nothing["searched"]} == {(0, 0), (0, 2)}
+    assert not nothing["found"]
+    assert "not found" in pintally(stack, "explain", "no-such-id").stdout
+    none = explain(stack, first, "--since-hours", "0", code=1)
+    assert {each["from"] - each["to"] for each in none["searched"]} == {0}
+
+
+def test_what_retention_took_is_named_and_its_dead_letter_is_shown(stack: Settings, tmp_path: Path) -> None:
+    gone = str(uuid.uuid4())
+    topic = stack.topics[Action.SAVE]
+    produce(stack, [event("x", event_id=gone), event("1")])
+    with workers(stack, tmp_path) as start:
+        start()
+        wait_caught_up(stack)
+    with open_admin(stack) as admin:
+        admin.delete_records({TopicPartition(topic, 0): 1})
+    found = explain(stack, gone)
+    assert found["records"] == []
+    (letter,) = found["letters"]
+    assert (letter["offset"], letter["fate"]) == (0, "dead")
+    assert found["kept_from"] == [{"source": f"{topic}[0]", "offset": 1}]
