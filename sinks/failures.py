@@ -24,6 +24,12 @@ def translate(error: Exception, address: ClickHouseAddress) -> SinkError:
     where = f"ClickHouse at {address}"
     if isinstance(error, ServerException):
         return _refused(error, where, address)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return SinkError(
+            f"{where} shows a certificate that is not to be trusted: {_first_line(error, address)}",
+            "Set PINTALLY_CLICKHOUSE_CA_FILE to the certificates of its authority, and PINTALLY_CLICKHOUSE_HOST to the "
+            "name in its certificate.",
+        )
     if isinstance(error, (SocketTimeoutError, TimeoutError)):
         return SinkUnavailable(f"{where} did not answer in time", _START)
     if isinstance(error, (NetworkError, OSError, EOFError)):

@@ -1,5 +1,6 @@
 """One short-lived admin connection to Kafka, by kafka-python, which knows topic ids."""
 
+import asyncio
 import logging
 import socket
 import ssl
@@ -8,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import aiokafka.errors
+from aiokafka.conn import create_conn
 from kafka.admin import KafkaAdminClient
 from kafka.errors import (
     AuthorizationError,
@@ -24,6 +27,7 @@ from streams.kafka_clients import kafka_options
 from streams.settings import Settings
 
 ANSWER_SECONDS = 10.0  # how long Kafka may take to answer a question
+PATIENCE_MS = int(ANSWER_SECONDS * 1000)
 CONNECT_SECONDS = 5.0  # how long its port may stay closed, so that a restarting broker is waited for
 
 # The client logs every refused connection as an error; KafkaUnavailable says it once.
@@ -55,28 +59,23 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
         opened.append(KafkaNetClient(**options))
         return opened[0]
 
-    patience = int(ANSWER_SECONDS * 1000)
     try:
         with KafkaAdminClient(
             **options,
-            bootstrap_timeout_ms=patience,
-            request_timeout_ms=patience,
+            bootstrap_timeout_ms=PATIENCE_MS,
+            request_timeout_ms=PATIENCE_MS,
             kafka_client=client,
         ) as admin:
             yield admin
     except (SaslAuthenticationFailedError, UnsupportedSaslMechanismError) as error:
-        raise KafkaRefused(
-            f"Kafka at {kafka} refused the login of user {settings.kafka_username!r} by "
-            f"{settings.kafka_sasl_mechanism}: {error}",
-            "Set PINTALLY_KAFKA_USERNAME, PINTALLY_KAFKA_PASSWORD and PINTALLY_KAFKA_SASL_MECHANISM.",
-        ) from error
+        raise _login(settings, error) from error
     except AuthorizationError as error:
         raise KafkaRefused(
             f"Kafka at {kafka} does not let user {settings.kafka_username!r} do this: {error}",
             "Grant what docs/security.md lists (kafka-acls.sh --add).",
         ) from error
     except RetriableError as error:
-        raise _unavailable(kafka, error) from error
+        raise _refused_login(settings) or _unavailable(kafka, error) from error
     except KafkaError as error:
         raise KafkaRefused(f"Kafka at {kafka} refused: {error}", "See the broker's log for the reason.") from error
     finally:
@@ -129,6 +128,37 @@ def _await_port(kafka: str, tls: ssl.SSLContext | None) -> None:
         if time.monotonic() > give_up or not isinstance(reason, ConnectionError):
             raise _unavailable(kafka, reason)
         time.sleep(0.2)
+
+
+def _refused_login(settings: Settings) -> KafkaRefused | None:
+    """The reason, if it is the login. kafka-python only sees that the broker hangs up; aiokafka hears why."""
+    options = kafka_options(settings)
+    if "sasl_mechanism" not in options:
+        return None
+    servers = options.pop("bootstrap_servers")
+
+    async def log_in() -> None:
+        host, _, port = servers[0].rpartition(":")
+        connection = await create_conn(
+            host.strip("[]"), int(port), request_timeout_ms=int(ANSWER_SECONDS * 1000), **options
+        )
+        connection.close()
+
+    try:
+        asyncio.run(log_in())
+    except (aiokafka.errors.SaslAuthenticationFailed, aiokafka.errors.UnsupportedSaslMechanismError) as error:
+        return _login(settings, error)
+    except (aiokafka.errors.KafkaError, OSError):
+        return None
+    return None
+
+
+def _login(settings: Settings, error: Exception) -> KafkaRefused:
+    return KafkaRefused(
+        f"Kafka at {settings.kafka} refused the login of user {settings.kafka_username!r} by "
+        f"{settings.kafka_sasl_mechanism}: {error}",
+        "Set PINTALLY_KAFKA_USERNAME, PINTALLY_KAFKA_PASSWORD and PINTALLY_KAFKA_SASL_MECHANISM.",
+    )
 
 
 def _unavailable(kafka: str, reason: Exception) -> KafkaUnavailable:

@@ -12,6 +12,7 @@ from audit.errors import CannotTell
 from audit.verify import Report
 from audit.verify import verify as audit
 from schemas.errors import PintallyError
+from streams.admin import open_admin
 from streams.cli.console import data, print_json, progress, table
 from streams.kafka_clients import kafka_options
 from streams.settings import Settings, load_settings
@@ -48,6 +49,9 @@ def verify(
         pintally verify --since-hours 24
     """
     settings = load_settings()
+    if settings.kafka_username:
+        with open_admin(settings):  # a login that is refused is said here; the audit's client only hears a hang-up
+            pass
     try:
         report = _audit(settings, source or [], since_hours, processes, quiet=json)
     except CannotTell as reason:
@@ -129,6 +133,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "findings": {kind.value: count for kind, count in report.findings.counts.items()},
         "shown": [finding.to_dict() for finding in report.findings.shown],
         "unverifiable": report.unverifiable,
+        "lost": report.lost,
     }
 
 
@@ -145,6 +150,8 @@ def _print(report: Report) -> None:
         data.print(str(finding), markup=False)
     for kind, count in sorted(report.findings.counts.items()):
         data.print(f"{kind}: {count:,}")
+    for place in report.lost:
+        data.print(f"lost: {place}", markup=False)
     for reason in report.unverifiable:
         data.print(f"cannot tell: {reason}", markup=False)
     data.print(_verdict(report))

@@ -297,7 +297,7 @@ class Hostile:
         kind = random.random()
         if kind < 0.4:
             return ()
-        if kind < 0.402:
+        if kind < 0.4005:
             return [(b"h%d" % (n % 7), None if n % 3 else b"v") for n in range(random.choice((2_000, 20_000)))]
         names = (
             b"",

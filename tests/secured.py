@@ -1,0 +1,162 @@
+"""Kafka and ClickHouse set up with TLS and logins, on local processes: certificates and users made for one session."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trustme
+from cryptography.hazmat.primitives import serialization
+from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUpsertion
+
+from sinks.users import users, users_xml
+from streams.engines.addresses import EngineAddresses
+from streams.engines.child import Child
+from streams.engines.clickhouse import clickhouse_program
+from streams.engines.folder import EngineFolder
+from streams.engines.kafka import kafka_program
+from streams.engines.ports import LOOPBACK, free_port
+from streams.settings import Settings
+from tests.tls_door import tls_doors
+
+SECRET = "corr3ct-horse-b4ttery"
+ADMIN, WORKER, READER = "pintally_admin", "pintally_worker", "pintally_reader"
+DATABASE = "secured"
+
+BROKER = """
+listeners=PLAINTEXT://{host}:{plain},CONTROLLER://{host}:{controller},TLS://{host}:{tls},LOGIN://{host}:{login},BOTH://{host}:{both}
+advertised.listeners=PLAINTEXT://{host}:{plain},TLS://localhost:{tls},LOGIN://{host}:{login},BOTH://localhost:{both}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,LOGIN:SASL_PLAINTEXT,BOTH:SASL_SSL
+ssl.keystore.type=PEM
+ssl.keystore.location={keys}
+ssl.truststore.type=PEM
+ssl.truststore.location={authority}
+listener.name.tls.ssl.client.auth=required
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.both.plain.sasl.jaas.config={plain_login}
+listener.name.login.plain.sasl.jaas.config={plain_login}
+listener.name.both.scram-sha-256.sasl.jaas.config={scram_login}
+listener.name.both.scram-sha-512.sasl.jaas.config={scram_login}
+listener.name.login.scram-sha-256.sasl.jaas.config={scram_login}
+listener.name.login.scram-sha-512.sasl.jaas.config={scram_login}
+"""
+PLAIN_LOGIN = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{WORKER}="{SECRET}";'
+SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+
+
+@dataclass(frozen=True)
+class Secured:
+    """Engines that speak TLS and ask who is there."""
+
+    plain: EngineAddresses  # for the tests' own use
+    kafka: dict[str, str]  # security protocol -> bootstrap servers
+    native_port: int  # TLS
+    https_port: int
+    ca_file: str
+    client_file: str  # certificate and key that the authority signed
+
+    def settings(self, **changes: Any) -> Settings:
+        """Everything encrypted and with a login, as the user of workers."""
+        given: dict[str, Any] = {
+            "kafka": self.kafka["SASL_SSL"],
+            "kafka_security_protocol": "SASL_SSL",
+            "kafka_username": WORKER,
+            "kafka_password": SECRET,
+            "kafka_ca_file": self.ca_file,
+            "clickhouse_host": "localhost",
+            "clickhouse_port": self.native_port,
+            "clickhouse_http_port": self.https_port,
+            "clickhouse_user": WORKER,
+            "clickhouse_password": SECRET,
+            "clickhouse_database": DATABASE,
+            "clickhouse_secure": True,
+            "clickhouse_ca_file": self.ca_file,
+            "partitions": 1,
+            "session_timeout_seconds": 6,
+            "tick_seconds": 0.2,
+        }
+        return Settings(_env_file=None, **(given | changes))
+
+
+@contextmanager
+def secured_engines(directory: Path) -> Iterator[Secured]:
+    """Both engines, ready; stopped at the end."""
+    folder = EngineFolder(directory)
+    folder.take()
+    try:
+        keys = _certificates(directory)
+        names = ("plain", "controller", "tls", "login", "both", "tcp", "http", "native", "https")
+        ports: dict[str, int] = {}
+        for name in names:
+            ports[name] = free_port(tuple(ports.values()))
+        addresses = EngineAddresses(f"{LOOPBACK}:{ports['plain']}", LOOPBACK, ports["tcp"], ports["http"])
+        with ExitStack() as stops:
+            for child in (_clickhouse(folder, addresses), _kafka(folder, ports, keys)):
+                child.start()
+                stops.callback(child.stop)
+                child.wait_ready()
+            _make_scram_user(addresses.kafka)
+            doors = {ports["native"]: ports["tcp"], ports["https"]: ports["http"]}
+            stops.enter_context(tls_doors(doors, keys["certificate"], keys["key"]))
+            kafka = {"SSL": "tls", "SASL_PLAINTEXT": "login", "SASL_SSL": "both"}
+            yield Secured(
+                plain=addresses,
+                kafka={protocol: f"localhost:{ports[name]}" for protocol, name in kafka.items()},
+                native_port=ports["native"],
+                https_port=ports["https"],
+                ca_file=str(keys["authority"]),
+                client_file=str(keys["client"]),
+            )
+    finally:
+        folder.release()
+
+
+def _certificates(directory: Path) -> dict[str, Path]:
+    authority = trustme.CA()
+    files = {name: directory / f"{name}.pem" for name in ("authority", "server", "key", "certificate", "client")}
+    authority.cert_pem.write_to_path(files["authority"])
+    server, client = authority.issue_cert("localhost", LOOPBACK), authority.issue_cert("worker")
+    client.private_key_and_cert_chain_pem.write_to_path(files["client"])
+    chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
+    key = serialization.load_pem_private_key(server.private_key_pem.bytes(), None).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )  # Kafka reads no other form
+    files["key"].write_bytes(key)
+    files["certificate"].write_bytes(chain)
+    files["server"].write_bytes(key + chain)
+    return files
+
+
+def _kafka(folder: EngineFolder, ports: dict[str, int], keys: dict[str, Path]) -> Child:
+    program = kafka_program(folder, ports["plain"], ports["controller"])
+    more = BROKER.format(
+        host=LOOPBACK,
+        keys=keys["server"],
+        authority=keys["authority"],
+        plain_login=PLAIN_LOGIN,
+        scram_login=SCRAM_LOGIN,
+        **{name: ports[name] for name in ("plain", "controller", "tls", "login", "both")},
+    )
+    with (folder.kafka / "server.properties").open("a") as properties:  # of two lines for one name the last holds
+        properties.write(more)
+    return Child(program, folder.lock_fd, print)
+
+
+def _make_scram_user(kafka: str) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    try:
+        for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):  # one a request, says Kafka
+            answer = admin.alter_user_scram_credentials([UserScramCredentialUpsertion(WORKER, mechanism, SECRET)])
+            assert answer == {WORKER: None}, answer
+    finally:
+        admin.close()
+
+
+def _clickhouse(folder: EngineFolder, addresses: EngineAddresses) -> Child:
+    program = clickhouse_program(folder, addresses)
+    users_file = folder.clickhouse / "users.xml"
+    made = users_xml(users(DATABASE, SECRET, SECRET)).split("<users>\n")[1].split("  </users>")[0]
+    admin = f"    <{ADMIN}><password>{SECRET}</password><networks><ip>::/0</ip></networks></{ADMIN}>\n"
+    users_file.write_text(users_file.read_text().replace("</users>", f"{made}{admin}</users>"))
+    return Child(program, folder.lock_fd, print)

@@ -1,0 +1,263 @@
+"""Kafka and ClickHouse with TLS and logins, as operators run them: what works, what is refused, and what leaks."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from schemas.errors import PintallyError
+from sinks.base import SinkError
+from sinks.clickhouse import ClickHouseSink
+from sinks.connection import Connection
+from sinks.migrate import migrate
+from sinks.seal import seal
+from sinks.users import BEHIND_VIEWS, VIEWS, WRITTEN
+from sinks.void import delete_void
+from streams.admin import open_admin
+from streams.engines.library import package_for_this_machine
+from streams.settings import Settings
+from streams.topics import create_topics
+from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
+from tests.secured import ADMIN, DATABASE, READER, SECRET, Secured, secured_engines
+
+WRONG = "wr0ng-password-that-must-not-show"
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    try:
+        package_for_this_machine()
+    except PintallyError as error:
+        pytest.skip(error.what)
+    with secured_engines(tmp_path_factory.mktemp("secured")) as engines:
+        migrate(engines.settings(clickhouse_user=ADMIN).clickhouse)
+        yield engines
+
+
+Make = Callable[..., Settings]
+
+
+@pytest.fixture
+def make(secured: Secured) -> Make:
+    """Settings with topics of this test's own, which are made."""
+
+    def settings(**changes: Any) -> Settings:
+        name = f"t{uuid.uuid4().hex[:8]}"
+        made = secured.settings(topic_prefix=f"{name}.", group=name, **changes)
+        create_topics(made)
+        return made
+
+    return settings
+
+
+@pytest.mark.timeout(180)
+def test_a_worker_counts_with_tls_and_login_everywhere_and_as_a_user_with_few_rights(
+    make: Make, tmp_path: Path
+) -> None:
+    settings, said = make(), []
+    with workers(settings, tmp_path) as start:
+        worker = start()
+        said.append(pintally(settings, "emulate", "--events", "3000", "--json"))
+        wait_caught_up(settings)
+        assert verify(settings)["exact"]
+        said += [pintally(settings, *command.split()) for command in ("status --json", "status", "top", "verify")]
+        reading = settings.model_copy(update={"clickhouse_user": READER})
+        said.append(pintally(reading, "top", "--json"))
+        assert worker.stop() == 0
+        logged = worker.log.read_text()
+    assert [done.returncode for done in said] == [0] * len(said), said
+    assert SECRET not in logged
+    assert SECRET not in "".join(done.stdout + done.stderr for done in said)
+    assert json.loads(said[-1].stdout)
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_shows_its_certificate_where_kafka_asks_for_one(secured: Secured, make: Make, tmp_path: Path) -> None:
+    settings = make(
+        kafka=secured.kafka["SSL"],
+        kafka_security_protocol="SSL",
+        kafka_cert_file=secured.client_file,
+        kafka_username=None,
+        kafka_password="",
+    )
+    with workers(settings, tmp_path) as start:
+        start()
+        assert pintally(settings, "emulate", "--events", "500").returncode == 0
+        wait_caught_up(settings)
+    assert verify(settings)["exact"]
+
+
+@pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_every_login_that_can_be_set_works(secured: Secured, protocol: str, mechanism: str) -> None:
+    settings = secured.settings(
+        kafka=secured.kafka[protocol], kafka_security_protocol=protocol, kafka_sasl_mechanism=mechanism
+    )
+    with open_admin(settings) as admin:
+        assert admin.describe_cluster()["brokers"]
+
+
+def stranger(tmp_path: Path) -> str:
+    """Somebody else's authority."""
+    trustme.CA().cert_pem.write_to_path(tmp_path / "stranger.pem")
+    return str(tmp_path / "stranger.pem")
+
+
+KAFKA_TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
+    "SCRAM password": ({"kafka_password": WRONG}, "PINTALLY_KAFKA_PASSWORD"),
+    "PLAIN password": ({"kafka_password": WRONG, "kafka_sasl_mechanism": "PLAIN"}, "PINTALLY_KAFKA_PASSWORD"),
+    "user": ({"kafka_username": "nobody"}, "PINTALLY_KAFKA_USERNAME"),
+    "authority": ({"kafka_ca_file": "stranger"}, "PINTALLY_KAFKA_CA_FILE"),
+    "protocol": (
+        {"kafka_security_protocol": "PLAINTEXT", "kafka_username": None, "kafka_password": ""},
+        "PINTALLY_KAFKA_SECURITY_PROTOCOL",
+    ),
+}
+CLICKHOUSE_TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
+    "password": ({"clickhouse_password": WRONG}, "PINTALLY_CLICKHOUSE_PASSWORD"),
+    "authority": ({"clickhouse_ca_file": "stranger"}, "PINTALLY_CLICKHOUSE_CA_FILE"),
+}
+
+
+def refused(settings: Settings, tmp_path: Path, changes: dict[str, Any], *command: str) -> str:
+    """What a command that cannot be done says; it says no secret."""
+    changes = {name: stranger(tmp_path) if value == "stranger" else value for name, value in changes.items()}
+    done = pintally(Settings(_env_file=None, **(settings.model_dump() | changes)), *command)
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said
+    assert "Traceback" not in said
+    assert WRONG not in said
+    assert SECRET not in said
+    return said
+
+
+@pytest.mark.parametrize("trouble", KAFKA_TROUBLE)
+@pytest.mark.parametrize("command", ["status --json", "worker", "verify --json"])
+@pytest.mark.timeout(120)
+def test_what_is_wrong_with_the_way_to_kafka_is_named(make: Make, tmp_path: Path, trouble: str, command: str) -> None:
+    changes, remedy = KAFKA_TROUBLE[trouble]
+    assert remedy in refused(make(), tmp_path, changes, *command.split())
+
+
+@pytest.mark.parametrize("trouble", CLICKHOUSE_TROUBLE)
+@pytest.mark.parametrize("command", ["status --json", "worker", "migrate", "top"])
+def test_what_is_wrong_with_the_way_to_clickhouse_is_named(
+    make: Make, tmp_path: Path, trouble: str, command: str
+) -> None:
+    changes, remedy = CLICKHOUSE_TROUBLE[trouble]
+    assert remedy in refused(make(), tmp_path, changes, *command.split())
+
+
+@pytest.mark.parametrize("trouble", CLICKHOUSE_TROUBLE)
+def test_verify_says_so_too(make: Make, tmp_path: Path, trouble: str) -> None:
+    changes, remedy = CLICKHOUSE_TROUBLE[trouble]
+    said = refused(make(), tmp_path, changes, "verify", "--json")
+    assert remedy in said or "Check the user, the password" in said
+
+
+def allowed(secured: Secured, user: str, sql: str) -> bool:
+    with Connection(secured.settings(clickhouse_user=user).clickhouse, 30) as connection:
+        try:
+            connection.execute(sql)
+        except SinkError as error:
+            if "Not enough privileges" not in error.what:
+                raise
+            return False
+        return True
+
+
+def tables(secured: Secured) -> dict[str, str]:
+    """Every table and view, and its engine."""
+    with Connection(secured.settings(clickhouse_user=ADMIN).clickhouse, 30) as connection:
+        rows = connection.rows("SELECT name, engine FROM system.tables WHERE database = currentDatabase()")
+        return {name: engine for name, engine in rows if not name.startswith(".")}
+
+
+def test_every_table_is_written_by_the_worker_or_by_migrate_alone(secured: Secured) -> None:
+    stored = {name for name, engine in tables(secured).items() if engine != "View"}
+    assert stored == {*WRITTEN, "schema_migrations"}
+
+
+def test_readers_read_the_views_and_nothing_of_anybody(secured: Secured) -> None:
+    readable = {name for name in tables(secured) if allowed(secured, READER, f"SELECT * FROM {name} LIMIT 1")}
+    assert readable == {*VIEWS, *BEHIND_VIEWS}
+    assert "dead_letters" not in readable
+
+
+@pytest.mark.parametrize("user", [READER, "pintally_worker"])
+def test_neither_user_changes_tables_or_rights(secured: Secured, user: str) -> None:
+    for sql in (
+        "DROP TABLE pin_minutes",
+        "TRUNCATE TABLE ingest_ledger",
+        "ALTER TABLE pin_minutes ADD COLUMN x UInt8",
+        "ALTER TABLE pin_minutes UPDATE events = 0 WHERE 1",
+        "CREATE TABLE other (a UInt8) ENGINE = Memory",
+        "CREATE DATABASE other",
+        "CREATE USER other",
+        "SELECT * FROM system.users",
+        "SELECT * FROM url('http://127.0.0.1:1', CSV, 'a String')",
+        "SELECT * FROM file('/etc/passwd', LineAsString)",
+        "SYSTEM FLUSH LOGS",
+    ):
+        assert not allowed(secured, user, sql), sql
+
+
+def test_readers_write_nothing(secured: Secured) -> None:
+    for name in WRITTEN:
+        assert not allowed(secured, READER, f"INSERT INTO {name} SELECT * FROM {name} WHERE 0"), name
+        assert not allowed(secured, READER, f"DELETE FROM {name} WHERE 0"), name
+
+
+def test_workers_may_seal_and_delete_void_rows(secured: Secured) -> None:
+    address = secured.settings().clickhouse
+    assert seal(address, 1_700_000_000).sealed_until <= 1_700_000_000
+    with Connection(address, 30) as connection:
+        connection.insert(
+            "ingest_starts",
+            ("source", "topic", "topic_id", "partition", "generation", "start", "start_clock", "rules"),
+            [(1, "t", uuid.UUID(int=1), 0, number, 0, 0, '{"slice_records": 10}') for number in (0, 1)],
+        )
+        connection.insert(
+            "pin_minutes",
+            ("source", "block", "arrived", "action", "minute", "pin_id", "events", "version"),
+            [(1, 5, 0, 1, 1_700_000_000 // 60 * 60, 7, 1, 3)],
+        )
+        hour = 1_700_000_000 // 3600 * 3600
+        delete_void(connection, hour, hour + 3600)
+        assert connection.rows("SELECT count() FROM pin_minutes WHERE source = 1") == [(0,)]
+
+
+def test_nothing_of_a_person_is_in_any_table_but_the_dead_letters(secured: Secured, make: Make, tmp_path: Path) -> None:
+    settings = make()
+    people = [f"77{number:010d}31" for number in range(40)]
+    send_as(settings, people)
+    with workers(settings, tmp_path) as start:
+        worker = start()
+        wait_caught_up(settings)
+        wait_for(lambda: int(ClickHouseSink(settings.clickhouse).read_cells().count.sum()) > 0, 30, "counted")
+        logged = worker.log.read_text()
+    with Connection(secured.settings(clickhouse_user=ADMIN).clickhouse, 30) as connection:
+        for name in tables(secured):
+            held = "".join(str(row) for row in connection.rows(f"SELECT * FROM `{DATABASE}`.`{name}`"))
+            assert any(person in held for person in people) == (name == "dead_letters"), name
+    assert not any(person in logged for person in people)
+
+
+def send_as(settings: Settings, people: list[str]) -> None:
+    """Valid, late and dead events of these people."""
+    from kafka import KafkaProducer
+
+    from schemas.actions import Action
+    from streams.kafka_clients import kafka_options
+    from tests.fuzz.hostile import Hostile
+
+    producer, hostile = KafkaProducer(**kafka_options(settings)), Hostile(1, Action.SAVE.label, stamped=False)
+    for number, person in enumerate(people):
+        late = hostile.now() - (100_000_000 if number % 4 == 0 else 0)
+        value = hostile.event(user_id=person, occurred_at=late, pin_id="x" if number % 4 == 1 else "5")
+        producer.send(settings.topics[Action.SAVE], value, key=b"5", partition=0)
+    producer.close()
