@@ -15,7 +15,8 @@ from streams.engines.ports import LOOPBACK
 READ_BYTES = 1 << 16
 LARGE_BYTES = 1_500  # a request of so many bytes since the last answer carries rows, not only a question
 STATEMENT = b"INSERT INTO "  # how ClickHouse's clients write; the native protocol carries it as text
-APPLIED_SECONDS = 1.0  # between the first lost byte of an answer and the cut: the engine finishes meanwhile
+END_OF_STREAM = b"\x05"  # the last packet of ClickHouse's answer; what comes before it tells of progress
+APPLIED_SECONDS = 0.5  # between a lost answer and the cut
 
 T = TypeVar("T")
 
@@ -223,10 +224,11 @@ class Door:
 
     async def _answer(self, link: Link, data: bytes) -> bool:
         """Whether bytes of the engine go on to the client."""
-        if self.mode is Mode.LOSE and self._is_chosen(link) and not link.broken:
-            self.traffic.answers_lost += 1
+        if self.mode is Mode.LOSE and self._is_chosen(link):
             link.broken = True
-            asyncio.get_running_loop().call_later(APPLIED_SECONDS, self._cut_one, link)
+            if not self._insert or data.endswith(END_OF_STREAM):
+                self.traffic.answers_lost += 1
+                asyncio.get_running_loop().call_later(APPLIED_SECONDS, self._cut_one, link)
         if self.mode is Mode.DEAF or (link.broken and self.mode is not Mode.SWALLOW):
             self.traffic.unheard += len(data)
             link.broken = True

@@ -20,6 +20,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.got = b""
+        self.answer = b"ok"
         self.connections: list[socket.socket] = []
         self.server = socket.create_server((LOOPBACK, 0))
         self.port: int = self.server.getsockname()[1]
@@ -40,7 +41,7 @@ class Echo:
         try:
             while data := connection.recv(1 << 16):
                 self.got += data
-                connection.sendall(b"ok")
+                connection.sendall(self.answer)
         except OSError:
             return
 
@@ -199,10 +200,15 @@ def test_with_a_table_only_inserts_into_it_are_lost(echo: Echo) -> None:
                 (b"INSERT INTO ledger (a) VALUES" + LARGE, b"ok"),
                 (LARGE, b"ok"),
                 (b"INSERT INTO cells (a) VALUES" + LARGE, b"ok"),  # the statement with its settings; rows follow
-                (LARGE, b""),
             ):
                 client.sendall(request)
                 assert heard(client) == answer
+            client.sendall(LARGE)
+            assert silent(client), "this answer tells of progress: more will come"
+            assert door.traffic.answers_lost == 0
+            echo.answer = b"\x03\x01\x05"
+            client.sendall(LARGE)
+            assert heard(client) == b""
         door.close()
     assert door.traffic.answers_lost == 1
 
