@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         90, ge=1, le=90, description="Events older than this are dead; at most the 90 days that the tables keep."
     )
+    dead_letter_days: int = Field(
+        14, ge=1, le=90, description="Dead letters are deleted so long after; applied by `migrate`."
+    )
     slice_records: int = Field(250_000, ge=1, description="Offsets a block; may be lowered, never raised.")
     dedup: bool = Field(True, description="Drop records whose event_id was seen in this or the previous slice.")
 

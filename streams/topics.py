@@ -15,7 +15,8 @@ from schemas.sources import Source
 from streams.admin import open_admin, patiently
 from streams.settings import Settings
 
-RETENTION_MS = 7 * 86_400_000
+DAY_MS = 86_400_000
+RETENTION_MS = 7 * DAY_MS
 FOREVER_MS = 2**63 - 1
 DEAD_LETTER_BYTES = 2 * 1024 * 1024  # a record of Kafka's usual limit of 1 MiB, and the headers that say why
 
@@ -174,6 +175,14 @@ def group_members(settings: Settings) -> list[str]:
     return sorted(member["client_id"] for member in group.get("members") or ())
 
 
+def dead_letter_retention(settings: Settings) -> dict[str, str]:
+    """The configuration that has a dead-letter topic forget a letter `dead_letter_days` after it was sent.
+
+    Kafka deletes whole segments that are closed, so one is closed each day.
+    """
+    return {"retention.ms": str(settings.dead_letter_days * DAY_MS), "segment.ms": str(DAY_MS)}
+
+
 def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
     shape = {"num_partitions": settings.partitions, "replication_factor": settings.replication}
     source = {
@@ -186,13 +195,14 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
         source["message.timestamp.after.max.ms"] = str(settings.rules.max_clock_skew_ms)
     dead = {
         "cleanup.policy": "delete",
-        "retention.ms": str(RETENTION_MS),
+        **dead_letter_retention(settings),
         "compression.type": "producer",
         "max.message.bytes": str(DEAD_LETTER_BYTES),
     }
     replay = {
         **dead,
         "message.timestamp.type": "LogAppendTime",
+        "segment.ms": str(RETENTION_MS),
         "retention.ms": "-1",  # it says for ever what has been replayed, and must not be again
     }
     names = list(settings.topics.values())

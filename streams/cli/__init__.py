@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "Show it all: engines, traffic, counts, and the proof of them.",
     "up": "Run Kafka and ClickHouse here, without Docker, until stopped.",
     "migrate": "Create the topics and the tables; safe to run again.",
+    "users": "Print or create the ClickHouse users of workers and of readers.",
     "worker": "Count engagement from Kafka into ClickHouse until stopped.",
     "emulate": "Produce engagement that looks real, flaws included.",
     "verify": "Recount the log independently and compare every count.",

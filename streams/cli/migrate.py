@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sinks.migrate import migrate as migrate_tables
+from streams.privacy import apply_dead_letter_days
 from streams.settings import load_settings
 from streams.topics import create_topics, describe_topics, topic_differences
 
@@ -16,7 +17,7 @@ def migrate(
     """Create the topics and the tables; safe to run any number of times.
 
     What exists is never changed: topics that differ from the settings are named. Tables and views get the steps that
-    they lack.
+    they lack. Only how long dead letters are kept (PINTALLY_DEAD_LETTER_DAYS) is set anew in their table and topics.
 
     Example: PINTALLY_PARTITIONS=12 pintally migrate
     """
@@ -25,9 +26,16 @@ def migrate(
     topics = describe_topics(settings)
     differences = topic_differences(settings, topics)
     applied = migrate_tables(settings.clickhouse)
+    kept = apply_dead_letter_days(settings)
     if as_json:
         partitions = {topic.name: topic.partitions for topic in topics.values()}
-        report = {"topics": partitions, "created": created, "differences": differences, "migrations": applied}
+        report: dict[str, object] = {
+            "topics": partitions,
+            "created": created,
+            "differences": differences,
+            "migrations": applied,
+        }
+        report |= {"dead_letter_days": settings.dead_letter_days, "dead_letter_days_set": kept}
         typer.echo(json.dumps(report))
         return
     for topic in topics.values():
@@ -37,5 +45,7 @@ def migrate(
         typer.echo(f"ClickHouse {settings.clickhouse}: applied {step}")
     if not applied:
         typer.echo(f"ClickHouse {settings.clickhouse}: up to date")
+    if kept:
+        typer.echo(f"dead letters are kept for {settings.dead_letter_days} days: {', '.join(kept)}")
     for difference in differences:
         typer.echo(f"note: {difference}", err=True)
