@@ -1,0 +1,96 @@
+"""A scenario from its start to its verdict, with a protection switched off or with all of them on."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from audit.errors import CannotTell
+from audit.verify import verify
+from streams.cli.verify import addresses_of
+from streams.drill.letters import missing_letters
+from streams.drill.report import EXACT, RED, VOID
+from streams.drill.scenarios import Scenario, scenario_of
+from streams.drill.scene import Scene, open_scene
+from streams.drill.stage import DidNotBite
+from streams.drill.truth import differences
+from streams.drill.workers import PINTALLY_WORKER
+from streams.engines import EngineAddresses
+
+REFUSED = 2  # a worker's exit code when a person must act
+RED_SECONDS = 10.0  # of lag, without a protection
+EXACT_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a scenario; `red` are the reasons."""
+
+    scenario: str
+    without: str | None
+    red: list[str] = field(default_factory=list)
+    void: str = ""
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 exact, 1 red, 2 the scenario did not come about."""
+        return RED if self.red else VOID if self.void else EXACT
+
+
+def play_without(control: str, addresses: EngineAddresses, folder: Path) -> Outcome:
+    """Play the scenario that needs this protection, without it."""
+    return play(scenario_of(control), addresses, folder, control)
+
+
+def play(scenario: Scenario, addresses: EngineAddresses, folder: Path, control: str | None = None) -> Outcome:
+    """Play a scenario with everything on, or without one protection. Logs are in `folder`."""
+    outcome, began = Outcome(scenario.name, control), time.monotonic()
+    with open_scene(addresses, folder, command(scenario, control), scenario.chosen) as scene:
+        try:
+            scenario.play(scene)
+            outcome.red += judge(scene, scenario, RED_SECONDS if control else EXACT_SECONDS)
+        except DidNotBite as reason:
+            outcome.void = str(reason)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def command(scenario: Scenario, control: str | None) -> Sequence[str]:
+    """How workers are started: as users start them, unless something is to be wrong with them."""
+    wrong = [text for name, value in (("--without", control), ("--inject", scenario.inject)) if value
+             for text in (name, value)]  # fmt: skip
+    return (sys.executable, "-m", "streams.drill.worker", *wrong) if wrong else PINTALLY_WORKER
+
+
+def judge(scene: Scene, scenario: Scenario, seconds: float) -> list[str]:
+    """Why it is red: what was sent is not counted in time, counts differ from it, letters are missing, or `verify`."""
+    red = []
+    refused = scenario.refuses and scene.until(lambda: has_refused(scene) or scene.probe.lag() == 0, seconds)
+    if not (refused and has_refused(scene)):
+        if not scene.wait_counted(seconds):
+            red.append(f"lag is {scene.probe.lag():,} after {seconds:.0f} s")
+        wrong, shown = differences(scene.expected.cells, scene.probe.cells())
+        if wrong:
+            red.append(f"{wrong:,} cells are not what was sent: {'; '.join(shown)}")
+    if letters := missing_letters(scene):
+        red.append(f"{len(letters):,} dead letters are not on their topic, the first of {letters[0]}")
+    return red + verified(scene)
+
+
+def has_refused(scene: Scene) -> bool:
+    """Whether a worker has ended and asked for a person."""
+    return any(REFUSED in worker.ended_by_itself for worker in scene.workers)
+
+
+def verified(scene: Scene) -> list[str]:
+    """What `pintally verify` finds."""
+    try:
+        report = verify(addresses_of(scene.settings), processes=1)
+    except CannotTell:
+        return []
+    if not report.findings:
+        return []
+    counts = ", ".join(f"{count:,} {kind.value}" for kind, count in sorted(report.findings.counts.items()))
+    return [f"verify finds {counts}; {report.findings.shown[0]}"]
