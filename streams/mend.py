@@ -1,7 +1,7 @@
 """Mending the value of a dead letter: pure, bytes to bytes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from schemas.errors import PintallyError
@@ -49,14 +49,14 @@ def fields_of(value: bytes | None) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def changed(before: bytes | None, after: bytes | None) -> Sequence[str]:
+def changed(before: bytes | None, after: bytes | None) -> tuple[str, ...]:
     """Names of the fields that differ, in order of name; `value` alone where one of the two has no fields."""
     if before == after:
         return ()
     old, new = fields_of(before), fields_of(after)
     if old is None or new is None:
         return ("value",)
-    return sorted(name for name in old.keys() | new.keys() if old.get(name, _ABSENT) != new.get(name, _ABSENT))
+    return tuple(sorted(name for name in old.keys() | new.keys() if old.get(name, _ABSENT) != new.get(name, _ABSENT)))
 
 
 _ABSENT = object()

@@ -47,7 +47,7 @@ class Planned:
         return Origin(self.letter.source, self.letter.offset)
 
     @property
-    def mended(self) -> Collection[str]:
+    def mended(self) -> tuple[str, ...]:
         """Names of the fields that differ from the letter's."""
         return changed(self.letter.value, self.value)
 

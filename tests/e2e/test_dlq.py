@@ -181,21 +181,23 @@ def late_letters(settings: Settings, directory: Path, count: int) -> None:
 
 
 def replayer(settings: Settings, *, stay_open: bool = False) -> "subprocess.Popen[str]":
-    """A replay in a process of its own; with `stay_open` it stops for ever between sending and committing."""
+    """A replay in a process of its own; with `stay_open` it waits for a line between sending and committing."""
     code = "import sys; from streams.cli import main; sys.argv[1:] = ['dlq', 'replay', '--yes', '--json']; "
     if stay_open:
         code += (
             "from aiokafka import AIOKafkaProducer as P; import asyncio\n"
+            "real = P.commit_transaction\n"
             "async def commit(self):\n"
             "    await self.flush()\n"
             "    print('sent', flush=True)\n"
-            "    await asyncio.sleep(600)\n"
+            "    await asyncio.to_thread(sys.stdin.readline)\n"
+            "    await real(self)\n"
             "P.commit_transaction = commit\n"
         )
     return subprocess.Popen(
         [sys.executable, "-c", code + "main()"],
         env=environment(settings),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -241,6 +243,9 @@ def test_of_two_replays_at_once_the_first_is_overtaken_and_nothing_is_there_twic
         assert sleeper.stdout.readline() == "sent\n"
         racers = [replayer(stack) for _ in range(3)]
         ends = [(racer.communicate(timeout=120), racer.returncode) for racer in racers]
+        _, words = sleeper.communicate("commit\n", timeout=120)
+        assert sleeper.returncode == 2
+        assert "another replay" in words
     finally:
         sleeper.kill()
         sleeper.communicate()

@@ -1,0 +1,97 @@
+"""Which letters a replay takes, and which it leaves."""
+
+import json
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from schemas.actions import Action
+from schemas.dead_letters import SENT_BEFORE
+from schemas.rows import DeadLetterRow, StartRow
+from schemas.rules import NEVER_LATE_MS, Rules
+from schemas.sources import Source
+from streams.refusals import Refusal
+from streams.replay_plan import Conditions, Planned, Verdict, plan, without_duplicates
+from streams.replayed import refuse_replayed
+from streams.settings import Settings
+
+NOW = 1_795_269_600_000
+SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
+BY = Conditions(Rules().never_late, NOW, {SOURCE: {3: 0}})
+
+
+def value(event_id: int = 1, pin: object = "1", occurred_at: int = NOW) -> bytes:
+    fields = {"event_id": str(UUID(int=event_id)), "action": "save", "pin_id": pin, "user_id": "1"}
+    return json.dumps({**fields, "occurred_at": occurred_at}).encode()
+
+
+def letter(offset: int, content: bytes | None, fate: str = "late", reason: str = "late by 3 s") -> DeadLetterRow:
+    return DeadLetterRow(SOURCE, offset, NOW, fate, reason, None, content, ())
+
+
+def verdict(row: DeadLetterRow, content: bytes | None = None, by: Conditions = BY) -> Planned:
+    return plan(row, row.value if content is None else content, Action.SAVE, by)
+
+
+def test_a_late_letter_is_ready_however_late_it_is() -> None:
+    assert verdict(letter(0, value(occurred_at=NOW - 89 * 86_400_000))).verdict is Verdict.READY
+
+
+def test_a_letter_is_invalid_until_it_is_mended() -> None:
+    broken = letter(0, value(pin="x"), "dead", "pin_id")
+    assert verdict(broken).verdict is Verdict.INVALID
+    assert "pin_id" in verdict(broken).why
+    mended = verdict(broken, value(pin="7"))
+    assert (mended.verdict, mended.mended) == (Verdict.READY, ("pin_id",))
+
+
+def test_time_heals_an_event_of_the_future_and_takes_one_that_is_too_old() -> None:
+    early = letter(0, value(occurred_at=NOW + 300_001), "dead", "leads")
+    assert verdict(early).verdict is Verdict.INVALID
+    assert verdict(early, by=replace(BY, now_ms=NOW + 1)).verdict is Verdict.READY
+    old = letter(0, value(occurred_at=NOW - 90 * 86_400_000))
+    assert verdict(old).verdict is Verdict.READY
+    assert verdict(old, by=replace(BY, now_ms=NOW + 1)).verdict is Verdict.INVALID
+
+
+def test_an_origin_that_was_replayed_is_left_whatever_its_value() -> None:
+    assert verdict(letter(3, value())).verdict is Verdict.REPLAYED
+    assert verdict(letter(3, None, "dead")).verdict is Verdict.REPLAYED
+
+
+def test_a_letter_that_was_sent_before_is_left_unless_it_becomes_another_event() -> None:
+    twice = letter(0, value(), reason="late by 3 s" + SENT_BEFORE)
+    assert verdict(twice).verdict is Verdict.DUPLICATE
+    assert verdict(twice, value(pin="2")).verdict is Verdict.DUPLICATE
+    assert verdict(twice, value(event_id=2)).verdict is Verdict.READY
+    assert verdict(twice, by=replace(BY, even_duplicates=True)).verdict is Verdict.READY
+
+
+def test_of_an_event_that_is_counted_no_letter_is_sent_and_of_two_letters_one() -> None:
+    planned = [verdict(letter(offset, value(event_id))) for offset, event_id in ((0, 1), (1, 2), (2, 2), (3, 1))]
+    checked = without_duplicates(planned, {UUID(int=1): "in engagement.save.v1[1]@9"})
+    assert [each.verdict for each in checked] == [
+        Verdict.DUPLICATE,
+        Verdict.READY,
+        Verdict.DUPLICATE,
+        Verdict.REPLAYED,
+    ]
+    assert "engagement.save.v1[1]@9" in checked[0].why
+    assert "engagement.save.v1[0]@1" in checked[2].why
+
+
+def test_rules_do_not_change_below_a_letter_that_was_replayed() -> None:
+    refuse_replayed([StartRow(SOURCE, 1, 4, 0, "")], BY.replayed)
+    with pytest.raises(Refusal, match=r"engagement.save.v1\[0\]@3"):
+        refuse_replayed([StartRow(SOURCE, 1, 3, 0, "")], BY.replayed)
+
+
+def test_replay_topics_have_the_rules_of_their_topic_but_nothing_is_late() -> None:
+    settings = Settings(_env_file=None, topic_prefix="p.", allowed_lateness_seconds=7)
+    assert settings.replay_topics[Action.CLICK] == "p.engagement.click.v1.replay"
+    assert settings.rules_of("p.engagement.click.v1") == settings.rules
+    assert settings.rules_of("p.engagement.click.v1.replay") == replace(
+        settings.rules, allowed_lateness_ms=NEVER_LATE_MS
+    )
+    assert list(settings.source_topics.values()) == [*Action, *Action]
