@@ -12,6 +12,7 @@ import typer
 
 from schemas.errors import PintallyError
 from streams.cli.up import interrupted_by_signals
+from streams.cli.without import drill_without
 from streams.drill.faults import FAULTS
 from streams.drill.report import EXACT
 from streams.drill.run import Options
@@ -32,11 +33,20 @@ def drill(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report there too, as text.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
+    without: Annotated[
+        str | None, typer.Option(help="Switch a protection off and play what it is for; `list` names them.")
+    ] = None,
 ) -> None:
     """Inject faults into workers, Kafka and ClickHouse of its own, and prove the counts."""
     chosen = names(faults)
     folder = keep or Path(tempfile.mkdtemp(prefix="pintally-drill-"))
     folder.mkdir(parents=True, exist_ok=True)
+    if without is not None:
+        with interrupted_by_signals():
+            code = drill_without(without, folder, as_json, say)
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise typer.Exit(code)
     seed = int(time.time()) if seed is None else seed
     say(f"drill with seed {seed} in {folder}")
     options = Options(chosen, minutes, seed, rate, workers, memory, folder)
@@ -78,6 +88,9 @@ Exit codes: 0 exact, and every fault bit; 1 a count differs, a reader that polls
 truth or a final window that changed, lag does not come back to zero, or a worker took more memory than it may; 2 void:
 some fault never bit, or it could not tell.
 
+With `--without NAME` it proves itself: it plays a few seconds of what that protection is for, in workers that lack it,
+and must end red, with exit code 1. `pintally worker` has no such switch.
+
 Faults:
 
 {listed}
@@ -85,6 +98,7 @@ Faults:
 Example:
 
     pintally drill --faults worker-kill,answers-lost --minutes 1
+    pintally drill --without ids-not-collected
 """
 
 

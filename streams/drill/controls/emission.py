@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import count
+from time import time_ns
 from typing import Any
 
 import numpy as np
@@ -84,16 +84,21 @@ def ledger_captured_later_than_cells() -> Iterator[None]:
 @control
 def version_from_the_wall_clock() -> Iterator[None]:
     """Rule 6: whoever speaks last wins."""
-    clock = count(1)
+    last = 0
     versions: dict[LedgerRow, int] = {}
+
+    def now() -> int:
+        nonlocal last
+        last = max(last + 1, time_ns())
+        return last
 
     def version(row: LedgerRow) -> int:
         if row not in versions:
-            versions[row] = next(clock)
+            versions[row] = now()
         return versions[row]
 
     with replaced(
-        (tally, "version_of", lambda *_: next(clock)),
+        (tally, "version_of", lambda *_: now()),
         (LedgerRow, "version", property(version)),
         (emit, "read_back", lambda *_: None),
     ):
