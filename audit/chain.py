@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from audit.emitted import Emitted, LedgerRow, StartRow
+from audit.emitted import Emitted, LedgerRow, LostRow, StartRow
 from audit.errors import CannotTell
 from audit.findings import Finding, Kind
 from audit.rules import CountingRules, parse_rules
@@ -48,15 +48,46 @@ def void_ledger_rows(emitted: Emitted, ruled: Sequence[Reign]) -> Iterator[Findi
 
 
 def follow(emitted: Emitted, ruled: Sequence[Reign]) -> tuple[int, list[Finding]]:
-    """How far all is emitted without a gap, and the gaps after that. Offsets."""
+    """How far all is emitted without a gap but for what was given up, and the gaps after that. Offsets."""
     position, gaps, head = ruled[0].start, [], None
+    skipped = [row for row in in_force(emitted, ruled) if row.kind in (TRIMMED, DAMAGED)]
     for row in sorted(held(emitted, ruled), key=lambda row: row.start):
+        position = _beyond(position, [lost for lost in skipped if lost.end <= row.start])
         if row.start != position:
             head = position if head is None else head
             about = Finding(Kind.SLICE_GAP, str(emitted), found=row.start, expected=position, start=position)
             gaps.append(replace(about, slice=f"{row.block}/{row.arrived}", end=row.start))
         position = row.position
+    position = _beyond(position, skipped)
     return (position if head is None else head), gaps
+
+
+def _beyond(position: int, lost: Sequence[LostRow]) -> int:
+    """Where counting goes on if some of `lost` begins at `position`, or within the slice that it cut short."""
+    ends = [
+        row.end for row in lost if row.start == position or (row.kind == TRIMMED and row.start < position < row.end)
+    ]
+    return max(ends, default=position)
+
+
+TRIMMED, RETIRED, DAMAGED = "trimmed", "retired", "damaged"
+
+
+def in_force(emitted: Emitted, ruled: Sequence[Reign]) -> list[LostRow]:
+    """What was given up and took effect: a crash may have left a row whose generation never began."""
+    begun = {row.generation for row in emitted.starts}
+    reigning = {(reign.generation, reign.start) for reign in ruled}
+    return [
+        row
+        for row in emitted.lost
+        if row.kind in (RETIRED, DAMAGED)
+        or ((row.generation, row.end) in reigning if row.kind == TRIMMED else row.generation in begun)
+    ]
+
+
+def cuts(emitted: Emitted, ruled: Sequence[Reign]) -> set[int]:
+    """Offsets where counting began anew after a lost range: the slice before was cut short, no id was carried over."""
+    return {row.end for row in in_force(emitted, ruled) if row.kind == TRIMMED}
 
 
 def held(emitted: Emitted, ruled: Sequence[Reign]) -> list[LedgerRow]:

@@ -19,6 +19,17 @@ class StartRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LostRow:
+    """Offsets [start, end) that an operator gave up. `generation` begins after a trimmed range, at its end."""
+
+    generation: int
+    kind: str  # 'trimmed', 'truncated', 'retired', 'recounted' or 'damaged'
+    start: int
+    end: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """What is said to be emitted of one slice; the fields are the table's columns."""
 
@@ -85,6 +96,7 @@ class Emitted:
     partition: int
     starts: tuple[StartRow, ...]
     ledger: tuple[LedgerRow, ...]
+    lost: tuple[LostRow, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.topic}[{self.partition}]"

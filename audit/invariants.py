@@ -1,8 +1,8 @@
 """What must always be true in ClickHouse, whatever the log says (rule 25): found by its own sums, without the log.
 
 - Slices join from the start row on; of each, the fates add up to its offsets, and the version tells its position.
-- The sum of the cells of a complete slice is what its ledger row counted. (Of an unfinished one nothing is said: its
-  rows may be ahead of the ledger.)
+- The sum of the cells of a complete slice is what its ledger row counted. (Of an unfinished one, and of one that was
+  cut short because the log lost what came next, nothing is said: its rows may be ahead of the ledger.)
 - A source's number is that of its name; whoever has cells or ledger rows has a start row.
 - No row is of a generation that no longer rules where it is.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
-from audit.chain import Reign, held, reigns
+from audit.chain import DAMAGED, Reign, held, in_force, reigns
 from audit.clickhouse import ClickHouse
 from audit.emitted import GENERATION_SHIFT, Emitted, LedgerRow
 from audit.findings import Finding, Kind
@@ -40,7 +40,10 @@ def check_ledger(emitted: Emitted, sums: Sums, oldest: int) -> Iterator[Finding]
         yield _broken(emitted, "number of the source", emitted.id, source_id(emitted))
     ruled = reigns(emitted.starts)
     rows = sorted(held(emitted, ruled), key=lambda row: row.start)
+    given_up = {row.start for row in in_force(emitted, ruled) if row.kind == DAMAGED}
     for row, after in zip_longest(rows, rows[1:]):
+        if row.start in given_up:
+            continue
         yield from _check_row(emitted, row)
         reign = next(reign for reign in ruled if reign.holds(row))
         youngest_dropped = row.arrived - reign.rules.allowed_lateness_ms // 1000 - 60

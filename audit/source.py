@@ -6,11 +6,11 @@ from itertools import groupby
 from time import time
 
 from audit.addresses import Addresses
-from audit.chain import Reign, follow, held, ruled_by, void_ledger_rows
+from audit.chain import RETIRED, Reign, cuts, follow, held, in_force, ruled_by, void_ledger_rows
 from audit.clickhouse import ClickHouse
 from audit.compare import Judge
 from audit.contract import ACTIONS
-from audit.emitted import CellRow, DeadLetter, Emitted
+from audit.emitted import CellRow, DeadLetter, Emitted, LostRow
 from audit.errors import CannotTell
 from audit.findings import Finding, Findings, Kind
 from audit.log import Log, Partition
@@ -36,6 +36,7 @@ class SourceReport:
     log_end: int | None = None
     findings: Findings = field(default_factory=Findings)
     unverifiable: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)  # what an operator gave up, and what cannot be recounted for it
 
     @property
     def lag(self) -> int | None:
@@ -48,6 +49,7 @@ def audit_source(addresses: Addresses, emitted: Emitted, since: int, progress: P
     report = SourceReport(str(emitted))
     try:
         ruled = ruled_by(emitted)
+        report.lost += [_in_words(emitted, row) for row in in_force(emitted, ruled)]
         report.position, gaps = follow(emitted, ruled)
         for finding in (*void_ledger_rows(emitted, ruled), *gaps):
             report.findings.add(finding)
@@ -56,8 +58,27 @@ def audit_source(addresses: Addresses, emitted: Emitted, since: int, progress: P
             if read_starts(clickhouse, emitted.id) != emitted.starts:
                 raise CannotTell(f"{emitted}: its rules were changed meanwhile", "Run verify again.")
     except CannotTell as reason:
-        report.unverifiable.append(str(reason))
+        (report.lost if is_retired(emitted) else report.unverifiable).append(str(reason))
     return report
+
+
+LOST = {
+    "trimmed": "gone from the log before they were counted",
+    "truncated": "counted, lost by the log, and their counts taken back",
+    "retired": "their topic was deleted, what was counted stays",
+    "recounted": "gone from the log when the rest was counted anew",
+    "damaged": "counted, their rows damaged, and gone from the log",
+}
+
+
+def is_retired(emitted: Emitted) -> bool:
+    """Whether an operator gave up the source itself."""
+    return any(row.kind == RETIRED for row in emitted.lost)
+
+
+def _in_words(emitted: Emitted, row: LostRow) -> str:
+    note = f" ({row.note})" if row.note else ""
+    return f"{emitted}: offsets {row.start} to {row.end}: {LOST[row.kind]}{note}"
 
 
 class _SourceAudit:
@@ -76,6 +97,7 @@ class _SourceAudit:
         self.action = dict(addresses.topics)[emitted.topic]
         self.ledger = {(row.generation, *row.key): row for row in held(emitted, ruled)}
         self.places = _ledger_places(emitted, ruled)
+        self.cuts = cuts(emitted, ruled)
         self.covered = ruled[0].start
 
     def run(self, clickhouse: ClickHouse, log: Log, since: int) -> None:
@@ -92,7 +114,7 @@ class _SourceAudit:
             if furthest > partition.end:
                 raise CannotTell(
                     f"{self.emitted}: the log ends at {partition.end}, the ledger at {furthest}: the log was truncated",
-                    "Restore the topic, or create it anew and start its counts anew.",
+                    "Restore the topic, or run `pintally lost` to take back the counts of what is gone.",
                 )
             target = max(furthest, min(highest, partition.end))
             self.rows = _Groups(cells)
@@ -109,7 +131,9 @@ class _SourceAudit:
                 if partition.topic_id == emitted.topic_id:
                     return partition
                 what = f"{emitted}: Kafka's topic is {partition.topic_id}, the counted one was {emitted.topic_id}"
-                raise CannotTell(what, "The topic was deleted and created anew: its log is gone.")
+                raise CannotTell(
+                    what, "The topic was deleted and created anew: `pintally lost` gives the first one up."
+                )
         raise CannotTell(f"{emitted}: Kafka does not know it", "Check PINTALLY_KAFKA and PINTALLY_TOPIC_PREFIX.")
 
     def _wanted(self, since: int) -> int:
@@ -122,11 +146,14 @@ class _SourceAudit:
         if end <= max(wanted, reign.start):
             return
         start = max(wanted, reign.start)
-        place = beginning(self.places, partition.start, reign.rules.slice_records, start, end)
+        since = max((cut for cut in self.cuts if cut <= reign.start), default=0)
+        places = [place for place in self.places if place.offset >= since]
+        place = beginning(places, partition.start, reign.rules.slice_records, start, end)
         unread = start if place is None else place.first.offset
         if place is None or place.first.offset > start:
             last = end if place is None else place.first.offset
-            self.report.unverifiable.append(
+            given_up = any(last <= cut for cut in self.cuts)  # an operator knows that the log is gone up to there
+            (self.report.lost if given_up else self.report.unverifiable).append(
                 f"{self.emitted}: offsets {start} to {last} cannot be recounted, Kafka has deleted what lies before"
                 f" {partition.start}"
             )
@@ -155,7 +182,7 @@ class _SourceAudit:
             self._compare(judge, slice_)
             self.places.append(Place(slice_.start, slice_.start_clock))
         self.covered = recount.position
-        if reign.end is not None:
+        if reign.end is not None and reign.end not in self.cuts:
             self.places.append(Place(reign.end, recount.clock))
         self.places = sorted({place.offset: place for place in self.places}.values(), key=lambda place: place.offset)
 

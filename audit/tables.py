@@ -9,7 +9,7 @@ from typing import IO, Any, Generic, TypeVar
 from uuid import UUID
 
 from audit.clickhouse import ClickHouse
-from audit.emitted import CellRow, DeadLetter, Emitted, LedgerRow, StartRow
+from audit.emitted import CellRow, DeadLetter, Emitted, LedgerRow, LostRow, StartRow
 
 _CELL = Struct("<IIBIQQQ")
 _LETTER = Struct("<Qq1s1s16s")
@@ -36,6 +36,9 @@ SELECT source, block, toUInt32(arrived) AS arrived, start, start_clock, position
     absent, cells_sum, generation, rules, version
 FROM ingest_ledger FINAL
 ORDER BY source, block, arrived"""
+LOST = """
+SELECT source, generation, toString(kind) AS kind, start, `end`, note FROM ingest_lost FINAL
+ORDER BY source, generation, start"""
 CELL_SOURCES = "SELECT DISTINCT source FROM pin_minutes"
 KEPT = """
 SELECT toUInt32OrZero(extract(engine_full, 'TTL .*toIntervalDay\\\\((\\\\d+)\\\\)')) AS days
@@ -85,10 +88,13 @@ def read_emitted(clickhouse: ClickHouse) -> list[Emitted]:
     for row in clickhouse.rows(LEDGER):
         ledger[row.pop("source")].append(LedgerRow(**row))
     started = _by_source(clickhouse.rows(STARTS))
+    lost: dict[int, list[LostRow]] = defaultdict(list)
+    for row in clickhouse.rows(LOST):
+        lost[row.pop("source")].append(LostRow(**row))
     found = []
     for (source, topic, topic_id, partition), starts in started.items():
         rows = tuple(ledger.pop(source, ()))
-        found.append(Emitted(source, topic, UUID(topic_id), partition, starts, rows))
+        found.append(Emitted(source, topic, UUID(topic_id), partition, starts, rows, tuple(lost[source])))
     nameless = UUID(int=0)
     return found + [Emitted(source, "?", nameless, 0, (), tuple(rows)) for source, rows in ledger.items()]
 

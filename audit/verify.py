@@ -51,6 +51,7 @@ class Report:
     not_started: list[tuple[str, int]] = field(default_factory=list)  # source, records it holds
     findings: Findings = field(default_factory=Findings)
     unverifiable: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)  # given up by an operator: no difference, and not passed over
     windows: int = 0  # sealed hours and days compared
     records: int = 0
     seconds: float = 0.0
@@ -99,6 +100,7 @@ def verify(
     for source in report.sources:
         report.findings.merge(source.findings)
         report.unverifiable += source.unverifiable
+        report.lost += source.lost
         report.records += sum(source.fates.values())
     if not any(source.ledger for source in ours):
         report.unverifiable += _nothing_counted(report)

@@ -101,6 +101,9 @@ class SinkSession(Protocol):
     def read_dead_letters(self, source: Source, start: int, end: int) -> Sequence[DeadLetterRow]:
         """The dead letters of the offsets [start, end), by offset."""
 
+    def forget(self, source: Source) -> None:
+        """Delete all cells, ledger rows and dead letters of a source; gone on return."""
+
     def delete_letters(self, source: Source, offsets: Sequence[int]) -> None:
         """Delete the dead letters of these offsets; gone on return."""
 

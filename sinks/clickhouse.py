@@ -116,6 +116,10 @@ class ClickHouseSession:
         """The dead letters of the offsets [start, end), by offset."""
         return slices.read_dead_letters(self.connection, source, start, end)
 
+    def forget(self, source: Source) -> None:
+        """Delete all cells, ledger rows and dead letters of a source; gone on return."""
+        slices.forget(self.connection, source)
+
     def delete_letters(self, source: Source, offsets: Sequence[int]) -> None:
         """Delete the dead letters of these offsets; gone on return."""
         slices.delete_letters(self.connection, source, offsets)

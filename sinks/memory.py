@@ -184,6 +184,16 @@ class MemorySession:
             letters = [row for row in self.sink.dead_letters.values() if row.source == source]
         return sorted((row for row in letters if start <= row.offset < end), key=lambda row: row.offset)
 
+    def forget(self, source: Source) -> None:
+        """Delete all cells, ledger rows and dead letters of a source."""
+        with self._step():
+            for cell in [key for key in self.sink.cells if key[0] == source.id]:
+                del self.sink.cells[cell]
+            for row in [key for key in self.sink.ledger if key[0] == source.id]:
+                del self.sink.ledger[row]
+            for letter in [key for key in self.sink.dead_letters if key[0] == source]:
+                del self.sink.dead_letters[letter]
+
     def delete_letters(self, source: Source, offsets: Sequence[int]) -> None:
         """Delete the dead letters of these offsets."""
         with self._step():

@@ -87,6 +87,12 @@ def delete_letters(connection: Connection, source: Source, offsets: Sequence[int
         )
 
 
+def forget(connection: Connection, source: Source) -> None:
+    """Delete all cells, ledger rows and dead letters of a source; they are gone on return."""
+    for table in ("pin_minutes", "ingest_ledger", "dead_letters"):
+        connection.execute(f"DELETE FROM {table} WHERE source = %(source)s", {"source": source.id})
+
+
 def _origin(source: Source) -> dict[str, object]:
     return {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition}
 

@@ -23,24 +23,31 @@ class Change:
     lost: tuple[LostRow, ...] = ()
     letters: Mapping[Source, int] = field(default_factory=dict)  # offset from which dead letters will be written again
     reopen_from: int | None = None  # seconds since 1970: no minute before it changes, or ceases to be final
+    forget: tuple[Source, ...] = ()  # sources without a start row, of which nothing that is there counts any more
+
+    def __bool__(self) -> bool:
+        return bool(self.starts or self.lost)
 
 
 def make(session: SinkSession, change: Change) -> None:
     """Set the boundaries.
 
     1. Sealed hours that will change are read from minutes, and are not final any more.
-    2. Dead letters from the boundaries on are deleted. Not later: workers of the new generation may start at 4. A crash
+    2. What is there of sources without a start row is deleted.
+    3. Dead letters from the boundaries on are deleted. Not later: workers of the new generation may start at 5. A crash
        right after this loses none, for whoever counts on folds these slices again and writes them anew.
-    3. What was given up is recorded; it takes effect with the start row of its generation.
-    4. The start rows, in one insert. From here on the new rules hold, and what is older is void.
-    5. Void cells and ledger rows are deleted. What a sleeping worker inserts even later is deleted by sealing.
-    6. Hours are opened once more: somebody may have sealed one between 1 and 5. A change that only finishes an earlier
+    4. What was given up is recorded; it takes effect with the start row of its generation.
+    5. The start rows, in one insert. From here on the new rules hold, and what is older is void.
+    6. Void cells and ledger rows are deleted. What a sleeping worker inserts even later is deleted by sealing.
+    7. Hours are opened once more: somebody may have sealed one between 1 and 6. A change that only finishes an earlier
        one opens those that do not add up.
 
     Raises SinkUnavailable or SinkError; do it again then, from the plan on.
     """
     if change.reopen_from is not None:
         session.reopen_from(change.reopen_from)
+    for source in change.forget:
+        session.forget(source)
     if change.letters:
         session.delete_dead_letters(change.letters)
     if change.lost:

@@ -66,6 +66,7 @@ def follow(ledger: SourceLedger) -> Chain:
     rows = {row.start: row for row in ledger.rows if not is_void(row, ledger)}
     begins = rows.keys() | {start.start for start in starts[1:]}
     lost = [row for row in effective(ledger) if row.kind is LostKind.TRIMMED]
+    damaged = {row.start: row.end for row in effective(ledger) if row.kind is LostKind.DAMAGED}
     complete: list[LedgerRow] = []
     position = ids_from = starts[0].start
     while True:
@@ -77,6 +78,8 @@ def follow(ledger: SourceLedger) -> Chain:
         elif row and row.position > position and row.position in begins:
             complete.append(row)
             position = row.position
+        elif damaged.get(position, 0) > position:
+            position = damaged.pop(position)
         else:
             break
     hole = position if position < starts[-1].start else None

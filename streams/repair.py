@@ -159,7 +159,7 @@ class _Source:
         events = cells.events if cells else 0
         fates = (row.fates.late, row.fates.dead)
         letters = tuple(int(np.subtract(*at.searchsorted([row.position, row.start]))) for at in (late, dead))
-        old = row.arrived - segment.rules.allowed_lateness_ms // 1000 < self.now - KEPT_SECONDS + DAY
+        old = is_old(segment, self.now)
         if row.arrived > self.now - LETTERS_SECONDS + DAY and letters != fates:
             return True
         if segment.shape is Shape.UNFINISHED:
@@ -207,7 +207,7 @@ class _Source:
         Where the log is not there to say so, they stay: below a hole, and where a slice was cut short.
         """
         sums = self.session.slice_sums(self.source)
-        if any(segment.shape is Shape.HOLE for segment in self._segments()):
+        if any(segment.shape in (Shape.HOLE, Shape.GIVEN_UP) for segment in self._segments()):
             return
         known = {(row.block, row.arrived) for row in self.ledger.rows}
         cut = max((row.generation for row in effective(self.ledger) if row.kind is LostKind.TRIMMED), default=0)
@@ -277,6 +277,12 @@ class _Source:
             self.done.gone.append(f"{self.source} offsets {segment.start.offset} to {segment.end}: {error.what}")
             return False
         return True
+
+
+def is_old(segment: Segment, now: int) -> bool:
+    """Whether some of a slice's minutes may have been dropped with age; `now` in seconds since 1970."""
+    youngest = segment.row.arrived if segment.row else segment.start.clock // 1000
+    return youngest - segment.rules.allowed_lateness_ms // 1000 < now - KEPT_SECONDS + DAY
 
 
 def _joins(folded: Folded, rows: Sequence[LedgerRow], hole: Segment) -> bool:

@@ -1,7 +1,7 @@
 """The ledger of one source, cut into what can be folded again: complete slices, holes, the unfinished slice. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
@@ -19,6 +19,7 @@ class Shape(StrEnum):
     COMPLETE = "complete"  # the next slice, or the next rules, begin at its end
     HOLE = "hole"  # a row is missing, or does not lead to the next
     UNFINISHED = "unfinished"  # the newest slice: a worker goes on with it
+    GIVEN_UP = "given up"  # an operator has noted that it cannot be mended
     CUT = "cut short"  # what lies beyond its position was given up; its rows may be ahead of it
 
 
@@ -59,7 +60,8 @@ def segments(ledger: SourceLedger) -> list[Segment]:
         end = after.start if after else None
         own = {at: row for at, row in rows.items() if begin.start <= at and (end is None or at < end)}
         found += _of_reign(begin, own, end, is_cut=bool(after and after.generation in cuts))
-    return found
+    noted = {(row.start, row.end) for row in effective(ledger) if row.kind is LostKind.DAMAGED}
+    return [replace(each, shape=Shape.GIVEN_UP) if (each.start.offset, each.end) in noted else each for each in found]
 
 
 def _of_reign(begin: StartRow, rows: dict[int, LedgerRow], end: int | None, *, is_cut: bool) -> Iterator[Segment]:

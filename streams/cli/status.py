@@ -1,6 +1,6 @@
 """`pintally status`: how far each source is counted."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -8,10 +8,13 @@ import typer
 from rich.markup import escape
 
 from schemas.fates import Fates
+from schemas.rows import LostRow
 from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from streams.cli.console import data, print_json, table
+from streams.cli.lost_ranges import as_documents, describe
 from streams.progress import Progress, lag_of, read_progress, sum_of
+from streams.recovery import effective
 from streams.settings import Settings, load_settings
 
 QUERY_SECONDS = 30.0
@@ -41,6 +44,7 @@ class Status:
     sources: list[Progress]
     dead_letters: list[Reason]
     sealed_until: datetime | None  # hours before it are rolled up and final; None while no hour is
+    lost: list[LostRow] = field(default_factory=list)  # what an operator gave up
 
 
 def status(
@@ -50,7 +54,7 @@ def status(
 
     A source is one partition of one topic. All offsets below its position are in ClickHouse; lag is what the log holds
     beyond. Each offset has one fate, so the fates add up to what was read. The clock is the newest Kafka timestamp
-    below the position. Late and dead records are listed with their reasons.
+    below the position. Late and dead records are listed with their reasons, and ranges that an operator gave up.
 
     Exit codes: 0 shown, 2 if Kafka or ClickHouse cannot be asked. For a script that waits until all is counted:
 
@@ -64,15 +68,21 @@ def status(
         print_dead_letters(found.dead_letters)
         until = found.sealed_until
         data.print(f"\nHours are sealed until {until:%Y-%m-%d %H:%M} UTC." if until else "\nNo hour is sealed yet.")
+        for row in found.lost:
+            data.print(f"lost: {describe(row)}", markup=False)
 
 
 def read_status(settings: Settings) -> Status:
     """Ask Kafka and ClickHouse. Raises TopicMissing, KafkaUnavailable and SinkError."""
-    sources = read_progress(settings, ClickHouseSink(settings.clickhouse))
+    sink = ClickHouseSink(settings.clickhouse)
+    sources = read_progress(settings, sink)
+    with sink.session() as session:
+        known = session.read_ledgers(list(sink.known_sources()))
+    lost = [row for ledger in known.values() for row in effective(ledger) if row.source.topic in settings.source_topics]
     with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
         reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.source_topics))]
         [(until,)] = connection.rows("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
-    return Status(sources, reasons, datetime.fromtimestamp(until, UTC) if until else None)
+    return Status(sources, reasons, datetime.fromtimestamp(until, UTC) if until else None, lost)
 
 
 def as_document(found: Status) -> dict[str, Any]:
@@ -96,13 +106,14 @@ def as_document(found: Status) -> dict[str, Any]:
             for each in found.sources
         ],
         "dead_letters": [asdict(reason) for reason in found.dead_letters],
+        "lost": [{"source": str(row.source), **each} for row in found.lost for each in as_documents([row])],
     }
 
 
 def print_sources(sources: list[Progress]) -> None:
     """How far each source is, then the fates of what is below its position."""
     far = table("Sources", "source", "clock (UTC)", "position", "log end", "lag", left=2)
-    names = [field.name for field in fields(Fates)]
+    names = [each.name for each in fields(Fates)]
     fates = table("\nFates", "source", *names)
     for each in sources:
         position = "not begun" if each.position is None else f"{each.position:,}"
