@@ -169,8 +169,7 @@ def insert_of_a_former_owner(scene: Scene) -> None:
     bite(scene.until(lambda: second.said("folded again from")), "the second worker was given nothing")
     for action, partition in owners:
         scene.send(*pins(scene.begin, 2), action=action, partition=partition)
-    ends = {(s.source.topic, s.source.partition): s.log_end for s in scene.probe.progress()}
-    taken = scene.until(lambda: any(at and at == ends[place] for place, at in scene.probe.positions().items()))
+    taken = scene.until(lambda: any(at and at == scene.ends()[source] for source, at in scene.positions().items()))
     bite(taken, "the second worker took over none of the sources that had records")
     first.door.set(Mode.PASS)
     time.sleep(1)
@@ -190,8 +189,8 @@ def late_ledger_rows(scene: Scene) -> None:
     second = scene.start()
     bite(scene.until(lambda: second.said("folded again from")), "the second worker was given nothing")
     scene.send(*pins(scene.begin, 5))
-    ends = {"positions": lambda: max(scene.probe.positions().values())}
-    scene.until(lambda: ends["positions"]() >= MANY + 5, NOTICED_SECONDS)
+    bite(scene.until(lambda: second.said("Worker ready")), "the second worker did not start")
+    scene.wait_counted(NOTICED_SECONDS)
     second.stop()
     apply_rules(scene)  # or a sealing: both delete void rows
     scene.start()
@@ -203,7 +202,7 @@ def dead_letters_refused(scene: Scene) -> None:
     limit(scene, 1)
     worker = scene.start()
     scene.send(Event(scene.begin), Event(scene.begin, is_json=False, counts=False))
-    scene.until(lambda: worker.said("tick not recorded") or scene.probe.lag() == 0)
+    scene.until(lambda: worker.said("tick not recorded") or scene.lag() == 0)
     limit(scene, DEAD_LETTER_BYTES)
 
 

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.actions import Action
 from schemas.errors import PintallyError
+from schemas.sources import Source
 from sinks.clickhouse import ClickHouseSink
 from sinks.migrate import migrate
 from streams.drill.probe import Probe
@@ -24,8 +25,9 @@ from streams.drill.workers import WorkerProcess
 from streams.engines import EngineAddresses
 from streams.engines.ports import free_port
 from streams.kafka_clients import kafka_options
+from streams.recovery import follow
 from streams.settings import Settings
-from streams.topics import create_topics
+from streams.topics import create_topics, describe_topics, read_offsets, sources_of
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
@@ -79,10 +81,22 @@ class SceneWorker(WorkerProcess):
     """A worker whose way to ClickHouse leads through a door."""
 
     door: Door
+    _begins = 0  # size of its log when its process started
+
+    def start(self) -> None:
+        """Start a process, if none runs."""
+        if not self.alive:
+            self._begins = self.log.stat().st_size
+        super().start()
 
     def said(self, words: str) -> bool:
-        """Whether its log has these words."""
-        return words in self.log.read_text(errors="replace")
+        """Whether its process has logged these words."""
+        return words.encode() in self.log.read_bytes()[self._begins :]
+
+    @property
+    def ready(self) -> bool:
+        """Whether its process has begun to count."""
+        return self.said("Worker ready")
 
 
 class Scene:
@@ -95,6 +109,8 @@ class Scene:
         self.probe = Probe(self)
         self.expected = Expected()
         self.workers: list[SceneWorker] = []
+        self._sources = sources_of(describe_topics(settings))
+        self._ends: dict[Source, int] = {}  # as of the last sending
         self.begin = int(time.time() * 1000) // HOUR_MS * HOUR_MS - 6 * HOUR_MS  # ms; scenes happen in the past
         self._doors = doors
         self._command = command
@@ -115,10 +131,11 @@ class Scene:
         """One batch, durable on return."""
         asyncio.run(self._send(events, action, partition))
         self.expected.add([event.cell(action) for event in events if event.counts], len(events))
+        self._ends = {}
 
     async def _send(self, events: Sequence[Event], action: Action, partition: int) -> None:
         options = kafka_options(self.settings)
-        async with AIOKafkaProducer(**options, acks="all", max_batch_size=BATCH_BYTES) as producer:
+        async with AIOKafkaProducer(**options, enable_idempotence=True, max_batch_size=BATCH_BYTES) as producer:
             batch = producer.create_batch()
             for event in events:
                 batch.append(timestamp=event.at, key=None, value=event.value(action))
@@ -129,6 +146,7 @@ class Scene:
     def send_aborted(self, *events: Event, action: Action = Action.SAVE) -> None:
         """A transaction that is aborted."""
         asyncio.run(self._send_aborted(events, action))
+        self._ends = {}
 
     async def _send_aborted(self, events: Sequence[Event], action: Action) -> None:
         options = kafka_options(self.settings)
@@ -157,7 +175,25 @@ class Scene:
 
     def wait_counted(self, seconds: float = PATIENCE_SECONDS) -> bool:
         """Wait until the ledger covers the log; whether it did."""
-        return self.until(lambda: self.probe.lag() == 0, seconds)
+        return self.until(lambda: self.lag() == 0, seconds)
+
+    def positions(self) -> dict[Source, int]:
+        """The offset below which each source is in the ledger. Raises PintallyError."""
+        with self.sink.session() as session:
+            ledgers = session.read_ledgers(self._sources)
+        return {source: follow(ledger).position if ledger.starts else 0 for source, ledger in ledgers.items()}
+
+    def ends(self) -> dict[Source, int]:
+        """The end of each log."""
+        if not self._ends:
+            offsets = read_offsets(self.settings, self._sources)
+            self._ends = {source: each.log_end for source, each in offsets.items()}
+        return self._ends
+
+    def lag(self) -> int:
+        """Offsets that the log has and the ledger has not."""
+        ends = self.ends()
+        return sum(ends[source] - position for source, position in self.positions().items())
 
     def end(self) -> None:
         """Kill what runs."""
@@ -169,10 +205,9 @@ class Scene:
 
 @contextmanager
 def open_scene(
-    addresses: EngineAddresses, folder: Path, command: Sequence[str], chosen: Mapping[str, Any]
+    addresses: EngineAddresses, name: str, folder: Path, command: Sequence[str], chosen: Mapping[str, Any]
 ) -> Iterator[Scene]:
-    """Topics and tables with names of their own, left to whoever owns the engines; `chosen` are settings by name."""
-    name = f"scene{uuid.uuid4().hex[:12]}"
+    """Topics, tables and a group of this name, left to whoever owns the engines; `chosen` are settings by name."""
     own = {"clickhouse_database": name, "topic_prefix": f"{name}.", "group": name}
     settings = settings_for(addresses, {**CHOSEN, **own, **chosen})
     migrate(settings.clickhouse)

@@ -11,7 +11,7 @@ from audit.verify import verify
 from streams.cli.verify import addresses_of
 from streams.drill.letters import missing_letters
 from streams.drill.report import EXACT, RED, VOID
-from streams.drill.scenarios import Scenario, scenario_of
+from streams.drill.scenarios import Scenario
 from streams.drill.scene import Scene, open_scene
 from streams.drill.stage import DidNotBite
 from streams.drill.truth import differences
@@ -19,8 +19,8 @@ from streams.drill.workers import PINTALLY_WORKER
 from streams.engines import EngineAddresses
 
 REFUSED = 2  # a worker's exit code when a person must act
-RED_SECONDS = 10.0  # of lag, without a protection
-EXACT_SECONDS = 60.0
+COUNTED_SECONDS = 120.0  # for all to be counted
+STILL_SECONDS = 12.0  # nothing more is counted, though workers run
 
 
 @dataclass(slots=True)
@@ -39,18 +39,15 @@ class Outcome:
         return RED if self.red else VOID if self.void else EXACT
 
 
-def play_without(control: str, addresses: EngineAddresses, folder: Path) -> Outcome:
-    """Play the scenario that needs this protection, without it."""
-    return play(scenario_of(control), addresses, folder, control)
-
-
-def play(scenario: Scenario, addresses: EngineAddresses, folder: Path, control: str | None = None) -> Outcome:
-    """Play a scenario with everything on, or without one protection. Logs are in `folder`."""
+def play(
+    scenario: Scenario, addresses: EngineAddresses, folder: Path, control: str | None = None, name: str = "scene"
+) -> Outcome:
+    """Play a scenario with everything on, or without one protection. Logs are in `folder`, topics begin with `name`."""
     outcome, began = Outcome(scenario.name, control), time.monotonic()
-    with open_scene(addresses, folder, command(scenario, control), scenario.chosen) as scene:
+    with open_scene(addresses, name, folder, command(scenario, control), scenario.chosen) as scene:
         try:
             scenario.play(scene)
-            outcome.red += judge(scene, scenario, RED_SECONDS if control else EXACT_SECONDS)
+            outcome.red += judge(scene, scenario)
         except DidNotBite as reason:
             outcome.void = str(reason)
     outcome.seconds = time.monotonic() - began
@@ -64,19 +61,40 @@ def command(scenario: Scenario, control: str | None) -> Sequence[str]:
     return (sys.executable, "-m", "streams.drill.worker", *wrong) if wrong else PINTALLY_WORKER
 
 
-def judge(scene: Scene, scenario: Scenario, seconds: float) -> list[str]:
-    """Why it is red: what was sent is not counted in time, counts differ from it, letters are missing, or `verify`."""
+def judge(scene: Scene, scenario: Scenario) -> list[str]:
+    """Why it is red: what was sent is never counted, counts differ from it, letters are missing, or `verify`."""
     red = []
-    refused = scenario.refuses and scene.until(lambda: has_refused(scene) or scene.probe.lag() == 0, seconds)
-    if not (refused and has_refused(scene)):
-        if not scene.wait_counted(seconds):
-            red.append(f"lag is {scene.probe.lag():,} after {seconds:.0f} s")
+    still = Still(scene)
+    over = scene.until(lambda: has_refused(scene) or scene.lag() == 0 or still(), COUNTED_SECONDS)
+    if has_refused(scene):
+        if not scenario.refuses:
+            red.append("a worker refused to go on")
+    elif lag := scene.lag():
+        red.append(f"lag is {lag:,}, and nothing is counted any more" if over else f"lag is {lag:,}")
+    else:
         wrong, shown = differences(scene.expected.cells, scene.probe.cells())
         if wrong:
             red.append(f"{wrong:,} cells are not what was sent: {'; '.join(shown)}")
     if letters := missing_letters(scene):
         red.append(f"{len(letters):,} dead letters are not on their topic, the first of {letters[0]}")
     return red + verified(scene)
+
+
+class Still:
+    """Whether nothing has been counted for a while, since the workers that run were ready."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._seen: object = None
+        self._since = time.monotonic()
+
+    def __call__(self) -> bool:
+        """Look, and say so."""
+        ready = all(worker.ready for worker in self._scene.workers if worker.wanted)
+        seen = ready, self._scene.positions()
+        if seen != self._seen or not ready:
+            self._seen, self._since = seen, time.monotonic()
+        return time.monotonic() - self._since > STILL_SECONDS
 
 
 def has_refused(scene: Scene) -> bool:
