@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c '$(CAN_SERVE)' >/dev/null 2>&1 && { command -v $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill test unit lint types imports bench lock readme clean
+.PHONY: help install demo drill test unit lint types imports audit bench lock readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -51,6 +51,9 @@ types: install ## mypy --strict on our packages
 
 imports: install ## schemas <- sinks <- streams; the audit alone
 	@$(BIN)/lint-imports
+
+audit: install ## known vulnerabilities in the locked packages
+	@$(BIN)/python -m tests.advisories
 
 bench: install ## events per CPU-second of a worker, beside idiomatic Faust on the same log
 	@$(BIN)/python bench/catch_up.py

@@ -8,6 +8,7 @@ from sinks.base import SinkError, SinkUnavailable
 AUTHENTICATION_FAILED = 516  # clickhouse-driver names no code above 441
 LOGIN = {ErrorCodes.UNKNOWN_USER, ErrorCodes.WRONG_PASSWORD, ErrorCodes.REQUIRED_PASSWORD, AUTHENTICATION_FAILED}
 RIGHTS = {ErrorCodes.DATABASE_ACCESS_DENIED, 497}  # ACCESS_DENIED
+USERS_IN_FILES = {495, 514}  # ACCESS_STORAGE_READONLY, ACCESS_STORAGE_FOR_INSERTION_NOT_FOUND
 SCHEMA = {
     ErrorCodes.UNKNOWN_TABLE,
     ErrorCodes.UNKNOWN_IDENTIFIER,
@@ -51,6 +52,11 @@ def _refused(error: ServerException, where: str, address: ClickHouseAddress) -> 
         )
     if error.code in RIGHTS:
         return SinkError(f"{where}: {said}", f"Grant user {address.user!r} what it lacks.")
+    if error.code in USERS_IN_FILES:
+        return SinkError(
+            f"{where} keeps its users in files: {said}",
+            "Put what `pintally users --xml` prints into its users.d folder.",
+        )
     if error.code == ErrorCodes.UNKNOWN_DATABASE:
         return SinkError(
             f"{where} has no database {address.database!r}",
