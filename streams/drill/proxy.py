@@ -15,7 +15,7 @@ from streams.engines.ports import LOOPBACK
 READ_BYTES = 1 << 16
 LARGE_BYTES = 1_500  # a request of so many bytes since the last answer carries rows, not only a question
 STATEMENT = b"INSERT INTO "  # how ClickHouse's clients write; the native protocol carries it as text
-END_OF_STREAM = b"\x05"  # the last packet of ClickHouse's answer; what comes before it tells of progress
+END_OF_STREAM = b"\x05"  # the last packet of ClickHouse's answer; its client waits for what comes before it
 APPLIED_SECONDS = 0.5  # between a lost answer and the cut
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class Mode(Enum):
     SWALLOW = "accept, and forward nothing either way: half-open"
     DEAF = "forward requests, drop answers"
     LOSE = "drop the answer to a large request, then cut: it is applied and nobody knows"
-    HOLD = "keep a large request back until the mode changes, then deliver it"
+    HOLD = "keep a large request back until the mode changes, then deliver it, whatever its sender does by then"
 
 
 @dataclass(slots=True)
@@ -45,6 +45,7 @@ class Traffic:
     delayed: int = 0  # pieces
     swallowed: int = 0  # bytes of either way, gone
     unheard: int = 0  # bytes of answers, gone
+    inserts: int = 0  # large ones that ClickHouse has done, and said so
     answers_lost: int = 0  # large requests that were delivered and whose answer is gone
     held: int = 0  # bytes of requests kept back
     released: int = 0  # bytes of those that were delivered later
@@ -58,6 +59,7 @@ class Link:
     engine: asyncio.StreamWriter
     asked: int = 0  # bytes from the client since the engine's last answer
     chosen: bool = False  # its requests now are those that LOSE and HOLD are for
+    loaded: bool = False  # and a large one is on its way
     broken: bool = False  # bytes of it are gone: it cannot go on
     pumps: list["asyncio.Task[None]"] = field(default_factory=list)
 
@@ -213,7 +215,11 @@ class Door:
         if self._insert and STATEMENT in data:
             link.chosen = self._insert in data
             link.asked = 0  # the rows follow when the engine has answered to the statement
-        if self.mode is Mode.HOLD and self._is_chosen(link):
+            link.loaded = False
+        # Of an insert the last, small piece is held: with it ClickHouse takes the rows that it has.
+        ends = not self._insert or (link.loaded and len(data) < LARGE_BYTES)
+        link.loaded |= link.chosen and link.asked >= LARGE_BYTES
+        if self.mode is Mode.HOLD and link.loaded and ends:
             self.traffic.held += len(data)
             await self._changed.wait()
             self.traffic.released += len(data)
@@ -224,11 +230,13 @@ class Door:
 
     async def _answer(self, link: Link, data: bytes) -> bool:
         """Whether bytes of the engine go on to the client."""
-        if self.mode is Mode.LOSE and self._is_chosen(link):
-            link.broken = True
-            if not self._insert or data.endswith(END_OF_STREAM):
-                self.traffic.answers_lost += 1
-                asyncio.get_running_loop().call_later(APPLIED_SECONDS, self._cut_one, link)
+        if self.mode is Mode.LOSE and link.loaded and (not self._insert or data.endswith(END_OF_STREAM)):
+            link.broken, link.loaded = True, False
+            self.traffic.answers_lost += 1
+            asyncio.get_running_loop().call_later(APPLIED_SECONDS, self._cut_one, link)
+        if link.loaded and data.endswith(END_OF_STREAM):
+            link.loaded = False
+            self.traffic.inserts += 1
         if self.mode is Mode.DEAF or (link.broken and self.mode is not Mode.SWALLOW):
             self.traffic.unheard += len(data)
             link.broken = True
@@ -248,9 +256,6 @@ class Door:
             link.broken = True
             return False
         return True
-
-    def _is_chosen(self, link: Link) -> bool:
-        return link.chosen and link.asked >= LARGE_BYTES
 
     def _cut_one(self, link: Link) -> None:
         if link in self._links:

@@ -204,13 +204,30 @@ def test_with_a_table_only_inserts_into_it_are_lost(echo: Echo) -> None:
                 client.sendall(request)
                 assert heard(client) == answer
             client.sendall(LARGE)
-            assert silent(client), "this answer tells of progress: more will come"
-            assert door.traffic.answers_lost == 0
-            echo.answer = b"\x03\x01\x05"
-            client.sendall(LARGE)
+            assert heard(client) == b"ok", "it tells of progress, and the client waits for it"
+            echo.answer = b"done\x05"
+            client.sendall(SMALL)
             assert heard(client) == b""
         door.close()
     assert door.traffic.answers_lost == 1
+
+
+def test_of_an_insert_the_last_piece_is_held_so_that_it_is_applied_late_without_its_sender(echo: Echo) -> None:
+    with Doors() as doors:
+        door = Door(doors, free_port(), echo.port, table="cells")
+        door.open()
+        with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as client:
+            with door.failing(Mode.HOLD):
+                for request in (b"INSERT INTO cells (a) VALUES", LARGE):
+                    client.sendall(request)
+                    assert heard(client) == b"ok"
+                echo.answer = b"done\x05"
+                client.sendall(SMALL)
+                assert silent(client)
+            assert heard(client) == b"done\x05"
+        door.close()
+    assert door.traffic.inserts == 1
+    assert door.traffic.released == len(SMALL)
 
 
 def test_a_held_request_is_delivered_although_its_sender_has_died(
