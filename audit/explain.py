@@ -87,16 +87,17 @@ def explain(
     """
     with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
         emitted = read_emitted(clickhouse)
-        partitions = log.partitions([topic for topic, _ in addresses.topics])
+        topics = [topic for topic, _ in addresses.topics]
+        partitions = sorted(log.partitions(topics), key=lambda at: (topics.index(at.topic), at.partition))
         starts = log.starts(partitions, since_ms)
         found = _search(log, starts, event_id, progress)
         found += _replays_of(log, partitions, found, replays)
         explained = Explanation(event_id, [(_name(at), start, at.end) for at, start in starts.items()])
         explained.forgotten = [(_name(at), at.start) for at in partitions if at.start > 0]
         teller = _Teller(clickhouse, log, addresses, emitted, replays)
+        found.sort(key=lambda each: (each.timestamp, *_place(each)))
         explained.records = [teller.tell(each, found) for each in found]
         known = {(each.at.topic, each.at.topic_id, each.at.partition, each.offset) for each in found}
-        topics = {topic for topic, _ in addresses.topics}
         explained.letters = [
             letter
             for letter in letters_of(clickhouse, event_id)

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from rich.markup import escape
-
 from schemas.errors import PintallyError
 from schemas.replays import Origin
 from schemas.rows import DeadLetterRow
@@ -18,9 +16,9 @@ from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from sinks.find_letters import Wanted, find_letters, have_letters
 from streams.cli.confirm import agree
-from streams.cli.console import data, print_json, table
+from streams.cli.console import data, print_json
 from streams.cli.counted_events import counted_events
-from streams.cli.letters import read_origin, readable
+from streams.cli.letters import printable, read_origin, readable
 from streams.edited import Edited, read_edited
 from streams.mend import fields_of, merged, read_change
 from streams.replay import Sent, replay_letters
@@ -150,17 +148,11 @@ def _print_plan(planned: Sequence[Planned], as_json: bool) -> None:
     if as_json:
         print_json([_document(each) for each in planned])
         return
-    shown = table(None, "letter", "verdict", left=2)
-    shown.add_column("why, or what would be sent")
     for each in planned:
-        value = f"{readable(each.value)}{_changes(each)}" if each.verdict is Verdict.READY else each.why
-        shown.add_row(str(each.origin), each.verdict.value, escape(value))
-    data.print(shown)
-    data.print(f"\n{sum(each.verdict is Verdict.READY for each in planned):,} would be sent; nothing was.")
-
-
-def _changes(planned: Planned) -> str:
-    return f"  (changed: {', '.join(planned.mended)})" if planned.mended else ""
+        mended = f", mended: {', '.join(each.mended)}" if each.mended else ""
+        why = readable(each.value) if each.verdict is Verdict.READY else each.why
+        data.print(f"{each.origin}: {each.verdict}{printable(mended)}: {why}", markup=False, soft_wrap=True)
+    data.print(f"{sum(each.verdict is Verdict.READY for each in planned):,} would be sent; nothing was.")
 
 
 def _document(planned: Planned) -> dict[str, Any]:

@@ -106,6 +106,8 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
         wait_caught_up(stack)
         assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 2, 5: 1}
     verify(stack)
+    more = stack.model_copy(update={"allowed_lateness_seconds": 86_400})
+    wait_for(lambda: "was replayed" in pintally(more, "rules", "apply", "--yes").stderr, 60, "new rules are refused")
     (source,) = replayed_origins(stack)
     assert str(source) == f"{topic}[0]"
     assert sorted(replayed_origins(stack)[source]) == [1, 2, 4, 5]

@@ -62,7 +62,7 @@ def test_each_fate_is_explained_with_its_reason_its_cell_and_what_readers_see(st
         assert told["replay"] == replayed["place"] == f"{topic}.replay[0]@0"
         assert (replayed["replay_of"], replayed["fate"]) == (f"{topic}[0]@3", "counted")
         assert [window["saves"] for window in replayed["cell"]["windows"]] == [1, 1, 1]
-        first, _, other = explain(stack, broken)["records"]
+        first, other = (told for told in explain(stack, broken)["records"] if told["place"] != f"{topic}[0]@4")
         assert first["replay"] == other["place"]
         assert (other["fate"], other["cell"]["pin"]) == ("counted", 7)
     words = pintally(stack, "explain", once).stdout
