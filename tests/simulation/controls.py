@@ -7,8 +7,10 @@ from streams.drill.controls import CONTROLS as SHARED
 from streams.drill.controls import Control, log
 from streams.drill.controls.switch import replaced
 from tests.simulation.sink import SimSink
+from tests.simulation.world import World
 
-OF_A_REAL_CONSUMER = {name.replace("_", "-") for name in vars(log)}
+# Those of a real consumer; and one that needs the session watch to be off too.
+ELSEWHERE = {*(name.replace("_", "-") for name in vars(log)), "kept-state-never-checked"}
 
 
 @contextmanager
@@ -18,7 +20,15 @@ def connection_comes_back_by_itself() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def sleepers_come_back() -> Iterator[None]:
+    """Rules 16 and 17: who slept through a change of rules comes back, and nothing of what it kept is checked."""
+    with replaced((World, "sleepers_end", False)), SHARED["kept-state-never-checked"]():
+        yield
+
+
 CONTROLS: dict[str, Control] = {
-    **{name: made for name, made in SHARED.items() if name not in OF_A_REAL_CONSUMER},
+    **{name: made for name, made in SHARED.items() if name not in ELSEWHERE},
     "connection-comes-back-by-itself": connection_comes_back_by_itself,
+    "sleepers-come-back": sleepers_come_back,
 }

@@ -30,6 +30,11 @@ class Job:
         self._next = 0
         self._run()
 
+    @property
+    def is_orphan(self) -> bool:
+        """Whether nobody waits for it any more. A thread goes on all the same."""
+        return self.future.cancelled()
+
     def call(self, *what: Any, at_once: Callable[[], Any] | None = None) -> Any:
         """The answer to the next call; called from inside of `function`. `at_once` gives it without a wait."""
         if self._next == len(self._answers):

@@ -33,6 +33,8 @@ class Schedule:
         self.rng = Random(seed)
         self._tell = tell
         self.faults = self.rng.choice((0.0, 0.05, 0.15, 0.3))
+        self.answers = self.rng.choice((8, 8, 1))  # how soon calls are answered, beside what else a worker does
+        self.drains = self.rng.choice((0.7, 0.1))  # share of assignments and ticks of which all is answered at once
         self.world = World(self.rng, self._say)
 
     def _say(self, what: str, *args: object) -> None:
@@ -72,7 +74,7 @@ class Schedule:
         if worker.joined < world.generation:
             possible.append((lambda: self._notice(worker), 1 if worker.is_out else 4))
         if worker.loop.jobs:
-            possible.append((lambda: self._call(worker), 8))
+            possible.append((lambda: self._call(worker), self.answers))
         if worker.unacked:
             possible.append((lambda: world.acknowledge(worker, self._fault(ACK_FAULTS)), 8))
         if worker.loop.timers:
@@ -84,7 +86,9 @@ class Schedule:
         if len(worker.ticks) < 2 and (worker.emitter.unemitted_cells or worker.looks):
             possible.append((lambda: self._tick(worker), 0.5 if worker.ticks else 4))
         if worker.ticks and self.faults:
-            possible.append((lambda: self._cancel(worker), 0.1))
+            possible.append((lambda: self._cancel(worker), 0.2))
+            if worker.consumer.assigned and worker.joined == world.generation:
+                possible.append((lambda: world.flicker(worker), 0.3))
         return possible
 
     def _world_acts(self, awake: list[Worker]) -> list[tuple[Act, float]]:
@@ -150,12 +154,12 @@ class Schedule:
 
     def _notice(self, worker: Worker) -> None:
         self.world.notice(worker)
-        if self.rng.random() < 0.7:
+        if self.rng.random() < self.drains:
             self._drain(worker)
 
     def _tick(self, worker: Worker) -> None:
         self.world.tick(worker)
-        if self.rng.random() < 0.5:
+        if self.rng.random() < self.drains:
             self._drain(worker)
 
     def _watch(self, worker: Worker) -> None:

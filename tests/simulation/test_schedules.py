@@ -10,7 +10,8 @@ SCHEDULES, BATCH = 1_000, 100
 BITES = (
     "drop", "repeat", "stale", "lost", "halved", "silent", "later", "a late ", "still on the way", "killed",
     "is paused", "wakes up", "a tick is cancelled", "ClickHouse is down", "goes back to a copy", "was recorded",
-    "the rules change",
+    "the rules shall be", "rules apply is interrupted", "rules apply is killed", "its session was over",
+    "and has them again", "write_ledger of a cancelled tick",
 )  # fmt: skip
 
 

@@ -73,6 +73,8 @@ class Partition:
 class World:
     """All state of a schedule, and what can happen to it. Everything random comes from `rng`."""
 
+    sleepers_end = True  # a control switches it off
+
     def __init__(self, rng: Random, say: Callable[..., None]) -> None:
         self.rng = rng
         self.say = say
@@ -134,6 +136,14 @@ class World:
             worker.consumer.queue.clear()
         self.say("%s is assigned %s", worker.name, sorted(mine))
         self._acts(worker, lambda: worker.assign(mine, self.generation))
+
+    def flicker(self, worker: Worker) -> None:
+        """A worker loses its partitions and has them again before anything else happens."""
+        mine = worker.consumer.assigned
+        self.say("%s loses %s and has them again", worker.name, sorted(mine))
+        for assigned in (set(), mine):
+            if worker in self.workers:
+                self._acts(worker, lambda assigned=assigned: worker.assign(assigned, self.generation))
 
     def acknowledge(self, worker: Worker, fault: str = "") -> None:
         """The answer to a dead letter that was sent."""
@@ -208,7 +218,8 @@ class World:
         """The answer to a call that waits; see `_execute` for faults."""
         job = self.rng.choice(worker.loop.jobs)
         answer = self._execute(job, fault)
-        self.say("%s: %s %s -> %r", worker.name, job.pending and job.pending[0], fault, answer)
+        whose = " of a cancelled tick" if job.is_orphan else ""
+        self.say("%s: %s%s %s -> %r", worker.name, job.pending and job.pending[0], whose, fault, answer)
         self._answer(worker, lambda: job.answer(answer), job.stale)
 
     def _execute(self, job: Job, fault: str) -> Any:
@@ -256,7 +267,7 @@ class World:
         except SinkWentBack as error:
             self.end(worker, error.what)
         except (WorkerEnds, RulesChanged) as error:
-            if not stale and not self.changing and worker.app.settings is self.settings:
+            if not (stale or worker.is_out or self.changing) and worker.app.settings is self.settings:
                 raise
             self.end(worker, str(error))
         except ValueError as error:
@@ -348,7 +359,7 @@ class World:
             if kill or (not worker.asleep and self.rng.random() < 0.5):
                 self.end(worker, "stopped")
             else:
-                worker.asleep = worker.is_out = True
+                worker.asleep, worker.is_out = True, self.sleepers_end
         self.rebalance()
 
     # what the topics module asks Kafka

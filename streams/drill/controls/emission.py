@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from time import time_ns
 from typing import Any
 
@@ -223,9 +223,9 @@ def no_look_while_nothing_is_emitted() -> Iterator[None]:
         yield
 
 
-@control
+@contextmanager
 def generation_not_read_back() -> Iterator[None]:
-    """Rule 16: whether other rules hold is asked on assignment alone."""
+    """Whether other rules hold is asked on assignment alone. Part of a control: assignment asks too."""
     read_back = emit.read_back
 
     def compare(session: SinkSession, folds: Sequence[SourceFold]) -> None:

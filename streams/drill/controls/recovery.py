@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from schemas.rows import GENERATION_SHIFT, LedgerRow
 from sinks.base import SourceLedger
+from sinks.void import Void
 from streams import assignment, recovery
 from streams.assignment import Assigned
+from streams.drill.controls.emission import generation_not_read_back
 from streams.drill.controls.switch import control, replaced
 from streams.fold import SourceFold
 from streams.recovery import Chain
@@ -75,8 +78,25 @@ def void_rows_read() -> Iterator[None]:
 
 
 @control
-def kept_state_not_checked_on_assignment() -> Iterator[None]:
-    """Rule 16: a source that comes back keeps its state, whatever the ledger says."""
+def only_the_boundary_slice_is_void() -> Iterator[None]:
+    """Rule 18: a change of rules deletes the slice at the boundary, and none of those behind it."""
+
+    def is_void(row: LedgerRow, ledger: SourceLedger) -> bool:
+        return any(start.generation > row.generation and row.start == start.start for start in ledger.starts)
+
+    def has_row(self: Void, row: LedgerRow) -> bool:
+        return row.generation == self.generation and row.start == self.start
+
+    def has_cell(self: Void, block: int, arrived: int, version: int) -> bool:
+        return version >> GENERATION_SHIFT == self.generation and (block, arrived) == (self.block, self.arrived)
+
+    with replaced((recovery, "is_void", is_void), (Void, "has_row", has_row), (Void, "has_cell", has_cell)):
+        yield
+
+
+@control
+def kept_state_never_checked() -> Iterator[None]:
+    """Rule 16: a source that comes back keeps its state, whatever the ledger says; ticks do not ask for rules."""
     assign = CellTable.assign
 
     def keep(self: CellTable, assigned: Assigned) -> None:
@@ -84,5 +104,5 @@ def kept_state_not_checked_on_assignment() -> Iterator[None]:
         if kept is None or kept.source != assigned.source:
             assign(self, assigned)
 
-    with replaced((CellTable, "assign", keep)):
+    with replaced((CellTable, "assign", keep)), generation_not_read_back():
         yield
