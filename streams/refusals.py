@@ -8,6 +8,7 @@ from schemas.sources import Source
 from sinks.base import SourceLedger
 from streams.recovery import Chain, is_retired
 from streams.slices import Base
+from streams.topic_faults import topic_faults
 from streams.topics import Offsets, TopicInfo
 
 
@@ -17,18 +18,8 @@ class Refusal(PintallyError):
 
 def refuse_topic(topic: TopicInfo, rules: Rules) -> None:
     """Refuse a topic whose log is not a faithful, bounded record of what was sent."""
-    if "compact" in topic.cleanup_policy:
-        raise Refusal(
-            f"topic {topic.name} has cleanup.policy={topic.cleanup_policy}: compaction removes records that count",
-            "Set cleanup.policy=delete on the topic.",
-        )
-    if topic.timestamp_type == "CreateTime" and topic.timestamp_after_max_ms > rules.max_clock_skew_ms:
-        raise Refusal(
-            f"topic {topic.name} takes producers' timestamps up to {topic.timestamp_after_max_ms} ms ahead: one wrong "
-            "clock would make all that follows late",
-            f"Set message.timestamp.after.max.ms={rules.max_clock_skew_ms} on the topic, or "
-            "message.timestamp.type=LogAppendTime.",
-        )
+    for fault in topic_faults(topic, rules):
+        raise Refusal(fault.what, fault.remedy)
 
 
 def refuse_recreated(source: Source, known: Iterable[Source], retired: Collection[Source] = ()) -> None:

@@ -55,7 +55,7 @@ def create_topics(settings: Settings) -> list[str]:
     """Make the topics of sources, replays and dead letters; return the names of those that did not exist before.
 
     Safe to run any number of times and from several processes at once. Topics that exist stay as they are:
-    `topic_differences` names what is wrong with them. Raises KafkaUnavailable and TopicRefused.
+    `streams.topic_faults` names what is wrong with them. Raises KafkaUnavailable and TopicRefused.
     """
     wanted = _wanted(settings)
     with open_admin(settings) as admin:
@@ -81,49 +81,6 @@ def describe_topics(settings: Settings) -> dict[str, TopicInfo]:
             )
         configs = admin.describe_configs([ConfigResource("TOPIC", name) for name in names], config_filter="all")
     return {name: _info(found[name], configs["topic"][name]) for name in names}
-
-
-def topic_differences(settings: Settings, topics: Mapping[str, TopicInfo]) -> list[str]:
-    """What in `topics` is not as the settings ask, a sentence each that names topic, value and remedy."""
-    found = []
-    for topic in topics.values():
-        alter = f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config"
-        if "compact" in topic.cleanup_policy:
-            found.append(
-                f"{topic.name}: cleanup.policy={topic.cleanup_policy} loses records that must be counted; "
-                f"use a topic with cleanup.policy=delete"
-            )
-        if topic.name in settings.replay_topics.values():
-            found += _replay_differences(topic)
-            continue
-        if topic.timestamp_type != settings.topic_timestamps:
-            found.append(
-                f"{topic.name}: message.timestamp.type={topic.timestamp_type}, settings ask for "
-                f"{settings.topic_timestamps}; set PINTALLY_TOPIC_TIMESTAMPS={topic.timestamp_type} "
-                f"or alter the topic: {alter} message.timestamp.type={settings.topic_timestamps}"
-            )
-        skew = settings.rules.max_clock_skew_ms
-        if topic.timestamp_type == "CreateTime" and topic.timestamp_after_max_ms > skew:
-            found.append(
-                f"{topic.name}: message.timestamp.after.max.ms={topic.timestamp_after_max_ms} is above the allowed "
-                f"clock skew of {skew} ms; {alter} message.timestamp.after.max.ms={skew}"
-            )
-        if topic.partitions != settings.partitions:
-            found.append(
-                f"{topic.name}: {topic.partitions} partitions, settings ask for {settings.partitions}; "
-                f"all are counted, set PINTALLY_PARTITIONS={topic.partitions} to agree"
-            )
-    return found
-
-
-def _replay_differences(topic: TopicInfo) -> list[str]:
-    if topic.timestamp_type == "LogAppendTime":
-        return []
-    return [
-        f"{topic.name}: message.timestamp.type={topic.timestamp_type}, a replay happens when Kafka takes it; "
-        f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} "
-        "--add-config message.timestamp.type=LogAppendTime"
-    ]
 
 
 def sources_of(topics: Mapping[str, TopicInfo]) -> list[Source]:

@@ -8,7 +8,8 @@ import typer
 from sinks.migrate import migrate as migrate_tables
 from streams.privacy import apply_dead_letter_days
 from streams.settings import load_settings
-from streams.topics import create_topics, describe_topics, topic_differences
+from streams.topic_faults import topic_differences
+from streams.topics import create_topics, describe_topics
 
 
 def migrate(

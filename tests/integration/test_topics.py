@@ -12,6 +12,7 @@ from schemas.actions import dead_letter_topic, replay_topic
 from streams import topics
 from streams.admin import KafkaRefused, KafkaUnavailable, open_admin
 from streams.settings import Settings
+from streams.topic_faults import topic_differences
 from streams.topics import (
     Offsets,
     TopicMissing,
@@ -22,7 +23,6 @@ from streams.topics import (
     group_members,
     read_offsets,
     sources_of,
-    topic_differences,
 )
 
 
@@ -108,7 +108,7 @@ def test_a_compacted_source_is_named(made: Settings) -> None:
         compacted = {"num_partitions": 2, "replication_factor": 1, "configs": {"cleanup.policy": "compact"}}
         admin.create_topics({name: compacted})
         admin.wait_for_topics([name])
-    assert any(f"{name}: cleanup.policy=compact" in each for each in topic_differences(made, describe_topics(made)))
+    assert any(f"{name} has cleanup.policy=compact" in each for each in topic_differences(made, describe_topics(made)))
 
 
 def test_a_missing_topic_is_named_with_the_remedy(settings: Settings) -> None:

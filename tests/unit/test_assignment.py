@@ -88,4 +88,4 @@ def test_a_ledger_that_goes_back_before_the_first_tick_of_a_new_worker_is_notice
     captured = fold.capture()
     assert captured
     with pytest.raises(SinkWentBack, match="is at version -1, 5 was recorded"):
-        write(sink, [(fold, captured)])
+        write(sink, [fold], [captured])

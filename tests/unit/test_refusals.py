@@ -44,7 +44,8 @@ def said(refuse: Callable[[], None], *words: str) -> None:
 @pytest.mark.parametrize("policy", ["compact", "compact,delete", "delete,compact"])
 def test_a_compacted_topic_is_refused(policy: str) -> None:
     topic = replace(TOPIC, cleanup_policy=policy)
-    said(lambda: refuse_topic(topic, RULES), TOPIC.name, f"cleanup.policy={policy}", "Set cleanup.policy=delete")
+    remedy = "--add-config cleanup.policy=delete`"
+    said(lambda: refuse_topic(topic, RULES), TOPIC.name, f"cleanup.policy={policy}", remedy)
 
 
 def test_producers_timestamps_further_ahead_than_the_skew_are_refused() -> None:

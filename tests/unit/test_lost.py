@@ -1,0 +1,233 @@
+"""What `lost` plans: where counting goes on, and that nothing is counted twice, or under a name that is taken."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from uuid import UUID
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.fates import Fates
+from schemas.rows import LedgerRow, LostKind, LostRow, StartRow, version_of
+from schemas.rules import ARRIVED_MS, Rules
+from schemas.sources import Source
+from sinks.base import SliceSum, SourceLedger
+from sinks.memory import MemorySink
+from streams.boundary import make
+from streams.lost import LAST_OFFSET, Lost, change_of, plan_lost
+from streams.recovery import base_of, effective, follow
+from streams.slices import Base, cut
+from streams.topics import Offsets
+from tests.cells import cells
+
+SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
+RULES = Rules(slice_records=100)
+T = 1_700_000_000_000 // ARRIVED_MS * ARRIVED_MS
+NOW = T // 1000
+
+
+def start(offset: int = 0, generation: int = 0, clock: int = T) -> StartRow:
+    return StartRow(SOURCE, generation, offset, clock, RULES.to_json())
+
+
+def row(begin: int, position: int, generation: int = 0, clock: int = T) -> LedgerRow:
+    fates = Fates(position - begin)
+    arrived = clock // ARRIVED_MS * 600
+    return LedgerRow(
+        SOURCE, begin // 100, arrived, begin, clock, position, clock + position, fates, fates.counted, generation, "r"
+    )
+
+
+def plan(
+    ledger: SourceLedger,
+    ends: Offsets,
+    sums: Mapping[tuple[int, int], SliceSum] | None = None,
+    committed: int = 0,
+    others: Mapping[Source, SourceLedger] | None = None,
+) -> list[Lost]:
+    counted = {(each.block, each.arrived): SliceSum(each.cells_sum, each.version) for each in ledger.rows}
+    return plan_lost(
+        lambda _: RULES,
+        {SOURCE: ledger, **(others or {})},
+        {SOURCE: ends},
+        {(SOURCE.topic, 0): committed},
+        lambda _: counted if sums is None else sums,
+        NOW,
+        "why",
+    )
+
+
+COUNTED = SourceLedger((start(),), (row(0, 100), row(100, 150)))
+
+
+def test_nothing_is_lost_of_a_log_that_holds_what_must_be_read() -> None:
+    assert plan(COUNTED, Offsets(0, 150, 150)) == []
+    assert plan(SourceLedger((), ()), Offsets(0, 9, 9)) == []
+
+
+def test_counting_goes_on_where_the_log_starts() -> None:
+    [lost] = plan(COUNTED, Offsets(320, 500, 500))
+    assert lost.row == LostRow(SOURCE, 1, LostKind.TRIMMED, 150, 320, "why")
+    assert lost.start == StartRow(SOURCE, 1, 320, T + 150, RULES.to_json())
+    assert (lost.letters_from, lost.reopen_from) == (None, None), "no count changes"
+
+
+def test_a_log_that_starts_below_the_position_still_goes_on_at_the_position_under_another_name() -> None:
+    """Only what the unfinished slice needs is gone. Its block goes on, so the clock moves to the next ten minutes."""
+    [lost] = plan(COUNTED, Offsets(120, 500, 500))
+    assert lost.row == LostRow(SOURCE, 1, LostKind.TRIMMED, 150, 150, "why")
+    assert lost.start == StartRow(SOURCE, 1, 150, T + ARRIVED_MS, RULES.to_json())
+
+
+def test_what_rows_ahead_of_the_ledger_tell_of_is_not_counted_again() -> None:
+    """A tick that was cut off wrote cells up to offset 190, and no ledger row."""
+    sums = {(1, T // 1000): SliceSum(70, version_of(0, 190))}
+    [lost] = plan(COUNTED, Offsets(120, 500, 500), sums)
+    assert lost.row
+    assert lost.start
+    assert (lost.row.start, lost.row.end, lost.start.start) == (150, 190, 190)
+
+
+def test_a_crash_between_the_lost_row_and_the_start_row_leaves_the_ledger_as_it_was() -> None:
+    [lost] = plan(COUNTED, Offsets(320, 500, 500))
+    assert lost.row
+    assert lost.start
+    half = replace(COUNTED, lost=(lost.row,))
+    assert (effective(half), follow(half)) == ([], follow(COUNTED))
+    assert plan(half, Offsets(320, 500, 500)) == [lost]
+    whole = replace(half, starts=(*half.starts, lost.start))
+    assert effective(whole) == [lost.row]
+    assert plan(whole, Offsets(320, 500, 500)) == []
+
+
+def test_the_fold_steps_over_what_was_lost_and_collects_no_id_from_before_it() -> None:
+    gap = LostRow(SOURCE, 1, LostKind.TRIMMED, 150, 180, "")
+    ledger = SourceLedger((start(), start(180, 1)), COUNTED.rows, (gap,))
+    chain = follow(ledger)
+    assert (chain.start, chain.position, chain.unfinished, chain.hole) == (180, 180, None, None)
+    assert [each.start for each in chain.complete] == [0, 100]
+    assert base_of(chain) == Base(180, T, 180, T)
+    later = replace(ledger, rows=(*ledger.rows, row(180, 200, 1, T + ARRIVED_MS), row(200, 250, 1, T + ARRIVED_MS)))
+    assert base_of(follow(later)).collect_start == 180
+
+
+def test_a_late_insert_of_the_slice_that_was_cut_short_does_not_lead_astray() -> None:
+    gap = LostRow(SOURCE, 1, LostKind.TRIMMED, 150, 180, "")
+    ledger = SourceLedger((start(), start(180, 1)), (row(0, 100), row(100, 195)), (gap,))
+    assert follow(ledger).start == 180
+
+
+def test_a_truncated_log_is_counted_anew_from_the_slice_that_holds_its_end() -> None:
+    [lost] = plan(COUNTED, Offsets(0, 120, 120))
+    assert lost.row == LostRow(SOURCE, 1, LostKind.TRUNCATED, 120, 150, "why")
+    assert lost.start == StartRow(SOURCE, 1, 100, T, RULES.to_json())
+    assert lost.letters_from == 100
+    assert lost.reopen_from == (T - RULES.allowed_lateness_ms - 60_000) // 1000
+    [lost] = plan(COUNTED, Offsets(0, 30, 30))
+    assert lost.start == StartRow(SOURCE, 1, 0, T, RULES.to_json())
+
+
+def test_a_boundary_below_an_earlier_one_replaces_it() -> None:
+    """Rules were changed at 200, then the log lost all from 120 on."""
+    changed = SourceLedger((start(), start(200, 1)), (row(0, 100), row(100, 200), row(200, 230, 1)))
+    [lost] = plan(changed, Offsets(0, 120, 120))
+    assert lost.start
+    ledger = replace(changed, starts=(*changed.starts, lost.start))
+    chain = follow(ledger)
+    assert (chain.start, chain.boundary.generation, chain.hole) == (100, 2, None)
+    counted = replace(ledger, rows=(row(0, 100), row(100, 120, 2), row(120, 200, 2)))
+    assert follow(counted).start == 120, "the start row at 200 rules no more, and ends no slice"
+
+
+def test_a_topic_made_again_retires_the_sources_of_the_first_once() -> None:
+    first = replace(SOURCE, topic_id=UUID(int=9))
+    ledger = SourceLedger((start(),), (row(0, 70),))
+    [lost] = plan(SourceLedger((), ()), Offsets(0, 9, 9), committed=4, others={first: ledger})
+    assert lost.row == LostRow(first, 0, LostKind.RETIRED, 70, LAST_OFFSET, "why")
+    assert lost.start is None
+    assert lost.row
+    retired = replace(ledger, lost=(lost.row,))
+    assert plan(SourceLedger((), ()), Offsets(0, 9, 9), committed=4, others={first: retired}) == []
+
+
+def test_a_lost_ledger_is_counted_anew_from_the_logs_start() -> None:
+    [lost] = plan(SourceLedger((), ()), Offsets(7, 9, 9), committed=4)
+    assert lost.row == LostRow(SOURCE, 1, LostKind.RECOUNTED, 0, 7, "why")
+    assert lost.start == StartRow(SOURCE, 1, 7, 0, RULES.to_json())
+    assert lost.forget
+    [lost] = plan(SourceLedger((), ()), Offsets(0, 9, 9), committed=4)
+    assert lost.row is None
+
+
+def test_damage_that_the_log_cannot_mend_is_noted_once() -> None:
+    rows = (
+        row(0, 100),
+        row(100, 200),
+        row(200, 300, clock=T + 3 * ARRIVED_MS),
+        row(300, 310, clock=T + 5 * ARRIVED_MS),
+    )
+    ledger = SourceLedger((start(),), rows)
+    sums = {(each.block, each.arrived): SliceSum(each.cells_sum - (each.start == 100), each.version) for each in rows}
+    ends = Offsets(250, 500, 500)
+    [lost] = plan(ledger, ends, sums)
+    assert lost.row == LostRow(SOURCE, 0, LostKind.DAMAGED, 100, 200, "why")
+    assert lost.row
+    assert plan(replace(ledger, lost=(lost.row,)), ends, sums) == []
+
+
+@given(data=st.data(), size=st.integers(1, 12))
+def test_no_offset_is_counted_twice_and_no_name_is_used_twice_however_often_logs_are_trimmed(
+    data: st.DataObject, size: int
+) -> None:
+    """A worker folds on, is cut off somewhere in a tick, retention overtakes it, an operator gives up; again and again.
+
+    Every slice writes one cell that counts its offsets, at the version it was read to. The ledger knows of less.
+    """
+    rules = Rules(slice_records=size)
+    sink = MemorySink()
+    end = 40
+    steps = data.draw(st.lists(st.sampled_from([0, 0, 0, 1_000, 60_000, ARRIVED_MS]), min_size=end, max_size=end))
+    stamps = T + np.cumsum(np.array(steps, np.int64))
+    with sink.session() as session:
+        session.write_starts([StartRow(SOURCE, 0, 0, T, rules.to_json())])
+    seen: dict[tuple[int, int], tuple[int, int]] = {}  # name -> generation, start
+    told: list[tuple[int, int, int]] = []
+    for _ in range(data.draw(st.integers(1, 4))):
+        with sink.session() as session:
+            chain = follow(session.read_ledgers([SOURCE])[SOURCE])
+            begin, generation = chain.start, chain.boundary.generation
+            read_to = data.draw(st.integers(begin, end))
+            recorded_to = data.draw(st.integers(begin, read_to))
+            clocks = np.maximum(np.maximum.accumulate(stamps[begin:read_to]), chain.start_clock)
+            offsets = np.arange(begin, read_to)
+            for piece in cut(begin, read_to, offsets, clocks, chain.start_clock, size):
+                name = (piece.slice_id.block, piece.slice_id.arrived_seconds)
+                assert seen.setdefault(name, (generation, piece.start)) == (generation, piece.start)
+                told.append((generation, piece.start, piece.end))
+                version = version_of(generation, piece.end)
+                session.write_cells(cells((SOURCE.id, *name, 1, NOW, 7, piece.end - piece.start, version)))
+                if piece.start < recorded_to:
+                    at = min(piece.end, recorded_to)
+                    clock = int(clocks[at - begin - 1])
+                    fates = Fates(at - piece.start)
+                    session.write_ledger(
+                        [
+                            LedgerRow(
+                                SOURCE, *name, piece.start, piece.clock_before, at, clock, fates, 0, generation, "r"
+                            )
+                        ]
+                    )
+            ledger = session.read_ledgers([SOURCE])[SOURCE]
+            position = follow(ledger).position
+            log_start = data.draw(st.integers(base_of(follow(ledger)).collect_start, end))
+            found = plan_lost(
+                lambda _: rules, {SOURCE: ledger}, {SOURCE: Offsets(log_start, end, end)}, {}, session.slice_sums, NOW
+            )
+            make(session, change_of([each for each in found if each.start]))
+            after = follow(session.read_ledgers([SOURCE])[SOURCE])
+            assert after.hole is None
+            assert after.position >= position
+            if any(each.start for each in found):
+                assert base_of(after).collect_start >= log_start
+                assert all(stop <= after.start for own, _, stop in told if own < after.boundary.generation)
