@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from audit.chain import Reign, follow, held, ruled_by
+from audit.chain import Reign, cuts, follow, held, ruled_by
 from audit.contract import ACTIONS
 from audit.emitted import Emitted, LedgerRow
 from audit.errors import CannotTell
@@ -41,7 +41,8 @@ def judge(log: Log, emitted: Emitted, action: int, at: Partition, offset: int) -
     if reign is None:
         raise CannotTell(f"{emitted}: counting begins at offset {ruled[0].start}", "What lies before is not counted.")
     rows = held(emitted, ruled)
-    places = _places(rows, ruled)
+    since = max((cut for cut in cuts(emitted, ruled) if cut <= reign.start), default=0)
+    places = [place for place in _places(rows, ruled) if place.offset >= since]
     wanted = max(place.offset for place in places if reign.start <= place.offset <= offset)
     begin = beginning(places, at.start, reign.rules.slice_records, wanted, offset + 1)
     if begin is None:

@@ -27,6 +27,7 @@ from streams.replayed import replayed_origins
 from streams.settings import Settings
 
 QUERY_SECONDS = 60.0
+MAX_BYTES = 512 << 20  # of letters at once; what is left out comes with the next run
 LEFT = (Verdict.INVALID, Verdict.DUPLICATE)
 Lines = dict[tuple[str, UUID], Edited]  # by origin and topic UUID
 
@@ -67,12 +68,13 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
     by = Conditions(
         settings.rules.never_late, int(time.time() * 1000), replayed_origins(settings), asked.even_duplicates
     )
-    planned, fresh = [], 0
+    planned, fresh, size = [], 0, 0
     with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
         for letter, value in _mended(find_letters(connection, wanted), lines, changes):
             planned.append(plan(letter, value, settings.source_topics[letter.source.topic], by))
             fresh += planned[-1].verdict is not Verdict.REPLAYED
-            if fresh == asked.limit:
+            size += len(value or b"") + len(letter.value or b"")
+            if fresh == asked.limit or size > MAX_BYTES:
                 break
     if asked.even_duplicates:
         return planned
