@@ -14,6 +14,7 @@ from aiokafka.conn import create_conn
 from kafka.admin import KafkaAdminClient
 from kafka.errors import (
     AuthorizationError,
+    CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
     KafkaError,
     RetriableError,
@@ -91,7 +92,7 @@ def patiently(ask: Callable[[], T]) -> T:
     while True:
         try:
             return ask()
-        except CoordinatorNotAvailableError:
+        except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError):
             if time.monotonic() > give_up:
                 raise
             time.sleep(0.1)

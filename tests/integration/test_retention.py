@@ -1,0 +1,48 @@
+"""Dead letters are kept as long as one setting says, in the table and in the topics."""
+
+import json
+
+from kafka.admin import ConfigResource
+
+from schemas.actions import dead_letter_topic
+from sinks.connection import Connection
+from sinks.retention import dead_letter_days
+from streams.admin import open_admin
+from streams.privacy import apply_dead_letter_days
+from streams.settings import Settings
+from tests.e2e.running import pintally
+
+DAY_MS = 86_400_000
+
+
+def kept(settings: Settings) -> tuple[int | None, set[tuple[str, str]]]:
+    names = [dead_letter_topic(topic) for topic in settings.topics.values()]
+    with Connection(settings.clickhouse, 30) as connection, open_admin(settings) as admin:
+        found = admin.describe_configs([ConfigResource("TOPIC", name) for name in names], config_filter="all")["topic"]
+        topics = {(found[name]["retention.ms"]["value"], found[name]["segment.ms"]["value"]) for name in names}
+        return dead_letter_days(connection), topics
+
+
+def test_topics_are_made_with_the_setting_and_migrate_sets_the_table(stack: Settings) -> None:
+    assert kept(stack)[1] == {(str(14 * DAY_MS), str(DAY_MS))}
+    report = json.loads(pintally(stack, "migrate", "--json").stdout)
+    assert (report["dead_letter_days"], report["dead_letter_days_set"]) == (14, ["table dead_letters"])
+    assert kept(stack)[0] == 14
+
+
+def test_another_setting_is_applied_to_what_is_there_once(stack: Settings) -> None:
+    settings = stack.model_copy(update={"dead_letter_days": 3})
+    assert len(apply_dead_letter_days(settings)) == 4
+    assert kept(settings) == (3, {(str(3 * DAY_MS), str(DAY_MS))})
+    assert apply_dead_letter_days(settings) == []
+
+
+def test_old_letters_are_deleted(stack: Settings) -> None:
+    apply_dead_letter_days(stack)
+    with Connection(stack.clickhouse, 30) as connection:
+        connection.execute(
+            "INSERT INTO dead_letters (topic, offset, fate, written_at)"
+            " SELECT 't', number, 'dead', now() - INTERVAL 10 * number DAY FROM numbers(4)"
+        )
+        connection.execute("OPTIMIZE TABLE dead_letters FINAL")
+        assert connection.rows("SELECT offset FROM dead_letters ORDER BY offset") == [(0,), (1,)]
