@@ -62,7 +62,7 @@ def command(scenario: Scenario, control: str | None) -> Sequence[str]:
 
 
 def judge(scene: Scene, scenario: Scenario) -> list[str]:
-    """Why it is red: what was sent is never counted, counts differ from it, letters are missing, or `verify`."""
+    """Why it is red: what was sent is never counted, counts differ from it, letters are missing; else `verify`."""
     red = []
     still = Still(scene)
     over = scene.until(lambda: has_refused(scene) or scene.lag() == 0 or still(), COUNTED_SECONDS)
@@ -77,7 +77,7 @@ def judge(scene: Scene, scenario: Scenario) -> list[str]:
             red.append(f"{wrong:,} cells are not what was sent: {'; '.join(shown)}")
     if letters := missing_letters(scene):
         red.append(f"{len(letters):,} dead letters are not on their topic, the first of {letters[0]}")
-    return red + verified(scene)
+    return red or verified(scene)
 
 
 class Still:

@@ -17,7 +17,7 @@ CELLS, LAG, LETTERS = (
     "dead letters are not on their topic",
 )
 RED = {
-    "base-is-the-ledgers-position": CELLS,
+    "base-is-the-ledgers-position": LAG,
     "clock-moves-by-chunk": CELLS,
     "clock-not-carried-over-a-restart": CELLS,
     "dead-letters-not-awaited": LETTERS,
