@@ -30,7 +30,8 @@ from streams.drill.workers import PINTALLY_WORKER, Workers
 from streams.emulate.pins import Pins
 
 LANES: tuple[Lane, ...] = ("engines", "producers")
-STARTED_SECONDS = 120.0
+STARTED_SECONDS = 180.0
+BACK_SECONDS = 300.0
 VERIFY_SECONDS = 3 * 3600
 READ_PINS = [*range(30), *range(100, PINS, 1_000)]  # by popularity
 GUEST_PINS = 1 << 40  # below: pins of our own producers, above: the emulator's
@@ -116,7 +117,7 @@ def _heal(stack: Stack, workers: Workers) -> None:
         if engine.pid:
             os.kill(engine.pid, signal.SIGCONT)
         engine.start()
-        engine.wait_ready()
+        engine.wait_ready(BACK_SECONDS)
     for worker in workers.steady:
         worker.signal(signal.SIGCONT)
         worker.start()

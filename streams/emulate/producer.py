@@ -19,6 +19,7 @@ from streams.settings import Settings
 from streams.topics import TopicInfo
 
 BATCH_BYTES = 256 * 1024
+PATIENCE_SECONDS = 180.0  # how long Kafka may be away: a batch that is given up leaves the truth uncertain
 LIVE_STEP_SECONDS = 0.05  # live records wait this long at most for company in their batch
 
 
@@ -58,6 +59,7 @@ async def emulate_into(
         acks="all",
         max_batch_size=BATCH_BYTES,
         linger_ms=0,
+        request_timeout_ms=int(PATIENCE_SECONDS * 1000),
     )
     try:
         await producer.start()
@@ -130,7 +132,8 @@ async def _due(traffic: Traffic, stopping: asyncio.Event) -> AsyncIterator[Slab]
                 yield slab.part(sent, due)
                 sent = due
             else:
-                wait = max(LIVE_STEP_SECONDS, min(1.0, (int(slab.arrival[sent]) - now) / 1000))
+                wait = max(PATIENCE_SECONDS = 180.0  # how long Kafka may be away: a batch that is given up leaves the truth uncertain
+LIVE_STEP_SECONDS, min(1.0, (int(slab.arrival[sent]) - now) / 1000))
                 await asyncio.sleep(wait)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from streams.drill.stage import Stage, bit, fault, until
 from streams.engines.child import Child
 
-BACK_SECONDS = 90.0
+BACK_SECONDS = 300.0  # a busy machine takes long, and an engine that is given up is stopped for good
 NOTICED_SECONDS = 45.0
 FULL_SECONDS = 60.0
 COUNTED_SECONDS = 90.0
