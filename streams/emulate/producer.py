@@ -132,8 +132,7 @@ async def _due(traffic: Traffic, stopping: asyncio.Event) -> AsyncIterator[Slab]
                 yield slab.part(sent, due)
                 sent = due
             else:
-                wait = max(PATIENCE_SECONDS = 180.0  # how long Kafka may be away: a batch that is given up leaves the truth uncertain
-LIVE_STEP_SECONDS, min(1.0, (int(slab.arrival[sent]) - now) / 1000))
+                wait = max(LIVE_STEP_SECONDS, min(1.0, (int(slab.arrival[sent]) - now) / 1000))
                 await asyncio.sleep(wait)
 
 
