@@ -5,6 +5,9 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +17,7 @@ from schemas.errors import PintallyError
 from streams.cli.up import interrupted_by_signals
 from streams.cli.without import drill_without
 from streams.drill.faults import FAULTS
-from streams.drill.report import EXACT
+from streams.drill.report import EXACT, VOID
 from streams.drill.run import Options
 from streams.drill.run import drill as run
 
@@ -42,7 +45,7 @@ def drill(
     folder = keep or Path(tempfile.mkdtemp(prefix="pintally-drill-"))
     folder.mkdir(parents=True, exist_ok=True)
     if without is not None:
-        with interrupted_by_signals():
+        with interrupted_by_signals(), mistakes_are_void():
             code = drill_without(without, folder, as_json, say)
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -50,7 +53,7 @@ def drill(
     seed = int(time.time()) if seed is None else seed
     say(f"drill with seed {seed} in {folder}")
     options = Options(chosen, minutes, seed, rate, workers, memory, folder)
-    with interrupted_by_signals():
+    with interrupted_by_signals(), mistakes_are_void():
         found = run(options, say)
     if report is not None:
         report.write_text(found.text() + "\n")
@@ -58,6 +61,18 @@ def drill(
     if keep is None and found.exit_code == EXACT:
         shutil.rmtree(folder, ignore_errors=True)
     raise typer.Exit(found.exit_code)
+
+
+@contextmanager
+def mistakes_are_void() -> Iterator[None]:
+    """A mistake in the drill itself says nothing about counts: exit code 2, and not the 1 that a traceback gives."""
+    try:
+        yield
+    except PintallyError:
+        raise
+    except Exception:  # noqa: BLE001 - it does not go on: the traceback is shown and the drill ends
+        traceback.print_exc()
+        raise typer.Exit(VOID) from None
 
 
 def names(faults: str) -> tuple[str, ...]:
