@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from kafka import KafkaProducer
+from typer.testing import CliRunner
 
 from schemas.actions import Action
 from schemas.sources import Source
 from sinks.connection import Connection
 from sinks.migrate import migrate
+from streams.cli.dlq import dlq as dlq_command
 from streams.replayed import replayed_origins
 from streams.settings import Settings
 from streams.topics import create_topics, describe_topics, read_offsets, sources_of
@@ -54,13 +57,19 @@ def pins(settings: Settings, view: str = "pin_engagement_1h") -> dict[int, int]:
 
 def dlq(settings: Settings, *arguments: str, code: int = 0) -> Any:
     """The JSON that `pintally dlq ... --json` prints."""
-    done = pintally(settings, "dlq", *arguments, "--json")
-    assert done.returncode == code, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    return json.loads(here(settings, dlq_command, *arguments, "--json", code=code))
+
+
+def here(settings: Settings, command: typer.Typer, *arguments: str, code: int = 0) -> str:
+    """What a command prints, run in this process: it starts at once, and leaves nothing open unseen."""
+    variables = {name: value for name, value in environment(settings).items() if name.startswith("PINTALLY_")}
+    done = CliRunner().invoke(command, arguments, env=variables)
+    assert done.exit_code == code, f"{done.output}{done.exception!r}"
+    return done.stdout
 
 
 def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(stack: Settings, tmp_path: Path) -> None:
-    long_ago, twice = now() - 5 * HOUR_MS, str(uuid.uuid4())
+    long_ago, twice, mended = now() - 5 * HOUR_MS, str(uuid.uuid4()), str(uuid.uuid4())
     produce(
         stack,
         [
@@ -71,40 +80,43 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
             event("4", long_ago, twice),  # @4 late, and its event is counted
             b"\x1b[31mnot json",  # @5 dead
             None,  # @6 dead
+            event("x8", event_id=mended),  # @7 dead, and mended by its producer
+            event("8", event_id=mended),  # @8 counted
         ],
     )
     topic = stack.topics[Action.SAVE]
     with workers(stack, tmp_path) as start:
         start()
         wait_caught_up(stack)
-        assert pins(stack) == {1: 1, 4: 1}
+        assert pins(stack) == {1: 1, 4: 1, 8: 1}
 
         kinds = dlq(stack, "list")
-        assert sum(kind["records"] for kind in kinds) == 5
+        assert sum(kind["records"] for kind in kinds) == 6
         assert {kind["replayed"] for kind in kinds} == {0}
         assert "user" not in json.dumps(kinds)
-        assert "\x1b" not in pintally(stack, "dlq", "show").stdout
+        assert "\x1b" not in here(stack, dlq_command, "show")
 
         mend = ("--origin", f"{topic}[0]@1", "--set", 'pin_id="2"')
         planned = dlq(stack, "replay", *mend, "--dry-run")
         assert [(each["verdict"], each["mended"]) for each in planned] == [("ready", ["pin_id"])]
         assert dlq(stack, "replay", *mend, "--yes")["sent"] == 1
         done = dlq(stack, "replay", "--yes", code=1)
-        assert (done["sent"], done["already_replayed"], done["still_invalid"], done["counted_already"]) == (1, 1, 2, 1)
+        assert (done["sent"], done["already_replayed"], done["still_invalid"], done["counted_already"]) == (1, 1, 3, 1)
+        (left,) = dlq(stack, "replay", "--origin", f"{topic}[0]@7", "--set", 'pin_id="8"', "--yes", code=1)["left"]
+        assert (left["verdict"], left["why"]) == ("counted already", f"its event is in {topic}[0]@8 too")
 
         edited = tmp_path / "edited.jsonl"
-        shown = pintally(stack, "dlq", "show", "--json", "--origin", f"{topic}[0]@5")
-        line = json.loads(shown.stdout)
+        line = dlq(stack, "show", "--origin", f"{topic}[0]@5")
         edited.write_text(json.dumps({**line, "text": event("5").decode()}) + "\n")
         assert dlq(stack, "replay", "--from", str(edited), "--yes")["sent"] == 1
         wait_caught_up(stack)
-        assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 1, 5: 1}
+        assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 8: 1}
 
         again = dlq(stack, "replay", "--yes", code=1)
         assert (again["sent"], again["already_replayed"]) == (0, 3)
         assert dlq(stack, "replay", "--fate", "late", "--even-duplicates", "--yes")["sent"] == 1
         wait_caught_up(stack)
-        assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 2, 5: 1}
+        assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 2, 5: 1, 8: 1}
     verify(stack)
     more = stack.model_copy(update={"allowed_lateness_seconds": 86_400})
     wait_for(lambda: "was replayed" in pintally(more, "rules", "apply", "--yes").stderr, 60, "new rules are refused")
@@ -113,7 +125,7 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
     assert sorted(replayed_origins(stack)[source]) == [1, 2, 4, 5]
     assert sum(kind["replayed"] for kind in dlq(stack, "list", "--fate", "late")) == 2
     assert len(dlq(stack, "list", "--pin", "3")) == len(dlq(stack, "list", "--event-id", twice.upper())) == 1
-    assert dlq(stack, "list", "--reason", "^pin_id", "--since", "2020-01-01")[0]["records"] == 1
+    assert dlq(stack, "list", "--reason", "^pin_id", "--since", "2020-01-01")[0]["records"] == 2
     assert dlq(stack, "list", "--until", "2020-01-01") == dlq(stack, "list", "--topic", "click") == []
 
 

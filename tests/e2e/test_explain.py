@@ -5,20 +5,23 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import typer
 from kafka import TopicPartition
 
 from schemas.actions import Action
 from streams.admin import open_admin
+from streams.cli.explain import explain as explain_command
 from streams.settings import Settings
-from tests.e2e.running import pintally, wait_caught_up, workers
-from tests.e2e.test_dlq import HOUR_MS, dlq, event, now, produce
+from tests.e2e.running import wait_caught_up, workers
+from tests.e2e.test_dlq import HOUR_MS, dlq, event, here, now, produce
+
+COMMAND = typer.Typer()
+COMMAND.command()(explain_command)
 
 
 def explain(settings: Settings, event_id: str, *arguments: str, code: int = 0) -> Any:
     """The JSON that `pintally explain ... --json` prints."""
-    done = pintally(settings, "explain", event_id, "--json", *arguments)
-    assert done.returncode == code, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    return json.loads(here(settings, COMMAND, event_id, "--json", *arguments, code=code))
 
 
 def test_each_fate_is_explained_with_its_reason_its_cell_and_what_readers_see(stack: Settings, tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ def test_each_fate_is_explained_with_its_reason_its_cell_and_what_readers_see(st
         first, other = (told for told in explain(stack, broken)["records"] if told["place"] != f"{topic}[0]@4")
         assert first["replay"] == other["place"]
         assert (other["fate"], other["cell"]["pin"]) == ("counted", 7)
-    words = pintally(stack, "explain", once).stdout
+    words = here(stack, COMMAND, once)
     assert "duplicate of" in words
     assert "by recount" in words
 
@@ -83,12 +86,12 @@ def test_an_event_that_is_nowhere_and_one_that_is_not_counted_yet(stack: Setting
     produce(stack, [event("2", event_id=second)])
     (waiting,) = explain(stack, second)["records"]
     assert (waiting["fate"], waiting["recorded"], waiting["position"]) == ("counted", False, 1)
-    assert "1 behind" in pintally(stack, "explain", second).stdout
+    assert "1 behind" in here(stack, COMMAND, second)
 
     nothing = explain(stack, str(uuid.uuid4()), code=1)
     assert {(each["from"], each["to"]) for each in nothing["searched"]} == {(0, 0), (0, 2)}
     assert not nothing["found"]
-    assert "not found" in pintally(stack, "explain", "no-such-id").stdout
+    assert "not found" in here(stack, COMMAND, "no-such-id", code=1)
     none = explain(stack, first, "--since-hours", "0", code=1)
     assert {each["from"] - each["to"] for each in none["searched"]} == {0}
 
