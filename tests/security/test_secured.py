@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from sinks.migrate import migrate
 from sinks.seal import seal
-from sinks.users import BEHIND_VIEWS, VIEWS, WRITTEN
+from sinks.users import BEHIND_VIEWS, VIEWS, WRITTEN, create_users, users
 from sinks.void import delete_void
 from streams.admin import open_admin
 from streams.engines.library import package_for_this_machine
@@ -229,6 +230,25 @@ def test_workers_may_seal_and_delete_void_rows(secured: Secured) -> None:
         hour = 1_700_000_000 // 3600 * 3600
         delete_void(connection, hour, hour + 3600)
         assert connection.rows("SELECT count() FROM pin_minutes WHERE source = 1") == [(0,)]
+
+
+def test_users_are_created_where_the_server_keeps_users_and_their_passwords_can_be_changed(secured: Secured) -> None:
+    admin = secured.settings(clickhouse_user=ADMIN).clickhouse
+    for password in ("first-secret", "second-secret"):
+        create_users(admin, [replace(user, name=f"made_{user.name}") for user in users(DATABASE, password, password)])
+        reader = replace(admin, user="made_pintally_reader", password=password)
+        with Connection(reader, 30) as connection:
+            connection.rows("SELECT * FROM pin_engagement_1h LIMIT 1")
+        with pytest.raises(SinkError, match="Not enough privileges"), Connection(reader, 30) as connection:
+            connection.rows("SELECT * FROM dead_letters LIMIT 1")
+    with pytest.raises(SinkError, match="refused the login"):
+        Connection(replace(admin, user="made_pintally_reader", password="first-secret"), 30)
+
+
+def test_a_server_with_its_users_in_files_is_told_of_as_such(secured: Secured) -> None:
+    with pytest.raises(SinkError, match="keeps its users in files") as refused:
+        create_users(secured.settings(clickhouse_user=ADMIN).clickhouse, users(DATABASE, "a", "b"))
+    assert "--xml" in refused.value.remedy
 
 
 def test_nothing_of_a_person_is_in_any_table_but_the_dead_letters(secured: Secured, make: Make, tmp_path: Path) -> None:
