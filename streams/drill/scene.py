@@ -34,6 +34,7 @@ MINUTE_MS = 60_000
 BATCH_BYTES = 512 * 1024
 POLL_SECONDS = 0.05
 READ_SECONDS = 15.0
+READY, ANEW = b"Worker ready", b"this worker ends and starts anew"  # in the log of a worker
 PATIENCE_SECONDS = 60.0  # for what always comes
 # Producers' timestamps, so that no slice is cut because a scene took longer; small slices, so that few records end one.
 CHOSEN = {
@@ -95,8 +96,9 @@ class SceneWorker(WorkerProcess):
 
     @property
     def ready(self) -> bool:
-        """Whether its process has begun to count."""
-        return self.said("Worker ready")
+        """Whether its process has begun to count, since it last became another worker."""
+        told = self.log.read_bytes()[self._begins :]
+        return told.rfind(READY) > told.rfind(ANEW)
 
 
 class Scene:
