@@ -26,8 +26,13 @@ class Mended:
         return bool(self.cells or self.letters or self.ledger)
 
 
-def mend(session: SinkSession, folded: Folded, known: LedgerRow | None, *, complete: bool, now: int) -> Mended:
-    """Compare a slice's rows with its fold, and write what differs; `now` in seconds since 1970.
+def mend(
+    session: SinkSession, folded: Folded, known: LedgerRow | None, *, complete: bool, now: int, letters_from: int
+) -> Mended:
+    """Compare a slice's rows with its fold, and write what differs.
+
+    `now` is in seconds since 1970, and so is `letters_from`: dead letters of slices that arrived before may be gone
+    with age, and are not missed.
 
     A complete slice gets versions above every one that is there: nobody writes it any more but with the same counts. Of
     an unfinished one `folded` goes to the position of its ledger row; what is wrong or missing there gets the version
@@ -36,7 +41,7 @@ def mend(session: SinkSession, folded: Folded, known: LedgerRow | None, *, compl
     """
     row = folded.row
     cells = _mend_cells(session, folded, complete=complete, oldest=now - KEPT_SECONDS)
-    letters = _mend_letters(session, folded, write=row.arrived >= now - LETTERS_SECONDS)
+    letters = _mend_letters(session, folded, write=row.arrived >= letters_from)
     ledger = complete and known != row
     if ledger:
         if known and known.version > row.version:
@@ -48,7 +53,6 @@ def mend(session: SinkSession, folded: Folded, known: LedgerRow | None, *, compl
 
 DAY = 86_400
 KEPT_SECONDS = 89 * DAY  # older minutes may have been dropped with age
-LETTERS_SECONDS = 29 * DAY  # so may older dead letters
 
 
 def _mend_cells(session: SinkSession, folded: Folded, *, complete: bool, oldest: int) -> CellRows:

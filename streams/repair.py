@@ -16,7 +16,7 @@ from schemas.rows import GENERATION_SHIFT, LedgerRow, LostKind
 from schemas.sources import Source
 from sinks.base import SinkSession, SliceSum, SourceLedger
 from streams.fold import LogChanged
-from streams.mend_slice import DAY, KEPT_SECONDS, LETTERS_SECONDS, Mended, mend
+from streams.mend_slice import DAY, KEPT_SECONDS, Mended, mend
 from streams.read_log import read_chunks
 from streams.recovery import effective, follow, is_retired
 from streams.refold import Folded, Place, Stretch
@@ -116,6 +116,7 @@ class _Source:
         self.choice = choice
         self.done = done
         self.now = int(time.time())
+        self.letters_from = self.now - (settings.dead_letter_days - 1) * DAY
 
     def run(self) -> None:
         """Holes first: only slices that join can be judged."""
@@ -160,7 +161,7 @@ class _Source:
         fates = (row.fates.late, row.fates.dead)
         letters = tuple(int(np.subtract(*at.searchsorted([row.position, row.start]))) for at in (late, dead))
         old = is_old(segment, self.now)
-        if row.arrived > self.now - LETTERS_SECONDS + DAY and letters != fates:
+        if row.arrived > self.letters_from + DAY and letters != fates:
             return True
         if segment.shape is Shape.UNFINISHED:
             return events < row.cells_sum
@@ -234,7 +235,7 @@ class _Source:
         return names if self._guarded(tail, fold) else strays
 
     def _mend(self, folded: Folded, known: LedgerRow | None, *, complete: bool) -> None:
-        mended = mend(self.session, folded, known, complete=complete, now=self.now)
+        mended = mend(self.session, folded, known, complete=complete, now=self.now, letters_from=self.letters_from)
         if mended:
             self.done.mended.append(mended)
 

@@ -17,7 +17,7 @@ from schemas.rows import DeadLetterRow, LedgerRow, LostKind, LostRow, StartRow, 
 from schemas.rules import ARRIVED_MS, Rules
 from schemas.sources import Source
 from sinks.address import ClickHouseAddress
-from sinks.base import Newest, Sink, SinkUnavailable
+from sinks.base import Newest, Sink, SinkUnavailable, SliceSum
 from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from sinks.memory import MemorySink
@@ -182,6 +182,64 @@ def test_what_was_lost_is_kept_with_its_source_and_once(sink: Sink) -> None:
         session.write_lost(rows[::-1])
         found = session.read_ledgers([one, other])
     assert (found[one].lost, found[other].lost) == (tuple(rows), ())
+
+
+def letter(of: Source, offset: int, fate: str = "late") -> DeadLetterRow:
+    return DeadLetterRow(of, offset, 5, fate, "a reason", b"k", b"\xff", (("h", None),))
+
+
+def test_dead_letters_are_found_by_offset_and_deleted_one_by_one_or_from_a_boundary_on(sink: Sink) -> None:
+    one, other = source(0), source(1)
+    with sink.session() as session:
+        session.write_dead_letters([letter(one, offset, "dead" if offset % 2 else "late") for offset in range(9)])
+        session.write_dead_letters([letter(other, 3)])
+        late, dead = session.letter_offsets(one)
+        assert (late.tolist(), dead.tolist()) == ([0, 2, 4, 6, 8], [1, 3, 5, 7])
+        assert list(session.read_dead_letters(one, 2, 4)) == [letter(one, 2), letter(one, 3, "dead")]
+        session.delete_letters(one, [3, 4, 99])
+        session.delete_letters(one, [])
+        session.delete_dead_letters({one: 7})
+        assert [each.offset for each in session.read_dead_letters(one, 0, 99)] == [0, 1, 2, 5, 6]
+        assert [each.offset for each in session.read_dead_letters(other, 0, 99)] == [3]
+
+
+def test_cells_are_read_added_up_and_deleted_slice_by_slice(sink: Sink) -> None:
+    one, other = source(0), source(1)
+    newer = version_of(1, 5)
+    mine = [(one.id, 0, HOUR, 1, HOUR, 7, 3, 30), (one.id, 0, HOUR, 1, HOUR, 8, 4, newer)]
+    rest = [(one.id, 1, HOUR, 1, HOUR, 7, 5, 40), (other.id, 0, HOUR, 1, HOUR, 7, 6, 50)]
+    with sink.session() as session:
+        session.write_cells(cells((one.id, 0, HOUR, 1, HOUR, 7, 1, 10)))
+        session.write_cells(cells(*mine, *rest))
+        assert session.slice_sums(one) == {(0, HOUR): SliceSum(7, newer), (1, HOUR): SliceSum(5, 40)}
+        assert sorted(rows_of(session.read_slice(one, 0, HOUR))) == mine
+        assert len(session.read_slice(one, 9, HOUR)) == 0
+        session.delete_cells(one, 0, HOUR, generation=1)
+        assert rows_of(session.read_slice(one, 0, HOUR)) == mine[:1]
+        session.delete_cells(one, 0, HOUR)
+    assert sorted(rows_of(sink.read_cells())) == sorted(rest)
+
+
+def test_a_ledger_row_is_deleted_by_its_version(sink: Sink) -> None:
+    one = source()
+    with sink.session() as session:
+        session.write_ledger([ledger(one, 0, 90), ledger(one, 1, 150)])
+        session.delete_ledger([ledger(one, 0, 80), ledger(one, 1, 150)])
+        assert session.read_ledgers([one])[one].rows == (ledger(one, 0, 90),)
+
+
+def test_a_source_is_forgotten_without_the_others(sink: Sink) -> None:
+    one, other = source(0), source(1)
+    with sink.session() as session:
+        for each in (one, other):
+            session.write_cells(cells((each.id, 0, HOUR, 1, HOUR, 7, 3, 30)))
+            session.write_ledger([ledger(each, 0, 90)])
+            session.write_dead_letters([letter(each, 3)])
+        session.forget(one)
+        found = session.read_ledgers([one, other])
+        assert (found[one].rows, found[other].rows) == ((), (ledger(other, 0, 90),))
+        assert (session.slice_sums(one), len(session.slice_sums(other))) == ({}, 1)
+        assert (session.read_dead_letters(one, 0, 9), len(session.read_dead_letters(other, 0, 9))) == ([], 1)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,0 +1,343 @@
+"""Each refusal on the real engines: its words name a command, the command resolves it, and all is exact again."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from kafka import TopicPartition
+from kafka.admin import ConfigResource
+
+from audit.verify import Report
+from audit.verify import verify as audit
+from schemas.actions import Action
+from schemas.errors import PintallyError
+from schemas.sources import Source
+from sinks.clickhouse import ClickHouseSink
+from sinks.connection import Connection
+from streams.admin import open_admin
+from streams.assignment import look_up
+from streams.cli import load
+from streams.cli.verify import addresses_of
+from streams.emit import write
+from streams.fold import SourceFold
+from streams.read_log import read_chunks
+from streams.refusals import Refusal
+from streams.settings import Settings
+from streams.topic_faults import topic_differences
+from streams.topics import create_topics, describe_topics, read_offsets
+from tests.e2e.running import wait_for
+from tests.integration.test_verify import Emitter, exact
+
+TABLES = ("pin_minutes", "ingest_ledger", "ingest_starts", "dead_letters")
+
+
+class Field:
+    """A topic of one partition, counted by the parts of a worker, one after the other, without its group."""
+
+    def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.settings = settings.model_copy(update={"slice_records": 100, "topic_timestamps": "CreateTime"})
+        self.sink = ClickHouseSink(settings.clickhouse)
+        self.topic = settings.topics[Action.SAVE]
+        self.monkeypatch = monkeypatch
+        self.seed = 0
+
+    @property
+    def source(self) -> Source:
+        """As Kafka knows it now."""
+        return Source(self.topic, describe_topics(self.settings)[self.topic].topic_id, 0)
+
+    def produce(self, records: int = 330) -> None:
+        """Records with duplicates, late and broken ones among them, over some ten minutes."""
+        self.seed += 1
+        Emitter(self.settings).produce(records, self.seed)
+
+    def count(self, cut_off_at: int | None = None) -> None:
+        """Recover, fold all there is, and emit it; of a tick that is cut off, at this offset, only the cells."""
+        [assigned] = look_up(self.settings, self.sink, [(self.topic, 0)])
+        chain, base = assigned.chain, assigned.base
+        fold = SourceFold(assigned.source, Action.SAVE, chain.rules, chain.boundary.generation, base, chain.version)
+        end = read_offsets(self.settings, [assigned.source])[assigned.source].last_stable
+        asyncio.run(self._fold(fold, end if cut_off_at is None else cut_off_at, cut_off=cut_off_at is not None))
+
+    async def _fold(self, fold: SourceFold, end: int, *, cut_off: bool) -> None:
+        async for chunk in read_chunks(self.settings, fold.source, fold.position, end):
+            fold.fold(chunk)
+        if not (capture := fold.capture()):
+            return
+        if cut_off:
+            with self.sink.session() as session:
+                session.write_cells(capture.cells)
+        else:
+            write(self.sink, [fold], [capture])
+
+    def refused(self, *words: str) -> str:
+        """What a worker says that will not count."""
+        with pytest.raises((Refusal, PintallyError)) as refused:
+            self.count()
+        for word in words:
+            assert word in str(refused.value)
+        return str(refused.value)
+
+    def run(self, command: str, *arguments: str, code: int = 0) -> str:
+        """Run `pintally <command>` in this process."""
+        self.monkeypatch.setattr(f"streams.cli.{command}.load_settings", lambda: self.settings)
+        done = CliRunner().invoke(load(command), list(arguments), catch_exceptions=False)
+        assert done.exit_code == code, done.output
+        return done.output
+
+    def verify(self) -> Report:
+        """Exact, or the test fails."""
+        report = audit(addresses_of(self.settings), processes=1)
+        exact(report)
+        return report
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        with Connection(self.settings.clickhouse, 60) as connection:
+            return list(connection.execute(statement, settings={"mutations_sync": 2}) or [])
+
+    def trim(self, start: int) -> None:
+        """Retention removes what lies before an offset."""
+        with open_admin(self.settings) as admin:
+            admin.delete_records({TopicPartition(self.topic, 0): start})
+
+    def configure(self, config: str) -> None:
+        """What kafka-configs.sh --alter --add-config does."""
+        name, _, value = config.partition("=")
+        with open_admin(self.settings) as admin:
+            admin.alter_configs([ConfigResource("TOPIC", self.topic, configs={name: value})])
+
+            def done() -> bool:
+                found = admin.describe_configs([ConfigResource("TOPIC", self.topic)], config_filter="all")
+                return bool(found["topic"][self.topic][name]["value"] == value)
+
+            wait_for(done, 30, config)
+
+    @property
+    def total(self) -> int:
+        return int(self.sql("SELECT sum(events) FROM pin_minutes FINAL")[0][0])
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """The tests choose the timestamps."""
+    return settings.model_copy(update={"topic_timestamps": "CreateTime"})
+
+
+@pytest.fixture
+def field(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Field:
+    monkeypatch.setattr("audit.verify.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("audit.rollups.PAUSE_SECONDS", 0.05)
+    return Field(stack, monkeypatch)
+
+
+@pytest.mark.parametrize("start", [660, 333, 250], ids=["beyond_the_position", "just_beyond_it", "below_it"])
+def test_retention_overtook_the_counting(field: Field, start: int) -> None:
+    """What is gone is given up and named for ever; all else is exact, before and after."""
+    field.produce()
+    field.count()
+    before = field.total
+    field.produce()
+    field.produce()
+    field.trim(start)
+    field.refused("retention overtook", "pintally lost")
+    assert "gone from the log before" in field.run("lost", "--yes", "--note", "the disk was full")
+    assert "nothing is lost" in field.run("lost", "--yes")
+    field.count()
+    report = field.verify()
+    assert any("the disk was full" in line for line in report.lost)
+    assert report.sources[0].lag == 0
+    for command in (["status"], ["rules", "show"]):
+        assert "the disk was full" in field.run(*command)
+    assert field.total > before
+    field.produce()
+    field.count()
+    field.verify()
+
+
+def test_a_tick_that_was_cut_off_before_retention_overtook_it_is_not_counted_twice(field: Field) -> None:
+    """Its rows are ahead of the ledger, and stay; counting goes on above them."""
+    field.produce()
+    field.count()
+    field.produce()
+    recorded = field.total
+    field.count(cut_off_at=470)
+    ahead = field.total
+    assert ahead > recorded
+    field.trim(340)
+    field.run("lost", "--yes")
+    assert field.total == ahead
+    field.count()
+    report = field.verify()
+    assert any("330 to 470" in line for line in report.lost)
+    assert sum(report.sources[0].fates.values()) == 660 - 470, "what the log still holds, from there on"
+
+
+def test_a_source_whose_last_records_went_with_age_goes_on(field: Field) -> None:
+    field.produce()
+    field.count()
+    before = field.total
+    field.trim(330)
+    field.refused("retention overtook", "pintally lost")
+    field.run("lost", "--yes")
+    field.count()
+    field.verify()
+    assert field.total == before
+    field.produce()
+    field.count()
+    field.verify()
+
+
+@pytest.mark.parametrize("records", [50, 660], ids=["shorter_than_the_position", "longer_than_the_position"])
+def test_a_topic_was_deleted_and_created_again(field: Field, records: int) -> None:
+    field.produce()
+    field.count()
+    before = field.total
+    with open_admin(field.settings) as admin:
+        admin.delete_topics([field.topic])
+        wait_for(lambda: field.topic not in admin.list_topics(), 30, "the topic deleted")
+    create_topics(field.settings)
+    field.produce(records)
+    field.refused("deleted and created again", "pintally lost")
+    assert "its topic was deleted" in field.run("lost", "--yes")
+    field.count()
+    report = field.verify()
+    assert any("topic was deleted" in line for line in report.lost)
+    assert field.total > before
+    assert "nothing is lost" in field.run("lost", "--yes")
+
+
+def test_the_log_lost_its_end(field: Field) -> None:
+    """The ledger has counted what the log does not have any more; those counts are taken back, all others stay."""
+    field.produce()
+    field.count()
+    last = "(SELECT max(start) FROM ingest_ledger)"
+    field.sql(
+        f"INSERT INTO pin_minutes SELECT * REPLACE (events + 300 AS events, version + 300 AS version) FROM pin_minutes"
+        f" FINAL WHERE (block, arrived) IN (SELECT block, arrived FROM ingest_ledger WHERE start = {last}) LIMIT 1"
+    )
+    field.sql(
+        "INSERT INTO ingest_ledger SELECT * REPLACE (position + 300 AS position, counted + 300 AS counted, cells_sum +"
+        f" 300 AS cells_sum, version + 300 AS version) FROM ingest_ledger FINAL WHERE start = {last}"
+    )
+    field.refused("ends at offset 330", "pintally lost")
+    assert "330 to 630: counted, lost by the log" in field.run("lost", "--yes")
+    field.count()
+    report = field.verify()
+    assert len(report.lost) == 1
+    assert report.sources[0].position == 330
+    field.produce()
+    field.count()
+    field.verify()
+
+
+@pytest.mark.parametrize("start", [0, 120])
+def test_the_ledger_was_lost(field: Field, start: int) -> None:
+    field.produce()
+    field.count()
+    before = field.total
+    field.settings = field.settings.model_copy(update={"group": f"{field.settings.group}-x"})
+    commit(field, 330)
+    field.sql("TRUNCATE TABLE ingest_ledger")
+    field.sql("TRUNCATE TABLE ingest_starts")
+    if start:
+        field.trim(start)
+    field.refused("the ledger was lost", "pintally lost")
+    assert "anew" in field.run("lost", "--yes")
+    field.count()
+    report = field.verify()
+    assert (field.total == before, len(report.lost)) == (start == 0, start > 0)
+
+
+def commit(field: Field, offset: int) -> None:
+    """What a worker commits for lag tools."""
+    from kafka import KafkaConsumer
+    from kafka.structs import OffsetAndMetadata
+
+    at = TopicPartition(field.topic, 0)
+    consumer = KafkaConsumer(
+        bootstrap_servers=field.settings.kafka, group_id=field.settings.group, enable_auto_commit=False
+    )
+    consumer.assign([at])
+    consumer.commit({at: OffsetAndMetadata(offset, "", -1)})
+    consumer.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"allowed_lateness_seconds": 10_000}, {"slice_records": 70}, {"dedup": False}, {"retention_days": 30}],
+)
+def test_the_rules_were_changed(field: Field, change: dict[str, Any]) -> None:
+    field.produce()
+    field.count()
+    field.settings = field.settings.model_copy(update=change)
+    field.refused("pintally rules apply", "pintally rules show")
+    assert "the settings ask for other rules" in field.run("rules", "show")
+    field.run("rules", "apply", "--yes")
+    assert "have these rules already" in field.run("rules", "apply")
+    field.produce()
+    field.count()
+    field.verify()
+    assert json.loads(field.run("rules", "show", "--json"))["differs"] is False
+
+
+@pytest.mark.parametrize("config", ["cleanup.policy=compact", "message.timestamp.after.max.ms=9000000"])
+def test_a_topic_that_cannot_be_counted_exactly_is_altered_by_the_command_of_its_refusal(
+    field: Field, config: str
+) -> None:
+    """`migrate` says the same of it."""
+    field.produce()
+    field.count()
+    field.configure(config)
+    said = field.refused("kafka-configs.sh")
+    differences = topic_differences(field.settings, describe_topics(field.settings))
+    assert any(all(part in each for part in said.split("\n  ")) for each in differences)
+    field.configure(re.findall(r"--add-config ([^` ]+)", said)[0])
+    field.count()
+    field.verify()
+
+
+def test_clickhouse_was_restored_from_an_older_copy(field: Field) -> None:
+    """Whoever counts on begins where the copy ends, and nothing need be given up."""
+    field.produce()
+    field.count()
+    for table in TABLES:
+        field.sql(f"CREATE TABLE old_{table} AS {table}")
+        field.sql(f"INSERT INTO old_{table} SELECT * FROM {table}")
+    field.produce()
+    field.count()
+    exact_total = field.total
+    for table in TABLES:
+        field.sql(f"EXCHANGE TABLES {table} AND old_{table}")
+    assert field.total < exact_total
+    assert "nothing is lost" in field.run("lost", "--yes")
+    field.count()
+    field.verify()
+    assert field.total == exact_total
+
+
+def test_damage_that_the_log_cannot_mend_any_more_is_named_by_repair_and_given_up(field: Field) -> None:
+    for _ in range(3):
+        field.produce()
+    field.count()
+    field.sql("DELETE FROM pin_minutes WHERE block = 1")
+    field.trim(500)
+    said = field.run("repair", code=2)
+    assert "cannot be folded again" in said
+    assert "pintally lost" in said
+    field.run("lost", "--yes", "--note", "an operator's mistake")
+    report = audit(addresses_of(field.settings), processes=1)
+    assert not report.findings
+    assert any("an operator's mistake" in line for line in report.lost)
+    field.run("repair")
+
+
+def test_nothing_is_given_up_without_being_asked(field: Field) -> None:
+    field.produce()
+    field.count()
+    field.trim(330)
+    with pytest.raises(PintallyError, match="confirmed"):
+        field.run("lost")
+    field.refused("pintally lost")
