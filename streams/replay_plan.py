@@ -64,9 +64,8 @@ class Conditions:
 
 def plan(letter: DeadLetterRow, value: bytes | None, action: Action, by: Conditions) -> Planned:
     """The verdict on one letter with this value."""
-    at = by.replayed.get(letter.source, {}).get(letter.offset)
-    if at is not None:
-        return Planned(letter, value, Verdict.REPLAYED, f"it is at offset {at} of the replay topic")
+    if (at := by.replayed.get(letter.source, {}).get(letter.offset)) is not None:
+        return _replayed(letter, value, at)
     why = why_dead(value, action, by.now_ms, by.rules)
     if why is not None:
         return Planned(letter, value, Verdict.INVALID, why)
@@ -75,6 +74,16 @@ def plan(letter: DeadLetterRow, value: bytes | None, action: Action, by: Conditi
     if sent_before and not by.even_duplicates and validate(letter.value, action).event_id == event.event_id:
         return Planned(letter, value, Verdict.DUPLICATE, SENT_BEFORE.strip("; "), event)
     return Planned(letter, value, Verdict.READY, "", event)
+
+
+def replayed_meanwhile(planned: Collection[Planned], replayed: Replayed) -> list[Planned]:
+    """The same letters; those that are replayed by now say so, whatever their verdict was."""
+    places = [(each, replayed.get(each.letter.source, {}).get(each.letter.offset)) for each in planned]
+    return [each if at is None else _replayed(each.letter, each.value, at) for each, at in places]
+
+
+def _replayed(letter: DeadLetterRow, value: bytes | None, at: int) -> Planned:
+    return Planned(letter, value, Verdict.REPLAYED, f"it is at offset {at} of the replay topic")
 
 
 def without_duplicates(planned: Collection[Planned], counted: Mapping[UUID, str]) -> list[Planned]:

@@ -22,7 +22,7 @@ from streams.cli.letters import printable, read_origin, readable
 from streams.edited import Edited, read_edited
 from streams.mend import fields_of, merged, read_change
 from streams.replay import Sent, replay_letters
-from streams.replay_plan import Conditions, Planned, Verdict, plan, without_duplicates
+from streams.replay_plan import Conditions, Planned, Verdict, plan, replayed_meanwhile, without_duplicates
 from streams.replayed import replayed_origins
 from streams.settings import Settings
 
@@ -78,7 +78,10 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
                 break
     if asked.even_duplicates:
         return planned
-    return without_duplicates(planned, counted_events(settings, planned, quiet=asked.as_json))
+    counted = counted_events(settings, planned, quiet=asked.as_json)
+    checked = without_duplicates(planned, counted)
+    # What was found may be a replay of the very same letter that somebody sent meanwhile.
+    return replayed_meanwhile(checked, replayed_origins(settings)) if counted else checked
 
 
 def _read_lines(edited: Path | None) -> Lines | None:

@@ -12,7 +12,7 @@ from schemas.rows import DeadLetterRow, StartRow
 from schemas.rules import NEVER_LATE_MS, Rules
 from schemas.sources import Source
 from streams.refusals import Refusal
-from streams.replay_plan import Conditions, Planned, Verdict, plan, without_duplicates
+from streams.replay_plan import Conditions, Planned, Verdict, plan, replayed_meanwhile, without_duplicates
 from streams.replayed import refuse_replayed
 from streams.settings import Settings
 
@@ -79,6 +79,13 @@ def test_of_an_event_that_is_counted_no_letter_is_sent_and_of_two_letters_one() 
     ]
     assert "engagement.save.v1[1]@9" in checked[0].why
     assert "engagement.save.v1[0]@1" in checked[2].why
+
+
+def test_a_letter_that_was_replayed_while_the_log_was_searched_is_replayed_and_no_duplicate() -> None:
+    planned = [verdict(letter(offset, value(offset + 1))) for offset in (0, 1)]
+    checked = without_duplicates(planned, {UUID(int=1): "in engagement.save.v1.replay[0]@5"})
+    now = replayed_meanwhile(checked, {SOURCE: {0: 5}})
+    assert [each.verdict for each in now] == [Verdict.REPLAYED, Verdict.READY]
 
 
 def test_rules_do_not_change_below_a_letter_that_was_replayed() -> None:
