@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from schemas.errors import PintallyError
 from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
+from sinks.connection import Connection, SinkUnavailable
+from streams.admin import KafkaUnavailable
 from streams.drill.producers import Sent
 from streams.drill.truth import Cell
 from streams.progress import Progress, lag_of, read_progress
@@ -14,6 +15,9 @@ from streams.settings import Settings
 from streams.topics import group_members
 
 QUERY_SECONDS = 60.0
+AWAY_SECONDS = 120.0
+
+T = TypeVar("T")
 
 
 class Place(Protocol):
@@ -71,9 +75,13 @@ class Probe:
         return lag_of(self.progress())
 
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Rows of a query. Raises SinkError."""
-        with Connection(self._stack.settings.clickhouse, QUERY_SECONDS) as connection:
-            return connection.rows(sql, **parameters)
+        """Rows of a query, asked again while another fault keeps ClickHouse away. Raises SinkError."""
+
+        def ask() -> list[tuple[Any, ...]]:
+            with Connection(self._stack.settings.clickhouse, QUERY_SECONDS) as connection:
+                return connection.rows(sql, **parameters)
+
+        return _patiently(ask)
 
     def alter(self, sql: str) -> None:
         """A statement without an answer. Raises SinkError."""
@@ -117,7 +125,7 @@ class Probe:
     def events(self) -> dict[str, int]:
         """Offsets by fate, over all sources, as the ledger has them."""
         names = ("counted", "duplicate", "late", "dead", "absent")
-        progress = self.progress()
+        progress = _patiently(self.progress)
         return {name: sum(getattr(each.fates, name) for each in progress) for name in names}
 
     def _wait(self, holds: Callable[[], bool], seconds: float) -> bool:
@@ -130,6 +138,18 @@ class Probe:
                 pass
             if time.monotonic() > end:
                 return False
+            time.sleep(0.3)
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Ask again while a fault of the other lane keeps an engine away. Raises what the last try raised."""
+    end = time.monotonic() + AWAY_SECONDS
+    while True:
+        try:
+            return ask()
+        except (SinkUnavailable, KafkaUnavailable):
+            if time.monotonic() > end:
+                raise
             time.sleep(0.3)
 
 
