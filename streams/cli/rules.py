@@ -22,6 +22,7 @@ from streams.replayed import refuse_replayed, replayed_origins
 from streams.settings import Settings, load_settings
 from streams.survey import Survey, refuse_members, take
 
+TIMEOUT_SECONDS = 600.0  # deleting rows, and a sum over all cells, may take minutes
 HELP = """Show the counting rules of each source, or change them.
 
 The rules are lateness, clock skew, retention, slice size and whether duplicates are dropped. They are recorded with
@@ -89,7 +90,7 @@ def apply(
         PINTALLY_ALLOWED_LATENESS_SECONDS=7200 pintally rules apply
     """
     settings = load_settings()
-    sink = ClickHouseSink(settings.clickhouse)
+    sink = ClickHouseSink(settings.clickhouse, TIMEOUT_SECONDS)
     refuse_members(settings)
     with sink.session() as session:
         found = take(settings, sink, session)

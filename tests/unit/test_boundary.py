@@ -1,0 +1,137 @@
+"""Setting boundaries: a crash between any two steps, and a second run, end as one run would have."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from schemas.fates import Fates
+from schemas.rows import DeadLetterRow, LedgerRow, StartRow, version_of
+from schemas.rules import ARRIVED_MS, Rules
+from schemas.sources import Source
+from sinks.base import SinkSession, SourceLedger
+from sinks.memory import MemorySession, MemorySink
+from streams.boundary import Change, make
+from streams.change_rules import plan_rules
+from streams.lost import change_of, plan_lost
+from streams.topics import Offsets
+from tests.cells import cells
+
+ONE, OTHER, NEW = (Source(f"engagement.{name}.v1", UUID(int=7), 0) for name in ("save", "click", "closeup"))
+RULES = Rules(slice_records=100)
+LATER = Rules(slice_records=50, allowed_lateness_ms=1)
+T = 1_700_000_000_000 // ARRIVED_MS * ARRIVED_MS
+STEPS = 9  # more than there are
+
+
+class Crash(Exception):
+    """The process is gone."""
+
+
+class Crashing(MemorySession):
+    """Goes on for some steps that change something."""
+
+    def __init__(self, sink: MemorySink, steps: int) -> None:
+        super().__init__(sink)
+        self.steps = steps
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith(("write_", "delete_", "reopen_", "forget")):
+            if self.steps == 0:
+                raise Crash
+            self.steps -= 1
+        return super().__getattribute__(name)
+
+
+def counted() -> MemorySink:
+    """Two sources with a complete and an unfinished slice each, and what a late worker inserted."""
+    sink = MemorySink()
+    with sink.session() as session:
+        for source in (ONE, OTHER):
+            session.write_starts([StartRow(source, 0, 0, T, RULES.to_json())])
+            for block, position in ((0, 100), (1, 150)):
+                fates = Fates(position - block * 100)
+                row = LedgerRow(
+                    source, block, T // 1000, block * 100, T, position, T, fates, fates.counted, 0, RULES.fingerprint
+                )
+                session.write_ledger([row])
+                session.write_cells(
+                    cells((source.id, block, T // 1000, 1, T // 1000, 7, row.fates.total, version_of(0, position)))
+                )
+                session.write_dead_letters([DeadLetterRow(source, position - 1, T, "late", "so", None, None, ())])
+    return sink
+
+
+Plan = Callable[[SinkSession], Change]
+
+
+def ledgers(session: SinkSession) -> dict[Source, SourceLedger]:
+    return dict(session.read_ledgers([ONE, OTHER, NEW]))
+
+
+def rules(session: SinkSession) -> Change:
+    offsets = dict.fromkeys((ONE, OTHER, NEW), Offsets(0, 150, 150))
+    return plan_rules(lambda _: LATER, ledgers(session), offsets, {})
+
+
+def trimmed(session: SinkSession) -> Change:
+    return lost(session, Offsets(140, 200, 200))
+
+
+def truncated(session: SinkSession) -> Change:
+    return lost(session, Offsets(0, 120, 120))
+
+
+def lost(session: SinkSession, ends: Offsets) -> Change:
+    offsets = {ONE: ends, OTHER: Offsets(0, 150, 150)}
+    return change_of(plan_lost(lambda _: RULES, ledgers(session), offsets, {}, session.slice_sums, T // 1000))
+
+
+def state(sink: MemorySink) -> tuple[Any, ...]:
+    return set(sink.starts), sink.cells, sink.ledger, sink.dead_letters, set(sink.lost)
+
+
+@pytest.mark.parametrize("plan", [rules, trimmed, truncated])
+def test_a_crash_anywhere_and_a_second_run_end_as_one_run_does(plan: Plan) -> None:
+    whole = counted()
+    with whole.session() as session:
+        make(session, plan(session))
+    for steps in range(STEPS):
+        sink = counted()
+        session = Crashing(sink, steps)
+        try:
+            make(session, plan(session))
+            over = True
+        except Crash:
+            over = False
+        with sink.session() as again:
+            make(again, plan(again))
+        assert state(sink) == state(whole), f"after {steps} steps"
+    assert over, "some run had no crash"
+
+
+def test_what_lies_before_the_boundaries_stays() -> None:
+    sink = counted()
+    with sink.session() as session:
+        make(session, rules(session))
+    assert {(source, offset) for source, offset in sink.dead_letters} == {(ONE, 99), (OTHER, 99)}
+    assert {key[:2] for key in sink.cells} == {(ONE.id, 0), (OTHER.id, 0)}
+    assert [(row.source, row.start) for row in sink.starts if row.generation == 1] == [
+        (ONE, 100),
+        (OTHER, 100),
+        (NEW, 0),
+    ]
+
+
+def test_counts_of_a_lost_ledger_are_forgotten_before_its_source_begins_anew() -> None:
+    sink = counted()
+    sink.starts, sink.ledger = [row for row in sink.starts if row.source != ONE], {}
+    with sink.session() as session:
+        offsets = {ONE: Offsets(30, 150, 150)}
+        found = plan_lost(
+            lambda _: RULES, ledgers(session), offsets, {(ONE.topic, 0): 9}, session.slice_sums, T // 1000
+        )
+        make(session, change_of(found))
+    assert {key[0] for key in sink.cells} == {OTHER.id}
+    assert [row.start for row in sink.starts if row.source == ONE] == [30]
