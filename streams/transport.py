@@ -6,6 +6,7 @@ fold's position. `tests/unit/test_transport.py` fails when an overridden piece o
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from time import monotonic
 from typing import Any
 
 import aiokafka
@@ -62,6 +63,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         except KafkaError as error:
             self.log.info("offsets not committed, the next commit will: %r", error)
             return False
+        # Else Faust reports after five minutes that nothing is committed.
+        self.tp_last_committed_at.update(dict.fromkeys(offsets, monotonic()))
         return True
 
     def fetch_position(self, tp: TP) -> int | None:
