@@ -28,7 +28,10 @@ def users(
     --create needs a user with these rights, GRANT OPTION and CREATE USER (access_management). Servers that keep users
     in files alone take --xml.
 
-    Example: PINTALLY_WORKER_PASSWORD=... PINTALLY_READER_PASSWORD=... pintally users --create
+    Example:
+
+        export PINTALLY_WORKER_PASSWORD=... PINTALLY_READER_PASSWORD=...
+        pintally users --create
     """
     settings = load_settings()
     passwords = [os.environ.get(name) for name in PASSWORDS]
