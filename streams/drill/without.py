@@ -20,7 +20,7 @@ from streams.engines import EngineAddresses
 
 REFUSED = 2  # a worker's exit code when a person must act
 COUNTED_SECONDS = 120.0  # for all to be counted
-STILL_SECONDS = 12.0  # nothing more is counted, though workers run
+STILL_SECONDS = 10.0  # nothing more is counted, though workers run
 
 
 @dataclass(slots=True)
