@@ -1,12 +1,19 @@
-"""A person at work in a simulation: `rules apply`, stopped at any of its steps and run again."""
+"""A person at work in a simulation: `rules apply` and `repair`, stopped at any of their steps and run again."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from streams import repair as repairing
 from streams.boundary import make
 from streams.change_rules import plan_rules
+from streams.chunk import Chunk
+from streams.drill.controls.switch import replaced
+from streams.repair import Choice, repair
 from streams.survey import take
-from tests.simulation.loop import Job, SimLoop
+from tests.simulation.logs import HOUR, T0
+from tests.simulation.loop import Job, SimLoop, blocking_call
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -40,3 +47,51 @@ def apply_rules(world: "World") -> Command:
             make(session, plan_rules(settings.rules_of, found.ledgers, found.offsets, found.committed))
 
     return Command("rules apply", run)
+
+
+def repair_all(world: "World") -> Command:
+    """`pintally repair`: what it finds wrong, workers going on meanwhile."""
+    settings: Any = world.settings
+
+    def run() -> int:
+        with world.sink.session() as session:
+            return repair(settings, session, take(settings, world.sink, session), Choice()).exit_code
+
+    return Command("repair", run)
+
+
+class Runner:
+    """Stands for `asyncio.Runner`: what it runs has nothing to wait for."""
+
+    def __enter__(self) -> "Runner":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def run(self, awaitable: Awaitable[Any]) -> Any:
+        """Run to the end at once."""
+        steps = awaitable.__await__()
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value
+        raise AssertionError("it waits")
+
+
+@contextmanager
+def edges(read: Callable[[Any, int, int], Chunk]) -> Iterator[None]:
+    """Put the world in the place of what repair asks; `read(source, start, end)` gives a part of a log."""
+
+    async def read_chunks(_: Any, source: Any, start: int, end: int) -> AsyncIterator[Chunk]:
+        middle = (start + end) // 2
+        for begin, stop in ((start, middle), (middle, end)):
+            if stop > begin:
+                yield read(source, begin, stop)
+
+    with replaced(
+        (repairing, "asyncio", SimpleNamespace(Runner=Runner)),
+        (repairing, "time", SimpleNamespace(time=lambda: (T0 + HOUR) // 1000)),
+        (repairing, "read_chunks", read_chunks),
+        (repairing, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
+    ):
+        yield

@@ -20,7 +20,7 @@ READ_FAULTS = ("lost", "stale", "stale")
 WRITE_FAULTS = ("lost", "halved", "halved", "silent", "later")
 ACK_FAULTS = ("lost", "silent")
 COMMAND_FAULTS = ("lost", "silent")
-MOST_CHANGES = 3  # of rules
+MOST_CHANGES, MOST_DAMAGES = 3, 2
 
 Act = Callable[[], None]
 
@@ -109,12 +109,16 @@ class Schedule:
             possible.append((lambda: self._outage(False), 6))
         if len(sink.copies) < 3 and len(sink.known()) == len(world.logs) and not sink.has_hole:
             possible.append((sink.copy, 2))
+        if world.truth.is_damaged and not world.command:
+            possible.append((world.repair, 2))
         if world.changing and not world.command:
             possible.append((world.apply_rules, 3))
             if world.can_abandon:
                 possible.append((world.abandon_change, 1))
         if self.faults:
             possible.append((lambda: self._outage(True), 0.3))
+            if world.damages < MOST_DAMAGES and not world.command:
+                possible.append((world.damage, 0.3))
             if world.changes < MOST_CHANGES and not world.changing:
                 possible.append((world.change_rules, 0.5))
             if awake:
@@ -212,19 +216,40 @@ class Schedule:
             self._end_alive()
         else:
             self._end_afresh()
+        if world.damages:
+            self._repair()
         world.sink.apply("delete_void")  # as sealing does
         world.truth.check_end(world.sink)
+
+    def _repair(self) -> None:
+        """Once workers have come to the end, nothing is left to wait for."""
+        world = self.world
+        world.truth.is_damaged = True
+        world.repair()
+        self._run_command()
+        if world.truth.is_damaged:
+            raise Violation("repair has left something")
 
     def _end_change(self) -> None:
         """A change of rules that is not done by now is carried out, or given up while that can be."""
         world = self.world
-        while world.changing:
-            if world.command:
-                world.command_call()
-            elif world.can_abandon and self.rng.random() < 0.5:
+        self._run_command()
+        for _ in range(ROUNDS):
+            if not world.changing:
+                return
+            if world.can_abandon and self.rng.random() < 0.5:
                 world.abandon_change()
             else:
                 world.apply_rules()
+                self._run_command()
+            if world.changing:  # a hole is in the way
+                world.repair()
+                self._run_command()
+        raise Violation("rules apply and repair wait for each other")
+
+    def _run_command(self) -> None:
+        while self.world.command:
+            self.world.command_call()
 
     def _end_alive(self) -> None:
         self._say("the live workers come to the end")

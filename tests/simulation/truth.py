@@ -28,6 +28,7 @@ class Truth:
         # Before anybody has begun a source it is expected to be counted by these.
         self.reigns = {log.source.id: [StartRow(log.source, 0, log.start, 0, rules.to_json())] for log in logs}
         self.said: dict[SliceKey, set[int]] = defaultdict(set)  # generations that ever knew such a slice
+        self.is_damaged = False  # somebody ruined rows, and nobody has repaired them all
         self.letters_before: dict[Origin, set[Letter]] = defaultdict(set)  # true by rules of some time
         self._recount()
 
@@ -105,6 +106,8 @@ class Truth:
 
     def check_cells(self, sink: MemorySink, before: Mapping[CellKey, int]) -> None:
         """No reader sees a total above the truth of the whole log; what the ledger vouches for stays."""
+        if self.is_damaged:
+            return
         for key, count in before.items():
             now = self.shown(sink, key)
             total = self.seen[key[3:]] = self.seen.get(key[3:], 0) + now - count
@@ -115,6 +118,8 @@ class Truth:
 
     def check_ledger(self, sink: MemorySink, rows: Iterable[LedgerRow]) -> None:
         """What the ledger says is emitted is there; complete slices are true to the last record."""
+        if self.is_damaged:
+            return
         keys = {(row.source.id, row.block, row.arrived): row.source for row in rows}
         for key, source in keys.items():
             newest = sink.ledger[key]
@@ -127,6 +132,20 @@ class Truth:
                     raise Violation(f"{_row(newest)} is recorded before its dead letters are in their {place}")
         for source in set(keys.values()):
             for row in self._complete_rows(sink, source):
+                self._check_complete(sink, row)
+
+    def complete_slices(self, sink: MemorySink) -> set[SliceKey]:
+        """The slices that no worker will write again."""
+        sources = [log.source for log in self.logs.values()]
+        rows = [row for source in sources for row in self._complete_rows(sink, source)]
+        return {(row.source.id, row.block, row.arrived) for row in rows}
+
+    def repaired(self, sink: MemorySink) -> None:
+        """All complete slices are said to be as they must be."""
+        self.is_damaged = False
+        self.reset(sink)
+        for log in self.logs.values():
+            for row in self._complete_rows(sink, log.source):
                 self._check_complete(sink, row)
 
     def _vouched(self, sink: MemorySink, row: LedgerRow, keys: Iterable[CellKey]) -> None:

@@ -19,8 +19,10 @@ from schemas.sources import Source
 from sinks.base import SinkUnavailable
 from streams import agents, assignment, emit, flow, fold, survey, table
 from streams.emit import RulesChanged, SinkWentBack
+from streams.refusals import Refusal
 from streams.topics import Offsets, TopicInfo
-from tests.simulation.command import Command, apply_rules
+from tests.simulation.command import Command, apply_rules, repair_all
+from tests.simulation.command import edges as command_edges
 from tests.simulation.logs import LATENESS, SimLog, decode_before, make_log, make_rules
 from tests.simulation.loop import Job, blocking_call
 from tests.simulation.sink import READS, SimSink, part_of
@@ -40,6 +42,12 @@ class SimSettings:
     rules: Rules
     topics: Mapping[Action, str]
     max_unemitted_cells: int
+    dead_letter_days: int = 14
+
+    @property
+    def source_topics(self) -> Mapping[str, Action]:
+        """Every topic that is counted."""
+        return {topic: action for action, topic in self.topics.items()}
 
     def rules_of(self, _topic: str) -> Rules:
         """The rules of a topic."""
@@ -95,6 +103,7 @@ class World:
         self.changes = 0
         self.changing = False  # rules apply has begun and not ended well
         self.command: Command | None = None
+        self.damages = 0
 
     # Kafka
 
@@ -267,7 +276,8 @@ class World:
         except SinkWentBack as error:
             self.end(worker, error.what)
         except (WorkerEnds, RulesChanged) as error:
-            if not (stale or worker.is_out or self.changing) and worker.app.settings is self.settings:
+            allowed = stale or worker.is_out or self.changing or self.truth.is_damaged
+            if not allowed and worker.app.settings is self.settings:
                 raise
             self.end(worker, str(error))
         except ValueError as error:
@@ -291,6 +301,40 @@ class World:
         if self.truth.reigns != reigns:
             self.changing = True
             self._stop_all(kill=True)
+
+    def damage(self) -> None:
+        """Somebody deletes or changes rows by hand.
+
+        Not of 1970, where clocks begin: repair takes what is missing there for dropped with age.
+        """
+        kind = self.rng.choice(("cells", "cells", "a slice", "a minute", "ledger rows", "letters", "wrong counts"))
+        self.damages += 1
+        self.truth.is_damaged = True
+        sink, half = self.sink, lambda keys: [key for key in keys if self.rng.random() < 0.5]
+        cells = [key for key in sink.cells if key[2]]
+        self.say("somebody ruins %s", kind)
+        if kind == "ledger rows":
+            for key in half(key for key in sink.ledger if key[2]):
+                del sink.ledger[key]
+        elif kind == "letters":
+            for origin in half(origin for origin, row in sink.dead_letters.items() if row.timestamp > 0):
+                del sink.dead_letters[origin]
+        elif kind == "wrong counts":
+            complete = self.truth.complete_slices(sink)
+            for key in half(key for key in cells if key[:3] in complete):
+                version, count = sink.cells[key]
+                sink.cells[key] = version, count + 1
+        elif cells:
+            chosen, at = self.rng.choice(cells), {"a slice": slice(3), "a minute": slice(4, 5)}.get(kind)
+            for key in [k for k in cells if k[at] == chosen[at]] if at else half(cells):
+                del sink.cells[key]
+        self.truth.reset(sink)
+
+    def repair(self) -> None:
+        """`repair` begins."""
+        self.command = repair_all(self)
+        self.say("repair begins")
+        self._reap_command()
 
     # a change of rules
 
@@ -325,12 +369,19 @@ class World:
             return
         self.command = None
         try:
-            command.result()
+            code = command.result()
         except SinkUnavailable:
             self.say("%s is interrupted", command.name)
+        except Refusal as refusal:
+            if not self.truth.is_damaged:
+                raise
+            self.say("%s waits for repair: %s", command.name, refusal.what)
         else:
-            self.changing = False
-            self.say("%s is done", command.name)
+            self.say("%s is done: %s", command.name, code)
+            if command.name == "rules apply":
+                self.changing = False
+            elif code == 0:
+                self.truth.repaired(self.sink)
 
     def kill_command(self) -> None:
         """The command's process ends. What it asked for last may be done; it is not done later."""
@@ -371,8 +422,11 @@ class World:
         return {name: TopicInfo(name, id_, parts[name], "LogAppendTime", far, far, "delete") for name, id_ in names}
 
     def _read_offsets(self, sources: Sequence[Source]) -> Mapping[Source, Offsets]:
-        parts = {source: self.logs[TP(source.topic, source.partition)] for source in sources}
+        parts = {source: self._part(source) for source in sources}
         return {source: Offsets(part.log.start, part.written, part.stable) for source, part in parts.items()}
+
+    def _part(self, source: Source) -> Partition:
+        return self.logs[TP(source.topic, source.partition)]
 
     def _committed_offsets(self) -> Mapping[tuple[str, int], int]:
         return dict(self.committed)
@@ -397,7 +451,8 @@ class World:
         for module, name, ours in edges:
             setattr(module, name, ours)
         try:
-            yield
+            with command_edges(lambda source, start, end: self._part(source).log.chunk(start, end)):
+                yield
         finally:
             for worker in self.workers:
                 worker.close()
