@@ -179,6 +179,7 @@ class World:
         self.born += 1
         settings = self.before if self.changing and self.rng.random() < 0.5 else self.settings
         worker = Worker(self, f"worker {self.born}", settings)
+        worker.is_early = self.changing
         self.workers.append(worker)
         self.say("%s starts", worker.name)
         return worker
@@ -276,7 +277,7 @@ class World:
         except SinkWentBack as error:
             self.end(worker, error.what)
         except (WorkerEnds, RulesChanged) as error:
-            allowed = stale or worker.is_out or self.changing or self.truth.is_damaged
+            allowed = stale or worker.is_out or worker.is_early or self.changing or self.truth.is_damaged
             if not allowed and worker.app.settings is self.settings:
                 raise
             self.end(worker, str(error))
