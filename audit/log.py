@@ -183,7 +183,9 @@ def _silent(what: str, error: Exception) -> CannotTell:
         return CannotTell(f"Kafka forbids it: {what} ({error})", "Grant what docs/security.md lists.")
     detail = f"{type(error).__name__}: {error}"
     return CannotTell(
-        f"Kafka does not answer: {what} ({detail})", "Start Kafka, or set PINTALLY_KAFKA to where it listens."
+        f"Kafka does not answer: {what} ({detail})",
+        "Start Kafka, or set PINTALLY_KAFKA to where it listens, and PINTALLY_KAFKA_SECURITY_PROTOCOL to what it speaks "
+        "there.",
     )
 
 
