@@ -10,7 +10,7 @@ from tests.simulation.sink import SimSink
 from tests.simulation.world import World
 
 # Those of a real consumer; and one that needs the session watch to be off too.
-ELSEWHERE = {*(name.replace("_", "-") for name in vars(log)), "kept-state-never-checked"}
+ELSEWHERE = {name for name, made in SHARED.items() if made.__module__ == log.__name__} | {"kept-state-never-checked"}
 
 
 @contextmanager
