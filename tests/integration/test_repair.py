@@ -56,7 +56,7 @@ DAMAGE = {
     "rows were deleted": "DELETE FROM pin_minutes WHERE pin_id = 3",
     "all cells are gone": "TRUNCATE TABLE pin_minutes",
     "dead letters are gone": "ALTER TABLE dead_letters DELETE WHERE offset % 2 = 0",
-    "a letter has another fate": "ALTER TABLE dead_letters UPDATE fate = if(fate = 'late', 'dead', 'late') WHERE"
+    "a letter has another fate": "ALTER TABLE dead_letters UPDATE fate = 'dead' WHERE"
     " offset >= {start} AND offset < {position}",
     "a ledger row is gone": "ALTER TABLE ingest_ledger DELETE WHERE {slice}",
     "several ledger rows are gone": "ALTER TABLE ingest_ledger DELETE WHERE block BETWEEN 2 AND 5",
