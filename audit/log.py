@@ -184,8 +184,7 @@ def _silent(what: str, error: Exception) -> CannotTell:
     detail = f"{type(error).__name__}: {error}"
     return CannotTell(
         f"Kafka does not answer: {what} ({detail})",
-        "Start Kafka, or set PINTALLY_KAFKA to where it listens, and PINTALLY_KAFKA_SECURITY_PROTOCOL to what it speaks "
-        "there.",
+        "Start Kafka, or set PINTALLY_KAFKA to where it is and PINTALLY_KAFKA_SECURITY_PROTOCOL to what it speaks.",
     )
 
 

@@ -161,8 +161,5 @@ def _clickhouse(folder: EngineFolder, addresses: EngineAddresses) -> Child:
         f"    <{ADMIN}><password>{SECRET}</password><networks><ip>::/0</ip></networks>"
         f"<access_management>1</access_management></{ADMIN}>\n"
     )
-    config = folder.clickhouse / "config.xml"
-    created = f"<local_directory><path>{folder.clickhouse}/access/</path></local_directory></user_directories>"
-    config.write_text(config.read_text().replace("</user_directories>", created))  # so that CREATE USER works
     users_file.write_text(users_file.read_text().replace("</users>", f"{made}{admin}</users>"))
     return Child(program, folder.lock_fd, print)
