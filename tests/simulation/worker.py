@@ -111,7 +111,7 @@ class Worker:
         self.loop = SimLoop()  # type: ignore[abstract]
         self.asleep = False
         self.is_out = False  # the group gave it up: it ends when it notices
-        self.is_early = False  # it was started before a change of rules was done
+        self.is_misled = False  # it began by what may hold no more: while the rules changed, or by a stale read
         self.joined = 0  # generation of the group as this worker knows it
         self.ticks: list[asyncio.Task[bool]] = []
         self.assigning: asyncio.Task[None] | None = None

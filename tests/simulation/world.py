@@ -179,7 +179,7 @@ class World:
         self.born += 1
         settings = self.before if self.changing and self.rng.random() < 0.5 else self.settings
         worker = Worker(self, f"worker {self.born}", settings)
-        worker.is_early = self.changing
+        worker.is_misled = self.changing
         self.workers.append(worker)
         self.say("%s starts", worker.name)
         return worker
@@ -230,6 +230,7 @@ class World:
         answer = self._execute(job, fault)
         whose = " of a cancelled tick" if job.is_orphan else ""
         self.say("%s: %s%s %s -> %r", worker.name, job.pending and job.pending[0], whose, fault, answer)
+        worker.is_misled |= job.stale
         self._answer(worker, lambda: job.answer(answer), job.stale)
 
     def _execute(self, job: Job, fault: str) -> Any:
@@ -277,7 +278,7 @@ class World:
         except SinkWentBack as error:
             self.end(worker, error.what)
         except (WorkerEnds, RulesChanged) as error:
-            allowed = stale or worker.is_out or worker.is_early or self.changing or self.truth.is_damaged
+            allowed = worker.is_out or worker.is_misled or self.changing or self.truth.is_damaged
             if not allowed and worker.app.settings is self.settings:
                 raise
             self.end(worker, str(error))
