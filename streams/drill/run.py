@@ -16,6 +16,7 @@ from typing import Any
 from numpy.random import default_rng
 
 from schemas.errors import PintallyError
+from streams.drill.letters import missing_letters
 from streams.drill.load import PINS, Load, write_history
 from streams.drill.play import Play, Say
 from streams.drill.probe import Probe
@@ -139,7 +140,7 @@ def _settle(options: Options, probe: Probe, report: Report) -> None:
 def _judge(
     stack: Stack, probe: Probe, reader: Reader, expected: Expected, pins: list[int], report: Report, say: Say
 ) -> None:
-    """The reader's views, the producers' truth, and `pintally verify`."""
+    """The reader's views, the producers' truth, the dead-letter topics, and `pintally verify`."""
     reader.stop()
     reader.look(whole=True)
     found = probe.cells()
@@ -153,6 +154,8 @@ def _judge(
         report.red.append(
             f"a reader saw {reader.judgement.violations:,} things that must not be: {report.violations[0]}"
         )
+    if lost := missing_letters(stack):
+        report.red.append(f"{len(lost):,} dead letters are not on their topic, the first of {lost[0]}")
     say("recounting the whole log")
     _verify(stack, report)
 
