@@ -87,7 +87,8 @@ def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = 
     5. Publish: one row in `sealed`. A higher number that is already there wins over it.
     6. Look at the minutes again. Rows that came between 4 and 5 are seen here; whoever writes after 5 sees in
        `sealed_until` that it must reopen the hour (see `sinks.cells.write_cells`). A day needs no second look: its
-       hours were sealed before, so every writer reopens it.
+       hours were sealed before, so every writer reopens it. If it ends before this look, the next one takes it
+       (see `sinks.recheck`).
 
     An hour is rolled up from minutes, a day from the roll-ups `hour_seals` of its hours.
     """

@@ -11,6 +11,7 @@ from itertools import groupby
 from sinks.address import ClickHouseAddress
 from sinks.connection import Connection
 from sinks.numbers import take_number
+from sinks.recheck import recheck
 from sinks.reopen import DAY, HOUR, reopen
 from sinks.rollup import Outcome, Row, Window, publish, roll_up
 
@@ -51,6 +52,7 @@ def seal(
     """
     until = _seconds(final_until) // HOUR * HOUR
     with Connection(address, timeout_seconds) as connection:
+        recheck(connection)
         state = read_state(connection)
         asked = {_seconds(hour) // HOUR * HOUR for hour in corrected_hours}
         reopen(connection, {hour for hour in asked if hour < state.until})

@@ -220,3 +220,24 @@ def in_another_thread(call: object) -> None:
     thread = threading.Thread(target=call)  # type: ignore[arg-type]
     thread.start()
     thread.join()
+
+
+def test_a_sealer_that_ends_before_its_second_look_leaves_nothing_wrong_behind(
+    address: ClickHouseAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that comes after the check and before the publication is seen by nobody but the second look."""
+    published = False
+
+    def land_and_die(sql: str) -> None:
+        nonlocal published
+        if published:
+            raise Crash
+        if sql.startswith("INSERT INTO sealed") and hour_is_rolled_up(address):
+            published = True
+            in_another_thread(lambda: write(address, cells((1, 1, YESTERDAY, 1, YESTERDAY + 3 * HOUR, 7, 1, 30))))
+
+    with before_each_statement(monkeypatch, land_and_die), pytest.raises(Crash):
+        seal(address, TODAY)
+    assert published
+    seal(address, TODAY)
+    assert disagreements(address) == []
