@@ -27,9 +27,9 @@ COMMANDS = {
     "explain": "Show where an event is, and why it is counted or not.",
     "dlq": "List, show and replay dead letters: what was late or broken.",
     "rules": "Show the counting rules of each source, or change them.",
-    "lost": "Give up what is gone for good, so that counting can go on; the ledger keeps it.",
-    "repair": "Fold slices again and write what their rows must be, while workers go on.",
-    "drill": "Inject faults into workers, Kafka and ClickHouse of its own, and prove the counts.",
+    "lost": "Give up what is gone for good; the ledger keeps it.",
+    "repair": "Mend rows in ClickHouse from the log, while workers go on.",
+    "drill": "Inject faults into a stack of its own, and prove the counts.",
     "schema": "Print the contract of the events as JSON Schema.",
 }
 

@@ -11,8 +11,8 @@ from audit.occurrences import Ids, Occurrence, find
 from schemas.errors import PintallyError
 from sinks.connection import Connection
 from sinks.find_letters import have_letters
+from streams.audited import addresses_of
 from streams.cli.console import progress
-from streams.cli.verify import addresses_of
 from streams.replay_plan import Planned, Verdict
 from streams.settings import Settings
 

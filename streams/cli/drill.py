@@ -40,7 +40,7 @@ def drill(
         str | None, typer.Option(help="Switch a protection off and play what it is for; `list` names them.")
     ] = None,
 ) -> None:
-    """Inject faults into workers, Kafka and ClickHouse of its own, and prove the counts."""
+    """Inject faults into a stack of its own, and prove the counts."""
     chosen = names(faults)
     folder = keep or Path(tempfile.mkdtemp(prefix="pintally-drill-"))
     folder.mkdir(parents=True, exist_ok=True)

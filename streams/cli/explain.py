@@ -12,9 +12,9 @@ from audit.explain import Cell, Explanation, Told
 from audit.explain import explain as look
 from audit.words import moment
 from schemas.errors import PintallyError
+from streams.audited import addresses_of
 from streams.cli.console import data, print_json, progress
 from streams.cli.letters import Topic, printable, topics_of
-from streams.cli.verify import addresses_of
 from streams.replayed import replayed_origins
 from streams.settings import Settings, load_settings
 

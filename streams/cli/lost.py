@@ -34,7 +34,7 @@ def lost(
     note: Annotated[str, typer.Option(help="Why; it is kept with the range.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Give up what is gone for good, so that counting can go on; the ledger keeps it.
+    """Give up what is gone for good; the ledger keeps it.
 
     For what no worker and no `repair` can mend: retention overtook the counting, the log lost its end, a topic was
     deleted and created again, the ledger itself was lost. It shows what is gone and what will be done, and asks. All

@@ -33,7 +33,9 @@ def repair(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Fold slices again and write what their rows must be, while workers go on.
+    """Mend rows in ClickHouse from the log, while workers go on.
+
+    Folds slices again and writes what their rows must be.
 
     Without options it asks ClickHouse which slices do not add up: their cells, dead letters or ledger rows are missing
     or wrong, a partition was dropped, a row of replaced rules came late. That is quick, and does not see two mistakes

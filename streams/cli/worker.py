@@ -1,14 +1,11 @@
 """`pintally worker`: count until told to stop."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from streams import restart
-
-if TYPE_CHECKING:
-    from streams.settings import Settings
 
 
 def worker(
@@ -27,6 +24,7 @@ def worker(
 
     Example: pintally worker --instance worker-1
     """
+    from streams.run import count
     from streams.settings import load_settings
 
     settings = load_settings()
@@ -34,18 +32,3 @@ def worker(
         settings = settings.model_copy(update={"instance": instance})
     restart.command = (sys.executable, "-m", "streams.cli", *sys.argv[1:])
     count(settings, log_level)
-
-
-def count(settings: "Settings", log_level: str) -> None:
-    """Run a worker in this process to its end. `restart.command` is what it becomes if it ends to start anew."""
-    import faust
-    import uvloop
-
-    from streams.app import create_app
-    from streams.topics import describe_topics
-
-    uvloop.install()
-    describe_topics(settings)  # a wrong address or a missing topic is said here, in one line
-    app = create_app(settings)
-    runner = faust.Worker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
-    runner.execute_from_commandline()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audit.errors import CannotTell
 from audit.verify import verify
-from streams.cli.verify import addresses_of
+from streams.audited import addresses_of
 from streams.drill.letters import missing_letters
 from streams.drill.report import EXACT, RED, VOID
 from streams.drill.scenarios import Scenario

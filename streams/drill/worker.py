@@ -6,35 +6,54 @@ and no network can be made to have it surely. The worker that users run knows ne
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from typing import Any
 
 from streams import fetch, restart, transport
-from streams.cli.worker import count
+from streams.chunk import Chunk
 from streams.drill.controls import CONTROLS
 from streams.drill.controls.switch import replaced
+from streams.run import count
 from streams.settings import load_settings
 
-LOST_CHUNK = 2
+CHANGED = 2  # which chunk of each source
 
 
-@contextmanager
-def lost_chunk() -> Iterator[None]:
-    """The second chunk of each source is fetched, and never arrives."""
-    arrived: dict[Any, int] = {}
+def _second_chunk(change: Callable[[Chunk], list[Chunk]]) -> AbstractContextManager[None]:
+    """Of each source the second chunk that is fetched arrives as `change` gives it."""
+    arrived: Counter[Any] = Counter()
 
-    async def without_second(*args: Any) -> dict[Any, list[Any]]:
+    async def changed(*args: Any) -> dict[Any, list[Chunk]]:
         chunks = await fetch.fetched_chunks(*args)
-        for tp in chunks:
-            arrived[tp] = arrived.get(tp, 0) + 1
-        return {tp: found for tp, found in chunks.items() if arrived[tp] != LOST_CHUNK}
+        arrived.update(chunks.keys())
+        return {
+            tp: [part for chunk in found for part in change(chunk)] if arrived[tp] == CHANGED else found
+            for tp, found in chunks.items()
+        }
 
-    with replaced((transport, "fetched_chunks", without_second)):
-        yield
+    return replaced((transport, "fetched_chunks", changed))
 
 
-INJECTIONS: dict[str, Callable[[], AbstractContextManager[None]]] = {"lost-chunk": lost_chunk}
+def lost_chunk() -> AbstractContextManager[None]:
+    """The second chunk of each source is fetched, and never arrives."""
+    return _second_chunk(lambda _: [])
+
+
+def lost_start() -> AbstractContextManager[None]:
+    """The second chunk of each source is fetched, and its first half never arrives."""
+
+    def second_half(chunk: Chunk) -> list[Chunk]:
+        half = len(chunk) // 2
+        columns = {name: getattr(chunk, name)[half:] for name in ("offsets", "timestamps", "values")}
+        return [replace(chunk, start=int(chunk.offsets[half]), **columns)]
+
+    return _second_chunk(second_half)
+
+
+INJECTIONS: dict[str, Callable[[], AbstractContextManager[None]]] = {"lost-chunk": lost_chunk, "lost-start": lost_start}
 
 
 def main(arguments: Sequence[str]) -> None:

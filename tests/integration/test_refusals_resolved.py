@@ -19,8 +19,8 @@ from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from streams.admin import open_admin
 from streams.assignment import look_up
+from streams.audited import addresses_of
 from streams.cli import load
-from streams.cli.verify import addresses_of
 from streams.emit import write
 from streams.fold import SourceFold
 from streams.read_log import read_chunks

@@ -28,8 +28,8 @@ from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.clickhouse import ClickHouseSink
 from sinks.migrate import migrate
+from streams.audited import addresses_of
 from streams.chunk import Chunk
-from streams.cli.verify import addresses_of
 from streams.fold import SourceFold
 from streams.settings import Settings
 from streams.slices import Base

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from schemas.rows import StartRow
 from sinks.base import SinkError, SinkUnavailable
 from streams.app import CountingApp, create_app
 from streams.emit import SinkWentBack
@@ -21,6 +22,7 @@ def stop(sink: FaultySink, crashed: bool = False) -> None:
 
     async def run() -> None:
         app: CountingApp = create_app(Settings(_env_file=None), sink)
+        sink.starts.append(StartRow(SOURCE, 0, 0, 0, app.settings.rules.to_json()))
         fold = SourceFold(SOURCE, ACTION, app.settings.rules, 0, Base(0, 0, 0, 0))
         fold.fold(chunk(Log((record(0, T0),), 1), 0, 1))
         app.emitter.folds = lambda: [fold]
