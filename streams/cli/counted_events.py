@@ -13,7 +13,7 @@ from sinks.connection import Connection
 from sinks.find_letters import have_letters
 from streams.audited import addresses_of
 from streams.cli.console import progress
-from streams.replay_plan import Planned, Verdict
+from streams.replay.plan import Planned, Verdict
 from streams.settings import Settings
 
 QUERY_SECONDS = 60.0

@@ -14,7 +14,7 @@ from sinks.find_letters import count_among, find_kinds, find_letters
 from streams.cli import keep_examples, letters
 from streams.cli.console import print_json
 from streams.cli.letters import as_document, print_kinds, print_letter, wanted_of
-from streams.replayed import replayed_origins
+from streams.replay.origins import replayed_origins
 from streams.settings import load_settings
 
 QUERY_SECONDS = 60.0

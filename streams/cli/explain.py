@@ -15,7 +15,7 @@ from schemas.errors import PintallyError
 from streams.audited import addresses_of
 from streams.cli.console import data, print_json, progress
 from streams.cli.letters import Topic, printable, topics_of
-from streams.replayed import replayed_origins
+from streams.replay.origins import replayed_origins
 from streams.settings import Settings, load_settings
 
 HOUR_MS = 3_600_000

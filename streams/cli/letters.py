@@ -17,7 +17,7 @@ from schemas.replays import Origin
 from schemas.rows import DeadLetterRow
 from sinks.find_letters import Kind, Wanted
 from streams.cli.console import data, table
-from streams.mend import fields_of
+from streams.replay.mend import fields_of
 from streams.settings import Settings
 
 ORIGIN = re.compile(r"(?P<topic>[^\[\]@]+)\[(?P<partition>\d{1,9})\]@(?P<offset>\d{1,18})")

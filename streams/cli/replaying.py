@@ -19,11 +19,11 @@ from streams.cli.confirm import agree
 from streams.cli.console import data, print_json
 from streams.cli.counted_events import counted_events
 from streams.cli.letters import printable, read_origin, readable
-from streams.edited import Edited, read_edited
-from streams.mend import fields_of, merged, read_change
-from streams.replay import Sent, replay_letters
-from streams.replay_plan import Conditions, Planned, Verdict, plan, replayed_meanwhile, without_duplicates
-from streams.replayed import replayed_origins
+from streams.replay.edited import Edited, read_edited
+from streams.replay.mend import fields_of, merged, read_change
+from streams.replay.origins import replayed_origins
+from streams.replay.plan import Conditions, Planned, Verdict, plan, replayed_meanwhile, without_duplicates
+from streams.replay.send import Sent, replay_letters
 from streams.settings import Settings
 
 QUERY_SECONDS = 60.0

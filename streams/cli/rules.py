@@ -18,7 +18,7 @@ from streams.cli.console import data, print_json, table
 from streams.cli.lost_ranges import as_documents, print_lost
 from streams.recovery import effective, ruling
 from streams.refusals import refuse_topic
-from streams.replayed import refuse_replayed, replayed_origins
+from streams.replay.origins import refuse_replayed, replayed_origins
 from streams.settings import Settings, load_settings
 from streams.survey import Survey, refuse_members, take
 

@@ -19,7 +19,7 @@ from schemas.sources import Source
 from sinks.connection import Connection
 from sinks.migrate import migrate
 from streams.cli.dlq import dlq as dlq_command
-from streams.replayed import replayed_origins
+from streams.replay.origins import replayed_origins
 from streams.settings import Settings
 from streams.topics import create_topics, describe_topics, read_offsets, sources_of
 from tests.e2e.running import environment, pintally, verify, wait_caught_up, wait_for, workers

@@ -13,8 +13,8 @@ from schemas.errors import PintallyError
 from schemas.rows import DeadLetterRow
 from schemas.sources import Source
 from streams.cli.letters import as_document, printable, read_origin
-from streams.edited import Edited, read_edited
-from streams.mend import CannotMend, changed, fields_of, merged, read_change, written
+from streams.replay.edited import Edited, read_edited
+from streams.replay.mend import CannotMend, changed, fields_of, merged, read_change, written
 from tests.property.test_dead_letters import rows
 
 contents = st.recursive(

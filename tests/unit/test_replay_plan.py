@@ -12,8 +12,8 @@ from schemas.rows import DeadLetterRow, StartRow
 from schemas.rules import NEVER_LATE_MS, Rules
 from schemas.sources import Source
 from streams.refusals import Refusal
-from streams.replay_plan import Conditions, Planned, Verdict, plan, replayed_meanwhile, without_duplicates
-from streams.replayed import refuse_replayed
+from streams.replay.origins import refuse_replayed
+from streams.replay.plan import Conditions, Planned, Verdict, plan, replayed_meanwhile, without_duplicates
 from streams.settings import Settings
 
 NOW = 1_795_269_600_000

@@ -20,8 +20,8 @@ from schemas.sources import Source
 from sinks.base import Sink
 from streams.admin import KafkaUnavailable
 from streams.kafka_clients import kafka_options
-from streams.mend import changed
-from streams.replayed import ReplaysUnknown, read_origins, refuse_lost_beginning
+from streams.replay.mend import changed
+from streams.replay.origins import ReplaysUnknown, read_origins, refuse_lost_beginning
 from streams.settings import Settings
 from streams.topics import describe_topics, read_offsets
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import PintallyError
-from streams.mend import fields_of, written
+from streams.replay.mend import fields_of, written
 
 
 class Edited(BaseModel):

@@ -12,9 +12,9 @@ from schemas.replays import Origin
 from schemas.rows import DeadLetterRow
 from schemas.rules import Rules
 from streams.fates import why_dead
-from streams.mend import changed
-from streams.replay import Replay
-from streams.replayed import Replayed
+from streams.replay.mend import changed
+from streams.replay.origins import Replayed
+from streams.replay.send import Replay
 
 
 class Verdict(StrEnum):
