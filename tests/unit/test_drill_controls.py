@@ -33,7 +33,7 @@ def test_a_name_that_is_no_protection_is_refused_with_those_that_are(tmp_path: P
 def test_with_all_protections_on_workers_are_those_that_users_run() -> None:
     plain = [scenario for scenario in SCENARIOS.values() if scenario.inject is None]
     assert all(command(scenario, None) == PINTALLY_WORKER for scenario in plain)
-    assert command(scenario_of("no-chain-check"), None)[-2:] == ("--inject", "lost-chunk")
+    assert command(scenario_of("no-chain-check"), None)[-2:] == ("--inject", "lost-start")
     assert {scenario.inject for scenario in SCENARIOS.values()} - {None} == set(INJECTIONS)
 
 
