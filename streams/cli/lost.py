@@ -8,13 +8,13 @@ import typer
 from schemas.errors import PintallyError
 from schemas.rows import LostKind
 from sinks.clickhouse import ClickHouseSink
-from streams.boundary import make
+from streams.change.boundary import make
+from streams.change.lost import Lost, change_of, plan_lost
+from streams.change.survey import Survey, refuse_members, take
 from streams.cli.confirm import agree
 from streams.cli.console import data
 from streams.cli.lost_ranges import describe, print_lost
-from streams.lost import Lost, change_of, plan_lost
 from streams.settings import load_settings
-from streams.survey import Survey, refuse_members, take
 
 TIMEOUT_SECONDS = 600.0  # a sum over all cells may take minutes
 ROUNDS = 3  # a log that lost its end and its beginning takes two

@@ -10,11 +10,11 @@ import typer
 
 from schemas.errors import PintallyError
 from sinks.clickhouse import ClickHouseSink
+from streams.change.survey import take
 from streams.cli.console import data, print_json, progress
-from streams.repair import Choice, Repair
-from streams.repair import repair as mend
+from streams.repair.choice import Choice, Repair
+from streams.repair.repair import repair as mend
 from streams.settings import load_settings
-from streams.survey import take
 
 TIMEOUT_SECONDS = 600.0  # a sum over all cells may take minutes
 

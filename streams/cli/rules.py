@@ -10,8 +10,9 @@ from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SourceLedger
 from sinks.clickhouse import ClickHouseSink
-from streams.boundary import Change, make
-from streams.change_rules import plan_rules
+from streams.change.boundary import Change, make
+from streams.change.rules import plan_rules
+from streams.change.survey import Survey, refuse_members, take
 from streams.cli import keep_examples
 from streams.cli.confirm import agree
 from streams.cli.console import data, print_json, table
@@ -20,7 +21,6 @@ from streams.recovery import effective, ruling
 from streams.refusals import refuse_topic
 from streams.replay.origins import refuse_replayed, replayed_origins
 from streams.settings import Settings, load_settings
-from streams.survey import Survey, refuse_members, take
 
 TIMEOUT_SECONDS = 600.0  # deleting rows, and a sum over all cells, may take minutes
 HELP = """Show the counting rules of each source, or change them.

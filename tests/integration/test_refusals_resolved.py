@@ -23,8 +23,8 @@ from streams.audited import addresses_of
 from streams.cli import load
 from streams.emit import write
 from streams.fold import SourceFold
-from streams.read_log import read_chunks
 from streams.refusals import Refusal
+from streams.repair.read_log import read_chunks
 from streams.settings import Settings
 from streams.topic_faults import topic_differences
 from streams.topics import create_topics, describe_topics, read_offsets

@@ -9,10 +9,11 @@ from audit.findings import Kind
 from audit.verify import Report
 from schemas.rows import GENERATION_SHIFT
 from sinks.seal import seal
+from streams.change.survey import take
 from streams.cli.repair import choice_of
 from streams.cli.verify import _as_json
-from streams.repair import Choice, Repair, repair
-from streams.survey import take
+from streams.repair.choice import Choice, Repair
+from streams.repair.repair import repair
 from tests.integration.test_verify import (  # noqa: F401 - fixtures
     RECORDS,
     Emitter,

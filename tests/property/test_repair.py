@@ -12,10 +12,10 @@ from schemas.rules import ARRIVED_MS, Rules
 from schemas.sources import Source
 from sinks.base import SourceLedger
 from sinks.memory import MemorySink
-from streams.mend_slice import mend
 from streams.recovery import base_of, follow
-from streams.refold import Folded
-from streams.segments import Shape, base_of_segment, segments
+from streams.repair.refold import Folded
+from streams.repair.rewrite import mend
+from streams.repair.segments import Shape, base_of_segment, segments
 from streams.slices import cut
 from tests.cells import cells
 

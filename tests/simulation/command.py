@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from streams import repair as repairing
-from streams.boundary import make
-from streams.change_rules import plan_rules
+from streams.change.boundary import make
+from streams.change.rules import plan_rules
+from streams.change.survey import take
 from streams.chunk import Chunk
 from streams.drill.controls.switch import replaced
-from streams.repair import Choice, repair
-from streams.survey import take
+from streams.repair import source as repairing
+from streams.repair.choice import Choice
+from streams.repair.repair import repair
 from tests.simulation.logs import HOUR, T0
 from tests.simulation.loop import Job, SimLoop, blocking_call
 

@@ -17,7 +17,8 @@ from schemas.dead_letters import from_record
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SinkUnavailable
-from streams import agents, assignment, emit, flow, fold, survey, table
+from streams import agents, assignment, emit, flow, fold, table
+from streams.change import survey
 from streams.emit import RulesChanged, SinkWentBack
 from streams.refusals import Refusal
 from streams.topics import Offsets, TopicInfo

@@ -12,9 +12,9 @@ from schemas.rules import ARRIVED_MS, Rules
 from schemas.sources import Source
 from sinks.base import SinkSession, SourceLedger
 from sinks.memory import MemorySession, MemorySink
-from streams.boundary import Change, make
-from streams.change_rules import plan_rules
-from streams.lost import change_of, plan_lost
+from streams.change.boundary import Change, make
+from streams.change.lost import change_of, plan_lost
+from streams.change.rules import plan_rules
 from streams.topics import Offsets
 from tests.cells import cells
 

@@ -11,8 +11,8 @@ from schemas.rows import LedgerRow, LostKind, LostRow, StartRow
 from schemas.rules import ARRIVED_MS, Rules
 from schemas.sources import Source
 from sinks.base import SourceLedger
-from streams.boundary import Change
-from streams.change_rules import plan_rules
+from streams.change.boundary import Change
+from streams.change.rules import plan_rules
 from streams.recovery import ruling
 from streams.refusals import Refusal
 from streams.topics import Offsets

@@ -14,8 +14,8 @@ from schemas.rules import ARRIVED_MS, Rules
 from schemas.sources import Source
 from sinks.base import SliceSum, SourceLedger
 from sinks.memory import MemorySink
-from streams.boundary import make
-from streams.lost import LAST_OFFSET, Lost, change_of, plan_lost
+from streams.change.boundary import make
+from streams.change.lost import LAST_OFFSET, Lost, change_of, plan_lost
 from streams.recovery import base_of, effective, follow
 from streams.slices import Base, cut
 from streams.topics import Offsets

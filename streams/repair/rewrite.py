@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from schemas.rows import GENERATION_SHIFT, CellRows, DeadLetterRow, LedgerRow
 from sinks.base import SinkSession
-from streams.refold import Folded, select
+from streams.repair.refold import Folded, select
+from streams.repair.segments import KEPT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,6 @@ def mend(
         session.write_ledger([row])
     zeros = int((cells.count == 0).sum())
     return Mended(str(row.source), row.start, row.position, len(cells), zeros, letters, ledger)
-
-
-DAY = 86_400
-KEPT_SECONDS = 89 * DAY  # older minutes may have been dropped with age
 
 
 def _mend_cells(session: SinkSession, folded: Folded, *, complete: bool, oldest: int) -> CellRows:

@@ -1,4 +1,4 @@
-"""A change of rules (rule 18): where it takes effect, and what it replaces. Pure; `streams.boundary` carries it out."""
+"""A change of rules (rule 18): where it takes effect, and what it replaces. Pure; `boundary` carries it out."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,7 +6,7 @@ from schemas.rows import StartRow
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SourceLedger
-from streams.boundary import Change, first_minute, next_generation
+from streams.change.boundary import Change, first_minute, next_generation
 from streams.recovery import Chain, base_of, follow
 from streams.refusals import Refusal, refuse_hole, refuse_log, refuse_unknown
 from streams.topics import Offsets

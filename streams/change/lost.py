@@ -1,4 +1,4 @@
-"""What is gone for good, and how counting goes on without it: pure; `streams.boundary` carries it out.
+"""What is gone for good, and how counting goes on without it: pure; `streams.change.boundary` carries it out.
 
 Each plan is made of the ledger and the log as they are, so it can be made again after a crash.
 """
@@ -10,10 +10,9 @@ from schemas.rows import GENERATION_SHIFT, LedgerRow, LostKind, LostRow, StartRo
 from schemas.rules import ARRIVED_MS, MINUTE_MS, Rules
 from schemas.sources import Source
 from sinks.base import SliceSum, SourceLedger
-from streams.boundary import Change, next_generation
+from streams.change.boundary import Change, next_generation
 from streams.recovery import Chain, base_of, follow, is_retired
-from streams.repair import is_old
-from streams.segments import Segment, Shape, base_of_segment, held, segments
+from streams.repair.segments import Segment, Shape, base_of_segment, held, is_old, segments
 from streams.topics import Offsets
 
 LAST_OFFSET = 2**GENERATION_SHIFT - 1  # a version holds no higher one

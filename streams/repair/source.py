@@ -1,12 +1,8 @@
-"""`repair` (rule 20): finds slices whose rows are not what the log says, folds them again and writes what they must be.
-
-Workers go on meanwhile. What decides is the log, as it is now, and the rules that the ledger names for the slice.
-"""
+"""The repair of one source: holes in its ledger first, then slices that do not add up or were named, then strays."""
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -16,88 +12,20 @@ from schemas.rows import GENERATION_SHIFT, LedgerRow, LostKind
 from schemas.sources import Source
 from sinks.base import SinkSession, SliceSum, SourceLedger
 from streams.fold import LogChanged
-from streams.mend_slice import DAY, KEPT_SECONDS, Mended, mend
-from streams.read_log import read_chunks
-from streams.recovery import effective, follow, is_retired
-from streams.refold import Folded, Place, Stretch
-from streams.segments import Segment, Shape, base_of_segment, held, segments
+from streams.recovery import effective, follow
+from streams.repair.choice import Choice, Name, Repair
+from streams.repair.read_log import read_chunks
+from streams.repair.refold import Folded, Place, Stretch
+from streams.repair.rewrite import mend
+from streams.repair.segments import DAY, Segment, Shape, base_of_segment, held, is_old, segments
 from streams.settings import Settings
-from streams.survey import Survey
 from streams.topics import Offsets, read_offsets
 
 ROUNDS = 5  # holes of one source; each may show the next one
 FAR = 4  # slices: whoever is further behind than this catches up before its strays are looked for
-Name = tuple[int, int]  # block, arrived
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which slices to fold: those that SQL finds wrong, and what is named here."""
-
-    every: bool = False
-    sources: frozenset[str] = frozenset()  # topic[partition]: all of their slices
-    slices: frozenset[tuple[str, Name]] = frozenset()
-    only_named: bool = False  # SQL is not asked for more
-
-    def names(self, source: Source, segment: Segment) -> bool:
-        """Whether a segment was asked for by name."""
-        name = str(source)
-        return self.every or name in self.sources or (segment.name is not None and (name, segment.name) in self.slices)
-
-    def touches(self, source: Source) -> bool:
-        """Whether anything of a source was asked for by name."""
-        return self.every or str(source) in self.sources or any(name == str(source) for name, _ in self.slices)
-
-
-@dataclass(slots=True)
-class Repair:
-    """What was done, and what could not be."""
-
-    folded: int = 0  # slices
-    mended: list[Mended] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)  # rows of slices that the log does not have
-    gone: list[str] = field(default_factory=list)  # the log no longer holds them
-    waiting: list[str] = field(default_factory=list)  # a worker must come first
-
-    @property
-    def exit_code(self) -> int:
-        """0 done, 2 if something is left that could not be mended."""
-        return 2 if self.gone or self.waiting else 0
-
-
-def repair(
-    settings: Settings,
-    session: SinkSession,
-    found: Survey,
-    choice: Choice,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Repair:
-    """Mend all sources that Kafka lists.
-
-    1. Void rows are deleted.
-    2. Holes in the ledger are folded again, one after the other, until the slices join.
-    3. Slices whose cells or dead letters do not add up to their ledger row, and those that were chosen, are folded
-       again and written (see `streams.mend_slice`).
-    4. Cells of slices that the log does not have are deleted.
-    5. Sealed hours that do not add up are opened; the next sealing closes them.
-
-    Safe to interrupt and to run again. Raises KafkaUnavailable, SinkUnavailable and SinkError.
-    """
-    done = Repair()
-    session.delete_void()
-    for source, offsets in found.offsets.items():
-        if found.ledgers[source].starts and (not choice.only_named or choice.touches(source)):
-            tell(str(source))
-            _Source(settings, session, source, offsets, choice, done).run()
-    for source, ledger in found.started.items():
-        if source not in found.offsets and not is_retired(ledger) and choice.touches(source):
-            done.gone.append(f"{source} of UUID {source.topic_id}: Kafka does not have this topic any more")
-    session.reopen_unequal()
-    done.gone = list(dict.fromkeys(done.gone))
-    return done
-
-
-class _Source:
+class SourceRepair:
     """The repair of one source."""
 
     def __init__(
@@ -278,12 +206,6 @@ class _Source:
             self.done.gone.append(f"{self.source} offsets {segment.start.offset} to {segment.end}: {error.what}")
             return False
         return True
-
-
-def is_old(segment: Segment, now: int) -> bool:
-    """Whether some of a slice's minutes may have been dropped with age; `now` in seconds since 1970."""
-    youngest = segment.row.arrived if segment.row else segment.start.clock // 1000
-    return youngest - segment.rules.allowed_lateness_ms // 1000 < now - KEPT_SECONDS + DAY
 
 
 def _joins(folded: Folded, rows: Sequence[LedgerRow], hole: Segment) -> bool:

@@ -9,8 +9,11 @@ from schemas.rows import LedgerRow, LostKind, StartRow
 from schemas.rules import ARRIVED_MS, Rules
 from sinks.base import SourceLedger
 from streams.recovery import effective, is_void, ruling
-from streams.refold import Place, base_at
+from streams.repair.refold import Place, base_at
 from streams.slices import Base
+
+DAY = 86_400
+KEPT_SECONDS = 89 * DAY  # older minutes may have been dropped with age
 
 
 class Shape(StrEnum):
@@ -91,3 +94,9 @@ def base_of_segment(segment: Segment, ledger: SourceLedger) -> Base:
     bucket = segment.row.arrived * 1000 // ARRIVED_MS if segment.row else segment.start.clock // ARRIVED_MS
     ordered = [places[offset] for offset in sorted(places)]
     return base_at(ordered, segment.start, bucket, segment.rules.slice_records, max(lost, default=0))
+
+
+def is_old(segment: Segment, now: int) -> bool:
+    """Whether some of a slice's minutes may have been dropped with age; `now` in seconds since 1970."""
+    youngest = segment.row.arrived if segment.row else segment.start.clock // 1000
+    return youngest - segment.rules.allowed_lateness_ms // 1000 < now - KEPT_SECONDS + DAY

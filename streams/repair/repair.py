@@ -1,0 +1,45 @@
+"""`repair` (rule 20): finds slices whose rows are not what the log says, folds them again and writes what they must be.
+
+Workers go on meanwhile. What decides is the log, as it is now, and the rules that the ledger names for the slice.
+"""
+
+from collections.abc import Callable
+
+from sinks.base import SinkSession
+from streams.change.survey import Survey
+from streams.recovery import is_retired
+from streams.repair.choice import Choice, Repair
+from streams.repair.source import SourceRepair
+from streams.settings import Settings
+
+
+def repair(
+    settings: Settings,
+    session: SinkSession,
+    found: Survey,
+    choice: Choice,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Repair:
+    """Mend all sources that Kafka lists.
+
+    1. Void rows are deleted.
+    2. Holes in the ledger are folded again, one after the other, until the slices join.
+    3. Slices whose cells or dead letters do not add up to their ledger row, and those that were chosen, are folded
+       again and written (see `streams.repair.rewrite`).
+    4. Cells of slices that the log does not have are deleted.
+    5. Sealed hours that do not add up are opened; the next sealing closes them.
+
+    Safe to interrupt and to run again. Raises KafkaUnavailable, SinkUnavailable and SinkError.
+    """
+    done = Repair()
+    session.delete_void()
+    for source, offsets in found.offsets.items():
+        if found.ledgers[source].starts and (not choice.only_named or choice.touches(source)):
+            tell(str(source))
+            SourceRepair(settings, session, source, offsets, choice, done).run()
+    for source, ledger in found.started.items():
+        if source not in found.offsets and not is_retired(ledger) and choice.touches(source):
+            done.gone.append(f"{source} of UUID {source.topic_id}: Kafka does not have this topic any more")
+    session.reopen_unequal()
+    done.gone = list(dict.fromkeys(done.gone))
+    return done
