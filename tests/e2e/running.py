@@ -20,6 +20,7 @@ from streams.progress import read_progress
 from streams.settings import Settings
 
 CATCH_UP_S = 120.0
+BUSY = 3.0  # times as long as all waits may take on a machine with other work; only failures take it
 PINTALLY_WORKER = (sys.executable, "-m", "streams.cli", "worker")
 
 
@@ -75,7 +76,7 @@ class Worker:
         """SIGTERM and wait; its exit code."""
         if self.alive:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(30 * BUSY)
 
     def close(self) -> None:
         if self.alive:
@@ -111,7 +112,7 @@ def pintally(settings: Settings, *arguments: str, timeout: float = 120.0) -> "su
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=timeout * BUSY,
         check=False,
     )
 
@@ -131,7 +132,7 @@ class Traffic:
 
     def finish(self, timeout: float = 120.0) -> Mapping[str, int]:
         """Wait for its end; what it says it sent, by fate. Raises AssertionError with its words if it failed."""
-        out, err = self.process.communicate(timeout=timeout)
+        out, err = self.process.communicate(timeout=timeout * BUSY)
         assert self.process.returncode == 0, err
         sent: Mapping[str, int] = json.loads(out)
         return sent
@@ -147,10 +148,10 @@ class Traffic:
 
 def wait_for(condition: Callable[[], Any], timeout: float, what: str) -> Any:
     """The first true answer of `condition`; raises TimeoutError naming `what`."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * BUSY
     while not (answer := condition()):
         if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not within {timeout:.0f} s")
+            raise TimeoutError(f"{what}: not within {timeout * BUSY:.0f} s")
         time.sleep(0.1)
     return answer
 

@@ -256,8 +256,8 @@ def test_of_two_replays_at_once_the_first_is_overtaken_and_nothing_is_there_twic
         assert sleeper.stdout is not None
         assert sleeper.stdout.readline() == "sent\n"
         racers = [replayer(stack) for _ in range(3)]
-        ends = [(racer.communicate(timeout=120), racer.returncode) for racer in racers]
-        _, words = sleeper.communicate("commit\n", timeout=120)
+        ends = [(racer.communicate(timeout=360), racer.returncode) for racer in racers]
+        _, words = sleeper.communicate("commit\n", timeout=360)
         assert sleeper.returncode == 2
         assert "another replay" in words
     finally:

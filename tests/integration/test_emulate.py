@@ -40,7 +40,7 @@ def command(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
 
 
 def emulate(settings: Settings, *arguments: str) -> dict[str, Any]:
-    out, err = command(settings, "--json", *arguments).communicate(timeout=120)
+    out, err = command(settings, "--json", *arguments).communicate(timeout=360)
     assert err == ""
     report: dict[str, Any] = json.loads(out)
     return report
@@ -112,7 +112,7 @@ def test_ctrl_c_ends_an_endless_run_cleanly_and_the_report_is_what_kafka_holds(s
             assert running.poll() is None
         assert sent
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=180)
         assert (running.returncode, err) == (0, "")
         assert json.loads(out)["records"] == ends(settings)
     finally:
@@ -122,7 +122,7 @@ def test_ctrl_c_ends_an_endless_run_cleanly_and_the_report_is_what_kafka_holds(s
 
 def test_without_topics_the_remedy_is_named(settings: Settings) -> None:
     running = command(settings, "--events", "10")
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=180)
     assert running.returncode == 2
     assert "pintally migrate" in err
     assert "Traceback" not in err
