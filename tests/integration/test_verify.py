@@ -33,7 +33,8 @@ from streams.chunk import Chunk
 from streams.fold import SourceFold
 from streams.settings import Settings
 from streams.slices import Base
-from streams.topics import create_topics, describe_topics
+from streams.topics import create_topics, describe_topics, read_offsets
+from tests.e2e.running import wait_for
 from tests.engines import TestEngines, drop_database, drop_topics
 
 MINUTE = 60_000
@@ -82,6 +83,11 @@ class Emitter:
         producer.flush()
         producer.abort_transaction()
         producer.close()
+        wait_for(self._nothing_is_open, 30, "the transaction's marker")
+
+    def _nothing_is_open(self) -> bool:
+        offsets = read_offsets(self.settings, [self.source])[self.source]
+        return offsets.last_stable == offsets.log_end
 
     def read(self) -> Iterator[Any]:
         at = TopicPartition(self.source.topic, 0)
