@@ -53,7 +53,7 @@ def test_a_rebalance_from_one_to_three_workers_and_back_is_exact(stack: Settings
         others = [start("two"), start("three")]
         for other in others:
             other.wait_ready()
-        wait_until_counted(settings, progress(settings)[0] + 5_000)
+        wait_until_counted(settings, min(progress(settings)[0] + 5_000, 60_000))  # a slow start may see all of it
         assert others[0].stop() == 0
         others[1].kill()
         sent = traffic.finish()["counted"]
