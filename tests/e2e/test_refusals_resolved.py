@@ -45,6 +45,7 @@ class Field:
         assert "Traceback" not in done.stderr
         for word in words:
             assert word in done.stderr
+        wait_for(lambda: not group_members(self.settings), 30, "an empty group: it ended without a word to Kafka")
 
     def run(self, *arguments: str, code: int = 0) -> str:
         done = pintally(self.settings, *arguments)
