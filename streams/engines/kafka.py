@@ -109,13 +109,19 @@ def _listeners(doors: Mapping[int, int]) -> dict[str, str]:
     }
 
 
+def new_cluster_id() -> str:
+    """A random id as Kafka writes it. Never with a dash at its start, which the command line takes for an option."""
+    while (name := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return name
+
+
 def _answers(port: int) -> Callable[[], bool]:
     return lambda: kafka_answers(f"{LOOPBACK}:{port}")
 
 
 def _format(java: list[str], properties: Path) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+    command = [*java, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(properties)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PintallyError(

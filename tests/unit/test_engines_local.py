@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from streams.engines.cache import cache_folder, fetch_once, is_cached
 from streams.engines.clickhouse import explain_clickhouse
 from streams.engines.folder import EngineFolder
 from streams.engines.jars import LOCK, locked_jars
-from streams.engines.kafka import BROKER, explain_kafka
+from streams.engines.kafka import BROKER, explain_kafka, new_cluster_id
 from streams.engines.library import LOCKS, PACKAGES, package_for_this_machine
 from streams.engines.ports import free_port, is_free
 from streams.settings import Settings
@@ -205,3 +206,10 @@ def test_the_tests_take_the_first_engines_that_can_be_had(
 def test_a_backend_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="PINTALLY_TEST_ENGINES=podman"):
         choose_backend({"PINTALLY_TEST_ENGINES": "podman"}, lambda: True)
+
+
+def test_a_cluster_id_never_looks_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in 64 would begin with a dash, and Kafka's tool would refuse to make the data folder."""
+    drawn = iter([uuid.UUID(bytes=bytes([248 + n] + [0] * 15)) for n in range(4)] + [uuid.UUID(int=1)])
+    monkeypatch.setattr(uuid, "uuid4", lambda: next(drawn))
+    assert new_cluster_id() == "AAAAAAAAAAAAAAAAAAAAAQ"
