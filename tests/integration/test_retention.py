@@ -10,7 +10,7 @@ from sinks.retention import dead_letter_days
 from streams.admin import open_admin
 from streams.privacy import apply_dead_letter_days
 from streams.settings import Settings
-from tests.e2e.running import pintally
+from tests.e2e.running import pintally, wait_for
 
 DAY_MS = 86_400_000
 
@@ -33,7 +33,7 @@ def test_topics_are_made_with_the_setting_and_migrate_sets_the_table(stack: Sett
 def test_another_setting_is_applied_to_what_is_there_once(stack: Settings) -> None:
     settings = stack.model_copy(update={"dead_letter_days": 3})
     assert len(apply_dead_letter_days(settings)) == 4
-    assert kept(settings) == (3, {(str(3 * DAY_MS), str(DAY_MS))})
+    wait_for(lambda: kept(settings) == (3, {(str(3 * DAY_MS), str(DAY_MS))}), 30, "the broker has taken it")
     assert apply_dead_letter_days(settings) == []
 
 
