@@ -10,6 +10,8 @@ log = logging.getLogger(__name__)
 
 RESTART_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: start me again
 
+RESTARTED = "PINTALLY_RESTARTED"  # in the environment of a process that took a worker's place
+
 command: tuple[str, ...] = ()  # how `pintally worker` was started; empty under another supervisor
 
 
@@ -18,6 +20,7 @@ def end_process(reason: str) -> None:
     log.critical("%s: this worker ends and starts anew", reason)
     sys.stderr.flush()
     if command:
+        os.environ[RESTARTED] = "1"
         os.execv(command[0], command)
     os._exit(RESTART_EXIT_CODE)
 
@@ -27,3 +30,8 @@ def refuse(error: PintallyError) -> None:
     log.critical("this worker ends: %s", error.what)
     print(f"error: {error}", file=sys.stderr, flush=True)
     os._exit(2)
+
+
+def is_restarted() -> bool:
+    """Whether this process took the place of a worker that ended itself: its settings were right once."""
+    return RESTARTED in os.environ
