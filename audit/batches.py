@@ -4,20 +4,23 @@ Kafka takes any bytes for the name of a header and any number for the offset of 
 raises on the first, and jumps about on the second. An audit needs no headers, and knows the offsets: a batch that was
 never compacted has one record at each, in order. And what is compressed may unpack to any size: a batch of more than
 32 MiB or 1,000,000 records, or that cannot be read although its CRC is right, has one record without key and value
-(dead, by the rules) at its first offset, and none at the others. Importing this module teaches kafka-python so, in
-this process.
+(dead, by the rules) at its first offset, and none at the others. `read_every_record` teaches one consumer so; every
+other consumer of the process reads as ever.
 """
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
 import lz4.frame
 import zstandard
+from kafka import KafkaConsumer
+from kafka.codec import snappy_decode
+from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
-from kafka.record import default_records, memory_records
+from kafka.record import MemoryRecords
 from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 
@@ -25,10 +28,36 @@ MAX_UNPACKED = 33_554_432  # bytes
 MAX_RECORDS = 1_000_000
 
 
+def read_every_record(consumer: KafkaConsumer) -> None:
+    """Have this consumer's fetcher (kafka-python 3.0's: it asks itself for the class) unpack batches as above."""
+    consumer._fetcher.PartitionRecords = PlainPartitionRecords
+
+
+class PlainPartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
+    """What the consumer makes records of: the same, of plain batches."""
+
+    def _unpack_records(self, at: Any, records: MemoryRecords, *deserializers: Any) -> Iterator[Any]:
+        return super()._unpack_records(at, PlainBatches(records), *deserializers)  # type: ignore[no-any-return]
+
+
+class PlainBatches:
+    """Kafka's batches of one answer, each a `PlainBatch`; batches of the formats before version 2 as they are."""
+
+    def __init__(self, records: MemoryRecords) -> None:
+        self._records = records
+
+    def next_batch(self) -> Any:
+        """The next batch, or None at the end."""
+        batch = self._records.next_batch()
+        return PlainBatch(batch._buffer) if isinstance(batch, DefaultRecordBatch) else batch
+
+
 class PlainBatch(DefaultRecordBatch):  # type: ignore[misc]
     """A batch whose records have no headers here, and offsets that ascend."""
 
+    _buffer: bytearray
     _pos: int
+    _decompressed: bool
 
     def __iter__(self) -> Iterator[Any]:
         if self.is_control_batch:
@@ -40,6 +69,13 @@ class PlainBatch(DefaultRecordBatch):  # type: ignore[misc]
             return iter(list(iter(lambda: next(self, None), None)))
         except CorruptRecordError:
             return iter((self._stand_in(),))
+
+    def _maybe_uncompress(self) -> None:
+        if not self._decompressed and self.compression_type != self.CODEC_NONE:
+            self._assert_has_codec(self.compression_type)
+            self._buffer = _unpacked(self.compression_type, memoryview(self._buffer)[self._pos :])
+            self._pos = 0
+        self._decompressed = True
 
     def _stand_in(self) -> Any:
         return DefaultRecord(0, self.base_offset, self.max_timestamp, self.timestamp_type, None, None, [])
@@ -90,21 +126,19 @@ def _zstd(data: Any) -> bytes:
         return reader.read(MAX_UNPACKED + 1)
 
 
-def _bounded(decode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
-    def decode_bounded(data: Any) -> bytes:
-        try:
-            unpacked = decode(data)
-        except (OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error, zstandard.ZstdError) as error:
-            raise CorruptRecordError(f"a batch that cannot be unpacked: {error!r}") from error
-        if len(unpacked) > MAX_UNPACKED:
-            raise CorruptRecordError(f"a batch of more than {MAX_UNPACKED} bytes")
-        return unpacked
-
-    return decode_bounded
+DECODERS = {
+    DefaultRecordBatch.CODEC_GZIP: _gzip,
+    DefaultRecordBatch.CODEC_SNAPPY: lambda data: snappy_decode(bytes(data)),
+    DefaultRecordBatch.CODEC_LZ4: _lz4,
+    DefaultRecordBatch.CODEC_ZSTD: _zstd,
+}
 
 
-default_records.gzip_decode = _bounded(_gzip)
-default_records.lz4_decode = _bounded(_lz4)
-default_records.zstd_decode = _bounded(_zstd)
-default_records.snappy_decode = _bounded(default_records.snappy_decode)
-memory_records.DefaultRecordBatch = PlainBatch
+def _unpacked(codec: int, data: memoryview) -> bytearray:
+    try:
+        unpacked = DECODERS[codec](data)
+    except (OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error, zstandard.ZstdError) as error:
+        raise CorruptRecordError(f"a batch that cannot be unpacked: {error!r}") from error
+    if len(unpacked) > MAX_UNPACKED:
+        raise CorruptRecordError(f"a batch of more than {MAX_UNPACKED} bytes")
+    return bytearray(unpacked)

@@ -20,8 +20,8 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-import audit.batches  # noqa: F401 - teaches kafka-python to read every record
 from audit.addresses import Addresses
+from audit.batches import read_every_record
 from audit.errors import CannotTell
 
 SILENCE_SECONDS = 60.0  # without an offset gained: longer than an election of leaders takes
@@ -93,6 +93,7 @@ class Log:
             )
         except (KafkaError, OSError, ValueError) as error:
             raise _silent(bootstrap, error) from error
+        read_every_record(self._consumer)
 
     def __enter__(self) -> "Log":
         return self

@@ -1,4 +1,4 @@
-"""What kafka-python makes of batches since audit.batches taught it."""
+"""What the audit's consumer makes of batches, and that other consumers of the process read as ever."""
 
 import pytest
 from kafka.record.default_records import DefaultRecordBatchBuilder
@@ -6,6 +6,7 @@ from kafka.record.memory_records import MemoryRecords
 from kafka.record.util import calc_crc32c
 
 import audit.batches
+from audit.batches import PlainBatches
 from tests.fuzz.raw import Raw, RawBatch
 
 NOW = 1_700_000_000_000
@@ -27,9 +28,14 @@ def with_crc(data: bytearray) -> bytearray:
 
 
 def read(data: bytearray) -> list[tuple[int, int, bytes | None]]:
-    records = MemoryRecords(bytes(data)).next_batch()
+    records = PlainBatches(MemoryRecords(bytes(data))).next_batch()
     assert records.validate_crc()
     return [(record.offset, record.timestamp, record.value) for record in records]
+
+
+def test_consumers_that_were_not_taught_still_read_headers() -> None:
+    records = list(MemoryRecords(bytes(batch([0]))).next_batch())
+    assert [record.headers for record in records] == [[("h", b"x"), ("h", None)]]
 
 
 @pytest.mark.parametrize("codec", [0, 1, 3])
