@@ -1,11 +1,10 @@
 """How long dead letters are kept, which may hold what identifies a person: one setting for table and topics."""
 
-from kafka.admin import ConfigResource
-
 from schemas.actions import dead_letter_topic
 from sinks.retention import keep_dead_letters
 from streams.admin import open_admin
 from streams.settings import Settings
+from streams.topic_configs import set_topic_configs
 from streams.topics import dead_letter_retention
 
 
@@ -23,12 +22,6 @@ def apply_dead_letter_days(settings: Settings) -> list[str]:
 def _dead_letter_topics(settings: Settings) -> list[str]:
     wanted = dead_letter_retention(settings)
     with open_admin(settings) as admin:
-        names = [dead_letter_topic(name) for name in settings.topics.values()]
-        names = sorted(set(names) & set(admin.list_topics()))
-        if not names:
-            return []
-        found = admin.describe_configs([ConfigResource("TOPIC", name) for name in names], config_filter="all")["topic"]
-        differ = [name for name in names if any(found[name][key]["value"] != value for key, value in wanted.items())]
-        if differ:
-            admin.alter_configs([ConfigResource("TOPIC", name, configs=wanted) for name in differ])
-    return differ
+        existing = set(admin.list_topics())
+    names = {dead_letter_topic(name) for name in settings.topics.values()}
+    return set_topic_configs(settings, dict.fromkeys(names & existing, wanted))

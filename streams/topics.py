@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from kafka import TopicPartition
-from kafka.admin import ConfigResource, OffsetSpec
+from kafka.admin import OffsetSpec
 from kafka.errors import TopicAlreadyExistsError, for_code
 
 from schemas.actions import dead_letter_topic
@@ -14,6 +14,7 @@ from schemas.errors import PintallyError
 from schemas.sources import Source
 from streams.admin import open_admin, patiently
 from streams.settings import Settings
+from streams.topic_configs import read_topic_configs
 
 DAY_MS = 86_400_000
 RETENTION_MS = 7 * DAY_MS
@@ -79,8 +80,8 @@ def describe_topics(settings: Settings) -> dict[str, TopicInfo]:
             raise TopicMissing(
                 f"Kafka at {settings.kafka} has no topic {', '.join(missing)}", "Run `pintally migrate` to create it."
             )
-        configs = admin.describe_configs([ConfigResource("TOPIC", name) for name in names], config_filter="all")
-    return {name: _info(found[name], configs["topic"][name]) for name in names}
+        configs = read_topic_configs(admin, names)
+    return {name: _info(found[name], configs[name]) for name in names}
 
 
 def sources_of(topics: Mapping[str, TopicInfo]) -> list[Source]:
@@ -180,17 +181,17 @@ def _was_created(answer: Mapping[str, Any]) -> bool:
     )
 
 
-def _info(topic: Mapping[str, Any], config: Mapping[str, Any]) -> TopicInfo:
+def _info(topic: Mapping[str, Any], config: Mapping[str, str]) -> TopicInfo:
     def number(name: str, default: int) -> int:
-        return int(config[name]["value"]) if name in config else default
+        return int(config[name]) if name in config else default
 
     return TopicInfo(
         name=topic["name"],
         topic_id=UUID(str(topic["topic_id"])),
         partitions=len(topic["partitions"]),
-        timestamp_type=config["message.timestamp.type"]["value"],
+        timestamp_type=config["message.timestamp.type"],
         # Kafka before 3.6 has neither and accepts any timestamp.
         timestamp_after_max_ms=number("message.timestamp.after.max.ms", FOREVER_MS),
         timestamp_before_max_ms=number("message.timestamp.before.max.ms", FOREVER_MS),
-        cleanup_policy=config["cleanup.policy"]["value"],
+        cleanup_policy=config["cleanup.policy"],
     )

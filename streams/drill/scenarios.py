@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafka import TopicPartition
-from kafka.admin import ConfigResource
 
 from schemas.actions import Action, dead_letter_topic
 from streams.admin import open_admin
@@ -22,6 +21,7 @@ from streams.drill.proxy import Mode
 from streams.drill.scene import HOUR_MS, Event, Scene, SceneWorker
 from streams.drill.stack import variables
 from streams.drill.stage import DidNotBite
+from streams.topic_configs import set_topic_configs
 from streams.topics import DEAD_LETTER_BYTES, group_members
 
 BUCKET_MS = 600_000
@@ -290,10 +290,5 @@ def apply_rules(scene: Scene) -> None:
 
 def limit(scene: Scene, size: int) -> None:
     """The largest batch in bytes that the dead-letter topics take."""
-    with open_admin(scene.settings) as admin:
-        admin.alter_configs(
-            [
-                ConfigResource("TOPIC", dead_letter_topic(topic), configs={"max.message.bytes": str(size)})
-                for topic in scene.settings.topics.values()
-            ]
-        )
+    configs = {"max.message.bytes": str(size)}
+    set_topic_configs(scene.settings, {dead_letter_topic(topic): configs for topic in scene.settings.topics.values()})

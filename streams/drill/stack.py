@@ -1,22 +1,19 @@
 """A Kafka and a ClickHouse of the drill's own, with a door to each for every worker, and settings for quick faults."""
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kafka.admin import ConfigResource
-
 from sinks.clickhouse import ClickHouseSink
 from sinks.migrate import migrate
-from streams.admin import open_admin
 from streams.drill.proxy import Door, Doors
 from streams.engines import EngineAddresses, Engines, local_engines
 from streams.engines.ports import LOOPBACK, free_port
 from streams.settings import Settings
+from streams.topic_configs import set_topic_configs
 from streams.topics import create_topics
 
 SEGMENT_BYTES = 32 * 1024 * 1024  # a killed broker reads its unfinished segments again: short ones, short restarts
@@ -97,8 +94,7 @@ def variables(settings: Settings) -> dict[str, str]:
 
 def take_kafkas_clock(settings: Settings) -> None:
     """From now on Kafka stamps each record with its own clock."""
-    _alter(settings, {"message.timestamp.type": "LogAppendTime"})
-    time.sleep(APPLIED_SECONDS)
+    _configure(settings, {"message.timestamp.type": "LogAppendTime"})
 
 
 def settings_for(addresses: EngineAddresses, chosen: Mapping[str, Any]) -> Settings:
@@ -125,9 +121,8 @@ def settings_for(addresses: EngineAddresses, chosen: Mapping[str, Any]) -> Setti
 def _prepare(settings: Settings) -> None:
     migrate(settings.clickhouse)
     create_topics(settings.model_copy(update={"topic_timestamps": "CreateTime"}))
-    _alter(settings, {"segment.bytes": str(SEGMENT_BYTES)})
+    _configure(settings, {"segment.bytes": str(SEGMENT_BYTES)})
 
 
-def _alter(settings: Settings, configs: dict[str, str]) -> None:
-    with open_admin(settings) as admin:
-        admin.alter_configs([ConfigResource("TOPIC", topic, configs) for topic in settings.topics.values()])
+def _configure(settings: Settings, configs: dict[str, str]) -> None:
+    set_topic_configs(settings, dict.fromkeys(settings.topics.values(), configs))

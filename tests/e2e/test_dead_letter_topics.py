@@ -6,7 +6,6 @@ import uuid
 from pathlib import Path
 
 from kafka import KafkaProducer
-from kafka.admin import ConfigResource
 from kafka.consumer import KafkaConsumer
 from kafka.structs import TopicPartition
 
@@ -16,6 +15,7 @@ from schemas.rows import DeadLetterRow
 from sinks.connection import Connection
 from streams.admin import open_admin
 from streams.settings import Settings
+from streams.topic_configs import set_topic_configs
 from streams.topics import create_topics
 from tests.e2e.running import verify, wait_caught_up, wait_for, workers
 
@@ -32,9 +32,7 @@ def test_letters_too_large_for_their_topic_arrive_smaller_and_whole_in_the_table
     stack: Settings, tmp_path: Path
 ) -> None:
     topic = Action.SAVE.topic(stack.topic_prefix)
-    limit = ConfigResource("TOPIC", dead_letter_topic(topic), configs={"max.message.bytes": str(LIMIT)})
-    with open_admin(stack) as admin:
-        admin.alter_configs([limit])
+    set_topic_configs(stack, {dead_letter_topic(topic): {"max.message.bytes": str(LIMIT)}})
     producer = KafkaProducer(bootstrap_servers=stack.kafka)
     for key, value in (
         (b"k", b"small"),

@@ -13,14 +13,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
-from kafka.admin import ConfigResource
 
 from schemas.actions import Action
 from schemas.errors import PintallyError
 from sinks.clickhouse import ClickHouseSink
-from streams.admin import open_admin
 from streams.progress import read_progress
 from streams.settings import Settings
+from streams.topic_configs import set_topic_configs
 from tests.e2e.running import Worker, verify, wait_caught_up, workers
 from tests.fuzz.hostile import Hostile
 from tests.fuzz.raw import Raw, RawBatch
@@ -165,12 +164,9 @@ def _open_wide(settings: Settings) -> None:
         "message.timestamp.type": "CreateTime",
         "message.timestamp.after.max.ms": str(settings.rules.max_clock_skew_ms),
     }
-    changes = [
-        ConfigResource("TOPIC", topic, configs=theirs if action is STAMPED else wide)
-        for action, topic in settings.topics.items()
-    ]
-    with open_admin(settings) as admin:
-        admin.alter_configs(changes)
+    set_topic_configs(
+        settings, {topic: theirs if action is STAMPED else wide for action, topic in settings.topics.items()}
+    )
 
 
 def _fates(settings: Settings) -> dict[str, int]:

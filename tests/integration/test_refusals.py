@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource
 from kafka.structs import OffsetAndMetadata
 from pydantic import SecretStr
 
@@ -23,6 +22,7 @@ from streams.admin import open_admin
 from streams.assignment import Assigned, look_up
 from streams.refusals import Refusal
 from streams.settings import Settings
+from streams.topic_configs import set_topic_configs
 from streams.topics import create_topics, describe_topics
 from tests.e2e.running import pintally
 
@@ -67,13 +67,7 @@ class Stand:
     def configure(self, **configs: str) -> None:
         """Set configs of the topic; underscores stand for dots."""
         dotted = {name.replace("_", "."): value for name, value in configs.items()}
-        with open_admin(self.settings) as admin:
-            admin.alter_configs([ConfigResource("TOPIC", self.topic, configs=dotted)])
-            wait_until(lambda: self._configured(admin, dotted))
-
-    def _configured(self, admin: Any, wanted: dict[str, str]) -> bool:
-        found = admin.describe_configs([ConfigResource("TOPIC", self.topic)], config_filter="all")
-        return all(found["topic"][self.topic][name]["value"] == value for name, value in wanted.items())
+        set_topic_configs(self.settings, {self.topic: dotted})
 
     def sql(self, statement: str) -> None:
         with Connection(self.settings.clickhouse, 30) as connection:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from kafka import TopicPartition
-from kafka.admin import ConfigResource
 
 from audit.verify import Report
 from audit.verify import verify as audit
@@ -26,6 +25,7 @@ from streams.fold import SourceFold
 from streams.refusals import Refusal
 from streams.repair.read_log import read_chunks
 from streams.settings import Settings
+from streams.topic_configs import set_topic_configs
 from streams.topic_faults import topic_differences
 from streams.topics import create_topics, describe_topics, read_offsets
 from tests.e2e.running import wait_for
@@ -106,14 +106,7 @@ class Field:
     def configure(self, config: str) -> None:
         """What kafka-configs.sh --alter --add-config does."""
         name, _, value = config.partition("=")
-        with open_admin(self.settings) as admin:
-            admin.alter_configs([ConfigResource("TOPIC", self.topic, configs={name: value})])
-
-            def done() -> bool:
-                found = admin.describe_configs([ConfigResource("TOPIC", self.topic)], config_filter="all")
-                return bool(found["topic"][self.topic][name]["value"] == value)
-
-            wait_for(done, 30, config)
+        set_topic_configs(self.settings, {self.topic: {name: value}})
 
     @property
     def total(self) -> int:
