@@ -119,18 +119,10 @@ def open_settings() -> Iterator[Settings]:
         yield Settings(_env_file=None, **asdict(engines.addresses))
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """The settings as variables, for a child process."""
-    values = settings.model_dump(exclude_none=True) | {
-        "clickhouse_password": settings.clickhouse_password.get_secret_value()
-    }
-    return os.environ | {f"PINTALLY_{name.upper()}": str(value) for name, value in values.items()}
-
-
 def pintally(settings: Settings, *arguments: str) -> str:
     """Run a command to its end and return what it printed."""
     line = [sys.executable, "-m", "streams.cli", *arguments]
-    return subprocess.run(line, env=environment(settings), check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(line, env=settings.environment(), check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def measure_pintally(base: Settings, counted: int, folder: Path) -> Measured:
@@ -148,7 +140,7 @@ def measure_pintally(base: Settings, counted: int, folder: Path) -> Measured:
             start, cpu, seconds, peak = run_worker(settings, client, end, log)
             total = ask(client, "SELECT sum(events) FROM pin_minutes FINAL")
             line = [sys.executable, "-m", "streams.cli", "verify"]
-            verified = subprocess.run(line, env=environment(settings), stdout=output, stderr=output)
+            verified = subprocess.run(line, env=settings.environment(), stdout=output, stderr=output)
         finally:
             ask(client, f"DROP DATABASE {name}")
     exact = verified.returncode == 0 and total == counted
@@ -161,7 +153,7 @@ def run_worker(settings: Settings, client: Client, end: int, log: Path) -> tuple
     """CPU seconds of the start-up, CPU seconds and seconds of the catch-up to `end`, and peak memory in bytes."""
     line = [sys.executable, "-m", "streams.cli", "worker", "--log-level", "WARNING"]
     with log.open("w") as output:
-        worker = subprocess.Popen(line, env=environment(settings), stdout=output, stderr=output)
+        worker = subprocess.Popen(line, env=settings.environment(), stdout=output, stderr=output)
     try:
         wait(worker, log, lambda: ask(client, "SELECT count() FROM ingest_starts"))
         start, began = cpu_seconds(worker.pid), time.monotonic()
@@ -186,7 +178,7 @@ def measure_faust(settings: Settings, events: int, folder: Path) -> Measured:
                 str(settings.partitions),
                 str(events),
             ],
-            env=environment(settings) | {"BENCH_REPORT_FD": str(writer), "BENCH_GROUP": uuid.uuid4().hex[:8]},
+            env=settings.environment() | {"BENCH_REPORT_FD": str(writer), "BENCH_GROUP": uuid.uuid4().hex[:8]},
             pass_fds=[writer],
             cwd=folder,
             stdout=output,

@@ -1,5 +1,6 @@
 """Settings: `PINTALLY_*` variables, else what `pintally up` wrote beside the local engines, else the defaults."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from schemas.errors import PintallyError
 from schemas.rules import Rules
 from sinks.address import ClickHouseAddress
 
+PREFIX = "PINTALLY_"
 LOCAL_DIR = Path(".pintally")  # data, logs and addresses of the local engines
 LOCAL_ENV = LOCAL_DIR / "engines.env"  # written by `pintally up`
 
@@ -18,7 +20,7 @@ LOCAL_ENV = LOCAL_DIR / "engines.env"  # written by `pintally up`
 class Settings(BaseSettings):
     """One field a `PINTALLY_` variable, e.g. `kafka` is `PINTALLY_KAFKA`."""
 
-    model_config = SettingsConfigDict(env_prefix="PINTALLY_", env_file=LOCAL_ENV, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=LOCAL_ENV, extra="ignore", frozen=True)
 
     kafka: str = Field("127.0.0.1:9092", description="Bootstrap servers, host:port, separated by commas.")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -112,6 +114,16 @@ class Settings(BaseSettings):
         """Every topic that is counted, and the action it carries."""
         return {topic: action for topics in (self.topics, self.replay_topics) for action, topic in topics.items()}
 
+    def environment(self) -> dict[str, str]:
+        """The environment of a child process with these settings and no others. Holds the passwords in the clear."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        ours = {
+            f"{PREFIX}{name.upper()}": str(value.get_secret_value() if isinstance(value, SecretStr) else value)
+            for name, value in self.model_dump().items()
+            if value is not None
+        }
+        return inherited | ours
+
     def rules_of(self, topic: str) -> Rules:
         """The counting rules these settings ask for in a topic: in a replay topic nothing is late."""
         return self.rules.never_late if topic in self.replay_topics.values() else self.rules
@@ -123,6 +135,6 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = "PINTALLY_" + "_".join(str(part) for part in first["loc"]).upper()
+        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
         shown = "" if "PASSWORD" in name else f"={first['input']!r}"
         raise PintallyError(f"setting {name}{shown}: {first['msg']}", f"Set {name} to a valid value.") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from streams.drill.stack import Stack, variables
+from streams.drill.stack import Stack
 from streams.drill.truth import Expected
 from streams.emulate.plan import HOUR_MS, MINUTE_MS, Plan
 from streams.emulate.producer import BATCH_BYTES, Target, send_slab
@@ -70,7 +70,7 @@ class Load:
             begins = output.tell()
             self._guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), "signal", *command],
-                env=variables(self._stack.settings),
+                env=self._stack.settings.environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,

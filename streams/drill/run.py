@@ -23,7 +23,7 @@ from streams.drill.probe import Probe
 from streams.drill.proxy import Mode
 from streams.drill.reader import Reader, windows
 from streams.drill.report import MIB, Report
-from streams.drill.stack import Stack, open_stack, take_kafkas_clock, variables
+from streams.drill.stack import Stack, open_stack, take_kafkas_clock
 from streams.drill.stage import Lane, Stage
 from streams.drill.tally import Tally
 from streams.drill.truth import Expected, differences
@@ -177,7 +177,7 @@ def _compare(expected: Expected, found: dict[tuple[int, int, int], int], report:
 def _verify(stack: Stack, report: Report) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "streams.cli", "verify", "--json"],
-        env=variables(stack.settings),
+        env=stack.settings.environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

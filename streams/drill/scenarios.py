@@ -19,7 +19,6 @@ from streams.admin import open_admin
 from streams.drill.controls import CONTROLS
 from streams.drill.proxy import Mode
 from streams.drill.scene import HOUR_MS, Event, Scene, SceneWorker
-from streams.drill.stack import variables
 from streams.drill.stage import DidNotBite
 from streams.topic_configs import set_topic_configs
 from streams.topics import DEAD_LETTER_BYTES, group_members
@@ -278,7 +277,7 @@ def apply_rules(scene: Scene) -> None:
 
     def done() -> bool:
         run = subprocess.run(
-            command, env=variables(scene.settings), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            command, env=scene.settings.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
             check=False, timeout=60,
         )  # fmt: skip
         said.append(run.stderr)

@@ -1,6 +1,5 @@
 """A Kafka and a ClickHouse of the drill's own, with a door to each for every worker, and settings for quick faults."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -78,18 +77,6 @@ def open_stack(folder: Path, workers: int, chosen: dict[str, Any], report: Any) 
         settings = settings_for(engines.addresses, chosen)
         _prepare(settings)
         yield Stack(folder, engines, settings, tuple(entrances), ClickHouseSink(settings.clickhouse, READ_SECONDS))
-
-
-def variables(settings: Settings) -> dict[str, str]:
-    """The environment of a child process with these settings."""
-    values = {
-        f"PINTALLY_{name.upper()}": str(value)
-        for name, value in settings.model_dump().items()
-        if value is not None and name != "clickhouse_password"
-    }
-    password = settings.clickhouse_password.get_secret_value()
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PINTALLY_")}
-    return inherited | values | {"PINTALLY_CLICKHOUSE_PASSWORD": password, "PYTHONUNBUFFERED": "1"}
 
 
 def take_kafkas_clock(settings: Settings) -> None:

@@ -1,7 +1,6 @@
 """Workers and traffic as whole processes, as operators start them."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from pydantic import SecretStr
 
 from schemas.errors import PintallyError
 from sinks.base import SinkUnavailable
@@ -22,17 +19,6 @@ from streams.settings import Settings
 CATCH_UP_S = 120.0
 BUSY = 3.0  # times as long as all waits may take on a machine with other work; only failures take it
 PINTALLY_WORKER = (sys.executable, "-m", "streams.cli", "worker")
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The settings as PINTALLY_* variables of a child process."""
-    values = {
-        f"PINTALLY_{name.upper()}": str(value.get_secret_value() if isinstance(value, SecretStr) else value)
-        for name, value in settings.model_dump().items()
-        if value is not None
-    }
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PINTALLY_")}
-    return inherited | values
 
 
 class Worker:
@@ -46,7 +32,7 @@ class Worker:
         named = ["--instance", instance] if instance else []
         self.process = subprocess.Popen(
             [*command, *named],
-            env=environment(settings),
+            env=settings.environment(),
             stdin=subprocess.DEVNULL,
             stdout=self._file,
             stderr=self._file,
@@ -108,7 +94,7 @@ def pintally(settings: Settings, *arguments: str, timeout: float = 120.0) -> "su
     """Run a command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "streams.cli", *arguments],
-        env=environment(settings),
+        env=settings.environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -123,7 +109,7 @@ class Traffic:
     def __init__(self, settings: Settings, *arguments: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "streams.cli", "emulate", "--json", *arguments],
-            env=environment(settings),
+            env=settings.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

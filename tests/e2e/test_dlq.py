@@ -22,7 +22,7 @@ from streams.cli.dlq import dlq as dlq_command
 from streams.replay.origins import replayed_origins
 from streams.settings import Settings
 from streams.topics import create_topics, describe_topics, read_offsets, sources_of
-from tests.e2e.running import environment, pintally, verify, wait_caught_up, wait_for, workers
+from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 from tests.engines import TestEngines, drop_database, drop_topics
 
 HOUR_MS = 3_600_000
@@ -62,7 +62,7 @@ def dlq(settings: Settings, *arguments: str, code: int = 0) -> Any:
 
 def here(settings: Settings, command: typer.Typer, *arguments: str, code: int = 0) -> str:
     """What a command prints, run in this process: it starts at once, and leaves nothing open unseen."""
-    variables = {name: value for name, value in environment(settings).items() if name.startswith("PINTALLY_")}
+    variables = {name: value for name, value in settings.environment().items() if name.startswith("PINTALLY_")}
     done = CliRunner().invoke(command, arguments, env=variables)
     assert done.exit_code == code, f"{done.output}{done.exception!r}"
     return done.stdout
@@ -210,7 +210,7 @@ def replayer(settings: Settings, *, stay_open: bool = False) -> "subprocess.Pope
         )
     return subprocess.Popen(
         [sys.executable, "-c", code + "main()"],
-        env=environment(settings),
+        env=settings.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from streams.settings import Settings
-from tests.e2e.running import Traffic, environment, verify, wait_caught_up, wait_for, workers
+from tests.e2e.running import Traffic, verify, wait_caught_up, wait_for, workers
 
 FAUST = (str(Path(sys.executable).parent / "faust"), "-A", "streams.app", "worker", "--without-web", "-l", "info")
 
@@ -45,7 +45,7 @@ def faust(settings: Settings, **variables: str) -> "subprocess.CompletedProcess[
     """Faust's command, to its end."""
     return subprocess.run(
         FAUST,
-        env=environment(settings) | variables,
+        env=settings.environment() | variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

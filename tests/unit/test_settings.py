@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 import sinks
 from schemas.actions import Action
@@ -68,6 +69,19 @@ def test_the_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings()
     assert settings.clickhouse.password == "hunter2"
     assert "hunter2" not in f"{settings!r} {settings} {settings.clickhouse!r} {settings.clickhouse}"
+
+
+def test_a_child_process_has_the_same_settings_passwords_included_and_no_others(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PINTALLY_GROUP", "the parent's own")
+    settings = Settings(
+        kafka_password=SecretStr("for Kafka"), clickhouse_password=SecretStr("for ClickHouse"), dedup=False
+    )
+    wanted = settings.model_copy(update={"group": "the child's"})
+    for name, value in wanted.environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == wanted
 
 
 def test_every_setting_says_what_it_means() -> None:
