@@ -72,7 +72,7 @@ def test_the_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_child_process_has_the_same_settings_passwords_included_and_no_others(
-    empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PINTALLY_GROUP", "the parent's own")
     settings = Settings(
