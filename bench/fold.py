@@ -23,6 +23,7 @@ from schemas.actions import Action
 from schemas.codec import Decoded
 from schemas.rules import Rules
 from schemas.sources import Source
+from streams import clock
 from streams import fold as fold_module
 from streams.capture import Unemitted
 from streams.cells import Cells
@@ -95,7 +96,7 @@ def run(parts: list[list[tuple[Chunk, Decoded]]], rules: Rules, tick_every: int,
         patches += [
             mock.patch.object(owner, name, watch.wrap(stage, getattr(owner, name)))
             for stage, owner, name in (
-                ("clock", fold_module.clock, "run"),
+                ("clock", clock, "run"),
                 ("dead and late", fold_module, "judge"),
                 ("cut into slices", fold_module, "cut"),
                 ("ids and duplicates", SeenIds, "register"),

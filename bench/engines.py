@@ -1,0 +1,48 @@
+"""The Kafka and ClickHouse a benchmark runs against, with their process ids where they are ours."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Where the engines are; the ids are None for engines that somebody else runs."""
+
+    settings: Settings
+    kafka_pid: int | None
+    clickhouse_pid: int | None
+
+
+@contextmanager
+def open_engines() -> Iterator[Engines]:
+    """The engines that PINTALLY_KAFKA and PINTALLY_CLICKHOUSE_HOST name, else local ones that end with us."""
+    if os.environ.get("PINTALLY_KAFKA") and os.environ.get("PINTALLY_CLICKHOUSE_HOST"):
+        yield Engines(Settings(_env_file=None), None, None)
+        return
+    from streams.engines import local_engines  # its packages are needed only here
+
+    with tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder, local_engines(Path(folder), report=say) as up:
+        settings = Settings(_env_file=None, **asdict(up.addresses))
+        yield Engines(settings, up.kafka.pid, up.clickhouse.pid)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as variables, for a child process, passwords in the clear."""
+    values = settings.model_dump(exclude_none=True)
+    clear = {
+        name: value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        for name, value in values.items()
+    }
+    return os.environ | {f"PINTALLY_{name.upper()}": str(value) for name, value in clear.items()}
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)

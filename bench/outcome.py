@@ -1,0 +1,74 @@
+"""What a benchmark leaves: every run, every failure, the machine and the versions. Written and read as JSON."""
+
+import json
+import platform
+import subprocess
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from bench.clickhouse import Clickhouse
+from bench.measured import Measured
+from streams.settings import Settings
+
+OURS = ("pintally", "faust-streaming", "aiokafka", "clickhouse-driver", "msgspec", "numpy", "uvloop")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that came to nothing, or a contestant that cannot run here."""
+
+    contestant: str
+    run: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """Of one call of the benchmark."""
+
+    began: str  # ISO 8601, UTC
+    machine: dict[str, str | int]
+    versions: dict[str, str]
+    work: dict[str, int]
+    runs: list[Measured] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def of(self, contestant: str) -> list[Measured]:
+        """Its runs."""
+        return [each for each in self.runs if each.contestant == contestant]
+
+    def to_json(self) -> str:
+        """Everything."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Results":
+        """Read what `to_json` wrote. Raises TypeError or KeyError on anything else."""
+        read = json.loads(text)
+        runs = [Measured(**each) for each in read.pop("runs")]
+        failures = [Failure(**each) for each in read.pop("failures")]
+        return cls(**read, runs=runs, failures=failures)
+
+
+def machine() -> dict[str, str | int]:
+    """Where it runs."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) // 2**20
+    return {"cpu": models[0] if models else platform.machine(), "cores": len(models) or 1, "memory_gib": memory}
+
+
+def versions(settings: Settings) -> dict[str, str]:
+    """Of the engines and of what our worker is made of."""
+    line = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
+    server = Clickhouse(settings, "default").run("SELECT version()").decode().strip()
+    ours = {name: version(name) for name in OURS}
+    return {"commit": commit, "python": platform.python_version(), "clickhouse": server, **ours}
+
+
+def now() -> str:
+    """For `Results.began`."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,95 @@
+"""`make bench`: Pintally and its peers side by side, on the same records, every count checked.
+
+    python -m bench.run                       # everything this machine can run: 4,000,000 events, 5 runs
+    python -m bench.run --quick               # a few minutes
+    python -m bench.run --only pintally --only aiokafka-raw --runs 3
+
+It starts Kafka and ClickHouse (or takes those that PINTALLY_KAFKA and PINTALLY_CLICKHOUSE_HOST name), makes the log,
+lets each contestant drain it as a process of its own, one after the other, run by run, and writes results as JSON and
+Markdown. Nothing is asserted on time; it exits 1 if counts of Pintally are not exact.
+"""
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.contestants import CONTESTANTS, Contestant
+from bench.drain import PeerFailed
+from bench.engines import open_engines, say
+from bench.ground import Ground
+from bench.log import anchored
+from bench.measured import Measured
+from bench.outcome import Failure, Results, machine, now, versions
+from bench.report import markdown
+
+RESULTS = Path(__file__).with_name("results")
+QUICK_EVENTS = 1_000_000
+QUICK_SLOW = 0.2
+
+
+def bench(
+    events: Annotated[int, typer.Option(min=1000, help="Records in the log.")] = 4_000_000,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="A quarter of the log, one run.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Only this contestant; may be repeated.")] = None,
+    into: Annotated[Path, typer.Option(help="Folder for peers.json and peers.md.")] = RESULTS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the table.")] = False,
+) -> None:
+    """Measure, write the table, print it."""
+    if quick:
+        events, runs = min(events, QUICK_EVENTS), 1
+    chosen = [each for each in CONTESTANTS if only is None or each.name in only]
+    with open_engines() as engines, tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder:
+        ground = Ground(engines, Path(folder), anchored(events), QUICK_SLOW if quick else 1.0)
+        results = Results(now(), machine(), versions(engines.settings), {"events": events, "runs": runs})
+        try:
+            run_all(chosen, ground, runs, results)
+        finally:
+            ground.close()
+    into.mkdir(parents=True, exist_ok=True)
+    (into / "peers.json").write_text(results.to_json() + "\n")
+    (into / "peers.md").write_text(markdown(results))
+    typer.echo(results.to_json() if as_json else markdown(results))
+    if any(each.correct is False for each in results.runs if each.contestant.startswith("pintally")):
+        raise typer.Exit(1)
+
+
+def run_all(chosen: list[Contestant], ground: Ground, runs: int, results: Results) -> None:
+    """Every contestant once, then again, so that a disturbance of the machine falls on all."""
+    able = []
+    for contestant in chosen:
+        reason = contestant.missing()
+        if reason:
+            results.failures.append(Failure(contestant.name, None, reason))
+            say(f"{contestant.title}: left out, {reason}")
+        else:
+            able.append(contestant)
+    for run in range(1, runs + 1):
+        for contestant in able:
+            try:
+                results.runs.append(contestant.drain(ground, run))
+                say(describe(results.runs[-1]))
+            except PeerFailed as failed:
+                results.failures.append(Failure(contestant.name, run, str(failed)))
+                say(f"run {run}: {contestant.title}: {failed}")
+
+
+def describe(measured: Measured) -> str:
+    """One line about a run."""
+    wrong = measured.wrong_cells
+    exact = "counts nothing" if wrong is None else f"{wrong:,} cells WRONG" if wrong else "correct"
+    return (
+        f"  {measured.run} {measured.contestant:<22} {measured.events:>10,} events {measured.cpu_seconds:7.2f} CPU-s "
+        f"{measured.seconds:7.2f} s {measured.per_cpu_second:>10,.0f} a CPU-s, "
+        f"{measured.peak_bytes / 2**20:,.0f} MiB, {exact}, load {measured.load:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # the client's: a new topic has no leader for a moment
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    command.command()(bench)
+    command()
