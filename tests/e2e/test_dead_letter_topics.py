@@ -6,18 +6,15 @@ import uuid
 from pathlib import Path
 
 from kafka import KafkaProducer
-from kafka.consumer import KafkaConsumer
-from kafka.structs import TopicPartition
 
 from schemas.actions import Action, dead_letter_topic
-from schemas.dead_letters import from_record
-from schemas.rows import DeadLetterRow
 from sinks.connection import Connection
 from streams.admin import open_admin
 from streams.settings import Settings
 from streams.topic_configs import set_topic_configs
 from streams.topics import create_topics
 from tests.e2e.running import verify, wait_caught_up, wait_for, workers
+from tests.e2e.topic_records import read_letters
 
 LIMIT = 20_000  # of a batch; more than the producer puts together, 16,384 bytes
 LARGE = b"x" * 30_000
@@ -47,26 +44,11 @@ def test_letters_too_large_for_their_topic_arrive_smaller_and_whole_in_the_table
         start()
         wait_caught_up(stack)
     verify(stack)
-    letters = {letter.offset: (letter.key, letter.value) for letter in read(stack, dead_letter_topic(topic))}
+    letters = {letter.offset: (letter.key, letter.value) for letter in read_letters(stack, dead_letter_topic(topic))}
     assert letters == {0: (b"k", b"small"), 1: (b"k", None), 2: (b"", None), 3: (b"", None)}
     with Connection(stack.clickhouse, 30) as connection:
         rows = connection.rows("SELECT offset, length(key), length(value) FROM dead_letters FINAL ORDER BY offset")
     assert rows == [(0, 1, 5), (1, 1, 30_000), (2, 30_000, 5), (3, None, 30_000)]
-
-
-def read(settings: Settings, topic: str) -> list[DeadLetterRow]:
-    """All dead letters of a topic."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
-    partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
-    consumer.assign(partitions)
-    consumer.seek_to_beginning(*partitions)
-    left = sum(consumer.end_offsets(partitions).values())
-    letters = []
-    while len(letters) < left:
-        for batch in consumer.poll(timeout_ms=1_000).values():
-            letters += [from_record(record.key, record.value, record.headers) for record in batch]
-    consumer.close()
-    return letters
 
 
 def test_a_dead_letter_topic_that_is_missing_is_named_and_counting_goes_on_once_it_is_there(

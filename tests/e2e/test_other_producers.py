@@ -6,8 +6,7 @@ import time
 import uuid
 from pathlib import Path
 
-from kafka import KafkaProducer, TopicPartition
-from kafka.consumer import KafkaConsumer
+from kafka import KafkaProducer
 from kafka.partitioner import Partitioner
 
 from schemas.actions import Action, dead_letter_topic
@@ -15,6 +14,7 @@ from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from streams.settings import Settings
 from tests.e2e.running import verify, wait_caught_up, workers
+from tests.e2e.topic_records import read_topic
 
 PIN = 2**64 - 1
 RUBBISH = {
@@ -93,12 +93,7 @@ def test_dead_letters_keep_bytes_headers_and_origin_on_their_topic(stack: Settin
     with workers(stack, tmp_path) as start:
         start()
         wait_caught_up(stack)
-    consumer = KafkaConsumer(bootstrap_servers=stack.kafka, enable_auto_commit=False)
-    partitions = [TopicPartition(dead_letter_topic(topic), p) for p in range(stack.partitions)]
-    consumer.assign(partitions)
-    consumer.seek_to_beginning(*partitions)
-    letters = [letter for batch in consumer.poll(timeout_ms=30_000).values() for letter in batch]
-    consumer.close()
+    letters = read_topic(stack, dead_letter_topic(topic))
     assert [(letter.key, letter.value) for letter in letters] == [(b"k", b"not json")]
     headers = dict(letters[0].headers)
     assert headers["trace"] == b"\x00\x01"

@@ -12,8 +12,8 @@ from sinks.connection import Connection
 from streams.codecs import MAX_UNPACKED
 from streams.settings import Settings
 from tests.e2e.running import verify, wait_caught_up, workers
-from tests.e2e.test_dead_letter_topics import read
 from tests.e2e.test_other_producers import event
+from tests.e2e.topic_records import read_letters
 from tests.fuzz.raw import Raw, RawBatch
 from tests.fuzz.run import fuzz, rss
 
@@ -51,7 +51,7 @@ def test_header_names_that_are_not_utf_8_neither_stop_a_partition_nor_get_lost(s
             "SELECT hex(key), value, arrayMap(h -> (hex(h.name), hex(h.value)), headers) FROM dead_letters FINAL"
         )
     assert rows == [("FE", "{", [(NAME.hex().upper(), "FF"), ("68", None)])] * 5
-    letters = read(stack, dead_letter_topic(Action.SAVE.topic(stack.topic_prefix)))
+    letters = read_letters(stack, dead_letter_topic(Action.SAVE.topic(stack.topic_prefix)))
     assert [letter.headers[:2] for letter in letters] == [(("caf\\xe9", b"\xff"), ("h", None))] * 5
 
 
