@@ -10,12 +10,14 @@ from sinks.connection import Connection, SinkUnavailable
 from streams.admin import KafkaUnavailable
 from streams.drill.producers import Sent
 from streams.drill.truth import Cell
+from streams.engines.ready import wait_until
 from streams.progress import Progress, lag_of, read_progress
 from streams.settings import Settings
 from streams.topics import group_members
 
 QUERY_SECONDS = 60.0
 AWAY_SECONDS = 120.0
+LOOK_SECONDS = 0.3
 
 T = TypeVar("T")
 
@@ -52,16 +54,13 @@ class Probe:
 
     def wait_caught_up(self, seconds: float) -> bool:
         """Wait until the ledger covers all that the log holds now."""
-        limit = time.monotonic() + seconds
-        while True:
-            try:
-                ends = {(each.source.topic, each.source.partition): each.log_end for each in self.progress()}
-            except PintallyError:
-                if time.monotonic() > limit:
-                    return False
-                time.sleep(0.3)
-                continue
-            return self.wait_counted(ends, limit - time.monotonic())
+        began, ends = time.monotonic(), dict[tuple[str, int], int]()
+
+        def told() -> bool:
+            ends.update({(each.source.topic, each.source.partition): each.log_end for each in self.progress()})
+            return True
+
+        return self._wait(told, seconds) and self.wait_counted(ends, seconds - (time.monotonic() - began))
 
     def members(self) -> int:
         """How many workers are in the group; 0 while Kafka cannot say."""
@@ -129,16 +128,7 @@ class Probe:
         return {name: sum(getattr(each.fates, name) for each in progress) for name in names}
 
     def _wait(self, holds: Callable[[], bool], seconds: float) -> bool:
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                if holds():
-                    return True
-            except PintallyError:
-                pass
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.3)
+        return wait_until(holds, seconds, excused=(PintallyError,), pause_s=LOOK_SECONDS)
 
 
 def _patiently(ask: Callable[[], T]) -> T:

@@ -24,6 +24,7 @@ from streams.drill.truth import Cell, Expected
 from streams.drill.workers import WorkerProcess
 from streams.engines import EngineAddresses
 from streams.engines.ports import free_port
+from streams.engines.ready import wait_until
 from streams.kafka_clients import kafka_options
 from streams.recovery import follow
 from streams.settings import Settings
@@ -162,18 +163,13 @@ class Scene:
 
     def until(self, holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> bool:
         """Wait until it holds; workers that end by themselves are started again meanwhile. Whether it did."""
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                if holds():
-                    return True
-            except PintallyError:
-                pass
-            if time.monotonic() > end:
-                return False
+
+        def look() -> Any:
             for worker in self.workers:
                 worker.look()
-            time.sleep(POLL_SECONDS)
+            return holds()
+
+        return wait_until(look, seconds, excused=(PintallyError,), pause_s=POLL_SECONDS)
 
     def wait_counted(self, seconds: float = PATIENCE_SECONDS) -> bool:
         """Wait until the ledger covers the log; whether it did."""

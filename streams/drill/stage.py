@@ -1,7 +1,6 @@
 """What a fault may touch, and how it says whether it bit."""
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from streams.drill.stack import Stack
 from streams.drill.tally import Tally
 from streams.drill.truth import Expected
 from streams.drill.workers import Workers
+from streams.engines.ready import wait_until
 
 CALM_SECONDS = 45.0
 
@@ -43,7 +43,7 @@ class Stage:
     def calm(self) -> None:
         """Wait a while for every worker to be in the group and to have counted all: what starts cannot lose much."""
         members = len(self.workers.steady)
-        until(lambda: self.probe.members() >= members, CALM_SECONDS)
+        wait_until(lambda: self.probe.members() >= members, CALM_SECONDS)
         self.probe.wait_caught_up(CALM_SECONDS)
 
     @property
@@ -92,13 +92,3 @@ def bit(shown: object, otherwise: str) -> None:
     """Raise DidNotBite unless something is shown."""
     if not shown:
         raise DidNotBite(otherwise)
-
-
-def until(holds: Callable[[], object], seconds: float) -> bool:
-    """Wait until it holds; whether it did."""
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True

@@ -1,10 +1,11 @@
 """What happened to the workers, by their own logs."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+
+from streams.engines.ready import wait_until
 
 # What is counted, and the words of the log line that tells it.
 WORDS = {
@@ -56,12 +57,7 @@ class Tally:
 
     def wait(self, what: str, above: int, seconds: float, log: Path | None = None) -> bool:
         """Wait until it was said more than `above` times; whether it was."""
-        end = time.monotonic() + seconds
-        while self.count(what, log) <= above:
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.1)
-        return True
+        return wait_until(lambda: self.count(what, log) > above, seconds)
 
     def _update(self) -> None:
         for path, read in self._read.items():

@@ -7,6 +7,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from streams.engines.addresses import EngineAddresses
 
@@ -58,14 +59,22 @@ def clickhouse_answers(addresses: EngineAddresses) -> bool:
         client.disconnect()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Asks until `condition` holds (True) or `timeout_s` seconds are over (False)."""
+def wait_until(
+    condition: Callable[[], object],
+    timeout_s: float,
+    *,
+    excused: tuple[type[Exception], ...] = (),
+    pause_s: float = PAUSE_S,
+) -> bool:
+    """Asks until `condition` holds (True) or `timeout_s` seconds are over (False). Errors `excused` are a no."""
     deadline = time.monotonic() + timeout_s
-    while not condition():
+    while True:
+        with suppress(*excused):
+            if condition():
+                return True
         if time.monotonic() > deadline:
             return False
-        time.sleep(PAUSE_S)
-    return True
+        time.sleep(pause_s)
 
 
 def _is_open(servers: str) -> bool:

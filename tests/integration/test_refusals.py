@@ -1,7 +1,5 @@
 """What stands in the way of exact counting, on the real engines: refused in words by exit code 2, never passed over."""
 
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,7 +22,7 @@ from streams.refusals import Refusal
 from streams.settings import Settings
 from streams.topic_configs import set_topic_configs
 from streams.topics import create_topics, describe_topics
-from tests.e2e.running import pintally
+from tests.e2e.running import pintally, wait_for
 
 
 class Stand:
@@ -61,7 +59,7 @@ class Stand:
         """Delete the topic and make it anew under its name."""
         with open_admin(self.settings) as admin:
             admin.delete_topics([self.topic])
-            wait_until(lambda: self.topic not in admin.list_topics())
+            wait_for(lambda: self.topic not in admin.list_topics(), 30, "the topic is deleted")
         create_topics(self.settings)
 
     def configure(self, **configs: str) -> None:
@@ -77,13 +75,6 @@ class Stand:
 @pytest.fixture
 def stand(stack: Settings) -> Stand:
     return Stand(stack)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_a_source_without_a_start_row_gets_one_that_is_read_back(stand: Stand) -> None:
@@ -219,7 +210,7 @@ def test_a_missing_table_is_refused_and_not_waited_for(stand: Stand) -> None:
 def test_a_missing_topic_is_refused(stand: Stand) -> None:
     with open_admin(stand.settings) as admin:
         admin.delete_topics([stand.topic])
-        wait_until(lambda: stand.topic not in admin.list_topics())
+        wait_for(lambda: stand.topic not in admin.list_topics(), 30, "the topic is deleted")
     with pytest.raises(PintallyError, match="pintally migrate"):
         stand.look_up()
 

@@ -591,7 +591,7 @@ def test_a_source_that_nobody_knows_is_not_called_exact(emitted: Emitter) -> Non
 def test_a_topic_created_anew_cannot_be_told(alone: Emitter) -> None:
     admin = KafkaAdminClient(bootstrap_servers=alone.settings.kafka)
     admin.delete_topics([alone.source.topic])
-    wait_until(lambda: alone.source.topic not in admin.list_topics())
+    wait_for(lambda: alone.source.topic not in admin.list_topics(), 30, "the topic is deleted")
     missing = alone.verify()
     admin.create_topics({alone.source.topic: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
     admin.close()
@@ -599,11 +599,6 @@ def test_a_topic_created_anew_cannot_be_told(alone: Emitter) -> None:
     assert (missing.exit_code, anew.exit_code) == (2, 2)
     assert "Kafka does not know" in missing.unverifiable[0]
     assert "deleted and created anew" in anew.unverifiable[0]
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    while not true():
-        time.sleep(0.05)
 
 
 def test_nobody_there_cannot_be_told(emitted: Emitter) -> None:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from streams.drill.stage import Stage, bit, fault, until
+from streams.drill.stage import Stage, bit, fault
 from streams.engines.child import Child
+from streams.engines.ready import wait_until
 
 BACK_SECONDS = 300.0  # a busy machine takes long, and an engine that is given up is stopped for good
 NOTICED_SECONDS = 45.0
@@ -51,7 +52,7 @@ def kill_broker(stage: Stage) -> str:
     with down(kafka) as pid:
         bit(kafka.pid is None, f"Kafka still runs as process {pid}")
         time.sleep(stage.rng.choice((0.0, 1.0, 1.5 * stage.session)))
-    bit(until(lambda: connections(stage) > before, NOTICED_SECONDS), "no worker had to connect again")
+    bit(wait_until(lambda: connections(stage) > before, NOTICED_SECONDS), "no worker had to connect again")
     bit(stage.probe.wait_caught_up(COUNTED_SECONDS), f"nothing was counted {COUNTED_SECONDS:.0f} s after its return")
     return f"process {pid} killed, process {kafka.pid} since; {connections(stage) - before} new connections"
 

@@ -12,6 +12,7 @@ from schemas.actions import Action
 from streams.admin import open_admin
 from streams.drill.producers import Sent, send_events
 from streams.drill.stage import Stage, bit, fault
+from streams.engines.ready import wait_until
 from streams.topics import committed_offsets, describe_topics, group_members
 
 JOINED_SECONDS = 45.0
@@ -79,9 +80,7 @@ def _tamper(stage: Stage, change: Callable[[KafkaAdminClient, str, list[TopicPar
     for worker in stage.workers.all:
         worker.kill()
     try:
-        end = time.monotonic() + EMPTY_SECONDS
-        while group_members(settings) and time.monotonic() < end:
-            time.sleep(0.3)
+        wait_until(lambda: not group_members(settings), EMPTY_SECONDS)
         before = committed_offsets(settings)
         bit(before, "the group had committed nothing")
         with open_admin(settings) as admin:

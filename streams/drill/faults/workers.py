@@ -4,7 +4,8 @@ import signal
 import time
 
 from streams.drill.proxy import Mode
-from streams.drill.stage import Stage, bit, fault, until
+from streams.drill.stage import Stage, bit, fault
+from streams.engines.ready import wait_until
 
 READY_SECONDS = 45.0
 TAKEN_OVER_SECONDS = 60.0
@@ -53,13 +54,13 @@ def delay_insert_past_session(stage: Stage) -> str:
     try:
         with door.failing(Mode.HOLD):
             held = door.traffic.held
-            bit(until(lambda: door.traffic.held > held, HOLD_SECONDS), f"{worker.name} inserted nothing")
+            bit(wait_until(lambda: door.traffic.held > held, HOLD_SECONDS), f"{worker.name} inserted nothing")
             worker.signal(signal.SIGSTOP)
             time.sleep(1.2 * stage.session)
             taken = stage.probe.wait_caught_up(TAKEN_OVER_SECONDS)  # what the insert holds, and what came since
             done = door.traffic.inserts
         bit(taken, f"nobody counted on for {worker.name}")
-        late = until(lambda: door.traffic.inserts > done, DONE_SECONDS)  # while its worker still sleeps
+        late = wait_until(lambda: door.traffic.inserts > done, DONE_SECONDS)  # while its worker still sleeps
     finally:
         worker.signal(signal.SIGCONT)
     bit(late, "ClickHouse did not take the insert that was held")
