@@ -1,7 +1,7 @@
 """The rows that go to ClickHouse: cells in columns, the ledger, start rows, dead letters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -39,6 +39,10 @@ class CellRows:
 
     def __len__(self) -> int:
         return len(self.count)
+
+    def select(self, at: "NDArray[Any] | slice") -> "CellRows":
+        """The rows at some indexes, where a mask is true, or of a slice."""
+        return CellRows(*(getattr(self, field.name)[at] for field in fields(self)))
 
     @classmethod
     def concat(cls, parts: Sequence["CellRows"]) -> "CellRows":

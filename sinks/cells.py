@@ -39,11 +39,15 @@ def write_cells(connection: Connection, rows: CellRows) -> None:
 
 
 def read_cells(connection: Connection) -> CellRows:
-    """All cells, the highest version of each key."""
+    """All cells, the highest version of each key, in the table's order."""
+    return select_cells(connection, "1 ORDER BY hour, pin_id, minute, action, source, block, arrived")
+
+
+def select_cells(connection: Connection, where: str, **parameters: object) -> CellRows:
+    """The cells that meet a condition, which names its `parameters`; the highest version of each key."""
     names = [f"toUnixTimestamp({name}) AS {name}_s" if name in ("arrived", "minute") else name for name in COLUMNS]
-    order = "hour, pin_id, minute, action, source, block, arrived"
-    sql = f"SELECT {', '.join(names)} FROM pin_minutes FINAL ORDER BY {order}"
-    found: list[Any] = connection.execute(sql, columnar=True)
+    sql = f"SELECT {', '.join(names)} FROM pin_minutes FINAL WHERE {where}"
+    found: list[Any] = connection.execute(sql, parameters, columnar=True)
     columns = found or [[] for _ in COLUMNS]
     arrays = (np.asarray(column, dtype) for column, dtype in zip(columns, COLUMNS.values(), strict=True))
     return CellRows(*arrays)

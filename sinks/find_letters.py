@@ -10,12 +10,12 @@ from schemas.replays import Origin
 from schemas.rows import DeadLetterRow
 from schemas.sources import Source
 from sinks.connection import Connection
+from sinks.letters import WHAT, letter_of
 
 PAGE_ROWS = 1000
 Place = tuple[str, UUID, int, int]  # a record: topic, its UUID, partition, offset
 # Reasons that differ only in numbers and times are one kind.
 KIND = "replaceRegexpAll(reason, '[0-9][0-9T:.Z-]*', '0')"
-COLUMNS = "topic, topic_id, partition, offset, timestamp, fate, reason, key, value, headers"
 ORIGIN = "(topic, topic_id, partition, offset)"
 FIELDS = {  # a field of the value, as text or as a number; '' where the value is no JSON
     "pin": "(JSONExtractString(ifNull(value, ''), 'pin_id') = %(pin)s"
@@ -111,11 +111,12 @@ def find_letters(connection: Connection, wanted: Wanted) -> Iterator[DeadLetterR
     while True:
         beyond = f" AND {ORIGIN} > %(after)s" if after else ""
         rows = connection.execute(
-            f"SELECT {COLUMNS} FROM dead_letters FINAL WHERE {condition}{beyond} ORDER BY {ORIGIN} LIMIT {PAGE_ROWS}",
+            f"SELECT topic, topic_id, partition, {WHAT} FROM dead_letters FINAL"
+            f" WHERE {condition}{beyond} ORDER BY {ORIGIN} LIMIT {PAGE_ROWS}",
             {**parameters, **({"after": after} if after else {})},
             settings={"strings_as_bytes": True},
         )
-        letters = [_letter(*row) for row in rows]
+        letters = [letter_of(Source(topic.decode(), uuid, number), *what) for topic, uuid, number, *what in rows]
         yield from letters
         if len(letters) < PAGE_ROWS:
             return
@@ -136,30 +137,6 @@ def have_letters(connection: Connection, places: Collection[Place]) -> set[Place
             )
         )
     return known
-
-
-def _letter(
-    topic: bytes,
-    topic_id: UUID,
-    partition: int,
-    offset: int,
-    timestamp: int,
-    fate: str | bytes,
-    reason: bytes,
-    key: bytes | None,
-    value: bytes | None,
-    headers: Sequence[tuple[bytes, bytes | None]],
-) -> DeadLetterRow:
-    return DeadLetterRow(
-        source=Source(topic.decode(), topic_id, partition),
-        offset=offset,
-        timestamp=timestamp,
-        fate=fate.decode() if isinstance(fate, bytes) else fate,
-        reason=reason.decode(errors="replace"),
-        key=key,
-        value=value,
-        headers=tuple((name.decode("utf-8", "surrogateescape"), content) for name, content in headers),
-    )
 
 
 def _moment(timestamp: int) -> datetime:

@@ -9,12 +9,36 @@ from sinks.connection import Connection
 COLUMNS = (
     "source", "topic", "topic_id", "partition", "offset", "timestamp", "fate", "reason", "key", "value", "headers",
 )  # fmt: skip
+WHAT = "offset, timestamp, fate, reason, key, value, headers"  # of a letter of one source; what `letter_of` takes
 
 
 def write_dead_letters(connection: Connection, rows: Sequence[DeadLetterRow]) -> None:
     """Insert dead letters; a repetition replaces the row with the same origin."""
     # Nothing is decoded: keys, values and headers need not be UTF-8. Hence even the names go as bytes.
     connection.insert("dead_letters", COLUMNS, [_values(row) for row in rows], strings_as_bytes=True)
+
+
+def letter_of(
+    source: Source,
+    offset: int,
+    timestamp: int,
+    fate: str | bytes,
+    reason: bytes,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[tuple[bytes, bytes | None]],
+) -> DeadLetterRow:
+    """The letter that a row of the table holds, read with `strings_as_bytes`."""
+    return DeadLetterRow(
+        source=source,
+        offset=offset,
+        timestamp=timestamp,
+        fate=fate.decode() if isinstance(fate, bytes) else fate,
+        reason=reason.decode("utf-8", "replace"),
+        key=key,
+        value=value,
+        headers=tuple((name.decode("utf-8", "surrogateescape"), content) for name, content in headers),
+    )
 
 
 def delete_dead_letters(connection: Connection, boundaries: Mapping[Source, int]) -> None:

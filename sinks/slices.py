@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow
 from schemas.sources import Source
 from sinks.base import SliceSum
-from sinks.cells import COLUMNS
+from sinks.cells import select_cells
 from sinks.connection import Connection
+from sinks.letters import WHAT, letter_of
 
 SLICE = "source = %(source)s AND block = %(block)s AND arrived = toDateTime(%(arrived)s, 'UTC')"
 ORIGIN = "topic = %(topic)s AND topic_id = %(topic_id)s AND partition = %(partition)s"
-LETTER = "offset, timestamp, fate, reason, key, value, headers"
 
 
 def slice_sums(connection: Connection, source: Source) -> dict[tuple[int, int], SliceSum]:
@@ -31,13 +31,7 @@ def slice_sums(connection: Connection, source: Source) -> dict[tuple[int, int], 
 
 def read_slice(connection: Connection, source: Source, block: int, arrived: int) -> CellRows:
     """The cells of one slice, the highest version of each."""
-    names = [f"toUnixTimestamp({name}) AS {name}_s" if name in ("arrived", "minute") else name for name in COLUMNS]
-    found = connection.execute(
-        f"SELECT {', '.join(names)} FROM pin_minutes FINAL WHERE {SLICE}",
-        {"source": source.id, "block": block, "arrived": arrived},
-        columnar=True,
-    ) or [[] for _ in COLUMNS]
-    return CellRows(*(np.asarray(column, dtype) for column, dtype in zip(found, COLUMNS.values(), strict=True)))
+    return select_cells(connection, SLICE, source=source.id, block=block, arrived=arrived)
 
 
 def delete_cells(
@@ -70,12 +64,12 @@ def letter_offsets(connection: Connection, source: Source) -> tuple[NDArray[np.i
 def read_dead_letters(connection: Connection, source: Source, start: int, end: int) -> list[DeadLetterRow]:
     """The dead letters of the offsets [start, end), byte by byte, by offset."""
     rows = connection.execute(
-        f"SELECT {LETTER} FROM dead_letters FINAL"
+        f"SELECT {WHAT} FROM dead_letters FINAL"
         f" WHERE {ORIGIN} AND offset >= %(start)s AND offset < %(end)s ORDER BY offset",
         {**_origin(source), "start": start, "end": end},
         settings={"strings_as_bytes": True},
     )
-    return [_letter(source, *row) for row in rows]
+    return [letter_of(source, *row) for row in rows]
 
 
 def delete_letters(connection: Connection, source: Source, offsets: Sequence[int]) -> None:
@@ -95,25 +89,3 @@ def forget(connection: Connection, source: Source) -> None:
 
 def _origin(source: Source) -> dict[str, object]:
     return {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition}
-
-
-def _letter(
-    source: Source,
-    offset: int,
-    timestamp: int,
-    fate: str | bytes,
-    reason: bytes,
-    key: bytes | None,
-    value: bytes | None,
-    headers: Sequence[tuple[bytes, bytes | None]],
-) -> DeadLetterRow:
-    return DeadLetterRow(
-        source,
-        offset,
-        timestamp,
-        fate.decode() if isinstance(fate, bytes) else fate,
-        reason.decode("utf-8", "replace"),
-        key,
-        value,
-        tuple((name.decode("utf-8", "surrogateescape"), value) for name, value in headers),
-    )

@@ -1,9 +1,7 @@
 """Slices folded again from the log, by the rules they were counted by: what their rows must be."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass, fields
-
-import numpy as np
+from dataclasses import dataclass
 
 from schemas.actions import Action
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow
@@ -66,12 +64,7 @@ def _split(capture: Capture) -> list[Folded]:
 
 
 def _of(cells: CellRows, row: LedgerRow) -> CellRows:
-    return select(cells, (cells.block == row.block) & (cells.arrived == row.arrived))
-
-
-def select(cells: CellRows, at: np.ndarray) -> CellRows:
-    """The cells at some indexes, or where a mask is true."""
-    return CellRows(*(getattr(cells, field.name)[at] for field in fields(cells)))
+    return cells.select((cells.block == row.block) & (cells.arrived == row.arrived))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from schemas.rows import GENERATION_SHIFT, CellRows, DeadLetterRow, LedgerRow
 from sinks.base import SinkSession
-from streams.repair.refold import Folded, select
+from streams.repair.refold import Folded
 from streams.repair.segments import KEPT_SECONDS
 
 
@@ -63,10 +63,10 @@ def _mend_cells(session: SinkSession, folded: Folded, *, complete: bool, oldest:
     version = max(newest, row.version) + 1 if complete else row.version
     if not complete:  # what a worker has read further than the ledger says is not ours to judge
         ahead = found.version > np.uint64(row.version)
-        wrong = differing(_without(folded.cells, select(found, ahead)), select(found, ~ahead))
+        wrong = differing(_without(folded.cells, found.select(ahead)), found.select(~ahead))
     else:
         wrong = differing(folded.cells, found)
-    wrong = select(wrong, wrong.minute >= oldest)
+    wrong = wrong.select(wrong.minute >= oldest)
     wrong = replace(wrong, version=np.full(len(wrong), version, np.uint64))
     session.write_cells(wrong)
     return wrong
@@ -81,14 +81,14 @@ def differing(must: CellRows, found: CellRows) -> CellRows:
     missing = np.array([have.get(key, 0) != n for key, n in zip(_keys(must), must.count.tolist(), strict=True)], bool)
     wanted = set(_keys(must))
     extra = np.array([n != 0 and key not in wanted for key, n in have.items()], bool)
-    cleared = select(found, extra)
-    return CellRows.concat([select(must, missing), replace(cleared, count=np.zeros(len(cleared), np.uint64))])
+    cleared = found.select(extra)
+    return CellRows.concat([must.select(missing), replace(cleared, count=np.zeros(len(cleared), np.uint64))])
 
 
 def _without(cells: CellRows, others: CellRows) -> CellRows:
     """The cells whose keys `others` do not have."""
     taken = set(_keys(others))
-    return select(cells, np.array([key not in taken for key in _keys(cells)], bool))
+    return cells.select(np.array([key not in taken for key in _keys(cells)], bool))
 
 
 def _keys(cells: CellRows) -> list[tuple[int, ...]]:

@@ -1,7 +1,6 @@
 """ClickHouse in a simulation: the sink in memory, whose every call is a point where the schedule decides."""
 
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any
 
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
@@ -131,5 +130,5 @@ def keys_of(rows: CellRows) -> list[CellKey]:
 def part_of(rows: Any, at: slice) -> Any:
     """Some of the rows of an insert."""
     if isinstance(rows, CellRows):
-        return CellRows(*(getattr(rows, field.name)[at] for field in fields(rows)))
+        return rows.select(at)
     return rows[at]
