@@ -35,6 +35,20 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
+def options_alone(settings: Settings) -> dict[str, Any]:
+    """Arguments of an aiokafka consumer that reads what is committed, in no group, and commits nothing.
+
+    Its partitions are assigned by hand, and it says so when a position is gone. Raises LoginIncomplete.
+    """
+    return {
+        **kafka_options(settings),
+        "group_id": None,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "isolation_level": "read_committed",
+    }
+
+
 def faust_credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:
     """The same for `broker_credentials` of a Faust app; None without TLS and login. Raises LoginIncomplete."""
     options = kafka_options(settings)

@@ -84,6 +84,17 @@ def load(name: str) -> Any:
     return typer.main.get_command(single)
 
 
+def group(text: str) -> typer.Typer:
+    """A command that has commands of its own; `text` is its help."""
+    return typer.Typer(
+        help=keep_examples(text),
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+
 def keep_examples(text: str) -> str:
     """Mark the paragraphs that have an indented line, so that help does not wrap them (\\b is click's mark)."""
     paragraphs = text.strip().split("\n\n")

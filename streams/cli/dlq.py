@@ -11,7 +11,7 @@ import typer
 from schemas.replays import Origin
 from sinks.connection import Connection
 from sinks.find_letters import count_among, find_kinds, find_letters
-from streams.cli import keep_examples, letters
+from streams.cli import group, letters
 from streams.cli.console import print_json
 from streams.cli.letters import as_document, print_kinds, print_letter, wanted_of
 from streams.replay.origins import replayed_origins
@@ -31,13 +31,7 @@ Example:
     pintally dlq replay --origin 'engagement.save.v1[0]@1234' --set pin_id=813744226420795884
 """
 
-dlq = typer.Typer(
-    help=keep_examples(HELP),
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+dlq = group(HELP)
 
 
 @dlq.command(name="list")

@@ -13,7 +13,7 @@ from sinks.clickhouse import ClickHouseSink
 from streams.change.boundary import Change, make
 from streams.change.rules import plan_rules
 from streams.change.survey import Survey, refuse_members, take
-from streams.cli import keep_examples
+from streams.cli import group
 from streams.cli.confirm import agree
 from streams.cli.console import data, print_json, table
 from streams.cli.lost_ranges import as_documents, print_lost
@@ -34,13 +34,7 @@ Example:
     PINTALLY_ALLOWED_LATENESS_SECONDS=7200 pintally rules apply
 """
 
-rules = typer.Typer(
-    help=keep_examples(HELP),
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+rules = group(HELP)
 
 
 @rules.command()

@@ -11,6 +11,7 @@ from schemas.fates import Fates
 from schemas.rows import LostRow
 from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
+from sinks.find_letters import KIND
 from streams.cli.console import data, print_json, table
 from streams.cli.lost_ranges import as_documents, describe
 from streams.progress import Progress, lag_of, read_progress, sum_of
@@ -18,12 +19,12 @@ from streams.recovery import effective
 from streams.settings import Settings, load_settings
 
 QUERY_SECONDS = 30.0
-# Reasons that differ only in numbers and times are one kind; the first of each is shown.
-REASONS = r"""
+# Of each kind the first is shown.
+REASONS = f"""
 SELECT fate, argMin(reason, (topic, partition, offset)), count() AS records
 FROM dead_letters FINAL
 WHERE topic IN %(topics)s
-GROUP BY fate, replaceRegexpAll(reason, '[0-9][0-9T:.Z-]*', '0') AS kind
+GROUP BY fate, {KIND} AS kind
 ORDER BY records DESC, fate, kind
 """
 

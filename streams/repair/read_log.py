@@ -10,7 +10,7 @@ from schemas.sources import Source
 from streams.admin import KafkaUnavailable
 from streams.chunk import Chunk
 from streams.fetch import fetched_chunks
-from streams.kafka_clients import kafka_options
+from streams.kafka_clients import options_alone
 from streams.refusals import Refusal
 from streams.settings import Settings
 
@@ -26,13 +26,7 @@ async def read_chunks(settings: Settings, source: Source, start: int, end: int) 
     if start >= end:  # a consumer that is closed as soon as it has started ends in CancelledError
         return
     partition = TopicPartition(source.topic, source.partition)
-    consumer = AIOKafkaConsumer(
-        **kafka_options(settings),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-    )
+    consumer = AIOKafkaConsumer(**options_alone(settings))
     position = start
     try:
         async with consumer:

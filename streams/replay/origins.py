@@ -12,7 +12,7 @@ from schemas.replays import Origin, origin_of
 from schemas.rows import StartRow
 from schemas.sources import Source
 from streams.admin import KafkaUnavailable
-from streams.kafka_clients import kafka_options
+from streams.kafka_clients import options_alone
 from streams.refusals import Refusal
 from streams.settings import Settings
 from streams.topics import Offsets, describe_topics, read_offsets, sources_of
@@ -70,13 +70,7 @@ async def read_origins(settings: Settings, replay: Source, end: int) -> dict[Ori
     found: dict[Origin, int] = {}
     if end == 0:  # and an aiokafka consumer that stops as soon as it has started raises CancelledError
         return found
-    consumer = AIOKafkaConsumer(
-        **kafka_options(settings),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-    )
+    consumer = AIOKafkaConsumer(**options_alone(settings))
     try:
         async with consumer:
             consumer.assign([partition])
