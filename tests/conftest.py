@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 from streams.settings import Settings
 from tests.engines import (
@@ -19,6 +21,15 @@ from tests.engines import (
 
 USED = pytest.StashKey[str]()
 PARTITIONS = 2
+
+# On a machine with other work an example may take any time: no test is red for that.
+examples.register_profile(
+    "unhurried",
+    parent=examples.get_profile(examples.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+examples.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
