@@ -1,6 +1,8 @@
 """Faults between the workers and the engines."""
 
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from streams.drill.proxy import Door, Mode
 from streams.drill.stage import Stage, bit, fault
@@ -31,13 +33,10 @@ def refuse_connections(stage: Stage) -> str:
     """For a while no worker can connect to Kafka or ClickHouse."""
     doors = stage.kafka_doors + stage.clickhouse_doors
     before = sum(door.traffic.refused for door in doors)
-    _set(doors, Mode.REFUSE)
-    try:
+    with _failing(doors, Mode.REFUSE):
         for door in doors:
             door.cut()
         time.sleep(stage.session)
-    finally:
-        _set(doors, Mode.PASS)
     refused = sum(door.traffic.refused for door in doors) - before
     bit(refused, "nobody tried to connect")
     return f"{refused} connections refused in {stage.session:.0f} s"
@@ -48,11 +47,8 @@ def delay_connections(stage: Stage) -> str:
     """All traffic of the workers is slow, in both directions."""
     doors = stage.kafka_doors + stage.clickhouse_doors
     before = sum(door.traffic.delayed for door in doors)
-    _set(doors, Mode.DELAY)
-    try:
+    with _failing(doors, Mode.DELAY):
         time.sleep(DELAY_SECONDS)
-    finally:
-        _set(doors, Mode.PASS)
     delayed = sum(door.traffic.delayed for door in doors) - before
     bit(delayed > 10, f"only {delayed} pieces were delayed")
     return f"{delayed} pieces delayed by {doors[0].delay_seconds} s each"
@@ -75,11 +71,8 @@ def half_open_clickhouse(stage: Stage) -> str:
     """The workers' connections to ClickHouse stay open and carry nothing."""
     doors, merged = stage.clickhouse_doors, stage.tally.count("merge_backs")
     before = sum(door.traffic.swallowed for door in doors)
-    _set(doors, Mode.SWALLOW)
-    try:
+    with _failing(doors, Mode.SWALLOW):
         time.sleep(2 * stage.session)
-    finally:
-        _set(doors, Mode.PASS)
     swallowed = sum(door.traffic.swallowed for door in doors) - before
     bit(swallowed, "nobody sent anything")
     bit(stage.tally.wait("merge_backs", merged, NOTICED_SECONDS), "no tick failed")
@@ -92,14 +85,11 @@ def lose_insert_answers(stage: Stage) -> str:
     doors, merged = stage.clickhouse_doors, stage.tally.count("merge_backs")
     before, ahead = sum(door.traffic.answers_lost for door in doors), 0
     end = time.monotonic() + LOST_SECONDS
-    _set(doors, Mode.LOSE)
-    try:
+    with _failing(doors, Mode.LOSE):
         while time.monotonic() < end and not (ahead and stage.tally.count("merge_backs") > merged):
             if sum(door.traffic.answers_lost for door in doors) > before:
                 ahead = max(ahead, stage.probe.unvouched())
             time.sleep(0.1)
-    finally:
-        _set(doors, Mode.PASS)
     lost = sum(door.traffic.answers_lost for door in doors) - before
     bit(lost, "no insert was answered")
     bit(ahead, "no source had rows that the ledger does not vouch for")
@@ -124,6 +114,9 @@ def _cut_off(stage: Stage, mode: Mode) -> str:
     return f"{worker.name}: {gone} bytes vanished in {seconds:.1f} s, then it ended itself"
 
 
-def _set(doors: list[Door], mode: Mode) -> None:
-    for door in doors:
-        door.set(mode)
+@contextmanager
+def _failing(doors: list[Door], mode: Mode) -> Iterator[None]:
+    with ExitStack() as ends:
+        for door in doors:
+            ends.enter_context(door.failing(mode))
+        yield
