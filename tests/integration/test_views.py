@@ -127,3 +127,41 @@ def test_conditions_on_window_and_pin_reach_the_primary_key(
     assert plan.count("pin_id") >= condition.count("pin_id")
     minute_parts = read_parts[-1]
     assert int(minute_parts) <= 1, plan
+
+
+def test_a_pin_is_looked_for_before_other_columns_are_read(address: ClickHouseAddress) -> None:
+    sql = "SELECT * FROM pin_engagement_1m WHERE pin_id = 7 AND saves = 3"
+    plan = [row[0].strip() for row in read(address, f"EXPLAIN actions = 1 {sql}")]
+    before = [line for line in plan if "Prewhere filter column:" in line]
+    assert len(before) == 1, plan
+    assert "pin_id" in before[0]
+    assert "events" not in before[0]
+
+
+def test_a_condition_on_a_count_never_finds_an_older_version_of_it(address: ClickHouseAddress) -> None:
+    write(address, some_cells(20, count=4))
+    older = read(address, "SELECT * FROM minutes_read WHERE events = 3 AND pin_id = 7")
+    newer = read(address, "SELECT * FROM minutes_read WHERE events = 4 AND pin_id = 7")
+    assert (len(older), len(newer)) == (0, 4)
+
+
+def test_a_minute_is_final_where_seal_state_says_so_also_while_an_hour_awaits_correction(
+    address: ClickHouseAddress,
+) -> None:
+    seal(address, YESTERDAY + 5 * HOUR)
+    write(address, some_cells(20, block=1))  # reopens an hour
+    sql = "SELECT DISTINCT is_final, window_start < (SELECT sealed_until FROM seal_state) FROM pin_engagement_1m"
+    assert sorted(read(address, sql)) == [(False, 0), (True, 1)]
+
+
+def test_the_top_of_a_day_reads_that_day_alone(address: ClickHouseAddress) -> None:
+    seal(address, TODAY)
+    days = f"toDateTime({YESTERDAY}, 'UTC') - INTERVAL number % 10 DAY"
+    read(
+        address,
+        "INSERT INTO pin_days (window_start, pin_id, saves, clicks, closeups, updated_at, seal)"
+        f" SELECT {days}, number, 1, 1, 1, now('UTC'), 0 FROM numbers(200000)",
+    )
+    sql = f"SELECT * FROM pin_engagement_1d WHERE window_start = fromUnixTimestamp({YESTERDAY}) ORDER BY saves DESC"
+    plan = "\n".join(row[0] for row in read(address, f"EXPLAIN indexes = 1, projections = 1 {sql}"))
+    assert "ReadFromMergeTree (by_day)" in plan, plan
