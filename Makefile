@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c '$(CAN_SERVE)' >/dev/null 2>&1 && { command -v $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill test unit lint types imports audit bench lock readme clean
+.PHONY: help install demo drill test unit lint types imports audit bench guard lock readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,7 +46,7 @@ lint: install ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-types: install ## mypy --strict on our packages
+types: install ## mypy --strict on our packages and the benchmarks
 	@$(BIN)/mypy
 
 imports: install ## schemas <- sinks <- streams; the audit alone
@@ -55,18 +55,23 @@ imports: install ## schemas <- sinks <- streams; the audit alone
 audit: install ## known vulnerabilities in the locked packages
 	@$(BIN)/python -m tests.advisories
 
-bench: install ## events per CPU-second of a worker, beside idiomatic Faust on the same log
-	@$(BIN)/python bench/catch_up.py
+bench: install ## Pintally beside its peers on the same records, every count checked; QUICK=--quick for a few minutes
+	@$(BIN)/python -m bench.run $(QUICK)
+
+guard: install ## has the hot path become slower? Its rate beside the raw drain of the client
+	@$(BIN)/python -m bench.guard
 
 # Keeps what is locked where it still fits; `make lock UPGRADE=--upgrade` takes the newest.
 # The lock holds for every Python and platform, and names no package index: pip uses the one it is set to.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url $(UPGRADE) pyproject.toml
+COMPILE_PEERS = $(subst pyproject.toml,bench/requirements.txt,$(COMPILE))
 
 lock: install ## make requirements-dev.lock and requirements.lock again from pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check $(UV)
 	@$(COMPILE) --all-extras --group dev --output-file requirements-dev.lock
 	@$(COMPILE) --constraints requirements-dev.lock --output-file requirements.lock
+	@$(COMPILE_PEERS) --output-file bench/requirements.lock
 
 readme: install ## write the tables of README.md again from the code
 	@$(BIN)/python -m tests.readme

@@ -2,10 +2,18 @@
 
 from typing import Protocol
 
+from bench.clickhouse_engine import ClickhouseEngine
 from bench.ground import Ground
+from bench.jvm_peer import JvmPeer
 from bench.measured import Measured
 from bench.pintally import Pintally
 from bench.python_peer import PythonPeer
+
+EXACT = "exact: counts that were landed stand, the rest is counted again"
+NO_RECOVERY = "no recovery is built"
+DOUBLES = "counts what it had not committed twice"
+ROWS_LATER = "counts exact; a row between commit and insert is missing until its cell's next event"
+FINAL_ROWS = "counts exact: rows are final and landing them again is harmless"
 
 
 class Contestant(Protocol):
@@ -20,8 +28,8 @@ class Contestant(Protocol):
         """For people."""
 
     @property
-    def lands(self) -> bool:
-        """Whether its counts arrive in ClickHouse."""
+    def crash(self) -> str:
+        """What a crash does to its counts, by how it works."""
 
     def missing(self) -> str | None:
         """Why it cannot run on this machine; None if it can."""
@@ -30,10 +38,34 @@ class Contestant(Protocol):
         """One run. Raises PeerFailed."""
 
 
+def ceiling(name: str, title: str, module: str, *arguments: str, lands: bool = True) -> PythonPeer:
+    """What a client can do at best in Python."""
+    return PythonPeer(name, f"ceiling: {title}", NO_RECOVERY if lands else "", module, arguments, lands=lands)
+
+
+def kafka_streams(name: str, title: str, store: str) -> JvmPeer:
+    """Kafka Streams with one of its stores."""
+    title = f"Kafka Streams, exactly_once_v2, {title}"
+    return JvmPeer(name, title, ROWS_LATER, "kafka_streams", "bench.KafkaStreamsPeer", (store,))
+
+
 CONTESTANTS: tuple[Contestant, ...] = (
-    Pintally("pintally", "Pintally, 1 worker"),
-    Pintally("pintally-2", "Pintally, 2 workers", workers=2),
-    Pintally("pintally-create-time", "Pintally, 1 worker, CreateTime topics", timestamps="CreateTime"),
-    PythonPeer("aiokafka-raw", "ceiling: aiokafka getmany, raw", "aiokafka_raw", lands=False),
-    PythonPeer("aiokafka-counts", "ceiling: aiokafka + msgspec + dict + sink", "aiokafka_counts"),
+    Pintally("pintally", "Pintally, 1 worker", EXACT),
+    Pintally("pintally-2", "Pintally, 2 workers", EXACT, workers=2),
+    Pintally("pintally-create-time", "Pintally, 1 worker, CreateTime topics", EXACT, timestamps="CreateTime"),
+    JvmPeer("flink", "Flink, heap state, exactly-once checkpoint every 10 s", FINAL_ROWS, "flink", "bench.FlinkPeer"),
+    kafka_streams("streams", "RocksDB", "rocksDB"),
+    kafka_streams("streams-memory", "in memory", "in_memory"),
+    ClickhouseEngine("clickhouse", "ClickHouse's Kafka engine + materialised view, 1 consumer", DOUBLES),
+    ClickhouseEngine("clickhouse-2", "ClickHouse's Kafka engine, 2 consumers", DOUBLES, consumers=2),
+    PythonPeer("faust", "Faust, idiomatic", DOUBLES, "faust_idiomatic", first=60_000),
+    PythonPeer("faust-take", "Faust, take(1000)", DOUBLES, "faust_take", first=100_000),
+    PythonPeer("quix", "Quix Streams, final(), RocksDB", DOUBLES, "quix", first=500_000),
+    PythonPeer("bytewax", "Bytewax, fold_window", NO_RECOVERY, "bytewax_windows", first=140_000),
+    ceiling("aiokafka-raw", "aiokafka getmany, raw", "aiokafka_raw", lands=False),
+    ceiling("aiokafka-counts", "aiokafka + msgspec + dict + sink", "aiokafka_counts"),
+    ceiling("aiokafka-counts-no-gc", "the same, gc.disable()", "aiokafka_counts", "--gc-off"),
+    ceiling("confluent-raw", "confluent-kafka consume, raw", "confluent_raw", lands=False),
+    ceiling("confluent-counts", "confluent-kafka + msgspec + dict + sink", "confluent_counts"),
+    ceiling("confluent-counts-no-gc", "the same, gc.disable()", "confluent_counts", "--gc-off"),
 )

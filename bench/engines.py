@@ -34,13 +34,8 @@ def open_engines() -> Iterator[Engines]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The settings as variables, for a child process, passwords in the clear."""
-    values = settings.model_dump(exclude_none=True)
-    clear = {
-        name: value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        for name, value in values.items()
-    }
-    return os.environ | {f"PINTALLY_{name.upper()}": str(value) for name, value in clear.items()}
+    """The settings as variables, for a child process."""
+    return settings.environment()
 
 
 def say(text: str) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from bench.cells import Cells
-from bench.recount import Recount
-from bench.work import Slab, Work
+from bench.recount import MINUTE_MS, Recount
+from bench.work import MS_AN_EVENT, Slab, Work
 from schemas.actions import Action
 from streams.admin import open_admin
 from streams.kafka_clients import kafka_options
@@ -29,6 +29,11 @@ class Log:
     events: int
     start_ms: int  # event time of its first record
     cells: Cells
+
+    @property
+    def pins(self) -> int:
+        """Different pins."""
+        return len(np.unique(self.cells["pin"]))
 
 
 def make_log(settings: Settings, work: Work, topic: str, events: int) -> Log:
@@ -135,12 +140,5 @@ async def read_back(settings: Settings, topic: str, take: Callable[[list[bytes]]
 
 def anchored(events: int, seed: int = 1) -> Work:
     """Work whose last event happens about now, starting with a whole minute."""
-    from bench.work import MS_AN_EVENT
-
-    minute = 60_000
-    return Work(events, (int(time.time() * 1000 - events * MS_AN_EVENT) // minute) * minute, seed)
-
-
-def pins_of(cells: Cells) -> int:
-    """Different pins."""
-    return len(np.unique(cells["pin"]))
+    start = int(time.time() * 1000 - events * MS_AN_EVENT)
+    return Work(events, start - start % MINUTE_MS, seed)

@@ -1,7 +1,9 @@
 """What a benchmark leaves: every run, every failure, the machine and the versions. Written and read as JSON."""
 
 import json
+import os
 import platform
+import re
 import subprocess
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -10,8 +12,11 @@ from pathlib import Path
 
 from bench.clickhouse import Clickhouse
 from bench.measured import Measured
+from bench.venv import LOCK
 from streams.settings import Settings
 
+POM = Path(__file__).with_name("peers") / "jvm" / "pom.xml"
+PEERS = ("quixstreams", "bytewax", "confluent-kafka")
 OURS = ("pintally", "faust-streaming", "aiokafka", "clickhouse-driver", "msgspec", "numpy", "uvloop")
 
 
@@ -24,6 +29,15 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Who was asked to run."""
+
+    name: str
+    title: str
+    crash: str  # what a crash does to its counts, by how it works
+
+
 @dataclass(frozen=True)
 class Results:
     """Of one call of the benchmark."""
@@ -32,6 +46,7 @@ class Results:
     machine: dict[str, str | int]
     versions: dict[str, str]
     work: dict[str, int]
+    contestants: list[Entry] = field(default_factory=list)
     runs: list[Measured] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
@@ -47,9 +62,10 @@ class Results:
     def from_json(cls, text: str) -> "Results":
         """Read what `to_json` wrote. Raises TypeError or KeyError on anything else."""
         read = json.loads(text)
+        entries = [Entry(**each) for each in read.pop("contestants")]
         runs = [Measured(**each) for each in read.pop("runs")]
         failures = [Failure(**each) for each in read.pop("failures")]
-        return cls(**read, runs=runs, failures=failures)
+        return cls(**read, contestants=entries, runs=runs, failures=failures)
 
 
 def machine() -> dict[str, str | int]:
@@ -66,7 +82,24 @@ def versions(settings: Settings) -> dict[str, str]:
     commit = subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
     server = Clickhouse(settings, "default").run("SELECT version()").decode().strip()
     ours = {name: version(name) for name in OURS}
-    return {"commit": commit, "python": platform.python_version(), "clickhouse": server, **ours}
+    return {"commit": commit, "python": platform.python_version(), "kafka": broker(), "clickhouse": server, **ours}
+
+
+def peer_versions() -> dict[str, str]:
+    """Of the peers, as they are locked."""
+    locked = dict(re.findall(r"^([\w-]+)==([\w.]+)", LOCK.read_text(), re.MULTILINE))
+    jvm = dict(re.findall(r"<(kafka|flink)\.version>([\d.]+)<", POM.read_text()))
+    return {name: locked[name] for name in PEERS} | {"kafka streams": jvm["kafka"], "flink": jvm["flink"]}
+
+
+def broker() -> str:
+    """The version of the Kafka that local engines run; somebody else's is not asked."""
+    if os.environ.get("PINTALLY_KAFKA"):
+        return "not ours"
+    from streams.engines import jars  # its packages are needed only here
+
+    named = jars.locked_jars(jars.LOCK.read_text())
+    return next(jar.version for jar in named if jar.artifact.startswith("kafka"))
 
 
 def now() -> str:

@@ -22,7 +22,7 @@ from typing import Literal
 from bench.cells import compare
 from bench.clickhouse import Clickhouse
 from bench.drain import PeerFailed, finish, measured, tail, wait
-from bench.engines import environment, say
+from bench.engines import say
 from bench.ground import Ground
 from bench.log import fill
 from bench.measured import Measured, Watch, peak_bytes
@@ -41,9 +41,9 @@ class Pintally:
 
     name: str
     title: str
+    crash: str
     workers: int = 1
     timestamps: Literal["LogAppendTime", "CreateTime"] = "LogAppendTime"
-    lands: bool = True
 
     def missing(self) -> str | None:
         """Why it cannot run on this machine."""
@@ -105,7 +105,7 @@ def start_worker(settings: Settings, number: int, folder: Path, stack: ExitStack
     log = folder / f"{settings.group}-{number}.log"
     command = [sys.executable, "-m", "streams.cli", "worker", "--log-level", "WARNING"]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment(settings), stdout=output, stderr=output)
+        process = subprocess.Popen(command, env=settings.environment(), stdout=output, stderr=output)
     stack.callback(finish, process)
     return Worker(process, log)
 
@@ -130,4 +130,4 @@ def topics(ground: Ground, timestamps: str) -> Settings:
 def pintally(settings: Settings, *arguments: str) -> None:
     """Run a command to its end. Raises CalledProcessError."""
     line = [sys.executable, "-m", "streams.cli", *arguments]
-    subprocess.run(line, env=environment(settings), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(line, env=settings.environment(), check=True, stdout=subprocess.DEVNULL)

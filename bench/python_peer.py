@@ -17,6 +17,7 @@ class PythonPeer:
 
     name: str
     title: str
+    crash: str
     module: str
     arguments: tuple[str, ...] = ()
     first: int | None = None  # records it gets; None: all

@@ -22,7 +22,7 @@ from bench.engines import open_engines, say
 from bench.ground import Ground
 from bench.log import anchored
 from bench.measured import Measured
-from bench.outcome import Failure, Results, machine, now, versions
+from bench.outcome import Entry, Failure, Results, machine, now, peer_versions, versions
 from bench.report import markdown
 
 RESULTS = Path(__file__).with_name("results")
@@ -34,19 +34,22 @@ def bench(
     events: Annotated[int, typer.Option(min=1000, help="Records in the log.")] = 4_000_000,
     runs: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 5,
     quick: Annotated[bool, typer.Option("--quick", help="A quarter of the log, one run.")] = False,
+    slow: Annotated[float, typer.Option(help="Scales the prefixes of the log that slow peers get.")] = 1.0,
     only: Annotated[list[str] | None, typer.Option(help="Only this contestant; may be repeated.")] = None,
     into: Annotated[Path, typer.Option(help="Folder for peers.json and peers.md.")] = RESULTS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the table.")] = False,
 ) -> None:
     """Measure, write the table, print it."""
     if quick:
-        events, runs = min(events, QUICK_EVENTS), 1
+        events, runs, slow = min(events, QUICK_EVENTS), 1, min(slow, QUICK_SLOW)
     chosen = [each for each in CONTESTANTS if only is None or each.name in only]
     with open_engines() as engines, tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder:
-        ground = Ground(engines, Path(folder), anchored(events), QUICK_SLOW if quick else 1.0)
-        results = Results(now(), machine(), versions(engines.settings), {"events": events, "runs": runs})
+        ground = Ground(engines, Path(folder), anchored(events), slow)
+        entries = [Entry(each.name, each.title, each.crash) for each in chosen]
+        results = Results(now(), machine(), versions(engines.settings) | peer_versions(), {}, entries)
         try:
             run_all(chosen, ground, runs, results)
+            results.work.update(describe_work(ground))
         finally:
             ground.close()
     into.mkdir(parents=True, exist_ok=True)
@@ -75,6 +78,12 @@ def run_all(chosen: list[Contestant], ground: Ground, runs: int, results: Result
             except PeerFailed as failed:
                 results.failures.append(Failure(contestant.name, run, str(failed)))
                 say(f"run {run}: {contestant.title}: {failed}")
+
+
+def describe_work(ground: Ground) -> dict[str, int]:
+    """The size of the log."""
+    log = ground.log(None)
+    return {"events": log.events, "cells": len(log.cells), "pins": log.pins, "partitions": log.partitions}
 
 
 def describe(measured: Measured) -> str:

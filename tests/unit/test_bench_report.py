@@ -1,0 +1,92 @@
+"""What the benchmark concludes from its measurements."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from bench.contestants import CONTESTANTS
+from bench.guard import ROOM, Guarded, is_slower
+from bench.measured import Measured
+from bench.outcome import Entry, Failure, Results
+from bench.plot import freshness, throughput
+from bench.report import crashes, markdown, targets
+from bench.targets import TARGETS, verdicts
+
+
+def measured(contestant: str, run: int, rate: int, wrong: int | None = 0, landed: int = 1000) -> Measured:
+    return Measured(contestant, run, 1000, 1000 / rate, 2000 / rate, 2**20, 0.5, None, landed, wrong, 0.1 * run)
+
+
+def results(*runs: Measured, failures: tuple[Failure, ...] = ()) -> Results:
+    entries = [Entry(each.name, each.title, each.crash) for each in CONTESTANTS]
+    machine: dict[str, str | int] = {"cpu": "a CPU", "cores": 2, "memory_gib": 8}
+    work = {"events": 1000, "cells": 7, "pins": 3, "partitions": 4}
+    return Results("2026-01-01T00:00:00+00:00", machine, {"kafka": "4.1"}, work, entries, list(runs), list(failures))
+
+
+def test_results_read_back_are_the_same() -> None:
+    whole = results(measured("pintally", 1, 10), failures=(Failure("quix", 1, "it ended"),))
+    assert Results.from_json(whole.to_json()) == whole
+
+
+def test_every_target_names_contestants_that_there_are() -> None:
+    names = {each.name for each in CONTESTANTS}
+    assert {peer for target in TARGETS for peer in target.peers} <= names
+    assert len(names) == len(CONTESTANTS)
+
+
+def test_ratios_are_of_the_same_run() -> None:
+    disturbed = results(
+        *(measured("pintally", run, rate) for run, rate in ((1, 900), (2, 300), (3, 600))),
+        *(measured("flink", run, rate) for run, rate in ((1, 300), (2, 100), (3, 200))),
+    )
+    flink = verdicts(disturbed)[-1]
+    assert (flink.measured, flink.low, flink.high) == pytest.approx((3, 3, 3))
+    assert flink.met
+
+
+def test_of_several_peers_the_fastest_is_the_one_to_beat() -> None:
+    run = results(measured("pintally", 1, 1000), measured("streams", 1, 100), measured("streams-memory", 1, 500))
+    streams = next(each for each in verdicts(run) if "Streams" in each.asked and each.measured)
+    assert (streams.of, streams.measured, streams.met) == ("streams-memory", pytest.approx(2), False)
+
+
+def test_a_target_without_its_peer_is_not_met_but_not_measured() -> None:
+    table = targets(results(measured("pintally", 1, 600_000)))
+    assert "| 500,000 | 600,000 (600,000 to 600,000) | Pintally, 1 worker | yes |" in table
+    assert table.count("not measured") == len(TARGETS)
+
+
+def test_the_report_shows_wrong_counts_even_of_one_run_in_five() -> None:
+    runs = [measured("quix", run, 100) for run in range(1, 5)]
+    text = markdown(results(*runs, measured("quix", 5, 100, wrong=4, landed=900)))
+    assert "**wrong** in 1 of 5: 900 of 1,000 landed" in text
+    assert "all equal" in markdown(results(*runs))
+
+
+def test_the_report_shows_the_median_the_spread_and_who_is_missing() -> None:
+    runs = [measured("pintally", run, rate) for run, rate in ((1, 100), (2, 400), (3, 200))]
+    text = markdown(results(*runs, failures=(Failure("flink", None, "needs mvn\nmore"),)))
+    assert "**200** (100 to 400)" in text
+    assert re.search(r"- Flink.*, left out: needs mvn$", text, re.MULTILINE)
+    assert "500.00" in text, "the broker's CPU-seconds a million events"
+
+
+def test_every_contestant_that_lands_says_what_a_crash_does() -> None:
+    table = crashes(results())
+    assert all(f"| {each.title} |" in table for each in CONTESTANTS if "raw" not in each.name)
+
+
+def test_the_guard_speaks_only_when_the_ratio_fell_clearly() -> None:
+    kept = Guarded(1, [0.5, 0.6, 0.7])
+    assert not is_slower(Guarded(1, [0.1, 0.6 * (1 - ROOM) + 0.001, 0.9]), kept)
+    assert is_slower(Guarded(1, [0.1, 0.6 * (1 - ROOM) - 0.001, 0.9]), kept)
+
+
+def test_plots_are_svg_with_every_contestant_that_ran() -> None:
+    run = results(measured("pintally", 1, 500_000), measured("faust", 1, 3_000), measured("aiokafka-raw", 1, 600_000))
+    drawn = "".join(ElementTree.fromstring(throughput(run)).itertext())
+    assert all(each in drawn for each in ("Pintally, 1 worker", "Faust, idiomatic", "3,000", "500,000"))
+    assert "Flink" not in drawn
+    assert "p99 1.00 s" in "".join(ElementTree.fromstring(freshness([(0.0, 0.5), (1.0, 1.0)])).itertext())
