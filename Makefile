@@ -57,6 +57,7 @@ audit: install ## known vulnerabilities in the locked packages
 
 bench: install ## Pintally beside its peers on the same records, every count checked; QUICK=--quick for a few minutes
 	@$(BIN)/python -m bench.run $(QUICK)
+	@$(BIN)/python -m bench.limits $(QUICK)
 
 guard: install ## has the hot path become slower? Its rate beside the raw drain of the client
 	@$(BIN)/python -m bench.guard

@@ -1,0 +1,54 @@
+"""All benchmarks of limits, one after the other: steady traffic, freshness, recovery, memory, scale, rows, views.
+
+    python -m bench.limits
+    python -m bench.limits --quick
+    python -m bench.limits --only views --only scale
+
+Each runs as a command of its own with engines of its own (or those that PINTALLY_KAFKA and PINTALLY_CLICKHOUSE_HOST
+name), leaves NAME.json in the results, and can be run alone. Then limits.md shows all figures that lie there, and the
+capacity model is computed from them. It exits 1 if one of them could not be run; a target that is missed is no error,
+it is shown.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.figures import RESULTS, Kept, markdown
+
+NAMES = ("steady", "freshness", "recovery", "memory", "scale", "rows", "views")
+
+
+def limits(
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes, some minutes in all.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
+    into: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
+) -> None:
+    """Run, write, print."""
+    options = ["--into", str(into), *(["--quick"] if quick else [])]
+    failed = [name for name in NAMES if (not only or name in only) and run(name, *options)]
+    if (into / "steady.json").exists() and (into / "rows.json").exists():
+        failed += ["capacity"] if run("capacity", "--results", str(into)) else []
+    (into / "limits.md").write_text(together(into))
+    if failed:
+        typer.echo(f"could not be run: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)
+
+
+def run(name: str, *options: str) -> int:
+    """One command; its exit code."""
+    typer.echo(f"== {name}", err=True)
+    return subprocess.run([sys.executable, "-m", f"bench.{name}", *options], check=False).returncode
+
+
+def together(into: Path) -> str:
+    """The tables of all results that lie in the folder."""
+    found = [Kept.from_json(path.read_text()) for name in NAMES if (path := into / f"{name}.json").exists()]
+    return "\n".join(f"## {each.benchmark}\n\n{markdown(each)}" for each in found)
+
+
+if __name__ == "__main__":
+    typer.run(limits)

@@ -1,0 +1,192 @@
+"""How cost grows with workers, partitions and pins.
+
+    python -m bench.scale                         # 3,000,000 events a log, median of 3 runs
+    python -m bench.scale --quick                 # 300,000 events, one run
+
+Logs are filled, then drained by workers into new tables; every event must be counted exactly once. Compared are
+events a CPU-second of the workers, run by run in turn, so that a disturbance of the machine falls on all:
+
+- two workers beside one, on the same log. They share the machine's cores with Kafka and ClickHouse, so events a second
+  grow less than they would on cores of their own; what two cost an event beside one says what they would do there.
+  Clocks of two start when both are in the group; what was recorded until then is left out.
+- all events in one partition, or in 64 of one topic.
+- 100 pins, or 10,000,000.
+- one pin with half of all events.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import typer
+
+from bench.counting import Counting, Used, counting_on, own_topics
+from bench.engines import Engines, open_engines, say
+from bench.figures import RESULTS, Kept, kept
+from bench.live import Producer, Sent, Shape
+from schemas.actions import Action
+from streams.settings import Settings
+from streams.topics import group_members
+
+SPAN_MS = 20 * 60_000
+SLICES = 25_000  # small, so that the ledger tells within a slice how far workers are
+ANY = Shape()
+ONE_TOPIC = ((Action.CLOSEUP, 1.0), (Action.CLICK, 0.0), (Action.SAVE, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One log, and how many workers drain it."""
+
+    name: str
+    shape: Shape = ANY
+    workers: int = 1
+    settings: dict[str, Any] = field(default_factory=dict)
+    log: str = ""  # cases of the same log share it; its own if empty
+
+
+CASES = (
+    Case("one worker", settings={"slice_records": SLICES}, log="common"),
+    Case("two workers", settings={"slice_records": SLICES}, workers=2, log="common"),
+    Case("1 partition", Shape(shares=ONE_TOPIC), settings={"partitions": 1}),
+    Case("64 partitions", Shape(shares=ONE_TOPIC), settings={"partitions": 64}),
+    Case("100 pins", Shape(pins=100)),
+    Case("1,000,000 pins", Shape()),
+    Case("10,000,000 pins", Shape(pins=10_000_000)),
+    Case("1,000,000 pins, one with half of the events", Shape(hot=0.5)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """One case, once."""
+
+    events: int
+    used: Used
+
+    @property
+    def per_second(self) -> float:
+        """Events a second."""
+        return self.events / self.used.seconds
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Events a CPU-second of the workers."""
+        return self.events / self.used.worker
+
+
+def scale(
+    events: Annotated[int, typer.Option(min=1000, help="Records in each log.")] = 3_000_000,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="300,000 events, one run.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Only cases whose name has this; may be repeated.")] = None,
+    into: Annotated[Path, typer.Option(help="Folder for scale.json.")] = RESULTS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the table.")] = False,
+) -> None:
+    """Measure, print."""
+    events, runs = (300_000, 1) if quick else (events, runs)
+    cases = [case for case in CASES if not only or any(word in case.name for word in only)]
+    with open_engines() as engines, tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder:
+        parameters = {"events": events, "runs": runs}
+        with (
+            kept("scale", engines.settings, into, as_json, parameters) as found,
+            logs(engines, events, cases) as filled,
+        ):
+            drained: dict[str, list[Drained]] = {case.name: [] for case in cases}
+            for run in range(1, runs + 1):
+                for case in cases:
+                    drained[case.name].append(drain(engines, Path(folder), case, filled[case.log or case.name], events))
+                    rate = drained[case.name][-1].per_cpu_second
+                    say(f"run {run}: {case.name}: {rate:,.0f} events a CPU-s")
+            tell(found, drained)
+
+
+def tell(found: Kept, drained: dict[str, list[Drained]]) -> None:
+    """The figures, and the ratios that were asked for."""
+    for name, runs in drained.items():
+        found.add(f"{name}: events a CPU-second", middle(runs), "events")
+        found.samples[f"{name}: events a CPU-second"] = [round(each.per_cpu_second) for each in runs]
+    if len(found.figures) < len(CASES):
+        return
+    one, two = drained["one worker"], drained["two workers"]
+    found.add("two workers: events a second over one's, engines on the same cores", speed(two) / speed(one), "times")
+    found.add(
+        "two workers: events a second over one's, as their CPU would give on cores of their own",
+        2 * middle(two) / middle(one), "times", at_least=1.8,
+    )  # fmt: skip
+    ratio = middle(drained["64 partitions"]) / middle(drained["1 partition"])
+    found.add("64 partitions over 1, events a CPU-second", ratio, "times", at_least=0.75, at_most=1 / 0.75)
+    common = middle(drained["1,000,000 pins"])
+    found.add("100 pins over 1,000,000, events a CPU-second", middle(drained["100 pins"]) / common, "times")
+    found.add(
+        "10,000,000 pins over 1,000,000, events a CPU-second", middle(drained["10,000,000 pins"]) / common, "times"
+    )
+    hot = middle(drained["1,000,000 pins, one with half of the events"])
+    found.add(
+        "one pin with half of the events over none such, events a CPU-second", hot / common, "times", at_least=0.95
+    )
+
+
+def middle(runs: list[Drained]) -> float:
+    """Median events a CPU-second."""
+    return median(each.per_cpu_second for each in runs)
+
+
+def speed(runs: list[Drained]) -> float:
+    """Median events a second."""
+    return median(each.per_second for each in runs)
+
+
+@contextmanager
+def logs(engines: Engines, events: int, cases: list[Case]) -> Iterator[dict[str, Settings]]:
+    """The log of each case, filled."""
+    filled: dict[str, Settings] = {}
+    with ExitStack() as stack:
+        for case in cases:
+            name = case.log or case.name
+            if name not in filled:
+                say(f"filling {events:,} records: {name} ...")
+                filled[name] = stack.enter_context(own_topics(engines, **case.settings))
+                asyncio.run(fill(filled[name], case.shape, events))
+        yield filled
+
+
+async def fill(settings: Settings, shape: Shape, events: int) -> Sent:
+    """Events of the last minutes into the topics of `settings`."""
+    sent = Sent()
+    async with Producer(settings) as producer:
+        for batches in producer.at_once(shape, events, int(time.time() * 1000), SPAN_MS):
+            await producer.send(batches, time.monotonic(), sent)
+    return sent
+
+
+def drain(engines: Engines, folder: Path, case: Case, settings: Settings, events: int) -> Drained:
+    """One case, once. Raises PeerFailed."""
+    with counting_on(engines, folder, settings) as own:
+        for number in range(case.workers):
+            own.start(f"bench-{number}")
+        return drained_by(own, events)
+
+
+def drained_by(own: Counting, events: int) -> Drained:
+    """From the first start row, or from when all workers are in the group, until the ledger has all."""
+    watch, before = own.watch(*own.workers), 0
+    own.wait_ready(own.workers[0])
+    if len(own.workers) > 1:
+        own.wait(lambda: len(group_members(own.settings)) == len(own.workers), *own.workers)
+        before = own.landed()
+    begin = watch.now()
+    own.wait_landed(events, *own.workers)
+    end = watch.now()
+    own.check_exact(events)
+    return Drained(events - before, Used.between(begin, end))
+
+
+if __name__ == "__main__":
+    typer.run(scale)

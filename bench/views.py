@@ -1,0 +1,196 @@
+"""How soon readers get an answer from 100 million rows of minutes and a month of days.
+
+    python -m bench.views                 # 100,000,000 rows, some minutes to fill, about 3 GB of disk
+    python -m bench.views --quick         # 4,000,000 rows
+
+The tables are those that `pintally migrate` makes. Cells as workers write them are generated in ClickHouse: 10 million
+pins, the n-th drawn with probability about 1/n, three actions, four partitions each, slices of ten minutes; hour by
+hour from now backwards until there are enough rows; the last two minutes tick by tick, so that there are small parts.
+Sealing is the product's own: all that ended more than an hour ago. Older days are written to pin_days alone, sealed.
+
+Every query is asked of a view over one connection, as a reader does, and timed there until the last row has come.
+ClickHouse has whatever cores the machine has left. The data has just been written, so most of it is in the page cache.
+"""
+
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.engines import open_engines, say
+from bench.figures import RESULTS, Kept, kept, percentile
+from sinks.connection import Connection
+from sinks.migrate import migrate
+from sinks.seal import seal
+from streams.settings import Settings
+
+HOUR, DAY = 3600, 86_400
+HOURS_AT_LEAST = 26  # the last day, from the first of its minutes on
+ROWS_AN_HOUR = 2_200_000
+CELLS_AN_EVENT = 0.66  # of hours so full
+TICKS = 120
+TIMEOUT_SECONDS = 900
+ONE_PIN_MS, TOP_OF_HOUR_MS, TOP_OF_DAY_MS = 20, 100, 150
+
+FILL = """
+INSERT INTO pin_minutes (source, block, arrived, action, minute, pin_id, events, version)
+SELECT sipHash64(action, pin_id % 4), intDiv(arrived, 600), arrived, action, intDiv(happened, 60) * 60 AS minute,
+    pin_id, count(), bitShiftLeft(1, 48) + number_of_write
+FROM
+(
+    SELECT {number} AS number_of_write, sipHash64(toUInt64(exp(rand64(1) / pow(2., 64) * log({pins})))) AS pin_id,
+        multiIf(rand(2) % 10 < 1, 1, rand(2) % 10 < 3, 2, 3) AS action,
+        {start} + rand(3) % {seconds} AS happened,
+        intDiv(happened + toUInt32(-log(1 - rand(4) / pow(2., 32)) * 60), 600) * 600 AS arrived
+    FROM numbers({events})
+)
+GROUP BY action, pin_id, minute, arrived, number_of_write
+"""
+OLDER_DAY = """
+INSERT INTO pin_days (window_start, pin_id, saves, clicks, closeups, updated_at, seal)
+SELECT toDateTime({day}, 'UTC'), sipHash64(number * 3 + {number} % 3), rand(1) % 3, rand(2) % 5, 1 + rand(3) % 20,
+    now('UTC'), {seal}
+FROM numbers({pins})
+"""
+COLUMNS = "window_start, pin_id, saves, clicks, closeups"
+ONE_PIN = "SELECT " + COLUMNS + " FROM {view} WHERE pin_id = {pin} AND window_start >= {since} ORDER BY window_start"
+TOP = "SELECT " + COLUMNS + " FROM {view} WHERE window_start = {start} ORDER BY saves DESC LIMIT 100"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is filled and how often is asked."""
+
+    rows: int
+    pins: int = 10_000_000
+    older_days: int = 28
+    queries: int = 200
+
+
+def views(
+    rows: Annotated[int, typer.Option(min=1, help="Rows of pin_minutes at least.")] = 100_000_000,
+    quick: Annotated[bool, typer.Option("--quick", help="4,000,000 rows, fewer queries.")] = False,
+    into: Annotated[Path, typer.Option(help="Folder for views.json.")] = RESULTS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the table.")] = False,
+) -> None:
+    """Fill, seal, ask, print."""
+    size = Size(4_000_000, 1_000_000, 3, 40) if quick else Size(rows)
+    with open_engines() as engines:
+        settings = engines.settings.model_copy(update={"clickhouse_database": f"bench_{uuid.uuid4().hex[:8]}"})
+        migrate(settings.clickhouse)
+        parameters = {"rows": size.rows, "pins": size.pins, "older days": size.older_days, "queries": size.queries}
+        with Connection(settings.clickhouse, TIMEOUT_SECONDS) as connection:
+            try:
+                with kept("views", settings, into, as_json, parameters) as found:
+                    measure(connection, settings, size, found)
+            finally:
+                connection.execute(f"DROP DATABASE {settings.clickhouse_database} SYNC")
+
+
+def measure(connection: Connection, settings: Settings, size: Size, found: Kept) -> None:
+    """All figures."""
+    now = int(time.time())
+    filled = fill(connection, size, now)
+    began = time.monotonic()
+    result = seal(settings.clickhouse, now - HOUR, timeout_seconds=TIMEOUT_SECONDS)
+    found.add("sealing, per hour of events", (time.monotonic() - began) / len(filled), "s")
+    older_days(connection, size, now)
+    describe_tables(connection, found)
+    ask_all(connection, size, found, now, result.sealed_until)
+
+
+def fill(connection: Connection, size: Size, now: int) -> list[int]:
+    """Fill hours backwards from now; returns their starts."""
+    an_hour = min(ROWS_AN_HOUR, size.rows // HOURS_AT_LEAST)
+    events = int(an_hour / CELLS_AN_EVENT)
+    hours: list[int] = []
+    live = now - TICKS
+    start, rows = live // HOUR * HOUR, 0
+    while rows < size.rows or len(hours) < HOURS_AT_LEAST:
+        seconds = min(HOUR, live - start) or 1
+        insert(connection, size, start, seconds, events * seconds // HOUR, 1)
+        hours.append(start)
+        start -= HOUR
+        rows = int(connection.rows("SELECT count() FROM pin_minutes")[0][0])
+        say(f"{len(hours)} hours, {rows:,} rows of {size.rows:,}")
+    for tick in range(TICKS):
+        insert(connection, size, live, tick + 1, max(1, events // HOUR), 2 + tick)
+    return hours
+
+
+def insert(connection: Connection, size: Size, start: int, seconds: int, events: int, number: int) -> None:
+    """Cells of events that happened within `seconds` from `start` on."""
+    connection.execute(FILL.format(pins=size.pins, start=start, seconds=seconds, events=events, number=number))
+
+
+def older_days(connection: Connection, size: Size, now: int) -> None:
+    """Sealed days before the first that has minutes, as large as the largest of those."""
+    rows = connection.rows("SELECT toUnixTimestamp(min(window_start)), max(pins) FROM sealed WHERE resolution = 'day'")
+    first, pins = (int(value) for value in rows[0])
+    for number in range(1, size.older_days + 1):
+        day, number_of_seal = (first or now // DAY * DAY) - number * DAY, 1_000_000 + number
+        connection.execute(OLDER_DAY.format(day=day, number=number, seal=number_of_seal, pins=max(pins, 1000)))
+        columns = ("resolution", "window_start", "seal", "is_open", "corrected", "pins", "saves", "clicks", "closeups")
+        connection.insert("sealed", columns, [("day", day, number_of_seal, False, False, pins, 1, 1, 1)])
+
+
+def describe_tables(connection: Connection, found: Kept) -> None:
+    """What was filled."""
+    sql = (
+        "SELECT count(), sum(rows), sum(bytes_on_disk) FROM system.parts"
+        " WHERE active AND database = currentDatabase() AND table = '{}'"
+    )
+    for table in ("pin_minutes", "pin_hours", "pin_days"):
+        for parts, rows, size in connection.rows(sql.format(table)):
+            found.add(f"{table}: rows", rows, "rows")
+            found.add(f"{table}: active parts", parts, "parts")
+            found.add(f"{table}: bytes a row", size / rows, "B")
+
+
+def ask_all(connection: Connection, size: Size, found: Kept, now: int, sealed_until: int) -> None:
+    """Every kind of question."""
+    drawn = f"SELECT pin_id FROM pin_minutes WHERE minute >= {now - 2 * HOUR} ORDER BY rand() LIMIT {size.queries}"
+    pins = [row[0] for row in connection.rows(drawn)]
+    most = "SELECT pin_id FROM pin_minutes GROUP BY pin_id ORDER BY sum(events) DESC LIMIT 1"
+    popular = connection.rows(most)[0][0]
+    since, today = now - DAY, now // DAY * DAY
+    for view, name in (("pin_engagement_1m", "minutes"), ("pin_engagement_1h", "hours"), ("pin_engagement_1d", "days")):
+        asked = [
+            ONE_PIN.format(view=view, pin=pin, since=since // DAY * DAY if name == "days" else since) for pin in pins
+        ]
+        ask(connection, found, f"one pin's last day by {name}", asked, ONE_PIN_MS if name == "minutes" else None)
+    busy = ONE_PIN.format(view="pin_engagement_1m", pin=popular, since=since)
+    ask(connection, found, "the most popular pin's last day by minutes", [busy] * size.queries, ONE_PIN_MS)
+    times = max(20, size.queries // 5)
+    for name, view, start, limit in (
+        ("a sealed hour", "pin_engagement_1h", sealed_until - 3 * HOUR, TOP_OF_HOUR_MS),
+        ("the hour before this one, not sealed", "pin_engagement_1h", now // HOUR * HOUR - HOUR, TOP_OF_HOUR_MS),
+        ("yesterday", "pin_engagement_1d", today - DAY, TOP_OF_DAY_MS),
+        ("a day two weeks ago", "pin_engagement_1d", today - min(14, size.older_days) * DAY, TOP_OF_DAY_MS),
+        ("today so far", "pin_engagement_1d", today, None),
+    ):
+        ask(connection, found, f"top 100 pins of {name}", [TOP.format(view=view, start=start)] * times, limit)
+
+
+def ask(connection: Connection, found: Kept, name: str, queries: list[str], limit_ms: float | None) -> None:
+    """Ask each query once, three before that for nothing."""
+    for query in queries[:3]:
+        connection.rows(query)
+    took, rows = [], 0
+    for query in queries:
+        began = time.perf_counter()
+        rows = max(rows, len(connection.rows(query)))
+        took.append((time.perf_counter() - began) * 1000)
+    if not rows:
+        raise RuntimeError(f"nothing was found: {queries[0]}")
+    target = {} if limit_ms is None else {"at_most": limit_ms}
+    found.add(f"{name}, p50", percentile(took, 0.5), "ms")
+    found.add(f"{name}, p95", percentile(took, 0.95), "ms", **target)
+    found.samples[name] = [round(each, 2) for each in took]
+
+
+if __name__ == "__main__":
+    typer.run(views)
