@@ -12,6 +12,7 @@ from aiokafka.errors import CorruptRecordException, NoOffsetForPartitionError
 from aiokafka.structs import TopicPartition
 from mode.utils.logging import get_logger
 
+import streams.receive  # noqa: F401 - the way from the socket
 from streams.chunk import Chunk
 from streams.unpack import unpack
 

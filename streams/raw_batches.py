@@ -5,8 +5,9 @@ alike. Its own Python parser reads such a batch again here, with a buffer that d
 only where the first reading failed. Of a batch that nobody can read, or that is far too large to be meant well, one
 record without key and value is left, which becomes a dead letter; its other offsets are absent.
 
-Touches aiokafka internals (aiokafka 0.14): `_DefaultRecordBatchPy._buffer`, `_maybe_uncompress`, and the class
-`MemoryRecords` that its fetcher makes; `tests/unit/test_unpack.py` fails when they change.
+Touches aiokafka internals (aiokafka 0.14): `_DefaultRecordBatchPy._buffer`, `_maybe_uncompress`,
+`_MemoryRecordsPy`, and the class `MemoryRecords` that its fetcher makes; `tests/unit/test_unpack.py` fails when they
+change.
 """
 
 import logging
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import _DefaultRecordBatchPy
-from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.memory_records import _MemoryRecordsPy
 
 from streams.codecs import BatchUnreadable
 
@@ -40,9 +41,9 @@ class StandIn(NamedTuple):
 class KeptRecords:
     """aiokafka's `MemoryRecords`, which forgets the bytes of a batch once it was read, and those bytes."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         self._data = data
-        records = MemoryRecords(data)
+        records = _MemoryRecordsPy(data)  # the compiled one takes no views; both find the same batches
         self.has_next = records.has_next
         self.next_batch = records.next_batch
         self.size_in_bytes = records.size_in_bytes
