@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c '$(CAN_SERVE)' >/dev/null 2>&1 && { command -v $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill test unit lint types imports audit bench guard profile lock readme clean
+.PHONY: help install demo drill test unit lint types imports audit bench guard profile performance lock readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -64,6 +64,10 @@ guard: install ## has the hot path become slower? Its rate beside the raw drain 
 
 profile: install ## what an event costs in a worker, stage by stage; AGAINST="--against TREE" shows what a change did
 	@$(BIN)/python -m bench.profile --worker $(AGAINST)
+
+performance: install ## write the plots and docs/performance.md again from what bench/results holds
+	@$(BIN)/python -m bench.plot
+	@$(BIN)/python -m bench.performance
 
 # Keeps what is locked where it still fits; `make lock UPGRADE=--upgrade` takes the newest.
 # The lock holds for every Python and platform, and names no package index: pip uses the one it is set to.

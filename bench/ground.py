@@ -17,6 +17,7 @@ class Ground:
     folder: Path
     work: Work
     slow_scale: float = 1.0  # of the records that slow peers get
+    last_run: int = 1  # after which `pintally verify` is asked as well
     mark: str = field(default_factory=lambda: f"bench{uuid.uuid4().hex[:8]}")
     logs: dict[int, Log] = field(default_factory=dict)
 

@@ -6,7 +6,9 @@ change a count.
 
 The clocks start when the first start row of the run is in ClickHouse, which a worker writes before it folds its first
 record, and stop when the ledger has reached the end of every source's log. Both are looked for every 20 ms. With two
-workers they start when both have their share of the partitions, and what was counted until then is left out.
+workers they start when both have their share of the partitions, and what was counted until then is left out. After the
+last run `pintally verify` must find everything exact, too: actions, fates and dead letters, which a comparison of cells
+does not see.
 """
 
 import asyncio
@@ -82,6 +84,8 @@ class Pintally:
             begin, before = watch.now(), clickhouse.number(POSITION) if self.workers > 1 else 0
             wait(lambda: look(POSITION, end), LOOK_SECONDS)
             last, peak = watch.now(), peak_bytes(watch.pids)
+        if run == ground.last_run:
+            verify(settings, ground.folder)
         found = clickhouse.cells(CELLS)
         wrong = compare(found, ground.log(None).cells).wrong
         return measured(self.name, run, end - before, begin, last, peak, int(found["events"].sum()), wrong, load)
@@ -125,6 +129,17 @@ def topics(ground: Ground, timestamps: str) -> Settings:
         say(f"filling Pintally's topics ({timestamps}) ...")
         asyncio.run(fill(settings, ground.work, flawed(ground.work, Flaws()), settings.topics.__getitem__))
     return settings
+
+
+def verify(settings: Settings, folder: Path) -> None:
+    """Ask the project's own audit: cells by action, ledger, dead letters. Raises PeerFailed if one differs."""
+    say("  pintally verify ...")
+    log = folder / f"{settings.group}-verify.log"
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "streams.cli", "verify"]
+        ended = subprocess.run(command, env=settings.environment(), stdout=output, stderr=output, check=False)
+    if ended.returncode:
+        raise PeerFailed(f"pintally verify ended with {ended.returncode}: {tail(log)}")
 
 
 def pintally(settings: Settings, *arguments: str) -> None:

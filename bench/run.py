@@ -6,11 +6,12 @@
 
 It starts Kafka and ClickHouse (or takes those that PINTALLY_KAFKA and PINTALLY_CLICKHOUSE_HOST name), makes the log,
 lets each contestant drain it as a process of its own, one after the other, run by run, and writes results as JSON and
-Markdown. Nothing is asserted on time; it exits 1 if counts of Pintally are not exact.
+Markdown. Nothing is asserted on time; it exits 1 if a run of Pintally failed or its counts are not exact.
 """
 
 import logging
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -44,24 +45,35 @@ def bench(
         events, runs, slow = min(events, QUICK_EVENTS), 1, min(slow, QUICK_SLOW)
     chosen = [each for each in CONTESTANTS if only is None or each.name in only]
     with open_engines() as engines, tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder:
-        ground = Ground(engines, Path(folder), anchored(events), slow)
+        ground = Ground(engines, Path(folder), anchored(events), slow, runs)
         entries = [Entry(each.name, each.title, each.crash) for each in chosen]
         results = Results(now(), machine(), versions(engines.settings) | peer_versions(), {}, entries)
         try:
-            run_all(chosen, ground, runs, results)
             results.work.update(describe_work(ground))
+            for _ in run_all(chosen, ground, runs, results):
+                write(results, into)  # so that an interrupted call leaves what it has
         finally:
             ground.close()
-    into.mkdir(parents=True, exist_ok=True)
-    (into / "peers.json").write_text(results.to_json() + "\n")
-    (into / "peers.md").write_text(markdown(results))
     typer.echo(results.to_json() if as_json else markdown(results))
-    if any(each.correct is False for each in results.runs if each.contestant.startswith("pintally")):
+    if not is_exact(results):
         raise typer.Exit(1)
 
 
-def run_all(chosen: list[Contestant], ground: Ground, runs: int, results: Results) -> None:
-    """Every contestant once, then again, so that a disturbance of the machine falls on all."""
+def is_exact(results: Results) -> bool:
+    """Whether every run of Pintally came to its end with every count right."""
+    failed = any(each.contestant.startswith("pintally") for each in results.failures)
+    return not failed and all(each.correct for each in results.runs if each.contestant.startswith("pintally"))
+
+
+def write(results: Results, into: Path) -> None:
+    """Leave peers.json and peers.md there."""
+    into.mkdir(parents=True, exist_ok=True)
+    (into / "peers.json").write_text(results.to_json() + "\n")
+    (into / "peers.md").write_text(markdown(results))
+
+
+def run_all(chosen: list[Contestant], ground: Ground, runs: int, results: Results) -> Iterator[None]:
+    """Every contestant once, then again, so that a disturbance of the machine falls on all; yields after each."""
     able = []
     for contestant in chosen:
         reason = contestant.missing()
@@ -78,6 +90,7 @@ def run_all(chosen: list[Contestant], ground: Ground, runs: int, results: Result
             except PeerFailed as failed:
                 results.failures.append(Failure(contestant.name, run, str(failed)))
                 say(f"run {run}: {contestant.title}: {failed}")
+            yield
 
 
 def describe_work(ground: Ground) -> dict[str, int]:

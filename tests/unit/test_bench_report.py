@@ -1,6 +1,8 @@
 """What the benchmark concludes from its measurements."""
 
+import json
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -9,6 +11,7 @@ from bench.contestants import CONTESTANTS
 from bench.guard import ROOM, Guarded, is_slower
 from bench.measured import Measured
 from bench.outcome import Entry, Failure, Results
+from bench.performance import PAGE, page
 from bench.plot import freshness, throughput
 from bench.report import crashes, markdown, targets
 from bench.targets import TARGETS, verdicts
@@ -90,3 +93,23 @@ def test_plots_are_svg_with_every_contestant_that_ran() -> None:
     assert all(each in drawn for each in ("Pintally, 1 worker", "Faust, idiomatic", "3,000", "500,000"))
     assert "Flink" not in drawn
     assert "p99 1.00 s" in "".join(ElementTree.fromstring(freshness([(0.0, 0.5), (1.0, 1.0)])).itertext())
+
+
+def test_the_page_says_what_the_kept_results_say() -> None:
+    assert PAGE.read_text() == page(), "run `make performance`"
+
+
+def test_a_page_without_results_names_the_commands_that_make_them(tmp_path: Path) -> None:
+    assert "`make bench`" in page(tmp_path)
+    assert not re.search(r"\d us", page(tmp_path))
+
+
+def test_the_page_is_made_of_results(tmp_path: Path) -> None:
+    runs = [measured("pintally", 1, 500_000), measured("aiokafka-raw", 1, 1_000_000)]
+    (tmp_path / "peers.json").write_text(results(*runs).to_json())
+    cost = {"median": 0.25, "lowest": 0.2, "highest": 0.3}
+    (tmp_path / "profile.json").write_text(json.dumps({"stages": {"decode": cost}, "about": {"rounds": 3}}))
+    text = page(tmp_path)
+    assert "costs a worker 2.00 us in all, beside 1.00 us for aiokafka's own" in text
+    assert "| decode | 0.250 | 0.200 to 0.300 |" in text
+    assert "rounds: 3." in text

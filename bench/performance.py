@@ -1,0 +1,180 @@
+"""Writes docs/performance.md from bench/results: every number in it was measured, none is typed in.
+
+    python -m bench.performance
+
+What has no results yet is named with the command that makes them. A test compares the page with the results.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.figures import Kept
+from bench.figures import markdown as figures
+from bench.outcome import Results
+from bench.report import contestants, crashes, failures, surroundings, table, targets
+from bench.targets import OURS, median_rate
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "bench" / "results"
+PAGE = ROOT / "docs" / "performance.md"
+BUDGET_US = 1.0  # an event, at 1,000,000 events a CPU-second
+
+HEAD = """# Performance
+
+What one worker counts, beside its peers, on the same records, with everything on: validation, duplicates, dead letters,
+ledger. This page is written by `make performance` from `bench/results/`; `make bench` measures again, `make profile`
+the cost by stage. How each figure is taken is said in [bench/README.md](../bench/README.md).
+
+Figures are events a CPU-second: user + system time of the worker's process, from the first record handled to the last
+count in ClickHouse. Compare these, not events a second: Kafka and ClickHouse run on the same cores.
+"""
+
+STEADY = """Near the head of the log chunks are small, and each poll and each tick has its own cost, which is shared by
+fewer events: cost an event falls as the rate grows."""
+
+GROWTH = """- **With events**: a chunk is a few passes over columns, so cost an event does not depend on how many came
+  before. What grows with the rate is how many events share a poll and a tick.
+- **With pins**: an event adds to a sorted column of its minute. More distinct pins mean fewer events a cell, so more
+  rows an event: to insert, to keep, to merge. A popular pin costs nothing extra: its events of a tick become one row.
+- **With partitions**: sources share nothing. Each costs a slice in memory (cells, ids of two blocks) and a ledger row a
+  tick, whatever its traffic.
+- **With workers**: Kafka spreads partitions over them, and ClickHouse sees their inserts side by side."""
+
+CAPACITY = """Computed by `python -m bench.capacity` from the measured cost, rows and bytes an event. Sources are
+independent, so it grows linearly with the rate; "How cost grows" shows how far that was measured. It knows nothing of
+networks, TLS, compression and replicas."""
+
+
+def page(results: Path = RESULTS) -> str:
+    """The whole document."""
+    sections = (
+        ("Beside its peers", peers),
+        ("What an event costs", stages),
+        ("What limits it", limit),
+        ("Steady traffic", lambda at: of_limits(at, "steady", STEADY)),
+        ("Freshness", lambda at: pictured(at, "freshness")),
+        ("Recovery", lambda at: of_limits(at, "recovery")),
+        ("Memory", lambda at: of_limits(at, "memory")),
+        ("How cost grows", lambda at: f"{GROWTH}\n\n{of_limits(at, 'scale')}"),
+        ("Rows and bytes in ClickHouse", lambda at: of_limits(at, "rows")),
+        ("Queries", lambda at: of_limits(at, "views")),
+        ("Capacity", capacity),
+    )
+    written: list[tuple[str, Callable[[Path], str]]] = list(sections)
+    return "\n".join([HEAD, *(f"## {title}\n\n{write(results).strip()}\n" for title, write in written)])
+
+
+def peers(at: Path) -> str:
+    """The table of contestants, the targets, what a crash would do."""
+    found = read_peers(at)
+    if not found:
+        return unmeasured("make bench")
+    picture = "![Events a CPU-second](../bench/results/peers.svg)" if (at / "peers.svg").exists() else ""
+    note = "After a crash, by how each one works; here nothing crashed:"
+    missing = failures(found) and f"Not shown:\n\n{failures(found)}"
+    parts = (picture, contestants(found), missing, targets(found), note, crashes(found), surroundings(found))
+    return "\n\n".join(part for part in parts if part)
+
+
+def stages(at: Path) -> str:
+    """Microseconds of CPU an event, by stage."""
+    profile = read_profile(at)
+    if not profile:
+        return unmeasured("make profile")
+    parts = ["Microseconds of CPU an event, in a process that only unpacks and folds:", stage_table(profile["stages"])]
+    runs = profile.get("worker") or []
+    if runs:
+        names = dict.fromkeys(name for run in runs for name in run["micros"])
+        rows = []
+        for name in names:
+            values = [run["micros"][name] for run in runs if name in run["micros"]]
+            rows.append([name, f"{median(values):.3f}", f"{min(values):.3f} to {max(values):.3f}"])
+        parts += ["And of a whole worker that catches up:", table(("Stage", "us", "lowest to highest"), rows)]
+    about = "; ".join(f"{name}: {value}" for name, value in profile.get("about", {}).items())
+    return "\n\n".join([*parts, f"{about}."])
+
+
+def limit(at: Path) -> str:
+    """What stands between the figures and more."""
+    parts = [of_client(found) for found in [read_peers(at)] if found]
+    parts += [of_stages(profile["stages"]) for profile in [read_profile(at)] if profile]
+    return "\n\n".join(parts) if parts else unmeasured("make bench` and `make profile")
+
+
+def of_client(found: Results) -> str:
+    """Our cost an event beside the client's alone."""
+    told = {"aiokafka-raw": "aiokafka's own `getmany` alone", "confluent-raw": "confluent-kafka's `consume` alone"}
+    named = [f"{us(found, name):.2f} us for {words}" for name, words in told.items() if found.of(name)]
+    if not found.of(OURS):
+        return unmeasured("make bench")
+    beside = f", beside {' and '.join(named)}, which decode and count nothing" if named else ""
+    return (
+        f"An event costs a worker {us(found, OURS):.2f} us in all{beside}. The worker takes what the client fetched as "
+        "whole batches and makes no object of a record, which is most of what the client's own calls cost. 1,000,000 "
+        f"events a CPU-second would be a budget of {BUDGET_US:.2f} us."
+    )
+
+
+def of_stages(measured: dict[str, Any]) -> str:
+    """Where the microseconds are."""
+    by_cost = sorted(measured.items(), key=lambda each: -each[1]["median"])
+    largest = ", ".join(f"{name} ({cost['median']:.2f} us)" for name, cost in by_cost[:4])
+    return f"The dearest stages in the process are {largest}."
+
+
+def of_limits(at: Path, name: str, prose: str = "") -> str:
+    """The figures of one benchmark of limits."""
+    path = at / f"{name}.json"
+    shown = figures(Kept.from_json(path.read_text())) if path.exists() else unmeasured(f"python -m bench.{name}")
+    return f"{prose}\n\n{shown}".strip()
+
+
+def pictured(at: Path, name: str) -> str:
+    """The same with its plot."""
+    picture = f"![{name}](../bench/results/{name}.svg)\n\n" if (at / f"{name}.svg").exists() else ""
+    return picture + of_limits(at, name)
+
+
+def capacity(at: Path) -> str:
+    """The model's tables."""
+    path = at / "capacity.md"
+    return f"{CAPACITY}\n\n{path.read_text() if path.exists() else unmeasured('python -m bench.capacity')}"
+
+
+def stage_table(measured: dict[str, Any]) -> str:
+    """Median and spread of each stage."""
+    rows = [
+        [name, f"{cost['median']:.3f}", f"{cost['lowest']:.3f} to {cost['highest']:.3f}"]
+        for name, cost in measured.items()
+    ]
+    return table(("Stage", "us", "lowest to highest"), rows)
+
+
+def us(found: Results, name: str) -> float:
+    """Microseconds of CPU an event."""
+    return 1e6 / median_rate(found, name)
+
+
+def read_peers(at: Path) -> Results | None:
+    """The results of `make bench`, if there are any."""
+    path = at / "peers.json"
+    return Results.from_json(path.read_text()) if path.exists() else None
+
+
+def read_profile(at: Path) -> dict[str, Any] | None:
+    """The results of `make profile`, if there are any."""
+    path = at / "profile.json"
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+    return found
+
+
+def unmeasured(command: str) -> str:
+    """In place of a table that nobody has made yet."""
+    return f"Nothing is kept yet: `{command}`."
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
