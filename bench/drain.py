@@ -16,7 +16,7 @@ from bench.measured import Measured, Moment, Watch, peak_bytes
 
 LOOK_SECONDS = 0.003  # between looks for a mark
 LANDED_LOOK_SECONDS = 0.05  # between looks into ClickHouse: each costs it some milliseconds
-SETTLED_SECONDS = 20.0  # without another count landed: the rest will not come
+SETTLED_SECONDS = 12.0  # without another count landed: the rest will not come
 GIVE_UP_SECONDS = 900.0
 
 TABLE = """

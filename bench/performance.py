@@ -8,7 +8,6 @@ What has no results yet is named with the command that makes them. A test compar
 import json
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from bench.figures import Kept
@@ -20,6 +19,9 @@ from bench.targets import OURS, median_rate
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results"
 PAGE = ROOT / "docs" / "performance.md"
+KEEP_PROFILE = "python -m bench.profile --worker --json > bench/results/profile.json"
+WHOLE = "whole worker"  # in the title of the part that measures it
+SUMS = ("all of these", "page faults")  # no stages
 BUDGET_US = 1.0  # an event, at 1,000,000 events a CPU-second
 
 HEAD = """# Performance
@@ -83,25 +85,17 @@ def stages(at: Path) -> str:
     """Microseconds of CPU an event, by stage."""
     profile = read_profile(at)
     if not profile:
-        return unmeasured("make profile")
-    parts = ["Microseconds of CPU an event, in a process that only unpacks and folds:", stage_table(profile["stages"])]
-    runs = profile.get("worker") or []
-    if runs:
-        names = dict.fromkeys(name for run in runs for name in run["micros"])
-        rows = []
-        for name in names:
-            values = [run["micros"][name] for run in runs if name in run["micros"]]
-            rows.append([name, f"{median(values):.3f}", f"{min(values):.3f} to {max(values):.3f}"])
-        parts += ["And of a whole worker that catches up:", table(("Stage", "us", "lowest to highest"), rows)]
-    about = "; ".join(f"{name}: {value}" for name, value in profile.get("about", {}).items())
+        return unmeasured(KEEP_PROFILE)
+    parts = [f"{title[:1].upper()}{title[1:]}:\n\n{stage_table(part)}" for title, part in profile["parts"].items()]
+    about = "; ".join(f"{name}: {value}" for name, value in profile["about"].items())
     return "\n\n".join([*parts, f"{about}."])
 
 
 def limit(at: Path) -> str:
     """What stands between the figures and more."""
     parts = [of_client(found) for found in [read_peers(at)] if found]
-    parts += [of_stages(profile["stages"]) for profile in [read_profile(at)] if profile]
-    return "\n\n".join(parts) if parts else unmeasured("make bench` and `make profile")
+    parts += [of_stages(profile["parts"]) for profile in [read_profile(at)] if profile]
+    return "\n\n".join(parts) if parts else unmeasured(f"make bench` and `{KEEP_PROFILE}")
 
 
 def of_client(found: Results) -> str:
@@ -118,11 +112,17 @@ def of_client(found: Results) -> str:
     )
 
 
-def of_stages(measured: dict[str, Any]) -> str:
-    """Where the microseconds are."""
-    by_cost = sorted(measured.items(), key=lambda each: -each[1]["median"])
-    largest = ", ".join(f"{name} ({cost['median']:.2f} us)" for name, cost in by_cost[:4])
-    return f"The dearest stages in the process are {largest}."
+def of_stages(parts: dict[str, Any]) -> str:
+    """Where the microseconds are: in the whole worker if it was measured."""
+    title, part = next(((title, part) for title, part in parts.items() if WHOLE in title), next(iter(parts.items())))
+    costs = {name: cost["median"] for name, cost in part.items() if name not in SUMS}
+    dearest = sorted(costs, key=lambda name: -costs[name])[:5]
+    named = ", ".join(f"{name} ({costs[name]:.2f} us)" for name in dearest)
+    together = sum(costs[name] for name in dearest)
+    return (
+        f"The dearest stages ({title}) are {named}: {together:.2f} us of {sum(costs.values()):.2f} us together. To "
+        f"come to {BUDGET_US:.2f} us, all of them would have to shrink."
+    )
 
 
 def of_limits(at: Path, name: str, prose: str = "") -> str:

@@ -82,6 +82,8 @@ class Pintally:
             if self.workers > 1:
                 wait(lambda: len(group_members(settings)) == self.workers, LOOK_SECONDS)
             begin, before = watch.now(), clickhouse.number(POSITION) if self.workers > 1 else 0
+            if before >= end:
+                raise PeerFailed("one worker had counted everything before all had joined: the log is too short")
             wait(lambda: look(POSITION, end), LOOK_SECONDS)
             last, peak = watch.now(), peak_bytes(watch.pids)
         if run == ground.last_run:

@@ -30,7 +30,6 @@ def main() -> None:
         broker_address=to.kafka,
         consumer_group=to.group,
         auto_offset_reset="earliest",
-        commit_interval=1.0,
         state_dir="state",
         processing_guarantee="exactly-once" if "--exactly-once" in sys.argv else "at-least-once",
         loglevel="WARNING",

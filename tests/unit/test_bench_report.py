@@ -108,7 +108,9 @@ def test_the_page_is_made_of_results(tmp_path: Path) -> None:
     runs = [measured("pintally", 1, 500_000), measured("aiokafka-raw", 1, 1_000_000)]
     (tmp_path / "peers.json").write_text(results(*runs).to_json())
     cost = {"median": 0.25, "lowest": 0.2, "highest": 0.3}
-    (tmp_path / "profile.json").write_text(json.dumps({"stages": {"decode": cost}, "about": {"rounds": 3}}))
+    (tmp_path / "profile.json").write_text(
+        json.dumps({"parts": {"a whole worker, us": {"decode": cost}}, "about": {"rounds": 3}})
+    )
     text = page(tmp_path)
     assert "costs a worker 2.00 us in all, beside 1.00 us for aiokafka's own" in text
     assert "| decode | 0.250 | 0.200 to 0.300 |" in text
