@@ -72,6 +72,8 @@ def drain(
             found = clickhouse.cells(f"SELECT pin, minute, events FROM {mark} FINAL")
             wrong = compare(found, log.cells).wrong
         return measured(name, run, log.events, begin, end, peak, landed, wrong, load)
+    except FileNotFoundError as gone:
+        raise PeerFailed(f"it ended while its clocks were read: {gone}") from gone
     finally:
         if peer:
             finish(peer.process)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench.drain import drain
+from bench.drain import PeerFailed, drain
 from bench.engines import say
 from bench.ground import Ground
 from bench.measured import Measured
@@ -44,6 +44,10 @@ class JvmPeer:
 
 @cache
 def build() -> None:
-    """Make the jars. Raises CalledProcessError with Maven's output on the terminal."""
+    """Make the jars. Raises PeerFailed with what Maven said."""
     say("building the JVM peers with Maven ...")
-    subprocess.run(["mvn", "--quiet", "--batch-mode", "package"], cwd=JVM, check=True)
+    built = subprocess.run(
+        ["mvn", "--quiet", "--batch-mode", "package"], cwd=JVM, capture_output=True, text=True, check=False
+    )
+    if built.returncode:
+        raise PeerFailed(f"Maven could not build it: {built.stdout[-1000:]}{built.stderr[-1000:]}")

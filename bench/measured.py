@@ -61,13 +61,17 @@ class Watch:
     clickhouse_pid: int | None = None
 
     def now(self) -> Moment:
-        """The clocks now. Raises ProcessLookupError or FileNotFoundError if one of the processes has ended."""
+        """The clocks now. Raises FileNotFoundError if one of the processes has ended."""
         kafka, clickhouse = (pid and cpu_seconds([pid]) for pid in (self.kafka_pid, self.clickhouse_pid))
         return Moment(time.monotonic(), cpu_seconds(self.pids), kafka, clickhouse)
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User + system time so far of processes, their threads and their children, the ended ones included."""
+    """User + system time so far of processes, their threads and their children, the ended ones included.
+
+    Raises FileNotFoundError if one of the processes itself has ended.
+    """
+    pids = [pid for pid in pids if Path(f"/proc/{pid}/stat").stat()]
     return sum(_ticks(each) for pid in pids for each in family(pid)) / TICKS
 
 
@@ -92,7 +96,8 @@ def forget_peak(pid: int) -> None:
 
 def _ticks(pid: int) -> int:
     fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
-    return sum(map(int, fields[11:15]))  # utime, stime, and both of the children it has waited for
+    # utime, stime, and both of the children it has waited for; nothing is there once it has ended
+    return sum(map(int, fields[11:15]))
 
 
 def _peak(pid: int) -> int:
@@ -101,4 +106,8 @@ def _peak(pid: int) -> int:
 
 
 def _read(path: Path) -> str:
-    return path.read_text()
+    """What the kernel says there; nothing of a thread or a child that has just ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -6,6 +6,7 @@ import venv
 from hashlib import sha256
 from pathlib import Path
 
+from bench.drain import PeerFailed
 from bench.engines import say
 
 LOCK = Path(__file__).with_name("requirements.lock")
@@ -13,20 +14,16 @@ HOME = Path(__file__).with_name(".venv")
 
 
 def peers_python() -> Path:
-    """Its interpreter; made and filled on first use, and again when the lock has changed."""
+    """Its interpreter; made and filled on first use, and again when the lock has changed. Raises PeerFailed."""
     python, done = HOME / "bin" / "python", HOME / ".installed"
     wanted = f"{sha256(LOCK.read_bytes()).hexdigest()} {sys.version}"
     if not done.exists() or done.read_text() != wanted:
         say(f"installing the peers' packages into {HOME} ...")
         venv.create(HOME, with_pip=True, clear=True)
         options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
-        subprocess.run([python, "-m", "pip", "install", *options, "-r", LOCK], check=True)
+        line: list[str | Path] = [python, "-m", "pip", "install", *options, "-r", LOCK]
+        installed = subprocess.run(line, capture_output=True, text=True, check=False)
+        if installed.returncode:
+            raise PeerFailed(f"the peers' packages could not be installed: {installed.stderr[-1000:]}")
         done.write_text(wanted)
     return python
-
-
-def packages(python: Path) -> dict[str, str]:
-    """Versions of what is installed there, by name."""
-    code = "import importlib.metadata as m; print(*(f'{d.name}={d.version}' for d in m.distributions()))"
-    listed = subprocess.run([python, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
-    return dict(sorted(each.split("=", 1) for each in listed.split()))
