@@ -49,7 +49,7 @@ class CountingApp(faust.App):
         """Faust makes a data folder here; all state is in the log and the ledger."""
 
     def lag(self, fold: SourceFold) -> int:
-        """Offsets between the fold and the end of its log, as far as the consumer knows."""
+        """Offsets between the fold and the end of what may be read of its log, as far as the consumer knows."""
         highwater = self.consumer.highwater(TP(fold.source.topic, fold.source.partition))
         return max(0, (highwater or 0) - fold.position)
 

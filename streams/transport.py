@@ -73,12 +73,13 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return state.position if state and state.has_valid_position else None
 
     def highwater(self, tp: TP) -> int | None:
-        """The end of the log as last heard of, or None while it is not known.
+        """The end of what may be read of a log, as last heard of, or None while it is not known.
 
+        Records behind an open transaction are left out: to wait for them, however many, is not to be behind.
         aiokafka's own method fails for a partition that a rebalance has just taken away, while its fold still ticks.
         """
         state = self._state(tp)
-        return state.highwater if state else None
+        return state.lso if state else None
 
     def _state(self, tp: TP) -> Any:
         """What the consumer knows of a partition; None if it is not assigned at this moment."""

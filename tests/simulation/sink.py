@@ -1,19 +1,32 @@
 """ClickHouse in a simulation: the sink in memory, whose every call is a point where the schedule decides."""
 
+from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow, StartRow
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
 from schemas.sources import Source
 from sinks.base import SinkUnavailable
 from sinks.memory import CellKey, MemorySession, MemorySink, Origin, SliceKey
 from tests.simulation.loop import blocking_call
 from tests.simulation.truth import Truth
 
-Copy = tuple[list[StartRow], dict[CellKey, tuple[int, int]], dict[SliceKey, LedgerRow], dict[Origin, DeadLetterRow]]
 STALE_READS = ("read_ledgers", "read_back")
 READS = (*STALE_READS, "slice_sums", "read_slice", "letter_offsets", "read_dead_letters")
 REMEMBERED = 4  # older states of the ledger that a stale read may show
+
+
+@dataclass(frozen=True)
+class Copy:
+    """All tables as they were at some moment."""
+
+    starts: list[StartRow]
+    cells: dict[CellKey, tuple[int, int]]
+    ledger: dict[SliceKey, LedgerRow]
+    dead_letters: dict[Origin, DeadLetterRow]
+    lost: list[LostRow]
+    is_damaged: bool
 
 
 class SimSink(MemorySink):
@@ -27,6 +40,7 @@ class SimSink(MemorySink):
         self.epoch = 0  # connections do not outlive it
         self.down = False
         self.copies: list[Copy] = []
+        self.recent: deque[Copy] = deque(maxlen=REMEMBERED)  # before the last ticks
         self.late: list[tuple[str, Any]] = []  # inserts that went unanswered and are applied later
         self._older: list[tuple[list[StartRow], dict[SliceKey, LedgerRow]]] = []
 
@@ -58,6 +72,8 @@ class SimSink(MemorySink):
         """Apply a change. Raises Violation if readers may see what is not true, or the ledger vouches for it."""
         if name in ("write_ledger", "write_starts"):
             self._remember()
+        if name == "write_cells" and self.is_whole:
+            self.recent.append(self._state())
         before = {key: self.truth.shown(self, key) for key in keys_of(args[0])} if name == "write_cells" else {}
         getattr(MemorySession(self), name)(*args, **kwargs)
         if name == "write_cells":
@@ -79,22 +95,32 @@ class SimSink(MemorySink):
         ends = {(row.source, row.position) for row in self.ledger.values()} | {(r.source, r.start) for r in self.starts}
         return any((row.source, row.start) not in ends for row in self.ledger.values())
 
-    def copy(self) -> None:
-        """Somebody makes a backup.
+    @property
+    def is_whole(self) -> bool:
+        """Whether a backup may be made now: every source has begun, and its ledger has no hole.
 
-        Not of a ledger with a hole: read-back looks at the highest version alone, and would not see that the hole is
-        back. ClickHouse has no such moment, a tick's ledger rows are one block of an unpartitioned table.
+        Read-back looks at the highest version alone, and would not see that a hole is back. ClickHouse has no such
+        moment: a tick's ledger rows are one block of an unpartitioned table.
         """
-        self.copies.append((list(self.starts), dict(self.cells), dict(self.ledger), dict(self.dead_letters)))
+        return len(self.known()) == len(self.truth.logs) and not self.has_hole
+
+    def copy(self) -> None:
+        """Somebody makes a backup."""
+        self.copies.append(self._state())
+
+    def _state(self) -> Copy:
+        tables = list(self.starts), dict(self.cells), dict(self.ledger), dict(self.dead_letters), list(self.lost)
+        return Copy(*tables, self.truth.is_damaged)
 
     def restore(self, copy: Copy) -> None:
         """Back to a backup: connections break, and what was on its way is gone."""
-        starts, cells, ledger, dead_letters = copy
-        self.starts, self.cells = list(starts), dict(cells)
-        self.ledger, self.dead_letters = dict(ledger), dict(dead_letters)
+        self.starts, self.lost = list(copy.starts), list(copy.lost)
+        self.cells, self.ledger, self.dead_letters = dict(copy.cells), dict(copy.ledger), dict(copy.dead_letters)
         self.epoch += 1
         self._older.clear()
+        self.recent.clear()
         self.late.clear()
+        self.truth.is_damaged = copy.is_damaged
         self.truth.begin(self, restored=True)
 
 

@@ -6,11 +6,9 @@ from tests.simulation.__main__ import first_failure
 from tests.simulation.controls import CONTROLS
 
 BUDGET = 1_000
-FIRST = {"sources-without-news-not-read-back": 2_000}  # red once in some thousand schedules, at seed 2549
 
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_without_a_protection_some_schedule_is_not_exact(name: str) -> None:
-    seeds = range(first := FIRST.get(name, 0), first + BUDGET)
-    assert first_failure(seeds, name) is not None, f"{BUDGET} schedules from {first} on are exact without it"
+    assert first_failure(range(BUDGET), name) is not None, f"{BUDGET} schedules are exact without it"
     assert first_failure(range(5), None) is None, "what was switched off is not on again"

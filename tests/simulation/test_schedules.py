@@ -12,7 +12,7 @@ BITES = (
     "is paused", "wakes up", "a tick is cancelled", "ClickHouse is down", "goes back to a copy", "was recorded",
     "the rules shall be", "rules apply is interrupted", "rules apply is killed", "its session was over",
     "somebody ruins", "repair is interrupted", "repair is killed", "repair is done: 0",
-    "and has them again", "write_ledger of a cancelled tick",
+    "and has them again", "write_ledger of a cancelled tick", "one after the other",
 )  # fmt: skip
 
 
@@ -29,6 +29,21 @@ def test_a_seed_repeats_its_schedule_to_the_word() -> None:
         return said
 
     assert [words(seed) for seed in range(20)] == [words(seed) for seed in range(20)]
+
+
+def test_a_hole_below_a_boundary_that_no_worker_can_fill_does_not_keep_a_schedule_from_its_end() -> None:
+    said: list[str] = []
+    for seed in range(20):
+        schedule = Schedule(seed, said.append)
+        schedule.faults = 0.0
+        with schedule.world.edges():
+            schedule.world.start()
+            schedule._finish()
+            schedule.world.change_rules()
+            schedule._end_change()
+            schedule.world.damage("ledger rows")
+            schedule._end()
+    assert any("has no row of the slice" in line for line in said)
 
 
 def test_every_kind_of_fault_happens_within_a_hundred_and_fifty_schedules() -> None:

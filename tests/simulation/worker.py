@@ -31,10 +31,14 @@ if TYPE_CHECKING:
 class WorkerEnds(Exception):
     """`streams.restart.refuse` or `end_process` in the real worker."""
 
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.remedy = remedy
+
 
 def ends(error: PintallyError) -> None:
     """Stands for `streams.restart.refuse`."""
-    raise WorkerEnds(error.what) from error
+    raise WorkerEnds(error.what, error.remedy) from error
 
 
 class Table(CellTable):
@@ -212,4 +216,4 @@ class Worker:
         return any(chunk.topic == topic for chunk in self.consumer.queue)
 
     def _lag(self, fold: SourceFold) -> int:
-        return self.world.logs[TP(fold.source.topic, fold.source.partition)].written - fold.position
+        return self.world.logs[TP(fold.source.topic, fold.source.partition)].stable - fold.position

@@ -26,13 +26,14 @@ from tests.simulation.command import Command, apply_rules, repair_all
 from tests.simulation.command import edges as command_edges
 from tests.simulation.logs import LATENESS, SimLog, decode_before, make_log, make_rules
 from tests.simulation.loop import Job, blocking_call
-from tests.simulation.sink import READS, SimSink, part_of
+from tests.simulation.sink import READS, Copy, SimSink, part_of
 from tests.simulation.truth import Truth
 from tests.simulation.worker import Worker, WorkerEnds, ends
 
 SOURCES = (((Action.SAVE, 0),), ((Action.SAVE, 0), (Action.SAVE, 1)), ((Action.SAVE, 0), (Action.CLICK, 0)))
 UUIDS = {action: UUID(int=int(action)) for action in Action}
 RECORDS = 24  # a source
+DAMAGES = ("cells", "cells", "a slice", "a minute", "ledger rows", "letters", "wrong counts")
 SILENT = SimpleNamespace(info=lambda *_: None, warning=lambda *_: None)  # a schedule tells all in its own words
 
 
@@ -105,6 +106,7 @@ class World:
         self.changing = False  # rules apply has begun and not ended well
         self.command: Command | None = None
         self.damages = 0
+        self.remedy = ""  # what the last worker that refused to go on asks a person to do
 
     # Kafka
 
@@ -114,6 +116,11 @@ class World:
         part.written = min(part.end, part.written + self.rng.randint(1, 12))
         part.stable = part.written if self.rng.random() < 0.7 else self.rng.randint(part.stable, part.written)
         self.say("%s is written to %d, readable to %d", part.log.source, part.written, part.stable)
+
+    def complete(self, tp: TP) -> None:
+        """All that the log will ever hold is there."""
+        part = self.logs[tp]
+        part.written = part.stable = part.end
 
     def poll(self, worker: Worker, tp: TP, fault: str = "", most: int = 12) -> None:
         """The consumer fetches a chunk; it may be lost on its way, come twice, or answer an old seek."""
@@ -282,6 +289,7 @@ class World:
             allowed = worker.is_out or worker.is_misled or self.changing or self.truth.is_damaged
             if not allowed and worker.app.settings is self.settings:
                 raise
+            self.remedy = error.remedy
             self.end(worker, str(error))
         except ValueError as error:
             if not stale or "without a start row" not in str(error):
@@ -299,18 +307,38 @@ class World:
     def restore(self) -> None:
         """ClickHouse goes back to a copy. If other rules held then, no worker sleeps through all of it (rule 17)."""
         reigns = self.truth.reigns
-        self.sink.restore(self.rng.choice(self.sink.copies))
-        self.say("ClickHouse goes back to a copy: %s", sorted((r.start, r.position) for r in self.sink.ledger.values()))
+        self._go_back(self.rng.choice(self.sink.copies))
         if self.truth.reigns != reigns:
             self.changing = True
             self._stop_all(kill=True)
 
-    def damage(self) -> None:
-        """Somebody deletes or changes rows by hand.
+    def forget_tick(self) -> None:
+        """ClickHouse goes back by a tick or a few. Best by those that told of sources which have nothing to tell now.
+
+        Whoever has their state must find it out by itself, from the ledger of sources that it has no news of.
+        """
+        sink = self.sink
+        copies = [copy for copy in sink.recent if copy.starts == sink.starts]
+        idle = [copy for copy in copies if self._went_idle(copy)]
+        if copies:
+            self._go_back(self.rng.choice(idle or copies))
+
+    def _went_idle(self, copy: Copy) -> bool:
+        """Whether only sources that are written to their ends were recorded since this copy."""
+        changed = {row.source for key, row in self.sink.ledger.items() if copy.ledger.get(key) != row}
+        idle = {part.log.source for part in self.logs.values() if part.stable == part.end}
+        return bool(changed) and changed <= idle
+
+    def _go_back(self, copy: Copy) -> None:
+        self.sink.restore(copy)
+        self.say("ClickHouse goes back to a copy: %s", sorted((r.start, r.position) for r in self.sink.ledger.values()))
+
+    def damage(self, kind: str = "") -> None:
+        """Somebody deletes or changes rows by hand, of some kind unless one is asked for.
 
         Not of 1970, where clocks begin: repair takes what is missing there for dropped with age.
         """
-        kind = self.rng.choice(("cells", "cells", "a slice", "a minute", "ledger rows", "letters", "wrong counts"))
+        kind = kind or self.rng.choice(DAMAGES)
         self.damages += 1
         self.truth.is_damaged = True
         sink, half = self.sink, lambda keys: [key for key in keys if self.rng.random() < 0.5]

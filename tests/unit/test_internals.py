@@ -105,3 +105,13 @@ def test_the_end_of_a_log_that_a_rebalance_has_just_taken_away_is_unknown_and_no
     thread._consumer = consumer
     assert thread.highwater(TP("saves", 0)) is None
     assert thread.fetch_position(TP("saves", 0)) is None
+
+
+def test_what_an_open_transaction_holds_back_is_not_behind() -> None:
+    """Else a slice of such records, or more, kept what was counted before them from being shown until it ended."""
+    tp = TP("saves", 0)
+    state = SimpleNamespace(highwater=300_010, lso=10)
+    assigned = SimpleNamespace(tps={tp}, state_value={tp: state}.get)
+    thread = ChunkConsumerThread.__new__(ChunkConsumerThread)
+    thread._consumer = SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assigned)))
+    assert thread.highwater(tp) == 10
