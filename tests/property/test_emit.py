@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.rows import StartRow
@@ -27,6 +27,7 @@ def emitter_of(sink: MemorySink, fold: SourceFold, lag: Callable[[], int]) -> Em
     return Emitter(sink, DeadLetterTopics(LetterTopics()), lambda: [fold], lambda _fold: lag(), 20)
 
 
+@settings(deadline=None)
 @given(ruled_logs(), st.data())
 def test_after_any_failures_the_sink_has_what_it_would_have_without_them(
     log: tuple[Rules, Log], data: st.DataObject

@@ -120,14 +120,18 @@ class Schedule:
             possible.append((lambda: self._outage(True), 0.3))
             if world.damages < MOST_DAMAGES and not world.command:
                 possible.append((world.damage, 0.3))
-            if world.changes < MOST_CHANGES and not world.changing:
-                possible.append((world.change_rules, 0.5))
+            if self._may_change:
+                possible.append((world.change_rules, 6 if world.is_writing else 0.5))
             if awake:
                 possible.append((lambda: self._crash(self.rng.choice(awake)), 1.5))
                 possible.append((lambda: self._sleep(self.rng.choice(awake)), 1.5))
             if sink.copies:
                 possible.append((world.restore, 2))
         return possible
+
+    @property
+    def _may_change(self) -> bool:
+        return self.world.changes < MOST_CHANGES and not self.world.changing
 
     def _fault(self, kinds: tuple[str, ...]) -> str:
         return self.rng.choice(kinds) if self.rng.random() < self.faults else ""
@@ -156,6 +160,22 @@ class Schedule:
             self.world.kill_command()
         else:
             self.world.command_call(fault)
+        if not self.world.command:
+            self._belated()
+
+    def _belated(self) -> None:
+        """What was on its way while the rules changed may arrive before anybody counts by the new ones: it is void.
+
+        Or the change was a mistake, and who sleeps through it and its reversal finds the rules that it knows.
+        """
+        world = self.world
+        if self._may_change and world.can_revert and self.rng.random() < 0.4:
+            world.change_rules(revert=True)
+        elif self.rng.random() < 0.5:
+            self._land()
+            for worker in [worker for worker in world.workers if worker.asleep and worker.is_writing]:
+                self._wake(worker)
+                self._drain(worker)
 
     def _notice(self, worker: Worker) -> None:
         self.world.notice(worker)
@@ -207,10 +227,12 @@ class Schedule:
         """Faults are over. Either the live workers go on, or all but the paused are killed, and a fresh one does."""
         world, had_faults, self.faults = self.world, self.faults > 0, 0.0
         world.sink.down = False
-        while world.sink.late and self.rng.random() < 0.7:
-            world.land()
-        world.sink.late.clear()
+        self._land()
         self._end_change()
+        if had_faults:
+            self._last_changes()
+        self._land()
+        world.sink.late.clear()
         in_turn = had_faults and self.rng.random() < IN_TURN
         if in_turn:
             self._end_in_turn()
@@ -225,6 +247,11 @@ class Schedule:
         world.sink.apply("delete_void")  # as sealing does
         world.truth.check_end(world.sink)
 
+    def _land(self) -> None:
+        """Some of what is on its way arrives."""
+        while self.world.sink.late and self.rng.random() < 0.5:
+            self.world.land()
+
     def _repair(self) -> None:
         """Once workers have come to the end, nothing is left to wait for."""
         world = self.world
@@ -233,6 +260,16 @@ class Schedule:
         self._run_command()
         if world.truth.is_damaged:
             raise Violation("repair has left something")
+
+    def _last_changes(self) -> None:
+        """The rules may change once more, in the middle of a tick, and back again."""
+        world = self.world
+        if self._may_change and world.is_writing and self.rng.random() < 0.5:
+            world.change_rules()
+            self._end_change()
+        if self._may_change and world.can_revert and self.rng.random() < 0.3:
+            world.change_rules(revert=True)
+            self._end_change()
 
     def _end_change(self) -> None:
         """A change of rules that is not done by now is carried out, or given up while that can be."""
@@ -273,6 +310,7 @@ class Schedule:
         """
         self._say("sources come to their ends one after the other")
         world = self.world
+        self._wake_all()
         for tp in self.rng.sample(list(world.logs), len(world.logs)):
             self._finish()
             if self.rng.random() < 0.7:
@@ -281,9 +319,12 @@ class Schedule:
 
     def _end_alive(self) -> None:
         self._say("the live workers come to the end")
+        self._wake_all()
+        self._finish()
+
+    def _wake_all(self) -> None:
         for worker in self.world.workers:
             worker.asleep = False
-        self._finish()
 
     def _end_afresh(self) -> None:
         """Who sleeps wakes up when all is done, finishes what it had begun, and must change nothing by it."""
@@ -299,7 +340,7 @@ class Schedule:
             self.world.land()
 
     def _finish(self) -> None:
-        world = self.world
+        world, self.world.remedy = self.world, ""
         for _ in range(ROUNDS):
             world.now += ROUND_SECONDS
             awake = [worker for worker in world.workers if not worker.asleep]

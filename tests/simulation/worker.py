@@ -27,6 +27,8 @@ from tests.simulation.loop import SimLoop
 if TYPE_CHECKING:
     from tests.simulation.world import SimSettings, World
 
+TICK_WRITES = ("write_cells", "write_dead_letters", "write_ledger")
+
 
 class WorkerEnds(Exception):
     """`streams.restart.refuse` or `end_process` in the real worker."""
@@ -139,6 +141,11 @@ class Worker:
     def looks(self) -> bool:
         """Whether a tick with nothing to emit would look at the ledger."""
         return self.world.now - self.emitter._looked >= LOOK_SECONDS
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether it waits for the answer to an insert of a tick."""
+        return any(job.pending and job.pending[0] in TICK_WRITES for job in self.loop.jobs)
 
     def run(self, begin: Callable[[], Any] | None = None) -> Any:
         """Do something, and whatever follows from it until all waits for the schedule."""

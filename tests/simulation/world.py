@@ -143,6 +143,11 @@ class World:
         self.given = {tp: self.rng.choice(members) for tp in self.logs} if members else {}
         self.say("rebalance: %s", {str(tp.partition): worker.name for tp, worker in self.given.items()})
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether some worker is in the middle of a tick's inserts."""
+        return any(worker.is_writing for worker in self.workers)
+
     def notice(self, worker: Worker) -> None:
         """A worker learns of its assignment, or that it was away for too long."""
         if worker.is_out:
@@ -369,11 +374,18 @@ class World:
 
     # a change of rules
 
-    def change_rules(self) -> None:
-        """Somebody wants other rules: all workers are stopped, and `rules apply` begins (rule 18)."""
+    @property
+    def can_revert(self) -> bool:
+        """Whether the rules before the last change can be those of now again: slices may not grow (rule 5)."""
+        before, rules = self.before.rules, self.settings.rules
+        return before != rules and before.slice_records == rules.slice_records
+
+    def change_rules(self, *, revert: bool = False) -> None:
+        """Somebody wants other rules, or the last ones again: all workers stop, `rules apply` begins (rule 18)."""
+        rules = self.before.rules if revert else other_rules(self.rng, self.settings.rules)
         self.before = self.settings
         self.changes += 1
-        self.settings = replace(self.settings, rules=other_rules(self.rng, self.settings.rules))
+        self.settings = replace(self.settings, rules=rules)
         self.say("the rules shall be %s", self.settings.rules)
         self.apply_rules()
 
