@@ -129,7 +129,7 @@ class Judge:
         self, slice_: Slice, letters: Sequence[DeadLetter], position: int, oldest_ms: int
     ) -> Iterator[Finding]:
         """Every late or dead record below `position` has its letter (or is older than `oldest_ms`); no other has."""
-        by_offset = {letter.offset: letter for letter in letters}
+        by_offset = {letter.offset: letter for letter in letters if letter.generation == self.generation}
         for record in slice_.rejected:
             letter = by_offset.pop(record.offset, None)
             if letter is None:
@@ -138,8 +138,9 @@ class Judge:
             elif field := _letter_difference(letter, record):
                 about = self._letter(slice_, Kind.DEAD_LETTER_DIFFERS, record.offset, letter.fate, record.fate)
                 yield replace(about, field=field)
-        for offset, letter in by_offset.items():
-            yield self._letter(slice_, Kind.DEAD_LETTER_EXTRA, offset, letter.fate, None)
+        others = [letter for letter in letters if letter.generation != self.generation]
+        for letter in [*by_offset.values(), *others]:
+            yield self._letter(slice_, Kind.DEAD_LETTER_EXTRA, letter.offset, letter.fate, None)
 
     def _about(self, slice_: Slice, kind: Kind) -> Finding:
         name = f"{slice_.block}/{slice_.arrived}"

@@ -84,6 +84,7 @@ class DeadLetter(NamedTuple):
     timestamp: int
     fate: str
     digest: bytes | None
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def letters_of(clickhouse: ClickHouse, event_id: str) -> list[Letter]:
 def _letters(clickhouse: ClickHouse, where: str, **parameters: object) -> list[Letter]:
     rows = clickhouse.rows(
         "SELECT topic, toString(topic_id) AS id, partition, offset, toString(fate) AS what, reason"
-        f" FROM dead_letters FINAL WHERE {where} ORDER BY topic, id, partition, offset",
+        f" FROM dead_letters FINAL WHERE {where} ORDER BY topic, id, partition, offset, generation DESC",
         **parameters,
     )
     return [

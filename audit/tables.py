@@ -12,7 +12,7 @@ from audit.clickhouse import ClickHouse
 from audit.emitted import CellRow, DeadLetter, Emitted, LedgerRow, LostRow, StartRow
 
 _CELL = Struct("<IIBIQQQ")
-_LETTER = Struct("<Qq1s1s16s")
+_LETTER = Struct("<Qq1s1s16sI")
 _READ_ROWS = 50_000
 
 CELLS = """
@@ -21,10 +21,10 @@ FROM pin_minutes FINAL WHERE source = {source:UInt64}
 ORDER BY block, arrived, action, minute, pin_id"""
 LETTERS = """
 SELECT offset, timestamp, CAST(if(fate = 'late', 'l', 'd'), 'FixedString(1)'),
-    CAST(if(isNull(value), 'n', 'v'), 'FixedString(1)'), MD5(ifNull(value, ''))
+    CAST(if(isNull(value), 'n', 'v'), 'FixedString(1)'), MD5(ifNull(value, '')), generation
 FROM dead_letters FINAL
 WHERE topic = {topic:String} AND topic_id = {topic_id:UUID} AND partition = {partition:UInt32}
-ORDER BY offset"""
+ORDER BY offset, generation"""
 STARTS = """
 SELECT source, topic, toString(topic_id) AS topic_id, partition, generation,
     min(start) AS first, argMin(start_clock, start) AS first_clock, argMin(rules, start) AS first_rules
@@ -126,5 +126,6 @@ def _by_source(rows: list[dict[str, Any]]) -> dict[tuple[int, str, str, int], tu
     return found
 
 
-def _letter(offset: int, timestamp: int, fate: bytes, value: bytes, digest: bytes) -> DeadLetter:
-    return DeadLetter(offset, timestamp, "late" if fate == b"l" else "dead", digest if value == b"v" else None)
+def _letter(offset: int, timestamp: int, fate: bytes, value: bytes, digest: bytes, generation: int) -> DeadLetter:
+    what = "late" if fate == b"l" else "dead"
+    return DeadLetter(offset, timestamp, what, digest if value == b"v" else None, generation)

@@ -123,7 +123,7 @@ class LostRow:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterRow:
-    """A late or dead record with its original bytes; unique by (source, offset)."""
+    """A late or dead record with its original bytes; of a (source, offset) the highest generation holds."""
 
     source: Source
     offset: int
@@ -133,3 +133,4 @@ class DeadLetterRow:
     key: bytes | None
     value: bytes | None  # None: a tombstone
     headers: tuple[tuple[str, bytes | None], ...]
+    generation: int = 0  # of the rules that said so; the topic of dead letters does not tell it

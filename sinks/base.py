@@ -63,7 +63,7 @@ class SinkSession(Protocol):
         """Write cells; returns when they are durable. Of equal keys the highest version stays."""
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        """Write dead letters; unique by (source, offset)."""
+        """Write dead letters; of a (source, offset) the highest generation stays."""
 
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Write ledger rows; returns when they are durable."""
@@ -71,11 +71,8 @@ class SinkSession(Protocol):
     def write_lost(self, rows: Sequence[LostRow]) -> None:
         """Write lost rows; returns when they are durable."""
 
-    def delete_dead_letters(self, boundaries: Mapping[Source, int]) -> None:
-        """Delete the dead letters of each source at its boundary (an offset) and beyond; gone on return."""
-
     def delete_void(self) -> None:
-        """Delete void cells and ledger rows (rule 19, see `sinks.void`), all there are; gone on return."""
+        """Delete void cells, ledger rows and dead letters (rule 19, see `sinks.void`), all; gone on return."""
 
     def reopen_from(self, moment: int) -> None:
         """Have sealed hours from `moment` (seconds since 1970) on read from minutes until they are sealed again."""

@@ -76,12 +76,8 @@ class ClickHouseSession:
         """Insert lost rows; durable on return."""
         ledger.write_lost(self.connection, rows)
 
-    def delete_dead_letters(self, boundaries: Mapping[Source, int]) -> None:
-        """Delete the dead letters of each source at its boundary and beyond; gone on return."""
-        letters.delete_dead_letters(self.connection, boundaries)
-
     def delete_void(self) -> None:
-        """Delete void cells and ledger rows; gone on return."""
+        """Delete void cells, ledger rows and dead letters; gone on return."""
         void.delete_void(self.connection, 0, void.LAST_SECOND)
 
     def reopen_from(self, moment: int) -> None:

@@ -11,6 +11,7 @@ from schemas.rows import DeadLetterRow
 from schemas.sources import Source
 from sinks.connection import Connection
 from sinks.letters import WHAT, letter_of
+from sinks.void import LETTER
 
 PAGE_ROWS = 1000
 Place = tuple[str, UUID, int, int]  # a record: topic, its UUID, partition, offset
@@ -111,8 +112,8 @@ def find_letters(connection: Connection, wanted: Wanted) -> Iterator[DeadLetterR
     while True:
         beyond = f" AND {ORIGIN} > %(after)s" if after else ""
         rows = connection.execute(
-            f"SELECT topic, topic_id, partition, {WHAT} FROM dead_letters FINAL"
-            f" WHERE {condition}{beyond} ORDER BY {ORIGIN} LIMIT {PAGE_ROWS}",
+            f"SELECT topic, topic_id, partition, {WHAT} FROM dead_letters FINAL WHERE {condition}{beyond}"
+            f" ORDER BY {ORIGIN}, generation DESC LIMIT 1 BY topic, topic_id, partition, offset LIMIT {PAGE_ROWS}",
             {**parameters, **({"after": after} if after else {})},
             settings={"strings_as_bytes": True},
         )
@@ -125,14 +126,15 @@ def find_letters(connection: Connection, wanted: Wanted) -> Iterator[DeadLetterR
 
 
 def have_letters(connection: Connection, places: Collection[Place]) -> set[Place]:
-    """Which of these records are dead letters."""
+    """Which of these records are dead letters. Void ones are none: what other rules hold of them is not said yet."""
     known: set[Place] = set()
     listed = list(places)
     for start in range(0, len(listed), PAGE_ROWS):
         known.update(
             (topic, topic_id, partition, offset)
             for topic, topic_id, partition, offset in connection.rows(
-                f"SELECT DISTINCT topic, topic_id, partition, offset FROM dead_letters WHERE {ORIGIN} IN %(some)s",
+                f"SELECT DISTINCT topic, topic_id, partition, offset FROM dead_letters WHERE {ORIGIN} IN %(some)s"
+                f" AND ({LETTER}) NOT IN (SELECT {LETTER} FROM void_letters WHERE {ORIGIN} IN %(some)s)",
                 some=listed[start : start + PAGE_ROWS],
             )
         )

@@ -1,6 +1,6 @@
 """Dead letters to ClickHouse, byte by byte as they were."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from schemas.rows import DeadLetterRow
 from schemas.sources import Source
@@ -8,12 +8,13 @@ from sinks.connection import Connection
 
 COLUMNS = (
     "source", "topic", "topic_id", "partition", "offset", "timestamp", "fate", "reason", "key", "value", "headers",
+    "generation",
 )  # fmt: skip
-WHAT = "offset, timestamp, fate, reason, key, value, headers"  # of a letter of one source; what `letter_of` takes
+WHAT = "offset, timestamp, fate, reason, key, value, headers, generation"  # of a letter of one source; what `letter_of` takes
 
 
 def write_dead_letters(connection: Connection, rows: Sequence[DeadLetterRow]) -> None:
-    """Insert dead letters; a repetition replaces the row with the same origin."""
+    """Insert dead letters; a repetition replaces the row with the same origin and generation."""
     # Nothing is decoded: keys, values and headers need not be UTF-8. Hence even the names go as bytes.
     connection.insert("dead_letters", COLUMNS, [_values(row) for row in rows], strings_as_bytes=True)
 
@@ -27,6 +28,7 @@ def letter_of(
     key: bytes | None,
     value: bytes | None,
     headers: Sequence[tuple[bytes, bytes | None]],
+    generation: int,
 ) -> DeadLetterRow:
     """The letter that a row of the table holds, read with `strings_as_bytes`."""
     return DeadLetterRow(
@@ -38,20 +40,12 @@ def letter_of(
         key=key,
         value=value,
         headers=tuple((name.decode("utf-8", "surrogateescape"), content) for name, content in headers),
+        generation=generation,
     )
-
-
-def delete_dead_letters(connection: Connection, boundaries: Mapping[Source, int]) -> None:
-    """Delete the dead letters of each source at its boundary (an offset) and beyond; they are gone on return."""
-    where = "topic = %(topic)s AND topic_id = %(topic_id)s AND partition = %(partition)s AND offset >= %(offset)s"
-    for source, offset in boundaries.items():
-        origin = {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition, "offset": offset}
-        if connection.rows(f"SELECT 1 FROM dead_letters WHERE {where} LIMIT 1", **origin):
-            connection.execute(f"DELETE FROM dead_letters WHERE {where}", origin)
 
 
 def _values(row: DeadLetterRow) -> tuple[object, ...]:
     source = row.source
     headers = [(name.encode("utf-8", "surrogateescape"), value) for name, value in row.headers]
     origin = (source.id, source.topic.encode(), source.topic_id, source.partition, row.offset, row.timestamp)
-    return (*origin, row.fate, row.reason.encode("utf-8", "replace"), row.key, row.value, headers)
+    return (*origin, row.fate, row.reason.encode("utf-8", "replace"), row.key, row.value, headers, row.generation)

@@ -93,9 +93,13 @@ class MemorySession:
                     cells[cell] = version, count
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        """Keep dead letters; of equal origins the last."""
+        """Keep dead letters. Of equal origins the highest generation stays, of equal generations the last."""
         with self._step():
-            self.sink.dead_letters.update({(row.source, row.offset): row for row in rows})
+            letters = self.sink.dead_letters
+            for row in rows:
+                known = letters.get((row.source, row.offset))
+                if known is None or row.generation >= known.generation:
+                    letters[row.source, row.offset] = row
 
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Keep ledger rows. Of equal slices the highest version stays, of equal versions the last."""
@@ -111,16 +115,22 @@ class MemorySession:
         with self._step():
             self.sink.lost.extend(rows)
 
-    def delete_dead_letters(self, boundaries: Mapping[Source, int]) -> None:
-        """Delete the dead letters of each source at its boundary and beyond."""
-        with self._step():
-            letters = self.sink.dead_letters
-            for source, offset in [(s, o) for s, o in letters if s in boundaries and o >= boundaries[s]]:
-                del letters[source, offset]
-
     def delete_void(self) -> None:
-        """Delete void cells and ledger rows."""
+        """Delete void cells, ledger rows and dead letters."""
         with self._step():
+            starts: dict[Source, list[StartRow]] = {}
+            for start in self.sink.starts:
+                starts.setdefault(start.source, []).append(start)
+            void_letters = [
+                origin
+                for origin, letter in self.sink.dead_letters.items()
+                if any(
+                    letter.generation < start.generation and letter.offset >= start.start
+                    for start in starts.get(letter.source, ())
+                )
+            ]
+            for origin in void_letters:
+                del self.sink.dead_letters[origin]
             for source in {row.source for row in self.sink.starts}:
                 for void in list(void_from(self._ledger_of(source))):
                     cells, ledger = self.sink.cells, self.sink.ledger

@@ -17,6 +17,7 @@ from sinks.letters import WHAT, letter_of
 
 SLICE = "source = %(source)s AND block = %(block)s AND arrived = toDateTime(%(arrived)s, 'UTC')"
 ORIGIN = "topic = %(topic)s AND topic_id = %(topic_id)s AND partition = %(partition)s"
+NEWEST = "ORDER BY offset, generation DESC LIMIT 1 BY offset"  # a void letter may be there beside
 
 
 def slice_sums(connection: Connection, source: Source) -> dict[tuple[int, int], SliceSum]:
@@ -53,7 +54,7 @@ def delete_ledger(connection: Connection, rows: Sequence[LedgerRow]) -> None:
 def letter_offsets(connection: Connection, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The offsets of all late and of all dead letters of a source, ascending."""
     found = connection.execute(
-        f"SELECT offset, fate = 'late' FROM dead_letters FINAL WHERE {ORIGIN} ORDER BY offset",
+        f"SELECT offset, fate = 'late' FROM dead_letters FINAL WHERE {ORIGIN} {NEWEST}",
         _origin(source),
         columnar=True,
     ) or [[], []]
@@ -64,8 +65,7 @@ def letter_offsets(connection: Connection, source: Source) -> tuple[NDArray[np.i
 def read_dead_letters(connection: Connection, source: Source, start: int, end: int) -> list[DeadLetterRow]:
     """The dead letters of the offsets [start, end), byte by byte, by offset."""
     rows = connection.execute(
-        f"SELECT {WHAT} FROM dead_letters FINAL"
-        f" WHERE {ORIGIN} AND offset >= %(start)s AND offset < %(end)s ORDER BY offset",
+        f"SELECT {WHAT} FROM dead_letters FINAL WHERE {ORIGIN} AND offset >= %(start)s AND offset < %(end)s {NEWEST}",
         {**_origin(source), "start": start, "end": end},
         settings={"strings_as_bytes": True},
     )

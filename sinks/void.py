@@ -5,7 +5,8 @@ sealing delete them, the view `void_cells` names them.
 
 A boundary is the start row of a higher generation; of several the lowest counts. Cells do not say where their slice
 starts, so a boundary is told from their names. A boundary after a lost range lies inside a slice: there a cell is void
-whose version tells of more than what lies before the boundary.
+whose version tells of more than what lies before the boundary. A dead letter has its offset, and is void from the
+boundary on, wherever that lies.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from sinks.connection import Connection
 
 IN_WINDOW = "hour >= toDateTime(%(start)s, 'UTC') AND hour < toDateTime(%(end)s, 'UTC')"
 KEY = "source, generation, block, arrived"
+LETTER = "source, offset, generation"
 CELL = "source, version, block, arrived"
 LAST_SECOND = 2**32 - 1  # of DateTime
 
@@ -75,7 +77,7 @@ def has_void(connection: Connection, start: int, end: int) -> bool:
 
 
 def delete_void(connection: Connection, start: int, end: int) -> None:
-    """Delete void cells of hours in [start, end), and every void ledger row; they are gone on return."""
+    """Delete void cells of hours in [start, end), every void ledger row and dead letter; they are gone on return."""
     if not _has_boundaries(connection):
         return
     if has_void(connection, start, end):
@@ -87,6 +89,8 @@ def delete_void(connection: Connection, start: int, end: int) -> None:
         )
     if connection.rows("SELECT 1 FROM void_ledger LIMIT 1"):
         connection.execute(f"DELETE FROM ingest_ledger WHERE ({KEY}) IN (SELECT {KEY} FROM void_ledger)")
+    if connection.rows("SELECT 1 FROM void_letters LIMIT 1"):
+        connection.execute(f"DELETE FROM dead_letters WHERE ({LETTER}) IN (SELECT {LETTER} FROM void_letters)")
 
 
 def _has_boundaries(connection: Connection) -> bool:

@@ -48,7 +48,7 @@ def judge(decoded: Decoded, timestamps: NDArray[np.int64], clocks: NDArray[np.in
 
 
 def dead_letters(
-    source: Source, chunk: Chunk, judged: Judged, duplicate: Mask, piece: Piece, rules: Rules
+    source: Source, chunk: Chunk, judged: Judged, duplicate: Mask, piece: Piece, rules: Rules, generation: int
 ) -> Iterator[DeadLetterRow]:
     """A dead letter for each dead or late record of a piece of a chunk.
 
@@ -71,6 +71,7 @@ def dead_letters(
             key=key,
             value=chunk.values[i],
             headers=headers,
+            generation=generation,
         )
 
 

@@ -112,7 +112,8 @@ class SourceFold:
             duplicate = self._register(judged, piece)
             if piece.start >= self.base.start:
                 self._count(judged, duplicate, piece)
-                self._unemitted.bury(dead_letters(self.source, chunk, judged, duplicate, piece, self.rules))
+                letters = dead_letters(self.source, chunk, judged, duplicate, piece, self.rules, self.generation)
+                self._unemitted.bury(letters)
             self.position, self.clock = piece.end, piece.clock
             self._check_base()
 

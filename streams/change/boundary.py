@@ -4,8 +4,8 @@ Both `rules apply` and `lost` are this. It needs an empty group. Where it crashe
 what was half done is then finished, because what is void follows from the start rows alone.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from schemas.rows import LostRow, StartRow
 from schemas.rules import MINUTE_MS
@@ -21,7 +21,6 @@ class Change:
 
     starts: tuple[StartRow, ...] = ()
     lost: tuple[LostRow, ...] = ()
-    letters: Mapping[Source, int] = field(default_factory=dict)  # offset from which dead letters will be written again
     reopen_from: int | None = None  # seconds since 1970: no minute before it changes, or ceases to be final
     forget: tuple[Source, ...] = ()  # sources without a start row, of which nothing that is there counts any more
 
@@ -34,12 +33,11 @@ def make(session: SinkSession, change: Change) -> None:
 
     1. Sealed hours that will change are read from minutes, and are not final any more.
     2. What is there of sources without a start row is deleted.
-    3. Dead letters from the boundaries on are deleted. Not later: workers of the new generation may start at 5. A crash
-       right after this loses none, for whoever counts on folds these slices again and writes them anew.
-    4. What was given up is recorded; it takes effect with the start row of its generation.
-    5. The start rows, in one insert. From here on the new rules hold, and what is older is void.
-    6. Void cells and ledger rows are deleted. What a sleeping worker inserts even later is deleted by sealing.
-    7. Hours are opened once more: somebody may have sealed one between 1 and 6. A change that only finishes an earlier
+    3. What was given up is recorded; it takes effect with the start row of its generation.
+    4. The start rows, in one insert. From here on the new rules hold, and what is older is void.
+    5. Void cells, ledger rows and dead letters are deleted. Not earlier: until the start rows are there, an expired
+       worker's late insert may yet vouch for them. What a sleeping worker inserts even later is deleted by sealing.
+    6. Hours are opened once more: somebody may have sealed one between 1 and 5. A change that only finishes an earlier
        one opens those that do not add up.
 
     Raises SinkUnavailable or SinkError; do it again then, from the plan on.
@@ -48,8 +46,6 @@ def make(session: SinkSession, change: Change) -> None:
         session.reopen_from(change.reopen_from)
     for source in change.forget:
         session.forget(source)
-    if change.letters:
-        session.delete_dead_letters(change.letters)
     if change.lost:
         session.write_lost(change.lost)
     if change.starts:

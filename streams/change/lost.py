@@ -26,7 +26,6 @@ class Lost:
     source: Source
     row: LostRow | None  # None: nothing is gone, all is counted anew
     start: StartRow | None = None
-    letters_from: int | None = None  # offset
     reopen_from: int | None = None  # seconds since 1970
     forget: bool = False
 
@@ -76,7 +75,6 @@ def change_of(found: list[Lost]) -> Change:
     return Change(
         starts=tuple(starts),
         lost=tuple(lost.row for lost in found if lost.row),
-        letters={lost.source: lost.letters_from for lost in found if lost.start and lost.letters_from is not None},
         reopen_from=min(opened, default=None),
         forget=tuple(lost.source for lost in found if lost.forget),
     )
@@ -118,10 +116,10 @@ def _truncated(source: Source, chain: Chain, ends: Offsets, generation: int, not
     row = LostRow(source, generation, LostKind.TRUNCATED, ends.log_end, chain.position, note)
     if not known:
         start = StartRow(source, generation, ends.log_start, 0, chain.boundary.rules)
-        return Lost(source, row, start, letters_from=0, reopen_from=0)
+        return Lost(source, row, start, reopen_from=0)
     first = known[-1]
     start = StartRow(source, generation, first.start, first.start_clock, chain.boundary.rules)
-    return Lost(source, row, start, first.start, _first_minute(first, chain))
+    return Lost(source, row, start, _first_minute(first, chain))
 
 
 def _first_minute(first: LedgerRow, chain: Chain) -> int:

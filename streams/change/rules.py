@@ -25,7 +25,7 @@ def plan_rules(
     row gets one at its log's start. Raises Refusal if a log and its ledger do not fit, or if blocks would repeat.
     """
     generation = next_generation(ledgers.values())
-    starts, letters, moments = [], {}, []
+    starts, moments = [], []
     for source, ends in offsets.items():
         rules, ledger = rules_of(source.topic), ledgers[source]
         if not ledger.starts:
@@ -39,10 +39,9 @@ def plan_rules(
             continue
         _refuse_larger_slices(source, chain, rules)
         starts.append(StartRow(source, generation, chain.start, chain.start_clock, rules.to_json()))
-        letters[source] = chain.start
         moments.append(first_minute(chain, max(rules.allowed_lateness_ms, chain.rules.allowed_lateness_ms), ends))
     opened = [moment for moment in moments if moment is not None]
-    return Change(tuple(starts), (), letters, min(opened, default=None))
+    return Change(tuple(starts), reopen_from=min(opened, default=None))
 
 
 def _refuse_larger_slices(source: Source, chain: Chain, rules: Rules) -> None:

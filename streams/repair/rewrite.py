@@ -102,9 +102,10 @@ def _mend_letters(session: SinkSession, folded: Folded, *, write: bool) -> int:
     found = {letter.offset: letter for letter in session.read_dead_letters(row.source, row.start, row.position)}
     must = {letter.offset: letter for letter in folded.letters}
     wrong = [letter for offset, letter in must.items() if not _same(letter, found.get(offset), write=write)]
-    extra = sorted(found.keys() - must.keys())
+    extra = found.keys() - must.keys()
+    foreign = {offset for offset, letter in found.items() if letter.generation != row.generation}
+    session.delete_letters(row.source, sorted(extra | foreign))  # first: it spares no generation
     session.write_dead_letters(wrong)
-    session.delete_letters(row.source, extra)
     return len(wrong) + len(extra)
 
 

@@ -184,11 +184,11 @@ def test_what_was_lost_is_kept_with_its_source_and_once(sink: Sink) -> None:
     assert (found[one].lost, found[other].lost) == (tuple(rows), ())
 
 
-def letter(of: Source, offset: int, fate: str = "late") -> DeadLetterRow:
-    return DeadLetterRow(of, offset, 5, fate, "a reason", b"k", b"\xff", (("h", None),))
+def letter(of: Source, offset: int, fate: str = "late", generation: int = 0) -> DeadLetterRow:
+    return DeadLetterRow(of, offset, 5, fate, "a reason", b"k", b"\xff", (("h", None),), generation)
 
 
-def test_dead_letters_are_found_by_offset_and_deleted_one_by_one_or_from_a_boundary_on(sink: Sink) -> None:
+def test_dead_letters_are_found_by_offset_and_deleted_one_by_one(sink: Sink) -> None:
     one, other = source(0), source(1)
     with sink.session() as session:
         session.write_dead_letters([letter(one, offset, "dead" if offset % 2 else "late") for offset in range(9)])
@@ -198,9 +198,29 @@ def test_dead_letters_are_found_by_offset_and_deleted_one_by_one_or_from_a_bound
         assert list(session.read_dead_letters(one, 2, 4)) == [letter(one, 2), letter(one, 3, "dead")]
         session.delete_letters(one, [3, 4, 99])
         session.delete_letters(one, [])
-        session.delete_dead_letters({one: 7})
-        assert [each.offset for each in session.read_dead_letters(one, 0, 99)] == [0, 1, 2, 5, 6]
+        assert [each.offset for each in session.read_dead_letters(one, 0, 99)] == [0, 1, 2, 5, 6, 7, 8]
         assert [each.offset for each in session.read_dead_letters(other, 0, 99)] == [3]
+
+
+def test_dead_letters_of_a_lower_generation_are_void_from_a_boundary_on_whenever_they_come(sink: Sink) -> None:
+    one, other = source(0), source(1)
+    with sink.session() as session:
+        session.write_starts([start(each, 0) for each in (one, other)])
+        session.write_dead_letters([letter(each, offset) for each in (one, other) for offset in range(9)])
+        session.write_starts([start(one, 5, generation=1)])
+        session.write_dead_letters([letter(one, offset, "dead", generation=1) for offset in (6, 8)])
+        session.write_dead_letters([letter(one, offset) for offset in (4, 6, 7)])  # of a worker that was believed dead
+        found = session.read_dead_letters(one, 0, 99)
+        assert [each.generation for each in found if each.offset in (4, 6, 8)] == [0, 1, 1]
+        assert session.letter_offsets(one)[1].tolist() == [6, 8]
+        for _ in range(2):
+            session.delete_void()
+            assert [(each.offset, each.generation) for each in session.read_dead_letters(one, 0, 99)] == [
+                *((offset, 0) for offset in range(5)),
+                (6, 1),
+                (8, 1),
+            ]
+        assert len(session.read_dead_letters(other, 0, 99)) == 9
 
 
 def test_cells_are_read_added_up_and_deleted_slice_by_slice(sink: Sink) -> None:

@@ -83,7 +83,6 @@ class SimSink(MemorySink):
         elif name == "write_starts":
             self.truth.begin(self)
         elif name.startswith("delete"):
-            self.truth.letters_deleted |= name == "delete_dead_letters"
             self.truth.reset(self)
 
     def _remember(self) -> None:

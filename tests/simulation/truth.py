@@ -29,7 +29,6 @@ class Truth:
         self.reigns = {log.source.id: [StartRow(log.source, 0, log.start, 0, rules.to_json())] for log in logs}
         self.said: dict[SliceKey, set[int]] = defaultdict(set)  # generations that ever knew such a slice
         self.is_damaged = False  # somebody ruined rows, and nobody has repaired them all
-        self.letters_deleted = False  # rules apply has deleted letters, and is not done
         self.letters_before: dict[Origin, set[Letter]] = defaultdict(set)  # true by rules of some time
         self._recount()
 
@@ -128,8 +127,9 @@ class Truth:
                 continue
             self._vouched(sink, newest, self.cells_of.get(key, []))
             letters = {(s, o) for s, o in self.letters if s == source and newest.start <= o < newest.position}
-            for place, found in ("table", sink.dead_letters.keys()), ("topic", self.buried):
-                if not letters <= found and not (place == "table" and self.letters_deleted):
+            table = {at for at, letter in sink.dead_letters.items() if letter.generation == newest.generation}
+            for place, found in ("table", table), ("topic", self.buried):
+                if not letters <= found:
                     raise Violation(f"{_row(newest)} is recorded before its dead letters are in their {place}")
         for source in set(keys.values()):
             for row in self._complete_rows(sink, source):
@@ -189,8 +189,7 @@ class Truth:
         rows = {key: (_said(row), row.generation) for key, row in sink.ledger.items()}
         must = {key: (_must(piece), self.generations[key]) for key, piece in self.slices.items()}
         _equal("ledger rows", rows, must)
-        letters = {origin: _letter(row) for origin, row in sink.dead_letters.items()}
-        self._check_letters("dead letters", letters)
+        _equal("dead letters", {origin: _letter(row) for origin, row in sink.dead_letters.items()}, self.letters)
         self._check_letters("letters on the dead-letter topic", {o: self.letters.get(o) for o in self.buried})
 
     def _check_letters(self, what: str, found: Mapping[Origin, Letter | None]) -> None:

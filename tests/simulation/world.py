@@ -415,7 +415,6 @@ class World:
             code = command.result()
         except SinkUnavailable:
             self.say("%s is interrupted", command.name)
-            self._interrupted()
         except Refusal as refusal:
             if not self.truth.is_damaged:
                 raise
@@ -423,7 +422,7 @@ class World:
         else:
             self.say("%s is done: %s", command.name, code)
             if command.name == "rules apply":
-                self.changing = self.truth.letters_deleted = False
+                self.changing = False
             elif code == 0:
                 self.truth.repaired(self.sink)
 
@@ -433,12 +432,7 @@ class World:
         if self.rng.random() < 0.5:
             self._execute(self.command.job, "")
         self.say("%s is killed", self.command.name)
-        self._interrupted()
         self.command = None
-
-    def _interrupted(self) -> None:
-        """A worker whose session is over may yet record a slice whose letters were deleted: repair writes them."""
-        self.damages += self.truth.letters_deleted
 
     @property
     def can_abandon(self) -> bool:
@@ -451,7 +445,7 @@ class World:
         self.say("the rules stay as they were")
         self._stop_all(kill=True)
         self.settings = self.before
-        self.changing = self.truth.letters_deleted = False
+        self.changing = False
 
     def _stop_all(self, *, kill: bool) -> None:
         """The group is empty. Some do not know it yet: they sleep, and end when they see how long (rule 17)."""

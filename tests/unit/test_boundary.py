@@ -1,6 +1,7 @@
 """Setting boundaries: a crash between any two steps, and a second run, end as one run would have."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from sinks.memory import MemorySession, MemorySink
 from streams.change.boundary import Change, make
 from streams.change.lost import change_of, plan_lost
 from streams.change.rules import plan_rules
+from streams.recovery import follow
 from streams.topics import Offsets
 from tests.cells import cells
 
@@ -51,16 +53,22 @@ def counted() -> MemorySink:
         for source in (ONE, OTHER):
             session.write_starts([StartRow(source, 0, 0, T, RULES.to_json())])
             for block, position in ((0, 100), (1, 150)):
-                fates = Fates(position - block * 100)
-                row = LedgerRow(
-                    source, block, T // 1000, block * 100, T, position, T, fates, fates.counted, 0, RULES.fingerprint
-                )
+                row = row_of(source, block, position)
                 session.write_ledger([row])
                 session.write_cells(
                     cells((source.id, block, T // 1000, 1, T // 1000, 7, row.fates.total, version_of(0, position)))
                 )
-                session.write_dead_letters([DeadLetterRow(source, position - 1, T, "late", "so", None, None, ())])
+                session.write_dead_letters([letter(source, position - 1)])
     return sink
+
+
+def row_of(source: Source, block: int, position: int) -> LedgerRow:
+    fates = Fates(position - block * 100)
+    return LedgerRow(source, block, T // 1000, block * 100, T, position, T, fates, fates.counted, 0, RULES.fingerprint)
+
+
+def letter(source: Source, offset: int, generation: int = 0) -> DeadLetterRow:
+    return DeadLetterRow(source, offset, T, "late", "so", None, None, (), generation)
 
 
 Plan = Callable[[SinkSession], Change]
@@ -109,6 +117,36 @@ def test_a_crash_anywhere_and_a_second_run_end_as_one_run_does(plan: Plan) -> No
             make(again, plan(again))
         assert state(sink) == state(whole), f"after {steps} steps"
     assert over, "some run had no crash"
+
+
+def test_after_a_crash_anywhere_a_late_ledger_insert_vouches_for_no_dead_letter_that_is_gone() -> None:
+    for steps in range(STEPS):
+        sink = counted()
+        session = Crashing(sink, steps)
+        with suppress(Crash):
+            make(session, rules(session))
+        with sink.session() as late:  # of a worker whose session is over
+            late.write_ledger([row_of(ONE, 1, 200), row_of(ONE, 2, 210)])
+            chain = follow(late.read_ledgers([ONE])[ONE])
+        vouched = {(ONE, offset) for offset in (99, 149) if offset < chain.start}
+        assert vouched <= sink.dead_letters.keys(), f"after {steps} steps"
+
+
+def test_what_workers_of_the_new_rules_bury_stays_where_a_crash_is_mended_late() -> None:
+    for steps in range(STEPS):
+        sink = counted()
+        session = Crashing(sink, steps)
+        with suppress(Crash):
+            make(session, rules(session))
+        with sink.session() as again:
+            chain = follow(again.read_ledgers([ONE])[ONE])
+            generation = chain.boundary.generation
+            again.write_dead_letters([letter(ONE, 140, generation)])
+            old = letter(ONE, 141, 0)
+            again.write_dead_letters([old])  # of a worker whose session is over
+            again.delete_void()
+        assert (ONE, 140) in sink.dead_letters, f"after {steps} steps"
+        assert ((ONE, 141) in sink.dead_letters) is (generation == 0), f"after {steps} steps"
 
 
 def test_what_lies_before_the_boundaries_stays() -> None:

@@ -56,7 +56,6 @@ def test_it_takes_effect_at_the_start_of_each_sources_unfinished_slice_in_the_ne
         StartRow(SAVE, 4, 100, T + 100, NEW.to_json()),
         StartRow(CLICK, 4, 7, T + 7, NEW.to_json()),
     )
-    assert change.letters == {SAVE: 100, CLICK: 7}
 
 
 def test_hours_are_opened_from_the_lowest_clock_less_the_greater_lateness() -> None:
