@@ -47,8 +47,14 @@ def seal(
 ) -> SealResult:
     """Seal every hour that ended at or before `final_until`, and again those that were written to since they were.
 
-    `corrected_hours` are sealed again too, if they are final. Readers see no difference in any count, at no step;
-    `sealed_until` only moves forward. Raises SinkUnavailable or SinkError; run it again then.
+    `corrected_hours` are sealed again too, if they are final. `sealed_until` only moves forward. Raises
+    SinkUnavailable or SinkError; run it again then.
+
+    Readers see no difference in any count, at no step, but for one moment. A row that changes a final hour, a
+    correction by its nature, may land after the hour's roll-up was checked and before it is published. Readers of
+    minutes see it at once, those of hours and days not until the second look that follows the publication has opened
+    the hour; if this process ends in between, until the next call of `seal` (see `sinks.rollup`, steps 4 to 6). Who
+    writes to an hour that is published already opens it first, and is seen in all three at once.
     """
     until = _seconds(final_until) // HOUR * HOUR
     with Connection(address, timeout_seconds) as connection:

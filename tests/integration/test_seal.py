@@ -239,5 +239,6 @@ def test_a_sealer_that_ends_before_its_second_look_leaves_nothing_wrong_behind(
     with before_each_statement(monkeypatch, land_and_die), pytest.raises(Crash):
         seal(address, TODAY)
     assert published
+    assert "hours" in disagreements(address), "the one moment that `seal` excepts from its promise"
     seal(address, TODAY)
     assert disagreements(address) == []
