@@ -207,8 +207,9 @@ class _Teller:
             return letter.reason
         if event is None:
             return "not a valid event"
-        stamp = judged.clock if each.timestamp < 0 else each.timestamp
-        return f"its event time {moment(event.occurred_at)} does not fit its Kafka timestamp {moment(stamp)}"
+        if each.timestamp < 0:
+            return "it has no Kafka timestamp"
+        return f"its event time {moment(event.occurred_at)} does not fit its Kafka timestamp {moment(each.timestamp)}"
 
     def _earlier(self, each: Occurrence, emitted: Emitted, found: Sequence[Occurrence]) -> str:
         """The nearest earlier record of the event in the same source that is not dead: its id decided."""

@@ -1,7 +1,7 @@
 """Counts one source again, slice by slice, from its log and the rules alone.
 
 The rules, in the order they bite:
-- The clock is the running maximum of the records' Kafka timestamps; a record without one (-1) takes the clock.
+- The clock is the running maximum of the records' Kafka timestamps; a record without one (-1) is dead, and leaves it.
 - A slice is (offset // slice_records, clock floored to ten minutes); an offset without a record belongs to its own
   block and the clock before it. Nothing but offset and clock cuts a slice, and the place where the rules began.
 - A record is dead if it is no event, or acted later than its timestamp + skew, or before its timestamp - retention;
@@ -143,7 +143,11 @@ class Recount:
             current = self._slice
             event = read_event(record.value, action)
             key = 0
-            if event is None or not timestamp - retention <= event.occurred_at <= timestamp + skew:
+            if (
+                event is None
+                or record.timestamp < 0
+                or not timestamp - retention <= event.occurred_at <= timestamp + skew
+            ):
                 fate = Fate.DEAD
             else:
                 minute = event.occurred_at // MINUTE_MS

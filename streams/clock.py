@@ -4,14 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def run(clock: int, timestamps: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The clock after each record, and each record's effective timestamp; all in ms.
+def run(clock: int, timestamps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The clock after each record, in ms.
 
     `clock` is the clock before the first record; it is carried from chunk to chunk and, by the ledger, over restarts.
-    A record without a timestamp (-1) counts as the clock.
+    A record without a timestamp (-1) leaves it where it is.
     """
     clocks = np.maximum.accumulate(timestamps) if len(timestamps) else timestamps
-    clocks = np.maximum(clocks, clock)
-    if len(timestamps) and timestamps.min() < 0:
-        return clocks, np.where(timestamps < 0, clocks, timestamps)
-    return clocks, timestamps
+    return np.maximum(clocks, clock)

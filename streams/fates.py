@@ -24,7 +24,7 @@ class Judged:
     """The records of a chunk, each array with one entry a record."""
 
     decoded: Decoded
-    timestamps: NDArray[np.int64]  # ms; the clock where a record has none
+    timestamps: NDArray[np.int64]  # ms; negative where a record has none
     clocks: NDArray[np.int64]  # ms, after the record
     minutes: NDArray[np.int64]  # since 1970, of event time
     dead: Mask
@@ -34,12 +34,15 @@ class Judged:
 def judge(decoded: Decoded, timestamps: NDArray[np.int64], clocks: NDArray[np.int64], rules: Rules) -> Judged:
     """Decide which records are dead, and which are late.
 
+    A record without a Kafka timestamp is dead. A broker bounds how far a producer's timestamp may lag, but lets -1 pass
+    whatever the bound is: such a record could come at any time, and count below what was declared final (rule 22).
     What the rules add stands on the side of event time, which is bounded: a Kafka timestamp can be so large that
     adding to it wraps around.
     """
     occurred = decoded.occurred_at
     minutes = occurred // MINUTE_MS
     dead = ~decoded.valid
+    dead |= timestamps < 0
     dead |= occurred - rules.max_clock_skew_ms > timestamps
     dead |= occurred + rules.retention_ms < timestamps
     late = minutes < (clocks - rules.allowed_lateness_ms) // MINUTE_MS  # minute end + lateness <= clock, in minutes
@@ -85,6 +88,8 @@ def why_dead(value: bytes | None, action: Action, timestamp: int, rules: Rules) 
 def _reason(judged: Judged, i: int, rules: Rules) -> str:
     if not judged.decoded.valid[i]:
         return judged.decoded.reasons[i]
+    if judged.timestamps[i] < 0:
+        return "it has no Kafka timestamp: nothing tells when it came"
     occurred_at, timestamp = int(judged.decoded.occurred_at[i]), int(judged.timestamps[i])
     event, kafka = f"event time {_utc(occurred_at)}", f"the Kafka timestamp {_utc(timestamp)}"
     if not judged.dead[i]:

@@ -103,8 +103,8 @@ class SourceFold:
         """
         self._check_place(chunk)
         decoded = decode(chunk.values, self.action)
-        clocks, timestamps = clock.run(self.clock, chunk.timestamps)
-        judged = judge(decoded, timestamps, clocks, self.rules)
+        clocks = clock.run(self.clock, chunk.timestamps)
+        judged = judge(decoded, chunk.timestamps, clocks, self.rules)
         pieces = cut(
             chunk.start, chunk.end, chunk.offsets, clocks, self.clock, self.rules.slice_records, self.base.start
         )

@@ -114,7 +114,7 @@ def _fate(
 ) -> str:
     """Rule 2, in its order."""
     event = parse(record.value, action)
-    if event is None:
+    if event is None or record.timestamp == -1:  # nothing tells when it came
         return "dead"
     if event.occurred_at > timestamp + rules.max_clock_skew_ms:
         return "dead"

@@ -170,8 +170,7 @@ class World(MemorySink):
         stamp = broker
         if log.before is not None:
             stamp = broker - min(max(step.stamp or 0, -SKEW), log.before)
-        # Kafka takes records without a timestamp whatever the bound is; the promise does not cover a bounded topic's.
-        if step.stamp is None and log.before is not None and not recent:
+        if step.stamp is None and log.before is not None:  # Kafka takes these whatever the bound is
             stamp = -1
         effective = log.clock if stamp == -1 else stamp
         log.clock = max(log.clock, effective)

@@ -62,8 +62,17 @@ def test_skew_and_retention_are_measured_from_the_records_own_timestamp_not_from
     """Rule 2."""
     ahead = record(0, T0 + 30 * MINUTE)
     assert fate_of(ahead, record(1, T0, occurred_at=T0 + 6 * MINUTE)) is Fate.DEAD
-    assert fate_of(ahead, record(1, -1, occurred_at=T0 + 35 * MINUTE)) is Fate.COUNTED, "-1 counts as the clock"
-    assert fate_of(ahead, record(1, -1, occurred_at=T0 + 35 * MINUTE + 1)) is Fate.DEAD
+
+
+def test_a_record_without_a_kafka_timestamp_is_dead_and_leaves_the_clock_where_it_is() -> None:
+    """It passes every bound that a broker sets, so it could count below what is final (rule 22)."""
+    fold = folded(record(0, T0), record(1, -1, 9, occurred_at=T0), record(2, T0, 9))
+    assert fold.clock == T0
+    capture = captured(fold)
+    assert [row.fates for row in capture.ledger] == [Fates(counted=2, dead=1)], "nor is its id registered"
+    assert [letter.reason for letter in capture.dead_letters] == [
+        "it has no Kafka timestamp: nothing tells when it came"
+    ]
 
 
 def test_a_minute_is_closed_when_its_end_and_the_lateness_reach_the_clock() -> None:
@@ -80,7 +89,6 @@ def test_lateness_is_measured_by_the_clock_not_by_the_records_own_timestamp() ->
     """Rule 2."""
     clock = T0 + HOUR + MINUTE
     assert fate_of(record(0, clock), record(1, T0, occurred_at=T0)) is Fate.LATE
-    assert fate_of(record(0, clock), record(1, -1, occurred_at=T0)) is Fate.LATE
 
 
 def test_event_time_never_moves_the_clock() -> None:

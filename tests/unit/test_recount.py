@@ -77,6 +77,7 @@ def cells(slice_: Slice) -> list[tuple[int, int, int]]:
 def test_the_clock_is_the_highest_kafka_timestamp_and_never_falls_rule_1() -> None:
     (only,) = recount([save(0, NOON + 50), save(1, NOON + 20), save(2, -1), save(3, NOON + 60)], 4)
     assert list(only.clocks) == [NOON + 50, NOON + 50, NOON + 50, NOON + 60]
+    assert [Fate(fate) for fate in only.fates] == [Fate.COUNTED, Fate.COUNTED, Fate.DEAD, Fate.COUNTED]
     assert (only.at(2).clock, only.at(0).clock) == (NOON + 50, 0)
 
 
@@ -180,8 +181,9 @@ def test_borders_of_what_kafka_hands_out_change_nothing_rule_3() -> None:
 
 
 def test_a_rejected_record_is_kept_with_what_its_dead_letter_must_say() -> None:
-    (only,) = recount([Record(0, NOON, None), save(1, -1, at=NOON - 3 * HOUR)], 2)
+    (only,) = recount([Record(0, NOON, None), save(1, NOON, at=NOON - 3 * HOUR), save(2, -1)], 3)
     assert [(r.offset, r.timestamp, r.fate, r.digest is None) for r in only.rejected] == [
         (0, NOON, "dead", True),
-        (1, -1, "late", False),
+        (1, NOON, "late", False),
+        (2, -1, "dead", False),
     ]
