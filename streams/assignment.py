@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from schemas.rows import StartRow
 from schemas.sources import Source
 from sinks.base import Sink, SinkSession, SourceLedger
-from streams.recovery import Chain, base_of, follow
+from streams.recovery import Chain, base_of, cut_base, follow
 from streams.refusals import (
     refuse_hole,
     refuse_log,
@@ -76,5 +76,7 @@ def _assigned(settings: Settings, source: Source, ledger: SourceLedger, offsets:
     base = base_of(chain)
     refuse_rules(source, chain, settings.rules_of(source.topic))
     refuse_hole(source, chain)
+    if base.collect_start < offsets.log_start <= chain.position:
+        base = cut_base(chain)
     refuse_log(source, chain, base, offsets)
     return Assigned(source, chain, base, offsets.log_start)

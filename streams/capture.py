@@ -48,6 +48,10 @@ class Unemitted:
         self._letter_rows = 0  # the room of all letters, handed out or not, in cells
         self._in_flight: Capture | None = None
 
+    def resume(self, row: LedgerRow) -> None:
+        """Go on with a slice as it is recorded; only offsets without a record may still come to it."""
+        self._open = Tally.of(row)
+
     @property
     def rows(self) -> int:
         """Cells and dead letters that the sink does not know, a letter as the cells whose room it takes.

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from schemas.actions import Action
 from schemas.codec import decode
 from schemas.errors import PintallyError
-from schemas.rules import Rules
+from schemas.rules import ARRIVED_MS, Rules
 from schemas.sources import Source
 from streams import clock
 from streams.capture import Capture, Unemitted
@@ -15,7 +15,7 @@ from streams.duplicates import SeenIds
 from streams.fates import Judged, dead_letters, judge
 from streams.slices import Base, Piece, cut
 
-__all__ = ["Capture", "ChunkMissing", "ChunkRefused", "ChunkRepeated", "LogChanged", "SourceFold"]
+__all__ = ["Capture", "ChunkMissing", "ChunkRefused", "ChunkRepeated", "LogChanged", "RecordsGone", "SourceFold"]
 
 
 class ChunkRefused(Exception):
@@ -44,6 +44,10 @@ class LogChanged(PintallyError):
     """The log before the base does not lead to the clock that the ledger recorded at the base."""
 
 
+class RecordsGone(PintallyError):
+    """The first record after a cut base is too near to what the log no longer holds."""
+
+
 class SourceFold:
     """The state of one source: everything the fold of its log from the base has made."""
 
@@ -65,6 +69,9 @@ class SourceFold:
         self.clock = base.collect_clock  # ms, at `position`
         self._seen = SeenIds()
         self._unemitted = Unemitted(source, action, rules, generation, recorded)
+        self._is_cut = base.is_cut  # until the first record shows that what is gone does not matter
+        if base.open_slice:
+            self._unemitted.resume(base.open_slice)
         self._check_base()
 
     @property
@@ -99,11 +106,13 @@ class SourceFold:
         5. Move on.
 
         Raises ChunkRefused, with nothing changed, unless the chunk starts at `position` (rule 4); ClockTooFar, with
-        nothing changed, for a Kafka timestamp that no slice can carry; LogChanged if the log does not lead to the base.
+        nothing changed, for a Kafka timestamp that no slice can carry; RecordsGone, with nothing changed, if what is
+        gone before a cut base matters; LogChanged if the log does not lead to the base.
         """
         self._check_place(chunk)
         decoded = decode(chunk.values, self.action)
         clocks = clock.run(self.clock, chunk.timestamps)
+        self._check_cut(chunk, clocks)
         judged = judge(decoded, chunk.timestamps, clocks, self.rules)
         pieces = cut(
             chunk.start, chunk.end, chunk.offsets, clocks, self.clock, self.rules.slice_records, self.base.start
@@ -133,6 +142,20 @@ class SourceFold:
                 f"{self.base.start_clock} ms; records before it are gone, or the ledger is of another log",
                 "Run `pintally verify` to see what the ledger and the log still share.",
             )
+
+    def _check_cut(self, chunk: Chunk, clocks: NDArray[np.int64]) -> None:
+        """Two buckets on, no record belongs to a slice before a cut base, and no id there matters (rule 2)."""
+        if not self._is_cut or not len(clocks):
+            return
+        before, bucket = self.base.start_clock // ARRIVED_MS, int(clocks[0]) // ARRIVED_MS
+        if bucket < before + 2:
+            raise RecordsGone(
+                f"{self.source}: the record at offset {chunk.offsets[0]} came within twenty minutes of those below "
+                f"offset {self.base.start}, which its log no longer holds, and whose ids would tell whether it is a "
+                "duplicate: retention overtook the counting",
+                "Raise the topic's retention, stop all workers, and run `pintally lost` to give up what is gone.",
+            )
+        self._is_cut = False
 
     def _register(self, judged: Judged, piece: Piece) -> NDArray[np.bool_]:
         """Register the ids of all that is not dead, whatever its fate; whose was here before?"""

@@ -121,6 +121,15 @@ def is_retired(ledger: SourceLedger) -> bool:
     return any(row.kind is LostKind.RETIRED for row in ledger.lost)
 
 
+def cut_base(chain: Chain) -> Base:
+    """The ledger's position, where the log holds all that is not counted, but not the base slice or the ids before it.
+
+    A worker that was never restarted would go on there too, and whoever folds from here does the same as it, as long
+    as no record belongs to the slice that is recorded up to there, or could have its id before: the fold refuses those.
+    """
+    return Base(chain.position, chain.clock, chain.position, chain.clock, is_cut=True, open_slice=chain.unfinished)
+
+
 def is_void(row: LedgerRow, ledger: SourceLedger) -> bool:
     """Whether a higher generation's rules hold from an offset at or below the row's slice (rule 19)."""
     return any(start.generation > row.generation and row.start >= start.start for start in ledger.starts)

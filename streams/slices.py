@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import PintallyError
+from schemas.rows import LedgerRow
 from schemas.rules import ARRIVED_MS
 
 LAST_CLOCK_MS = 2**32 * 1000 - 1  # the last clock whose slice ClickHouse can name, early in 2106
@@ -34,6 +35,8 @@ class Base:
     collect_clock: int  # ms: the source's clock before it
     start: int  # offset, a slice's start
     start_clock: int  # ms: the source's clock before it; what collecting must arrive at
+    is_cut: bool = False  # the log no longer holds what lies before: it must not matter to what follows
+    open_slice: LedgerRow | None = None  # of a cut base: the slice recorded up to `start`; its cells stay as they are
 
 
 @dataclass(frozen=True, slots=True)

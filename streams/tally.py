@@ -22,6 +22,21 @@ class Tally:
         self.recorded = piece.start  # position of the last ledger row that was acknowledged; the start: none was
         self._counted = self._duplicate = self._late = self._dead = self._absent = 0
 
+    @classmethod
+    def of(cls, row: LedgerRow) -> "Tally":
+        """A slice as it is recorded, without its cells: none of them may change any more."""
+        tally = cls.__new__(cls)
+        tally.slice_id = SliceId(row.block, row.arrived)
+        tally.start, tally.start_clock = row.start, row.start_clock
+        tally.position = tally.recorded = row.position
+        tally.clock = row.clock
+        tally.cells = Cells()
+        tally.cells.sum = row.cells_sum
+        fates = row.fates
+        tally._counted, tally._duplicate, tally._late = fates.counted, fates.duplicate, fates.late
+        tally._dead, tally._absent = fates.dead, fates.absent
+        return tally
+
     @property
     def fates(self) -> Fates:
         """The fates of [start, position)."""

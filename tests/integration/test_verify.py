@@ -54,9 +54,9 @@ class Emitter:
         self.sink = ClickHouseSink(settings.clickhouse)
         self.start_clock = 0
 
-    def produce(self, records: int = RECORDS, seed: int = 1) -> None:
-        """Saves of few pins over an hour, some twice, some late, some broken; several slices of each border."""
-        chance, now = random.Random(seed), now_ms() - RECORDS * 3_500
+    def produce(self, records: int = RECORDS, seed: int = 1, ago_ms: int = RECORDS * 3_500) -> None:
+        """Saves of few pins, 3 s apart, some twice, some late, some broken; several slices of each border."""
+        chance, now = random.Random(seed), now_ms() - ago_ms
         producer = KafkaProducer(bootstrap_servers=self.settings.kafka, linger_ms=20)
         for number in range(records):
             now += chance.randrange(6_000)

@@ -1,7 +1,8 @@
 """The fold against the reference: no chunk border, crash, failed tick or schedule of ticks changes what it says."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
@@ -10,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.rows import StartRow
-from schemas.rules import Rules
+from schemas.rules import ARRIVED_MS, Rules
 from sinks.base import SourceLedger
 from streams.chunk import Chunk
-from streams.fold import Capture, ChunkRefused, SourceFold
-from streams.recovery import base_of, follow
+from streams.fold import Capture, ChunkRefused, RecordsGone, SourceFold
+from streams.recovery import base_of, cut_base, follow
 from streams.slices import Base
-from tests.logs import ACTION, SOURCE, T0, Log, borders, chunks, record, ruled_logs
+from tests.logs import ACTION, MINUTE, SOURCE, T0, Log, borders, chunks, record, ruled_logs
 from tests.reference import LogRecord, Recount, Store, recount
 
 GENERATION = 3
@@ -214,6 +215,41 @@ def test_a_fold_from_the_base_of_any_recorded_position_meets_every_later_row(
     some.finish()
     agrees(some.store, expected, rules)
     assert {offset: fate for offset, fate in some.expected.fates.items() if offset >= base.start} == expected.fates
+
+
+def later(record: LogRecord, ms: int) -> LogRecord:
+    return record if record.timestamp < 0 else replace(record, timestamp=record.timestamp + ms)
+
+
+@given(st.data(), ruled_logs(), st.sampled_from([0, 10 * MINUTE, 20 * MINUTE]))
+@settings(max_examples=100, deadline=None)
+def test_a_fold_from_where_the_log_was_cut_goes_on_as_if_it_had_never_stopped_or_refuses(
+    data: st.DataObject, ruled: tuple[Rules, Log], silence: int
+) -> None:
+    """Retention took what is counted. What is gone matters if the next record is within two buckets of it, else not."""
+    rules, log = ruled
+    position = data.draw(st.integers(0, log.end))
+    log = Log(tuple(later(record, silence) if record.offset >= position else record for record in log.records), log.end)
+    some = worker(rules, log)
+    fold_all(some, chunks(log, [0, position]))
+    some.capture()
+    some.answer(3)
+    start = StartRow(SOURCE, GENERATION, 0, 0, rules.to_json())
+    chain = follow(SourceLedger((start,), tuple(sorted(some.store.ledger.values(), key=lambda row: row.start))))
+    assert chain.position == position
+    rest = [record for record in log.records if record.offset >= position]
+    near = bool(rest) and max(rest[0].timestamp, chain.clock) // ARRIVED_MS < chain.clock // ARRIVED_MS + 2
+    some.fold = some._begin(cut_base(chain))
+    left = chunks(log, data.draw(borders(log, position)))
+    with pytest.raises(RecordsGone) if near else nullcontext():
+        fold_all(some, left)
+    if near:
+        some.capture()
+        some.answer(3)
+        assert some.fold.position <= rest[0].offset, "nothing is counted"
+        return
+    some.finish()
+    agrees(some.store, some.expected, rules)
 
 
 @given(ruled_logs())

@@ -8,7 +8,7 @@ import pytest
 from schemas.dead_letters import SENT_BEFORE
 from schemas.fates import Fate, Fates
 from schemas.rules import ARRIVED_MS, Rules
-from streams.fold import Capture, ChunkMissing, ChunkRepeated, LogChanged, SourceFold
+from streams.fold import Capture, ChunkMissing, ChunkRepeated, LogChanged, RecordsGone, SourceFold
 from streams.slices import Base
 from tests.logs import ACTION, HOUR, MINUTE, SOURCE, T0, Log, chunk, record
 from tests.reference import LogRecord
@@ -363,3 +363,41 @@ def test_a_large_dead_letter_counts_as_the_cells_whose_room_it_takes() -> None:
     assert fold.unemitted_cells == 101
     fold.acknowledge(again)
     assert fold.unemitted_cells == 0
+
+
+def cut_off(*records: LogRecord) -> tuple[SourceFold, Base]:
+    """A worker that has counted these and goes on; and where another begins when retention has taken them."""
+    fold = folded(*records)
+    capture = captured(fold)
+    fold.acknowledge(capture)
+    [row] = capture.ledger
+    return fold, Base(row.position, row.clock, row.position, row.clock, is_cut=True, open_slice=row)
+
+
+def test_offsets_without_a_record_still_come_to_the_slice_whose_records_are_gone() -> None:
+    """Transaction markers: they have no time of their own (rule 3)."""
+    alive, base = cut_off(record(0, T0), record(1, T0, occurred_at=T0 - 2 * HOUR), record(2, T0, 9), record(3, T0, 9))
+    later = Log((record(7, T0 + 2 * ARRIVED_MS, 9),), 8)
+    restarted = SourceFold(SOURCE, ACTION, RULES, 2, base)
+    for fold in (alive, restarted):
+        fold.fold(chunk(later, 4, 8))
+    rows = captured(restarted).ledger
+    assert rows == captured(alive).ledger
+    assert [(row.start, row.position, row.fates) for row in rows] == [
+        (0, 7, Fates(counted=2, duplicate=1, late=1, absent=3)),
+        (7, 8, Fates(counted=1)),
+    ]
+
+
+@pytest.mark.parametrize("timestamp", [T0, T0 + 2 * ARRIVED_MS - 1, -1])
+def test_a_record_to_which_what_is_gone_could_matter_is_refused(timestamp: int) -> None:
+    """Its id may have been there before, or its slice have cells that nobody has in memory (rule 2)."""
+    _, base = cut_off(record(0, T0, 9))
+    fold = SourceFold(SOURCE, ACTION, RULES, 2, base)
+    for _ in range(2):
+        with pytest.raises(
+            RecordsGone, match="the record at offset 3 came within twenty minutes of those below offset 1"
+        ):
+            fold.fold(chunk(Log((record(3, timestamp, 9),), 4), 1, 4))
+        assert fold.position == 1
+        assert fold.capture() is None
