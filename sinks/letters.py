@@ -10,7 +10,8 @@ COLUMNS = (
     "source", "topic", "topic_id", "partition", "offset", "timestamp", "fate", "reason", "key", "value", "headers",
     "generation",
 )  # fmt: skip
-WHAT = "offset, timestamp, fate, reason, key, value, headers, generation"  # of a letter of one source; what `letter_of` takes
+# Of a letter of one source; what `letter_of` takes.
+WHAT = "offset, timestamp, fate, reason, key, value, headers, generation"
 
 
 def write_dead_letters(connection: Connection, rows: Sequence[DeadLetterRow]) -> None:

@@ -141,6 +141,11 @@ def dead_letter_retention(settings: Settings) -> dict[str, str]:
     return {"retention.ms": str(settings.dead_letter_days * DAY_MS), "segment.ms": str(DAY_MS)}
 
 
+def replay_retention(settings: Settings) -> dict[str, str]:
+    """The same of a replay topic, a day longer: a letter that is there must have come after all that was forgotten."""
+    return {"retention.ms": str((settings.dead_letter_days + 1) * DAY_MS), "segment.ms": str(DAY_MS)}
+
+
 def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
     shape = {"num_partitions": settings.partitions, "replication_factor": settings.replication}
     source = {
@@ -159,9 +164,8 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
     }
     replay = {
         **dead,
+        **replay_retention(settings),
         "message.timestamp.type": "LogAppendTime",
-        "segment.ms": str(RETENTION_MS),
-        "retention.ms": "-1",  # it says for ever what has been replayed, and must not be again
     }
     names = list(settings.topics.values())
     return (

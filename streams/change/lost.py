@@ -105,7 +105,7 @@ def _of_source(
     if ends.log_end < chain.position:
         return [_truncated(source, chain, ends, generation, note)]
     if chain.hole is None and ends.log_start > base_of(chain).collect_start:
-        return [_trimmed(source, ledger, chain, ends, generation, sums_of(source), note)]
+        return [trimmed(source, ledger, chain, ends, generation, sums_of(source), note)]
     return _damaged(source, ledger, ends, sums_of, now, note)
 
 
@@ -131,7 +131,7 @@ def _first_minute(first: LedgerRow, chain: Chain) -> int:
 _DAYS_MS = 90 * 86_400_000  # no minute is kept longer
 
 
-def _trimmed(
+def trimmed(
     source: Source, ledger: SourceLedger, chain: Chain, ends: Offsets, generation: int, sums: Sums, note: str
 ) -> Lost:
     """Counting goes on where the log starts, above every row that is there.

@@ -1,15 +1,19 @@
 """A change of rules (rule 18): where it takes effect, and what it replaces. Pure; `boundary` carries it out."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from schemas.rows import StartRow
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SourceLedger
 from streams.change.boundary import Change, first_minute, next_generation
+from streams.change.lost import trimmed
 from streams.recovery import Chain, base_of, follow
 from streams.refusals import Refusal, refuse_hole, refuse_log, refuse_unknown
 from streams.topics import Offsets
+
+NOTHING_LOST = "rules apply: the slice before could not be folded again, and was counted to its end"
 
 
 def plan_rules(
@@ -22,10 +26,12 @@ def plan_rules(
 
     `offsets` has every partition that Kafka lists, `ledgers` these and every other source that the ledger knows;
     `committed` is what the group has committed. A source that has the rules already stays as it is; one without a start
-    row gets one at its log's start. Raises Refusal if a log and its ledger do not fit, or if blocks would repeat.
+    row gets one at its log's start. Where retention took the base slice and nothing is uncounted, the new rules hold
+    from the position on, after an empty range that is given up. Raises Refusal if a log and its ledger do not fit, or
+    if blocks would repeat.
     """
     generation = next_generation(ledgers.values())
-    starts, moments = [], []
+    starts, lost, moments = [], [], []
     for source, ends in offsets.items():
         rules, ledger = rules_of(source.topic), ledgers[source]
         if not ledger.starts:
@@ -34,14 +40,23 @@ def plan_rules(
             continue
         chain = follow(ledger)
         refuse_hole(source, chain)
-        refuse_log(source, chain, base_of(chain), ends)
+        is_cut = base_of(chain).collect_start < ends.log_start <= chain.position == ends.log_end
+        if not is_cut:
+            refuse_log(source, chain, base_of(chain), ends)
         if chain.rules == rules:
             continue
         _refuse_larger_slices(source, chain, rules)
+        if is_cut:
+            empty = trimmed(source, ledger, chain, ends, generation, {}, NOTHING_LOST)
+            assert empty.row
+            assert empty.start
+            lost.append(empty.row)
+            starts.append(replace(empty.start, rules=rules.to_json()))
+            continue
         starts.append(StartRow(source, generation, chain.start, chain.start_clock, rules.to_json()))
         moments.append(first_minute(chain, max(rules.allowed_lateness_ms, chain.rules.allowed_lateness_ms), ends))
     opened = [moment for moment in moments if moment is not None]
-    return Change(tuple(starts), reopen_from=min(opened, default=None))
+    return Change(tuple(starts), tuple(lost), min(opened, default=None))
 
 
 def _refuse_larger_slices(source: Source, chain: Chain, rules: Rules) -> None:

@@ -20,6 +20,7 @@ from streams.cli.console import data, print_json
 from streams.cli.counted_events import counted_events
 from streams.cli.letters import printable, read_origin, readable
 from streams.replay.edited import Edited, read_edited
+from streams.replay.forgotten import forgotten_replays
 from streams.replay.mend import fields_of, merged, read_change
 from streams.replay.origins import replayed_origins
 from streams.replay.plan import Conditions, Planned, Verdict, plan, replayed_meanwhile, without_duplicates
@@ -28,7 +29,7 @@ from streams.settings import Settings
 
 QUERY_SECONDS = 60.0
 MAX_BYTES = 512 << 20  # of letters at once; what is left out comes with the next run
-LEFT = (Verdict.INVALID, Verdict.DUPLICATE)
+LEFT = (Verdict.INVALID, Verdict.DUPLICATE, Verdict.FORGOTTEN)
 Lines = dict[tuple[str, UUID], Edited]  # by origin and topic UUID
 
 
@@ -66,7 +67,11 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
     lines, changes = _read_lines(asked.edited), dict(map(read_change, asked.changes))
     wanted = asked.wanted if lines is None else _narrowed(asked.wanted, lines)
     by = Conditions(
-        settings.rules.never_late, int(time.time() * 1000), replayed_origins(settings), asked.even_duplicates
+        settings.rules.never_late,
+        int(time.time() * 1000),
+        replayed_origins(settings),
+        asked.even_duplicates,
+        forgotten_replays(settings),
     )
     planned, fresh, size = [], 0, 0
     with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
@@ -177,6 +182,7 @@ def _print_sent(sent: Sent, planned: Sequence[Planned], as_json: bool) -> None:
         "already_replayed": sent.replayed + counts[Verdict.REPLAYED],
         "still_invalid": counts[Verdict.INVALID],
         "counted_already": counts[Verdict.DUPLICATE],
+        "too_old_to_tell": counts[Verdict.FORGOTTEN],
         "gone": sent.gone,
     }
     if as_json:

@@ -19,6 +19,7 @@ from streams.cli.console import data, print_json, table
 from streams.cli.lost_ranges import as_documents, print_lost
 from streams.recovery import effective, ruling
 from streams.refusals import refuse_topic
+from streams.replay.forgotten import forgotten_replays, refuse_forgotten
 from streams.replay.origins import refuse_replayed, replayed_origins
 from streams.settings import Settings, load_settings
 
@@ -93,6 +94,7 @@ def apply(
         change = plan_rules(settings.rules_of, found.ledgers, found.offsets, found.committed)
         if change.starts:
             refuse_replayed(change.starts, replayed_origins(settings))
+            refuse_forgotten(settings, change.starts, found.ledgers, forgotten_replays(settings))
             _print_change(change, found)
             agree(yes, "Change the rules?")
             refuse_members(settings)

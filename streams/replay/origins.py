@@ -7,47 +7,33 @@ from collections.abc import Iterable, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.errors import PintallyError
 from schemas.replays import Origin, origin_of
 from schemas.rows import StartRow
 from schemas.sources import Source
 from streams.admin import KafkaUnavailable
 from streams.kafka_clients import options_alone
 from streams.refusals import Refusal
+from streams.replay.forgotten import ReplaysUnknown
 from streams.settings import Settings
-from streams.topics import Offsets, describe_topics, read_offsets, sources_of
+from streams.topics import describe_topics, read_offsets, sources_of
 
 POLL_MS = 500
 SILENCE_SECONDS = 30.0  # without a record or an offset gained
 Replayed = Mapping[Source, Mapping[int, int]]  # source of the letter -> its offset -> offset on the replay topic
 
 
-class ReplaysUnknown(PintallyError):
-    """A replay topic no longer tells what was replayed; what is sent might count twice."""
-
-
 def replayed_origins(settings: Settings) -> Replayed:
     """Every record that was replayed, of all topics, and where it is on its replay topic. Blocking.
 
-    Raises TopicMissing, KafkaUnavailable, and ReplaysUnknown where a replay topic has lost its beginning.
+    What was forgotten with age is not among them, see `forgotten`. Raises TopicMissing and KafkaUnavailable.
     """
     topics = describe_topics(settings)
     replays = sources_of({name: topics[name] for name in settings.replay_topics.values()})
     found: dict[Source, dict[int, int]] = defaultdict(dict)
     for replay, offsets in read_offsets(settings, replays).items():
-        refuse_lost_beginning(replay, offsets)
-        for origin, at in asyncio.run(read_origins(settings, replay, offsets.last_stable)).items():
+        for origin, at in asyncio.run(read_origins(settings, replay, offsets.log_start, offsets.last_stable)).items():
             found[origin.source][origin.offset] = at
     return dict(found)
-
-
-def refuse_lost_beginning(replay: Source, offsets: Offsets) -> None:
-    """Refuse a replay topic that no longer keeps its first record."""
-    if offsets.log_start > 0:
-        raise ReplaysUnknown(
-            f"{replay} begins at offset {offsets.log_start}: what was replayed before is not known any more",
-            f"Restore the topic, and keep all of it: retention.ms=-1 and retention.bytes=-1 on {replay.topic}.",
-        )
 
 
 def refuse_replayed(boundaries: Iterable[StartRow], replayed: Replayed) -> None:
@@ -61,21 +47,21 @@ def refuse_replayed(boundaries: Iterable[StartRow], replayed: Replayed) -> None:
             )
 
 
-async def read_origins(settings: Settings, replay: Source, end: int) -> dict[Origin, int]:
-    """The origins of all committed records below the offset `end` of a partition, and their offsets there.
+async def read_origins(settings: Settings, replay: Source, start: int, end: int) -> dict[Origin, int]:
+    """The origins of all committed records of the offsets [start, end) of a partition, and their offsets there.
 
     Raises KafkaUnavailable if Kafka falls silent.
     """
     partition = TopicPartition(replay.topic, replay.partition)
     found: dict[Origin, int] = {}
-    if end == 0:  # and an aiokafka consumer that stops as soon as it has started raises CancelledError
+    if start >= end:  # and an aiokafka consumer that stops as soon as it has started raises CancelledError
         return found
     consumer = AIOKafkaConsumer(**options_alone(settings))
     try:
         async with consumer:
             consumer.assign([partition])
-            consumer.seek(partition, 0)
-            position = 0
+            consumer.seek(partition, start)
+            position = start
             while position < end:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     while await consumer.position(partition) == position:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from schemas.replays import Origin
 from schemas.rows import DeadLetterRow
 from schemas.rules import Rules
 from streams.fates import why_dead
+from streams.replay.forgotten import Forgotten
 from streams.replay.mend import changed
 from streams.replay.origins import Replayed
 from streams.replay.send import Replay
@@ -24,6 +26,7 @@ class Verdict(StrEnum):
     REPLAYED = "already replayed"
     INVALID = "still invalid"
     DUPLICATE = "counted already"
+    FORGOTTEN = "too old to tell whether it was replayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,16 @@ class Conditions:
     now_ms: int  # the Kafka timestamp that a replay would get
     replayed: Replayed
     even_duplicates: bool = False  # also those whose event was sent before
+    forgotten: Forgotten = Forgotten()  # noqa: RUF009 - frozen
 
 
 def plan(letter: DeadLetterRow, value: bytes | None, action: Action, by: Conditions) -> Planned:
     """The verdict on one letter with this value."""
     if (at := by.replayed.get(letter.source, {}).get(letter.offset)) is not None:
         return _replayed(letter, value, at)
+    if by.forgotten.has(action, letter.timestamp):
+        until = datetime.fromtimestamp(by.forgotten.until[action] / 1000, UTC)
+        return Planned(letter, value, Verdict.FORGOTTEN, f"what was replayed until {until:%Y-%m-%d %H:%M} UTC is gone")
     why = why_dead(value, action, by.now_ms, by.rules)
     if why is not None:
         return Planned(letter, value, Verdict.INVALID, why)

@@ -20,8 +20,9 @@ from schemas.sources import Source
 from sinks.base import Sink
 from streams.admin import KafkaUnavailable
 from streams.kafka_clients import kafka_options
+from streams.replay.forgotten import ReplaysUnknown, forgotten_replays
 from streams.replay.mend import changed
-from streams.replay.origins import ReplaysUnknown, read_origins, refuse_lost_beginning
+from streams.replay.origins import read_origins
 from streams.settings import Settings
 from streams.topics import describe_topics, read_offsets
 
@@ -69,7 +70,7 @@ def replay_letters(settings: Settings, sink: Sink, replays: Sequence[Replay], by
     """Send letters to the replay topics of their actions, and wait until all are committed. Blocking.
 
     1. Fence off every other replay to the topic; Kafka aborts what it had not committed.
-    2. Read the whole topic: the origins that were replayed.
+    2. Read the whole topic: the origins that were replayed. What it has forgotten must be older than the letters.
     3. Ask `existing` which of the others are dead letters still.
     4. Send these, some hundred in a transaction. If this ends in the middle, doing it again sends the rest.
 
@@ -111,6 +112,7 @@ async def _replay(
             await producer.start()
         known = await _known(settings, target)
         new = [replay for replay in replays if replay.origin not in known]
+        await asyncio.to_thread(_refuse_forgotten, settings, target, new)
         letters = await asyncio.to_thread(existing, [replay.origin for replay in new])
         left = [replay for replay in new if replay.origin in letters]
         sent.replayed += len(replays) - len(new)
@@ -136,13 +138,23 @@ async def _replay(
 async def _known(settings: Settings, target: Source) -> dict[Origin, int]:
     """What the topic holds, now that nobody else can add to it."""
     offsets = (await asyncio.to_thread(read_offsets, settings, [target]))[target]
-    refuse_lost_beginning(target, offsets)
     if offsets.last_stable < offsets.log_end:
         raise ReplaysUnknown(
             f"{target} holds an open transaction from offset {offsets.last_stable} on that is not of a replay",
             f"Find out who else writes to {target.topic}, and allow it to nobody.",
         )
-    return await read_origins(settings, target, offsets.log_end)
+    return await read_origins(settings, target, offsets.log_start, offsets.log_end)
+
+
+def _refuse_forgotten(settings: Settings, target: Source, replays: Sequence[Replay]) -> None:
+    """Refuse letters that the topic may have forgotten; their plan leaves them out, unless it did so just now."""
+    forgotten = forgotten_replays(settings)
+    for replay in replays:
+        if forgotten.has(settings.source_topics[target.topic], replay.letter.timestamp):
+            raise ReplaysUnknown(
+                f"{target} has just forgotten what was replayed when {replay.origin} came: it may be among that",
+                "Run it again: what is too old is left out.",
+            )
 
 
 def _transactions(replays: Sequence[Replay]) -> Iterator[list[Replay]]:

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import typer
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
 from typer.testing import CliRunner
 
 from schemas.actions import Action
 from schemas.sources import Source
 from sinks.connection import Connection
 from sinks.migrate import migrate
+from streams.admin import open_admin
 from streams.cli.dlq import dlq as dlq_command
 from streams.replay.origins import replayed_origins
 from streams.settings import Settings
@@ -272,3 +273,29 @@ def test_of_two_replays_at_once_the_first_is_overtaken_and_nothing_is_there_twic
     verify(stack)
     assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 1, 5: 1}
     assert sorted(next(iter(replayed_origins(stack).values()))) == [0, 1, 2, 3, 4]
+
+
+def test_what_a_replay_topic_has_forgotten_is_not_replayed_again_and_what_came_later_is(
+    stack: Settings, tmp_path: Path
+) -> None:
+    stack = stack.model_copy(update={"max_clock_skew_seconds": 0})  # else what came within the skew is forgotten too
+    late_letters(stack, tmp_path, 3)
+    with workers(stack, tmp_path) as start:
+        start()
+        assert dlq(stack, "replay", "--limit", "2", "--yes")["sent"] == 2
+        wait_caught_up(stack)
+        source = replay_source(stack)
+        end = read_offsets(stack, [source])[source].log_end
+        with open_admin(stack) as admin:  # as retention does
+            admin.delete_records({TopicPartition(source.topic, 0): end})
+        done = dlq(stack, "replay", "--yes", code=1)
+        assert (done["sent"], done["too_old_to_tell"]) == (0, 3), "also the third, which nobody replayed"
+        produce(stack, [event("9", now() - 5 * HOUR_MS)])
+        wait_caught_up(stack)
+        done = dlq(stack, "replay", "--yes", code=1)
+        assert (done["sent"], done["too_old_to_tell"]) == (1, 3)
+        wait_caught_up(stack)
+        assert pins(stack) == {1: 1, 2: 1, 9: 1}
+    done = pintally(stack, "verify", "--json")
+    assert done.returncode == 2, "it cannot tell of what is gone"
+    assert json.loads(done.stdout)["findings"] == {}

@@ -8,7 +8,7 @@ from sinks.retention import dead_letter_days
 from streams.admin import open_admin
 from streams.privacy import apply_dead_letter_days
 from streams.settings import Settings
-from streams.topic_configs import read_topic_configs
+from streams.topic_configs import read_topic_configs, set_topic_configs
 from tests.e2e.running import pintally
 
 DAY_MS = 86_400_000
@@ -31,9 +31,24 @@ def test_topics_are_made_with_the_setting_and_migrate_sets_the_table(stack: Sett
 
 def test_another_setting_is_applied_to_what_is_there_once(stack: Settings) -> None:
     settings = stack.model_copy(update={"dead_letter_days": 3})
-    assert len(apply_dead_letter_days(settings)) == 4
+    assert len(apply_dead_letter_days(settings)) == 7
     assert kept(settings) == (3, {(str(3 * DAY_MS), str(DAY_MS))})
     assert apply_dead_letter_days(settings) == []
+
+
+def test_replay_topics_are_kept_a_day_longer(stack: Settings) -> None:
+    """A letter that is still there must have come after all that was forgotten of replays."""
+
+    def kept_replays() -> set[tuple[str, str]]:
+        with open_admin(stack) as admin:
+            found = read_topic_configs(admin, stack.replay_topics.values()).values()
+        return {(configs["retention.ms"], configs["segment.ms"]) for configs in found}
+
+    assert kept_replays() == {(str(15 * DAY_MS), str(DAY_MS))}
+    forever = {"retention.ms": "-1"}  # as they were once
+    set_topic_configs(stack, dict.fromkeys(stack.replay_topics.values(), forever))
+    assert set(apply_dead_letter_days(stack)) == {*stack.replay_topics.values(), "table dead_letters"}
+    assert kept_replays() == {(str(15 * DAY_MS), str(DAY_MS))}
 
 
 def test_old_letters_are_deleted(stack: Settings) -> None:

@@ -13,7 +13,7 @@ from schemas.sources import Source
 from sinks.base import SourceLedger
 from streams.change.boundary import Change
 from streams.change.rules import plan_rules
-from streams.recovery import ruling
+from streams.recovery import follow, ruling
 from streams.refusals import Refusal
 from streams.topics import Offsets
 
@@ -96,6 +96,20 @@ def test_a_log_that_does_not_fit_its_ledger_is_refused_before_anything_is_writte
     ledger = SourceLedger((start(SAVE),), (row(SAVE, 0, 100), row(SAVE, 100, 150)))
     with pytest.raises(Refusal, match="pintally lost"):
         plan({SAVE: ledger}, offsets={SAVE: ends})
+
+
+def test_a_source_that_is_counted_to_its_end_changes_rules_there_when_its_last_slice_is_gone() -> None:
+    """Nothing is taken back, for nobody could count it again; its next slice has a name of its own."""
+    ledger = SourceLedger((start(SAVE),), (row(SAVE, 0, 100), row(SAVE, 100, 150)))
+    change = plan({SAVE: ledger}, offsets={SAVE: Offsets(150, 150, 150)})
+    [given_up], [begin] = change.lost, change.starts
+    assert (given_up.kind, given_up.start, given_up.end) == (LostKind.TRIMMED, 150, 150)
+    assert begin == StartRow(SAVE, 1, 150, T + ARRIVED_MS, NEW.to_json())
+    assert change.reopen_from is None
+    after = SourceLedger((*ledger.starts, begin), ledger.rows, (given_up,))
+    assert (follow(after).start, follow(after).rules) == (150, NEW)
+    assert plan({SAVE: after}, offsets={SAVE: Offsets(150, 150, 150)}) == Change()
+    assert plan({SAVE: ledger}, OLD, offsets={SAVE: Offsets(150, 150, 150)}) == Change(), "the rules are the same"
 
 
 def test_a_hole_below_the_boundary_is_refused() -> None:

@@ -8,16 +8,21 @@ import pytest
 
 from schemas.actions import Action
 from schemas.dead_letters import SENT_BEFORE
-from schemas.rows import DeadLetterRow, StartRow
+from schemas.fates import Fates
+from schemas.rows import DeadLetterRow, LedgerRow, StartRow
 from schemas.rules import NEVER_LATE_MS, Rules
 from schemas.sources import Source
+from sinks.base import SourceLedger
 from streams.refusals import Refusal
+from streams.replay.forgotten import Forgotten, ReplaysUnknown, forgotten_until, refuse_forgotten
 from streams.replay.origins import refuse_replayed
 from streams.replay.plan import Conditions, Planned, Verdict, plan, replayed_meanwhile, without_duplicates
 from streams.settings import Settings
+from streams.topics import Offsets
 
 NOW = 1_795_269_600_000
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
+REPLAY = Source("engagement.save.v1.replay", UUID(int=2), 0)
 BY = Conditions(Rules().never_late, NOW, {SOURCE: {3: 0}})
 
 
@@ -102,3 +107,42 @@ def test_replay_topics_have_the_rules_of_their_topic_but_nothing_is_late() -> No
         settings.rules, allowed_lateness_ms=NEVER_LATE_MS
     )
     assert list(settings.source_topics.values()) == [*Action, *Action]
+
+
+def recorded(position: int, clock: int) -> LedgerRow:
+    return LedgerRow(REPLAY, 0, 0, 0, 0, position, clock, Fates(position), position, 0, "r")
+
+
+def test_what_a_replay_topic_has_forgotten_came_before_the_clock_where_its_log_starts() -> None:
+    rows = (recorded(10, NOW - 50), recorded(20, NOW - 40), recorded(30, NOW - 30))
+    ledger = SourceLedger((), rows)
+    for log_start, until in ((5, NOW - 50), (10, NOW - 50), (11, NOW - 40), (30, NOW - 30)):
+        assert forgotten_until(REPLAY, ledger, Offsets(log_start, 40, 40)) == until
+    with pytest.raises(ReplaysUnknown, match="begins at offset 31, and was not counted so far"):
+        forgotten_until(REPLAY, ledger, Offsets(31, 40, 40))
+
+
+def test_a_letter_is_left_that_came_before_all_that_is_remembered_and_may_have_been_replayed() -> None:
+    """A record may lead the time it came by the skew, and a replay comes after its record."""
+    for at, expected in ((NOW - 9, Verdict.READY), (NOW - 10, Verdict.FORGOTTEN), (-1, Verdict.FORGOTTEN)):
+        row = replace(letter(0, value()), timestamp=at)
+        by = replace(BY, forgotten=Forgotten({Action.SAVE: NOW - 20}, 10))
+        assert verdict(row, by=by).verdict is expected
+        assert verdict(row, by=replace(BY, forgotten=Forgotten({Action.CLICK: NOW}, 10))).verdict is Verdict.READY
+    known = replace(letter(3, value()), timestamp=0)
+    assert verdict(known, by=by).verdict is Verdict.REPLAYED, "that is still known"
+
+
+def test_rules_do_not_change_below_a_letter_of_which_nobody_knows_whether_it_was_replayed() -> None:
+    settings = Settings(_env_file=None)
+    row = LedgerRow(SOURCE, 0, 0, 100, NOW, 150, NOW, Fates(49, late=1), 49, 0, "r")
+    clean = replace(row, fates=Fates(50))
+    begin, forgotten = StartRow(SOURCE, 1, 100, NOW, ""), Forgotten({Action.SAVE: NOW - 10}, 10)
+    for rows, begins, gone in (
+        ((clean,), begin, forgotten),
+        ((row,), replace(begin, start=150), forgotten),
+        ((row,), begin, Forgotten({Action.SAVE: NOW - 11}, 10)),
+    ):
+        refuse_forgotten(settings, [begins], {SOURCE: SourceLedger((), rows)}, gone)
+    with pytest.raises(Refusal, match="from offset 100 on may have been replayed"):
+        refuse_forgotten(settings, [begin], {SOURCE: SourceLedger((), (row,))}, forgotten)
