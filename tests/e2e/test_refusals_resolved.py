@@ -102,6 +102,28 @@ def test_retention_overtook_the_counting(field: Field) -> None:
     assert field.total > before, "what was counted stays"
 
 
+def test_a_worker_goes_on_where_retention_emptied_the_log_and_refuses_what_comes_too_soon(field: Field) -> None:
+    """What is counted is gone, and nothing else: ids of the next twenty minutes may be among it, later ones not."""
+    field.produce(2_000)
+    field.count()
+    before = field.total
+    field.trim(keep=0)
+    with workers(field.settings, field.directory) as start:
+        worker = start()
+        worker.wait_ready()
+        field.produce(200, seed=2)
+        wait_for(lambda: not worker.alive, 60, "the worker refuses")
+        assert worker.process.returncode == 2
+        assert worker.said("within twenty minutes of those below offset")
+        assert worker.said("pintally lost")
+    assert field.total == before
+    wait_for(lambda: not group_members(field.settings), 30, "an empty group")
+    field.run("lost", "--yes")
+    field.count()
+    assert field.lag() == 0
+    assert field.total > before
+
+
 def test_rules_are_not_changed_under_a_worker(field: Field) -> None:
     field.directory.mkdir()
     with workers(field.settings, field.directory) as start:
