@@ -10,6 +10,8 @@ Markdown. Nothing is asserted on time; it exits 1 if a run of Pintally failed or
 """
 
 import logging
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +114,7 @@ def describe(measured: Measured) -> str:
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)  # the client's: a new topic has no leader for a moment
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # children, topics and folders are cleaned up
     command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     command.command()(bench)
     command()
