@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from bench.drain import PeerFailed, drain
@@ -12,6 +11,7 @@ from bench.ground import Ground
 from bench.measured import Measured
 
 JVM = Path(__file__).with_name("peers") / "jvm"
+MODULES = ("flink", "kafka_streams")
 MEMORY = ("-Xms2g", "-Xmx2g")
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 # Flink on Java 17 looks into these.
@@ -37,17 +37,24 @@ class JvmPeer:
     def drain(self, ground: Ground, run: int) -> Measured:
         """One run. Raises PeerFailed."""
         build()
-        jar = next((JVM / self.module / "target").glob(f"{self.module.replace('_', '-')}.jar"))
+        jar = JVM / self.module / "target" / f"{self.module.replace('_', '-')}.jar"
         command = ["java", *MEMORY, QUIET, *OPENED, "-cp", str(jar), self.main, *self.arguments]
         return drain(self.name, run, command, {}, ground.log(None), ground.engines, ground.folder)
 
 
-@cache
 def build() -> None:
-    """Make the jars. Raises PeerFailed with what Maven said."""
+    """Make the jars if a source is newer. Raises PeerFailed with what Maven said."""
+    sources = [*JVM.rglob("pom.xml"), *JVM.rglob("src/**/*.java")]
+    jars = [JVM / module / "target" / f"{module.replace('_', '-')}.jar" for module in MODULES]
+    if all(jar.exists() for jar in jars) and min(map(_made, jars)) > max(map(_made, sources)):
+        return
     say("building the JVM peers with Maven ...")
     built = subprocess.run(
         ["mvn", "--quiet", "--batch-mode", "package"], cwd=JVM, capture_output=True, text=True, check=False
     )
     if built.returncode:
         raise PeerFailed(f"Maven could not build it: {built.stdout[-1000:]}{built.stderr[-1000:]}")
+
+
+def _made(path: Path) -> float:
+    return path.stat().st_mtime
