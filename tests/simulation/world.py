@@ -416,15 +416,24 @@ class World:
         except SinkUnavailable:
             self.say("%s is interrupted", command.name)
         except Refusal as refusal:
-            if not self.truth.is_damaged:
+            if "PINTALLY_SLICE_RECORDS" in refusal.what:
+                self._take_smaller_slices()
+            elif not self.truth.is_damaged:
                 raise
-            self.say("%s waits for repair: %s", command.name, refusal.what)
+            self.say("%s waits for what it asks for: %s", command.name, refusal.what)
         else:
             self.say("%s is done: %s", command.name, code)
             if command.name == "rules apply":
                 self.changing = False
             elif code == 0:
                 self.truth.repaired(self.sink)
+
+    def _take_smaller_slices(self) -> None:
+        """A copy came back of a time when slices were smaller; they may not grow (rule 5)."""
+        known = [Rules.from_json(reigns[-1].rules).slice_records for reigns in self.truth.reigns.values()]
+        rules = self.settings.rules
+        assert min(known) < rules.slice_records
+        self.settings = replace(self.settings, rules=replace(rules, slice_records=min(known)))
 
     def kill_command(self) -> None:
         """The command's process ends. What it asked for last may be done; it is not done later."""
