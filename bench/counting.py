@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.clickhouse import Clickhouse
 from bench.drain import PeerFailed, finish, tail, wait
-from bench.engines import Engines, environment
+from bench.engines import Engines
 from bench.log import drop_topics
 from bench.measured import KIB, Moment, Watch
 from sinks.migrate import migrate
@@ -41,7 +41,7 @@ class Counting:
         command = [sys.executable, "-m", "streams.cli", "worker", "--log-level", level]
         command += ["--instance", instance] if instance else []
         with log.open("wb") as output:
-            process = subprocess.Popen(command, env=environment(self.settings), stdout=output, stderr=output)
+            process = subprocess.Popen(command, env=self.settings.environment(), stdout=output, stderr=output)
         self.workers.append(CountingWorker(process, log))
         return self.workers[-1]
 

@@ -33,11 +33,6 @@ def open_engines() -> Iterator[Engines]:
         yield Engines(settings, up.kafka.pid, up.clickhouse.pid)
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """The settings as variables, for a child process."""
-    return settings.environment()
-
-
 def say(text: str) -> None:
     """Progress, on stderr."""
     print(text, file=sys.stderr, flush=True)

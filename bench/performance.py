@@ -37,6 +37,15 @@ count in ClickHouse. Compare these, not events a second: Kafka and ClickHouse ru
 STEADY = """Near the head of the log chunks are small, and each poll and each tick has its own cost, which is shared by
 fewer events: cost an event falls as the rate grows."""
 
+NEXT = """What could come next:
+
+- **Decoding**: each value becomes a Python object before it is a row of columns. A parser that fills columns straight
+  from a batch would save the objects; the JSON readers of pyarrow and polars, which do, took longer than msgspec.
+- **The client**: confluent-kafka makes an object of each record, too, and gives no way past it. What remains in
+  aiokafka's path is the event loop and the copy out of the socket.
+- **More cores**: a second worker beside the first; sources share nothing.
+- **Smaller records**: shorter JSON is cheaper in nearly every stage; it is the producers' choice."""
+
 GROWTH = """- **With events**: a chunk is a few passes over columns, so cost an event does not depend on how many came
   before. What grows with the rate is how many events share a poll and a tick.
 - **With pins**: an event adds to a sorted column of its minute. More distinct pins mean fewer events a cell, so more
@@ -95,7 +104,7 @@ def limit(at: Path) -> str:
     """What stands between the figures and more."""
     parts = [of_client(found) for found in [read_peers(at)] if found]
     parts += [of_stages(profile["parts"]) for profile in [read_profile(at)] if profile]
-    return "\n\n".join(parts) if parts else unmeasured(f"make bench` and `{KEEP_PROFILE}")
+    return "\n\n".join([*(parts or [unmeasured(f"make bench` and `{KEEP_PROFILE}")]), NEXT])
 
 
 def of_client(found: Results) -> str:

@@ -75,14 +75,13 @@ def measure_workers(trees: Sequence["Tree"], events: int, runs: int) -> list[lis
 
 
 def _measure(base: Any, tree: "Tree", folder: Path) -> dict[str, Any]:
-    from bench.engines import environment
     from bench.measured import cpu_seconds, peak_bytes
     from streams.topics import describe_topics, read_offsets, sources_of
 
     name = f"profile_{uuid.uuid4().hex[:8]}"
     settings = base.model_copy(update={"clickhouse_database": name, "group": name})
     result = folder / f"{name}.json"
-    env = environment(settings) | {"PYTHONPATH": str(tree.path), SAID: str(result)} | tree.variables
+    env = settings.environment() | {"PYTHONPATH": str(tree.path), SAID: str(result)} | tree.variables
     subprocess.run([sys.executable, "-m", "streams.cli", "migrate"], env=env, check=True, stdout=subprocess.DEVNULL)
     end = sum(each.log_end for each in read_offsets(settings, sources_of(describe_topics(settings))).values())
     log = folder / f"{name}.log"
