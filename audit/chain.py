@@ -50,7 +50,7 @@ def void_ledger_rows(emitted: Emitted, ruled: Sequence[Reign]) -> Iterator[Findi
 def follow(emitted: Emitted, ruled: Sequence[Reign]) -> tuple[int, list[Finding]]:
     """How far all is emitted without a gap but for what was given up, and the gaps after that. Offsets."""
     position, gaps, head = ruled[0].start, [], None
-    skipped = [row for row in in_force(emitted, ruled) if row.kind in (TRIMMED, DAMAGED)]
+    skipped = [row for row in in_force(emitted) if row.kind in (TRIMMED, DAMAGED)]
     for row in sorted(held(emitted, ruled), key=lambda row: row.start):
         position = _beyond(position, [lost for lost in skipped if lost.end <= row.start])
         if row.start != position:
@@ -73,21 +73,26 @@ def _beyond(position: int, lost: Sequence[LostRow]) -> int:
 TRIMMED, RETIRED, DAMAGED = "trimmed", "retired", "damaged"
 
 
-def in_force(emitted: Emitted, ruled: Sequence[Reign]) -> list[LostRow]:
+def in_force(emitted: Emitted) -> list[LostRow]:
     """What was given up and took effect: a crash may have left a row whose generation never began."""
     begun = {row.generation for row in emitted.starts}
-    reigning = {(reign.generation, reign.start) for reign in ruled}
     return [
         row
         for row in emitted.lost
         if row.kind in (RETIRED, DAMAGED)
-        or ((row.generation, row.end) in reigning if row.kind == TRIMMED else row.generation in begun)
+        or (_goes_on_after(row, emitted) if row.kind == TRIMMED else row.generation in begun)
     ]
 
 
-def cuts(emitted: Emitted, ruled: Sequence[Reign]) -> set[int]:
+def _goes_on_after(lost: LostRow, emitted: Emitted) -> bool:
+    """Whether its generation began at its end, and none since then below it: rules may change right there."""
+    begun = (lost.generation, lost.end) in {(row.generation, row.start) for row in emitted.starts}
+    return begun and not any(row.generation > lost.generation and row.start < lost.end for row in emitted.starts)
+
+
+def cuts(emitted: Emitted) -> set[int]:
     """Offsets where counting began anew after a lost range: the slice before was cut short, no id was carried over."""
-    return {row.end for row in in_force(emitted, ruled) if row.kind == TRIMMED}
+    return {row.end for row in in_force(emitted) if row.kind == TRIMMED}
 
 
 def held(emitted: Emitted, ruled: Sequence[Reign]) -> list[LedgerRow]:

@@ -41,7 +41,7 @@ def judge(log: Log, emitted: Emitted, action: int, at: Partition, offset: int) -
     if reign is None:
         raise CannotTell(f"{emitted}: counting begins at offset {ruled[0].start}", "What lies before is not counted.")
     rows = held(emitted, ruled)
-    since = max((cut for cut in cuts(emitted, ruled) if cut <= reign.start), default=0)
+    since = max((cut for cut in cuts(emitted) if cut <= reign.start), default=0)
     places = [place for place in _places(rows, ruled) if place.offset >= since]
     wanted = max(place.offset for place in places if reign.start <= place.offset <= offset)
     begin = beginning(places, at.start, reign.rules.slice_records, wanted, offset + 1)

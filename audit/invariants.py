@@ -40,7 +40,7 @@ def check_ledger(emitted: Emitted, sums: Sums, oldest: int) -> Iterator[Finding]
         yield _broken(emitted, "number of the source", emitted.id, source_id(emitted))
     ruled = reigns(emitted.starts)
     rows = sorted(held(emitted, ruled), key=lambda row: row.start)
-    given_up = {row.start for row in in_force(emitted, ruled) if row.kind == DAMAGED}
+    given_up = {row.start for row in in_force(emitted) if row.kind == DAMAGED}
     for row, after in zip_longest(rows, rows[1:]):
         if row.start in given_up:
             continue

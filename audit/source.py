@@ -49,7 +49,7 @@ def audit_source(addresses: Addresses, emitted: Emitted, since: int, progress: P
     report = SourceReport(str(emitted))
     try:
         ruled = ruled_by(emitted)
-        report.lost += [_in_words(emitted, row) for row in in_force(emitted, ruled)]
+        report.lost += [_in_words(emitted, row) for row in in_force(emitted)]
         report.position, gaps = follow(emitted, ruled)
         for finding in (*void_ledger_rows(emitted, ruled), *gaps):
             report.findings.add(finding)
@@ -97,7 +97,7 @@ class _SourceAudit:
         self.action = dict(addresses.topics)[emitted.topic]
         self.ledger = {(row.generation, *row.key): row for row in held(emitted, ruled)}
         self.places = _ledger_places(emitted, ruled)
-        self.cuts = cuts(emitted, ruled)
+        self.cuts = cuts(emitted)
         self.covered = ruled[0].start
 
     def run(self, clickhouse: ClickHouse, log: Log, since: int) -> None:

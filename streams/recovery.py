@@ -107,13 +107,18 @@ def ruling(starts: Iterable[StartRow]) -> list[StartRow]:
 def effective(ledger: SourceLedger) -> list[LostRow]:
     """What was given up and took effect: a crash may have left a lost row without its start row."""
     begun = {start.generation for start in ledger.starts}
-    ruled = {(start.generation, start.start) for start in ruling(ledger.starts)}
     return [
         row
         for row in ledger.lost
         if row.kind in (LostKind.RETIRED, LostKind.DAMAGED)
-        or ((row.generation, row.end) in ruled if row.kind is LostKind.TRIMMED else row.generation in begun)
+        or (_goes_on_after(row, ledger) if row.kind is LostKind.TRIMMED else row.generation in begun)
     ]
+
+
+def _goes_on_after(row: LostRow, ledger: SourceLedger) -> bool:
+    """Whether counting begins anew at a range's end. Later rules may begin there too, but not below it."""
+    at_end = any((start.generation, start.start) == (row.generation, row.end) for start in ledger.starts)
+    return at_end and all(start.start >= row.end for start in ledger.starts if start.generation > row.generation)
 
 
 def is_retired(ledger: SourceLedger) -> bool:

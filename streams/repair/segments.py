@@ -56,13 +56,13 @@ def segments(ledger: SourceLedger) -> list[Segment]:
     """All of a source, from its first start row on."""
     starts = ruling(ledger.starts)
     rows = {row.start: row for row in held(ledger)}
-    cuts = {row.generation for row in effective(ledger) if row.kind is LostKind.TRIMMED}
+    cuts = {row.end for row in effective(ledger) if row.kind is LostKind.TRIMMED}
     found: list[Segment] = []
     for begin, after in pairwise([*starts, None]):
         assert begin
         end = after.start if after else None
         own = {at: row for at, row in rows.items() if begin.start <= at and (end is None or at < end)}
-        found += _of_reign(begin, own, end, is_cut=bool(after and after.generation in cuts))
+        found += _of_reign(begin, own, end, is_cut=end in cuts)
     noted = {(row.start, row.end) for row in effective(ledger) if row.kind is LostKind.DAMAGED}
     return [replace(each, shape=Shape.GIVEN_UP) if (each.start.offset, each.end) in noted else each for each in found]
 

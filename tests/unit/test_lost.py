@@ -1,13 +1,16 @@
 """What `lost` plans: where counting goes on, and that nothing is counted twice, or under a name that is taken."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from uuid import UUID
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+import audit.emitted as audit
+from audit.chain import follow as chain_of_verify
+from audit.chain import reigns
 from schemas.fates import Fates
 from schemas.rows import LedgerRow, LostKind, LostRow, StartRow, version_of
 from schemas.rules import ARRIVED_MS, Rules
@@ -16,7 +19,9 @@ from sinks.base import SliceSum, SourceLedger
 from sinks.memory import MemorySink
 from streams.change.boundary import make
 from streams.change.lost import LAST_OFFSET, Lost, change_of, plan_lost
+from streams.change.rules import plan_rules
 from streams.recovery import base_of, effective, follow
+from streams.repair.segments import Shape, segments
 from streams.slices import Base, cut
 from streams.topics import Offsets
 from tests.cells import cells
@@ -56,6 +61,17 @@ def plan(
         NOW,
         "why",
     )
+
+
+def seen_by_verify(ledger: SourceLedger) -> audit.Emitted:
+    starts = tuple(audit.StartRow(each.generation, each.start, each.start_clock, each.rules) for each in ledger.starts)
+    names = [name for name in audit.LedgerRow.__annotations__ if name in LedgerRow.__dataclass_fields__]
+    rows = tuple(
+        audit.LedgerRow(**{name: getattr(each, name) for name in names}, **asdict(each.fates), version=each.version)
+        for each in ledger.rows
+    )
+    gone = tuple(audit.LostRow(each.generation, each.kind, each.start, each.end, each.note) for each in ledger.lost)
+    return audit.Emitted(SOURCE.id, SOURCE.topic, SOURCE.topic_id, 0, starts, rows, gone)
 
 
 COUNTED = SourceLedger((start(),), (row(0, 100), row(100, 150)))
@@ -110,6 +126,22 @@ def test_the_fold_steps_over_what_was_lost_and_collects_no_id_from_before_it() -
     assert base_of(chain) == Base(180, T, 180, T)
     later = replace(ledger, rows=(*ledger.rows, row(180, 200, 1, T + ARRIVED_MS), row(200, 250, 1, T + ARRIVED_MS)))
     assert base_of(follow(later)).collect_start == 180
+
+
+def test_rules_may_change_where_counting_goes_on_before_anything_is_counted_there() -> None:
+    """Else the range was no longer given up: every worker refused a hole that no `repair` could fill."""
+    gap = LostRow(SOURCE, 1, LostKind.TRIMMED, 150, 180, "")
+    ledger = SourceLedger((start(), start(180, 1)), COUNTED.rows, (gap,))
+    other = replace(RULES, allowed_lateness_ms=60_000)
+    change = plan_rules(lambda _: other, {SOURCE: ledger}, {SOURCE: Offsets(180, 500, 500)}, {})
+    changed = replace(ledger, starts=(*ledger.starts, *change.starts))
+    chain = follow(changed)
+    assert (chain.boundary.generation, chain.start, chain.hole, effective(changed)) == (2, 180, None, [gap])
+    assert base_of(chain).collect_start == 180
+    assert [segment.shape for segment in segments(changed)] == [Shape.COMPLETE, Shape.CUT]
+    assert plan(changed, Offsets(180, 500, 500)) == []
+    seen = seen_by_verify(changed)
+    assert chain_of_verify(seen, reigns(seen.starts)) == (180, [])
 
 
 def test_a_late_insert_of_the_slice_that_was_cut_short_does_not_lead_astray() -> None:
