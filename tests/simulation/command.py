@@ -1,4 +1,4 @@
-"""A person at work in a simulation: `rules apply` and `repair`, stopped at any of their steps and run again."""
+"""A person at work in a simulation: `rules apply`, `lost` and `repair`, stopped at any of their steps and run again."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from streams.change.boundary import make
+from streams.change.lost import change_of, plan_lost
 from streams.change.rules import plan_rules
 from streams.change.survey import take
 from streams.chunk import Chunk
+from streams.cli.lost import ROUNDS as LOST_ROUNDS
 from streams.drill.controls.switch import replaced
 from streams.repair import source as repairing
 from streams.repair.choice import Choice
@@ -18,6 +20,8 @@ from tests.simulation.loop import Job, SimLoop, blocking_call
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+NOW = (T0 + HOUR) // 1000
 
 
 class Command:
@@ -48,6 +52,23 @@ def apply_rules(world: "World") -> Command:
             make(session, plan_rules(settings.rules_of, found.ledgers, found.offsets, found.committed))
 
     return Command("rules apply", run)
+
+
+def give_up(world: "World") -> Command:
+    """`pintally lost --yes`, after it has found the group empty."""
+    settings: Any = world.settings
+
+    def run() -> None:
+        with world.sink.session() as session:
+            for _ in range(LOST_ROUNDS):
+                found = take(settings, world.sink, session)
+                known = found.ledgers, found.offsets, found.committed
+                plan = plan_lost(settings.rules_of, *known, session.slice_sums, NOW)
+                if not plan:
+                    break
+                make(session, change_of(plan))
+
+    return Command("lost", run)
 
 
 def repair_all(world: "World") -> Command:
@@ -91,7 +112,7 @@ def edges(read: Callable[[Any, int, int], Chunk]) -> Iterator[None]:
 
     with replaced(
         (repairing, "asyncio", SimpleNamespace(Runner=Runner)),
-        (repairing, "time", SimpleNamespace(time=lambda: (T0 + HOUR) // 1000)),
+        (repairing, "time", SimpleNamespace(time=lambda: NOW)),
         (repairing, "read_chunks", read_chunks),
         (repairing, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
     ):

@@ -8,7 +8,7 @@ from faust.types import TP
 from streams.emit import LOOK_SECONDS
 from tests.simulation.truth import Violation
 from tests.simulation.worker import Worker
-from tests.simulation.world import World
+from tests.simulation.world import LOST, World
 
 STEPS = (30, 110)
 ROUNDS = 40  # in which live workers must come to the end once faults are over
@@ -21,7 +21,7 @@ READ_FAULTS = ("lost", "stale", "stale")
 WRITE_FAULTS = ("lost", "halved", "halved", "silent", "later")
 ACK_FAULTS = ("lost", "silent")
 COMMAND_FAULTS = ("lost", "silent")
-MOST_CHANGES, MOST_DAMAGES = 3, 2
+MOST_CHANGES, MOST_DAMAGES, MOST_TRIMS = 3, 2, 2
 
 Act = Callable[[], None]
 
@@ -110,6 +110,8 @@ class Schedule:
             possible.append((lambda: self._outage(False), 6))
         if len(sink.copies) < 3 and sink.is_whole:
             possible.append((sink.copy, 2))
+        if LOST in world.remedy and not world.command:
+            possible.append((world.give_up, 4))
         if world.truth.is_damaged and not world.command:
             possible.append((world.repair, 2))
         if world.changing and not world.command:
@@ -118,8 +120,10 @@ class Schedule:
                 possible.append((world.abandon_change, 1))
         if self.faults:
             possible.append((lambda: self._outage(True), 0.3))
-            if world.damages < MOST_DAMAGES and not world.command:
+            if world.damages < MOST_DAMAGES and not world.command and not world.trims:
                 possible.append((world.damage, 0.3))
+            if world.trims < MOST_TRIMS and not world.command and not world.damages:
+                possible.append((world.trim, 3 if world.is_writing else 0.2))
             if self._may_change:
                 possible.append((world.change_rules, 6 if world.is_writing else 0.5))
             if awake:
@@ -172,7 +176,7 @@ class Schedule:
         if self._may_change and world.can_revert and self.rng.random() < 0.4:
             world.change_rules(revert=True)
         elif self.rng.random() < 0.5:
-            self._land()
+            world.land_some()
             for worker in [worker for worker in world.workers if worker.asleep and worker.is_writing]:
                 self._wake(worker)
                 self._drain(worker)
@@ -227,11 +231,11 @@ class Schedule:
         """Faults are over. Either the live workers go on, or all but the paused are killed, and a fresh one does."""
         world, had_faults, self.faults = self.world, self.faults > 0, 0.0
         world.sink.down = False
-        self._land()
+        world.land_some()
         self._end_change()
         if had_faults:
             self._last_changes()
-        self._land()
+        world.land_some()
         world.sink.late.clear()
         in_turn = had_faults and self.rng.random() < IN_TURN
         if in_turn:
@@ -246,11 +250,6 @@ class Schedule:
             self._repair()
         world.sink.apply("delete_void")  # as sealing does
         world.truth.check_end(world.sink)
-
-    def _land(self) -> None:
-        """Some of what is on its way arrives."""
-        while self.world.sink.late and self.rng.random() < 0.5:
-            self.world.land()
 
     def _repair(self) -> None:
         """Once workers have come to the end, nothing is left to wait for."""
@@ -283,21 +282,24 @@ class Schedule:
             else:
                 world.apply_rules()
                 self._run_command()
-            if world.changing:  # a hole is in the way
-                world.repair()
-                self._run_command()
+            if world.changing:  # a hole is in the way, or the log is gone
+                world.remedy = world.remedy or "pintally repair"
+                self._do_as_told()
         raise Violation("rules apply and repair wait for each other")
 
     def _do_as_told(self) -> None:
-        """Run `repair` when a worker has refused to begin and named it.
+        """Run `repair`, or `lost`, when a worker has refused to begin and named it.
 
         Where somebody deleted ledger rows below a boundary, no worker has the rules of the hole: each ends, whoever is
         started in its place ends too, and only a person who does what they say gets them any further.
         """
-        if "pintally repair" in self.world.remedy:
-            self.world.remedy = ""
-            self.world.repair()
-            self._run_command()
+        world, remedy = self.world, self.world.remedy
+        world.remedy = ""
+        if LOST in remedy:
+            world.give_up()
+        elif "pintally repair" in remedy:
+            world.repair()
+        self._run_command()
 
     def _run_command(self) -> None:
         while self.world.command:

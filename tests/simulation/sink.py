@@ -42,7 +42,7 @@ class SimSink(MemorySink):
         self.copies: list[Copy] = []
         self.recent: deque[Copy] = deque(maxlen=REMEMBERED)  # before the last ticks
         self.late: list[tuple[str, Any]] = []  # inserts that went unanswered and are applied later
-        self._older: list[tuple[list[StartRow], dict[SliceKey, LedgerRow]]] = []
+        self._older: list[tuple[list[StartRow], dict[SliceKey, LedgerRow], list[LostRow]]] = []
 
     def open_session(self) -> "MemorySession":
         """What a worker gets; the schedule gives the answers."""
@@ -65,7 +65,7 @@ class SimSink(MemorySink):
         source: MemorySink = self
         if stale and self._older and name in STALE_READS:
             source = MemorySink()
-            source.starts, source.ledger = self._older[-min(stale, len(self._older))]
+            source.starts, source.ledger, source.lost = self._older[-min(stale, len(self._older))]
         return getattr(MemorySession(source), name)(*args, **kwargs)
 
     def apply(self, name: str, *args: Any, **kwargs: Any) -> None:
@@ -86,7 +86,7 @@ class SimSink(MemorySink):
             self.truth.reset(self)
 
     def _remember(self) -> None:
-        self._older = [*self._older[1 - REMEMBERED :], (list(self.starts), dict(self.ledger))]
+        self._older = [*self._older[1 - REMEMBERED :], (list(self.starts), dict(self.ledger), list(self.lost))]
 
     @property
     def has_hole(self) -> bool:

@@ -13,6 +13,7 @@ BITES = (
     "the rules shall be", "rules apply is interrupted", "rules apply is killed", "its session was over",
     "somebody ruins", "repair is interrupted", "repair is killed", "repair is done: 0",
     "and has them again", "write_ledger of a cancelled tick", "one after the other",
+    "is trimmed to", "lost is interrupted", "lost is killed", "lost is done",
 )  # fmt: skip
 
 

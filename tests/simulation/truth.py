@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from schemas.rows import GENERATION_SHIFT, DeadLetterRow, LedgerRow, StartRow
+from schemas.rows import GENERATION_SHIFT, DeadLetterRow, LedgerRow, LostRow, StartRow
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.memory import CellKey, MemorySink, Origin, SliceKey
@@ -27,6 +28,8 @@ class Truth:
         self.buried: set[Origin] = set()  # acknowledged by the dead-letter topic
         # Before anybody has begun a source it is expected to be counted by these.
         self.reigns = {log.source.id: [StartRow(log.source, 0, log.start, 0, rules.to_json())] for log in logs}
+        self.lost: list[LostRow] = []
+        self.log_starts = {log.source.id: log.start for log in logs}  # by now
         self.said: dict[SliceKey, set[int]] = defaultdict(set)  # generations that ever knew such a slice
         self.is_damaged = False  # somebody ruined rows, and nobody has repaired them all
         self.letters_before: dict[Origin, set[Letter]] = defaultdict(set)  # true by rules of some time
@@ -37,21 +40,61 @@ class Truth:
         self.slices: dict[SliceKey, ReferenceSlice] = {}
         self.generations: dict[SliceKey, int] = {}
         self.cells_of: dict[SliceKey, list[CellKey]] = defaultdict(list)
+        self.ahead: dict[CellKey, list[int]] = {}  # -> offsets of lost ranges that it may count too
         self.letters: dict[Origin, Letter] = {}
+        self.letters_ahead: dict[Origin, Letter] = {}  # of lost ranges: may be there too
         self.totals: dict[tuple[int, ...], int] = defaultdict(int)  # action, minute, pin -> counted
         self.seen: dict[tuple[int, ...], int] = {}  # the same, as readers see it
+        self.open: set[SliceKey] = set()  # slices that were cut short, or not begun, when the rest of them was lost
         self._complete: set[SliceKey] = set()  # found complete and true
         for log in self.logs.values():
             reigns = self.reigns[log.source.id]
+            first = reigns[0]  # of those whose ids are known
             for reign, end in zip(reigns, [*(row.start for row in reigns[1:]), log.end], strict=True):
-                rules = Rules.from_json(reign.rules)
-                found = recount(log.records, log.start, end, rules, log.action, count_from=reign.start)
-                self._take(log, found, reign.generation)
+                if (log.source.id, reign.start) in self.gaps:
+                    first = reign
+                gap = self.gaps.get((log.source.id, end))
+                counting = partial(self._count, log, first, reign)
+                if gap:
+                    self._take_ahead(log, counting(gap.end), reign.generation, gap.start)
+                self._take(log, counting(gap.start if gap else end), reign.generation)
+
+    def _count(self, log: SimLog, first: StartRow, reign: StartRow, end: int) -> Recount:
+        rules = Rules.from_json(reign.rules)
+        return recount(log.records, first.start, end, rules, log.action, first.start_clock, reign.start)
+
+    @property
+    def gaps(self) -> dict[tuple[int, int], LostRow]:
+        """What was given up, by source and end: there some rules begin."""
+        begins = {(source, reign.start) for source, reigns in self.reigns.items() for reign in reigns}
+        return {at: row for row in self.lost if (at := (row.source.id, row.end)) in begins}
+
+    def _take_ahead(self, log: SimLog, found: Recount, generation: int, start: int) -> None:
+        """A tick that was cut off may have told of more than the ledger: that is true, and not counted again."""
+        for piece in found.slices:
+            if piece.position > start:
+                key = log.source.id, piece.block, piece.arrived
+                self.generations[key] = generation
+                self.said[key].add(generation)
+                self.open.add(key)
+        for (block, arrived, minute, pin), offsets in found.counted.items():
+            cell = (log.source.id, block, arrived, int(log.action), minute, pin)
+            if beyond := [offset for offset in offsets if offset >= start]:
+                self.ahead[cell] = beyond
+                self.totals[cell[3:]] += len(beyond)
+        for letter in found.dead_letters:
+            self.letters_before[log.source, letter[0]].add(letter)
+            if letter[0] >= start:
+                self.letters_ahead[log.source, letter[0]] = letter
 
     def _take(self, log: SimLog, found: Recount, generation: int) -> None:
         source = log.source
         for piece in found.slices:
             key = source.id, piece.block, piece.arrived
+            if self.generations.get(key, generation) != generation:  # a slice of that name was given up unwritten
+                self.open.discard(key)
+                for cell in [cell for cell in self.ahead if cell[:3] == key]:
+                    self.totals[cell[3:]] -= len(self.ahead.pop(cell))
             self.slices[key] = piece
             self.generations[key] = generation
             self.said[key].add(generation)
@@ -68,20 +111,23 @@ class Truth:
         """Start rows were written, or restored. Raises Violation unless each new boundary is a true slice start."""
         reigns = {log.source.id: _reigning(sink.starts, log.source) for log in self.logs.values()}
         known = {source: new or self.reigns[source] for source, new in reigns.items()}
-        if known == self.reigns:
+        if known == self.reigns and self.lost == sink.lost:
             if restored:
                 self.reset(sink)
             return
+        cuts = {(row.source.id, row.generation, row.end) for row in sink.lost}
         for source, row in ((source, row) for source, new in reigns.items() if not restored for row in new):
-            self._check_start(source, row)
-        self.reigns = known
+            if (source, row.generation, row.start) not in cuts:
+                self._check_start(source, row)
+        self.reigns, self.lost = known, list(sink.lost)
         self._recount()
         self.reset(sink)
 
     def _check_start(self, source: int, row: StartRow) -> None:
         log = self.logs[source]
         starts = {(piece.start, piece.start_clock) for key, piece in self.slices.items() if key[0] == source}
-        if (row.start, row.start_clock) not in starts | {(log.start, 0)}:
+        gaps = {(reign.start, reign.start_clock) for reign in self.reigns[source] if (source, reign.start) in self.gaps}
+        if (row.start, row.start_clock) not in starts | gaps | {(log.start, 0), (self.log_starts[source], 0)}:
             raise Violation(f"{row} begins where no slice does")
 
     def is_void(self, key: SliceKey, version: int) -> bool:
@@ -165,11 +211,19 @@ class Truth:
         }
         begins = {*rows, *(reign.start for reign in self.reigns[source.id][1:])}
         position = self.reigns[source.id][0].start
+        gaps = {row.start: row.end for row in self.gaps.values() if row.source == source}
         found = []
-        while (row := rows.get(position)) and row.position > position and row.position in begins:
-            found.append(row)
-            position = row.position
-        return found
+        while True:
+            row = rows.get(position)
+            if position in gaps:
+                position = gaps.pop(position)
+            elif row and row.position in gaps:  # its cells may be ahead of it
+                position = gaps.pop(row.position)
+            elif row and row.position > position and row.position in begins:
+                found.append(row)
+                position = row.position
+            else:
+                return found
 
     def _check_complete(self, sink: MemorySink, row: LedgerRow) -> None:
         key = row.source.id, row.block, row.arrived
@@ -185,11 +239,23 @@ class Truth:
     def check_end(self, sink: MemorySink) -> None:
         """All of it, exactly: cells, ledger rows, dead letters in the table and on their topic."""
         counts = {key: count for key, (_, count) in sink.cells.items()}
-        _equal("cells", counts, {key: len(offsets) for key, offsets in self.cells.items()})
+        truth = {key: len(offsets) for key, offsets in self.cells.items()}
+        for key in self.ahead:
+            least, most = truth.pop(key, 0), len(self.cells.get(key, ())) + len(self.ahead[key])
+            if not least <= (count := counts.pop(key, 0)) <= most:
+                raise Violation(f"in the end {_cell(key)} of a lost range is {count}, not {least} to {most}")
+        _equal("cells", counts, truth)
         rows = {key: (_said(row), row.generation) for key, row in sink.ledger.items()}
         must = {key: (_must(piece), self.generations[key]) for key, piece in self.slices.items()}
+        for key in self.open:
+            least, row = self.slices.get(key), sink.ledger.get(key)
+            if least and (row is None or row.position < least.position):
+                raise Violation(f"in the end the ledger row of a slice that was cut short is {row}, not {least}")
+            rows.pop(key, None), must.pop(key, None)
         _equal("ledger rows", rows, must)
-        _equal("dead letters", {origin: _letter(row) for origin, row in sink.dead_letters.items()}, self.letters)
+        letters = {origin: _letter(row) for origin, row in sink.dead_letters.items()}
+        ahead = {origin: letter for origin, letter in self.letters_ahead.items() if origin in letters}
+        _equal("dead letters", letters, ahead | self.letters)
         self._check_letters("letters on the dead-letter topic", {o: self.letters.get(o) for o in self.buried})
 
     def _check_letters(self, what: str, found: Mapping[Origin, Letter | None]) -> None:

@@ -22,7 +22,7 @@ from streams.change import survey
 from streams.emit import RulesChanged, SinkWentBack
 from streams.refusals import Refusal
 from streams.topics import Offsets, TopicInfo
-from tests.simulation.command import Command, apply_rules, repair_all
+from tests.simulation.command import Command, apply_rules, give_up, repair_all
 from tests.simulation.command import edges as command_edges
 from tests.simulation.logs import LATENESS, SimLog, decode_before, make_log, make_rules
 from tests.simulation.loop import Job, blocking_call
@@ -34,6 +34,7 @@ SOURCES = (((Action.SAVE, 0),), ((Action.SAVE, 0), (Action.SAVE, 1)), ((Action.S
 UUIDS = {action: UUID(int=int(action)) for action in Action}
 RECORDS = 24  # a source
 DAMAGES = ("cells", "cells", "a slice", "a minute", "ledger rows", "letters", "wrong counts")
+LOST = "pintally lost"  # as remedies name it
 SILENT = SimpleNamespace(info=lambda *_: None, warning=lambda *_: None)  # a schedule tells all in its own words
 
 
@@ -77,6 +78,7 @@ class Partition:
         self.log = log
         self.end = log.end
         self.action = log.action
+        self.start = log.start  # retention has taken what lies before it
         self.stable = self.written = self.end if whole else log.start  # readers see what is below `stable`
 
 
@@ -105,7 +107,7 @@ class World:
         self.changes = 0
         self.changing = False  # rules apply has begun and not ended well
         self.command: Command | None = None
-        self.damages = 0
+        self.damages = self.trims = 0
         self.remedy = ""  # what the last worker that refused to go on asks a person to do
 
     # Kafka
@@ -127,7 +129,10 @@ class World:
         part, consumer = self.logs[tp], worker.consumer
         start = consumer.fetched[tp]
         if fault == "stale":
-            start = self.rng.randint(part.log.start, part.stable)
+            start = self.rng.randint(part.start, part.stable)
+        if start < part.start:
+            self.end(worker, f"{part.log.source} starts at {part.start}, it fetches from {start}")
+            return
         end = min(part.stable, start + self.rng.randint(1, most))
         if end <= start:
             return
@@ -292,6 +297,7 @@ class World:
             self.end(worker, error.what)
         except (WorkerEnds, RulesChanged) as error:
             allowed = worker.is_out or worker.is_misled or self.changing or self.truth.is_damaged
+            allowed |= self.trims > 0 and LOST in error.remedy
             if not allowed and worker.app.settings is self.settings:
                 raise
             self.remedy = error.remedy
@@ -308,6 +314,11 @@ class World:
         name, rows = self.sink.late.pop(self.rng.randrange(len(self.sink.late)))
         self.say("a late %s is applied", name)
         self.sink.apply(name, rows)
+
+    def land_some(self) -> None:
+        """Some of what is on its way arrives."""
+        while self.sink.late and self.rng.random() < 0.5:
+            self.land()
 
     def restore(self) -> None:
         """ClickHouse goes back to a copy. If other rules held then, no worker sleeps through all of it (rule 17)."""
@@ -366,6 +377,28 @@ class World:
                 del sink.cells[key]
         self.truth.reset(sink)
 
+    def trim(self) -> None:
+        """Retention takes the beginning of a log that no worker counts.
+
+        That takes hours: no process sleeps through it to go on (rule 17), nothing is on its way any more.
+        """
+        part = self.logs[self.rng.choice(list(self.logs))]
+        self.trims += 1
+        self._stop_all(kill=True)
+        self.land_some()
+        self.sink.late.clear()
+        inside = [row.start + 1 for row in self.sink.ledger.values() if row.source == part.log.source]  # of some slice
+        start = self.rng.choice([self.rng.randint(part.start, part.stable), *inside])
+        part.start = self.truth.log_starts[part.log.source.id] = max(part.start, start)
+        self.say("%s is trimmed to %d", part.log.source, part.start)
+
+    def give_up(self) -> None:
+        """`lost` begins, or begins again. The group is empty, as for `rules apply`."""
+        self._stop_all(kill=False)
+        self.command = give_up(self)
+        self.say("lost begins")
+        self._reap_command()
+
     def repair(self) -> None:
         """`repair` begins."""
         self.command = repair_all(self)
@@ -418,13 +451,16 @@ class World:
         except Refusal as refusal:
             if "PINTALLY_SLICE_RECORDS" in refusal.what:
                 self._take_smaller_slices()
-            elif not self.truth.is_damaged:
+            elif not (self.truth.is_damaged or (self.trims and LOST in refusal.remedy)):
                 raise
-            self.say("%s waits for what it asks for: %s", command.name, refusal.what)
+            self.remedy = refusal.remedy
+            self.say("%s waits for what it asks for: %s", command.name, refusal)
         else:
             self.say("%s is done: %s", command.name, code)
             if command.name == "rules apply":
                 self.changing = False
+            elif command.name == "lost":
+                self.remedy = ""
             elif code == 0:
                 self.truth.repaired(self.sink)
 
@@ -475,7 +511,7 @@ class World:
 
     def _read_offsets(self, sources: Sequence[Source]) -> Mapping[Source, Offsets]:
         parts = {source: self._part(source) for source in sources}
-        return {source: Offsets(part.log.start, part.written, part.stable) for source, part in parts.items()}
+        return {source: Offsets(part.start, part.written, part.stable) for source, part in parts.items()}
 
     def _part(self, source: Source) -> Partition:
         return self.logs[TP(source.topic, source.partition)]
@@ -497,6 +533,7 @@ class World:
             (flow, "monotonic", lambda: self.now),
             (emit, "monotonic", lambda: self.now),
             (table, "refuse", ends),
+            (agents, "refuse", ends),
             *((module, "log", SILENT) for module in (agents, emit, flow)),
         ]
         real = [(module, name, getattr(module, name)) for module, name, _ in edges]
