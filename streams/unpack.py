@@ -1,7 +1,7 @@
 """Fetched batches to one chunk. Reads aiokafka's fetched bytes in bulk, past its ConsumerRecord.
 
 Touches aiokafka internals (aiokafka 0.14): `PartitionRecords._records`, `_consume_aborted_up_to`,
-`_contains_abort_marker`, `_aborted_producers`; `tests/unit/test_unpack.py` fails when they change.
+`_contains_abort_marker`, `_aborted_producers`, `_records_iterator`; `tests/unit/test_unpack.py` fails when they change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,6 +43,7 @@ def unpack(tp: TopicPartition, fetched: PartitionRecords) -> Chunk:
         offsets.append(at)
         timestamps.append(_timestamps(batch, fresh))
     fetched.next_fetch_offset = max(end, fetched.next_fetch_offset)
+    fetched._records_iterator = None  # with it a cycle: whole responses waited for the collector
     all_offsets = _joined(offsets)
     return Chunk(
         topic=tp.topic,

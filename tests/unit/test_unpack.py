@@ -1,5 +1,8 @@
 """Fetched bytes to chunks, on batches as brokers write them."""
 
+import gc
+import weakref
+
 import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
@@ -62,6 +65,20 @@ def test_batches_become_one_chunk_in_offset_order() -> None:
     assert (chunk.start, chunk.end, chunk.values) == (10, 14, [b"a", b"b", None, b"d"])
     assert chunk.offsets.tolist() == [10, 11, 12, 13]
     assert chunk.timestamps.tolist() == [1_700_000_000_010 + i for i in range(4)]
+
+
+def test_what_was_fetched_is_freed_once_it_is_unpacked_and_needs_no_garbage_collector() -> None:
+    log = bytes(batch(10, [b"a", b"b"]))
+    fetched = PartitionRecords(TP, fetcher.MemoryRecords(log), None, 10, None, None, True, READ_COMMITTED)
+    left = weakref.ref(fetched)
+    gc.disable()
+    try:
+        chunk = unpack(TP, fetched)
+        del fetched
+        assert left() is None
+    finally:
+        gc.enable()
+    assert chunk.envelopes([11]) == {11: (b"k11", (("h", b"x"),))}
 
 
 def test_records_below_the_fetch_position_are_cut() -> None:
