@@ -44,7 +44,7 @@ class ClickhouseEngine:
         return None if not os.environ.get("PINTALLY_CLICKHOUSE_HOST") else "the server's CPU is not ours to look at"
 
     def drain(self, ground: Ground, run: int) -> Measured:
-        """One run. Clocks start when the first records are read. Raises PeerFailed."""
+        """One run. Clocks start at the last look at which nothing had been read. Raises PeerFailed."""
         assert ground.engines.clickhouse_pid
         server = ground.engines.clickhouse_pid
         log, name = ground.log(None), f"{ground.mark}_{uuid.uuid4().hex[:8]}"
@@ -60,8 +60,17 @@ class ClickhouseEngine:
             for statement in statements.split(";"):
                 clickhouse.run(statement)
             read = f"SELECT sum(num_messages_read) FROM system.kafka_consumers WHERE database = '{name}'"
-            wait(lambda: clickhouse.number(read) > 0, LOOK_SECONDS)
             begin = watch.now()
+
+            def has_begun() -> bool:
+                nonlocal begin
+                now = watch.now()
+                if clickhouse.number(read):
+                    return True  # what it read since the look before is inside
+                begin = now
+                return False
+
+            wait(has_begun, LOOK_SECONDS)
             # Every look costs the server CPU: none while it must still be far from the end.
             wait(lambda: clickhouse.number(read) >= log.events, 4 * LOOK_SECONDS)
             end, landed = watch_landing(

@@ -1,6 +1,6 @@
 """Guards the hot path against growing slower: our rate beside the raw drain of the client, in the same run.
 
-    python -m bench.guard            # exits 1 if the ratio fell clearly below the kept one
+    python -m bench.guard            # exits 1 if the ratio fell clearly below the kept one, 2 if none is kept
     python -m bench.guard --keep     # measure, and keep the ratio in results/guard.json
 
 Times mean nothing on a machine with other work, and little on another machine. The ratio of `pintally worker` to
@@ -57,6 +57,9 @@ def guard(
     if keep:
         KEPT.write_text(json.dumps(asdict(now)) + "\n")
         return
+    if not KEPT.exists():
+        typer.echo("Nothing is kept to compare with: --keep keeps this ratio.", err=True)
+        raise typer.Exit(2)
     kept = Guarded(**json.loads(KEPT.read_text()))
     typer.echo(f"kept: {kept.ratio:.3f}, may fall to {kept.ratio * (1 - ROOM):.3f}")
     if is_slower(now, kept):

@@ -37,12 +37,12 @@ count in ClickHouse. Compare these, not events a second: Kafka and ClickHouse ru
 STEADY = """Near the head of the log chunks are small, and each poll and each tick has its own cost, which is shared by
 fewer events: cost an event falls as the rate grows."""
 
-NEXT = """What could come next:
+NEXT = """[Decision record 10](decisions/0010-what-the-hot-path-does-and-does-not.md) names what was tried on the way
+here, what was not worth it, and why. What could come next:
 
 - **Decoding**: each value becomes a Python object before it is a row of columns. A parser that fills columns straight
   from a batch would save the objects; the JSON readers of pyarrow and polars, which do, took longer than msgspec.
-- **The client**: confluent-kafka makes an object of each record, too, and gives no way past it. What remains in
-  aiokafka's path is the event loop and the copy out of the socket.
+- **The client**: confluent-kafka makes an object of each record, too, and gives no way past it.
 - **More cores**: a second worker beside the first; sources share nothing.
 - **Smaller records**: shorter JSON is cheaper in nearly every stage; it is the producers' choice."""
 
