@@ -114,7 +114,7 @@ def _write(values: Sequence[bytes], events: list[_Read], start: int, decoded: De
     columns = _columns(events) if sound(values) else None
     odd: list[int] = []
     if columns is None and len(events) > _FEW:
-        # Halved until the odd one stands among few: one in a run costs 3 runs of columns. Each by itself cost 2.5 us.
+        # Halved until the odd one stands among few: a run with one costs 1.1 us an event more, one by one 2.0 more.
         half = len(events) // 2
         odd = _write(values[:half], events[:half], start, decoded)
         return odd + [half + i for i in _write(values[half:], events[half:], start + half, decoded)]
