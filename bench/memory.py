@@ -21,6 +21,7 @@ import os
 import signal
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -156,14 +157,28 @@ def outage(engines: Engines, folder: Path, found: Kept) -> None:
     say(f"ClickHouse stands still for {OUTAGE_SECONDS:.0f} s ...")
     with counting(engines, folder, max_unemitted_cells=MAX_UNEMITTED) as own:
         own.wait_ready(own.start())
-        before, paused, highest = asyncio.run(stopped(own))
+        sizes = asyncio.run(stopped(own))
+    before, paused = sizes.before, sizes.after_pause[0]
     found.add("outage: resident before", before / 2**20, "MiB")
     found.add(f"outage: growth until reading paused, at {MAX_UNEMITTED:,} cells", (paused - before) / 2**20, "MiB")
-    found.add("outage: highest over what it was when reading paused", highest / paused, "times", at_most=FLAT)
+    highest = max(sizes.after_pause)
+    found.add(
+        "outage: highest until it ended, over what it was as reading paused", highest / paused, "times", at_most=FLAT
+    )
+    found.add("outage: highest while the backlog was counted", max(sizes.catching_up) / 2**20, "MiB")
 
 
-async def stopped(own: Counting) -> tuple[int, int, int]:
-    """Resident bytes before the outage, when reading paused, and the highest after that until all is counted."""
+@dataclass
+class Sizes:
+    """Resident bytes around an outage."""
+
+    before: int
+    after_pause: list[int] = field(default_factory=list)  # each second from when reading paused until the outage ended
+    catching_up: list[int] = field(default_factory=list)
+
+
+async def stopped(own: Counting) -> Sizes:
+    """Resident bytes through an outage. Raises PeerFailed if it was too short, or counts are not exact."""
     worker, pid = own.workers[-1], own.engines.clickhouse_pid
     assert pid is not None
     sent, seconds = Sent(), WARM_SECONDS + OUTAGE_SECONDS
@@ -171,23 +186,24 @@ async def stopped(own: Counting) -> tuple[int, int, int]:
         batches = producer.steady(Shape(), RATE, seconds, int(time.time() * 1000))
         sending = asyncio.ensure_future(producer.send(batches, time.monotonic(), sent))
         await asyncio.sleep(WARM_SECONDS)
-        before, after = worker.resident_bytes, []
+        sizes = Sizes(worker.resident_bytes)
         os.kill(pid, signal.SIGSTOP)
         try:
             for _ in range(int(OUTAGE_SECONDS)):
                 await asyncio.sleep(1.0)
                 if worker.said(PAUSED):
-                    after.append(worker.resident_bytes)
+                    sizes.after_pause.append(worker.resident_bytes)
         finally:
             os.kill(pid, signal.SIGCONT)
+        sizes.catching_up.append(worker.resident_bytes)
         await sending
         while own.landed() < sent.records:
             await asyncio.sleep(0.2)
-            after.append(worker.resident_bytes)
-    if not worker.said(PAUSED):
+            sizes.catching_up.append(worker.resident_bytes)
+    if not sizes.after_pause:
         raise PeerFailed("the outage was too short to fill the budget")
     own.check_exact(sent.records)
-    return before, after[0], max(after)
+    return sizes
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import typer
 
 from bench.engines import open_engines, say
 from bench.figures import RESULTS, Kept, kept, percentile
+from bench.measured import cpu_seconds
 from sinks.connection import Connection
 from sinks.migrate import migrate
 from sinks.seal import seal
@@ -85,21 +86,33 @@ def views(
         with Connection(settings.clickhouse, TIMEOUT_SECONDS) as connection:
             try:
                 with kept("views", settings, into, as_json, parameters) as found:
-                    measure(connection, settings, size, found)
+                    measure(Reader(connection, engines.clickhouse_pid), settings, size, found)
             finally:
                 connection.execute(f"DROP DATABASE {settings.clickhouse_database} SYNC")
 
 
-def measure(connection: Connection, settings: Settings, size: Size, found: Kept) -> None:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A connection, and the process that answers, where it is ours to look at."""
+
+    connection: Connection
+    pid: int | None
+
+    def cpu_seconds(self) -> float:
+        """CPU that ClickHouse has used so far; 0 if it cannot be told."""
+        return 0.0 if self.pid is None else cpu_seconds([self.pid])
+
+
+def measure(reader: Reader, settings: Settings, size: Size, found: Kept) -> None:
     """All figures."""
-    now = int(time.time())
+    now, connection = int(time.time()), reader.connection
     filled = fill(connection, size, now)
     began = time.monotonic()
     result = seal(settings.clickhouse, now - HOUR, timeout_seconds=TIMEOUT_SECONDS)
     found.add("sealing, per hour of events", (time.monotonic() - began) / len(filled), "s")
     older_days(connection, size, now)
     describe_tables(connection, found)
-    ask_all(connection, size, found, now, result.sealed_until)
+    ask_all(reader, size, found, now, result.sealed_until)
 
 
 def fill(connection: Connection, size: Size, now: int) -> list[int]:
@@ -150,8 +163,9 @@ def describe_tables(connection: Connection, found: Kept) -> None:
             found.add(f"{table}: bytes a row", size / rows, "B")
 
 
-def ask_all(connection: Connection, size: Size, found: Kept, now: int, sealed_until: int) -> None:
+def ask_all(reader: Reader, size: Size, found: Kept, now: int, sealed_until: int) -> None:
     """Every kind of question."""
+    connection = reader.connection
     drawn = f"SELECT pin_id FROM pin_minutes WHERE minute >= {now - 2 * HOUR} ORDER BY rand() LIMIT {size.queries}"
     pins = [row[0] for row in connection.rows(drawn)]
     most = "SELECT pin_id FROM pin_minutes GROUP BY pin_id ORDER BY sum(events) DESC LIMIT 1"
@@ -161,9 +175,9 @@ def ask_all(connection: Connection, size: Size, found: Kept, now: int, sealed_un
         asked = [
             ONE_PIN.format(view=view, pin=pin, since=since // DAY * DAY if name == "days" else since) for pin in pins
         ]
-        ask(connection, found, f"one pin's last day by {name}", asked, ONE_PIN_MS if name == "minutes" else None)
+        ask(reader, found, f"one pin's last day by {name}", asked, ONE_PIN_MS if name == "minutes" else None)
     busy = ONE_PIN.format(view="pin_engagement_1m", pin=popular, since=since)
-    ask(connection, found, "the most popular pin's last day by minutes", [busy] * size.queries, ONE_PIN_MS)
+    ask(reader, found, "the most popular pin's last day by minutes", [busy] * size.queries, ONE_PIN_MS)
     times = max(20, size.queries // 5)
     for name, view, start, limit in (
         ("a sealed hour", "pin_engagement_1h", sealed_until - 3 * HOUR, TOP_OF_HOUR_MS),
@@ -172,14 +186,15 @@ def ask_all(connection: Connection, size: Size, found: Kept, now: int, sealed_un
         ("a day two weeks ago", "pin_engagement_1d", today - min(14, size.older_days) * DAY, TOP_OF_DAY_MS),
         ("today so far", "pin_engagement_1d", today, None),
     ):
-        ask(connection, found, f"top 100 pins of {name}", [TOP.format(view=view, start=start)] * times, limit)
+        ask(reader, found, f"top 100 pins of {name}", [TOP.format(view=view, start=start)] * times, limit)
 
 
-def ask(connection: Connection, found: Kept, name: str, queries: list[str], limit_ms: float | None) -> None:
+def ask(reader: Reader, found: Kept, name: str, queries: list[str], limit_ms: float | None) -> None:
     """Ask each query once, three before that for nothing."""
+    connection = reader.connection
     for query in queries[:3]:
         connection.rows(query)
-    took, rows = [], 0
+    took, rows, cpu = [], 0, reader.cpu_seconds()
     for query in queries:
         began = time.perf_counter()
         rows = max(rows, len(connection.rows(query)))
@@ -189,6 +204,8 @@ def ask(connection: Connection, found: Kept, name: str, queries: list[str], limi
     target = {} if limit_ms is None else {"at_most": limit_ms}
     found.add(f"{name}, p50", percentile(took, 0.5), "ms")
     found.add(f"{name}, p95", percentile(took, 0.95), "ms", **target)
+    if reader.pid is not None:
+        found.add(f"{name}, CPU of ClickHouse", (reader.cpu_seconds() - cpu) / len(queries) * 1000, "ms")
     found.samples[name] = [round(each, 2) for each in took]
 
 
