@@ -20,6 +20,7 @@ from streams.flow import Flow
 from streams.fold import SourceFold
 from streams.garbage import keep_off_hot_path
 from streams.kafka_clients import faust_credentials
+from streams.pace import paced
 from streams.restart import end_process, refuse
 from streams.settings import Settings, load_settings
 from streams.table import CellTable, SourceTables
@@ -130,10 +131,13 @@ def _watch(app: CountingApp) -> None:
         except PintallyError as error:
             refuse(error)
 
-    @app.timer(app.settings.tick_seconds)
+    @app.task
     async def tick() -> None:
-        await guarded(app.emitter.tick())
-        app.flow.pause_if_full()
+        async for _ in paced(app.settings.tick_seconds, app.sleep):
+            if app.should_stop:
+                return
+            await guarded(app.emitter.tick())
+            app.flow.pause_if_full()
 
     @app.timer(WATCH_SECONDS)
     async def watch() -> None:

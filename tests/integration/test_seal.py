@@ -12,6 +12,7 @@ from sinks.address import ClickHouseAddress
 from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from sinks.numbers import take_number
+from sinks.reopen import sealed_until
 from sinks.seal import hours_to_correct, reopen_from, seal
 from streams.settings import Settings
 from tests.cells import cells
@@ -242,3 +243,16 @@ def test_a_sealer_that_ends_before_its_second_look_leaves_nothing_wrong_behind(
     assert "hours" in disagreements(address), "the one moment that `seal` excepts from its promise"
     seal(address, TODAY)
     assert disagreements(address) == []
+
+
+def test_writers_and_readers_agree_on_how_far_hours_are_sealed(address: ClickHouseAddress) -> None:
+    def agree() -> bool:
+        with Connection(address, 30) as connection:
+            [(until,)] = connection.rows("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
+            return until == sealed_until(connection)
+
+    assert agree()  # nothing is sealed
+    seal(address, TODAY)
+    assert agree()
+    reopen_from(address, TODAY - HOUR)
+    assert agree()

@@ -1,0 +1,45 @@
+"""Periodic work keeps its pace, however long it takes."""
+
+import asyncio
+
+import pytest
+
+from streams.pace import paced
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+async def begun(clock: Clock, took: list[float]) -> list[float]:
+    """When each piece of work began, given how long each takes."""
+    begins: list[float] = []
+    steps = paced(1.0, clock.sleep, clock)
+    for seconds in took:
+        await anext(steps)
+        begins.append(round(clock.now, 6))
+        clock.now += seconds
+    await steps.aclose()  # type: ignore[attr-defined]
+    return begins
+
+
+@pytest.mark.parametrize(
+    ("took", "expected"),
+    [
+        ([0.0, 0.0, 0.0], [101.0, 102.0, 103.0]),
+        ([0.4, 0.9, 0.1], [101.0, 102.0, 103.0]),
+        ([1.5, 0.1, 0.1], [101.0, 102.5, 103.5]),  # at once, and from then on a second apart
+        ([3.2, 3.2, 0.0], [101.0, 104.2, 107.4]),
+    ],
+)
+def test_the_next_begins_an_interval_after_the_last_began_or_as_soon_as_that_is_done(
+    took: list[float], expected: list[float]
+) -> None:
+    assert asyncio.run(begun(Clock(), took)) == expected
