@@ -32,12 +32,12 @@ def sleepers_come_back() -> Iterator[None]:
 @contextmanager
 def lost_heeds_the_ledger_alone() -> Iterator[None]:
     """What a tick that was cut off has written ahead of the ledger is counted again where the log starts."""
-    trimmed = lost._trimmed
+    trimmed = lost.trimmed
 
     def plan(source: Any, ledger: Any, chain: Any, ends: Any, generation: int, _: Any, note: str) -> lost.Lost:
         return trimmed(source, ledger, chain, ends, generation, {}, note)
 
-    with replaced((lost, "_trimmed", plan)):
+    with replaced((lost, "trimmed", plan)):
         yield
 
 

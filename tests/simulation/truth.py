@@ -117,7 +117,7 @@ class Truth:
             return
         cuts = {(row.source.id, row.generation, row.end) for row in sink.lost}
         for source, row in ((source, row) for source, new in reigns.items() if not restored for row in new):
-            if (source, row.generation, row.start) not in cuts:
+            if row not in self.reigns[source] and (source, row.generation, row.start) not in cuts:
                 self._check_start(source, row)
         self.reigns, self.lost = known, list(sink.lost)
         self._recount()

@@ -314,6 +314,8 @@ class World:
         name, rows = self.sink.late.pop(self.rng.randrange(len(self.sink.late)))
         self.say("a late %s is applied", name)
         self.sink.apply(name, rows)
+        if name == "write_starts" and any(row.rules != self.settings.rules.to_json() for row in rows):
+            self.changing = True  # rules that were given up hold after all, and workers say so (seed 61599)
 
     def land_some(self) -> None:
         """Some of what is on its way arrives."""
