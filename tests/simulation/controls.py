@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from streams.change import lost
 from streams.drill.controls import CONTROLS as SHARED
 from streams.drill.controls import Control, log
 from streams.drill.controls.switch import replaced
@@ -29,21 +27,8 @@ def sleepers_come_back() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def lost_heeds_the_ledger_alone() -> Iterator[None]:
-    """What a tick that was cut off has written ahead of the ledger is counted again where the log starts."""
-    trimmed = lost.trimmed
-
-    def plan(source: Any, ledger: Any, chain: Any, ends: Any, generation: int, _: Any, note: str) -> lost.Lost:
-        return trimmed(source, ledger, chain, ends, generation, {}, note)
-
-    with replaced((lost, "trimmed", plan)):
-        yield
-
-
 CONTROLS: dict[str, Control] = {
     **{name: made for name, made in SHARED.items() if name not in ELSEWHERE},
     "connection-comes-back-by-itself": connection_comes_back_by_itself,
-    "lost-heeds-the-ledger-alone": lost_heeds_the_ledger_alone,
     "sleepers-come-back": sleepers_come_back,
 }

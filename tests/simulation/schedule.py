@@ -237,6 +237,7 @@ class Schedule:
             self._last_changes()
         world.land_some()
         world.sink.late.clear()
+        self._end_change()  # a start row that was on its way may be of rules that had been given up
         in_turn = had_faults and self.rng.random() < IN_TURN
         if in_turn:
             self._end_in_turn()

@@ -389,9 +389,9 @@ class World:
         self._stop_all(kill=True)
         self.land_some()
         self.sink.late.clear()
-        inside = [row.start + 1 for row in self.sink.ledger.values() if row.source == part.log.source]  # of some slice
-        start = self.rng.choice([self.rng.randint(part.start, part.stable), *inside])
-        part.start = self.truth.log_starts[part.log.source.id] = max(part.start, start)
+        position = max((row.position for row in self.sink.ledger.values() if row.source == part.log.source), default=0)
+        start = self.rng.choice((self.rng.randint(part.start, part.stable), position, position + 1, position + 2))
+        part.start = self.truth.log_starts[part.log.source.id] = min(max(part.start, start), part.stable)
         self.say("%s is trimmed to %d", part.log.source, part.start)
 
     def give_up(self) -> None:
