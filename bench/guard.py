@@ -47,8 +47,8 @@ def is_slower(now: Guarded, kept: Guarded) -> bool:
 
 
 def guard(
-    events: Annotated[int, typer.Option(min=100_000, help="Records in the log.")] = 1_500_000,
-    pairs: Annotated[int, typer.Option(min=1, help="Runs of each, in turns.")] = 5,
+    events: Annotated[int, typer.Option(min=100_000, help="Records in the log.")] = 1_000_000,
+    pairs: Annotated[int, typer.Option(min=1, help="Runs of each, in turns.")] = 3,
     keep: Annotated[bool, typer.Option("--keep", help="Keep what is measured, compare nothing.")] = False,
 ) -> None:
     """Measure pairs, compare their median ratio with the kept one."""

@@ -156,10 +156,15 @@ def capacity(at: Path) -> str:
 def stage_table(measured: dict[str, Any]) -> str:
     """Median and spread of each stage."""
     rows = [
-        [name, f"{cost['median']:.3f}", f"{cost['lowest']:.3f} to {cost['highest']:.3f}"]
+        [name, number(cost["median"]), f"{number(cost['lowest'])} to {number(cost['highest'])}"]
         for name, cost in measured.items()
     ]
-    return table(("Stage", "us", "lowest to highest"), rows)
+    return table(("", "median", "lowest to highest"), rows)
+
+
+def number(value: float) -> str:
+    """Microseconds to the nanosecond; what is large as a whole."""
+    return f"{value:.3f}" if value < 10 else f"{value:,.0f}"
 
 
 def us(found: Results, name: str) -> float:

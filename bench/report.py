@@ -9,6 +9,7 @@ from bench.targets import Verdict, verdicts
 
 MILLION = 1_000_000
 MIB = 2**20
+SHARED = "Every run shared the machine with much other work (see load): compare contestants, not rates with other days."
 MET = {True: "yes", False: "**no**", None: "not measured"}
 
 HEADINGS = (
@@ -71,7 +72,8 @@ def surroundings(results: Results) -> str:
         f"{work['pins']:,} pins.",
         ", ".join(f"{name} {version}" for name, version in results.versions.items()) + ".",
     )
-    return "\n".join(lines)
+    shared = min((each.load for each in results.runs), default=0.0) > int(machine["cores"])
+    return "\n".join([*lines, *([SHARED] if shared else [])])
 
 
 def row(entry: Entry, runs: Sequence[Measured]) -> list[str]:
