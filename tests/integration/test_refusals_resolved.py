@@ -364,7 +364,8 @@ def test_damage_that_the_log_cannot_mend_any_more_is_named_by_repair_and_given_u
 def test_nothing_is_given_up_without_being_asked(field: Field) -> None:
     field.produce()
     field.count()
-    field.trim(330)
+    field.produce()
+    field.trim(470)
     with pytest.raises(PintallyError, match="confirmed"):
         field.run("lost")
     field.refused("pintally lost")
