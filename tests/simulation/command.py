@@ -72,12 +72,16 @@ def give_up(world: "World") -> Command:
 
 
 def repair_all(world: "World") -> Command:
-    """`pintally repair`: what it finds wrong, workers going on meanwhile."""
+    """`pintally repair`: what it finds wrong, workers going on meanwhile.
+
+    It asks for sums, in which counts that are too high hide cells that are gone: then all that `verify` could name.
+    """
     settings: Any = world.settings
+    choice = Choice(every="wrong counts" in world.ruined and len(world.ruined) > 1)
 
     def run() -> int:
         with world.sink.session() as session:
-            return repair(settings, session, take(settings, world.sink, session), Choice()).exit_code
+            return repair(settings, session, take(settings, world.sink, session), choice).exit_code
 
     return Command("repair", run)
 

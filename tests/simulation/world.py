@@ -108,6 +108,7 @@ class World:
         self.changing = False  # rules apply has begun and not ended well
         self.command: Command | None = None
         self.damages = self.trims = 0
+        self.ruined: set[str] = set()  # the kinds of damage so far; an old copy may bring any of them back
         self.remedy = ""  # what the last worker that refused to go on asks a person to do
 
     # Kafka
@@ -358,6 +359,7 @@ class World:
         """
         kind = kind or self.rng.choice(DAMAGES)
         self.damages += 1
+        self.ruined.add(kind)
         self.truth.is_damaged = True
         sink, half = self.sink, lambda keys: [key for key in keys if self.rng.random() < 0.5]
         cells = [key for key in sink.cells if key[2]]
