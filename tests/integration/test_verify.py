@@ -507,6 +507,7 @@ def change_rules(emitter: Emitter, rules: Rules) -> Base:
     )
     for table in ("pin_minutes", "ingest_ledger"):
         emitter.sql(f"ALTER TABLE {table} DELETE WHERE (block, toUInt32(arrived)) >= ({block}, {arrived})")
+    emitter.sql(f"ALTER TABLE dead_letters DELETE WHERE offset >= {start}")
     base = Base(0, 0, start, clock)
     emitter.emit(rules, 1, base)
     return base
