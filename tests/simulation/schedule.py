@@ -256,6 +256,8 @@ class Schedule:
         """Once workers have come to the end, nothing is left to wait for."""
         world = self.world
         world.truth.is_damaged = True
+        world.land_some()
+        world.sink.late.clear()
         world.repair()
         self._run_command()
         if world.truth.is_damaged:
