@@ -5,8 +5,8 @@ import sys
 import time
 
 import msgspec
-from confluent_kafka import Consumer
 
+from bench.peers.confluent import subscribed
 from bench.peers.landing import Counts, Landing
 from bench.peers.told import Progress, told
 
@@ -19,16 +19,7 @@ class Engagement(msgspec.Struct):
 def main() -> None:
     to = told()
     progress, counts = Progress(to), Counts(Landing(to))
-    consumer = Consumer(
-        {
-            "bootstrap.servers": to.kafka,
-            "group.id": to.group,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "fetch.queue.backoff.ms": 2,  # its default of 1000 starves a fast consumer
-        }
-    )
-    consumer.subscribe([to.topic])
+    consumer = subscribed(to)
     decode = msgspec.json.Decoder(Engagement).decode
     fresh = counts.fresh
     due = time.monotonic() + 1

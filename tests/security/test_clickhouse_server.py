@@ -10,12 +10,12 @@ import pytest
 import trustme
 
 from sinks.base import SinkError
-from sinks.connection import Connection
 from sinks.users import BEHIND_VIEWS, VIEWS, WRITTEN
 from streams.settings import Settings
 from streams.topics import create_topics
 from tests.e2e.running import pintally, verify, wait_caught_up, workers
 from tests.engines import TestEngines, drop_topics
+from tests.security.grants import allowed
 from tests.server_container import SECRET, Server, clickhouse_server, skip_without_server
 
 READER = "pintally_reader"
@@ -94,17 +94,6 @@ def as_user(settings: Settings, user: str, password: str) -> Settings:
     return Settings(
         _env_file=None, **(settings.model_dump() | {"clickhouse_user": user, "clickhouse_password": password})
     )
-
-
-def allowed(settings: Settings, sql: str) -> bool:
-    with Connection(settings.clickhouse, 30) as connection:
-        try:
-            connection.execute(sql)
-        except SinkError as error:
-            if "Not enough privileges" not in error.what:
-                raise
-            return False
-        return True
 
 
 @pytest.mark.timeout(300)
