@@ -45,6 +45,7 @@ class SliceSum:
 
     events: int
     version: int  # the highest
+    position: int  # the highest that a version tells, of whatever generation
 
 
 class SinkSession(Protocol):

@@ -7,7 +7,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.rows import GENERATION_SHIFT, CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
+from schemas.rows import GENERATION_SHIFT, CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow, position_of
 from schemas.sources import Source
 from sinks.base import Newest, SinkSession, SinkUnavailable, SliceSum, SourceLedger
 from sinks.void import void_from
@@ -156,8 +156,10 @@ class MemorySession:
         with self._step():
             for (owner, block, arrived, *_), (version, count) in self.sink.cells.items():
                 if owner == source.id:
-                    known = found.get((block, arrived), SliceSum(0, 0))
-                    found[block, arrived] = SliceSum(known.events + count, max(known.version, version))
+                    known = found.get((block, arrived), SliceSum(0, 0, 0))
+                    found[block, arrived] = SliceSum(
+                        known.events + count, max(known.version, version), max(known.position, position_of(version))
+                    )
         return found
 
     def read_slice(self, source: Source, block: int, arrived: int) -> CellRows:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow, version_of
 from schemas.sources import Source
 from sinks.base import SliceSum
 from sinks.cells import select_cells
@@ -23,11 +23,12 @@ NEWEST = "ORDER BY offset, generation DESC LIMIT 1 BY offset"  # a void letter m
 def slice_sums(connection: Connection, source: Source) -> dict[tuple[int, int], SliceSum]:
     """The cells of each slice (block, arrived) that has some."""
     rows = connection.rows(
-        "SELECT block, toUnixTimestamp(arrived), sum(events), max(version) FROM pin_minutes FINAL"
-        " WHERE source = %(source)s GROUP BY block, arrived",
+        "SELECT block, toUnixTimestamp(arrived), sum(events), max(version), max(bitAnd(version, %(positions)s))"
+        " FROM pin_minutes FINAL WHERE source = %(source)s GROUP BY block, arrived",
         source=source.id,
+        positions=version_of(1, 0) - 1,
     )
-    return {(block, arrived): SliceSum(events, version) for block, arrived, events, version in rows}
+    return {(block, arrived): SliceSum(*sums) for block, arrived, *sums in rows}
 
 
 def read_slice(connection: Connection, source: Source, block: int, arrived: int) -> CellRows:

@@ -8,6 +8,7 @@ from schemas.sources import Source
 from sinks.base import Sink, SinkSession, SourceLedger
 from streams.recovery import Chain, base_of, cut_base, follow
 from streams.refusals import (
+    refuse_half_lost,
     refuse_hole,
     refuse_log,
     refuse_rules,
@@ -75,6 +76,7 @@ def _assigned(settings: Settings, source: Source, ledger: SourceLedger, offsets:
     chain = follow(ledger)
     base = base_of(chain)
     refuse_rules(source, chain, settings.rules_of(source.topic))
+    refuse_half_lost(source, ledger)
     refuse_hole(source, chain)
     if base.collect_start < offsets.log_start <= chain.position:
         base = cut_base(chain)

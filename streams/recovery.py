@@ -126,6 +126,12 @@ def is_retired(ledger: SourceLedger) -> bool:
     return any(row.kind is LostKind.RETIRED for row in ledger.lost)
 
 
+def is_half_lost(ledger: SourceLedger) -> bool:
+    """Whether `lost` was interrupted: what it gave up is recorded, and counting has not begun behind it."""
+    begun = max((start.generation for start in ledger.starts), default=0)
+    return any(row.kind is LostKind.TRIMMED and row.generation > begun for row in ledger.lost)
+
+
 def cut_base(chain: Chain) -> Base:
     """The ledger's position, where the log holds all that is not counted, but not the base slice or the ids before it.
 

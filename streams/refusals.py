@@ -6,7 +6,7 @@ from schemas.errors import PintallyError
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SourceLedger
-from streams.recovery import Chain, is_retired
+from streams.recovery import Chain, is_half_lost, is_retired
 from streams.slices import Base
 from streams.topic_faults import topic_faults
 from streams.topics import Offsets, TopicInfo
@@ -88,4 +88,13 @@ def refuse_hole(source: Source, chain: Chain) -> None:
             f"the ledger of {source} has no row of the slice at offset {chain.hole}, which earlier rules counted "
             f"(those of now begin at {chain.boundary.start})",
             "Run `pintally repair` to fold it again.",
+        )
+
+
+def refuse_half_lost(source: Source, ledger: SourceLedger) -> None:
+    """Refuse a source that is being given up in part: whatever is counted now would not show."""
+    if is_half_lost(ledger):
+        raise Refusal(
+            f"`pintally lost` was interrupted before counting could go on in {source}",
+            "Stop all workers, and run `pintally lost` again.",
         )

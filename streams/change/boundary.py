@@ -11,6 +11,7 @@ from schemas.rows import LostRow, StartRow
 from schemas.rules import MINUTE_MS
 from schemas.sources import Source
 from sinks.base import SinkSession, SourceLedger
+from streams.change.taken_over import TakenOver, take_over
 from streams.recovery import Chain
 from streams.topics import Offsets
 
@@ -23,6 +24,7 @@ class Change:
     lost: tuple[LostRow, ...] = ()
     reopen_from: int | None = None  # seconds since 1970: no minute before it changes, or ceases to be final
     forget: tuple[Source, ...] = ()  # sources without a start row, of which nothing that is there counts any more
+    taken_over: tuple[TakenOver, ...] = ()  # rows that stay, under generations of their own
 
     def __bool__(self) -> bool:
         return bool(self.starts or self.lost)
@@ -33,11 +35,13 @@ def make(session: SinkSession, change: Change) -> None:
 
     1. Sealed hours that will change are read from minutes, and are not final any more.
     2. What is there of sources without a start row is deleted.
-    3. What was given up is recorded; it takes effect with the start row of its generation.
-    4. The start rows, in one insert. From here on the new rules hold, and what is older is void.
-    5. Void cells, ledger rows and dead letters are deleted. Not earlier: until the start rows are there, an expired
+    3. What was given up is recorded; it takes effect with the start row of its generation. Until then workers refuse
+       the source: they would write below what step 4 has written.
+    4. Rows that stay are said again by the generation that begins with them.
+    5. The start rows, in one insert. From here on the new rules hold, and what is older is void.
+    6. Void cells, ledger rows and dead letters are deleted. Not earlier: until the start rows are there, an expired
        worker's late insert may yet vouch for them. What a sleeping worker inserts even later is deleted by sealing.
-    6. Hours are opened once more: somebody may have sealed one between 1 and 5. A change that only finishes an earlier
+    7. Hours are opened once more: somebody may have sealed one between 1 and 6. A change that only finishes an earlier
        one opens those that do not add up.
 
     Raises SinkUnavailable or SinkError; do it again then, from the plan on.
@@ -48,8 +52,10 @@ def make(session: SinkSession, change: Change) -> None:
         session.forget(source)
     if change.lost:
         session.write_lost(change.lost)
+    for taken in change.taken_over:
+        take_over(session, taken)
     if change.starts:
-        session.write_starts(change.starts)
+        session.write_starts([*(taken.begin for taken in change.taken_over), *change.starts])
     session.delete_void()
     if not change.starts:
         session.reopen_unequal()

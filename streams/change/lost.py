@@ -4,14 +4,16 @@ Each plan is made of the ledger and the log as they are, so it can be made again
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from schemas.rows import GENERATION_SHIFT, LedgerRow, LostKind, LostRow, StartRow, position_of
+from schemas.rows import GENERATION_SHIFT, LedgerRow, LostKind, LostRow, StartRow, version_of
 from schemas.rules import ARRIVED_MS, MINUTE_MS, Rules
 from schemas.sources import Source
 from sinks.base import SliceSum, SourceLedger
+from sinks.void import void_from
 from streams.change.boundary import Change, next_generation
-from streams.recovery import Chain, base_of, follow, is_retired
+from streams.change.taken_over import TakenOver
+from streams.recovery import Chain, base_of, follow, is_half_lost, is_retired
 from streams.repair.segments import Segment, Shape, base_of_segment, held, is_old, segments
 from streams.topics import Offsets
 
@@ -25,9 +27,10 @@ class Lost:
 
     source: Source
     row: LostRow | None  # None: nothing is gone, all is counted anew
-    start: StartRow | None = None
+    start: StartRow | None = None  # where counting goes on
     reopen_from: int | None = None  # seconds since 1970
     forget: bool = False
+    kept: TakenOver | None = None  # what is there of the slice that was cut short, and stays
 
 
 def plan_lost(
@@ -77,6 +80,7 @@ def change_of(found: list[Lost]) -> Change:
         lost=tuple(lost.row for lost in found if lost.row),
         reopen_from=min(opened, default=None),
         forget=tuple(lost.source for lost in found if lost.forget),
+        taken_over=tuple(lost.kept for lost in found if lost.kept),
     )
 
 
@@ -102,9 +106,10 @@ def _of_source(
     note: str,
 ) -> list[Lost]:
     chain = follow(ledger)
-    if ends.log_end < chain.position:
+    is_half = is_half_lost(ledger)  # to be finished first: a generation that does not rule yet may have said rows
+    if ends.log_end < chain.position and not is_half:
         return [_truncated(source, chain, ends, generation, note)]
-    if chain.hole is None and ends.log_start > base_of(chain).collect_start:
+    if chain.hole is None and (is_half or ends.log_start > base_of(chain).collect_start):
         return [trimmed(source, ledger, chain, ends, generation, sums_of(source), note)]
     return _damaged(source, ledger, ends, sums_of, now, note)
 
@@ -136,26 +141,41 @@ def trimmed(
 ) -> Lost:
     """Counting goes on where the log starts, above every row that is there.
 
-    The slice at the position is cut short; its rows stay, they are true. A tick that was cut off may have written rows
-    ahead of the ledger: counting what those tell of again would count it twice, so what is given up reaches to their
-    versions. The first slice of the new generation must have a name of its own, else its cells would replace those
-    that stay; where it would not, the clock goes on to the next ten minutes, as its start row says.
+    The slice at the position is cut short. Its rows stay, they are true, under a generation of its own; whatever else
+    a worker that sleeps has to say of it is void. A tick that was cut off may have written rows ahead of the ledger:
+    counting what those tell of again would count it twice, so what is given up reaches to their versions. The first
+    slice after it must have a name of its own, else its cells would replace those that stay; where it would not, the
+    clock goes on to the next ten minutes, as its start row says.
     """
-    done = {(row.block, row.arrived) for row in chain.complete}
-    ahead = {name: each for name, each in sums.items() if name not in done}
-    rows = held(ledger)
-    reached = [position_of(each.version) for each in ahead.values()] + [row.position for row in rows]
-    start = max([ends.log_start, chain.position, *reached])
+    begin = StartRow(source, generation, chain.start, chain.start_clock, chain.boundary.rules)
+    rows = [row for row in held(ledger) if row.start >= begin.start]
+    names = _void_names(replace(ledger, starts=(*ledger.starts, begin)), chain.boundary.generation, sums)
+    start = max([ends.log_start, chain.position, *(sums[name].position for name in names), *(r.position for r in rows)])
     block, clock = start // chain.rules.slice_records, chain.clock
-    names = [*ahead, *((row.block, row.arrived) for row in rows)]
-    newest = max((arrived for taken, arrived in names if taken == block), default=None)
+    taken = {*sums, *((row.block, row.arrived) for row in held(ledger))}
+    newest = max((arrived for each, arrived in taken if each == block), default=None)
     if newest is not None:
         clock = max(clock, (newest * 1000 // ARRIVED_MS + 1) * ARRIVED_MS)
+    kept = None
+    if begin.start < start:
+        kept = TakenOver(begin, chain.boundary.generation, start, tuple(names), tuple(rows))
+        generation += 1
     return Lost(
         source,
         LostRow(source, generation, LostKind.TRIMMED, chain.position, start, note),
         StartRow(source, generation, start, clock, chain.boundary.rules),
+        kept=kept,
     )
+
+
+def _void_names(ledger: SourceLedger, generation: int, sums: Sums) -> list[tuple[int, int]]:
+    """The slices that have cells of `generation`, or of one that an interrupted run gave them, and are void in it."""
+    void = next(each for each in void_from(ledger) if each.generation == generation)
+    return [
+        name
+        for name, each in sums.items()
+        if each.version >= version_of(generation, 0) and void.has_cell(*name, version_of(generation, 0))
+    ]
 
 
 def _damaged(

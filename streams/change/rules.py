@@ -8,9 +8,9 @@ from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SourceLedger
 from streams.change.boundary import Change, first_minute, next_generation
-from streams.change.lost import trimmed
+from streams.change.lost import Lost, Sums, change_of, trimmed
 from streams.recovery import Chain, base_of, follow
-from streams.refusals import Refusal, refuse_hole, refuse_log, refuse_unknown
+from streams.refusals import Refusal, refuse_half_lost, refuse_hole, refuse_log, refuse_unknown
 from streams.topics import Offsets
 
 NOTHING_LOST = "rules apply: the slice before could not be folded again, and was counted to its end"
@@ -21,17 +21,20 @@ def plan_rules(
     ledgers: Mapping[Source, SourceLedger],
     offsets: Mapping[Source, Offsets],
     committed: Mapping[tuple[str, int], int],
+    sums_of: Callable[[Source], Sums],
 ) -> Change:
     """From each source's base slice on, the rules that `rules_of` asks for in its topic.
 
     `offsets` has every partition that Kafka lists, `ledgers` these and every other source that the ledger knows;
-    `committed` is what the group has committed. A source that has the rules already stays as it is; one without a start
-    row gets one at its log's start. Where retention took the base slice and nothing is uncounted, the new rules hold
-    from the position on, after an empty range that is given up. Raises Refusal if a log and its ledger do not fit, or
-    if blocks would repeat.
+    `committed` is what the group has committed; `sums_of` adds up the cells of a source, slice by slice.
+
+    A source that has the rules already stays as it is; one without a start row gets one at its log's start. Where
+    retention took the base slice and nothing is uncounted, the new rules hold from the position on, after an empty
+    range that is given up. Raises Refusal if a log and its ledger do not fit, or if blocks would repeat.
     """
     generation = next_generation(ledgers.values())
-    starts, lost, moments = [], [], []
+    starts, moments = [], []
+    cut: list[Lost] = []
     for source, ends in offsets.items():
         rules, ledger = rules_of(source.topic), ledgers[source]
         if not ledger.starts:
@@ -42,21 +45,21 @@ def plan_rules(
         refuse_hole(source, chain)
         is_cut = base_of(chain).collect_start < ends.log_start <= chain.position == ends.log_end
         if not is_cut:
+            refuse_half_lost(source, ledger)
             refuse_log(source, chain, base_of(chain), ends)
         if chain.rules == rules:
             continue
         _refuse_larger_slices(source, chain, rules)
         if is_cut:
-            empty = trimmed(source, ledger, chain, ends, generation, {}, NOTHING_LOST)
-            assert empty.row
+            empty = trimmed(source, ledger, chain, ends, generation, sums_of(source), NOTHING_LOST)
             assert empty.start
-            lost.append(empty.row)
-            starts.append(replace(empty.start, rules=rules.to_json()))
+            cut.append(replace(empty, start=replace(empty.start, rules=rules.to_json())))
             continue
         starts.append(StartRow(source, generation, chain.start, chain.start_clock, rules.to_json()))
         moments.append(first_minute(chain, max(rules.allowed_lateness_ms, chain.rules.allowed_lateness_ms), ends))
     opened = [moment for moment in moments if moment is not None]
-    return Change(tuple(starts), tuple(lost), min(opened, default=None))
+    change = change_of(cut)
+    return replace(change, starts=(*starts, *change.starts), reopen_from=min(opened, default=None))
 
 
 def _refuse_larger_slices(source: Source, chain: Chain, rules: Rules) -> None:

@@ -91,7 +91,7 @@ def apply(
         found = take(settings, sink, session)
         for topic in found.topics.values():
             refuse_topic(topic, settings.rules_of(topic.name))
-        change = plan_rules(settings.rules_of, found.ledgers, found.offsets, found.committed)
+        change = plan_rules(settings.rules_of, found.ledgers, found.offsets, found.committed, session.slice_sums)
         if change.starts:
             refuse_replayed(change.starts, replayed_origins(settings))
             refuse_forgotten(settings, change.starts, found.ledgers, forgotten_replays(settings))

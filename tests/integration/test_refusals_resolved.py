@@ -20,6 +20,7 @@ from sinks.connection import Connection
 from streams.admin import open_admin
 from streams.assignment import look_up
 from streams.audited import addresses_of
+from streams.capture import Capture
 from streams.cli import load
 from streams.emit import write
 from streams.fold import SourceFold
@@ -61,23 +62,36 @@ class Field:
 
     def count(self, cut_off_at: int | None = None) -> None:
         """Recover, fold all there is, and emit it; of a tick that is cut off, at this offset, only the cells."""
+        fold, capture = self.fold(cut_off_at)
+        if capture is None:
+            return
+        if cut_off_at is None:
+            write(self.sink, [fold], [capture])
+        else:
+            with self.sink.session() as session:
+                session.write_cells(capture.cells)
+
+    def fold(self, to: int | None = None) -> tuple[SourceFold, Capture | None]:
+        """Recover, and fold up to an offset, or all there is: what a worker holds when a tick begins."""
         [assigned] = look_up(self.settings, self.sink, [(self.topic, 0)])
         chain, base = assigned.chain, assigned.base
         fold = SourceFold(assigned.source, Action.SAVE, chain.rules, chain.boundary.generation, base, chain.version)
-        end = read_offsets(self.settings, [assigned.source])[assigned.source].last_stable
-        asyncio.run(self._fold(fold, end if cut_off_at is None else cut_off_at, cut_off=cut_off_at is not None))
+        end = read_offsets(self.settings, [assigned.source])[assigned.source].last_stable if to is None else to
+        asyncio.run(self._fold(fold, end))
+        return fold, fold.capture()
 
-    async def _fold(self, fold: SourceFold, end: int, *, cut_off: bool) -> None:
+    async def _fold(self, fold: SourceFold, end: int) -> None:
         async with aclosing(read_chunks(self.settings, fold.source, fold.position, end)) as chunks:
             async for chunk in chunks:
                 fold.fold(chunk)
-        if not (capture := fold.capture()):
-            return
-        if cut_off:
-            with self.sink.session() as session:
-                session.write_cells(capture.cells)
-        else:
-            write(self.sink, [fold], [capture])
+
+    def wake(self, capture: Capture | None) -> None:
+        """The inserts of a worker that had slept since it read its ledger rows back."""
+        assert capture
+        with self.sink.session() as session:
+            session.write_cells(capture.cells)
+            session.write_dead_letters(capture.dead_letters)
+            session.write_ledger(capture.ledger)
 
     def refused(self, *words: str) -> str:
         """What a worker says that will not count."""
@@ -172,6 +186,25 @@ def test_a_tick_that_was_cut_off_before_retention_overtook_it_is_not_counted_twi
     report = field.verify()
     assert any("330 to 470" in line for line in report.lost)
     assert sum(report.sources[0].fates.values()) == 660 - 470, "what the log still holds, from there on"
+
+
+def test_a_worker_that_slept_through_lost_adds_nothing_to_the_slice_that_was_cut_short(field: Field) -> None:
+    """It had read beyond the cut; what it says of that is counted again, under a generation above its own."""
+    field.produce()
+    field.count()
+    field.produce()
+    _, asleep = field.fold(390)  # slices have 100 records: [330, 390) is of one with offsets before
+    field.trim(335)
+    field.run("lost", "--yes")
+    before = field.total
+    field.wake(asleep)
+    field.count()
+    with field.sink.session() as session:
+        session.delete_void()  # as the next sealing does
+    field.verify()
+    assert field.total > before
+    offsets = field.sql("SELECT sum(position - start), sum(counted) FROM ingest_ledger FINAL")[0]
+    assert offsets == (660 - 5, field.total)
 
 
 @pytest.mark.parametrize("aborted", [False, True], ids=["records_next", "an_aborted_transaction_next"])

@@ -80,7 +80,7 @@ def ledgers(session: SinkSession) -> dict[Source, SourceLedger]:
 
 def rules(session: SinkSession) -> Change:
     offsets = dict.fromkeys((ONE, OTHER, NEW), Offsets(0, 150, 150))
-    return plan_rules(lambda _: LATER, ledgers(session), offsets, {})
+    return plan_rules(lambda _: LATER, ledgers(session), offsets, {}, session.slice_sums)
 
 
 def trimmed(session: SinkSession) -> Change:

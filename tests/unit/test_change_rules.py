@@ -42,7 +42,7 @@ def plan(
 ) -> Change:
     ends = offsets or dict.fromkeys(ledgers, Offsets(0, 500, 500))
     empty = dict.fromkeys(ends, SourceLedger((), ()))
-    return plan_rules(lambda _: rules, {**empty, **ledgers}, ends, committed or {})
+    return plan_rules(lambda _: rules, {**empty, **ledgers}, ends, committed or {}, lambda _: {})
 
 
 def test_it_takes_effect_at_the_start_of_each_sources_unfinished_slice_in_the_next_generation() -> None:
@@ -102,11 +102,13 @@ def test_a_source_that_is_counted_to_its_end_changes_rules_there_when_its_last_s
     """Nothing is taken back, for nobody could count it again; its next slice has a name of its own."""
     ledger = SourceLedger((start(SAVE),), (row(SAVE, 0, 100), row(SAVE, 100, 150)))
     change = plan({SAVE: ledger}, offsets={SAVE: Offsets(150, 150, 150)})
-    [given_up], [begin] = change.lost, change.starts
+    [given_up], [kept], [begin] = change.lost, change.taken_over, change.starts
     assert (given_up.kind, given_up.start, given_up.end) == (LostKind.TRIMMED, 150, 150)
-    assert begin == StartRow(SAVE, 1, 150, T + ARRIVED_MS, NEW.to_json())
+    assert kept.begin == StartRow(SAVE, 1, 100, T + 100, OLD.to_json())
+    assert begin == StartRow(SAVE, 2, 150, T + ARRIVED_MS, NEW.to_json())
     assert change.reopen_from is None
-    after = SourceLedger((*ledger.starts, begin), ledger.rows, (given_up,))
+    rows = (ledger.rows[0], replace(ledger.rows[1], generation=1))
+    after = SourceLedger((*ledger.starts, kept.begin, begin), rows, (given_up,))
     assert (follow(after).start, follow(after).rules) == (150, NEW)
     assert plan({SAVE: after}, offsets={SAVE: Offsets(150, 150, 150)}) == Change()
     assert plan({SAVE: ledger}, OLD, offsets={SAVE: Offsets(150, 150, 150)}) == Change(), "the rules are the same"

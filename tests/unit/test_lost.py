@@ -1,26 +1,30 @@
 """What `lost` plans: where counting goes on, and that nothing is counted twice, or under a name that is taken."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from itertools import pairwise
 from uuid import UUID
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import audit.emitted as audit
 from audit.chain import follow as chain_of_verify
 from audit.chain import reigns
 from schemas.fates import Fates
-from schemas.rows import LedgerRow, LostKind, LostRow, StartRow, version_of
+from schemas.rows import LedgerRow, LostKind, LostRow, StartRow, position_of, version_of
 from schemas.rules import ARRIVED_MS, Rules
 from schemas.sources import Source
-from sinks.base import SliceSum, SourceLedger
-from sinks.memory import MemorySink
-from streams.change.boundary import make
+from sinks.base import SinkSession, SinkUnavailable, SliceSum, SourceLedger
+from sinks.memory import MemorySession, MemorySink
+from streams.change.boundary import Change, make
 from streams.change.lost import LAST_OFFSET, Lost, change_of, plan_lost
 from streams.change.rules import plan_rules
-from streams.recovery import base_of, effective, follow
+from streams.change.taken_over import TakenOver
+from streams.recovery import Chain, base_of, effective, follow, is_half_lost
+from streams.refusals import Refusal, refuse_half_lost
 from streams.repair.segments import Shape, segments
 from streams.slices import Base, cut
 from streams.topics import Offsets
@@ -51,7 +55,9 @@ def plan(
     committed: int = 0,
     others: Mapping[Source, SourceLedger] | None = None,
 ) -> list[Lost]:
-    counted = {(each.block, each.arrived): SliceSum(each.cells_sum, each.version) for each in ledger.rows}
+    counted = {
+        (each.block, each.arrived): SliceSum(each.cells_sum, each.version, each.position) for each in ledger.rows
+    }
     return plan_lost(
         lambda _: RULES,
         {SOURCE: ledger, **(others or {})},
@@ -84,21 +90,50 @@ def test_nothing_is_lost_of_a_log_that_holds_what_must_be_read() -> None:
 
 def test_counting_goes_on_where_the_log_starts() -> None:
     [lost] = plan(COUNTED, Offsets(320, 500, 500))
-    assert lost.row == LostRow(SOURCE, 1, LostKind.TRIMMED, 150, 320, "why")
-    assert lost.start == StartRow(SOURCE, 1, 320, T + 150, RULES.to_json())
+    assert lost.row == LostRow(SOURCE, 2, LostKind.TRIMMED, 150, 320, "why")
+    assert lost.start == StartRow(SOURCE, 2, 320, T + 150, RULES.to_json())
     assert lost.reopen_from is None, "no count changes"
 
 
 def test_a_log_that_starts_below_the_position_still_goes_on_at_the_position_under_another_name() -> None:
     """Only what the unfinished slice needs is gone. Its block goes on, so the clock moves to the next ten minutes."""
     [lost] = plan(COUNTED, Offsets(120, 500, 500))
-    assert lost.row == LostRow(SOURCE, 1, LostKind.TRIMMED, 150, 150, "why")
-    assert lost.start == StartRow(SOURCE, 1, 150, T + ARRIVED_MS, RULES.to_json())
+    assert lost.row == LostRow(SOURCE, 2, LostKind.TRIMMED, 150, 150, "why")
+    assert lost.start == StartRow(SOURCE, 2, 150, T + ARRIVED_MS, RULES.to_json())
+
+
+def test_the_slice_that_was_cut_short_gets_a_generation_of_its_own() -> None:
+    [lost] = plan(COUNTED, Offsets(120, 500, 500))
+    assert lost.kept == TakenOver(start(100, 1), 0, 150, ((1, T // 1000),), (row(100, 150),))
+
+
+def test_a_slice_that_no_tick_has_told_of_has_a_generation_of_its_own_too() -> None:
+    """What a worker that sleeps writes of it begins below where counting goes on."""
+    [lost] = plan(SourceLedger((start(),), ()), Offsets(50, 500, 500))
+    assert lost.kept == TakenOver(start(0, 1), 0, 50, (), ())
+    assert lost.start == start(50, 2)
+
+
+def test_an_interrupted_run_is_finished_whatever_the_log_and_the_ledger_have_become() -> None:
+    """Rows may be said by a generation that does not rule yet: a boundary of that number elsewhere would count them."""
+    [lost] = plan(COUNTED, Offsets(120, 500, 500))
+    assert lost.row
+    half = replace(COUNTED, rows=(row(0, 100), row(100, 150, 1)), lost=(lost.row,))
+    assert is_half_lost(half)
+    for ends in (Offsets(0, 120, 120), Offsets(120, 120, 120), Offsets(0, 500, 500)):
+        [again] = plan(half, ends)
+        assert again.kept
+        assert (again.row, again.start, again.kept.begin) == (lost.row, lost.start, start(100, 1))
+    with pytest.raises(Refusal, match="pintally lost"):
+        plan_rules(lambda _: RULES, {SOURCE: half}, {SOURCE: Offsets(0, 500, 500)}, {}, lambda _: {})
+    with pytest.raises(Refusal, match="pintally lost"):
+        refuse_half_lost(SOURCE, half)
+    refuse_half_lost(SOURCE, replace(half, starts=(*half.starts, lost.start or start())))
 
 
 def test_what_rows_ahead_of_the_ledger_tell_of_is_not_counted_again() -> None:
     """A tick that was cut off wrote cells up to offset 190, and no ledger row."""
-    sums = {(1, T // 1000): SliceSum(70, version_of(0, 190))}
+    sums = {(1, T // 1000): SliceSum(70, version_of(0, 190), 190)}
     [lost] = plan(COUNTED, Offsets(120, 500, 500), sums)
     assert lost.row
     assert lost.start
@@ -133,7 +168,7 @@ def test_rules_may_change_where_counting_goes_on_before_anything_is_counted_ther
     gap = LostRow(SOURCE, 1, LostKind.TRIMMED, 150, 180, "")
     ledger = SourceLedger((start(), start(180, 1)), COUNTED.rows, (gap,))
     other = replace(RULES, allowed_lateness_ms=60_000)
-    change = plan_rules(lambda _: other, {SOURCE: ledger}, {SOURCE: Offsets(180, 500, 500)}, {})
+    change = plan_rules(lambda _: other, {SOURCE: ledger}, {SOURCE: Offsets(180, 500, 500)}, {}, lambda _: {})
     changed = replace(ledger, starts=(*ledger.starts, *change.starts))
     chain = follow(changed)
     assert (chain.boundary.generation, chain.start, chain.hole, effective(changed)) == (2, 180, None, [gap])
@@ -199,7 +234,10 @@ def test_damage_that_the_log_cannot_mend_is_noted_once() -> None:
         row(300, 310, clock=T + 5 * ARRIVED_MS),
     )
     ledger = SourceLedger((start(),), rows)
-    sums = {(each.block, each.arrived): SliceSum(each.cells_sum - (each.start == 100), each.version) for each in rows}
+    sums = {
+        (each.block, each.arrived): SliceSum(each.cells_sum - (each.start == 100), each.version, each.position)
+        for each in rows
+    }
     ends = Offsets(250, 500, 500)
     [lost] = plan(ledger, ends, sums)
     assert lost.row == LostRow(SOURCE, 0, LostKind.DAMAGED, 100, 200, "why")
@@ -207,58 +245,103 @@ def test_damage_that_the_log_cannot_mend_is_noted_once() -> None:
     assert plan(replace(ledger, lost=(lost.row,)), ends, sums) == []
 
 
-@given(data=st.data(), size=st.integers(1, 12))
-def test_no_offset_is_counted_twice_and_no_name_is_used_twice_however_often_logs_are_trimmed(
-    data: st.DataObject, size: int
-) -> None:
+def trims(data: st.DataObject, size: int, change_of: Callable[[list[Lost]], Change] = change_of) -> None:
     """A worker folds on, is cut off somewhere in a tick, retention overtakes it, an operator gives up; again and again.
 
-    Every slice writes one cell that counts its offsets, at the version it was read to. The ledger knows of less.
+    Every slice writes one cell that counts its offsets, at the version it was read to. The ledger knows of less. At any
+    time later the worker may wake up, and write what it has read meanwhile.
     """
     rules = Rules(slice_records=size)
     sink = MemorySink()
     end = 40
     steps = data.draw(st.lists(st.sampled_from([0, 0, 0, 1_000, 60_000, ARRIVED_MS]), min_size=end, max_size=end))
     stamps = T + np.cumsum(np.array(steps, np.int64))
+    asleep: list[tuple[Chain, int]] = []  # where a worker began, and how far it has read
+
+    def tick(session: SinkSession, chain: Chain, read_to: int, recorded_to: int) -> None:
+        begin, generation = chain.start, chain.boundary.generation
+        clocks = np.maximum(np.maximum.accumulate(stamps[begin:read_to]), chain.start_clock)
+        rows = []
+        for piece in cut(begin, read_to, np.arange(begin, read_to), clocks, chain.start_clock, size):
+            name = (piece.slice_id.block, piece.slice_id.arrived_seconds)
+            version = version_of(generation, piece.end)
+            session.write_cells(cells((SOURCE.id, *name, 1, NOW, 7, piece.end - piece.start, version)))
+            if piece.start < recorded_to:
+                at = min(piece.end, recorded_to)
+                clock, fates = int(clocks[at - begin - 1]), Fates(at - piece.start)
+                rows.append(
+                    LedgerRow(SOURCE, *name, piece.start, piece.clock_before, at, clock, fates, 0, generation, "r")
+                )
+        session.write_ledger(rows)
+
     with sink.session() as session:
         session.write_starts([StartRow(SOURCE, 0, 0, T, rules.to_json())])
-    seen: dict[tuple[int, int], tuple[int, int]] = {}  # name -> generation, start
-    told: list[tuple[int, int, int]] = []
-    for _ in range(data.draw(st.integers(1, 4))):
-        with sink.session() as session:
-            chain = follow(session.read_ledgers([SOURCE])[SOURCE])
-            begin, generation = chain.start, chain.boundary.generation
-            read_to = data.draw(st.integers(begin, end))
-            recorded_to = data.draw(st.integers(begin, read_to))
-            clocks = np.maximum(np.maximum.accumulate(stamps[begin:read_to]), chain.start_clock)
-            offsets = np.arange(begin, read_to)
-            for piece in cut(begin, read_to, offsets, clocks, chain.start_clock, size):
-                name = (piece.slice_id.block, piece.slice_id.arrived_seconds)
-                assert seen.setdefault(name, (generation, piece.start)) == (generation, piece.start)
-                told.append((generation, piece.start, piece.end))
-                version = version_of(generation, piece.end)
-                session.write_cells(cells((SOURCE.id, *name, 1, NOW, 7, piece.end - piece.start, version)))
-                if piece.start < recorded_to:
-                    at = min(piece.end, recorded_to)
-                    clock = int(clocks[at - begin - 1])
-                    fates = Fates(at - piece.start)
-                    session.write_ledger(
-                        [
-                            LedgerRow(
-                                SOURCE, *name, piece.start, piece.clock_before, at, clock, fates, 0, generation, "r"
-                            )
-                        ]
-                    )
+        for _ in range(data.draw(st.integers(1, 4))):
+            before = follow(session.read_ledgers([SOURCE])[SOURCE])
+            read_to = data.draw(st.integers(before.start, end))
+            tick(session, before, read_to, data.draw(st.integers(before.start, read_to)))
+            asleep.append((before, data.draw(st.integers(read_to, end))))
             ledger = session.read_ledgers([SOURCE])[SOURCE]
             position = follow(ledger).position
             log_start = data.draw(st.integers(base_of(follow(ledger)).collect_start, end))
             found = plan_lost(
                 lambda _: rules, {SOURCE: ledger}, {SOURCE: Offsets(log_start, end, end)}, {}, session.slice_sums, NOW
             )
-            make(session, change_of([each for each in found if each.start]))
+            begun = [each for each in found if each.start]
+            make(session, change_of(begun))
+            for chain, further in asleep if begun else ():
+                if data.draw(st.booleans()):
+                    tick(session, chain, further, data.draw(st.integers(chain.start, further)))
             after = follow(session.read_ledgers([SOURCE])[SOURCE])
             assert after.hole is None
             assert after.position >= position
-            if any(each.start for each in found):
+            if begun:
                 assert base_of(after).collect_start >= log_start
-                assert all(stop <= after.start for own, _, stop in told if own < after.boundary.generation)
+        session.delete_void()  # as the next sealing does
+        told = [offset for row in sink.ledger.values() for offset in range(row.start, row.position)]
+        assert len(told) == len(set(told)), "the ledger tells of no offset twice"
+        starts = {(row.block, row.arrived): row.start for row in sink.ledger.values()}
+        # A cell without a ledger row tells of a slice's offsets up to its version, as every cell here does.
+        ranges = sorted(
+            (position_of(version) - count, position_of(version)) for version, count in sink.cells.values() if count
+        )
+        assert all(stop <= begin for (_, stop), (begin, _) in pairwise(ranges)), "no cell counts what another counts"
+        for (_, block, arrived), row in sink.ledger.items():
+            version, count = sink.cells.get((SOURCE.id, block, arrived, 1, NOW, 7), (0, 0))
+            assert count >= row.position - row.start, "what the ledger vouches for is there"
+            assert position_of(version) - count == starts[block, arrived]
+
+
+DRAWS = {"data": st.data(), "size": st.integers(1, 12)}
+
+
+@given(**DRAWS)
+def test_no_offset_is_counted_twice_however_often_logs_are_trimmed_and_whoever_wakes_up(
+    data: st.DataObject, size: int
+) -> None:
+    trims(data, size)
+
+
+@settings(phases=[Phase.generate], max_examples=2_000, derandomize=True)
+@given(**DRAWS)
+def without_taking_over(data: st.DataObject, size: int) -> None:
+    trims(data, size, lambda found: replace(change_of(found), taken_over=()))
+
+
+@settings(phases=[Phase.generate], max_examples=2_000, derandomize=True)
+@given(**DRAWS)
+def with_the_ledger_alone(data: st.DataObject, size: int) -> None:
+    read = MemorySession.slice_sums
+
+    def sums(session: MemorySession, source: Source) -> Mapping[tuple[int, int], SliceSum]:
+        return {name: replace(found, position=0) for name, found in read(session, source).items()}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemorySession, "slice_sums", sums)
+        trims(data, size)
+
+
+@pytest.mark.parametrize("wrong", [without_taking_over, with_the_ledger_alone])
+def test_a_lost_that_is_wrong_would_be_noticed(wrong: Callable[[], None]) -> None:
+    with pytest.raises((AssertionError, SinkUnavailable)):
+        wrong()
