@@ -138,7 +138,10 @@ class Judge:
             elif field := _letter_difference(letter, record):
                 about = self._letter(slice_, Kind.DEAD_LETTER_DIFFERS, record.offset, letter.fate, record.fate)
                 yield replace(about, field=field)
-        others = [letter for letter in letters if letter.generation != self.generation]
+        void = [letter for letter in letters if letter.generation < self.generation]
+        for letter in void:
+            yield replace(self._letter(slice_, Kind.VOID_ROW, letter.offset, letter.fate, None), field="dead_letters")
+        others = [letter for letter in letters if letter.generation > self.generation]
         for letter in [*by_offset.values(), *others]:
             yield self._letter(slice_, Kind.DEAD_LETTER_EXTRA, letter.offset, letter.fate, None)
 

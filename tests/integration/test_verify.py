@@ -531,6 +531,22 @@ def test_rows_of_replaced_rules_are_void_and_named(emitter: Emitter) -> None:
     assert 999 in {finding.pin for finding in shown(report, Kind.VOID_ROW)}
 
 
+def test_a_dead_letter_of_replaced_rules_is_void_too(emitter: Emitter) -> None:
+    """A worker that slept wrote it; the next sealing deletes it."""
+    emitter.produce()
+    emitter.emit(until=650)
+    base = change_rules(emitter, replace(RULES, allowed_lateness_ms=10 * MINUTE))
+    free = emitter.sql(
+        f"SELECT min(number) FROM numbers({base.start}, {RECORDS}) WHERE number NOT IN (SELECT offset FROM dead_letters)"
+    )[0][0]
+    emitter.sql(
+        "INSERT INTO dead_letters (source, topic, topic_id, partition, offset, fate, generation) SELECT source, topic, "
+        f"topic_id, partition, {free}, 'dead', 0 FROM dead_letters LIMIT 1"
+    )
+    [finding] = emitter.verify().findings.shown
+    assert (finding.kind, finding.field, finding.start) == (Kind.VOID_ROW, "dead_letters", free)
+
+
 def delete_records(emitter: Emitter, offset: int) -> None:
     admin = KafkaAdminClient(bootstrap_servers=emitter.settings.kafka)
     admin.delete_records({TopicPartition(emitter.source.topic, 0): offset})
