@@ -38,6 +38,7 @@ class Report:
     sent: int = 0
     lag: int | None = None
     happened: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)  # what tracebacks in the workers' logs end with
     ended_by_themselves: dict[str, list[int]] = field(default_factory=dict)
     looks: int = 0
     unanswered: int = 0
@@ -95,6 +96,7 @@ class Report:
             "bit": sum(strike.bit for strike in self.strikes),
             "faults": self.faults(),
             "happened": self.happened,
+            "errors": self.errors,
             "ended_by_themselves": self.ended_by_themselves,
             "reader": {
                 "looks": self.looks,
@@ -125,6 +127,7 @@ class Report:
             "",
             "what happened to the workers",
             *(f"  {what.replace('_', ' '):<24} {times:>7,}" for what, times in self.happened.items() if times),
+            *(f"  {times:,} times {error}" for error, times in self.errors.items()),
             *(f"  {name} ended by itself with codes {codes}" for name, codes in self.ended_by_themselves.items()),
             "",
             f"events   {self.events:,} ({', '.join(f'{n:,} {fate}' for fate, n in self.fates.items())})",

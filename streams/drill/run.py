@@ -209,6 +209,7 @@ def _measure(workers: Workers, tally: Tally, stages: dict[Lane, Stage], options:
     if report.peak_mib > options.memory_mib:
         report.red.append(f"a worker took {report.peak_mib} MiB, the budget is {options.memory_mib} MiB")
     report.happened = tally.counts()
+    report.errors = tally.errors()
     for stage in stages.values():
         report.happened.update(stage.happened)
     report.ended_by_themselves = {w.name: w.ended_by_itself for w in workers.all if w.ended_by_itself}

@@ -29,6 +29,7 @@ WORDS = {
     "refused_readonly": "(code 774)",
     "tracebacks": "Traceback (most recent call last)",
 }
+LONGEST = 200  # characters kept of an error
 
 
 class Tally:
@@ -38,6 +39,8 @@ class Tally:
         self._read = dict.fromkeys(logs, 0)
         self._rest: dict[Path, bytes] = {}
         self._counts: dict[Path, Counter[str]] = {log: Counter() for log in self._read}
+        self._errors: Counter[str] = Counter()  # what tracebacks end with
+        self._in_traceback: set[Path] = set()
         self._turn = threading.Lock()
 
     def count(self, what: str, log: Path | None = None) -> int:
@@ -55,6 +58,12 @@ class Tally:
                 total.update(counts)
             return {what: total[what] for what in WORDS}
 
+    def errors(self) -> dict[str, int]:
+        """What tracebacks ended with, and how often."""
+        with self._turn:
+            self._update()
+            return dict(self._errors.most_common())
+
     def wait(self, what: str, above: int, seconds: float, log: Path | None = None) -> bool:
         """Wait until it was said more than `above` times; whether it was."""
         return wait_until(lambda: self.count(what, log) > above, seconds)
@@ -69,3 +78,8 @@ class Tally:
             self._rest[path] = rest
             for line in lines.decode(errors="replace").splitlines():
                 self._counts[path].update(what for what, words in WORDS.items() if words in line)
+                if WORDS["tracebacks"] in line:
+                    self._in_traceback.add(path)
+                elif path in self._in_traceback and line and not line[0].isspace():
+                    self._in_traceback.remove(path)
+                    self._errors[line[:LONGEST]] += 1

@@ -165,6 +165,19 @@ def test_a_tally_counts_lines_once_although_they_come_in_pieces(tmp_path: Path) 
     assert tally.count("starts") == 1
 
 
+def test_a_tally_names_what_tracebacks_end_with(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    log.write_text("[ERROR] oh\nTraceback (most recent call last):\n  File x, line 1\n    y()\n")
+    tally = Tally([log])
+    assert (tally.count("tracebacks"), tally.errors()) == (1, {})
+    with log.open("a") as more:
+        more.write("ValueError: z\n[INFO] on\nTraceback (most recent call last):\n  x\nValueError: z\nOSError\n")
+    assert tally.errors() == {"ValueError: z": 2}
+    made = Report(1, 3, 100.0, ("a",), errors=tally.errors())
+    assert "2 times ValueError: z" in made.text()
+    assert made.to_dict()["errors"] == {"ValueError: z": 2}
+
+
 def test_every_fault_says_what_it_does_and_what_proves_that_it_bit() -> None:
     shown = help_text()
     for name, fault in FAULTS.items():
