@@ -198,7 +198,7 @@ class World:
         self.born += 1
         settings = self.before if self.changing and self.rng.random() < 0.5 else self.settings
         worker = Worker(self, f"worker {self.born}", settings)
-        worker.is_misled = self.changing
+        worker.is_misled = self.changing or bool(self.command and self.command.name == "lost")
         self.workers.append(worker)
         self.say("%s starts", worker.name)
         return worker
