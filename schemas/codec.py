@@ -1,9 +1,12 @@
 """The fast way through the contract: a chunk of values to columns, by the verdicts of `schemas.events`.
 
-msgspec reads each value into a struct whose bounds come from the models, then the whole chunk is tested at once for
-what a struct cannot express. Only what passes both is accepted here. Everything else, valid or not, is decided by the
-models, so the two cannot disagree as long as this path accepts nothing that they refuse. Each test is about one value
-alone: no verdict depends on where a chunk begins or ends.
+1. Values written alike, as clients of one kind write them, are read by columns (`schemas.layout`).
+2. The others: msgspec reads each into a struct whose bounds come from the models, then all are tested at once for what
+   a struct cannot express.
+3. Only what passes is accepted here. Everything else, valid or not, is decided by the models, so the two cannot
+   disagree as long as these paths accept nothing that they refuse.
+
+Each test is about one value alone: no verdict depends on where a chunk begins or ends, or on what came before.
 
 Microseconds named below are CPU time an event, measured on valid events of 173 bytes.
 """
@@ -19,6 +22,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from schemas import layout
 from schemas.actions import Action
 from schemas.columns import decimals, is_utf8, numbers, sound, uuid_halves
 from schemas.events import (
@@ -34,6 +38,7 @@ from schemas.events import (
     validate,
 )
 from schemas.json_text import MAX_BYTES, MAX_DEPTH
+from schemas.layout import SEPARATORS, Alike, Layout
 
 _RUN: Final = 1_000  # values at a time: they stay in the CPU's cache, 0.2 us less an event than 5,000 at once
 _FEW: Final = 16  # values that are tested one by one if they do not pass together
@@ -88,6 +93,7 @@ def _decoder(model: type[Event]) -> msgspec.json.Decoder[_Read]:
 
 _decoders: Final = {action: _decoder(model) for action, model in model_of.items()}
 _REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)  # TypeError: a tombstone
+_layouts: Final = {action: tuple(Layout(action, *separators) for separators in SEPARATORS) for action in Action}
 
 
 def decode(values: Sequence[bytes | None], action: Action) -> Decoded:
@@ -100,30 +106,59 @@ def decode(values: Sequence[bytes | None], action: Action) -> Decoded:
         event_id=np.empty((count, 2), np.uint64),
         reasons=MappingProxyType(reasons),
     )
-    read = _decoders[action].decode
-    for start in range(0, count, _RUN):
-        events, odd = _read(values[start : start + _RUN], read)
-        odd += _write(_without(values[start : start + _RUN], odd), events, start, decoded)
-        for i in odd:
-            _decide(values[start + i], action, start + i, decoded, reasons)
+    for start in range(0, count, layout.RUN):
+        run = values[start : start + layout.RUN]
+        places = np.arange(start, start + len(run))
+        if alike := _read_alike(run, action):
+            fitting = slice(start, start + len(run)) if alike.fits.all() else places[alike.fits]
+            decoded.pin_id[fitting], decoded.occurred_at[fitting] = alike.pin_id, alike.occurred_at
+            decoded.event_id[fitting] = alike.event_id
+            places = places[~alike.fits]
+            run = [values[place] for place in places.tolist()]
+        _read_each(run, places, action, decoded, reasons)
     return decoded
 
 
-def _write(values: Sequence[bytes], events: list[_Read], start: int, decoded: Decoded) -> list[int]:
+def _read_alike(run: Sequence[bytes | None], action: Action) -> Alike | None:
+    """Reads what is written as the first value is, in half the time that one by one takes."""
+    if len(run) >= layout.FEWEST:
+        for written in _layouts[action]:
+            if written.begins(run[0]):
+                return written.read(run)
+    return None
+
+
+def _read_each(
+    values: Sequence[bytes | None],
+    places: NDArray[np.int64],
+    action: Action,
+    decoded: Decoded,
+    reasons: dict[int, str],
+) -> None:
+    """Reads values one by one, and writes their columns to their places."""
+    read = _decoders[action].decode
+    for start in range(0, len(values), _RUN):
+        run, here = values[start : start + _RUN], places[start : start + _RUN]
+        events, odd = _read(run, read)
+        odd += _write(_without(run, odd), events, here, decoded)
+        for i in odd:
+            _decide(run[i], action, int(here[i]), decoded, reasons)
+
+
+def _write(values: Sequence[bytes], events: list[_Read], places: NDArray[np.int64], decoded: Decoded) -> list[int]:
     """Writes the columns of `events`, zeros for what it does not accept, and returns the indices of that."""
     columns = _columns(events) if sound(values) else None
     odd: list[int] = []
     if columns is None and len(events) > _FEW:
         # Halved until the odd one stands among few: a run with one costs 1.1 us an event more, one by one 2.0 more.
         half = len(events) // 2
-        odd = _write(values[:half], events[:half], start, decoded)
-        return odd + [half + i for i in _write(values[half:], events[half:], start + half, decoded)]
+        odd = _write(values[:half], events[:half], places[:half], decoded)
+        return odd + [half + i for i in _write(values[half:], events[half:], places[half:], decoded)]
     if columns is None:
         odd = [i for i, event in enumerate(events) if event is not _BLANK and not _ordinary(values[i], event)]
         columns = _columns([_BLANK if i in odd else event for i, event in enumerate(events)])
         assert columns is not None  # `_ordinary` asks of each what `_columns` asks of all
-    run = slice(start, start + len(events))
-    decoded.pin_id[run], decoded.occurred_at[run], decoded.event_id[run] = columns
+    decoded.pin_id[places], decoded.occurred_at[places], decoded.event_id[places] = columns
     return odd
 
 
@@ -165,11 +200,17 @@ def _columns(events: Sequence[_Read]) -> _Columns | None:
     """pin_id, occurred_at and event_id; None if some id, user_id included, is not written as the contract says."""
     # An f-string leaves a string as it is and costs nothing; where integers are among them, str of all cost 0.1 us.
     ids = decimals([f"{event.pin_id}" for event in events] + [f"{event.user_id}" for event in events])
-    event_id = uuid_halves([event.event_id for event in events])
+    event_id = _uuid_halves([event.event_id for event in events])
     if ids is None or event_id is None:
         return None
     occurred_at = np.fromiter([event.occurred_at for event in events], np.int64, len(events))
     return numbers(ids, len(events)), occurred_at, event_id
+
+
+def _uuid_halves(uuids: Sequence[str]) -> NDArray[np.uint64] | None:
+    """As `uuid_halves` does; each has 36 characters."""
+    joined = "".join(uuids)
+    return uuid_halves(np.frombuffer(joined.encode(), np.uint8).reshape(-1, 36)) if joined.isascii() else None
 
 
 def _ordinary(value: bytes, event: _Read) -> bool:

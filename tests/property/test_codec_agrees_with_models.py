@@ -1,18 +1,20 @@
 """The fast decoder says what the models say: of each value alone, and in any company."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from schemas import layout
 from schemas.actions import Action
 from schemas.codec import Decoded, decode
-from schemas.events import ContractError, Event, validate
+from schemas.events import MAX_ID, MAX_OCCURRED_AT, ContractError, Event, validate
 from schemas.example_files import Example, read_examples
 from schemas.json_text import MAX_BYTES, MAX_DEPTH
+from schemas.layout import SEPARATORS, Layout
 
 # Time on a busy machine says nothing of the contract.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -98,6 +100,119 @@ good = st.builds(
 )
 values = st.one_of(good, events(), events(), damaged(), st.none(), st.binary(max_size=20))
 
+# Values written alike, which are read by columns: a head of the required fields in order, and a tail.
+FEWEST, FEWEST_OF_A_SHAPE = 60, 6  # instead of more, which would show the same
+OTHER_UUID = "7d0bd1a6-3f0e-4ab9-9bb3-0e6c4a7d2b11"
+ODD_IDS = [
+    "",
+    "0",
+    "00",
+    "07",
+    "0" * 20,
+    "9" * 19,
+    "1" * 20,
+    "9" * 20,
+    "1" * 21,
+    "1" * 40,
+    "-1",
+    "+1",
+    " 1",
+    "1a",
+    "1,2",
+]
+ODD_IDS += [str(MAX_ID + step) for step in range(-2, 3)]
+ODD_TIMES = [str(MAX_OCCURRED_AT + step) for step in range(-2, 2)] + [str(10**digits) for digits in (11, 12, 13, 23)]
+ODD_TIMES += [
+    "9" * 13,
+    "9" * 12,
+    "0767225600123",
+    "-767225600123",
+    "1767225600.12",
+    "17672256001e3",
+    "",
+    '"1767225600123"',
+]
+ODD_UUIDS = [
+    UUID.upper(),
+    UUID.replace("-", ""),
+    UUID.replace("-", "0"),
+    "-" * 36,
+    UUID[1:] + "-",
+    UUID[:-1],
+    UUID + "0",
+]
+ODD_UUIDS += [UUID[:at] + odd + UUID[at + 1 :] for at in (0, 7, 8, 23, 35) for odd in "- gG0:@`/é"]
+TAILS = [
+    "",
+    "}}",
+    "0}",
+    ".5}",
+    "e0}",
+    "} \n",
+    "}\x00",
+    ',"surface":"home","platform":"ios"}',
+    ',"surface":null}',
+    ',"surface":""}',
+]
+TAILS += [',"more":"\\ud83d\\udccc \\"é📌"}', ',"more":"\x00"}', ',"more":"' + "x" * 520 + '"}', ',"action":"click"}']
+TAILS += [
+    ',"action":"save"}',
+    ',"pin_id":"9"}',
+    ',"pin_\\u0069d":"9"}',
+    f',"event_id":"{OTHER_UUID}"}}',
+    ',"user_id":"x"}',
+]
+TAILS += [',"user_id":"9"}', ',"occurred_at":1}', ',"occurred_at":1767225600124}']
+ODD_PARTS = {"event_id": ODD_UUIDS, "action": ["click", "Save"], "pin_id": ODD_IDS, "user_id": ODD_IDS}
+ODD_PARTS |= {"occurred_at": ODD_TIMES, "tail": TAILS}
+
+odd_parts: dict[str, st.SearchStrategy[str]] = {
+    "event_id": st.uuids().map(str),
+    "pin_id": st.integers(0, 2**64 + 9).map(str) | st.integers(0, 21).map(lambda digits: "1" * digits),
+    "user_id": st.integers(0, 2**64 + 9).map(str) | st.integers(0, 21).map(lambda digits: "1" * digits),
+    "occurred_at": st.integers(0, 4_102_444_800_009).map(str),
+    "tail": st.tuples(st.sampled_from(NAMES), texts).map(lambda field: f',"{field[0]}":{field[1]}}}')
+    | st.text(max_size=5),
+}
+
+
+def written(separators: tuple[str, str], **odd: str) -> bytes:
+    """A value with these parts instead of good ones."""
+    comma, colon = separators
+    parts = {name: text.strip('"') for name, text in GOOD.items()} | {"tail": "}"} | odd
+    return (
+        f'{{"event_id"{colon}"{parts["event_id"]}"{comma}"action"{colon}"{parts["action"]}"{comma}"pin_id"{colon}'
+        f'"{parts["pin_id"]}"{comma}"user_id"{colon}"{parts["user_id"]}"{comma}"occurred_at"{colon}{parts["occurred_at"]}'
+        f"{parts['tail']}"
+    ).encode(errors="surrogatepass")
+
+
+@st.composite
+def alike(draw: st.DrawFn, separators: tuple[str, str]) -> bytes:
+    """A value written alike, up to two of its parts odd, sometimes damaged."""
+    names = draw(st.sets(st.sampled_from(list(ODD_PARTS)), max_size=2))
+    odd = {name: draw(st.sampled_from(ODD_PARTS[name]) | odd_parts.get(name, st.nothing())) for name in sorted(names)}
+    value = written(separators, **odd)
+    if draw(st.integers(0, 2)):
+        return value
+    start = draw(st.integers(0, len(value)))
+    end = draw(st.integers(start, min(len(value), start + 3)) | st.just(len(value)))
+    return value[:start] + draw(st.binary(max_size=3)) + value[end:]
+
+
+def in_company(separators: tuple[str, str], odd: Sequence[bytes | None]) -> list[bytes | None]:
+    """A chunk for the columns: each odd value as often as makes it worth their while, between more that are good."""
+    good = written(separators, tail=',"surface":"home"}')
+    return [good] * FEWEST + [each for value in odd for _ in range(FEWEST_OF_A_SHAPE) for each in (good, value)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _columns_for_short_runs() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "FEWEST", FEWEST)
+        patch.setattr(layout, "FEWEST_OF_A_SHAPE", FEWEST_OF_A_SHAPE)
+        yield
+
 
 def with_more(text: str) -> bytes:
     return ("{" + ",".join(f'"{name}":{value}' for name, value in (GOOD | {"more": text}).items()) + "}").encode()
@@ -160,6 +275,63 @@ def test_a_chunk_is_decoded_as_its_parts_are(
         assert np.array_equal(getattr(whole, column), np.concatenate([getattr(part, column) for part in parts]))
     shifted = {index + cut: reason for index, reason in parts[1].reasons.items()}
     assert whole.reasons == {**parts[0].reasons, **shifted}
+
+
+@unhurried
+@given(st.sampled_from(SEPARATORS), st.data())
+def test_values_written_alike_are_decoded_as_the_model_says(separators: tuple[str, str], data: st.DataObject) -> None:
+    odd = data.draw(st.lists(alike(separators) | values, min_size=1, max_size=6))
+    chunk = in_company(separators, odd)
+    assert_agrees(decode(chunk, Action.SAVE), chunk)
+
+
+@pytest.mark.parametrize("separators", SEPARATORS)
+@pytest.mark.parametrize(("part", "text"), [(part, text) for part, texts in ODD_PARTS.items() for text in texts])
+def test_an_odd_part_in_a_value_written_alike_is_decoded_as_the_model_says(
+    separators: tuple[str, str], part: str, text: str
+) -> None:
+    chunk = in_company(separators, [written(separators, **{part: text})])
+    assert_agrees(decode(chunk, Action.SAVE), chunk)
+
+
+@pytest.mark.parametrize("separators", SEPARATORS)
+@pytest.mark.parametrize("tail", ["}", ',"surface":"home"}'])
+def test_a_value_cut_short_is_not_completed_by_the_next(separators: tuple[str, str], tail: str) -> None:
+    whole = written(separators, tail=tail)
+    chunk: list[bytes] = [whole] * FEWEST
+    for cut in range(len(whole)):
+        chunk += [whole, whole, whole[:cut], whole[cut:]]
+    assert_agrees(decode(chunk, Action.SAVE), chunk)
+
+
+@pytest.mark.parametrize("separators", SEPARATORS)
+@pytest.mark.parametrize("depth", [MAX_DEPTH - 2, MAX_DEPTH - 1, MAX_DEPTH])
+def test_what_stands_behind_the_head_nests_as_deep_as_the_model_says(separators: tuple[str, str], depth: int) -> None:
+    chunk = in_company(separators, [written(separators, tail=f',"more":{"[" * depth}{"]" * depth}}}')])
+    assert_agrees(decode(chunk, Action.SAVE), chunk)
+
+
+@pytest.mark.parametrize("separators", SEPARATORS)
+@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("name", ["pin_id", "user_id"])
+def test_a_name_repeated_behind_heads_of_which_one_says_the_same(
+    separators: tuple[str, str], name: str, number: int
+) -> None:
+    tail = f',"{name}":"{number}"}}'
+    chunk = in_company(separators, [written(separators, **{name: str(other)}, tail=tail) for other in range(9)])
+    assert_agrees(decode(chunk, Action.SAVE), chunk)
+
+
+@pytest.mark.parametrize("separators", SEPARATORS)
+@pytest.mark.parametrize("action", Action)
+def test_what_producers_write_is_read_by_columns(action: Action, separators: tuple[str, str]) -> None:
+    fit = [written(separators, action=action.label, tail=tail) for tail in ("}", ',"surface":"home"}')] * 3
+    unfit = [None, b"", b"{", written(separators, action=action.label, tail="}}")]
+    chunk = (fit + unfit) * FEWEST
+    alike = Layout(action, *separators).read(chunk)
+    assert alike is not None
+    assert alike.fits.tolist() == ([True] * len(fit) + [False] * len(unfit)) * FEWEST
+    assert_agrees(decode(chunk, action), chunk, action)
 
 
 @pytest.mark.parametrize("action", Action)
