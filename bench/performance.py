@@ -40,8 +40,9 @@ fewer events: cost an event falls as the rate grows."""
 NEXT = """[Decision record 10](decisions/0010-what-the-hot-path-does-and-does-not.md) names what was tried on the way
 here, what was not worth it, and why. What could come next:
 
-- **Decoding**: each value becomes a Python object before it is a row of columns. A parser that fills columns straight
-  from a batch would save the objects; the JSON readers of pyarrow and polars, which do, took longer than msgspec.
+- **From a batch to columns**: aiokafka's parser makes an object of each record and one of its value, before columns are
+  read from the values. A parser that fills columns straight from a batch would save both; the JSON readers of pyarrow
+  and polars, which fill columns, need the values first, and took longer than msgspec.
 - **The client**: confluent-kafka makes an object of each record, too, and gives no way past it.
 - **More cores**: a second worker beside the first; sources share nothing.
 - **Smaller records**: shorter JSON is cheaper in nearly every stage; it is the producers' choice."""
