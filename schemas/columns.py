@@ -59,9 +59,8 @@ def uuid_halves(text: Text) -> NDArray[np.uint64] | None:
     if not (text[:, 8:24:5] == _HYPHEN).all():
         return None
     try:
-        digits = unhexlify(
-            text[:, _HEXADECIMAL].tobytes()
-        )  # all at once: 0.05 us an id with the tests, UUID(...) costs 1
+        # All at once: 0.05 us an id with the tests, UUID(...) costs 1.
+        digits = unhexlify(text[:, _HEXADECIMAL].tobytes())
     except ValueError:
         return None
     return np.frombuffer(digits, ">u8").astype(np.uint64).reshape(-1, 2)
@@ -107,7 +106,6 @@ def numbers_before(text: Text, places: Places, digits: Places | int) -> NDArray[
 
 def windows(text: Text, places: Places, width: int) -> Text:
     """The bytes from each place on, shape (n, width); all must lie inside of the text."""
-    every = np.ndarray(
-        (max(0, len(text) - width + 1),), f"V{width}", text, strides=(1,)
-    )  # 0.02 us less than by indices
+    # As many items as places where one could begin, each a byte behind the last: 0.02 us less than by indices.
+    every = np.ndarray((max(0, len(text) - width + 1),), f"V{width}", text, strides=(1,))
     return every[places].view(np.uint8).reshape(-1, width)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from schemas.fates import Fates
 from schemas.sources import Source
 
-GENERATION_SHIFT = 48
+GENERATION_SHIFT: Final = 48
+LAST_OFFSET: Final = (1 << GENERATION_SHIFT) - 1  # a version holds no higher one
 
 
 def version_of(generation: int, position: int) -> int:
@@ -21,7 +22,7 @@ def version_of(generation: int, position: int) -> int:
 
 def position_of(version: int) -> int:
     """The position that a version was made of."""
-    return version & ((1 << GENERATION_SHIFT) - 1)
+    return version & LAST_OFFSET
 
 
 @dataclass(frozen=True, slots=True)

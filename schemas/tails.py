@@ -12,16 +12,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.columns import windows
+from schemas.columns import Mask, Places, Text, windows
 
 MAX_TAIL: Final = 512  # bytes
 MAX_TAILS: Final = 4_096  # of a width, refused ones included; then all are forgotten, for apps and experiments change
 LESSONS: Final = 16  # tails that a run may teach: each costs as much as reading about 50 values
 _SAMPLE: Final = 256  # unknown tails of a run that are looked at
 _WIDTHS: Final = (64, 128, 256, MAX_TAIL)  # so that a long tail makes only long ones dearer
-
-Mask = NDArray[np.bool_]
-Places = NDArray[np.int64]
 
 
 class Tails:
@@ -30,7 +27,7 @@ class Tails:
     def __init__(self, is_good: Callable[[bytes], bool]) -> None:
         self._by_width = [_Known(width, is_good) for width in _WIDTHS]
 
-    def find(self, text: NDArray[np.uint8], places: Places, lengths: Places) -> Mask:
+    def find(self, text: Text, places: Places, lengths: Places) -> Mask:
         """Which of the tails are known to be good, the new ones of this run included; none without a byte is."""
         found = np.zeros(len(places), np.bool_)
         shortest = 1
@@ -50,14 +47,14 @@ class _Known:
         self._factors = np.random.default_rng(width).integers(2**64, size=width // 8, dtype=np.uint64)
         self._columns = self._ordered()
 
-    def find_or_learn(self, text: NDArray[np.uint8], places: Places, lengths: Places) -> Mask:
+    def find_or_learn(self, text: Text, places: Places, lengths: Places) -> Mask:
         found = self._find(text, places, lengths)
         unknown = np.flatnonzero(~found)
         if len(unknown) > 1 and self._learn(text, places[unknown[:_SAMPLE]], lengths[unknown[:_SAMPLE]]):
             found[unknown] = self._find(text, places[unknown], lengths[unknown])
         return found
 
-    def _find(self, text: NDArray[np.uint8], places: Places, lengths: Places) -> Mask:
+    def _find(self, text: Text, places: Places, lengths: Places) -> Mask:
         words = windows(text, places, self.width).view("<u8")
         words &= _first_bytes(self.width).take(lengths, axis=0)
         known_hashes, known_words, known_lengths = self._columns  # at once: another thread may learn meanwhile
@@ -67,7 +64,7 @@ class _Known:
         found: Mask = known_lengths[same] == lengths
         return found if equal.all() else found & equal.all(axis=1)
 
-    def _learn(self, text: NDArray[np.uint8], places: Places, lengths: Places) -> bool:
+    def _learn(self, text: Text, places: Places, lengths: Places) -> bool:
         """True if there is a new good one."""
         counts = Counter(
             text[place : place + length].tobytes()

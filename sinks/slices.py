@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow, version_of
+from schemas.rows import LAST_OFFSET, CellRows, DeadLetterRow, LedgerRow
 from schemas.sources import Source
 from sinks.base import SliceSum
 from sinks.cells import select_cells
@@ -26,7 +26,7 @@ def slice_sums(connection: Connection, source: Source) -> dict[tuple[int, int], 
         "SELECT block, toUnixTimestamp(arrived), sum(events), max(version), max(bitAnd(version, %(positions)s))"
         " FROM pin_minutes FINAL WHERE source = %(source)s GROUP BY block, arrived",
         source=source.id,
-        positions=version_of(1, 0) - 1,
+        positions=LAST_OFFSET,
     )
     return {(block, arrived): SliceSum(*sums) for block, arrived, *sums in rows}
 

@@ -35,8 +35,8 @@ def make(session: SinkSession, change: Change) -> None:
 
     1. Sealed hours that will change are read from minutes, and are not final any more.
     2. What is there of sources without a start row is deleted.
-    3. What was given up is recorded; it takes effect with the start row of its generation. Until then workers refuse
-       the source: they would write below what step 4 has written.
+    3. What was given up is recorded; it takes effect with the start row of its generation. Where counting is to go on
+       behind it, workers refuse the source until then: they would write below what step 4 has written.
     4. Rows that stay are said again by the generation that begins with them.
     5. The start rows, in one insert. From here on the new rules hold, and what is older is void.
     6. Void cells, ledger rows and dead letters are deleted. Not earlier: until the start rows are there, an expired

@@ -6,7 +6,7 @@ Each plan is made of the ledger and the log as they are, so it can be made again
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from schemas.rows import GENERATION_SHIFT, LedgerRow, LostKind, LostRow, StartRow, version_of
+from schemas.rows import LAST_OFFSET, LedgerRow, LostKind, LostRow, StartRow, version_of
 from schemas.rules import ARRIVED_MS, MINUTE_MS, Rules
 from schemas.sources import Source
 from sinks.base import SliceSum, SourceLedger
@@ -17,7 +17,6 @@ from streams.recovery import Chain, base_of, follow, is_half_lost, is_retired
 from streams.repair.segments import Segment, Shape, base_of_segment, held, is_old, segments
 from streams.topics import Offsets
 
-LAST_OFFSET = 2**GENERATION_SHIFT - 1  # a version holds no higher one
 Sums = Mapping[tuple[int, int], SliceSum]  # block, arrived -> its cells
 
 
@@ -148,11 +147,13 @@ def trimmed(
     clock goes on to the next ten minutes, as its start row says.
     """
     begin = StartRow(source, generation, chain.start, chain.start_clock, chain.boundary.rules)
-    rows = [row for row in held(ledger) if row.start >= begin.start]
+    known = held(ledger)
+    rows = [row for row in known if row.start >= begin.start]
     names = _void_names(replace(ledger, starts=(*ledger.starts, begin)), chain.boundary.generation, sums)
-    start = max([ends.log_start, chain.position, *(sums[name].position for name in names), *(r.position for r in rows)])
+    reached = [sums[name].position for name in names] + [row.position for row in rows]
+    start = max([ends.log_start, chain.position, *reached])
     block, clock = start // chain.rules.slice_records, chain.clock
-    taken = {*sums, *((row.block, row.arrived) for row in held(ledger))}
+    taken = {*sums, *((row.block, row.arrived) for row in known)}
     newest = max((arrived for each, arrived in taken if each == block), default=None)
     if newest is not None:
         clock = max(clock, (newest * 1000 // ARRIVED_MS + 1) * ARRIVED_MS)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from schemas.rows import GENERATION_SHIFT, LedgerRow, StartRow, version_of
+from schemas.rows import GENERATION_SHIFT, LAST_OFFSET, LedgerRow, StartRow, version_of
 from sinks.base import SinkSession, SinkUnavailable
 
 
@@ -33,7 +33,7 @@ def take_over(session: SinkSession, taken: TakenOver) -> None:
     for name in taken.names:
         cells = session.read_slice(source, *name)
         cells = cells.select(cells.version >> np.uint64(GENERATION_SHIFT) >= taken.generation)  # others are void
-        positions = cells.version & np.uint64(version_of(1, 0) - 1)
+        positions = cells.version & np.uint64(LAST_OFFSET)
         if (positions > taken.end).any():
             raise SinkUnavailable(f"{source}: a worker has written rows since this was planned", "Run it again.")
         session.write_cells(replace(cells, version=positions + np.uint64(version_of(generation, 0))))

@@ -49,10 +49,8 @@ def apply_rules(world: "World") -> Command:
     def run() -> None:
         with world.sink.session() as session:
             found = take(settings, world.sink, session)
-            make(
-                session,
-                plan_rules(settings.rules_of, found.ledgers, found.offsets, found.committed, session.slice_sums),
-            )
+            known = found.ledgers, found.offsets, found.committed
+            make(session, plan_rules(settings.rules_of, *known, session.slice_sums))
 
     return Command("rules apply", run)
 

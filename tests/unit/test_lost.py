@@ -14,13 +14,13 @@ import audit.emitted as audit
 from audit.chain import follow as chain_of_verify
 from audit.chain import reigns
 from schemas.fates import Fates
-from schemas.rows import LedgerRow, LostKind, LostRow, StartRow, position_of, version_of
+from schemas.rows import LAST_OFFSET, LedgerRow, LostKind, LostRow, StartRow, position_of, version_of
 from schemas.rules import ARRIVED_MS, Rules
 from schemas.sources import Source
 from sinks.base import SinkSession, SinkUnavailable, SliceSum, SourceLedger
 from sinks.memory import MemorySession, MemorySink
 from streams.change.boundary import Change, make
-from streams.change.lost import LAST_OFFSET, Lost, change_of, plan_lost
+from streams.change.lost import Lost, change_of, plan_lost
 from streams.change.rules import plan_rules
 from streams.change.taken_over import TakenOver
 from streams.recovery import Chain, base_of, effective, follow, is_half_lost
