@@ -1,0 +1,57 @@
+"""Loops over columns as machine code: numba compiles these functions, which stay plain Python.
+
+A loop that a chunk needs, and that numpy could only express in many passes, costs a record nanoseconds this way. Whole
+functions say which types they take, and are compiled as their module is imported: some seconds once, then numba's cache
+has them (beside the source, or in the user's cache folder; `NUMBA_CACHE_DIR` names another one). Nothing is compiled
+while records wait.
+
+Every index is checked: one outside of its array raises IndexError, as in Python. That cost nothing that could be seen.
+`NUMBA_DISABLE_JIT=1` runs the same functions as Python, for a debugger.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
+
+import numba
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "boundscheck": True, "error_model": "numpy"}
+
+NOTHING: Final = types.void
+NUMBER: Final = types.int64
+UNSIGNED: Final = types.uint64
+FLAGS: Final = types.Array(types.bool_, 1, "C")
+PLACES: Final = types.Array(types.int64, 1, "C")
+UNSIGNEDS: Final = types.Array(types.uint64, 1, "C")
+PAIRS: Final = types.Array(types.uint64, 2, "C")  # shape (n, 2)
+BYTES: Final = types.Array(types.uint8, 1, "C", readonly=True)
+WORDS: Final = types.Array(types.uint64, 1, "A", readonly=True, aligned=False)  # what `words_of` returns
+
+
+def compiled(returns: types.Type, *takes: types.Type) -> Callable[[F], F]:
+    """Compile a function of these types. An array that is only read may be declared read-only: it takes both kinds."""
+
+    def compile(function: F) -> F:
+        signature = returns(*takes)
+        try:
+            return cast(F, numba.njit(signature, cache=True, **_OPTIONS)(function))
+        except RuntimeError as error:
+            if "cannot cache" not in str(error):
+                raise
+            return cast(F, numba.njit(signature, **_OPTIONS)(function))  # nowhere to write: compiled at each start
+
+    return compile
+
+
+def part(function: F) -> F:
+    """A function that only compiled ones call; it becomes a part of each."""
+    return cast(F, numba.njit(**_OPTIONS)(function))
+
+
+def words_of(text: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """The eight bytes from each place of a text on, as one little-endian number; no bytes are copied."""
+    return np.ndarray((max(0, len(text) - 7),), "<u8", text, strides=(1,))
