@@ -20,9 +20,10 @@ from uuid import UUID
 import numpy as np
 
 from schemas.actions import Action
-from schemas.codec import Decoded
+from schemas.decoded import Decoded
 from schemas.rules import Rules
 from schemas.sources import Source
+from schemas.values import Values
 from streams import clock
 from streams import fold as fold_module
 from streams.capture import Unemitted
@@ -55,7 +56,7 @@ def _make_chunk(rng: np.random.Generator, start: int, n: int, partition: int) ->
     ids[again] = np.maximum(offsets[again] - rng.integers(1, 100_000, np.count_nonzero(again)), 0)[:, None]
     ids = (ids + np.uint64(1)) * np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
     pins = np.minimum(rng.zipf(1.2, n), 2_000_000).astype(np.uint64) * np.uint64(0xD6E8FEB86659FD93)
-    values: list[bytes | None] = [b""] * n
+    values = Values.of([b""] * n)
     chunk = Chunk(
         f"t{partition}", partition, start, start + n, offsets, timestamps, values,
         lambda wanted: dict.fromkeys(wanted, (None, ())),

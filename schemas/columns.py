@@ -3,7 +3,6 @@ passes exactly if each of its values would pass alone."""
 
 from binascii import unhexlify
 from collections.abc import Sequence
-from string import hexdigits
 from typing import Final
 
 import numpy as np
@@ -20,12 +19,6 @@ _LARGEST: Final = str(MAX_ID).encode()
 LONGEST_ID: Final = len(_LARGEST)  # digits
 _ZERO, _HYPHEN = ord("0"), ord("-")
 _HEXADECIMAL: Final = [*range(8), *range(9, 13), *range(14, 18), *range(19, 23), *range(24, 36)]
-_KINDS: Final = bytes(ord("0") if chr(byte) in hexdigits else byte if byte == _HYPHEN else 0 for byte in range(256))
-_UUID_KINDS: Final = b"00000000-0000-0000-0000-000000000000"
-_DIGITS: Final = 24  # three words of eight
-_WEIGHTS: Final = np.array([10**16, 10**8, 1], np.uint64)
-# Row n leaves the values of the last n digits of 24.
-_LAST: Final = (np.tri(_DIGITS + 1, _DIGITS, -1, np.uint8)[:, ::-1] * np.uint8(15)).copy().view("<u8")
 
 
 def sound(values: Sequence[bytes]) -> bool:
@@ -66,11 +59,6 @@ def uuid_halves(text: Text) -> NDArray[np.uint64] | None:
     return np.frombuffer(digits, ">u8").astype(np.uint64).reshape(-1, 2)
 
 
-def are_uuids(text: Text) -> Mask:
-    """Which rows `uuid_halves` would convert."""
-    return np.asarray(np.frombuffer(text.tobytes().translate(_KINDS), "S36") == _UUID_KINDS, np.bool_)
-
-
 def decimals(ids: Sequence[str]) -> str | None:
     """The ids joined by commas; None if one is not a decimal as the contract says."""
     joined = ",".join(ids)
@@ -92,16 +80,6 @@ def are_ids(text: Text, places: Places) -> Mask:
 def numbers(joined: str, count: int) -> NDArray[np.uint64]:
     """The first `count` of what `decimals` returned, as numbers."""
     return np.fromstring(joined, np.uint64, count, sep=",")  # 0.02 us each; int one by one 0.1, astype 0.4
-
-
-def numbers_before(text: Text, places: Places, digits: Places | int) -> NDArray[np.uint64]:
-    """The decimals of so many digits, 20 at most, that end there. Neighbours are added up in three steps."""
-    words = windows(text, places - _DIGITS, _DIGITS).view("<u8")
-    words &= _LAST.take(digits, axis=0)
-    words = (words * 10 + (words >> 8)) & 0x00FF00FF00FF00FF
-    words = (words * 100 + (words >> 16)) & 0x0000FFFF0000FFFF
-    words = (words * 10_000 + (words >> 32)) & 0xFFFFFFFF
-    return np.asarray(words @ _WEIGHTS, np.uint64)
 
 
 def windows(text: Text, places: Places, width: int) -> Text:

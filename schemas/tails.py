@@ -1,93 +1,155 @@
 """What stands behind the head of values that are written alike (`schemas.layout`): learnt once, then known by sight.
 
-Tails are compared as words of eight bytes, zeros behind their end. A hash names the one known tail that may be the
-same; that it is the same, the words and the length say.
+Good tails lie one behind the other in one text. A hash leads to the few that may be the same; that one is the same, its
+length and all of its bytes say.
 """
 
-from collections import Counter
-from collections.abc import Callable
-from functools import cache
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.columns import Mask, Places, Text, windows
+from schemas.compiled import FLAGS, NOTHING, PLACES, UNSIGNED, WORDS, compiled, part, words_of
+from schemas.words import Word, last_characters
 
 MAX_TAIL: Final = 512  # bytes
-MAX_TAILS: Final = 4_096  # of a width, refused ones included; then all are forgotten, for apps and experiments change
-LESSONS: Final = 16  # tails that a run may teach: each costs as much as reading about 50 values
-_SAMPLE: Final = 256  # unknown tails of a run that are looked at
-_WIDTHS: Final = (64, 128, 256, MAX_TAIL)  # so that a long tail makes only long ones dearer
+MAX_TAILS: Final = 4_096  # refused ones included; then all are forgotten, for apps and experiments change
+LESSONS: Final = 16  # tails that a chunk may teach: each costs as much as reading some 50 values
+_SAMPLE: Final = 256  # unknown tails of a chunk that are looked at
+_FREE: Final = -1
+_MULTIPLIER: Final = Word(0xD6E8FEB86659FD93)
+
+Places = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@part
+def hash_of(words: NDArray[np.uint64], start: int, end: int, seed: Word) -> Word:
+    """64 bits of the bytes from `start` to `end`, of which there is one at least; eight bytes stand before `end`."""
+    found = seed ^ Word(end - start)
+    for at in range(start, end - 7, 8):
+        found = (found ^ words[at]) * _MULTIPLIER
+        found ^= found >> Word(32)
+    found = (found ^ last_characters(words[end - 8], min(8, end - start))) * _MULTIPLIER
+    return found ^ found >> Word(32)
+
+
+@part
+def is_same(words: NDArray[np.uint64], start: int, others: NDArray[np.uint64], other: int, size: int) -> bool:
+    """Whether `size` bytes, one at least, are the same; eight bytes stand before either end."""
+    for at in range(0, size - 7, 8):
+        if words[start + at] != others[other + at]:
+            return False
+    last = min(8, size)
+    return bool(last_characters(words[start + size - 8], last) == last_characters(others[other + size - 8], last))
+
+
+@compiled(NOTHING, WORDS, PLACES, PLACES, PLACES, WORDS, PLACES, PLACES, UNSIGNED, FLAGS)
+def _find(
+    words: NDArray[np.uint64],
+    starts: Places,
+    ends: Places,
+    slots: Places,
+    known: NDArray[np.uint64],
+    known_starts: Places,
+    known_ends: Places,
+    seed: Word,
+    found: Mask,
+) -> None:
+    """Marks those that are known; a start below 0 is of none."""
+    mask = Word(len(slots) - 1)
+    for i in range(len(starts)):
+        if starts[i] < 0:
+            continue
+        slot = hash_of(words, starts[i], ends[i], seed) & mask
+        size = ends[i] - starts[i]
+        while slots[slot] != _FREE and not found[i]:
+            tail = slots[slot]
+            start = known_starts[tail]
+            found[i] = known_ends[tail] - start == size and is_same(words, starts[i], known, start, size)
+            slot = (slot + Word(1)) & mask
+
+
+@compiled(NOTHING, WORDS, PLACES, PLACES, UNSIGNED, PLACES)
+def _place(words: NDArray[np.uint64], starts: Places, ends: Places, seed: Word, slots: Places) -> None:
+    """Puts tails, all different, into free slots, of which there are more than enough."""
+    mask = Word(len(slots) - 1)
+    for i in range(len(starts)):
+        slot = hash_of(words, starts[i], ends[i], seed) & mask
+        while slots[slot] != _FREE:
+            slot = (slot + Word(1)) & mask
+        slots[slot] = i
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Good tails in one text, and an open-addressing table of their indices."""
+
+    slots: Places
+    words: NDArray[np.uint64]
+    starts: Places
+    ends: Places
+    seed: Word  # so that nobody can choose tails that meet in one slot
+
+    @classmethod
+    def of(cls, tails: Iterable[bytes]) -> "_Known":
+        padding, tails = bytes(8), list(tails)
+        text = np.frombuffer(b"".join(padding + tail for tail in tails), np.uint8)
+        sizes = np.fromiter(map(len, tails), np.int64, len(tails))
+        ends, seed = (sizes + len(padding)).cumsum(), Word(secrets.randbits(64))
+        slots = np.full(2 << len(tails).bit_length(), _FREE)
+        known = cls(slots, words_of(text), ends - sizes, ends, seed)
+        _place(known.words, known.starts, known.ends, seed, slots)
+        return known
+
+    def find(self, words: NDArray[np.uint64], starts: Places, ends: Places, found: Mask) -> None:
+        _find(words, starts, ends, self.slots, self.words, self.starts, self.ends, self.seed, found)
 
 
 class Tails:
-    """The tails that `is_good` says yes to. `is_good` is asked only of tails that a run holds more than once."""
+    """The tails that `is_good` says yes to. `is_good` is asked only of tails that came before."""
 
     def __init__(self, is_good: Callable[[bytes], bool]) -> None:
-        self._by_width = [_Known(width, is_good) for width in _WIDTHS]
-
-    def find(self, text: Text, places: Places, lengths: Places) -> Mask:
-        """Which of the tails are known to be good, the new ones of this run included; none without a byte is."""
-        found = np.zeros(len(places), np.bool_)
-        shortest = 1
-        for known in self._by_width:
-            rows = np.flatnonzero((lengths >= shortest) & (lengths <= known.width))
-            if len(rows):
-                found[rows] = known.find_or_learn(text, places[rows], lengths[rows])
-            shortest = known.width + 1
-        return found
-
-
-class _Known:
-    def __init__(self, width: int, is_good: Callable[[bytes], bool]) -> None:
-        self.width = width
         self._is_good = is_good
+        self._once: set[bytes] = set()
         self._verdicts: dict[bytes, bool] = {}
-        self._factors = np.random.default_rng(width).integers(2**64, size=width // 8, dtype=np.uint64)
-        self._columns = self._ordered()
+        self._known = _Known.of([])
 
-    def find_or_learn(self, text: Text, places: Places, lengths: Places) -> Mask:
-        found = self._find(text, places, lengths)
-        unknown = np.flatnonzero(~found)
-        if len(unknown) > 1 and self._learn(text, places[unknown[:_SAMPLE]], lengths[unknown[:_SAMPLE]]):
-            found[unknown] = self._find(text, places[unknown], lengths[unknown])
+    def find(self, text: NDArray[np.uint8], starts: Places, ends: Places) -> Mask:
+        """Which of the tails are known to be good, those learnt here included.
+
+        Each has one byte at least, and eight bytes of the text stand before its end; a start below 0 is of none.
+        """
+        found, words = np.zeros(len(starts), np.bool_), words_of(text)
+        self._known.find(words, starts, ends, found)
+        unknown = np.flatnonzero(~found & (starts >= 0) & (ends - starts <= MAX_TAIL))[:_SAMPLE]
+        if len(unknown) and self._learn(
+            text[start:end].tobytes()
+            for start, end in zip(starts[unknown].tolist(), ends[unknown].tolist(), strict=True)
+        ):
+            self._known.find(words, starts, ends, found)
         return found
 
-    def _find(self, text: Text, places: Places, lengths: Places) -> Mask:
-        words = windows(text, places, self.width).view("<u8")
-        words &= _first_bytes(self.width).take(lengths, axis=0)
-        known_hashes, known_words, known_lengths = self._columns  # at once: another thread may learn meanwhile
-        same = known_hashes.searchsorted(words @ self._factors)
-        same[same == len(known_hashes)] = 0
-        equal = known_words.take(same, axis=0) == words
-        found: Mask = known_lengths[same] == lengths
-        return found if equal.all() else found & equal.all(axis=1)
-
-    def _learn(self, text: Text, places: Places, lengths: Places) -> bool:
+    def _learn(self, tails: Iterable[bytes]) -> bool:
         """True if there is a new good one."""
-        counts = Counter(
-            text[place : place + length].tobytes()
-            for place, length in zip(places.tolist(), lengths.tolist(), strict=True)
-        )
-        new = [tail for tail, count in counts.most_common() if count > 1 and tail not in self._verdicts][:LESSONS]
-        if len(self._verdicts) + len(new) > MAX_TAILS:
+        again = []
+        for tail in tails:
+            if tail in self._once:
+                again.append(tail)
+            elif tail not in self._verdicts:
+                self._once.add(tail)
+        lessons = list(dict.fromkeys(again))[:LESSONS]
+        if len(self._verdicts) + len(lessons) > MAX_TAILS:
             self._verdicts.clear()
-        verdicts = {tail: self._is_good(tail) for tail in new}
+        if len(self._once) > MAX_TAILS:
+            self._once.clear()
+        self._once.difference_update(lessons)
+        verdicts = {tail: self._is_good(tail) for tail in lessons}
         self._verdicts |= verdicts
-        self._columns = self._ordered()
-        return any(verdicts.values())
-
-    def _ordered(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64], Places]:
-        """Hashes, words and lengths of the good ones by hash; an empty one, which no tail is, so that there is one."""
-        good = [b""] + [tail for tail, is_good in self._verdicts.items() if is_good]
-        words = np.array([tail.ljust(self.width, b"\0") for tail in good]).view("<u8").reshape(-1, self.width // 8)
-        hashes = words @ self._factors
-        order = hashes.argsort()
-        return hashes[order], words[order], np.array([len(tail) for tail in good])[order]
-
-
-@cache
-def _first_bytes(width: int) -> NDArray[np.uint64]:
-    """Row n leaves the first n bytes of `width`."""
-    return (np.tri(width + 1, width, -1, np.uint8) * np.uint8(255)).view("<u8")
+        if not any(verdicts.values()):
+            return False
+        self._known = _Known.of(tail for tail, is_good in list(self._verdicts.items()) if is_good)
+        return True

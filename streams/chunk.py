@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.values import Values
+
 Headers = tuple[tuple[str, bytes | None], ...]
 Envelope = tuple[bytes | None, Headers]  # a record's key and headers
 
@@ -14,7 +16,8 @@ Envelope = tuple[bytes | None, Headers]  # a record's key and headers
 class Chunk:
     """Records of [start, end) in fetch positions: what lies between them and has no record is absent.
 
-    Arrays and `values` have one entry a record, ascending by offset.
+    Arrays and `values` have one entry a record, ascending by offset. The values lie in what was fetched, which stays in
+    memory as long as a chunk of it does.
     """
 
     topic: str
@@ -23,7 +26,7 @@ class Chunk:
     end: int  # the fetch position after it; where the next chunk must start
     offsets: NDArray[np.int64]
     timestamps: NDArray[np.int64]  # Kafka timestamps in ms; -1 where a record has none
-    values: Sequence[bytes | None]  # None is a tombstone
+    values: Values
     envelopes: Callable[[Sequence[int]], dict[int, Envelope]]  # offsets -> key and headers, read again on demand
 
     def __len__(self) -> int:

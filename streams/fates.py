@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.actions import Action
-from schemas.codec import Decoded, decode
+from schemas.codec import decode
 from schemas.dead_letters import SENT_BEFORE
+from schemas.decoded import Decoded
 from schemas.rows import DeadLetterRow
 from schemas.rules import MINUTE_MS, Rules
 from schemas.sources import Source
+from schemas.values import Values
 from streams.chunk import Chunk
 from streams.slices import Piece
 
@@ -81,7 +83,7 @@ def dead_letters(
 def why_dead(value: bytes | None, action: Action, timestamp: int, rules: Rules) -> str | None:
     """Why a record with this value and Kafka timestamp (ms) would be dead; None if it would not be."""
     moment = np.array([timestamp], np.int64)
-    judged = judge(decode([value], action), moment, moment, rules)
+    judged = judge(decode(Values.of([value]), action), moment, moment, rules)
     return _reason(judged, 0, rules) if judged.dead[0] else None
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas.actions import Action
 from schemas.rules import Rules
 from schemas.sources import Source
+from schemas.values import Values
 from streams.chunk import Chunk
 from tests.reference import LogRecord
 
@@ -60,7 +61,7 @@ def chunk(log: Log, start: int, end: int) -> Chunk:
         end=end,
         offsets=np.array([r.offset for r in records], np.int64),
         timestamps=np.array([r.timestamp for r in records], np.int64),
-        values=[r.value for r in records],
+        values=Values.of([r.value for r in records]),
         envelopes=lambda offsets: {offset: by_offset[offset] for offset in offsets},
     )
 

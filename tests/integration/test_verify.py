@@ -26,6 +26,7 @@ from schemas.actions import Action
 from schemas.rows import StartRow
 from schemas.rules import Rules
 from schemas.sources import Source
+from schemas.values import Values
 from sinks.clickhouse import ClickHouseSink
 from sinks.migrate import migrate
 from streams.audited import addresses_of
@@ -136,7 +137,7 @@ class Emitter:
             end,
             np.array([record.offset for record in records], np.int64),
             np.array([record.timestamp for record in records], np.int64),
-            [record.value for record in records],
+            Values.of([record.value for record in records]),
             lambda offsets: {offset: envelopes[offset] for offset in offsets},
         )
 

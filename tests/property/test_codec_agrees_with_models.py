@@ -1,20 +1,21 @@
 """The fast decoder says what the models say: of each value alone, and in any company."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from schemas import layout
+from schemas import codec
 from schemas.actions import Action
-from schemas.codec import Decoded, decode
+from schemas.decoded import Decoded
 from schemas.events import MAX_ID, MAX_OCCURRED_AT, ContractError, Event, validate
 from schemas.example_files import Example, read_examples
 from schemas.json_text import MAX_BYTES, MAX_DEPTH
 from schemas.layout import SEPARATORS, Layout
+from schemas.values import Values
 
 # Time on a busy machine says nothing of the contract.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -100,8 +101,7 @@ good = st.builds(
 )
 values = st.one_of(good, events(), events(), damaged(), st.none(), st.binary(max_size=20))
 
-# Values written alike, which are read by columns: a head of the required fields in order, and a tail.
-FEWEST, FEWEST_OF_A_SHAPE = 60, 6  # instead of more, which would show the same
+# Values written alike: a head of the required fields in order, and a tail.
 OTHER_UUID = "7d0bd1a6-3f0e-4ab9-9bb3-0e6c4a7d2b11"
 ODD_IDS = [
     "",
@@ -201,17 +201,13 @@ def alike(draw: st.DrawFn, separators: tuple[str, str]) -> bytes:
 
 
 def in_company(separators: tuple[str, str], odd: Sequence[bytes | None]) -> list[bytes | None]:
-    """A chunk for the columns: each odd value as often as makes it worth their while, between more that are good."""
+    """A chunk with each odd value twice, so that its tail may be learnt, between more that are good."""
     good = written(separators, tail=',"surface":"home"}')
-    return [good] * FEWEST + [each for value in odd for _ in range(FEWEST_OF_A_SHAPE) for each in (good, value)]
+    return [each for value in odd for _ in range(2) for each in (good, value)] + [good]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _columns_for_short_runs() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "FEWEST", FEWEST)
-        patch.setattr(layout, "FEWEST_OF_A_SHAPE", FEWEST_OF_A_SHAPE)
-        yield
+def decode(values: Sequence[bytes | None], action: Action) -> Decoded:
+    return codec.decode(Values.of(values), action)
 
 
 def with_more(text: str) -> bytes:
@@ -298,7 +294,7 @@ def test_an_odd_part_in_a_value_written_alike_is_decoded_as_the_model_says(
 @pytest.mark.parametrize("tail", ["}", ',"surface":"home"}'])
 def test_a_value_cut_short_is_not_completed_by_the_next(separators: tuple[str, str], tail: str) -> None:
     whole = written(separators, tail=tail)
-    chunk: list[bytes] = [whole] * FEWEST
+    chunk: list[bytes] = [whole, whole]
     for cut in range(len(whole)):
         chunk += [whole, whole, whole[:cut], whole[cut:]]
     assert_agrees(decode(chunk, Action.SAVE), chunk)
@@ -324,13 +320,14 @@ def test_a_name_repeated_behind_heads_of_which_one_says_the_same(
 
 @pytest.mark.parametrize("separators", SEPARATORS)
 @pytest.mark.parametrize("action", Action)
-def test_what_producers_write_is_read_by_columns(action: Action, separators: tuple[str, str]) -> None:
+def test_what_producers_write_is_read_by_a_layout(action: Action, separators: tuple[str, str]) -> None:
     fit = [written(separators, action=action.label, tail=tail) for tail in ("}", ',"surface":"home"}')] * 3
     unfit = [None, b"", b"{", written(separators, action=action.label, tail="}}")]
-    chunk = (fit + unfit) * FEWEST
-    alike = Layout(action, *separators).read(chunk)
-    assert alike is not None
-    assert alike.fits.tolist() == ([True] * len(fit) + [False] * len(unfit)) * FEWEST
+    chunk = (fit + unfit) * 2 + [b" " * 300]
+    layout, values, decoded = Layout(action, *separators), Values.of(chunk), Decoded.blank(len(chunk), {})
+    layout.read(values, decoded)
+    layout.read(values, decoded)
+    assert decoded.valid.tolist() == ([True] * len(fit) + [False] * len(unfit)) * 2 + [False]
     assert_agrees(decode(chunk, action), chunk, action)
 
 

@@ -16,6 +16,7 @@ from audit.rules import parse_rules
 from schemas.actions import Action
 from schemas.rules import Rules
 from schemas.sources import Source
+from schemas.values import Values
 from streams.chunk import Chunk
 from streams.fold import SourceFold
 from streams.slices import Base
@@ -89,7 +90,8 @@ def fold(records: list[Record], start: int, end: int, borders: list[int], rules:
         part = [r for r in records if low <= r.offset < high]
         offsets = np.array([r.offset for r in part], np.int64)
         timestamps = np.array([r.timestamp for r in part], np.int64)
-        folding.fold(Chunk("engagement.save.v1", 0, low, high, offsets, timestamps, [r.value for r in part], envelopes))
+        values = Values.of([r.value for r in part])
+        folding.fold(Chunk("engagement.save.v1", 0, low, high, offsets, timestamps, values, envelopes))
     return folding
 
 

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.actions import Action
-from schemas.codec import Decoded, decode
+from schemas.codec import decode
+from schemas.decoded import Decoded
 from schemas.rules import Rules
 from schemas.sources import Source
+from schemas.values import Values
 from streams.chunk import Chunk, Envelope
 from tests.reference import LogRecord
 
@@ -26,13 +28,14 @@ STEPS = (0, 1, 900, 20_000, MINUTE, 4 * MINUTE, 10 * MINUTE, 21 * MINUTE, -1, -3
 KINDS = ("now",) * 9 + ("before", "late", "late", "skewed", "ancient", "broken", "tombstone")
 
 
-class Values(list[bytes | None]):
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedValues(Values):
     """The values of a chunk, and what `schemas.codec` made of them when all of the log was decoded at once."""
 
     decoded: Decoded
 
 
-def decode_before(values: Values, _: Action) -> Decoded:
+def decode_before(values: DecodedValues, _: Action) -> Decoded:
     """Stands for `schemas.codec.decode`: each value is decoded by it, but once a log, not once a chunk."""
     return values.decoded
 
@@ -48,6 +51,7 @@ class SimLog:
     end: int
     offsets: NDArray[np.int64]
     timestamps: NDArray[np.int64]
+    values: Values
     decoded: Decoded
 
     def chunk(self, start: int, end: int) -> Chunk:
@@ -59,8 +63,8 @@ class SimLog:
             wanted = set(offsets)
             return {r.offset: (r.key, r.headers) for r in records if r.offset in wanted}
 
-        values = Values(record.value for record in records)
-        values.decoded = self._decoded(first, last)
+        part = self.values[first:last]
+        values = DecodedValues(part.text, part.starts, part.lengths, self._decoded(first, last))
         offsets, timestamps = self.offsets[first:last], self.timestamps[first:last]
         return Chunk(self.source.topic, self.source.partition, start, end, offsets, timestamps, values, envelopes)
 
@@ -104,8 +108,8 @@ def make_log(rng: Random, source: Source, action: Action, rules: Rules, records:
     offsets, timestamps = (
         np.array(column, np.int64) for column in zip(*((r.offset, r.timestamp) for r in made), strict=True)
     )
-    decoded = decode([r.value for r in made], action)
-    return SimLog(source, action, tuple(made), start, end, offsets, timestamps, decoded)
+    values = Values.of([r.value for r in made])
+    return SimLog(source, action, tuple(made), start, end, offsets, timestamps, values, decode(values, action))
 
 
 def _record(

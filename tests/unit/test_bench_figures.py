@@ -12,6 +12,7 @@ from bench.figures import Figure, Kept, markdown, percentile
 from bench.live import FIRST_PIN, Shape, values
 from schemas.actions import Action
 from schemas.codec import decode
+from schemas.values import Values
 
 
 def kept(*figures: Figure) -> Kept:
@@ -50,7 +51,7 @@ def test_every_event_is_valid_and_says_what_it_was_made_of(action: Action) -> No
     pins = Shape(pins=50).draw(rng, 100)
     occurred = np.arange(1_700_000_000_000, 1_700_000_000_100)
     keys, texts = values(rng, action, pins, occurred)
-    decoded = decode(list(texts), action)
+    decoded = decode(Values.of(list(texts)), action)
     assert decoded.valid.all()
     assert decoded.pin_id.tolist() == pins.tolist() == [int(key) for key in keys]
     assert decoded.occurred_at.tolist() == occurred.tolist()

@@ -7,11 +7,11 @@ import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record import memory_records
-from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchPy
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
-from streams import codecs, raw_batches
+from streams import codecs, records
 from streams.chunk import Chunk
 from streams.unpack import unpack
 from tests.fuzz.raw import Raw, RawBatch
@@ -62,7 +62,7 @@ def unpacked(log: bytes, start: int, aborted: list[tuple[int, int]] | None = Non
 
 def test_batches_become_one_chunk_in_offset_order() -> None:
     chunk = unpacked(batch(10, [b"a", b"b"]) + batch(12, [None, b"d"]), 10)
-    assert (chunk.start, chunk.end, chunk.values) == (10, 14, [b"a", b"b", None, b"d"])
+    assert (chunk.start, chunk.end, list(chunk.values)) == (10, 14, [b"a", b"b", None, b"d"])
     assert chunk.offsets.tolist() == [10, 11, 12, 13]
     assert chunk.timestamps.tolist() == [1_700_000_000_010 + i for i in range(4)]
 
@@ -83,7 +83,7 @@ def test_what_was_fetched_is_freed_once_it_is_unpacked_and_needs_no_garbage_coll
 
 def test_records_below_the_fetch_position_are_cut() -> None:
     chunk = unpacked(batch(10, [b"a", b"b", b"c"]), 12)
-    assert (chunk.start, chunk.end, chunk.values, chunk.offsets.tolist()) == (12, 13, [b"c"], [12])
+    assert (chunk.start, chunk.end, list(chunk.values), chunk.offsets.tolist()) == (12, 13, [b"c"], [12])
 
 
 def test_keys_and_headers_are_found_again_by_offset() -> None:
@@ -94,7 +94,7 @@ def test_keys_and_headers_are_found_again_by_offset() -> None:
 def test_aborted_records_and_markers_are_absent_and_the_position_passes_them() -> None:
     log = batch(5, [b"gone"], transactional=True, producer=7) + batch(6, [b"kept"]) + control_batch(7, producer=7)
     chunk = unpacked(log, 5, aborted=[(7, 5)])
-    assert (chunk.start, chunk.end, chunk.values, chunk.offsets.tolist()) == (5, 8, [b"kept"], [6])
+    assert (chunk.start, chunk.end, list(chunk.values), chunk.offsets.tolist()) == (5, 8, [b"kept"], [6])
 
 
 def test_a_transaction_after_the_abort_marker_counts_again() -> None:
@@ -103,7 +103,7 @@ def test_a_transaction_after_the_abort_marker_counts_again() -> None:
         + control_batch(1, producer=7)
         + batch(2, [b"kept"], transactional=True, producer=7)
     )
-    assert unpacked(log, 0, aborted=[(7, 0)]).values == [b"kept"]
+    assert list(unpacked(log, 0, aborted=[(7, 0)]).values) == [b"kept"]
 
 
 def test_a_chunk_of_markers_only_has_no_records_but_an_end() -> None:
@@ -120,7 +120,7 @@ def test_a_flipped_bit_is_refused() -> None:
 
 def test_a_header_name_that_is_not_utf_8_is_kept_byte_by_byte() -> None:
     chunk = unpacked(batch(7, [b"a"]) + renamed(batch(8, [b"b", b"c"]), b"\xfe") + batch(10, [b"d"]), 7)
-    assert (chunk.start, chunk.end, chunk.values) == (7, 11, [b"a", b"b", b"c", b"d"])
+    assert (chunk.start, chunk.end, list(chunk.values)) == (7, 11, [b"a", b"b", b"c", b"d"])
     assert chunk.timestamps.tolist() == [1_700_000_000_007 + i for i in range(4)]
     assert chunk.envelopes([8, 9]) == {
         8: (b"k8", (("h", b"x"),)),
@@ -129,15 +129,9 @@ def test_a_header_name_that_is_not_utf_8_is_kept_byte_by_byte() -> None:
     assert chunk.envelopes([9])[9][1][0][0].encode("utf-8", "surrogateescape") == b"\xfe"
 
 
-def test_aiokafkas_python_parser_reads_it_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_records, "DefaultRecordBatch", _DefaultRecordBatchPy)
-    chunk = unpacked(renamed(batch(8, [b"b", b"c"]), b"\xfe"), 8)
-    assert chunk.envelopes([9]) == {9: (b"k9", (("\udcfe", b"x"),))}
-
-
 def test_only_records_from_the_fetch_position_on_are_read_of_such_a_batch() -> None:
     chunk = unpacked(renamed(batch(8, [b"b", b"c"]), b"\xfe"), 9)
-    assert (chunk.values, chunk.offsets.tolist()) == ([b"c"], [9])
+    assert (list(chunk.values), chunk.offsets.tolist()) == ([b"c"], [9])
 
 
 @pytest.mark.parametrize("deltas", [(0, 0, 0), (2, 1, 0), (0, 1, 60), (0, 2, 2)])
@@ -149,14 +143,14 @@ def test_records_of_a_whole_batch_have_its_offsets_in_order_whatever_they_say(de
     data[BASE_OFFSET] = (50).to_bytes(8, "big")
     data[23:27] = (2).to_bytes(4, "big")  # lastOffsetDelta: the broker sees to it that it fits the count
     chunk = unpacked(with_crc(data), 51)
-    assert (chunk.start, chunk.end, chunk.offsets.tolist(), chunk.values) == (51, 53, [51, 52], [b"1", b"2"])
+    assert (chunk.start, chunk.end, chunk.offsets.tolist(), list(chunk.values)) == (51, 53, [51, 52], [b"1", b"2"])
 
 
 def test_one_dead_record_stands_for_a_batch_that_nobody_can_read() -> None:
     log = batch(40, [b"abcdef", b"b"])
     log[61] = 3  # the record's length
     chunk = unpacked(batch(39, [b"a"]) + with_crc(log) + batch(42, [b"d"]), 39)
-    assert (chunk.values, chunk.offsets.tolist(), chunk.end) == ([b"a", None, b"d"], [39, 40, 42], 43)
+    assert (list(chunk.values), chunk.offsets.tolist(), chunk.end) == ([b"a", None, b"d"], [39, 40, 42], 43)
     assert chunk.timestamps.tolist()[1] == 1_700_000_000_041
     key, ((name, reason),) = chunk.envelopes([40])[40]
     assert (key, name) == (None, "pintally.unreadable")
@@ -169,14 +163,36 @@ def test_every_codec_is_read_and_a_batch_that_unpacks_to_far_too_much_is_one_dea
     codec: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(codecs, "MAX_UNPACKED", 1 << 20)
-    records = [Raw(b"%d" % number, timestamp=number) for number in range(3)]
-    assert unpacked(RawBatch(records, codec)._build(), 0).values == [b"0", b"1", b"2"]
-    bomb = RawBatch([*records, Raw(b"\0" * (1 << 20), timestamp=9)], codec)._build()
+    raw = [Raw(b"%d" % number, timestamp=number) for number in range(3)]
+    assert list(unpacked(RawBatch(raw, codec)._build(), 0).values) == [b"0", b"1", b"2"]
+    bomb = RawBatch([*raw, Raw(b"\0" * (1 << 20), timestamp=9)], codec)._build()
     chunk = unpacked(bomb, 0)
-    assert (chunk.values, chunk.timestamps.tolist(), chunk.end) == ([None], [9], 4)
+    assert (list(chunk.values), chunk.timestamps.tolist(), chunk.end) == ([None], [9], 4)
 
 
 def test_a_batch_of_too_many_records_is_one_dead_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw_batches, "MAX_RECORDS", 2)
-    assert unpacked(batch(0, [b"a", b"b"]), 0).values == [b"a", b"b"]
-    assert unpacked(batch(0, [b"a", b"b", b"c"]), 0).values == [None]
+    monkeypatch.setattr(records, "MAX_RECORDS", 2)
+    assert list(unpacked(batch(0, [b"a", b"b"]), 0).values) == [b"a", b"b"]
+    assert list(unpacked(batch(0, [b"a", b"b", b"c"]), 0).values) == [None]
+
+
+@pytest.mark.parametrize("magic", [0, 1])
+def test_message_sets_of_old_are_read_too(magic: int) -> None:
+    builder = LegacyRecordBatchBuilder(magic, 0, 1 << 20)
+    for index, value in enumerate([b"a", None]):
+        builder.append(index, 1_700_000_000_000 + index, b"k%d" % index, value)
+    old = bytes(builder.build())
+    chunk = unpacked(old + batch(2, [b"c"]), 0)
+    assert (list(chunk.values), chunk.offsets.tolist(), chunk.end) == ([b"a", None, b"c"], [0, 1, 2], 3)
+    assert chunk.envelopes([1, 2]) == {1: (b"k1", ()), 2: (b"k2", (("h", b"x"),))}
+    stamps = [-1, -1] if magic == 0 else [1_700_000_000_000, 1_700_000_000_001]
+    assert chunk.timestamps.tolist() == [*stamps, 1_700_000_000_002]
+    with pytest.raises(CorruptRecordException, match="CRC"):
+        unpacked(old.replace(b"k1", b"k?"), 0)
+
+
+def test_a_batch_that_is_cut_off_is_left_for_the_next_fetch() -> None:
+    log = batch(0, [b"a"]) + batch(1, [b"b"])
+    for cut in range(1, len(batch(1, [b"b"]))):
+        chunk = unpacked(log[:-cut], 0)
+        assert (list(chunk.values), chunk.end) == ([b"a"], 1)

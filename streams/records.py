@@ -1,0 +1,197 @@
+"""The records of a batch in columns. A compiled loop finds them; nothing is copied, and no object is made of a record.
+
+Key and headers are read when somebody asks for them: of dead letters.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.legacy_records import LegacyRecordBatch
+from aiokafka.record.util import decode_varint
+from numpy.typing import NDArray
+
+from schemas.compiled import BYTES, NOTHING, NUMBER, TABLE, compiled, part
+from schemas.values import TOMBSTONE, Values
+from schemas.words import Word
+from streams.chunk import Envelope
+from streams.codecs import BatchUnreadable
+from streams.record_batches import RecordBatch
+
+MAX_RECORDS: Final = 1_000_000  # in one batch; a record takes seven bytes at least
+UNREADABLE: Final = "pintally.unreadable"  # header of the record that stands for a batch: its offsets, and why
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """n records, ascending by offset."""
+
+    offsets: NDArray[np.int64]  # shape (n,), as the next three
+    timestamps: NDArray[np.int64]  # ms
+    values: Values
+    heads: NDArray[np.int64]  # bytes in front of each value that belong to its record: its key among them
+    others: Mapping[int, Envelope]  # offset -> key and headers, of records whose bytes are not in the text
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Records]") -> "Records":
+        """All of these, in order."""
+        return cls(
+            _joined([each.offsets for each in parts]),
+            _joined([each.timestamps for each in parts]),
+            Values.joined([each.values for each in parts]),
+            _joined([each.heads for each in parts]),
+            {offset: envelope for each in parts for offset, envelope in each.others.items()},
+        )
+
+    def since(self, offset: int) -> "Records":
+        """Those at this offset and behind it."""
+        if not len(self.offsets) or self.offsets[0] >= offset:
+            return self
+        wanted = slice(int(self.offsets.searchsorted(offset)), None)
+        return Records(
+            self.offsets[wanted], self.timestamps[wanted], self.values[wanted], self.heads[wanted], self.others
+        )
+
+    def envelopes(self, offsets: Sequence[int]) -> dict[int, Envelope]:
+        """Key and headers of the records at these offsets; a name's bytes that are not UTF-8 as surrogates ."""
+        rows = self.offsets.searchsorted(np.asarray(offsets, np.int64)).tolist()
+        return {
+            offset: self.others[offset] if offset in self.others else self._envelope(row)
+            for offset, row in zip(offsets, rows, strict=True)
+        }
+
+    def _envelope(self, row: int) -> Envelope:
+        text, value, size = self.values.text.data, int(self.values.starts[row]), int(self.values.lengths[row])
+        _, at = decode_varint(text, value - int(self.heads[row]) + 1)  # behind the attributes: how much later it came
+        _, at = decode_varint(text, at)  # its place in the batch
+        key, _ = _nullable(text, at)
+        count, at = decode_varint(text, value + max(0, size))
+        headers = []
+        for _ in range(count):
+            name, at = _nullable(text, at)
+            content, at = _nullable(text, at)
+            headers.append(((name or b"").decode("utf-8", "surrogateescape"), content))
+        return key, tuple(headers)
+
+
+def read_records(batch: RecordBatch | LegacyRecordBatch) -> Records:
+    """The records of a batch; one stands for all where nobody can read them, and its other offsets are absent."""
+    if isinstance(batch, LegacyRecordBatch):
+        return _read_legacy(batch)
+    try:
+        return _read_batch(batch)
+    except BatchUnreadable as error:
+        log.error("the batch at offset %d, to %d, is unreadable: %s", batch.base_offset, batch.next_offset, error)
+        said = f"offsets {batch.base_offset} to {batch.next_offset - 1}: {error}"
+        envelope: Envelope = None, ((UNREADABLE, said.encode()),)
+        return _of_objects([(batch.base_offset, batch.max_timestamp, None, envelope)])
+
+
+def _read_batch(batch: RecordBatch) -> Records:
+    if max(batch.count, batch.next_offset - batch.base_offset) > MAX_RECORDS:
+        raise BatchUnreadable(f"it holds more than {MAX_RECORDS} records")
+    text, start, end = batch.records()
+    columns = np.empty((5, max(0, batch.count)), np.int64)
+    try:
+        _find_records(text, np.int64(start), np.int64(end), columns)
+    except (ValueError, IndexError) as error:
+        raise BatchUnreadable(f"it is not what Kafka's format asks for: {error}") from error
+    later, places, starts, lengths, heads = columns
+    if batch.count == batch.next_offset - batch.base_offset:
+        # A batch that was never compacted has a record at each offset, in order. Where that is so, what the records say
+        # of their offsets is not asked: the broker does not check it, and a producer may write anything there.
+        offsets = np.arange(batch.base_offset, batch.next_offset, dtype=np.int64)
+    else:
+        offsets = batch.base_offset + places
+    timestamps = np.full(batch.count, batch.max_timestamp) if batch.has_append_time else batch.first_timestamp + later
+    return Records(offsets, timestamps, Values(text, starts, lengths), heads, {})
+
+
+@part
+def _varint(text: NDArray[np.uint8], at: np.int64) -> tuple[np.int64, np.int64]:
+    """A zigzag number there, of ten bytes at most, and the place behind it."""
+    number, shift, byte = Word(0), 0, np.int64(0x80)
+    while byte >= 0x80:
+        if shift > 63:
+            raise ValueError("a number of more than ten bytes")
+        byte = np.int64(text[at])
+        number |= Word(byte & 0x7F) << Word(shift)
+        shift += 7
+        at += 1
+    return np.int64(number >> Word(1)) ^ -np.int64(number & Word(1)), at
+
+
+@part
+def _skip(text: NDArray[np.uint8], at: np.int64, end: np.int64) -> tuple[np.int64, np.int64, np.int64]:
+    """Of bytes that say their length first: where they begin, how many they are (-1: none), the place behind them."""
+    size, start = _varint(text, at)
+    if size > end - start:
+        raise ValueError("a field that is longer than its record")
+    return start, max(size, np.int64(TOMBSTONE)), start + max(size, np.int64(0))
+
+
+@compiled(NOTHING, BYTES, NUMBER, NUMBER, TABLE)
+def _find_records(text: NDArray[np.uint8], at: np.int64, end: np.int64, columns: NDArray[np.int64]) -> None:
+    """Finds as many records as the columns have room for; they must fill the text from `at` to `end`.
+
+    Columns: ms behind the batch's first timestamp, place in the batch, where the value begins and how long it is (-1:
+    a tombstone), and how many bytes of the record stand before it. Raises ValueError or IndexError for what is not
+    in Kafka's format.
+    """
+    for i in range(columns.shape[1]):
+        size, start = _varint(text, at)
+        stop = start + size
+        if size < 0 or size > end - start:
+            raise ValueError("a record that is longer than its batch")
+        columns[0, i], at = _varint(text, start + 1)  # behind a byte of attributes
+        columns[1, i], at = _varint(text, at)
+        _, _, at = _skip(text, at, stop)
+        columns[2, i], columns[3, i], at = _skip(text, at, stop)
+        columns[4, i] = columns[2, i] - start
+        headers, at = _varint(text, at)
+        if headers < 0:
+            raise ValueError("less than no headers")
+        for _ in range(headers):
+            _, name, at = _skip(text, at, stop)
+            if name < 0:
+                raise ValueError("a header without a name")
+            _, _, at = _skip(text, at, stop)
+        if at != stop:
+            raise ValueError("a record that is not as long as it says")
+    if at != end:
+        raise ValueError("bytes behind the last record")
+
+
+def _read_legacy(batch: LegacyRecordBatch) -> Records:
+    """Message sets of Kafka before 0.11, which a log may still hold, by aiokafka's parser."""
+    try:
+        return _of_objects([(each.offset, each.timestamp, each.value, (each.key, ())) for each in batch])
+    except CorruptRecordException as error:
+        said = f"the message set to offset {batch.next_offset - 1}: {error}"
+        log.error("unreadable: %s", said)
+        return _of_objects([(batch.next_offset - 1, -1, None, (None, ((UNREADABLE, said.encode()),)))])
+
+
+def _of_objects(records: Sequence[tuple[int, int | None, bytes | None, Envelope]]) -> Records:
+    values = Values.of([value for _, _, value, _ in records])
+    return Records(
+        np.array([offset for offset, _, _, _ in records], np.int64),
+        np.array([-1 if timestamp is None else timestamp for _, timestamp, _, _ in records], np.int64),
+        values,
+        np.zeros(len(records), np.int64),
+        {offset: envelope for offset, _, _, envelope in records},
+    )
+
+
+def _nullable(text: memoryview, at: int) -> tuple[bytes | None, int]:
+    size, start = decode_varint(text, at)
+    end = start + max(0, size)
+    return (None if size < 0 else bytes(text[start:end])), end
+
+
+def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
