@@ -31,6 +31,8 @@ class Values(Sequence[bytes | None]):
         """All of these, in order; where they do not share one text, their texts are copied into one."""
         if not parts:
             return cls.of([])
+        if len(parts) == 1:
+            return parts[0]
         shifts, texts = list[int](), list[NDArray[np.uint8]]()
         for part in parts:
             if not texts or part.text is not texts[-1]:

@@ -1,122 +1,115 @@
-"""What a broker answers to a fetch, as record batches: found, their heads read, their CRC checked, decompressed.
+"""What a broker answers to a fetch: record batches, their heads in columns, their CRC checked.
 
 The format, v2, is Kafka's: https://kafka.apache.org/documentation/#recordbatch. aiokafka's own parsers make an object
-of each record, and give up on batches that no client would write but any may: none of them may stop its partition.
+of each batch and record, and give up on batches that no client would write but any may: none may stop its partition.
 
 Importing this module puts `FetchedBatches` in the place of aiokafka's `MemoryRecords` in its fetcher, in this process.
 `tests/unit/test_unpack.py` fails when aiokafka (0.14) changes how it uses them.
 """
 
-import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import numba
 import numpy as np
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record.legacy_records import LegacyRecordBatch
 from crc32c import crc32c
+from numba import types
 from numpy.typing import NDArray
 
-from streams.codecs import decompress
+from schemas.compiled import BYTES, NUMBER, compiled, part
 
 NO_PRODUCER: Final = -1
-_FRAME: Final = struct.Struct(">qi")  # base offset, and the bytes that follow
-_MAGIC_AT: Final = 16
-_HEAD: Final = struct.Struct(">qiibIhiqqqhii")
-_CHECKED_FROM: Final = struct.calcsize(">qiibI")  # the CRC is over all behind it
-_CODEC, _APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
+MAGIC: Final = 2  # of the format
+CODEC, APPEND_TIME, TRANSACTIONAL, CONTROL = 0x07, 0x08, 0x10, 0x20  # bits of the attributes
 
-
-@dataclass(frozen=True, slots=True)
-class RecordBatch:
-    """The head of a batch, and where its records are."""
-
-    base_offset: int
-    next_offset: int  # behind its last one
-    attributes: int
-    first_timestamp: int  # ms; those of its records are relative to it
-    max_timestamp: int  # ms
-    producer_id: int  # NO_PRODUCER where it has none
-    count: int  # records
-    text: NDArray[np.uint8]  # all that was fetched
-    start: int  # of its records in the text, compressed or not
-    end: int
-
-    @property
-    def has_append_time(self) -> bool:
-        """All records have the time at which the broker appended them, which is `max_timestamp`."""
-        return bool(self.attributes & _APPEND_TIME)
-
-    @property
-    def is_transactional(self) -> bool:
-        """It belongs to a transaction."""
-        return bool(self.attributes & _TRANSACTIONAL)
-
-    @property
-    def is_control(self) -> bool:
-        """It holds a marker, the end of a transaction, and no records of a producer."""
-        return bool(self.attributes & _CONTROL)
-
-    def records(self) -> tuple[NDArray[np.uint8], int, int]:
-        """The text in which its records are, and from where to where. Raises BatchUnreadable."""
-        codec = self.attributes & _CODEC
-        if not codec:
-            return self.text, self.start, self.end
-        data = np.frombuffer(decompress(codec, self.text[self.start : self.end].data), np.uint8)
-        return data, 0, len(data)
+HEAD: Final = np.dtype(
+    [
+        ("start", "<i8"),  # of the batch, in what was fetched
+        ("end", "<i8"),
+        ("magic", "<i8"),  # the format's version; with one below MAGIC only this, `start` and `end` are set
+        ("base_offset", "<i8"),
+        ("next_offset", "<i8"),  # behind its last one
+        ("attributes", "<i8"),
+        ("first_timestamp", "<i8"),  # ms; those of its records are relative to it
+        ("max_timestamp", "<i8"),  # ms
+        ("producer_id", "<i8"),  # NO_PRODUCER where it has none
+        ("count", "<i8"),  # records
+        ("crc", "<i8"),
+    ]
+)
+HEADS: Final = types.Array(numba.from_dtype(HEAD), 1, "C")
+Heads = NDArray[np.void]  # of HEAD, one a batch
+_FRAME, _MAGIC_AT, _CHECKED_FROM, HEAD_BYTES = 12, 16, 21, 61  # base offset and size; the CRC is over all from 21 on
 
 
 class FetchedBatches:
-    """The bytes that were fetched of one partition; the last batch may be cut off."""
+    """The bytes that were fetched of one partition, whose last batch may be cut off."""
 
     def __init__(self, data: bytes | memoryview) -> None:
-        self._data = memoryview(data)
-        self._text = np.frombuffer(data, np.uint8)
-        self._at = 0
+        self.text: NDArray[np.uint8] = np.frombuffer(data, np.uint8)
+        self._count = _find_batches(self.text, np.empty(0, HEAD))
 
     def size_in_bytes(self) -> int:
         """All of it, for aiokafka, which asks for more where not one batch is whole."""
-        return len(self._data)
+        return len(self.text)
 
     def has_next(self) -> bool:
-        """Whether another batch is whole."""
-        return self._end() <= len(self._data)
+        """Whether a batch is whole, for aiokafka."""
+        return self._count > 0
 
-    def next_batch(self) -> "RecordBatch | LegacyRecordBatch":
-        """The next batch. Raises CorruptRecordException, and stays where it is, if it is not as it was written."""
-        start, end = self._at, self._end()
-        if end - start <= _MAGIC_AT:
-            raise CorruptRecordException(f"a batch of {end - start} bytes")
-        magic = self._data[start + _MAGIC_AT]
-        batch = self._read_head(start, end) if magic == 2 else self._legacy(start, end, magic)
-        self._at = end
-        return batch
+    def heads(self) -> Heads:
+        """The heads of all whole batches. Raises CorruptRecordException if one is not as it was written."""
+        heads, data = np.empty(self._count, HEAD), self.text.data
+        _find_batches(self.text, heads)
+        for start, end, magic, crc in heads[["start", "end", "magic", "crc"]].tolist():
+            if (end - start < HEAD_BYTES and magic >= MAGIC) or end - start <= _MAGIC_AT:
+                raise CorruptRecordException(f"a batch of {end - start} bytes")
+            if magic == MAGIC and crc32c(data[start + _CHECKED_FROM : end]) != crc:
+                raise CorruptRecordException(f"wrong CRC in the batch of {end - start} bytes at byte {start}")
+        return heads
 
-    def _end(self) -> int:
-        if len(self._data) - self._at < _FRAME.size:
-            return len(self._data) + 1
-        _, size = _FRAME.unpack_from(self._data, self._at)
-        return self._at + _FRAME.size + max(0, int(size))
 
-    def _read_head(self, start: int, end: int) -> RecordBatch:
-        if end - start < _HEAD.size:
-            raise CorruptRecordException(f"a batch of {end - start} bytes")
-        base_offset, _, _, _, crc, attributes, last, first_timestamp, max_timestamp, producer_id, _, _, count = (
-            _HEAD.unpack_from(self._data, start)
-        )
-        if crc32c(self._data[start + _CHECKED_FROM : end]) != crc:
-            raise CorruptRecordException(f"wrong CRC in the batch at offset {base_offset}")
-        return RecordBatch(
-            base_offset, base_offset + last + 1, attributes, first_timestamp, max_timestamp, producer_id, count,
-            self._text, start + _HEAD.size, end,
-        )  # fmt: skip
+@part
+def _integer(text: NDArray[np.uint8], at: np.int64, size: int) -> np.int64:
+    """The big-endian integer of so many bytes; one of fewer than eight is taken as unsigned."""
+    number = np.int64(0)
+    for place in range(size):
+        number = number << 8 | np.int64(text[at + place])
+    return number
 
-    def _legacy(self, start: int, end: int, magic: int) -> LegacyRecordBatch:
-        batch = LegacyRecordBatch(bytes(self._data[start:end]), magic)
-        if not batch.validate_crc():
-            raise CorruptRecordException(f"wrong CRC in the message set up to offset {batch.next_offset - 1}")
-        return batch
+
+@part
+def _signed(text: NDArray[np.uint8], at: np.int64) -> np.int64:
+    """A big-endian integer of four bytes."""
+    return np.int64(np.int32(_integer(text, at, 4)))
+
+
+@compiled(NUMBER, BYTES, HEADS)
+def _find_batches(text: NDArray[np.uint8], heads: Any) -> int:
+    """How many batches are whole; fills in as many heads as there are."""
+    count, start = 0, np.int64(0)
+    while len(text) - start >= _FRAME:
+        end = start + _FRAME + max(np.int64(0), _signed(text, start + 8))
+        if end > len(text):
+            break
+        if count < len(heads):
+            head = heads[count]
+            head.start, head.end = start, end
+            head.magic = np.int64(text[start + _MAGIC_AT]) if end - start > _MAGIC_AT else np.int64(0)
+            head.crc = 0
+            if head.magic >= MAGIC and end - start >= HEAD_BYTES:
+                head.base_offset = _integer(text, start, 8)
+                head.crc = _integer(text, start + 17, 4)
+                head.attributes = _integer(text, start + 21, 2)
+                head.next_offset = head.base_offset + _signed(text, start + 23) + 1
+                head.first_timestamp = _integer(text, start + 27, 8)
+                head.max_timestamp = _integer(text, start + 35, 8)
+                head.producer_id = _integer(text, start + 43, 8)
+                head.count = _signed(text, start + 57)
+        count += 1
+        start = end
+    return count
 
 
 fetcher.MemoryRecords = FetchedBatches

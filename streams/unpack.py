@@ -4,16 +4,15 @@ Touches aiokafka internals (aiokafka 0.14): `PartitionRecords._records`, `_consu
 `_aborted_producers`, `_records_iterator`; `tests/unit/test_unpack.py` fails when they change.
 """
 
-from collections.abc import Iterator
-
+import numpy as np
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.structs import TopicPartition
+from numpy.typing import NDArray
 
 from streams.chunk import Chunk
-from streams.record_batches import NO_PRODUCER, RecordBatch
-from streams.records import Records, read_records
+from streams.record_batches import CONTROL, MAGIC, TRANSACTIONAL, Heads
+from streams.records import read_records
 
 ABORT = b"\0\0"  # in a marker's key, behind two bytes of its version
 
@@ -24,50 +23,44 @@ def unpack(tp: TopicPartition, fetched: PartitionRecords) -> Chunk:
     Offsets of control batches, aborted transactions and compacted records have no record in the chunk.
     Raises CorruptRecordException on a wrong CRC; nothing is consumed then and the fetch is repeated.
     """
-    start = fetched.next_fetch_offset
-    parts: list[Records] = []
-    end = start
+    start, batches = fetched.next_fetch_offset, fetched._records
     try:
-        for batch in _committed_batches(fetched):
-            end = batch.next_offset
-            records = read_records(batch)
-            parts.append(records.since(start))
+        heads = batches.heads()
+        records = read_records(batches.text, heads[_are_committed(batches.text, heads, fetched)]).since(start)
     except CorruptRecordException as error:
         raise CorruptRecordException(f"{tp}: {error}") from error
-    fetched.next_fetch_offset = max(end, fetched.next_fetch_offset)
+    end = max(start, _end(heads, records.offsets))
+    fetched.next_fetch_offset = end
     fetched._records_iterator = None  # with it a cycle: whole responses waited for the collector
-    records = Records.joined(parts)
     return Chunk(
-        topic=tp.topic,
-        partition=tp.partition,
-        start=start,
-        end=fetched.next_fetch_offset,
-        offsets=records.offsets,
-        timestamps=records.timestamps,
-        values=records.values,
-        envelopes=records.envelopes,
+        tp.topic, tp.partition, start, end, records.offsets, records.timestamps, records.values, records.envelopes
     )
 
 
-def _committed_batches(fetched: PartitionRecords) -> Iterator[RecordBatch | LegacyRecordBatch]:
-    """Data batches in order; control batches and those of aborted transactions only move the fetch position."""
-    while fetched._records.has_next():
-        batch = fetched._records.next_batch()
-        if not isinstance(batch, LegacyRecordBatch):
-            if batch.producer_id != NO_PRODUCER:
-                fetched._consume_aborted_up_to(batch.base_offset)
-            if batch.is_control:
-                if _is_abort(batch):
-                    fetched._aborted_producers.discard(batch.producer_id)
-                fetched.next_fetch_offset = max(fetched.next_fetch_offset, batch.next_offset)
-                continue
-            if batch.is_transactional and batch.producer_id in fetched._aborted_producers:
-                fetched.next_fetch_offset = max(fetched.next_fetch_offset, batch.next_offset)
-                continue
-        yield batch
+def _end(heads: Heads, offsets: NDArray[np.int64]) -> int:
+    """The offset behind all of these batches; one of an old format is as long as its records say."""
+    if not len(heads):
+        return 0
+    last = heads[-1]
+    return int(last["next_offset"]) if last["magic"] == MAGIC else int(offsets[-1]) + 1 if len(offsets) else 0
 
 
-def _is_abort(marker: RecordBatch) -> bool:
-    records = read_records(marker)
-    offsets = records.offsets[:1].tolist()
-    return any((key or b"")[2:4] == ABORT for key, _ in records.envelopes(offsets).values())
+def _are_committed(text: NDArray[np.uint8], heads: Heads, fetched: PartitionRecords) -> NDArray[np.bool_]:
+    """Which batches hold records that count: no markers, and none of an aborted transaction."""
+    committed = np.ones(len(heads), np.bool_)
+    special = (heads["magic"] == MAGIC) & (heads["attributes"] & (CONTROL | TRANSACTIONAL) != 0)
+    for at in np.flatnonzero(special).tolist():
+        head, producer = heads[at], int(heads[at]["producer_id"])
+        fetched._consume_aborted_up_to(int(head["base_offset"]))
+        if head["attributes"] & CONTROL:
+            committed[at] = False
+            if _is_abort(text, heads[at : at + 1]):
+                fetched._aborted_producers.discard(producer)
+        else:
+            committed[at] = producer not in fetched._aborted_producers
+    return committed
+
+
+def _is_abort(text: NDArray[np.uint8], marker: Heads) -> bool:
+    records = read_records(text, marker)
+    return any((key or b"")[2:4] == ABORT for key, _ in records.envelopes(records.offsets.tolist()).values())

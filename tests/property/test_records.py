@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.values import Values
-from streams.record_batches import FetchedBatches, RecordBatch
+from streams.record_batches import FetchedBatches
 from streams.records import UNREADABLE, Records, read_records
 from tests.fuzz.raw import Raw, RawBatch
 
@@ -31,16 +31,15 @@ raws = st.lists(
 )
 
 
-def built(raw: list[Raw], codec: int = 0) -> bytes:
+def built(raw: list[Raw], codec: int = 0, place: int = 0) -> bytes:
     data = bytearray(RawBatch(raw, codec)._build())
-    data[:8] = struct.pack(">q", BASE)
+    data[:8] = struct.pack(">q", BASE + 100 * place)
     return bytes(data)
 
 
-def first_batch(data: bytes) -> RecordBatch:
-    batch = FetchedBatches(data).next_batch()
-    assert isinstance(batch, RecordBatch)
-    return batch
+def read(data: bytes) -> Records:
+    fetched = FetchedBatches(data)
+    return read_records(fetched.text, fetched.heads())
 
 
 def rows(records: Records) -> list[tuple[object, ...]]:
@@ -52,7 +51,7 @@ def rows(records: Records) -> list[tuple[object, ...]]:
 
 @given(raws, st.integers(0, 4))
 def test_records_are_read_as_they_were_written(raw: list[Raw], codec: int) -> None:
-    found = rows(read_records(first_batch(built(raw, codec))))
+    found = rows(read(built(raw, codec)))
     assert found == [
         (
             BASE + place,
@@ -65,15 +64,10 @@ def test_records_are_read_as_they_were_written(raw: list[Raw], codec: int) -> No
     ]
 
 
-@given(st.lists(st.tuples(raws, st.integers(0, 4)), max_size=4))
+@given(st.lists(st.tuples(raws, st.integers(0, 4)), max_size=6))
 def test_batches_joined_hold_the_records_of_each(batches: list[tuple[list[Raw], int]]) -> None:
-    fetched = FetchedBatches(b"".join(built(raw, codec) for raw, codec in batches))
-    parts = []
-    while fetched.has_next():
-        parts.append(read_records(fetched.next_batch()))
-    for shift, part in enumerate(parts):
-        part.offsets[:] += shift * BASE
-    assert rows(Records.joined(parts)) == [row for part in parts for row in rows(part)]
+    alone = [built(raw, codec, place) for place, (raw, codec) in enumerate(batches)]
+    assert rows(read(b"".join(alone))) == [row for each in alone for row in rows(read(each))]
 
 
 @given(raws, st.data())
@@ -86,7 +80,7 @@ def test_of_damaged_bytes_nothing_is_read_but_what_aiokafka_reads_too(raw: list[
     batch = batch[:end]
     batch[8:12] = struct.pack(">i", len(batch) - 12)
     batch[17:21] = struct.pack(">I", crc32c(batch[21:]))
-    records = read_records(first_batch(bytes(batch) + b"more"))
+    records = read(bytes(batch) + b"more")
     found = rows(records)
     if any(name == UNREADABLE for row in found for name, _ in row[4]):  # type: ignore[attr-defined]
         assert len(found) == 1
