@@ -1,0 +1,57 @@
+"""What `schemas.compiled` promises of the functions that it compiles."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from schemas.compiled import NUMBER, PLACES, UNSIGNED, WORDS, compiled, part, words_of
+
+
+@part
+def twice(number: int) -> int:
+    return 2 * number
+
+
+@compiled(NUMBER, PLACES, NUMBER)
+def element(places: Any, at: int) -> int:
+    return int(places[at])
+
+
+@compiled(UNSIGNED, WORDS, NUMBER)
+def word(words: Any, at: int) -> int:
+    return words[at]  # type: ignore[no-any-return]
+
+
+def of_no_file() -> Callable[[int], int]:
+    namespace: dict[str, Any] = {"twice": twice}
+    exec("def four_times(number):\n    return twice(twice(number))", namespace)
+    function: Callable[[int], int] = namespace["four_times"]
+    return function
+
+
+@pytest.mark.parametrize("at", [3, -4, 2**40])
+def test_an_index_outside_of_its_array_is_refused(at: int) -> None:
+    places = np.array([7, 8, 9])
+    assert (element(places, 0), element(places, -1)) == (7, 9)
+    with pytest.raises(IndexError):
+        element(places, at)
+
+
+def test_what_numba_has_no_place_to_keep_is_compiled_all_the_same() -> None:
+    assert compiled(NUMBER, NUMBER)(of_no_file())(3) == 12
+
+
+@pytest.mark.parametrize("length", range(12))
+def test_words_are_the_eight_bytes_from_each_place_on(length: int) -> None:
+    text = np.arange(1, length + 1, dtype=np.uint8)
+    words = words_of(text)
+    expected = [int.from_bytes(text[at : at + 8].tobytes(), "little") for at in range(length - 7)]
+    assert words.tolist() == [word(words, at) for at in range(len(words))] == expected
+    with pytest.raises(IndexError):
+        word(words, len(words))
+
+
+def test_arrays_that_are_read_only_are_taken_too() -> None:
+    assert word(words_of(np.frombuffer(b"abcdefgh", np.uint8)), 0) == int.from_bytes(b"abcdefgh", "little")
