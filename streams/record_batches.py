@@ -3,8 +3,9 @@
 The format, v2, is Kafka's: https://kafka.apache.org/documentation/#recordbatch. aiokafka's own parsers make an object
 of each batch and record, and give up on batches that no client would write but any may: none may stop its partition.
 
-Importing this module puts `FetchedBatches` in the place of aiokafka's `MemoryRecords` in its fetcher, in this process.
-`tests/unit/test_unpack.py` fails when aiokafka (0.14) changes how it uses them.
+Importing this module puts `FetchedBatches` in the place of aiokafka's `MemoryRecords` in its fetcher, in this process;
+aiokafka's other consumers read it as they do their own. Touches aiokafka internals (0.14): `_MemoryRecordsPy`, and the
+class that its fetcher makes; `tests/unit/test_unpack.py` fails when they change.
 """
 
 from typing import Any, Final
@@ -13,6 +14,7 @@ import numba
 import numpy as np
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import _MemoryRecordsPy
 from crc32c import crc32c
 from numba import types
 from numpy.typing import NDArray
@@ -43,24 +45,16 @@ Heads = NDArray[np.void]  # of HEAD, one a batch
 _FRAME, _MAGIC_AT, _CHECKED_FROM, HEAD_BYTES = 12, 16, 21, 61  # base offset and size; the CRC is over all from 21 on
 
 
-class FetchedBatches:
+class FetchedBatches(_MemoryRecordsPy):  # type: ignore[misc] # other consumers of this process read on as before
     """The bytes that were fetched of one partition, whose last batch may be cut off."""
 
     def __init__(self, data: bytes | memoryview) -> None:
+        super().__init__(data)
         self.text: NDArray[np.uint8] = np.frombuffer(data, np.uint8)
-        self._count = _find_batches(self.text, np.empty(0, HEAD))
-
-    def size_in_bytes(self) -> int:
-        """All of it, for aiokafka, which asks for more where not one batch is whole."""
-        return len(self.text)
-
-    def has_next(self) -> bool:
-        """Whether a batch is whole, for aiokafka."""
-        return self._count > 0
 
     def heads(self) -> Heads:
         """The heads of all whole batches. Raises CorruptRecordException if one is not as it was written."""
-        heads, data = np.empty(self._count, HEAD), self.text.data
+        heads, data = np.empty(_find_batches(self.text, np.empty(0, HEAD)), HEAD), self.text.data
         _find_batches(self.text, heads)
         for start, end, magic, crc in heads[["start", "end", "magic", "crc"]].tolist():
             if (end - start < HEAD_BYTES and magic >= MAGIC) or end - start <= _MAGIC_AT:

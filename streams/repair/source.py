@@ -12,9 +12,9 @@ from schemas.rows import GENERATION_SHIFT, LedgerRow, LostKind
 from schemas.sources import Source
 from sinks.base import SinkSession, SliceSum, SourceLedger
 from streams.fold import LogChanged
+from streams.read_log import read_chunks
 from streams.recovery import effective, follow
 from streams.repair.choice import Choice, Name, Repair
-from streams.repair.read_log import read_chunks
 from streams.repair.refold import Folded, Place, Stretch
 from streams.repair.rewrite import mend
 from streams.repair.segments import DAY, Segment, Shape, base_of_segment, held, is_old, segments

@@ -24,8 +24,8 @@ from streams.capture import Capture
 from streams.cli import load
 from streams.emit import write
 from streams.fold import SourceFold
+from streams.read_log import read_chunks
 from streams.refusals import Refusal
-from streams.repair.read_log import read_chunks
 from streams.settings import Settings
 from streams.topic_configs import set_topic_configs
 from streams.topic_faults import topic_differences

@@ -1,9 +1,12 @@
 """What is learnt of tails, and when."""
 
+from typing import Any
+
 import numpy as np
 
 from schemas.columns import Mask
-from schemas.tails import LESSONS, MAX_TAIL, MAX_TAILS, Tails
+from schemas.compiled import NUMBER, WORDS, compiled, words_of
+from schemas.tails import LESSONS, MAX_TAIL, MAX_TAILS, Tails, is_same
 
 
 class Judge:
@@ -70,3 +73,21 @@ def test_all_is_forgotten_when_there_is_no_room() -> None:
         assert find(known, run).all()
     assert find(known, [b"%05d" % MAX_TAILS]).all()
     assert not find(known, [b"00000"]).any()
+
+
+@compiled(NUMBER, WORDS, NUMBER, WORDS, NUMBER, NUMBER)
+def same(words: Any, start: int, others: Any, other: int, size: int) -> int:
+    return is_same(words, start, others, other, size)
+
+
+def test_only_bytes_that_are_all_the_same_are_the_same() -> None:
+    text = np.arange(60, dtype=np.uint8)
+    for size in range(1, 41):
+        for start, other in ((8, 8), (8, 11)):
+            others = np.zeros(60, np.uint8)
+            others[other : other + size] = text[start : start + size]
+            assert same(words_of(text), start, words_of(others), other, size)
+            for at in range(other, other + size):
+                others[at] ^= 0x80
+                assert not same(words_of(text), start, words_of(others), other, size)
+                others[at] ^= 0x80

@@ -196,3 +196,26 @@ def test_a_batch_that_is_cut_off_is_left_for_the_next_fetch() -> None:
     for cut in range(1, len(batch(1, [b"b"]))):
         chunk = unpacked(log[:-cut], 0)
         assert (list(chunk.values), chunk.end) == ([b"a"], 1)
+
+
+def test_another_consumer_of_the_process_reads_on_as_aiokafka_does() -> None:
+    log = bytes(batch(10, [b"a", b"b"]) + batch(12, [b"c"]))
+    fetched = PartitionRecords(TP, fetcher.MemoryRecords(log), None, 11, None, None, True, READ_COMMITTED)
+    assert [(each.offset, each.key, each.value) for each in fetched] == [(11, b"k11", b"b"), (12, b"k12", b"c")]
+
+
+def test_records_of_a_batch_with_append_time_have_that_time() -> None:
+    log = batch(0, [b"a", b"b"])
+    log[22] |= 0x08
+    log[35:43] = (1_800_000_000_000).to_bytes(8, "big")
+    assert unpacked(with_crc(log), 0).timestamps.tolist() == [1_800_000_000_000] * 2
+
+
+def test_records_that_are_not_as_long_as_they_say_are_not_read() -> None:
+    two = batch(0, [b"a", b"b"])
+    size = two[61] // 2  # zigzag
+    two[61] = 2 * (2 * size + 1)  # the first one would hold the second, its length included
+    assert list(unpacked(with_crc(two), 0).values) == [None]
+    one = batch(0, [b"a"]) + b"more"
+    one[8:12] = (len(one) - 12).to_bytes(4, "big")
+    assert list(unpacked(with_crc(one), 0).values) == [None]
