@@ -28,6 +28,8 @@ FLAGS: Final = types.Array(types.bool_, 1, "C")
 PLACES: Final = types.Array(types.int64, 1, "C")
 UNSIGNEDS: Final = types.Array(types.uint64, 1, "C")
 PAIRS: Final = types.Array(types.uint64, 2, "C")  # shape (n, 2)
+PAIRS_READ: Final = types.Array(types.uint64, 2, "C", readonly=True)
+SLOTS: Final = types.Array(types.uint32, 1, "C")
 TABLE: Final = types.Array(types.int64, 2, "C")
 BYTES: Final = types.Array(types.uint8, 1, "C", readonly=True)
 WORDS: Final = types.Array(types.uint64, 1, "A", readonly=True, aligned=False)  # what `words_of` returns
