@@ -88,9 +88,8 @@ def decode(values: Values, action: Action) -> Decoded:
     """The columns of a chunk from the topic of `action`. Never raises for what a value holds."""
     reasons = dict[int, str]()
     decoded = Decoded.blank(len(values), reasons)
-    for layout in _layouts[action]:
-        if not decoded.valid.all():
-            layout.read(values, decoded)
+    if any(layout.read(values, decoded) for layout in _layouts[action]):
+        return decoded
     others = np.flatnonzero(~decoded.valid)
     decoded.valid[others] = True  # until it is refused
     _read_each(values.at(others), others, action, decoded, reasons)

@@ -36,7 +36,10 @@ WORDS: Final = types.Array(types.uint64, 1, "A", readonly=True, aligned=False)  
 
 
 def compiled(returns: types.Type, *takes: types.Type) -> Callable[[F], F]:
-    """Compile a function of these types. An array that is only read may be declared read-only: it takes both kinds."""
+    """Compile a function of these types. An array that is only read may be declared read-only: it takes both kinds.
+
+    Results in columns go into arrays that are passed in: to return an array costs a call 15 us.
+    """
 
     def compile(function: F) -> F:
         signature = returns(*takes)

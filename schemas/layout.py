@@ -8,8 +8,7 @@ therefore learnt from the models: `validate` must accept one behind two heads th
 each head's own fields. That refuses tails that begin with a digit too: 14 digits are no time before 2100. The size of a
 value is far within its bounds.
 
-Values that do not fit are not judged here. One that lies so near to the end of its text that a head might reach beyond
-it does not fit either.
+Values that do not fit are not judged here. No byte is read that is not the value's own.
 """
 
 from typing import Final
@@ -39,7 +38,7 @@ _UUID: Final = 36  # characters
 _TIME: Final = 13  # digits
 _EARLIEST: Final = 10 ** (_TIME - 1)
 _LONGEST_ID: Final = len(str(MAX_ID))
-_ID_ROOM: Final = 24  # characters that are looked at where an id is
+_ID_ROOM: Final = 24  # characters that are looked at where an id is; what must follow it takes 30 or more
 _UPPER_OF_MAX, _LOWER_OF_MAX = divmod(MAX_ID, 10**4)  # its first 16 digits, and the last 4
 _POWERS: Final = np.array([10**digits for digits in range(9)], np.uint64)
 _HEADS: Final = (  # they differ in every field: what a tail says instead is wrong for one of them
@@ -125,11 +124,11 @@ def _read_heads(
 
     0.1 us an event, where msgspec and the tests of what it read take 1.3.
     """
-    room = ends[3] + _UUID + 2 * _ID_ROOM + _TIME + 8
+    shortest = ends[3] + _UUID + 2 + _TIME + 1  # ids of one digit, and a tail of one byte
     for i in range(len(starts)):
         tails[i] = -1
         start, end = starts[i], starts[i] + lengths[i]
-        if valid[i] or start + room > len(words) or not _says(words, start, literals, 0, ends[0]):
+        if valid[i] or lengths[i] < shortest or not _says(words, start, literals, 0, ends[0]):
             continue
         at = start + ends[0]
         is_uuid, upper, lower = _uuid(words, at)
@@ -139,17 +138,17 @@ def _read_heads(
         at += ends[1] - ends[0]
         digits, pin = _id(words, at)
         at += digits
-        if not digits or not _says(words, at, literals, ends[1], ends[2]):
+        if not digits or at + ends[2] - ends[1] + _ID_ROOM > end or not _says(words, at, literals, ends[1], ends[2]):
             continue
         at += ends[2] - ends[1]
         digits, _ = _id(words, at)
         at += digits
-        if not digits or not _says(words, at, literals, ends[2], ends[3]):
+        if not digits or at + ends[3] - ends[2] + _TIME >= end or not _says(words, at, literals, ends[2], ends[3]):
             continue
         at += ends[3] - ends[2]
         time = _time(words, at)
         at += _TIME
-        if time and at < end:  # no value is completed by its neighbour
+        if time:
             pin_id[i], occurred_at[i], event_id[i, 0], event_id[i, 1], tails[i] = pin, time, upper, lower, at
 
 
@@ -168,8 +167,8 @@ class Layout:
         self._ends = np.cumsum([len(literal) for literal in self._literals])
         self._tails = Tails(self._is_good)
 
-    def read(self, values: Values, decoded: Decoded) -> None:
-        """Reads those that fit, of all that are not known to be valid, and marks them valid.
+    def read(self, values: Values, decoded: Decoded) -> bool:
+        """Reads those that fit, of all that are not known to be valid, and marks them valid; True if all are now.
 
         Columns of what is not valid may be filled all the same.
         """
@@ -178,7 +177,9 @@ class Layout:
             words, values.starts, values.lengths, self._words, self._ends,
             decoded.valid, decoded.pin_id, decoded.occurred_at, decoded.event_id, tails,
         )  # fmt: skip
-        decoded.valid[:] |= self._tails.find(values.text, tails, values.starts + values.lengths)
+        valid = decoded.valid
+        np.logical_or(valid, self._tails.find(values.text, tails, values.starts + values.lengths), out=valid)
+        return bool(valid.all())
 
     def _is_good(self, tail: bytes) -> bool:
         """True if events with this tail are valid, and stay what their heads say."""

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.compiled import FLAGS, NOTHING, PLACES, UNSIGNED, WORDS, compiled, part, words_of
+from schemas.compiled import FLAGS, NOTHING, NUMBER, PLACES, UNSIGNED, WORDS, compiled, part, words_of
 from schemas.words import Word, last_characters
 
 MAX_TAIL: Final = 512  # bytes
@@ -47,7 +47,7 @@ def is_same(words: NDArray[np.uint64], start: int, others: NDArray[np.uint64], o
     return bool(last_characters(words[start + size - 8], last) == last_characters(others[other + size - 8], last))
 
 
-@compiled(NOTHING, WORDS, PLACES, PLACES, PLACES, WORDS, PLACES, PLACES, UNSIGNED, FLAGS)
+@compiled(NUMBER, WORDS, PLACES, PLACES, PLACES, WORDS, PLACES, PLACES, UNSIGNED, FLAGS)
 def _find(
     words: NDArray[np.uint64],
     starts: Places,
@@ -58,9 +58,9 @@ def _find(
     known_ends: Places,
     seed: Word,
     found: Mask,
-) -> None:
-    """Marks those that are known; a start below 0 is of none."""
-    mask = Word(len(slots) - 1)
+) -> int:
+    """Marks those that are known, and returns how many are not; a start below 0 is of none."""
+    mask, unknown = Word(len(slots) - 1), 0
     for i in range(len(starts)):
         if starts[i] < 0:
             continue
@@ -71,6 +71,8 @@ def _find(
             start = known_starts[tail]
             found[i] = known_ends[tail] - start == size and is_same(words, starts[i], known, start, size)
             slot = (slot + Word(1)) & mask
+        unknown += not found[i]
+    return unknown
 
 
 @compiled(NOTHING, WORDS, PLACES, PLACES, UNSIGNED, PLACES)
@@ -105,8 +107,9 @@ class _Known:
         _place(known.words, known.starts, known.ends, seed, slots)
         return known
 
-    def find(self, words: NDArray[np.uint64], starts: Places, ends: Places, found: Mask) -> None:
-        _find(words, starts, ends, self.slots, self.words, self.starts, self.ends, self.seed, found)
+    def find(self, words: NDArray[np.uint64], starts: Places, ends: Places, found: Mask) -> int:
+        """Marks those that are known, and returns how many are not."""
+        return _find(words, starts, ends, self.slots, self.words, self.starts, self.ends, self.seed, found)
 
 
 class Tails:
@@ -124,13 +127,11 @@ class Tails:
         Each has one byte at least, and eight bytes of the text stand before its end; a start below 0 is of none.
         """
         found, words = np.zeros(len(starts), np.bool_), words_of(text)
-        self._known.find(words, starts, ends, found)
-        unknown = np.flatnonzero(~found & (starts >= 0) & (ends - starts <= MAX_TAIL))[:_SAMPLE]
-        if len(unknown) and self._learn(
-            text[start:end].tobytes()
-            for start, end in zip(starts[unknown].tolist(), ends[unknown].tolist(), strict=True)
-        ):
-            self._known.find(words, starts, ends, found)
+        if self._known.find(words, starts, ends, found):
+            unknown = (~found & (starts >= 0) & (ends - starts <= MAX_TAIL)).nonzero()[0][:_SAMPLE]
+            places = zip(starts[unknown].tolist(), ends[unknown].tolist(), strict=True)
+            if self._learn(text[start:end].tobytes() for start, end in places):
+                self._known.find(words, starts, ends, found)
         return found
 
     def _learn(self, tails: Iterable[bytes]) -> bool:

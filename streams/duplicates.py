@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.compiled import FLAGS, NUMBER, PAIRS, PAIRS_READ, SLOTS, UNSIGNEDS, compiled, part
+from schemas.compiled import FLAGS, NOTHING, NUMBER, PAIRS, PAIRS_READ, SLOTS, UNSIGNEDS, compiled, part
 
 Ids = NDArray[np.uint64]  # shape (n, 2): upper and lower half
 Keys = NDArray[np.uint64]  # five of them
@@ -92,7 +92,9 @@ class SeenIds:
         own, before = self._ids[side], self._ids[1 - side]
         since, since_before = max(self._oldest, 0), max(self._oldest + self._n_before, 0)
         ids = np.ascontiguousarray(ids)
-        return _register(ids, self._keys, self._slots, side, own, n, since, before, since_before)
+        repeats = np.empty(len(ids), np.bool_)
+        _register(ids, self._keys, self._slots, side, own, n, since, before, since_before, repeats)
+        return repeats
 
 
 @part
@@ -128,16 +130,24 @@ def _walk(slots: Slots, at: int, ids: Ids, upper: np.uint64, lower: np.uint64, h
     return at
 
 
-@compiled(FLAGS, PAIRS_READ, UNSIGNEDS, SLOTS, NUMBER, PAIRS, NUMBER, NUMBER, PAIRS, NUMBER)
+@compiled(NOTHING, PAIRS_READ, UNSIGNEDS, SLOTS, NUMBER, PAIRS, NUMBER, NUMBER, PAIRS, NUMBER, FLAGS)
 def _register(
-    ids: Ids, keys: Keys, slots: Slots, side: int, own: Ids, n: int, since: int, before: Ids, since_before: int
-) -> Mask:
+    ids: Ids,
+    keys: Keys,
+    slots: Slots,
+    side: int,
+    own: Ids,
+    n: int,
+    since: int,
+    before: Ids,
+    since_before: int,
+    repeats: Mask,
+) -> None:
     """Add ids to `own`, after the n there; which repeat one there from index `since`, or one of `before` from its?
 
     The first slots of a whole batch are read ahead, with nothing to decide, so that many reads of cold memory are
     under way at once: without that an id costs 0.21 us.
     """
-    repeats = np.empty(len(ids), np.bool_)
     hashes = np.empty(BATCH, np.int64)
     firsts = np.empty(BATCH, np.uint32)
     mask = len(slots) - 1
@@ -159,4 +169,3 @@ def _register(
             own[n, 0], own[n, 1] = upper, lower
             n += 1
             slots[at] = np.uint32((hashed & ~mask) | n)
-    return repeats

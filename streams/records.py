@@ -96,9 +96,11 @@ def read_records(text: NDArray[np.uint8], heads: Heads) -> Records:
 
 def _runs(heads: Heads) -> Iterator[slice]:
     """The batches that are read at once: neighbours that are not compressed, each other one alone."""
+    if not len(heads):
+        return
     plain = (heads["magic"] == MAGIC) & (heads["attributes"] & CODEC == 0)
-    cuts = np.flatnonzero(~(plain[1:] & plain[:-1])) + 1
-    for start, end in pairwise([0, *cuts.tolist(), len(heads)] if len(heads) else []):
+    cuts = (~(plain[1:] & plain[:-1])).nonzero()[0] + 1
+    for start, end in pairwise([0, *cuts.tolist(), len(heads)]):
         yield slice(start, end)
 
 
@@ -114,13 +116,14 @@ def _read(text: NDArray[np.uint8], heads: Heads) -> Records:
     first = heads[0]
     if first["magic"] != MAGIC:
         return _read_legacy(text[first["start"] : first["end"]].tobytes(), int(first["magic"]))
-    if max(heads["count"].max(), (heads["next_offset"] - heads["base_offset"]).max()) > MAX_RECORDS:
+    counts = heads["count"].tolist()
+    if max(*counts, *(heads["next_offset"] - heads["base_offset"]).tolist()) > MAX_RECORDS:
         raise BatchUnreadable(f"it holds more than {MAX_RECORDS} records")
     starts, ends = heads["start"] + HEAD_BYTES, heads["end"].copy()
     if codec := int(first["attributes"]) & CODEC:
         text = np.frombuffer(decompress(codec, text[starts[0] : ends[0]].data), np.uint8)
         starts, ends = np.array([0]), np.array([len(text)])
-    columns = np.empty((5, int(heads["count"].clip(0).sum())), np.int64)
+    columns = np.empty((5, sum(max(0, count) for count in counts)), np.int64)
     try:
         _find_records(text, heads, starts, ends, columns)
     except (ValueError, IndexError) as error:
