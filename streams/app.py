@@ -1,6 +1,7 @@
 """The Faust app: wiring only. `faust -A streams.app worker` and `pintally worker` run it."""
 
 import logging
+from functools import partial
 from typing import Any
 
 import clickhouse_driver.numpy.helpers  # noqa: F401 - loads pandas (0.5 s) now, not in the first tick
@@ -13,7 +14,7 @@ from schemas.errors import PintallyError
 from sinks.base import Sink
 from sinks.clickhouse import ClickHouseSink
 from streams.agents import counting_agent
-from streams.dead_letters import DeadLetterTopics
+from streams.dead_letters import BATCH_BYTES, DeadLetterTopics
 from streams.emit import Emitter, SinkWentBack
 from streams.finality import seal_final_hours
 from streams.flow import Flow
@@ -24,11 +25,10 @@ from streams.pace import paced
 from streams.restart import end_process, refuse
 from streams.settings import Settings, load_settings
 from streams.table import CellTable, SourceTables
-from streams.transport import ChunkSchema, ChunkTransport
+from streams.transport import ChunkSchema, ChunkTransport, running_producer
 
 log = logging.getLogger(__name__)
 
-MAX_REQUEST_BYTES = 16 * 1024 * 1024  # a dead letter is larger than its record by its headers
 ACKNOWLEDGED_SECONDS = 10.0  # how long a tick waits for its dead letters, before the next one tries again
 CHUNKS_QUEUED = 16  # an agent; a chunk is at most one fetch of a partition, 1 MiB
 WATCH_SECONDS = 0.5
@@ -93,7 +93,7 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
         broker_heartbeat_interval=settings.session_timeout_seconds / 5,
         broker_rebalance_timeout=settings.session_timeout_seconds,
         broker_commit_interval=5.0,
-        producer_max_request_size=MAX_REQUEST_BYTES,
+        producer_max_batch_size=BATCH_BYTES,
         producer_request_timeout=ACKNOWLEDGED_SECONDS,
         stream_buffer_maxsize=CHUNKS_QUEUED,
         stream_recovery_delay=0.0,
@@ -107,7 +107,11 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
     for topic, action in settings.source_topics.items():
         _count(app, action, topic)
     app.emitter = Emitter(
-        app.sink, DeadLetterTopics(app.producer), app.tables.folds, app.lag, settings.max_unemitted_cells
+        app.sink,
+        DeadLetterTopics(partial(running_producer, app)),
+        app.tables.folds,
+        app.lag,
+        settings.max_unemitted_cells,
     )
     _watch(app)
     return app

@@ -175,3 +175,9 @@ class ChunkSchema(Schema):
             return app.create_event(None, message.value, None, message)
 
         return decode
+
+
+def running_producer(app: Any) -> aiokafka.AIOKafkaProducer:
+    """aiokafka's producer, which Faust starts and stops with the app. Raises NotReady before it is started."""
+    producer: aiokafka.AIOKafkaProducer = app.producer._ensure_producer()
+    return producer

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.dead_letters import from_record
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow
 from schemas.sources import Source
 from sinks.base import Newest
 from sinks.memory import MemorySession, MemorySink
+from tests.letter_batches import LetterBatch
 
 STEPS = ("connect", "read_back", "cells", "dead_letters", "ledger")
 
@@ -84,27 +84,34 @@ class FaultySession(MemorySession):
 
 
 class LetterTopics:
-    """A Faust producer's `send`, in memory: letters are acknowledged a turn of the loop later."""
+    """aiokafka's producer in memory: a batch of letters is acknowledged a turn of the loop later."""
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.journal = journal or Journal()
         self.letters: list[DeadLetterRow] = []
         self.error: BaseException | None = None  # the acknowledgement that comes instead
 
-    async def send(
-        self, topic: str, key: bytes | None, value: bytes | None, partition: None, timestamp: None, headers: Any
-    ) -> "asyncio.Future[None]":
-        """Faust's arguments in Faust's order."""
-        assert (topic[-4:], partition, timestamp) == (".dlq", None, None)
+    def create_batch(self) -> LetterBatch:
+        """An empty one."""
+        return LetterBatch()
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        """Two."""
+        assert topic.endswith(".dlq")
+        return {0, 1}
+
+    async def send_batch(self, batch: LetterBatch, _topic: str, *, partition: int) -> "asyncio.Future[None]":
+        """The acknowledgement to come."""
+        assert all(letter.source.partition % 2 == partition for letter in batch.letters)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[None] = loop.create_future()
-        loop.call_soon(self._answer, answer, from_record(key, value, headers))
+        loop.call_soon(self._answer, answer, batch)
         return answer
 
-    def _answer(self, answer: "asyncio.Future[None]", letter: DeadLetterRow) -> None:
+    def _answer(self, answer: "asyncio.Future[None]", batch: LetterBatch) -> None:
         if self.error:
             answer.set_exception(self.error)
             return
         self.journal.steps.append("acknowledged")
-        self.letters.append(letter)
+        self.letters += batch.letters
         answer.set_result(None)

@@ -24,7 +24,8 @@ FAULTS = st.none() | st.builds(
 
 
 def emitter_of(sink: MemorySink, fold: SourceFold, lag: Callable[[], int]) -> Emitter:
-    return Emitter(sink, DeadLetterTopics(LetterTopics()), lambda: [fold], lambda _fold: lag(), 20)
+    topics = LetterTopics()
+    return Emitter(sink, DeadLetterTopics(lambda: topics), lambda: [fold], lambda _fold: lag(), 20)
 
 
 @settings(deadline=None)

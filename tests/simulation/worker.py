@@ -22,6 +22,7 @@ from streams.flow import Flow
 from streams.fold import SourceFold
 from streams.table import CellTable, Refold, SourceTables
 from streams.transport import ChunkConsumer
+from tests.letter_batches import LetterBatch
 from tests.simulation.loop import SimLoop
 
 if TYPE_CHECKING:
@@ -121,14 +122,14 @@ class Worker:
         self.joined = 0  # generation of the group as this worker knows it
         self.ticks: list[asyncio.Task[bool]] = []
         self.assigning: asyncio.Task[None] | None = None
-        self.unacked: list[tuple[asyncio.Future[None], tuple[Any, ...]]] = []
+        self.unacked: list[tuple[asyncio.Future[None], str, LetterBatch]] = []
         self.app: Any = SimpleNamespace(settings=settings, sink=world.sink, queued=self._queued)
         self.consumer = self.app.consumer = Consumer(self.app)
         actions = sorted({log.action for log in world.logs.values()})
         self.tables = self.app.tables = Tables([Table(self.app, action) for action in actions])
         self.recovery = Recovery(self.app, self.tables)
         self.emitter = self.app.emitter = Emitter(
-            world.sink, DeadLetterTopics(self), self.tables.folds, self._lag, settings.max_unemitted_cells
+            world.sink, DeadLetterTopics(lambda: self), self.tables.folds, self._lag, settings.max_unemitted_cells
         )
         self.app.flow = Flow(self.app)
 
@@ -202,10 +203,19 @@ class Worker:
             task.cancel()
         self.run()
 
-    async def send(self, topic: str, key: Any, value: Any, _partition: Any, _timestamp: Any, headers: Any) -> Any:
-        """The producer of dead letters."""
+    def create_batch(self) -> LetterBatch:
+        """The producer of dead letters: two or three of them fill a batch."""
+        return LetterBatch(full=1_000)
+
+    async def partitions_for(self, _topic: str) -> set[int]:
+        """Of its topics."""
+        return {0}
+
+    async def send_batch(self, batch: LetterBatch, topic: str, *, partition: int) -> "asyncio.Future[None]":
+        """Where it sends them."""
+        assert partition == 0
         future: asyncio.Future[None] = self.loop.create_future()
-        self.unacked.append((future, (topic, key, value, headers)))
+        self.unacked.append((future, topic, batch))
         return future
 
     def _now(self, coro: Coroutine[Any, Any, None]) -> None:

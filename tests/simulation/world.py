@@ -13,7 +13,6 @@ from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from schemas.actions import Action
-from schemas.dead_letters import from_record
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SinkUnavailable
@@ -174,12 +173,11 @@ class World:
                 self._acts(worker, lambda assigned=assigned: worker.assign(assigned, self.generation))
 
     def acknowledge(self, worker: Worker, fault: str = "") -> None:
-        """The answer to a dead letter that was sent."""
-        future, (topic, key, value, headers) = worker.unacked.pop(self.rng.randrange(len(worker.unacked)))
+        """The answer to a batch of dead letters that was sent."""
+        future, topic, batch = worker.unacked.pop(self.rng.randrange(len(worker.unacked)))
         if fault != "lost":
-            letter = from_record(key, value, headers)
-            self.truth.buried.add((letter.source, letter.offset))
-        self.say("%s: answer to a dead letter on %s %s", worker.name, topic, fault)
+            self.truth.buried |= {(letter.source, letter.offset) for letter in batch.letters}
+        self.say("%s: answer to %d dead letters on %s %s", worker.name, len(batch.records), topic, fault)
         if not future.done():
             self._answer(
                 worker, lambda: future.set_exception(KafkaConnectionError()) if fault else future.set_result(None)
@@ -211,10 +209,9 @@ class World:
         for job in worker.loop.jobs:
             if job.pending and job.pending[0].startswith("write"):
                 self._on_its_way(job)
-        for _, (_, key, value, headers) in worker.unacked:
+        for _, _, batch in worker.unacked:
             if self.rng.random() < 0.5:
-                letter = from_record(key, value, headers)
-                self.truth.buried.add((letter.source, letter.offset))
+                self.truth.buried |= {(letter.source, letter.offset) for letter in batch.letters}
         worker.close()
 
     def _on_its_way(self, job: Job) -> None:

@@ -1,7 +1,8 @@
-"""Dead letters on their topics, through Faust's own producer: what Kafka cannot take whole is sent smaller."""
+"""Dead letters on their topics, by the producer that Faust starts: what Kafka cannot take whole is sent smaller."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +15,13 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from schemas.dead_letters import Header, from_record
 from schemas.rows import DeadLetterRow
 from schemas.sources import Source
 from sinks.memory import MemorySink
+from streams import dead_letters
 from streams.app import create_app
-from streams.dead_letters import DeadLetterTopics
 from streams.settings import Settings
+from tests.letter_batches import LetterBatch
 
 SOURCE = Source("engagement.save.v1", UUID(int=7), 3)
 
@@ -32,68 +33,99 @@ def letter(
 
 
 class Broker:
-    """What aiokafka's producer does with records larger than `limit` bytes, in the client or by the broker's answer."""
+    """What aiokafka's producer does with batches larger than `limit` bytes, in the client or by the broker's answer."""
 
-    def __init__(self, limit: int = 10_000, client_limit: int = 10**9) -> None:
-        self.limit, self.client_limit = limit, client_limit
-        self.records: list[tuple[str, DeadLetterRow]] = []
-        self.refuses: Callable[[int], BaseException | None] = lambda _number: None  # of the nth letter
+    def __init__(self, limit: int = 10_000, full: int = 20_000) -> None:
+        self.limit, self.full = limit, full
+        self.records: list[tuple[str, int, DeadLetterRow]] = []
+        self.refuses: Callable[[int], BaseException | None] = lambda _number: None  # of the nth batch
         self.answers: Callable[[int], BaseException | None] = lambda _number: None
         self.sent = 0
 
-    async def send(
-        self, topic: str, value: bytes | None, *, key: bytes | None, headers: Sequence[Header], **_: Any
-    ) -> "asyncio.Future[None]":
-        assert not (key is None and value is None), "aiokafka's own words: Need at least one: key or value"
+    def create_batch(self) -> LetterBatch:
+        return LetterBatch(self.full)
+
+    async def partitions_for(self, _topic: str) -> set[int]:
+        return {0, 1}
+
+    async def send_batch(self, batch: LetterBatch, topic: str, *, partition: int) -> "asyncio.Future[None]":
         self.sent += 1
-        size = len(key or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in headers)
-        if size > self.client_limit:
-            raise MessageSizeTooLargeError
         if error := self.refuses(self.sent):
             raise error
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if error := RecordTooLargeError() if size > self.limit else self.answers(self.sent):
+        if error := MessageSizeTooLargeError() if batch.size() > self.limit else self.answers(self.sent):
             answer.set_exception(error)
         else:
-            self.records.append((topic, from_record(key, value, headers)))
+            self.records += [(topic, partition, letter) for letter in batch.letters]
             answer.set_result(None)
         return answer
+
+    @property
+    def letters(self) -> dict[int, DeadLetterRow]:
+        """What is on the topics, by offset."""
+        return {letter.offset: letter for _, _, letter in self.records}
 
 
 def send(broker: Broker, *letters: DeadLetterRow) -> None:
     async def run() -> None:
-        producer: Any = create_app(Settings(_env_file=None), MemorySink()).producer
+        app = create_app(Settings(_env_file=None), MemorySink())
+        producer: Any = app.producer
         producer._producer = broker
-        await DeadLetterTopics(producer).send(letters)
+        await app.emitter.dead_letters.send(letters)
 
     asyncio.run(run())
 
 
 def test_a_letter_is_on_the_topic_of_its_source_as_it_was() -> None:
     broker = Broker()
-    tombstone = letter(6, value=None)
-    send(broker, letter(), tombstone)
-    assert broker.records == [("engagement.save.v1.dlq", letter()), ("engagement.save.v1.dlq", tombstone)]
+    tombstone, other = letter(6, value=None), replace(letter(), source=Source("engagement.click.v1", UUID(int=8), 0))
+    send(broker, letter(), tombstone, other)
+    assert broker.records == [
+        ("engagement.save.v1.dlq", 1, letter()),
+        ("engagement.save.v1.dlq", 1, tombstone),
+        ("engagement.click.v1.dlq", 0, other),
+    ]
+    assert broker.sent == 2
 
 
-@pytest.mark.parametrize("limits", [(10_000, 10**9), (10**9, 10_000)], ids=["by_the_broker", "by_the_client"])
-def test_a_letter_that_is_too_large_is_sent_without_its_value(limits: tuple[int, int]) -> None:
-    broker = Broker(*limits)
-    send(broker, letter(4), letter(5, value=b"v" * 10_000), letter(6))
-    found = {kept.offset: kept for _, kept in broker.records}
-    assert (found[4], found[6]) == (letter(4), letter(6))
-    assert found[5] == letter(5, value=None)
+def test_letters_of_a_source_stay_in_order_over_as_many_batches_as_they_take() -> None:
+    broker = Broker(full=1_000)
+    letters = [letter(offset) for offset in range(20)]
+    send(broker, *letters)
+    assert [found for _, _, found in broker.records] == letters
+    assert 5 < broker.sent < 20
 
 
-@pytest.mark.parametrize("limits", [(10_000, 10**9), (10**9, 10_000)], ids=["by_the_broker", "by_the_client"])
+def test_a_letter_that_the_broker_takes_too_large_is_sent_without_its_value_and_no_other_is() -> None:
+    """A batch is refused as a whole."""
+    broker = Broker()
+    letters = [letter(offset, value=b"v" * 10_000) if offset == 7 else letter(offset) for offset in range(12)]
+    send(broker, *letters)
+    assert broker.letters == {each.offset: replace(each, value=None) if each.offset == 7 else each for each in letters}
+
+
+def test_letters_go_whole_where_each_fits_its_topic_and_a_batch_does_not() -> None:
+    broker = Broker(limit=600)
+    letters = [letter(offset) for offset in range(20)]
+    send(broker, *letters)
+    assert [found for _, _, found in broker.records] == letters
+
+
+def test_a_letter_larger_than_kafka_takes_of_a_request_is_not_even_tried_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker closes the connection of such a request, and the tick would be repeated for ever."""
+    monkeypatch.setattr(dead_letters, "MAX_REQUEST_BYTES", 5_000)
+    broker = Broker(limit=10**9)
+    large = letter(5, value=b"v" * 6_000)
+    send(broker, letter(4), large)
+    assert broker.letters == {4: letter(4), 5: replace(large, value=None)}
+
+
 @pytest.mark.parametrize("large", [{"key": b"k" * 10_000}, {"header": b"h" * 10_000}], ids=["key", "header"])
-def test_a_letter_whose_key_or_headers_are_too_large_is_sent_with_our_headers_alone(
-    large: dict[str, bytes], limits: tuple[int, int]
-) -> None:
+def test_a_letter_whose_key_or_headers_are_too_large_is_sent_with_our_headers_alone(large: dict[str, bytes]) -> None:
     """A record that fits its topic may not fit the other with our headers added; it must not hold its source up."""
-    broker = Broker(*limits)
+    broker = Broker()
     send(broker, letter(**large))  # type: ignore[arg-type]
-    (kept,) = [kept for _, kept in broker.records]
+    (kept,) = broker.letters.values()
     assert (kept.offset, kept.reason, kept.key, kept.value, kept.headers) == (5, "not JSON", b"", None, ())
 
 
@@ -101,16 +133,13 @@ def test_a_letter_with_neither_key_nor_value_is_sent_with_an_empty_key() -> None
     """Kafka takes such records, and aiokafka sends none: a worker must not end of one."""
     broker = Broker()
     send(broker, letter(4, None, None), letter(5, None, b"v" * 10_000))
-    assert [(kept.offset, kept.key, kept.value) for _, kept in broker.records] == [(4, b"", None), (5, b"", None)]
+    assert [(kept.offset, kept.key, kept.value) for kept in broker.letters.values()] == [(4, b"", None), (5, b"", None)]
 
 
 @pytest.mark.parametrize("error", [KafkaConnectionError, UnknownTopicOrPartitionError])
 @pytest.mark.parametrize("refused_at_once", [True, False])
-def test_any_other_error_is_raised_as_kafkas_own_so_that_the_tick_is_repeated(
-    error: type[KafkaError], refused_at_once: bool
-) -> None:
-    """Faust wraps what its producer raises at once; a tick knows Kafka's errors only."""
-    broker = Broker()
+def test_any_other_error_is_raised_so_that_the_tick_is_repeated(error: type[KafkaError], refused_at_once: bool) -> None:
+    broker = Broker(full=1)
     if refused_at_once:
         broker.refuses = lambda number: error() if number == 2 else None
     else:
@@ -127,5 +156,5 @@ def test_an_error_that_is_not_kafkas_is_not_hidden() -> None:
 
 
 def test_a_letter_that_fits_in_no_form_is_an_error_and_not_silence() -> None:
-    with pytest.raises((MessageSizeTooLargeError, RecordTooLargeError)):
+    with pytest.raises(RecordTooLargeError):
         send(Broker(limit=100), letter())

@@ -42,6 +42,7 @@ OVERRIDDEN = [
 CALLED = [
     (driver.AIOKafkaConsumerThread, "call_thread", ["self", "fun", "args", "kwargs"]),
     (driver.Consumer, "seek_wait", ["self", "partitions"]),
+    (driver.Producer, "_ensure_producer", ["self"]),
     (Recovery, "_wait", ["self", "coro", "timeout"]),
     (fetcher.Fetcher, "_create_fetch_waiter", ["self"]),
     (fetcher.Fetcher, "_notify", ["self", "future"]),

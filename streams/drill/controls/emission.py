@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow
+from schemas.sources import Source
 from sinks.base import Sink, SinkSession
 from streams import emit, tally
 from streams.capture import Capture, Unemitted
@@ -240,10 +241,11 @@ def generation_not_read_back() -> Iterator[None]:
 def dead_letters_not_awaited() -> Iterator[None]:
     """Rule 11: dead letters are sent, and nobody waits for the answer."""
 
-    async def send_all(self: DeadLetterTopics, letters: Sequence[DeadLetterRow]) -> list[DeadLetterRow]:
-        for letter in letters:
-            await self._enqueue(letter)
+    async def send_batch(
+        self: DeadLetterTopics, batch: Any, source: Source, _letters: Sequence[DeadLetterRow]
+    ) -> list[DeadLetterRow]:
+        await self._enqueue(batch, source)
         return []
 
-    with replaced((DeadLetterTopics, "_send_all", send_all)):
+    with replaced((DeadLetterTopics, "_send_batch", send_batch)):
         yield
