@@ -49,11 +49,14 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         active_partitions: set[TP],
         timeout: float | None = None,
         max_records: int | None = None,
-    ) -> Mapping[TP, list[Chunk]]:
+    ) -> Mapping[TP, Iterator[Chunk]]:
         if not self.consumer.flow_active or consumer._closed or consumer._fetcher._closed:
             return {}
         with consumer._fetcher._subscriptions.fetch_context():
-            return await fetched_chunks(consumer._fetcher, active_partitions - self.paused, timeout or 0.0)
+            chunks = await fetched_chunks(consumer._fetcher, active_partitions - self.paused, timeout or 0.0)
+        # Iterators let go of what was taken from them. Faust's method queue keeps the answers to its last two calls,
+        # and with them it kept all their chunks, which had long been counted: 4 to 34 MiB of a peak of 390.
+        return {tp: iter(of_partition) for tp, of_partition in chunks.items()}
 
     async def commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit for lag tools. A failed commit is no error: recovery reads the ledger, not the group's offsets."""

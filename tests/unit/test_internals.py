@@ -1,8 +1,12 @@
 """What transport.py, table.py, fetch.py and heartbeats.py assume of Faust and aiokafka: an upgrade fails here first."""
 
+import asyncio
 import inspect
+from contextlib import nullcontext
 from importlib.metadata import version
 from types import SimpleNamespace
+from typing import Any
+from weakref import ref
 
 import faust
 import pytest
@@ -10,8 +14,10 @@ from aiokafka.consumer import fetcher, group_coordinator, subscription_state
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
+from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
+from streams import transport
 from streams.app import CountingApp
 from streams.table import CellTable, Refold, SourceTables
 from streams.transport import ChunkConsumer, ChunkConsumerThread, ChunkSchema
@@ -116,3 +122,23 @@ def test_what_an_open_transaction_holds_back_is_not_behind() -> None:
     thread = ChunkConsumerThread.__new__(ChunkConsumerThread)
     thread._consumer = SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assigned)))
     assert thread.highwater(tp) == 10
+
+
+def test_a_chunk_that_faust_has_taken_is_not_kept_by_the_answer_it_came_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust's method queue keeps the answers to its last two calls."""
+
+    class Taken:
+        pass
+
+    async def fetched(*_: object) -> dict[TP, list[Taken]]:
+        return {TP("saves", number): [Taken()] for number in range(3)}
+
+    monkeypatch.setattr(transport, "fetched_chunks", fetched)
+    fetcher = SimpleNamespace(_closed=False, _subscriptions=SimpleNamespace(fetch_context=nullcontext))
+    consumer: Any = SimpleNamespace(_closed=False, _fetcher=fetcher)
+    thread: Any = ChunkConsumerThread.__new__(ChunkConsumerThread)
+    thread.consumer = SimpleNamespace(flow_active=True)
+    answer = asyncio.run(thread._fetch_records(consumer, set()))
+    delivered = [ref(chunk) for _, chunk in DefaultSchedulingStrategy().iterate(answer)]
+    assert [chunk() for chunk in delivered] == [None] * 3
+    assert len(answer) == 3
