@@ -17,8 +17,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
+from sinks.memory import MemorySink
 from streams import transport
-from streams.app import CountingApp
+from streams.app import CountingApp, create_app
+from streams.settings import Settings
 from streams.table import CellTable, Refold, SourceTables
 from streams.transport import ChunkConsumer, ChunkConsumerThread, ChunkSchema
 
@@ -142,3 +144,9 @@ def test_a_chunk_that_faust_has_taken_is_not_kept_by_the_answer_it_came_in(monke
     delivered = [ref(chunk) for _, chunk in DefaultSchedulingStrategy().iterate(answer)]
     assert [chunk() for chunk in delivered] == [None] * 3
     assert len(answer) == 3
+
+
+def test_a_partition_with_a_backlog_fills_a_fetch_alone() -> None:
+    """Else its records would wait for those of others, fetch after fetch."""
+    app = create_app(Settings(_env_file=None), MemorySink())
+    assert app.conf.consumer_max_fetch_size >= transport.FETCH_MIN_BYTES
