@@ -1,12 +1,15 @@
 """Migrations: once or often, alone or together."""
 
+import shutil
 import socket
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+from clickhouse_migrations.migrator import Migrator
 
 from schemas.rows import DeadLetterRow, StartRow
 from schemas.rules import Rules
@@ -15,9 +18,12 @@ from sinks.base import SinkError, SinkUnavailable
 from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from sinks.migrate import MIGRATIONS, migrate
+from sinks.seal import seal
 from streams.settings import Settings
+from tests.integration.sealing import TODAY, disagreements, read, some_cells, write
 
 NAMES = sorted(path.name for path in MIGRATIONS.glob("*.sql"))
+STATEMENTS_OF_LAST = Migrator.script_to_statements((MIGRATIONS / NAMES[-1]).read_text(encoding="utf-8"), True)
 BOOKKEEPING = "schema_migrations"
 
 
@@ -59,6 +65,42 @@ def test_letters_from_before_they_had_a_generation_get_that_of_the_rules_where_t
         session.delete_void()
         found = session.read_dead_letters(source, 0, 99)
     assert [replace(letter, generation=letter.offset // 5) for letter in letters] == found
+
+
+@pytest.mark.parametrize("done", range(len(STATEMENTS_OF_LAST) + 1))
+def test_what_was_counted_and_sealed_before_reads_the_same_after_also_where_the_last_file_was_cut_off(
+    empty,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    done: int,
+) -> None:
+    for name in NAMES[:-1]:
+        shutil.copy(MIGRATIONS / name, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("sinks.migrate.MIGRATIONS", tmp_path)
+        assert migrate(empty) == NAMES[:-1]
+    write(empty, some_cells())
+    seal(empty, TODAY)
+    everything = [
+        f"SELECT * FROM {name} ORDER BY ALL"
+        for name in (
+            "pin_minutes",
+            "pin_hours",
+            "pin_days",
+            "pin_engagement_1m",
+            "pin_engagement_1h",
+            "pin_engagement_1d",
+        )
+    ]
+    before = [read(empty, sql) for sql in everything]
+    assert all(before)
+    for statement in STATEMENTS_OF_LAST[:done]:
+        read(empty, statement)
+    assert migrate(empty) == NAMES[-1:]
+    assert [read(empty, sql) for sql in everything] == before
+    write(empty, some_cells(20, count=4))
+    seal(empty, TODAY)
+    assert disagreements(empty) == []
 
 
 def test_every_table_and_column_has_a_comment(empty) -> None:  # type: ignore[no-untyped-def]

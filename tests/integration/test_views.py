@@ -1,6 +1,8 @@
 """What readers see: three resolutions that agree at every moment, quickly, by any door."""
 
+import re
 import threading
+import time
 import urllib.parse
 import urllib.request
 
@@ -120,12 +122,9 @@ def test_conditions_on_window_and_pin_reach_the_primary_key(
     write(address, some_cells(start=YESTERDAY - 2 * DAY))
     seal(address, TODAY - DAY)
     plan = "\n".join(row[0] for row in read(address, f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE {condition}"))
-    read_parts = [
-        line.split("Parts:")[1].split("|")[0].strip() for line in plan.splitlines() if "Parts:" in line and "|" in line
-    ]
     assert "PrimaryKey" in plan
     assert plan.count("pin_id") >= condition.count("pin_id")
-    minute_parts = read_parts[-1]
+    minute_parts = re.findall(r"Parts: (\d+) \|", plan.split(".pin_minutes)")[1])[0]
     assert int(minute_parts) <= 1, plan
 
 
@@ -152,6 +151,35 @@ def test_a_minute_is_final_where_seal_state_says_so_also_while_an_hour_awaits_co
     write(address, some_cells(20, block=1))  # reopens an hour
     sql = "SELECT DISTINCT is_final, window_start < (SELECT sealed_until FROM seal_state) FROM pin_engagement_1m"
     assert sorted(read(address, sql)) == [(False, 0), (True, 1)]
+
+
+def test_who_does_not_ask_what_is_final_does_not_wait_for_it(address: ClickHouseAddress) -> None:
+    counted = "SELECT value FROM system.events WHERE event = 'ScalarSubqueriesCacheMiss'"
+    read(address, "SELECT (SELECT count() FROM sealed)")  # the event is listed once it has happened
+    before = read(address, counted)
+    read(address, "SELECT window_start, saves FROM pin_engagement_1m WHERE pin_id = 7")
+    assert read(address, counted) == before
+
+
+def test_what_a_query_calls_final_it_has_read_in_full(address: ClickHouseAddress) -> None:
+    seal(address, TODAY)
+    columns = "hour, minute, pin_id, action, events, updated_at"
+    read(
+        address,
+        "CREATE OR REPLACE VIEW minutes_read AS SELECT * FROM"
+        f" (WITH (SELECT sleep(3)) AS waited SELECT {columns} FROM pin_minutes FINAL WHERE waited = 0)",
+    )
+    seen: list[tuple[object, ...]] = []
+    sql = f"SELECT saves, is_final FROM pin_engagement_1m WHERE window_start = fromUnixTimestamp({TODAY + 120})"
+    reader = threading.Thread(target=lambda: seen.extend(read(address, sql)))
+    reader.start()
+    time.sleep(1)  # the reader has found its rows by now, and looks at them two seconds later
+    write(address, some_cells(20, count=4))
+    seal(address, TODAY + HOUR)
+    assert reader.is_alive()
+    reader.join()
+    assert sorted(seen) == [(0, False), (3, False)]
+    assert sorted(read(address, sql)) == [(0, True), (4, True)]
 
 
 def test_the_top_of_a_day_reads_that_day_alone(address: ClickHouseAddress) -> None:
