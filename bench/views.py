@@ -176,6 +176,8 @@ def ask_all(reader: Reader, size: Size, found: Kept, now: int, sealed_until: int
             ONE_PIN.format(view=view, pin=pin, since=since // DAY * DAY if name == "days" else since) for pin in pins
         ]
         ask(reader, found, f"one pin's last day by {name}", asked, ONE_PIN_MS if name == "minutes" else None)
+    final = [ONE_PIN.format(view="pin_engagement_1m", pin=pin, since=since).replace(COLUMNS, "*", 1) for pin in pins]
+    ask(reader, found, "one pin's last day by minutes and what is final", final, ONE_PIN_MS)
     busy = ONE_PIN.format(view="pin_engagement_1m", pin=popular, since=since)
     ask(reader, found, "the most popular pin's last day by minutes", [busy] * size.queries, ONE_PIN_MS)
     times = max(20, size.queries // 5)
