@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=1_000, help="records of a producer's batch")
     parser.add_argument(
-        "--fetch", type=int, default=1 << 20, help="bytes of a fetch of one partition, which is a chunk"
+        "--fetch", type=int, default=2 << 20, help="bytes of a fetch of one partition, which is a chunk"
     )
     parser.add_argument("--against", type=Tree.of, help="PATH[,NAME=VALUE...]: another tree, or other variables")
     parser.add_argument("--worker", action="store_true", help="a whole worker too, on real engines")

@@ -30,7 +30,10 @@ from streams.transport import ChunkSchema, ChunkTransport, running_producer
 log = logging.getLogger(__name__)
 
 ACKNOWLEDGED_SECONDS = 10.0  # how long a tick waits for its dead letters, before the next one tries again
-CHUNKS_QUEUED = 16  # an agent; a chunk is at most one fetch of a partition, 1 MiB
+# A fetch of a partition is a chunk. Each has its costs in aiokafka, Faust and the fold: with 2 MiB instead of 1 an
+# event costs a worker that catches up 0.2 us less, and its peak is 40 MiB higher. With 4 it costs as much, for 60 more.
+CHUNK_BYTES = 2 * 1024 * 1024
+CHUNKS_QUEUED = 4  # an agent
 WATCH_SECONDS = 0.5
 METADATA_SECONDS = 30.0  # how soon partitions that were added are found; Kafka's clients take five minutes
 
@@ -86,7 +89,7 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
         table_standby_replicas=0,
         processing_guarantee="at_least_once",
         consumer_auto_offset_reset="none",
-        consumer_max_fetch_size=1024 * 1024,
+        consumer_max_fetch_size=CHUNK_BYTES,
         consumer_group_instance_id=settings.instance,
         consumer_metadata_max_age_ms=int(METADATA_SECONDS * 1000),
         broker_session_timeout=settings.session_timeout_seconds,
