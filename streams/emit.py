@@ -71,7 +71,8 @@ class Emitter:
         """
         async with self._in_flight:
             folds = list(self.folds())
-            captures = [(fold, capture) for fold in folds if (capture := self._capture(fold))]
+            are_many = self.unemitted_cells >= self.max_unemitted_cells // 2
+            captures = [(fold, capture) for fold in folds if (capture := self._capture(fold, are_many))]
             if not captures:
                 await self._look(folds)
                 return True
@@ -112,10 +113,10 @@ class Emitter:
         else:
             self._looked = monotonic()
 
-    def _capture(self, fold: SourceFold) -> Capture | None:
+    def _capture(self, fold: SourceFold, are_many: bool) -> Capture | None:
         """Far behind only ended slices go out, unless cells pile up before any slice ends (rule 9)."""
         far_behind = self.lag(fold) > fold.rules.slice_records
-        return fold.capture(ended_only=far_behind and self.unemitted_cells < self.max_unemitted_cells // 2)
+        return fold.capture(ended_only=far_behind and not are_many)
 
 
 def write(sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture]) -> None:
