@@ -11,8 +11,8 @@ from aiokafka.structs import TopicPartition
 from numpy.typing import NDArray
 
 from streams.chunk import Chunk
+from streams.read_records import read_records
 from streams.record_batches import CONTROL, MAGIC, TRANSACTIONAL, Heads
-from streams.records import read_records
 
 ABORT = b"\0\0"  # in a marker's key, behind two bytes of its version
 

@@ -8,7 +8,7 @@ from schemas.replays import Origin, origin_of
 from schemas.rows import StartRow
 from schemas.sources import Source
 from streams.read_log import read_chunks
-from streams.records import UNREADABLE
+from streams.read_records import UNREADABLE
 from streams.refusals import Refusal
 from streams.replay.forgotten import ReplaysUnknown
 from streams.settings import Settings

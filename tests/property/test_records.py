@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.values import Values
+from streams.read_records import UNREADABLE, read_records
 from streams.record_batches import FetchedBatches
-from streams.records import UNREADABLE, Records, read_records
+from streams.records import Records
 from tests.fuzz.raw import Raw, RawBatch
 
 BASE = 1_000

@@ -11,7 +11,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
-from streams import codecs, records
+from streams import codecs, read_records
 from streams.chunk import Chunk
 from streams.unpack import unpack
 from tests.fuzz.raw import Raw, RawBatch
@@ -171,7 +171,7 @@ def test_every_codec_is_read_and_a_batch_that_unpacks_to_far_too_much_is_one_dea
 
 
 def test_a_batch_of_too_many_records_is_one_dead_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "MAX_RECORDS", 2)
+    monkeypatch.setattr(read_records, "MAX_RECORDS", 2)
     assert list(unpacked(batch(0, [b"a", b"b"]), 0).values) == [b"a", b"b"]
     assert list(unpacked(batch(0, [b"a", b"b", b"c"]), 0).values) == [None]
 
