@@ -37,7 +37,6 @@ SEPARATORS: Final = ((",", ":"), (", ", ": "))  # (comma, colon): without spaces
 _UUID: Final = 36  # characters
 _TIME: Final = 13  # digits
 _EARLIEST: Final = 10 ** (_TIME - 1)
-_LONGEST_ID: Final = len(str(MAX_ID))
 _ID_ROOM: Final = 24  # characters that are looked at where an id is; what must follow it takes 30 or more
 _UPPER_OF_MAX, _LOWER_OF_MAX = divmod(MAX_ID, 10**4)  # its first 16 digits, and the last 4
 _POWERS: Final = np.array([10**digits for digits in range(9)], np.uint64)

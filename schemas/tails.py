@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.columns import Mask, Places, Text
 from schemas.compiled import FLAGS, NOTHING, NUMBER, PLACES, UNSIGNED, WORDS, compiled, part, words_of
 from schemas.words import Word, last_characters
 
@@ -21,9 +22,6 @@ LESSONS: Final = 16  # tails that a chunk may teach: each costs as much as readi
 _SAMPLE: Final = 256  # unknown tails of a chunk that are looked at
 _FREE: Final = -1
 _MULTIPLIER: Final = Word(0xD6E8FEB86659FD93)
-
-Places = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 @part
@@ -121,7 +119,7 @@ class Tails:
         self._verdicts: dict[bytes, bool] = {}
         self._known = _Known.of([])
 
-    def find(self, text: NDArray[np.uint8], starts: Places, ends: Places) -> Mask:
+    def find(self, text: Text, starts: Places, ends: Places) -> Mask:
         """Which of the tails are known to be good, those learnt here included.
 
         Each has one byte at least, and eight bytes of the text stand before its end; a start below 0 is of none.
