@@ -14,11 +14,13 @@ from aiokafka.conn import create_conn
 from kafka.admin import KafkaAdminClient
 from kafka.errors import (
     AuthorizationError,
+    BrokerNotAvailableError,
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
     KafkaError,
     RetriableError,
     SaslAuthenticationFailedError,
+    UnknownBrokerIdError,
     UnsupportedSaslMechanismError,
 )
 from kafka.net.compat import KafkaNetClient
@@ -30,6 +32,8 @@ from streams.settings import Settings
 ANSWER_SECONDS = 10.0  # how long Kafka may take to answer a question
 PATIENCE_MS = int(ANSWER_SECONDS * 1000)
 CONNECT_SECONDS = 5.0  # how long its port may stay closed, so that a restarting broker is waited for
+# What passes by itself. A broker that is stopping says that nobody leads a partition: the client looks for broker -1.
+PASSING = (RetriableError, UnknownBrokerIdError, BrokerNotAvailableError)
 
 # The client logs every refused connection as an error; KafkaUnavailable says it once.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -75,7 +79,7 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
             f"Kafka at {kafka} does not let user {settings.kafka_username!r} do this: {error}",
             "Grant what docs/security.md lists (kafka-acls.sh --add).",
         ) from error
-    except RetriableError as error:
+    except PASSING as error:
         raise _refused_login(settings) or _unavailable(kafka, error) from error
     except KafkaError as error:
         raise KafkaRefused(f"Kafka at {kafka} refused: {error}", "See the broker's log for the reason.") from error

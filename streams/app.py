@@ -35,6 +35,10 @@ ACKNOWLEDGED_SECONDS = 10.0  # how long a tick waits for its dead letters, befor
 CHUNK_BYTES = 2 * 1024 * 1024
 CHUNKS_QUEUED = 4  # an agent
 WATCH_SECONDS = 0.5
+# After so many sessions a request without an answer is sent again. With Faust's 90 s partitions stay uncounted for as
+# long where Kafka took a connection while it was cut off or starting. More than one: Kafka holds a join back while a
+# group rebalances, which lasts one.
+ANSWERED_SESSIONS = 3
 METADATA_SECONDS = 30.0  # how soon partitions that were added are found; Kafka's clients take five minutes
 
 
@@ -92,6 +96,7 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
         consumer_max_fetch_size=CHUNK_BYTES,
         consumer_group_instance_id=settings.instance,
         consumer_metadata_max_age_ms=int(METADATA_SECONDS * 1000),
+        broker_request_timeout=ANSWERED_SESSIONS * settings.session_timeout_seconds,
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.session_timeout_seconds / 5,
         broker_rebalance_timeout=settings.session_timeout_seconds,

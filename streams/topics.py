@@ -7,7 +7,7 @@ from uuid import UUID
 
 from kafka import TopicPartition
 from kafka.admin import OffsetSpec
-from kafka.errors import TopicAlreadyExistsError, for_code
+from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from schemas.actions import dead_letter_topic
 from schemas.errors import PintallyError
@@ -74,12 +74,15 @@ def describe_topics(settings: Settings) -> dict[str, TopicInfo]:
     """The source topics by name. Raises TopicMissing naming those that do not exist, KafkaUnavailable."""
     names = list(settings.source_topics)
     with open_admin(settings) as admin:
-        found = {topic["name"]: topic for topic in admin.describe_topics(names) if topic["error_code"] == 0}
-        missing = [name for name in names if name not in found]
+        found = {topic["name"]: topic for topic in admin.describe_topics(names)}
+        errors = {name: for_code(topic["error_code"]) for name, topic in found.items() if topic["error_code"]}
+        missing = [name for name in names if name not in found or errors.get(name) is UnknownTopicOrPartitionError]
         if missing:
             raise TopicMissing(
                 f"Kafka at {settings.kafka} has no topic {', '.join(missing)}", "Run `pintally migrate` to create it."
             )
+        for name, error in errors.items():
+            raise error(name)
         configs = read_topic_configs(admin, names)
     return {name: _info(found[name], configs[name]) for name in names}
 

@@ -4,9 +4,18 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import (
+    BrokerNotAvailableError,
+    KafkaError,
+    LeaderNotAvailableError,
+    NotLeaderForPartitionError,
+    UnknownBrokerIdError,
+)
 
 from schemas.actions import dead_letter_topic, replay_topic
 from streams import topics
@@ -188,3 +197,21 @@ def test_what_kafka_refuses_is_no_traceback(settings: Settings, monkeypatch: pyt
             create_topics(settings)
     finally:
         drop(settings)
+
+
+@pytest.mark.parametrize("error", [UnknownBrokerIdError(-1), BrokerNotAvailableError(), NotLeaderForPartitionError()])
+def test_a_broker_that_is_stopping_is_away_and_refuses_nothing(settings: Settings, error: KafkaError) -> None:
+    """On its way down it still answers, that nobody leads a partition: the client then looks for broker -1."""
+    with pytest.raises(KafkaUnavailable, match=type(error).__name__), open_admin(settings):
+        raise error
+
+
+def test_a_topic_without_a_leader_is_not_missing(made: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    described = KafkaAdminClient.describe_topics
+
+    def stopping(admin: KafkaAdminClient, names: list[str]) -> list[dict[str, Any]]:
+        return [topic | {"error_code": LeaderNotAvailableError.errno} for topic in described(admin, names)]
+
+    monkeypatch.setattr(KafkaAdminClient, "describe_topics", stopping)
+    with pytest.raises(KafkaUnavailable, match="LeaderNotAvailable"):
+        describe_topics(made)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from streams.drill.proxy import Door, Mode
 from streams.drill.stage import Stage, bit, fault
 
-NOTICED_SECONDS = 120.0  # a client that was just connecting waits 90 s for an answer before it tries again
+NOTICED_SECONDS = 60.0
 DELAY_SECONDS = 8.0
 LOST_SECONDS = 20.0
 
