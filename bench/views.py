@@ -6,7 +6,8 @@
 The tables are those that `pintally migrate` makes. Cells as workers write them are generated in ClickHouse: 10 million
 pins, the n-th drawn with probability about 1/n, three actions, four partitions each, slices of ten minutes; hour by
 hour from now backwards until there are enough rows; the last two minutes tick by tick, so that there are small parts.
-Sealing is the product's own: all that ended more than an hour ago. Older days are written to pin_days alone, sealed.
+Sealing is the product's own: all that ended more than an hour ago. Older days are written to pin_days alone, sealed;
+of each of the 90 days that are kept there are a few minutes too, which no question is about: a partition is a day.
 
 Every query is asked of a view over one connection, as a reader does, and timed there until the last row has come.
 ClickHouse has whatever cores the machine has left. The data has just been written, so most of it is in the page cache.
@@ -31,6 +32,7 @@ from streams.settings import Settings
 HOUR, DAY = 3600, 86_400
 HOURS_AT_LEAST = 26  # the last day, from the first of its minutes on
 ROWS_AN_HOUR = 2_200_000
+KEPT_DAYS, ROWS_AN_OLDER_DAY = 88, 5_000
 CELLS_AN_EVENT = 0.66  # of hours so full
 TICKS = 120
 TIMEOUT_SECONDS = 900
@@ -55,6 +57,12 @@ INSERT INTO pin_days (window_start, pin_id, saves, clicks, closeups, updated_at,
 SELECT toDateTime({day}, 'UTC'), sipHash64(number * 3 + {number} % 3), rand(1) % 3, rand(2) % 5, 1 + rand(3) % 20,
     now('UTC'), {seal}
 FROM numbers({pins})
+"""
+OLDER_MINUTES = """
+INSERT INTO pin_minutes (source, block, arrived, action, minute, pin_id, events, version)
+SELECT 1, {number}, minute, 1 + number % 3, {before} - (1 + number % {days}) * 86400 + rand(1) % 1440 * 60 AS minute,
+    sipHash64(number), 1, 1
+FROM numbers({rows})
 """
 COLUMNS = "window_start, pin_id, saves, clicks, closeups"
 ONE_PIN = "SELECT " + COLUMNS + " FROM {view} WHERE pin_id = {pin} AND window_start >= {since} ORDER BY window_start"
@@ -111,6 +119,7 @@ def measure(reader: Reader, settings: Settings, size: Size, found: Kept) -> None
     result = seal(settings.clickhouse, now - HOUR, timeout_seconds=TIMEOUT_SECONDS)
     found.add("sealing, per hour of events", (time.monotonic() - began) / len(filled), "s")
     older_days(connection, size, now)
+    older_minutes(connection, filled[-1] // DAY * DAY, now)
     describe_tables(connection, found)
     ask_all(reader, size, found, now, result.sealed_until)
 
@@ -148,6 +157,14 @@ def older_days(connection: Connection, size: Size, now: int) -> None:
         connection.execute(OLDER_DAY.format(day=day, number=number, seal=number_of_seal, pins=max(pins, 1000)))
         columns = ("resolution", "window_start", "seal", "is_open", "corrected", "pins", "saves", "clicks", "closeups")
         connection.insert("sealed", columns, [("day", day, number_of_seal, False, False, pins, 1, 1, 1)])
+
+
+def older_minutes(connection: Connection, before: int, now: int) -> None:
+    """Minutes of all other days that are kept, in three parts each that may merge. They are not sealed: nobody asks."""
+    days = KEPT_DAYS - (now - before) // DAY
+    for number in range(3):
+        rows = days * ROWS_AN_OLDER_DAY
+        connection.execute(OLDER_MINUTES.format(number=number, before=before, days=days, rows=rows))
 
 
 def describe_tables(connection: Connection, found: Kept) -> None:

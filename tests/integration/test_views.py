@@ -128,6 +128,16 @@ def test_conditions_on_window_and_pin_reach_the_primary_key(
     assert int(minute_parts) <= 1, plan
 
 
+@pytest.mark.parametrize("view", ["pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d"])
+def test_no_other_days_than_those_asked_for_are_looked_into(address: ClickHouseAddress, view: str) -> None:
+    for days in range(2, 7):
+        write(address, some_cells(start=TODAY - days * DAY))
+    sql = f"SELECT * FROM {view} WHERE pin_id = 7 AND window_start >= fromUnixTimestamp({TODAY})"
+    plan = "\n".join(row[0] for row in read(address, f"EXPLAIN indexes = 1 {sql}")).split(".pin_minutes)")[1]
+    looked_into, parts = re.findall(r"Parts: (\d+)/(\d+)", plan)[0]
+    assert int(looked_into) <= 1 < 6 <= int(parts), plan
+
+
 def test_a_pin_is_looked_for_before_other_columns_are_read(address: ClickHouseAddress) -> None:
     sql = "SELECT * FROM pin_engagement_1m WHERE pin_id = 7 AND saves = 3"
     plan = [row[0].strip() for row in read(address, f"EXPLAIN actions = 1 {sql}")]
