@@ -56,6 +56,19 @@ GROWTH = """- **With events**: a chunk is a few passes over columns, so cost an 
   tick, whatever its traffic.
 - **With workers**: Kafka spreads partitions over them, and ClickHouse sees their inserts side by side."""
 
+QUERIES = """What an answer costs ClickHouse, with all its rows in the page cache:
+
+- **One pin**: most of it is planning, of each view anew. Days have the most to plan: they read hours and minutes too,
+  where they are not sealed.
+- **Top of a sealed hour**: reading the roll-up of that hour.
+- **Top of an hour that is not sealed**: its minutes are added up, and most of that is the hash table of its pins.
+  Nothing is rolled up before it is final.
+- **Top of a day**: the counts of all its pins are read. ClickHouse would read but the column that is sorted by, and
+  the rest for the top rows alone, were there no UNION ALL of what is sealed and what is not.
+
+The cores of a shared machine differ by half from minute to minute, and these times with them: an answer is some
+milliseconds on two cores, and nothing beside it evens that out. Compare two versions in turns."""
+
 CAPACITY = """Computed by `python -m bench.capacity` from the measured cost, rows and bytes an event. Sources are
 independent, so it grows linearly with the rate; "How cost grows" shows how far that was measured. It knows nothing of
 networks, TLS, compression and replicas."""
@@ -73,7 +86,7 @@ def page(results: Path = RESULTS) -> str:
         ("Memory", lambda at: of_limits(at, "memory")),
         ("How cost grows", lambda at: f"{GROWTH}\n\n{of_limits(at, 'scale')}"),
         ("Rows and bytes in ClickHouse", lambda at: of_limits(at, "rows")),
-        ("Queries", lambda at: of_limits(at, "views")),
+        ("Queries", lambda at: of_limits(at, "views", QUERIES)),
         ("Capacity", capacity),
     )
     written: list[tuple[str, Callable[[Path], str]]] = list(sections)
