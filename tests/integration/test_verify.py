@@ -38,7 +38,7 @@ from streams.topics import create_topics, describe_topics, read_offsets
 from tests.e2e.running import wait_for
 from tests.engines import TestEngines, drop_database, drop_topics
 
-MINUTE = 60_000
+MINUTE, TEN_MINUTES = 60_000, 600_000  # ms
 RULES = Rules(slice_records=100)
 RECORDS = 990  # the last slice is unfinished
 TABLES = ("pin_minutes", "ingest_starts", "ingest_ledger", "dead_letters", "pin_hours", "pin_days", "sealed")
@@ -56,8 +56,11 @@ class Emitter:
         self.start_clock = 0
 
     def produce(self, records: int = RECORDS, seed: int = 1, ago_ms: int = RECORDS * 3_500) -> None:
-        """Saves of few pins, 3 s apart, some twice, some late, some broken; several slices of each border."""
-        chance, now = random.Random(seed), now_ms() - ago_ms
+        """Saves of few pins, 3 s apart, some twice, some late, some broken; several slices of each border.
+
+        They start with ten minutes of the clock, so that slices are the same at any time of day.
+        """
+        chance, now = random.Random(seed), (now_ms() - ago_ms) // TEN_MINUTES * TEN_MINUTES
         producer = KafkaProducer(bootstrap_servers=self.settings.kafka, linger_ms=20)
         for number in range(records):
             now += chance.randrange(6_000)
