@@ -36,8 +36,12 @@ demo: install ## Kafka, ClickHouse, a worker and traffic; then top pins, fates a
 drill: install ## a few minutes of faults, each at least once, on engines of its own; then the verdict
 	@$(BIN)/pintally drill --minutes 3
 
+# Half of the suite's time is waiting for engines, so three processes fit two cores. Each has engines of its own.
+# Long tests come first (tests/conftest.py), and whoever is free takes the next one.
+PARALLEL = -n 3 --dist loadgroup --no-loadscope-reorder
+
 test: install ## the whole suite, on the real engines
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 unit: install ## only the tests that need no engines
 	@$(BIN)/python -m pytest tests/unit tests/property

@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck
@@ -21,6 +22,7 @@ from tests.engines import (
 
 USED = pytest.StashKey[str]()
 PARTITIONS = 2
+LONG_FIRST = ("e2e", "simulation", "security", "fuzz", "integration")  # folders; what else there is takes seconds
 
 # On a machine with other work an example may take any time: no test is red for that.
 examples.register_profile(
@@ -89,9 +91,31 @@ def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
         drop_database(engines.addresses, settings.clickhouse_database)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For pytest-xdist: long tests first, and those that share a fixture of their module in one process."""
+    order = {name: place for place, name in enumerate(LONG_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
+    for item in items:
+        fixtures = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
+        if any(each[-1].scope == "module" for each in fixtures):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 def pytest_report_header() -> str:
     forced = os.environ.get("PINTALLY_TEST_ENGINES")
     return f"engines: {f'{forced} (PINTALLY_TEST_ENGINES)' if forced else 'chosen when a test needs them'}"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of pytest-xdist tells the one that prints the summary which engines it used."""
+    if output := getattr(session.config, "workeroutput", None):
+        output["engines"] = session.config.stash.get(USED, None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if used := getattr(node, "workeroutput", {}).get("engines"):
+        node.config.stash[USED] = "; ".join(filter(None, [node.config.stash.get(USED, ""), used]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
