@@ -63,7 +63,7 @@ def follow(emitted: Emitted, ruled: Sequence[Reign]) -> tuple[int, list[Finding]
 
 
 def _beyond(position: int, lost: Sequence[LostRow]) -> int:
-    """Where counting goes on if some of `lost` begins at `position`, or within the slice that it cut short."""
+    """Where counting goes on if some of `accept-loss` begins at `position`, or within the slice that it cut short."""
     ends = [
         row.end for row in lost if row.start == position or (row.kind == TRIMMED and row.start < position < row.end)
     ]

@@ -114,7 +114,7 @@ class _SourceAudit:
             if furthest > partition.end:
                 raise CannotTell(
                     f"{self.emitted}: the log ends at {partition.end}, the ledger at {furthest}: the log was truncated",
-                    "Restore the topic, or run `pintally lost` to take back the counts of what is gone.",
+                    "Restore the topic, or run `pintally accept-loss` to take back the counts of what is gone.",
                 )
             target = max(furthest, min(highest, partition.end))
             self.rows = _Groups(cells)
@@ -132,7 +132,7 @@ class _SourceAudit:
                     return partition
                 what = f"{emitted}: Kafka's topic is {partition.topic_id}, the counted one was {emitted.topic_id}"
                 raise CannotTell(
-                    what, "The topic was deleted and created anew: `pintally lost` gives the first one up."
+                    what, "The topic was deleted and created anew: `pintally accept-loss` gives the first one up."
                 )
         raise CannotTell(f"{emitted}: Kafka does not know it", "Check PINTALLY_KAFKA and PINTALLY_TOPIC_PREFIX.")
 

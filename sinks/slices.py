@@ -1,4 +1,4 @@
-"""One source slice by slice, and deleting by hand's breadth: what `repair` and `lost` ask ClickHouse.
+"""One source slice by slice, and deleting by hand's breadth: what `repair` and `accept-loss` ask ClickHouse.
 
 The table is not sorted by source, so each question reads all of it, if only the columns it needs.
 """

@@ -1,6 +1,6 @@
 """Void rows: those of a lower generation in slices from a boundary on, an old worker's late insert (rule 19).
 
-Readers do not look for them: that would cost every query for what hardly ever is. `rules apply`, `lost` and each
+Readers do not look for them: that would cost every query for what hardly ever is. `rules apply`, `accept-loss` and each
 sealing delete them, the view `void_cells` names them.
 
 A boundary is the start row of a higher generation; of several the lowest counts. Cells do not say where their slice

@@ -153,7 +153,8 @@ class SourceFold:
                 f"{self.source}: the record at offset {chunk.offsets[0]} came within twenty minutes of those below "
                 f"offset {self.base.start}, which its log no longer holds, and whose ids would tell whether it is a "
                 "duplicate: retention overtook the counting",
-                "Raise the topic's retention, stop all workers, and run `pintally lost` to give up what is gone.",
+                "Raise the topic's retention, stop all workers, and run `pintally accept-loss` to give up what is "
+                "gone.",
             )
         self._is_cut = False
 

@@ -127,7 +127,7 @@ def is_retired(ledger: SourceLedger) -> bool:
 
 
 def is_half_lost(ledger: SourceLedger) -> bool:
-    """Whether `lost` was interrupted: what it gave up is recorded, and counting has not begun behind it."""
+    """Whether `accept-loss` was interrupted: what it gave up is recorded, and counting has not begun behind it."""
     begun = max((start.generation for start in ledger.starts), default=0)
     return any(row.kind is LostKind.TRIMMED and row.generation > begun for row in ledger.lost)
 

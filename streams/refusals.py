@@ -29,7 +29,8 @@ def refuse_recreated(source: Source, known: Iterable[Source], retired: Collectio
         raise Refusal(
             f"topic {source.topic} has UUID {source.topic_id}, the ledger knows it as {min(map(str, others))}: "
             "it was deleted and created again, and what the first one held is counted",
-            "Run `pintally lost` to keep those counts, give the deleted topic up and count the new one from its start.",
+            "Run `pintally accept-loss` to keep those counts, give the deleted topic up and count the new one from its "
+            "start.",
         )
 
 
@@ -39,7 +40,7 @@ def refuse_lost_ledger(source: Source, committed: Mapping[tuple[str, int], int])
     if offset > 0:
         raise Refusal(
             f"the ledger has no row of {source}, but its group has committed offset {offset}: the ledger was lost",
-            "Restore ClickHouse's tables, or run `pintally lost` to count anew what the log still holds.",
+            "Restore ClickHouse's tables, or run `pintally accept-loss` to count anew what the log still holds.",
         )
 
 
@@ -71,13 +72,14 @@ def refuse_log(source: Source, chain: Chain, base: Base, offsets: Offsets) -> No
         raise Refusal(
             f"{source} must be read from offset {base.collect_start}, its log starts at {offsets.log_start}: retention "
             "overtook the counting",
-            "Raise the topic's retention, stop all workers, and run `pintally lost` to give up what is gone.",
+            "Raise the topic's retention, stop all workers, and run `pintally accept-loss` to give up what is gone.",
         )
     if offsets.log_end < chain.position:
         raise Refusal(
             f"{source} ends at offset {offsets.log_end}, the ledger has counted to {chain.position}: the log was "
             "truncated or replaced",
-            "Restore the topic; or stop all workers and run `pintally lost` to take back the counts of what is gone.",
+            "Restore the topic; or stop all workers and run `pintally accept-loss` to take back the counts of what is "
+            "gone.",
         )
 
 
@@ -95,6 +97,6 @@ def refuse_half_lost(source: Source, ledger: SourceLedger) -> None:
     """Refuse a source that is being given up in part: whatever is counted now would not show."""
     if is_half_lost(ledger):
         raise Refusal(
-            f"`pintally lost` was interrupted before counting could go on in {source}",
-            "Stop all workers, and run `pintally lost` again.",
+            f"`pintally accept-loss` was interrupted before counting could go on in {source}",
+            "Stop all workers, and run `pintally accept-loss` again.",
         )

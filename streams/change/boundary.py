@@ -1,7 +1,7 @@
 """New boundaries: start rows of the next generation, and all of the old ones from there on is deleted.
 
-Both `rules apply` and `lost` are this. It needs an empty group. Where it crashed it is planned and carried out again;
-what was half done is then finished, because what is void follows from the start rows alone.
+Both `rules apply` and `accept-loss` are this. It needs an empty group. Where it crashed it is planned and carried out
+again; what was half done is then finished, because what is void follows from the start rows alone.
 """
 
 from collections.abc import Iterable

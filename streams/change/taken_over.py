@@ -1,8 +1,8 @@
 """Rows of a slice that was cut short, said again by the generation that begins with it (rule 19).
 
 They are true, and the log that could say so again is gone. A worker that sleeps in the middle of an insert may wake up
-and write more of that slice than `lost` knew of, and what it tells of beyond the cut is counted after it. Said by a
-higher generation, the rows stay what they are, and whatever it writes is void.
+and write more of that slice than `accept-loss` knew of, and what it tells of beyond the cut is counted after it. Said
+by a higher generation, the rows stay what they are, and whatever it writes is void.
 """
 
 from dataclasses import dataclass, replace

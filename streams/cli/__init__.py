@@ -11,9 +11,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from schemas.errors import PintallyError
 
-# Name and summary of each command, in the order of a first day. The function of the same name in
-# streams/cli/<name>.py is the command; its docstring begins with the same summary. A name that stands there for a
-# typer.Typer is a command with commands of its own, and its help= begins with the summary.
+# Name and summary of each command, in the order of a first day. The function of the same name (`_` for `-`) in the file
+# of that name is the command; its docstring begins with the same summary. A name that stands there for a typer.Typer is
+# a command with commands of its own, and its help= begins with the summary.
 COMMANDS = {
     "demo": "Show it all: engines, traffic, counts, and the proof of them.",
     "up": "Run Kafka and ClickHouse here, without Docker, until stopped.",
@@ -27,7 +27,7 @@ COMMANDS = {
     "explain": "Show where an event is, and why it is counted or not.",
     "dlq": "List, show and replay dead letters: what was late or broken.",
     "rules": "Show the counting rules of each source, or change them.",
-    "lost": "Give up what is gone for good; the ledger keeps it.",
+    "accept-loss": "Give up what is gone for good; the ledger keeps it.",
     "repair": "Mend rows in ClickHouse from the log, while workers go on.",
     "drill": "Inject faults into a stack of its own, and prove the counts.",
     "schema": "Print the contract of the events as JSON Schema.",
@@ -56,7 +56,7 @@ class Commands(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = {name: TyperCommand(name, help=summary) for name, summary in COMMANDS.items()}
+        self.commands = {name: TyperCommand(name, short_help=summary) for name, summary in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Swap the listed summary for the real command."""
@@ -75,8 +75,9 @@ class Commands(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """The command in streams/cli/<name>.py, its docstring as help; or the commands of its Typer."""
-    function = getattr(import_module(f"streams.cli.{name}"), name)
+    """The command in the file of its name, its docstring as help; or the commands of its Typer."""
+    attribute = name.replace("-", "_")
+    function = getattr(import_module(f"streams.cli.{attribute}"), attribute)
     if isinstance(function, typer.Typer):
         return typer.main.get_command(function)
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)

@@ -138,7 +138,7 @@ def _print(done: Repair) -> None:
     for place in done.gone:
         data.print(f"cannot be folded again: {place}", markup=False)
     if done.gone:
-        data.print("  Restore ClickHouse or the log, or run `pintally lost` to give up what is gone.")
+        data.print("  Restore ClickHouse or the log, or run `pintally accept-loss` to give up what is gone.")
     if done.waiting:
         data.print("  Run `pintally repair` again when workers have caught up (`pintally status`).")
     data.print(f"{done.folded:,} slices folded again, {len(done.mended):,} of them mended")

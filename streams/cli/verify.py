@@ -38,7 +38,7 @@ def verify(
     Reads the log with another client and another parser than the counting path, counts it again by the rules that the
     ledger names, and compares each cell, each ledger row, each dead letter and each sealed hour and day in ClickHouse,
     both ways. Runs beside live workers and changes nothing. What workers have not recorded yet is lag, no difference.
-    What an operator has given up (`pintally lost`) is named as lost, and is none either.
+    What an operator has given up (`pintally accept-loss`) is named as lost, and is none either.
 
     Exit codes: 0 exact; 1 it differs, and each difference is named; 2 it could not tell, of all or of a part: nobody
     answers, nothing has been counted yet, the topic is another one than was counted, or Kafka no longer keeps the

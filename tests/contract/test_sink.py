@@ -310,7 +310,7 @@ class History:
                 at = rng.randint(at, end - 1)
                 last = max((p for p in pieces if p.start < at), key=lambda p: p.start, default=None)
                 before = last.clock if last else before
-                if last and last.slice_id.block == at // size:  # as `lost` does: another name than the slice cut short
+                if last and last.slice_id.block == at // size:  # as `accept-loss` does: a name of its own
                     before = max(before, (last.slice_id.bucket + 1) * ARRIVED_MS)
             else:
                 lowest = rng.choice(self._slices)  # a boundary may lie below the one before

@@ -90,10 +90,10 @@ def test_retention_overtook_the_counting(field: Field) -> None:
     before = field.total
     field.produce(4_000, seed=2)
     field.trim(keep=200)
-    field.refused("retention overtook", "pintally lost")
-    said = field.run("lost", "--yes", "--note", "the disk was full")
+    field.refused("retention overtook", "pintally accept-loss")
+    said = field.run("accept-loss", "--yes", "--note", "the disk was full")
     assert "gone from the log before" in said
-    assert "nothing is lost" in field.run("lost", "--yes")
+    assert "nothing is lost" in field.run("accept-loss", "--yes")
     field.count()
     found = field.verify()
     assert any("the disk was full" in line for line in found["lost"])
@@ -115,10 +115,10 @@ def test_a_worker_goes_on_where_retention_emptied_the_log_and_refuses_what_comes
         wait_for(lambda: not worker.alive, 60, "the worker refuses")
         assert worker.process.returncode == 2
         assert worker.said("within twenty minutes of those below offset")
-        assert worker.said("pintally lost")
+        assert worker.said("pintally accept-loss")
     assert field.total == before
     wait_for(lambda: not group_members(field.settings), 30, "an empty group")
-    field.run("lost", "--yes")
+    field.run("accept-loss", "--yes")
     field.count()
     assert field.lag() == 0
     assert field.total > before

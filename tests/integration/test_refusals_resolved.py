@@ -155,9 +155,9 @@ def test_retention_overtook_the_counting(field: Field, start: int) -> None:
     field.produce()
     field.produce()
     field.trim(start)
-    field.refused("retention overtook", "pintally lost")
-    assert "gone from the log before" in field.run("lost", "--yes", "--note", "the disk was full")
-    assert "nothing is lost" in field.run("lost", "--yes")
+    field.refused("retention overtook", "pintally accept-loss")
+    assert "gone from the log before" in field.run("accept-loss", "--yes", "--note", "the disk was full")
+    assert "nothing is lost" in field.run("accept-loss", "--yes")
     field.count()
     report = field.verify()
     assert any("the disk was full" in line for line in report.lost)
@@ -180,7 +180,7 @@ def test_a_tick_that_was_cut_off_before_retention_overtook_it_is_not_counted_twi
     ahead = field.total
     assert ahead > recorded
     field.trim(340)
-    field.run("lost", "--yes")
+    field.run("accept-loss", "--yes")
     assert field.total == ahead
     field.count()
     report = field.verify()
@@ -195,7 +195,7 @@ def test_a_worker_that_slept_through_lost_adds_nothing_to_the_slice_that_was_cut
     field.produce()
     _, asleep = field.fold(390)  # slices have 100 records: [330, 390) is of one with offsets before
     field.trim(335)
-    field.run("lost", "--yes")
+    field.run("accept-loss", "--yes")
     before = field.total
     field.wake(asleep)
     field.count()
@@ -242,9 +242,9 @@ def test_a_record_that_comes_too_soon_after_what_is_gone_is_refused(field: Field
     field.trim(330)
     field.count()
     field.produce(ago_ms=42 * 60_000)
-    field.refused("retention overtook", "pintally lost")
+    field.refused("retention overtook", "pintally accept-loss")
     assert field.total == before
-    field.run("lost", "--yes")
+    field.run("accept-loss", "--yes")
     field.count()
     field.verify()
     assert field.total > before
@@ -260,13 +260,13 @@ def test_a_topic_was_deleted_and_created_again(field: Field, records: int) -> No
         wait_for(lambda: field.topic not in admin.list_topics(), 30, "the topic deleted")
     create_topics(field.settings)
     field.produce(records)
-    field.refused("deleted and created again", "pintally lost")
-    assert "its topic was deleted" in field.run("lost", "--yes")
+    field.refused("deleted and created again", "pintally accept-loss")
+    assert "its topic was deleted" in field.run("accept-loss", "--yes")
     field.count()
     report = field.verify()
     assert any("topic was deleted" in line for line in report.lost)
     assert field.total > before
-    assert "nothing is lost" in field.run("lost", "--yes")
+    assert "nothing is lost" in field.run("accept-loss", "--yes")
 
 
 def test_the_log_lost_its_end(field: Field) -> None:
@@ -282,8 +282,8 @@ def test_the_log_lost_its_end(field: Field) -> None:
         "INSERT INTO ingest_ledger SELECT * REPLACE (position + 300 AS position, counted + 300 AS counted, cells_sum +"
         f" 300 AS cells_sum, version + 300 AS version) FROM ingest_ledger FINAL WHERE start = {last}"
     )
-    field.refused("ends at offset 330", "pintally lost")
-    assert "330 to 630: counted, lost by the log" in field.run("lost", "--yes")
+    field.refused("ends at offset 330", "pintally accept-loss")
+    assert "330 to 630: counted, lost by the log" in field.run("accept-loss", "--yes")
     field.count()
     report = field.verify()
     assert len(report.lost) == 1
@@ -304,8 +304,8 @@ def test_the_ledger_was_lost(field: Field, start: int) -> None:
     field.sql("TRUNCATE TABLE ingest_starts")
     if start:
         field.trim(start)
-    field.refused("the ledger was lost", "pintally lost")
-    assert "anew" in field.run("lost", "--yes")
+    field.refused("the ledger was lost", "pintally accept-loss")
+    assert "anew" in field.run("accept-loss", "--yes")
     field.count()
     report = field.verify()
     assert (field.total == before, len(report.lost)) == (start == 0, start > 0)
@@ -372,7 +372,7 @@ def test_clickhouse_was_restored_from_an_older_copy(field: Field) -> None:
     for table in TABLES:
         field.sql(f"EXCHANGE TABLES {table} AND old_{table}")
     assert field.total < exact_total
-    assert "nothing is lost" in field.run("lost", "--yes")
+    assert "nothing is lost" in field.run("accept-loss", "--yes")
     field.count()
     field.verify()
     assert field.total == exact_total
@@ -386,8 +386,8 @@ def test_damage_that_the_log_cannot_mend_any_more_is_named_by_repair_and_given_u
     field.trim(500)
     said = field.run("repair", code=2)
     assert "cannot be folded again" in said
-    assert "pintally lost" in said
-    field.run("lost", "--yes", "--note", "an operator's mistake")
+    assert "pintally accept-loss" in said
+    field.run("accept-loss", "--yes", "--note", "an operator's mistake")
     report = audit(addresses_of(field.settings), processes=1)
     assert not report.findings
     assert any("an operator's mistake" in line for line in report.lost)
@@ -400,5 +400,5 @@ def test_nothing_is_given_up_without_being_asked(field: Field) -> None:
     field.produce()
     field.trim(470)
     with pytest.raises(PintallyError, match="confirmed"):
-        field.run("lost")
-    field.refused("pintally lost")
+        field.run("accept-loss")
+    field.refused("pintally accept-loss")

@@ -1,4 +1,4 @@
-"""A person at work in a simulation: `rules apply`, `lost` and `repair`, stopped at any of their steps and run again."""
+"""A person in a simulation: `rules apply`, `accept-loss` and `repair`, stopped at any of their steps and run again."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from streams.change.lost import change_of, plan_lost
 from streams.change.rules import plan_rules
 from streams.change.survey import take
 from streams.chunk import Chunk
-from streams.cli.lost import ROUNDS as LOST_ROUNDS
+from streams.cli.accept_loss import ROUNDS as LOST_ROUNDS
 from streams.drill.controls.switch import replaced
 from streams.repair import source as repairing
 from streams.repair.choice import Choice
@@ -56,7 +56,7 @@ def apply_rules(world: "World") -> Command:
 
 
 def give_up(world: "World") -> Command:
-    """`pintally lost --yes`, after it has found the group empty."""
+    """`pintally accept-loss --yes`, after it has found the group empty."""
     settings: Any = world.settings
 
     def run() -> None:

@@ -291,7 +291,7 @@ class Schedule:
         raise Violation("rules apply and repair wait for each other")
 
     def _do_as_told(self) -> None:
-        """Run `repair`, or `lost`, when a worker has refused to begin and named it.
+        """Run `repair`, or `accept-loss`, when a worker has refused to begin and named it.
 
         Where somebody deleted ledger rows below a boundary, no worker has the rules of the hole: each ends, whoever is
         started in its place ends too, and only a person who does what they say gets them any further.

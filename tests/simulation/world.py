@@ -33,7 +33,7 @@ SOURCES = (((Action.SAVE, 0),), ((Action.SAVE, 0), (Action.SAVE, 1)), ((Action.S
 UUIDS = {action: UUID(int=int(action)) for action in Action}
 RECORDS = 24  # a source
 DAMAGES = ("cells", "cells", "a slice", "a minute", "ledger rows", "letters", "wrong counts")
-LOST = "pintally lost"  # as remedies name it
+LOST = "pintally accept-loss"  # as remedies name it
 SILENT = SimpleNamespace(info=lambda *_: None, warning=lambda *_: None)  # a schedule tells all in its own words
 
 
@@ -396,7 +396,7 @@ class World:
         self.say("%s is trimmed to %d", part.log.source, part.start)
 
     def give_up(self) -> None:
-        """`lost` begins, or begins again. The group is empty, as for `rules apply`."""
+        """`accept-loss` begins, or begins again. The group is empty, as for `rules apply`."""
         self._stop_all(kill=False)
         self.command = give_up(self)
         self.say("lost begins")

@@ -94,7 +94,7 @@ def test_larger_slices_are_refused_and_smaller_ones_are_not() -> None:
 @pytest.mark.parametrize("ends", [Offsets(10, 500, 500), Offsets(0, 120, 120)], ids=["trimmed", "truncated"])
 def test_a_log_that_does_not_fit_its_ledger_is_refused_before_anything_is_written(ends: Offsets) -> None:
     ledger = SourceLedger((start(SAVE),), (row(SAVE, 0, 100), row(SAVE, 100, 150)))
-    with pytest.raises(Refusal, match="pintally lost"):
+    with pytest.raises(Refusal, match="pintally accept-loss"):
         plan({SAVE: ledger}, offsets={SAVE: ends})
 
 

@@ -43,9 +43,9 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], N
 
 
 def test_help_lists_every_command_with_its_summary() -> None:
-    shown = pintally("--help").stdout
+    shown = " ".join(pintally("--help").stdout.split())
     for name, summary in cli.COMMANDS.items():
-        assert f"{name:<7}  {summary}" in shown
+        assert f" {name} {summary} " in shown
 
 
 def test_without_a_command_help_is_shown() -> None:

@@ -34,7 +34,7 @@ def test_files_named_in_text_exist(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_named_in_text_exist(document: Path) -> None:
-    named = set(re.findall(r"(?:^|`)\$? ?pintally ([a-z]+)", document.read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)\$? ?pintally ([a-z-]+)", document.read_text(), re.MULTILINE))
     assert named <= set(COMMANDS)
 
 

@@ -1,4 +1,4 @@
-"""What `lost` plans: where counting goes on, and that nothing is counted twice, or under a name that is taken."""
+"""What `accept-loss` plans: where counting goes on; that nothing is counted twice, or under a name that is taken."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -124,9 +124,9 @@ def test_an_interrupted_run_is_finished_whatever_the_log_and_the_ledger_have_bec
         [again] = plan(half, ends)
         assert again.kept
         assert (again.row, again.start, again.kept.begin) == (lost.row, lost.start, start(100, 1))
-    with pytest.raises(Refusal, match="pintally lost"):
+    with pytest.raises(Refusal, match="pintally accept-loss"):
         plan_rules(lambda _: RULES, {SOURCE: half}, {SOURCE: Offsets(0, 500, 500)}, {}, lambda _: {})
-    with pytest.raises(Refusal, match="pintally lost"):
+    with pytest.raises(Refusal, match="pintally accept-loss"):
         refuse_half_lost(SOURCE, half)
     refuse_half_lost(SOURCE, replace(half, starts=(*half.starts, lost.start or start())))
 

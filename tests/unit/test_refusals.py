@@ -71,7 +71,7 @@ def test_a_topic_that_keeps_what_was_sent_is_not_refused(topic: TopicInfo) -> No
 def test_a_topic_made_again_under_the_same_name_is_refused() -> None:
     said(
         lambda: refuse_recreated(OTHER, [SOURCE]),
-        SOURCE.topic, str(SOURCE.topic_id), str(OTHER.topic_id), "`pintally lost`",
+        SOURCE.topic, str(SOURCE.topic_id), str(OTHER.topic_id), "`pintally accept-loss`",
     )  # fmt: skip
 
 
@@ -83,7 +83,8 @@ def test_another_partition_of_the_topic_or_another_topic_is_none_made_again() ->
 
 def test_a_committed_offset_without_a_ledger_is_a_ledger_that_was_lost() -> None:
     committed = {(SOURCE.topic, 3): 41}
-    said(lambda: refuse_lost_ledger(SOURCE, committed), "engagement.save.v1[3]", "41", "Restore", "`pintally lost`")
+    words = "engagement.save.v1[3]", "41", "Restore", "`pintally accept-loss`"
+    said(lambda: refuse_lost_ledger(SOURCE, committed), *words)
 
 
 def test_a_source_that_the_group_never_read_may_have_no_ledger() -> None:
@@ -121,7 +122,7 @@ def test_a_log_that_starts_above_what_must_be_read_is_refused() -> None:
         "engagement.save.v1[3]",
         "offset 100",
         "at 101",
-        "`pintally lost`",
+        "`pintally accept-loss`",
     )
 
 
@@ -132,7 +133,7 @@ def test_a_log_that_ends_before_what_was_counted_is_refused() -> None:
         "engagement.save.v1[3]",
         "offset 249",
         "to 250",
-        "`pintally lost`",
+        "`pintally accept-loss`",
     )
 
 

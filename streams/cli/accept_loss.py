@@ -1,4 +1,4 @@
-"""`pintally lost`: what is gone for good is given up, in so many words, so that counting can go on."""
+"""`pintally accept-loss`: what is gone for good is given up, in so many words, so that counting can go on."""
 
 import time
 from typing import Annotated
@@ -27,7 +27,7 @@ THEN = {
 }
 
 
-def lost(
+def accept_loss(
     source: Annotated[
         list[str] | None, typer.Option(help="Only this source, `topic[partition]`; may be repeated.")
     ] = None,
@@ -45,7 +45,7 @@ def lost(
 
     Example:
 
-        pintally lost --note "disk full from Friday to Sunday"
+        pintally accept-loss --note "disk full from Friday to Sunday"
     """
     settings = load_settings()
     sink = ClickHouseSink(settings.clickhouse, TIMEOUT_SECONDS)
