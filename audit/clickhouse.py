@@ -10,7 +10,7 @@ from typing import IO, Any
 from urllib.parse import urlencode
 
 from audit.addresses import Addresses
-from audit.errors import CannotTell
+from audit.errors import CannotTell, CannotTellNow
 
 TIMEOUT_SECONDS = 600.0  # a sort of all cells of a source may take minutes
 PIECE = 1 << 20  # bytes read at once
@@ -90,7 +90,7 @@ class ClickHouse:
                 "Set PINTALLY_CLICKHOUSE_CA_FILE to the certificates of its authority.",
             )
         detail = f"{type(error).__name__}: {error}"
-        return CannotTell(
+        return CannotTellNow(
             f"{self._where} does not answer ({detail})", "Start it, or set PINTALLY_CLICKHOUSE_HOST and _HTTP_PORT."
         )
 

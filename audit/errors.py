@@ -11,3 +11,7 @@ class CannotTell(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}\n  {self.remedy}"
+
+
+class CannotTellNow(CannotTell):
+    """What goes away by itself, as Kafka that does not answer: run it again."""

@@ -22,7 +22,7 @@ from kafka.errors import (
 
 from audit.addresses import Addresses
 from audit.batches import read_every_record
-from audit.errors import CannotTell
+from audit.errors import CannotTell, CannotTellNow
 
 SILENCE_SECONDS = 60.0  # without an offset gained: longer than an election of leaders takes
 KNOCK_SECONDS = 5.0
@@ -183,7 +183,7 @@ def _silent(what: str, error: Exception) -> CannotTell:
     if isinstance(error, AuthorizationError):
         return CannotTell(f"Kafka forbids it: {what} ({error})", "Grant what docs/security.md lists.")
     detail = f"{type(error).__name__}: {error}"
-    return CannotTell(
+    return CannotTellNow(
         f"Kafka does not answer: {what} ({detail})",
         "Start Kafka, or set PINTALLY_KAFKA to where it is and PINTALLY_KAFKA_SECURITY_PROTOCOL to what it speaks.",
     )
@@ -191,7 +191,7 @@ def _silent(what: str, error: Exception) -> CannotTell:
 
 def _overtaken(topic: str, partition: int, position: int) -> CannotTell:
     what = f"{topic}[{partition}]: Kafka deleted offset {position} while it was being read"
-    return CannotTell(what, "Run verify again; raise the topic's retention.ms if that happens often.")
+    return CannotTellNow(what, "Run verify again; raise the topic's retention.ms if that happens often.")
 
 
 def _packed(topic: str, partition: int, position: int, error: Exception) -> CannotTell:

@@ -11,7 +11,7 @@ from audit.clickhouse import ClickHouse
 from audit.compare import Judge
 from audit.contract import ACTIONS
 from audit.emitted import CellRow, DeadLetter, Emitted, LostRow
-from audit.errors import CannotTell
+from audit.errors import CannotTell, CannotTellNow
 from audit.findings import Finding, Findings, Kind
 from audit.log import Log, Partition
 from audit.places import beginning
@@ -36,6 +36,7 @@ class SourceReport:
     log_end: int | None = None
     findings: Findings = field(default_factory=Findings)
     unverifiable: list[str] = field(default_factory=list)
+    passing: list[str] = field(default_factory=list)  # those of `unverifiable` that go away by themselves
     lost: list[str] = field(default_factory=list)  # what an operator gave up, and what cannot be recounted for it
 
     @property
@@ -56,9 +57,11 @@ def audit_source(addresses: Addresses, emitted: Emitted, since: int, progress: P
         with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
             _SourceAudit(addresses, emitted, ruled, report, progress).run(clickhouse, log, since)
             if read_starts(clickhouse, emitted.id) != emitted.starts:
-                raise CannotTell(f"{emitted}: its rules were changed meanwhile", "Run verify again.")
+                raise CannotTellNow(f"{emitted}: its rules were changed meanwhile", "Run verify again.")
     except CannotTell as reason:
-        (report.lost if is_retired(emitted) else report.unverifiable).append(str(reason))
+        passes = isinstance(reason, CannotTellNow)
+        (report.lost if is_retired(emitted) and not passes else report.unverifiable).append(str(reason))
+        report.passing += [str(reason)] if passes else []
     return report
 
 

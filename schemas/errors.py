@@ -1,8 +1,17 @@
 """The root of our errors: each names the thing, the value and the remedy."""
 
+from typing import ClassVar
+
+DONE = 0
+DIFFERS = 1  # `verify` found a difference
+FOR_A_PERSON = 2
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
+
 
 class PintallyError(Exception):
     """Something a person must mend. The command prints `what` and `remedy`, without a traceback, and exits 2."""
+
+    exit_code: ClassVar[int] = FOR_A_PERSON
 
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(what)
@@ -11,3 +20,9 @@ class PintallyError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}\n  {self.remedy}" if self.remedy else self.what
+
+
+class Unavailable(PintallyError):
+    """Something that goes away by itself, as Kafka that is not there yet. Whoever asks tries again; exit code 75."""
+
+    exit_code = TRY_AGAIN

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import PintallyError
+from schemas.errors import PintallyError, Unavailable
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
 from schemas.sources import Source
 
@@ -17,7 +17,7 @@ class SinkError(PintallyError):
     """A sink refused for good: wrong address, password, database or table. Retrying does not help."""
 
 
-class SinkUnavailable(SinkError):
+class SinkUnavailable(SinkError, Unavailable):
     """The sink did not answer, or it is unknown whether it applied the step. Repeat the whole tick later."""
 
 

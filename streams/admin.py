@@ -25,7 +25,7 @@ from kafka.errors import (
 )
 from kafka.net.compat import KafkaNetClient
 
-from schemas.errors import PintallyError
+from schemas.errors import PintallyError, Unavailable
 from streams.kafka_clients import kafka_options
 from streams.settings import Settings
 
@@ -41,7 +41,7 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)
 T = TypeVar("T")
 
 
-class KafkaUnavailable(PintallyError):
+class KafkaUnavailable(Unavailable):
     """Nobody answers as Kafka at the address."""
 
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 from audit.addresses import Addresses
+from audit.errors import CannotTell, CannotTellNow
+from schemas.errors import PintallyError, Unavailable
 from streams.kafka_clients import kafka_options
 from streams.settings import Settings
 
@@ -21,6 +23,12 @@ def addresses_of(settings: Settings) -> Addresses:
         ca_file=settings.clickhouse_ca_file,
         kafka_options=_kafka_options(settings),
     )
+
+
+def as_ours(reason: CannotTell) -> PintallyError:
+    """Why the audit has no verdict, as an error of ours: what passes by itself is Unavailable."""
+    kind = Unavailable if isinstance(reason, CannotTellNow) else PintallyError
+    return kind(reason.what, reason.remedy)
 
 
 def _kafka_options(settings: Settings) -> dict[str, Any]:

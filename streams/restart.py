@@ -4,11 +4,9 @@ import logging
 import os
 import sys
 
-from schemas.errors import PintallyError
+from schemas.errors import TRY_AGAIN, PintallyError
 
 log = logging.getLogger(__name__)
-
-RESTART_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: start me again
 
 RESTARTED = "PINTALLY_RESTARTED"  # in the environment of a process that took a worker's place
 
@@ -22,14 +20,14 @@ def end_process(reason: str) -> None:
     if command:
         os.environ[RESTARTED] = "1"
         os.execv(command[0], command)
-    os._exit(RESTART_EXIT_CODE)
+    os._exit(TRY_AGAIN)
 
 
 def refuse(error: PintallyError) -> None:
-    """End with exit code 2: starting again would not help until a person has acted."""
+    """End with the exit code of the error: 2 where starting again would not help until a person has acted."""
     log.critical("this worker ends: %s", error.what)
     print(f"error: {error}", file=sys.stderr, flush=True)
-    os._exit(2)
+    os._exit(error.exit_code)
 
 
 def is_restarted() -> bool:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import SecretStr
 
 from streams.cli import COMMANDS
+from streams.cli.exit_codes import EXIT_CODES
 from streams.settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"
@@ -14,13 +15,19 @@ README = Path(__file__).parent.parent / "README.md"
 
 def tables() -> dict[str, str]:
     """Name of the table, as its marks in README.md have it -> its lines."""
-    return {"commands": commands_table(), "settings": settings_table()}
+    return {"commands": commands_table(), "settings": settings_table(), "exit codes": exit_codes_table()}
 
 
 def commands_table() -> str:
     """Each command and its summary."""
     rows = [f"| `pintally {name}` | {summary} |" for name, summary in COMMANDS.items()]
     return "\n".join(["| Command | What it does |", "|---|---|", *rows])
+
+
+def exit_codes_table() -> str:
+    """Each exit code and what it means."""
+    rows = [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
+    return "\n".join(["| Exit code | Meaning |", "|---|---|", *rows])
 
 
 def settings_table() -> str:

@@ -46,8 +46,8 @@ A first session, each line in the folder of the project:
 Settings are read from variables named PINTALLY_..., for instance PINTALLY_KAFKA=broker:9092.
 Without them the commands find what `pintally up` started in the same folder.
 
-Exit codes: 0 done; 1 `verify` found a difference; 2 it could not be done, and the message says why
-and what to do; 130 interrupted.
+Exit codes: 0 done; 1 `verify` found a difference; 2 a person must act, and the message says why and
+what to do; 75 Kafka or ClickHouse does not answer, try again; 130 interrupted.
 """
 
 
@@ -132,7 +132,7 @@ def pintally(
 
 
 def main() -> None:
-    """Run the command line. What a person must mend is printed as error and remedy, and the exit code is 2."""
+    """Run the command line. An error is printed with its remedy; the exit code says whose it is."""
     try:
         app()
     except PintallyError as error:
@@ -140,8 +140,8 @@ def main() -> None:
 
 
 def refuse(error: PintallyError) -> NoReturn:
-    """Print what is wrong and what to do about it on stderr; exit 2."""
+    """Print what is wrong and what to do about it on stderr; exit 2, or 75 if it goes away by itself."""
     print(f"error: {error.what}", file=sys.stderr)
     if error.remedy:
         print(f"  {error.remedy}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(error.exit_code)

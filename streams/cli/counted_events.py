@@ -8,10 +8,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from audit.errors import CannotTell
 from audit.log import Log
 from audit.occurrences import Ids, Occurrence, find
-from schemas.errors import PintallyError
 from sinks.connection import Connection
 from sinks.find_letters import have_letters
-from streams.audited import addresses_of
+from streams.audited import addresses_of, as_ours
 from streams.cli.console import progress
 from streams.replay.plan import Planned, Verdict
 from streams.settings import Settings
@@ -35,7 +34,7 @@ def counted_events(settings: Settings, planned: Sequence[Planned], *, quiet: boo
     try:
         found = _search(settings, topics, since_ms, Ids([str(event.event_id) for event in events]), quiet=quiet)
     except CannotTell as error:
-        raise PintallyError(error.what, error.remedy) from error
+        raise as_ours(error) from error
     places = {each: (each.at.topic, each.at.topic_id, each.at.partition, each.offset) for each in found}
     with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
         dead = have_letters(connection, list(places.values()))

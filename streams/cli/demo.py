@@ -34,7 +34,8 @@ def demo(
     is counted, shows the top pins and the fate of every record, and lets `verify` recount all of it. The worker and
     the engines end with the demo; the data is kept, and the next demo adds to it.
 
-    Exit codes: those of `verify` (0 exact, 1 it differs, 2 it could not tell), 2 if anything else failed.
+    Exit codes: those of `verify` (0 exact, 1 it differs, 2 it could not tell, 75 not now), 2 if anything else
+    failed.
 
     Example:
 

@@ -52,7 +52,7 @@ def list_(
     Reasons that differ only in numbers and times are one kind; one of them is shown. Times are Kafka timestamps. No
     key and no value is shown, so nothing of a person.
 
-    Exit codes: 0 listed, 2 if Kafka or ClickHouse cannot be asked.
+    Exit codes: 0 listed, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
     settings = load_settings()
     wanted = wanted_of(settings, topic, fate, reason, since, until, pin, event_id, origin)
@@ -87,7 +87,7 @@ def show(
     that no letter can steer the terminal. With --json a line is a letter; edit its `value` (or `text`, or `base64`)
     and give the file to `pintally dlq replay --from`.
 
-    Exit codes: 0 shown, 2 if Kafka or ClickHouse cannot be asked.
+    Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
     settings = load_settings()
     wanted = wanted_of(settings, topic, fate, reason, since, until, pin, event_id, origin)
@@ -133,7 +133,7 @@ def replay(
     --limit leaves out comes with the next run. Do not replay while `pintally rules apply` runs.
 
     Exit codes: 0 all letters that were meant are replayed; 1 some were left out, still invalid or counted already; 2
-    it could not be done.
+    it could not be done; 75 Kafka or ClickHouse does not answer.
     """
     from streams.cli.replaying import Asked, replay_asked
 

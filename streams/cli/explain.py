@@ -12,7 +12,7 @@ from audit.explain import Cell, Explanation, Told
 from audit.explain import explain as look
 from audit.words import moment
 from schemas.errors import PintallyError
-from streams.audited import addresses_of
+from streams.audited import addresses_of, as_ours
 from streams.cli.console import data, print_json, progress
 from streams.cli.letters import Topic, printable, topics_of
 from streams.replay.origins import replayed_origins
@@ -37,7 +37,7 @@ def explain(
     and recounts the slice of each record that is found. Runs beside live workers and changes nothing. A valid event has
     a cell; a late or dead one has a dead letter, and `pintally dlq` can replay it.
 
-    Exit codes: 0 found, 1 not found, 2 it could not look.
+    Exit codes: 0 found, 1 not found, 2 it could not look, 75 Kafka or ClickHouse does not answer.
 
     Example:
 
@@ -47,7 +47,7 @@ def explain(
     try:
         found = _look(settings, event_id.strip(), topic, since_hours, quiet=as_json)
     except CannotTell as reason:
-        raise PintallyError(reason.what, reason.remedy) from reason
+        raise as_ours(reason) from reason
     if as_json:
         print_json(_document(found))
     else:

@@ -19,6 +19,7 @@ def migrate(
 
     What exists is never changed: topics that differ from the settings are named. Tables and views get the steps that
     they lack. Only how long dead letters are kept (PINTALLY_DEAD_LETTER_DAYS) is set anew in their table and topics.
+    Where Kafka or ClickHouse does not answer it ends with exit code 75 after some seconds: run it again.
 
     Example: PINTALLY_PARTITIONS=12 pintally migrate
     """

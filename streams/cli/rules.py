@@ -44,7 +44,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
 
     A generation is one set of rules, from an offset of the source on. What an operator gave up is listed too.
 
-    Exit codes: 0 shown, 2 if Kafka or ClickHouse cannot be asked.
+    Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
     settings = load_settings()
     sink = ClickHouseSink(settings.clickhouse)

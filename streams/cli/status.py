@@ -57,7 +57,8 @@ def status(
     beyond. Each offset has one fate, so the fates add up to what was read. The clock is the newest Kafka timestamp
     below the position. Late and dead records are listed with their reasons, and ranges that an operator gave up.
 
-    Exit codes: 0 shown, 2 if Kafka or ClickHouse cannot be asked. For a script that waits until all is counted:
+    Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses. For a script that waits until all
+    is counted:
 
         pintally status --json | jq .lag
     """

@@ -10,9 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from audit.errors import CannotTell
 from audit.verify import Report
 from audit.verify import verify as audit
-from schemas.errors import PintallyError
 from streams.admin import open_admin
-from streams.audited import addresses_of
+from streams.audited import addresses_of, as_ours
 from streams.cli.console import data, print_json, progress, table
 from streams.settings import Settings, load_settings
 
@@ -40,9 +39,10 @@ def verify(
     both ways. Runs beside live workers and changes nothing. What workers have not recorded yet is lag, no difference.
     What an operator has given up (`pintally accept-loss`) is named as lost, and is none either.
 
-    Exit codes: 0 exact; 1 it differs, and each difference is named; 2 it could not tell, of all or of a part: nobody
-    answers, nothing has been counted yet, the topic is another one than was counted, or Kafka no longer keeps the
-    records of a slice (retention). A difference goes before "could not tell".
+    Exit codes: 0 exact; 1 it differs, and each difference is named; 2 it could not tell, of all or of a part: nothing
+    has been counted yet, the topic is another one than was counted, or Kafka no longer keeps the records of a slice
+    (retention); 75 it could not tell now: Kafka or ClickHouse does not answer. A difference goes before "could not
+    tell".
 
     Example:
 
@@ -57,7 +57,7 @@ def verify(
     try:
         report = _audit(settings, source or [], since_hours, processes, quiet=json)
     except CannotTell as reason:
-        raise PintallyError(reason.what, reason.remedy) from reason
+        raise as_ours(reason) from reason
     if json:
         print_json(_as_json(report))
     else:
@@ -135,4 +135,5 @@ def _verdict(report: Report) -> str:
     cells = sum(source.cells for source in report.sources)
     looked = f"{report.records:,} records, {cells:,} cells, {report.windows:,} sealed windows in {report.seconds:.1f} s"
     words = {0: "[green]exact[/green]", 1: "[red]it differs[/red]", 2: "[yellow]could not tell[/yellow]"}
+    words[75] = "[yellow]could not tell now[/yellow]"
     return f"{words[report.exit_code]}: {looked}"

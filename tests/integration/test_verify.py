@@ -19,7 +19,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from pydantic import SecretStr
 
 from audit.compare import utc
-from audit.errors import CannotTell
+from audit.errors import CannotTell, CannotTellNow
 from audit.findings import Finding, Kind
 from audit.verify import Report, verify
 from schemas.actions import Action
@@ -230,6 +230,7 @@ def emitted(shared: Emitter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emitte
 def kinds(report: Report) -> set[str]:
     """The kinds of what was found."""
     assert report.exit_code == (1 if report.findings else 2 if report.unverifiable else 0)
+    assert not report.passing
     return {kind.value for kind in report.findings.counts}
 
 
@@ -623,11 +624,12 @@ def test_a_topic_created_anew_cannot_be_told(alone: Emitter) -> None:
 
 def test_nobody_there_cannot_be_told(emitted: Emitter) -> None:
     addresses = addresses_of(emitted.settings)
-    with pytest.raises(CannotTell, match=r"ClickHouse .* does not answer"):
+    with pytest.raises(CannotTellNow, match=r"ClickHouse .* does not answer"):
         verify(replace(addresses, clickhouse_http_port=1))
-    with pytest.raises(CannotTell, match="refused a query"):
+    with pytest.raises(CannotTell, match="refused a query") as refused:
         verify(replace(addresses, database="nobody"))
-    with pytest.raises(CannotTell, match="Kafka does not answer"):
+    assert not isinstance(refused.value, CannotTellNow)
+    with pytest.raises(CannotTellNow, match="Kafka does not answer"):
         verify(replace(addresses, kafka="127.0.0.1:1"))
 
 
@@ -682,4 +684,4 @@ def test_the_command_exits_with_the_verdict(emitted: Emitter) -> None:
     assert "count_too_high: " in done.stdout
     assert "it differs" in done.stdout
     done = pintally(PINTALLY_CLICKHOUSE_HTTP_PORT="1")
-    assert (done.returncode, "does not answer" in done.stderr) == (2, True)
+    assert (done.returncode, "does not answer" in done.stderr) == (75, True)

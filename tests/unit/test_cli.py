@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from schemas.errors import PintallyError
+from schemas.errors import PintallyError, Unavailable
 from streams import cli
 
 HEAVY = {"aiokafka", "clickhouse_driver", "faust", "kafka", "numpy", "pydantic", "rich"}
@@ -88,6 +88,19 @@ def test_a_bad_setting_is_an_error_and_a_remedy_without_a_traceback(tmp_path: Pa
     assert answer.stderr.startswith("error: setting PINTALLY_PARTITIONS='none'")
     assert "\n  Set PINTALLY_PARTITIONS to a valid value." in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_what_goes_away_by_itself_exits_75(
+    command: Callable[[Callable[[], None]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away() -> None:
+        raise Unavailable("Kafka does not answer at kafka:9092", "Start it.")
+
+    command(away)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 75
+    assert capsys.readouterr().err == "error: Kafka does not answer at kafka:9092\n  Start it.\n"
 
 
 def test_what_a_person_must_mend_exits_2(
