@@ -1,20 +1,29 @@
 """Settings: `PINTALLY_*` variables, else what `pintally up` wrote beside the local engines, else the defaults."""
 
 import os
+import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.actions import Action, replay_topic
-from schemas.errors import PintallyError
 from schemas.rules import Rules
 from sinks.address import ClickHouseAddress
+from streams.addresses import host_of, servers_of
+from streams.setting_errors import explained
+from streams.setting_warnings import warnings_of
 
 PREFIX = "PINTALLY_"
 LOCAL_DIR = Path(".pintally")  # data, logs and addresses of the local engines
 LOCAL_ENV = LOCAL_DIR / "engines.env"  # written by `pintally up`
+
+# Compose files and charts set a variable to nothing where they mean that it is not set.
+Optional = Annotated[str | None, BeforeValidator(lambda text: text or None)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
 
 
 class Settings(BaseSettings):
@@ -29,21 +38,21 @@ class Settings(BaseSettings):
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         "SCRAM-SHA-512", description="How to log in to Kafka."
     )
-    kafka_username: str | None = Field(None, description="Kafka user.")
+    kafka_username: Optional = Field(None, description="Kafka user.")
     kafka_password: SecretStr = Field(SecretStr(""), description="Kafka password.")
-    kafka_ca_file: str | None = Field(
+    kafka_ca_file: Optional = Field(
         None, description="Whom to trust for Kafka's certificate, PEM; the system's authorities if not set."
     )
-    kafka_cert_file: str | None = Field(None, description="Our certificate for Kafka, PEM, where it asks for one.")
-    kafka_key_file: str | None = Field(None, description="Its key, PEM, not encrypted.")
+    kafka_cert_file: Optional = Field(None, description="Our certificate for Kafka, PEM, where it asks for one.")
+    kafka_key_file: Optional = Field(None, description="Its key, PEM, not encrypted.")
     clickhouse_host: str = Field("127.0.0.1", description="ClickHouse host.")
-    clickhouse_port: int = Field(9000, description="ClickHouse native port.")
-    clickhouse_http_port: int = Field(8123, description="ClickHouse HTTP port, read by `verify`.")
-    clickhouse_user: str = Field("default", description="ClickHouse user.")
+    clickhouse_port: Port = Field(9000, description="ClickHouse native port.")
+    clickhouse_http_port: Port = Field(8123, description="ClickHouse HTTP port, read by `verify`.")
+    clickhouse_user: Name = Field("default", description="ClickHouse user.")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="ClickHouse password.")
-    clickhouse_database: str = Field("pintally", description="ClickHouse database.")
+    clickhouse_database: Name = Field("pintally", description="ClickHouse database.")
     clickhouse_secure: bool = Field(False, description="TLS to ClickHouse, on both ports.")
-    clickhouse_ca_file: str | None = Field(
+    clickhouse_ca_file: Optional = Field(
         None, description="Whom to trust for ClickHouse's certificate, PEM; the system's authorities if not set."
     )
 
@@ -54,14 +63,14 @@ class Settings(BaseSettings):
         "LogAppendTime", description="Whose clock stamps records in topics that `migrate` creates."
     )
 
-    group: str = Field("pintally", description="Kafka consumer group; also the Faust app's id.")
-    instance: str | None = Field(None, description="Static group member name, one a worker; makes restarts short.")
-    session_timeout_seconds: float = Field(10.0, gt=0, description="Silence after which Kafka gives a worker up.")
-    tick_seconds: float = Field(1.0, gt=0, description="Time between ticks near the head of the log.")
+    group: Name = Field("pintally", description="Kafka consumer group; also the Faust app's id.")
+    instance: Optional = Field(None, description="Static group member name, one a worker; makes restarts short.")
+    session_timeout_seconds: Seconds = Field(10.0, description="Silence after which Kafka gives a worker up.")
+    tick_seconds: Seconds = Field(1.0, description="Time between ticks near the head of the log.")
     max_unemitted_cells: int = Field(5_000_000, ge=1, description="Cells kept while ClickHouse is down, then pause.")
-    seal_seconds: float = Field(30.0, gt=0, description="Time between looks for hours that can be sealed.")
+    seal_seconds: Seconds = Field(30.0, description="Time between looks for hours that can be sealed.")
     idle_margin_seconds: int = Field(300, ge=0, description="How far a caught-up idle source's clock stays behind.")
-    web_port: int | None = Field(None, description="Port of Faust's web views, on loopback; none if not set.")
+    web_port: Port | None = Field(None, description="Port of Faust's web views, on loopback; none if not set.")
 
     allowed_lateness_seconds: int = Field(3600, ge=0, description="How long after its end a minute still counts.")
     max_clock_skew_seconds: int = Field(300, ge=0, description="How far event time may lead the Kafka timestamp.")
@@ -73,6 +82,9 @@ class Settings(BaseSettings):
     )
     slice_records: int = Field(250_000, ge=1, description="Offsets a block; may be lowered, never raised.")
     dedup: bool = Field(True, description="Drop records whose event_id was seen in this or the previous slice.")
+
+    _servers = field_validator("kafka")(staticmethod(servers_of))
+    _host = field_validator("clickhouse_host")(staticmethod(host_of))
 
     @property
     def clickhouse(self) -> ClickHouseAddress:
@@ -130,11 +142,15 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the settings. Raises PintallyError naming the variable, its value and what it may be."""
+    """Read the settings; what is probably not meant is said on stderr.
+
+    Raises PintallyError naming the variable, its value (but no password) and what it may be.
+    """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        first = error.errors()[0]
-        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
-        shown = "" if "PASSWORD" in name else f"={first['input']!r}"
-        raise PintallyError(f"setting {name}{shown}: {first['msg']}", f"Set {name} to a valid value.") from error
+        raise explained(error, PREFIX, Settings.model_fields) from None  # its text holds what was given, passwords too
+    given = {name.upper(): value for name, value in os.environ.items()}
+    for warning in warnings_of(given, settings.model_dump(), PREFIX):
+        print(f"warning: {warning}", file=sys.stderr)
+    return settings

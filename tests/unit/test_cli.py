@@ -86,7 +86,7 @@ def test_a_bad_setting_is_an_error_and_a_remedy_without_a_traceback(tmp_path: Pa
     assert answer.returncode == 2
     assert answer.stdout == ""
     assert answer.stderr.startswith("error: setting PINTALLY_PARTITIONS='none'")
-    assert "\n  Set PINTALLY_PARTITIONS to a valid value." in answer.stderr
+    assert "\n  Set PINTALLY_PARTITIONS to a valid value: a number, or unset it" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
