@@ -22,6 +22,7 @@ class Kind(StrEnum):
     DEAD_LETTER_EXTRA = "dead_letter_extra"
     DEAD_LETTER_DIFFERS = "dead_letter_differs"
     ROLLUP_DIFFERS = "rollup_differs"
+    SEALED_EARLY = "sealed_early"  # an hour was sealed while events could still count into it
     INVARIANT = "invariant"  # a rule that must hold in SQL, whatever the log says
 
 

@@ -7,12 +7,12 @@ read again, for a window may be sealed anew between the two looks.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from time import sleep, time
+from time import sleep
 
 from audit.clickhouse import ClickHouse
 from audit.compare import utc
 from audit.findings import Finding, Kind
-from audit.tables import kept_days
+from audit.tables import clock, kept_days
 
 ACTIONS = ("saves", "clicks", "closeups")
 TABLES = {"hour": ("pin_hours", "hour", 3600), "day": ("pin_days", "toStartOfDay(hour)", 86_400)}
@@ -113,7 +113,7 @@ def _sealed(clickhouse: ClickHouse, since: int) -> list[Window]:
 def _oldest(clickhouse: ClickHouse, since: int) -> int:
     """Start of the first day, in seconds, whose minutes are all still kept."""
     kept = kept_days(clickhouse, "pin_minutes")
-    return max(0, since if kept is None else max(since, (int(time()) // DAY - kept + 2) * DAY))
+    return max(0, since if kept is None else max(since, (clock(clickhouse) // DAY - kept + 2) * DAY))
 
 
 def _look_at(clickhouse: ClickHouse, resolution: str, first: int, windows: list[Window]) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from time import time
 
 from audit.addresses import Addresses
 from audit.chain import RETIRED, Reign, cuts, follow, held, in_force, ruled_by, void_ledger_rows
@@ -16,7 +15,7 @@ from audit.findings import Finding, Findings, Kind
 from audit.log import Log, Partition
 from audit.places import beginning
 from audit.recount import Place, Recount, Slice, State
-from audit.tables import kept_days, read_cells, read_dead_letters, read_starts
+from audit.tables import clock, kept_days, read_cells, read_dead_letters, read_starts
 
 DAY_MS = 86_400_000
 SPARE_DAYS = 1  # rows that vanish with age are not missed a day before
@@ -108,8 +107,8 @@ class _SourceAudit:
             read_cells(clickhouse, self.emitted.id) as cells,
             read_dead_letters(clickhouse, self.emitted) as letters,
         ):
-            self.oldest_cell = _oldest_ms(kept_days(clickhouse, "pin_minutes"))
-            self.oldest_letter = _oldest_ms(kept_days(clickhouse, "dead_letters"))
+            self.oldest_cell = _oldest_ms(clickhouse, "pin_minutes")
+            self.oldest_letter = _oldest_ms(clickhouse, "dead_letters")
             highest = max((row.position for row in cells), default=0)
             partition = self._partition(log)
             self.report.log_end = partition.end
@@ -256,8 +255,9 @@ def _slices(log: Log, emitted: Emitted, recount: Recount, end: int, progress: Pr
     yield from recount.finish()
 
 
-def _oldest_ms(days: int | None) -> int:
-    return 0 if days is None else int(time() * 1000) - (days - SPARE_DAYS) * DAY_MS
+def _oldest_ms(clickhouse: ClickHouse, table: str) -> int:
+    days = kept_days(clickhouse, table)
+    return 0 if days is None else clock(clickhouse) * 1000 - (days - SPARE_DAYS) * DAY_MS
 
 
 class _Groups:

@@ -111,6 +111,11 @@ def kept_days(clickhouse: ClickHouse, table: str) -> int | None:
     return rows[0]["days"] or None if rows else None
 
 
+def clock(clickhouse: ClickHouse) -> int:
+    """ClickHouse's clock, in seconds since 1970: what has an age there goes by it, and this machine's may be wrong."""
+    return int(clickhouse.rows("SELECT toUnixTimestamp(now()) AS now")[0]["now"])
+
+
 def source_id(source: Emitted) -> int:
     """What the number of this source must be: 8 bytes, big-endian, of blake2b-64 over `topic|uuid|partition`."""
     name = f"{source.topic}|{source.topic_id}|{source.partition}".encode()

@@ -22,7 +22,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from os import cpu_count
-from time import sleep, time
+from time import monotonic, sleep
 from typing import Any
 
 from audit.addresses import Addresses
@@ -34,8 +34,9 @@ from audit.findings import Finding, Findings, Kind
 from audit.invariants import check_ledger, read_sums, void_slices
 from audit.log import Log, Partition
 from audit.rollups import check_rollups, count_sealed
+from audit.sealed_early import check_sealed_early, least_lateness_ms
 from audit.source import SourceReport, audit_source
-from audit.tables import kept_days, read_cell_sources, read_emitted
+from audit.tables import clock, kept_days, read_cell_sources, read_emitted
 
 DAY_SECONDS = 86_400
 GAP_LOOKS = 6
@@ -79,7 +80,7 @@ def verify(
     Slices that arrived, and windows that began, before `since` (seconds since 1970) are left out. Raises CannotTell if
     nothing could be looked at.
     """
-    began = time()
+    began = monotonic()
     report = Report()
     with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
         celled = read_cell_sources(clickhouse)
@@ -91,6 +92,7 @@ def verify(
             _check_strays(report, celled, emitted)
             report.windows = count_sealed(clickhouse, since)
             _add(report, check_rollups(clickhouse, since))
+            _add(report, check_sealed_early(clickhouse, least_lateness_ms(ours), since))
     report.not_started = _not_started(partitions, emitted, only)
     missing = {topic for topic, _ in addresses.topics} - {partition.topic for partition in partitions}
     report.unverifiable += [
@@ -108,7 +110,7 @@ def verify(
         report.records += sum(source.fates.values())
     if not any(source.ledger for source in ours):
         report.unverifiable += _nothing_counted(report)
-    report.seconds = time() - began
+    report.seconds = monotonic() - began
     return report
 
 
@@ -141,7 +143,7 @@ def _select(emitted: Sequence[Emitted], addresses: Addresses, only: Sequence[str
 
 def _check_tables(clickhouse: ClickHouse, report: Report, emitted: Sequence[Emitted]) -> None:
     kept = kept_days(clickhouse, "pin_minutes")
-    oldest = 0 if kept is None else int(time()) - (kept - 1) * DAY_SECONDS
+    oldest = 0 if kept is None else clock(clickhouse) - (kept - 1) * DAY_SECONDS
     sums = read_sums(clickhouse)
     for source in emitted:
         try:

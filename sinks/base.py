@@ -51,6 +51,9 @@ class SliceSum:
 class SinkSession(Protocol):
     """One connection that never reconnects by itself. After any error the session is over."""
 
+    def read_clock(self) -> int:
+        """The sink's own clock, in ms since 1970."""
+
     def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
         """Start rows (the lowest start of each generation), ledger rows (newest version of each slice), lost rows."""
 
@@ -80,6 +83,9 @@ class SinkSession(Protocol):
 
     def reopen_unequal(self) -> None:
         """The same for sealed hours whose roll-up is not the sum of their minutes."""
+
+    def reopen_early(self, lateness_seconds: int) -> None:
+        """The same for hours that were sealed before their end and so many seconds, by the sink's clock."""
 
     def slice_sums(self, source: Source) -> Mapping[tuple[int, int], SliceSum]:
         """The cells of each slice (block, arrived in seconds since 1970) that has some."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
 from schemas.sources import Source
-from sinks import cells, ledger, letters, seal, slices, unequal, void
+from sinks import cells, early, ledger, letters, seal, server, slices, unequal, void
 from sinks.address import ClickHouseAddress
 from sinks.base import Newest, SinkSession, SliceSum, SourceLedger
 from sinks.connection import Connection
@@ -47,6 +47,10 @@ class ClickHouseSession:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+
+    def read_clock(self) -> int:
+        """The server's clock, in ms since 1970."""
+        return server.read_clock(self.connection)
 
     def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
         """The lowest start of each generation, and the newest row of each slice by start; every source has an entry."""
@@ -87,6 +91,10 @@ class ClickHouseSession:
     def reopen_unequal(self) -> None:
         """The same for sealed hours and days whose roll-up is not the sum of their minutes, pin by pin."""
         unequal.reopen_unequal(self.connection)
+
+    def reopen_early(self, lateness_seconds: int) -> None:
+        """The same for hours that were sealed before their end and so many seconds."""
+        early.reopen_early(self.connection, lateness_seconds)
 
     def slice_sums(self, source: Source) -> Mapping[tuple[int, int], SliceSum]:
         """The cells of each slice that has some, added up."""

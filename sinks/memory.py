@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
+from time import time_ns
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,10 @@ class MemorySink:
         self.ledger: dict[SliceKey, LedgerRow] = {}
         self.dead_letters: dict[Origin, DeadLetterRow] = {}
         self.lost: list[LostRow] = []
+
+    def clock(self) -> int:
+        """Its time, in ms since 1970. A simulation gives its own."""
+        return time_ns() // 1_000_000
 
     @contextmanager
     def session(self) -> Iterator[SinkSession]:
@@ -59,6 +64,11 @@ class MemorySession:
     def __init__(self, sink: MemorySink) -> None:
         self.sink = sink
         self.over = False
+
+    def read_clock(self) -> int:
+        """The sink's clock, in ms since 1970."""
+        with self._step():
+            return self.sink.clock()
 
     def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
         """The lowest start of each generation, and the newest row of each slice by start; every source has an entry."""
@@ -146,6 +156,11 @@ class MemorySession:
             pass
 
     def reopen_unequal(self) -> None:
+        """Nothing is sealed in memory."""
+        with self._step():
+            pass
+
+    def reopen_early(self, lateness_seconds: int) -> None:  # noqa: ARG002
         """Nothing is sealed in memory."""
         with self._step():
             pass

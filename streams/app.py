@@ -14,6 +14,8 @@ from schemas.errors import PintallyError
 from sinks.base import Sink
 from sinks.clickhouse import ClickHouseSink
 from streams.agents import counting_agent
+from streams.behind import BrokersBehind
+from streams.clock_differences import ClockDifferences
 from streams.dead_letters import BATCH_BYTES, DeadLetterTopics
 from streams.emit import Emitter, SinkWentBack
 from streams.finality import seal_final_hours
@@ -156,9 +158,16 @@ def _watch(app: CountingApp) -> None:
         if not app.rebalancing:
             await app.flow.seek_stuck()
 
+    clocks, brokers = ClockDifferences(), BrokersBehind()
+
+    @app.task
+    async def compare_clocks() -> None:
+        await guarded(clocks.compare(app.sink))
+
     @app.timer(app.settings.seal_seconds)
     async def seal() -> None:
-        await guarded(seal_final_hours(app.settings, app.sink, app.consumer.assignment()))
+        await guarded(clocks.compare(app.sink))
+        await guarded(seal_final_hours(app.settings, app.sink, app.consumer.assignment(), brokers, clocks.tell))
 
 
 def __getattr__(name: str) -> Any:

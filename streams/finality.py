@@ -1,23 +1,48 @@
 """Which minutes are final: no source can still count into them (rules 21 and 22). Decides; `sinks.seal` acts.
 
 Replay topics hold nothing back, for what comes through them is late by nature: it corrects hours that are sealed.
+
+Whose clock: a minute is final once its end and the lateness are over by every clock there is, so that none that is
+wrong by itself makes anything final before its time.
+- The worker's and ClickHouse's: nothing is final beyond the earlier of the two, whatever the sources say. Whichever is
+  wrong can only delay.
+- A broker's that is ahead: its sources' clocks run ahead, and by the rules no event is counted that they have passed.
+  Sealing waits for the other two clocks.
+- A broker's that is behind: a busy source holds back by its own clock. An idle one holds back from when a record came
+  whose stamp was long over (`streams.behind`). What came before such a record, nobody can know: if it counts into an
+  hour that is sealed, that hour is opened, sealed again and marked as corrected.
 """
 
 import asyncio
 import logging
-import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
-from schemas.rules import MINUTE_MS
+from schemas.rules import MINUTE_MS, Rules
 from schemas.sources import Source
 from sinks.base import Sink, SinkUnavailable, SourceLedger
 from sinks.seal import seal
 from streams.admin import KafkaUnavailable
+from streams.behind import BrokersBehind
 from streams.recovery import follow
 from streams.settings import Settings
 from streams.topics import Offsets, TopicInfo, describe_topics, read_offsets, sources_of
+from streams.wall_clock import Reading, read_clocks
 
 log = logging.getLogger(__name__)
+
+IsBehind = Callable[[Source, int], bool]  # a source that is counted to its end and its clock: its broker is behind
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found."""
+
+    final_until: int | None  # seconds since 1970 below which every minute is final; None while a source holds all back
+    lateness_seconds: int  # the least that any rules of the ledger ask for
+    clocks: Reading
+    source_clocks: Mapping[Source, int]  # ms; of sources that brokers stamp
+    behind_ms: Mapping[Source, int]  # how far the brokers of these are behind, at least
 
 
 def final_until(
@@ -26,14 +51,17 @@ def final_until(
     ledgers: Mapping[Source, SourceLedger],
     offsets: Mapping[Source, Offsets],
     looked_at_ms: int,
+    is_behind: IsBehind = lambda *_: False,
 ) -> int | None:
     """Seconds since 1970 below which every minute is final; None while some source holds all back.
 
-    `looked_at_ms` is the wall clock taken before `offsets` were read: no later record can carry an earlier append time.
+    `looked_at_ms` is the time taken before `offsets` were read: no later record can carry an earlier append time. It
+    must not be one clock's alone. No minute is final whose end and lateness are not over by it.
     """
-    clocks = []
+    clocks = [looked_at_ms]
     for source in sources_of(topics):
-        clock = _clock(settings, topics[source.topic], ledgers.get(source), offsets[source], looked_at_ms)
+        clock = _clock(settings, topics[source.topic], source, ledgers.get(source), offsets[source], looked_at_ms,
+                       is_behind)  # fmt: skip
         if clock is None:
             return None
         clocks.append(clock)
@@ -42,7 +70,13 @@ def final_until(
 
 
 def _clock(
-    settings: Settings, topic: TopicInfo, ledger: SourceLedger | None, offsets: Offsets, looked_at_ms: int
+    settings: Settings,
+    topic: TopicInfo,
+    source: Source,
+    ledger: SourceLedger | None,
+    offsets: Offsets,
+    looked_at_ms: int,
+    is_behind: IsBehind,
 ) -> int | None:
     """The emitted clock of one source in ms; None if it was never read and is not empty."""
     chain = follow(ledger) if ledger and ledger.starts else None
@@ -50,28 +84,64 @@ def _clock(
     idle_margin_ms = settings.idle_margin_seconds * 1000
     stamps_are_recent = topic.timestamp_type == "LogAppendTime" or topic.timestamp_before_max_ms <= idle_margin_ms
     caught_up = position == offsets.log_end == offsets.last_stable
-    if caught_up and stamps_are_recent:
+    if caught_up and stamps_are_recent and not (chain and is_behind(source, chain.clock)):
         return max(chain.clock if chain else 0, looked_at_ms - idle_margin_ms)
     return chain.clock if chain else None
 
 
-def _look(settings: Settings, sink: Sink) -> int | None:
+def look(settings: Settings, sink: Sink, brokers: BrokersBehind) -> Look:
+    """Ask both engines what is final now. Blocking. The order matters: clocks, log ends, ledgers."""
     topics = {name: topic for name, topic in describe_topics(settings).items() if name in settings.topics.values()}
     sources = sources_of(topics)
-    looked_at_ms = time.time_ns() // 1_000_000
-    offsets = read_offsets(settings, sources)
     with sink.session() as session:
+        clocks = read_clocks(session)
+        offsets = read_offsets(settings, sources)
         ledgers = session.read_ledgers(sources)
-    return final_until(settings, topics, ledgers, offsets, looked_at_ms)
+    at_ms = clocks.earliest_ms
+
+    def is_behind(source: Source, clock: int) -> bool:
+        return brokers.look(source, ledgers[source].rows, clock, at_ms, settings.idle_margin_seconds * 1000)
+
+    until = final_until(settings, topics, ledgers, offsets, at_ms, is_behind)
+    stamped = [s for s in sources if topics[s.topic].timestamp_type == "LogAppendTime" and ledgers[s].starts]
+    return Look(
+        until,
+        least_lateness(settings.rules, ledgers.values()),
+        clocks,
+        {source: follow(ledgers[source]).clock for source in stamped},
+        {source: seen.behind_ms for source, seen in brokers.seen.items() if seen.behind_ms},
+    )
 
 
-async def seal_final_hours(settings: Settings, sink: Sink, assigned: Collection[tuple[str, int]]) -> None:
-    """Seal what is final. Done by the worker that counts partition 0 of the first topic; harmless if two do it."""
+def least_lateness(rules: Rules, ledgers: Iterable[SourceLedger]) -> int:
+    """In seconds: hours may have been sealed by earlier rules, and are not early by those."""
+    known = [Rules.from_json(start.rules).allowed_lateness_ms for ledger in ledgers for start in ledger.starts]
+    return min([*known, rules.allowed_lateness_ms]) // 1000
+
+
+async def seal_final_hours(
+    settings: Settings,
+    sink: Sink,
+    assigned: Collection[tuple[str, int]],
+    brokers: BrokersBehind,
+    tell: Callable[[Look], None] = lambda _: None,
+) -> None:
+    """Seal what is final. Done by the worker that counts partition 0 of the first topic; harmless if two do it.
+
+    What was sealed too early, by a version that trusted one clock, is opened again first. `tell` gets what was found.
+    """
     if (min(settings.topics.values()), 0) not in assigned:
         return
     try:
-        until = await asyncio.to_thread(_look, settings, sink)
-        if until is not None:
-            await asyncio.to_thread(seal, settings.clickhouse, until)
+        found = await asyncio.to_thread(look, settings, sink, brokers)
+        tell(found)
+        await asyncio.to_thread(_seal, settings, sink, found)
     except (SinkUnavailable, KafkaUnavailable) as error:
         log.info("nothing sealed now: %s", error.what)
+
+
+def _seal(settings: Settings, sink: Sink, found: Look) -> None:
+    with sink.session() as session:
+        session.reopen_early(found.lateness_seconds)
+    if found.final_until is not None:
+        seal(settings.clickhouse, found.final_until)

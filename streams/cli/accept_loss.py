@@ -1,6 +1,5 @@
 """`pintally accept-loss`: what is gone for good is given up, in so many words, so that counting can go on."""
 
-import time
 from typing import Annotated
 
 import typer
@@ -60,7 +59,7 @@ def accept_loss(
                 found.offsets,
                 found.committed,
                 session.slice_sums,
-                int(time.time()),
+                session.read_clock() // 1000,
                 note,
             )
             plan = [each for each in plan if not source or str(each.source) in source]

@@ -1,6 +1,5 @@
 """`pintally explain`: where an event is, and why it is counted or not."""
 
-import time
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from audit.explain import Cell, Explanation, Told
 from audit.explain import explain as look
 from audit.words import moment
 from schemas.errors import PintallyError
+from sinks.server import clock_of
 from streams.audited import addresses_of, as_ours
 from streams.cli.console import data, print_json, progress
 from streams.cli.letters import Topic, printable, topics_of
@@ -66,7 +66,7 @@ def _look(
         for source, known in replayed_origins(settings).items()
         for offset, at in known.items()
     }
-    since_ms = None if since_hours is None else int(time.time() * 1000 - since_hours * HOUR_MS)
+    since_ms = None if since_hours is None else int(clock_of(settings.clickhouse) - since_hours * HOUR_MS)
     with Progress(*COLUMNS, console=progress, transient=True, disable=quiet) as bar:
         task = bar.add_task("", total=None)
         return look(

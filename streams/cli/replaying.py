@@ -1,7 +1,6 @@
 """A replay as a person asks for it: plan, show, ask, send, and say what became of each letter."""
 
 import getpass
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from schemas.rows import DeadLetterRow
 from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from sinks.find_letters import Wanted, find_letters, have_letters
+from sinks.server import clock_of
 from streams.cli.confirm import agree
 from streams.cli.console import data, print_json
 from streams.cli.counted_events import counted_events
@@ -68,7 +68,7 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
     wanted = asked.wanted if lines is None else _narrowed(asked.wanted, lines)
     by = Conditions(
         settings.rules.never_late,
-        int(time.time() * 1000),
+        clock_of(settings.clickhouse),
         replayed_origins(settings),
         asked.even_duplicates,
         forgotten_replays(settings),

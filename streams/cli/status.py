@@ -14,9 +14,12 @@ from sinks.connection import Connection
 from sinks.find_letters import KIND
 from streams.cli.console import data, print_json, table
 from streams.cli.lost_ranges import as_documents, describe
+from streams.clock_differences import broker_differences, difference
 from streams.progress import Progress, lag_of, read_progress, sum_of
 from streams.recovery import effective
 from streams.settings import Settings, load_settings
+from streams.topics import describe_topics
+from streams.wall_clock import Reading, read_clocks
 
 QUERY_SECONDS = 30.0
 # Of each kind the first is shown.
@@ -46,6 +49,8 @@ class Status:
     dead_letters: list[Reason]
     sealed_until: datetime | None  # hours before it are rolled up and final; None while no hour is
     lost: list[LostRow] = field(default_factory=list)  # what an operator gave up
+    clocks: Reading | None = None  # this machine's and ClickHouse's
+    clock_differences: list[str] = field(default_factory=list)  # in words; empty while all agree
 
 
 def status(
@@ -55,7 +60,8 @@ def status(
 
     A source is one partition of one topic. All offsets below its position are in ClickHouse; lag is what the log holds
     beyond. Each offset has one fate, so the fates add up to what was read. The clock is the newest Kafka timestamp
-    below the position. Late and dead records are listed with their reasons, and ranges that an operator gave up.
+    below the position. Late and dead records are listed with their reasons, ranges that an operator gave up, and clocks
+    that differ by more than half a minute: this machine's, ClickHouse's, the brokers'.
 
     Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses. For a script that waits until all
     is counted:
@@ -72,6 +78,8 @@ def status(
         data.print(f"\nHours are sealed until {until:%Y-%m-%d %H:%M} UTC." if until else "\nNo hour is sealed yet.")
         for row in found.lost:
             data.print(f"lost: {describe(row)}", markup=False)
+        for words in found.clock_differences:
+            data.print(f"clocks differ: {words}", markup=False)
 
 
 def read_status(settings: Settings) -> Status:
@@ -79,12 +87,26 @@ def read_status(settings: Settings) -> Status:
     sink = ClickHouseSink(settings.clickhouse)
     sources = read_progress(settings, sink)
     with sink.session() as session:
+        clocks = read_clocks(session)
         known = session.read_ledgers(list(sink.known_sources()))
     lost = [row for ledger in known.values() for row in effective(ledger) if row.source.topic in settings.source_topics]
     with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
         reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.source_topics))]
         [(until,)] = connection.rows("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
-    return Status(sources, reasons, datetime.fromtimestamp(until, UTC) if until else None, lost)
+    sealed_until = datetime.fromtimestamp(until, UTC) if until else None
+    return Status(sources, reasons, sealed_until, lost, clocks, _differences(settings, sources, clocks))
+
+
+def _differences(settings: Settings, sources: list[Progress], clocks: Reading) -> list[str]:
+    """Whose clocks differ, in words. What producers stamp says nothing of a broker's clock."""
+    topics = describe_topics(settings)
+    stamped = {
+        each.source: each.clock
+        for each in sources
+        if each.clock is not None and topics[each.source.topic].timestamp_type == "LogAppendTime"
+    }
+    ours = difference(clocks)
+    return [*([ours] if ours else []), *broker_differences(clocks, stamped, {}).values()]
 
 
 def as_document(found: Status) -> dict[str, Any]:
@@ -93,6 +115,10 @@ def as_document(found: Status) -> dict[str, Any]:
         "lag": lag_of(found.sources),
         "fates": asdict(sum_of([each.fates for each in found.sources])),
         "sealed_until": found.sealed_until.isoformat() if found.sealed_until else None,
+        "clocks": {
+            "ahead_of_clickhouse_ms": found.clocks.ahead_ms if found.clocks else None,
+            "differences": found.clock_differences,
+        },
         "sources": [
             {
                 "topic": each.source.topic,

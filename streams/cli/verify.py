@@ -1,13 +1,14 @@
 """`pintally verify`: the counts against the log, by a second pair of eyes."""
 
-from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from audit.clickhouse import ClickHouse
 from audit.errors import CannotTell
+from audit.tables import clock
 from audit.verify import Report
 from audit.verify import verify as audit
 from streams.admin import open_admin
@@ -70,7 +71,8 @@ def _audit(
 ) -> Report:
     since = 0
     if since_hours is not None:
-        since = int((datetime.now(UTC) - timedelta(hours=since_hours)).timestamp())
+        with ClickHouse(addresses_of(settings)) as clickhouse:
+            since = int(clock(clickhouse) - since_hours * 3600)
     columns = (TextColumn("recounting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=progress, transient=True, disable=quiet) as bar:
         task = bar.add_task("recounting", total=None)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sinks.base import SinkSession
 from streams.change.survey import Survey
+from streams.finality import least_lateness
 from streams.recovery import is_retired
 from streams.repair.choice import Choice, Repair
 from streams.repair.source import SourceRepair
@@ -27,7 +28,7 @@ def repair(
     3. Slices whose cells or dead letters do not add up to their ledger row, and those that were chosen, are folded
        again and written (see `streams.repair.rewrite`).
     4. Cells of slices that the log does not have are deleted.
-    5. Sealed hours that do not add up are opened; the next sealing closes them.
+    5. Sealed hours that do not add up, or were sealed too early, are opened; the next sealing closes them.
 
     Safe to interrupt and to run again. Raises KafkaUnavailable, SinkUnavailable and SinkError.
     """
@@ -41,5 +42,6 @@ def repair(
         if source not in found.offsets and not is_retired(ledger) and choice.touches(source):
             done.gone.append(f"{source} of UUID {source.topic_id}: Kafka does not have this topic any more")
     session.reopen_unequal()
+    session.reopen_early(least_lateness(settings.rules, found.ledgers.values()))
     done.gone = list(dict.fromkeys(done.gone))
     return done

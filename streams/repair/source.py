@@ -1,7 +1,6 @@
 """The repair of one source: holes in its ledger first, then slices that do not add up or were named, then strays."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -43,7 +42,7 @@ class SourceRepair:
         self.offsets = offsets
         self.choice = choice
         self.done = done
-        self.now = int(time.time())
+        self.now = session.read_clock() // 1000  # ClickHouse's: what is old there, it has dropped
         self.letters_from = self.now - (settings.dead_letter_days - 1) * DAY
 
     def run(self) -> None:

@@ -171,6 +171,15 @@ def test_a_session_that_has_ended_stays_ended(sink: Sink) -> None:
         session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 1, 1)))
 
 
+def test_a_sink_has_a_clock_of_its_own_that_goes_on(sink: Sink) -> None:
+    """On this machine it is the same as ours."""
+    before = time.time_ns() // 1_000_000
+    with sink.session() as session:
+        first, second = session.read_clock(), session.read_clock()
+        session.reopen_early(3600)  # where nothing is sealed there is nothing to open
+    assert before <= first <= second <= time.time_ns() // 1_000_000
+
+
 def test_what_was_lost_is_kept_with_its_source_and_once(sink: Sink) -> None:
     one, other = source(0), source(1)
     rows = [

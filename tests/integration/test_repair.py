@@ -182,7 +182,7 @@ SEALED_DAMAGE = {
 
 @pytest.mark.parametrize("statement", SEALED_DAMAGE.values(), ids=SEALED_DAMAGE.keys())
 def test_sealed_hours_that_do_not_add_up_are_opened_and_sealed_again(emitted: Emitter, statement: str) -> None:  # noqa: F811
-    until = now_ms() // 1000 + 7200
+    until = now_ms() // 1000 - 3600
     seal(emitted.settings.clickhouse, until)
     totals = "SELECT window_start, pin_id, saves FROM pin_engagement_1h ORDER BY ALL"
     before = emitted.sql(totals)

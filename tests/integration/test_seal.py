@@ -1,6 +1,7 @@
 """Sealing survives crashes, company and sleep."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -180,6 +181,21 @@ def test_reopening_moves_sealed_until_back_and_never_forward(address: ClickHouse
     assert read(address, "SELECT toUnixTimestamp(sealed_until) FROM seal_state") == [(TODAY - 2 * HOUR,)]
     assert disagreements(address) == []
     assert seal(address, TODAY).sealed_until == TODAY
+
+
+def test_hours_that_were_sealed_before_their_end_and_the_lateness_are_opened_until_their_time(
+    address: ClickHouseAddress,
+) -> None:
+    """`written_at` is ClickHouse's clock; a lateness as long as all of the past makes any hour early."""
+    seal(address, TODAY)
+    with ClickHouseSink(address).session() as session:
+        session.reopen_early(0)
+        assert read(address, "SELECT toUnixTimestamp(sealed_until) FROM seal_state") == [(TODAY,)]
+        session.reopen_early(int(time.time()) - (TODAY - 2 * HOUR) + 60)
+    assert read(address, "SELECT toUnixTimestamp(sealed_until) FROM seal_state") == [(TODAY - 3 * HOUR,)]
+    assert disagreements(address) == []
+    assert seal(address, TODAY).sealed_until == TODAY
+    assert disagreements(address) == []
 
 
 def test_void_rows_are_deleted_and_not_sealed(address: ClickHouseAddress) -> None:

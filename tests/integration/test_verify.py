@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -41,6 +42,7 @@ from tests.engines import TestEngines, drop_database, drop_topics
 MINUTE, TEN_MINUTES = 60_000, 600_000  # ms
 RULES = Rules(slice_records=100)
 RECORDS = 990  # the last slice is unfinished
+LONG_AGO_MS = RECORDS * 3_500 + 4 * 3_600_000  # so that all hours can be sealed
 TABLES = ("pin_minutes", "ingest_starts", "ingest_ledger", "dead_letters", "pin_hours", "pin_days", "sealed")
 ODD = [None, b"{}", b"\xff\x00", b'{"event_id": 1}']
 
@@ -55,7 +57,7 @@ class Emitter:
         self.sink = ClickHouseSink(settings.clickhouse)
         self.start_clock = 0
 
-    def produce(self, records: int = RECORDS, seed: int = 1, ago_ms: int = RECORDS * 3_500) -> None:
+    def produce(self, records: int = RECORDS, seed: int = 1, ago_ms: int = LONG_AGO_MS) -> None:
         """Saves of few pins, 3 s apart, some twice, some late, some broken; several slices of each border.
 
         They start with ten minutes of the clock, so that slices are the same at any time of day.
@@ -479,8 +481,9 @@ def seal(emitter: Emitter, table: str, window: str, resolution: str) -> None:
         f"SELECT {window} AS w, pin_id, {sums}, 7 FROM pin_minutes FINAL GROUP BY w, pin_id"
     )
     emitter.sql(
-        "INSERT INTO sealed (resolution, window_start, seal, is_open, corrected, pins, saves, clicks, closeups) "
-        f"SELECT '{resolution}', window_start, 7, false, false, count(), sum(saves), sum(clicks), sum(closeups) "
+        "INSERT INTO sealed (resolution, window_start, seal, is_open, corrected, pins, saves, clicks, closeups, "
+        f"written_at) SELECT '{resolution}', window_start, 7, false, false, count(), sum(saves), sum(clicks), "
+        "sum(closeups), window_start + INTERVAL 2 HOUR "
         f"FROM {table} GROUP BY window_start"
     )
 
@@ -503,6 +506,21 @@ def test_a_roll_up_that_is_not_the_sum_of_its_minutes_is_named(
     report = emitted.verify()
     assert kinds(report) == {"rollup_differs"}
     assert {finding.pin for finding in report.findings.shown if finding.source == table} == {3}
+
+
+def test_an_hour_that_was_sealed_before_its_end_and_the_lateness_is_named(emitted: Emitter) -> None:
+    """Whoever did it had a clock that is ahead; the counts are right, and readers were told that they are final."""
+    emitted.sql(
+        "INSERT INTO sealed (resolution, window_start, seal, is_open, pins)"
+        " SELECT 'hour', toStartOfHour(now('UTC')) + INTERVAL 1 HOUR, 7, false, 0"
+    )
+    report = emitted.verify()
+    assert report.exit_code == 1
+    [finding] = [each for each in report.findings.shown if each.kind == "sealed_early"]
+    hour = datetime.strptime(str(finding.minute), "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
+    due = hour + timedelta(hours=1, milliseconds=RULES.allowed_lateness_ms)
+    assert finding.expected == f"{due:%Y-%m-%dT%H:%MZ}"
+    assert str(finding.found) < str(finding.minute)
 
 
 def change_rules(emitter: Emitter, rules: Rules) -> Base:

@@ -1,6 +1,9 @@
-"""Rules 21 and 22: what was declared final is final, however the logs grow while somebody looks and afterwards."""
+"""Rules 21 and 22: what was declared final is final, however the logs grow while somebody looks and afterwards.
 
-from collections.abc import Callable, Iterator
+One clock may be wrong, by hours and either way: the worker's, ClickHouse's, or a broker's that is ahead.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -19,15 +22,19 @@ from schemas.actions import Action
 from schemas.fates import Fates
 from schemas.rows import LedgerRow, StartRow
 from schemas.sources import Source
+from sinks.base import SourceLedger
 from sinks.memory import MemorySession, MemorySink
-from streams import finality, topics
+from streams import finality, topics, wall_clock
+from streams.behind import BrokersBehind
 from streams.settings import Settings
 from streams.topics import TopicInfo
+from streams.wall_clock import Reading
 from tests.logs import ACTION, HOUR, MINUTE, T0, record
 from tests.reference import LogRecord, Recount, recount
 
 SKEW = 5 * MINUTE
 FOREVER = 2**62
+WORKER, CLICKHOUSE, BROKERS = "worker", "ClickHouse", "brokers"
 NAMES = (Action.CLICK.topic(), Action.SAVE.topic())  # in the order of their partitions here
 
 
@@ -90,6 +97,12 @@ class Script:
     settings: Settings
     befores: tuple[int | None, int | None]  # message.timestamp.before.max.ms of each topic; None: LogAppendTime
     steps: tuple[Step, ...]
+    wrong: str = ""  # whose clock is wrong: the worker's, ClickHouse's, or the brokers'
+    wrong_by: int = 0  # ms; negative: behind
+
+    def off(self, whose: str) -> int:
+        """How far somebody's clock is from the true time, in ms."""
+        return self.wrong_by if whose == self.wrong else 0
 
     @property
     def topics(self) -> dict[str, TopicInfo]:
@@ -147,6 +160,8 @@ class World(MemorySink):
         self.gaps: Iterator[tuple[Step, ...]] = iter(())
         self.emitted: dict[Source, dict[int, int]] = {}
         self.declared: list[tuple[int, dict[Source, dict[int, int]]]] = []
+        self.early: list[int] = []  # declared final before its end and the lateness, by the true time
+        self.brokers = BrokersBehind()
 
     def play(self, steps: tuple[Step, ...]) -> None:
         """Let these happen, in order."""
@@ -166,7 +181,7 @@ class World(MemorySink):
         """Stamped as the topic's settings say; its event time lies where the rules change their mind."""
         recent = log.before is None or log.before <= self.margin
         room = self.margin - (log.before or 0) if recent else self.margin
-        broker = self.now - int(step.lag * room)
+        broker = self.now - int(step.lag * room) + self.script.off(BROKERS)
         stamp = broker
         if log.before is not None:
             stamp = broker - min(max(step.stamp or 0, -SKEW), log.before)
@@ -214,23 +229,32 @@ class World(MemorySink):
         return next((row for row in self.starts if row.source == log.source), None)
 
     def look(self, step: Look) -> None:
-        """Ask `_look` itself, which takes the time, the offsets and the ledgers in its own order."""
+        """Ask `look` itself, which takes the time, the offsets and the ledgers in its own order."""
         self.gaps = iter(step.gaps)
-        final = finality._look(self.settings, self)
+        final = finality.look(self.settings, self, self.brokers).final_until
         if final is not None:
             self.declared.append((final, self.emitted))
+            if final * 1000 > self.now - self.settings.rules.allowed_lateness_ms:
+                self.early.append(final)
 
     def next_gap(self) -> None:
         """Life goes on until the next answer."""
         self.play(next(self.gaps))
 
+    def clock(self) -> int:
+        """ClickHouse's."""
+        return self.now + self.script.off(CLICKHOUSE)
+
     def open_session(self) -> MemorySession:
+        """One that knows when the ledgers are read."""
+        return WorldSession(self)
+
+    def before_ledgers(self) -> None:
         """The ledgers are read now; remember what is in them."""
         self.next_gap()
         self.emitted = {log.source: {} for log in self.logs}
         for row in self.ledger.values():
             self.emitted[row.source][row.start] = row.position
-        return super().open_session()
 
     def list_partition_offsets(self, specs: dict[TopicPartition, OffsetSpec], isolation_level: str) -> dict[Any, Any]:
         """What an admin client answers."""
@@ -256,7 +280,7 @@ class World(MemorySink):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(topics, "open_admin", admin)
             patch.setattr(finality, "describe_topics", lambda _settings: self.script.topics)
-            patch.setattr(finality, "time", SimpleNamespace(time_ns=lambda: self.now * 1_000_000))
+            patch.setattr(wall_clock, "own_clock", lambda: self.now + self.script.off(WORKER))
             yield patch
 
     def broken_promises(self) -> list[str]:
@@ -272,6 +296,17 @@ class World(MemorySink):
             for offset in offsets
             if offset >= reached and cell[2] < final
         ]
+
+
+class WorldSession(MemorySession):
+    """A session of a World."""
+
+    sink: World
+
+    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+        """Life goes on until they are read."""
+        self.sink.before_ledgers()
+        return super().read_ledgers(sources)
 
 
 def emitted_below(folded: Recount, positions: dict[int, int]) -> int:
@@ -329,6 +364,11 @@ def rounds(draw: st.DrawFn) -> tuple[Step, ...]:
     return (*life, *draw(st.sampled_from([CATCH_UP, CATCH_UP, ()])), draw(LOOKS), draw(APPENDS))
 
 
+# Not brokers that are behind: what comes to an idle source before they are found out, nobody can foresee.
+WRONG = [("", 0), ("", 0), *((whose, by) for whose in (WORKER, CLICKHOUSE) for by in (3 * HOUR, -3 * HOUR)),
+         (BROKERS, 3 * HOUR), (WORKER, 72 * HOUR)]  # fmt: skip
+
+
 @st.composite
 def scripts(draw: st.DrawFn) -> Script:
     """Emitted to the end often, for only then the rule of idle sources is at work."""
@@ -341,13 +381,16 @@ def scripts(draw: st.DrawFn) -> Script:
         slice_records=draw(st.sampled_from([1, 3, 100])),
     )
     steps = [step for each in draw(st.lists(rounds(), max_size=3)) for step in each]
-    return Script(chosen, draw(st.tuples(kinds, kinds)), tuple(steps))
+    wrong, wrong_by = draw(st.sampled_from(WRONG))
+    return Script(chosen, draw(st.tuples(kinds, kinds)), tuple(steps), wrong, wrong_by)
 
 
 @given(scripts())
 @bounds(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_is_counted_any_more_below_what_was_declared_final(script: Script) -> None:
-    assert played(script).broken_promises() == []
+    world = played(script)
+    assert world.broken_promises() == []
+    assert world.early == [], "before its end and the lateness were over"
 
 
 @given(scripts())
@@ -361,7 +404,8 @@ def test_once_all_is_emitted_and_idle_all_but_margin_and_lateness_becomes_final(
         world.play((Look(),))
     if all(log.before is None or log.before <= world.margin for log in world.logs):
         [(final, _)] = world.declared
-        held_back = world.margin + world.settings.rules.allowed_lateness_ms
+        behind = max(0, -script.off(WORKER), -script.off(CLICKHOUSE))  # one of the two delays
+        held_back = world.margin + world.settings.rules.allowed_lateness_ms + behind
         assert final * 1000 > world.now - held_back - MINUTE
     else:
         assert world.declared
@@ -384,7 +428,9 @@ def forgets_sources_without_a_ledger(patch: pytest.MonkeyPatch, _world: World) -
     """Only the sources that ClickHouse knows count."""
     right = finality._clock
     patch.setattr(
-        finality, "_clock", lambda s, t, ledger, *rest: right(s, t, ledger, *rest) if ledger.starts else FOREVER
+        finality,
+        "_clock",
+        lambda s, t, source, ledger, *rest: right(s, t, source, ledger, *rest) if ledger.starts else FOREVER,
     )
 
 
@@ -402,12 +448,24 @@ ALL_STAMPS_TRUSTED = asked_with(
     lambda _, s, infos, *rest: (s, {n: replace(i, timestamp_type="LogAppendTime") for n, i in infos.items()}, *rest)
 )
 STABLE_END_ONLY = asked_with(
-    lambda _, s, infos, ledgers, offsets, at: (
+    lambda _, s, infos, ledgers, offsets, *rest: (
         *(s, infos, ledgers),
         {source: replace(each, log_end=each.last_stable) for source, each in offsets.items()},
-        at,
+        *rest,
     )
 )
+
+
+def by_one_clock(time_of: Callable[[Reading], int]) -> Control:
+    """The time of a look is one clock's alone."""
+    return lambda patch, _: patch.setattr(Reading, "earliest_ms", property(time_of))
+
+
+def sources_alone(patch: pytest.MonkeyPatch, _world: World) -> None:
+    """The time of day is nothing beside the sources' clocks: nothing caps what brokers that are ahead say."""
+    right = finality.final_until
+    patch.setattr(finality, "final_until", lambda *args: right(*args[:4], args[4] + 4 * HOUR, *args[5:]))
+
 
 LIFE_WENT_ON = Look(((), (), (), (Append(0), Pass(HOUR))))
 CONTROLS: dict[str, tuple[Control, tuple[int | None, int | None], tuple[Step, ...]]] = {
@@ -426,6 +484,36 @@ CONTROLS: dict[str, tuple[Control, tuple[int | None, int | None], tuple[Step, ..
         believes_the_last_row, (None, None), (Append(0), Append(0), Emit(0, last_only=True), Pass(HOUR), Look()),
     ),
 }  # fmt: skip
+
+
+IDLE = (Pass(HOUR), Look(), Append(0))
+CLOCK_CONTROLS: dict[str, tuple[Control, str, tuple[Step, ...]]] = {
+    "the worker's own clock alone": (by_one_clock(lambda clocks: clocks.before_ms), WORKER, IDLE),
+    "ClickHouse's clock alone": (by_one_clock(lambda clocks: clocks.clickhouse_ms), CLICKHOUSE, IDLE),
+    "the sources' clocks alone": (
+        sources_alone, BROKERS, (*map(Append, range(3)), *CATCH_UP, *map(Append, range(3)), Look()),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("control", "wrong", "steps"), CLOCK_CONTROLS.values(), ids=CLOCK_CONTROLS)
+def test_one_clock_alone_makes_minutes_final_before_their_time(
+    control: Control, wrong: str, steps: tuple[Step, ...]
+) -> None:
+    """It is ahead by three hours; by both clocks, nothing is early."""
+    eager = Settings(kafka="x:1", allowed_lateness_seconds=0, idle_margin_seconds=60, slice_records=1)
+    script = Script(eager, (None, None), steps, wrong, 3 * HOUR)
+    assert (played(script).broken_promises(), played(script).early) == ([], [])
+    assert played(script, control).early
+    if wrong != BROKERS:  # no event counts in minutes that its source's clock has passed
+        assert played(script, control).broken_promises()
+    found = find(
+        scripts(),
+        lambda script: bool(played(script, control).early),
+        settings=bounds(max_examples=2_000, phases=[Phase.generate], database=None, deadline=None),
+        random=Random(22),
+    )
+    assert found.wrong_by > 0 or control is sources_alone
 
 
 @pytest.mark.parametrize(("control", "befores", "steps"), CONTROLS.values(), ids=CONTROLS)

@@ -117,7 +117,6 @@ def edges(read: Callable[[Any, int, int], Chunk]) -> Iterator[None]:
 
     with replaced(
         (repairing, "asyncio", SimpleNamespace(Runner=Runner)),
-        (repairing, "time", SimpleNamespace(time=lambda: NOW)),
         (repairing, "read_chunks", read_chunks),
         (repairing, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
     ):

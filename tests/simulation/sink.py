@@ -9,6 +9,7 @@ from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
 from schemas.sources import Source
 from sinks.base import SinkUnavailable
 from sinks.memory import CellKey, MemorySession, MemorySink, Origin, SliceKey
+from tests.simulation.logs import HOUR, T0
 from tests.simulation.loop import blocking_call
 from tests.simulation.truth import Truth
 
@@ -135,7 +136,11 @@ class SimSession(MemorySession):
             pass
         return blocking_call(name, args, kwargs, self.epoch)
 
-    reopen_from = reopen_unequal = lambda *_: None  # nothing is sealed in memory
+    reopen_from = reopen_unequal = reopen_early = lambda *_: None  # nothing is sealed in memory
+
+    def read_clock(self) -> int:
+        """What is old by it has been dropped; nothing is."""
+        return T0 + HOUR
 
 
 def _forwarded(name: str) -> Any:

@@ -1,5 +1,6 @@
 """Rules 21 and 22: when a minute is final."""
 
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -64,6 +65,21 @@ def test_producers_timestamps_hold_back_unless_they_are_bounded() -> None:
     idle, known = Offsets(0, 10, 10), ledger(SAVE, 10, NOON - 5 * HOUR)
     assert until((SAVE, topic(SAVE, "CreateTime"), known, idle)) == (NOON - 6 * HOUR) // 1000
     assert until((SAVE, topic(SAVE, "CreateTime", 300_000), known, idle)) == (NOON - HOUR - 300_000) // 1000
+
+
+def test_nothing_is_final_beyond_the_time_of_the_look_whatever_the_sources_say() -> None:
+    """A broker's clock is three hours ahead."""
+    ahead = ledger(SAVE, 10, NOON + 3 * HOUR)
+    assert until((SAVE, topic(SAVE), ahead, Offsets(0, 11, 11))) == (NOON - HOUR) // 1000
+    assert until((SAVE, topic(SAVE), ahead, Offsets(0, 10, 10))) == (NOON - HOUR) // 1000
+
+
+def test_a_source_whose_broker_is_behind_counts_with_its_own_clock_also_when_idle() -> None:
+    known = ledger(SAVE, 10, NOON - 3 * HOUR)
+    topics = {SAVE.topic: topic(SAVE)}
+    look = partial(final_until, SETTINGS, topics, {SAVE: known}, {SAVE: Offsets(0, 10, 10)}, NOON)
+    assert look(lambda *_: True) == (NOON - 4 * HOUR) // 1000
+    assert look(lambda *_: False) == (NOON - HOUR - 300_000) // 1000
 
 
 def test_an_empty_unbounded_source_holds_all_back() -> None:

@@ -1,0 +1,64 @@
+"""A worker whose clock is wrong, as a whole process: it seals nothing early, and says so."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sinks.connection import Connection
+from sinks.reopen import sealed_until
+from sinks.seal import seal
+from streams.settings import Settings
+from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
+from tests.integration.sealing import DAY, HOUR, TODAY, some_cells, write
+
+SHIFTED = (sys.executable, "-m", "tests.shifted_clock")
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"seal_seconds": 0.5})
+
+
+def how_far(settings: Settings) -> int:
+    with Connection(settings.clickhouse, 30) as connection:
+        return sealed_until(connection)
+
+
+@pytest.mark.parametrize(("off", "side"), [(3 * HOUR, "ahead of"), (-2 * DAY, "behind")])
+def test_a_worker_seals_by_the_earlier_of_two_clocks_and_names_the_difference(
+    stack: Settings, tmp_path: Path, off: int, side: str
+) -> None:
+    """All sources are idle, so nothing but the time of day holds back."""
+    write(stack.clickhouse, some_cells(start=TODAY - 5 * DAY))
+    held_back = stack.allowed_lateness_seconds + stack.idle_margin_seconds - min(0, off)
+    with workers(stack, tmp_path) as start:
+        worker = start(command=(*SHIFTED, str(off), "worker"))
+        expected = (int(time.time()) - held_back) // HOUR * HOUR
+        wait_for(lambda: how_far(stack) >= expected, 60, "hours to be sealed")
+        found = how_far(stack)
+        assert found <= (int(time.time()) - held_back) // HOUR * HOUR, "sealed before its time"
+        assert worker.said(f"the clock of this machine is {abs(off):,} s {side} ClickHouse's")
+        assert worker.log.read_text().count("the clock of this machine") == 1, "once, and then now and then"
+        worker.kill()
+
+
+def test_what_was_sealed_too_early_is_named_by_verify_and_opened_by_the_next_worker(
+    stack: Settings, tmp_path: Path
+) -> None:
+    """As a version sealed that trusted its own clock."""
+    running = int(time.time()) // HOUR * HOUR
+    with workers(stack, tmp_path) as start:
+        first = start()
+        first.wait_ready()
+        assert pintally(stack, "emulate", "--events", "200").returncode == 0
+        wait_caught_up(stack)
+        first.kill()
+        seal(stack.clickhouse, running + HOUR)
+        found = json.loads(pintally(stack, "verify", "--json").stdout)
+        assert (found["exit_code"], found["findings"]) == (1, {"sealed_early": int(found["findings"]["sealed_early"])})
+        start()
+        wait_for(lambda: how_far(stack) < running, 60, "the early hour to be opened")
+        verify(stack)
