@@ -86,6 +86,7 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
     """The app for these settings; `sink` is ClickHouse unless given."""
     app = CountingApp(
         settings.group,
+        env={},  # else Faust's own variables (BROKER_URL, WEB_PORT, APP_VERSION, ...) win over what is set here
         broker=[URL(f"kafka://{server.strip()}") for server in settings.kafka.split(",")],
         broker_credentials=faust_credentials(settings),
         store="memory://",

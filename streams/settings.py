@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.actions import Action, replay_topic
 from schemas.rules import Rules
 from sinks.address import ClickHouseAddress
 from streams.addresses import host_of, servers_of
+from streams.service_links import EnvironmentWithoutLinks, link_warnings
 from streams.setting_errors import explained
 from streams.setting_warnings import warnings_of
 
@@ -126,6 +127,18 @@ class Settings(BaseSettings):
         """Every topic that is counted, and the action it carries."""
         return {topic: action for topics in (self.topics, self.replay_topics) for action, topic in topics.items()}
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then what `pintally up` wrote."""
+        return init_settings, EnvironmentWithoutLinks(settings_cls), dotenv_settings
+
     def environment(self) -> dict[str, str]:
         """The environment of a child process with these settings and no others. Holds the passwords in the clear."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
@@ -151,6 +164,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         raise explained(error, PREFIX, Settings.model_fields) from None  # its text holds what was given, passwords too
     given = {name.upper(): value for name, value in os.environ.items()}
-    for warning in warnings_of(given, settings.model_dump(), PREFIX):
+    values = settings.model_dump()
+    for warning in (*link_warnings(given, values, PREFIX), *warnings_of(given, values, PREFIX)):
         print(f"warning: {warning}", file=sys.stderr)
     return settings
