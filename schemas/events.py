@@ -48,6 +48,7 @@ from pydantic import (
 )
 
 from schemas.actions import Action
+from schemas.encodings import no_object, wrapped
 from schemas.json_text import parse
 
 MAX_ID: Final = 2**64 - 1
@@ -154,16 +155,19 @@ def validate(value: bytes | None, action: Action) -> Event:
     except ValueError as error:
         raise ContractError(str(error)) from None
     if not isinstance(content, dict):
-        raise ContractError("value: must be a JSON object")
+        found = no_object(content)
+        raise ContractError(f"value: must be a JSON object; {found}" if found else "value: must be a JSON object")
     model = model_of[action]
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise ContractError(_reason(model, error)) from None
+        raise ContractError(_reason(model, content, error)) from None
 
 
-def _reason(model: type[Event], error: ValidationError) -> str:
-    """One clause for each field at fault, in the order of the model."""
+def _reason(model: type[Event], content: Mapping[str, Any], error: ValidationError) -> str:
+    """One clause for each field at fault, in the order of the model; before them what wraps an event, if that shows."""
+    if content.keys().isdisjoint(model.model_fields) and (found := wrapped(content)):
+        return f"value: must be the event; {found}"
     clauses: dict[str, str] = {}
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         clauses.setdefault(str(fault["loc"][0]), _clause(model, fault))

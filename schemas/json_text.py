@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from schemas.encodings import no_json
+
 MAX_BYTES: Final = 1_048_576
 MAX_DEPTH: Final = 32
 _LONGEST_INTEGER: Final = 20  # characters of 2^64 - 1; whatever is longer fits no field
@@ -25,13 +27,17 @@ def parse(value: bytes | None) -> Any:
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"value: must be UTF-8; byte {error.start} is not") from None
+        found = no_json(value)
+        raise ValueError(
+            f"value: must be JSON; {found}" if found else f"value: must be UTF-8; byte {error.start} is not"
+        ) from None
     if _depth(value) > MAX_DEPTH:  # before parsing, so that the parser's recursion never depends on the caller's stack
         raise ValueError(f"value: must not nest deeper than {MAX_DEPTH} levels")
     try:
         return _decoder.decode(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"value: must be JSON; {error.msg} (character {error.pos})") from None
+        found = no_json(value) or f"{error.msg} (character {error.pos})"
+        raise ValueError(f"value: must be JSON; {found}") from None
 
 
 def _depth(value: bytes) -> int:
