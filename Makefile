@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UV := uv==0.13.9 # only `make lock` uses it
 
-# The first Python that is 3.11 or newer and can make a virtual environment; `make PYTHON=/path/to/python3.12` overrides.
-CANDIDATES := python3 python3.13 python3.12 python3.11 python3.14
-CAN_SERVE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+# The first Python from 3.11 to 3.14 that can make a virtual environment; `make PYTHON=/path/to/python3.12` overrides.
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
+CAN_SERVE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c '$(CAN_SERVE)' >/dev/null 2>&1 && { command -v $$python; break; }; done)
 
@@ -21,7 +21,7 @@ install: $(INSTALLED) ## the locked packages and this project into .venv
 
 $(INSTALLED): requirements-dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { \
-		echo "error: found no Python 3.11 or newer with the modules venv and ensurepip (looked for $(CANDIDATES))."; \
+		echo "error: found no Python from 3.11 to 3.14 with the modules venv and ensurepip (looked for $(CANDIDATES))."; \
 		echo "  Install one (Debian, Ubuntu: apt install python3 python3-venv), or name it: make install PYTHON=/path/to/python3.12"; \
 		exit 2; } >&2
 	@test -x $(BIN)/pip || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
@@ -85,8 +85,9 @@ lock: install ## make requirements-dev.lock and requirements.lock again from pyp
 	@$(COMPILE) --constraints requirements-dev.lock --output-file requirements.lock
 	@$(COMPILE_PEERS) --output-file bench/requirements.lock
 
-readme: install ## write the tables of README.md again from the code
+readme: install ## write the tables of README.md and docs/compatibility.md again from the code
 	@$(BIN)/python -m tests.readme
+	@$(BIN)/python -m tests.compatibility.page
 
 clean: ## remove .venv, caches, and the local engines with their data (stop them first)
 	rm -rf $(VENV) .pintally build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

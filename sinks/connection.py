@@ -11,6 +11,7 @@ from clickhouse_driver.errors import Error, NetworkError
 from sinks.address import ClickHouseAddress
 from sinks.base import SinkError, SinkUnavailable
 from sinks.failures import translate
+from sinks.server_version import ClickHouseTooOld, refuse_old
 
 # The driver logs every refused connection with its traceback; our errors say it once.
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
@@ -60,7 +61,15 @@ class Connection:
             settings={**INSERT_SETTINGS, "insert_block_size": BLOCK_ROWS, **(settings or {})},
         )
         self._run(self._client.connection.connect)
+        self._refuse_old()
         self._client.connection.connect = _refuse_to_reconnect
+
+    def _refuse_old(self) -> None:
+        try:
+            refuse_old(str(self._address), self._client.connection.server_info.version_tuple())
+        except ClickHouseTooOld:
+            self.close()
+            raise
 
     def execute(self, sql: str, *args: Any, **kwargs: Any) -> Any:
         """`Client.execute`. Raises SinkUnavailable or SinkError; after either the connection is over."""

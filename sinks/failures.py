@@ -65,7 +65,7 @@ def _refused(error: ServerException, where: str, address: ClickHouseAddress) -> 
     if error.code in SCHEMA:
         return SinkError(f"{where}: {said}", "The tables do not fit this version: run pintally migrate.")
     if error.code in FINAL:
-        return SinkError(f"{where}: {said}", "The server's version may be too old: ClickHouse 26.3 or newer.")
+        return SinkError(f"{where}: {said}", "It may not know what we ask: docs/compatibility.md lists what was run.")
     return SinkUnavailable(f"{where} cannot take it now (code {error.code}): {said}")
 
 

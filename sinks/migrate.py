@@ -6,11 +6,13 @@ from pathlib import Path
 from clickhouse_driver.errors import Error, ServerException
 from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
 from clickhouse_migrations.exceptions import MigrationException
+from clickhouse_migrations.migration import MigrationStorage
 
 from sinks.address import ClickHouseAddress
 from sinks.base import SinkError
 from sinks.connection import CONNECT_SECONDS, Connection
 from sinks.failures import translate
+from sinks.older_servers import readable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 ATTEMPTS = 5  # several workers may create the same things at the same moment; the loser looks again
@@ -54,6 +56,7 @@ def _apply(address: ClickHouseAddress, timeout_seconds: float) -> list[str]:
         query_timeout=timeout_seconds,
         migrations_table="schema_migrations",
     )
-    applied = cluster.migrate(address.database, MIGRATIONS)
+    files = [each._replace(script=readable(each.script)) for each in MigrationStorage(MIGRATIONS).migrations()]
+    applied = cluster.apply_migrations(address.database, files)
     names = {int(path.name.split("_")[0]): path.name for path in MIGRATIONS.glob("*.sql")}
     return [names[migration.version] for migration in applied]

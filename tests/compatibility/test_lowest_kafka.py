@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from streams.settings import Settings
 from tests.compatibility.broker import broker
@@ -12,11 +15,14 @@ from tests.e2e.running import Traffic, pintally, verify, wait_caught_up, workers
 from tests.e2e.test_transactions import produce
 from tests.engines import TestEngines, drop_database
 
+VERSIONS = os.environ.get("PINTALLY_TEST_BROKERS", lowest_supported()).split(",")
 
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_it_is_counted_exactly_with_transactions_codecs_late_and_broken_records(
-    settings: Settings, engines: TestEngines, tmp_path: Path
+    settings: Settings, engines: TestEngines, tmp_path: Path, version: str
 ) -> None:
-    with broker(lowest_supported(), tmp_path / "kafka") as kafka:
+    with broker(version, tmp_path / "kafka") as kafka:
         old = settings.model_copy(update={"kafka": kafka})
         try:
             assert pintally(old, "migrate").returncode == 0

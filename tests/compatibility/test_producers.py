@@ -1,4 +1,4 @@
-"""Producers of two libraries with each codec of Kafka, idempotent ones among them, on real brokers."""
+"""Producers of two libraries with each codec of Kafka, idempotent ones among them; a worker that may open few files."""
 
 import asyncio
 from pathlib import Path
@@ -9,11 +9,12 @@ from kafka import KafkaProducer
 from schemas.actions import Action
 from sinks.clickhouse import ClickHouseSink
 from streams.settings import Settings
-from tests.e2e.running import verify, wait_caught_up, workers
+from tests.e2e.running import PINTALLY_WORKER, verify, wait_caught_up, workers
 from tests.e2e.test_other_producers import event
 
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 RECORDS = 30
+FEW_FILES = ("sh", "-c", 'ulimit -n 256 && exec "$0" "$@"', *PINTALLY_WORKER)
 
 
 async def produce_with_aiokafka(settings: Settings, codec: str | None, idempotent: bool) -> None:
@@ -37,13 +38,13 @@ def produce_with_kafka_python(settings: Settings, codec: str | None, idempotent:
     producer.close()
 
 
-def test_every_codec_of_two_libraries_is_counted(stack: Settings, tmp_path: Path) -> None:
+def test_every_codec_is_counted_by_a_worker_with_256_open_files(stack: Settings, tmp_path: Path) -> None:
     for codec in CODECS:
         for idempotent in (False, True):
             produce_with_kafka_python(stack, codec, idempotent)
             asyncio.run(produce_with_aiokafka(stack, codec, idempotent))
     with workers(stack, tmp_path) as start:
-        start()
+        start(command=FEW_FILES)
         wait_caught_up(stack)
     verify(stack)
     cells = ClickHouseSink(stack.clickhouse).read_cells()

@@ -15,6 +15,9 @@ def version_of(lock: Path) -> str:
     return str(kafka["version"])
 
 
+PINNED = version_of(LOCK)  # that of the local engines
+
+
 def kafka_locks() -> dict[str, Path]:
     """Version -> its lock file, lowest first."""
     locks = {version_of(lock): lock for lock in [LOCK, *LOCKS.glob("*.toml")]}

@@ -1,0 +1,79 @@
+"""Topics with the settings that docs/compatibility.md lists, made on the real broker."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from sinks.clickhouse import ClickHouseSink
+from sinks.migrate import migrate
+from streams.admin import open_admin
+from streams.refusals import Refusal, refuse_topic
+from streams.settings import Settings
+from streams.topic_faults import topic_differences
+from streams.topics import create_topics, describe_topics
+from tests.compatibility.test_producers import RECORDS, produce_with_kafka_python
+from tests.compatibility.topic_settings import COUNTED, NAMED, REFUSED, TopicCase
+from tests.e2e.running import Traffic, verify, wait_caught_up, workers
+from tests.engines import TestEngines, drop_database, drop_topics
+
+
+@pytest.fixture
+def clean(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
+    yield settings
+    drop_topics(engines.addresses, settings.topic_prefix)
+    drop_database(engines.addresses, settings.clickhouse_database)
+
+
+def make(settings: Settings, cases: Sequence[TopicCase]) -> None:
+    """The topics of the cases, by somebody else and otherwise as `migrate` makes them; then the rest."""
+    with open_admin(settings) as admin:
+        topics = {
+            settings.topics[case.action]: {
+                "num_partitions": case.partitions,
+                "replication_factor": 1,
+                "configs": {"message.timestamp.type": "LogAppendTime"} | case.configs,
+            }
+            for case in cases
+        }
+        admin.create_topics(topics)
+        admin.wait_for_topics(list(topics))
+    create_topics(settings)
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: str(case.configs))
+def test_a_topic_that_is_no_faithful_record_is_refused_and_named(clean: Settings, case: TopicCase) -> None:
+    make(clean, [case])
+    topics = describe_topics(clean)
+    topic = topics[clean.topics[case.action]]
+    with pytest.raises(Refusal, match=case.said):
+        refuse_topic(topic, clean.rules_of(topic.name))
+    assert any(case.said in line for line in topic_differences(clean, topics))
+
+
+def test_topics_with_other_settings_are_counted_exactly_and_nothing_is_said(clean: Settings, tmp_path: Path) -> None:
+    make(clean, COUNTED)
+    migrate(clean.clickhouse)
+    assert topic_differences(clean, describe_topics(clean)) == []
+    with Traffic(clean, "--events", "1000") as traffic:
+        sent = traffic.finish()
+    with workers(clean, tmp_path) as start:
+        start()
+        wait_caught_up(clean)
+    verify(clean)
+    assert int(ClickHouseSink(clean.clickhouse).read_cells().count.sum()) == sent["counted"]
+
+
+@pytest.mark.parametrize("case", NAMED, ids=lambda case: str(case.configs))
+def test_a_topic_that_is_not_as_the_settings_ask_is_counted_and_named(
+    clean: Settings, case: TopicCase, tmp_path: Path
+) -> None:
+    make(clean, [case])
+    migrate(clean.clickhouse)
+    assert any(case.said in line for line in topic_differences(clean, describe_topics(clean)))
+    produce_with_kafka_python(clean, None, idempotent=False)
+    with workers(clean, tmp_path) as start:
+        start()
+        wait_caught_up(clean)
+    verify(clean)
+    assert int(ClickHouseSink(clean.clickhouse).read_cells().count.sum()) == RECORDS
