@@ -5,6 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 GENERATION_SHIFT = 48
+SAME_OFFSETS = "same_offsets"
 POSITION_MASK = (1 << GENERATION_SHIFT) - 1
 
 
@@ -26,6 +27,27 @@ class LostRow:
     kind: str  # 'trimmed', 'truncated', 'retired', 'recounted' or 'damaged'
     start: int
     end: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedRow:
+    """One partition of a topic that took another's place; the fields are the table's columns. Only what took effect."""
+
+    source: int
+    topic: str
+    topic_id: UUID  # in Kafka
+    partition: int
+    old_source: int
+    old_topic: str
+    old_topic_id: UUID  # as start rows have it
+    how: str  # 'same_offsets', 'copied' or 'new_records'
+    generation: int
+    old_end: int
+    start: int
+    collect_start: int
+    collect_clock: int
+    evidence: str
     note: str
 
 
@@ -98,6 +120,14 @@ class Emitted:
     starts: tuple[StartRow, ...]
     ledger: tuple[LedgerRow, ...]
     lost: tuple[LostRow, ...] = ()
+    replaces: ReplacedRow | None = None  # whose place its topic took, where it began with that
+    replaced: tuple[ReplacedRow, ...] = ()  # by what, the latest last
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is counted any more: given up, or replaced by another log."""
+        given_up = any(row.kind == "retired" for row in self.lost)
+        return given_up or any(row.how != SAME_OFFSETS for row in self.replaced)
 
     def __str__(self) -> str:
         return f"{self.topic}[{self.partition}]"

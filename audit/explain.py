@@ -18,7 +18,7 @@ from audit.occurrences import Ids, Occurrence, find
 from audit.recount import Fate
 from audit.rules import MINUTE_MS
 from audit.shown import Letter, Stored, Window, letters_of, read_cell, read_letter, read_windows
-from audit.tables import read_emitted
+from audit.tables import known_ids, read_emitted, read_replaced
 from audit.words import duration, moment
 
 Place = tuple[str, UUID, int, int]  # topic, its UUID, partition, offset
@@ -88,7 +88,8 @@ def explain(
     with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
         emitted = read_emitted(clickhouse)
         topics = [topic for topic, _ in addresses.topics]
-        partitions = sorted(log.partitions(topics), key=lambda at: (topics.index(at.topic), at.partition))
+        known = known_ids(read_replaced(clickhouse))
+        partitions = sorted(log.partitions(topics, known), key=lambda at: (topics.index(at.topic), at.partition))
         starts = log.starts(partitions, since_ms)
         found = _search(log, starts, event_id, progress)
         found += _replays_of(log, partitions, found, replays)
@@ -97,11 +98,11 @@ def explain(
         teller = _Teller(clickhouse, log, addresses, emitted, replays)
         found.sort(key=lambda each: (each.timestamp, *_place(each)))
         explained.records = [teller.tell(each, found) for each in found]
-        known = {(each.at.topic, each.at.topic_id, each.at.partition, each.offset) for each in found}
+        places = {_place(each) for each in found}
         explained.letters = [
             letter
             for letter in letters_of(clickhouse, event_id)
-            if letter.topic in topics and (letter.topic, letter.topic_id, letter.partition, letter.offset) not in known
+            if letter.topic in topics and (letter.topic, letter.topic_id, letter.partition, letter.offset) not in places
         ]
     return explained
 

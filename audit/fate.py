@@ -9,7 +9,7 @@ from audit.contract import ACTIONS
 from audit.emitted import Emitted, LedgerRow
 from audit.errors import CannotTell
 from audit.log import Log, Partition
-from audit.places import beginning
+from audit.places import beginning, counted_elsewhere
 from audit.recount import Fate, Place, Recount, Slice, cell_key
 
 
@@ -42,7 +42,8 @@ def judge(log: Log, emitted: Emitted, action: int, at: Partition, offset: int) -
         raise CannotTell(f"{emitted}: counting begins at offset {ruled[0].start}", "What lies before is not counted.")
     rows = held(emitted, ruled)
     since = max((cut for cut in cuts(emitted) if cut <= reign.start), default=0)
-    places = [place for place in _places(rows, ruled) if place.offset >= since]
+    places = [*counted_elsewhere(emitted, ruled), *_places(rows, ruled)]
+    places = [place for place in places if place.offset >= since]
     wanted = max(place.offset for place in places if reign.start <= place.offset <= offset)
     begin = beginning(places, at.start, reign.rules.slice_records, wanted, offset + 1)
     if begin is None:

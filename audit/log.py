@@ -2,11 +2,11 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from socket import create_connection
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Protocol
 from uuid import UUID
 
@@ -101,15 +101,23 @@ class Log:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._consumer.close(autocommit=False)
 
-    def partitions(self, topics: Sequence[str]) -> list[Partition]:
-        """Every partition of the topics, with its bounds now; a topic that Kafka does not know is left out."""
+    def partitions(
+        self, topics: Sequence[str], known: Mapping[tuple[str, UUID], UUID] = MappingProxyType({})
+    ) -> list[Partition]:
+        """Every partition of the topics, with its bounds now; a topic that Kafka does not know is left out.
+
+        `known` are the UUIDs that start rows have, by topic and UUID in Kafka, where they are others.
+        """
         try:
             found = self._describe(topics)
             named = [TopicPartition(topic, partition) for topic, _, partition in found]
             starts, ends = self._consumer.beginning_offsets(named), self._consumer.end_offsets(named)
         except (KafkaError, OSError) as error:
             raise _silent(",".join(self._bootstrap), error) from error
-        return [Partition(*key, starts[at], ends[at]) for key, at in zip(found, named, strict=True)]
+        return [
+            Partition(topic, known.get((topic, topic_id), topic_id), partition, starts[at], ends[at])
+            for (topic, topic_id, partition), at in zip(found, named, strict=True)
+        ]
 
     def starts(self, partitions: Sequence[Partition], since_ms: int | None) -> dict[Partition, int]:
         """The first offset of each partition whose Kafka timestamp is `since_ms` or later; the log's start if None."""

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from audit.chain import Reign
+from audit.emitted import Emitted
 from audit.recount import Place
 from audit.rules import ARRIVED_MS
 
@@ -12,6 +14,14 @@ class Beginning(NamedTuple):
 
     collect: Place
     first: Place
+
+
+def counted_elsewhere(emitted: Emitted, ruled: Sequence[Reign]) -> list[Place]:
+    """Where the ids begin of records that were counted in the log whose place this one took."""
+    row = emitted.replaces
+    if row is None or row.start != ruled[0].start or row.collect_start == row.start:
+        return []
+    return [Place(row.collect_start, row.collect_clock)]
 
 
 def beginning(places: Sequence[Place], log_start: int, slice_records: int, wanted: int, limit: int) -> Beginning | None:

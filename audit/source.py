@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from audit.addresses import Addresses
-from audit.chain import RETIRED, Reign, cuts, follow, held, in_force, ruled_by, void_ledger_rows
+from audit.chain import Reign, cuts, follow, held, in_force, ruled_by, void_ledger_rows
 from audit.clickhouse import ClickHouse
 from audit.compare import Judge
 from audit.contract import ACTIONS
@@ -13,9 +13,9 @@ from audit.emitted import CellRow, DeadLetter, Emitted, LostRow
 from audit.errors import CannotTell, CannotTellNow
 from audit.findings import Finding, Findings, Kind
 from audit.log import Log, Partition
-from audit.places import beginning
+from audit.places import beginning, counted_elsewhere
 from audit.recount import Place, Recount, Slice, State
-from audit.tables import clock, kept_days, read_cells, read_dead_letters, read_starts
+from audit.tables import clock, kept_days, known_ids, read_cells, read_dead_letters, read_starts
 
 DAY_MS = 86_400_000
 SPARE_DAYS = 1  # rows that vanish with age are not missed a day before
@@ -49,17 +49,21 @@ def audit_source(addresses: Addresses, emitted: Emitted, since: int, progress: P
     report = SourceReport(str(emitted))
     try:
         ruled = ruled_by(emitted)
-        report.lost += [_in_words(emitted, row) for row in in_force(emitted)]
+        given_up = [row for row in in_force(emitted) if not (emitted.replaced and row.start == row.end)]
+        report.lost += [_in_words(emitted, row) for row in given_up]
         report.position, gaps = follow(emitted, ruled)
         for finding in (*void_ledger_rows(emitted, ruled), *gaps):
             report.findings.add(finding)
+        if emitted.is_over:
+            report.unverifiable += _not_recounted(emitted, ruled, since, report.position)
+            return report
         with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
             _SourceAudit(addresses, emitted, ruled, report, progress).run(clickhouse, log, since)
             if read_starts(clickhouse, emitted.id) != emitted.starts:
                 raise CannotTellNow(f"{emitted}: its rules were changed meanwhile", "Run verify again.")
     except CannotTell as reason:
         passes = isinstance(reason, CannotTellNow)
-        (report.lost if is_retired(emitted) and not passes else report.unverifiable).append(str(reason))
+        report.unverifiable.append(str(reason))
         report.passing += [str(reason)] if passes else []
     return report
 
@@ -73,9 +77,15 @@ LOST = {
 }
 
 
-def is_retired(emitted: Emitted) -> bool:
-    """Whether an operator gave up the source itself."""
-    return any(row.kind == RETIRED for row in emitted.lost)
+def _not_recounted(emitted: Emitted, ruled: Sequence[Reign], since: int, position: int) -> Iterator[str]:
+    """What is said of a source whose log is over: whether its counts are true nobody can tell any more."""
+    rows = held(emitted, ruled)
+    if any(row.arrived >= since for row in rows):
+        why = "another topic took its place" if emitted.replaced else "its topic was given up"
+        yield (
+            f"{emitted} of UUID {emitted.topic_id}: {sum(row.counted for row in rows):,} events of the offsets"
+            f" {ruled[0].start} to {position} cannot be recounted: {why}\n  --since-hours leaves them out."
+        )
 
 
 def _in_words(emitted: Emitted, row: LostRow) -> str:
@@ -98,7 +108,7 @@ class _SourceAudit:
         self.progress = progress
         self.action = dict(addresses.topics)[emitted.topic]
         self.ledger = {(row.generation, *row.key): row for row in held(emitted, ruled)}
-        self.places = _ledger_places(emitted, ruled)
+        self.places = [*counted_elsewhere(emitted, ruled), *_ledger_places(emitted, ruled)]
         self.cuts = cuts(emitted)
         self.covered = ruled[0].start
 
@@ -128,13 +138,17 @@ class _SourceAudit:
 
     def _partition(self, log: Log) -> Partition:
         emitted = self.emitted
-        for partition in log.partitions([emitted.topic]):
+        latest = emitted.replaced[-1:]
+        known = known_ids(latest)
+        for partition in log.partitions([emitted.topic], known):
             if partition.partition == emitted.partition:
                 if partition.topic_id == emitted.topic_id:
                     return partition
-                what = f"{emitted}: Kafka's topic is {partition.topic_id}, the counted one was {emitted.topic_id}"
                 raise CannotTell(
-                    what, "The topic was deleted and created anew: `pintally accept-loss` gives the first one up."
+                    f"{emitted}: Kafka's topic is not the one that was counted, of UUID "
+                    f"{latest[0].topic_id if latest else emitted.topic_id}",
+                    "It is in another cluster, or was deleted and created anew: `pintally replace-topic` has this one "
+                    "take its place, `pintally accept-loss` gives the first one up.",
                 )
         raise CannotTell(f"{emitted}: Kafka does not know it", "Check PINTALLY_KAFKA and PINTALLY_TOPIC_PREFIX.")
 

@@ -1,7 +1,7 @@
 """Reads what ClickHouse holds. The newest version of every row, as readers see it: FINAL, one snapshot a query."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from struct import Struct
 from types import TracebackType
@@ -9,7 +9,7 @@ from typing import IO, Any, Generic, TypeVar
 from uuid import UUID
 
 from audit.clickhouse import ClickHouse
-from audit.emitted import CellRow, DeadLetter, Emitted, LedgerRow, LostRow, StartRow
+from audit.emitted import SAME_OFFSETS, CellRow, DeadLetter, Emitted, LedgerRow, LostRow, ReplacedRow, StartRow
 
 _CELL = Struct("<IIBIQQQ")
 _LETTER = Struct("<Qq1s1s16sI")
@@ -39,6 +39,13 @@ ORDER BY source, block, arrived"""
 LOST = """
 SELECT source, generation, toString(kind) AS kind, start, `end`, note FROM ingest_lost FINAL
 ORDER BY source, generation, start"""
+REPLACED = """
+SELECT source, topic, toString(topic_id) AS topic_id, partition, old_source, old_topic,
+    toString(old_topic_id) AS old_topic_id, toString(how) AS how, generation, old_end, start, collect_start,
+    collect_clock, evidence, note
+FROM ingest_replaced FINAL
+WHERE how = 'same_offsets' OR (source, generation) IN (SELECT source, generation FROM ingest_starts)
+ORDER BY generation, topic, partition"""
 CELL_SOURCES = "SELECT DISTINCT source FROM pin_minutes"
 KEPT = """
 SELECT toUInt32OrZero(extract(engine_full, 'TTL .*toIntervalDay\\\\((\\\\d+)\\\\)')) AS days
@@ -91,12 +98,33 @@ def read_emitted(clickhouse: ClickHouse) -> list[Emitted]:
     lost: dict[int, list[LostRow]] = defaultdict(list)
     for row in clickhouse.rows(LOST):
         lost[row.pop("source")].append(LostRow(**row))
+    replaced = read_replaced(clickhouse)
     found = []
     for (source, topic, topic_id, partition), starts in started.items():
         rows = tuple(ledger.pop(source, ()))
-        found.append(Emitted(source, topic, UUID(topic_id), partition, starts, rows, tuple(lost[source])))
+        begun = next((row for row in replaced if row.source == source and row.how != SAME_OFFSETS), None)
+        by = tuple(row for row in replaced if row.old_source == source)
+        found.append(Emitted(source, topic, UUID(topic_id), partition, starts, rows, tuple(lost[source]), begun, by))
     nameless = UUID(int=0)
     return found + [Emitted(source, "?", nameless, 0, (), tuple(rows)) for source, rows in ledger.items()]
+
+
+def read_replaced(clickhouse: ClickHouse) -> list[ReplacedRow]:
+    """Topics that took the place of others, by generation."""
+    rows = clickhouse.rows(REPLACED)
+    for row in rows:
+        row |= {name: UUID(row[name]) for name in ("topic_id", "old_topic_id")}
+    return [ReplacedRow(**row) for row in rows]
+
+
+def known_ids(replaced: Sequence[ReplacedRow]) -> dict[tuple[str, UUID], UUID]:
+    """The UUIDs that start rows have for copies that are counted on under them, by topic and UUID in Kafka.
+
+    The latest copy stands for the log; a topic whose place it took stands for none.
+    """
+    latest = {(row.old_topic, row.old_topic_id): row for row in replaced if row.how == SAME_OFFSETS}
+    taken = {(topic, topic_id): UUID(int=0) for topic, topic_id in latest}
+    return taken | {(row.topic, row.topic_id): row.old_topic_id for row in latest.values()}
 
 
 def read_starts(clickhouse: ClickHouse, source: int) -> tuple[StartRow, ...]:

@@ -33,10 +33,11 @@ from audit.errors import CannotTell
 from audit.findings import Finding, Findings, Kind
 from audit.invariants import check_ledger, read_sums, void_slices
 from audit.log import Log, Partition
+from audit.replaced import Copy, counted_twice, said, supposed
 from audit.rollups import check_rollups, count_sealed
 from audit.sealed_early import check_sealed_early, least_lateness_ms
 from audit.source import SourceReport, audit_source
-from audit.tables import clock, kept_days, read_cell_sources, read_emitted
+from audit.tables import clock, kept_days, known_ids, read_cell_sources, read_emitted, read_replaced
 
 DAY_SECONDS = 86_400
 GAP_LOOKS = 6
@@ -53,6 +54,7 @@ class Report:
     findings: Findings = field(default_factory=Findings)
     unverifiable: list[str] = field(default_factory=list)
     passing: list[str] = field(default_factory=list)  # those of `unverifiable` that go away by themselves
+    replaced: list[str] = field(default_factory=list)  # topics that took the place of others, an operator said so
     lost: list[str] = field(default_factory=list)  # given up by an operator: no difference, and not passed over
     windows: int = 0  # sealed hours and days compared
     records: int = 0
@@ -74,8 +76,11 @@ def verify(
     since: int = 0,
     processes: int | None = None,
     progress: Progress = lambda _done, _of: None,
+    copies: Sequence[Copy] = (),
 ) -> Report:
     """Audit every source whose name, `topic` or `topic[partition]`, is in `only` (all if empty).
+
+    `copies` are taken for copies with the same offsets, and only what they would stand for is audited.
 
     Slices that arrived, and windows that began, before `since` (seconds since 1970) are left out. Raises CannotTell if
     nothing could be looked at.
@@ -84,16 +89,21 @@ def verify(
     report = Report()
     with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
         celled = read_cell_sources(clickhouse)
-        emitted = _read_settled(clickhouse)
-        partitions = log.partitions([topic for topic, _ in addresses.topics])
+        emitted, replaced = _read_settled(clickhouse), read_replaced(clickhouse)
+        if copies:
+            emitted = supposed(emitted, copies)
+        partitions = log.partitions([topic for topic, _ in addresses.topics], known_ids(replaced))
         ours = _select(emitted, addresses, only)
         _check_tables(clickhouse, report, ours)
-        if not only:
+        if not only and not copies:
             _check_strays(report, celled, emitted)
             report.windows = count_sealed(clickhouse, since)
             _add(report, check_rollups(clickhouse, since))
             _add(report, check_sealed_early(clickhouse, least_lateness_ms(ours), since))
-    report.not_started = _not_started(partitions, emitted, only)
+        if not copies:
+            report.replaced = said(replaced, only)
+            report.unverifiable += counted_twice(clickhouse, emitted, replaced, only, since)
+    report.not_started = [] if copies else _not_started(partitions, emitted, only)
     missing = {topic for topic, _ in addresses.topics} - {partition.topic for partition in partitions}
     report.unverifiable += [
         f"{topic}: Kafka does not know this topic\n  Run `pintally migrate`, or check PINTALLY_TOPIC_PREFIX."
@@ -134,11 +144,8 @@ def _gaps(source: Emitted) -> bool:
 def _select(emitted: Sequence[Emitted], addresses: Addresses, only: Sequence[str]) -> list[Emitted]:
     """What was asked for. Topics of another prefix share no table, so an unknown topic is none of ours."""
     topics = dict(addresses.topics)
-    return [
-        source
-        for source in emitted
-        if (source.topic in topics and source.starts) and (not only or source.topic in only or str(source) in only)
-    ]
+    ours = [each for each in emitted if each.starts and (each.topic in topics or each.replaced)]
+    return [each for each in ours if not only or each.topic in only or str(each) in only]
 
 
 def _check_tables(clickhouse: ClickHouse, report: Report, emitted: Sequence[Emitted]) -> None:

@@ -28,6 +28,12 @@ def replay_topic(topic: str) -> str:
     return f"{topic}{REPLAY}"
 
 
+def kind_of(topic: str) -> str:
+    """A source topic's name without its prefix: topics of one kind hold the same events."""
+    names = [name for action in Action for name in (action.topic(), replay_topic(action.topic()))]
+    return next((name for name in names if topic.endswith(name)), topic)
+
+
 def dead_letter_topic(topic: str) -> str:
     """The topic that receives the late and dead records of `topic`, and those of its replay topic."""
     return f"{topic.removesuffix(REPLAY)}.dlq"

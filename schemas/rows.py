@@ -122,6 +122,37 @@ class LostRow:
     note: str  # the operator's words
 
 
+class Replacement(StrEnum):
+    """How a topic takes another's place."""
+
+    SAME_OFFSETS = "same_offsets"  # a copy with the same offsets: counting goes on in it under the old one's name
+    COPIED = "copied"  # a copy with other offsets: counting goes on behind what the old one's counts tell of
+    NEW_RECORDS = "new_records"  # from an offset on it holds what was never counted; an operator said so
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedRow:
+    """One partition of a topic that takes another's place, and of the one whose place it takes.
+
+    Of same offsets it takes effect at once; else with the start row of `source` and `generation`.
+    """
+
+    source: Source  # of the topic that takes the place, by the UUID that Kafka has for it
+    old: Source  # of the other one, by the UUID that the ledger has for it
+    how: Replacement
+    generation: int
+    old_end: int  # offset of the old log below which its counts stay
+    start: int  # offset of the new log from which it is counted
+    collect_start: int  # offset of the new log from which ids are collected; not above `start`
+    collect_clock: int  # ms: the source's clock before `collect_start`
+    evidence: str  # what was compared, in words
+    note: str  # the operator's words
+
+    def begins(self, source: Source) -> bool:
+        """Whether this source began with it."""
+        return self.source == source and self.how is not Replacement.SAME_OFFSETS
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetterRow:
     """A late or dead record with its original bytes; of a (source, offset) the highest generation holds."""

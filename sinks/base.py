@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import PintallyError, Unavailable
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, ReplacedRow, StartRow
 from schemas.sources import Source
 
 
@@ -29,6 +29,8 @@ class SourceLedger:
     starts: tuple[StartRow, ...]
     rows: tuple[LedgerRow, ...]
     lost: tuple[LostRow, ...] = ()
+    replaces: ReplacedRow | None = None  # whose place its topic took, where it began with that
+    replaced: tuple[ReplacedRow, ...] = ()  # by whom it was replaced, the latest last
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,15 @@ class SliceSum:
     events: int
     version: int  # the highest
     position: int  # the highest that a version tells, of whatever generation
+
+
+@dataclass(frozen=True, slots=True)
+class CellTotals:
+    """Counted events a minute and pin, by minute and pin; arrays of one length."""
+
+    minute: NDArray[np.uint32]  # seconds since 1970
+    pin_id: NDArray[np.uint64]
+    count: NDArray[np.uint64]
 
 
 class SinkSession(Protocol):
@@ -75,6 +86,9 @@ class SinkSession(Protocol):
     def write_lost(self, rows: Sequence[LostRow]) -> None:
         """Write lost rows; returns when they are durable."""
 
+    def write_replaced(self, rows: Sequence[ReplacedRow]) -> None:
+        """Write which topics take the place of others, all at once; returns when they are durable."""
+
     def delete_void(self) -> None:
         """Delete void cells, ledger rows and dead letters (rule 19, see `sinks.void`), all; gone on return."""
 
@@ -92,6 +106,9 @@ class SinkSession(Protocol):
 
     def read_slice(self, source: Source, block: int, arrived: int) -> CellRows:
         """The cells of one slice, the highest version of each."""
+
+    def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
+        """The cells of some sources, added up over slices and sources."""
 
     def delete_cells(self, source: Source, block: int, arrived: int, generation: int | None = None) -> None:
         """Delete the cells of one slice, or only those of one generation; gone on return."""
@@ -120,6 +137,9 @@ class Sink(Protocol):
 
     def known_sources(self) -> Iterable[Source]:
         """Every source that has a start row."""
+
+    def replaced(self) -> Sequence[ReplacedRow]:
+        """Which topics took the place of others, by generation; only what took effect."""
 
     def read_cells(self) -> CellRows:
         """All cells as readers see them (highest version of each key), for tests and small tables."""

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
+from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, ReplacedRow, StartRow
 from schemas.sources import Source
-from sinks import cells, early, ledger, letters, seal, server, slices, unequal, void
+from sinks import cells, early, ledger, letters, replaced, seal, server, slices, unequal, void
 from sinks.address import ClickHouseAddress
-from sinks.base import Newest, SinkSession, SliceSum, SourceLedger
+from sinks.base import CellTotals, Newest, SinkSession, SliceSum, SourceLedger
 from sinks.connection import Connection
 
 
@@ -35,6 +35,11 @@ class ClickHouseSink:
         """Every source that has a start row."""
         with Connection(self.address, self.timeout_seconds) as connection:
             return ledger.known_sources(connection)
+
+    def replaced(self) -> Sequence[ReplacedRow]:
+        """Which topics took the place of others, by generation; only what took effect."""
+        with Connection(self.address, self.timeout_seconds) as connection:
+            return replaced.read_replaced(connection)
 
     def read_cells(self) -> CellRows:
         """All cells, the highest version of each key, in the order of the table's key."""
@@ -80,6 +85,10 @@ class ClickHouseSession:
         """Insert lost rows; durable on return."""
         ledger.write_lost(self.connection, rows)
 
+    def write_replaced(self, rows: Sequence[ReplacedRow]) -> None:
+        """Insert which topics take the place of others; durable on return."""
+        replaced.write_replaced(self.connection, rows)
+
     def delete_void(self) -> None:
         """Delete void cells, ledger rows and dead letters; gone on return."""
         void.delete_void(self.connection, 0, void.LAST_SECOND)
@@ -103,6 +112,10 @@ class ClickHouseSession:
     def read_slice(self, source: Source, block: int, arrived: int) -> CellRows:
         """The cells of one slice, the highest version of each."""
         return slices.read_slice(self.connection, source, block, arrived)
+
+    def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
+        """The cells of some sources, added up over slices and sources."""
+        return slices.cell_totals(self.connection, sources)
 
     def delete_cells(self, source: Source, block: int, arrived: int, generation: int | None = None) -> None:
         """Delete the cells of one slice, or only those of one generation; gone on return."""

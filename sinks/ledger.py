@@ -8,6 +8,7 @@ from schemas.rows import LedgerRow, LostKind, LostRow, StartRow
 from schemas.sources import Source
 from sinks.base import Newest, SourceLedger
 from sinks.connection import Connection
+from sinks.replaced import read_replaced
 
 SOURCE = ("source", "topic", "topic_id", "partition")
 START = (*SOURCE, "generation", "start", "start_clock", "rules")
@@ -73,8 +74,15 @@ def read_ledgers(connection: Connection, sources: Sequence[Source]) -> dict[Sour
         ids=list(by_id),
     ):
         lost[id_].append(LostRow(by_id[id_], generation, LostKind(kind), start_, end, note))
+    replaced = read_replaced(connection)
     return {
-        source: SourceLedger(tuple(starts[source.id]), tuple(rows[source.id]), tuple(lost[source.id]))
+        source: SourceLedger(
+            tuple(starts[source.id]),
+            tuple(rows[source.id]),
+            tuple(lost[source.id]),
+            next((row for row in replaced if row.begins(source)), None),
+            tuple(row for row in replaced if row.old == source),
+        )
         for source in sources
     }
 

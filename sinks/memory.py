@@ -8,9 +8,19 @@ from time import time_ns
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.rows import GENERATION_SHIFT, CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow, position_of
+from schemas.rows import (
+    GENERATION_SHIFT,
+    CellRows,
+    DeadLetterRow,
+    LedgerRow,
+    LostRow,
+    ReplacedRow,
+    Replacement,
+    StartRow,
+    position_of,
+)
 from schemas.sources import Source
-from sinks.base import Newest, SinkSession, SinkUnavailable, SliceSum, SourceLedger
+from sinks.base import CellTotals, Newest, SinkSession, SinkUnavailable, SliceSum, SourceLedger
 from sinks.void import void_from
 
 CellKey = tuple[int, int, int, int, int, int]  # source, block, arrived, action, minute, pin_id
@@ -28,6 +38,7 @@ class MemorySink:
         self.ledger: dict[SliceKey, LedgerRow] = {}
         self.dead_letters: dict[Origin, DeadLetterRow] = {}
         self.lost: list[LostRow] = []
+        self.said: list[ReplacedRow] = []  # which topics take the place of others
 
     def clock(self) -> int:
         """Its time, in ms since 1970. A simulation gives its own."""
@@ -51,6 +62,23 @@ class MemorySink:
         with self.lock:
             sources = {row.source for row in self.starts}
         return sorted(sources, key=lambda source: (source.topic, source.partition))
+
+    def replaced(self) -> Sequence[ReplacedRow]:
+        """Which topics took the place of others, by generation; only what took effect."""
+        with self.lock:
+            return self._replaced()
+
+    def _replaced(self) -> list[ReplacedRow]:
+        begun = {(row.source, row.generation) for row in self.starts}
+        newest = {(row.source, row.old, row.generation): row for row in self.said}
+        return sorted(
+            (
+                row
+                for row in newest.values()
+                if row.how is Replacement.SAME_OFFSETS or (row.source, row.generation) in begun
+            ),
+            key=lambda row: (row.generation, row.source.topic, row.source.partition),
+        )
 
     def read_cells(self) -> CellRows:
         """All cells, the highest version of each key, in the order of ClickHouse's sort key."""
@@ -125,6 +153,11 @@ class MemorySession:
         with self._step():
             self.sink.lost.extend(rows)
 
+    def write_replaced(self, rows: Sequence[ReplacedRow]) -> None:
+        """Keep which topics take the place of others."""
+        with self._step():
+            self.sink.said.extend(rows)
+
     def delete_void(self) -> None:
         """Delete void cells, ledger rows and dead letters."""
         with self._step():
@@ -181,6 +214,19 @@ class MemorySession:
         """The cells of one slice, the highest version of each."""
         with self._step():
             return _columns([(k, v) for k, v in self.sink.cells.items() if k[:3] == (source.id, block, arrived)])
+
+    def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
+        """The cells of some sources, added up over slices and sources."""
+        totals: dict[tuple[int, int], int] = {}
+        ids = {source.id for source in sources}
+        with self._step():
+            for (owner, _, _, _, minute, pin), (_, count) in self.sink.cells.items():
+                if owner in ids and count:
+                    totals[minute, pin] = totals.get((minute, pin), 0) + count
+        keys = sorted(totals)
+        columns = ([key[0] for key in keys], [key[1] for key in keys], [totals[key] for key in keys])
+        types = (np.uint32, np.uint64, np.uint64)
+        return CellTotals(*(np.array(column, dtype) for column, dtype in zip(columns, types, strict=True)))
 
     def delete_cells(self, source: Source, block: int, arrived: int, generation: int | None = None) -> None:
         """Delete the cells of one slice, or only those of one generation."""
@@ -243,6 +289,8 @@ class MemorySession:
             tuple(lowest[generation] for generation in sorted(lowest)),
             tuple(sorted(rows, key=lambda row: (row.start, row.generation, row.position))),
             tuple(sorted({row for row in self.sink.lost if row.source == source}, key=_lost_order)),
+            next((row for row in self.sink._replaced() if row.begins(source)), None),
+            tuple(row for row in self.sink._replaced() if row.old == source),
         )
 
 

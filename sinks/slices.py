@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.rows import LAST_OFFSET, CellRows, DeadLetterRow, LedgerRow
 from schemas.sources import Source
-from sinks.base import SliceSum
+from sinks.base import CellTotals, SliceSum
 from sinks.cells import select_cells
 from sinks.connection import Connection
 from sinks.letters import WHAT, letter_of
@@ -29,6 +29,17 @@ def slice_sums(connection: Connection, source: Source) -> dict[tuple[int, int], 
         positions=LAST_OFFSET,
     )
     return {(block, arrived): SliceSum(*sums) for block, arrived, *sums in rows}
+
+
+def cell_totals(connection: Connection, sources: Sequence[Source]) -> CellTotals:
+    """The cells of some sources, added up over slices and sources, by minute and pin."""
+    found = connection.execute(
+        "SELECT toUnixTimestamp(minute), pin_id, sum(events) FROM pin_minutes FINAL WHERE source IN %(ids)s"
+        " GROUP BY minute, pin_id HAVING sum(events) > 0 ORDER BY minute, pin_id",
+        {"ids": tuple(source.id for source in sources)},
+        columnar=True,
+    ) or [[], [], []]
+    return CellTotals(*(np.asarray(*column) for column in zip(found, (np.uint32, np.uint64, np.uint64), strict=True)))
 
 
 def read_slice(connection: Connection, source: Source, block: int, arrived: int) -> CellRows:

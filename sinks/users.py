@@ -10,7 +10,7 @@ from sinks.connection import Connection
 
 WRITTEN = (
     "pin_minutes", "pin_hours", "pin_days", "seal_numbers", "sealed", "ingest_starts", "ingest_ledger", "ingest_lost",
-    "dead_letters",
+    "ingest_replaced", "dead_letters",
 )  # fmt: skip
 VOIDED = ("pin_minutes", "ingest_ledger", "dead_letters")  # rows of a lower generation are deleted, never altered
 VIEWS = ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d")

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from schemas.rows import StartRow
 from schemas.sources import Source
 from sinks.base import Sink, SinkSession, SourceLedger
+from streams.known_topics import as_known
 from streams.recovery import Chain, base_of, cut_base, follow
 from streams.refusals import (
     refuse_half_lost,
     refuse_hole,
     refuse_log,
+    refuse_retired,
     refuse_rules,
     refuse_topic,
     refuse_unknown,
@@ -36,7 +38,7 @@ def look_up(settings: Settings, sink: Sink, partitions: Iterable[tuple[str, int]
     A source without a start row gets one, read back before it is used. Raises Refusal where the log, the ledger
     and the rules do not fit together, SinkUnavailable while the sink does not answer.
     """
-    topics = describe_topics(settings)
+    topics = as_known(describe_topics(settings), sink.replaced())
     sources = [Source(topic, topics[topic].topic_id, partition) for topic, partition in sorted(partitions)]
     for topic in topics.values():
         refuse_topic(topic, settings.rules_of(topic.name))
@@ -76,6 +78,7 @@ def _assigned(settings: Settings, source: Source, ledger: SourceLedger, offsets:
     chain = follow(ledger)
     base = base_of(chain)
     refuse_rules(source, chain, settings.rules_of(source.topic))
+    refuse_retired(source, ledger)
     refuse_half_lost(source, ledger)
     refuse_hole(source, chain)
     if base.collect_start < offsets.log_start <= chain.position:

@@ -24,6 +24,7 @@ from sinks.base import Sink, SinkUnavailable, SourceLedger
 from sinks.seal import seal
 from streams.admin import KafkaUnavailable
 from streams.behind import BrokersBehind
+from streams.known_topics import as_known
 from streams.recovery import follow
 from streams.settings import Settings
 from streams.topics import Offsets, TopicInfo, describe_topics, read_offsets, sources_of
@@ -91,7 +92,8 @@ def _clock(
 
 def look(settings: Settings, sink: Sink, brokers: BrokersBehind) -> Look:
     """Ask both engines what is final now. Blocking. The order matters: clocks, log ends, ledgers."""
-    topics = {name: topic for name, topic in describe_topics(settings).items() if name in settings.topics.values()}
+    known = as_known(describe_topics(settings), sink.replaced())
+    topics = {name: topic for name, topic in known.items() if name in settings.topics.values()}
     sources = sources_of(topics)
     with sink.session() as session:
         clocks = read_clocks(session)

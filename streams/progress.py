@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from schemas.fates import Fates
 from schemas.sources import Source
 from sinks.base import Sink, SourceLedger
+from streams.known_topics import as_known
 from streams.recovery import follow
 from streams.settings import Settings
 from streams.topics import Offsets, describe_topics, read_offsets, sources_of
@@ -33,7 +34,7 @@ def read_progress(settings: Settings, sink: Sink) -> list[Progress]:
     The ledger is read before the log, so lag is never less than it was. Raises TopicMissing, KafkaUnavailable and
     SinkError.
     """
-    sources = sources_of(describe_topics(settings))
+    sources = sources_of(as_known(describe_topics(settings), sink.replaced()))
     with sink.session() as session:
         ledgers = session.read_ledgers(sources)
     offsets = read_offsets(settings, sources)

@@ -3,10 +3,20 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from schemas.rows import LedgerRow, LostKind, LostRow, StartRow
+from schemas.rows import LedgerRow, LostKind, LostRow, Replacement, StartRow
 from schemas.rules import ARRIVED_MS, Rules
 from sinks.base import SourceLedger
 from streams.slices import Base
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Records before the first start row, counted in another log: their ids may matter to what follows."""
+
+    start: int  # offset
+    clock: int  # ms: the source's clock before it
+    end: int  # offset of the first start row
+    end_clock: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +28,7 @@ class Chain:
     boundary: StartRow  # start row of the highest generation: the rules in force
     ids_from: int = 0  # offset: no earlier record's id can matter, an operator gave up what lies before
     hole: int | None = None  # offset below the boundary where a slice is missing that no worker will fold again
+    before: Before | None = None  # what its log holds of the topic whose place it took
 
     @property
     def start(self) -> int:
@@ -83,7 +94,16 @@ def follow(ledger: SourceLedger) -> Chain:
         else:
             break
     hole = position if position < starts[-1].start else None
-    return Chain(tuple(complete), rows.get(position), starts[-1], ids_from, hole)
+    before = before_of(ledger) if ids_from == starts[0].start else None
+    return Chain(tuple(complete), rows.get(position), starts[-1], ids_from, hole, before)
+
+
+def before_of(ledger: SourceLedger) -> Before | None:
+    """What the log holds of the topic whose place it took, if it is still counted from the same offset on."""
+    row, first = ledger.replaces, ruling(ledger.starts)[0]
+    if row is None or row.start != first.start or row.collect_start == row.start:
+        return None
+    return Before(row.collect_start, row.collect_clock, first.start, first.start_clock)
 
 
 def _lost_from(position: int, row: LedgerRow | None, lost: Sequence[LostRow]) -> LostRow | None:
@@ -122,8 +142,9 @@ def _goes_on_after(row: LostRow, ledger: SourceLedger) -> bool:
 
 
 def is_retired(ledger: SourceLedger) -> bool:
-    """Whether an operator gave up the source itself: its topic was deleted."""
-    return any(row.kind is LostKind.RETIRED for row in ledger.lost)
+    """Whether nothing of the source is counted any more: its topic was given up, or another one took its place."""
+    given_up = any(row.kind is LostKind.RETIRED for row in ledger.lost)
+    return given_up or any(row.how is not Replacement.SAME_OFFSETS for row in ledger.replaced)
 
 
 def is_half_lost(ledger: SourceLedger) -> bool:
@@ -163,4 +184,9 @@ def base_of(chain: Chain) -> Base:
         if last_block < block - 1 or row.arrived * 1000 // ARRIVED_MS < bucket - 1:
             break
         collect_start, collect_clock = row.start, row.start_clock
+    else:
+        if (before := chain.before) and (
+            (before.end - 1) // chain.rules.slice_records >= block - 1 and before.end_clock // ARRIVED_MS >= bucket - 1
+        ):
+            collect_start, collect_clock = before.start, before.clock
     return Base(collect_start, collect_clock, chain.start, chain.start_clock)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
+from schemas.actions import kind_of
 from schemas.errors import PintallyError
 from schemas.rules import Rules
 from schemas.sources import Source
@@ -23,14 +24,31 @@ def refuse_topic(topic: TopicInfo, rules: Rules) -> None:
 
 
 def refuse_recreated(source: Source, known: Iterable[Source], retired: Collection[Source] = ()) -> None:
-    """Refuse a topic that was deleted and made again under the same name, unless an operator has retired the first."""
-    others = {other.topic_id for other in known if other.topic == source.topic and other not in retired}
-    if others := others - {source.topic_id}:
+    """Refuse a topic that the ledger does not know while it counts another one of its kind: a copy would count twice.
+
+    The other one was deleted and made again, is in another cluster, or has another prefix.
+    """
+    kind, own = kind_of(source.topic), (source.topic, source.topic_id)
+    others = {(other.topic, other.topic_id) for other in known if kind_of(other.topic) == kind and other not in retired}
+    if others := others - {own}:
+        topic, topic_id = min(others, key=lambda other: (other[0] != source.topic, str(other[1])))
+        name = "it" if topic == source.topic else topic
         raise Refusal(
-            f"topic {source.topic} has UUID {source.topic_id}, the ledger knows it as {min(map(str, others))}: "
-            "it was deleted and created again, and what the first one held is counted",
-            "Run `pintally accept-loss` to keep those counts, give the deleted topic up and count the new one from its "
-            "start.",
+            f"topic {source.topic} has UUID {source.topic_id}, the ledger knows {name} as {topic_id}: it was deleted "
+            "and created again, or is in another cluster, and what the first one held is counted",
+            "Stop all workers. If this topic is a copy of that one, run `pintally replace-topic`; if it holds only "
+            "records that were never counted, `pintally replace-topic --new-records`. Both keep the counts, and count "
+            "nothing twice; `pintally accept-loss` counts all that this topic holds beside them.",
+        )
+
+
+def refuse_retired(source: Source, ledger: SourceLedger) -> None:
+    """Refuse a source that was given up: its topic was thought to be gone, and may live on in another cluster."""
+    if is_retired(ledger):
+        raise Refusal(
+            f"topic {source.topic} of UUID {source.topic_id} was given up by `pintally accept-loss`, and another one "
+            "is counted since then",
+            "Set PINTALLY_KAFKA to the cluster that has that topic.",
         )
 
 
@@ -51,7 +69,8 @@ def refuse_unknown(
     known = [other for other, ledger in ledgers.items() if ledger.starts]
     retired = {other for other, ledger in ledgers.items() if is_retired(ledger)}
     refuse_recreated(source, known, retired)
-    if not any(other.topic == source.topic for other in retired):  # else the group has read the topic before this one
+    kind = kind_of(source.topic)
+    if not any(kind_of(other.topic) == kind for other in retired):  # else the group has read the topic before this one
         refuse_lost_ledger(source, committed)
 
 

@@ -63,6 +63,19 @@ def make(session: SinkSession, change: Change) -> None:
         session.reopen_from(change.reopen_from)
 
 
+def together(changes: Iterable[Change]) -> Change:
+    """All of them, to be carried out at once."""
+    each = list(changes)
+    opened = [change.reopen_from for change in each if change.reopen_from is not None]
+    return Change(
+        starts=tuple(start for change in each for start in change.starts),
+        lost=tuple(row for change in each for row in change.lost),
+        reopen_from=min(opened, default=None),
+        forget=tuple(source for change in each for source in change.forget),
+        taken_over=tuple(taken for change in each for taken in change.taken_over),
+    )
+
+
 def next_generation(ledgers: Iterable[SourceLedger]) -> int:
     """One above all that any start row names, and above 0: a worker that has just been stopped may yet begin 0."""
     return max((start.generation for ledger in ledgers for start in ledger.starts), default=0) + 1

@@ -7,8 +7,8 @@ from schemas.rows import StartRow
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SourceLedger
-from streams.change.boundary import Change, first_minute, next_generation
-from streams.change.lost import Lost, Sums, change_of, trimmed
+from streams.change.boundary import Change, first_minute, next_generation, together
+from streams.change.lost import Sums, change_of, trimmed
 from streams.recovery import Chain, base_of, follow
 from streams.refusals import Refusal, refuse_half_lost, refuse_hole, refuse_log, refuse_unknown
 from streams.topics import Offsets
@@ -33,33 +33,50 @@ def plan_rules(
     range that is given up. Raises Refusal if a log and its ledger do not fit, or if blocks would repeat.
     """
     generation = next_generation(ledgers.values())
-    starts, moments = [], []
-    cut: list[Lost] = []
+    boundaries: list[Change] = []
     for source, ends in offsets.items():
         rules, ledger = rules_of(source.topic), ledgers[source]
         if not ledger.starts:
             refuse_unknown(source, ledgers, committed)
-            starts.append(StartRow(source, generation, ends.log_start, 0, rules.to_json()))
+            boundaries.append(Change((StartRow(source, generation, ends.log_start, 0, rules.to_json()),)))
             continue
-        chain = follow(ledger)
-        refuse_hole(source, chain)
-        is_cut = base_of(chain).collect_start < ends.log_start <= chain.position == ends.log_end
-        if not is_cut:
-            refuse_half_lost(source, ledger)
-            refuse_log(source, chain, base_of(chain), ends)
-        if chain.rules == rules:
-            continue
-        _refuse_larger_slices(source, chain, rules)
+        boundary = boundary_at_base(source, ledger, ends, rules, generation, sums_of)
+        if (chain := follow(ledger)).rules != rules:
+            _refuse_larger_slices(source, chain, rules)
+            boundaries.append(boundary())
+    return together(boundaries)
+
+
+def boundary_at_base(
+    source: Source,
+    ledger: SourceLedger,
+    ends: Offsets,
+    rules: Rules,
+    generation: int,
+    sums_of: Callable[[Source], Sums],
+    why: str = NOTHING_LOST,
+) -> Callable[[], Change]:
+    """A boundary where a worker would begin, as it is planned when called. Raises Refusal if log and ledger do not fit.
+
+    Where retention took the base slice and nothing is uncounted it lies at the position, after an empty range.
+    """
+    chain = follow(ledger)
+    refuse_hole(source, chain)
+    is_cut = base_of(chain).collect_start < ends.log_start <= chain.position == ends.log_end
+    if not is_cut:
+        refuse_half_lost(source, ledger)
+        refuse_log(source, chain, base_of(chain), ends)
+
+    def plan() -> Change:
         if is_cut:
-            empty = trimmed(source, ledger, chain, ends, generation, sums_of(source), NOTHING_LOST)
+            empty = trimmed(source, ledger, chain, ends, generation, sums_of(source), why)
             assert empty.start
-            cut.append(replace(empty, start=replace(empty.start, rules=rules.to_json())))
-            continue
-        starts.append(StartRow(source, generation, chain.start, chain.start_clock, rules.to_json()))
-        moments.append(first_minute(chain, max(rules.allowed_lateness_ms, chain.rules.allowed_lateness_ms), ends))
-    opened = [moment for moment in moments if moment is not None]
-    change = change_of(cut)
-    return replace(change, starts=(*starts, *change.starts), reopen_from=min(opened, default=None))
+            return change_of([replace(empty, start=replace(empty.start, rules=rules.to_json()))])
+        lateness = max(rules.allowed_lateness_ms, chain.rules.allowed_lateness_ms)
+        start = StartRow(source, generation, chain.start, chain.start_clock, rules.to_json())
+        return Change((start,), reopen_from=first_minute(chain, lateness, ends))
+
+    return plan
 
 
 def _refuse_larger_slices(source: Source, chain: Chain, rules: Rules) -> None:

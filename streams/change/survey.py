@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from schemas.sources import Source
 from sinks.base import Sink, SinkSession, SourceLedger
+from streams.known_topics import as_known
 from streams.refusals import Refusal
 from streams.settings import Settings
 from streams.topics import (
@@ -38,7 +39,7 @@ def take(settings: Settings, sink: Sink, session: SinkSession) -> Survey:
 
     Raises TopicMissing, KafkaUnavailable and SinkError.
     """
-    topics = describe_topics(settings)
+    topics = as_known(describe_topics(settings), sink.replaced())
     listed = sources_of(topics)
     committed = committed_offsets(settings)
     ledgers = session.read_ledgers(list(dict.fromkeys([*listed, *sink.known_sources()])))

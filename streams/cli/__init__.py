@@ -27,6 +27,7 @@ COMMANDS = {
     "explain": "Show where an event is, and why it is counted or not.",
     "dlq": "List, show and replay dead letters: what was late or broken.",
     "rules": "Show the counting rules of each source, or change them.",
+    "replace-topic": "Say that a topic takes another's place: a copy, or another cluster.",
     "accept-loss": "Give up what is gone for good; the ledger keeps it.",
     "repair": "Mend rows in ClickHouse from the log, while workers go on.",
     "drill": "Inject faults into a stack of its own, and prove the counts.",

@@ -12,6 +12,7 @@ from streams.change.lost import Lost, change_of, plan_lost
 from streams.change.survey import Survey, refuse_members, take
 from streams.cli.confirm import agree
 from streams.cli.console import data
+from streams.cli.double_counts import warn
 from streams.cli.lost_ranges import describe, print_lost
 from streams.settings import load_settings
 
@@ -67,6 +68,7 @@ def accept_loss(
                 break
             refuse_members(settings)
             _print(plan)
+            warn(settings, session, found, plan)
             agree(yes, "Give this up?")
             refuse_members(settings)
             make(session, change_of(plan))

@@ -5,9 +5,11 @@ from uuid import UUID
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from audit.clickhouse import ClickHouse
 from audit.errors import CannotTell
 from audit.log import Log
 from audit.occurrences import Ids, Occurrence, find
+from audit.tables import known_ids, read_replaced
 from sinks.connection import Connection
 from sinks.find_letters import have_letters
 from streams.audited import addresses_of, as_ours
@@ -42,10 +44,12 @@ def counted_events(settings: Settings, planned: Sequence[Planned], *, quiet: boo
 
 
 def _search(settings: Settings, topics: Sequence[str], since_ms: int, ids: Ids, *, quiet: bool) -> list[Occurrence]:
+    with ClickHouse(addresses_of(settings)) as clickhouse:
+        known = known_ids(read_replaced(clickhouse))
     with (
         Log(addresses_of(settings)) as log,
         Progress(*COLUMNS, console=progress, transient=True, disable=quiet) as bar,
     ):
-        starts = log.starts(log.partitions(topics), since_ms)
+        starts = log.starts(log.partitions(topics, known), since_ms)
         task = bar.add_task("", total=sum(max(0, at.end - start) for at, start in starts.items()))
         return list(find(log, starts, ids, lambda offsets: bar.advance(task, offsets)))

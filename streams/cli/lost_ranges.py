@@ -18,10 +18,15 @@ WORDS = {
 }
 
 
+def given_up(ledger: SourceLedger) -> list[LostRow]:
+    """What was given up, without the empty range where another topic took the place."""
+    return [row for row in effective(ledger) if row.start < row.end or not ledger.replaced]
+
+
 def print_lost(ledgers: Mapping[Source, SourceLedger]) -> None:
     """One line a range that was given up."""
     for ledger in ledgers.values():
-        for row in effective(ledger):
+        for row in given_up(ledger):
             data.print(f"lost: {describe(row)}", markup=False)
 
 

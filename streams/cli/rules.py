@@ -16,8 +16,10 @@ from streams.change.survey import Survey, refuse_members, take
 from streams.cli import group
 from streams.cli.confirm import agree
 from streams.cli.console import data, print_json, table
-from streams.cli.lost_ranges import as_documents, print_lost
-from streams.recovery import effective, ruling
+from streams.cli.lost_ranges import as_documents, given_up, print_lost
+from streams.cli.replaced_topics import as_documents as replaced_documents
+from streams.cli.replaced_topics import print_replaced
+from streams.recovery import ruling
 from streams.refusals import refuse_topic
 from streams.replay.forgotten import forgotten_replays, refuse_forgotten
 from streams.replay.origins import refuse_replayed, replayed_origins
@@ -50,8 +52,9 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
     sink = ClickHouseSink(settings.clickhouse)
     with sink.session() as session:
         found = take(settings, sink, session)
+    replaced = sink.replaced()
     if as_json:
-        print_json(_as_document(settings, found))
+        print_json({**_as_document(settings, found), "replaced": replaced_documents(replaced)})
         return
     shown = table("Rules", "source", "generation", "from offset", "rules")
     for source, ledger in found.started.items():
@@ -64,6 +67,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
         elif differs(settings, source, ledger):
             data.print(f"the settings ask for other rules of {source}: {_asked(settings, source)}", markup=False)
     print_lost(found.ledgers)
+    print_replaced(replaced)
     if not any(differs(settings, source, found.ledgers[source]) for source in found.offsets):
         data.print("The settings ask for these rules.")
 
@@ -171,7 +175,7 @@ def _as_document(settings: Settings, found: Survey) -> dict[str, Any]:
                     }
                     for start in ruling(ledger.starts)
                 ],
-                "lost": as_documents(effective(ledger)),
+                "lost": as_documents(given_up(ledger)),
             }
             for source, ledger in found.ledgers.items()
         ],

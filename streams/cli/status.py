@@ -8,15 +8,15 @@ import typer
 from rich.markup import escape
 
 from schemas.fates import Fates
-from schemas.rows import LostRow
+from schemas.rows import LostRow, ReplacedRow
 from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from sinks.find_letters import KIND
+from streams.cli import replaced_topics
 from streams.cli.console import data, print_json, table
-from streams.cli.lost_ranges import as_documents, describe
+from streams.cli.lost_ranges import as_documents, describe, given_up
 from streams.clock_differences import broker_differences, difference
 from streams.progress import Progress, lag_of, read_progress, sum_of
-from streams.recovery import effective
 from streams.settings import Settings, load_settings
 from streams.topics import describe_topics
 from streams.wall_clock import Reading, read_clocks
@@ -51,6 +51,7 @@ class Status:
     lost: list[LostRow] = field(default_factory=list)  # what an operator gave up
     clocks: Reading | None = None  # this machine's and ClickHouse's
     clock_differences: list[str] = field(default_factory=list)  # in words; empty while all agree
+    replaced: list[ReplacedRow] = field(default_factory=list)  # topics that took the place of others
 
 
 def status(
@@ -80,6 +81,7 @@ def status(
             data.print(f"lost: {describe(row)}", markup=False)
         for words in found.clock_differences:
             data.print(f"clocks differ: {words}", markup=False)
+        replaced_topics.print_replaced(found.replaced)
 
 
 def read_status(settings: Settings) -> Status:
@@ -89,12 +91,13 @@ def read_status(settings: Settings) -> Status:
     with sink.session() as session:
         clocks = read_clocks(session)
         known = session.read_ledgers(list(sink.known_sources()))
-    lost = [row for ledger in known.values() for row in effective(ledger) if row.source.topic in settings.source_topics]
+    lost = [row for ledger in known.values() for row in given_up(ledger) if row.source.topic in settings.source_topics]
+    replaced = [row for row in sink.replaced() if row.source.topic in settings.source_topics]
     with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
         reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.source_topics))]
         [(until,)] = connection.rows("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
     sealed_until = datetime.fromtimestamp(until, UTC) if until else None
-    return Status(sources, reasons, sealed_until, lost, clocks, _differences(settings, sources, clocks))
+    return Status(sources, reasons, sealed_until, lost, clocks, _differences(settings, sources, clocks), replaced)
 
 
 def _differences(settings: Settings, sources: list[Progress], clocks: Reading) -> list[str]:
@@ -134,6 +137,7 @@ def as_document(found: Status) -> dict[str, Any]:
             for each in found.sources
         ],
         "dead_letters": [asdict(reason) for reason in found.dead_letters],
+        "replaced": replaced_topics.as_documents(found.replaced),
         "lost": [{"source": str(row.source), **each} for row in found.lost for each in as_documents([row])],
     }
 

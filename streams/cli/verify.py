@@ -38,12 +38,14 @@ def verify(
     Reads the log with another client and another parser than the counting path, counts it again by the rules that the
     ledger names, and compares each cell, each ledger row, each dead letter and each sealed hour and day in ClickHouse,
     both ways. Runs beside live workers and changes nothing. What workers have not recorded yet is lag, no difference.
-    What an operator has given up (`pintally accept-loss`) is named as lost, and is none either.
+    What an operator has given up (`pintally accept-loss`) is named as lost, and is none either. Of a topic that is
+    over, given up or replaced, it cannot tell; it names the hours in which its log and the one that followed may both
+    count an event.
 
     Exit codes: 0 exact; 1 it differs, and each difference is named; 2 it could not tell, of all or of a part: nothing
-    has been counted yet, the topic is another one than was counted, or Kafka no longer keeps the records of a slice
-    (retention); 75 it could not tell now: Kafka or ClickHouse does not answer. A difference goes before "could not
-    tell".
+    has been counted yet, the topic is another one than was counted, or is over, or Kafka no longer keeps the records
+    of a slice (retention); 75 it could not tell now: Kafka or ClickHouse does not answer. A difference goes before
+    "could not tell".
 
     Example:
 
@@ -110,6 +112,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "shown": [finding.to_dict() for finding in report.findings.shown],
         "unverifiable": report.unverifiable,
         "lost": report.lost,
+        "replaced": report.replaced,
     }
 
 
@@ -126,6 +129,8 @@ def _print(report: Report) -> None:
         data.print(str(finding), markup=False)
     for kind, count in sorted(report.findings.counts.items()):
         data.print(f"{kind}: {count:,}")
+    for line in report.replaced:
+        data.print(f"replaced: {line}", markup=False)
     for place in report.lost:
         data.print(f"lost: {place}", markup=False)
     for reason in report.unverifiable:
@@ -137,5 +142,7 @@ def _verdict(report: Report) -> str:
     cells = sum(source.cells for source in report.sources)
     looked = f"{report.records:,} records, {cells:,} cells, {report.windows:,} sealed windows in {report.seconds:.1f} s"
     words = {0: "[green]exact[/green]", 1: "[red]it differs[/red]", 2: "[yellow]could not tell[/yellow]"}
+    if report.lost:
+        words[0] += ", but for what was given up"
     words[75] = "[yellow]could not tell now[/yellow]"
     return f"{words[report.exit_code]}: {looked}"

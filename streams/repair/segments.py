@@ -8,7 +8,7 @@ from itertools import pairwise
 from schemas.rows import LedgerRow, LostKind, StartRow
 from schemas.rules import ARRIVED_MS, Rules
 from sinks.base import SourceLedger
-from streams.recovery import effective, is_void, ruling
+from streams.recovery import before_of, effective, is_void, ruling
 from streams.repair.refold import Place, base_at
 from streams.slices import Base
 
@@ -90,6 +90,8 @@ def base_of_segment(segment: Segment, ledger: SourceLedger) -> Base:
     """Where its fold begins, and where the ids begin that can matter to it."""
     places = {row.start: Place(row.start, row.start_clock) for row in held(ledger)}
     places |= {start.start: Place(start.start, start.start_clock) for start in ruling(ledger.starts)}
+    if before := before_of(ledger):
+        places[before.start] = Place(before.start, before.clock)
     lost = (row.end for row in effective(ledger) if row.kind is LostKind.TRIMMED and row.end <= segment.start.offset)
     bucket = segment.row.arrived * 1000 // ARRIVED_MS if segment.row else segment.start.clock // ARRIVED_MS
     ordered = [places[offset] for offset in sorted(places)]

@@ -13,6 +13,7 @@ from schemas.rows import LedgerRow, StartRow
 from schemas.sources import Source
 from sinks.base import SourceLedger
 from sinks.clickhouse import ClickHouseSink
+from streams.known_topics import as_known
 from streams.refusals import Refusal
 from streams.settings import Settings
 from streams.topics import Offsets, describe_topics, read_offsets, sources_of
@@ -39,15 +40,18 @@ def forgotten_replays(settings: Settings) -> Forgotten:
 
     Raises TopicMissing, KafkaUnavailable, SinkError, and ReplaysUnknown where one forgot what was not counted yet.
     """
-    topics = describe_topics(settings)
+    topics = as_known(describe_topics(settings), ClickHouseSink(settings.clickhouse).replaced())
     actions = {topics[name].name: action for action, name in settings.replay_topics.items()}
     offsets = read_offsets(settings, sources_of({name: topics[name] for name in actions}))
-    trimmed = [source for source, ends in offsets.items() if ends.log_start > 0]
-    if not trimmed:
-        return Forgotten()
     with ClickHouseSink(settings.clickhouse).session() as session:
-        ledgers = session.read_ledgers(trimmed)
-    until = {actions[each.topic]: forgotten_until(each, ledgers[each], offsets[each]) for each in trimmed}
+        ledgers = session.read_ledgers(list(offsets))
+    until = {}
+    for source, ends in offsets.items():
+        ledger = ledgers[source]
+        if ends.log_start > 0:
+            until[actions[source.topic]] = forgotten_until(source, ledger, ends)
+        elif ledger.replaces:  # replays of the topic whose place it took came before its own clock begins
+            until[actions[source.topic]] = ledger.starts[0].start_clock
     return Forgotten(until, settings.rules.max_clock_skew_ms)
 
 

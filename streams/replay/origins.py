@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from schemas.replays import Origin, origin_of
 from schemas.rows import StartRow
 from schemas.sources import Source
+from sinks.clickhouse import ClickHouseSink
+from streams.known_topics import as_known
 from streams.read_log import read_chunks
 from streams.read_records import UNREADABLE
 from streams.refusals import Refusal
@@ -22,7 +24,7 @@ def replayed_origins(settings: Settings) -> Replayed:
 
     What was forgotten with age is not among them, see `forgotten`. Raises TopicMissing and KafkaUnavailable.
     """
-    topics = describe_topics(settings)
+    topics = as_known(describe_topics(settings), ClickHouseSink(settings.clickhouse).replaced())
     replays = sources_of({name: topics[name] for name in settings.replay_topics.values()})
     found: dict[Source, dict[int, int]] = defaultdict(dict)
     for replay, offsets in read_offsets(settings, replays).items():

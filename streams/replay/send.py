@@ -20,6 +20,7 @@ from schemas.sources import Source
 from sinks.base import Sink
 from streams.admin import KafkaUnavailable
 from streams.kafka_clients import kafka_options
+from streams.known_topics import as_known
 from streams.replay.forgotten import ReplaysUnknown, forgotten_replays
 from streams.replay.mend import changed
 from streams.replay.origins import read_origins
@@ -76,7 +77,7 @@ def replay_letters(settings: Settings, sink: Sink, replays: Sequence[Replay], by
 
     Raises ReplayOvertaken, ReplayRefused, ReplaysUnknown, KafkaUnavailable.
     """
-    topics, sent = describe_topics(settings), Sent()
+    topics, sent = as_known(describe_topics(settings), sink.replaced()), Sent()
     for action, name in settings.replay_topics.items():
         mine = [replay for replay in replays if settings.source_topics[replay.letter.source.topic] is action]
         if mine:
@@ -88,7 +89,9 @@ def replay_letters(settings: Settings, sink: Sink, replays: Sequence[Replay], by
 
 def refuse_another_topic(target: Source, sink: Sink) -> None:
     """Refuse a replay topic that was made again: what the first one held is counted, and no longer known."""
-    others = {source.topic_id for source in sink.known_sources() if source.topic == target.topic} - {target.topic_id}
+    taken = {row.old for row in sink.replaced()}  # `forgotten` knows that what they held is not known any more
+    known = {source.topic_id for source in sink.known_sources() if source.topic == target.topic and source not in taken}
+    others = known - {target.topic_id}
     if others:
         raise ReplayRefused(
             f"topic {target.topic} has UUID {target.topic_id}, the ledger knows it as {min(map(str, others))}: it was "

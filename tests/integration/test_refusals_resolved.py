@@ -263,7 +263,9 @@ def test_a_topic_was_deleted_and_created_again(field: Field, records: int) -> No
     field.refused("deleted and created again", "pintally accept-loss")
     assert "its topic was deleted" in field.run("accept-loss", "--yes")
     field.count()
-    report = field.verify()
+    report = audit(addresses_of(field.settings), processes=1)
+    assert (kinds(report), report.exit_code) == (set(), 2)
+    assert any("events of the offsets 0 to 330 cannot be recounted" in line for line in report.unverifiable)
     assert any("topic was deleted" in line for line in report.lost)
     assert field.total > before
     assert "nothing is lost" in field.run("accept-loss", "--yes")
