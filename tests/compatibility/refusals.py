@@ -20,6 +20,7 @@ AT_START = (
     "sinks/failures.py",
     "sinks/migrate.py",
     "streams/refusals.py",
+    "streams/known_topics.py",
 )
 WORDS = 110  # characters of a message that the table shows
 
