@@ -53,7 +53,13 @@ class ClickHouse:
     def spool(self, sql: str, **parameters: object) -> IO[bytes]:
         """The RowBinary answer to a query, in a temporary file that vanishes when closed. Raises CannotTell."""
         with self._ask(f"{sql} FORMAT RowBinary", parameters) as answer:
-            spooled = TemporaryFile()  # noqa: SIM115 - the caller closes it
+            try:
+                spooled = TemporaryFile()  # noqa: SIM115 - the caller closes it
+            except OSError as error:
+                raise CannotTell(
+                    f"there is no place for temporary files ({error.strerror})",
+                    "Set TMPDIR to a folder that you may write to.",
+                ) from error
             for piece in self._pieces(answer):
                 spooled.write(piece)
             spooled.seek(0)

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from schemas.errors import PintallyError
+from streams.python import keep_children_safe
 
 # Name and summary of each command, in the order of a first day. The function of the same name (`_` for `-`) in the file
 # of that name is the command; its docstring begins with the same summary. A name that stands there for a typer.Typer is
@@ -134,6 +135,7 @@ def pintally(
 
 def main() -> None:
     """Run the command line. An error is printed with its remedy; the exit code says whose it is."""
+    keep_children_safe()
     try:
         app()
     except PintallyError as error:

@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from schemas.errors import PintallyError
 from streams.cli.console import progress, step
+from streams.python import PINTALLY
 from streams.settings import LOCAL_DIR, LOCAL_ENV, load_settings
 
-COMMAND = [sys.executable, "-m", "streams.cli"]
 STALL_SECONDS = 60.0  # without one more record in the ledger something is wrong
 POLL_SECONDS = 0.5
 
@@ -80,7 +80,7 @@ def announced_addresses(file: Path) -> dict[str, str]:
 def call(*command: str) -> int:
     """Run a command of ours as a person would, showing it; its exit code."""
     progress.print(f"\n[bold]$ pintally {' '.join(command)}[/bold]")
-    return subprocess.run([*COMMAND, *command], stdin=subprocess.DEVNULL, check=False).returncode
+    return subprocess.run([*PINTALLY, *command], stdin=subprocess.DEVNULL, check=False).returncode
 
 
 def run(*command: str) -> None:
@@ -103,7 +103,7 @@ def worker(log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with (
         log.open("ab") as output,
         subprocess.Popen(
-            [*guarded, *COMMAND, "worker", "--instance", "demo"],
+            [*guarded, *PINTALLY, "worker", "--instance", "demo"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=output,

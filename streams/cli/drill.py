@@ -42,7 +42,7 @@ def drill(
 ) -> None:
     """Inject faults into a stack of its own, and prove the counts."""
     chosen = names(faults)
-    folder = keep or Path(tempfile.mkdtemp(prefix="pintally-drill-"))
+    folder = keep or _temporary_folder()
     folder.mkdir(parents=True, exist_ok=True)
     if without is not None:
         with interrupted_by_signals(), mistakes_are_void():
@@ -61,6 +61,16 @@ def drill(
     if keep is None and found.exit_code == EXACT:
         shutil.rmtree(folder, ignore_errors=True)
     raise typer.Exit(found.exit_code)
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="pintally-drill-"))
+    except OSError as error:
+        raise PintallyError(
+            f"there is no place for the drill's files ({error.strerror})",
+            "Set TMPDIR to a folder that you may write to, or name one with --keep.",
+        ) from error
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import Annotated
 
@@ -44,7 +45,8 @@ def up(
 
 def describe(addresses: EngineAddresses, directory: Path) -> str:
     """What a person needs to know to use the engines."""
-    elsewhere = "" if directory == LOCAL_DIR else f"\n  From elsewhere: set -a; . {directory / LOCAL_ENV.name}; set +a"
+    file = quote(str(directory / LOCAL_ENV.name))
+    elsewhere = "" if directory == LOCAL_DIR else f"\n  From elsewhere: set -a; . {file}; set +a"
     return (
         f"  Kafka       {addresses.kafka}\n"
         f"  ClickHouse  {addresses.clickhouse_host}:{addresses.clickhouse_port}, "

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from streams import restart
+from streams.python import PINTALLY
 
 
 def worker(
@@ -30,5 +31,5 @@ def worker(
     settings = load_settings()
     if instance:
         settings = settings.model_copy(update={"instance": instance})
-    restart.command = (sys.executable, "-m", "streams.cli", *sys.argv[1:])
+    restart.command = (*PINTALLY, *sys.argv[1:])
     count(settings, log_level)

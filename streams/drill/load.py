@@ -17,6 +17,7 @@ from streams.emulate.producer import BATCH_BYTES, Target, send_slab
 from streams.emulate.traffic import Traffic
 from streams.engines.child import GUARD
 from streams.kafka_clients import kafka_options
+from streams.python import PINTALLY
 from streams.topics import describe_topics
 
 LEG_SECONDS = 45.0
@@ -63,7 +64,7 @@ class Load:
         log = self._stack.folder / "load.log"
         truth = self._stack.folder / f"truth-{self.legs}.jsonl"
         shares = [text for name, share in SHARES.items() for text in (f"--{name}", str(share))]
-        command = [sys.executable, "-m", "streams.cli", "emulate", "--json", "--rate", str(self.rate)]
+        command = [*PINTALLY, "emulate", "--json", "--rate", str(self.rate)]
         command += ["--events", str(int(self.rate * LEG_SECONDS)), "--seed", str(self.seed), "--pins", str(PINS)]
         command += [*shares, "--truth", str(truth)]
         with log.open("ab") as output:

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -29,6 +28,7 @@ from streams.drill.tally import Tally
 from streams.drill.truth import Expected, differences
 from streams.drill.workers import PINTALLY_WORKER, Workers
 from streams.emulate.pins import Pins
+from streams.python import PINTALLY
 
 LANES: tuple[Lane, ...] = ("engines", "producers")
 STARTED_SECONDS = 180.0
@@ -176,7 +176,7 @@ def _compare(expected: Expected, found: dict[tuple[int, int, int], int], report:
 
 def _verify(stack: Stack, report: Report) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "streams.cli", "verify", "--json"],
+        [*PINTALLY, "verify", "--json"],
         env=stack.settings.environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,

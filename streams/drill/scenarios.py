@@ -5,7 +5,6 @@ With all protections on each of them ends exact; without the one that a scenario
 
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from streams.drill.controls import CONTROLS
 from streams.drill.proxy import Mode
 from streams.drill.scene import HOUR_MS, Event, Scene, SceneWorker
 from streams.drill.stage import DidNotBite
+from streams.python import PINTALLY
 from streams.topic_configs import set_topic_configs
 from streams.topics import DEAD_LETTER_BYTES, group_members
 
@@ -272,7 +272,7 @@ def lose(worker: SceneWorker) -> None:
 
 def apply_rules(scene: Scene) -> None:
     """`pintally rules apply`, as soon as the group is empty."""
-    command = [sys.executable, "-m", "streams.cli", "rules", "apply", "--yes"]
+    command = [*PINTALLY, "rules", "apply", "--yes"]
     said: list[str] = []
 
     def done() -> bool:

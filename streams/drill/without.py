@@ -1,6 +1,5 @@
 """A scenario from its start to its verdict, with a protection switched off or with all of them on."""
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from streams.drill.stage import DidNotBite
 from streams.drill.truth import differences
 from streams.drill.workers import PINTALLY_WORKER
 from streams.engines import EngineAddresses
+from streams.python import module
 
 REFUSED = 2  # a worker's exit code when a person must act
 COUNTED_SECONDS = 120.0  # for all to be counted
@@ -58,7 +58,7 @@ def command(scenario: Scenario, control: str | None) -> Sequence[str]:
     """How workers are started: as users start them, unless something is to be wrong with them."""
     wrong = [text for name, value in (("--without", control), ("--inject", scenario.inject)) if value
              for text in (name, value)]  # fmt: skip
-    return (sys.executable, "-m", "streams.drill.worker", *wrong) if wrong else PINTALLY_WORKER
+    return (*module("streams.drill.worker"), *wrong) if wrong else PINTALLY_WORKER
 
 
 def judge(scene: Scene, scenario: Scenario) -> list[str]:

@@ -16,6 +16,7 @@ from streams import fetch, restart, transport
 from streams.chunk import Chunk
 from streams.drill.controls import CONTROLS
 from streams.drill.controls.switch import replaced
+from streams.python import module
 from streams.run import count
 from streams.settings import load_settings
 
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str]) -> None:
     settings = load_settings()
     if chosen.instance:
         settings = settings.model_copy(update={"instance": chosen.instance})
-    restart.command = (sys.executable, "-m", "streams.drill.worker", *arguments)
+    restart.command = (*module("streams.drill.worker"), *arguments)
     with ExitStack() as wrong:
         if chosen.without:
             wrong.enter_context(CONTROLS[chosen.without]())

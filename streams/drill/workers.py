@@ -11,10 +11,11 @@ from pathlib import Path
 
 from streams.drill.stack import Entrance, Stack
 from streams.engines.child import GUARD
+from streams.python import PINTALLY
 from streams.restart import RESTARTED
 from streams.settings import Settings
 
-PINTALLY_WORKER = (sys.executable, "-m", "streams.cli", "worker")
+PINTALLY_WORKER = (*PINTALLY, "worker")
 LOOK_SECONDS = 0.3
 AGAIN_SECONDS = 0.5  # before a worker that ended by itself is started again
 STOP_SECONDS = 30.0

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,6 +28,8 @@ class Program:
 
     name: str  # for people, e.g. `Kafka`
     command: list[str]
+    folder: Path  # where it runs: no file of the current folder is taken for a configuration
+    environment: Mapping[str, str]
     stop: Literal["terminal", "signal"]  # see guard.py
     log: Path
     answers: Callable[[], bool]
@@ -109,6 +111,8 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
+                cwd=self._program.folder,
+                env=dict(self._program.environment),
                 start_new_session=True,  # Ctrl-C is for us, not for the engine
                 pass_fds=(self._lock_fd,),
             )

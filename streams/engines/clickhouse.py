@@ -1,9 +1,9 @@
 """ClickHouse as clickhouse-local out of libchdb.so, made to listen like a server."""
 
+import os
 import re
 import sys
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from schemas.errors import PintallyError
 from streams.engines.addresses import EngineAddresses
@@ -14,12 +14,14 @@ from streams.engines.ready import clickhouse_answers
 
 LISTEN = Path(__file__).parent / "listen.py"
 
+# ClickHouse runs in its data folder, and all paths begin there: see kafka.py. No other relative path than ./ would do,
+# as it puts that of its data before some paths twice.
 CONFIG = """\
 <clickhouse>
   <logger>
     <level>error</level>
     <console>0</console>
-    <log>{logs}/clickhouse-server.log</log>
+    <log>../../logs/clickhouse-server.log</log>
     <size>20M</size>
     <count>1</count>
   </logger>
@@ -27,11 +29,11 @@ CONFIG = """\
   <listen_host>{host}</listen_host>
   <tcp_port>{port}</tcp_port>
   <http_port>{http_port}</http_port>
-  <path>{data}/</path>
-  <tmp_path>{data}/tmp/</tmp_path>
-  <user_files_path>{data}/user_files/</user_files_path>
-  <format_schema_path>{data}/format_schemas/</format_schema_path>
-  <user_directories><users_xml><path>{users}</path></users_xml></user_directories>
+  <path>./</path>
+  <tmp_path>tmp/</tmp_path>
+  <user_files_path>user_files/</user_files_path>
+  <format_schema_path>format_schemas/</format_schema_path>
+  <user_directories><users_xml><path>users.xml</path></users_xml></user_directories>
   <default_profile>default</default_profile>
   <default_database>default</default_database>
   <max_server_memory_usage>4000000000</max_server_memory_usage>
@@ -72,13 +74,15 @@ LISTENING = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP"
 def clickhouse_program(folder: EngineFolder, addresses: EngineAddresses) -> Program:
     """ClickHouse on loopback with the user `default`, no password. Raises PintallyError if it cannot be fetched."""
     library = clickhouse_library()
-    config = _write_configuration(folder, addresses)
+    _write_configuration(folder, addresses)
     # Interactive, on a terminal: otherwise any error of one connection ends the process.
     interactive = ["--interactive", "--disable_suggestion", "--history_file=/dev/null"]
-    arguments = [f"--config-file={config}", f"--path={folder.clickhouse / 'data'}", *interactive, "--query", LISTENING]
+    arguments = ["--config-file=../config.xml", "--path=./", *interactive, "--query", LISTENING]
     return Program(
         name="ClickHouse",
         command=[sys.executable, "-I", "-S", str(LISTEN), str(library), *arguments],
+        folder=folder.clickhouse / "data",
+        environment=os.environ,
         stop="terminal",
         log=folder.logs / "clickhouse.log",
         answers=lambda: clickhouse_answers(addresses),
@@ -102,19 +106,11 @@ def explain_clickhouse(log: str) -> PintallyError | None:
     return None
 
 
-def _write_configuration(folder: EngineFolder, addresses: EngineAddresses) -> Path:
-    data = folder.clickhouse / "data"
-    data.mkdir(exist_ok=True)
-    config, users = folder.clickhouse / "config.xml", folder.clickhouse / "users.xml"
-    users.write_text(USERS)
-    config.write_text(
+def _write_configuration(folder: EngineFolder, addresses: EngineAddresses) -> None:
+    (folder.clickhouse / "data").mkdir(exist_ok=True)
+    (folder.clickhouse / "users.xml").write_text(USERS)
+    (folder.clickhouse / "config.xml").write_text(
         CONFIG.format(
-            logs=escape(str(folder.logs)),
-            host=addresses.clickhouse_host,
-            port=addresses.clickhouse_port,
-            http_port=addresses.clickhouse_http_port,
-            data=escape(str(data)),
-            users=escape(str(users)),
+            host=addresses.clickhouse_host, port=addresses.clickhouse_port, http_port=addresses.clickhouse_http_port
         )
     )
-    return config

@@ -10,6 +10,7 @@ from typing import TextIO
 from schemas.errors import PintallyError
 from streams.engines.ports import free_port, given_port, is_free
 
+LONGEST_PATH = 3_600  # bytes: names of topics and files come on top, and Linux takes 4,095
 LEAVING_LIMIT_S = 40.0  # how long engines may take to stop after their parent died
 
 
@@ -20,7 +21,7 @@ class EngineFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = _usable(path)
         self.kafka = self.path / "kafka"
         self.clickhouse = self.path / "clickhouse"
         self.logs = self.path / "logs"
@@ -92,6 +93,21 @@ class EngineFolder:
         self._lock.seek(0)
         text = self._lock.read().strip()
         return int(text) if text.isdigit() else 0
+
+
+def _usable(path: Path) -> Path:
+    """The folder in full, if Java can name it and all that will lie in it."""
+    choose = "Choose another folder with --directory."
+    try:
+        folder = path.absolute()
+        os.fsencode(folder).decode()
+    except FileNotFoundError as error:
+        raise PintallyError("the current folder does not exist any more", "Change to one that does.") from error
+    except UnicodeDecodeError as error:
+        raise PintallyError(f"cannot use the folder {os.fsencode(folder)!r}: its name is not UTF-8", choose) from error
+    if len(os.fsencode(folder)) > LONGEST_PATH:
+        raise PintallyError(f"cannot use a folder whose path is longer than {LONGEST_PATH:,} bytes", choose)
+    return folder
 
 
 def _is_alive(pid: int) -> bool:

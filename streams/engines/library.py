@@ -1,5 +1,6 @@
 """ClickHouse as a shared library: the npm package that `locks/package-lock.json` names, with its SHA-512."""
 
+import os
 import platform
 import shutil
 import subprocess
@@ -57,6 +58,7 @@ def _fetch(package: str, to: Path) -> None:
             ["ci", *quiet],
             return_completed_process=True,
             cwd=work,
+            env={"HOME": work, **os.environ},  # npm wants a home, even where its user has none
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

