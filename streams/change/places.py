@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 from kafka import TopicPartition
-from kafka.admin import OffsetSpec
 from numpy.typing import NDArray
 
 from schemas.actions import Action
@@ -114,7 +113,7 @@ def offsets_since(settings: Settings, pair: Pair, ends: Mapping[int, Offsets], s
     since_ms = int((since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp() * 1000)
     names = {at: TopicPartition(pair.topic.name, at) for at in ends}
     with open_admin(settings) as admin:
-        found = admin.list_partition_offsets({name: OffsetSpec.for_timestamp(since_ms) for name in names.values()})
+        found = admin.list_partition_offsets(dict.fromkeys(names.values(), since_ms))
     offsets = {at: found[name].offset for at, name in names.items()}
     return {at: offset if offset >= 0 else ends[at].last_stable for at, offset in offsets.items()}
 

@@ -1,14 +1,17 @@
 """`replace-topic` on the real engines: topics deleted and copied, in many ways, and no count that doubles."""
 
+import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from audit.verify import verify as audit
+from schemas.actions import Action
 from streams.admin import open_admin
 from streams.audited import addresses_of
 from streams.refusals import Refusal
@@ -88,6 +91,8 @@ def test_topics_copied_under_the_same_names_keep_their_counts(field: Field) -> N
     copy = read(field)
     make_again(field, copy)
     field.refused("pintally replace-topic", "--new-records")
+    assert "330" in field.run("replace-topic", "--dry-run")
+    field.refused("pintally replace-topic")
     said = field.run("replace-topic", "--yes", "--note", "moved")
     assert "330 records recounted, all counts are the same" in " ".join(said.split())
     field.count()
@@ -99,10 +104,54 @@ def test_topics_copied_under_the_same_names_keep_their_counts(field: Field) -> N
     assert "nothing is lost" in field.run("accept-loss", "--yes")
     for command in (["status"], ["rules", "show"]):
         assert "moved" in field.run(*command)
+    event = json.loads(next(each.value for each in copy[50:] if each.value and len(each.value) > 50))
+    assert "no worker has begun" not in field.run("explain", event["event_id"])
+    field.run("repair")
     field.produce()
     field.count()
     field.verify()
     assert field.total > total
+
+
+def test_a_mirror_under_another_prefix_is_refused_until_it_takes_the_place(field: Field) -> None:
+    """As MirrorMaker names topics. A worker with the new prefix began at the start, and doubled every count."""
+    field.produce()
+    field.count()
+    before, copy, total = day(field), read(field), field.total
+    prefix = f"{field.settings.topic_prefix}mirror."
+    field.settings = field.settings.model_copy(update={"topic_prefix": prefix})
+    field.topic = field.settings.topics[Action.SAVE]
+    create_topics(field.settings)
+    write(field, copy)
+    field.refused("pintally replace-topic")
+    with pytest.raises(Refusal, match="another name"):
+        field.run("replace-topic", "--yes")
+    field.run("replace-topic", "--copied", "--yes")
+    field.count()
+    assert day(field) == before
+    exact_since_the_move(field)
+    field.produce()
+    field.count()
+    assert field.total > total
+
+
+def test_records_are_new_from_a_moment_on(field: Field) -> None:
+    """The copy lacks its beginning, so that nothing could be compared; then producers went on in the new topic."""
+    field.produce()
+    field.count()
+    before, copy = day(field), read(field)
+    make_again(field, copy[100:])
+    last = max(each.timestamp for each in copy) + 1
+    moment = datetime.fromtimestamp(last / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    field.run("replace-topic", "--yes", "--from-time", moment)
+    field.count()
+    assert day(field) == before
+    write(field, [replace(each, timestamp=last) for each in copy[-20:]])
+    field.count()
+    assert day(field) == before, "what is sent again across the cut is a duplicate"
+    field.produce(ago_ms=10 * 60_000)
+    field.count()
+    exact_since_the_move(field)
 
 
 def test_accept_loss_warns_with_figures_and_verify_does_not_call_the_doubled_counts_exact(field: Field) -> None:

@@ -195,6 +195,42 @@ def test_a_copy_with_other_offsets_counts_as_if_it_had_never_moved(
     assert moving.fates() == fates
 
 
+@given(cut_logs(wide=False))
+def test_new_records_alone_are_counted_with_the_clock_carried_over(drawn: tuple[Rules, Log, int]) -> None:
+    """What is late for the old log is late for the new one; a partition that was added begins with the lowest clock."""
+    rules, log, position = drawn
+    moving = Moving(rules)
+    clock = moving.count(SOURCE, log, position).clock
+    before = moving.events()
+    rest = Log(tuple(r for r in log.records if r.offset >= position), log.end)
+    rest = other_offsets(rest, 0)
+    begins = {SOURCE.partition: Begin(0, 0, 0, 0), SOURCE.partition + 1: Begin(0, 0, 0, 0)}
+    how = Replacement.NEW_RECORDS
+    moving.carry_out(plan_other_offsets(moving.pair(), how, begins, 1, moving.sums_of, "said", ""))
+    starts = [start for start in moving.sink.starts if start.source.topic_id == NEW.topic_id]
+    assert [start.start_clock for start in starts] == [clock] * 2
+    moving.count(NEW, rest, rest.end)
+    expected = recount(rest.records, 0, rest.end, rules, ACTION, clock)
+    for (_, _, minute, pin), offsets in expected.counted.items():
+        before[minute, pin] += len(offsets)
+    assert moving.events() == +before
+
+
+@given(cut_logs(wide=False), st.integers(0, 3))
+def test_ids_are_collected_from_the_block_before_with_the_clock_that_leads_there(
+    drawn: tuple[Rules, Log, int], shift: int
+) -> None:
+    rules, log, position = drawn
+    copy, size, settings = other_offsets(log, shift), rules.slice_records, None
+    start = as_copied(log, shift, position)
+    with patch.object(places, "read_chunks", reading(copy)):
+        begin = asyncio.run(begin_at(settings, NEW, Offsets(shift, copy.end, copy.end), start, size))  # type: ignore[arg-type]
+    assert begin.collect_start == max(shift, (start // size - 1) * size)
+    for at, clock in ((begin.collect_start, begin.collect_clock), (start, begin.reached)):
+        since = (start // size - 2) * size
+        assert clock == max([0, *(r.timestamp for r in copy.records if since <= r.offset < at)])
+
+
 @given(cut_logs(wide=True), st.data())
 def test_a_copy_in_which_something_differs_is_refused_or_counts_the_same(
     drawn: tuple[Rules, Log, int], data: st.DataObject
