@@ -194,7 +194,7 @@ def _info(topic: Mapping[str, Any], config: Mapping[str, str]) -> TopicInfo:
 
     return TopicInfo(
         name=topic["name"],
-        topic_id=UUID(str(topic["topic_id"])),
+        topic_id=_id(topic),
         partitions=len(topic["partitions"]),
         timestamp_type=config["message.timestamp.type"],
         # Kafka before 3.6 has neither and accepts any timestamp.
@@ -202,3 +202,15 @@ def _info(topic: Mapping[str, Any], config: Mapping[str, str]) -> TopicInfo:
         timestamp_before_max_ms=number("message.timestamp.before.max.ms", FOREVER_MS),
         cleanup_policy=config["cleanup.policy"],
     )
+
+
+def _id(topic: Mapping[str, Any]) -> UUID:
+    """Without it a topic that was deleted and created again would go on as the first one."""
+    given = str(topic["topic_id"])
+    if not given.strip("0-") or given == "None":
+        raise TopicRefused(
+            f"topic {topic['name']} has no UUID: brokers with ZooKeeper give none while their "
+            "inter.broker.protocol.version is below 2.8",
+            "Raise inter.broker.protocol.version to that of the brokers, and restart them one by one.",
+        )
+    return UUID(given)
