@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from schemas.errors import PintallyError
 from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection, SinkUnavailable
-from streams.admin import KafkaUnavailable
+from sinks.connection import Connection
+from streams.drill.patience import patiently
 from streams.drill.producers import Sent
 from streams.drill.truth import Cell
 from streams.engines.ready import wait_until
@@ -16,10 +16,7 @@ from streams.settings import Settings
 from streams.topics import group_members
 
 QUERY_SECONDS = 60.0
-AWAY_SECONDS = 120.0
 LOOK_SECONDS = 0.3
-
-T = TypeVar("T")
 
 
 class Place(Protocol):
@@ -80,12 +77,11 @@ class Probe:
             with Connection(self._stack.settings.clickhouse, QUERY_SECONDS) as connection:
                 return connection.rows(sql, **parameters)
 
-        return _patiently(ask)
+        return patiently(ask)
 
     def alter(self, sql: str) -> None:
-        """A statement without an answer. Raises SinkError."""
-        with Connection(self._stack.settings.clickhouse, QUERY_SECONDS) as connection:
-            connection.execute(sql)
+        """A statement without an answer that can be repeated, as `rows`. Raises SinkError."""
+        self.rows(sql)
 
     def counted(self, pin: int) -> int:
         """Counted events of one pin."""
@@ -124,23 +120,11 @@ class Probe:
     def events(self) -> dict[str, int]:
         """Offsets by fate, over all sources, as the ledger has them."""
         names = ("counted", "duplicate", "late", "dead", "absent")
-        progress = _patiently(self.progress)
+        progress = patiently(self.progress)
         return {name: sum(getattr(each.fates, name) for each in progress) for name in names}
 
     def _wait(self, holds: Callable[[], bool], seconds: float) -> bool:
         return wait_until(holds, seconds, excused=(PintallyError,), pause_s=LOOK_SECONDS)
-
-
-def _patiently(ask: Callable[[], T]) -> T:
-    """Ask again while a fault of the other lane keeps an engine away. Raises what the last try raised."""
-    end = time.monotonic() + AWAY_SECONDS
-    while True:
-        try:
-            return ask()
-        except (SinkUnavailable, KafkaUnavailable):
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.3)
 
 
 def _covers(positions: Mapping[tuple[str, int], int], ends: Mapping[tuple[str, int], int]) -> bool:

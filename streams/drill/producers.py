@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
 from schemas.actions import Action
 from schemas.rules import Rules
+from streams.drill.patience import producing
 from streams.drill.truth import Cell
 from streams.emulate.broken import KINDS, Good
 from streams.emulate.plan import Plan, margins
@@ -75,7 +75,7 @@ async def send_events(
     kafka: str, sent: Sent, action: Action, pin: int, count: int, partitions: Sequence[int], repeat: int = 1
 ) -> None:
     """`count` events in turn to `partitions`, whatever the key says; each `repeat` times, one after the other."""
-    async with AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, acks="all") as producer:
+    async with producing(kafka, enable_idempotence=True, acks="all") as producer:
         answers = []
         for number in range(count):
             event = Event(action, pin, now_ms())
@@ -89,7 +89,7 @@ async def send_events(
 
 async def send_late(kafka: str, sent: Sent, action: Action, count: int, partitions: int, rules: Rules) -> None:
     """Events whose minute closed long ago."""
-    async with AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, acks="all") as producer:
+    async with producing(kafka, enable_idempotence=True, acks="all") as producer:
         answers = []
         for number in range(count):
             event = Event(action, number, now_ms() - rules.allowed_lateness_ms - 5 * MINUTE_MS)
@@ -114,9 +114,7 @@ async def send_hostile(kafka: str, sent: Sent, action: Action, partitions: int, 
         (b"k", b"\xff" * 900_000),
         (b"k", b'{"event_id":"' + b"a" * 500_000),
     ]
-    async with AIOKafkaProducer(
-        bootstrap_servers=kafka, enable_idempotence=True, acks="all", max_request_size=2_000_000
-    ) as producer:
+    async with producing(kafka, enable_idempotence=True, acks="all", max_request_size=2_000_000) as producer:
         answers = [
             await producer.send(
                 sent.topic, value, key or (b"" if value is None else None), partition=number % partitions,
@@ -135,7 +133,7 @@ async def send_transactions(
     The first pin's are committed and must be counted, the second pin's are aborted.
     """
     aborted = 0
-    async with AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"drill-{uuid.uuid4()}") as producer:
+    async with producing(kafka, transactional_id=f"drill-{uuid.uuid4()}") as producer:
         for number in range(2 * rounds):
             aborts = number % 2 == 1
             await producer.begin_transaction()

@@ -19,7 +19,7 @@ COUNTED_SECONDS = 90.0
 @contextmanager
 def down(engine: Child) -> Iterator[int]:
     """Killed until the end of the block, then started and waited for; gives the process id it had."""
-    pid = engine.pid or 0
+    pid = _running(engine)
     engine.kill()
     try:
         yield pid
@@ -31,12 +31,21 @@ def down(engine: Child) -> Iterator[int]:
 @contextmanager
 def stopped(engine: Child) -> Iterator[int]:
     """SIGSTOP until the end of the block; gives the process id."""
-    pid = engine.pid or 0
+    pid = _running(engine)
     os.kill(pid, signal.SIGSTOP)
     try:
         yield pid
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def _running(engine: Child) -> int:
+    """Its process id, once it has one: after a crash it is started again. Zero would be this process's whole group."""
+    wait_until(lambda: engine.pid is not None, BACK_SECONDS)
+    pid = engine.pid
+    bit(pid, f"it did not run within {BACK_SECONDS:.0f} s")
+    assert pid
+    return pid
 
 
 def connections(stage: Stage) -> int:

@@ -9,7 +9,8 @@ from kafka.admin import KafkaAdminClient, NewPartitions
 from kafka.structs import OffsetAndMetadata
 
 from schemas.actions import Action
-from streams.admin import open_admin
+from streams.admin import KafkaUnavailable, open_admin
+from streams.drill.patience import patiently
 from streams.drill.producers import Sent, send_events
 from streams.drill.stage import Stage, bit, fault
 from streams.engines.ready import wait_until
@@ -42,9 +43,14 @@ def add_partition(stage: Stage) -> str:
     settings = stage.stack.settings
     action = stage.rng.choice(list(Action))
     topic = settings.topics[action]
-    number = describe_topics(settings)[topic].partitions
-    with open_admin(settings) as admin:
-        admin.create_partitions({topic: NewPartitions(total_count=number + 1)})
+    number = patiently(lambda: describe_topics(settings))[topic].partitions
+
+    def add() -> None:
+        if describe_topics(settings)[topic].partitions == number:  # else the last try came to something
+            with open_admin(settings) as admin:
+                admin.create_partitions({topic: NewPartitions(total_count=number + 1)})
+
+    patiently(add)
     sent, pin = Sent(topic), stage.rng.getrandbits(40)
     asyncio.run(send_events(settings.kafka, sent, action, pin, EVENTS, [number]))
     stage.expected.add(sent.cells, sent.records)
@@ -80,12 +86,16 @@ def _tamper(stage: Stage, change: Callable[[KafkaAdminClient, str, list[TopicPar
     for worker in stage.workers.all:
         worker.kill()
     try:
-        wait_until(lambda: not group_members(settings), EMPTY_SECONDS)
-        before = committed_offsets(settings)
+        wait_until(lambda: not group_members(settings), EMPTY_SECONDS, excused=(KafkaUnavailable,))
+        before = patiently(lambda: committed_offsets(settings))
         bit(before, "the group had committed nothing")
-        with open_admin(settings) as admin:
-            change(admin, settings.group, [TopicPartition(*place) for place in before])
-        after = committed_offsets(settings)
+
+        def tamper() -> None:
+            with open_admin(settings) as admin:
+                change(admin, settings.group, [TopicPartition(*place) for place in before])
+
+        patiently(tamper)
+        after = patiently(lambda: committed_offsets(settings))
     finally:
         for worker in stage.workers.steady:
             worker.start()

@@ -3,6 +3,7 @@
 import asyncio
 
 from schemas.actions import Action
+from streams.drill.patience import patiently
 from streams.drill.producers import (
     Sent,
     default_partition,
@@ -91,7 +92,7 @@ def _topic(stage: Stage) -> tuple[Action, Sent, int]:
     """Some source topic, and how many partitions it has now."""
     action = stage.rng.choice(list(Action))
     topic = stage.stack.settings.topics[action]
-    return action, Sent(topic), describe_topics(stage.stack.settings)[topic].partitions
+    return action, Sent(topic), patiently(lambda: describe_topics(stage.stack.settings))[topic].partitions
 
 
 def _wait(stage: Stage, sent: Sent) -> None:
