@@ -29,6 +29,7 @@ from kafka.net.compat import KafkaNetClient
 from schemas.errors import PintallyError, Unavailable
 from streams.broker_version import refuse_old
 from streams.kafka_clients import kafka_options
+from streams.protocols import wrong_protocol
 from streams.settings import Settings
 
 ANSWER_SECONDS = 10.0  # how long Kafka may take to answer a question
@@ -55,8 +56,8 @@ class KafkaRefused(PintallyError):
 def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
     """An admin client for the Kafka of `settings`, closed at the end.
 
-    Raises KafkaUnavailable after about ten seconds without an answer; KafkaRefused for a login or a certificate that
-    is not accepted, and for any other error of Kafka; KafkaTooOld; LoginIncomplete.
+    Raises KafkaUnavailable after about ten seconds without an answer; WrongProtocol; KafkaRefused for a login or a
+    certificate that is not accepted, and for any other error of Kafka; KafkaTooOld; LoginIncomplete.
     """
     kafka, options = settings.kafka, kafka_options(settings)
     _await_port(kafka, options.get("ssl_context"))
@@ -83,7 +84,7 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
             "Grant what docs/security.md lists (kafka-acls.sh --add).",
         ) from error
     except PASSING as error:
-        raise _refused_login(settings) or _unavailable(kafka, error) from error
+        raise wrong_protocol(settings) or _refused_login(settings) or _unavailable(kafka, error) from error
     except KafkaError as error:
         raise KafkaRefused(f"Kafka at {kafka} refused: {error}", "See the broker's log for the reason.") from error
     finally:

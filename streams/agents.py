@@ -3,11 +3,12 @@
 import logging
 from typing import Any, Protocol
 
-from schemas.errors import PintallyError
+from sinks.base import Sink
 from streams.chunk import Chunk
+from streams.fatal import end_by
 from streams.flow import Flow
 from streams.fold import ChunkRefused
-from streams.restart import refuse
+from streams.settings import Settings
 from streams.table import CellTable
 
 log = logging.getLogger(__name__)
@@ -17,9 +18,8 @@ class Worker(Protocol):
     """What an agent asks of the app it belongs to."""
 
     flow: Flow
-
-    async def crash(self, reason: BaseException) -> None:
-        """Stop the worker with this error."""
+    settings: Settings
+    sink: Sink
 
 
 def counting_agent(app: Worker, table: CellTable) -> Any:
@@ -46,9 +46,7 @@ async def count_chunk(app: Worker, table: CellTable, chunk: Chunk) -> None:
         log.info("%s[%d]: %s", chunk.topic, chunk.partition, refused)
         if chunk.start > refused.expected:
             await app.flow.seek_again(chunk.topic, chunk.partition)
-    except PintallyError as error:
-        refuse(error)
     except Exception as error:  # Faust would restart the agent and go on without this chunk
-        await app.crash(error)
+        end_by(app, error, f"counting {chunk.topic}[{chunk.partition}] from offset {chunk.start} on")
         raise
     app.flow.pause_if_full()

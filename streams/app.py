@@ -6,6 +6,7 @@ from typing import Any
 
 import clickhouse_driver.numpy.helpers  # noqa: F401 - loads pandas (0.5 s) now, not in the first tick
 import faust
+from aiokafka.errors import KafkaError
 from faust.types import TP
 from yarl import URL
 
@@ -14,20 +15,24 @@ from schemas.errors import PintallyError
 from sinks.base import Sink
 from sinks.clickhouse import ClickHouseSink
 from streams.agents import counting_agent
+from streams.ask import ask_why
 from streams.behind import BrokersBehind
 from streams.clock_differences import ClockDifferences
 from streams.dead_letters import BATCH_BYTES, DeadLetterTopics
-from streams.emit import Emitter, SinkWentBack
+from streams.emit import Emitter
+from streams.fatal import end_by
 from streams.finality import seal_final_hours
 from streams.flow import Flow
 from streams.fold import SourceFold
 from streams.garbage import keep_off_hot_path
 from streams.kafka_clients import faust_credentials
 from streams.pace import paced
-from streams.restart import end_process, refuse
+from streams.restart import refuse
 from streams.settings import Settings, load_settings
+from streams.signals import watch
 from streams.table import CellTable, SourceTables
 from streams.transport import ChunkSchema, ChunkTransport, running_producer
+from streams.worker import CountingWorker
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +42,12 @@ ACKNOWLEDGED_SECONDS = 10.0  # how long a tick waits for its dead letters, befor
 CHUNK_BYTES = 2 * 1024 * 1024
 CHUNKS_QUEUED = 4  # an agent
 WATCH_SECONDS = 0.5
+ASK_SECONDS = 5.0
 # After so many sessions a request without an answer is sent again. With Faust's 90 s partitions stay uncounted for as
 # long where Kafka took a connection while it was cut off or starting. More than one: Kafka holds a join back while a
 # group rebalances, which lasts one.
 ANSWERED_SESSIONS = 3
+SILENT_SECONDS = 86_400.0  # Faust's words about commits that wait: they follow the ledger, and we say what it waits for
 METADATA_SECONDS = 30.0  # how soon partitions that were added are found; Kafka's clients take five minutes
 
 
@@ -77,8 +84,8 @@ class CountingApp(faust.App):
         if not self._crashed.is_set():
             try:
                 await self.emitter.tick()
-            except PintallyError as error:  # whoever counts on folds it again
-                log.error("stopped without recording what was folded last: %s", error.what)
+            except (PintallyError, KafkaError) as error:  # whoever counts on folds it again
+                log.error("stopped without recording what was folded last: %s", error)
         await super().on_stop()
 
 
@@ -89,6 +96,7 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
         env={},  # else Faust's own variables (BROKER_URL, WEB_PORT, APP_VERSION, ...) win over what is set here
         broker=[URL(f"kafka://{server.strip()}") for server in settings.kafka.split(",")],
         broker_credentials=faust_credentials(settings),
+        Worker=CountingWorker,
         store="memory://",
         TableManager=SourceTables,
         topic_allow_declare=False,
@@ -104,6 +112,7 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
         broker_heartbeat_interval=settings.session_timeout_seconds / 5,
         broker_rebalance_timeout=settings.session_timeout_seconds,
         broker_commit_interval=5.0,
+        broker_commit_livelock_soft_timeout=SILENT_SECONDS,
         producer_max_batch_size=BATCH_BYTES,
         producer_request_timeout=ACKNOWLEDGED_SECONDS,
         stream_buffer_maxsize=CHUNKS_QUEUED,
@@ -138,43 +147,50 @@ def _count(app: CountingApp, action: Action, topic: str) -> None:
 def _watch(app: CountingApp) -> None:
     """The timers: ticks, the flow of chunks, sealing."""
 
-    async def guarded(step: Any) -> None:
+    async def guarded(what: str, step: Any) -> None:
         try:
             await step
-        except SinkWentBack as error:
-            end_process(error.what)
-        except PintallyError as error:
-            refuse(error)
+        except Exception as error:  # nothing of it may stay in a log alone
+            end_by(app, error, what)
+            raise
 
     @app.task
     async def tick() -> None:
         async for _ in paced(app.settings.tick_seconds, app.sleep):
             if app.should_stop:
                 return
-            await guarded(app.emitter.tick())
+            await guarded("in a tick", app.emitter.tick())
             app.flow.pause_if_full()
 
     @app.timer(WATCH_SECONDS)
-    async def watch() -> None:
+    async def look_for_gaps() -> None:
         if not app.rebalancing:
             await app.flow.seek_stuck()
+
+    @app.task
+    async def ask() -> None:
+        while not app.should_stop:
+            await app.sleep(ASK_SECONDS)
+            await guarded("while Kafka is asked why", ask_why(app.settings, app.consumer.unknown_topics()))
 
     clocks, brokers = ClockDifferences(), BrokersBehind()
 
     @app.task
     async def compare_clocks() -> None:
-        await guarded(clocks.compare(app.sink))
+        await guarded("while clocks are compared", clocks.compare(app.sink))
 
     @app.timer(app.settings.seal_seconds)
     async def seal() -> None:
-        await guarded(clocks.compare(app.sink))
-        await guarded(seal_final_hours(app.settings, app.sink, app.consumer.assignment(), brokers, clocks.tell))
+        await guarded("while clocks are compared", clocks.compare(app.sink))
+        step = seal_final_hours(app.settings, app.sink, app.consumer.assignment(), brokers, clocks.tell)
+        await guarded("while sealing", step)
 
 
 def __getattr__(name: str) -> Any:
     """`app`, made when `faust -A streams.app` asks for it, so that importing this module reads no settings."""
     if name == "app":
         try:
+            watch.begin()
             return globals().setdefault("app", create_app(load_settings()))
         except PintallyError as error:
             refuse(error)

@@ -6,6 +6,7 @@ from audit.addresses import Addresses
 from audit.errors import CannotTell, CannotTellNow
 from schemas.errors import PintallyError, Unavailable
 from streams.kafka_clients import kafka_options
+from streams.protocols import wrong_protocol
 from streams.settings import Settings
 
 
@@ -25,10 +26,14 @@ def addresses_of(settings: Settings) -> Addresses:
     )
 
 
-def as_ours(reason: CannotTell) -> PintallyError:
-    """Why the audit has no verdict, as an error of ours: what passes by itself is Unavailable."""
-    kind = Unavailable if isinstance(reason, CannotTellNow) else PintallyError
-    return kind(reason.what, reason.remedy)
+def as_ours(reason: CannotTell, settings: Settings) -> PintallyError:
+    """Why the audit has no verdict, as an error of ours: what passes by itself is Unavailable.
+
+    The audit's client hears a hang-up alone where a port of Kafka speaks another protocol.
+    """
+    if isinstance(reason, CannotTellNow):
+        return wrong_protocol(settings) or Unavailable(reason.what, reason.remedy)
+    return PintallyError(reason.what, reason.remedy)
 
 
 def _kafka_options(settings: Settings) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from schemas.sources import Source
 from sinks.base import Sink, SinkSession, SinkUnavailable
 from streams.dead_letters import DeadLetterTopics
 from streams.fold import Capture, SourceFold
+from streams.kafka_errors import passes
+from streams.outage import CLICKHOUSE, KAFKA
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +68,8 @@ class Emitter:
         3. On one connection: the ledger of no fold has gone back, cells, dead letters, then the ledger (rule 6).
         4. Only the answer clears what was dirty; anything else merges it back (rule 7).
 
-        With nothing to emit the ledger is looked at every 10 s. Raises SinkWentBack, RulesChanged, and SinkError where
-        repeating does not help.
+        With nothing to emit the ledger is looked at every 10 s. Raises SinkWentBack, RulesChanged, and SinkError
+        or KafkaError where repeating does not help.
         """
         async with self._in_flight:
             folds = list(self.folds())
@@ -84,13 +86,16 @@ class Emitter:
                 for fold, capture in captures:
                     fold.merge_back(capture)
                 self.emitted.failed += 1
-                if not isinstance(error, (SinkUnavailable, KafkaError)):
+                if isinstance(error, SinkUnavailable):
+                    CLICKHOUSE.away(error.what, "what is folded and not recorded")
+                elif isinstance(error, KafkaError) and passes(error):
+                    KAFKA.away(repr(error), "dead letters, and what is folded and not recorded")
+                else:
                     raise
-                reason = error.what if isinstance(error, SinkUnavailable) else repr(error)
-                log.warning("tick not recorded, its cells stay for the next one: %s", reason)
                 return False
             for fold, capture in captures:
                 fold.acknowledge(capture)
+            CLICKHOUSE.back()
             self._looked = monotonic()
             self.emitted.ticks += 1
             self.emitted.rows += sum(len(capture.cells) for _, capture in captures)
@@ -109,8 +114,9 @@ class Emitter:
         try:
             await asyncio.to_thread(look, self.sink, folds)
         except SinkUnavailable as error:
-            log.info("the next tick looks at the ledger again: %s", error.what)
+            CLICKHOUSE.away(error.what, "a look at the ledger")
         else:
+            CLICKHOUSE.back()
             self._looked = monotonic()
 
     def _capture(self, fold: SourceFold, are_many: bool) -> Capture | None:

@@ -13,10 +13,18 @@ from aiokafka.structs import TopicPartition
 from mode.utils.logging import get_logger
 
 import streams.receive  # noqa: F401 - the way from the socket
+from schemas.errors import PintallyError
 from streams.chunk import Chunk
 from streams.unpack import unpack
 
 log = get_logger(__name__)
+
+FETCHES = 5  # of the same place, before it is the log that is corrupt
+_corrupt: dict[TopicPartition, tuple[int, int]] = {}  # where, and how often in a row
+
+
+class LogCorrupt(PintallyError):
+    """A batch whose CRC is wrong, fetch after fetch."""
 
 
 async def fetched_chunks(
@@ -31,6 +39,8 @@ async def fetched_chunks(
         return chunks
     waiter = fetcher._create_fetch_waiter()
     await asyncio.wait([waiter], timeout=timeout)
+    if waiter.done() and not waiter.cancelled():
+        waiter.result()  # raises what the coordinator could not do
     waiter.cancel()
     return _take(fetcher, partitions)
 
@@ -48,11 +58,25 @@ def _take(fetcher: Fetcher, partitions: AbstractSet[TopicPartition]) -> dict[Top
             try:
                 chunk = unpack(tp, fetched._partition_records)
             except CorruptRecordException as error:  # the position stays: fetched again
-                log.error("%s; it is fetched again", error)
+                _again(tp, fetched._partition_records.next_fetch_offset, error)
                 continue
             fetched._update_position()
+            _corrupt.pop(tp, None)
             chunks[tp] = [chunk]
     return chunks
+
+
+def _again(tp: TopicPartition, offset: int, error: CorruptRecordException) -> None:
+    """What came over the network in pieces is mended by another fetch, what lies so on a disk is not."""
+    before, times = _corrupt.get(tp, (offset, 0))
+    _corrupt[tp] = offset, times + 1 if before == offset else 1
+    if _corrupt[tp][1] >= FETCHES:
+        raise LogCorrupt(
+            f"{tp.topic}[{tp.partition}] cannot be read from offset {offset} on, at none of {FETCHES} fetches: {error}",
+            "See with kafka-dump-log.sh which broker has it whole, and make that one the leader; or delete the "
+            "records up to it with kafka-delete-records.sh, stop all workers and run `pintally accept-loss`.",
+        )
+    log.error("%s; it is fetched again", error)
 
 
 def _raise(error: FetchError) -> None:

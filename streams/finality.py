@@ -14,7 +14,6 @@ wrong by itself makes anything final before its time.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -25,12 +24,11 @@ from sinks.seal import seal
 from streams.admin import KafkaUnavailable
 from streams.behind import BrokersBehind
 from streams.known_topics import as_known
+from streams.outage import outage_of
 from streams.recovery import follow
 from streams.settings import Settings
 from streams.topics import Offsets, TopicInfo, describe_topics, read_offsets, sources_of
 from streams.wall_clock import Reading, read_clocks
-
-log = logging.getLogger(__name__)
 
 IsBehind = Callable[[Source, int], bool]  # a source that is counted to its end and its clock: its broker is behind
 
@@ -139,7 +137,7 @@ async def seal_final_hours(
         tell(found)
         await asyncio.to_thread(_seal, settings, sink, found)
     except (SinkUnavailable, KafkaUnavailable) as error:
-        log.info("nothing sealed now: %s", error.what)
+        outage_of(error).away(error.what, "sealing")
 
 
 def _seal(settings: Settings, sink: Sink, found: Look) -> None:

@@ -3,41 +3,43 @@
 import logging
 import time
 
-import faust
 import uvloop
 
 from streams.admin import KafkaUnavailable
 from streams.app import create_app
-from streams.restart import is_restarted
+from streams.outage import KAFKA
+from streams.restart import pause
 from streams.settings import Settings
+from streams.signals import watch
 from streams.topics import describe_topics
-
-log = logging.getLogger(__name__)
+from streams.worker import CountingWorker
 
 RETRY_SECONDS = 1.0
 
 
 def count(settings: Settings, log_level: str) -> None:
     """Run a worker in this process to its end. `restart.command` is what it becomes if it ends to start anew."""
+    watch.begin()
+    logging.basicConfig(level=log_level, format="%(message)s")  # until Faust sets its own up
+    pause()
     uvloop.install()
     await_topics(settings)
     app = create_app(settings)
-    runner = faust.Worker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
+    runner = CountingWorker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
     runner.execute_from_commandline()
 
 
 def await_topics(settings: Settings) -> None:
-    """Say at once, in one line, that an address is wrong or a topic is missing.
+    """Say at once that an address is refused or a topic is missing; wait while Kafka is away, for it will come back.
 
-    A worker that has taken its own place waits instead while Kafka is away: nobody has to act, it will come back.
+    Raises KafkaRefused and TopicMissing: both are for a person.
     """
     while True:
         try:
             describe_topics(settings)
         except KafkaUnavailable as error:
-            if not is_restarted():
-                raise
-            log.warning("counting waits for Kafka: %s", error.what)
+            KAFKA.away(error.what, "counting")
             time.sleep(RETRY_SECONDS)
         else:
+            KAFKA.back()
             return

@@ -22,6 +22,7 @@ from streams.admin import KafkaUnavailable
 from streams.assignment import Assigned, look_up
 from streams.chunk import Chunk
 from streams.fold import SourceFold
+from streams.outage import CLICKHOUSE, outage_of
 from streams.restart import refuse
 
 log = logging.getLogger(__name__)
@@ -134,7 +135,10 @@ class Refold(Recovery):
     async def _look_up(self, partitions: list[tuple[str, int]]) -> list[Assigned]:
         while True:
             try:
-                return await asyncio.to_thread(look_up, self.app.settings, self.app.sink, partitions)
+                found = await asyncio.to_thread(look_up, self.app.settings, self.app.sink, partitions)
             except (SinkUnavailable, KafkaUnavailable) as error:
-                self.log.warning("counting waits for the ledger and the log's ends: %s", error.what)
+                outage_of(error).away(error.what, "the ledger and the log's ends, before counting begins")
                 await asyncio.sleep(RETRY_SECONDS)
+            else:
+                CLICKHOUSE.back()
+                return found

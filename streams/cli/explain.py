@@ -47,7 +47,7 @@ def explain(
     try:
         found = _look(settings, event_id.strip(), topic, since_hours, quiet=as_json)
     except CannotTell as reason:
-        raise as_ours(reason) from reason
+        raise as_ours(reason, settings) from reason
     if as_json:
         print_json(_document(found))
     else:

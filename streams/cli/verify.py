@@ -60,7 +60,7 @@ def verify(
     try:
         report = _audit(settings, source or [], since_hours, processes, quiet=json)
     except CannotTell as reason:
-        raise as_ours(reason) from reason
+        raise as_ours(reason, settings) from reason
     if json:
         print_json(_as_json(report))
     else:

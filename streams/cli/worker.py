@@ -7,6 +7,7 @@ import typer
 
 from streams import restart
 from streams.python import PINTALLY
+from streams.signals import watch
 
 
 def worker(
@@ -25,6 +26,7 @@ def worker(
 
     Example: pintally worker --instance worker-1
     """
+    watch.begin()  # before anything starts a thread
     from streams.run import count
     from streams.settings import load_settings
 

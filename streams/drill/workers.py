@@ -12,7 +12,6 @@ from pathlib import Path
 from streams.drill.stack import Entrance, Stack
 from streams.engines.child import GUARD
 from streams.python import PINTALLY
-from streams.restart import RESTARTED
 from streams.settings import Settings
 
 PINTALLY_WORKER = (*PINTALLY, "worker")
@@ -32,7 +31,7 @@ class WorkerProcess:
         self.starts = 0
         self.ended_by_itself: list[int] = []  # exit codes
         self.peak_bytes = 0  # of resident memory, of any process that ran here
-        self._environment = settings.environment() | {RESTARTED: "1"}  # Kafka may be away just when it starts: it waits
+        self._environment = settings.environment()
         self._command = [*command, *(["--instance", name] if static else [])]
         self._guard: subprocess.Popen[bytes] | None = None
         self._turn = threading.RLock()

@@ -17,7 +17,7 @@ def test_a_worker_outlives_kafka_being_away_past_its_session(
             traffic.finish()
         wait_caught_up(settings)
         restartable_engines.kafka.stop()
-        wait_for(lambda: worker.said("nothing sealed now: Kafka") or not worker.alive, 60, "a look without Kafka")
+        wait_for(lambda: worker.said("Kafka is away") or not worker.alive, 60, "a word that Kafka is away")
         assert worker.alive
         restartable_engines.kafka.start()
         restartable_engines.kafka.wait_ready()

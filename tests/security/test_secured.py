@@ -125,6 +125,29 @@ CLICKHOUSE_TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("spoken", "asked"),
+    [
+        ("SSL", "PLAINTEXT"),
+        ("SSL", "SASL_PLAINTEXT"),
+        ("SASL_PLAINTEXT", "PLAINTEXT"),
+        ("SASL_SSL", "PLAINTEXT"),
+        ("PLAINTEXT", "SASL_PLAINTEXT"),
+        ("PLAINTEXT", "SASL_SSL"),
+        ("SASL_PLAINTEXT", "SSL"),
+    ],
+)
+def test_a_wrong_protocol_is_refused_and_not_waited_for(secured: Secured, spoken: str, asked: str) -> None:
+    """The broker only hangs up, as one does that is not there yet."""
+    address = secured.plain.kafka if spoken == "PLAINTEXT" else secured.kafka[spoken]
+    login = {} if asked.startswith("SASL") else {"kafka_username": None, "kafka_password": ""}
+    settings = secured.settings(kafka=address, kafka_security_protocol=asked, **login)
+    with pytest.raises(PintallyError) as error, open_admin(settings):
+        pass
+    assert error.value.exit_code == 2
+    assert "PINTALLY_KAFKA_SECURITY_PROTOCOL" in error.value.remedy
+
+
 def refused(settings: Settings, tmp_path: Path, changes: dict[str, Any], *command: str) -> str:
     """What a command that cannot be done says; it says no secret."""
     changes = {name: stranger(tmp_path) if value == "stranger" else value for name, value in changes.items()}

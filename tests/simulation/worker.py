@@ -44,6 +44,11 @@ def ends(error: PintallyError) -> None:
     raise WorkerEnds(error.what, error.remedy) from error
 
 
+def starts_anew(reason: str) -> None:
+    """Stands for `streams.restart.end_process`."""
+    raise WorkerEnds(reason, "")
+
+
 class Table(CellTable):
     """The real table without Faust's machinery."""
 

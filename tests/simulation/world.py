@@ -16,7 +16,7 @@ from schemas.actions import Action
 from schemas.rules import Rules
 from schemas.sources import Source
 from sinks.base import SinkUnavailable
-from streams import agents, assignment, emit, flow, fold, table
+from streams import agents, assignment, emit, fatal, flow, fold, outage, table
 from streams.change import survey
 from streams.emit import RulesChanged, SinkWentBack
 from streams.refusals import Refusal
@@ -27,7 +27,7 @@ from tests.simulation.logs import LATENESS, SimLog, decode_before, make_log, mak
 from tests.simulation.loop import Job, blocking_call
 from tests.simulation.sink import READS, Copy, SimSink, part_of
 from tests.simulation.truth import Truth
-from tests.simulation.worker import Worker, WorkerEnds, ends
+from tests.simulation.worker import Worker, WorkerEnds, ends, starts_anew
 
 SOURCES = (((Action.SAVE, 0),), ((Action.SAVE, 0), (Action.SAVE, 1)), ((Action.SAVE, 0), (Action.CLICK, 0)))
 UUIDS = {action: UUID(int=int(action)) for action in Action}
@@ -540,8 +540,9 @@ class World:
             (flow, "monotonic", lambda: self.now),
             (emit, "monotonic", lambda: self.now),
             (table, "refuse", ends),
-            (agents, "refuse", ends),
-            *((module, "log", SILENT) for module in (agents, emit, flow)),
+            (fatal, "refuse", ends),
+            (fatal, "end_process", starts_anew),
+            *((module, "log", SILENT) for module in (agents, emit, fatal, flow, outage)),
         ]
         real = [(module, name, getattr(module, name)) for module, name, _ in edges]
         for module, name, ours in edges:

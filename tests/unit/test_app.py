@@ -61,7 +61,7 @@ def test_a_worker_that_stops_without_its_sink_says_so_and_stops(
 def test_a_worker_that_stops_and_finds_its_ledger_gone_back_does_not_start_anew(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("streams.app.end_process", lambda reason: pytest.fail(reason))
+    monkeypatch.setattr("streams.fatal.end_process", lambda reason: pytest.fail(reason))
     sink = FaultySink()
     sink.fault = Fault("read_back", lambda: SinkWentBack("the ledger is at version 1, 3 was recorded"))
     stop(sink)

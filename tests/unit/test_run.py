@@ -1,39 +1,46 @@
-"""How a worker begins while Kafka is away: refused where a person started it, patient where it took its own place."""
+"""How a worker begins while Kafka is away: it waits, says so now and then, and never asks for a person."""
+
+import logging
 
 import pytest
 
-from streams import run
-from streams.admin import KafkaUnavailable
-from streams.restart import RESTARTED
+from streams import outage, run
+from streams.admin import KafkaRefused, KafkaUnavailable
 from streams.settings import Settings
 
 
-@pytest.fixture
-def away(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Kafka is away for two looks."""
-    looks: list[str] = []
+def looks(monkeypatch: pytest.MonkeyPatch, away: int, then: Exception | None = None) -> list[str]:
+    """Kafka is away for so many looks, and then answers, or refuses."""
+    made: list[str] = []
 
     def describe(_: Settings) -> None:
-        looks.append("look")
-        if len(looks) < 3:
+        made.append("look")
+        if len(made) <= away:
             raise KafkaUnavailable("Kafka does not answer", "Start it.")
+        if then:
+            raise then
 
     monkeypatch.setattr(run, "describe_topics", describe)
     monkeypatch.setattr(run, "RETRY_SECONDS", 0.0)
-    return looks
+    monkeypatch.setattr(run, "KAFKA", outage.Outage("Kafka"))
+    return made
 
 
-def test_a_worker_that_a_person_starts_says_at_once_that_kafka_is_away(
-    away: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_worker_waits_for_kafka_also_at_its_first_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.delenv(RESTARTED, raising=False)
-    with pytest.raises(KafkaUnavailable):
+    """It ended with exit code 2, as if a person must act, unless it had taken its own place."""
+    made = looks(monkeypatch, away=500)
+    with caplog.at_level(logging.INFO):
         run.await_topics(Settings(_env_file=None))
-    assert len(away) == 1
+    assert len(made) == 501
+    assert [record.message.partition(" after")[0] for record in caplog.records] == [
+        "Kafka is away: Kafka does not answer (waiting: counting)",
+        "Kafka is back",
+    ]
 
 
-def test_a_worker_that_took_its_own_place_waits_for_kafka(away: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long drill showed it: a broker that came back slowly made such workers end as if a person must act."""
-    monkeypatch.setenv(RESTARTED, "1")
-    run.await_topics(Settings(_env_file=None))
-    assert len(away) == 3
+def test_what_kafka_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks(monkeypatch, away=2, then=KafkaRefused("wrong password", "Set it."))
+    with pytest.raises(KafkaRefused):
+        run.await_topics(Settings(_env_file=None))

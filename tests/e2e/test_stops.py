@@ -1,0 +1,191 @@
+"""Whoever is told to stop has stopped within 15 s, with exit code 0 and for good, in whatever state it is.
+
+`PINTALLY_TEST_STOPS=100` tells a hundred workers while all cores are busy; usual are a few, in states chosen at random.
+"""
+
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from streams.drill.proxy import Door, Doors, Mode
+from streams.engines.ports import free_port
+from streams.settings import Settings
+from tests.e2e.forked import Forked, Forks, forks
+from tests.e2e.running import Traffic, verify, wait_caught_up, wait_for, workers
+from tests.e2e.test_endings import READY, busy
+from tests.engines import TestEngines
+
+ASKED = int(os.environ.get("PINTALLY_TEST_STOPS", "0"))
+USUAL = 5
+SECONDS = 15.0
+PATIENCE = 90.0  # for the test to see it
+
+
+@dataclass(slots=True)
+class Stage:
+    """What a worker that is to be stopped lives in."""
+
+    forked: Forks
+    settings: Settings
+    door: Door  # to ClickHouse
+    kafka_pid: int | None
+    rng: random.Random
+
+    def start(self, **changes: object) -> Forked:
+        """A worker; changes are of its settings."""
+        return self.forked.start(self.settings.model_copy(update=changes))
+
+    def counting(self) -> Forked:
+        """A worker that counts."""
+        worker = self.start()
+        wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
+        return worker
+
+    def some_time(self, longest: float) -> None:
+        """Until a moment that nobody chose."""
+        time.sleep(self.rng.uniform(0, longest))
+
+
+State = Callable[[Stage], Iterator[Forked]]
+
+
+def just_started(stage: Stage) -> Iterator[Forked]:
+    """Importing, joining, restoring."""
+    worker = stage.start()
+    stage.some_time(4)
+    yield worker
+
+
+def busy_counting(stage: Stage) -> Iterator[Forked]:
+    """Folding, or in the middle of a tick."""
+    worker = stage.counting()
+    stage.some_time(2)
+    yield worker
+
+
+def clickhouse(mode: Mode) -> State:
+    """ClickHouse goes away while it counts."""
+
+    def state(stage: Stage) -> Iterator[Forked]:
+        worker = stage.counting()
+        with stage.door.failing(mode):
+            if mode is Mode.REFUSE:
+                stage.door.cut()
+            stage.some_time(3)
+            yield worker
+
+    return state
+
+
+def without_clickhouse(stage: Stage) -> Iterator[Forked]:
+    """It never got to the ledger."""
+    with stage.door.failing(Mode.REFUSE):
+        worker = stage.start()
+        stage.some_time(6)
+        yield worker
+
+
+def frozen_kafka(stage: Stage) -> Iterator[Forked]:
+    """Kafka answers nothing any more, for as long as a session, or longer."""
+    assert stage.kafka_pid
+    worker = stage.counting()
+    os.kill(stage.kafka_pid, signal.SIGSTOP)
+    try:
+        stage.some_time(10)
+        yield worker
+    finally:
+        os.kill(stage.kafka_pid, signal.SIGCONT)
+
+
+def without_kafka(stage: Stage) -> Iterator[Forked]:
+    """Nobody listens where Kafka should be."""
+    worker = stage.start(kafka=f"127.0.0.1:{free_port([])}")
+    stage.some_time(6)
+    yield worker
+
+
+def mute_kafka(stage: Stage) -> Iterator[Forked]:
+    """Somebody listens there, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        worker = stage.start(kafka=f"127.0.0.1:{mute.getsockname()[1]}")
+        stage.some_time(6)
+        yield worker
+
+
+def hanging_loop(stage: Stage) -> Iterator[Forked]:
+    """Its loop does nothing any more."""
+    trigger = stage.forked.folder / f"trigger-{len(stage.forked.workers)}"
+    worker = stage.forked.start(stage.settings, fault="loop-hangs", trigger=str(trigger))
+    wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
+    trigger.touch()
+    time.sleep(0.2)
+    yield worker
+
+
+STATES: dict[str, State] = {
+    "just-started": just_started,
+    "counting": busy_counting,
+    "clickhouse-hangs": clickhouse(Mode.SWALLOW),
+    "clickhouse-refuses": clickhouse(Mode.REFUSE),
+    "clickhouse-loses-answers": clickhouse(Mode.DEAF),
+    "without-clickhouse": without_clickhouse,
+    "kafka-frozen": frozen_kafka,
+    "without-kafka": without_kafka,
+    "kafka-mute": mute_kafka,
+    "loop-hangs": hanging_loop,
+}
+
+
+def stopped(stage: Stage, name: str) -> float:
+    """A worker in this state is told to stop, once or twice; the seconds it took."""
+    with contextmanager(STATES[name])(stage) as worker:
+        assert worker.code is None, f"{name}: ended by itself with {worker.code}"
+        told, before = time.time(), len(worker.text())
+        worker.signal(stage.rng.choice([signal.SIGTERM, signal.SIGTERM, signal.SIGINT]))
+        if stage.rng.random() < 0.3:
+            stage.some_time(1)
+            worker.signal(signal.SIGTERM)
+        worker.wait(PATIENCE, f"{name}: stopped")
+    assert worker.code == 0, f"{name}: ended with {worker.code}"
+    assert "starts anew" not in worker.text()[before:], name
+    return worker.ended_at - told
+
+
+@pytest.mark.timeout(3600)
+def test_whoever_is_told_to_stop_has_stopped_in_every_state(
+    stack: Settings, tmp_path: Path, engines: TestEngines
+) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    rng, kafka_pid = random.Random(seed), engines.kafka.pid
+    names = [name for name in STATES if kafka_pid or name != "kafka-frozen"]
+    rng.shuffle(names)
+    names = [names[number % len(names)] for number in range(ASKED or USUAL)]
+    print(f"seed {seed}: {', '.join(names)}")
+    took: dict[str, float] = {}
+    with (
+        Doors() as doors,
+        forks(tmp_path) as forked,
+        Traffic(stack, "--rate", "200"),
+        busy(os.cpu_count() or 1 if ASKED else 0),
+    ):
+        door = Door(doors, free_port([]), stack.clickhouse_port)
+        door.open()
+        through = {"clickhouse_host": "127.0.0.1", "clickhouse_port": door.port, "instance": "one"}
+        stage = Stage(forked, stack.model_copy(update=through), door, kafka_pid, rng)
+        for number, name in enumerate(names):
+            seconds = took[f"{number} {name}"] = stopped(stage, name)
+            assert seconds <= SECONDS, (seed, name, seconds)
+    with workers(stack, tmp_path) as start:
+        start("other")
+        wait_caught_up(stack)
+    verify(stack)
+    slowest = max(took, key=lambda name: took[name])
+    print(f"{len(took)} stops; the longest took {took[slowest]:.2f} s ({slowest})")

@@ -1,0 +1,91 @@
+"""What a live worker needs is taken away: it ends at once, with the words and the exit code of its start."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from kafka import TopicPartition
+
+from sinks.connection import Connection
+from streams.admin import open_admin
+from streams.settings import Settings
+from tests.e2e.forked import Forked, Forks, forks
+from tests.e2e.running import Traffic, wait_caught_up, wait_for
+from tests.e2e.test_endings import READY, SECONDS
+
+FETCHED_SECONDS = 1.0  # a fetch that was asked for before a freeze is answered by then
+PATIENCE = 30.0
+
+
+def counting(forked: Forks, settings: Settings) -> Forked:
+    """A worker that has counted all there is."""
+    worker = forked.start(settings.model_copy(update={"instance": "one"}))
+    wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
+    some_events(settings)
+    wait_caught_up(settings)
+    return worker
+
+
+def some_events(settings: Settings) -> None:
+    with Traffic(settings, "--events", "300") as traffic:
+        traffic.finish()
+
+
+def refused(worker: Forked, words: str) -> None:
+    """It has ended, and a person must act."""
+    worker.wait(PATIENCE, f"a worker that says {words!r}")
+    assert worker.code == 2, worker.code
+    assert words in worker.text()
+    assert "Traceback" not in worker.text()
+
+
+@pytest.mark.timeout(600)
+def test_a_table_and_records_that_were_not_read_are_taken_away_from_a_live_worker(
+    stack: Settings, tmp_path: Path
+) -> None:
+    stack = stack.model_copy(update={"session_timeout_seconds": 60.0})  # however long a busy machine takes
+    with forks(tmp_path) as forked:
+        a_table(forked, stack)
+        records_before_they_are_read(forked, stack)
+
+
+@pytest.mark.timeout(600)
+def test_a_topic_is_taken_away_from_a_live_worker(stack: Settings, tmp_path: Path) -> None:
+    """Its clients went on without it, and it counted the others."""
+    with forks(tmp_path) as forked:
+        a_topic(forked, stack)
+
+
+def a_table(forked: Forks, settings: Settings) -> None:
+    worker = counting(forked, settings)
+    with Connection(settings.clickhouse, 30) as clickhouse:
+        clickhouse.execute("RENAME TABLE pin_minutes TO pin_minutes_elsewhere")
+        some_events(settings)
+        refused(worker, "run pintally migrate")
+        clickhouse.execute("RENAME TABLE pin_minutes_elsewhere TO pin_minutes")
+
+
+def records_before_they_are_read(forked: Forks, settings: Settings) -> None:
+    """Faust's stop could hang here: nothing was counted any more, and nobody took over."""
+    worker = counting(forked, settings)
+    worker.signal(signal.SIGSTOP)
+    time.sleep(FETCHED_SECONDS)
+    some_events(settings)
+    partitions = {
+        TopicPartition(topic, n): -1 for topic in settings.topics.values() for n in range(settings.partitions)
+    }
+    with open_admin(settings) as admin:
+        admin.delete_records(partitions)
+    awake = time.time()
+    worker.signal(signal.SIGCONT)
+    refused(worker, "retention overtook the counting")
+    assert "pintally accept-loss" in worker.text()
+    print(f"ended {worker.ended_at - awake:.2f} s after it woke, {SECONDS:.0f} are allowed on a machine of its own")
+
+
+def a_topic(forked: Forks, settings: Settings) -> None:
+    worker = counting(forked, settings)
+    with open_admin(settings) as admin:
+        admin.delete_topics([next(iter(settings.topics.values()))])
+    refused(worker, "has no topic")

@@ -1,0 +1,176 @@
+"""How a process of ours ends: at once, whatever hangs, with the right exit code; told to stop, it never starts anew."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import suppress
+
+import pytest
+
+from streams import restart
+from streams.restart import LONGEST_PAUSE_SECONDS, RESTARTED
+
+BEGIN = """
+import logging, os, signal, sys, threading, time
+from schemas.errors import PintallyError, Unavailable
+from streams import restart, signals
+from streams.restart import end_process, refuse
+from streams.signals import watch
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+watch.begin()
+"""
+ENDS_SECONDS = 2.0
+
+
+def run(program: str, stderr: int = subprocess.PIPE, **environment: str) -> tuple[int, str]:
+    """Run it to its end; exit code, and what it said."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", BEGIN + textwrap.dedent(program)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        env=dict(os.environ) | environment,
+    )
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, out + (err or "")
+
+
+def test_it_asks_to_be_started_again_where_nobody_else_would_start_it() -> None:
+    code, said = run("end_process('no answered heartbeat')")
+    assert code == 75
+    assert "no answered heartbeat: this worker ends and starts anew" in said
+
+
+def test_a_refusal_has_the_exit_code_of_its_error() -> None:
+    code, said = run("refuse(PintallyError('the topic is gone', 'Make it.'))")
+    assert code == 2
+    assert "error: the topic is gone\n  Make it." in said
+    assert run("refuse(Unavailable('Kafka is away', 'Start it.'))")[0] == 75
+
+
+def test_any_thread_ends_it_while_the_main_one_hangs() -> None:
+    code, _ = run("threading.Thread(target=end_process, args=('bad',)).start(); time.sleep(60)")
+    assert code == 75
+
+
+def test_a_worker_takes_its_own_place_and_counts_how_often_in_a_row() -> None:
+    program = """
+    restart.command = (sys.executable, "-c", "import os; print('anew', os.environ['PINTALLY_RESTARTED'])")
+    end_process("bad")
+    """
+    assert "anew 1\n" in run(program)[1]
+    assert "anew 4\n" in run(program, **{RESTARTED: "3"})[1]
+
+
+@pytest.mark.parametrize(("before", "seconds"), [("0", 0), ("1", 0), ("2", 1), ("5", 8), ("40", LONGEST_PAUSE_SECONDS)])
+def test_workers_that_end_in_a_row_begin_later_and_later(
+    before: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(RESTARTED, before)
+    slept: list[float] = []
+    restart.pause(slept.append)
+    assert sum(slept) == seconds
+
+
+def test_who_was_told_to_stop_is_not_started_anew() -> None:
+    """The session's watch replaced a worker four seconds into its stop: the supervisor waited until it killed it."""
+    program = """
+    restart.command = (sys.executable, "-c", "print('anew')")
+    watch.stop_cleanly = lambda: None
+    os.kill(os.getpid(), signal.SIGTERM)
+    while not watch.told: time.sleep(0.01)
+    end_process("no answered heartbeat")
+    """
+    code, said = run(program)
+    assert code == 0
+    assert "anew\n" not in said
+
+
+def test_a_signal_that_comes_while_the_process_is_replaced_stops_the_one_that_takes_its_place() -> None:
+    program = f"""
+    restart.command = (sys.executable, "-c", {BEGIN + "time.sleep(60)"!r})
+    act = lambda: (os.kill(os.getpid(), signal.SIGTERM), restart._start_anew())
+    watch.end(act, lambda: None, replaces=True)
+    """
+    assert run(program)[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_before_a_worker_runs_a_signal_ends_it_at_once(number: int) -> None:
+    code, said = run(f"os.kill(os.getpid(), {number}); time.sleep(60)")
+    assert code == 0
+    assert "told to stop" in said
+
+
+def test_a_stop_that_hangs_is_cut_off() -> None:
+    program = """
+    signals.STOP_SECONDS = 0.3
+    watch.stop_cleanly = lambda: None
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+    """
+    code, said = run(program)
+    assert code == 0
+    assert "not stopped after" in said
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    program = """
+    watch.stop_cleanly = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+    """
+    code, said = run(program)
+    assert code == 0
+    assert "told to stop again" in said
+
+
+def test_nobody_who_reads_the_log_is_waited_for() -> None:
+    unread, full = os.pipe()
+    os.set_blocking(full, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(full, b"x" * 4096)
+    os.set_blocking(full, True)
+    began = time.monotonic()
+    code, _ = run("began = time.monotonic(); end_process('bad')", stderr=full)
+    assert code == 75
+    assert time.monotonic() - began < 60
+    os.close(unread)
+    os.close(full)
+
+
+def test_no_lock_of_the_log_is_waited_for() -> None:
+    program = """
+    held = logging.getLogger().handlers[0]
+    threading.Thread(target=lambda: (held.acquire(), time.sleep(60)), daemon=True).start()
+    time.sleep(0.2)
+    began = time.monotonic()
+    watch.end(lambda: (print(time.monotonic() - began, flush=True), os._exit(7)), lambda: logging.info("words"))
+    """
+    code, said = run(program)
+    assert code == 7
+    assert float(said) < ENDS_SECONDS
+
+
+def test_a_freeze_tells_nobody_to_stop() -> None:
+    """Python's sigtimedwait says signal 0 then."""
+    program = """
+    if not os.fork():
+        time.sleep(0.3)
+        os.kill(os.getppid(), signal.SIGSTOP)
+        time.sleep(0.5)
+        os.kill(os.getppid(), signal.SIGCONT)
+        os._exit(0)
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until: time.sleep(0.1)
+    os._exit(9)
+    """
+    assert run(program)[0] == 9
