@@ -28,18 +28,28 @@ def refuse_recreated(source: Source, known: Iterable[Source], retired: Collectio
 
     The other one was deleted and made again, is in another cluster, or has another prefix.
     """
-    kind, own = kind_of(source.topic), (source.topic, source.topic_id)
-    others = {(other.topic, other.topic_id) for other in known if kind_of(other.topic) == kind and other not in retired}
-    if others := others - {own}:
-        topic, topic_id = min(others, key=lambda other: (other[0] != source.topic, str(other[1])))
-        name = "it" if topic == source.topic else topic
-        raise Refusal(
-            f"topic {source.topic} has UUID {source.topic_id}, the ledger knows {name} as {topic_id}: it was deleted "
-            "and created again, or is in another cluster, and what the first one held is counted",
-            "Stop all workers. If this topic is a copy of that one, run `pintally replace-topic`; if it holds only "
-            "records that were never counted, `pintally replace-topic --new-records`. Both keep the counts, and count "
-            "nothing twice; `pintally accept-loss` counts all that this topic holds beside them.",
-        )
+    own, kind = (source.topic, source.topic_id), kind_of(source.topic)
+    names = {(other.topic, other.topic_id) for other in known if other not in retired}
+    others = [
+        name for name in names - {own} if name[0] == source.topic or (own not in names and kind_of(name[0]) == kind)
+    ]
+    if not others:
+        return
+    topic, topic_id = min(others, key=lambda other: (other[0] != source.topic, str(other[1])))
+    is_renamed = topic != source.topic
+    raise Refusal(
+        f"topic {source.topic} has UUID {source.topic_id}, the ledger knows {topic if is_renamed else 'it'} as "
+        f"{topic_id}: it was deleted and created again, or is in another cluster, and what the first one held is "
+        "counted",
+        "Stop all workers. If this topic is a copy of that one, run `pintally replace-topic`; if it holds only records "
+        "that were never counted, `pintally replace-topic --new-records`. Both keep the counts, and count nothing "
+        "twice. "
+        + (
+            "If they have nothing to do with each other, set another PINTALLY_CLICKHOUSE_DATABASE."
+            if is_renamed
+            else "`pintally accept-loss` counts all that this topic holds beside them."
+        ),
+    )
 
 
 def refuse_retired(source: Source, ledger: SourceLedger) -> None:

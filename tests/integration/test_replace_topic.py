@@ -1,6 +1,7 @@
 """`replace-topic` on the real engines: topics deleted and copied, in many ways, and no count that doubles."""
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -223,6 +224,8 @@ def exact_since_the_move(field: Field) -> None:
     assert (report.findings.shown, report.exit_code) == ([], 2)
     assert all("recounted" in line or "twice" in line for line in report.unverifiable), report.unverifiable
     assert any("another topic took its place" in line for line in report.unverifiable)
+    since = audit(addresses_of(field.settings), since=int(time.time()), processes=1)
+    assert (since.exit_code, since.unverifiable) == (0, []), "--since-hours leaves out what is over"
 
 
 def test_a_mirror_with_other_offsets_is_counted_on_behind_what_is_counted(field: Field) -> None:

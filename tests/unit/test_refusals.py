@@ -7,15 +7,17 @@ from uuid import UUID
 import pytest
 
 from schemas.fates import Fates
-from schemas.rows import LedgerRow, StartRow
+from schemas.rows import LedgerRow, LostKind, LostRow, StartRow
 from schemas.rules import Rules
 from schemas.sources import Source
+from sinks.base import SourceLedger
 from streams.recovery import Chain
 from streams.refusals import (
     Refusal,
     refuse_log,
     refuse_lost_ledger,
     refuse_recreated,
+    refuse_retired,
     refuse_rules,
     refuse_topic,
 )
@@ -139,3 +141,20 @@ def test_a_log_that_ends_before_what_was_counted_is_refused() -> None:
 
 def test_a_log_that_holds_exactly_what_is_needed_is_not_refused() -> None:
     refuse_log(SOURCE, CHAIN, BASE, Offsets(log_start=100, log_end=250, last_stable=240))
+
+
+def test_a_topic_of_another_prefix_is_refused_unless_it_is_counted_already() -> None:
+    """A mirror may have another prefix; a partition that was added to a topic that is counted is none."""
+    mirror = replace(SOURCE, topic=f"mirror.{SOURCE.topic}", topic_id=UUID(int=77))
+    with pytest.raises(Refusal, match="PINTALLY_CLICKHOUSE_DATABASE"):
+        refuse_recreated(mirror, [SOURCE])
+    refuse_recreated(replace(mirror, partition=9), [SOURCE, mirror])
+    refuse_recreated(mirror, [SOURCE], [SOURCE])
+    refuse_recreated(replace(mirror, topic="mirror.engagement.click.v1"), [SOURCE])
+
+
+def test_a_topic_that_was_given_up_is_refused_where_it_lives_on() -> None:
+    ledger = SourceLedger((), (), (LostRow(SOURCE, 0, LostKind.RETIRED, 7, 2**48 - 1, ""),))
+    with pytest.raises(Refusal, match="was given up"):
+        refuse_retired(SOURCE, ledger)
+    refuse_retired(SOURCE, SourceLedger((), ()))
