@@ -96,7 +96,7 @@ def refuse_another_topic(target: Source, sink: Sink) -> None:
         raise ReplayRefused(
             f"topic {target.topic} has UUID {target.topic_id}, the ledger knows it as {min(map(str, others))}: it was "
             "deleted and created again, and what was replayed through the first one would be counted twice",
-            "Restore the first topic.",
+            "Restore the first topic; or run `pintally replace-topic`: letters from before that are then left out.",
         )
 
 

@@ -14,6 +14,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from audit.verify import verify as audit
 from schemas.actions import Action
 from streams.admin import open_admin
+from streams.assignment import look_up
 from streams.audited import addresses_of
 from streams.refusals import Refusal
 from streams.settings import Settings
@@ -112,6 +113,25 @@ def test_topics_copied_under_the_same_names_keep_their_counts(field: Field) -> N
     field.count()
     field.verify()
     assert field.total > total
+
+
+def test_all_topics_move_at_once_and_their_empty_replay_topics_with_them(field: Field) -> None:
+    names = {name: 1 if name in field.settings.replay_topics.values() else 2 for name in field.settings.source_topics}
+    partitions = [(name, at) for name, count in names.items() for at in range(count)]
+    look_up(field.settings, field.sink, partitions)
+    field.produce()
+    field.count()
+    before, copy = day(field), read(field)
+    with open_admin(field.settings) as admin:
+        admin.delete_topics(list(names))
+        wait_for(lambda: not names.keys() & set(admin.list_topics()), 30, "the topics deleted")
+    create_topics(field.settings)
+    write(field, copy)
+    field.run("replace-topic", "--yes")
+    look_up(field.settings, field.sink, partitions)
+    field.count()
+    assert day(field) == before
+    field.verify()
 
 
 def test_a_mirror_under_another_prefix_is_refused_until_it_takes_the_place(field: Field) -> None:

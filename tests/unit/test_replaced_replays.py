@@ -1,0 +1,64 @@
+"""A replay topic that took another's place does not know what was replayed through that one."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from schemas.actions import Action
+from schemas.rows import ReplacedRow, Replacement, StartRow
+from schemas.rules import Rules
+from schemas.sources import Source
+from sinks.memory import MemorySink
+from streams.replay import forgotten, send
+from streams.replay.forgotten import forgotten_replays
+from streams.settings import Settings
+from streams.topics import Offsets, TopicInfo
+
+SETTINGS = Settings(_env_file=None, max_clock_skew_seconds=5)
+NAMES = SETTINGS.replay_topics
+T = 1_700_000_000_000
+
+
+def topic(name: str) -> TopicInfo:
+    return TopicInfo(name, UUID(int=2), 1, "LogAppendTime", 0, 0, "delete")
+
+
+@pytest.fixture
+def sink(monkeypatch: pytest.MonkeyPatch) -> MemorySink:
+    made = MemorySink()
+    monkeypatch.setattr(forgotten, "ClickHouseSink", lambda _: made)
+    monkeypatch.setattr(forgotten, "describe_topics", lambda _: {name: topic(name) for name in NAMES.values()})
+    monkeypatch.setattr(forgotten, "read_offsets", lambda _, sources: dict.fromkeys(sources, Offsets(0, 0, 0)))
+    return made
+
+
+def replaces(sink: MemorySink, how: Replacement, clock: int) -> Source:
+    new, old = (Source(NAMES[Action.SAVE], UUID(int=number), 0) for number in (2, 1))
+    with sink.session() as session:
+        session.write_starts([StartRow(old, 0, 0, 0, Rules().to_json())])
+        session.write_replaced([ReplacedRow(new, old, how, 1, 5, 0, 0, 0, "", "")])
+        if how is not Replacement.SAME_OFFSETS:
+            session.write_starts([StartRow(new, 1, 0, clock, Rules().to_json())])
+    return new
+
+
+def test_letters_from_before_the_move_are_left_by_replays(sink: MemorySink) -> None:
+    new = replaces(sink, Replacement.NEW_RECORDS, T)
+    found = forgotten_replays(SETTINGS)
+    assert found.until == {Action.SAVE: T}
+    assert found.has(Action.SAVE, T)
+    assert not found.has(Action.SAVE, T + 5_001)
+    send.refuse_another_topic(new, sink)
+
+
+def test_a_copy_with_the_same_offsets_knows_what_was_replayed(sink: MemorySink) -> None:
+    replaces(sink, Replacement.SAME_OFFSETS, T)
+    assert forgotten_replays(SETTINGS).until == {}
+
+
+def test_a_replay_topic_that_was_made_again_is_refused(sink: MemorySink) -> None:
+    replaces(sink, Replacement.NEW_RECORDS, T)
+    another: Any = Source(NAMES[Action.SAVE], UUID(int=3), 0)
+    with pytest.raises(send.ReplayRefused, match="deleted and created again"):
+        send.refuse_another_topic(another, sink)
