@@ -1,6 +1,7 @@
 """A worker whose clock is wrong, as a whole process: it seals nothing early, and says so."""
 
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -27,6 +28,14 @@ def how_far(settings: Settings) -> int:
         return sealed_until(connection)
 
 
+def shifted(settings: Settings, off: int, *arguments: str) -> str:
+    """What a command says on a machine whose clock is so many seconds ahead."""
+    done = subprocess.run(
+        [*SHIFTED, str(off), *arguments], env=settings.environment(), capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
 @pytest.mark.parametrize(("off", "side"), [(3 * HOUR, "ahead of"), (-2 * DAY, "behind")])
 def test_a_worker_seals_by_the_earlier_of_two_clocks_and_names_the_difference(
     stack: Settings, tmp_path: Path, off: int, side: str
@@ -43,6 +52,10 @@ def test_a_worker_seals_by_the_earlier_of_two_clocks_and_names_the_difference(
         assert worker.said(f"the clock of this machine is {abs(off):,} s {side} ClickHouse's")
         assert worker.log.read_text().count("the clock of this machine") == 1, "once, and then now and then"
         worker.kill()
+    assert f"the clock of this machine is {abs(off):,} s {side} ClickHouse's" in shifted(stack, off, "status")
+    told = json.loads(shifted(stack, off, "status", "--json"))["clocks"]
+    assert abs(told["ahead_of_clickhouse_ms"] / 1000 - off) < 30
+    assert len(told["differences"]) == 1
 
 
 def test_what_was_sealed_too_early_is_named_by_verify_and_opened_by_the_next_worker(
@@ -62,3 +75,5 @@ def test_what_was_sealed_too_early_is_named_by_verify_and_opened_by_the_next_wor
         start()
         wait_for(lambda: how_far(stack) < running, 60, "the early hour to be opened")
         verify(stack)
+    recent = json.loads(shifted(stack, 3 * DAY, "verify", "--json", "--since-hours", "24"))
+    assert recent["records"] == 200, "the last hours are those of ClickHouse's clock"
