@@ -1,6 +1,7 @@
 """Reads ClickHouse over HTTP with the standard library. An answer is whole or an error, never cut short."""
 
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -11,18 +12,17 @@ from urllib.parse import urlencode
 
 from audit.addresses import Addresses
 from audit.errors import CannotTell, CannotTellNow
+from audit.pins import NEEDED, WISHED
 
 TIMEOUT_SECONDS = 600.0  # a sort of all cells of a source may take minutes
 PIECE = 1 << 20  # bytes read at once
-SETTINGS = {
-    "readonly": "2",  # an audit changes nothing
+PARAMETERS = {  # of HTTP, no settings: a user who may change none may give them
     "wait_end_of_query": "1",  # the answer starts when it is whole, so that the status tells the truth
-    "http_response_buffer_size": str(16 << 20),  # beyond this ClickHouse keeps the answer on its disk
-    "max_bytes_before_external_sort": str(1 << 30),
-    "max_bytes_before_external_group_by": str(1 << 30),
-    "output_format_json_quote_64bit_integers": "0",
-    "cancel_http_readonly_queries_on_client_close": "1",
+    "buffer_size": str(16 << 20),  # beyond this ClickHouse keeps the answer on its disk
 }
+REFUSED = re.compile(r"Code: (?:164|452)\.")  # READONLY, SETTING_CONSTRAINT_VIOLATION
+UNKNOWN = re.compile(r"Code: 115\..*?[Ss]etting '?(\w+)")  # UNKNOWN_SETTING
+SETTING = re.compile(r"(?:modify '|etting '?)(\w+)'? (?:setting|should|is)")
 
 
 class ClickHouse:
@@ -31,6 +31,8 @@ class ClickHouse:
     def __init__(self, addresses: Addresses) -> None:
         self._where = f"ClickHouse {addresses.clickhouse_host}:{addresses.clickhouse_http_port}"
         self._database = addresses.database
+        self._user = addresses.user
+        self._settings = {**WISHED, **NEEDED}
         self._headers = {"X-ClickHouse-User": addresses.user, "X-ClickHouse-Key": addresses.password}
         host, port = addresses.clickhouse_host, addresses.clickhouse_http_port
         self._connection = (
@@ -67,16 +69,30 @@ class ClickHouse:
 
     def _ask(self, sql: str, parameters: dict[str, object]) -> HTTPResponse:
         given = {f"param_{name}": str(value) for name, value in parameters.items()}
-        path = "/?" + urlencode({"database": self._database, **SETTINGS, **given})
-        self._connection.close()  # between two questions lies a recount; the server hangs up on idle connections
-        try:
-            self._connection.request("POST", path, sql.encode(), self._headers)
-            answer = self._connection.getresponse()
-        except (OSError, HTTPException) as error:
-            raise self._silent(error) from error
-        if answer.status != 200:
-            raise self._refused(answer)
-        return answer
+        while True:
+            path = "/?" + urlencode({"database": self._database, **PARAMETERS, **self._settings, **given})
+            self._connection.close()  # between two questions lies a recount; the server hangs up on idle connections
+            try:
+                self._connection.request("POST", path, sql.encode(), self._headers)
+                answer = self._connection.getresponse()
+            except (OSError, HTTPException) as error:
+                raise self._silent(error) from error
+            if answer.status == 200:
+                return answer
+            with answer:
+                text = self._body(answer).decode(errors="replace").strip()
+            if not self._can_do_without(text):
+                raise self._refused(answer.status, text)
+
+    def _can_do_without(self, text: str) -> bool:
+        """Whether the same question may be asked again without what was refused; then that is not sent any more."""
+        if (unknown := UNKNOWN.search(text)) and unknown[1] in self._settings:
+            del self._settings[unknown[1]]  # a server that does not know a setting does not do what it is about
+            return True
+        if REFUSED.search(text) and not self._settings.keys().isdisjoint(WISHED):
+            self._settings = {name: value for name, value in self._settings.items() if name in NEEDED}
+            return True
+        return False
 
     def _pieces(self, answer: HTTPResponse) -> Iterator[bytes]:
         try:
@@ -100,11 +116,15 @@ class ClickHouse:
             f"{self._where} does not answer ({detail})", "Start it, or set PINTALLY_CLICKHOUSE_HOST and _HTTP_PORT."
         )
 
-    def _refused(self, answer: HTTPResponse) -> CannotTell:
-        with answer:
-            text = self._body(answer).decode(errors="replace").strip()
+    def _refused(self, status: int, text: str) -> CannotTell:
+        if REFUSED.search(text) and (found := SETTING.search(text)):
+            return CannotTell(
+                f"{self._where}: the profile of user {self._user!r} has another value of `{found[1]}` than an exact "
+                f"answer needs, and does not let it be changed: {text[:300]}",
+                f"Take `{found[1]}` out of the profile and its constraints, or give this user another profile.",
+            )
         remedy = "Check the user, the password and the database, and that `pintally migrate` has run."
-        return CannotTell(f"{self._where} refused a query (HTTP {answer.status}): {text[:500]}", remedy)
+        return CannotTell(f"{self._where} refused a query (HTTP {status}): {text[:500]}", remedy)
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:

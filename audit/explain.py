@@ -16,6 +16,7 @@ from audit.fate import Judged, judge
 from audit.log import Log, Partition
 from audit.occurrences import Ids, Occurrence, find
 from audit.recount import Fate
+from audit.row_policies import refuse_hidden_rows
 from audit.rules import MINUTE_MS
 from audit.shown import Letter, Stored, Window, letters_of, read_cell, read_letter, read_windows
 from audit.tables import known_ids, read_emitted, read_replaced
@@ -86,6 +87,7 @@ def explain(
     at.
     """
     with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
+        refuse_hidden_rows(clickhouse, addresses.user)
         emitted = read_emitted(clickhouse)
         topics = [topic for topic, _ in addresses.topics]
         known = known_ids(read_replaced(clickhouse))

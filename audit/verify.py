@@ -35,6 +35,7 @@ from audit.invariants import check_ledger, read_sums, void_slices
 from audit.log import Log, Partition
 from audit.replaced import Copy, counted_twice, said, supposed
 from audit.rollups import check_rollups, count_sealed
+from audit.row_policies import refuse_hidden_rows
 from audit.sealed_early import check_sealed_early, least_lateness_ms
 from audit.source import SourceReport, audit_source
 from audit.tables import clock, kept_days, known_ids, read_cell_sources, read_emitted, read_replaced
@@ -88,6 +89,7 @@ def verify(
     began = monotonic()
     report = Report()
     with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
+        refuse_hidden_rows(clickhouse, addresses.user)
         celled = read_cell_sources(clickhouse)
         emitted, replaced = _read_settled(clickhouse), read_replaced(clickhouse)
         if copies:

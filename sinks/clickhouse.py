@@ -12,15 +12,18 @@ from sinks import cells, early, ledger, letters, replaced, seal, server, slices,
 from sinks.address import ClickHouseAddress
 from sinks.base import CellTotals, Newest, SinkSession, SliceSum, SourceLedger
 from sinks.connection import Connection
+from sinks.row_policies import refuse_hidden_rows
 
 
 class ClickHouseSink:
     """Sessions on one ClickHouse server. Safe to share between threads; a session is not."""
 
-    def __init__(self, address: ClickHouseAddress, timeout_seconds: float = 30) -> None:
-        """`timeout_seconds` bounds each wait for an answer, not a whole insert."""
+    def __init__(self, address: ClickHouseAddress, timeout_seconds: float = 30, *, only_reads: bool = False) -> None:
+        """`timeout_seconds` bounds each wait for an answer, not a whole insert. `only_reads`: a user who may only read
+        will do, and every write is an error."""
         self.address = address
         self.timeout_seconds = timeout_seconds
+        self.only_reads = only_reads
 
     def __repr__(self) -> str:
         return f"ClickHouseSink({self.address})"
@@ -28,22 +31,23 @@ class ClickHouseSink:
     @contextmanager
     def session(self) -> Iterator[SinkSession]:
         """Connect. Raises SinkUnavailable if nobody answers, SinkError if the login or the database is refused."""
-        with Connection(self.address, self.timeout_seconds) as connection:
+        with Connection(self.address, self.timeout_seconds, only_reads=self.only_reads) as connection:
+            refuse_hidden_rows(connection)
             yield ClickHouseSession(connection)
 
     def known_sources(self) -> Iterable[Source]:
         """Every source that has a start row."""
-        with Connection(self.address, self.timeout_seconds) as connection:
+        with Connection(self.address, self.timeout_seconds, only_reads=True) as connection:
             return ledger.known_sources(connection)
 
     def replaced(self) -> Sequence[ReplacedRow]:
         """Which topics took the place of others, by generation; only what took effect."""
-        with Connection(self.address, self.timeout_seconds) as connection:
+        with Connection(self.address, self.timeout_seconds, only_reads=True) as connection:
             return replaced.read_replaced(connection)
 
     def read_cells(self) -> CellRows:
         """All cells, the highest version of each key, in the order of the table's key."""
-        with Connection(self.address, self.timeout_seconds) as connection:
+        with Connection(self.address, self.timeout_seconds, only_reads=True) as connection:
             return cells.read_cells(connection)
 
 

@@ -10,24 +10,16 @@ from clickhouse_driver.errors import Error, NetworkError
 
 from sinks.address import ClickHouseAddress
 from sinks.base import SinkError, SinkUnavailable
-from sinks.failures import translate
+from sinks.failures import is_about_settings, read_only_user, translate
+from sinks.pins import LIMITS, READS, WRITES
 from sinks.server_version import ClickHouseTooOld, refuse_old
 
 # The driver logs every refused connection with its traceback; our errors say it once.
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
-# Every setting that decides what an insert does is pinned: servers differ in their defaults (26.x inserts
-# asynchronously, for one), and a block that is dropped as a repetition would be a lost count.
-INSERT_SETTINGS: dict[str, int] = {
-    "async_insert": 0,
-    "insert_deduplicate": 0,
-    "min_insert_block_size_rows": 1 << 20,  # the server joins the driver's blocks: one insert, one part a partition
-    "min_insert_block_size_bytes": 1 << 30,
-    "max_partitions_per_insert_block": 200,  # retention is 90 days, a partition a day
-    "insert_quorum": 0,
-}
 BLOCK_ROWS = 1 << 16  # rows the driver sends at once: larger copies cost it twice as much, in page faults
 CONNECT_SECONDS = 5.0
+READONLY = "SELECT getSetting('readonly')"
 
 
 class Connection:
@@ -40,16 +32,34 @@ class Connection:
         *,
         database: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        only_reads: bool = False,
     ) -> None:
-        """Connect. Raises SinkUnavailable if nobody answers, SinkError if the login or the database is refused."""
+        """Connect, with the settings of `sinks.pins`. Raises SinkUnavailable if nobody answers, SinkError if the login,
+        the database or one of those settings is refused, or if the user may only read and `only_reads` is not said."""
         self._address = address
+        self._timeout_seconds = timeout_seconds
+        self._database = address.database if database is None else database
+        needed = {**READS, **({} if only_reads else WRITES), **(settings or {})}
+        try:
+            self._open({**LIMITS, **needed})
+        except SinkError as error:
+            if not is_about_settings(error):
+                raise
+            self._open(needed)  # limits that may not be lifted end in errors, so that they harm no count
+        if not only_reads and self._readonly:
+            self.close()
+            raise read_only_user(address, self._readonly)
+
+    def _open(self, settings: Mapping[str, Any]) -> None:
+        """Connect and ask a first question, which the server refuses if it refuses one of the settings."""
+        address, timeout_seconds = self._address, self._timeout_seconds
         self._over = False
         self._client = Client(
             address.host,
             port=address.port,
             user=address.user,
             password=address.password,
-            database=address.database if database is None else database,
+            database=self._database,
             secure=address.secure,
             ca_certs=address.ca_file,
             client_name="pintally",
@@ -58,11 +68,18 @@ class Connection:
             sync_request_timeout=min(CONNECT_SECONDS, timeout_seconds),
             compression=False,  # measured: on one machine lz4 costs more than the bytes it saves
             disable_reconnect=True,
-            settings={**INSERT_SETTINGS, "insert_block_size": BLOCK_ROWS, **(settings or {})},
+            settings={"insert_block_size": BLOCK_ROWS, **settings},
         )
         self._run(self._client.connection.connect)
         self._refuse_old()
         self._client.connection.connect = _refuse_to_reconnect
+        answer = self._run(self._client.execute, READONLY)
+        self._readonly = int(self._only(answer, READONLY)[0])
+
+    @property
+    def address(self) -> ClickHouseAddress:
+        """Where it goes, and as whom."""
+        return self._address
 
     def _refuse_old(self) -> None:
         try:
@@ -78,6 +95,20 @@ class Connection:
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query with `%(name)s` parameters."""
         return list(self.execute(sql, parameters or None))
+
+    def one(self, sql: str, **parameters: Any) -> tuple[Any, ...]:
+        """The row of a query that has exactly one. Raises SinkError if the answer has none or several."""
+        return self._only(self.rows(sql, **parameters), sql)
+
+    def _only(self, rows: Sequence[tuple[Any, ...]], sql: str) -> tuple[Any, ...]:
+        if len(rows) != 1:
+            self.close()
+            raise SinkError(
+                f"ClickHouse at {self._address} gave {len(rows)} rows where one must come, to: {' '.join(sql.split())}",
+                "Something between it and us cuts answers short: look at the settings and row policies of user "
+                f"{self._address.user!r}.",
+            )
+        return rows[0]
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], **settings: Any) -> None:
         """Insert rows in one block and wait until they are durable; no rows is no insert."""

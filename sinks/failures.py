@@ -1,5 +1,7 @@
 """What ClickHouse's errors mean to us: try again later, or a person must mend something."""
 
+import re
+
 from clickhouse_driver.errors import Error, ErrorCodes, NetworkError, ServerException, SocketTimeoutError
 
 from sinks.address import ClickHouseAddress
@@ -16,6 +18,10 @@ SCHEMA = {
     ErrorCodes.THERE_IS_NO_COLUMN,
     ErrorCodes.TYPE_MISMATCH,
 }
+READONLY, CONSTRAINT = 164, 452
+SETTING = re.compile(r"(?:modify '|etting '?)(\w+)'? (?:setting|should|is)")  # as both name it
+# Limits of a profile that it does not let us lift. Another moment may be kinder, so these are repeated.
+LIMITED = {158, 159, 160, 191, 290, 307, 396, 565}
 # Errors of a request that would be refused again and again, whatever the server's state.
 FINAL = {62, 43, 46, 42, 53, 36, 115, 60, 81, 16, 47, 8, 20, 44, 48, 70, 72, 27, 6, 349, 344}
 
@@ -57,6 +63,13 @@ def _refused(error: ServerException, where: str, address: ClickHouseAddress) -> 
             f"{where} keeps its users in files: {said}",
             "Put what `pintally users --xml` prints into its users.d folder.",
         )
+    if error.code in (READONLY, CONSTRAINT):
+        return _settings_refused(said, where, address)
+    if error.code in LIMITED:
+        return SinkUnavailable(
+            f"{where} ends queries of user {address.user!r} at a limit of its profile (code {error.code}): {said}",
+            "Raise that limit for this user, or let it change the setting.",
+        )
     if error.code == ErrorCodes.UNKNOWN_DATABASE:
         return SinkError(
             f"{where} has no database {address.database!r}",
@@ -67,6 +80,37 @@ def _refused(error: ServerException, where: str, address: ClickHouseAddress) -> 
     if error.code in FINAL:
         return SinkError(f"{where}: {said}", "It may not know what we ask: docs/compatibility.md lists what was run.")
     return SinkUnavailable(f"{where} cannot take it now (code {error.code}): {said}")
+
+
+class SettingRefused(SinkError):
+    """The user's profile has `readonly` or a constraint that keeps us from what exact counts need."""
+
+
+def is_about_settings(error: SinkError) -> bool:
+    """Whether the server refused a setting, and not something else."""
+    return isinstance(error, SettingRefused)
+
+
+def read_only_user(address: ClickHouseAddress, readonly: int) -> SinkError:
+    """Who counts must write."""
+    return SettingRefused(
+        f"ClickHouse at {address}: user {address.user!r} may only read (its profile has `readonly = {readonly}`)",
+        "Set `readonly = 0` in its profile, or give workers a user of their own: `pintally users`.",
+    )
+
+
+def _settings_refused(said: str, where: str, address: ClickHouseAddress) -> SinkError:
+    found = SETTING.search(said)
+    if found is None:
+        return SettingRefused(
+            f"{where}: user {address.user!r} may only read (its profile has `readonly`): {said}",
+            "Set `readonly = 0` in its profile, or give workers a user of their own: `pintally users`.",
+        )
+    return SettingRefused(
+        f"{where}: the profile of user {address.user!r} has another value of `{found[1]}` than exact counts need, and "
+        f"does not let it be changed: {said}",
+        f"Take `{found[1]}` out of the profile and its constraints, or give this user another profile.",
+    )
 
 
 def _first_line(error: Exception, address: ClickHouseAddress) -> str:

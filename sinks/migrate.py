@@ -13,6 +13,7 @@ from sinks.base import SinkError
 from sinks.connection import CONNECT_SECONDS, Connection
 from sinks.failures import translate
 from sinks.older_servers import readable
+from sinks.pins import READS, WRITES
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 ATTEMPTS = 5  # several workers may create the same things at the same moment; the loser looks again
@@ -55,6 +56,8 @@ def _apply(address: ClickHouseAddress, timeout_seconds: float) -> list[str]:
         connect_timeout=CONNECT_SECONDS,
         query_timeout=timeout_seconds,
         migrations_table="schema_migrations",
+        settings={**READS, **WRITES},
+        settings_is_important=False,  # what an older server does not know it does not do
     )
     files = [each._replace(script=readable(each.script)) for each in MigrationStorage(MIGRATIONS).migrations()]
     applied = cluster.apply_migrations(address.database, files)

@@ -11,7 +11,7 @@ def take_number(connection: Connection) -> int:
     Whoever inserts the same number later sees both rows when reading back and takes another; at most one keeps it.
     """
     while True:
-        number = int(connection.rows("SELECT max(seal) FROM seal_numbers")[0][0]) + 1
+        number = int(connection.one("SELECT max(seal) FROM seal_numbers")[0]) + 1
         connection.insert("seal_numbers", ("seal", "taken_by"), [(number, uuid4())])
-        if connection.rows("SELECT count() FROM seal_numbers WHERE seal = %(n)s", n=number)[0][0] == 1:
+        if connection.one("SELECT count() FROM seal_numbers WHERE seal = %(n)s", n=number)[0] == 1:
             return number

@@ -18,7 +18,7 @@ _seen: set[tuple[object, ...]] = set()  # server, database, hour and seal that t
 
 def recheck(connection: Connection) -> None:
     """Open the hours published last whose roll-up is not the sum of their minutes. Each process looks once at each."""
-    where = connection.rows("SELECT serverUUID(), currentDatabase()")[0]
+    where = connection.one("SELECT serverUUID(), currentDatabase()")
     for hour, seal, *sums in connection.rows(PUBLISHED_LAST):
         name = (*where, hour, seal)
         if name not in _seen and not is_unchanged(connection, Window("hour", hour), Sums(*sums)):

@@ -24,7 +24,7 @@ WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 90 DAY
 
 def sealed_until(connection: Connection) -> int:
     """End of the last sealed hour in seconds since 1970; 0 when none is sealed."""
-    return int(connection.rows(SEALED_UNTIL)[0][0])
+    return int(connection.one(SEALED_UNTIL)[0])
 
 
 def early_hours(rows: CellRows, until: int) -> list[int]:
@@ -36,8 +36,7 @@ def early_hours(rows: CellRows, until: int) -> list[int]:
 
 def open_hours(connection: Connection) -> set[int]:
     """Hours before `sealed_until` that await correction."""
-    rows = connection.rows("SELECT arrayMap(h -> toUnixTimestamp(h), open_hours) FROM seal_state")
-    return set(rows[0][0])
+    return set(connection.one("SELECT arrayMap(h -> toUnixTimestamp(h), open_hours) FROM seal_state")[0])
 
 
 def reopen(connection: Connection, hours: Collection[int]) -> None:

@@ -10,7 +10,7 @@ TTL = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() 
 
 def dead_letter_days(connection: Connection) -> int | None:
     """The days that the table keeps a letter after it was written; None: for ever."""
-    [(engine,)] = connection.rows(TTL)
+    (engine,) = connection.one(TTL)
     found = re.search(r"TTL written_at \+ toIntervalDay\((\d+)\)", engine)
     return int(found[1]) if found else None
 

@@ -148,12 +148,12 @@ def rolled_up(connection: Connection, window: Window, number: int) -> Sums:
     """Step 4, one side: what was inserted under the number."""
     table = TABLES[window.resolution]
     where = "window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
-    return Sums(*connection.rows(f"{SUMS} {table} WHERE {where}", start=window.start, number=number)[0])
+    return Sums(*connection.one(f"{SUMS} {table} WHERE {where}", start=window.start, number=number))
 
 
 def minutes_of(connection: Connection, window: Window) -> Sums:
     """Step 4, other side: what the minutes say now."""
-    return Sums(*connection.rows(f"{SUMS} ({MINUTES})", start=window.start, end=window.end)[0])
+    return Sums(*connection.one(f"{SUMS} ({MINUTES})", start=window.start, end=window.end))
 
 
 def publish(connection: Connection, windows: Sequence[Window], row: Row) -> None:

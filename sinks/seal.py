@@ -14,6 +14,7 @@ from sinks.numbers import take_number
 from sinks.recheck import recheck
 from sinks.reopen import DAY, HOUR, reopen
 from sinks.rollup import Outcome, Row, Window, publish, roll_up
+from sinks.row_policies import refuse_hidden_rows
 
 Moment = int | datetime  # seconds since 1970, or an aware datetime
 
@@ -58,6 +59,7 @@ def seal(
     """
     until = _seconds(final_until) // HOUR * HOUR
     with Connection(address, timeout_seconds) as connection:
+        refuse_hidden_rows(connection)
         recheck(connection)
         state = read_state(connection)
         asked = {_seconds(hour) // HOUR * HOUR for hour in corrected_hours}
@@ -74,7 +76,7 @@ def hours_to_correct(address: ClickHouseAddress, since: Moment, timeout_seconds:
 
     Every writer of ours reopens what it changes, so this finds foreign writes only. Reads all minutes from `since` on.
     """
-    with Connection(address, timeout_seconds) as connection:
+    with Connection(address, timeout_seconds, only_reads=True) as connection:
         rows = connection.rows(UNEQUAL, since=_seconds(since) // HOUR * HOUR)
         return [int(row[0]) for row in rows]
 
@@ -186,8 +188,8 @@ def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[Outco
 
 def _first_day(connection: Connection) -> int | None:
     """Start of the day of the first minute: its day is whole then, its first hours empty."""
-    rows = connection.rows("SELECT count(), toUnixTimestamp(min(hour)) FROM pin_minutes")
-    return rows[0][1] // DAY * DAY if rows[0][0] else None
+    rows, first = connection.one("SELECT count(), toUnixTimestamp(min(hour)) FROM pin_minutes")
+    return int(first) // DAY * DAY if rows else None
 
 
 def _seal_days(connection: Connection) -> tuple[int, ...]:

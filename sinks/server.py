@@ -8,10 +8,10 @@ CLOCK = "SELECT toUnixTimestamp64Milli(now64(3))"
 
 def read_clock(connection: Connection) -> int:
     """The server's clock, in ms since 1970."""
-    return int(connection.rows(CLOCK)[0][0])
+    return int(connection.one(CLOCK)[0])
 
 
 def clock_of(address: ClickHouseAddress, timeout_seconds: float = 30) -> int:
     """The same, on a connection of its own. Raises SinkUnavailable and SinkError."""
-    with Connection(address, timeout_seconds) as connection:
+    with Connection(address, timeout_seconds, only_reads=True) as connection:
         return read_clock(connection)

@@ -38,7 +38,7 @@ def counted_events(settings: Settings, planned: Sequence[Planned], *, quiet: boo
     except CannotTell as error:
         raise as_ours(error, settings) from error
     places = {each: (each.at.topic, each.at.topic_id, each.at.partition, each.offset) for each in found}
-    with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
+    with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
         dead = have_letters(connection, list(places.values()))
     return {UUID(each.event_id): f"in {each}" for each, place in places.items() if place not in dead}
 

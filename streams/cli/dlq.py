@@ -57,7 +57,7 @@ def list_(
     settings = load_settings()
     wanted = wanted_of(settings, topic, fate, reason, since, until, pin, event_id, origin)
     origins = [Origin(source, offset) for source, known in replayed_origins(settings).items() for offset in known]
-    with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
+    with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
         kinds, replayed = find_kinds(connection, wanted)[:limit], count_among(connection, wanted, origins)
     counts = [replayed.get((kind.topic, kind.fate, kind.kind), 0) for kind in kinds]
     if as_json:
@@ -92,7 +92,7 @@ def show(
     settings = load_settings()
     wanted = wanted_of(settings, topic, fate, reason, since, until, pin, event_id, origin)
     replayed = replayed_origins(settings)
-    with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
+    with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
         for letter in islice(find_letters(connection, wanted), limit):
             at = replayed.get(letter.source, {}).get(letter.offset)
             if as_json:

@@ -74,7 +74,7 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
         forgotten_replays(settings),
     )
     planned, fresh, size = [], 0, 0
-    with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
+    with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
         for letter, value in _mended(find_letters(connection, wanted), lines, changes):
             planned.append(plan(letter, value, settings.source_topics[letter.source.topic], by))
             fresh += planned[-1].verdict is not Verdict.REPLAYED
@@ -130,11 +130,15 @@ def _mended(
 def _send(settings: Settings, ready: Sequence[Planned]) -> Sent:
     def existing(origins: Sequence[Origin]) -> set[Origin]:
         places = {(at.source.topic, at.source.topic_id, at.source.partition, at.offset): at for at in origins}
-        with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
+        with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
             return {places[place] for place in have_letters(connection, places)}
 
     return replay_letters(
-        settings, ClickHouseSink(settings.clickhouse), [each.replay for each in ready], _who(), existing
+        settings,
+        ClickHouseSink(settings.clickhouse, only_reads=True),
+        [each.replay for each in ready],
+        _who(),
+        existing,
     )
 
 

@@ -49,7 +49,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
     Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
     settings = load_settings()
-    sink = ClickHouseSink(settings.clickhouse)
+    sink = ClickHouseSink(settings.clickhouse, only_reads=True)
     with sink.session() as session:
         found = take(settings, sink, session)
     replaced = sink.replaced()

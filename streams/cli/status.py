@@ -86,16 +86,16 @@ def status(
 
 def read_status(settings: Settings) -> Status:
     """Ask Kafka and ClickHouse. Raises TopicMissing, KafkaUnavailable and SinkError."""
-    sink = ClickHouseSink(settings.clickhouse)
+    sink = ClickHouseSink(settings.clickhouse, only_reads=True)
     sources = read_progress(settings, sink)
     with sink.session() as session:
         clocks = read_clocks(session)
         known = session.read_ledgers(list(sink.known_sources()))
     lost = [row for ledger in known.values() for row in given_up(ledger) if row.source.topic in settings.source_topics]
     replaced = [row for row in sink.replaced() if row.source.topic in settings.source_topics]
-    with Connection(settings.clickhouse, QUERY_SECONDS) as connection:
+    with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
         reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.source_topics))]
-        [(until,)] = connection.rows("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
+        (until,) = connection.one("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
     sealed_until = datetime.fromtimestamp(until, UTC) if until else None
     return Status(sources, reasons, sealed_until, lost, clocks, _differences(settings, sources, clocks), replaced)
 

@@ -42,11 +42,13 @@ def top(
     Example: pintally top --resolution 1d --by saves
     """
     from sinks.connection import Connection
+    from sinks.row_policies import SHOWN, refuse_hidden_rows
     from streams.cli.console import print_json
     from streams.settings import load_settings
 
     settings = load_settings()
-    with Connection(settings.clickhouse, timeout_seconds=30) as connection:
+    with Connection(settings.clickhouse, timeout_seconds=30, only_reads=True) as connection:
+        refuse_hidden_rows(connection, SHOWN)
         start = start_of(window) if window else newest(connection, resolution)
         pins = read_top(connection, resolution, start, by, limit) if start else []
     if as_json:

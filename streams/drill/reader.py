@@ -49,7 +49,7 @@ class Reader:
 
     def look(self, whole: bool) -> None:
         """One look at each view. Raises SinkError while ClickHouse is away."""
-        with Connection(self._address, ANSWER_SECONDS) as connection:
+        with Connection(self._address, ANSWER_SECONDS, only_reads=True) as connection:
             for view, length in VIEWS.items():
                 recent = int(time.time()) - RECENT_SECONDS
                 since = self._first if whole or length > RECENT_SECONDS else recent // length * length

@@ -40,10 +40,10 @@ def forgotten_replays(settings: Settings) -> Forgotten:
 
     Raises TopicMissing, KafkaUnavailable, SinkError, and ReplaysUnknown where one forgot what was not counted yet.
     """
-    topics = as_known(describe_topics(settings), ClickHouseSink(settings.clickhouse).replaced())
+    topics = as_known(describe_topics(settings), ClickHouseSink(settings.clickhouse, only_reads=True).replaced())
     actions = {topics[name].name: action for action, name in settings.replay_topics.items()}
     offsets = read_offsets(settings, sources_of({name: topics[name] for name in actions}))
-    with ClickHouseSink(settings.clickhouse).session() as session:
+    with ClickHouseSink(settings.clickhouse, only_reads=True).session() as session:
         ledgers = session.read_ledgers(list(offsets))
     until = {}
     for source, ends in offsets.items():

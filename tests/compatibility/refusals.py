@@ -18,6 +18,7 @@ AT_START = (
     "streams/topics.py",
     "sinks/server_version.py",
     "sinks/failures.py",
+    "sinks/row_policies.py",
     "sinks/migrate.py",
     "streams/refusals.py",
     "streams/known_topics.py",

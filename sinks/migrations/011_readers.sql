@@ -1,0 +1,273 @@
+-- The same counts, whatever the profile and the session of a reader say. No row changes; every statement can be repeated.
+-- docs/clickhouse-settings.toml has the list of settings, docs/tables.md what a reader sees.
+--
+-- What changes the meaning of a view's SQL is set within the view. What cuts an answer short cannot be: limits hold for the
+-- whole query of a reader. So minutes_read, which each of the three reads once, looks for those when a query is planned,
+-- and makes an error of them: text that is no number. limit and offset are not to be seen from within a view.
+--
+-- Counts are sums of products, not sumIf: that is NULL where nothing meets the condition, if a reader's
+-- aggregate_functions_null_for_empty is set and the old analyzer overlooks that the view sets it back.
+
+CREATE OR REPLACE VIEW seal_state
+(
+    sealed_until DateTime('UTC') COMMENT 'End of the last sealed hour; 1970 when none is',
+    minutes_from DateTime('UTC') COMMENT 'No hour before it is read from minutes',
+    open_hours Array(DateTime('UTC')) COMMENT 'Hours before sealed_until that await correction',
+    hour_seals Array(UInt64) COMMENT 'Seals of the hours that count',
+    days_until DateTime('UTC') COMMENT 'End of the last sealed day; 1970 when none is',
+    days_from DateTime('UTC') COMMENT 'No day before it is read from hours and minutes',
+    open_days Array(DateTime('UTC')) COMMENT 'Days before days_until that await correction',
+    day_seals Array(UInt64) COMMENT 'Seals of the days that count'
+)
+AS
+SELECT
+    hours_end AS sealed_until,
+    arrayMin(arrayPushBack(open_hours, hours_end)) AS minutes_from,
+    arraySort(arrayFilter(h -> h < hours_end, hours_open)) AS open_hours,
+    hour_seals,
+    days_end AS days_until,
+    arrayMin(arrayPushBack(open_days, days_end)) AS days_from,
+    arraySort(arrayFilter(d -> d < days_end, days_open)) AS open_days,
+    day_seals
+FROM
+(
+    SELECT
+        maxIf(window_start + INTERVAL 1 HOUR, resolution = 'hour' AND NOT is_open) AS hours_end,
+        groupArrayIf(window_start, resolution = 'hour' AND is_open) AS hours_open,
+        groupArrayIf(seal, resolution = 'hour' AND NOT is_open AND pins > 0) AS hour_seals,
+        maxIf(window_start + INTERVAL 1 DAY, resolution = 'day' AND NOT is_open) AS days_end,
+        groupArrayIf(window_start, resolution = 'day' AND is_open) AS days_open,
+        groupArrayIf(seal, resolution = 'day' AND NOT is_open AND pins > 0) AS day_seals
+    FROM sealed FINAL
+    WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL if(resolution = 'hour', 90, 730) DAY
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1,
+        input_format_tsv_enum_as_number = 0
+)
+COMMENT 'One row: what is sealed';
+
+CREATE OR REPLACE VIEW minutes_read
+(
+    hour DateTime('UTC') COMMENT 'Start of the hour',
+    minute DateTime('UTC') COMMENT 'Start of the minute',
+    pin_id UInt64 COMMENT 'The pin',
+    action UInt8 COMMENT '1 save, 2 click, 3 close-up',
+    events UInt64 COMMENT 'Counted events',
+    updated_at DateTime('UTC') COMMENT 'When ClickHouse took the row'
+)
+AS
+WITH concat(
+    'read_overflow_mode = ', getSetting('read_overflow_mode'),
+    '; read_overflow_mode_leaf = ', getSetting('read_overflow_mode_leaf'),
+    '; group_by_overflow_mode = ', getSetting('group_by_overflow_mode'),
+    '; sort_overflow_mode = ', getSetting('sort_overflow_mode'),
+    '; result_overflow_mode = ', getSetting('result_overflow_mode'),
+    '; distinct_overflow_mode = ', getSetting('distinct_overflow_mode'),
+    '; set_overflow_mode = ', getSetting('set_overflow_mode'),
+    '; join_overflow_mode = ', getSetting('join_overflow_mode'),
+    '; transfer_overflow_mode = ', getSetting('transfer_overflow_mode'),
+    '; timeout_overflow_mode = ', getSetting('timeout_overflow_mode'),
+    '; timeout_overflow_mode_leaf = ', getSetting('timeout_overflow_mode_leaf'),
+    '; additional_table_filters = ', toString(getSetting('additional_table_filters')),
+    '; additional_result_filter = ', getSetting('additional_result_filter'),
+    '; use_query_cache = ', toString(toUInt8(getSetting('use_query_cache')))
+) AS cutting
+SELECT hour, minute, pin_id, action, events, updated_at
+FROM pin_minutes FINAL
+WHERE hour >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY
+    AND toUInt8(if(cutting = concat(
+        'read_overflow_mode = throw; read_overflow_mode_leaf = throw; group_by_overflow_mode = throw; ',
+        'sort_overflow_mode = throw; result_overflow_mode = throw; distinct_overflow_mode = throw; ',
+        'set_overflow_mode = throw; join_overflow_mode = throw; transfer_overflow_mode = throw; ',
+        'timeout_overflow_mode = throw; timeout_overflow_mode_leaf = throw; additional_table_filters = {}; ',
+        'additional_result_filter = ; use_query_cache = 0'
+    ), '1', concat('settings of yours cut this answer short, one of these is not ClickHouse''s default: ', cutting)))
+SETTINGS optimize_move_to_prewhere_if_final = 1, do_not_merge_across_partitions_select_final = 1, apply_deleted_mask = 1
+COMMENT 'Part of the pin_engagement views: cells, one a key';
+
+CREATE OR REPLACE VIEW hours_read
+(
+    window_start DateTime('UTC') COMMENT 'Start of the hour',
+    pin_id UInt64 COMMENT 'The pin',
+    saves UInt64 COMMENT 'Saves',
+    clicks UInt64 COMMENT 'Clicks',
+    closeups UInt64 COMMENT 'Close-ups',
+    updated_at DateTime('UTC') COMMENT 'Highest updated_at of its minutes',
+    seal UInt64 COMMENT 'The sealing that wrote the row'
+)
+AS SELECT window_start, pin_id, saves, clicks, closeups, updated_at, seal
+FROM pin_hours
+WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY
+SETTINGS apply_deleted_mask = 1
+COMMENT 'Part of the pin_engagement views: hourly roll-ups, of every seal';
+
+CREATE OR REPLACE VIEW days_read
+(
+    window_start DateTime('UTC') COMMENT 'Start of the day, UTC',
+    pin_id UInt64 COMMENT 'The pin',
+    saves UInt64 COMMENT 'Saves',
+    clicks UInt64 COMMENT 'Clicks',
+    closeups UInt64 COMMENT 'Close-ups',
+    updated_at DateTime('UTC') COMMENT 'Highest updated_at of its minutes',
+    seal UInt64 COMMENT 'The sealing that wrote the row'
+)
+AS SELECT window_start, pin_id, saves, clicks, closeups, updated_at, seal
+FROM pin_days
+WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 729 DAY
+SETTINGS apply_deleted_mask = 1
+COMMENT 'Part of the pin_engagement views: daily roll-ups, of every seal';
+
+CREATE OR REPLACE VIEW pin_engagement_1m
+(
+    window_start DateTime('UTC') COMMENT 'Start of the minute, event time, UTC; the window is [start, start + 1 min)',
+    pin_id UInt64 COMMENT 'The pin',
+    saves UInt64 COMMENT 'Saves in the window',
+    clicks UInt64 COMMENT 'Clicks in the window',
+    closeups UInt64 COMMENT 'Close-ups in the window',
+    updated_at DateTime('UTC') COMMENT 'When the counts were last written, UTC',
+    is_final Bool COMMENT 'true: no further event will be counted in this window (corrections aside)'
+)
+AS
+SELECT
+    minute AS window_start,
+    pin_id,
+    sum(events * (action = 1)) AS saves,
+    sum(events * (action = 2)) AS clicks,
+    sum(events * (action = 3)) AS closeups,
+    max(m.updated_at) AS updated_at,
+    toStartOfHour(minute) IN
+    (
+        SELECT arrayJoin(arrayMap(hours -> last_hour - toIntervalHour(hours), range(100 * 24)))
+        FROM
+        (
+            SELECT max(window_start) AS last_hour
+            FROM sealed FINAL
+            WHERE resolution = 'hour' AND NOT is_open
+            HAVING count() > 0
+            SETTINGS aggregate_functions_null_for_empty = 0, apply_deleted_mask = 1, input_format_tsv_enum_as_number = 0
+        )
+    ) AS is_final
+FROM minutes_read AS m
+GROUP BY minute, pin_id
+HAVING saves + clicks + closeups > 0
+SETTINGS aggregate_functions_null_for_empty = 0
+COMMENT 'Engagement per pin and minute';
+
+-- Both halves hold the same subquery, letter for letter, so that it is read once and they agree on what is sealed.
+CREATE OR REPLACE VIEW pin_engagement_1h
+(
+    window_start DateTime('UTC') COMMENT 'Start of the hour, event time, UTC; the window is [start, start + 1 h)',
+    pin_id UInt64 COMMENT 'The pin',
+    saves UInt64 COMMENT 'Saves in the window',
+    clicks UInt64 COMMENT 'Clicks in the window',
+    closeups UInt64 COMMENT 'Close-ups in the window',
+    updated_at DateTime('UTC') COMMENT 'When the counts were last written, UTC',
+    is_final Bool COMMENT 'true: no further event will be counted in this window (corrections aside)'
+)
+AS
+WITH
+(
+    SELECT
+    (
+        maxIf(window_start + INTERVAL 1 HOUR, NOT is_open) AS until,
+        groupArrayIf(window_start, is_open) AS open,
+        arrayMin(arrayPushBack(open, until)),
+        groupArrayIf(seal, NOT is_open AND pins > 0)
+    )
+    FROM sealed FINAL
+    WHERE resolution = 'hour' AND window_start >= toStartOfDay(now('UTC')) - INTERVAL 90 DAY
+    AND toUInt8(if(getSetting('allow_experimental_analyzer'), '1',
+        'allow_experimental_analyzer = 0 (or compatibility before 24.3): read hours and days with the analyzer on'))
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1,
+        input_format_tsv_enum_as_number = 0
+) AS state
+SELECT window_start, pin_id, saves, clicks, closeups, updated_at, true AS is_final
+FROM hours_read
+WHERE seal IN state.4
+UNION ALL
+WITH
+(
+    SELECT
+    (
+        maxIf(window_start + INTERVAL 1 HOUR, NOT is_open) AS until,
+        groupArrayIf(window_start, is_open) AS open,
+        arrayMin(arrayPushBack(open, until)),
+        groupArrayIf(seal, NOT is_open AND pins > 0)
+    )
+    FROM sealed FINAL
+    WHERE resolution = 'hour' AND window_start >= toStartOfDay(now('UTC')) - INTERVAL 90 DAY
+    AND toUInt8(if(getSetting('allow_experimental_analyzer'), '1',
+        'allow_experimental_analyzer = 0 (or compatibility before 24.3): read hours and days with the analyzer on'))
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1,
+        input_format_tsv_enum_as_number = 0
+) AS state
+SELECT
+    hour AS window_start,
+    pin_id,
+    sum(events * (action = 1)) AS saves,
+    sum(events * (action = 2)) AS clicks,
+    sum(events * (action = 3)) AS closeups,
+    max(m.updated_at) AS updated_at,
+    hour < state.1 AS is_final
+FROM minutes_read AS m
+WHERE hour >= state.3 AND (hour >= state.1 OR has(state.2, hour))
+GROUP BY hour, pin_id
+HAVING saves + clicks + closeups > 0
+SETTINGS aggregate_functions_null_for_empty = 0
+COMMENT 'Engagement per pin and hour; always the sum of its minutes';
+
+CREATE OR REPLACE VIEW pin_engagement_1d
+(
+    window_start DateTime('UTC') COMMENT 'Start of the day, event time, UTC; the window is [start, start + 1 day)',
+    pin_id UInt64 COMMENT 'The pin',
+    saves UInt64 COMMENT 'Saves in the window',
+    clicks UInt64 COMMENT 'Clicks in the window',
+    closeups UInt64 COMMENT 'Close-ups in the window',
+    updated_at DateTime('UTC') COMMENT 'When the counts were last written, UTC',
+    is_final Bool COMMENT 'true: no further event will be counted in this window (corrections aside)'
+)
+AS
+WITH
+(
+    SELECT (sealed_until, minutes_from, open_hours, hour_seals, days_until, days_from, open_days, day_seals)
+    FROM seal_state
+    WHERE toUInt8(if(getSetting('allow_experimental_analyzer'), '1',
+        'allow_experimental_analyzer = 0 (or compatibility before 24.3): read hours and days with the analyzer on'))
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0
+) AS state
+SELECT window_start, pin_id, saves, clicks, closeups, updated_at, true AS is_final
+FROM days_read
+WHERE seal IN state.8
+UNION ALL
+WITH
+(
+    SELECT (sealed_until, minutes_from, open_hours, hour_seals, days_until, days_from, open_days, day_seals)
+    FROM seal_state
+    WHERE toUInt8(if(getSetting('allow_experimental_analyzer'), '1',
+        'allow_experimental_analyzer = 0 (or compatibility before 24.3): read hours and days with the analyzer on'))
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0
+) AS state
+SELECT
+    toStartOfDay(start) AS window_start,
+    pin_id,
+    sum(s) AS saves,
+    sum(c) AS clicks,
+    sum(u) AS closeups,
+    max(updated) AS updated_at,
+    toStartOfDay(start) < toStartOfDay(state.1) AS is_final
+FROM
+(
+    SELECT window_start AS start, pin_id, saves AS s, clicks AS c, closeups AS u, updated_at AS updated
+    FROM hours_read
+    WHERE seal IN state.4 AND window_start >= state.6
+        AND (window_start >= state.5 OR has(state.7, toStartOfDay(window_start)))
+    UNION ALL
+    SELECT hour AS start, pin_id, if(action = 1, events, 0) AS s, if(action = 2, events, 0) AS c,
+        if(action = 3, events, 0) AS u, updated_at AS updated
+    FROM minutes_read
+    WHERE hour >= state.2 AND (hour >= state.1 OR has(state.3, hour))
+        AND hour >= state.6 AND (hour >= state.5 OR has(state.7, toStartOfDay(hour)))
+)
+GROUP BY window_start, pin_id
+HAVING saves + clicks + closeups > 0
+SETTINGS aggregate_functions_null_for_empty = 0
+COMMENT 'Engagement per pin and day; always the sum of its minutes';

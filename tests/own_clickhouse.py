@@ -1,0 +1,65 @@
+"""A ClickHouse with users of its own, each with a settings profile: what an administrator may have set up."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from sinks.address import ClickHouseAddress
+from streams.engines.addresses import EngineAddresses
+from streams.engines.child import Child
+from streams.engines.clickhouse import clickhouse_program
+from streams.engines.folder import EngineFolder
+from streams.engines.ports import LOOPBACK, free_port
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Settings, constraints on some of them (`name` -> XML within), and row policies (table -> condition)."""
+
+    settings: Mapping[str, object] = field(default_factory=dict)
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    only_rows: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def clickhouse_with(directory: Path, profiles: Mapping[str, Profile], database: str) -> Iterator[ClickHouseAddress]:
+    """ClickHouse, ready, with the user `default` and one named like each profile; stopped at the end."""
+    folder = EngineFolder(directory)
+    folder.take()
+    try:
+        port = free_port()
+        addresses = EngineAddresses(f"{LOOPBACK}:1", LOOPBACK, port, free_port((port,)))
+        program = clickhouse_program(folder, addresses)
+        file = folder.clickhouse / "users.xml"
+        made = file.read_text()
+        made = made.replace("</profiles>", "".join(_profile(*each) for each in profiles.items()) + "</profiles>")
+        made = made.replace("</users>", "".join(_user(*each, database) for each in profiles.items()) + "</users>")
+        file.write_text(made)
+        child = Child(program, folder.lock_fd, print)
+        child.start()
+        try:
+            child.wait_ready()
+            yield ClickHouseAddress(LOOPBACK, port, addresses.clickhouse_http_port, database=database)
+        finally:
+            child.stop()
+    finally:
+        folder.release()
+
+
+def _profile(name: str, profile: Profile) -> str:
+    settings = "".join(f"<{each}>{escape(str(value))}</{each}>" for each, value in profile.settings.items())
+    constraints = "".join(f"<{each}>{xml}</{each}>" for each, xml in profile.constraints.items())
+    return f"<{name}>{settings}<constraints>{constraints}</constraints></{name}>\n"
+
+
+def _user(name: str, profile: Profile, database: str) -> str:
+    policies = "".join(
+        f"<{table}><filter>{escape(condition)}</filter></{table}>" for table, condition in profile.only_rows.items()
+    )
+    databases = f"<databases><{database}>{policies}</{database}></databases>" if policies else ""
+    return (
+        f"<{name}><password/><networks><ip>::/0</ip></networks><profile>{name}</profile><quota>default</quota>"
+        f"{databases}</{name}>\n"
+    )
