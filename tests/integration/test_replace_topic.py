@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from streams.audited import addresses_of
 from streams.refusals import Refusal
 from streams.settings import Settings
 from streams.topics import create_topics
+from tests.compatibility.broker import broker
+from tests.compatibility.versions import lowest_supported
 from tests.e2e.running import wait_for
 from tests.integration.test_refusals_resolved import Field
 
@@ -132,6 +135,34 @@ def test_all_topics_move_at_once_and_their_empty_replay_topics_with_them(field: 
     field.count()
     assert day(field) == before
     field.verify()
+
+
+def test_another_cluster_takes_the_place_and_the_old_one_is_not_counted_any_more(field: Field, tmp_path: Path) -> None:
+    """Two clusters run at once. The group of the new one knows nothing; the ledger says where to go on."""
+    field.produce()
+    field.count()
+    before, copy, old = day(field), read(field), field.settings
+    _, asleep = field.fold(330)
+    with broker(lowest_supported(), tmp_path / "kafka") as kafka:
+        field.settings = old.model_copy(update={"kafka": kafka})
+        create_topics(field.settings)
+        write(field, copy)
+        field.refused("pintally replace-topic")
+        field.run("replace-topic", "--yes")
+        field.produce(ago_ms=30 * 60_000)
+        field.count()
+        field.wake(asleep)
+        with field.sink.session() as session:
+            session.delete_void()
+        field.verify()
+        after = day(field)
+        assert set(before) <= set(after) != set(before)
+        field.settings = old
+        field.refused("took its place", "PINTALLY_KAFKA")
+        with pytest.raises(Refusal, match="took its place"):
+            field.run("rules", "show")
+        assert audit(addresses_of(old), processes=1).exit_code == 2
+        assert day(field) == after
 
 
 def test_a_mirror_under_another_prefix_is_refused_until_it_takes_the_place(field: Field) -> None:
