@@ -7,6 +7,8 @@ from schemas.rules import Rules
 from streams.settings import Settings
 from streams.topics import TopicInfo
 
+NO_TIMESTAMPS = ("0.8", "0.9")  # versions of Kafka whose message format, v0, has none
+
 
 @dataclass(frozen=True, slots=True)
 class TopicFault:
@@ -25,6 +27,11 @@ def topic_faults(topic: TopicInfo, rules: Rules) -> Iterator[TopicFault]:
         yield TopicFault(
             f"topic {topic.name} has cleanup.policy={topic.cleanup_policy}: compaction removes records that count",
             f"Run `{alter(topic, 'cleanup.policy=delete')}`.",
+        )
+    if topic.message_format.startswith(NO_TIMESTAMPS):
+        yield TopicFault(
+            f"topic {topic.name} has message.format.version={topic.message_format}: its records have no timestamp",
+            f"Run `{alter(topic, 'message.format.version=0.11.0')}`.",
         )
     skew = rules.max_clock_skew_ms
     if topic.timestamp_type == "CreateTime" and topic.timestamp_after_max_ms > skew:

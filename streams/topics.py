@@ -41,6 +41,7 @@ class TopicInfo:
     timestamp_after_max_ms: int  # how far a CreateTime timestamp may lead the broker's clock
     timestamp_before_max_ms: int  # how far it may lag
     cleanup_policy: str  # 'delete', 'compact' or both with a comma
+    message_format: str = ""  # the version of Kafka whose format records are kept in; brokers from 4.0 on have one only
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,7 @@ def _info(topic: Mapping[str, Any], config: Mapping[str, str]) -> TopicInfo:
         timestamp_after_max_ms=number("message.timestamp.after.max.ms", FOREVER_MS),
         timestamp_before_max_ms=number("message.timestamp.before.max.ms", FOREVER_MS),
         cleanup_policy=config["cleanup.policy"],
+        message_format=config.get("message.format.version", ""),
     )
 
 

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parent.parent.parent
 # Every file in which a worker's start, or `migrate` before it, may meet what a person must mend.
 AT_START = (
     "streams/kafka_clients.py",
+    "streams/protocols.py",
     "streams/admin.py",
+    "streams/kafka_errors.py",
     "streams/broker_version.py",
     "streams/topics.py",
     "sinks/server_version.py",

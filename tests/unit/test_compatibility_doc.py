@@ -28,6 +28,8 @@ LATER = {
     "streams/addresses.py": "settings: every command reads them first, and names variable and value",
     "streams/settings.py": "settings",
     "streams/setting_errors.py": "settings",
+    "streams/fatal.py": "an error that nobody foresaw",
+    "streams/fetch.py": "while records are fetched",
     "streams/read_log.py": "while a range of the log is read",
     "streams/topic_configs.py": "while `migrate` sets a configuration",
     "streams/table.py": "a worker whose rules were changed under it",
@@ -107,4 +109,6 @@ def test_every_file_whose_errors_a_person_may_meet_is_in_the_table_or_left_out_w
         for path in (ROOT / folder).glob("*.py")
         if refusals.said_in(str(path.relative_to(ROOT)))
     }
-    assert found - set(LATER) == set(refusals.AT_START)
+    undecided = found - set(LATER) - set(refusals.AT_START)
+    assert not undecided, "name them in tests/compatibility/refusals.py, and run `make readme`; or here, with a reason"
+    assert set(refusals.AT_START) <= found
