@@ -6,6 +6,7 @@
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -105,7 +106,9 @@ def forks(folder: Path) -> Iterator[Forks]:
 def main() -> None:
     """Fork what is asked for; say who has ended; kill all that is left when nobody asks any more."""
     from streams import app, run  # noqa: F401 - what takes long
+    from streams.signals import SIGNALS
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a worker takes what comes before it has begun
     running: set[int] = set()
     while True:
         if select.select([0], [], [], POLL_SECONDS)[0]:
