@@ -12,7 +12,7 @@ from schemas.errors import PintallyError
 from schemas.rows import CellRows
 from schemas.sources import Source
 from sinks.base import Sink, SinkSession, SinkUnavailable
-from streams.dead_letters import DeadLetterTopics
+from streams.dead_letters import TOO_LARGE, DeadLetterTopics
 from streams.fold import Capture, SourceFold
 from streams.kafka_errors import passes
 from streams.outage import CLICKHOUSE, KAFKA
@@ -58,6 +58,7 @@ class Emitter:
         self.max_unemitted_cells = max_unemitted_cells
         self.emitted = Emitted()
         self._in_flight = asyncio.Lock()
+        self._failed = False  # the last tick
         self._looked = monotonic()  # when the ledger was last found to be as it was left
 
     async def tick(self) -> bool:
@@ -86,15 +87,12 @@ class Emitter:
                 for fold, capture in captures:
                     fold.merge_back(capture)
                 self.emitted.failed += 1
-                if isinstance(error, SinkUnavailable):
-                    CLICKHOUSE.away(error.what, "what is folded and not recorded")
-                elif isinstance(error, KafkaError) and passes(error):
-                    KAFKA.away(repr(error), "dead letters, and what is folded and not recorded")
-                else:
+                if not self._is_mended_by_the_next(error):
                     raise
                 return False
             for fold, capture in captures:
                 fold.acknowledge(capture)
+            self._failed = False
             CLICKHOUSE.back()
             self._looked = monotonic()
             self.emitted.ticks += 1
@@ -106,6 +104,23 @@ class Emitter:
     def unemitted_cells(self) -> int:
         """Cells in memory that the sink does not know yet."""
         return sum(fold.unemitted_cells for fold in self.folds())
+
+    def _is_mended_by_the_next(self, error: BaseException) -> bool:
+        """Whether repeating the tick may record it; says why it is not recorded, once and then now and then."""
+        if isinstance(error, SinkUnavailable):
+            reason = error.what
+            CLICKHOUSE.away(reason, "what is folded and not recorded")
+        elif isinstance(error, KafkaError) and passes(error):
+            reason = repr(error)
+            KAFKA.away(reason, "dead letters, and what is folded and not recorded")
+        elif isinstance(error, TOO_LARGE):  # until somebody raises the limit of the topic
+            reason = repr(error)
+        else:
+            return False
+        if not self._failed:
+            log.warning("tick not recorded, its cells stay for the next one: %s", reason)
+        self._failed = True
+        return True
 
     async def _look(self, folds: Sequence[SourceFold]) -> None:
         """Idle sources too may be those of a sink that went back, or of rules that changed."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from time import monotonic
 
 FIRST = {"aiokafka": 1, "faust": 2, "mode": 2, "kafka": 1, "clickhouse_driver": 1}  # lines of a kind, by package
-OURS = 20  # the same of all others: one a source, say
+OURS = 20  # a minute, of all others: one a source, say
+MINUTE = 60.0
 SHORTEST_SECONDS = 10.0
 LONGEST_SECONDS = 600.0
 _VARYING = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?")
@@ -21,6 +22,7 @@ class _Kind:
     written: int
     last: float  # when one was written
     seen: float  # when one came
+    began: float  # the minute of ours
     gap: float = SHORTEST_SECONDS
     left_out: int = 0
 
@@ -40,10 +42,13 @@ class Repeated(logging.Filter):
         key = record.name, record.levelno, _VARYING.sub("#", str(record.msg))
         kind = self._kinds.get(key)
         if kind is None or now - kind.seen > 2 * kind.gap:
-            self._kinds[key] = _Kind(1, now, now)
+            self._kinds[key] = _Kind(1, now, now, now)
             return True
         kind.seen = now
-        if kind.written < FIRST.get(record.name.partition(".")[0], OURS):
+        first = FIRST.get(record.name.partition(".")[0], OURS)
+        if first == OURS and now - kind.began >= MINUTE:
+            kind.began, kind.written = now, 0
+        if kind.written < first:
             kind.written += 1
             kind.last = now
             return True

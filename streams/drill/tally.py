@@ -22,7 +22,7 @@ WORDS = {
     "chunks_repeated": "a chunk again",
     "chunks_missing": "a hole before a chunk",
     "seeks_again": "seeking again",
-    "waits_for_ledger": "counting waits for the ledger",
+    "waits_for_ledger": "before counting begins",
     "joins": "Joined group",
     "refused_disk": "(code 243)",
     "refused_parts": "(code 252)",
