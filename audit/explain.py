@@ -20,6 +20,7 @@ from audit.row_policies import refuse_hidden_rows
 from audit.rules import MINUTE_MS
 from audit.shown import Letter, Stored, Window, letters_of, read_cell, read_letter, read_windows
 from audit.tables import known_ids, read_emitted, read_replaced
+from audit.waiting import Waiting
 from audit.words import duration, moment
 
 Place = tuple[str, UUID, int, int]  # topic, its UUID, partition, offset
@@ -66,12 +67,14 @@ class Explanation:
     searched: list[tuple[str, int, int]] = field(default_factory=list)  # source, offsets from and to
     forgotten: list[tuple[str, int]] = field(default_factory=list)  # source, first offset that Kafka still keeps
     records: list[Told] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)  # transactions that hold back what was searched
+    behind: list[str] = field(default_factory=list)  # records of the event that lie behind one of these
     letters: list[Letter] = field(default_factory=list)  # of records that were not found in the log
 
     @property
     def exit_code(self) -> int:
         """0 found, 1 not found."""
-        return 0 if self.records or self.letters else 1
+        return 0 if self.records or self.letters or self.behind else 1
 
 
 def explain(
@@ -96,6 +99,9 @@ def explain(
         found = _search(log, starts, event_id, progress)
         found += _replays_of(log, partitions, found, replays)
         explained = Explanation(event_id, [(_name(at), start, at.end) for at, start in starts.items()])
+        held = log.waiting(partitions)
+        explained.waiting = [each.in_words(addresses.kafka) for each in held]
+        explained.behind = _behind(addresses, partitions, held, event_id) if held else []
         explained.forgotten = [(_name(at), at.start) for at in partitions if at.start > 0]
         teller = _Teller(clickhouse, log, addresses, emitted, replays)
         found.sort(key=lambda each: (each.timestamp, *_place(each)))
@@ -107,6 +113,14 @@ def explain(
             if letter.topic in topics and (letter.topic, letter.topic_id, letter.partition, letter.offset) not in places
         ]
     return explained
+
+
+def _behind(addresses: Addresses, partitions: Sequence[Partition], held: Sequence[Waiting], event_id: str) -> list[str]:
+    """Where records of the event are that are not to be read yet: in an open transaction, or behind one."""
+    listed = {(at.topic, at.partition): at for at in partitions}
+    starts = {replace(listed[each.topic, each.partition], end=each.end): each.offset for each in held}
+    with Log(addresses, committed=False) as log:
+        return [str(each) for each in find(log, starts, Ids([event_id]), lambda _offsets: None)]
 
 
 def _search(log: Log, starts: Mapping[Partition, int], event_id: str, progress: Progress) -> list[Occurrence]:

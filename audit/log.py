@@ -11,6 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import OffsetSpec
 from kafka.errors import (
     AuthorizationError,
     KafkaError,
@@ -23,12 +24,14 @@ from kafka.errors import (
 from audit.addresses import Addresses
 from audit.batches import read_every_record
 from audit.errors import CannotTell, CannotTellNow
+from audit.waiting import Waiting
 
 SILENCE_SECONDS = 60.0  # without an offset gained: longer than an election of leaders takes
 KNOCK_SECONDS = 5.0
 POLL_RECORDS = 20_000
 FETCH_BYTES = 16 << 20
 UNKNOWN_TOPIC = 3  # Kafka's error code UNKNOWN_TOPIC_OR_PARTITION
+FORBIDDEN_TOPIC = 29  # TOPIC_AUTHORIZATION_FAILED
 
 logging.getLogger("kafka").addHandler(logging.NullHandler())  # what matters comes back as an error
 
@@ -71,7 +74,8 @@ class Partition:
 class Log:
     """One consumer and the way to ask about topics. Raises CannotTell where Kafka has no answer."""
 
-    def __init__(self, addresses: Addresses) -> None:
+    def __init__(self, addresses: Addresses, *, committed: bool = True) -> None:
+        """Read what is committed alone, or all that was written, also what is in open and aborted transactions."""
         bootstrap = addresses.kafka
         self._bootstrap = [server.strip() for server in bootstrap.split(",")]
         self._options = dict(addresses.kafka_options)
@@ -84,7 +88,7 @@ class Log:
                 enable_auto_commit=False,
                 allow_auto_create_topics=False,
                 auto_offset_reset="none",
-                isolation_level="read_committed",
+                isolation_level="read_committed" if committed else "read_uncommitted",
                 check_crcs=find_spec("crc32c") is not None,  # in pure Python ten times as slow as all the rest
                 max_poll_records=POLL_RECORDS,
                 max_partition_fetch_bytes=FETCH_BYTES,
@@ -136,12 +140,33 @@ class Log:
             described = admin.describe_topics(list(topics))
         finally:
             admin.close()
+        if forbidden := [topic["name"] for topic in described if topic["error_code"] == FORBIDDEN_TOPIC]:
+            raise _forbidden(f"the right Describe on topic {', '.join(forbidden)} is missing", "Describe", forbidden)
         return [
             (topic["name"], UUID(str(topic["topic_id"])), partition["partition_index"])
             for topic in described
             if topic["error_code"] != UNKNOWN_TOPIC
             for partition in topic["partitions"]
         ]
+
+    def waiting(self, partitions: Sequence[Partition]) -> list[Waiting]:
+        """The partitions that an open transaction holds back, and what is known of its producer."""
+        named = {TopicPartition(at.topic, at.partition): at for at in partitions}
+        if not named:
+            return []
+        try:
+            admin = KafkaAdminClient(bootstrap_servers=self._bootstrap, **self._options)
+            try:
+                ends = admin.list_partition_offsets(
+                    dict.fromkeys(named, OffsetSpec.LATEST), isolation_level="read_uncommitted"
+                )
+                # A transaction that began since `partitions` were listed is not among what was to be read.
+                held = {name: at for name, at in named.items() if ends[name].offset > at.end}
+                return [_waiting(admin, name, at.end, ends[name].offset) for name, at in held.items()]
+            finally:
+                admin.close()
+        except (KafkaError, OSError) as error:
+            raise _silent(",".join(self._bootstrap), error) from error
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
         """The log from `start` on, for as long as the caller asks for more; the caller must know that more is there.
@@ -160,6 +185,9 @@ class Log:
                 raise _overtaken(topic, partition, position) from error
             except UnsupportedCodecError as error:
                 raise _packed(topic, partition, position, error) from error
+            except AuthorizationError as error:
+                what = f"{topic}[{partition}] at offset {position}: the right Read on topic {topic} is missing"
+                raise _forbidden(what, "Read", [topic]) from error
             except KafkaError as error:
                 raise _silent(f"{topic}[{partition}] at offset {position}", error) from error
             if reached is not None and reached > position:
@@ -167,6 +195,17 @@ class Log:
                 position, heard = reached, time.monotonic()
             elif time.monotonic() - heard > SILENCE_SECONDS:
                 raise _silent(f"{topic}[{partition}] at offset {position}", TimeoutError(f"{SILENCE_SECONDS} s"))
+
+
+def _waiting(admin: KafkaAdminClient, at: TopicPartition, stable: int, end: int) -> Waiting:
+    try:
+        producers = admin.describe_producers([at])[at].active_producers
+    except AuthorizationError:
+        return Waiting(at.topic, at.partition, stable, end)
+    for each in producers:
+        if each.current_transaction_start_offset == stable:
+            return Waiting(at.topic, at.partition, stable, end, each.producer_id, each.last_timestamp)
+    return Waiting(at.topic, at.partition, stable, end, last_ms=int(time.time() * 1000))  # it has just ended
 
 
 def _knock(servers: Sequence[str]) -> None:
@@ -194,6 +233,14 @@ def _silent(what: str, error: Exception) -> CannotTell:
     return CannotTellNow(
         f"Kafka does not answer: {what} ({detail})",
         "Start Kafka, or set PINTALLY_KAFKA to where it is and PINTALLY_KAFKA_SECURITY_PROTOCOL to what it speaks.",
+    )
+
+
+def _forbidden(what: str, operation: str, topics: Sequence[str]) -> CannotTell:
+    named = " ".join(f"--topic '{topic}'" for topic in topics)
+    return CannotTell(
+        f"Kafka forbids it: {what}",
+        f"Grant it: `kafka-acls.sh --add --allow-principal 'User:<our user>' --operation {operation} {named}`.",
     )
 
 

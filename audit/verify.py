@@ -22,7 +22,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from os import cpu_count
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import Any
 
 from audit.addresses import Addresses
@@ -56,6 +56,7 @@ class Report:
     unverifiable: list[str] = field(default_factory=list)
     passing: list[str] = field(default_factory=list)  # those of `unverifiable` that go away by themselves
     replaced: list[str] = field(default_factory=list)  # topics that took the place of others, an operator said so
+    waiting: list[str] = field(default_factory=list)  # behind a transaction that does not end: no difference, lag
     lost: list[str] = field(default_factory=list)  # given up by an operator: no difference, and not passed over
     windows: int = 0  # sealed hours and days compared
     records: int = 0
@@ -96,6 +97,7 @@ def verify(
             emitted = supposed(emitted, copies)
         partitions = log.partitions([topic for topic, _ in addresses.topics], known_ids(replaced))
         ours = _select(emitted, addresses, only)
+        waiting = log.waiting([at for at in partitions if _is_asked(at, only)])
         _check_tables(clickhouse, report, ours)
         if not only and not copies:
             _check_strays(report, celled, emitted)
@@ -120,8 +122,11 @@ def verify(
         report.passing += source.passing
         report.lost += source.lost
         report.records += sum(source.fates.values())
-    if not any(source.ledger for source in ours):
-        report.unverifiable += _nothing_counted(report)
+    nothing = not any(source.ledger for source in ours)
+    now = int(time() * 1000)
+    report.waiting = [each.in_words(addresses.kafka) for each in waiting if nothing or each.is_hanging(now)]
+    if nothing:
+        report.unverifiable += _nothing_counted(report, sum(each.end - each.offset for each in waiting))
     report.seconds = monotonic() - began
     return report
 
@@ -195,9 +200,18 @@ def _unknown(
             yield f"{name}: neither Kafka nor the ledger knows it\n  Name a topic, or one of {known}."
 
 
-def _nothing_counted(report: Report) -> Iterator[str]:
+def _is_asked(at: Partition, only: Sequence[str]) -> bool:
+    return not only or at.topic in only or f"{at.topic}[{at.partition}]" in only
+
+
+def _nothing_counted(report: Report, waiting: int) -> Iterator[str]:
     """Where no slice is recorded there is nothing to compare, and that is no proof."""
     behind = sum(offsets for _, offsets in report.not_started) + sum(source.lag or 0 for source in report.sources)
+    if waiting and not behind:
+        yield (
+            f"nothing has been counted yet: all {waiting:,} offsets of the log wait for open transactions\n"
+            "  What holds each partition back is named above."
+        )
     if behind:
         yield (
             f"nothing has been counted yet: the log holds {behind:,} offsets, the ledger none\n"

@@ -2,6 +2,7 @@
 
 import logging
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import clickhouse_driver.numpy.helpers  # noqa: F401 - loads pandas (0.5 s) now, not in the first tick
@@ -25,7 +26,9 @@ from streams.finality import seal_final_hours
 from streams.flow import Flow
 from streams.fold import SourceFold
 from streams.garbage import keep_off_hot_path
+from streams.held_back import HeldBack
 from streams.kafka_clients import faust_credentials
+from streams.open_transactions import abort
 from streams.pace import paced
 from streams.restart import refuse
 from streams.settings import Settings, load_settings
@@ -43,6 +46,7 @@ CHUNK_BYTES = 2 * 1024 * 1024
 CHUNKS_QUEUED = 4  # an agent
 WATCH_SECONDS = 0.5
 ASK_SECONDS = 5.0
+HELD_BACK_SECONDS = 10.0
 # After so many sessions a request without an answer is sent again. With Faust's 90 s partitions stay uncounted for as
 # long where Kafka took a connection while it was cut off or starting. More than one: Kafka holds a join back while a
 # group rebalances, which lasts one.
@@ -172,6 +176,17 @@ def _watch(app: CountingApp) -> None:
         while not app.should_stop:
             await app.sleep(ASK_SECONDS)
             await guarded("while Kafka is asked why", ask_why(app.settings, app.consumer.unknown_topics()))
+
+    held = HeldBack()
+
+    @app.timer(HELD_BACK_SECONDS)
+    async def tell_what_is_held_back() -> None:
+        for topic, partition, offset, seconds in held.look(monotonic(), app.consumer.ends()):
+            log.warning(
+                "%s[%d] has waited %.0f s for an open transaction from offset %d on; `pintally status` names its "
+                "producer. If that is gone for good: %s",
+                topic, partition, seconds, offset, abort(app.settings.kafka, topic, partition, offset),
+            )  # fmt: skip
 
     clocks, brokers = ClockDifferences(), BrokersBehind()
 

@@ -21,6 +21,12 @@ class Progress:
     position: int | None  # everything below is in ClickHouse; None where no worker has begun
     clock: int | None
     fates: Fates  # of the offsets from the source's start to `position`
+    last_stable: int | None = None  # records from here on are in an open transaction or behind one; None: not asked
+
+    @property
+    def ends(self) -> Offsets:
+        """The ends of its log."""
+        return Offsets(self.log_start, self.log_end, self.log_end if self.last_stable is None else self.last_stable)
 
     @property
     def lag(self) -> int:
@@ -44,11 +50,11 @@ def read_progress(settings: Settings, sink: Sink) -> list[Progress]:
 def progress_of(source: Source, ledger: SourceLedger | None, offsets: Offsets) -> Progress:
     """One source, from its ledger and its log."""
     if ledger is None or not ledger.starts:
-        return Progress(source, offsets.log_start, offsets.log_end, None, None, Fates())
+        return Progress(source, offsets.log_start, offsets.log_end, None, None, Fates(), offsets.last_stable)
     chain = follow(ledger)
     rows = [*chain.complete, *([chain.unfinished] if chain.unfinished else [])]
     fates = sum_of([row.fates for row in rows])
-    return Progress(source, offsets.log_start, offsets.log_end, chain.position, chain.clock, fates)
+    return Progress(source, offsets.log_start, offsets.log_end, chain.position, chain.clock, fates, offsets.last_stable)
 
 
 def sum_of(fates: list[Fates]) -> Fates:

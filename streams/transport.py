@@ -108,6 +108,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         subscription = consumer._subscription.subscription
         return set(subscription.topics) - consumer._client.cluster.topics() if subscription else set()
 
+    def ends(self, tp: TP) -> tuple[int, int] | None:
+        """Last stable offset and end of a log, as last heard of, or None while they are not known."""
+        state = self._state(tp)
+        return (state.lso, state.highwater) if state and state.lso is not None and state.highwater else None
+
     def _state(self, tp: TP) -> Any:
         """What the consumer knows of a partition; None if it is not assigned at this moment."""
         subscription = self._ensure_consumer()._subscription.subscription
@@ -188,6 +193,11 @@ class ChunkConsumer(driver.Consumer):
     def unknown_topics(self) -> set[str]:
         """Topics that are read, and that Kafka does not know any more."""
         return self._thread.unknown_topics()
+
+    def ends(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """Last stable offset and end of each assigned log, as far as they are known."""
+        known = {(tp.topic, tp.partition): self._thread.ends(tp) for tp in self.assignment()}
+        return {at: ends for at, ends in known.items() if ends is not None}
 
 
 class WatchedProducer(driver.Producer):

@@ -84,6 +84,8 @@ def _document(found: Explanation) -> dict[str, Any]:
         "found": found.exit_code == 0,
         "records": [asdict(each) for each in found.records],
         "letters": [asdict(each) for each in found.letters],
+        "behind_open_transactions": found.behind,
+        "waiting": found.waiting,
         "searched": [{"source": name, "from": start, "to": end} for name, start, end in found.searched],
         "kept_from": [{"source": name, "offset": offset} for name, offset in found.forgotten],
     }
@@ -97,6 +99,16 @@ def _print(found: Explanation) -> None:
     for letter in found.letters:
         line = f"{letter}: {letter.fate}: {letter.reason}; the table dead_letters has it, the log was not found to"
         data.print(printable(line), markup=False, soft_wrap=True)
+    for place in found.behind:
+        data.print(
+            f"{printable(place)}: it lies in an open transaction or behind one, and is not counted before that ends; "
+            "if its own is aborted, never",
+            markup=False,
+            soft_wrap=True,
+        )
+    if found.behind or (found.exit_code and found.waiting):
+        for wait in found.waiting:
+            data.print(f"waits: {wait}", markup=False, soft_wrap=True)
     if found.exit_code:
         data.print(f"not found: {printable(found.event_id)}. Searched:", markup=False)
         for name, start, end in found.searched:

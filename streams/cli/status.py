@@ -1,5 +1,6 @@
 """`pintally status`: how far each source is counted."""
 
+import time
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from streams.cli import replaced_topics
 from streams.cli.console import data, print_json, table
 from streams.cli.lost_ranges import as_documents, describe, given_up
 from streams.clock_differences import broker_differences, difference
+from streams.open_transactions import OpenTransaction, hanging_transactions
 from streams.progress import Progress, lag_of, read_progress, sum_of
 from streams.settings import Settings, load_settings
 from streams.topics import describe_topics
@@ -52,6 +54,7 @@ class Status:
     clocks: Reading | None = None  # this machine's and ClickHouse's
     clock_differences: list[str] = field(default_factory=list)  # in words; empty while all agree
     replaced: list[ReplacedRow] = field(default_factory=list)  # topics that took the place of others
+    waiting: list[OpenTransaction] = field(default_factory=list)  # hanging transactions that hold sources back
 
 
 def status(
@@ -64,16 +67,23 @@ def status(
     below the position. Late and dead records are listed with their reasons, ranges that an operator gave up, and clocks
     that differ by more than half a minute: this machine's, ClickHouse's, the brokers'.
 
+    A transaction that was begun and not ended holds back all behind it; if nobody has written in it for a minute it is
+    named, with the command that aborts it.
+
     Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses. For a script that waits until all
     is counted:
 
         pintally status --json | jq .lag
     """
-    found = read_status(load_settings())
+    settings = load_settings()
+    found = read_status(settings)
     if as_json:
         print_json(as_document(found))
     else:
         print_sources(found.sources)
+        for each in found.waiting:
+            data.print(f"\nwaits: {each.in_words(now_ms())}", markup=False, soft_wrap=True)
+            data.print(f"  {each.remedy(settings)}", markup=False, soft_wrap=True)
         print_dead_letters(found.dead_letters)
         until = found.sealed_until
         data.print(f"\nHours are sealed until {until:%Y-%m-%d %H:%M} UTC." if until else "\nNo hour is sealed yet.")
@@ -97,7 +107,10 @@ def read_status(settings: Settings) -> Status:
         reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.source_topics))]
         (until,) = connection.one("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
     sealed_until = datetime.fromtimestamp(until, UTC) if until else None
-    return Status(sources, reasons, sealed_until, lost, clocks, _differences(settings, sources, clocks), replaced)
+    waiting = hanging_transactions(settings, {each.source: each.ends for each in sources})
+    return Status(
+        sources, reasons, sealed_until, lost, clocks, _differences(settings, sources, clocks), replaced, waiting
+    )
 
 
 def _differences(settings: Settings, sources: list[Progress], clocks: Reading) -> list[str]:
@@ -138,6 +151,16 @@ def as_document(found: Status) -> dict[str, Any]:
         ],
         "dead_letters": [asdict(reason) for reason in found.dead_letters],
         "replaced": replaced_topics.as_documents(found.replaced),
+        "waiting": [
+            {
+                "source": str(each.source),
+                "offset": each.offset,
+                "log_end": each.log_end,
+                "producer_id": each.producer_id,
+                "last_written": each.last_ms,
+            }
+            for each in found.waiting
+        ],
         "lost": [{"source": str(row.source), **each} for row in found.lost for each in as_documents([row])],
     }
 
@@ -166,6 +189,11 @@ def print_dead_letters(reasons: list[Reason]) -> None:
     for reason in reasons:
         shown.add_row(reason.fate, f"{reason.records:,}", escape(reason.reason))
     data.print(shown)
+
+
+def now_ms() -> int:
+    """Unix ms."""
+    return int(time.time() * 1000)
 
 
 def counts(fates: Fates) -> list[str]:

@@ -1,0 +1,32 @@
+"""When a worker says that an open transaction holds a partition back."""
+
+from streams.held_back import AGAIN_SECONDS, NOTICE_SECONDS, HeldBack
+
+AT = ("t", 0)
+
+
+def test_what_is_held_back_for_a_minute_is_told_once_and_again_after_a_while() -> None:
+    held = HeldBack()
+    told = [(now, held.look(now, {AT: (5, 9)})) for now in range(0, int(NOTICE_SECONDS + AGAIN_SECONDS) + 20, 10)]
+    assert [now for now, said in told if said] == [NOTICE_SECONDS, NOTICE_SECONDS + AGAIN_SECONDS]
+    assert told[6][1] == [("t", 0, 5, 60.0)]
+
+
+def test_transactions_that_end_are_no_matter_however_many_there_are() -> None:
+    held = HeldBack()
+    assert [held.look(now, {AT: (now, now + 4)}) for now in range(0, 1000, 10)] == [[]] * 100
+
+
+def test_a_log_that_may_be_read_to_its_end_is_forgotten() -> None:
+    held = HeldBack()
+    held.look(0, {AT: (5, 9)})
+    held.look(30, {AT: (9, 9)})
+    assert held.look(70, {AT: (9, 12)}) == []
+    assert held.look(140, {AT: (9, 12)}) == [("t", 0, 9, 70)]
+
+
+def test_partitions_that_were_taken_away_are_forgotten() -> None:
+    held = HeldBack()
+    held.look(0, {AT: (5, 9)})
+    held.look(50, {})
+    assert held.look(70, {AT: (5, 9)}) == []
