@@ -21,6 +21,7 @@ from streams.chunk import Chunk
 from streams.fatal import end_by, end_on_loop_errors, end_with
 from streams.fetch import fetched_chunks
 from streams.heartbeats import watch_session
+from streams.instance_taken import watch_instance
 
 FETCH_BYTES = 50 * 1024 * 1024  # a fetch of all partitions; one partition is bounded by consumer_max_fetch_size
 # A fetch waits until there is this much, but not longer than that. Near the head of the log chunks would be small else,
@@ -51,6 +52,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         consumer = self._ensure_consumer()
         watch_session(consumer._coordinator, self.app.conf.broker_session_timeout, self._failed)
+        if self.app.settings.instance:
+            watch_instance(consumer._coordinator, self.app.settings)
         tasks = consumer._fetcher._fetch_task, consumer._coordinator._coordination_task, consumer._client._sync_task
         end_with(self.app, "a background task of the consumer", tasks)
 
