@@ -13,8 +13,12 @@ from urllib.parse import urlencode
 from audit.addresses import Addresses
 from audit.errors import CannotTell, CannotTellNow
 from audit.pins import NEEDED, WISHED
+from audit.wrong_protocol import wrong_protocol
 
 TIMEOUT_SECONDS = 600.0  # a sort of all cells of a source may take minutes
+ANSWER_SECONDS = 15.0  # how long an answer to nothing may take
+SILENCE_SECONDS = 30.0  # within an answer, which is whole when it starts
+GATEWAY = (502, 503, 504)  # what stands before it has no answer of it
 PIECE = 1 << 20  # bytes read at once
 PARAMETERS = {  # of HTTP, no settings: a user who may change none may give them
     "wait_end_of_query": "1",  # the answer starts when it is whole, so that the status tells the truth
@@ -34,7 +38,8 @@ class ClickHouse:
         self._user = addresses.user
         self._settings = {**WISHED, **NEEDED}
         self._headers = {"X-ClickHouse-User": addresses.user, "X-ClickHouse-Key": addresses.password}
-        host, port = addresses.clickhouse_host, addresses.clickhouse_http_port
+        host, port = self._host, self._port = addresses.clickhouse_host, addresses.clickhouse_http_port
+        self._answers = False
         self._connection = (
             HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=_trusting(addresses.ca_file))
             if addresses.secure
@@ -69,14 +74,12 @@ class ClickHouse:
 
     def _ask(self, sql: str, parameters: dict[str, object]) -> HTTPResponse:
         given = {f"param_{name}": str(value) for name, value in parameters.items()}
+        if not self._answers:  # else who accepts a connection and says nothing would be waited for as for a large sort
+            self._answers = True
+            self._body(self._send("/", "SELECT 1", ANSWER_SECONDS))
         while True:
             path = "/?" + urlencode({"database": self._database, **PARAMETERS, **self._settings, **given})
-            self._connection.close()  # between two questions lies a recount; the server hangs up on idle connections
-            try:
-                self._connection.request("POST", path, sql.encode(), self._headers)
-                answer = self._connection.getresponse()
-            except (OSError, HTTPException) as error:
-                raise self._silent(error) from error
+            answer = self._send(path, sql, TIMEOUT_SECONDS)
             if answer.status == 200:
                 return answer
             with answer:
@@ -93,6 +96,18 @@ class ClickHouse:
             self._settings = {name: value for name, value in self._settings.items() if name in NEEDED}
             return True
         return False
+
+    def _send(self, path: str, sql: str, seconds: float) -> HTTPResponse:
+        self._connection.close()  # between two questions lies a recount; the server hangs up on idle connections
+        self._connection.timeout = seconds
+        try:
+            self._connection.request("POST", path, sql.encode(), self._headers)
+            socket = self._connection.sock
+            answer = self._connection.getresponse()
+            socket.settimeout(SILENCE_SECONDS)
+        except (OSError, HTTPException) as error:
+            raise self._silent(error) from error
+        return answer
 
     def _pieces(self, answer: HTTPResponse) -> Iterator[bytes]:
         try:
@@ -111,6 +126,8 @@ class ClickHouse:
                 f"{self._where} shows a certificate that is not to be trusted: {error.verify_message}",
                 "Set PINTALLY_CLICKHOUSE_CA_FILE to the certificates of its authority.",
             )
+        if wrong := wrong_protocol(error, self._host, self._port, isinstance(self._connection, HTTPSConnection)):
+            return CannotTell(f"{self._where} {wrong[0]}, wrong protocol or wrong port", wrong[1])
         detail = f"{type(error).__name__}: {error}"
         return CannotTellNow(
             f"{self._where} does not answer ({detail})", "Start it, or set PINTALLY_CLICKHOUSE_HOST and _HTTP_PORT."
@@ -123,8 +140,23 @@ class ClickHouse:
                 f"answer needs, and does not let it be changed: {text[:300]}",
                 f"Take `{found[1]}` out of the profile and its constraints, or give this user another profile.",
             )
-        remedy = "Check the user, the password and the database, and that `pintally migrate` has run."
-        return CannotTell(f"{self._where} refused a query (HTTP {status}): {text[:500]}", remedy)
+        said = f"{self._where} refused a query (HTTP {status}): {text[:500]}"
+        if status in GATEWAY:
+            return CannotTellNow(said, "Try again when the server behind it answers.")
+        return CannotTell(said, _remedy(text))
+
+
+def _remedy(text: str) -> str:
+    """What to do about a refusal."""
+    if "Port 9000" in text or "DB::Exception" not in text:
+        return "Set PINTALLY_CLICKHOUSE_HTTP_PORT to ClickHouse's HTTP port (usually 8123, with TLS 8443)."
+    if "AUTHENTICATION_FAILED" in text:
+        return "Set PINTALLY_CLICKHOUSE_USER and PINTALLY_CLICKHOUSE_PASSWORD."
+    if missing := re.search(r"([^:]+): Not enough privileges.*to have the grant (.+? ON [^\s]+?)\.? ", text):
+        return (
+            f"As an administrator of ClickHouse: GRANT {missing[2]} TO `{missing[1].strip()}`. All: `pintally users`."
+        )
+    return "Check the user, the password and the database, and that `pintally migrate` has run."
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:

@@ -51,3 +51,8 @@ def origin_of(headers: Sequence[Header]) -> Origin | None:
         return Origin(Source(topic, UUID(topic_id), int(partition)), int(offset))
     except ValueError:
         return None
+
+
+def transactional_id(replay_topic: str) -> str:
+    """Of the producer of a replay topic: whoever begins with it fences all others off."""
+    return f"pintally.{replay_topic}"

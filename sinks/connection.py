@@ -13,6 +13,7 @@ from sinks.base import SinkError, SinkUnavailable
 from sinks.failures import is_about_settings, read_only_user, translate
 from sinks.pins import LIMITS, READS, WRITES
 from sinks.server_version import ClickHouseTooOld, refuse_old
+from sinks.wrong_protocol import SENSELESS, wrong_protocol
 
 # The driver logs every refused connection with its traceback; our errors say it once.
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
@@ -20,6 +21,8 @@ logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 BLOCK_ROWS = 1 << 16  # rows the driver sends at once: larger copies cost it twice as much, in page faults
 CONNECT_SECONDS = 5.0
 READONLY = "SELECT getSetting('readonly')"
+SELECT_SECONDS = 30.0  # of silence while it reads: ClickHouse tells of its progress ten times a second
+HELLO_SECONDS = 10.0  # how long its first answer may take; a query may take longer
 
 
 class Connection:
@@ -54,6 +57,7 @@ class Connection:
         """Connect and ask a first question, which the server refuses if it refuses one of the settings."""
         address, timeout_seconds = self._address, self._timeout_seconds
         self._over = False
+        self._timeout_seconds = timeout_seconds
         self._client = Client(
             address.host,
             port=address.port,
@@ -64,13 +68,13 @@ class Connection:
             ca_certs=address.ca_file,
             client_name="pintally",
             connect_timeout=min(CONNECT_SECONDS, timeout_seconds),
-            send_receive_timeout=timeout_seconds,
+            send_receive_timeout=min(HELLO_SECONDS, timeout_seconds),
             sync_request_timeout=min(CONNECT_SECONDS, timeout_seconds),
             compression=False,  # measured: on one machine lz4 costs more than the bytes it saves
             disable_reconnect=True,
             settings={"insert_block_size": BLOCK_ROWS, **settings},
         )
-        self._run(self._client.connection.connect)
+        self._connect()
         self._refuse_old()
         self._client.connection.connect = _refuse_to_reconnect
         answer = self._run(self._client.execute, READONLY)
@@ -90,6 +94,10 @@ class Connection:
 
     def execute(self, sql: str, *args: Any, **kwargs: Any) -> Any:
         """`Client.execute`. Raises SinkUnavailable or SinkError; after either the connection is over."""
+        if not self._over:
+            reads = sql.lstrip().upper().startswith(("SELECT", "WITH"))
+            seconds = min(SELECT_SECONDS, self._timeout_seconds) if reads else self._timeout_seconds
+            self._client.connection.socket.settimeout(seconds)
         return self._run(self._client.execute, sql, *args, **kwargs)
 
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -128,6 +136,17 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _connect(self) -> None:
+        """Raises SinkError also for a server that speaks another protocol: that does not pass by itself."""
+        try:
+            self._run(self._client.connection.connect)
+        except SENSELESS as error:
+            raise wrong_protocol(error, self._address) or error from error
+        except SinkUnavailable as error:
+            if isinstance(error.__cause__, Exception) and (wrong := wrong_protocol(error.__cause__, self._address)):
+                raise wrong from error
+            raise
 
     def _run(self, call: Any, *args: Any, **kwargs: Any) -> Any:
         if self._over:

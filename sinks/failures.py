@@ -42,7 +42,7 @@ def translate(error: Exception, address: ClickHouseAddress) -> SinkError:
     if isinstance(error, (NetworkError, OSError, EOFError)):
         return SinkUnavailable(f"{where} does not answer: {_first_line(error, address)}", _START)
     if isinstance(error, Error):  # an answer that makes no sense: what was applied is unknown
-        return SinkUnavailable(f"{where}: {_first_line(error, address)}")
+        return SinkUnavailable(f"{where}: {_first_line(error, address)}", _START)
     raise TypeError(f"not an error of the driver: {error!r}")
 
 
@@ -57,7 +57,7 @@ def _refused(error: ServerException, where: str, address: ClickHouseAddress) -> 
             "Set PINTALLY_CLICKHOUSE_USER and PINTALLY_CLICKHOUSE_PASSWORD.",
         )
     if error.code in RIGHTS:
-        return SinkError(f"{where}: {said}", f"Grant user {address.user!r} what it lacks.")
+        return SinkError(f"{where} does not let user {address.user!r} do this: {said}", _grant(said, address.user))
     if error.code in USERS_IN_FILES:
         return SinkError(
             f"{where} keeps its users in files: {said}",
@@ -79,7 +79,17 @@ def _refused(error: ServerException, where: str, address: ClickHouseAddress) -> 
         return SinkError(f"{where}: {said}", "The tables do not fit this version: run pintally migrate.")
     if error.code in FINAL:
         return SinkError(f"{where}: {said}", "It may not know what we ask: docs/compatibility.md lists what was run.")
-    return SinkUnavailable(f"{where} cannot take it now (code {error.code}): {said}")
+    return SinkUnavailable(f"{where} cannot take it now (code {error.code}): {said}", "Try again later.")
+
+
+def _grant(said: str, user: str) -> str:
+    """How an administrator grants what ClickHouse says is missing."""
+    missing = re.search(
+        r"(?:necessary|required) to have (?:the grant|grant) (.+? ON .+?)(?: WITH GRANT OPTION)?\.?$", said
+    )
+    if not missing:
+        return f"Grant user {user!r} what it lacks."
+    return f"As an administrator of ClickHouse: GRANT {missing[1]} TO `{user}`. All rights: `pintally users`."
 
 
 class SettingRefused(SinkError):

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,15 +24,18 @@ from kafka.errors import (
 )
 from kafka.net.compat import KafkaNetClient
 
-from schemas.errors import PintallyError, Unavailable
 from streams.broker_version import refuse_old
 from streams.kafka_clients import kafka_options
+from streams.kafka_answers import KafkaRefused as KafkaRefused
+from streams.kafka_answers import KafkaUnavailable as KafkaUnavailable
+from streams.kafka_answers import unavailable
+from streams.kafka_rights import forbidden
+from streams.reach_kafka import reach
 from streams.protocols import wrong_protocol
 from streams.settings import Settings
 
 ANSWER_SECONDS = 10.0  # how long Kafka may take to answer a question
 PATIENCE_MS = int(ANSWER_SECONDS * 1000)
-CONNECT_SECONDS = 5.0  # how long its port may stay closed, so that a restarting broker is waited for
 # What passes by itself. A broker that is stopping says that nobody leads a partition: the client looks for broker -1.
 PASSING = (RetriableError, UnknownBrokerIdError, BrokerNotAvailableError)
 
@@ -44,23 +45,18 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)
 T = TypeVar("T")
 
 
-class KafkaUnavailable(Unavailable):
-    """Nobody answers as Kafka at the address."""
-
-
-class KafkaRefused(PintallyError):
-    """Kafka answered, and said no."""
-
-
 @contextmanager
 def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
     """An admin client for the Kafka of `settings`, closed at the end.
 
-    Raises KafkaUnavailable after about ten seconds without an answer; WrongProtocol; KafkaRefused for a login or a
-    certificate that is not accepted, and for any other error of Kafka; KafkaTooOld; LoginIncomplete.
+    Raises KafkaUnavailable after about ten seconds without an answer; KafkaRefused for a login or a certificate that
+    is not accepted, for what is no Kafka, and for any other error of Kafka; WrongProtocol; RightMissing;
+    KafkaTooOld; LoginIncomplete.
     """
     kafka, options = settings.kafka, kafka_options(settings)
-    _await_port(kafka, options.get("ssl_context"))
+    reach(kafka, options["security_protocol"], options.get("ssl_context"))
+    if refused := _refused_login(settings):
+        raise refused
     opened: list[KafkaNetClient] = []
 
     def client(**options: Any) -> KafkaNetClient:
@@ -79,12 +75,9 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
     except (SaslAuthenticationFailedError, UnsupportedSaslMechanismError) as error:
         raise _login(settings, error) from error
     except AuthorizationError as error:
-        raise KafkaRefused(
-            f"Kafka at {kafka} does not let user {settings.kafka_username!r} do this: {error}",
-            "Grant what docs/security.md lists (kafka-acls.sh --add).",
-        ) from error
+        raise forbidden(settings, error, {}) from error
     except PASSING as error:
-        raise wrong_protocol(settings) or _refused_login(settings) or _unavailable(kafka, error) from error
+        raise wrong_protocol(settings) or unavailable(kafka, error) from error
     except KafkaError as error:
         raise KafkaRefused(f"Kafka at {kafka} refused: {error}", "See the broker's log for the reason.") from error
     finally:
@@ -104,39 +97,6 @@ def patiently(ask: Callable[[], T]) -> T:
             if time.monotonic() > give_up:
                 raise
             time.sleep(0.1)
-
-
-def _await_port(kafka: str, tls: ssl.SSLContext | None) -> None:
-    """Return when any of the servers accepts a connection. (kafka-python leaks a socket for each refused one.)
-
-    With TLS the certificate is checked here: the client would only say that nobody answers.
-    """
-    give_up = time.monotonic() + CONNECT_SECONDS
-    while True:
-        for server in kafka.split(","):
-            host, _, port = server.strip().rpartition(":")
-            try:
-                with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS) as connection:
-                    if tls:
-                        tls.wrap_socket(connection, server_hostname=host.strip("[]")).close()
-                return
-            except ssl.SSLCertVerificationError as error:
-                raise KafkaRefused(
-                    f"Kafka at {server.strip()} shows a certificate that is not to be trusted: {error.verify_message}",
-                    "Set PINTALLY_KAFKA_CA_FILE to the certificates of its authority, or PINTALLY_KAFKA to the name in "
-                    "its certificate.",
-                ) from error
-            except ssl.SSLError as error:
-                raise KafkaRefused(
-                    f"Kafka at {server.strip()} does not agree on TLS: {error.reason or error}",
-                    "Check PINTALLY_KAFKA_SECURITY_PROTOCOL and that the port is one for TLS; where Kafka asks for a "
-                    "certificate, set PINTALLY_KAFKA_CERT_FILE and PINTALLY_KAFKA_KEY_FILE.",
-                ) from error
-            except (OSError, OverflowError, ValueError) as error:
-                reason: Exception = error
-        if time.monotonic() > give_up or not isinstance(reason, ConnectionError):
-            raise _unavailable(kafka, reason)
-        time.sleep(0.2)
 
 
 def _refused_login(settings: Settings) -> KafkaRefused | None:
@@ -167,12 +127,4 @@ def _login(settings: Settings, error: Exception) -> KafkaRefused:
         f"Kafka at {settings.kafka} refused the login of user {settings.kafka_username!r} by "
         f"{settings.kafka_sasl_mechanism}: {error}",
         "Set PINTALLY_KAFKA_USERNAME, PINTALLY_KAFKA_PASSWORD and PINTALLY_KAFKA_SASL_MECHANISM.",
-    )
-
-
-def _unavailable(kafka: str, reason: Exception) -> KafkaUnavailable:
-    return KafkaUnavailable(
-        f"Kafka does not answer at {kafka} ({reason})",
-        "Set PINTALLY_KAFKA to the host:port of a running Kafka and PINTALLY_KAFKA_SECURITY_PROTOCOL to what it speaks "
-        "there, or start the local engines with `pintally up`.",
     )

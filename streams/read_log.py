@@ -11,6 +11,7 @@ from streams.admin import KafkaUnavailable
 from streams.chunk import Chunk
 from streams.fetch import fetched_chunks
 from streams.kafka_clients import options_alone
+from streams.kafka_rights import TOPIC, UNAUTHORIZED, forbidden
 from streams.refusals import Refusal
 from streams.settings import Settings
 
@@ -21,7 +22,7 @@ POLL_SECONDS = 0.5
 async def read_chunks(settings: Settings, source: Source, start: int, end: int) -> AsyncGenerator[Chunk, None]:
     """The chunks of the offsets [start, end), which must be below the last stable offset.
 
-    Raises KafkaUnavailable if Kafka falls silent, Refusal if it no longer holds an offset.
+    Raises RightMissing, KafkaUnavailable if Kafka falls silent, Refusal if it no longer holds an offset.
     """
     if start >= end:  # a consumer that is closed as soon as it has started ends in CancelledError
         return
@@ -42,6 +43,8 @@ async def read_chunks(settings: Settings, source: Source, start: int, end: int) 
             f"{source}: Kafka deleted offset {position} while it was read",
             "Run it again; raise the topic's retention if that happens often.",
         ) from error
+    except UNAUTHORIZED as error:
+        raise forbidden(settings, error, {TOPIC: ("Read", (source.topic,))}) from error
     except (KafkaError, TimeoutError) as error:
         raise KafkaUnavailable(
             f"Kafka at {settings.kafka} gave nothing of {source} from offset {position} on: {error!r}",

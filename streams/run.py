@@ -5,9 +5,12 @@ import time
 
 import uvloop
 
+from sinks.base import SinkUnavailable
+from sinks.rights import refuse_missing_grants
 from streams.admin import KafkaUnavailable
 from streams.app import create_app
 from streams.outage import KAFKA
+from streams.own_rights import refuse_missing_rights
 from streams.restart import pause
 from streams.settings import Settings
 from streams.signals import watch
@@ -24,9 +27,18 @@ def count(settings: Settings, log_level: str) -> None:
     pause()
     uvloop.install()
     await_topics(settings)
+    refuse_without_grants(settings)
     app = create_app(settings)
     runner = CountingWorker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
     runner.execute_from_commandline()
+
+
+def refuse_without_grants(settings: Settings) -> None:
+    """Say at once which right in ClickHouse is missing. While it does not answer, a worker starts all the same."""
+    try:
+        refuse_missing_grants(settings.clickhouse)
+    except SinkUnavailable as error:
+        log.warning("counting waits for ClickHouse: %s", error.what)
 
 
 def await_topics(settings: Settings) -> None:
@@ -36,6 +48,7 @@ def await_topics(settings: Settings) -> None:
     """
     while True:
         try:
+            refuse_missing_rights(settings)
             describe_topics(settings)
         except KafkaUnavailable as error:
             KAFKA.away(error.what, "counting")

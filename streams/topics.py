@@ -1,6 +1,6 @@
 """What Kafka says of our topics, and how they are made. Blocking; each call opens one connection and closes it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,8 @@ from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, 
 from schemas.actions import dead_letter_topic
 from schemas.errors import PintallyError
 from schemas.sources import Source
-from streams.admin import open_admin, patiently
+from streams.admin import KafkaRefused, open_admin, patiently
+from streams.kafka_rights import GROUP, TOPIC, UNAUTHORIZED, needing, right_missing
 from streams.settings import Settings
 from streams.topic_configs import read_topic_configs
 
@@ -60,13 +61,17 @@ def create_topics(settings: Settings) -> list[str]:
     `streams.topic_faults` names what is wrong with them. Raises KafkaUnavailable and TopicRefused.
     """
     wanted = _wanted(settings)
-    with open_admin(settings) as admin:
+    with open_admin(settings) as admin, needing(settings, TOPIC, "Describe", wanted):
         existing = set(admin.list_topics())
         missing = {name: options for name, options in wanted.items() if name not in existing}
         if not missing:
             return []
         answers = admin.create_topics(missing, raise_errors=False)["topics"]
+        forbidden = [answer["name"] for answer in answers if for_code(answer["error_code"]) in UNAUTHORIZED]
+        if forbidden:
+            raise right_missing(settings, TOPIC, "Create", forbidden)
         created = [answer["name"] for answer in answers if _was_created(answer)]
+        _refuse_hidden(settings, admin.describe_topics(list(missing)))  # else they would be waited for
         admin.wait_for_topics(list(missing))
     return sorted(created)
 
@@ -82,10 +87,17 @@ def describe_topics(settings: Settings) -> dict[str, TopicInfo]:
             raise TopicMissing(
                 f"Kafka at {settings.kafka} has no topic {', '.join(missing)}", "Run `pintally migrate` to create it."
             )
+        _refuse_hidden(settings, found.values())
         for name, error in errors.items():
             raise error(name)
-        configs = read_topic_configs(admin, names)
+        configs = read_topic_configs(admin, settings, names)
     return {name: _info(found[name], configs[name]) for name in names}
+
+
+def _refuse_hidden(settings: Settings, described: Iterable[Mapping[str, Any]]) -> None:
+    """Raise RightMissing for topics that our user may not describe."""
+    if hidden := [topic["name"] for topic in described if for_code(topic["error_code"]) in UNAUTHORIZED]:
+        raise right_missing(settings, TOPIC, "Describe", hidden)
 
 
 def sources_of(topics: Mapping[str, TopicInfo]) -> list[Source]:
@@ -102,7 +114,7 @@ def read_offsets(settings: Settings, sources: Sequence[Source]) -> dict[Source, 
     by_partition = {TopicPartition(source.topic, source.partition): source for source in sources}
     if not by_partition:
         return {}
-    with open_admin(settings) as admin:
+    with open_admin(settings) as admin, needing(settings, TOPIC, "Describe", {source.topic for source in sources}):
 
         def offsets(spec: OffsetSpec, isolation: str) -> dict[TopicPartition, Any]:
             specs = dict.fromkeys(by_partition, spec)
@@ -121,7 +133,7 @@ def read_offsets(settings: Settings, sources: Sequence[Source]) -> dict[Source, 
 
 def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
     """What `settings.group` has committed: (topic, partition) -> next offset. Empty for a group nobody knows."""
-    with open_admin(settings) as admin:
+    with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.group]):
         answer = patiently(lambda: admin.list_group_offsets(settings.group))[settings.group]
     return {
         (partition.topic, partition.partition): committed.offset
@@ -132,8 +144,13 @@ def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
 
 def group_members(settings: Settings) -> list[str]:
     """The client ids of the members `settings.group` has now; empty for an empty or unknown group."""
-    with open_admin(settings) as admin:
+    with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.group]):
         group = patiently(lambda: admin.describe_groups([settings.group]))[settings.group]
+    if error := group["error"]:  # silence would be taken for an empty group
+        if "Authorization" in error:
+            raise right_missing(settings, GROUP, "Describe", [settings.group])
+        if "GroupIdNotFound" not in error:
+            raise KafkaRefused(f"Kafka at {settings.kafka} does not describe group {settings.group}: {error}")
     return sorted(member["client_id"] for member in group.get("members") or ())
 
 

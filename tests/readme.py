@@ -1,6 +1,7 @@
 """The tables of README.md that are made from the code: `make readme` writes them, a test compares."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,14 +9,21 @@ from pydantic import SecretStr
 
 from streams.cli import COMMANDS
 from streams.cli.exit_codes import EXIT_CODES
+from streams.needed_rights import table
 from streams.settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"
+SECURITY = README.parent / "docs" / "security.md"
 
 
 def tables() -> dict[str, str]:
     """Name of the table, as its marks in README.md have it -> its lines."""
     return {"commands": commands_table(), "settings": settings_table(), "exit codes": exit_codes_table()}
+
+
+def rights() -> dict[str, str]:
+    """The same of docs/security.md."""
+    return {"rights": "\n".join(table())}
 
 
 def commands_table() -> str:
@@ -49,15 +57,16 @@ def shown(default: Any) -> str:
     return f"`{json.dumps(default) if isinstance(default, bool) else default}`"
 
 
-def with_tables(text: str) -> str:
-    """README's text with each marked table made again."""
-    for name, table in tables().items():
+def with_tables(text: str, made: Mapping[str, str] | None = None) -> str:
+    """A document's text with each marked table made again; README's tables if none are given."""
+    for name, lines in (tables() if made is None else made).items():
         begin, end = f"<!-- {name}: written by `make readme` -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
         _, _, after = rest.partition(end)
-        text = f"{before}{begin}\n{table}\n\n{end}{after}"
+        text = f"{before}{begin}\n{lines}\n\n{end}{after}"
     return text
 
 
 if __name__ == "__main__":
     README.write_text(with_tables(README.read_text()))
+    SECURITY.write_text(with_tables(SECURITY.read_text(), rights()))

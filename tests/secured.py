@@ -1,8 +1,9 @@
 """Kafka and ClickHouse set up with TLS and logins, on local processes: certificates and users made for one session."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,23 @@ from streams.engines.addresses import EngineAddresses
 from streams.engines.child import Child
 from streams.engines.clickhouse import clickhouse_program
 from streams.engines.folder import EngineFolder
-from streams.engines.kafka import kafka_program
+from streams.engines.kafka import kafka_program, listeners
 from streams.engines.ports import LOOPBACK, free_port
 from streams.settings import Settings
 from tests.tls_door import tls_doors
 
 SECRET = "corr3ct-horse-b4ttery"
 ADMIN, WORKER, READER = "pintally_admin", "pintally_worker", "pintally_reader"
+NOBODY = "nobody_in_particular"  # has a login in Kafka and in ClickHouse, and no rights
 DATABASE = "secured"
 
 BROKER = """
-listeners=PLAINTEXT://{host}:{plain},CONTROLLER://{host}:{controller},TLS://{host}:{tls},LOGIN://{host}:{login},BOTH://{host}:{both}
-advertised.listeners=PLAINTEXT://{host}:{plain},TLS://localhost:{tls},LOGIN://{host}:{login},BOTH://localhost:{both}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,LOGIN:SASL_PLAINTEXT,BOTH:SASL_SSL
+listeners=PLAINTEXT://{host}:{plain},CONTROLLER://{host}:{controller},TLS://{host}:{tls},LOGIN://{host}:{login},BOTH://{host}:{both}{doors[door_listeners]}
+advertised.listeners=PLAINTEXT://{host}:{plain},TLS://localhost:{tls},LOGIN://{host}:{login},BOTH://localhost:{both}{doors[door_addresses]}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,LOGIN:SASL_PLAINTEXT,BOTH:SASL_SSL{doors[door_protocols]}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:certified;User:{worker}
+listener.name.tls.ssl.principal.mapping.rules=RULE:^.*$/certified/
 ssl.keystore.type=PEM
 ssl.keystore.location={keys}
 ssl.truststore.type=PEM
@@ -55,6 +60,7 @@ class Secured:
     https_port: int
     ca_file: str
     client_file: str  # certificate and key that the authority signed
+    doors: dict[str, tuple[int, int]]  # name -> where clients of a plain listener are sent, and where Kafka listens
 
     def settings(self, **changes: Any) -> Settings:
         """Everything encrypted and with a login, as the user of workers."""
@@ -80,25 +86,29 @@ class Secured:
 
 
 @contextmanager
-def secured_engines(directory: Path) -> Iterator[Secured]:
-    """Both engines, ready; stopped at the end."""
+def secured_engines(directory: Path, doors: Sequence[str] = ()) -> Iterator[Secured]:
+    """Both engines, ready; stopped at the end. `doors` are listeners whose clients are sent to another port."""
     folder = EngineFolder(directory)
     folder.take()
     try:
         keys = _certificates(directory)
         names = ("plain", "controller", "tls", "login", "both", "tcp", "http", "native", "https")
         ports: dict[str, int] = {}
-        for name in names:
+        for name in (*names, *(f"{name} {side}" for name in doors for side in ("front", "back"))):
             ports[name] = free_port(tuple(ports.values()))
+        ways = {name: (ports[f"{name} front"], ports[f"{name} back"]) for name in doors}
         addresses = EngineAddresses(f"{LOOPBACK}:{ports['plain']}", LOOPBACK, ports["tcp"], ports["http"])
         with ExitStack() as stops:
-            for child in (_clickhouse(folder, addresses), _kafka(folder, ports, keys)):
+            for child in (
+                _clickhouse(folder, addresses),
+                _kafka(folder, ports, keys, {back: front for front, back in ways.values()}),
+            ):
                 child.start()
                 stops.callback(child.stop)
                 child.wait_ready()
-            _make_scram_user(addresses.kafka)
-            doors = {ports["native"]: ports["tcp"], ports["https"]: ports["http"]}
-            stops.enter_context(tls_doors(doors, keys["certificate"], keys["key"]))
+            make_scram_users(addresses.kafka)
+            plain = {ports["native"]: ports["tcp"], ports["https"]: ports["http"]}
+            stops.enter_context(tls_doors(plain, keys["certificate"], keys["key"]))
             kafka = {"SSL": "tls", "SASL_PLAINTEXT": "login", "SASL_SSL": "both"}
             yield Secured(
                 plain=addresses,
@@ -107,9 +117,20 @@ def secured_engines(directory: Path) -> Iterator[Secured]:
                 https_port=ports["https"],
                 ca_file=str(keys["authority"]),
                 client_file=str(keys["client"]),
+                doors=ways,
             )
     finally:
         folder.release()
+
+
+def without_one(grants: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    """Each grant, and all the others."""
+    return [(grant, tuple(other for other in grants if other != grant)) for grant in grants]
+
+
+def lacks(grant: str) -> str:
+    """The ClickHouse user that has all grants of a worker but this one."""
+    return "lacks_" + re.sub(r"\W+", "_", grant).strip("_")
 
 
 def _certificates(directory: Path) -> dict[str, Path]:
@@ -128,7 +149,7 @@ def _certificates(directory: Path) -> dict[str, Path]:
     return files
 
 
-def _kafka(folder: EngineFolder, ports: dict[str, int], keys: dict[str, Path]) -> Child:
+def _kafka(folder: EngineFolder, ports: dict[str, int], keys: dict[str, Path], doors: Mapping[int, int]) -> Child:
     program = kafka_program(folder, ports["plain"], ports["controller"])
     more = BROKER.format(
         host=LOOPBACK,
@@ -136,6 +157,8 @@ def _kafka(folder: EngineFolder, ports: dict[str, int], keys: dict[str, Path]) -
         authority=keys["authority"],
         plain_login=PLAIN_LOGIN,
         scram_login=SCRAM_LOGIN,
+        worker=WORKER,
+        doors=listeners(doors),
         **{name: ports[name] for name in ("plain", "controller", "tls", "login", "both")},
     )
     with (folder.kafka / "server.properties").open("a") as properties:  # of two lines for one name the last holds
@@ -143,12 +166,14 @@ def _kafka(folder: EngineFolder, ports: dict[str, int], keys: dict[str, Path]) -
     return Child(program, folder.lock_fd, print)
 
 
-def _make_scram_user(kafka: str) -> None:
+def make_scram_users(kafka: str) -> None:
+    """The users of Kafka, with the password SECRET."""
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     try:
         for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):  # one a request, says Kafka
-            answer = admin.alter_user_scram_credentials([UserScramCredentialUpsertion(WORKER, mechanism, SECRET)])
-            assert answer == {WORKER: None}, answer
+            for user in (WORKER, NOBODY):
+                answer = admin.alter_user_scram_credentials([UserScramCredentialUpsertion(user, mechanism, SECRET)])
+                assert answer == {user: None}, answer
     finally:
         admin.close()
 
@@ -156,7 +181,10 @@ def _make_scram_user(kafka: str) -> None:
 def _clickhouse(folder: EngineFolder, addresses: EngineAddresses) -> Child:
     program = clickhouse_program(folder, addresses)
     users_file = folder.clickhouse / "users.xml"
-    made = users_xml(users(DATABASE, SECRET, SECRET)).split("<users>\n")[1].split("  </users>")[0]
+    worker, reader = users(DATABASE, SECRET, SECRET)
+    lacking = [replace(worker, name=lacks(right), grants=others) for right, others in without_one(worker.grants)]
+    nobody = replace(reader, name=NOBODY, grants=(f"SELECT ON `{DATABASE}_other`.*",))
+    made = users_xml([worker, reader, nobody, *lacking]).split("<users>\n")[1].split("  </users>")[0]
     admin = (
         f"    <{ADMIN}><password>{SECRET}</password><networks><ip>::/0</ip></networks>"
         f"<access_management>1</access_management></{ADMIN}>\n"

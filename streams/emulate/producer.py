@@ -15,6 +15,7 @@ from schemas.errors import PintallyError
 from streams.emulate.traffic import Slab, Traffic
 from streams.emulate.truth import Truth
 from streams.kafka_clients import kafka_options
+from streams.kafka_rights import TOPIC, UNAUTHORIZED, right_missing
 from streams.settings import Settings
 from streams.topics import TopicInfo
 
@@ -67,6 +68,10 @@ async def emulate_into(
             await _send_all(producer, target, traffic, truth, stopping, progress)
         finally:
             await producer.stop()
+    except UNAUTHORIZED as error:
+        # Who may write to no topic is answered that it may not be idempotent, a right of the cluster.
+        names = [topic.name for topic in target.topics.values()]
+        raise right_missing(target.settings, TOPIC, "Write", names) from error
     except KafkaError as error:
         raise EmulationFailed(
             f"Kafka at {target.settings.kafka} did not take a batch after {truth.records} records: {error!r}",

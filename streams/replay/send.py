@@ -14,12 +14,13 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 
 from schemas.dead_letters import readable
 from schemas.errors import PintallyError
-from schemas.replays import Origin, to_headers
+from schemas.replays import Origin, to_headers, transactional_id
 from schemas.rows import DeadLetterRow
 from schemas.sources import Source
 from sinks.base import Sink
 from streams.admin import KafkaUnavailable
 from streams.kafka_clients import kafka_options
+from streams.kafka_rights import TOPIC, TRANSACTIONAL_ID, UNAUTHORIZED, forbidden
 from streams.known_topics import as_known
 from streams.replay.forgotten import ReplaysUnknown, forgotten_replays
 from streams.replay.mend import changed
@@ -105,7 +106,7 @@ async def _replay(
 ) -> None:
     producer = AIOKafkaProducer(
         **kafka_options(settings),
-        transactional_id=f"pintally.{target.topic}",
+        transactional_id=transactional_id(target.topic),
         transaction_timeout_ms=TRANSACTION_SECONDS * 1000,
         max_request_size=MAX_REQUEST_BYTES,
         request_timeout_ms=10_000,
@@ -129,6 +130,9 @@ async def _replay(
             f"another replay to {target.topic} began, and ended this one after {sent.sent} letters",
             "Run it again when the other has ended: it sends only what is not there yet.",
         ) from error
+    except UNAUTHORIZED as error:
+        needed = {TOPIC: ("Write", (target.topic,)), TRANSACTIONAL_ID: ("Write", (transactional_id(target.topic),))}
+        raise forbidden(settings, error, needed) from error
     except (KafkaError, TimeoutError) as error:
         raise KafkaUnavailable(
             f"Kafka at {settings.kafka} did not take a replay to {target.topic} after {sent.sent} letters: {error!r}",

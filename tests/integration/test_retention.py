@@ -17,7 +17,7 @@ DAY_MS = 86_400_000
 def kept(settings: Settings) -> tuple[int | None, set[tuple[str, str]]]:
     names = [dead_letter_topic(topic) for topic in settings.topics.values()]
     with Connection(settings.clickhouse, 30) as connection, open_admin(settings) as admin:
-        found = read_topic_configs(admin, names).values()
+        found = read_topic_configs(admin, settings, names).values()
         topics = {(configs["retention.ms"], configs["segment.ms"]) for configs in found}
         return dead_letter_days(connection), topics
 
@@ -41,7 +41,7 @@ def test_replay_topics_are_kept_a_day_longer(stack: Settings) -> None:
 
     def kept_replays() -> set[tuple[str, str]]:
         with open_admin(stack) as admin:
-            found = read_topic_configs(admin, stack.replay_topics.values()).values()
+            found = read_topic_configs(admin, stack, stack.replay_topics.values()).values()
         return {(configs["retention.ms"], configs["segment.ms"]) for configs in found}
 
     assert kept_replays() == {(str(15 * DAY_MS), str(DAY_MS))}

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,34 +10,20 @@ from typing import Any
 import pytest
 import trustme
 
-from schemas.errors import PintallyError
 from sinks.base import SinkError
 from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
-from sinks.migrate import migrate
 from sinks.seal import seal
 from sinks.users import BEHIND_VIEWS, VIEWS, WRITTEN, create_users, statements, users
 from sinks.void import delete_void
 from streams.admin import open_admin
-from streams.engines.library import package_for_this_machine
 from streams.settings import Settings
 from streams.topics import create_topics
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
-from tests.secured import ADMIN, DATABASE, READER, SECRET, Secured, secured_engines
+from tests.secured import ADMIN, DATABASE, READER, SECRET, Secured
 from tests.security.grants import allowed
 
 WRONG = "wr0ng-password-that-must-not-show"
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    try:
-        package_for_this_machine()
-    except PintallyError as error:
-        pytest.skip(error.what)
-    with secured_engines(tmp_path_factory.mktemp("secured")) as engines:
-        migrate(engines.settings(clickhouse_user=ADMIN).clickhouse)
-        yield engines
 
 
 Make = Callable[..., Settings]

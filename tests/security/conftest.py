@@ -1,0 +1,31 @@
+"""Engines with logins, TLS and rights, started once for the tests of this folder."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from schemas.errors import PintallyError
+from sinks.migrate import migrate
+from streams.engines.library import package_for_this_machine
+from tests.secured import ADMIN, Secured, secured_engines
+from tests.security.forked import Forked, forked
+
+DOORS = ("cut early", "cut later", "ends early", "ends later", "hangs later")
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    try:
+        package_for_this_machine()
+    except PintallyError as error:
+        pytest.skip(error.what)
+    with secured_engines(tmp_path_factory.mktemp("secured"), DOORS) as engines:
+        migrate(engines.settings(clickhouse_user=ADMIN).clickhouse)
+        yield engines
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    """Runs commands at once."""
+    with forked(tmp_path_factory.mktemp("forked") / "commands") as server:
+        yield server

@@ -1,0 +1,40 @@
+"""A worker whose ClickHouse user lacks any one of its rights names that one, and the statement that grants it."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import pytest
+
+from schemas.errors import FOR_A_PERSON
+from sinks.users import users
+from streams.topics import create_topics
+from tests.secured import DATABASE, SECRET, Secured, lacks
+from tests.security.forked import Done, Forked
+
+WORKER, _ = users(DATABASE)
+
+
+@pytest.fixture(scope="module")
+def started(secured: Secured, run: Forked) -> Iterator[dict[str, "Future[Done]"]]:
+    """A worker without each of its rights, all at once."""
+    settings = secured.settings(topic_prefix="lacking.", group="lacking")
+    create_topics(settings)
+    futures = {}
+    for grant in WORKER.grants:
+        environment = settings.model_copy(update={"clickhouse_user": lacks(grant)}).environment()
+        ours = {name: value for name, value in environment.items() if name.startswith("PINTALLY_")}
+        futures[grant] = run.start(["worker"], ours, 240.0)
+    yield futures
+    for future in futures.values():
+        future.result(700)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("grant", WORKER.grants)
+def test_each_right_that_a_worker_lacks_is_named(started: dict[str, "Future[Done]"], grant: str) -> None:
+    done = started[grant].result(550)
+    assert done.code == FOR_A_PERSON, done.err
+    assert f"lacks: {grant}\n" in done.err
+    assert f"GRANT {grant} TO `{lacks(grant)}`" in done.err
+    assert "Traceback" not in done.err
+    assert SECRET not in done.out + done.err
