@@ -1,6 +1,7 @@
 """One short-lived admin connection to Kafka, by kafka-python, which knows topic ids."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -111,7 +112,10 @@ def _refused_login(settings: Settings) -> KafkaRefused | None:
         connection = await create_conn(
             host.strip("[]"), int(port), request_timeout_ms=int(ANSWER_SECONDS * 1000), **options
         )
+        writer = connection._writer
         connection.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()  # else its socket outlives the loop
 
     try:
         asyncio.run(log_in())

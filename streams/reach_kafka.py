@@ -36,10 +36,8 @@ def _ask(server: str, host: str, port: int, protocol: str, tls: ssl.SSLContext |
     with socket.create_connection((host, port), timeout=CONNECT_SECONDS) as connection:
         connection.settimeout(ANSWER_SECONDS)
         try:
-            asked = tls.wrap_socket(connection, server_hostname=host) if tls else connection
-            speaks = speaks_kafka(asked)
-            if tls:
-                asked.close()
+            with tls.wrap_socket(connection, server_hostname=host) if tls else connection as asked:
+                speaks = speaks_kafka(asked)
         except ssl.SSLCertVerificationError as error:
             raise KafkaRefused(
                 f"Kafka at {server} shows a certificate that is not to be trusted: {error.verify_message}",
