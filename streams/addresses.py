@@ -40,8 +40,15 @@ def host_of(text: str) -> str:
     bare = _bare(host)
     name, port = _split(bare) if "[" in bare or not _is_ipv6(bare) else (bare, None)
     name = name.removeprefix("[").removesuffix("]")
-    if bare != host or port is not None or (":" in name and not _is_ipv6(name)):
-        wrong = _wrong(host, bare) or "it holds a port"
+    if (
+        bare != host
+        or port is not None
+        or not name
+        or "[" in name
+        or "]" in name
+        or (":" in name and not _is_ipv6(name))
+    ):
+        wrong = _wrong(host, bare) or ("it holds a port" if port is not None else "it is no host")
         ports = f", and its port {port} into PINTALLY_CLICKHOUSE_PORT or PINTALLY_CLICKHOUSE_HTTP_PORT" if port else ""
         raise Unusable(redacted(host), wrong, f"Write the host alone: {name or 'clickhouse'}{ports}.")
     if re.search(r"[\s,]", host):

@@ -26,13 +26,13 @@ from kafka.errors import (
 from kafka.net.compat import KafkaNetClient
 
 from streams.broker_version import refuse_old
-from streams.kafka_clients import kafka_options
 from streams.kafka_answers import KafkaRefused as KafkaRefused
 from streams.kafka_answers import KafkaUnavailable as KafkaUnavailable
 from streams.kafka_answers import unavailable
+from streams.kafka_clients import kafka_options
 from streams.kafka_rights import forbidden
-from streams.reach_kafka import reach
 from streams.protocols import wrong_protocol
+from streams.reach_kafka import reach
 from streams.settings import Settings
 
 ANSWER_SECONDS = 10.0  # how long Kafka may take to answer a question

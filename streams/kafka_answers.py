@@ -25,6 +25,9 @@ def wrong_protocol(server: str, asked: str, speaks: str) -> KafkaRefused:
     if speaks == "TLS":
         protocol = "SASL_SSL" if asked.startswith("SASL") else "SSL"
         remedy = f"Set PINTALLY_KAFKA_SECURITY_PROTOCOL={protocol}, or PINTALLY_KAFKA to the port without TLS."
+    elif "without TLS" in speaks:
+        protocol = "SASL_PLAINTEXT" if asked.startswith("SASL") else "PLAINTEXT"
+        remedy = f"Set PINTALLY_KAFKA_SECURITY_PROTOCOL={protocol}, or PINTALLY_KAFKA to the port with TLS."
     else:
         remedy = "Set PINTALLY_KAFKA to the host:port at which Kafka's clients connect."
     return KafkaRefused(

@@ -24,7 +24,11 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
+from schemas.actions import dead_letter_topic
 from schemas.errors import PintallyError
+from streams.kafka_rights import GROUP as GROUPS
+from streams.kafka_rights import TOPIC as TOPICS
+from streams.kafka_rights import forbidden
 from streams.settings import Settings
 
 FORBIDDEN = (
@@ -59,10 +63,8 @@ def refusal_of(error: KafkaError, settings: Settings, where: str) -> KafkaRefuse
     """What a person must mend, and how; None if a fresh worker may get further."""
     kafka, said = f"Kafka at {settings.kafka}", f"{type(error).__name__}: {error}"
     if isinstance(error, FORBIDDEN):
-        return KafkaRefuses(
-            f"{kafka} does not let user {settings.kafka_username!r} go on, {where} ({said})",
-            "Grant what docs/security.md lists (kafka-acls.sh --add).",
-        )
+        right = forbidden(settings, error, _needed(error, settings))
+        return KafkaRefuses(f"{right.what}, {where}", right.remedy)
     if isinstance(error, LOGIN):
         return KafkaRefuses(
             f"{kafka} refused the login of user {settings.kafka_username!r}, {where} ({said})",
@@ -80,3 +82,11 @@ def refusal_of(error: KafkaError, settings: Settings, where: str) -> KafkaRefuse
             "Compare the topic with what `pintally migrate` makes (max.message.bytes, the broker's policies).",
         )
     return None
+
+
+def _needed(error: KafkaError, settings: Settings) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """What a worker does with what an error is about: it writes to dead-letter topics, and reads all else."""
+    letters = tuple(dead_letter_topic(topic) for topic in settings.topics.values())
+    writes = any(topic in str(error) for topic in letters)
+    topics = ("Write", letters) if writes else ("Read", tuple(settings.source_topics))
+    return {TOPICS: topics, GROUPS: ("Read", (settings.group,))}

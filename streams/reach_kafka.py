@@ -45,7 +45,9 @@ def _ask(server: str, host: str, port: int, protocol: str, tls: ssl.SSLContext |
                 "its certificate.",
             ) from error
         except ssl.SSLEOFError:  # it hung up
-            raise EOFError("it hung up while shaking hands by TLS") from None
+            if not _speaks_without_tls(host, port):
+                raise EOFError("it hung up while shaking hands by TLS") from None
+            speaks = "Kafka's protocol without TLS"
         except ssl.SSLError as error:
             raise KafkaRefused(
                 f"Kafka at {server} does not agree on TLS: {error.reason or error}",
@@ -58,3 +60,11 @@ def _ask(server: str, host: str, port: int, protocol: str, tls: ssl.SSLContext |
             speaks = "TLS"
     if speaks:
         raise wrong_protocol(server, protocol, speaks)
+
+
+def _speaks_without_tls(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_SECONDS) as connection:
+            return speaks_kafka(connection) is None
+    except (OSError, EOFError):
+        return False

@@ -9,7 +9,7 @@ from sinks.base import SinkUnavailable
 from sinks.rights import refuse_missing_grants
 from streams.admin import KafkaUnavailable
 from streams.app import create_app
-from streams.outage import KAFKA
+from streams.outage import CLICKHOUSE, KAFKA
 from streams.own_rights import refuse_missing_rights
 from streams.restart import pause
 from streams.settings import Settings
@@ -38,7 +38,7 @@ def refuse_without_grants(settings: Settings) -> None:
     try:
         refuse_missing_grants(settings.clickhouse)
     except SinkUnavailable as error:
-        log.warning("counting waits for ClickHouse: %s", error.what)
+        CLICKHOUSE.away(error.what, "counting")
 
 
 def await_topics(settings: Settings) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trustme
 
+from schemas.errors import PintallyError
 from sinks.base import SinkError
 from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection

@@ -95,6 +95,7 @@ def test_clear_hosts_are_taken(text: str, taken: str) -> None:
         ("[::1]:9000", "a port", "::1, and its port 9000"),
         ("host/", "slash", "Write the host alone: host."),
         ("host:", "a port", "Write the host alone: host."),
+        ("[", "no host", "Write the host alone: clickhouse."),
         ("a,b", "more than one", "one host"),
         ("", "empty", "host"),
         ("'host'", "quotes", "without quotes"),
@@ -114,7 +115,7 @@ def test_other_hosts_are_refused_with_what_to_write(
     assert SECRET not in str(refused.value)
 
 
-@given(st.text())
+@given(st.text() | st.text("[]:/@?#,. a1", max_size=9))
 def test_whatever_is_pasted_is_taken_or_refused_and_what_is_taken_is_taken_again(text: str) -> None:
     for read in (servers_of, host_of):
         try:
