@@ -57,7 +57,6 @@ class Connection:
         """Connect and ask a first question, which the server refuses if it refuses one of the settings."""
         address, timeout_seconds = self._address, self._timeout_seconds
         self._over = False
-        self._timeout_seconds = timeout_seconds
         self._client = Client(
             address.host,
             port=address.port,
