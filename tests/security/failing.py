@@ -106,7 +106,7 @@ def failing(
                         arguments(command),
                         environment | PASSWORDS,
                         LIMIT_SECONDS,
-                        WAITS if waits(command, engine, failure) else "",
+                        WAITS if waits(command, failure) else "",
                     )
         yield started
         for future in started.values():
@@ -121,7 +121,7 @@ def failures(command: str, engine: str) -> list[str]:
     return every[(LIKE_OTHERS.index(command) + ENGINES.index(engine)) % 3 :: 3]
 
 
-def waits(command: str, engine: str, failure: str) -> bool:
+def waits(command: str, failure: str) -> bool:
     """Whether it goes on all the same: a worker waits for engines that are away, and says so."""
     return command == "worker" and failure in TRANSIENT
 

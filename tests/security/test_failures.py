@@ -40,7 +40,7 @@ def test_a_command_says_what_fails_and_what_to_do(started: Started, command: str
     assert "Traceback" not in said
     assert WRONG not in said
     assert SECRET not in said
-    if waits(command, engine, failure):
+    if waits(command, failure):
         assert done.code is None, said
         assert WAITS in said
         return
