@@ -56,6 +56,7 @@ def cutting(target: int, after: int, end: str) -> Serve:
                 _reset(writer)
         finally:
             requests.cancel()
+            await asyncio.gather(requests, return_exceptions=True)
             outer.close()
 
     return serve
@@ -68,15 +69,20 @@ def listening(servers: Mapping[int, Serve]) -> Iterator[None]:
     thread = threading.Thread(target=loop.run_forever, name="failing servers", daemon=True)
     thread.start()
 
+    opened: list[asyncio.Server] = []
+
     async def begin() -> None:
         for port, serve in servers.items():
-            await asyncio.start_server(_quietly(serve), LOOPBACK, port)
+            opened.append(await asyncio.start_server(_quietly(serve), LOOPBACK, port))
 
     async def end() -> None:
+        for server in opened:
+            server.close()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0.1)  # until what was closed is
 
     try:
         asyncio.run_coroutine_threadsafe(begin(), loop).result(10)
