@@ -152,9 +152,11 @@ def _remedy(text: str) -> str:
         return "Set PINTALLY_CLICKHOUSE_HTTP_PORT to ClickHouse's HTTP port (usually 8123, with TLS 8443)."
     if "AUTHENTICATION_FAILED" in text:
         return "Set PINTALLY_CLICKHOUSE_USER and PINTALLY_CLICKHOUSE_PASSWORD."
-    if missing := re.search(r"([^:]+): Not enough privileges.*to have the grant (.+? ON [^\s]+?)\.? ", text):
+    grant = r"([^:]+): Not enough privileges.* grant (.+?)(?: for at least one column)? ON ([^\s()]+?)\.?(?:\s|$)"
+    if missing := re.search(grant, text, re.IGNORECASE):
         return (
-            f"As an administrator of ClickHouse: GRANT {missing[2]} TO `{missing[1].strip()}`. All: `pintally users`."
+            f"As an administrator of ClickHouse: GRANT {missing[2]} ON {missing[3]} TO `{missing[1].strip()}`. All: "
+            "`pintally users`."
         )
     return "Check the user, the password and the database, and that `pintally migrate` has run."
 

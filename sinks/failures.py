@@ -85,11 +85,11 @@ def _refused(error: ServerException, where: str, address: ClickHouseAddress) -> 
 def _grant(said: str, user: str) -> str:
     """How an administrator grants what ClickHouse says is missing."""
     missing = re.search(
-        r"(?:necessary|required) to have (?:the grant|grant) (.+? ON .+?)(?: WITH GRANT OPTION)?\.?$", said
+        r"to have (?:the )?grant (.+?)(?: for at least one column)? ON ([^\s()]+?)\.?(?:\s|$)", said, re.I
     )
     if not missing:
         return f"Grant user {user!r} what it lacks."
-    return f"As an administrator of ClickHouse: GRANT {missing[1]} TO `{user}`. All rights: `pintally users`."
+    return f"As an administrator of ClickHouse: GRANT {missing[1]} ON {missing[2]} TO `{user}`. All rights: `pintally users`."
 
 
 class SettingRefused(SinkError):

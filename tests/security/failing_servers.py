@@ -95,10 +95,16 @@ def listening(servers: Mapping[int, Serve]) -> Iterator[None]:
 
 
 def _quietly(serve: Serve) -> Serve:
+    running: set[asyncio.Task[None] | None] = set()  # who waits for nothing is collected, unless it is held
+
     async def quiet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        running.add(asyncio.current_task())
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await serve(reader, writer)
         writer.close()
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await writer.wait_closed()
+        running.discard(asyncio.current_task())
 
     return quiet
 
