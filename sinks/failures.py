@@ -89,7 +89,8 @@ def _grant(said: str, user: str) -> str:
     )
     if not missing:
         return f"Grant user {user!r} what it lacks."
-    return f"As an administrator of ClickHouse: GRANT {missing[1]} ON {missing[2]} TO `{user}`. All rights: `pintally users`."
+    statement = f"GRANT {missing[1]} ON {missing[2]} TO `{user}`"
+    return f"As an administrator of ClickHouse: {statement}. All rights: `pintally users`."
 
 
 class SettingRefused(SinkError):
