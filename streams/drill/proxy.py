@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
+from sinks.pins import READS, WRITES
 from streams.engines.ports import LOOPBACK
 
 READ_BYTES = 1 << 16
-LARGE_BYTES = 1_500  # a request of so many bytes since the last answer carries rows, not only a question
+SETTINGS_BYTES = sum(len(name) + len(value) + 3 for name, value in {**READS, **WRITES}.items())  # with each statement
+# A request of so many bytes since the last answer carries rows, not only a question.
+LARGE_BYTES = 1_500 + SETTINGS_BYTES
 STATEMENT = b"INSERT INTO "  # how ClickHouse's clients write; the native protocol carries it as text
 END_OF_STREAM = b"\x05"  # the last packet of ClickHouse's answer; its client waits for what comes before it
 APPLIED_SECONDS = 0.5  # between a lost answer and the cut

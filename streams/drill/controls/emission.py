@@ -244,7 +244,8 @@ def dead_letters_not_awaited() -> Iterator[None]:
     async def send_batch(
         self: DeadLetterTopics, batch: Any, source: Source, _letters: Sequence[DeadLetterRow]
     ) -> list[DeadLetterRow]:
-        await self._enqueue(batch, source)
+        answer = await self._enqueue(batch, source)
+        answer.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # heard, and not waited for
         return []
 
     with replaced((DeadLetterTopics, "_send_batch", send_batch)):
