@@ -180,9 +180,12 @@ def test_whoever_is_told_to_stop_has_stopped_in_every_state(
         door.open()
         through = {"clickhouse_host": "127.0.0.1", "clickhouse_port": door.port, "instance": "one"}
         stage = Stage(forked, stack.model_copy(update=through), door, kafka_pid, rng)
-        for number, name in enumerate(names):
-            seconds = took[f"{number} {name}"] = stopped(stage, name)
-            assert seconds <= SECONDS, (seed, name, seconds)
+        try:
+            for number, name in enumerate(names):
+                seconds = took[f"{number} {name}"] = stopped(stage, name)
+                assert seconds <= SECONDS, (seed, name, seconds)
+        finally:
+            door.close()
     with workers(stack, tmp_path) as start:
         start("other")
         wait_caught_up(stack)
