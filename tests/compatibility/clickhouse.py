@@ -1,5 +1,6 @@
 """An older ClickHouse: the real server out of a wheel of chdb, whose library has its entry."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -83,7 +84,14 @@ def clickhouse(version: str, directory: Path) -> Iterator[EngineAddresses]:
         command = [sys.executable, "-I", "-S", str(SERVER), str(library(version)), f"--config-file={config}"]
         log = folder.logs / "clickhouse.log"
         program = Program(
-            "ClickHouse", command, "signal", log, lambda: clickhouse_answers(addresses), explain_clickhouse
+            name="ClickHouse",
+            command=command,
+            folder=folder.clickhouse,
+            environment=os.environ,
+            stop="signal",
+            log=log,
+            answers=lambda: clickhouse_answers(addresses),
+            explain=explain_clickhouse,
         )
         child = Child(program, folder.lock_fd, report=lambda _line: None)
         child.start()

@@ -36,7 +36,6 @@ KAFKA = (
 CLICKHOUSE = (
     Run("24.8.4", "is refused", "`pintally migrate` on a clickhouse-server, once: its tables cannot be made there"),
     Run("25.8.2", COUNTS, "`python -m tests.compatibility --clickhouse 25.8`, once"),
-    Run("26.1.2, 26.3.9", "tables and views can be made", "the statements of all migrations, in process, once"),
     Run("26.7.2", COUNTS, "the whole suite, in each run of it"),
 )
 PYTHON = (

@@ -12,7 +12,7 @@ import pytest
 
 from schemas.actions import Action
 from sinks.clickhouse import ClickHouseSink
-from streams import admin
+from streams import reach_kafka
 from streams.drill import patience
 from streams.drill.faults import group, producers
 from streams.drill.probe import Probe
@@ -44,7 +44,7 @@ class Noticed:
 
         patch.setattr(patience, "time", SimpleNamespace(monotonic=patience.time.monotonic, sleep=pause))
         patch.setattr(patience, "asyncio", SimpleNamespace(sleep=apause))
-        patch.setattr(admin, "CONNECT_SECONDS", 0.2)
+        patch.setattr(reach_kafka, "CONNECT_SECONDS", 0.2)
 
 
 def while_down(

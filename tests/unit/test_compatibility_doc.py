@@ -29,6 +29,7 @@ LATER = {
     "streams/settings.py": "settings",
     "streams/setting_errors.py": "settings",
     "streams/fatal.py": "an error that nobody foresaw",
+    "streams/instance_taken.py": "while it counts: another worker has taken its name",
     "streams/fetch.py": "while records are fetched",
     "streams/read_log.py": "while a range of the log is read",
     "streams/topic_configs.py": "while `migrate` sets a configuration",
