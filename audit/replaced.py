@@ -92,7 +92,7 @@ def counted_twice(
         incarnations = sorted({(each.topic, str(each.topic_id)) for each in mine})
         places = [incarnations.index((each.topic, str(each.topic_id))) + 1 for each in mine]
         order = f"[{', '.join(f'toUInt64({each.id})' for each in mine)}]"
-        rows = clickhouse.rows(TWICE.format(order=order, places=places, since=since // 3600 * 3600))
+        rows = clickhouse.rows(TWICE.format(order=order, places=places, since=since))
         if events := sum(int(row["events"]) for row in rows):
             hours = f"{utc(rows[0]['hour'])} to {utc(rows[-1]['hour'] + 3600)}"
             yield (

@@ -1,5 +1,6 @@
 """The HTTP client of the audit against a server that hangs up on idle connections, as ClickHouse does after a while."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,11 +19,12 @@ def hangs_up() -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        for _ in range(2):
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(ANSWER)
+        with contextlib.suppress(OSError):  # the listener is closed
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(ANSWER)
 
     server = threading.Thread(target=serve, daemon=True)
     server.start()

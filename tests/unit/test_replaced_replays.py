@@ -27,7 +27,7 @@ def topic(name: str) -> TopicInfo:
 @pytest.fixture
 def sink(monkeypatch: pytest.MonkeyPatch) -> MemorySink:
     made = MemorySink()
-    monkeypatch.setattr(forgotten, "ClickHouseSink", lambda _: made)
+    monkeypatch.setattr(forgotten, "ClickHouseSink", lambda *_, **__: made)
     monkeypatch.setattr(forgotten, "describe_topics", lambda _: {name: topic(name) for name in NAMES.values()})
     monkeypatch.setattr(forgotten, "read_offsets", lambda _, sources: dict.fromkeys(sources, Offsets(0, 0, 0)))
     return made

@@ -20,6 +20,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, away: int, then: Exception | None = N
         if then:
             raise then
 
+    monkeypatch.setattr(run, "refuse_missing_rights", lambda _: None)
     monkeypatch.setattr(run, "describe_topics", describe)
     monkeypatch.setattr(run, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(run, "KAFKA", outage.Outage("Kafka"))
