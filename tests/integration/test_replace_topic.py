@@ -89,7 +89,7 @@ def verdict(field: Field) -> int:
 
 
 def test_topics_copied_under_the_same_names_keep_their_counts(field: Field) -> None:
-    """The situation of the field report: `lost` doubled every count, and verify called it exact."""
+    """Counted anew from its start, every count would be doubled."""
     field.produce()
     field.count()
     before, total = day(field), field.total
