@@ -1,4 +1,4 @@
-"""Is a value an event? Rules 1 to 11 of the contract (schemas.events tells them), by the standard library alone.
+"""Is a value an event? E1 to E11 of the contract (schemas.events tells them), by the standard library alone.
 
 Written from the words, not from the models, so that a mistake in one is seen by the other.
 """

@@ -1,4 +1,4 @@
-"""What must always be true in ClickHouse, whatever the log says (rule 25): found by its own sums, without the log.
+"""What must always be true in ClickHouse, whatever the log says (C25): found by its own sums, without the log.
 
 - Slices join from the start row on; of each, the fates add up to its offsets, and the version tells its position.
 - The sum of the cells of a complete slice is what its ledger row counted. (Of an unfinished one, and of one that was

@@ -1,31 +1,31 @@
 """The contract: when a Kafka value is a valid save, click or close-up event. These models decide; all else must agree.
 
-The rules in full, so that an implementation in any language reaches the same verdict on every value:
+The rules in full, E1 to E11, so that an implementation in any language reaches the same verdict on every value:
 
 The value
- 1. It is there (no tombstone) and at most 1 MiB (1,048,576 bytes) long.
- 2. It is UTF-8 throughout, also inside ignored fields: no byte-order mark, no overlong form, no encoded surrogate.
- 3. It is one JSON text by the grammar of RFC 8259, nothing after it but white space: no NaN or Infinity, no comments,
+E1. It is there (no tombstone) and at most 1 MiB (1,048,576 bytes) long.
+E2. It is UTF-8 throughout, also inside ignored fields: no byte-order mark, no overlong form, no encoded surrogate.
+E3. It is one JSON text by the grammar of RFC 8259, nothing after it but white space: no NaN or Infinity, no comments,
     no trailing commas, no control characters inside strings, no leading zeros or plus signs in numbers. The grammar
     allows `\\ud800` without its other half, and numbers of any size; so do we, where a field is ignored.
- 4. Arrays and objects nest at most 32 deep anywhere; the event itself is level 1, `experiments` level 2.
- 5. The text is an object. Names are compared exactly, after their escapes are resolved. Of a name that occurs twice,
+E4. Arrays and objects nest at most 32 deep anywhere; the event itself is level 1, `experiments` level 2.
+E5. The text is an object. Names are compared exactly, after their escapes are resolved. Of a name that occurs twice,
     here or in `experiments`, the last one counts. Fields not named below are ignored, whatever they hold.
 
 Required fields, never null
- 6. `event_id`: a string of 36 characters, a UUID as hexadecimal 8-4-4-4-12 with hyphens. Upper and lower case mean the
+E6. `event_id`: a string of 36 characters, a UUID as hexadecimal 8-4-4-4-12 with hyphens. Upper and lower case mean the
     same id; any version and variant will do.
- 7. `action`: the string `save`, `click` or `closeup`, the one that fits the topic.
- 8. `pin_id`, `user_id`: 0 to 18446744073709551615, as a string of ASCII decimal digits without leading zeros (`"0"`
+E7. `action`: the string `save`, `click` or `closeup`, the one that fits the topic.
+E8. `pin_id`, `user_id`: 0 to 18446744073709551615, as a string of ASCII decimal digits without leading zeros (`"0"`
     itself is fine), sign or spaces; or as a JSON integer. The string is preferred: many languages round JSON numbers
     above 2^53.
- 9. `occurred_at`: a JSON integer, 0 <= occurred_at < 4102444800000 (the year 2100): Unix milliseconds, UTC.
+E9. `occurred_at`: a JSON integer, 0 <= occurred_at < 4102444800000 (the year 2100): Unix milliseconds, UTC.
 
 Optional fields: absent and null mean the same; anything else that breaks the rule makes the event invalid
-10. `surface`, `platform`: a string of 1 to 64 characters.
-11. `experiments`: an object of at most 32 members, experiment to arm; each name and each arm has 1 to 64 characters.
+E10. `surface`, `platform`: a string of 1 to 64 characters.
+E11. `experiments`: an object of at most 32 members, experiment to arm; each name and each arm has 1 to 64 characters.
 
-A character is a Unicode code point; half a surrogate pair is none, so strings of rules 10 and 11 must not hold one. A
+A character is a Unicode code point; half a surrogate pair is none, so strings of E10 and E11 must not hold one. A
 JSON integer is a number written without fraction and exponent (`1.0` and `1e3` are refused, `-0` is 0); `true` and
 `false` are no numbers.
 """

@@ -1,4 +1,4 @@
-"""From a record's value to the JSON it holds, by rules 1 to 4 of the contract (schemas.events)."""
+"""From a record's value to the JSON it holds, by E1 to E4 of the contract (schemas.events)."""
 
 import json
 import re
@@ -19,7 +19,7 @@ _STEP[list(b"]}")] = -1
 
 
 def parse(value: bytes | None) -> Any:
-    """The JSON content of `value`. Raises ValueError with a reason for producers if it breaks rules 1 to 4."""
+    """The JSON content of `value`. Raises ValueError with a reason for producers if it breaks E1 to E4."""
     if value is None:
         raise ValueError("value: missing (a tombstone)")
     if len(value) > MAX_BYTES:

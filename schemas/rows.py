@@ -66,7 +66,7 @@ class CellRows:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """What is emitted of one slice. The newest version of a (source, block, arrived) wins."""
+    """What is emitted of one slice (C8). The newest version of a (source, block, arrived) wins."""
 
     source: Source
     block: int

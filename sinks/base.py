@@ -35,7 +35,7 @@ class SourceLedger:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest that a sink has of one source: what a tick reads back before it writes (rule 6)."""
+    """The newest that a sink has of one source: what a tick reads back before it writes (C6)."""
 
     generation: int | None  # highest of its start rows; None: it has none
     version: int | None  # highest of its ledger rows; None: it has none
@@ -90,7 +90,7 @@ class SinkSession(Protocol):
         """Write which topics take the place of others, all at once; returns when they are durable."""
 
     def delete_void(self) -> None:
-        """Delete void cells, ledger rows and dead letters (rule 19, see `sinks.void`), all; gone on return."""
+        """Delete void cells, ledger rows and dead letters (C19, see `sinks.void`), all; gone on return."""
 
     def reopen_from(self, moment: int) -> None:
         """Have sealed hours from `moment` (seconds since 1970) on read from minutes until they are sealed again."""

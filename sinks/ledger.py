@@ -31,7 +31,7 @@ def write_starts(connection: Connection, rows: Sequence[StartRow]) -> None:
 
 
 def write_ledger(connection: Connection, rows: Sequence[LedgerRow]) -> None:
-    """Insert ledger rows; durable on return."""
+    """Insert ledger rows; durable on return. What they vouch for was written with fsync before, as they are (C10)."""
     connection.insert("ingest_ledger", LEDGER, [_ledger_values(row) for row in rows])
 
 

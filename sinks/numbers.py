@@ -1,4 +1,4 @@
-"""Seal numbers: who takes one later has the higher one, whatever any clock says (rule 23)."""
+"""Seal numbers: who takes one later has the higher one, whatever any clock says (C23)."""
 
 from uuid import uuid4
 

@@ -1,5 +1,7 @@
 """Tells readers to take hours from minutes again until they are sealed anew: whoever writes below `sealed_until` does.
 
+So the backlog of a topic or partition that came later counts into sealed hours, and corrects them (C24).
+
 A window's row with the highest seal holds. A number taken here is above that of every sealing that read the minutes
 before, so none of them can close the window again.
 """

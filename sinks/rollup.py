@@ -80,9 +80,9 @@ SUMS = "SELECT count(), sum(saves), sum(clicks), sum(closeups) FROM"
 def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> Outcome:
     """Seal one window, unless its minutes keep changing.
 
-    1. Take a number, before anything is read (rule 23).
+    1. Take a number, before anything is read (C23).
     2. Look at what `sealed` says of the window; a sealing that was faster has done the work.
-    3. Delete void rows (rule 19) and insert the roll-up with that number; nobody reads it yet.
+    3. Delete void rows (C19) and insert the roll-up with that number; nobody reads it yet.
     4. Check it against the minutes, read again on this connection.
     5. Publish: one row in `sealed`. A higher number that is already there wins over it.
     6. Look at the minutes again. Rows that came between 4 and 5 are seen here; whoever writes after 5 sees in

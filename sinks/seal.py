@@ -1,6 +1,6 @@
 """Seals hours that are final: rolls them up, checks that all adds up, and only then lets readers read the roll-ups.
 
-Idempotent, and safe to run twice at once. Which hours are final is decided elsewhere (rules 21 and 22).
+Idempotent, and safe to run twice at once. Which hours are final is decided elsewhere (C21 and C22).
 """
 
 from collections.abc import Iterable, Sequence
@@ -82,7 +82,7 @@ def hours_to_correct(address: ClickHouseAddress, since: Moment, timeout_seconds:
 
 
 def reopen_from(address: ClickHouseAddress, moment: Moment, timeout_seconds: float = 30) -> None:
-    """Move `sealed_until` back to the start of the hour of `moment`, never forward (rule 18)."""
+    """Move `sealed_until` back to the start of the hour of `moment`, never forward (C18)."""
     with Connection(address, timeout_seconds) as connection:
         reopen_sealed_from(connection, _seconds(moment))
 

@@ -1,4 +1,4 @@
-"""Void rows: those of a lower generation in slices from a boundary on, an old worker's late insert (rule 19).
+"""Void rows: those of a lower generation in slices from a boundary on, an old worker's late insert (C19).
 
 Readers do not look for them: that would cost every query for what hardly ever is. `rules apply`, `accept-loss` and each
 sealing delete them, the view `void_cells` names them.

@@ -1,4 +1,4 @@
-"""What is read when sources are assigned: the ledger, the ends of the log, and whether they still fit (rules 12-16)."""
+"""What is read when sources are assigned: the ledger, the ends of the log, and whether they still fit (C12 to C16)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a sink does not know yet of one source, how a tick takes it out, and what the tick's answer does (rule 7)."""
+"""What a sink does not know yet of one source, how a tick takes it out, and what the tick's answer does (C7)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The clock of a source: the running maximum of its Kafka timestamps. Event time never moves it (rule 1)."""
+"""The clock of a source: the running maximum of its Kafka timestamps. Event time never moves it (C1)."""
 
 import numpy as np
 from numpy.typing import NDArray

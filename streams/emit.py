@@ -27,7 +27,7 @@ class SinkWentBack(PintallyError):
 
 
 class RulesChanged(PintallyError):
-    """Other rules hold than those this worker counts by: what it says from now on is void (rule 19)."""
+    """Other rules hold than those this worker counts by: what it says from now on is void (C19)."""
 
 
 @dataclass(slots=True)
@@ -64,10 +64,10 @@ class Emitter:
     async def tick(self) -> bool:
         """Emit what changed. True if all of it is durable, False if it was merged back for the next tick.
 
-        1. All folds are captured at one moment: dirty cells, ledger rows, dead letters (rule 6).
-        2. Dead letters are on their topic (rule 11).
-        3. On one connection: the ledger of no fold has gone back, cells, dead letters, then the ledger (rule 6).
-        4. Only the answer clears what was dirty; anything else merges it back (rule 7).
+        1. All folds are captured at one moment: dirty cells, ledger rows, dead letters (C6).
+        2. Dead letters are on their topic (C11).
+        3. On one connection: the ledger of no fold has gone back, cells, dead letters, then the ledger (C6).
+        4. Only the answer clears what was dirty; anything else merges it back (C7).
 
         With nothing to emit the ledger is looked at every 10 s. Raises SinkWentBack, RulesChanged, and SinkError
         or KafkaError where repeating does not help.
@@ -135,7 +135,7 @@ class Emitter:
             self._looked = monotonic()
 
     def _capture(self, fold: SourceFold, are_many: bool) -> Capture | None:
-        """Far behind only ended slices go out, unless cells pile up before any slice ends (rule 9)."""
+        """Far behind only ended slices go out, unless cells pile up before any slice ends (C9)."""
         far_behind = self.lag(fold) > fold.rules.slice_records
         return fold.capture(ended_only=far_behind and not are_many)
 

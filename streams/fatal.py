@@ -1,4 +1,4 @@
-"""What becomes of an error that nobody caught, anywhere in a running worker: the process ends at once, by us.
+"""What becomes of an error that nobody caught, anywhere in a running worker: the process ends at once, by us (C17).
 
 Faust would stop service by service and wait for threads that the same error has ended; mode and aiokafka would only log
 some errors, and the worker would keep its partitions and count nothing. All of that ends here, in one of three ways:

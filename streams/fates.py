@@ -1,4 +1,4 @@
-"""The first two fates, which need no memory but the clock: dead and late (rule 2). And why, in words."""
+"""The first two fates, which need no memory but the clock: dead and late (C2). And why, in words."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def judge(decoded: Decoded, timestamps: NDArray[np.int64], clocks: NDArray[np.in
     """Decide which records are dead, and which are late.
 
     A record without a Kafka timestamp is dead. A broker bounds how far a producer's timestamp may lag, but lets -1 pass
-    whatever the bound is: such a record could come at any time, and count below what was declared final (rule 22).
+    whatever the bound is: such a record could come at any time, and count below what was declared final (C22).
     What the rules add stands on the side of event time, which is bounded: a Kafka timestamp can be so large that
     adding to it wraps around.
     """

@@ -1,4 +1,4 @@
-"""Which minutes are final: no source can still count into them (rules 21 and 22). Decides; `sinks.seal` acts.
+"""Which minutes are final: no source can still count into them (C21 and C22). Decides; `sinks.seal` acts.
 
 Replay topics hold nothing back, for what comes through them is late by nature: it corrects hours that are sealed.
 

@@ -1,4 +1,4 @@
-"""Flow of chunks: pause while too many cells wait for the sink, seek again where a chunk went missing (rules 4, 9)."""
+"""Flow of chunks: pause while too many cells wait for the sink, seek again where a chunk went missing (C4, C9)."""
 
 import logging
 from time import monotonic

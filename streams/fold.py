@@ -1,4 +1,4 @@
-"""The fold: what a source's log makes of its chunks. Pure: no I/O, no wall clock, no randomness (rules 1 to 4)."""
+"""The fold: what a source's log makes of its chunks. Pure: no I/O, no wall clock, no randomness (C1 to C4)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +76,7 @@ class SourceFold:
 
     @property
     def counting(self) -> bool:
-        """False below the base's start, where records only register their ids (rule 14)."""
+        """False below the base's start, where records only register their ids (C14)."""
         return self.position >= self.base.start
 
     @property
@@ -105,7 +105,7 @@ class SourceFold:
            duplicates, and the counted records go to the cells.
         5. Move on.
 
-        Raises ChunkRefused, with nothing changed, unless the chunk starts at `position` (rule 4); ClockTooFar, with
+        Raises ChunkRefused, with nothing changed, unless the chunk starts at `position` (C4); ClockTooFar, with
         nothing changed, for a Kafka timestamp that no slice can carry; RecordsGone, with nothing changed, if what is
         gone before a cut base matters; LogChanged if the log does not lead to the base.
         """
@@ -144,7 +144,7 @@ class SourceFold:
             )
 
     def _check_cut(self, chunk: Chunk, clocks: NDArray[np.int64]) -> None:
-        """Two buckets on, no record belongs to a slice before a cut base, and no id there matters (rule 2)."""
+        """Two buckets on, no record belongs to a slice before a cut base, and no id there matters (C2)."""
         if not self._is_cut or not len(clocks):
             return
         before, bucket = self.base.start_clock // ARRIVED_MS, int(clocks[0]) // ARRIVED_MS
@@ -184,7 +184,7 @@ class SourceFold:
     def capture(self, ended_only: bool = False) -> Capture | None:
         """Take out what the sink does not know, as it is at this moment, or None if it knows all.
 
-        `ended_only` leaves the open slice alone. Raises RuntimeError while another capture is in flight (rule 7).
+        `ended_only` leaves the open slice alone. Raises RuntimeError while another capture is in flight (C7).
         """
         return self._unemitted.capture(ended_only)
 
@@ -193,5 +193,5 @@ class SourceFold:
         self._unemitted.acknowledge(capture)
 
     def merge_back(self, capture: Capture) -> None:
-        """The tick failed: all of it is dirty again, newer wins (rule 7). RuntimeError if it is not in flight."""
+        """The tick failed: all of it is dirty again, newer wins (C7). RuntimeError if it is not in flight."""
         self._unemitted.merge_back(capture)

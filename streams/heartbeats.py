@@ -1,4 +1,4 @@
-"""A worker that was silent longer than its session ends itself: others may have counted on without it (rule 17).
+"""A worker that was silent longer than its session ends itself: others may have counted on without it (C17).
 
 Touches aiokafka internals (0.14): `GroupCoordinator._do_heartbeat`, `_on_join_complete` and `_push_error_to_user`.
 """

@@ -1,4 +1,4 @@
-"""Where the fold of a source begins again: pure, from the ledger alone (rules 12 to 16)."""
+"""Where the fold of a source begins again: pure, from the ledger alone (C12 to C16)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -163,12 +163,12 @@ def cut_base(chain: Chain) -> Base:
 
 
 def is_void(row: LedgerRow, ledger: SourceLedger) -> bool:
-    """Whether a higher generation's rules hold from an offset at or below the row's slice (rule 19)."""
+    """Whether a higher generation's rules hold from an offset at or below the row's slice (C19)."""
     return any(start.generation > row.generation and row.start >= start.start for start in ledger.starts)
 
 
 def base_of(chain: Chain) -> Base:
-    """The base slice, and the slice start from which the ids that can still matter to it are collected (rule 14).
+    """The base slice, and the slice start from which the ids that can still matter to it are collected (C14).
 
     An earlier record matters if its block and its arrived number are the base slice's own or one less.
     """

@@ -1,4 +1,4 @@
-"""Slices: the pure cut of a source's offsets by block and by ten minutes of its clock (rules 1 and 3)."""
+"""Slices: the pure cut of a source's offsets by block and by ten minutes of its clock (C1 and C3)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class SliceId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Where a fold begins: ids are collected from `collect_start` on, and counted from `start` on (rules 13 and 14)."""
+    """Where a fold begins: ids are collected from `collect_start` on, and counted from `start` on (C13 and C14)."""
 
     collect_start: int  # offset, a slice's start
     collect_clock: int  # ms: the source's clock before it

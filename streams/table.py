@@ -51,7 +51,7 @@ class CellTable(faust.Table):
         return fold
 
     def assign(self, assigned: Assigned) -> None:
-        """Keep the source's state if the ledger agrees with it, else begin anew at its base (rules 15 and 16)."""
+        """Keep the source's state if the ledger agrees with it, else begin anew at its base (C15 and C16)."""
         source, chain = assigned.source, assigned.chain
         kept = self.folds.get(source.partition)
         if kept is not None and kept.source == source:

@@ -47,7 +47,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
-        """Start the consumer, watch its session (rule 17) and what it runs in the background."""
+        """Start the consumer, watch its session (C17) and what it runs in the background."""
         end_on_loop_errors(self.app, self.thread_loop)
         await super().on_start()
         consumer = self._ensure_consumer()

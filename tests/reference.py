@@ -76,9 +76,9 @@ def recount(
         record = records.get(offset)
         clock_before = clock
         if record is not None:
-            timestamp = clock if record.timestamp == -1 else record.timestamp  # rule 1: -1 counts as the clock
-            clock = max(clock, timestamp)  # rule 1: running maximum, this record's timestamp included
-        block = offset // rules.slice_records  # rule 1, and rule 3 for an absent offset
+            timestamp = clock if record.timestamp == -1 else record.timestamp  # C1: -1 counts as the clock
+            clock = max(clock, timestamp)  # C1: running maximum, this record's timestamp included
+        block = offset // rules.slice_records  # C1, and C3 for an absent offset
         arrived = clock // 600_000
         fate = "absent" if record is None else _fate(record, timestamp, clock, block, arrived, ids, rules, action)
         if offset < count_from:
@@ -112,7 +112,7 @@ def _fate(
     rules: Rules,
     action: Action,
 ) -> str:
-    """Rule 2, in its order."""
+    """C2, in its order."""
     event = parse(record.value, action)
     if event is None or record.timestamp == -1:  # nothing tells when it came
         return "dead"

@@ -34,7 +34,7 @@ NAMED = re.compile(r"(.+)\[(\d+)\]=(\d+)")
 
 
 async def begin_at(settings: Settings, source: Source, ends: Offsets, start: int, slice_records: int) -> Begin:
-    """Ids that can matter at `start` are in its own block and the one before (rule 2); the clock runs up to them.
+    """Ids that can matter at `start` are in its own block and the one before (C2); the clock runs up to them.
 
     Raises Refusal for an offset that the log does not hold, KafkaUnavailable.
     """

@@ -3,7 +3,7 @@
 A copy with the same offsets is counted on under the UUID that the ledger knows, from the base slice on. Any other one
 is a source of its own, which begins at an offset behind what is counted, with the clock carried over.
 
-Workers on the old topic may still live: boundaries in its own sources make what they write from now on void (rule 19).
+Workers on the old topic may still live: boundaries in its own sources make what they write from now on void (C19).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A change of rules (rule 18): where it takes effect, and what it replaces. Pure; `boundary` carries it out."""
+"""A change of rules (C18): where it takes effect, and what it replaces. Pure; `boundary` carries it out."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -80,7 +80,7 @@ def boundary_at_base(
 
 
 def _refuse_larger_slices(source: Source, chain: Chain, rules: Rules) -> None:
-    """Block numbers would repeat (rule 5)."""
+    """Block numbers would repeat (C5)."""
     if rules.slice_records > chain.rules.slice_records:
         raise Refusal(
             f"PINTALLY_SLICE_RECORDS={rules.slice_records} is above the {chain.rules.slice_records} of {source}: its "

@@ -1,4 +1,4 @@
-"""Rows of a slice that was cut short, said again by the generation that begins with it (rule 19).
+"""Rows of a slice that was cut short, said again by the generation that begins with it (C19).
 
 They are true, and the log that could say so again is gone. A worker that sleeps in the middle of an insert may wake up
 and write more of that slice than `accept-loss` knew of, and what it tells of beyond the cut is counted after it. Said

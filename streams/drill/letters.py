@@ -1,4 +1,4 @@
-"""Whether each dead letter in ClickHouse is on its topic: `verify` looks at the table alone (rule 11)."""
+"""Whether each dead letter in ClickHouse is on its topic: `verify` looks at the table alone (C11)."""
 
 import asyncio
 from collections.abc import Sequence

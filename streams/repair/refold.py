@@ -76,7 +76,7 @@ class Place:
 
 
 def base_at(places: Sequence[Place], start: Place, bucket: int, slice_records: int, ids_from: int) -> Base:
-    """The base of a slice that begins at `start`, and where the ids that can matter to it begin (rule 14).
+    """The base of a slice that begins at `start`, and where the ids that can matter to it begin (C14).
 
     `places` are slice starts, ascending; `bucket` is the slice's arrived number; no id before `ids_from` matters.
     An earlier record matters if its block and its arrived number are the slice's own or one less.

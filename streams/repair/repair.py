@@ -1,4 +1,4 @@
-"""`repair` (rule 20): finds slices whose rows are not what the log says, folds them again and writes what they must be.
+"""`repair` (C20): finds slices whose rows are not what the log says, folds them again and writes what they must be.
 
 Workers go on meanwhile. What decides is the log, as it is now, and the rules that the ledger names for the slice.
 """

@@ -1,4 +1,4 @@
-"""One slice in the sink made equal to its fold (rule 20): nothing that a worker writes is ever in the way."""
+"""One slice in the sink made equal to its fold (C20): nothing that a worker writes is ever in the way."""
 
 from dataclasses import dataclass, replace
 

@@ -273,7 +273,7 @@ def test_a_source_is_forgotten_without_the_others(sink: Sink) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_void_is_what_an_older_generation_says_of_slices_from_a_boundary_on(sink: Sink, seed: int) -> None:
-    """Rule 19, for sources with boundaries of all kinds; every generation has folded on to the log's end."""
+    """C19, for sources with boundaries of all kinds; every generation has folded on to the log's end."""
     histories = [History(source(number), Random(seed * 1000 + number)) for number in range(40)]
     with sink.session() as session:
         session.write_starts([row for history in histories for row in history.starts])

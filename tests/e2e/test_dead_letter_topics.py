@@ -54,7 +54,7 @@ def test_letters_too_large_for_their_topic_arrive_smaller_and_whole_in_the_table
 def test_a_dead_letter_topic_that_is_missing_is_named_and_counting_goes_on_once_it_is_there(
     stack: Settings, tmp_path: Path
 ) -> None:
-    """Rule 11: the ledger waits for the letters; nothing is dropped, and the worker lives."""
+    """C11: the ledger waits for the letters; nothing is dropped, and the worker lives."""
     topic = Action.SAVE.topic(stack.topic_prefix)
     with open_admin(stack) as admin:
         admin.delete_topics([dead_letter_topic(topic)])

@@ -15,7 +15,7 @@ ROW = LedgerRow(Source("engagement.save.v1", UUID(int=1), 0), 0, 600, 0, 0, 1, 1
 
 
 def test_the_ledger_rows_of_a_tick_are_one_part_so_that_no_copy_holds_some_of_them(settings: Settings) -> None:
-    """Hence a read-back of the highest version tells of every row before it (rule 6)."""
+    """Hence a read-back of the highest version tells of every row before it (C6)."""
     migrate(settings.clickhouse)
     rows = [replace(ROW, block=block, start=block, position=block + 1) for block in range(BLOCK_ROWS + 10)]
     with Connection(settings.clickhouse, 30) as connection:

@@ -79,7 +79,7 @@ def stand(stack: Settings) -> Stand:
 
 
 def test_a_source_without_a_start_row_gets_one_that_is_read_back(stand: Stand) -> None:
-    """Rule 12: at the log's start, with the rules of the settings, before its first cell."""
+    """C12: at the log's start, with the rules of the settings, before its first cell."""
     stand.produce(5)
     with open_admin(stand.settings) as admin:
         admin.delete_records({TopicPartition(stand.topic, 0): 3})
@@ -100,7 +100,7 @@ def test_workers_that_look_at_once_agree(stand: Stand) -> None:
 
 
 def test_of_several_start_rows_the_lowest_wins_whoever_wrote_last(stand: Stand) -> None:
-    """Rule 12."""
+    """C12."""
     stand.produce(3)
     assert stand.look_up().chain.start == 0
     with stand.sink.session() as session:
@@ -109,7 +109,7 @@ def test_of_several_start_rows_the_lowest_wins_whoever_wrote_last(stand: Stand) 
 
 
 def test_a_new_partition_begins_in_the_highest_generation_of_the_ledger(stand: Stand) -> None:
-    """Rule 18."""
+    """C18."""
     stand.look_up()
     with stand.sink.session() as session:
         session.write_starts([StartRow(stand.source, 4, 0, 0, stand.settings.rules.to_json())])
@@ -183,7 +183,7 @@ def test_one_bad_topic_refuses_the_sources_of_all(stand: Stand) -> None:
 
 @pytest.mark.parametrize("change", [{"allowed_lateness_seconds": 60}, {"slice_records": 1_000}, {"dedup": False}])
 def test_rules_other_than_the_ledgers_are_refused_and_stay_as_they_were(stand: Stand, change: dict[str, Any]) -> None:
-    """Rule 16."""
+    """C16."""
     stand.look_up()
     with pytest.raises(Refusal, match=stand.settings.rules.fingerprint):
         stand.look_up(**change)
@@ -191,7 +191,7 @@ def test_rules_other_than_the_ledgers_are_refused_and_stay_as_they_were(stand: S
 
 
 def test_an_empty_ledger_beside_a_committed_offset_is_refused(stand: Stand) -> None:
-    """Rule 12: the ledger was lost, and counting anew from the log's start is not what anyone asked for."""
+    """C12: the ledger was lost, and counting anew from the log's start is not what anyone asked for."""
     stand.produce(5)
     at = TopicPartition(stand.topic, 0)
     consumer = KafkaConsumer(

@@ -1,4 +1,4 @@
-"""Rules 6 and 7: cells, and which of them the sink does not know."""
+"""C6 and C7: cells, and which of them the sink does not know."""
 
 from collections import Counter
 
@@ -60,7 +60,7 @@ def replay(ops: list[Noted | str]) -> None:
 @given(OPS)
 @settings(deadline=None)
 def test_what_is_taken_is_all_that_changed_since_the_sink_last_knew(ops: list[Noted | str]) -> None:
-    """Rules 6 and 7: absolute counts; dirty is not cleared before the answer; what came back is dirty again."""
+    """C6 and C7: absolute counts; dirty is not cleared before the answer; what came back is dirty again."""
     replay(ops)
 
 

@@ -1,4 +1,4 @@
-"""Rule 1: the clock."""
+"""C1: the clock."""
 
 import numpy as np
 from hypothesis import given
@@ -13,14 +13,14 @@ TIMESTAMPS = st.lists(st.sampled_from([-1, 0, 1, 5, 1_700_000_000_000, 2**63 - 1
 def test_the_clock_is_the_highest_timestamp_so_far_and_a_record_without_one_leaves_it(
     before: int, timestamps: list[int]
 ) -> None:
-    """Rule 1: -1 counts as the clock."""
+    """C1: -1 counts as the clock."""
     clocks = clock.run(before, np.array(timestamps, np.int64))
     assert clocks.tolist() == [max([before, *timestamps[: i + 1]]) for i in range(len(timestamps))]
 
 
 @given(st.integers(0, 50), TIMESTAMPS, st.integers(0, 30))
 def test_the_clock_never_moves_by_chunk(before: int, timestamps: list[int], at: int) -> None:
-    """Rule 1."""
+    """C1."""
     whole = clock.run(before, np.array(timestamps, np.int64))
     first = clock.run(before, np.array(timestamps[:at], np.int64))
     second = clock.run(int(first[-1]) if len(first) else before, np.array(timestamps[at:], np.int64))

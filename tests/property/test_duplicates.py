@@ -1,4 +1,4 @@
-"""Rule 2: who is a duplicate."""
+"""C2: who is a duplicate."""
 
 from itertools import pairwise
 
@@ -55,7 +55,7 @@ def numbers(count: int, below: int, seed: int) -> list[int]:
 def test_an_id_repeats_one_of_its_own_block_and_bucket_or_of_one_less_and_no_other(
     steps: list[tuple[int, int, list[tuple[int, int]]]],
 ) -> None:
-    """Rule 2, within calls and across them."""
+    """C2, within calls and across them."""
     assert found(to_calls(steps)) == expected(to_calls(steps))
 
 
@@ -63,14 +63,14 @@ def test_an_id_repeats_one_of_its_own_block_and_bucket_or_of_one_less_and_no_oth
 @example([(0, 0, [(0, 1), (1, 0), (0, 1)])], [0] * 5)
 @settings(deadline=None)
 def test_no_verdict_depends_on_the_keys(steps: list[tuple[int, int, list[tuple[int, int]]]], keys: list[int]) -> None:
-    """Rule 2: each process has its own, and all of them must count alike."""
+    """C2: each process has its own, and all of them must count alike."""
     assert found(to_calls(steps), np.array(keys, np.uint64)) == expected(to_calls(steps))
 
 
 @given(st.lists(st.tuples(HALVES, HALVES), max_size=200), st.lists(st.integers(0, 200), max_size=9))
 @settings(deadline=None)
 def test_where_calls_are_cut_changes_no_verdict(ids: list[tuple[int, int]], cuts: list[int]) -> None:
-    """Rule 2: a chunk's borders are the broker's affair."""
+    """C2: a chunk's borders are the broker's affair."""
     halves, edges = np.array(ids, np.uint64).reshape(-1, 2), [0, *sorted(cuts), len(ids)]
     whole, parts = SeenIds(), SeenIds()
     for block, bucket in ((0, 0), (0, 1), (1, 1), (2, 3)):
@@ -110,7 +110,7 @@ def test_a_way_over_the_end_of_the_table_goes_on_at_its_start() -> None:
 
 @pytest.mark.parametrize("size", [1, 40, 1_000])
 def test_thousands_of_ids_in_tables_that_grow_and_are_used_again(size: int) -> None:
-    """Rule 2, across growth, nine buckets and three blocks."""
+    """C2, across growth, nine buckets and three blocks."""
     some = numbers(9_000, 4_000, size)
     calls: list[Call] = [
         (at // 3_000, at // 1_000, [(x, x << 32) for x in some[at : at + size]]) for at in range(0, 9_000, size)
@@ -122,7 +122,7 @@ def test_thousands_of_ids_in_tables_that_grow_and_are_used_again(size: int) -> N
 @pytest.mark.parametrize("before", [0, 1, SMALLEST, 3 * SMALLEST])
 @pytest.mark.parametrize("keys", [KEYS, ALIKE], ids=["keys", "all hashes alike"])
 def test_growth_forgets_neither_block_nor_how_old_their_ids_are(keys: Keys, before: int, more: int) -> None:
-    """Rule 2, at each power of two: the block before has ids of two buckets, and some of them come twice."""
+    """C2, at each power of two: the block before has ids of two buckets, and some of them come twice."""
     at_first = [(x, 1) for x in range(before)]
     calls: list[Call] = [(0, 0, at_first), (0, 1, at_first[::3])]
     for ids, size in pairwise((0, SMALLEST, 2 * SMALLEST, 4 * SMALLEST)):  # the block fills up to `size + more`
@@ -134,7 +134,7 @@ def test_growth_forgets_neither_block_nor_how_old_their_ids_are(keys: Keys, befo
 @pytest.mark.parametrize("skipped", [1, 2, 3, 4])
 @pytest.mark.parametrize("block", [1, 2])
 def test_after_skipped_blocks_nothing_is_left_of_those_before_them(block: int, skipped: int) -> None:
-    """Rule 2: a block may hold only absent offsets, or dead records; which slots a block has depends on its number."""
+    """C2: a block may hold only absent offsets, or dead records; which slots a block has depends on its number."""
     ids = [(x, 0) for x in range(100)]
     then = block + 1 + skipped
     calls: list[Call] = [
@@ -150,7 +150,7 @@ def test_after_skipped_blocks_nothing_is_left_of_those_before_them(block: int, s
 
 
 def test_of_an_id_that_came_again_the_last_record_counts() -> None:
-    """Rule 2: else a third record, two buckets after the first, would be counted."""
+    """C2: else a third record, two buckets after the first, would be counted."""
     calls: list[Call] = [(0, bucket, [(1, 2), (3, bucket)]) for bucket in range(4)]
     assert found(calls) == [[False, False], [True, False], [True, False], [True, False]]
 

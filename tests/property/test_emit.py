@@ -33,7 +33,7 @@ def emitter_of(sink: MemorySink, fold: SourceFold, lag: Callable[[], int]) -> Em
 def test_after_any_failures_the_sink_has_what_it_would_have_without_them(
     log: tuple[Rules, Log], data: st.DataObject
 ) -> None:
-    """Rules 6 to 9 and 11: cells, ledger and dead letters, whatever steps failed before, applied or not."""
+    """C6 to C9 and C11: cells, ledger and dead letters, whatever steps failed before, applied or not."""
     rules, records = log
     faulty, calm = FaultySink(), FaultySink()
     faulty.starts = calm.starts = [StartRow(SOURCE, 0, 0, 0, rules.to_json())]

@@ -1,4 +1,4 @@
-"""Rules 21 and 22: what was declared final is final, however the logs grow while somebody looks and afterwards.
+"""C21 and C22: what was declared final is final, however the logs grow while somebody looks and afterwards.
 
 One clock may be wrong, by hours and either way: the worker's, ClickHouse's, or a broker's that is ahead.
 """

@@ -42,7 +42,7 @@ class Worker:
         return SourceFold(SOURCE, ACTION, self.rules, GENERATION, base)
 
     def crash(self) -> None:
-        """All memory is lost; a new fold begins at the base that the ledger gives (rules 13 to 15)."""
+        """All memory is lost; a new fold begins at the base that the ledger gives (C13 to C15)."""
         start = StartRow(SOURCE, GENERATION, 0, 0, self.rules.to_json())
         rows = tuple(sorted(self.store.ledger.values(), key=lambda row: row.start))
         self.fold = self._begin(base_of(follow(SourceLedger((start,), rows))))
@@ -144,7 +144,7 @@ def fold_all(some: Worker, parts: Iterable[Chunk]) -> None:
 def test_no_chunk_border_changes_a_cell_a_ledger_row_or_a_dead_letter(
     data: st.DataObject, ruled: tuple[Rules, Log]
 ) -> None:
-    """Rules 1 to 4."""
+    """C1 to C4."""
     rules, log = ruled
     some = worker(rules, log)
     fold_all(some, chunks(log, data.draw(borders(log))))
@@ -155,7 +155,7 @@ def test_no_chunk_border_changes_a_cell_a_ledger_row_or_a_dead_letter(
 @given(ruled_logs(), st.sampled_from([1, 7, 10_000]))
 @settings(max_examples=50, deadline=None)
 def test_chunks_of_one_of_seven_and_of_ten_thousand_say_the_same(ruled: tuple[Rules, Log], size: int) -> None:
-    """Rules 1 to 4."""
+    """C1 to C4."""
     rules, log = ruled
     some = worker(rules, log)
     fold_all(some, chunks(log, [*range(0, log.end, size), log.end]))
@@ -174,7 +174,7 @@ OPS = st.lists(
 def test_no_schedule_of_ticks_failures_and_crashes_changes_what_the_sink_says_in_the_end(
     data: st.DataObject, ruled: tuple[Rules, Log], ops: Sequence[str]
 ) -> None:
-    """Rules 6 to 9 and 13 to 15: a tick may stop after any step, and a worker after any tick."""
+    """C6 to C9 and C13 to C15: a tick may stop after any step, and a worker after any tick."""
     rules, log = ruled
     some = worker(rules, log)
     for op in ops:
@@ -198,7 +198,7 @@ def test_no_schedule_of_ticks_failures_and_crashes_changes_what_the_sink_says_in
 def test_a_fold_from_the_base_of_any_recorded_position_meets_every_later_row(
     data: st.DataObject, ruled: tuple[Rules, Log]
 ) -> None:
-    """Rules 13 to 15: the ids that still matter are collected, whatever was recorded before the crash."""
+    """C13 to C15: the ids that still matter are collected, whatever was recorded before the crash."""
     rules, log = ruled
     some = worker(rules, log)
     recorded = data.draw(st.integers(0, log.end))
@@ -255,7 +255,7 @@ def test_a_fold_from_where_the_log_was_cut_goes_on_as_if_it_had_never_stopped_or
 @given(ruled_logs())
 @settings(max_examples=50, deadline=None)
 def test_a_chunk_out_of_place_is_refused_and_changes_nothing(ruled: tuple[Rules, Log]) -> None:
-    """Rule 4."""
+    """C4."""
     rules, log = ruled
     some = worker(rules, log)
     middle = log.end // 2
@@ -284,7 +284,7 @@ def long_log(rng: np.random.Generator, n: int) -> Log:
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_three_thousand_records_in_chunks_of_any_size_agree_with_the_reference(size: int) -> None:
-    """Rules 1 to 4, at a length where columns are settled and tables grow."""
+    """C1 to C4, at a length where columns are settled and tables grow."""
     rules = Rules(slice_records=500)
     log = long_log(np.random.default_rng(size), 3_000)
     some = worker(rules, log)

@@ -1,4 +1,4 @@
-"""Rules 1 and 3: slices are a pure cut of offsets."""
+"""C1 and C3: slices are a pure cut of offsets."""
 
 import numpy as np
 from hypothesis import given
@@ -34,7 +34,7 @@ def clock_at(offset: int, clocks: dict[int, int]) -> int:
 def test_every_offset_belongs_to_its_own_block_and_to_the_clock_at_it(
     drawn: tuple[int, int, dict[int, int]], slice_records: int, also: int
 ) -> None:
-    """Rules 1 and 3: an absent offset belongs to the clock before it."""
+    """C1 and C3: an absent offset belongs to the clock before it."""
     start, end, clocks = drawn
     found = pieces(start, end, clocks, 0, slice_records, also)
     assert [offset for piece in found for offset in range(piece.start, piece.end)] == list(range(start, end))
@@ -54,7 +54,7 @@ def test_every_offset_belongs_to_its_own_block_and_to_the_clock_at_it(
 def test_slices_do_not_depend_on_chunk_borders(
     drawn: tuple[int, int, dict[int, int]], slice_records: int, border: int
 ) -> None:
-    """Rule 3."""
+    """C3."""
     start, end, clocks = drawn
     border = min(max(border, start), end)
     halves = [

@@ -1,4 +1,4 @@
-"""Rules 6 and 7 as a machine: whatever ticks do with what is not emitted, nothing is lost or claimed early."""
+"""C6 and C7 as a machine: whatever ticks do with what is not emitted, nothing is lost or claimed early."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -15,14 +15,14 @@ ELSEWHERE = {name for name, made in SHARED.items() if made.__module__ == log.__n
 
 @contextmanager
 def connection_comes_back_by_itself() -> Iterator[None]:
-    """Rule 6: the driver reconnects in the middle of a tick."""
+    """C6: the driver reconnects in the middle of a tick."""
     with replaced((SimSink, "reconnects", True)):
         yield
 
 
 @contextmanager
 def sleepers_come_back() -> Iterator[None]:
-    """Rules 16 and 17: who slept through a change of rules comes back, and nothing of what it kept is checked."""
+    """C16 and C17: who slept through a change of rules comes back, and nothing of what it kept is checked."""
     with replaced((World, "sleepers_end", False)), SHARED["kept-state-never-checked"]():
         yield
 

@@ -131,7 +131,7 @@ class Truth:
             raise Violation(f"{row} begins where no slice does")
 
     def is_void(self, key: SliceKey, version: int) -> bool:
-        """Rule 19: said by other rules than those that reign in the slice."""
+        """C19: said by other rules than those that reign in the slice."""
         generation = version >> GENERATION_SHIFT
         reigns = self.reigns[key[0]]
         if generation == reigns[-1].generation or self.generations.get(key) == generation:

@@ -322,7 +322,7 @@ class World:
             self.land()
 
     def restore(self) -> None:
-        """ClickHouse goes back to a copy. If other rules held then, no worker sleeps through all of it (rule 17)."""
+        """ClickHouse goes back to a copy. If other rules held then, no worker sleeps through all of it (C17)."""
         reigns = self.truth.reigns
         self._go_back(self.rng.choice(self.sink.copies))
         if self.truth.reigns != reigns:
@@ -383,7 +383,7 @@ class World:
     def trim(self) -> None:
         """Retention takes the beginning of a log that no worker counts.
 
-        That takes hours: no process sleeps through it to go on (rule 17), nothing is on its way any more.
+        That takes hours: no process sleeps through it to go on (C17), nothing is on its way any more.
         """
         part = self.logs[self.rng.choice(list(self.logs))]
         self.trims += 1
@@ -412,12 +412,12 @@ class World:
 
     @property
     def can_revert(self) -> bool:
-        """Whether the rules before the last change can be those of now again: slices may not grow (rule 5)."""
+        """Whether the rules before the last change can be those of now again: slices may not grow (C5)."""
         before, rules = self.before.rules, self.settings.rules
         return before != rules and before.slice_records == rules.slice_records
 
     def change_rules(self, *, revert: bool = False) -> None:
-        """Somebody wants other rules, or the last ones again: all workers stop, `rules apply` begins (rule 18)."""
+        """Somebody wants other rules, or the last ones again: all workers stop, `rules apply` begins (C18)."""
         rules = self.before.rules if revert else other_rules(self.rng, self.settings.rules)
         self.before = self.settings
         self.changes += 1
@@ -469,7 +469,7 @@ class World:
                 self.truth.repaired(self.sink)  # else a row may come that vouches for cells ruined before it (255504)
 
     def _take_smaller_slices(self) -> None:
-        """A copy came back of a time when slices were smaller; they may not grow (rule 5).
+        """A copy came back of a time when slices were smaller; they may not grow (C5).
 
         Or it came while `rules apply` ran, of a time when they were larger: run again, it finds them (seed 7051450).
         """
@@ -500,7 +500,7 @@ class World:
         self.changing = False
 
     def _stop_all(self, *, kill: bool) -> None:
-        """The group is empty. Some do not know it yet: they sleep, and end when they see how long (rule 17)."""
+        """The group is empty. Some do not know it yet: they sleep, and end when they see how long (C17)."""
         for worker in list(self.workers):
             if kill or (not worker.asleep and self.rng.random() < 0.5):
                 self.end(worker, "stopped")

@@ -75,7 +75,7 @@ def test_a_source_that_another_worker_has_begun_meanwhile_is_not_taken_for_one_w
 
 
 def test_a_ledger_that_goes_back_before_the_first_tick_of_a_new_worker_is_noticed() -> None:
-    """Rule 6: what was recorded is what the worker read when it began, too; else the slices lost stay lost."""
+    """C6: what was recorded is what the worker read when it began, too; else the slices lost stay lost."""
     log = Log(tuple(record(offset, T0) for offset in range(8)), 8)
     sink, rules = MemorySink(), Rules()
     row = LedgerRow(LOGGED, 0, T0 // 1000, 0, 0, 5, T0, Fates(5), 5, 0, rules.fingerprint)

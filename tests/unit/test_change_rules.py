@@ -1,4 +1,4 @@
-"""Rules 5 and 18: where a change of rules takes effect, and what it refuses."""
+"""C5 and C18: where a change of rules takes effect, and what it refuses."""
 
 from collections.abc import Mapping
 from dataclasses import replace

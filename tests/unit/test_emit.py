@@ -71,7 +71,7 @@ def unavailable() -> SinkUnavailable:
 
 
 def test_each_step_is_durable_before_the_next_begins() -> None:
-    """Rules 6 and 11: dead letters acknowledged, read-back, cells, dead letters' rows, and the ledger last."""
+    """C6 and C11: dead letters acknowledged, read-back, cells, dead letters' rows, and the ledger last."""
     bench = Bench()
     bench.feed(1, None, 2, None)
     assert bench.tick()
@@ -95,7 +95,7 @@ def test_a_tick_with_nothing_new_touches_nothing() -> None:
 @pytest.mark.parametrize("applied", [False, True], ids=["not_applied", "applied_without_an_answer"])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_that_fails_is_repeated_by_the_next_tick_with_newer_counts(step: str, applied: bool) -> None:
-    """Rule 7: dirty is never cleared before the answer; what was applied without one changes nothing."""
+    """C7: dirty is never cleared before the answer; what was applied without one changes nothing."""
     bench = Bench()
     bench.feed(1, None, 2)
     bench.sink.fault = Fault(step, unavailable, applied)
@@ -111,7 +111,7 @@ def test_a_step_that_fails_is_repeated_by_the_next_tick_with_newer_counts(step: 
 
 @pytest.mark.parametrize("step", STEPS[:-1])
 def test_a_failure_before_the_ledger_leaves_it_as_it_was(step: str) -> None:
-    """Rule 6: only the ledger says what is recorded."""
+    """C6: only the ledger says what is recorded."""
     bench = Bench()
     bench.feed(1)
     bench.tick()
@@ -179,7 +179,7 @@ def test_any_other_error_comes_through_after_everything_is_merged_back(
 
 @pytest.mark.parametrize("error", [KafkaConnectionError, NotLeaderForPartitionError])
 def test_dead_letters_that_kafka_does_not_acknowledge_hold_the_tick_back(error: type[BaseException]) -> None:
-    """Rule 11: nothing of the tick reaches the sink."""
+    """C11: nothing of the tick reaches the sink."""
     bench = Bench()
     bench.feed(1, None)
     bench.topics.error = error()
@@ -203,7 +203,7 @@ def test_one_source_that_fails_takes_all_sources_of_the_tick_back_with_it() -> N
 
 
 def test_a_second_tick_waits_for_the_first() -> None:
-    """Rule 7: one tick in flight; a fold would refuse a second capture."""
+    """C7: one tick in flight; a fold would refuse a second capture."""
     bench = Bench()
     entered, go_on = Event(), Event()
 
@@ -232,7 +232,7 @@ def test_a_second_tick_waits_for_the_first() -> None:
 
 
 def test_a_failed_tick_of_a_source_that_was_revoked_meanwhile_is_merged_into_no_other() -> None:
-    """Rule 7: back into the state it came from; the state that took its place folds for itself."""
+    """C7: back into the state it came from; the state that took its place folds for itself."""
     bench = Bench()
     bench.feed(1, 2)
     revoked = bench.folds[0]
@@ -251,7 +251,7 @@ def test_a_failed_tick_of_a_source_that_was_revoked_meanwhile_is_merged_into_no_
 
 
 def test_a_ledger_older_than_what_was_recorded_is_a_sink_that_went_back() -> None:
-    """Rule 6: nothing is written over a restored copy; the worker starts again and folds what is missing."""
+    """C6: nothing is written over a restored copy; the worker starts again and folds what is missing."""
     bench = Bench()
     bench.feed(1)
     bench.tick()
@@ -268,7 +268,7 @@ def test_a_ledger_older_than_what_was_recorded_is_a_sink_that_went_back() -> Non
 
 
 def test_an_idle_source_beside_a_busy_one_tells_of_a_sink_that_went_back() -> None:
-    """Rule 6: a tick reads all sources back, not only those that it emits."""
+    """C6: a tick reads all sources back, not only those that it emits."""
     bench = Bench(sources=2)
     bench.feed(1, fold=0)
     older = dict(bench.sink.ledger)
@@ -305,7 +305,7 @@ def test_an_idle_worker_looks_at_the_ledger_every_ten_seconds(monkeypatch: pytes
 
 
 def test_a_worker_whose_rules_were_replaced_writes_nothing_more() -> None:
-    """Rule 19: what it says is void."""
+    """C19: what it says is void."""
     bench = Bench(sources=2)
     bench.sink.starts.append(StartRow(bench.folds[0].source, 1, 0, 0, RULES.to_json()))
     bench.feed(1, fold=1)
@@ -328,7 +328,7 @@ def test_a_ledger_ahead_of_what_was_recorded_is_no_reason_to_stop() -> None:
 
 
 def test_far_behind_only_slices_that_have_ended_go_out() -> None:
-    """Rule 9."""
+    """C9."""
     bench = Bench()
     bench.lag = RULES.slice_records + 1
     bench.feed(*range(1, 100))
@@ -343,7 +343,7 @@ def test_far_behind_only_slices_that_have_ended_go_out() -> None:
 
 
 def test_far_behind_open_slices_go_out_too_once_half_the_memory_is_full() -> None:
-    """Rule 9: else the pause would come before any slice ends, for ever."""
+    """C9: else the pause would come before any slice ends, for ever."""
     bench = Bench(sources=2, max_unemitted_cells=20)
     bench.lag = AHEAD
     bench.feed(1, 2, 3, 4, fold=0)

@@ -1,4 +1,4 @@
-"""Rules 21 and 22: when a minute is final."""
+"""C21 and C22: when a minute is final."""
 
 from functools import partial
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""When reading pauses and goes on, and when a chunk that went missing is asked for again (rules 4 and 9)."""
+"""When reading pauses and goes on, and when a chunk that went missing is asked for again (C4 and C9)."""
 
 import asyncio
 from types import SimpleNamespace
@@ -101,7 +101,7 @@ def test_sources_that_come_while_reading_is_paused_are_paused_too(bench: Bench) 
 
 
 def test_a_position_that_stays_below_the_fetch_position_for_two_seconds_is_sought_again(bench: Bench) -> None:
-    """Rule 4: the last chunk may have been the dropped one, and no hole would ever tell."""
+    """C4: the last chunk may have been the dropped one, and no hole would ever tell."""
     bench.positions, bench.consumer.fetched = {SAVES: 5, CLICKS: 7}, {SAVES: 9, CLICKS: 7}
     assert bench.look() == []
     assert bench.look(STUCK_SECONDS - 0.1) == []

@@ -1,4 +1,4 @@
-"""The fold at its edges, one by one (rules 1 to 4, 6 to 9, 13 to 15)."""
+"""The fold at its edges, one by one (C1 to C4, C6 to C9, C13 to C15)."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -46,26 +46,26 @@ def fate_of(*records: LogRecord, rules: Rules = RULES) -> Fate:
 
 
 def test_event_time_may_lead_the_kafka_timestamp_by_the_skew_and_no_more() -> None:
-    """Rule 2."""
+    """C2."""
     assert fate_of(record(0, T0, occurred_at=T0 + 5 * MINUTE)) is Fate.COUNTED
     assert fate_of(record(0, T0, occurred_at=T0 + 5 * MINUTE + 1)) is Fate.DEAD
 
 
 def test_event_time_may_be_as_old_as_the_tables_keep_and_no_older() -> None:
-    """Rule 2: retention is measured from the record's own timestamp, so old and not late are both possible."""
+    """C2: retention is measured from the record's own timestamp, so old and not late are both possible."""
     patient = Rules(allowed_lateness_ms=48 * HOUR, retention_ms=24 * HOUR)
     assert fate_of(record(0, T0, occurred_at=T0 - 24 * HOUR), rules=patient) is Fate.COUNTED
     assert fate_of(record(0, T0, occurred_at=T0 - 24 * HOUR - 1), rules=patient) is Fate.DEAD
 
 
 def test_skew_and_retention_are_measured_from_the_records_own_timestamp_not_from_the_clock() -> None:
-    """Rule 2."""
+    """C2."""
     ahead = record(0, T0 + 30 * MINUTE)
     assert fate_of(ahead, record(1, T0, occurred_at=T0 + 6 * MINUTE)) is Fate.DEAD
 
 
 def test_a_record_without_a_kafka_timestamp_is_dead_and_leaves_the_clock_where_it_is() -> None:
-    """It passes every bound that a broker sets, so it could count below what is final (rule 22)."""
+    """It passes every bound that a broker sets, so it could count below what is final (C22)."""
     fold = folded(record(0, T0), record(1, -1, 9, occurred_at=T0), record(2, T0, 9))
     assert fold.clock == T0
     capture = captured(fold)
@@ -76,7 +76,7 @@ def test_a_record_without_a_kafka_timestamp_is_dead_and_leaves_the_clock_where_i
 
 
 def test_a_minute_is_closed_when_its_end_and_the_lateness_reach_the_clock() -> None:
-    """Rule 2: <=, with the clock that includes this record."""
+    """C2: <=, with the clock that includes this record."""
     assert T0 % MINUTE == 0
     clock = T0 + HOUR + MINUTE  # closes the minute that begins at T0
     assert fate_of(record(0, clock, occurred_at=T0 + MINUTE)) is Fate.COUNTED
@@ -86,25 +86,25 @@ def test_a_minute_is_closed_when_its_end_and_the_lateness_reach_the_clock() -> N
 
 
 def test_lateness_is_measured_by_the_clock_not_by_the_records_own_timestamp() -> None:
-    """Rule 2."""
+    """C2."""
     clock = T0 + HOUR + MINUTE
     assert fate_of(record(0, clock), record(1, T0, occurred_at=T0)) is Fate.LATE
 
 
 def test_event_time_never_moves_the_clock() -> None:
-    """Rule 1: a device clock four minutes ahead makes nobody late."""
+    """C1: a device clock four minutes ahead makes nobody late."""
     fold = folded(record(0, T0, occurred_at=T0 + 4 * MINUTE))
     assert fold.clock == T0
 
 
 def test_a_timestamp_too_large_to_add_to_makes_a_dead_record_not_a_wrapped_one() -> None:
-    """Rule 2: in 64 bits, timestamp + skew may wrap around."""
+    """C2: in 64 bits, timestamp + skew may wrap around."""
     far = 2**32 * 1000 - 1
     assert fate_of(record(0, far, occurred_at=T0)) is Fate.DEAD
 
 
 def test_a_late_record_registers_its_id_so_the_next_with_it_is_a_duplicate() -> None:
-    """Rule 2: were only counted records to register, this one would be counted."""
+    """C2: were only counted records to register, this one would be counted."""
     late = record(1, T0, event_id=5, occurred_at=T0 - 2 * HOUR)
     again = record(2, T0, event_id=5)
     assert fate_of(record(0, T0), late) is Fate.LATE
@@ -112,19 +112,19 @@ def test_a_late_record_registers_its_id_so_the_next_with_it_is_a_duplicate() -> 
 
 
 def test_a_duplicate_registers_its_id_so_a_chain_of_them_outlives_the_first() -> None:
-    """Rule 2: were only counted records to register, the third, three buckets after the first, would be counted."""
+    """C2: were only counted records to register, the third, three buckets after the first, would be counted."""
     chain = [record(i, T0 + i * ARRIVED_MS, event_id=5) for i in range(4)]
     assert fates(folded(*chain)) == Fates(counted=1, duplicate=3)
 
 
 def test_a_dead_record_does_not_register_its_id() -> None:
-    """Rule 2: a dead record was never an event, so nothing repeats it."""
+    """C2: a dead record was never an event, so nothing repeats it."""
     dead = record(0, T0, event_id=5, occurred_at=T0 + HOUR)
     assert fate_of(dead, record(1, T0, event_id=5)) is Fate.COUNTED
 
 
 def test_an_id_matters_for_one_more_bucket_and_one_more_block_and_then_no_longer() -> None:
-    """Rule 2."""
+    """C2."""
     first = record(0, T0, event_id=5)
     assert fate_of(first, record(1, T0 + 2 * ARRIVED_MS - 1, event_id=5)) is Fate.DUPLICATE
     assert fate_of(first, record(1, T0 + 2 * ARRIVED_MS, event_id=5)) is Fate.COUNTED
@@ -133,7 +133,7 @@ def test_an_id_matters_for_one_more_bucket_and_one_more_block_and_then_no_longer
 
 
 def test_late_comes_before_duplicate() -> None:
-    """Rule 2: the order of the fates."""
+    """C2: the order of the fates."""
     late = [record(i, T0, event_id=5, occurred_at=T0 - 2 * HOUR) for i in (0, 1)]
     assert fate_of(*late) is Fate.LATE
 
@@ -155,7 +155,7 @@ def test_a_minute_begins_at_its_first_millisecond() -> None:
 
 
 def test_absent_offsets_fill_slices_of_their_own_and_the_ledger_joins_them() -> None:
-    """Rules 3 and 25."""
+    """C3 and C25."""
     ledger = captured(folded(record(3, T0), record(320, T0), end=450)).ledger
     assert [(row.block, row.arrived, row.start, row.position, row.fates.absent) for row in ledger] == [
         (0, 0, 0, 3, 3),
@@ -170,7 +170,7 @@ def test_absent_offsets_fill_slices_of_their_own_and_the_ledger_joins_them() -> 
 
 
 def test_a_chunk_without_records_moves_the_position_only() -> None:
-    """Rule 3: transaction markers alone."""
+    """C3: transaction markers alone."""
     fold = folded(record(0, T0))
     fold.fold(chunk(Log((), 5), 1, 5))
     assert (fold.position, fold.clock) == (5, T0)
@@ -178,7 +178,7 @@ def test_a_chunk_without_records_moves_the_position_only() -> None:
 
 
 def test_a_repeat_and_a_hole_are_refused_by_name_and_tell_where_to_go_on() -> None:
-    """Rule 4."""
+    """C4."""
     log = Log(tuple(record(i, T0) for i in range(9)), 9)
     fold = folded(*log.records[:5])
     for start, refusal in ((4, ChunkRepeated), (6, ChunkMissing)):
@@ -201,7 +201,7 @@ def test_offsets_outside_a_chunks_own_range_are_a_fault() -> None:
 
 
 def test_collecting_registers_ids_and_counts_nothing() -> None:
-    """Rule 14."""
+    """C14."""
     old = [record(i, T0, event_id=i + 1) for i in range(3)]
     base = Base(0, 0, 3, T0)
     fold = folded(*old, base=base)
@@ -214,7 +214,7 @@ def test_collecting_registers_ids_and_counts_nothing() -> None:
 
 
 def test_a_base_inside_a_chunk_begins_a_slice_there() -> None:
-    """Rule 14: late and dead records before it are not handed out again."""
+    """C14: late and dead records before it are not handed out again."""
     dead = LogRecord(1, T0, b"not json")
     fold = folded(record(0, T0), dead, record(2, T0), LogRecord(3, T0, None), base=Base(0, 0, 2, T0))
     capture = captured(fold)
@@ -223,7 +223,7 @@ def test_a_base_inside_a_chunk_begins_a_slice_there() -> None:
 
 
 def test_a_log_that_does_not_lead_to_the_clock_of_the_base_is_refused() -> None:
-    """Rules 13 and 14: records before the base are gone, or were changed."""
+    """C13 and C14: records before the base are gone, or were changed."""
     with pytest.raises(LogChanged, match=f"is {T0} ms, but the ledger says {T0 + 1}"):
         folded(record(0, T0), record(1, T0), base=Base(0, 0, 1, T0 + 1))
     with pytest.raises(LogChanged):
@@ -231,7 +231,7 @@ def test_a_log_that_does_not_lead_to_the_clock_of_the_base_is_refused() -> None:
 
 
 def test_a_dead_letter_keeps_the_record_and_says_why() -> None:
-    """Rule 11."""
+    """C11."""
     patient = Rules(allowed_lateness_ms=HOUR, retention_ms=24 * HOUR)
     records = (
         record(0, T0, occurred_at=T0 + 6 * MINUTE),
@@ -253,7 +253,7 @@ def test_a_dead_letter_keeps_the_record_and_says_why() -> None:
 
 
 def test_only_one_capture_is_in_flight_and_only_it_can_be_answered() -> None:
-    """Rule 7."""
+    """C7."""
     fold = folded(record(0, T0))
     first = captured(fold)
     with pytest.raises(RuntimeError, match="in flight"):
@@ -268,7 +268,7 @@ def test_only_one_capture_is_in_flight_and_only_it_can_be_answered() -> None:
 
 
 def test_rows_wait_as_unemitted_until_the_answer_and_come_again_after_a_failure() -> None:
-    """Rule 7: dirty is never cleared before the answer."""
+    """C7: dirty is never cleared before the answer."""
     fold = folded(record(0, T0), record(1, T0, pin=2), LogRecord(2, T0, None))
     capture = captured(fold)
     assert fold.unemitted_cells == 3
@@ -288,7 +288,7 @@ def test_rows_wait_as_unemitted_until_the_answer_and_come_again_after_a_failure(
 
 
 def test_what_changes_while_a_tick_is_in_flight_goes_out_with_the_next() -> None:
-    """Rules 6 and 7."""
+    """C6 and C7."""
     fold = folded(record(0, T0), record(1, T0, pin=2))
     capture = captured(fold)
     fold.fold(chunk(Log((record(2, T0),), 3), 2, 3))
@@ -315,7 +315,7 @@ def test_a_late_letter_says_whether_its_event_was_sent_before() -> None:
 
 
 def test_far_behind_only_slices_that_have_ended_go_out_with_their_dead_letters() -> None:
-    """Rule 9; a version never lies beyond its slice's end (rule 8)."""
+    """C9; a version never lies beyond its slice's end (C8)."""
     fold = folded(LogRecord(98, T0, None), record(99, T0), LogRecord(100, T0, None), record(101, T0))
     capture = fold.capture(ended_only=True)
     assert capture is not None
@@ -330,7 +330,7 @@ def test_far_behind_only_slices_that_have_ended_go_out_with_their_dead_letters()
 
 
 def test_a_slice_ends_with_its_block_though_nothing_came_after_it() -> None:
-    """Rule 9."""
+    """C9."""
     fold = folded(record(99, T0))
     capture = fold.capture(ended_only=True)
     assert capture is not None
@@ -346,7 +346,7 @@ def test_slices_that_have_ended_leave_memory_when_acknowledged() -> None:
 
 
 def test_a_new_slice_with_the_next_record_makes_the_one_before_it_go_once_more_only_if_it_grew() -> None:
-    """Rule 8: a ledger row says something new, or is not said."""
+    """C8: a ledger row says something new, or is not said."""
     fold = folded(record(0, T0))
     fold.acknowledge(captured(fold))
     fold.fold(chunk(Log((record(1, T0 + ARRIVED_MS),), 2), 1, 2))
@@ -375,7 +375,7 @@ def cut_off(*records: LogRecord) -> tuple[SourceFold, Base]:
 
 
 def test_offsets_without_a_record_still_come_to_the_slice_whose_records_are_gone() -> None:
-    """Transaction markers: they have no time of their own (rule 3)."""
+    """Transaction markers: they have no time of their own (C3)."""
     alive, base = cut_off(record(0, T0), record(1, T0, occurred_at=T0 - 2 * HOUR), record(2, T0, 9), record(3, T0, 9))
     later = Log((record(7, T0 + 2 * ARRIVED_MS, 9),), 8)
     restarted = SourceFold(SOURCE, ACTION, RULES, 2, base)
@@ -391,7 +391,7 @@ def test_offsets_without_a_record_still_come_to_the_slice_whose_records_are_gone
 
 @pytest.mark.parametrize("timestamp", [T0, T0 + 2 * ARRIVED_MS - 1, -1])
 def test_a_record_to_which_what_is_gone_could_matter_is_refused(timestamp: int) -> None:
-    """Its id may have been there before, or its slice have cells that nobody has in memory (rule 2)."""
+    """Its id may have been there before, or its slice have cells that nobody has in memory (C2)."""
     _, base = cut_off(record(0, T0, 9))
     fold = SourceFold(SOURCE, ACTION, RULES, 2, base)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Rule 17: a gap between two answered heartbeats above the session time-out ends the process."""
+"""C17: a gap between two answered heartbeats above the session time-out ends the process."""
 
 from streams.heartbeats import SessionWatch
 

@@ -1,4 +1,4 @@
-"""What must always be true of a ledger, found without the log (rule 25)."""
+"""What must always be true of a ledger, found without the log (C25)."""
 
 from dataclasses import replace
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Rules 12 to 15 and 19: where a fold begins again."""
+"""C12 to C15 and C19: where a fold begins again."""
 
 from uuid import UUID
 

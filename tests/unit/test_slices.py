@@ -1,4 +1,4 @@
-"""Rules 1 and 3 by example."""
+"""C1 and C3 by example."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from streams.slices import LAST_CLOCK_MS, ClockTooFar, SliceId, cut
 
 
 def test_a_gap_across_several_blocks_makes_slices_of_absent_offsets_only() -> None:
-    """Rule 3: they keep the clock before them, also where the record after them moves it."""
+    """C3: they keep the clock before them, also where the record after them moves it."""
     pieces = list(cut(8, 45, np.array([8, 41]), np.array([7, ARRIVED_MS]), 0, 10))
     assert [(piece.slice_id, piece.start, piece.end, piece.last - piece.first) for piece in pieces] == [
         (SliceId(0, 0), 8, 10, 1),

@@ -1,4 +1,4 @@
-"""Controls of the fold: rules 1, 2 and 4."""
+"""Controls of the fold: C1, C2 and C4."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,14 +17,14 @@ from streams.slices import Piece
 
 @control
 def no_chain_check() -> Iterator[None]:
-    """Rule 4: a chunk is folded wherever it starts."""
+    """C4: a chunk is folded wherever it starts."""
     with replaced((SourceFold, "_check_place", lambda *_: None), (SourceFold, "_check_base", lambda *_: None)):
         yield
 
 
 @control
 def no_seek_for_a_missing_tail() -> Iterator[None]:
-    """Rule 4: only the next chunk tells of one that was dropped."""
+    """C4: only the next chunk tells of one that was dropped."""
 
     async def seek_stuck(_: Flow) -> None: ...
 
@@ -34,7 +34,7 @@ def no_seek_for_a_missing_tail() -> Iterator[None]:
 
 @control
 def clock_moves_by_chunk() -> Iterator[None]:
-    """Rule 1: all records of a chunk see the clock that stands after its last one."""
+    """C1: all records of a chunk see the clock that stands after its last one."""
     run = clock.run
 
     def run_at_once(before: int, timestamps: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -67,7 +67,7 @@ class CountedIds:
 
 @control
 def only_counted_ids_register() -> Iterator[None]:
-    """Rule 2: what is late or a duplicate itself leaves no id behind."""
+    """C2: what is late or a duplicate itself leaves no id behind."""
     register = SourceFold._register
 
     def without_late(self: SourceFold, judged: Judged, piece: Piece) -> Any:

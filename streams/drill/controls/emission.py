@@ -1,4 +1,4 @@
-"""Controls of the tick: rules 6, 7 and 11."""
+"""Controls of the tick: C6, C7 and C11."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -23,14 +23,14 @@ from streams.table import Refold
 
 @control
 def dirty_cleared_before_the_answer() -> Iterator[None]:
-    """Rule 7: cells count as emitted once they are taken out."""
+    """C7: cells count as emitted once they are taken out."""
     with replaced((Cells, "merge_back", Cells.land)):
         yield
 
 
 @control
 def sums_instead_of_absolutes() -> Iterator[None]:
-    """Rule 6: a row says what was counted since the cell's last one."""
+    """C6: a row says what was counted since the cell's last one."""
     take_dirty = Cells.take_dirty
 
     def take_new(self: Cells) -> CellColumns:
@@ -70,21 +70,21 @@ def _write(*, late_rows: bool = False, ledger_first: bool = False, all_read_back
 
 @control
 def ledger_before_rows() -> Iterator[None]:
-    """Rule 6: the ledger is written first."""
+    """C6: the ledger is written first."""
     with replaced((emit, "write", _write(ledger_first=True))):
         yield
 
 
 @control
 def ledger_captured_later_than_cells() -> Iterator[None]:
-    """Rule 6: ledger rows say what is folded when they are written."""
+    """C6: ledger rows say what is folded when they are written."""
     with replaced((emit, "write", _write(late_rows=True))):
         yield
 
 
 @control
 def version_from_the_wall_clock() -> Iterator[None]:
-    """Rule 6: whoever speaks last wins."""
+    """C6: whoever speaks last wins."""
     last = 0
     versions: dict[LedgerRow, int] = {}
 
@@ -115,7 +115,7 @@ class _Open:
 
 @control
 def two_ticks_in_flight() -> Iterator[None]:
-    """Rule 7: the next tick does not wait for the answer to the last one."""
+    """C7: the next tick does not wait for the answer to the last one."""
     init, capture, tick = Emitter.__init__, Unemitted.capture, Emitter.tick
 
     def without_lock(self: Emitter, *args: Any, **kwargs: Any) -> None:
@@ -145,7 +145,7 @@ def two_ticks_in_flight() -> Iterator[None]:
 
 @control
 def failed_ledger_rows_not_merged_back() -> Iterator[None]:
-    """Rule 7: of a failed tick only the cells are emitted again."""
+    """C7: of a failed tick only the cells are emitted again."""
     merge_back = Unemitted.merge_back
 
     def forget(self: Unemitted, failed: Capture) -> None:
@@ -159,7 +159,7 @@ def failed_ledger_rows_not_merged_back() -> Iterator[None]:
 
 @control
 def not_merged_back_after_a_rebalance() -> Iterator[None]:
-    """Rule 7: a tick that fails after the group gave out its partitions anew is forgotten."""
+    """C7: a tick that fails after the group gave out its partitions anew is forgotten."""
     assign, merge_back = Refold._assign, Unemitted.merge_back
     overtaken: list[Capture] = []
 
@@ -180,7 +180,7 @@ def not_merged_back_after_a_rebalance() -> Iterator[None]:
 
 @control
 def merged_back_into_another() -> Iterator[None]:
-    """Rule 7: a failed tick is merged into whatever state its source has by now."""
+    """C7: a failed tick is merged into whatever state its source has by now."""
     init, merge_back = SourceFold.__init__, SourceFold.merge_back
     newest: dict[Any, SourceFold] = {}
 
@@ -202,21 +202,21 @@ def merged_back_into_another() -> Iterator[None]:
 
 @control
 def no_read_back() -> Iterator[None]:
-    """Rule 6: nobody looks whether ClickHouse went back."""
+    """C6: nobody looks whether ClickHouse went back."""
     with replaced((emit, "read_back", lambda *_: None)):
         yield
 
 
 @control
 def sources_without_news_not_read_back() -> Iterator[None]:
-    """Rule 6: a tick looks at the ledger of those sources alone that it emits."""
+    """C6: a tick looks at the ledger of those sources alone that it emits."""
     with replaced((emit, "write", _write(all_read_back=False))):
         yield
 
 
 @control
 def no_look_while_nothing_is_emitted() -> Iterator[None]:
-    """Rule 6: a worker without anything to emit does not look at the ledger."""
+    """C6: a worker without anything to emit does not look at the ledger."""
 
     async def look(*_: Any) -> None: ...
 
@@ -239,7 +239,7 @@ def generation_not_read_back() -> Iterator[None]:
 
 @control
 def dead_letters_not_awaited() -> Iterator[None]:
-    """Rule 11: dead letters are sent, and nobody waits for the answer."""
+    """C11: dead letters are sent, and nobody waits for the answer."""
 
     async def send_batch(
         self: DeadLetterTopics, batch: Any, source: Source, _letters: Sequence[DeadLetterRow]

@@ -21,13 +21,13 @@ def _consumer_with(name: str, value: Any) -> tuple[Any, str, Any]:
 
 @control
 def offset_reset_earliest() -> Iterator[None]:
-    """Rule 1: where the offset to read is gone reading goes on at the log's start, and whatever comes is folded."""
+    """C1: where the offset to read is gone reading goes on at the log's start, and whatever comes is folded."""
     with no_chain_check(), replaced(_consumer_with("_auto_offset_reset", "earliest")):
         yield
 
 
 @control
 def read_uncommitted() -> Iterator[None]:
-    """Rule 1: records of open and aborted transactions are read too."""
+    """C1: records of open and aborted transactions are read too."""
     with replaced(_consumer_with("_isolation_level", "read_uncommitted")):
         yield

@@ -1,4 +1,4 @@
-"""Controls of what a worker begins with: rules 1, 13, 14, 16 and 19."""
+"""Controls of what a worker begins with: C1, C13, C14, C16 and C19."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -23,14 +23,14 @@ def _begin(choose: Callable[[Chain, Base], Base]) -> AbstractContextManager[None
 
 @control
 def base_is_the_ledgers_position() -> Iterator[None]:
-    """Rule 13: counting begins where the ledger ends, without the cells of the slice there."""
+    """C13: counting begins where the ledger ends, without the cells of the slice there."""
     with _begin(lambda chain, base: Base(base.collect_start, base.collect_clock, chain.position, chain.clock)):
         yield
 
 
 @control
 def base_behind_the_last_row() -> Iterator[None]:
-    """Rule 13: counting begins with the last slice that has a row, whatever lies before it."""
+    """C13: counting begins with the last slice that has a row, whatever lies before it."""
     follow = recovery.follow
 
     def trusting(ledger: SourceLedger) -> Chain:
@@ -42,14 +42,14 @@ def base_behind_the_last_row() -> Iterator[None]:
 
 @control
 def ids_not_collected() -> Iterator[None]:
-    """Rule 14: nobody looks before the base for the ids that can still matter."""
+    """C14: nobody looks before the base for the ids that can still matter."""
     with _begin(lambda _, base: Base(base.start, base.start_clock, base.start, base.start_clock)):
         yield
 
 
 @control
 def ids_of_the_previous_slice_only() -> Iterator[None]:
-    """Rule 14: ids are collected from one slice before the base, and no earlier."""
+    """C14: ids are collected from one slice before the base, and no earlier."""
 
     def previous(chain: Chain, base: Base) -> Base:
         if base.collect_start == base.start:
@@ -62,7 +62,7 @@ def ids_of_the_previous_slice_only() -> Iterator[None]:
 
 @control
 def clock_not_carried_over_a_restart() -> Iterator[None]:
-    """Rule 1: the clock begins anew with the first record that is read."""
+    """C1: the clock begins anew with the first record that is read."""
     with (
         _begin(lambda _, base: Base(base.collect_start, 0, base.start, 0)),
         replaced((SourceFold, "_check_base", lambda _: None)),
@@ -72,14 +72,14 @@ def clock_not_carried_over_a_restart() -> Iterator[None]:
 
 @control
 def void_rows_read() -> Iterator[None]:
-    """Rule 19: what a worker of the rules before has said since they changed is believed."""
+    """C19: what a worker of the rules before has said since they changed is believed."""
     with replaced((recovery, "is_void", lambda *_: False)):
         yield
 
 
 @control
 def only_the_boundary_slice_is_void() -> Iterator[None]:
-    """Rule 18: a change of rules deletes the slice at the boundary, and none of those behind it."""
+    """C18: a change of rules deletes the slice at the boundary, and none of those behind it."""
 
     def is_void(row: LedgerRow, ledger: SourceLedger) -> bool:
         return any(start.generation > row.generation and row.start == start.start for start in ledger.starts)
@@ -96,7 +96,7 @@ def only_the_boundary_slice_is_void() -> Iterator[None]:
 
 @control
 def kept_state_never_checked() -> Iterator[None]:
-    """Rule 16: a source that comes back keeps its state, whatever the ledger says; ticks do not ask for rules."""
+    """C16: a source that comes back keeps its state, whatever the ledger says; ticks do not ask for rules."""
     assign = CellTable.assign
 
     def keep(self: CellTable, assigned: Assigned) -> None:
