@@ -14,9 +14,9 @@ from sinks.pins import READS, WRITES
 from streams.engines.ports import LOOPBACK
 
 READ_BYTES = 1 << 16
+ROWS_BYTES = 1_500  # what follows a statement and has so many bytes is rows
 SETTINGS_BYTES = sum(len(name) + len(value) + 3 for name, value in {**READS, **WRITES}.items())  # with each statement
-# A request of so many bytes since the last answer carries rows, not only a question.
-LARGE_BYTES = 1_500 + SETTINGS_BYTES
+LARGE_BYTES = ROWS_BYTES + SETTINGS_BYTES  # a request of so many since the last answer is no mere question
 STATEMENT = b"INSERT INTO "  # how ClickHouse's clients write; the native protocol carries it as text
 END_OF_STREAM = b"\x05"  # the last packet of ClickHouse's answer; its client waits for what comes before it
 APPLIED_SECONDS = 0.5  # between a lost answer and the cut
@@ -220,8 +220,8 @@ class Door:
             link.asked = 0  # the rows follow when the engine has answered to the statement
             link.loaded = False
         # Of an insert the last, small piece is held: with it ClickHouse takes the rows that it has.
-        ends = not self._insert or (link.loaded and len(data) < LARGE_BYTES)
-        link.loaded |= link.chosen and link.asked >= LARGE_BYTES
+        ends = not self._insert or (link.loaded and len(data) < ROWS_BYTES)
+        link.loaded |= link.chosen and link.asked >= (ROWS_BYTES if self._insert else LARGE_BYTES)
         if self.mode is Mode.HOLD and link.loaded and ends:
             self.traffic.held += len(data)
             await self._changed.wait()
