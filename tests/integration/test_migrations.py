@@ -18,12 +18,14 @@ from sinks.base import SinkError, SinkUnavailable
 from sinks.clickhouse import ClickHouseSink
 from sinks.connection import Connection
 from sinks.migrate import MIGRATIONS, migrate
+from sinks.older_servers import readable
 from sinks.seal import seal
 from streams.settings import Settings
 from tests.integration.sealing import TODAY, disagreements, read, some_cells, write
 
 NAMES = sorted(path.name for path in MIGRATIONS.glob("*.sql"))
-STATEMENTS_OF_LAST = Migrator.script_to_statements((MIGRATIONS / NAMES[-1]).read_text(encoding="utf-8"), True)
+LAST = readable((MIGRATIONS / NAMES[-1]).read_text(encoding="utf-8"))
+STATEMENTS_OF_LAST = Migrator.script_to_statements(LAST, True)
 BOOKKEEPING = "schema_migrations"
 
 
