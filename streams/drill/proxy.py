@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
-from sinks.pins import READS, WRITES
+from sinks.pins import LIMITS, READS, WRITES
 from streams.engines.ports import LOOPBACK
 
 READ_BYTES = 1 << 16
 ROWS_BYTES = 1_500  # what follows a statement and has so many bytes is rows
-SETTINGS_BYTES = sum(len(name) + len(value) + 3 for name, value in {**READS, **WRITES}.items())  # with each statement
+SETTINGS_BYTES = sum(len(name) + len(value) + 3 for name, value in {**READS, **WRITES, **LIMITS}.items())
 LARGE_BYTES = ROWS_BYTES + SETTINGS_BYTES  # a request of so many since the last answer is no mere question
 STATEMENT = b"INSERT INTO "  # how ClickHouse's clients write; the native protocol carries it as text
 END_OF_STREAM = b"\x05"  # the last packet of ClickHouse's answer; its client waits for what comes before it
