@@ -18,6 +18,7 @@ ROWS_BYTES = 1_500  # what follows a statement and has so many bytes is rows
 SETTINGS_BYTES = sum(len(name) + len(value) + 3 for name, value in {**READS, **WRITES, **LIMITS}.items())
 LARGE_BYTES = ROWS_BYTES + SETTINGS_BYTES  # a request of so many since the last answer is no mere question
 STATEMENT = b"INSERT INTO "  # how ClickHouse's clients write; the native protocol carries it as text
+QUERY = b"\x01\x00\x01\x00\x00"  # how a statement of theirs begins: packet 1, no id, and nobody asked before
 END_OF_STREAM = b"\x05"  # the last packet of ClickHouse's answer; its client waits for what comes before it
 APPLIED_SECONDS = 0.5  # between a lost answer and the cut
 
@@ -215,7 +216,7 @@ class Door:
     async def _request(self, link: Link, data: bytes) -> bool:
         """Whether bytes of a client go on to the engine."""
         link.asked += len(data)
-        if self._insert and STATEMENT in data:
+        if self._insert and (STATEMENT in data or data.startswith(QUERY)):
             link.chosen = self._insert in data
             link.asked = 0  # the rows follow when the engine has answered to the statement
             link.loaded = False

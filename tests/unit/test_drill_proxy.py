@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from streams.drill.proxy import LARGE_BYTES, Door, Doors, Mode
+from streams.drill.proxy import LARGE_BYTES, QUERY, Door, Doors, Mode
 from streams.engines.ports import LOOPBACK, free_port
 
 SMALL, LARGE = b"ask", b"x" * (2 * LARGE_BYTES)
@@ -210,6 +210,19 @@ def test_with_a_table_only_inserts_into_it_are_lost(echo: Echo) -> None:
             assert heard(client) == b""
         door.close()
     assert door.traffic.answers_lost == 1
+
+
+def test_a_question_that_follows_an_insert_is_none_however_many_settings_go_with_it(echo: Echo) -> None:
+    with Doors() as doors:
+        door = Door(doors, free_port(), echo.port, table="cells")
+        door.open()
+        with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as client, door.failing(Mode.LOSE):
+            for request in (b"INSERT INTO cells (a) VALUES", SMALL, QUERY + LARGE):
+                echo.answer = b"done\x05"
+                client.sendall(request)
+                assert heard(client) == b"done\x05"
+        door.close()
+    assert door.traffic.answers_lost == 0
 
 
 def test_of_an_insert_the_last_piece_is_held_so_that_it_is_applied_late_without_its_sender(echo: Echo) -> None:
