@@ -29,7 +29,7 @@ def what_speaks(begun: bytes) -> str:
         return "HTTP"
     if begun[:2] in (b"\x15\x03", b"\x16\x03"):
         return "TLS"
-    if begun.startswith((b"\x02", b"\x00\nClick", b"\x00\x0aClick")) and b"ClickHou"[:5] in begun:
+    if begun.startswith((b"\x02", b"\x00\nClick")) and b"Click" in begun:
         return "ClickHouse's protocol"
     return f"something else (it answers {begun!r})"
 

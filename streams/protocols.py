@@ -1,10 +1,10 @@
 """What a port of Kafka speaks, where a client that speaks something else only hears that it hangs up."""
 
 import socket
-import ssl
 import struct
 
 from schemas.errors import PintallyError
+from streams.kafka_protocol import speaks_tls
 from streams.settings import Settings
 
 ANSWER_SECONDS = 2.0
@@ -26,25 +26,12 @@ def wrong_protocol(settings: Settings) -> WrongProtocol | None:
         host, _, port = server.strip().rpartition(":")
         at = host.strip("[]"), int(port)
         if not asked.endswith("SSL"):
-            if _speaks_tls(at):
+            if speaks_tls(*at, ANSWER_SECONDS):
                 return WrongProtocol(f"Kafka at {server.strip()} speaks TLS, {asked} does not", REMEDY)
             if (has_login := _has_login(at)) is not None and has_login is not asked.startswith("SASL"):
                 wants = "wants a login" if has_login else "knows no login"
                 return WrongProtocol(f"Kafka at {server.strip()} {wants}, not as {asked} would have it", REMEDY)
     return None
-
-
-def _speaks_tls(at: tuple[str, int]) -> bool:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # only whether it speaks TLS; nothing is sent
-    try:
-        with socket.create_connection(at, ANSWER_SECONDS) as connection, context.wrap_socket(connection):
-            return True
-    except ssl.SSLError as error:
-        return "ALERT" in (error.reason or "")  # it asks for a certificate of ours, or for another version
-    except OSError:
-        return False
 
 
 def _has_login(at: tuple[str, int]) -> bool | None:
