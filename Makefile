@@ -53,7 +53,7 @@ lint: install ## ruff: rules and format
 types: install ## mypy --strict on our packages and the benchmarks
 	@$(BIN)/mypy
 
-imports: install ## schemas <- sinks <- streams; the audit alone
+imports: install ## who may import whom: the contracts in pyproject.toml
 	@$(BIN)/lint-imports
 
 audit: install ## known vulnerabilities in the locked packages

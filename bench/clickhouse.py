@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 
 from bench.cells import CELL, Cells
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 
 TIMEOUT_SECONDS = 120
 

@@ -14,9 +14,9 @@ from bench.drain import PeerFailed, finish, tail, wait
 from bench.engines import Engines
 from bench.log import drop_topics
 from bench.measured import KIB, Moment, Watch
-from sinks.migrate import migrate
-from streams.settings import Settings
-from streams.topics import create_topics
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.streams.kafka.topics import create_topics
+from pintally.streams.settings import Settings
 
 LOOK_SECONDS = 0.02
 POSITION = "SELECT sum(p) FROM (SELECT max(position) AS p FROM ingest_ledger GROUP BY source)"
@@ -38,7 +38,7 @@ class Counting:
     def start(self, instance: str | None = None, level: str = "WARNING") -> "CountingWorker":
         """A worker as it ships, in a process of its own."""
         log = self.folder / f"{self.settings.group}-{len(self.workers)}.log"
-        command = [sys.executable, "-m", "streams.cli", "worker", "--log-level", level]
+        command = [sys.executable, "-m", "pintally.cli", "worker", "--log-level", level]
         command += ["--instance", instance] if instance else []
         with log.open("wb") as output:
             process = subprocess.Popen(command, env=self.settings.environment(), stdout=output, stderr=output)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def open_engines() -> Iterator[Engines]:
     if os.environ.get("PINTALLY_KAFKA") and os.environ.get("PINTALLY_CLICKHOUSE_HOST"):
         yield Engines(Settings(_env_file=None), None, None)
         return
-    from streams.engines import local_engines  # its packages are needed only here
+    from pintally.tools.engines import local_engines  # its packages are needed only here
 
     with tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder, local_engines(Path(folder), report=say) as up:
         settings = Settings(_env_file=None, **asdict(up.addresses))

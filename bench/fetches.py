@@ -8,7 +8,7 @@ import numpy as np
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from bench.work import Flaws, Work, flawed
-from schemas.actions import Action
+from pintally.schemas.actions import Action
 
 START_MS = 1_790_000_000_000
 PARTITIONS = 4  # of each topic; number 0 is read

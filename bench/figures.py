@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from bench.outcome import machine, now, versions
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 
 RESULTS = Path(__file__).with_name("results")
 

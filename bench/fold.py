@@ -19,19 +19,19 @@ from uuid import UUID
 
 import numpy as np
 
-from schemas.actions import Action
-from schemas.decoded import Decoded
-from schemas.rules import Rules
-from schemas.sources import Source
-from schemas.values import Values
-from streams import clock
-from streams import fold as fold_module
-from streams.capture import Unemitted
-from streams.cells import Cells
-from streams.chunk import Chunk
-from streams.duplicates import SeenIds
-from streams.fold import SourceFold
-from streams.slices import Base
+from pintally.schemas.actions import Action
+from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.decoding.values import Values
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting import fold as fold_module
+from pintally.streams.counting import stream_time as clock
+from pintally.streams.counting.cells import Cells
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.duplicates import SeenIds
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.pending import Unemitted
+from pintally.streams.counting.slices import Base
 
 T0 = 1_700_000_400_000
 EVENTS_A_SECOND = 2_000  # of one source: a slice of 250,000 records is 125 s of traffic

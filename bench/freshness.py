@@ -23,7 +23,7 @@ from bench.engines import open_engines, say
 from bench.figures import RESULTS, Kept, kept, percentile
 from bench.live import PROBE_PINS, Producer, Sent, Shape
 from bench.steady import LEAD_SECONDS
-from sinks.connection import Connection
+from pintally.sinks.clickhouse.connection import Connection
 
 PROBE_SECONDS = 0.05
 WARM_SECONDS = 5.0

@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaProducer
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from schemas.actions import Action
-from streams.emulate.values import DASHES, HEX_COLUMNS, UUID_LENGTH
-from streams.kafka_clients import kafka_options
-from streams.settings import Settings
+from pintally.schemas.actions import Action
+from pintally.streams.kafka.clients import kafka_options
+from pintally.streams.settings import Settings
+from pintally.tools.emulate.values import DASHES, HEX_COLUMNS, UUID_LENGTH
 
 BATCH_BYTES = 1 << 20
 STEP_SECONDS = 0.05  # records of one partition wait so long for company in their batch: chunks near the head are small

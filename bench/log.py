@@ -11,10 +11,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from bench.cells import Cells
 from bench.recount import MINUTE_MS, Recount
 from bench.work import MS_AN_EVENT, Slab, Work
-from schemas.actions import Action
-from streams.admin import open_admin
-from streams.kafka_clients import kafka_options
-from streams.settings import Settings
+from pintally.schemas.actions import Action
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.clients import kafka_options
+from pintally.streams.settings import Settings
 
 BATCH_BYTES = 192 * 1024  # about 1,000 records
 SILENCE_MS = 30_000

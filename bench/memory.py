@@ -35,8 +35,8 @@ from bench.drain import PeerFailed
 from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
 from bench.live import Producer, Sent, Shape
-from streams.cells import Cells
-from streams.duplicates import SeenIds
+from pintally.streams.counting.cells import Cells
+from pintally.streams.counting.duplicates import SeenIds
 
 CELL_BYTES, ID_BYTES = 24, 40
 SOURCES, SLICE_RECORDS, CHUNK = 12, 250_000, 5_000

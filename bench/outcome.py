@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.clickhouse import Clickhouse
 from bench.measured import Measured
 from bench.venv import LOCK
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 
 POM = Path(__file__).with_name("peers") / "jvm" / "pom.xml"
 PEERS = ("quixstreams", "bytewax", "confluent-kafka")
@@ -96,7 +96,7 @@ def broker() -> str:
     """The version of the Kafka that local engines run; somebody else's is not asked."""
     if os.environ.get("PINTALLY_KAFKA"):
         return "not ours"
-    from streams.engines import jars  # its packages are needed only here
+    from pintally.tools.engines import jars  # its packages are needed only here
 
     named = jars.locked_jars(jars.LOCK.read_text())
     return next(jar.version for jar in named if jar.artifact.startswith("kafka"))

@@ -29,8 +29,8 @@ from bench.ground import Ground
 from bench.log import fill
 from bench.measured import Measured, Watch, peak_bytes
 from bench.work import Flaws, flawed
-from streams.settings import Settings
-from streams.topics import create_topics, describe_topics, group_members, read_offsets, sources_of
+from pintally.streams.kafka.topics import create_topics, describe_topics, group_members, read_offsets, sources_of
+from pintally.streams.settings import Settings
 
 LOOK_SECONDS = 0.02
 CELLS = "SELECT pin_id, minute, sum(events) FROM pin_minutes FINAL GROUP BY pin_id, minute"
@@ -109,7 +109,7 @@ class Worker:
 def start_worker(settings: Settings, number: int, folder: Path, stack: ExitStack) -> Worker:
     """Start a worker that ends with `stack`."""
     log = folder / f"{settings.group}-{number}.log"
-    command = [sys.executable, "-m", "streams.cli", "worker", "--log-level", "WARNING"]
+    command = [sys.executable, "-m", "pintally.cli", "worker", "--log-level", "WARNING"]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=settings.environment(), stdout=output, stderr=output)
     stack.callback(finish, process)
@@ -138,7 +138,7 @@ def verify(settings: Settings, folder: Path) -> None:
     say("  pintally verify ...")
     log = folder / f"{settings.group}-verify.log"
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "streams.cli", "verify"]
+        command = [sys.executable, "-m", "pintally.cli", "verify"]
         ended = subprocess.run(command, env=settings.environment(), stdout=output, stderr=output, check=False)
     if ended.returncode:
         raise PeerFailed(f"pintally verify ended with {ended.returncode}: {tail(log)}")
@@ -146,5 +146,5 @@ def verify(settings: Settings, folder: Path) -> None:
 
 def pintally(settings: Settings, *arguments: str) -> None:
     """Run a command to its end. Raises CalledProcessError."""
-    line = [sys.executable, "-m", "streams.cli", *arguments]
+    line = [sys.executable, "-m", "pintally.cli", *arguments]
     subprocess.run(line, env=settings.environment(), check=True, stdout=subprocess.DEVNULL)

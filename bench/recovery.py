@@ -28,8 +28,8 @@ from bench.engines import open_engines, say
 from bench.figures import RESULTS, Kept, kept
 from bench.live import EQUAL, Producer, Sent, Shape
 from bench.measured import cpu_seconds
-from schemas.sources import Source
-from streams.topics import describe_topics, group_members, read_offsets, sources_of
+from pintally.schemas.sources import Source
+from pintally.streams.kafka.topics import describe_topics, group_members, read_offsets, sources_of
 
 PARTITIONS = 4  # of each of three topics
 SECONDS, SECONDS_A_PARTITION = 3.0, 1.0

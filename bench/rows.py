@@ -28,10 +28,10 @@ from bench.figures import RESULTS, Kept, kept
 from bench.live import Shape
 from bench.scale import drained_by, fill
 from bench.steady import Ran, run_at
-from schemas.fates import Fates
-from schemas.rows import CellRows, LedgerRow, version_of
-from schemas.sources import Source
-from sinks.clickhouse import ClickHouseSink
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import CellRows, LedgerRow, version_of
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.sink import ClickHouseSink
 
 RATES = (1_000, 10_000, 50_000)
 SOURCES, ROWS_A_TICK = 12, 1_000

@@ -33,9 +33,9 @@ from bench.counting import Counting, Used, counting_on, own_topics
 from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
 from bench.live import Producer, Sent, Shape
-from schemas.actions import Action
-from streams.settings import Settings
-from streams.topics import group_members
+from pintally.schemas.actions import Action
+from pintally.streams.kafka.topics import group_members
+from pintally.streams.settings import Settings
 
 SPAN_MS = 20 * 60_000
 SLICES = 25_000  # small, so that the ledger tells within a slice how far workers are

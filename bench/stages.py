@@ -20,18 +20,18 @@ QUEUED = 12  # fetches unpacked before they are folded, as in a worker: caches a
 TICK_EVENTS = 500_000  # about a second of catching up
 
 STAGES: tuple[tuple[str, str, str], ...] = (  # what is timed: the stage, module and function
-    ("unpack", "streams.fetch", "unpack"),
-    ("decode", "streams.fold", "decode"),
-    ("fates", "streams.clock", "run"),
-    ("fates", "streams.fold", "judge"),
-    ("duplicates", "streams.duplicates", "SeenIds.register"),
-    ("fold: cells", "streams.cells", "Cells.add"),
-    ("fold: cells", "streams.capture", "Unemitted.end"),
-    ("fold: letters", "streams.capture", "Unemitted.bury"),
-    ("fold: the rest", "streams.fold", "SourceFold.fold"),
-    ("emit: capture", "streams.capture", "Unemitted.capture"),
-    ("emit: capture", "streams.capture", "Unemitted.acknowledge"),
-    ("emit: read-back, rows, ledger", "streams.emit", "write"),
+    ("unpack", "pintally.streams.kafka.fetching.fetch", "unpack"),
+    ("decode", "pintally.streams.counting.fold", "decode"),
+    ("fates", "pintally.streams.counting.stream_time", "run"),
+    ("fates", "pintally.streams.counting.fold", "judge"),
+    ("duplicates", "pintally.streams.counting.duplicates", "SeenIds.register"),
+    ("fold: cells", "pintally.streams.counting.cells", "Cells.add"),
+    ("fold: cells", "pintally.streams.counting.pending", "Unemitted.end"),
+    ("fold: letters", "pintally.streams.counting.pending", "Unemitted.bury"),
+    ("fold: the rest", "pintally.streams.counting.fold", "SourceFold.fold"),
+    ("emit: capture", "pintally.streams.counting.pending", "Unemitted.capture"),
+    ("emit: capture", "pintally.streams.counting.pending", "Unemitted.acknowledge"),
+    ("emit: read-back, rows, ledger", "pintally.streams.worker.flush", "write"),
 )
 
 
@@ -76,12 +76,12 @@ def fold_all(fetches: Sequence[Any]) -> int:
     from aiokafka.consumer import fetcher
     from aiokafka.structs import TopicPartition
 
-    from schemas.actions import Action
-    from schemas.rules import Rules
-    from schemas.sources import Source
-    from streams import fetch  # by this module's name of it, which the watch is put around
-    from streams.fold import SourceFold
-    from streams.slices import Base
+    from pintally.schemas.actions import Action
+    from pintally.schemas.rules import Rules
+    from pintally.schemas.sources import Source
+    from pintally.streams.counting.fold import SourceFold
+    from pintally.streams.counting.slices import Base
+    from pintally.streams.kafka.fetching import fetch  # by this module's name of it, which the watch is put around
 
     folds = {
         action: SourceFold(Source(action.label, UUID(int=1), 0), action, Rules(), 1, Base(0, 0, 0, 0))
@@ -116,8 +116,8 @@ def fold_all(fetches: Sequence[Any]) -> int:
 
 def main(log: str) -> None:
     """Answer each line of stdin with a round."""
-    import streams.app  # noqa: F401 - the heap of a worker
-    from streams.garbage import keep_off_hot_path
+    import pintally.streams.worker.app  # noqa: F401 - the heap of a worker
+    from pintally.streams.worker.gc_tuning import keep_off_hot_path
 
     fetches: list[Any] = pickle.loads(Path(log).read_bytes())
     watch = Stopwatch()

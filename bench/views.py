@@ -24,10 +24,10 @@ import typer
 from bench.engines import open_engines, say
 from bench.figures import RESULTS, Kept, kept, percentile
 from bench.measured import cpu_seconds
-from sinks.connection import Connection
-from sinks.migrate import migrate
-from sinks.seal import seal
-from streams.settings import Settings
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.streams.settings import Settings
 
 HOUR, DAY = 3600, 86_400
 HOURS_AT_LEAST = 26  # the last day, from the first of its minutes on

@@ -49,8 +49,8 @@ def measure_workers(trees: Sequence["Tree"], events: int, runs: int) -> list[lis
     from bench.engines import open_engines, say
     from bench.log import anchored, drop_topics, fill
     from bench.work import Flaws, flawed
-    from streams.settings import Settings
-    from streams.topics import create_topics
+    from pintally.streams.kafka.topics import create_topics
+    from pintally.streams.settings import Settings
 
     found: list[list[dict[str, Any]]] = [[] for _ in trees]
     with open_engines() as engines, tempfile.TemporaryDirectory() as folder:
@@ -76,13 +76,13 @@ def measure_workers(trees: Sequence["Tree"], events: int, runs: int) -> list[lis
 
 def _measure(base: Any, tree: "Tree", folder: Path) -> dict[str, Any]:
     from bench.measured import cpu_seconds, peak_bytes
-    from streams.topics import describe_topics, read_offsets, sources_of
+    from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
 
     name = f"profile_{uuid.uuid4().hex[:8]}"
     settings = base.model_copy(update={"clickhouse_database": name, "group": name})
     result = folder / f"{name}.json"
     env = settings.environment() | {"PYTHONPATH": str(tree.path), SAID: str(result)} | tree.variables
-    subprocess.run([sys.executable, "-m", "streams.cli", "migrate"], env=env, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "pintally.cli", "migrate"], env=env, check=True, stdout=subprocess.DEVNULL)
     end = sum(each.log_end for each in read_offsets(settings, sources_of(describe_topics(settings))).values())
     log = folder / f"{name}.log"
     with log.open("w") as output, _client(settings) as client:
@@ -146,8 +146,8 @@ def main() -> None:
     import resource
 
     from bench.stages import Stopwatch
-    from streams.run import count
-    from streams.settings import load_settings
+    from pintally.streams.settings import load_settings
+    from pintally.streams.worker.run import count
 
     watch = Stopwatch()
     watch.wrap()

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.random import default_rng
 from numpy.typing import NDArray
 
-from schemas.actions import Action
-from streams.emulate.pins import Pins
-from streams.emulate.values import PLATFORMS, SURFACES, event_ids
+from pintally.schemas.actions import Action
+from pintally.tools.emulate.pins import Pins
+from pintally.tools.emulate.values import PLATFORMS, SURFACES, event_ids
 
 SLAB = 20_000
 MS_AN_EVENT = 1.2  # of event time: 4,000,000 events are 80 minutes

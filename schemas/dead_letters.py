@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from schemas.errors import PintallyError
-from schemas.rows import DeadLetterRow
-from schemas.sources import Source
+from pintally.schemas.errors import PintallyError
+from pintally.schemas.rows import DeadLetterRow
+from pintally.schemas.sources import Source
 
 SENT_BEFORE: Final = "; its event_id was sent before"  # end of the reason of a late record that is a duplicate too
 Header = tuple[str, bytes | None]

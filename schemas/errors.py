@@ -26,3 +26,23 @@ class Unavailable(PintallyError):
     """Something that goes away by itself, as Kafka that is not there yet. Whoever asks tries again; exit code 75."""
 
     exit_code = TRY_AGAIN
+
+
+class Refusal(PintallyError):
+    """The log, the ledger and the rules do not fit together; a person must decide."""
+
+
+class SinkError(PintallyError):
+    """A sink refused for good: wrong address, password, database or table. Retrying does not help."""
+
+
+class SinkUnavailable(SinkError, Unavailable):
+    """The sink did not answer, or it is unknown whether it applied the step. Repeat the whole tick later."""
+
+
+class KafkaUnavailable(Unavailable):
+    """Nobody answers as Kafka at the address."""
+
+
+class KafkaRefused(PintallyError):
+    """Kafka answered, and said no; or what answered is no Kafka."""

@@ -47,9 +47,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from schemas.actions import Action
-from schemas.encodings import no_object, wrapped
-from schemas.json_text import parse
+from pintally.schemas.actions import Action
+from pintally.schemas.encodings import no_object, wrapped
+from pintally.schemas.json_text import parse
 
 MAX_ID: Final = 2**64 - 1
 MAX_OCCURRED_AT: Final = 4_102_444_800_000  # ms: 2100-01-01, below the end of ClickHouse's DateTime (2106)

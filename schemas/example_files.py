@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from importlib.resources import files
 
-from schemas.actions import Action
+from pintally.schemas.actions import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ def read_examples() -> list[Example]:
 
 
 def _read(folder: str) -> list[Example]:
-    found = [file for file in files("schemas").joinpath("examples", folder).iterdir() if file.name.endswith(".json")]
+    examples = files("pintally.schemas").joinpath("examples", folder)
+    found = [file for file in examples.iterdir() if file.name.endswith(".json")]
     named = sorted((file.name.removesuffix(".json"), file.read_bytes()) for file in found)
     return [Example(name, value, _topic_of(name), folder == "valid") for name, value in named]
 

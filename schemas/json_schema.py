@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from schemas.actions import Action
-from schemas.events import MAX_ID, model_of
-from schemas.json_text import MAX_BYTES, MAX_DEPTH
+from pintally.schemas.actions import Action
+from pintally.schemas.events import MAX_ID, model_of
+from pintally.schemas.json_text import MAX_BYTES, MAX_DEPTH
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 UNSAID: Final = (

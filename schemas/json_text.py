@@ -1,4 +1,4 @@
-"""From a record's value to the JSON it holds, by E1 to E4 of the contract (schemas.events)."""
+"""From a record's value to the JSON it holds, by E1 to E4 of the contract (`schemas/events.py`)."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from schemas.encodings import no_json
+from pintally.schemas.encodings import no_json
 
 MAX_BYTES: Final = 1_048_576
 MAX_DEPTH: Final = 32

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from schemas.dead_letters import Header
-from schemas.sources import Source
+from pintally.schemas.dead_letters import Header
+from pintally.schemas.sources import Source
 
 NAMES: Final = (
     "pintally.replay.topic",  # where the letter's record is

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.fates import Fates
-from schemas.sources import Source
+from pintally.schemas.fates import Fates
+from pintally.schemas.sources import Source
 
 GENERATION_SHIFT: Final = 48
 LAST_OFFSET: Final = (1 << GENERATION_SHIFT) - 1  # a version holds no higher one
@@ -166,3 +166,32 @@ class DeadLetterRow:
     value: bytes | None  # None: a tombstone
     headers: tuple[tuple[str, bytes | None], ...]
     generation: int = 0  # of the rules that said so; the topic of dead letters does not tell it
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLedger:
+    """All a sink knows of one source: start rows by generation, the newest ledger row of each slice by start, and
+    what was given up, by generation and start."""
+
+    starts: tuple[StartRow, ...]
+    rows: tuple[LedgerRow, ...]
+    lost: tuple[LostRow, ...] = ()
+    replaces: ReplacedRow | None = None  # whose place its topic took, where it began with that
+    replaced: tuple[ReplacedRow, ...] = ()  # by whom it was replaced, the latest last
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest that a sink has of one source: what a tick reads back before it writes (C6)."""
+
+    generation: int | None  # highest of its start rows; None: it has none
+    version: int | None  # highest of its ledger rows; None: it has none
+
+
+@dataclass(frozen=True, slots=True)
+class SliceSum:
+    """The cells of one slice, added up."""
+
+    events: int
+    version: int  # the highest
+    position: int  # the highest that a version tells, of whatever generation

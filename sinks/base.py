@@ -8,46 +8,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import PintallyError, Unavailable
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, ReplacedRow, StartRow
-from schemas.sources import Source
-
-
-class SinkError(PintallyError):
-    """A sink refused for good: wrong address, password, database or table. Retrying does not help."""
-
-
-class SinkUnavailable(SinkError, Unavailable):
-    """The sink did not answer, or it is unknown whether it applied the step. Repeat the whole tick later."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceLedger:
-    """All a sink knows of one source: start rows by generation, the newest ledger row of each slice by start, and
-    what was given up, by generation and start."""
-
-    starts: tuple[StartRow, ...]
-    rows: tuple[LedgerRow, ...]
-    lost: tuple[LostRow, ...] = ()
-    replaces: ReplacedRow | None = None  # whose place its topic took, where it began with that
-    replaced: tuple[ReplacedRow, ...] = ()  # by whom it was replaced, the latest last
-
-
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """The newest that a sink has of one source: what a tick reads back before it writes (C6)."""
-
-    generation: int | None  # highest of its start rows; None: it has none
-    version: int | None  # highest of its ledger rows; None: it has none
-
-
-@dataclass(frozen=True, slots=True)
-class SliceSum:
-    """The cells of one slice, added up."""
-
-    events: int
-    version: int  # the highest
-    position: int  # the highest that a version tells, of whatever generation
+from pintally.schemas.rows import (
+    CellRows,
+    DeadLetterRow,
+    LedgerRow,
+    LostRow,
+    Newest,
+    ReplacedRow,
+    SliceSum,
+    SourceLedger,
+    StartRow,
+)
+from pintally.schemas.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +62,7 @@ class SinkSession(Protocol):
         """Write which topics take the place of others, all at once; returns when they are durable."""
 
     def delete_void(self) -> None:
-        """Delete void cells, ledger rows and dead letters (C19, see `sinks.void`), all; gone on return."""
+        """Delete void cells, ledger rows and dead letters (C19, see `sinks/stale_rows.py`), all; gone on return."""
 
     def reopen_from(self, moment: int) -> None:
         """Have sealed hours from `moment` (seconds since 1970) on read from minutes until they are sealed again."""

@@ -8,20 +8,24 @@ from time import time_ns
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.rows import (
+from pintally.schemas.errors import SinkUnavailable
+from pintally.schemas.rows import (
     GENERATION_SHIFT,
     CellRows,
     DeadLetterRow,
     LedgerRow,
     LostRow,
+    Newest,
     ReplacedRow,
     Replacement,
+    SliceSum,
+    SourceLedger,
     StartRow,
     position_of,
 )
-from schemas.sources import Source
-from sinks.base import CellTotals, Newest, SinkSession, SinkUnavailable, SliceSum, SourceLedger
-from sinks.void import void_from
+from pintally.schemas.sources import Source
+from pintally.sinks.base import CellTotals, SinkSession
+from pintally.sinks.stale_rows import void_from
 
 CellKey = tuple[int, int, int, int, int, int]  # source, block, arrived, action, minute, pin_id
 SliceKey = tuple[int, int, int]  # source, block, arrived

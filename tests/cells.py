@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from schemas.rows import CellRows
+from pintally.schemas.rows import CellRows
 
 TYPES = (np.uint64, np.uint32, np.uint32, np.uint8, np.uint32, np.uint64, np.uint64, np.uint64)
 

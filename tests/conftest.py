@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as examples
 
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 from tests.engines import (
     TestEngines,
     choose_backend,
@@ -79,8 +79,8 @@ def settings(engines: TestEngines, tmp_path: Path) -> Settings:
 @pytest.fixture
 def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
     """`settings` with its topics and tables made, and dropped afterwards."""
-    from sinks.migrate import migrate
-    from streams.topics import create_topics
+    from pintally.sinks.clickhouse.migrate import migrate
+    from pintally.streams.kafka.topics import create_topics
 
     try:
         migrate(settings.clickhouse)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streams.engines import EngineAddresses, local_engines
-from streams.engines.jars import LOCK
-from streams.engines.ports import free_port
-from streams.engines.ready import clickhouse_answers, kafka_answers, wait_until
+from pintally.tools.engines import EngineAddresses, local_engines
+from pintally.tools.engines.jars import LOCK
+from pintally.tools.engines.ports import free_port
+from pintally.tools.engines.ready import clickhouse_answers, kafka_answers, wait_until
 from tests.compatibility.versions import kafka_locks
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def open_engines(backend: str, directory: Path) -> Iterator[TestEngines]:
 
 
 def _given() -> TestEngines:
-    from streams.settings import Settings
+    from pintally.streams.settings import Settings
 
     settings = Settings(_env_file=None)
     addresses = EngineAddresses(

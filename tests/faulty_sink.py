@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow
-from schemas.sources import Source
-from sinks.base import Newest
-from sinks.memory import MemorySession, MemorySink
+from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, Newest
+from pintally.schemas.sources import Source
+from pintally.sinks.memory import MemorySession, MemorySink
 from tests.letter_batches import LetterBatch
 
 STEPS = ("connect", "read_back", "cells", "dead_letters", "ledger")

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from schemas.dead_letters import Header, from_record
-from schemas.rows import DeadLetterRow
+from pintally.schemas.dead_letters import Header, from_record
+from pintally.schemas.rows import DeadLetterRow
 
 Record = tuple[bytes | None, bytes | None, tuple[Header, ...]]  # key, value, headers
 

@@ -9,11 +9,11 @@ from uuid import UUID
 import numpy as np
 from hypothesis import strategies as st
 
-from schemas.actions import Action
-from schemas.rules import Rules
-from schemas.sources import Source
-from schemas.values import Values
-from streams.chunk import Chunk
+from pintally.schemas.actions import Action
+from pintally.schemas.decoding.values import Values
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.chunk import Chunk
 from tests.reference import LogRecord
 
 ACTION = Action.SAVE

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from sinks.address import ClickHouseAddress
-from streams.engines.addresses import EngineAddresses
-from streams.engines.child import Child
-from streams.engines.clickhouse import clickhouse_program
-from streams.engines.folder import EngineFolder
-from streams.engines.ports import LOOPBACK, free_port
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.tools.engines.addresses import EngineAddresses
+from pintally.tools.engines.child import Child
+from pintally.tools.engines.clickhouse import clickhouse_program
+from pintally.tools.engines.folder import EngineFolder
+from pintally.tools.engines.ports import LOOPBACK, free_port
 
 
 @dataclass(frozen=True)

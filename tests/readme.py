@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 from pydantic import SecretStr
 
-from streams.cli import COMMANDS
-from streams.cli.exit_codes import EXIT_CODES
-from streams.needed_rights import table
-from streams.settings import Settings
+from pintally.cli import COMMANDS
+from pintally.cli.exit_codes import EXIT_CODES
+from pintally.streams.kafka.needed_rights import table
+from pintally.streams.settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"
 SECURITY = README.parent / "docs" / "security.md"

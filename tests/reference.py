@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from schemas.actions import Action
-from schemas.events import ContractError, Event, validate
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow
-from schemas.rules import Rules
-from streams.chunk import Headers
+from pintally.schemas.actions import Action
+from pintally.schemas.events import ContractError, Event, validate
+from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
+from pintally.schemas.rules import Rules
+from pintally.streams.counting.chunk import Headers
 
 Cell = tuple[int, int, int, int]  # block, arrived seconds, minute in seconds, pin
 

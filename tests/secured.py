@@ -11,14 +11,14 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUpsertion
 
-from sinks.users import users, users_xml
-from streams.engines.addresses import EngineAddresses
-from streams.engines.child import Child
-from streams.engines.clickhouse import clickhouse_program
-from streams.engines.folder import EngineFolder
-from streams.engines.kafka import kafka_program, listeners
-from streams.engines.ports import LOOPBACK, free_port
-from streams.settings import Settings
+from pintally.sinks.clickhouse.users import users, users_xml
+from pintally.streams.settings import Settings
+from pintally.tools.engines.addresses import EngineAddresses
+from pintally.tools.engines.child import Child
+from pintally.tools.engines.clickhouse import clickhouse_program
+from pintally.tools.engines.folder import EngineFolder
+from pintally.tools.engines.kafka import kafka_program, listeners
+from pintally.tools.engines.ports import LOOPBACK, free_port
 from tests.tls_door import tls_doors
 
 SECRET = "corr3ct-horse-b4ttery"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import trustme
 
-from streams.engines.addresses import EngineAddresses
-from streams.engines.ports import LOOPBACK, free_port
-from streams.engines.ready import clickhouse_answers
-from streams.settings import Settings
+from pintally.streams.settings import Settings
+from pintally.tools.engines.addresses import EngineAddresses
+from pintally.tools.engines.ports import LOOPBACK, free_port
+from pintally.tools.engines.ready import clickhouse_answers
 from tests.engines import CLICKHOUSE_IMAGE, Container, docker_answers, docker_host
 
 ADMIN, SECRET = "administrator", "corr3ct-horse-b4ttery"

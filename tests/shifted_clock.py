@@ -1,6 +1,6 @@
 """A child process of ours whose clock is wrong: `python -m tests.shifted_clock SECONDS COMMAND...`.
 
-Stands for `python -m streams.cli COMMAND...` on a machine whose clock is so many seconds ahead, or behind if negative.
+Stands for `python -m pintally.cli COMMAND...` on a machine whose clock is so many seconds ahead, or behind if negative.
 Only the time of day is moved, as a wrong clock would be; what measures durations (`monotonic`) goes on.
 """
 
@@ -17,6 +17,6 @@ def shift(seconds: int) -> None:
 
 if __name__ == "__main__":
     shift(int(sys.argv.pop(1)))
-    from streams.cli import main
+    from pintally.cli import main
 
     main()

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from streams.engines import local_engines
+from pintally.tools.engines import local_engines
 from tests.compatibility.claims import CLICKHOUSE_BY, KAFKA_BY, REFUSED_BY
 from tests.compatibility.clickhouse import clickhouse, clickhouse_locks
 from tests.compatibility.versions import is_supported, kafka_locks

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from streams.engines.child import Child
-from streams.engines.folder import EngineFolder
-from streams.engines.kafka import kafka_program
-from streams.engines.ports import LOOPBACK
+from pintally.tools.engines.child import Child
+from pintally.tools.engines.folder import EngineFolder
+from pintally.tools.engines.kafka import kafka_program
+from pintally.tools.engines.ports import LOOPBACK
 from tests.compatibility.versions import kafka_locks
 
 

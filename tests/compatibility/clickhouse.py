@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from streams.engines.addresses import EngineAddresses
-from streams.engines.cache import fetch_once
-from streams.engines.child import Child, Program
-from streams.engines.clickhouse import explain_clickhouse
-from streams.engines.folder import EngineFolder
-from streams.engines.ports import LOOPBACK
-from streams.engines.ready import clickhouse_answers
+from pintally.tools.engines.addresses import EngineAddresses
+from pintally.tools.engines.cache import fetch_once
+from pintally.tools.engines.child import Child, Program
+from pintally.tools.engines.clickhouse import explain_clickhouse
+from pintally.tools.engines.folder import EngineFolder
+from pintally.tools.engines.ports import LOOPBACK
+from pintally.tools.engines.ready import clickhouse_answers
 from tests.compatibility.versions import LOCKS
 
 SERVER = Path(__file__).parent / "clickhouse_server.py"

@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from schemas.errors import PintallyError
+from pintally.schemas.errors import PintallyError
 
 ROOT = Path(__file__).parent.parent.parent
 # Every file in which a worker's start, or `migrate` before it, may meet what a person must mend.
 AT_START = (
-    "streams/kafka_clients.py",
-    "streams/reach_kafka.py",
-    "streams/kafka_answers.py",
-    "streams/protocols.py",
-    "streams/admin.py",
-    "streams/own_rights.py",
-    "streams/kafka_rights.py",
-    "streams/kafka_errors.py",
-    "streams/broker_version.py",
-    "streams/topics.py",
-    "sinks/server_version.py",
-    "sinks/wrong_protocol.py",
-    "sinks/failures.py",
-    "sinks/rights.py",
-    "sinks/row_policies.py",
-    "sinks/migrate.py",
-    "streams/refusals.py",
-    "streams/known_topics.py",
+    "streams/kafka/clients.py",
+    "streams/kafka/reach.py",
+    "streams/kafka/answers.py",
+    "streams/kafka/listeners.py",
+    "streams/kafka/admin.py",
+    "streams/kafka/own_rights.py",
+    "streams/kafka/rights.py",
+    "streams/kafka/errors.py",
+    "streams/kafka/broker_version.py",
+    "streams/kafka/topics.py",
+    "sinks/clickhouse/server_version.py",
+    "sinks/clickhouse/wrong_protocol.py",
+    "sinks/clickhouse/errors.py",
+    "sinks/clickhouse/rights.py",
+    "sinks/clickhouse/row_policies.py",
+    "sinks/clickhouse/migrate.py",
+    "streams/counting/refusals.py",
+    "streams/kafka/known_topics.py",
 )
 WORDS = 110  # characters of a message that the table shows
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 from tests.e2e.running import pintally
 
 

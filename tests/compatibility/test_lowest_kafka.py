@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 from tests.compatibility.broker import broker
 from tests.compatibility.test_producers import CODECS, RECORDS, produce_with_aiokafka
 from tests.compatibility.versions import lowest_supported

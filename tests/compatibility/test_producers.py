@@ -6,9 +6,9 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaProducer
 
-from schemas.actions import Action
-from sinks.clickhouse import ClickHouseSink
-from streams.settings import Settings
+from pintally.schemas.actions import Action
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.settings import Settings
 from tests.e2e.running import PINTALLY_WORKER, verify, wait_caught_up, workers
 from tests.e2e.test_other_producers import event
 

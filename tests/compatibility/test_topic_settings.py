@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from sinks.clickhouse import ClickHouseSink
-from sinks.migrate import migrate
-from streams.admin import open_admin
-from streams.refusals import Refusal, refuse_topic
-from streams.settings import Settings
-from streams.topic_faults import topic_differences
-from streams.topics import create_topics, describe_topics
+from pintally.schemas.errors import Refusal
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.counting.refusals import refuse_topic
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topic_checks import topic_differences
+from pintally.streams.kafka.topics import create_topics, describe_topics
+from pintally.streams.settings import Settings
 from tests.compatibility.test_producers import RECORDS, produce_with_kafka_python
 from tests.compatibility.topic_settings import COUNTED, NAMED, REFUSED, TopicCase
 from tests.e2e.running import Traffic, verify, wait_caught_up, workers

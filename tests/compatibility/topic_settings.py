@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from schemas.actions import Action
+from pintally.schemas.actions import Action
 
 
 class Outcome(StrEnum):

@@ -3,10 +3,12 @@
 import tomllib
 from pathlib import Path
 
-from streams.broker_version import LOWEST
-from streams.engines.jars import LOCK
+from pintally.streams.kafka.broker_version import LOWEST
+from pintally.tools.engines.jars import LOCK
 
-LOCKS = Path(__file__).parent / "locks"  # each made by `jgo lock` from streams/engines/locks/jgo.toml, version changed
+LOCKS = (
+    Path(__file__).parent / "locks"
+)  # each made by `jgo lock` from pintally/tools/engines/locks/jgo.toml, version changed
 
 
 def version_of(lock: Path) -> str:

@@ -12,18 +12,19 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from schemas.fates import Fates
-from schemas.rows import DeadLetterRow, LedgerRow, LostKind, LostRow, StartRow, version_of
-from schemas.rules import ARRIVED_MS, Rules
-from schemas.sources import Source
-from sinks.address import ClickHouseAddress
-from sinks.base import Newest, Sink, SinkUnavailable, SliceSum
-from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
-from sinks.memory import MemorySink
-from sinks.migrate import migrate
-from streams.settings import Settings
-from streams.slices import cut as cut_slices
+from pintally.schemas.errors import SinkUnavailable
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostKind, LostRow, Newest, SliceSum, StartRow, version_of
+from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.base import Sink
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.sinks.memory import MemorySink
+from pintally.streams.counting.slices import cut as cut_slices
+from pintally.streams.settings import Settings
 from tests.cells import cells, rows_of
 
 HOUR = int(time.time()) // 3600 * 3600 - 7200

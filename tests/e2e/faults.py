@@ -22,16 +22,16 @@ from aiokafka.errors import (
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.structs import TopicPartition
 
-from schemas.errors import PintallyError
-from sinks.base import SinkError
-from streams import app as app_module
-from streams import emit, transport
-from streams.dead_letters import DeadLetterTopics
-from streams.emit import SinkWentBack
-from streams.flow import Flow
-from streams.fold import SourceFold
-from streams.table import Refold, SourceTables
-from streams.transport import ChunkConsumerThread
+from pintally.schemas.errors import PintallyError, SinkError
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.worker import app as app_module
+from pintally.streams.worker import flush as emit
+from pintally.streams.worker import transport
+from pintally.streams.worker.backpressure import Flow
+from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
+from pintally.streams.worker.flush import SinkWentBack
+from pintally.streams.worker.table import Refold, SourceTables
+from pintally.streams.worker.transport import ChunkConsumerThread
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def install(kind: str, trigger: Path) -> None:
         running.append(create(*args))
         return running[-1]
 
-    from streams import run
+    from pintally.streams.worker import run
 
     run.create_app = created
     if kind in KINDS:

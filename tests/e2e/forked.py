@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 from tests.e2e.running import wait_for
 
 POLL_SECONDS = 0.01
@@ -105,8 +105,8 @@ def forks(folder: Path) -> Iterator[Forks]:
 
 def main() -> None:
     """Fork what is asked for; say who has ended; kill all that is left when nobody asks any more."""
-    from streams import app, run  # noqa: F401 - what takes long
-    from streams.signals import SIGNALS
+    from pintally.streams.worker import app, run  # noqa: F401 - what takes long
+    from pintally.streams.worker.signals import SIGNALS
 
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a worker takes what comes before it has begun
     running: set[int] = set()
@@ -143,8 +143,8 @@ def _child(asked: dict[str, Any]) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for here, there in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(here, there)
-    from streams.run import count
-    from streams.settings import load_settings
+    from pintally.streams.settings import load_settings
+    from pintally.streams.worker.run import count
     from tests.e2e.faults import install
 
     try:

@@ -10,15 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import PintallyError
-from sinks.base import SinkUnavailable
-from sinks.clickhouse import ClickHouseSink
-from streams.progress import read_progress
-from streams.settings import Settings
+from pintally.schemas.errors import PintallyError, SinkUnavailable
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.operations.progress import read_progress
+from pintally.streams.settings import Settings
 
 CATCH_UP_S = 120.0
 BUSY = 3.0  # times as long as all waits may take on a machine with other work; only failures take it
-PINTALLY_WORKER = (sys.executable, "-m", "streams.cli", "worker")
+PINTALLY_WORKER = (sys.executable, "-m", "pintally.cli", "worker")
 
 
 class Worker:
@@ -93,7 +92,7 @@ def workers(settings: Settings, directory: Path) -> Iterator[Callable[..., Worke
 def pintally(settings: Settings, *arguments: str, timeout: float = 120.0) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "streams.cli", *arguments],
+        [sys.executable, "-m", "pintally.cli", *arguments],
         env=settings.environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -108,7 +107,7 @@ class Traffic:
 
     def __init__(self, settings: Settings, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", "emulate", "--json", *arguments],
+            [sys.executable, "-m", "pintally.cli", "emulate", "--json", *arguments],
             env=settings.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sinks.connection import Connection
-from sinks.reopen import sealed_until
-from sinks.seal import seal
-from streams.settings import Settings
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sealing.reopen import sealed_until
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 from tests.integration.sealing import DAY, HOUR, TODAY, some_cells, write
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from kafka import KafkaProducer
 
-from schemas.actions import Action, dead_letter_topic
-from sinks.connection import Connection
-from streams.admin import open_admin
-from streams.settings import Settings
-from streams.topic_configs import set_topic_configs
-from streams.topics import create_topics
+from pintally.schemas.actions import Action, dead_letter_topic
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topic_configs import set_topic_configs
+from pintally.streams.kafka.topics import create_topics
+from pintally.streams.settings import Settings
 from tests.e2e.running import verify, wait_caught_up, wait_for, workers
 from tests.e2e.topic_records import read_letters
 

@@ -14,15 +14,15 @@ import typer
 from kafka import KafkaProducer, TopicPartition
 from typer.testing import CliRunner
 
-from schemas.actions import Action
-from schemas.sources import Source
-from sinks.connection import Connection
-from sinks.migrate import migrate
-from streams.admin import open_admin
-from streams.cli.dlq import dlq as dlq_command
-from streams.replay.origins import replayed_origins
-from streams.settings import Settings
-from streams.topics import create_topics, describe_topics, read_offsets, sources_of
+from pintally.cli.dlq import dlq as dlq_command
+from pintally.schemas.actions import Action
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topics import create_topics, describe_topics, read_offsets, sources_of
+from pintally.streams.operations.replay.origins import replayed_origins
+from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 from tests.engines import TestEngines, drop_database, drop_topics
 
@@ -197,7 +197,7 @@ def late_letters(settings: Settings, directory: Path, count: int) -> None:
 
 def replayer(settings: Settings, *, stay_open: bool = False) -> "subprocess.Popen[str]":
     """A replay in a process of its own; with `stay_open` it waits for a line between sending and committing."""
-    code = "import sys; from streams.cli import main; sys.argv[1:] = ['dlq', 'replay', '--yes', '--json']; "
+    code = "import sys; from pintally.cli import main; sys.argv[1:] = ['dlq', 'replay', '--yes', '--json']; "
     if stay_open:
         code += (
             "from aiokafka import AIOKafkaProducer as P; import asyncio\n"

@@ -16,7 +16,7 @@ FAULTS = ("worker-kill", "clickhouse-kill", "answers-lost", "duplicated-sends", 
 def drill(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run `pintally drill --json` to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "streams.cli", "drill", "--json", "--keep", str(folder), *arguments],
+        [sys.executable, "-m", "pintally.cli", "drill", "--json", "--keep", str(folder), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.drill.scenarios import SCENARIOS, Scenario, scenario_of
-from streams.drill.without import Outcome, play
+from pintally.tools.drill.scenarios import SCENARIOS, Scenario, scenario_of
+from pintally.tools.drill.without import Outcome, play
 from tests.engines import TestEngines, drop_database, drop_topics
 
 CELLS, LAG, LETTERS = (
@@ -70,7 +70,7 @@ def test_every_scenario_has_its_controls_tested() -> None:
 
 @pytest.mark.timeout(600)
 def test_the_command_starts_its_own_engines_and_exits_1_when_it_is_red(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "streams.cli", "drill", "--keep", str(tmp_path), "--without"]
+    command = [sys.executable, "-m", "pintally.cli", "drill", "--keep", str(tmp_path), "--without"]
     done = subprocess.run(
         [*command, "sums-instead-of-absolutes"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
@@ -80,7 +80,7 @@ def test_the_command_starts_its_own_engines_and_exits_1_when_it_is_red(tmp_path:
 
 def test_the_worker_that_users_run_has_no_such_switch() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "streams.cli", "worker", "--without", "no-chain-check"],
+        [sys.executable, "-m", "pintally.cli", "worker", "--without", "no-chain-check"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 from tests.e2e.faults import KINDS
 from tests.e2e.forked import Forked, Forks, forks
 from tests.e2e.running import BUSY, Traffic, verify, wait_caught_up, wait_for, workers

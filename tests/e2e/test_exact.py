@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from schemas.actions import Action
-from sinks.clickhouse import ClickHouseSink
-from streams.settings import Settings
+from pintally.schemas.actions import Action
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, pintally, progress, verify, wait_caught_up, wait_for, workers
 from tests.engines import TestEngines
 

@@ -8,10 +8,10 @@ from typing import Any
 import typer
 from kafka import TopicPartition
 
-from schemas.actions import Action
-from streams.admin import open_admin
-from streams.cli.explain import explain as explain_command
-from streams.settings import Settings
+from pintally.cli.explain import explain as explain_command
+from pintally.schemas.actions import Action
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.settings import Settings
 from tests.e2e.running import wait_caught_up, workers
 from tests.e2e.test_dlq import HOUR_MS, dlq, event, here, now, produce
 

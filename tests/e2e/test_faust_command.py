@@ -5,10 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, verify, wait_caught_up, wait_for, workers
 
-FAUST = (str(Path(sys.executable).parent / "faust"), "-A", "streams.app", "worker", "--without-web", "-l", "info")
+FAUST = (
+    str(Path(sys.executable).parent / "faust"),
+    "-A",
+    "pintally.streams.worker.app",
+    "worker",
+    "--without-web",
+    "-l",
+    "info",
+)
 
 
 def test_a_worker_started_by_faust_counts_exactly_and_stops_with_everything_recorded(

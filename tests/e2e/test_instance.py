@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 
 

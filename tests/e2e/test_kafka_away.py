@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, verify, wait_caught_up, wait_for, workers
 from tests.engines import TestEngines
 

@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
-from sinks.clickhouse import ClickHouseSink
-from streams.settings import Settings
-from streams.topics import group_members
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.kafka.topics import group_members
+from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, Worker, progress, verify, wait_caught_up, wait_for, workers
 from tests.engines import TestEngines
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.engines.cache import cache_folder, is_cached
-from streams.engines.kafka import LOCK
-from streams.python import PINTALLY
-from streams.settings import Settings
+from pintally.streams.settings import Settings
+from pintally.tools.engines.cache import cache_folder, is_cached
+from pintally.tools.engines.kafka import LOCK
+from pintally.tools.python import PINTALLY
 from tests.e2e.running import BUSY, wait_for, workers
 
 NOBODY = "54321"

@@ -13,10 +13,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from kafka import TopicPartition
 
-from schemas.actions import Action
-from streams.admin import open_admin
-from streams.settings import Settings
-from streams.topic_configs import set_topic_configs
+from pintally.schemas.actions import Action
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topic_configs import set_topic_configs
+from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, progress, wait_for, workers
 
 OLD_MS = 20 * 60_000

@@ -9,10 +9,10 @@ from pathlib import Path
 from kafka import KafkaProducer
 from kafka.partitioner import Partitioner
 
-from schemas.actions import Action, dead_letter_topic
-from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
-from streams.settings import Settings
+from pintally.schemas.actions import Action, dead_letter_topic
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.settings import Settings
 from tests.e2e.running import verify, wait_caught_up, workers
 from tests.e2e.topic_records import read_topic
 

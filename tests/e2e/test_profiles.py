@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sinks.connection import Connection
-from sinks.migrate import migrate
-from streams.settings import Settings
-from streams.topics import create_topics
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.streams.kafka.topics import create_topics
+from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, pintally, verify, wait_caught_up, wait_for, workers
 from tests.engines import TestEngines, drop_topics
 from tests.own_clickhouse import clickhouse_with

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 
-from sinks.connection import Connection
-from streams.admin import open_admin
-from streams.settings import Settings
-from streams.topics import describe_topics, group_members, read_offsets, sources_of
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topics import describe_topics, group_members, read_offsets, sources_of
+from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, pintally, progress, verify, wait_caught_up, wait_for, workers
 
 TRAFFIC = ("--duplicates", "0.02", "--late", "0.01", "--broken", "0.01")

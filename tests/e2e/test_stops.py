@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.drill.proxy import Door, Doors, Mode
-from streams.engines.ports import free_port
-from streams.settings import Settings
+from pintally.streams.settings import Settings
+from pintally.tools.drill.proxy import Door, Doors, Mode
+from pintally.tools.engines.ports import free_port
 from tests.e2e.forked import Forked, Forks, forks
 from tests.e2e.running import Traffic, verify, wait_caught_up, wait_for, workers
 from tests.e2e.test_endings import READY, busy

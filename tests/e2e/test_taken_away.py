@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from kafka import TopicPartition
 
-from sinks.connection import Connection
-from streams.admin import open_admin
-from streams.settings import Settings
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.settings import Settings
 from tests.e2e.forked import Forked, Forks, forks
 from tests.e2e.running import Traffic, wait_caught_up, wait_for
 from tests.e2e.test_endings import READY, SECONDS

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from schemas.actions import Action
-from sinks.clickhouse import ClickHouseSink
-from streams.settings import Settings
+from pintally.schemas.actions import Action
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.settings import Settings
 from tests.e2e.running import progress, verify, wait_caught_up, wait_for, workers
 
 

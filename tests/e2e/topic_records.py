@@ -5,9 +5,9 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from schemas.dead_letters import from_record
-from schemas.rows import DeadLetterRow
-from streams.settings import Settings
+from pintally.schemas.dead_letters import from_record
+from pintally.schemas.rows import DeadLetterRow
+from pintally.streams.settings import Settings
 
 
 def read_topic(settings: Settings, topic: str) -> list[Any]:

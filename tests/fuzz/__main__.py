@@ -6,9 +6,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from sinks.migrate import migrate
-from streams.settings import Settings
-from streams.topics import create_topics
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.streams.kafka.topics import create_topics
+from pintally.streams.settings import Settings
 from tests.engines import open_engines
 from tests.fuzz.run import fuzz
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from random import Random
 from uuid import UUID
 
-from schemas.dead_letters import NAMES
-from schemas.json_text import MAX_BYTES
-from streams.codecs import MAX_UNPACKED
+from pintally.schemas.dead_letters import NAMES
+from pintally.schemas.json_text import MAX_BYTES
+from pintally.streams.kafka.fetching.decompress import MAX_UNPACKED
 from tests.fuzz.raw import Headers, Raw, RawBatch
 
 MINUTE = 60_000

@@ -14,12 +14,12 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
 
-from schemas.actions import Action
-from schemas.errors import PintallyError
-from sinks.clickhouse import ClickHouseSink
-from streams.progress import read_progress
-from streams.settings import Settings
-from streams.topic_configs import set_topic_configs
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import PintallyError
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.kafka.topic_configs import set_topic_configs
+from pintally.streams.operations.progress import read_progress
+from pintally.streams.settings import Settings
 from tests.e2e.running import Worker, verify, wait_caught_up, workers
 from tests.fuzz.hostile import Hostile
 from tests.fuzz.raw import Raw, RawBatch

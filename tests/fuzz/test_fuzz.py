@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from schemas.actions import Action, dead_letter_topic
-from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
-from streams.codecs import MAX_UNPACKED
-from streams.settings import Settings
+from pintally.schemas.actions import Action, dead_letter_topic
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.kafka.fetching.decompress import MAX_UNPACKED
+from pintally.streams.settings import Settings
 from tests.e2e.running import verify, wait_caught_up, workers
 from tests.e2e.test_other_producers import event
 from tests.e2e.topic_records import read_letters

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from schemas.rows import CellRows
-from sinks.address import ClickHouseAddress
-from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
+from pintally.schemas.rows import CellRows
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.cells import cells
 
 HOUR = 3600

@@ -12,15 +12,15 @@ from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
-from schemas.rows import CellRows, StartRow, version_of
-from schemas.rules import Rules
-from schemas.sources import Source
-from sinks import recheck
-from sinks.address import ClickHouseAddress
-from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
-from sinks.migrate import migrate
-from sinks.seal import reopen_from, seal
+from pintally.schemas.rows import CellRows, StartRow, version_of
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sealing import recheck
+from pintally.sinks.clickhouse.sealing.seal import reopen_from, seal
+from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.cells import cells
 from tests.integration.sealing import HOUR, TODAY, YESTERDAY
 
@@ -286,7 +286,7 @@ def first_failure(seeds: range, address: ClickHouseAddress) -> int | None:
 def main() -> int:
     from dataclasses import replace
 
-    from streams.settings import load_settings
+    from pintally.streams.settings import load_settings
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=100)

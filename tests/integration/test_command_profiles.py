@@ -6,19 +6,19 @@ from uuid import uuid4
 
 import pytest
 
-from audit.errors import CannotTell
-from sinks.base import SinkError, SinkUnavailable
-from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
-from sinks.migrate import migrate
-from sinks.seal import seal
-from streams.change.survey import take
-from streams.cli.status import read_status
-from streams.cli.top import By, Resolution, newest, read_top
-from streams.repair.choice import Choice
-from streams.repair.repair import repair
-from streams.settings import Settings
-from streams.topics import create_topics
+from pintally.audit.errors import CannotTell
+from pintally.cli.status import read_status
+from pintally.cli.top import By, Resolution, newest, read_top
+from pintally.schemas.errors import SinkError, SinkUnavailable
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.kafka.topics import create_topics
+from pintally.streams.operations.change.survey import take
+from pintally.streams.operations.repair.choice import Choice
+from pintally.streams.operations.repair.repair import repair
+from pintally.streams.settings import Settings
 from tests.engines import TestEngines, drop_topics
 from tests.integration.test_verify import TABLES, Emitter
 from tests.own_clickhouse import clickhouse_with
@@ -106,9 +106,9 @@ def test_right_or_refused(
     name: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("audit.verify.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("audit.rollups.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("sinks.row_policies.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.rollups.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.sinks.clickhouse.row_policies.LOOK_SECONDS", 0.0)
     if name not in POLICIES:  # an empty table has no plan that would tell of a policy
         for table in TABLES:
             plain.sql(f"TRUNCATE TABLE {table}")
@@ -154,7 +154,7 @@ def _reads(user: Emitter, name: str) -> None:
 
 
 def _top(emitter: Emitter) -> list[dict[str, Any]]:
-    from sinks.row_policies import SHOWN, refuse_hidden_rows
+    from pintally.sinks.clickhouse.row_policies import SHOWN, refuse_hidden_rows
 
     with Connection(emitter.settings.clickhouse, 30, only_reads=True) as connection:
         refuse_hidden_rows(connection, SHOWN)

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from sinks.address import ClickHouseAddress
-from sinks.base import SinkError, SinkUnavailable
-from sinks.clickhouse import ClickHouseSession, ClickHouseSink
-from sinks.connection import Connection
-from streams.settings import Settings
+from pintally.schemas.errors import SinkError, SinkUnavailable
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sink import ClickHouseSession, ClickHouseSink
+from pintally.streams.settings import Settings
 
 SECRET = "do-not-show-me"
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from schemas.actions import Action
-from sinks.clickhouse import ClickHouseSink
-from streams import reach_kafka
-from streams.drill import patience
-from streams.drill.faults import group, producers
-from streams.drill.probe import Probe
-from streams.drill.producers import Sent, send_events, send_hostile, send_late, send_transactions
-from streams.drill.stage import DidNotBite
-from streams.drill.truth import Expected
-from streams.engines.ready import wait_until
-from streams.settings import Settings
-from streams.topics import describe_topics
+from pintally.schemas.actions import Action
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.kafka import reach as reach_kafka
+from pintally.streams.kafka.topics import describe_topics
+from pintally.streams.settings import Settings
+from pintally.tools.drill import patience
+from pintally.tools.drill.faults import group, producers
+from pintally.tools.drill.probe import Probe
+from pintally.tools.drill.producers import Sent, send_events, send_hostile, send_late, send_transactions
+from pintally.tools.drill.stage import DidNotBite
+from pintally.tools.drill.truth import Expected
+from pintally.tools.engines.ready import wait_until
 from tests.engines import EngineHandle, TestEngines
 
 LIMIT_SECONDS = 180.0

@@ -17,10 +17,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
-from schemas.events import ContractError, validate
-from streams.admin import open_admin
-from streams.settings import Settings
-from streams.topics import create_topics, describe_topics, read_offsets, sources_of
+from pintally.schemas.events import ContractError, validate
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topics import create_topics, describe_topics, read_offsets, sources_of
+from pintally.streams.settings import Settings
 
 
 @pytest.fixture(params=["LogAppendTime", "CreateTime"])
@@ -35,7 +35,7 @@ def made(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Setting
 
 def command(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PINTALLY_KAFKA": settings.kafka, "PINTALLY_TOPIC_PREFIX": settings.topic_prefix}
-    line = [sys.executable, "-m", "streams.cli", "emulate", *arguments]
+    line = [sys.executable, "-m", "pintally.cli", "emulate", *arguments]
     return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

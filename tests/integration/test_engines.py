@@ -15,17 +15,17 @@ from clickhouse_driver import Client
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-from schemas.errors import PintallyError
-from streams.engines import EngineAddresses, Engines, local_engines
-from streams.engines.library import package_for_this_machine
-from streams.engines.ready import wait_until
+from pintally.schemas.errors import PintallyError
+from pintally.tools.engines import EngineAddresses, Engines, local_engines
+from pintally.tools.engines.library import package_for_this_machine
+from pintally.tools.engines.ready import wait_until
 from tests.engines import TestEngines
 
 LIMIT_S = 60.0
 PARENT = """
 import dataclasses, json, sys, time
 from pathlib import Path
-from streams.engines import local_engines
+from pintally.tools.engines import local_engines
 with local_engines(Path(sys.argv[1])) as engines:
     pids = [engines.kafka.pid, engines.clickhouse.pid]
     print(json.dumps({"pids": pids, "addresses": dataclasses.asdict(engines.addresses)}), flush=True)

@@ -5,7 +5,7 @@ import re
 import shlex
 from urllib.request import urlopen
 
-from streams.settings import Settings
+from pintally.streams.settings import Settings
 from tests.cells import cells
 from tests.integration.sealing import TODAY, write
 from tests.readme import README

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from uuid import UUID
 
-from schemas.fates import Fates
-from schemas.rows import LedgerRow
-from schemas.sources import Source
-from sinks import ledger
-from sinks.connection import BLOCK_ROWS, Connection
-from sinks.migrate import migrate
-from streams.settings import Settings
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import LedgerRow
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse import ledger
+from pintally.sinks.clickhouse.connection import BLOCK_ROWS, Connection
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.streams.settings import Settings
 
 ROW = LedgerRow(Source("engagement.save.v1", UUID(int=1), 0), 0, 600, 0, 0, 1, 1, Fates(1), 1, 0, "a1b2")
 

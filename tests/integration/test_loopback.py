@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.app import create_app
-from streams.settings import Settings
+from pintally.streams.settings import Settings
+from pintally.streams.worker.app import create_app
 from tests.engines import TestEngines
 
 LISTEN = "0A"

@@ -11,16 +11,16 @@ from uuid import UUID
 import pytest
 from clickhouse_migrations.migrator import Migrator
 
-from schemas.rows import DeadLetterRow, StartRow
-from schemas.rules import Rules
-from schemas.sources import Source
-from sinks.base import SinkError, SinkUnavailable
-from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
-from sinks.migrate import MIGRATIONS, migrate
-from sinks.older_servers import readable
-from sinks.seal import seal
-from streams.settings import Settings
+from pintally.schemas.errors import SinkError, SinkUnavailable
+from pintally.schemas.rows import DeadLetterRow, StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.migrate import MIGRATIONS, migrate
+from pintally.sinks.clickhouse.older_servers import readable
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.settings import Settings
 from tests.integration.sealing import TODAY, disagreements, read, some_cells, write
 
 NAMES = sorted(path.name for path in MIGRATIONS.glob("*.sql"))
@@ -79,7 +79,7 @@ def test_what_was_counted_and_sealed_before_reads_the_same_after_also_where_the_
     for name in NAMES[:-1]:
         shutil.copy(MIGRATIONS / name, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("sinks.migrate.MIGRATIONS", tmp_path)
+        patch.setattr("pintally.sinks.clickhouse.migrate.MIGRATIONS", tmp_path)
         assert migrate(empty) == NAMES[:-1]
     write(empty, some_cells())
     seal(empty, TODAY)

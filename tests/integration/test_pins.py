@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sinks.base import SinkError
-from sinks.connection import Connection
-from streams.settings import Settings
+from pintally.schemas.errors import SinkError
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.streams.settings import Settings
 
 WINDOWED = "ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100"
 
@@ -46,7 +46,7 @@ def test_an_answer_without_the_row_that_must_come_is_an_error_and_no_data(connec
 def test_sealing_never_ends_in_a_traceback_where_an_answer_is_missing(
     stack: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sinks.seal import seal
+    from pintally.sinks.clickhouse.sealing.seal import seal
 
     rows = Connection.rows
     monkeypatch.setattr(Connection, "rows", lambda self, sql, **given: rows(self, sql, **given)[1:])

@@ -7,10 +7,10 @@ import pytest
 from clickhouse_driver import Client
 from clickhouse_driver.errors import ServerException
 
-from sinks.address import ClickHouseAddress
-from sinks.connection import Connection
-from sinks.migrate import migrate
-from sinks.seal import seal
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sealing.seal import seal
 from tests.integration.sealing import HOUR, TODAY, some_cells, write
 from tests.own_clickhouse import clickhouse_with
 from tests.profiles import OF_THE_READER, ONE_SETTING, PROFILES

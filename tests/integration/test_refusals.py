@@ -8,21 +8,19 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 from pydantic import SecretStr
 
-from schemas.actions import Action
-from schemas.errors import PintallyError
-from schemas.fates import Fates
-from schemas.rows import LedgerRow, StartRow
-from schemas.sources import Source
-from sinks.base import SinkError, SinkUnavailable
-from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
-from streams.admin import open_admin
-from streams.assignment import Assigned, look_up
-from streams.refusals import Refusal
-from streams.settings import Settings
-from streams.slices import Base
-from streams.topic_configs import set_topic_configs
-from streams.topics import create_topics, describe_topics
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import PintallyError, Refusal, SinkError, SinkUnavailable
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import LedgerRow, StartRow
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.counting.slices import Base
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topic_configs import set_topic_configs
+from pintally.streams.kafka.topics import create_topics, describe_topics
+from pintally.streams.settings import Settings
+from pintally.streams.worker.assignment import Assigned, look_up
 from tests.e2e.running import pintally, wait_for
 
 

@@ -10,26 +10,25 @@ import pytest
 from click.testing import CliRunner
 from kafka import TopicPartition
 
-from audit.verify import Report
-from audit.verify import verify as audit
-from schemas.actions import Action
-from schemas.errors import PintallyError
-from schemas.sources import Source
-from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
-from streams.admin import open_admin
-from streams.assignment import look_up
-from streams.audited import addresses_of
-from streams.capture import Capture
-from streams.cli import load
-from streams.emit import write
-from streams.fold import SourceFold
-from streams.read_log import read_chunks
-from streams.refusals import Refusal
-from streams.settings import Settings
-from streams.topic_configs import set_topic_configs
-from streams.topic_faults import topic_differences
-from streams.topics import create_topics, describe_topics, read_offsets
+from pintally.audit.verify import Report
+from pintally.audit.verify import verify as audit
+from pintally.cli import load
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import PintallyError, Refusal
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.audit_addresses import addresses_of
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.pending import Capture
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.fetching.reader import read_chunks
+from pintally.streams.kafka.topic_checks import topic_differences
+from pintally.streams.kafka.topic_configs import set_topic_configs
+from pintally.streams.kafka.topics import create_topics, describe_topics, read_offsets
+from pintally.streams.settings import Settings
+from pintally.streams.worker.assignment import look_up
+from pintally.streams.worker.flush import write
 from tests.e2e.running import wait_for
 from tests.integration.test_verify import RECORDS, Emitter, exact, kinds
 
@@ -103,7 +102,7 @@ class Field:
 
     def run(self, command: str, *arguments: str, code: int = 0) -> str:
         """Run `pintally <command>` in this process."""
-        self.monkeypatch.setattr(f"streams.cli.{command.replace('-', '_')}.load_settings", lambda: self.settings)
+        self.monkeypatch.setattr(f"pintally.cli.{command.replace('-', '_')}.load_settings", lambda: self.settings)
         done = CliRunner().invoke(load(command), list(arguments), catch_exceptions=False)
         assert done.exit_code == code, done.output
         return done.output
@@ -141,8 +140,8 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def field(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Field:
-    monkeypatch.setattr("audit.verify.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("audit.rollups.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.rollups.PAUSE_SECONDS", 0.05)
     return Field(stack, monkeypatch)
 
 

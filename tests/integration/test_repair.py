@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from audit.findings import Kind
-from audit.verify import Report
-from schemas.rows import GENERATION_SHIFT
-from sinks.seal import seal
-from streams.change.survey import take
-from streams.cli.repair import choice_of
-from streams.cli.verify import _as_json
-from streams.repair.choice import Choice, Repair
-from streams.repair.repair import repair
+from pintally.audit.findings import Kind
+from pintally.audit.verify import Report
+from pintally.cli.repair import choice_of
+from pintally.cli.verify import _as_json
+from pintally.schemas.rows import GENERATION_SHIFT
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.streams.operations.change.survey import take
+from pintally.streams.operations.repair.choice import Choice, Repair
+from pintally.streams.operations.repair.repair import repair
 from tests.integration.test_verify import (  # noqa: F401 - fixtures
     RECORDS,
     Emitter,

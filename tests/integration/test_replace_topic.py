@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from audit.verify import verify as audit
-from schemas.actions import Action
-from streams.admin import open_admin
-from streams.assignment import look_up
-from streams.audited import addresses_of
-from streams.refusals import Refusal
-from streams.settings import Settings
-from streams.topics import create_topics
+from pintally.audit.verify import verify as audit
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import Refusal
+from pintally.streams.audit_addresses import addresses_of
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topics import create_topics
+from pintally.streams.settings import Settings
+from pintally.streams.worker.assignment import look_up
 from tests.compatibility.broker import broker
 from tests.compatibility.versions import lowest_supported
 from tests.e2e.running import wait_for
@@ -43,8 +43,8 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def field(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Field:
-    monkeypatch.setattr("audit.verify.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("audit.rollups.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.rollups.PAUSE_SECONDS", 0.05)
     return Field(stack, monkeypatch)
 
 
@@ -365,7 +365,9 @@ def test_interrupted_at_any_step_it_is_run_again(
     make_again(field, [] if "--new-records" in options else read(field))
     for step in STEPS:
         with monkeypatch.context() as patched:
-            patched.setattr(f"sinks.clickhouse.ClickHouseSession.{step}", interrupted(step, applied=applied))
+            patched.setattr(
+                f"pintally.sinks.clickhouse.sink.ClickHouseSession.{step}", interrupted(step, applied=applied)
+            )
             with suppress(Killed):
                 field.run("replace-topic", "--yes", *options)
     field.run("replace-topic", "--yes", *options)
@@ -375,7 +377,7 @@ def test_interrupted_at_any_step_it_is_run_again(
 
 
 def interrupted(step: str, *, applied: bool) -> Callable[..., None]:
-    from sinks.clickhouse import ClickHouseSession
+    from pintally.sinks.clickhouse.sink import ClickHouseSession
 
     real = getattr(ClickHouseSession, step)
 

@@ -2,13 +2,13 @@
 
 import json
 
-from schemas.actions import dead_letter_topic
-from sinks.connection import Connection
-from sinks.retention import dead_letter_days
-from streams.admin import open_admin
-from streams.privacy import apply_dead_letter_days
-from streams.settings import Settings
-from streams.topic_configs import read_topic_configs, set_topic_configs
+from pintally.schemas.actions import dead_letter_topic
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.retention import dead_letter_days
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topic_configs import read_topic_configs, set_topic_configs
+from pintally.streams.operations.retention import apply_dead_letter_days
+from pintally.streams.settings import Settings
 from tests.e2e.running import pintally
 
 DAY_MS = 86_400_000

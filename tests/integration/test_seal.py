@@ -6,16 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from schemas.rows import StartRow, version_of
-from schemas.rules import Rules
-from schemas.sources import Source
-from sinks.address import ClickHouseAddress
-from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
-from sinks.numbers import take_number
-from sinks.reopen import sealed_until
-from sinks.seal import hours_to_correct, reopen_from, seal
-from streams.settings import Settings
+from pintally.schemas.rows import StartRow, version_of
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sealing.reopen import sealed_until
+from pintally.sinks.clickhouse.sealing.seal import hours_to_correct, reopen_from, seal
+from pintally.sinks.clickhouse.sealing.sequence import take_number
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.settings import Settings
 from tests.cells import cells
 from tests.integration.sealing import (
     DAY,

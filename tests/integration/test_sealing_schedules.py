@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from sinks import recheck, rollup, seal
-from sinks.connection import Connection
-from sinks.numbers import take_number
-from sinks.rollup import Outcome, Row, Window
-from streams.settings import Settings
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sealing import recheck, rollup, seal
+from pintally.sinks.clickhouse.sealing.rollup import Outcome, Row, Window
+from pintally.sinks.clickhouse.sealing.sequence import take_number
+from pintally.streams.settings import Settings
 from tests.integration.sealing_schedule import first_failure
 
 SCHEDULES = range(3)

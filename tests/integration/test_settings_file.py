@@ -6,10 +6,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from audit import pins as audit
-from sinks import pins
-from sinks.connection import Connection
-from streams.settings import Settings
+from pintally.audit import pins as audit
+from pintally.sinks.clickhouse import pins
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.streams.settings import Settings
 
 FILE = tomllib.loads((Path(__file__).parents[2] / "docs" / "clickhouse-settings.toml").read_text(encoding="utf-8"))
 PINNED: Mapping[str, Mapping[str, str]] = FILE["pinned"]

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from sinks.seal import seal
-from streams.settings import Settings
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.streams.settings import Settings
 from tests.integration.sealing import TODAY, read, some_cells, write
 
 DOC = Path(__file__).parents[2] / "docs" / "tables.md"

@@ -17,13 +17,13 @@ from kafka.errors import (
     UnknownBrokerIdError,
 )
 
-from schemas.actions import dead_letter_topic, replay_topic
-from streams import topics
-from streams.admin import KafkaRefused, KafkaUnavailable, open_admin
-from streams.settings import Settings
-from streams.topic_faults import topic_differences
-from streams.topics import (
-    Offsets,
+from pintally.schemas.actions import dead_letter_topic, replay_topic
+from pintally.schemas.errors import KafkaRefused, KafkaUnavailable
+from pintally.streams.counting.log import Offsets
+from pintally.streams.kafka import topics
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topic_checks import topic_differences
+from pintally.streams.kafka.topics import (
     TopicMissing,
     TopicRefused,
     committed_offsets,
@@ -33,6 +33,7 @@ from streams.topics import (
     read_offsets,
     sources_of,
 )
+from pintally.streams.settings import Settings
 
 
 @pytest.fixture
@@ -179,8 +180,8 @@ def test_a_wrong_address_is_told_at_once_in_one_sentence(capfd: pytest.CaptureFi
 def test_a_closed_port_and_a_port_that_never_answers_are_told(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("streams.reach_kafka.CONNECT_SECONDS", 0.3)
-    monkeypatch.setattr("streams.reach_kafka.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("pintally.streams.kafka.reach.CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("pintally.streams.kafka.reach.ANSWER_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
         with pytest.raises(KafkaUnavailable, match=address):

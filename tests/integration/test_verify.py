@@ -19,23 +19,23 @@ from clickhouse_driver import Client
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from pydantic import SecretStr
 
-from audit.compare import utc
-from audit.errors import CannotTell, CannotTellNow
-from audit.findings import Finding, Kind
-from audit.verify import Report, verify
-from schemas.actions import Action
-from schemas.rows import StartRow
-from schemas.rules import Rules
-from schemas.sources import Source
-from schemas.values import Values
-from sinks.clickhouse import ClickHouseSink
-from sinks.migrate import migrate
-from streams.audited import addresses_of
-from streams.chunk import Chunk
-from streams.fold import SourceFold
-from streams.settings import Settings
-from streams.slices import Base
-from streams.topics import create_topics, describe_topics, read_offsets
+from pintally.audit.compare import utc
+from pintally.audit.errors import CannotTell, CannotTellNow
+from pintally.audit.findings import Finding, Kind
+from pintally.audit.verify import Report, verify
+from pintally.schemas.actions import Action
+from pintally.schemas.decoding.values import Values
+from pintally.schemas.rows import StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.audit_addresses import addresses_of
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.slices import Base
+from pintally.streams.kafka.topics import create_topics, describe_topics, read_offsets
+from pintally.streams.settings import Settings
 from tests.e2e.running import wait_for
 from tests.engines import TestEngines, drop_database, drop_topics
 
@@ -173,8 +173,8 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def emitter(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Emitter:
-    monkeypatch.setattr("audit.verify.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("audit.rollups.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.rollups.PAUSE_SECONDS", 0.05)
     return Emitter(stack)
 
 
@@ -221,8 +221,8 @@ def shared(engines: TestEngines) -> Iterator[Emitter]:
 @pytest.fixture
 def emitted(shared: Emitter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emitter]:
     """`shared`, mended after the test."""
-    monkeypatch.setattr("audit.verify.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("audit.rollups.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.rollups.PAUSE_SECONDS", 0.05)
     yield shared
     for table in TABLES:
         shared.sql(f"TRUNCATE TABLE {table}")
@@ -690,7 +690,7 @@ def test_the_command_exits_with_the_verdict(emitted: Emitter) -> None:
     }
 
     def pintally(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "streams.cli", "verify", *arguments]
+        command = [sys.executable, "-m", "pintally.cli", "verify", *arguments]
         return subprocess.run(command, env=environment | changed, capture_output=True, text=True, check=False)
 
     done = pintally("--json")

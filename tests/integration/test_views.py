@@ -8,9 +8,9 @@ import urllib.request
 
 import pytest
 
-from sinks.address import ClickHouseAddress
-from sinks.seal import seal
-from streams.settings import Settings
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.streams.settings import Settings
 from tests.integration.sealing import (
     DAY,
     HOUR,

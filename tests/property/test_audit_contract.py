@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from audit.contract import ACTIONS, Event, read_event
-from schemas.actions import Action
-from schemas.events import ContractError, validate
+from pintally.audit.contract import ACTIONS, Event, read_event
+from pintally.schemas.actions import Action
+from pintally.schemas.events import ContractError, validate
 
 # Time on a busy machine says nothing of the contract.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

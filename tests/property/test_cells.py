@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams import cells as cells_module
-from streams.cells import Cells
+from pintally.streams.counting import cells as cells_module
+from pintally.streams.counting.cells import Cells
 
 Noted = list[tuple[int, int]]  # minute, pin
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import clock
+from pintally.streams.counting import stream_time as clock
 
 TIMESTAMPS = st.lists(st.sampled_from([-1, 0, 1, 5, 1_700_000_000_000, 2**63 - 1]) | st.integers(-1, 100), max_size=30)
 

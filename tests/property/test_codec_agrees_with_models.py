@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from schemas import codec
-from schemas.actions import Action
-from schemas.decoded import Decoded
-from schemas.events import MAX_ID, MAX_OCCURRED_AT, ContractError, Event, validate
-from schemas.example_files import Example, read_examples
-from schemas.json_text import MAX_BYTES, MAX_DEPTH
-from schemas.layout import SEPARATORS, Layout
-from schemas.values import Values
+from pintally.schemas.actions import Action
+from pintally.schemas.decoding import decoder as codec
+from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.decoding.prefix import SEPARATORS, Layout
+from pintally.schemas.decoding.values import Values
+from pintally.schemas.events import MAX_ID, MAX_OCCURRED_AT, ContractError, Event, validate
+from pintally.schemas.example_files import Example, read_examples
+from pintally.schemas.json_text import MAX_BYTES, MAX_DEPTH
 
 # Time on a busy machine says nothing of the contract.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

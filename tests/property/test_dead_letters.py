@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.dead_letters import NAMES, from_record, to_headers
-from schemas.errors import PintallyError
-from schemas.rows import DeadLetterRow
-from schemas.sources import Source
+from pintally.schemas.dead_letters import NAMES, from_record, to_headers
+from pintally.schemas.errors import PintallyError
+from pintally.schemas.rows import DeadLetterRow
+from pintally.schemas.sources import Source
 
 words = st.text(st.characters(codec="utf-8"), max_size=20)
 contents = st.none() | st.binary(max_size=40)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from streams.duplicates import KEYS, SMALLEST, SPARE, Keys, SeenIds
+from pintally.streams.counting.duplicates import KEYS, SMALLEST, SPARE, Keys, SeenIds
 
 Call = tuple[int, int, list[tuple[int, int]]]  # block, bucket, ids
 

@@ -7,14 +7,14 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.rows import StartRow
-from schemas.rules import Rules
-from sinks.base import SinkUnavailable
-from sinks.memory import MemorySink
-from streams.dead_letters import DeadLetterTopics
-from streams.emit import Emitter
-from streams.fold import SourceFold
-from streams.slices import Base
+from pintally.schemas.errors import SinkUnavailable
+from pintally.schemas.rows import StartRow
+from pintally.schemas.rules import Rules
+from pintally.sinks.memory import MemorySink
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.slices import Base
+from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
+from pintally.streams.worker.flush import Emitter
 from tests.faulty_sink import STEPS, Fault, FaultySink, LetterTopics
 from tests.logs import ACTION, SOURCE, Log, borders, chunk, ruled_logs
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.actions import Action
-from schemas.fates import Fate
-from schemas.rules import ARRIVED_MS, MINUTE_MS, Rules
-from streams.emulate.plan import Plan, PlanRefused
-from streams.emulate.traffic import Slab, Traffic
-from streams.emulate.truth import Truth
+from pintally.schemas.actions import Action
+from pintally.schemas.fates import Fate
+from pintally.schemas.rules import ARRIVED_MS, MINUTE_MS, Rules
+from pintally.tools.emulate.plan import Plan, PlanRefused
+from pintally.tools.emulate.traffic import Slab, Traffic
+from pintally.tools.emulate.truth import Truth
 from tests.reference import LogRecord, recount
 
 ANCHOR = 1_790_000_123_456

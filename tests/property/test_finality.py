@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 from kafka import TopicPartition
 from kafka.admin import OffsetSpec
 
-from schemas.actions import Action
-from schemas.fates import Fates
-from schemas.rows import LedgerRow, StartRow
-from schemas.sources import Source
-from sinks.base import SourceLedger
-from sinks.memory import MemorySession, MemorySink
-from streams import finality, topics, wall_clock
-from streams.behind import BrokersBehind
-from streams.settings import Settings
-from streams.topics import TopicInfo
-from streams.wall_clock import Reading
+from pintally.schemas.actions import Action
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
+from pintally.schemas.sources import Source
+from pintally.sinks.memory import MemorySession, MemorySink
+from pintally.streams.counting.log import TopicInfo
+from pintally.streams.kafka import topics
+from pintally.streams.settings import Settings
+from pintally.streams.worker import finality, wall_clock
+from pintally.streams.worker.behind import BrokersBehind
+from pintally.streams.worker.wall_clock import Reading
 from tests.logs import ACTION, HOUR, MINUTE, T0, record
 from tests.reference import LogRecord, Recount, recount
 

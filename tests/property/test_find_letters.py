@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.find_letters import CONDITIONS, Wanted
+from pintally.sinks.clickhouse.dead_letter_queries import CONDITIONS, Wanted
 
 texts = st.none() | st.text(max_size=10) | st.sampled_from(["' OR 1=1 --", "%(x)s", "\\", "'; DROP TABLE x"])
 times = st.none() | st.integers()

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.rows import StartRow
-from schemas.rules import ARRIVED_MS, Rules
-from sinks.base import SourceLedger
-from streams.chunk import Chunk
-from streams.fold import Capture, ChunkRefused, RecordsGone, SourceFold
-from streams.recovery import base_of, cut_base, follow
-from streams.slices import Base
+from pintally.schemas.rows import SourceLedger, StartRow
+from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.fold import Capture, ChunkRefused, RecordsGone, SourceFold
+from pintally.streams.counting.recovery import base_of, cut_base, follow
+from pintally.streams.counting.slices import Base
 from tests.logs import ACTION, MINUTE, SOURCE, T0, Log, borders, chunks, record, ruled_logs
 from tests.reference import LogRecord, Recount, Store, recount
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.actions import Action
-from schemas.errors import PintallyError
-from schemas.rows import DeadLetterRow
-from schemas.sources import Source
-from streams.cli.letters import as_document, printable, read_origin
-from streams.replay.edited import Edited, read_edited
-from streams.replay.mend import CannotMend, changed, fields_of, merged, read_change, written
+from pintally.cli.letters import as_document, printable, read_origin
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import PintallyError
+from pintally.schemas.rows import DeadLetterRow
+from pintally.schemas.sources import Source
+from pintally.streams.operations.replay.edited import Edited, read_edited
+from pintally.streams.operations.replay.mend import CannotMend, changed, fields_of, merged, read_change, written
 from tests.property.test_dead_letters import rows
 
 contents = st.recursive(

@@ -6,8 +6,8 @@ from uuid import UUID
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from audit.occurrences import Ids
-from audit.words import duration, moment
+from pintally.audit.occurrences import Ids
+from pintally.audit.words import duration, moment
 
 ID, OTHER = "7d0bd1a6-3f0e-4ab9-9bb3-0e6c4a7d2b11", "00000000-0000-4000-8000-00000000000a"
 uuids = st.uuids().map(str) | st.sampled_from([ID, ID.upper(), OTHER])

@@ -16,7 +16,7 @@ from aiokafka.protocol.metadata import MetadataResponse_v0
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.receive import SHORT, VIEWED, Connection, Response, Responses
+from pintally.streams.kafka.fetching.connection import SHORT, VIEWED, Connection, Response, Responses
 
 sizes = st.one_of(
     st.integers(0, 40), st.sampled_from([SHORT - 5, SHORT - 4, SHORT - 3, SHORT, SHORT + 1, 3 * SHORT + 7])

@@ -9,10 +9,10 @@ from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.values import Values
-from streams.read_records import UNREADABLE, read_records
-from streams.record_batches import FetchedBatches
-from streams.records import Records
+from pintally.schemas.decoding.values import Values
+from pintally.streams.kafka.fetching.read_records import UNREADABLE, read_records
+from pintally.streams.kafka.fetching.record_batches import FetchedBatches
+from pintally.streams.kafka.fetching.records import Records
 from tests.fuzz.raw import Raw, RawBatch
 
 BASE = 1_000

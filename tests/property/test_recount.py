@@ -9,17 +9,17 @@ import numpy as np
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from audit.log import Piece
-from audit.places import beginning
-from audit.recount import OFFSET_BITS, PIN_BITS, Place, Recount, Slice
-from audit.rules import parse_rules
-from schemas.actions import Action
-from schemas.rules import Rules
-from schemas.sources import Source
-from schemas.values import Values
-from streams.chunk import Chunk
-from streams.fold import SourceFold
-from streams.slices import Base
+from pintally.audit.log import Piece
+from pintally.audit.places import beginning
+from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Place, Recount, Slice
+from pintally.audit.rules import parse_rules
+from pintally.schemas.actions import Action
+from pintally.schemas.decoding.values import Values
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.slices import Base
 
 NOON = 1_767_268_800_000
 MINUTE = 60_000

@@ -6,17 +6,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.fates import Fates
-from schemas.rows import CellRows, LedgerRow, StartRow, version_of
-from schemas.rules import ARRIVED_MS, Rules
-from schemas.sources import Source
-from sinks.base import SourceLedger
-from sinks.memory import MemorySink
-from streams.recovery import base_of, follow
-from streams.repair.refold import Folded
-from streams.repair.rewrite import mend
-from streams.repair.segments import Shape, base_of_segment, segments
-from streams.slices import cut
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import CellRows, LedgerRow, SourceLedger, StartRow, version_of
+from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.memory import MemorySink
+from pintally.streams.counting.recovery import base_of, follow
+from pintally.streams.counting.slices import cut
+from pintally.streams.operations.repair.refold import Folded
+from pintally.streams.operations.repair.rewrite import mend
+from pintally.streams.operations.repair.segments import Shape, base_of_segment, segments
 from tests.cells import cells
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)

@@ -12,15 +12,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.fates import Fates
-from schemas.rows import Replacement, StartRow
-from schemas.rules import Rules
-from schemas.sources import Source
-from sinks.memory import MemorySink
-from streams.change import copied, places
-from streams.change.copied import refuse_other_counts
-from streams.change.places import begin_at, offset_behind
-from streams.change.replace import (
+from pintally.schemas.errors import Refusal
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import Replacement, StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.memory import MemorySink
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.log import Offsets, TopicInfo
+from pintally.streams.counting.recovery import base_of, follow, is_retired
+from pintally.streams.counting.refusals import refuse_unknown
+from pintally.streams.kafka.known_topics import as_known
+from pintally.streams.operations.change import copied, places
+from pintally.streams.operations.change.copied import refuse_other_counts
+from pintally.streams.operations.change.places import begin_at, offset_behind
+from pintally.streams.operations.change.replace import (
     Begin,
     Pair,
     Plan,
@@ -29,14 +36,8 @@ from streams.change.replace import (
     plan_other_offsets,
     plan_same_offsets,
 )
-from streams.chunk import Chunk
-from streams.emit import read_back
-from streams.fold import SourceFold
-from streams.known_topics import as_known
-from streams.progress import sum_of
-from streams.recovery import base_of, follow, is_retired
-from streams.refusals import Refusal, refuse_unknown
-from streams.topics import Offsets, TopicInfo
+from pintally.streams.operations.progress import sum_of
+from pintally.streams.worker.flush import read_back
 from tests.logs import ACTION, SOURCE, Log, chunk, chunks, logs
 from tests.logs import rules as some_rules
 from tests.reference import recount

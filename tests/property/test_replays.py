@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.replays import NAMES, Origin, origin_of, to_headers
-from schemas.rows import DeadLetterRow
+from pintally.schemas.replays import NAMES, Origin, origin_of, to_headers
+from pintally.schemas.rows import DeadLetterRow
 from tests.property.test_dead_letters import headers, rows, words
 
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.rules import ARRIVED_MS
-from streams.slices import Piece, cut
+from pintally.schemas.rules import ARRIVED_MS
+from pintally.streams.counting.slices import Piece, cut
 
 CLOCKS = st.sampled_from([0, 1, ARRIVED_MS - 1, ARRIVED_MS, ARRIVED_MS + 1, 2 * ARRIVED_MS, 5 * ARRIVED_MS])
 

@@ -10,11 +10,11 @@ from hypothesis import settings as bounds
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow, position_of
-from schemas.rules import Rules
-from streams import cells as cells_module
-from streams.capture import LETTER_BYTES, Capture, Unemitted, room_of
-from streams.slices import Piece, SliceId
+from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, position_of
+from pintally.schemas.rules import Rules
+from pintally.streams.counting import cells as cells_module
+from pintally.streams.counting.pending import LETTER_BYTES, Capture, Unemitted, room_of
+from pintally.streams.counting.slices import Piece, SliceId
 from tests.logs import ACTION, SOURCE, T0
 from tests.reference import Store
 

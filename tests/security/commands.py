@@ -1,6 +1,6 @@
 """Every command of `pintally`, by the command line itself, and the least arguments that it can be called with."""
 
-from streams import cli
+from pintally import cli
 
 LEAST: dict[str, tuple[str, ...]] = {
     "emulate": ("--events", "20"),

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.errors import PintallyError
-from sinks.migrate import migrate
-from streams.engines.library import package_for_this_machine
+from pintally.schemas.errors import PintallyError
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.tools.engines.library import package_for_this_machine
 from tests.secured import ADMIN, Secured, secured_engines
 from tests.security.forked import Forked, forked
 

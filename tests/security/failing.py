@@ -6,10 +6,10 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-from sinks.migrate import migrate
-from streams.engines.ports import LOOPBACK, free_port
-from streams.settings import Settings
-from streams.topics import create_topics
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.streams.kafka.topics import create_topics
+from pintally.streams.settings import Settings
+from pintally.tools.engines.ports import LOOPBACK, free_port
 from tests.secured import ADMIN, NOBODY, SECRET, Secured
 from tests.security.commands import arguments, asked_by, commands
 from tests.security.failing_servers import GARBAGE, HTTP, Serve, answering, cutting, hang, listening, reset

@@ -7,7 +7,7 @@ import struct
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-from streams.engines.ports import LOOPBACK
+from pintally.tools.engines.ports import LOOPBACK
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 GARBAGE = bytes(range(255, 0, -1)) * 8

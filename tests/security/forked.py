@@ -94,12 +94,12 @@ def load() -> None:
     """Import all that commands import when they are called."""
     import importlib
 
-    from streams.cli import COMMANDS
+    from pintally.cli import COMMANDS
 
     for name in COMMANDS:
-        importlib.import_module(f"streams.cli.{name.replace('-', '_')}")
-    importlib.import_module("streams.run")
-    importlib.import_module("streams.cli.replaying")
+        importlib.import_module(f"pintally.cli.{name.replace('-', '_')}")
+    importlib.import_module("pintally.streams.worker.run")
+    importlib.import_module("pintally.cli.replaying")
 
 
 def serve() -> None:
@@ -137,7 +137,7 @@ def fork(asked: dict[str, Any]) -> int:
     sys.argv = ["pintally", *asked["arguments"]]
     code = 1
     try:
-        from streams.cli import main
+        from pintally.cli import main
 
         main()
         code = 0

@@ -1,8 +1,8 @@
 """What a ClickHouse user may do."""
 
-from sinks.base import SinkError
-from sinks.connection import Connection
-from streams.settings import Settings
+from pintally.schemas.errors import SinkError
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.streams.settings import Settings
 
 
 def allowed(settings: Settings, sql: str) -> bool:

@@ -5,9 +5,9 @@ from concurrent.futures import Future
 
 import pytest
 
-from schemas.errors import FOR_A_PERSON
-from sinks.users import users
-from streams.topics import create_topics
+from pintally.schemas.errors import FOR_A_PERSON
+from pintally.sinks.clickhouse.users import users
+from pintally.streams.kafka.topics import create_topics
 from tests.secured import DATABASE, SECRET, Secured, lacks
 from tests.security.forked import Done, Forked
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from sinks.base import SinkError
-from sinks.users import BEHIND_VIEWS, VIEWS, WRITTEN
-from streams.settings import Settings
-from streams.topics import create_topics
+from pintally.schemas.errors import SinkError
+from pintally.sinks.clickhouse.users import BEHIND_VIEWS, VIEWS, WRITTEN
+from pintally.streams.kafka.topics import create_topics
+from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, workers
 from tests.engines import TestEngines, drop_topics
 from tests.security.grants import allowed
@@ -80,7 +80,7 @@ def with_users(there: Settings) -> Settings:
 
 def create(settings: Settings, passwords: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "streams.cli", "users", "--create"],
+        [sys.executable, "-m", "pintally.cli", "users", "--create"],
         env=settings.environment() | passwords,
         cwd=os.getcwd(),
         capture_output=True,

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from schemas.errors import FOR_A_PERSON, TRY_AGAIN
+from pintally.schemas.errors import FOR_A_PERSON, TRY_AGAIN
 from tests.secured import SECRET, Secured
 from tests.security.commands import ASKS, asked_by, commands
 from tests.security.failing import TRANSIENT, WAITS, WRONG, failing, failures, waits

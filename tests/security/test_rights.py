@@ -16,12 +16,12 @@ from kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from schemas.errors import FOR_A_PERSON
-from sinks.migrate import migrate
-from streams.kafka_rights import GROUP, TOPIC, TRANSACTIONAL_ID
-from streams.needed_rights import NEEDED, Need
-from streams.settings import Settings
-from streams.topics import create_topics
+from pintally.schemas.errors import FOR_A_PERSON
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.streams.kafka.needed_rights import NEEDED, Need
+from pintally.streams.kafka.rights import GROUP, TOPIC, TRANSACTIONAL_ID
+from pintally.streams.kafka.topics import create_topics
+from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, wait_caught_up, workers
 from tests.readme import SECURITY, rights, with_tables
 from tests.secured import ADMIN, SECRET, Secured

@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 import trustme
 
-from schemas.errors import PintallyError
-from sinks.base import SinkError
-from sinks.clickhouse import ClickHouseSink
-from sinks.connection import Connection
-from sinks.seal import seal
-from sinks.users import BEHIND_VIEWS, VIEWS, WRITTEN, create_users, statements, users
-from sinks.void import delete_void
-from streams.admin import open_admin
-from streams.settings import Settings
-from streams.topics import create_topics
+from pintally.schemas.errors import PintallyError, SinkError
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.sinks.clickhouse.stale_rows import delete_void
+from pintally.sinks.clickhouse.users import BEHIND_VIEWS, VIEWS, WRITTEN, create_users, statements, users
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topics import create_topics
+from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 from tests.secured import ADMIN, DATABASE, READER, SECRET, Secured
 from tests.security.grants import allowed
@@ -277,8 +276,8 @@ def send_as(settings: Settings, people: list[str]) -> None:
     """Valid, late and dead events of these people."""
     from kafka import KafkaProducer
 
-    from schemas.actions import Action
-    from streams.kafka_clients import kafka_options
+    from pintally.schemas.actions import Action
+    from pintally.streams.kafka.clients import kafka_options
     from tests.fuzz.hostile import Hostile
 
     producer, hostile = KafkaProducer(**kafka_options(settings)), Hostile(1, Action.SAVE.label, stamped=False)

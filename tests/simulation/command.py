@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from streams.change.boundary import make
-from streams.change.lost import change_of, plan_lost
-from streams.change.rules import plan_rules
-from streams.change.survey import take
-from streams.chunk import Chunk
-from streams.cli.accept_loss import ROUNDS as LOST_ROUNDS
-from streams.drill.controls.switch import replaced
-from streams.repair import source as repairing
-from streams.repair.choice import Choice
-from streams.repair.repair import repair
+from pintally.cli.accept_loss import ROUNDS as LOST_ROUNDS
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.operations.change.boundary import make
+from pintally.streams.operations.change.lost import change_of, plan_lost
+from pintally.streams.operations.change.rules import plan_rules
+from pintally.streams.operations.change.survey import take
+from pintally.streams.operations.repair import source as repairing
+from pintally.streams.operations.repair.choice import Choice
+from pintally.streams.operations.repair.repair import repair
+from pintally.tools.drill.controls.switch import replaced
 from tests.simulation.logs import HOUR, T0
 from tests.simulation.loop import Job, SimLoop, blocking_call
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from streams.drill.controls import CONTROLS as SHARED
-from streams.drill.controls import Control, log
-from streams.drill.controls.switch import replaced
+from pintally.tools.drill.controls import CONTROLS as SHARED
+from pintally.tools.drill.controls import Control, log
+from pintally.tools.drill.controls.switch import replaced
 from tests.simulation.sink import SimSink
 from tests.simulation.world import World
 

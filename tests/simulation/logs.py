@@ -9,13 +9,13 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.actions import Action
-from schemas.codec import decode
-from schemas.decoded import Decoded
-from schemas.rules import Rules
-from schemas.sources import Source
-from schemas.values import Values
-from streams.chunk import Chunk, Envelope
+from pintally.schemas.actions import Action
+from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.decoding.decoder import decode
+from pintally.schemas.decoding.values import Values
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.chunk import Chunk, Envelope
 from tests.reference import LogRecord
 
 T0 = 1_700_000_400_000  # ms, a multiple of ten minutes
@@ -30,13 +30,13 @@ KINDS = ("now",) * 9 + ("before", "late", "late", "skewed", "ancient", "broken",
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedValues(Values):
-    """The values of a chunk, and what `schemas.codec` made of them when all of the log was decoded at once."""
+    """The values of a chunk, and what `decoder` made of them when all of the log was decoded at once."""
 
     decoded: Decoded
 
 
 def decode_before(values: DecodedValues, _: Action) -> Decoded:
-    """Stands for `schemas.codec.decode`: each value is decoded by it, but once a log, not once a chunk."""
+    """Stands for `schemas.decoding.decoder.decode`: each value is decoded by it, but once a log, not once a chunk."""
     return values.decoded
 
 

@@ -5,7 +5,7 @@ from random import Random
 
 from faust.types import TP
 
-from streams.emit import LOOK_SECONDS
+from pintally.streams.worker.flush import LOOK_SECONDS
 from tests.simulation.truth import Violation
 from tests.simulation.worker import Worker
 from tests.simulation.world import LOST, World

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
-from schemas.sources import Source
-from sinks.base import SinkUnavailable
-from sinks.memory import CellKey, MemorySession, MemorySink, Origin, SliceKey
+from pintally.schemas.errors import SinkUnavailable
+from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
+from pintally.schemas.sources import Source
+from pintally.sinks.memory import CellKey, MemorySession, MemorySink, Origin, SliceKey
 from tests.simulation.logs import HOUR, T0
 from tests.simulation.loop import blocking_call
 from tests.simulation.truth import Truth

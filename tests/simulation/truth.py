@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from schemas.rows import GENERATION_SHIFT, DeadLetterRow, LedgerRow, LostRow, StartRow
-from schemas.rules import Rules
-from schemas.sources import Source
-from sinks.memory import CellKey, MemorySink, Origin, SliceKey
+from pintally.schemas.rows import GENERATION_SHIFT, DeadLetterRow, LedgerRow, LostRow, StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.memory import CellKey, MemorySink, Origin, SliceKey
 from tests.reference import Recount, ReferenceSlice, recount
 from tests.simulation.logs import SimLog
 

@@ -1,6 +1,6 @@
 """One worker of a simulation: the real fold, tables, emission, recovery and flow; Kafka and ClickHouse are the world's.
 
-What `streams.app` and Faust wire together is wired here by hand; see the comments beside each piece.
+What `streams.worker.app` and Faust wire together is wired here by hand; see the comments beside each piece.
 """
 
 import asyncio
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
-from schemas.actions import Action
-from schemas.errors import PintallyError
-from streams.agents import count_chunk
-from streams.chunk import Chunk
-from streams.dead_letters import DeadLetterTopics
-from streams.emit import LOOK_SECONDS, Emitter
-from streams.flow import Flow
-from streams.fold import SourceFold
-from streams.table import CellTable, Refold, SourceTables
-from streams.transport import ChunkConsumer
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import PintallyError
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.worker.agents import count_chunk
+from pintally.streams.worker.backpressure import Flow
+from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
+from pintally.streams.worker.flush import LOOK_SECONDS, Emitter
+from pintally.streams.worker.table import CellTable, Refold, SourceTables
+from pintally.streams.worker.transport import ChunkConsumer
 from tests.letter_batches import LetterBatch
 from tests.simulation.loop import SimLoop
 
@@ -32,7 +32,7 @@ TICK_WRITES = ("write_cells", "write_dead_letters", "write_ledger")
 
 
 class WorkerEnds(Exception):
-    """`streams.restart.refuse` or `end_process` in the real worker."""
+    """`streams.worker.process.refuse` or `end_process` in the real worker."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)
@@ -40,12 +40,12 @@ class WorkerEnds(Exception):
 
 
 def ends(error: PintallyError) -> None:
-    """Stands for `streams.restart.refuse`."""
+    """Stands for `streams.worker.process.refuse`."""
     raise WorkerEnds(error.what, error.remedy) from error
 
 
 def starts_anew(reason: str) -> None:
-    """Stands for `streams.restart.end_process`."""
+    """Stands for `streams.worker.process.end_process`."""
     raise WorkerEnds(reason, "")
 
 

@@ -12,15 +12,17 @@ from uuid import UUID
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
-from schemas.actions import Action
-from schemas.rules import Rules
-from schemas.sources import Source
-from sinks.base import SinkUnavailable
-from streams import agents, assignment, emit, fatal, flow, fold, outage, table
-from streams.change import survey
-from streams.emit import RulesChanged, SinkWentBack
-from streams.refusals import Refusal
-from streams.topics import Offsets, TopicInfo
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import Refusal, SinkUnavailable
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting import fold
+from pintally.streams.counting.log import Offsets, TopicInfo
+from pintally.streams.operations.change import survey
+from pintally.streams.worker import agents, assignment, fatal, outage, table
+from pintally.streams.worker import backpressure as flow
+from pintally.streams.worker import flush as emit
+from pintally.streams.worker.flush import RulesChanged, SinkWentBack
 from tests.simulation.command import Command, apply_rules, give_up, repair_all
 from tests.simulation.command import edges as command_edges
 from tests.simulation.logs import LATENESS, SimLog, decode_before, make_log, make_rules
@@ -285,7 +287,7 @@ class World:
         self._acts(worker, act, stale)
 
     def _acts(self, worker: Worker, act: Callable[[], Any], stale: bool = False) -> None:
-        """As `streams.app` does around a tick: some errors end the worker, no other may come.
+        """As `streams.worker.app` does around a tick: some errors end the worker, no other may come.
 
         A worker may refuse to go on by a `stale` read, and by a change of rules; a ledger that seems empty again right
         after its start row was written is the one ValueError.

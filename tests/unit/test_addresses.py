@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import PintallyError
-from streams.addresses import Unusable, host_of, servers_of
-from streams.setting_warnings import warnings_of
-from streams.settings import Settings, load_settings
+from pintally.schemas.errors import PintallyError
+from pintally.streams.settings import Settings, load_settings
+from pintally.streams.settings.addresses import Unusable, host_of, servers_of
+from pintally.streams.settings.warnings import warnings_of
 
 SECRET = "corr3ct-horse"
 

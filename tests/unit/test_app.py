@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from schemas.rows import StartRow
-from sinks.base import SinkError, SinkUnavailable
-from streams.app import CountingApp, create_app
-from streams.emit import SinkWentBack
-from streams.fold import SourceFold
-from streams.settings import Settings
-from streams.slices import Base
+from pintally.schemas.errors import SinkError, SinkUnavailable
+from pintally.schemas.rows import StartRow
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.slices import Base
+from pintally.streams.settings import Settings
+from pintally.streams.worker.app import CountingApp, create_app
+from pintally.streams.worker.flush import SinkWentBack
 from tests.faulty_sink import Fault, FaultySink
 from tests.logs import ACTION, SOURCE, T0, Log, chunk, record
 
@@ -61,7 +61,7 @@ def test_a_worker_that_stops_without_its_sink_says_so_and_stops(
 def test_a_worker_that_stops_and_finds_its_ledger_gone_back_does_not_start_anew(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("streams.fatal.end_process", lambda reason: pytest.fail(reason))
+    monkeypatch.setattr("pintally.streams.worker.fatal.end_process", lambda reason: pytest.fail(reason))
     sink = FaultySink()
     sink.fault = Fault("read_back", lambda: SinkWentBack("the ledger is at version 1, 3 was recorded"))
     stop(sink)

@@ -4,19 +4,18 @@ from uuid import UUID
 
 import pytest
 
-from schemas.fates import Fates
-from schemas.rows import LedgerRow, StartRow
-from schemas.rules import Rules
-from schemas.sources import Source
-from sinks.base import SourceLedger
-from sinks.memory import MemorySink
-from streams import assignment
-from streams.assignment import Assigned
-from streams.emit import SinkWentBack, write
-from streams.recovery import base_of, follow
-from streams.settings import Settings
-from streams.table import CellTable
-from streams.topics import Offsets, TopicInfo
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.memory import MemorySink
+from pintally.streams.counting.log import Offsets, TopicInfo
+from pintally.streams.counting.recovery import base_of, follow
+from pintally.streams.settings import Settings
+from pintally.streams.worker import assignment
+from pintally.streams.worker.assignment import Assigned
+from pintally.streams.worker.flush import SinkWentBack, write
+from pintally.streams.worker.table import CellTable
 from tests.logs import ACTION, T0, Log, chunk, record
 from tests.logs import SOURCE as LOGGED
 

@@ -5,8 +5,8 @@ from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecords
 from kafka.record.util import calc_crc32c
 
-import audit.batches
-from audit.batches import PlainBatches
+import pintally.audit.batches
+from pintally.audit.batches import PlainBatches
 from tests.fuzz.raw import Raw, RawBatch
 
 NOW = 1_700_000_000_000
@@ -64,7 +64,7 @@ def test_a_record_that_is_longer_than_it_says_is_read_by_nobody() -> None:
 def test_a_batch_that_unpacks_to_far_too_much_is_one_record_without_value(
     codec: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit.batches, "MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr(pintally.audit.batches, "MAX_UNPACKED", 1 << 20)
     data = b"\0" * (1 << 20)
     bomb = RawBatch([Raw(b"a", timestamp=NOW), Raw(data, timestamp=NOW + 5)], codec)._build()
     assert len(bomb) < 1 << 14
@@ -72,6 +72,6 @@ def test_a_batch_that_unpacks_to_far_too_much_is_one_record_without_value(
 
 
 def test_a_batch_of_too_many_records_is_one_record_without_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit.batches, "MAX_RECORDS", 3)
+    monkeypatch.setattr(pintally.audit.batches, "MAX_RECORDS", 3)
     assert len(read(batch([0, 1, 2]))) == 3
     assert read(batch([0, 1, 2, 3])) == [(50, NOW + 3, None)]

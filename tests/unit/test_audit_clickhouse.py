@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from audit.addresses import Addresses
-from audit.clickhouse import ClickHouse
+from pintally.audit.addresses import Addresses
+from pintally.audit.clickhouse import ClickHouse
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}'  # says nothing of closing
 

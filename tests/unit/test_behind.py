@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from schemas.fates import Fates
-from schemas.rows import LedgerRow
-from schemas.sources import Source
-from streams.behind import BrokersBehind
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import LedgerRow
+from pintally.schemas.sources import Source
+from pintally.streams.worker.behind import BrokersBehind
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 MINUTE = 60_000

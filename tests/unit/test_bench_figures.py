@@ -10,9 +10,9 @@ from numpy.random import default_rng
 from bench.capacity import Measured, cost, nearest, need
 from bench.figures import Figure, Kept, markdown, percentile
 from bench.live import FIRST_PIN, Shape, values
-from schemas.actions import Action
-from schemas.codec import decode
-from schemas.values import Values
+from pintally.schemas.actions import Action
+from pintally.schemas.decoding.decoder import decode
+from pintally.schemas.decoding.values import Values
 
 
 def kept(*figures: Figure) -> Kept:

@@ -7,17 +7,17 @@ from uuid import UUID
 
 import pytest
 
-from schemas.fates import Fates
-from schemas.rows import DeadLetterRow, LedgerRow, StartRow, version_of
-from schemas.rules import ARRIVED_MS, Rules
-from schemas.sources import Source
-from sinks.base import SinkSession, SourceLedger
-from sinks.memory import MemorySession, MemorySink
-from streams.change.boundary import Change, make
-from streams.change.lost import change_of, plan_lost
-from streams.change.rules import plan_rules
-from streams.recovery import follow
-from streams.topics import Offsets
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import DeadLetterRow, LedgerRow, SourceLedger, StartRow, version_of
+from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.base import SinkSession
+from pintally.sinks.memory import MemorySession, MemorySink
+from pintally.streams.counting.log import Offsets
+from pintally.streams.counting.recovery import follow
+from pintally.streams.operations.change.boundary import Change, make
+from pintally.streams.operations.change.lost import change_of, plan_lost
+from pintally.streams.operations.change.rules import plan_rules
 from tests.cells import cells
 
 ONE, OTHER, NEW = (Source(f"engagement.{name}.v1", UUID(int=7), 0) for name in ("save", "click", "closeup"))

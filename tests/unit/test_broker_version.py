@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.broker_version import LOWEST, KafkaTooOld, refuse_old
+from pintally.streams.kafka.broker_version import LOWEST, KafkaTooOld, refuse_old
 
 
 @pytest.mark.parametrize("version", [(0, 10, 2), (2, 8), (3, 0), (3, 5), (3, 5, 2)])

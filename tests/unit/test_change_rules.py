@@ -6,16 +6,15 @@ from uuid import UUID
 
 import pytest
 
-from schemas.fates import Fates
-from schemas.rows import LedgerRow, LostKind, LostRow, StartRow
-from schemas.rules import ARRIVED_MS, Rules
-from schemas.sources import Source
-from sinks.base import SourceLedger
-from streams.change.boundary import Change
-from streams.change.rules import plan_rules
-from streams.recovery import follow, ruling
-from streams.refusals import Refusal
-from streams.topics import Offsets
+from pintally.schemas.errors import Refusal
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import LedgerRow, LostKind, LostRow, SourceLedger, StartRow
+from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.log import Offsets
+from pintally.streams.counting.recovery import follow, ruling
+from pintally.streams.operations.change.boundary import Change
+from pintally.streams.operations.change.rules import plan_rules
 
 SAVE, CLICK = Source("engagement.save.v1", UUID(int=1), 0), Source("engagement.click.v1", UUID(int=2), 0)
 OLD = Rules(slice_records=100)

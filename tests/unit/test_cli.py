@@ -10,8 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from schemas.errors import PintallyError, Unavailable
-from streams import cli
+from pintally import cli
+from pintally.schemas.errors import PintallyError, Unavailable
 
 HEAVY = {"aiokafka", "clickhouse_driver", "faust", "kafka", "numpy", "pydantic", "rich"}
 
@@ -19,7 +19,7 @@ HEAVY = {"aiokafka", "clickhouse_driver", "faust", "kafka", "numpy", "pydantic",
 def pintally(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "streams.cli", *arguments],
+        [sys.executable, "-m", "pintally.cli", *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -54,7 +54,7 @@ def test_without_a_command_help_is_shown() -> None:
 
 def test_help_imports_nothing_that_takes_long() -> None:
     program = (
-        "import sys; from streams.cli import main\n"
+        "import sys; from pintally.cli import main\n"
         "try: main()\n"
         f"finally: print('loaded:', sorted(set(sys.modules) & {HEAVY!r}))"
     )
@@ -138,7 +138,7 @@ def test_ctrl_c_exits_130(command: Callable[[Callable[[], None]], None]) -> None
 @pytest.mark.parametrize("lines", [1, 100_000])
 def test_a_reader_that_has_left_ends_the_command_without_a_word(lines: int) -> None:
     program = (
-        "import typer; from streams import cli\n"
+        "import typer; from pintally import cli\n"
         "single = typer.Typer()\n"
         "@single.command('top')\n"
         "def top() -> None:\n"

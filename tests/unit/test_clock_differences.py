@@ -6,12 +6,12 @@ from uuid import UUID
 
 import pytest
 
-from schemas.sources import Source
-from sinks.memory import MemorySink
-from streams import wall_clock
-from streams.clock_differences import AGAIN_SECONDS, ClockDifferences, broker_differences, difference
-from streams.finality import Look
-from streams.wall_clock import Reading
+from pintally.schemas.sources import Source
+from pintally.sinks.memory import MemorySink
+from pintally.streams.worker import wall_clock
+from pintally.streams.worker.clock_differences import AGAIN_SECONDS, ClockDifferences, broker_differences, difference
+from pintally.streams.worker.finality import Look
+from pintally.streams.worker.wall_clock import Reading
 
 HOUR = 3_600_000
 NOON = 1_750_000_000_000 // HOUR * HOUR

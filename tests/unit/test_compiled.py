@@ -1,4 +1,4 @@
-"""What `schemas.compiled` promises of the functions that it compiles."""
+"""What `schemas.decoding.jit` promises of the functions that it compiles."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.compiled import NUMBER, PLACES, UNSIGNED, WORDS, compiled, part, words_of
+from pintally.schemas.decoding.jit import NUMBER, PLACES, UNSIGNED, WORDS, compiled, part, words_of
 
 
 @part

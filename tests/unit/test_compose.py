@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.engines.jars import LOCK, locked_jars
-from streams.engines.library import LOCKS
-from streams.settings import Settings
+from pintally.streams.settings import Settings
+from pintally.tools.engines.jars import LOCK, locked_jars
+from pintally.tools.engines.library import LOCKS
 
 COMPOSE = (Path(__file__).parents[2] / "docker-compose.yml").read_text()
 ONE_A_WORKER = {"instance"}  # the same name for all workers would make them fence each other

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "counting-rules.md"
 CONTRACT = ROOT / "schemas" / "events.py"
-CODE = ("schemas", "sinks", "streams", "audit")
+CODE = ("schemas", "sinks", "streams", "pintally")
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 CITED = re.compile(r"\b([CE])([0-9]{1,2})\b(?: to \1([0-9]{1,2})\b)?")
@@ -65,7 +65,7 @@ def functions(path: Path) -> frozenset[str]:
 def controls() -> set[str]:
     """The switches of the drill and those of the simulation alone, by the names that commands take."""
     found = set()
-    for path in [*python_files("streams/drill/controls"), ROOT / "tests" / "simulation" / "controls.py"]:
+    for path in [*python_files("pintally/tools/drill/controls"), ROOT / "tests" / "simulation" / "controls.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and any(map(_registers, node.decorator_list)):
                 found.add(node.name.replace("_", "-"))

@@ -15,12 +15,12 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from schemas.rows import DeadLetterRow
-from schemas.sources import Source
-from sinks.memory import MemorySink
-from streams import dead_letters
-from streams.app import create_app
-from streams.settings import Settings
+from pintally.schemas.rows import DeadLetterRow
+from pintally.schemas.sources import Source
+from pintally.sinks.memory import MemorySink
+from pintally.streams.settings import Settings
+from pintally.streams.worker import dead_letter_topics as dead_letters
+from pintally.streams.worker.app import create_app
 from tests.letter_batches import LetterBatch
 
 SOURCE = Source("engagement.save.v1", UUID(int=7), 3)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from schemas.actions import Action
-from schemas.events import validate
-from streams.cli import COMMANDS
+from pintally.cli import COMMANDS
+from pintally.schemas.actions import Action
+from pintally.schemas.events import validate
 from tests.readme import README, with_tables
 
 ROOT = README.parent
@@ -27,7 +27,7 @@ def test_links_to_files_lead_to_files(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_named_in_text_exist(document: Path) -> None:
-    named = re.findall(r"`((?:schemas|sinks|streams|audit|tests|bench|docs)/[\w./-]*)`", document.read_text())
+    named = re.findall(r"`((?:schemas|sinks|streams|pintally|tests|bench|docs)/[\w./-]*)`", document.read_text())
     missing = [name for name in named if not (ROOT / name).exists()]
     assert missing == []
 

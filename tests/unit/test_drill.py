@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.actions import Action
-from schemas.errors import PintallyError
-from streams.cli.drill import help_text, names
-from streams.drill.faults import FAULTS
-from streams.drill.judgement import Judgement, Row
-from streams.drill.plan import rounds
-from streams.drill.producers import default_partition
-from streams.drill.reader import windows
-from streams.drill.report import Report, Strike
-from streams.drill.tally import Tally
-from streams.drill.truth import Expected, differences
+from pintally.cli.drill import help_text, names
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import PintallyError
+from pintally.tools.drill.faults import FAULTS
+from pintally.tools.drill.judgement import Judgement, Row
+from pintally.tools.drill.plan import rounds
+from pintally.tools.drill.producers import default_partition
+from pintally.tools.drill.reader import windows
+from pintally.tools.drill.report import Report, Strike
+from pintally.tools.drill.tally import Tally
+from pintally.tools.drill.truth import Expected, differences
 
 HOUR = "pin_engagement_1h"
 NAMES = st.lists(st.sampled_from(sorted(FAULTS)), min_size=1, unique=True)

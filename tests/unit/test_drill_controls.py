@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import PintallyError
-from streams.cli.without import drill_without, listed, protections
-from streams.drill.scenarios import SCENARIOS, scenario_of
-from streams.drill.scene import SceneWorker
-from streams.drill.stack import settings_for
-from streams.drill.without import command
-from streams.drill.worker import INJECTIONS
-from streams.drill.workers import PINTALLY_WORKER
-from streams.engines import EngineAddresses
+from pintally.cli.without import drill_without, listed, protections
+from pintally.schemas.errors import PintallyError
+from pintally.tools.drill.scenarios import SCENARIOS, scenario_of
+from pintally.tools.drill.scene import SceneWorker
+from pintally.tools.drill.stack import settings_for
+from pintally.tools.drill.without import command
+from pintally.tools.drill.worker import INJECTIONS
+from pintally.tools.drill.workers import PINTALLY_WORKER
+from pintally.tools.engines import EngineAddresses
 
-STREAMS = Path(__file__).parents[2] / "streams"
+TOOLS = Path(__file__).parents[2] / "pintally" / "tools"
 
 
 def test_each_protection_belongs_to_one_scenario_and_says_what_is_off() -> None:
@@ -39,8 +39,8 @@ def test_with_all_protections_on_workers_are_those_that_users_run() -> None:
 
 
 def test_nothing_but_the_drill_opens_a_control() -> None:
-    using = {path for path in STREAMS.rglob("*.py") if "drill.controls" in path.read_text()}
-    assert {path.relative_to(STREAMS).parts[0] for path in using if path.name != "without.py"} == {"drill"}
+    using = {path for path in TOOLS.rglob("*.py") if "drill.controls" in path.read_text()}
+    assert {path.relative_to(TOOLS).parts[0] for path in using if path.name != "without.py"} == {"drill"}
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from kafka.errors import KafkaTimeoutError
 
-from streams.drill import play
-from streams.drill.faults import FAULTS
-from streams.drill.play import RETRIES, Play
-from streams.drill.report import Report
-from streams.drill.stage import DidNotBite, Fault, Lane, Stage
-from streams.drill.truth import Expected
+from pintally.tools.drill import play
+from pintally.tools.drill.faults import FAULTS
+from pintally.tools.drill.play import RETRIES, Play
+from pintally.tools.drill.report import Report
+from pintally.tools.drill.stage import DidNotBite, Fault, Lane, Stage
+from pintally.tools.drill.truth import Expected
 
 Strike = Any  # what a fault does with a stage
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from streams.drill.proxy import LARGE_BYTES, QUERY, Door, Doors, Mode
-from streams.engines.ports import LOOPBACK, free_port
+from pintally.tools.drill.proxy import LARGE_BYTES, QUERY, Door, Doors, Mode
+from pintally.tools.engines.ports import LOOPBACK, free_port
 
 SMALL, LARGE = b"ask", b"x" * (2 * LARGE_BYTES)
 PATIENCE_S = 5.0

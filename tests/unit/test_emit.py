@@ -8,13 +8,13 @@ from threading import Event
 import pytest
 from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError
 
-from schemas.rows import StartRow
-from schemas.rules import Rules
-from sinks.base import SinkError, SinkUnavailable
-from streams.dead_letters import DeadLetterTopics
-from streams.emit import LOOK_SECONDS, Emitter, RulesChanged, SinkWentBack
-from streams.fold import SourceFold
-from streams.slices import Base
+from pintally.schemas.errors import SinkError, SinkUnavailable
+from pintally.schemas.rows import StartRow
+from pintally.schemas.rules import Rules
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.slices import Base
+from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
+from pintally.streams.worker.flush import LOOK_SECONDS, Emitter, RulesChanged, SinkWentBack
 from tests.faulty_sink import STEPS, Fault, FaultySink, Journal, LetterTopics
 from tests.logs import ACTION, HOUR, SOURCE, T0, Log, chunk, record
 from tests.reference import LogRecord
@@ -289,7 +289,7 @@ def test_a_start_row_that_is_gone_is_a_sink_that_went_back() -> None:
 
 def test_an_idle_worker_looks_at_the_ledger_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("streams.emit.monotonic", lambda: now)
+    monkeypatch.setattr("pintally.streams.worker.flush.monotonic", lambda: now)
     bench = Bench()
     bench.feed(1)
     bench.tick()

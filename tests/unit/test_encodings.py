@@ -14,12 +14,12 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.contract import read_event
-from schemas.actions import Action
-from schemas.codec import decode
-from schemas.encodings import no_json, no_object
-from schemas.events import ContractError, validate
-from schemas.values import Values
+from pintally.audit.contract import read_event
+from pintally.schemas.actions import Action
+from pintally.schemas.decoding.decoder import decode
+from pintally.schemas.decoding.values import Values
+from pintally.schemas.encodings import no_json, no_object
+from pintally.schemas.events import ContractError, validate
 
 EVENT = {
     "event_id": "7d0bd1a6-3f0e-4ab9-9bb3-0e6c4a7d2b11",

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import PintallyError
-from streams.engines.addresses import EngineAddresses
-from streams.engines.announce import announced
-from streams.engines.cache import cache_folder, fetch_once, is_cached
-from streams.engines.clickhouse import explain_clickhouse
-from streams.engines.folder import EngineFolder
-from streams.engines.jars import LOCK, locked_jars
-from streams.engines.kafka import BROKER, _class_path, explain_kafka, java_environment, new_cluster_id
-from streams.engines.library import LOCKS, PACKAGES, package_for_this_machine
-from streams.engines.ports import free_port, is_free
-from streams.settings import Settings
+from pintally.schemas.errors import PintallyError
+from pintally.streams.settings import Settings
+from pintally.tools.engines.addresses import EngineAddresses
+from pintally.tools.engines.announce import announced
+from pintally.tools.engines.cache import cache_folder, fetch_once, is_cached
+from pintally.tools.engines.clickhouse import explain_clickhouse
+from pintally.tools.engines.folder import EngineFolder
+from pintally.tools.engines.jars import LOCK, locked_jars
+from pintally.tools.engines.kafka import BROKER, _class_path, explain_kafka, java_environment, new_cluster_id
+from pintally.tools.engines.library import LOCKS, PACKAGES, package_for_this_machine
+from pintally.tools.engines.ports import free_port, is_free
 from tests.engines import choose_backend
 
 ADDRESSES = EngineAddresses("127.0.0.1:19092", "127.0.0.1", 19000, 18123, "somebody", "se=cr#et")

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from schemas.actions import Action
-from schemas.codec import _decoders
-from schemas.dead_letters import NAMES
-from schemas.events import ClickEvent, CloseupEvent, ContractError, SaveEvent, model_of, validate
-from schemas.example_files import Example, read_examples
-from schemas.json_text import MAX_BYTES
+from pintally.schemas.actions import Action
+from pintally.schemas.dead_letters import NAMES
+from pintally.schemas.decoding.decoder import _decoders
+from pintally.schemas.events import ClickEvent, CloseupEvent, ContractError, SaveEvent, model_of, validate
+from pintally.schemas.example_files import Example, read_examples
+from pintally.schemas.json_text import MAX_BYTES
 
 EXAMPLES = read_examples()
 DOCUMENT = Path(__file__).parents[2] / "docs" / "contract.md"

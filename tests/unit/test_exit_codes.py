@@ -2,10 +2,9 @@
 
 import pytest
 
-from audit.source import SourceReport
-from audit.verify import Report
-from sinks.base import SinkError, SinkUnavailable
-from streams.admin import KafkaRefused, KafkaUnavailable
+from pintally.audit.source import SourceReport
+from pintally.audit.verify import Report
+from pintally.schemas.errors import KafkaRefused, KafkaUnavailable, SinkError, SinkUnavailable
 
 
 @pytest.mark.parametrize(

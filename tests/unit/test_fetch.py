@@ -7,8 +7,8 @@ import pytest
 from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import TopicPartition
 
-from streams import fetch
-from streams.fetch import FETCHES, LogCorrupt
+from pintally.streams.kafka.fetching import fetch
+from pintally.streams.kafka.fetching.fetch import FETCHES, LogCorrupt
 
 TP = TopicPartition("saves", 0)
 

@@ -5,15 +5,14 @@ from uuid import UUID
 
 import pytest
 
-from schemas.actions import Action
-from schemas.fates import Fates
-from schemas.rows import LedgerRow, StartRow
-from schemas.rules import Rules
-from schemas.sources import Source
-from sinks.base import SourceLedger
-from streams.finality import final_until
-from streams.settings import Settings
-from streams.topics import Offsets, TopicInfo
+from pintally.schemas.actions import Action
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.log import Offsets, TopicInfo
+from pintally.streams.settings import Settings
+from pintally.streams.worker.finality import final_until
 
 HOUR = 3_600_000
 NOON = 1_750_000_000_000 // HOUR * HOUR

@@ -8,7 +8,7 @@ import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
-from streams.flow import STUCK_SECONDS, Flow
+from pintally.streams.worker.backpressure import STUCK_SECONDS, Flow
 
 SAVES, CLICKS = TP("engagement.save.v1", 0), TP("engagement.click.v1", 1)
 
@@ -51,7 +51,7 @@ class Bench:
         self.positions: dict[TP, int] = {}
         self.queued: set[str] = set()
         self.now = 1_000.0
-        monkeypatch.setattr("streams.flow.monotonic", lambda: self.now)
+        monkeypatch.setattr("pintally.streams.worker.backpressure.monotonic", lambda: self.now)
         app: Any = SimpleNamespace(
             consumer=self.consumer,
             emitter=self.emitter,

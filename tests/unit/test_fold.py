@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pytest
 
-from schemas.dead_letters import SENT_BEFORE
-from schemas.fates import Fate, Fates
-from schemas.rules import ARRIVED_MS, Rules
-from streams.fold import Capture, ChunkMissing, ChunkRepeated, LogChanged, RecordsGone, SourceFold
-from streams.slices import Base
+from pintally.schemas.dead_letters import SENT_BEFORE
+from pintally.schemas.fates import Fate, Fates
+from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.streams.counting.fold import Capture, ChunkMissing, ChunkRepeated, LogChanged, RecordsGone, SourceFold
+from pintally.streams.counting.slices import Base
 from tests.logs import ACTION, HOUR, MINUTE, SOURCE, T0, Log, chunk, record
 from tests.reference import LogRecord
 

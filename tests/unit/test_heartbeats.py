@@ -1,6 +1,6 @@
 """C17: a gap between two answered heartbeats above the session time-out ends the process."""
 
-from streams.heartbeats import SessionWatch
+from pintally.streams.worker.session_watch import SessionWatch
 
 
 def gaps(answers: list[float], session: float = 10.0) -> list[float]:

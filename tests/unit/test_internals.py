@@ -17,12 +17,12 @@ from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
-from sinks.memory import MemorySink
-from streams import transport
-from streams.app import CountingApp, create_app
-from streams.settings import Settings
-from streams.table import CellTable, Refold, SourceTables
-from streams.transport import ChunkConsumer, ChunkConsumerThread, ChunkSchema
+from pintally.sinks.memory import MemorySink
+from pintally.streams.settings import Settings
+from pintally.streams.worker import transport
+from pintally.streams.worker.app import CountingApp, create_app
+from pintally.streams.worker.table import CellTable, Refold, SourceTables
+from pintally.streams.worker.transport import ChunkConsumer, ChunkConsumerThread, ChunkSchema
 
 OVERRIDDEN = [
     (ChunkConsumerThread, driver.AIOKafkaConsumerThread, "_create_worker_consumer"),

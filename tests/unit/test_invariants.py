@@ -3,10 +3,10 @@
 from dataclasses import replace
 from uuid import UUID
 
-from audit.emitted import Emitted, LedgerRow, StartRow
-from audit.invariants import check_ledger
-from audit.tables import source_id
-from schemas.rules import Rules
+from pintally.audit.emitted import Emitted, LedgerRow, StartRow
+from pintally.audit.invariants import check_ledger
+from pintally.audit.tables import source_id
+from pintally.schemas.rules import Rules
 
 START = StartRow(0, 0, 0, Rules(slice_records=100).to_json())
 UNNAMED = Emitted(0, "engagement.save.v1", UUID(int=7), 3, (START,), ())

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from schemas.actions import Action
-from schemas.events import model_of
-from schemas.example_files import Example, read_examples
-from schemas.json_schema import json_schema
-from streams.cli import app
+from pintally.cli import app
+from pintally.schemas.actions import Action
+from pintally.schemas.events import model_of
+from pintally.schemas.example_files import Example, read_examples
+from pintally.schemas.json_schema import json_schema
 
 TYPES: dict[str, type] = {"object": dict, "string": str, "null": type(None)}
 CHECKED = {

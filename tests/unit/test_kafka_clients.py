@@ -8,10 +8,12 @@ import pytest
 import trustme
 from faust.auth import SASLCredentials, SSLCredentials
 
-from streams.kafka_clients import LoginIncomplete, faust_credentials, kafka_options
-from streams.settings import Settings
+from pintally.streams.kafka.clients import LoginIncomplete, kafka_options
+from pintally.streams.settings import Settings
+from pintally.streams.worker.credentials import faust_credentials
 
-STREAMS = Path(__file__).parents[2] / "streams"
+ROOT = Path(__file__).parents[2]
+ROOMS = ("schemas", "sinks", "streams", "pintally")
 CLIENT = re.compile(r"(?:AIOKafka|Kafka)(?:Admin|Net)?(?:Consumer|Producer|Client)\(([^)]*)")
 PLAIN = {"engines", "drill"}  # speak to local engines of their own, on loopback
 
@@ -80,7 +82,7 @@ def test_a_certificate_of_ours_is_shown(tmp_path: Path) -> None:
 
 
 def test_every_kafka_client_of_ours_is_told_how_to_connect() -> None:
-    sources = [path for path in STREAMS.rglob("*.py") if not PLAIN & set(path.relative_to(STREAMS).parts)]
+    sources = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if not PLAIN & set(path.parts)]
     made = [(path, match[1]) for path in sources for match in CLIENT.finditer(path.read_text())]
     assert len(made) >= 3
     ignorant = [str(path) for path, arguments in made if arguments and "options" not in arguments]

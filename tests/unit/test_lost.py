@@ -10,24 +10,35 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-import audit.emitted as audit
-from audit.chain import follow as chain_of_verify
-from audit.chain import reigns
-from schemas.fates import Fates
-from schemas.rows import LAST_OFFSET, LedgerRow, LostKind, LostRow, StartRow, position_of, version_of
-from schemas.rules import ARRIVED_MS, Rules
-from schemas.sources import Source
-from sinks.base import SinkSession, SinkUnavailable, SliceSum, SourceLedger
-from sinks.memory import MemorySession, MemorySink
-from streams.change.boundary import Change, make
-from streams.change.lost import Lost, change_of, plan_lost
-from streams.change.rules import plan_rules
-from streams.change.taken_over import TakenOver
-from streams.recovery import Chain, base_of, effective, follow, is_half_lost
-from streams.refusals import Refusal, refuse_half_lost
-from streams.repair.segments import Shape, segments
-from streams.slices import Base, cut
-from streams.topics import Offsets
+import pintally.audit.emitted as audit
+from pintally.audit.chain import follow as chain_of_verify
+from pintally.audit.chain import reigns
+from pintally.schemas.errors import Refusal, SinkUnavailable
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import (
+    LAST_OFFSET,
+    LedgerRow,
+    LostKind,
+    LostRow,
+    SliceSum,
+    SourceLedger,
+    StartRow,
+    position_of,
+    version_of,
+)
+from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.base import SinkSession
+from pintally.sinks.memory import MemorySession, MemorySink
+from pintally.streams.counting.log import Offsets
+from pintally.streams.counting.recovery import Chain, base_of, effective, follow, is_half_lost
+from pintally.streams.counting.refusals import refuse_half_lost
+from pintally.streams.counting.slices import Base, cut
+from pintally.streams.operations.change.boundary import Change, make
+from pintally.streams.operations.change.lost import Lost, change_of, plan_lost
+from pintally.streams.operations.change.rules import plan_rules
+from pintally.streams.operations.change.taken_over import TakenOver
+from pintally.streams.operations.repair.segments import Shape, segments
 from tests.cells import cells
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)

@@ -5,9 +5,11 @@ from uuid import UUID
 
 import pytest
 
-from schemas.rules import Rules
-from streams.refusals import Refusal, refuse_topic
-from streams.topics import FOREVER_MS, TopicInfo
+from pintally.schemas.errors import Refusal
+from pintally.schemas.rules import Rules
+from pintally.streams.counting.log import TopicInfo
+from pintally.streams.counting.refusals import refuse_topic
+from pintally.streams.kafka.topics import FOREVER_MS
 
 TOPIC = TopicInfo("engagement.save.v1", UUID(int=7), 4, "LogAppendTime", FOREVER_MS, FOREVER_MS, "delete")
 

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from streams import outage, repeated
-from streams.outage import Outage
-from streams.repeated import Repeated
+from pintally.streams.worker import outage, repeated
+from pintally.streams.worker.outage import Outage
+from pintally.streams.worker.repeated import Repeated
 
 
 class Clock:
@@ -70,7 +70,7 @@ def test_lines_that_differ_only_in_numbers_are_alike_and_others_are_not(clock: C
 
 
 def test_our_own_lines_may_come_once_for_each_of_many_sources(clock: Clock) -> None:
-    assert len(passed(clock, Repeated(), "streams.table", "%s: folded again", 1.2, 0.1)) == 12
+    assert len(passed(clock, Repeated(), "pintally.streams.worker.table", "%s: folded again", 1.2, 0.1)) == 12
 
 
 def test_a_line_that_was_silent_for_a_while_is_written_at_once(clock: Clock) -> None:
@@ -83,4 +83,6 @@ def test_a_line_that_was_silent_for_a_while_is_written_at_once(clock: Clock) -> 
 def test_the_last_words_of_a_worker_are_never_left_out() -> None:
     filter_ = Repeated()
     for _ in range(100):
-        assert filter_.filter(logging.LogRecord("streams.restart", logging.CRITICAL, "", 0, "it ends", (), None))
+        assert filter_.filter(
+            logging.LogRecord("pintally.streams.worker.process", logging.CRITICAL, "", 0, "it ends", (), None)
+        )

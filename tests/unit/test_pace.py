@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streams.pace import paced
+from pintally.streams.worker.interval import paced
 
 
 class Clock:

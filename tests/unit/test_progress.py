@@ -5,13 +5,12 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.fates import Fates
-from schemas.rows import LedgerRow, StartRow
-from schemas.rules import Rules
-from schemas.sources import Source
-from sinks.base import SourceLedger
-from streams.progress import lag_of, progress_of, sum_of
-from streams.topics import Offsets
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.log import Offsets
+from pintally.streams.operations.progress import lag_of, progress_of, sum_of
 
 SOURCE = Source("engagement.save.v1", UUID(int=7), 0)
 START = StartRow(SOURCE, 0, start=100, start_clock=0, rules=Rules().to_json())

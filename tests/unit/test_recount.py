@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
-from audit.log import Piece
-from audit.recount import OFFSET_BITS, PIN_BITS, Fate, Place, Recount, Slice
-from audit.rules import CountingRules
+from pintally.audit.log import Piece
+from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Fate, Place, Recount, Slice
+from pintally.audit.rules import CountingRules
 
 NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z, a multiple of ten minutes
 MINUTE = 60_000

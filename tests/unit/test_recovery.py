@@ -2,13 +2,12 @@
 
 from uuid import UUID
 
-from schemas.fates import Fates
-from schemas.rows import LedgerRow, StartRow
-from schemas.rules import ARRIVED_MS, Rules
-from schemas.sources import Source
-from sinks.base import SourceLedger
-from streams.recovery import base_of, follow
-from streams.slices import Base
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
+from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.recovery import base_of, follow
+from pintally.streams.counting.slices import Base
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 RULES = Rules(slice_records=100)

@@ -6,14 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from schemas.fates import Fates
-from schemas.rows import LedgerRow, LostKind, LostRow, StartRow
-from schemas.rules import Rules
-from schemas.sources import Source
-from sinks.base import SourceLedger
-from streams.recovery import Chain
-from streams.refusals import (
-    Refusal,
+from pintally.schemas.errors import Refusal
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import LedgerRow, LostKind, LostRow, SourceLedger, StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.log import Offsets, TopicInfo
+from pintally.streams.counting.recovery import Chain
+from pintally.streams.counting.refusals import (
     refuse_log,
     refuse_lost_ledger,
     refuse_recreated,
@@ -21,8 +21,8 @@ from streams.refusals import (
     refuse_rules,
     refuse_topic,
 )
-from streams.slices import Base
-from streams.topics import FOREVER_MS, Offsets, TopicInfo
+from pintally.streams.counting.slices import Base
+from pintally.streams.kafka.topics import FOREVER_MS
 
 SOURCE = Source("engagement.save.v1", UUID(int=7), 3)
 OTHER = replace(SOURCE, topic_id=UUID(int=8))

@@ -5,15 +5,15 @@ from uuid import UUID
 
 import pytest
 
-from schemas.actions import Action
-from schemas.rows import ReplacedRow, Replacement, StartRow
-from schemas.rules import Rules
-from schemas.sources import Source
-from sinks.memory import MemorySink
-from streams.replay import forgotten, send
-from streams.replay.forgotten import forgotten_replays
-from streams.settings import Settings
-from streams.topics import Offsets, TopicInfo
+from pintally.schemas.actions import Action
+from pintally.schemas.rows import ReplacedRow, Replacement, StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.memory import MemorySink
+from pintally.streams.counting.log import Offsets, TopicInfo
+from pintally.streams.operations.replay import forgotten, send
+from pintally.streams.operations.replay.forgotten import forgotten_replays
+from pintally.streams.settings import Settings
 
 SETTINGS = Settings(_env_file=None, max_clock_skew_seconds=5)
 NAMES = SETTINGS.replay_topics

@@ -6,19 +6,25 @@ from uuid import UUID
 
 import pytest
 
-from schemas.actions import Action
-from schemas.dead_letters import SENT_BEFORE
-from schemas.fates import Fates
-from schemas.rows import DeadLetterRow, LedgerRow, StartRow
-from schemas.rules import NEVER_LATE_MS, Rules
-from schemas.sources import Source
-from sinks.base import SourceLedger
-from streams.refusals import Refusal
-from streams.replay.forgotten import Forgotten, ReplaysUnknown, forgotten_until, refuse_forgotten
-from streams.replay.origins import refuse_replayed
-from streams.replay.plan import Conditions, Planned, Verdict, plan, replayed_meanwhile, without_duplicates
-from streams.settings import Settings
-from streams.topics import Offsets
+from pintally.schemas.actions import Action
+from pintally.schemas.dead_letters import SENT_BEFORE
+from pintally.schemas.errors import Refusal
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import DeadLetterRow, LedgerRow, SourceLedger, StartRow
+from pintally.schemas.rules import NEVER_LATE_MS, Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.log import Offsets
+from pintally.streams.operations.replay.forgotten import Forgotten, ReplaysUnknown, forgotten_until, refuse_forgotten
+from pintally.streams.operations.replay.origins import refuse_replayed
+from pintally.streams.operations.replay.plan import (
+    Conditions,
+    Planned,
+    Verdict,
+    plan,
+    replayed_meanwhile,
+    without_duplicates,
+)
+from pintally.streams.settings import Settings
 
 NOW = 1_795_269_600_000
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)

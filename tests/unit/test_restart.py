@@ -10,15 +10,16 @@ from contextlib import suppress
 
 import pytest
 
-from streams import restart
-from streams.restart import LONGEST_PAUSE_SECONDS, RESTARTED
+from pintally.streams.worker import process as restart
+from pintally.streams.worker.process import LONGEST_PAUSE_SECONDS, RESTARTED
 
 BEGIN = """
 import logging, os, signal, sys, threading, time
-from schemas.errors import PintallyError, Unavailable
-from streams import restart, signals
-from streams.restart import end_process, refuse
-from streams.signals import watch
+from pintally.schemas.errors import PintallyError, Unavailable
+from pintally.streams.worker import process as restart
+from pintally.streams.worker import signals
+from pintally.streams.worker.process import end_process, refuse
+from pintally.streams.worker.signals import watch
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 watch.begin()
 """

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from streams import outage, run
-from streams.admin import KafkaRefused, KafkaUnavailable
-from streams.settings import Settings
+from pintally.schemas.errors import KafkaRefused, KafkaUnavailable
+from pintally.streams.settings import Settings
+from pintally.streams.worker import outage, run
 
 
 def looks(monkeypatch: pytest.MonkeyPatch, away: int, then: Exception | None = None) -> list[str]:

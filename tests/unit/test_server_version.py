@@ -2,9 +2,9 @@
 
 import pytest
 
-from sinks.migrate import MIGRATIONS
-from sinks.older_servers import readable
-from sinks.server_version import LOWEST, ClickHouseTooOld, refuse_old
+from pintally.sinks.clickhouse.migrate import MIGRATIONS
+from pintally.sinks.clickhouse.older_servers import readable
+from pintally.sinks.clickhouse.server_version import LOWEST, ClickHouseTooOld, refuse_old
 
 
 @pytest.mark.parametrize("version", [(21, 3, 1), (24, 8, 4), (25, 7, 9)])
@@ -30,6 +30,6 @@ def test_a_subquery_before_a_comment_has_an_alias_and_nothing_else_is_changed() 
 
 def test_no_migration_leaves_a_comment_after_a_parenthesis_that_older_servers_would_misread() -> None:
     changed = [path.name for path in sorted(MIGRATIONS.glob("*.sql")) if readable(path.read_text()) != path.read_text()]
-    assert changed, "if none is left, sinks/older_servers.py can go"
+    assert changed, "if none is left, sinks/clickhouse/older_servers.py can go"
     for path in MIGRATIONS.glob("*.sql"):
         assert "\n)\nCOMMENT" not in readable(path.read_text())

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import PintallyError
-from streams.app import create_app
-from streams.settings import LOCAL_ENV, Settings, load_settings
+from pintally.schemas.errors import PintallyError
+from pintally.streams.settings import LOCAL_ENV, Settings, load_settings
+from pintally.streams.worker.app import create_app
 
 
 @pytest.fixture(autouse=True)

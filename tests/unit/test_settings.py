@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-import sinks
-from schemas.actions import Action
-from schemas.errors import PintallyError
-from streams.settings import LOCAL_ENV, Settings, load_settings
+from pintally import sinks
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import PintallyError
+from pintally.streams.settings import LOCAL_ENV, Settings, load_settings
 
-MIGRATIONS = Path(sinks.__file__).parent / "migrations"
+MIGRATIONS = Path(sinks.__file__).parent / "clickhouse" / "migrations"
 
 
 @pytest.fixture(autouse=True)

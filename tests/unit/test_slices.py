@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from schemas.rules import ARRIVED_MS
-from streams.slices import LAST_CLOCK_MS, ClockTooFar, SliceId, cut
+from pintally.schemas.rules import ARRIVED_MS
+from pintally.streams.counting.slices import LAST_CLOCK_MS, ClockTooFar, SliceId, cut
 
 
 def test_a_gap_across_several_blocks_makes_slices_of_absent_offsets_only() -> None:

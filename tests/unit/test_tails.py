@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from schemas.columns import Mask
-from schemas.compiled import NUMBER, WORDS, compiled, words_of
-from schemas.tails import LESSONS, MAX_TAIL, MAX_TAILS, Tails, is_same
+from pintally.schemas.decoding.columns import Mask
+from pintally.schemas.decoding.jit import NUMBER, WORDS, compiled, words_of
+from pintally.schemas.decoding.suffix import LESSONS, MAX_TAIL, MAX_TAILS, Tails, is_same
 
 
 class Judge:

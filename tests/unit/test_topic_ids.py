@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from streams.topics import TopicRefused, _info
+from pintally.streams.kafka.topics import TopicRefused, _info
 
 CONFIG = {"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete"}
 

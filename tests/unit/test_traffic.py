@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from schemas.actions import Action
-from schemas.events import ContractError, validate
-from schemas.fates import Fate
-from schemas.rules import Rules
-from streams.emulate.broken import KINDS, Good
-from streams.emulate.pins import Pins
-from streams.emulate.plan import MINUTE_MS, Plan, PlanRefused, margins
-from streams.emulate.traffic import Slab, Traffic
+from pintally.schemas.actions import Action
+from pintally.schemas.events import ContractError, validate
+from pintally.schemas.fates import Fate
+from pintally.schemas.rules import Rules
+from pintally.tools.emulate.broken import KINDS, Good
+from pintally.tools.emulate.pins import Pins
+from pintally.tools.emulate.plan import MINUTE_MS, Plan, PlanRefused, margins
+from pintally.tools.emulate.traffic import Slab, Traffic
 
 ANCHOR = 1_790_000_000_000
 PLAN = Plan(events=30_000, pins=5_000)

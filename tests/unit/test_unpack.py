@@ -11,9 +11,10 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
-from streams import codecs, read_records
-from streams.chunk import Chunk
-from streams.unpack import unpack
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.kafka.fetching import decompress as codecs
+from pintally.streams.kafka.fetching import read_records
+from pintally.streams.kafka.fetching.transactions import unpack
 from tests.fuzz.raw import Raw, RawBatch
 
 TP = TopicPartition("engagement.save.v1", 3)

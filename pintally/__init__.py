@@ -1,0 +1,1 @@
+"""Exact per-pin engagement counts, from Kafka to ClickHouse, with Faust."""

@@ -1,0 +1,280 @@
+"""Where an event is, what became of each of its records and why, and what ClickHouse shows of it.
+
+Like verify it shares nothing with the counting path: the log is searched and recounted here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from pintally.audit.addresses import Addresses
+from pintally.audit.clickhouse import ClickHouse
+from pintally.audit.contract import ACTIONS, Event, read_event
+from pintally.audit.emitted import Emitted
+from pintally.audit.errors import CannotTell
+from pintally.audit.fate import Judged, judge
+from pintally.audit.log import Log, Partition
+from pintally.audit.occurrences import Ids, Occurrence, find
+from pintally.audit.recount import Fate
+from pintally.audit.row_policies import refuse_hidden_rows
+from pintally.audit.rules import MINUTE_MS
+from pintally.audit.shown import Letter, Stored, Window, letters_of, read_cell, read_letter, read_windows
+from pintally.audit.tables import known_ids, read_emitted, read_replaced
+from pintally.audit.waiting import Waiting
+from pintally.audit.words import duration, moment
+
+Place = tuple[str, UUID, int, int]  # topic, its UUID, partition, offset
+Progress = Callable[[int, int], None]  # (offsets searched, offsets in all)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Where a valid event is counted, or would be."""
+
+    action: str
+    minute: int  # seconds since 1970
+    pin: int
+    slice_: str | None = None  # block/arrived
+    recounted: int | None = None  # counted records of the cell below `below`, by recount
+    below: int | None = None
+    stored: Stored | None = None
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One record of the event. `fate` and `why` are by recount; `unknown` says why they are not there."""
+
+    place: str  # topic[partition]@offset
+    timestamp: int  # Kafka timestamp, Unix ms; -1 if it has none
+    key: str | None
+    fate: str | None = None
+    why: str = ""
+    unknown: str = ""
+    recorded: bool | None = None  # whether the ledger covers it
+    position: int | None = None  # how far its source is recorded
+    cell: Cell | None = None
+    letter: Letter | None = None
+    replay: str | None = None  # where it was replayed to
+    replay_of: str | None = None  # the letter that this is a replay of
+
+
+@dataclass(slots=True)
+class Explanation:
+    """All that is known of an event, and what was searched for it."""
+
+    event_id: str
+    searched: list[tuple[str, int, int]] = field(default_factory=list)  # source, offsets from and to
+    forgotten: list[tuple[str, int]] = field(default_factory=list)  # source, first offset that Kafka still keeps
+    records: list[Told] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)  # transactions that hold back what was searched
+    behind: list[str] = field(default_factory=list)  # records of the event that lie behind one of these
+    letters: list[Letter] = field(default_factory=list)  # of records that were not found in the log
+
+    @property
+    def exit_code(self) -> int:
+        """0 found, 1 not found."""
+        return 0 if self.records or self.letters or self.behind else 1
+
+
+def explain(
+    addresses: Addresses,
+    event_id: str,
+    since_ms: int | None,
+    replays: Mapping[Place, int],
+    progress: Progress = lambda _done, _of: None,
+) -> Explanation:
+    """Search the topics of `addresses`, from a Kafka timestamp (ms) on, and explain what is found.
+
+    `replays` says to which offset of its replay topic a record was replayed. Raises CannotTell if nothing can be looked
+    at.
+    """
+    with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
+        refuse_hidden_rows(clickhouse, addresses.user)
+        emitted = read_emitted(clickhouse)
+        topics = [topic for topic, _ in addresses.topics]
+        known = known_ids(read_replaced(clickhouse))
+        partitions = sorted(log.partitions(topics, known), key=lambda at: (topics.index(at.topic), at.partition))
+        starts = log.starts(partitions, since_ms)
+        found = _search(log, starts, event_id, progress)
+        found += _replays_of(log, partitions, found, replays)
+        explained = Explanation(event_id, [(_name(at), start, at.end) for at, start in starts.items()])
+        held = log.waiting(partitions)
+        explained.waiting = [each.in_words(addresses.kafka) for each in held]
+        explained.behind = _behind(addresses, partitions, held, event_id) if held else []
+        explained.forgotten = [(_name(at), at.start) for at in partitions if at.start > 0]
+        teller = _Teller(clickhouse, log, addresses, emitted, replays)
+        found.sort(key=lambda each: (each.timestamp, *_place(each)))
+        explained.records = [teller.tell(each, found) for each in found]
+        places = {_place(each) for each in found}
+        explained.letters = [
+            letter
+            for letter in letters_of(clickhouse, event_id)
+            if letter.topic in topics and (letter.topic, letter.topic_id, letter.partition, letter.offset) not in places
+        ]
+    return explained
+
+
+def _behind(addresses: Addresses, partitions: Sequence[Partition], held: Sequence[Waiting], event_id: str) -> list[str]:
+    """Where records of the event are that are not to be read yet: in an open transaction, or behind one."""
+    listed = {(at.topic, at.partition): at for at in partitions}
+    starts = {replace(listed[each.topic, each.partition], end=each.end): each.offset for each in held}
+    with Log(addresses, committed=False) as log:
+        return [str(each) for each in find(log, starts, Ids([event_id]), lambda _offsets: None)]
+
+
+def _search(log: Log, starts: Mapping[Partition, int], event_id: str, progress: Progress) -> list[Occurrence]:
+    done, of = 0, sum(max(0, at.end - start) for at, start in starts.items())
+
+    def add(offsets: int) -> None:
+        nonlocal done
+        done += offsets
+        progress(done, of)
+
+    return list(find(log, starts, Ids([event_id]), add))
+
+
+def _replays_of(
+    log: Log, partitions: Sequence[Partition], found: Sequence[Occurrence], replays: Mapping[Place, int]
+) -> list[Occurrence]:
+    """Replays of what was found that hold another event_id, because it was mended."""
+    known = {(each.at.topic, each.offset) for each in found}
+    by_topic = {at.topic: at for at in partitions if at.partition == 0}
+    more = []
+    for each in found:
+        offset, at = replays.get(_place(each)), by_topic.get(_replay_topic(each.at.topic))
+        if offset is None or at is None or (at.topic, offset) in known:
+            continue
+        for piece in log.read(at.topic, at.partition, offset):
+            more += [
+                Occurrence(at, offset, record.timestamp, record.key, record.value or b"", "")
+                for record in piece.records
+                if record.offset == offset
+            ]
+            break
+    return more
+
+
+class _Teller:
+    def __init__(
+        self,
+        clickhouse: ClickHouse,
+        log: Log,
+        addresses: Addresses,
+        emitted: Sequence[Emitted],
+        replays: Mapping[Place, int],
+    ) -> None:
+        self.clickhouse = clickhouse
+        self.log = log
+        self.actions = dict(addresses.topics)
+        self.emitted = {(each.topic, each.topic_id, each.partition): each for each in emitted if each.starts}
+        self.replays = replays
+        self.origins = {(_replay_topic(topic), at): f"{topic}[{p}]@{o}" for (topic, _, p, o), at in replays.items()}
+
+    def tell(self, each: Occurrence, found: Sequence[Occurrence]) -> Told:
+        at = each.at
+        key = None if each.key is None else each.key.decode(errors="replace")
+        replayed = self.replays.get(_place(each))
+        told = Told(
+            str(each),
+            each.timestamp,
+            key,
+            letter=read_letter(self.clickhouse, at.topic, at.topic_id, at.partition, each.offset),
+            replay=None if replayed is None else f"{_replay_topic(at.topic)}[0]@{replayed}",
+            replay_of=self.origins.get((at.topic, each.offset)),
+        )
+        event = read_event(each.value, ACTIONS[self.actions[at.topic]])
+        emitted = self.emitted.get((at.topic, at.topic_id, at.partition))
+        if emitted is None:
+            return replace(told, unknown="no worker has begun to count this source", recorded=False)
+        try:
+            judged = judge(self.log, emitted, self.actions[at.topic], at, each.offset)
+        except CannotTell as reason:
+            return replace(told, unknown=reason.what, cell=self._windows(at, event))
+        return replace(
+            told,
+            fate=judged.fate.name.lower(),
+            why=self._why(each, event, judged, told.letter, emitted, found),
+            recorded=each.offset < judged.position,
+            position=judged.position,
+            cell=self._cell(emitted, event, judged) if judged.fate is not Fate.DEAD else None,
+        )
+
+    def _why(
+        self,
+        each: Occurrence,
+        event: Event | None,
+        judged: Judged,
+        letter: Letter | None,
+        emitted: Emitted,
+        found: Sequence[Occurrence],
+    ) -> str:
+        rules = judged.reign.rules
+        if judged.fate is Fate.COUNTED:
+            return "a valid event, on time, seen for the first time"
+        if judged.fate is Fate.DUPLICATE:
+            return f"duplicate of {self._earlier(each, emitted, found)}"
+        if judged.fate is Fate.LATE and event is not None:
+            end = (event.occurred_at // MINUTE_MS + 1) * MINUTE_MS
+            return (
+                f"its minute ended {moment(end)}, the lateness is {duration(rules.allowed_lateness_ms)}, "
+                f"the clock was {moment(judged.clock)}"
+            )
+        if letter is not None:
+            return letter.reason
+        if event is None:
+            return "not a valid event"
+        if each.timestamp < 0:
+            return "it has no Kafka timestamp"
+        return f"its event time {moment(event.occurred_at)} does not fit its Kafka timestamp {moment(each.timestamp)}"
+
+    def _earlier(self, each: Occurrence, emitted: Emitted, found: Sequence[Occurrence]) -> str:
+        """The nearest earlier record of the event in the same source that is not dead: its id decided."""
+        before = [
+            other
+            for other in found
+            if other.at == each.at and other.offset < each.offset and other.event_id == each.event_id
+        ]
+        for other in sorted(before, key=lambda other: -other.offset):
+            if judge(self.log, emitted, self.actions[each.at.topic], each.at, other.offset).fate is not Fate.DEAD:
+                return str(other)
+        return "an earlier record that was not searched"
+
+    def _cell(self, emitted: Emitted, event: Event | None, judged: Judged) -> Cell | None:
+        if event is None:
+            return None
+        action, minute = self.actions[emitted.topic], event.occurred_at // MINUTE_MS * 60
+        windows = tuple(read_windows(self.clickhouse, minute, event.pin_id))
+        cell = Cell(ACTIONS[action], minute, event.pin_id, windows=windows)
+        if judged.fate is Fate.LATE:
+            return cell
+        stored = read_cell(self.clickhouse, emitted.id, judged.slice_.key, action, minute, event.pin_id)
+        below = judged.slice_.end if stored is None else min(stored.position, judged.slice_.end)
+        counted = judged.events_in(minute, event.pin_id, below)
+        return replace(
+            cell,
+            slice_=f"{judged.slice_.block}/{judged.slice_.arrived}",
+            recounted=counted,
+            below=below,
+            stored=stored,
+        )
+
+    def _windows(self, at: Partition, event: Event | None) -> Cell | None:
+        if event is None:
+            return None
+        minute = event.occurred_at // MINUTE_MS * 60
+        windows = tuple(read_windows(self.clickhouse, minute, event.pin_id))
+        return Cell(ACTIONS[self.actions[at.topic]], minute, event.pin_id, windows=windows)
+
+
+def _place(each: Occurrence) -> Place:
+    return each.at.topic, each.at.topic_id, each.at.partition, each.offset
+
+
+def _name(at: Partition) -> str:
+    return f"{at.topic}[{at.partition}]"
+
+
+def _replay_topic(topic: str) -> str:
+    """Where letters of a topic, itself a replay topic or not, are replayed to."""
+    return topic if topic.endswith(".replay") else f"{topic}.replay"

@@ -1,0 +1,77 @@
+"""Every record of the logs that holds one of some event ids, valid or not.
+
+Bytes are searched before anything is parsed, because nearly no record holds one. Letters of an id may be upper or lower
+case; and where a value has a backslash, an id may be written with escapes, so that is parsed in any case.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from pintally.audit.log import Log, Partition
+
+Progress = Callable[[int], None]  # told how many more offsets were searched
+_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A record that holds the id."""
+
+    at: Partition
+    offset: int
+    timestamp: int  # Kafka timestamp, Unix ms; -1 if it has none
+    key: bytes | None
+    value: bytes
+    event_id: str  # in lower case
+
+    def __str__(self) -> str:
+        return f"{self.at.topic}[{self.at.partition}]@{self.offset}"
+
+
+class Ids:
+    """The ids that are looked for: UUIDs, or one text of any form."""
+
+    def __init__(self, ids: Collection[str]) -> None:
+        self._texts = frozenset(text.lower() for text in ids)
+        self._bytes = frozenset(text.encode() for text in self._texts)
+        self._only = next(iter(self._bytes)) if len(self._bytes) == 1 else None
+
+    def of(self, value: bytes | None) -> str | None:
+        """The id that a value holds as its `event_id`, or anywhere if it is no JSON object; None if it holds none."""
+        if value is None:
+            return None
+        mentioned = self._mentioned(value)
+        if mentioned is None and b"\\" not in value:
+            return None
+        try:
+            fields = json.loads(value.decode())
+        except (ValueError, RecursionError):
+            fields = None
+        if not isinstance(fields, dict):
+            return mentioned
+        held = fields.get("event_id")
+        return held.lower() if isinstance(held, str) and held.lower() in self._texts else None
+
+    def _mentioned(self, value: bytes) -> str | None:
+        lower = value.lower()
+        if self._only is not None:
+            return self._only.decode() if self._only in lower else None
+        return next((found.decode() for found in _UUID.findall(lower) if found in self._bytes), None)
+
+
+def find(log: Log, starts: Mapping[Partition, int], ids: Ids, progress: Progress) -> Iterator[Occurrence]:
+    """Search each partition from its offset on. Raises CannotTell if Kafka does not give what it says it has."""
+    for at, position in starts.items():
+        if position >= at.end:
+            continue
+        for piece in log.read(at.topic, at.partition, position):
+            for record in piece.records:
+                if record.offset < at.end and (event_id := ids.of(record.value)) is not None:
+                    assert record.value is not None
+                    yield Occurrence(at, record.offset, record.timestamp, record.key, record.value, event_id)
+            progress(min(piece.end, at.end) - position)
+            position = piece.end
+            if position >= at.end:
+                break

@@ -1,0 +1,234 @@
+"""Counts one source again, slice by slice, from its log and the rules alone.
+
+The rules, in the order they bite:
+- The clock is the running maximum of the records' Kafka timestamps; a record without one (-1) is dead, and leaves it.
+- A slice is (offset // slice_records, clock floored to ten minutes); an offset without a record belongs to its own
+  block and the clock before it. Nothing but offset and clock cuts a slice, and the place where the rules began.
+- A record is dead if it is no event, or acted later than its timestamp + skew, or before its timestamp - retention;
+  else late if its minute's end + lateness <= clock; else a duplicate if an earlier record that is not dead and whose
+  block and bucket are its own or one less has its id; else counted.
+
+Duplicates are found by sorting: ids of one slice and of those that still matter lie side by side, in offset order.
+Since blocks and clocks only grow, the nearest earlier record with the id decides.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from hashlib import md5
+from struct import Struct
+from typing import NamedTuple
+
+from pintally.audit.contract import read_event
+from pintally.audit.log import LogRecord, Piece
+from pintally.audit.rules import ARRIVED_MS, MINUTE_MS, CountingRules
+
+_ID_PLACE = Struct(">QI")  # offset and bucket: what follows the 16 bytes of an id in a sorted entry
+OFFSET_BITS = 48  # as in a row's version
+PIN_BITS = 64
+_NEVER = 1 << 63
+
+
+class Fate(IntEnum):
+    """What became of a record. The numbers are of this module only."""
+
+    DEAD = 0
+    LATE = 1
+    DUPLICATE = 2
+    COUNTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An offset and the source's clock (ms) before it."""
+
+    offset: int
+    clock: int
+
+
+class Rejected(NamedTuple):
+    """A late or dead record: what its dead letter must say. `digest` is MD5 of the value, None for a tombstone."""
+
+    offset: int
+    timestamp: int
+    fate: str
+    digest: bytes | None
+    clock: int  # of the source, with this record: its age
+
+
+class State(NamedTuple):
+    """A slice as it is at a position."""
+
+    clock: int
+    counted: int
+    duplicate: int
+    late: int
+    dead: int
+    absent: int
+
+
+def cell_key(minute: int, pin: int) -> int:
+    """Sorts cells of a slice as ClickHouse does (minute in seconds, then pin) and leaves room for an offset."""
+    return (minute << PIN_BITS | pin) << OFFSET_BITS
+
+
+@dataclass(slots=True)
+class Slice:
+    """One slice, recounted up to `end`. Arrays have one entry a record, ascending by offset."""
+
+    block: int
+    arrived: int  # seconds since 1970
+    start: int
+    start_clock: int
+    end: int = -1
+    complete: bool = False  # the next offset is known to belong to another slice
+    offsets: "array[int]" = field(default_factory=lambda: array("q"))
+    clocks: "array[int]" = field(default_factory=lambda: array("q"))
+    fates: bytearray = field(default_factory=bytearray)
+    counted: list[int] = field(default_factory=list)  # cell_key + offset of each counted record; sorted when settled
+    rejected: list[Rejected] = field(default_factory=list)
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What names the slice in ClickHouse; ascending in the order of the log."""
+        return self.block, self.arrived
+
+    def at(self, position: int) -> State:
+        """Clock and fates of [start, position). Any position from start to end."""
+        records = bisect_left(self.offsets, position)
+        dead, late, duplicate, counted = (self.fates.count(fate, 0, records) for fate in Fate)
+        clock = self.clocks[records - 1] if records else self.start_clock
+        return State(clock, counted, duplicate, late, dead, position - self.start - records)
+
+
+class Recount:
+    """Folds a log from `place` under `rules`; slices are given out from the offset `first` on, ids collected before."""
+
+    def __init__(self, action: str, rules: CountingRules, place: Place, first: int) -> None:
+        self.position = place.offset
+        self._action = action
+        self._rules = rules
+        self._clock = place.clock
+        self._first = first
+        self._ids: list[bytes] = []  # sorted entries of earlier slices that may still matter
+        self._open_ids: list[bytes] = []  # entries of the open slice
+        self._slice = self._begin(place.offset)
+        self._block_end = (self._slice.block + 1) * rules.slice_records
+        self._cut = self._next_cut(place.offset)
+
+    @property
+    def clock(self) -> int:
+        """The source's clock at `position`, ms."""
+        return self._clock
+
+    def feed(self, piece: Piece, until: int = _NEVER) -> Iterator[Slice]:
+        """Fold a piece of the log, no further than the offset `until`; yields the slices that ended."""
+        action, rules = self._action, self._rules
+        skew, retention = rules.max_clock_skew_ms, rules.retention_ms
+        settled_after = MINUTE_MS + rules.allowed_lateness_ms
+        for record in piece.records:
+            offset = record.offset
+            if offset >= until:
+                break
+            if offset >= self._cut:
+                yield from self._cross(offset)
+            timestamp = record.timestamp if record.timestamp >= 0 else self._clock
+            if timestamp > self._clock:
+                if timestamp // ARRIVED_MS > self._clock // ARRIVED_MS:
+                    yield from self._end(offset)
+                    self._slice.arrived = timestamp // ARRIVED_MS * (ARRIVED_MS // 1000)
+                self._clock = timestamp
+            current = self._slice
+            event = read_event(record.value, action)
+            key = 0
+            if (
+                event is None
+                or record.timestamp < 0
+                or not timestamp - retention <= event.occurred_at <= timestamp + skew
+            ):
+                fate = Fate.DEAD
+            else:
+                minute = event.occurred_at // MINUTE_MS
+                fate = Fate.LATE if minute * MINUTE_MS + settled_after <= self._clock else Fate.COUNTED
+                key = cell_key(minute * 60, event.pin_id) + offset
+                self._open_ids.append(event.event_id + _ID_PLACE.pack(offset, self._clock // ARRIVED_MS))
+            if fate <= Fate.LATE:
+                current.rejected.append(_rejected(record, fate, self._clock))
+            current.offsets.append(offset)
+            current.clocks.append(self._clock)
+            current.fates.append(fate)
+            current.counted.append(key)
+        yield from self._advance(min(piece.end, until))
+
+    def finish(self) -> Iterator[Slice]:
+        """The open slice as far as it was read; the recount is over."""
+        yield from self._close(self.position, complete=self.position >= self._cut)
+
+    def _advance(self, to: int) -> Iterator[Slice]:
+        if to > self._cut:  # a cut at `to` itself belongs to what comes next
+            yield from self._cross(to - 1)
+        self.position = max(self.position, to)
+
+    def _cross(self, offset: int) -> Iterator[Slice]:
+        """End slices at every cut up to `offset`, whether or not a record lies between."""
+        while self._cut <= offset:
+            yield from self._end(self._cut)
+
+    def _end(self, at: int) -> Iterator[Slice]:
+        if at > self._slice.start:
+            yield from self._close(at, complete=True)
+        self._slice = self._begin(at)
+        self._block_end = (self._slice.block + 1) * self._rules.slice_records
+        self._cut = self._next_cut(at)
+
+    def _begin(self, at: int) -> Slice:
+        arrived = self._clock // ARRIVED_MS * (ARRIVED_MS // 1000)
+        return Slice(at // self._rules.slice_records, arrived, at, self._clock)
+
+    def _next_cut(self, at: int) -> int:
+        return self._first if at < self._first < self._block_end else self._block_end
+
+    def _close(self, end: int, *, complete: bool) -> Iterator[Slice]:
+        current = self._slice
+        current.end, current.complete = end, complete
+        self._settle(current)
+        if current.start >= self._first and end > current.start:
+            yield current
+
+    def _settle(self, current: Slice) -> None:
+        """Find the slice's duplicates and sort its counted records."""
+        if self._rules.dedup:
+            self._mark_duplicates(current)
+        current.counted = sorted(
+            key for key, fate in zip(current.counted, current.fates, strict=True) if fate == Fate.COUNTED
+        )
+
+    def _mark_duplicates(self, current: Slice) -> None:
+        slice_records = self._rules.slice_records
+        bucket = current.arrived * 1000 // ARRIVED_MS
+        entries = [entry for entry in self._ids if self._matters(entry, current.block, bucket)]
+        entries += self._open_ids
+        entries.sort()
+        self._ids, self._open_ids = entries, []
+        earlier = b""
+        for entry in entries:
+            if entry[:16] == earlier[:16]:
+                offset, own_bucket = _ID_PLACE.unpack_from(entry, 16)
+                before, its_bucket = _ID_PLACE.unpack_from(earlier, 16)
+                near = offset // slice_records - before // slice_records <= 1 and own_bucket - its_bucket <= 1
+                if near and offset >= current.start:
+                    at = bisect_left(current.offsets, offset)
+                    if current.fates[at] == Fate.COUNTED:
+                        current.fates[at] = Fate.DUPLICATE
+            earlier = entry
+
+    def _matters(self, entry: bytes, block: int, bucket: int) -> bool:
+        offset, its_bucket = _ID_PLACE.unpack_from(entry, 16)
+        return bool(offset >= (block - 1) * self._rules.slice_records and its_bucket >= bucket - 1)
+
+
+def _rejected(record: LogRecord, fate: Fate, clock: int) -> Rejected:
+    digest = None if record.value is None else md5(record.value, usedforsecurity=False).digest()
+    return Rejected(record.offset, record.timestamp, fate.name.lower(), digest, clock)

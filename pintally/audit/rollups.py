@@ -1,0 +1,165 @@
+"""Sealed hours and days against the minutes they sum up, pin by pin, in ClickHouse.
+
+A window counts through the row of `sealed` with the highest seal, unless that is open. What was sealed is read before
+what it names, since sealing writes in the other order; a difference counts only if it is still there when all was
+read again, for a window may be sealed anew between the two looks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import sleep
+
+from pintally.audit.clickhouse import ClickHouse
+from pintally.audit.compare import utc
+from pintally.audit.findings import Finding, Kind
+from pintally.audit.tables import clock, kept_days
+
+ACTIONS = ("saves", "clicks", "closeups")
+TABLES = {"hour": ("pin_hours", "hour", 3600), "day": ("pin_days", "toStartOfDay(hour)", 86_400)}
+DAY = 86_400
+LOOKS = 3
+PAUSE_SECONDS = 2.0
+
+SEALED = """
+SELECT resolution, toUInt32(window_start) AS window, seal, pins, saves, clicks, closeups
+FROM sealed FINAL WHERE NOT is_open AND window_start >= toDateTime({oldest:UInt32}, 'UTC')
+ORDER BY resolution, window"""
+DIFFERENCES = """
+SELECT toUInt32(window_start) AS window, pin_id, {columns}
+FROM
+(
+    SELECT {window} AS window_start, pin_id, sumIf(events, action = 1) AS saves, sumIf(events, action = 2) AS clicks,
+        sumIf(events, action = 3) AS closeups, 0 AS r_saves, 0 AS r_clicks, 0 AS r_closeups, 0 AS r_rows
+    FROM pin_minutes FINAL
+    WHERE hour >= toDateTime({{first:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC')
+        AND has({{windows:Array(UInt32)}}, toUInt32({window}))
+    GROUP BY window_start, pin_id
+    UNION ALL
+    SELECT window_start, pin_id, 0, 0, 0, saves, clicks, closeups, 1
+    FROM {table}
+    WHERE window_start >= toDateTime({{first:UInt32}}, 'UTC') AND window_start < toDateTime({{end:UInt32}}, 'UTC')
+        AND has({{seals:Array(Tuple(UInt32, UInt64))}}, (toUInt32(window_start), seal))
+)
+GROUP BY window_start, pin_id
+HAVING {having}
+ORDER BY window_start, pin_id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A sealed window and the totals its seal states."""
+
+    resolution: str
+    start: int  # seconds since 1970
+    seal: int
+    totals: tuple[int, ...]  # pins, saves, clicks, closeups
+
+
+def check_rollups(clickhouse: ClickHouse, since: int) -> list[Finding]:
+    """Every sealed window from `since` (seconds) on whose minutes are still kept, pin by pin."""
+    found = list(_look(clickhouse, since))
+    for _ in range(LOOKS - 1):
+        if not found:
+            break
+        sleep(PAUSE_SECONDS)
+        again = set(_look(clickhouse, since))
+        found = [finding for finding in found if finding in again]
+    return found
+
+
+def count_sealed(clickhouse: ClickHouse, since: int) -> int:
+    """How many windows `check_rollups` looks at."""
+    return len(_sealed(clickhouse, since))
+
+
+def _look(clickhouse: ClickHouse, since: int) -> Iterator[Finding]:
+    days: dict[tuple[str, int], list[Window]] = {}
+    for window in _sealed(clickhouse, since):
+        days.setdefault((window.resolution, window.start // DAY), []).append(window)
+    for (resolution, day), windows in days.items():
+        yield from _look_at(clickhouse, resolution, day * DAY, windows)
+    yield from _unnamed(clickhouse, _oldest(clickhouse, since))
+
+
+UNNAMED = """
+SELECT {resolution:String} AS resolution, toUInt32(start) AS window, sum(events) AS events
+FROM
+(
+    SELECT if({resolution:String} = 'hour', hour, toStartOfDay(hour)) AS start, events
+    FROM pin_minutes FINAL WHERE hour >= toDateTime({oldest:UInt32}, 'UTC')
+)
+WHERE start < (SELECT max(window_start) FROM sealed FINAL WHERE resolution = {resolution:String} AND NOT is_open)
+    AND start NOT IN (SELECT window_start FROM sealed FINAL WHERE resolution = {resolution:String})
+GROUP BY start
+HAVING events > 0
+ORDER BY start"""
+
+
+def _unnamed(clickhouse: ClickHouse, oldest: int) -> Iterator[Finding]:
+    """Windows before the last sealed one that `sealed` has no row of: readers see neither roll-up nor minutes."""
+    for resolution in TABLES:
+        for row in clickhouse.rows(UNNAMED, resolution=resolution, oldest=oldest):
+            about = f"{resolution} is not named"
+            yield Finding(Kind.ROLLUP_DIFFERS, "sealed", 0, row["events"], about, minute=utc(row["window"]))
+
+
+def _sealed(clickhouse: ClickHouse, since: int) -> list[Window]:
+    return [
+        Window(row["resolution"], row["window"], row["seal"], tuple(row[name] for name in ("pins", *ACTIONS)))
+        for row in clickhouse.rows(SEALED, oldest=_oldest(clickhouse, since))
+    ]
+
+
+def _oldest(clickhouse: ClickHouse, since: int) -> int:
+    """Start of the first day, in seconds, whose minutes are all still kept."""
+    kept = kept_days(clickhouse, "pin_minutes")
+    return max(0, since if kept is None else max(since, (clock(clickhouse) // DAY - kept + 2) * DAY))
+
+
+def _look_at(clickhouse: ClickHouse, resolution: str, first: int, windows: list[Window]) -> Iterator[Finding]:
+    table, window, _ = TABLES[resolution]
+    columns = ", ".join(f"sum({name}) AS m_{name}, sum(r_{name}) AS n_{name}" for name in ACTIONS)
+    having = " OR ".join(f"m_{name} != n_{name}" for name in ACTIONS) + " OR sum(r_rows) > 1"
+    rows = clickhouse.rows(
+        DIFFERENCES.format(columns=columns, window=window, table=table, having=having),
+        first=first,
+        end=first + DAY,
+        windows=[window.start for window in windows],
+        seals=[(window.start, window.seal) for window in windows],
+    )
+    for row in rows:
+        differing = [name for name in ACTIONS if row[f"m_{name}"] != row[f"n_{name}"]]
+        for name in differing or ["rows"]:
+            found, expected = (row[f"n_{name}"], row[f"m_{name}"]) if differing else (2, 1)
+            yield Finding(
+                Kind.ROLLUP_DIFFERS, table, found, expected, name, minute=utc(row["window"]), pin=row["pin_id"]
+            )
+    yield from _totals(clickhouse, table, first, windows)
+
+
+TOTALS = """
+SELECT toUInt32(window_start) AS window, count() AS pins, sum(saves) AS saves, sum(clicks) AS clicks,
+    sum(closeups) AS closeups
+FROM {table}
+WHERE window_start >= toDateTime({{first:UInt32}}, 'UTC') AND window_start < toDateTime({{end:UInt32}}, 'UTC')
+    AND has({{seals:Array(Tuple(UInt32, UInt64))}}, (toUInt32(window_start), seal))
+GROUP BY window_start"""
+
+
+def _totals(clickhouse: ClickHouse, table: str, first: int, windows: list[Window]) -> Iterator[Finding]:
+    """What `sealed` states of a window against its roll-up."""
+    seals = [(window.start, window.seal) for window in windows]
+    rows = clickhouse.rows(TOTALS.format(table=table), first=first, end=first + DAY, seals=seals)
+    summed = {row["window"]: tuple(row[name] for name in ("pins", *ACTIONS)) for row in rows}
+    for window in windows:
+        sums = summed.get(window.start, (0, 0, 0, 0))
+        for name, found, expected in zip(("pins", *ACTIONS), window.totals, sums, strict=True):
+            if found != expected:
+                yield Finding(
+                    Kind.ROLLUP_DIFFERS,
+                    "sealed",
+                    found,
+                    expected,
+                    f"{window.resolution} {name}",
+                    minute=utc(window.start),
+                )

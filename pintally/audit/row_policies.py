@@ -1,0 +1,32 @@
+"""Row policies hide rows from a user without an error. What is hidden would look like what is missing."""
+
+import re
+from collections.abc import Sequence
+
+from pintally.audit.clickhouse import ClickHouse
+from pintally.audit.errors import CannotTell
+
+TABLES = (
+    "pin_minutes",
+    "pin_hours",
+    "pin_days",
+    "sealed",
+    "ingest_starts",
+    "ingest_ledger",
+    "ingest_lost",
+    "ingest_replaced",
+    "dead_letters",
+)
+FILTERED = re.compile(r"ReadFromMergeTree \(\S+?\.(\w+)\)(?:(?!ReadFrom).)*?Row level filter", re.DOTALL)
+
+
+def refuse_hidden_rows(clickhouse: ClickHouse, user: str, tables: Sequence[str] = TABLES) -> None:
+    """Raise CannotTell if a row policy filters one of the tables for this user: the plan of a query says so."""
+    reads = " UNION ALL ".join(f"SELECT 1 FROM {table}" for table in tables)
+    rows = clickhouse.rows(f"EXPLAIN actions = 1 {reads}")
+    plan = "\n".join(str(row["explain"]) for row in rows)
+    if hidden := sorted(set(FILTERED.findall(plan))):
+        raise CannotTell(
+            f"a row policy of ClickHouse hides rows of {', '.join(hidden)} from user {user!r}",
+            "Drop the policy for this user (`SHOW ROW POLICIES`), or audit as another user.",
+        )

@@ -1,0 +1,59 @@
+"""The counting rules as a start row states them, and the few constants no rule may change.
+
+Nothing here comes from the settings: a count is judged by the rules it claims to have been made under.
+"""
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+
+from pintally.audit.errors import CannotTell
+
+MINUTE_MS = 60_000
+ARRIVED_MS = 600_000  # slices are cut where the clock passes a multiple of ten minutes
+KNOWN_SCHEMA = 1  # what audit.contract implements
+KNOWN_CODE = 1  # what audit.recount implements
+FIELDS = {
+    "schema_version": int,
+    "code_version": int,
+    "allowed_lateness_ms": int,
+    "max_clock_skew_ms": int,
+    "retention_ms": int,
+    "slice_records": int,
+    "dedup": bool,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CountingRules:
+    """Durations in milliseconds, slice_records in offsets; `fingerprint` is what ledger rows must carry."""
+
+    fingerprint: str
+    allowed_lateness_ms: int
+    max_clock_skew_ms: int
+    retention_ms: int
+    slice_records: int
+    dedup: bool
+
+
+def parse_rules(text: str) -> CountingRules:
+    """The rules in a start row's JSON. Raises CannotTell if they are not rules, or of a version unknown here."""
+    unknown = CannotTell(
+        f"start row holds rules that this verify does not know: {text[:300]}", "Use verify of that version."
+    )
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        raise unknown from None
+    if not isinstance(fields, dict) or {name: type(value) for name, value in fields.items()} != FIELDS:
+        raise unknown
+    if (fields.pop("schema_version"), fields.pop("code_version")) != (KNOWN_SCHEMA, KNOWN_CODE):
+        raise unknown
+    if fields["slice_records"] < 1:
+        raise unknown
+    return CountingRules(fingerprint=_fingerprint(json.loads(text)), **fields)
+
+
+def _fingerprint(fields: dict[str, object]) -> str:
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,108 @@
+"""What ClickHouse shows of one cell, of the windows it is in, and of one dead letter."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from pintally.audit.clickhouse import ClickHouse
+from pintally.audit.emitted import POSITION_MASK
+
+HOUR = 3600
+DAY = 86_400
+VIEWS = (("pin_engagement_1m", 60), ("pin_engagement_1h", HOUR), ("pin_engagement_1d", DAY))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The row of a cell in `pin_minutes`, newest version."""
+
+    events: int
+    position: int  # it tells of the records below this offset
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A row of a view; zeros where it has none."""
+
+    view: str
+    start: int  # seconds since 1970
+    saves: int
+    clicks: int
+    closeups: int
+    is_final: bool | None  # None: no row, so no word
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A row of `dead_letters`."""
+
+    topic: str
+    topic_id: UUID
+    partition: int
+    offset: int
+    fate: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
+def read_cell(
+    clickhouse: ClickHouse, source: int, slice_: tuple[int, int], action: int, minute: int, pin: int
+) -> Stored | None:
+    """The row of a cell, slice named by block and arrived; None if there is none."""
+    rows = clickhouse.rows(
+        "SELECT events, version FROM pin_minutes FINAL WHERE source = {source:UInt64} AND block = {block:UInt32}"
+        " AND arrived = toDateTime({arrived:UInt32}, 'UTC') AND action = {action:UInt8}"
+        " AND minute = toDateTime({minute:UInt32}, 'UTC') AND pin_id = {pin:UInt64}",
+        source=source,
+        block=slice_[0],
+        arrived=slice_[1],
+        action=action,
+        minute=minute,
+        pin=pin,
+    )
+    return Stored(rows[0]["events"], rows[0]["version"] & POSITION_MASK) if rows else None
+
+
+def read_windows(clickhouse: ClickHouse, minute: int, pin: int) -> list[Window]:
+    """The pin's minute, hour and day, as readers see them."""
+    found = []
+    for view, length in VIEWS:
+        start = minute // length * length
+        rows = clickhouse.rows(
+            f"SELECT saves, clicks, closeups, is_final FROM {view}"
+            " WHERE window_start = toDateTime({start:UInt32}, 'UTC') AND pin_id = {pin:UInt64}",
+            start=start,
+            pin=pin,
+        )
+        row = rows[0] if rows else {"saves": 0, "clicks": 0, "closeups": 0, "is_final": None}
+        found.append(Window(view, start, **row))
+    return found
+
+
+def read_letter(clickhouse: ClickHouse, topic: str, topic_id: UUID, partition: int, offset: int) -> Letter | None:
+    """The dead letter of a record."""
+    where = (
+        "topic = {topic:String} AND topic_id = {topic_id:UUID} AND partition = {partition:UInt32}"
+        " AND offset = {offset:UInt64}"
+    )
+    rows = _letters(clickhouse, where, topic=topic, topic_id=topic_id, partition=partition, offset=offset)
+    return rows[0] if rows else None
+
+
+def letters_of(clickhouse: ClickHouse, event_id: str) -> list[Letter]:
+    """The dead letters whose value is JSON with this event_id, in any letter case."""
+    where = "lower(JSONExtractString(ifNull(value, ''), 'event_id')) = {event_id:String}"
+    return _letters(clickhouse, where, event_id=event_id.lower())
+
+
+def _letters(clickhouse: ClickHouse, where: str, **parameters: object) -> list[Letter]:
+    rows = clickhouse.rows(
+        "SELECT topic, toString(topic_id) AS id, partition, offset, toString(fate) AS what, reason"
+        f" FROM dead_letters FINAL WHERE {where} ORDER BY topic, id, partition, offset, generation DESC",
+        **parameters,
+    )
+    return [
+        Letter(row["topic"], UUID(row["id"]), row["partition"], row["offset"], row["what"], row["reason"])
+        for row in rows
+    ]

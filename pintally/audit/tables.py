@@ -1,0 +1,164 @@
+"""Reads what ClickHouse holds. The newest version of every row, as readers see it: FINAL, one snapshot a query."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from struct import Struct
+from types import TracebackType
+from typing import IO, Any, Generic, TypeVar
+from uuid import UUID
+
+from pintally.audit.clickhouse import ClickHouse
+from pintally.audit.emitted import SAME_OFFSETS, CellRow, DeadLetter, Emitted, LedgerRow, LostRow, ReplacedRow, StartRow
+
+_CELL = Struct("<IIBIQQQ")
+_LETTER = Struct("<Qq1s1s16sI")
+_READ_ROWS = 50_000
+
+CELLS = """
+SELECT block, toUInt32(arrived), action, toUInt32(minute), pin_id, events, version
+FROM pin_minutes FINAL WHERE source = {source:UInt64}
+ORDER BY block, arrived, action, minute, pin_id"""
+LETTERS = """
+SELECT offset, timestamp, CAST(if(fate = 'late', 'l', 'd'), 'FixedString(1)'),
+    CAST(if(isNull(value), 'n', 'v'), 'FixedString(1)'), MD5(ifNull(value, '')), generation
+FROM dead_letters FINAL
+WHERE topic = {topic:String} AND topic_id = {topic_id:UUID} AND partition = {partition:UInt32}
+ORDER BY offset, generation"""
+STARTS = """
+SELECT source, topic, toString(topic_id) AS topic_id, partition, generation,
+    min(start) AS first, argMin(start_clock, start) AS first_clock, argMin(rules, start) AS first_rules
+FROM ingest_starts
+GROUP BY source, topic, topic_id, partition, generation
+ORDER BY topic, partition, topic_id, generation"""
+LEDGER = """
+SELECT source, block, toUInt32(arrived) AS arrived, start, start_clock, position, clock, counted, duplicate, late, dead,
+    absent, cells_sum, generation, rules, version
+FROM ingest_ledger FINAL
+ORDER BY source, block, arrived"""
+LOST = """
+SELECT source, generation, toString(kind) AS kind, start, `end`, note FROM ingest_lost FINAL
+ORDER BY source, generation, start"""
+REPLACED = """
+SELECT source, topic, toString(topic_id) AS topic_id, partition, old_source, old_topic,
+    toString(old_topic_id) AS old_topic_id, toString(how) AS how, generation, old_end, start, collect_start,
+    collect_clock, evidence, note
+FROM ingest_replaced FINAL
+WHERE how = 'same_offsets' OR (source, generation) IN (SELECT source, generation FROM ingest_starts)
+ORDER BY generation, topic, partition"""
+CELL_SOURCES = "SELECT DISTINCT source FROM pin_minutes"
+KEPT = """
+SELECT toUInt32OrZero(extract(engine_full, 'TTL .*toIntervalDay\\\\((\\\\d+)\\\\)')) AS days
+FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"""
+
+Row = TypeVar("Row")
+
+
+class Spooled(Generic[Row]):
+    """Rows of a fixed size in a temporary file; each iteration reads them from the beginning. Close it after use."""
+
+    def __init__(self, file: IO[bytes], layout: Struct, make: Callable[..., Row]) -> None:
+        self._file, self._layout, self._make = file, layout, make
+
+    def __iter__(self) -> Iterator[Row]:
+        self._file.seek(0)
+        while piece := self._file.read(self._layout.size * _READ_ROWS):
+            for fields in self._layout.iter_unpack(piece):
+                yield self._make(*fields)
+
+    def __enter__(self) -> "Spooled[Row]":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+
+def read_cells(clickhouse: ClickHouse, source: int) -> Spooled[CellRow]:
+    """All cells of a source, in the order of its slices and then of cell_key. One snapshot."""
+    return Spooled(clickhouse.spool(CELLS, source=source), _CELL, CellRow)
+
+
+def read_dead_letters(clickhouse: ClickHouse, source: Emitted) -> Spooled[DeadLetter]:
+    """All dead letters of a source by offset."""
+    origin = {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition}
+    return Spooled(clickhouse.spool(LETTERS, **origin), _LETTER, _letter)
+
+
+def read_cell_sources(clickhouse: ClickHouse) -> set[int]:
+    """Every source that has a cell."""
+    return {row["source"] for row in clickhouse.rows(CELL_SOURCES)}
+
+
+def read_emitted(clickhouse: ClickHouse) -> list[Emitted]:
+    """Ledger, then start rows: in this order, so that who has a ledger row is seen to have started."""
+    ledger: dict[int, list[LedgerRow]] = defaultdict(list)
+    for row in clickhouse.rows(LEDGER):
+        ledger[row.pop("source")].append(LedgerRow(**row))
+    started = _by_source(clickhouse.rows(STARTS))
+    lost: dict[int, list[LostRow]] = defaultdict(list)
+    for row in clickhouse.rows(LOST):
+        lost[row.pop("source")].append(LostRow(**row))
+    replaced = read_replaced(clickhouse)
+    found = []
+    for (source, topic, topic_id, partition), starts in started.items():
+        rows = tuple(ledger.pop(source, ()))
+        begun = next((row for row in replaced if row.source == source and row.how != SAME_OFFSETS), None)
+        by = tuple(row for row in replaced if row.old_source == source)
+        found.append(Emitted(source, topic, UUID(topic_id), partition, starts, rows, tuple(lost[source]), begun, by))
+    nameless = UUID(int=0)
+    return found + [Emitted(source, "?", nameless, 0, (), tuple(rows)) for source, rows in ledger.items()]
+
+
+def read_replaced(clickhouse: ClickHouse) -> list[ReplacedRow]:
+    """Topics that took the place of others, by generation."""
+    rows = clickhouse.rows(REPLACED)
+    for row in rows:
+        row |= {name: UUID(row[name]) for name in ("topic_id", "old_topic_id")}
+    return [ReplacedRow(**row) for row in rows]
+
+
+def known_ids(replaced: Sequence[ReplacedRow]) -> dict[tuple[str, UUID], UUID]:
+    """The UUIDs that start rows have for copies that are counted on under them, by topic and UUID in Kafka.
+
+    The latest copy stands for the log; a topic whose place it took stands for none.
+    """
+    latest = {(row.old_topic, row.old_topic_id): row for row in replaced if row.how == SAME_OFFSETS}
+    taken = {(topic, topic_id): UUID(int=0) for topic, topic_id in latest}
+    return taken | {(row.topic, row.topic_id): row.old_topic_id for row in latest.values()}
+
+
+def read_starts(clickhouse: ClickHouse, source: int) -> tuple[StartRow, ...]:
+    """The start rows of one source as they are now."""
+    found = _by_source([row for row in clickhouse.rows(STARTS) if row["source"] == source])
+    return next(iter(found.values()), ())
+
+
+def kept_days(clickhouse: ClickHouse, table: str) -> int | None:
+    """After how many days a table's rows may vanish with age; None: never."""
+    rows = clickhouse.rows(KEPT, table=table)
+    return rows[0]["days"] or None if rows else None
+
+
+def clock(clickhouse: ClickHouse) -> int:
+    """ClickHouse's clock, in seconds since 1970: what has an age there goes by it, and this machine's may be wrong."""
+    return int(clickhouse.rows("SELECT toUnixTimestamp(now()) AS now")[0]["now"])
+
+
+def source_id(source: Emitted) -> int:
+    """What the number of this source must be: 8 bytes, big-endian, of blake2b-64 over `topic|uuid|partition`."""
+    name = f"{source.topic}|{source.topic_id}|{source.partition}".encode()
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), "big")
+
+
+def _by_source(rows: list[dict[str, Any]]) -> dict[tuple[int, str, str, int], tuple[StartRow, ...]]:
+    found: dict[tuple[int, str, str, int], tuple[StartRow, ...]] = {}
+    for row in rows:
+        key = row["source"], row["topic"], row["topic_id"], row["partition"]
+        start = StartRow(row["generation"], row["first"], row["first_clock"], row["first_rules"])
+        found[key] = (*found.get(key, ()), start)
+    return found
+
+
+def _letter(offset: int, timestamp: int, fate: bytes, value: bytes, digest: bytes, generation: int) -> DeadLetter:
+    what = "late" if fate == b"l" else "dead"
+    return DeadLetter(offset, timestamp, what, digest if value == b"v" else None, generation)

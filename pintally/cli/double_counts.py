@@ -1,0 +1,50 @@
+"""What `accept-loss` would count twice where another topic has taken a topic's name: told before it asks."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from pintally.cli.console import data
+from pintally.schemas.rows import LostKind
+from pintally.schemas.sources import Source
+from pintally.sinks.base import SinkSession
+from pintally.streams.counting.recovery import follow
+from pintally.streams.operations.change.lost import Lost
+from pintally.streams.operations.change.places import Would, would_count
+from pintally.streams.operations.change.survey import Survey
+from pintally.streams.operations.change.totals import added, events, hours, in_common
+from pintally.streams.settings import Settings
+
+
+def warn(settings: Settings, session: SinkSession, found: Survey, plan: Iterable[Lost]) -> None:
+    """Read the new topics, and print how many of their events would count beside ones that may be the same."""
+    retired: dict[str, list[Source]] = {}
+    for lost in plan:
+        if lost.row and lost.row.kind is LostKind.RETIRED:
+            retired.setdefault(lost.source.topic, []).append(lost.source)
+    for topic, old in sorted(retired.items()):
+        clock = max(follow(found.ledgers[source]).clock for source in old)
+        would = [
+            asyncio.run(_of(settings, source, ends.log_start, ends.last_stable, clock))
+            for source, ends in found.offsets.items()
+            if source.topic == topic and not found.ledgers[source].starts
+        ]
+        _print(topic, session, old, would)
+
+
+async def _of(settings: Settings, source: Source, start: int, end: int, clock: int) -> Would:
+    action, rules = settings.source_topics[source.topic], settings.rules_of(source.topic)
+    return await would_count(settings, source, action, rules, (start, 0), end, clock)
+
+
+def _print(topic: str, session: SinkSession, old: Sequence[Source], would: Sequence[Would]) -> None:
+    counted, new = session.cell_totals(old), added([each.cells for each in would])
+    now, more, older = events(counted), events(new), sum(each.older for each in would)
+    same = in_common(counted, new)
+    if not older and not events(same):
+        return
+    data.print(f"warning: the new topic {topic} may hold what is counted already:", markup=False)
+    data.print(f"  {older:,} of its records are no newer than the last that was counted, by their Kafka timestamps")
+    if twice := events(same):
+        data.print(f"  {twice:,} events would count beside ones of the same pins and minutes, {hours(same)}")
+    data.print(f"  events of the topic now: {now:,}; with all that the new one holds: {now + more:,}")
+    data.print("  If it is a copy, run `pintally replace-topic` instead: the counts stay as they are.", markup=False)

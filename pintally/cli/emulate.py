@@ -1,0 +1,118 @@
+"""`pintally emulate`: traffic that looks real, and the truth about it."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pintally.schemas.fates import Fate
+from pintally.streams.counting.log import TopicInfo
+from pintally.streams.kafka.topics import describe_topics
+from pintally.streams.settings import Settings, load_settings
+from pintally.tools.emulate.plan import MINUTE_MS, Plan, PlanRefused
+from pintally.tools.emulate.producer import Target, emulate_into
+from pintally.tools.emulate.traffic import Traffic
+from pintally.tools.emulate.truth import Truth
+
+MEANING = {
+    Fate.COUNTED: "on time, must be counted",
+    Fate.DUPLICATE: "sent twice, must not be counted again",
+    Fate.LATE: "later than allowed, belong in dead letters",
+    Fate.DEAD: "broken, belong in dead letters",
+}
+
+
+def emulate(
+    events: Annotated[
+        int | None, typer.Option(min=0, help="Records to send, all fates together.", show_default="100000, or endless")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Records a second, happening now.", show_default="the last --span minutes at once"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same people, pins and order.")] = 1,
+    span: Annotated[float, typer.Option(help="Minutes of event time, ending now, when no --rate is given.")] = 30,
+    duplicates: Annotated[float, typer.Option(help="Share of records sent a second time by a producer.")] = 0.01,
+    late: Annotated[float, typer.Option(help="Share of records later than the allowed lateness.")] = 0.002,
+    broken: Annotated[float, typer.Option(help="Share of records that no schema accepts.")] = 0.001,
+    pins: Annotated[int, typer.Option(min=1, help="Different pins; few of them are popular.")] = 100_000,
+    truth: Annotated[Path | None, typer.Option(help="Write what must be counted there, as JSON Lines.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Produce engagement that looks real, with duplicates, late and broken records.
+
+    Sessions of close-ups, clicks and saves on a few popular pins and many rare ones, delivered out of order. The fate
+    of each record is known before it is sent: `--truth` writes what must be counted. Ctrl-C ends it cleanly.
+
+    Example: pintally emulate --rate 2000
+    """
+    settings = load_settings()
+    if events is None and rate is None:
+        events = 100_000
+    plan = Plan(events, rate, seed, int(span * MINUTE_MS), pins, duplicates, late, broken)
+    topics = describe_topics(settings)
+    refuse_topics(plan, topics)
+    began = time.monotonic()
+    sent, stopped = run(settings, plan, topics, quiet=as_json)
+    if truth is not None:
+        sent.write(truth)
+    print_sent(sent, time.monotonic() - began, as_json, truth)
+    if stopped and plan.events is not None:
+        raise typer.Exit(130)
+
+
+def refuse_topics(plan: Plan, topics: dict[str, TopicInfo]) -> None:
+    """Raise PlanRefused if Kafka would refuse the timestamps of the plan."""
+    for topic in topics.values():
+        oldest = 0 if plan.live else plan.span_ms
+        if topic.timestamp_type == "CreateTime" and topic.timestamp_before_max_ms < oldest + MINUTE_MS:
+            raise PlanRefused(
+                f"{topic.name} refuses records older than {topic.timestamp_before_max_ms} ms "
+                "(message.timestamp.before.max.ms)",
+                "Choose a shorter --span, or use --rate.",
+            )
+
+
+def run(settings: Settings, plan: Plan, topics: dict[str, TopicInfo], quiet: bool) -> tuple[Truth, bool]:
+    """Emulate with a progress bar on stderr. Also tells whether a signal ended it early."""
+    traffic = Traffic(plan, settings.rules, int(time.time() * 1000))
+    columns = (TextColumn("emulating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+        task = bar.add_task("", total=plan.events)
+        return asyncio.run(
+            _until_stopped(Target.of(settings, topics), traffic, lambda sent: bar.update(task, completed=sent.records))
+        )
+
+
+async def _until_stopped(target: Target, traffic: Traffic, progress: Callable[[Truth], None]) -> tuple[Truth, bool]:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        stopping.set()
+        loop.remove_signal_handler(signal.SIGINT)  # a second Ctrl-C ends it at once
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    return await emulate_into(target, traffic, stopping, progress), stopping.is_set()
+
+
+def print_sent(sent: Truth, seconds: float, as_json: bool, path: Path | None) -> None:
+    """What was sent, by fate."""
+    totals = sent.totals()
+    if as_json:
+        report = {"records": sent.records, "seconds": round(seconds, 3), "truth": path and str(path)}
+        typer.echo(json.dumps(report | {fate.name.lower(): totals[fate] for fate in reversed(Fate)}))
+        return
+    typer.echo(f"{sent.records:,} records in {seconds:.1f} s ({sent.records / seconds:,.0f} a second)")
+    for fate in reversed(Fate):
+        typer.echo(f"  {totals[fate]:>12,} {fate.name.lower():<10} {MEANING[fate]}")
+    if path is not None:
+        typer.echo(f"What must be counted: {path}")

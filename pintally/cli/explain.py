@@ -1,0 +1,160 @@
+"""`pintally explain`: where an event is, and why it is counted or not."""
+
+from dataclasses import asdict, replace
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pintally.audit.errors import CannotTell
+from pintally.audit.explain import Cell, Explanation, Told
+from pintally.audit.explain import explain as look
+from pintally.audit.words import moment
+from pintally.cli.console import data, print_json, progress
+from pintally.cli.letters import Topic, printable, topics_of
+from pintally.schemas.errors import PintallyError
+from pintally.sinks.clickhouse.server import clock_of
+from pintally.streams.audit_addresses import addresses_of, as_ours
+from pintally.streams.operations.replay.origins import replayed_origins
+from pintally.streams.settings import Settings, load_settings
+
+HOUR_MS = 3_600_000
+COLUMNS = (TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+
+def explain(
+    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="The event's id, in upper or lower case.")],
+    topic: Topic = None,
+    since_hours: Annotated[
+        float | None,
+        typer.Option(min=0, help="Search only what Kafka took in the last so many hours; all if left out."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show where an event is, its fate and why, the cell it is in, and what ClickHouse shows.
+
+    Searches the logs, valid records and broken ones, with another client and another parser than the counting path,
+    and recounts the slice of each record that is found. Runs beside live workers and changes nothing. A valid event has
+    a cell; a late or dead one has a dead letter, and `pintally dlq` can replay it.
+
+    Exit codes: 0 found, 1 not found, 2 it could not look, 75 Kafka or ClickHouse does not answer.
+
+    Example:
+
+        pintally explain 7d0bd1a6-3f0e-4ab9-9bb3-0e6c4a7d2b11 --since-hours 24
+    """
+    settings = load_settings()
+    try:
+        found = _look(settings, event_id.strip(), topic, since_hours, quiet=as_json)
+    except CannotTell as reason:
+        raise as_ours(reason, settings) from reason
+    if as_json:
+        print_json(_document(found))
+    else:
+        _print(found)
+    raise typer.Exit(found.exit_code)
+
+
+def _look(
+    settings: Settings, event_id: str, topic: str | None, since_hours: float | None, *, quiet: bool
+) -> Explanation:
+    if not event_id:
+        raise PintallyError("EVENT_ID is empty", "Name the event_id that the producer sent.")
+    topics = topics_of(settings, topic)
+    replays = {
+        (source.topic, source.topic_id, source.partition, offset): at
+        for source, known in replayed_origins(settings).items()
+        for offset, at in known.items()
+    }
+    since_ms = None if since_hours is None else int(clock_of(settings.clickhouse) - since_hours * HOUR_MS)
+    with Progress(*COLUMNS, console=progress, transient=True, disable=quiet) as bar:
+        task = bar.add_task("", total=None)
+        return look(
+            replace(addresses_of(settings), topics=tuple((name, int(settings.source_topics[name])) for name in topics)),
+            event_id,
+            since_ms,
+            replays,
+            lambda done, of: bar.update(task, completed=done, total=of),
+        )
+
+
+def _document(found: Explanation) -> dict[str, Any]:
+    return {
+        "event_id": found.event_id,
+        "found": found.exit_code == 0,
+        "records": [asdict(each) for each in found.records],
+        "letters": [asdict(each) for each in found.letters],
+        "behind_open_transactions": found.behind,
+        "waiting": found.waiting,
+        "searched": [{"source": name, "from": start, "to": end} for name, start, end in found.searched],
+        "kept_from": [{"source": name, "offset": offset} for name, offset in found.forgotten],
+    }
+
+
+def _print(found: Explanation) -> None:
+    for each in found.records:
+        for line in _lines(each):
+            data.print(printable(line), markup=False, soft_wrap=True)
+        data.print()
+    for letter in found.letters:
+        line = f"{letter}: {letter.fate}: {letter.reason}; the table dead_letters has it, the log was not found to"
+        data.print(printable(line), markup=False, soft_wrap=True)
+    for place in found.behind:
+        data.print(
+            f"{printable(place)}: it lies in an open transaction or behind one, and is not counted before that ends; "
+            "if its own is aborted, never",
+            markup=False,
+            soft_wrap=True,
+        )
+    if found.behind or (found.exit_code and found.waiting):
+        for wait in found.waiting:
+            data.print(f"waits: {wait}", markup=False, soft_wrap=True)
+    if found.exit_code:
+        data.print(f"not found: {printable(found.event_id)}. Searched:", markup=False)
+        for name, start, end in found.searched:
+            data.print(f"  {name} from offset {start:,} to {end:,}", markup=False)
+        for name, offset in found.forgotten:
+            data.print(f"  {name}: Kafka no longer keeps what lies before offset {offset:,}", markup=False)
+
+
+def _lines(each: Told) -> list[str]:
+    """One record, a line for each thing that is known of it."""
+    stamp = "no timestamp" if each.timestamp < 0 else moment(each.timestamp)
+    lines = [f"{each.place}  {stamp}, key {each.key!r}" if each.key is not None else f"{each.place}  {stamp}, no key"]
+    lines.append(f"  {each.fate}: {each.why}" if each.fate else f"  fate unknown: {each.unknown}")
+    if each.recorded is False and each.position is not None:
+        offset = int(each.place.rpartition("@")[2])
+        lines.append(
+            f"  not recorded yet: its source is at offset {each.position:,}, {offset - each.position + 1:,} behind"
+        )
+    elif each.recorded:
+        lines.append(f"  recorded: the ledger has its source up to offset {each.position:,}")
+    if each.letter is not None and each.fate not in (each.letter.fate, None):
+        lines.append(f"  table dead_letters: {each.letter.fate}: {each.letter.reason}")
+    elif each.letter is not None:
+        lines.append(f"  table dead_letters has it: {each.letter.reason}")
+    if each.replay_of is not None:
+        lines.append(f"  it is the replay of {each.replay_of}")
+    if each.replay is not None:
+        lines.append(f"  it was replayed: {each.replay}")
+    return lines + (_cell_lines(each.cell) if each.cell else [])
+
+
+def _cell_lines(cell: Cell) -> list[str]:
+    lines = [f"  {cell.action} of pin {cell.pin} in the minute of {moment(cell.minute * 1000)}"]
+    if cell.slice_ is not None:
+        stored = "no row" if cell.stored is None else f"{cell.stored.events:,}"
+        lines.append(
+            f"  cell in slice {cell.slice_}: {cell.recounted:,} by recount below offset {cell.below:,}, "
+            f"{stored} in pin_minutes"
+        )
+    for window in cell.windows:
+        if window.is_final is None:
+            lines.append(f"  {window.view} {moment(window.start * 1000)}: no row")
+            continue
+        final = "final" if window.is_final else "not final"
+        lines.append(
+            f"  {window.view} {moment(window.start * 1000)}: {window.saves:,} saves, {window.clicks:,} clicks, "
+            f"{window.closeups:,} close-ups, {final}"
+        )
+    return lines

@@ -1,0 +1,53 @@
+"""`pintally migrate`: the topics and the tables."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from pintally.sinks.clickhouse.migrate import migrate as migrate_tables
+from pintally.streams.kafka.topic_checks import topic_differences
+from pintally.streams.kafka.topics import create_topics, describe_topics
+from pintally.streams.operations.retention import apply_dead_letter_days
+from pintally.streams.settings import load_settings
+
+
+def migrate(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Create the topics and the tables; safe to run any number of times.
+
+    What exists is never changed: topics that differ from the settings are named. Tables and views get the steps that
+    they lack. Only how long dead letters are kept (PINTALLY_DEAD_LETTER_DAYS) is set anew in their table and topics.
+    Where Kafka or ClickHouse does not answer it ends with exit code 75 after some seconds: run it again.
+
+    Example: PINTALLY_PARTITIONS=12 pintally migrate
+    """
+    settings = load_settings()
+    created = create_topics(settings)
+    topics = describe_topics(settings)
+    differences = topic_differences(settings, topics)
+    applied = migrate_tables(settings.clickhouse)
+    kept = apply_dead_letter_days(settings)
+    if as_json:
+        partitions = {topic.name: topic.partitions for topic in topics.values()}
+        report: dict[str, object] = {
+            "topics": partitions,
+            "created": created,
+            "differences": differences,
+            "migrations": applied,
+        }
+        report |= {"dead_letter_days": settings.dead_letter_days, "dead_letter_days_set": kept}
+        typer.echo(json.dumps(report))
+        return
+    for topic in topics.values():
+        made = "created" if topic.name in created else "found"
+        typer.echo(f"topic {topic.name}: {made}, {topic.partitions} partitions, {topic.timestamp_type}")
+    for step in applied:
+        typer.echo(f"ClickHouse {settings.clickhouse}: applied {step}")
+    if not applied:
+        typer.echo(f"ClickHouse {settings.clickhouse}: up to date")
+    if kept:
+        typer.echo(f"dead letters are kept for {settings.dead_letter_days} days: {', '.join(kept)}")
+    for difference in differences:
+        typer.echo(f"note: {difference}", err=True)

@@ -1,0 +1,208 @@
+"""A replay as a person asks for it: plan, show, ask, send, and say what became of each letter."""
+
+import getpass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pintally.cli.confirm import agree
+from pintally.cli.console import data, print_json
+from pintally.cli.counted_events import counted_events
+from pintally.cli.letters import printable, read_origin, readable
+from pintally.schemas.errors import PintallyError
+from pintally.schemas.replays import Origin
+from pintally.schemas.rows import DeadLetterRow
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.dead_letter_queries import Wanted, find_letters, have_letters
+from pintally.sinks.clickhouse.server import clock_of
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.operations.replay.edited import Edited, read_edited
+from pintally.streams.operations.replay.forgotten import forgotten_replays
+from pintally.streams.operations.replay.mend import fields_of, merged, read_change
+from pintally.streams.operations.replay.origins import replayed_origins
+from pintally.streams.operations.replay.plan import (
+    Conditions,
+    Planned,
+    Verdict,
+    plan,
+    replayed_meanwhile,
+    without_duplicates,
+)
+from pintally.streams.operations.replay.send import Sent, replay_letters
+from pintally.streams.settings import Settings
+
+QUERY_SECONDS = 60.0
+MAX_BYTES = 512 << 20  # of letters at once; what is left out comes with the next run
+LEFT = (Verdict.INVALID, Verdict.DUPLICATE, Verdict.FORGOTTEN)
+Lines = dict[tuple[str, UUID], Edited]  # by origin and topic UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command was told."""
+
+    wanted: Wanted
+    limit: int  # letters that are not replayed yet
+    changes: tuple[str, ...]  # of --set
+    edited: Path | None
+    even_duplicates: bool
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+
+def replay_asked(settings: Settings, asked: Asked) -> int:
+    """Replay; the exit code. Raises PintallyError where it cannot be done."""
+    planned = _plan(settings, asked)
+    ready = [each for each in planned if each.verdict is Verdict.READY]
+    sent = Sent()
+    if asked.dry_run:
+        _print_plan(planned, asked.as_json)
+    else:
+        if ready:
+            _ask(planned, asked)
+            sent = _send(settings, ready)
+        _print_sent(sent, planned, asked.as_json)
+    return 1 if any(each.verdict in LEFT for each in planned) else 0
+
+
+def _plan(settings: Settings, asked: Asked) -> list[Planned]:
+    """Verdicts on the letters that are meant, until `limit` of them are not replayed yet."""
+    lines, changes = _read_lines(asked.edited), dict(map(read_change, asked.changes))
+    wanted = asked.wanted if lines is None else _narrowed(asked.wanted, lines)
+    by = Conditions(
+        settings.rules.never_late,
+        clock_of(settings.clickhouse),
+        replayed_origins(settings),
+        asked.even_duplicates,
+        forgotten_replays(settings),
+    )
+    planned, fresh, size = [], 0, 0
+    with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
+        for letter, value in _mended(find_letters(connection, wanted), lines, changes):
+            planned.append(plan(letter, value, settings.source_topics[letter.source.topic], by))
+            fresh += planned[-1].verdict is not Verdict.REPLAYED
+            size += len(value or b"") + len(letter.value or b"")
+            if fresh == asked.limit or size > MAX_BYTES:
+                break
+    if asked.even_duplicates:
+        return planned
+    counted = counted_events(settings, planned, quiet=asked.as_json)
+    checked = without_duplicates(planned, counted)
+    # What was found may be a replay of the very same letter that somebody sent meanwhile.
+    return replayed_meanwhile(checked, replayed_origins(settings)) if counted else checked
+
+
+def _read_lines(edited: Path | None) -> Lines | None:
+    if edited is None:
+        return None
+    try:
+        text = edited.read_text()
+    except (OSError, ValueError) as error:
+        raise PintallyError(
+            f"--from {edited}: {error}", "Name a file of lines of `pintally dlq show --json`."
+        ) from error
+    return {(line.origin, line.topic_id): line for line in read_edited(text.splitlines(), str(edited))}
+
+
+def _narrowed(wanted: Wanted, lines: Lines) -> Wanted:
+    """Only the letters of the file."""
+    return replace(wanted, origins=tuple(read_origin(origin) for origin, _ in lines))
+
+
+def _mended(
+    found: Iterator[DeadLetterRow], lines: Lines | None, changes: dict[str, Any]
+) -> Iterator[tuple[DeadLetterRow, bytes | None]]:
+    """The letters with their new values. One without fields stays as it is under --set: its verdict says why."""
+    left = None if lines is None else dict(lines)
+    for letter in found:
+        value = letter.value
+        if left is not None:
+            line = left.pop((str(Origin(letter.source, letter.offset)), letter.source.topic_id), None)
+            if line is None:
+                continue
+            value = line.value_for(letter.value)
+        yield letter, merged(value, changes) if changes and fields_of(value) is not None else value
+    if left:
+        origin, topic_id = next(iter(left))
+        raise PintallyError(
+            f"no dead letter that is meant is {origin} of the topic with UUID {topic_id}",
+            "Take its line out of the file, or widen the filters.",
+        )
+
+
+def _send(settings: Settings, ready: Sequence[Planned]) -> Sent:
+    def existing(origins: Sequence[Origin]) -> set[Origin]:
+        places = {(at.source.topic, at.source.topic_id, at.source.partition, at.offset): at for at in origins}
+        with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
+            return {places[place] for place in have_letters(connection, places)}
+
+    return replay_letters(
+        settings,
+        ClickHouseSink(settings.clickhouse, only_reads=True),
+        [each.replay for each in ready],
+        _who(),
+        existing,
+    )
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may have no name for its user
+        return "unknown"
+
+
+def _ask(planned: Sequence[Planned], asked: Asked) -> None:
+    ready = [each for each in planned if each.verdict is Verdict.READY]
+    if not asked.as_json:
+        for verdict, records in Counter(each.verdict for each in planned).most_common():
+            data.print(f"{records:>10,} {verdict}")
+        data.print(f"{sum(bool(each.mended) for each in ready):>10,} of the ready ones are mended")
+    agree(asked.yes, f"Replay {len(ready):,} letters?")
+
+
+def _print_plan(planned: Sequence[Planned], as_json: bool) -> None:
+    if as_json:
+        print_json([_document(each) for each in planned])
+        return
+    for each in planned:
+        mended = f", mended: {', '.join(each.mended)}" if each.mended else ""
+        why = readable(each.value) if each.verdict is Verdict.READY else each.why
+        data.print(f"{each.origin}: {each.verdict}{printable(mended)}: {why}", markup=False, soft_wrap=True)
+    data.print(f"{sum(each.verdict is Verdict.READY for each in planned):,} would be sent; nothing was.")
+
+
+def _document(planned: Planned) -> dict[str, Any]:
+    return {
+        "origin": str(planned.origin),
+        "verdict": planned.verdict.value,
+        "why": planned.why,
+        "mended": list(planned.mended),
+        "value": readable(planned.value),
+    }
+
+
+def _print_sent(sent: Sent, planned: Sequence[Planned], as_json: bool) -> None:
+    counts = Counter(each.verdict for each in planned)
+    totals = {
+        "sent": sent.sent,
+        "already_replayed": sent.replayed + counts[Verdict.REPLAYED],
+        "still_invalid": counts[Verdict.INVALID],
+        "counted_already": counts[Verdict.DUPLICATE],
+        "too_old_to_tell": counts[Verdict.FORGOTTEN],
+        "gone": sent.gone,
+    }
+    if as_json:
+        print_json(totals | {"left": [_document(each) for each in planned if each.verdict in LEFT]})
+        return
+    data.print(
+        ", ".join(
+            f"{records:,} {name.replace('_', ' ')}" for name, records in totals.items() if records or name == "sent"
+        )
+    )
+    for each in [each for each in planned if each.verdict in LEFT][:10]:
+        data.print(f"left: {each.origin} is {each.verdict}: {each.why}", markup=False)

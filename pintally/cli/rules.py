@@ -1,0 +1,181 @@
+"""`pintally rules`: by which rules each source is counted, and how they are changed."""
+
+from dataclasses import asdict, fields
+from typing import Annotated, Any
+
+import typer
+
+from pintally.cli import group
+from pintally.cli.confirm import agree
+from pintally.cli.console import data, print_json, table
+from pintally.cli.lost_ranges import as_documents, given_up, print_lost
+from pintally.cli.replaced_topics import as_documents as replaced_documents
+from pintally.cli.replaced_topics import print_replaced
+from pintally.schemas.rows import SourceLedger, StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.counting.recovery import ruling
+from pintally.streams.counting.refusals import refuse_topic
+from pintally.streams.operations.change.boundary import Change, make
+from pintally.streams.operations.change.rules import plan_rules
+from pintally.streams.operations.change.survey import Survey, refuse_members, take
+from pintally.streams.operations.replay.forgotten import forgotten_replays, refuse_forgotten
+from pintally.streams.operations.replay.origins import refuse_replayed, replayed_origins
+from pintally.streams.settings import Settings, load_settings
+
+TIMEOUT_SECONDS = 600.0  # deleting rows, and a sum over all cells, may take minutes
+HELP = """Show the counting rules of each source, or change them.
+
+The rules are lateness, clock skew, retention, slice size and whether duplicates are dropped. They are recorded with
+every count, and a worker whose settings ask for others refuses to start.
+
+Example:
+
+    pintally rules show
+    PINTALLY_ALLOWED_LATENESS_SECONDS=7200 pintally rules apply
+"""
+
+rules = group(HELP)
+
+
+@rules.command()
+def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Show by which rules each source is counted, from which offset on, and whether the settings ask for others.
+
+    A generation is one set of rules, from an offset of the source on. What an operator gave up is listed too.
+
+    Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
+    """
+    settings = load_settings()
+    sink = ClickHouseSink(settings.clickhouse, only_reads=True)
+    with sink.session() as session:
+        found = take(settings, sink, session)
+    replaced = sink.replaced()
+    if as_json:
+        print_json({**_as_document(settings, found), "replaced": replaced_documents(replaced)})
+        return
+    shown = table("Rules", "source", "generation", "from offset", "rules")
+    for source, ledger in found.started.items():
+        for start in ruling(ledger.starts):
+            shown.add_row(_name(source, found), str(start.generation), f"{start.start:,}", describe(start.rules))
+    data.print(shown)
+    for source in found.offsets:
+        if not (ledger := found.ledgers[source]).starts:
+            data.print(f"{source} is not begun")
+        elif differs(settings, source, ledger):
+            data.print(f"the settings ask for other rules of {source}: {_asked(settings, source)}", markup=False)
+    print_lost(found.ledgers)
+    print_replaced(replaced)
+    if not any(differs(settings, source, found.ledgers[source]) for source in found.offsets):
+        data.print("The settings ask for these rules.")
+
+
+@rules.command()
+def apply(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Count by the rules that the settings ask for, from each source's unfinished slice on.
+
+    All workers must be stopped. What earlier slices counted stays as it is. Cells, ledger rows and dead letters from
+    the boundary on are deleted, and counted again when workers start; sealed hours that they may touch are opened.
+    Slices can be made smaller, never larger. If it is interrupted, run it again.
+
+    Exit codes: 0 done, or nothing to do; 2 it could not be done, and nothing was changed if it says so beforehand.
+
+    Example, an hour more of lateness:
+
+        PINTALLY_ALLOWED_LATENESS_SECONDS=7200 pintally rules apply
+    """
+    settings = load_settings()
+    sink = ClickHouseSink(settings.clickhouse, TIMEOUT_SECONDS)
+    refuse_members(settings)
+    with sink.session() as session:
+        found = take(settings, sink, session)
+        for topic in found.topics.values():
+            refuse_topic(topic, settings.rules_of(topic.name))
+        change = plan_rules(settings.rules_of, found.ledgers, found.offsets, found.committed, session.slice_sums)
+        if change.starts:
+            refuse_replayed(change.starts, replayed_origins(settings))
+            refuse_forgotten(settings, change.starts, found.ledgers, forgotten_replays(settings))
+            _print_change(change, found)
+            agree(yes, "Change the rules?")
+            refuse_members(settings)
+        make(session, change)
+    data.print(
+        f"{len(change.starts)} sources have new rules" if change.starts else "all sources have these rules already"
+    )
+
+
+def differs(settings: Settings, source: Source, ledger: SourceLedger) -> bool:
+    """Whether the settings ask for other rules than the source has."""
+    return bool(ledger.starts) and Rules.from_json(ruling(ledger.starts)[-1].rules) != settings.rules_of(source.topic)
+
+
+def describe(text: str) -> str:
+    """Rules for people; `text` is their JSON."""
+    held = Rules.from_json(text)
+    lateness = "never" if held == held.never_late else f"after {held.allowed_lateness_ms // 1000} s"
+    return (
+        f"late {lateness}, skew {held.max_clock_skew_ms // 1000} s, {held.retention_ms // 86_400_000} days, "
+        f"slices of {held.slice_records:,}, {'no duplicates' if held.dedup else 'duplicates count'}"
+    )
+
+
+def _asked(settings: Settings, source: Source) -> str:
+    return describe(settings.rules_of(source.topic).to_json())
+
+
+def _name(source: Source, found: Survey) -> str:
+    return str(source) if source in found.offsets else f"{source} of UUID {source.topic_id}"
+
+
+def _print_change(change: Change, found: Survey) -> None:
+    shown = table("New rules", "source", "from offset", "log end", "rules")
+    for start in change.starts:
+        shown.add_row(
+            str(start.source), f"{start.start:,}", f"{found.offsets[start.source].log_end:,}", describe(start.rules)
+        )
+    data.print(shown)
+    for line in _words(change.starts, found):
+        data.print(line, markup=False)
+
+
+def _words(starts: tuple[StartRow, ...], found: Survey) -> list[str]:
+    """What changes, field by field."""
+    changes = set()
+    for start in starts:
+        ledger = found.ledgers[start.source]
+        if ledger.starts:
+            before, after = Rules.from_json(ruling(ledger.starts)[-1].rules), Rules.from_json(start.rules)
+            pairs = ((field.name, getattr(before, field.name), getattr(after, field.name)) for field in fields(Rules))
+            changes |= {f"{name}: {was} -> {becomes}" for name, was, becomes in pairs if was != becomes}
+    return sorted(changes)
+
+
+def _as_document(settings: Settings, found: Survey) -> dict[str, Any]:
+    """Times in milliseconds, sizes in offsets."""
+    return {
+        "settings": asdict(settings.rules),
+        "differs": any(differs(settings, source, found.ledgers[source]) for source in found.offsets),
+        "sources": [
+            {
+                "source": str(source),
+                "topic_id": str(source.topic_id),
+                "listed": source in found.offsets,
+                "differs": source in found.offsets and differs(settings, source, ledger),
+                "generations": [
+                    {
+                        "generation": start.generation,
+                        "start": start.start,
+                        "start_clock": start.start_clock,
+                        "fingerprint": Rules.from_json(start.rules).fingerprint,
+                        "rules": asdict(Rules.from_json(start.rules)),
+                    }
+                    for start in ruling(ledger.starts)
+                ],
+                "lost": as_documents(given_up(ledger)),
+            }
+            for source, ledger in found.ledgers.items()
+        ],
+    }

@@ -1,0 +1,24 @@
+"""`pintally schema`: the contract of the events."""
+
+import json
+from typing import Annotated, Literal
+
+import typer
+
+from pintally.schemas.actions import Action
+from pintally.schemas.json_schema import json_schema
+
+
+def schema(
+    action: Annotated[
+        Literal["save", "click", "closeup"] | None, typer.Argument(help="One event; without it any of the three.")
+    ] = None,
+) -> None:
+    """Print the contract of the events as JSON Schema.
+
+    What producers write to the topics, one JSON object an event. Fields that the schema does not name are allowed, and
+    ignored. To let a build fail on events that Pintally would refuse, keep the schema beside the producer's tests:
+
+        pintally schema save > save.schema.json
+    """
+    print(json.dumps(json_schema(Action[action.upper()] if action else None), indent=2))

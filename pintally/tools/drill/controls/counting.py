@@ -1,0 +1,78 @@
+"""Controls of the fold: C1, C2 and C4."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pintally.streams.counting import fold
+from pintally.streams.counting import stream_time as clock
+from pintally.streams.counting.fates import Judged
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.slices import Piece
+from pintally.streams.worker.backpressure import Flow
+from pintally.tools.drill.controls.switch import control, replaced
+
+
+@control
+def no_chain_check() -> Iterator[None]:
+    """C4: a chunk is folded wherever it starts."""
+    with replaced((SourceFold, "_check_place", lambda *_: None), (SourceFold, "_check_base", lambda *_: None)):
+        yield
+
+
+@control
+def no_seek_for_a_missing_tail() -> Iterator[None]:
+    """C4: only the next chunk tells of one that was dropped."""
+
+    async def seek_stuck(_: Flow) -> None: ...
+
+    with replaced((Flow, "seek_stuck", seek_stuck)):
+        yield
+
+
+@control
+def clock_moves_by_chunk() -> Iterator[None]:
+    """C1: all records of a chunk see the clock that stands after its last one."""
+    run = clock.run
+
+    def run_at_once(before: int, timestamps: NDArray[np.int64]) -> NDArray[np.int64]:
+        clocks = run(before, timestamps)
+        return np.full_like(clocks, clocks[-1]) if len(clocks) else clocks
+
+    with replaced((clock, "run", run_at_once)):
+        yield
+
+
+class CountedIds:
+    """As SeenIds, but an id that repeats one is not seen anew."""
+
+    nbytes = 0
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[int, ...], tuple[int, int]] = {}
+
+    def register(self, ids: NDArray[np.uint64], block: int, bucket: int) -> NDArray[np.bool_]:
+        """Which of the ids repeat an earlier one."""
+        return np.array([self._one(tuple(id_), block, bucket) for id_ in ids.tolist()], np.bool_)
+
+    def _one(self, id_: tuple[int, ...], block: int, bucket: int) -> bool:
+        seen_block, seen_bucket = self.seen.get(id_, (-9, -9))
+        if block - seen_block < 2 and bucket - seen_bucket < 2:
+            return True
+        self.seen[id_] = block, bucket
+        return False
+
+
+@control
+def only_counted_ids_register() -> Iterator[None]:
+    """C2: what is late or a duplicate itself leaves no id behind."""
+    register = SourceFold._register
+
+    def without_late(self: SourceFold, judged: Judged, piece: Piece) -> Any:
+        return register(self, replace(judged, dead=judged.dead | judged.late), piece)
+
+    with replaced((fold, "SeenIds", CountedIds), (SourceFold, "_register", without_late)):
+        yield

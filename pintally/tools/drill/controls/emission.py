@@ -1,0 +1,253 @@
+"""Controls of the tick: C6, C7 and C11."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from time import time_ns
+from typing import Any
+
+import numpy as np
+
+from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
+from pintally.schemas.sources import Source
+from pintally.sinks.base import Sink, SinkSession
+from pintally.streams.counting import slice_state as tally
+from pintally.streams.counting.cells import CellColumns, Cells
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.pending import Capture, Unemitted
+from pintally.streams.worker import flush as emit
+from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
+from pintally.streams.worker.flush import Emitter
+from pintally.streams.worker.table import Refold
+from pintally.tools.drill.controls.switch import control, replaced
+
+
+@control
+def dirty_cleared_before_the_answer() -> Iterator[None]:
+    """C7: cells count as emitted once they are taken out."""
+    with replaced((Cells, "merge_back", Cells.land)):
+        yield
+
+
+@control
+def sums_instead_of_absolutes() -> Iterator[None]:
+    """C6: a row says what was counted since the cell's last one."""
+    take_dirty = Cells.take_dirty
+
+    def take_new(self: Cells) -> CellColumns:
+        taken = take_dirty(self)
+        self._counts[self._marks != 0] = 0
+        return taken
+
+    with replaced((Cells, "take_dirty", take_new)):
+        yield
+
+
+def _write(*, late_rows: bool = False, ledger_first: bool = False, all_read_back: bool = True) -> Callable[..., None]:
+    """`emit.write` with one thing done differently."""
+
+    def write(sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture]) -> None:
+        def ledger() -> None:
+            if late_rows:
+                of = {fold.source: fold for fold in folds}
+                rows = [t.ledger_row(c.source, of[c.source].generation, of[c.source].rules) for c, t in tallies]
+            else:
+                rows = [row for c in captures for row in c.ledger]
+            session.write_ledger(rows)
+
+        tallies = [(capture, each) for capture in captures for each in capture.tallies]
+        emitting = {capture.source for capture in captures}
+        with sink.session() as session:
+            emit.read_back(session, [fold for fold in folds if all_read_back or fold.source in emitting])
+            if ledger_first:
+                ledger()
+            session.write_cells(CellRows.concat([c.cells for c in captures]))
+            session.write_dead_letters([letter for c in captures for letter in c.dead_letters])
+            if not ledger_first:
+                ledger()
+
+    return write
+
+
+@control
+def ledger_before_rows() -> Iterator[None]:
+    """C6: the ledger is written first."""
+    with replaced((emit, "write", _write(ledger_first=True))):
+        yield
+
+
+@control
+def ledger_captured_later_than_cells() -> Iterator[None]:
+    """C6: ledger rows say what is folded when they are written."""
+    with replaced((emit, "write", _write(late_rows=True))):
+        yield
+
+
+@control
+def version_from_the_wall_clock() -> Iterator[None]:
+    """C6: whoever speaks last wins."""
+    last = 0
+    versions: dict[LedgerRow, int] = {}
+
+    def now() -> int:
+        nonlocal last
+        last = max(last + 1, time_ns())
+        return last
+
+    def version(row: LedgerRow) -> int:
+        if row not in versions:
+            versions[row] = now()
+        return versions[row]
+
+    with replaced(
+        (tally, "version_of", lambda *_: now()),
+        (LedgerRow, "version", property(version)),
+        (emit, "read_back", lambda *_: None),
+    ):
+        yield
+
+
+class _Open:
+    """A lock that keeps nobody out."""
+
+    async def __aenter__(self) -> None: ...
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+@control
+def two_ticks_in_flight() -> Iterator[None]:
+    """C7: the next tick does not wait for the answer to the last one."""
+    init, capture, tick = Emitter.__init__, Unemitted.capture, Emitter.tick
+
+    def without_lock(self: Emitter, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        self._in_flight = _Open()  # type: ignore[assignment]
+
+    def capture_again(self: Unemitted, ended_only: bool) -> Capture | None:
+        self._in_flight = None
+        return capture(self, ended_only)
+
+    def land(self: Unemitted, _: Capture) -> None:
+        self._in_flight = None
+
+    async def begin(self: Emitter) -> bool:
+        ticking = asyncio.ensure_future(tick(self))
+        done, _ = await asyncio.wait({ticking}, timeout=1.0)
+        return ticking.result() if done else False
+
+    with replaced(
+        (Emitter, "__init__", without_lock),
+        (Emitter, "tick", begin),
+        (Unemitted, "capture", capture_again),
+        (Unemitted, "_land", land),
+    ):
+        yield
+
+
+@control
+def failed_ledger_rows_not_merged_back() -> Iterator[None]:
+    """C7: of a failed tick only the cells are emitted again."""
+    merge_back = Unemitted.merge_back
+
+    def forget(self: Unemitted, failed: Capture) -> None:
+        merge_back(self, failed)
+        for each, row in zip(failed.tallies, failed.ledger, strict=True):
+            each.recorded = row.position
+
+    with replaced((Unemitted, "merge_back", forget)):
+        yield
+
+
+@control
+def not_merged_back_after_a_rebalance() -> Iterator[None]:
+    """C7: a tick that fails after the group gave out its partitions anew is forgotten."""
+    assign, merge_back = Refold._assign, Unemitted.merge_back
+    overtaken: list[Capture] = []
+
+    async def assign_anew(self: Refold) -> None:
+        overtaken.extend(c for fold in self.tables.folds() if (c := fold._unemitted._in_flight))
+        await assign(self)
+
+    def forget(self: Unemitted, failed: Capture) -> None:
+        merge_back(self, failed)
+        if any(capture is failed for capture in overtaken):
+            for each in failed.tallies:
+                each.cells.take_dirty()
+                each.cells.land()
+
+    with replaced((Refold, "_assign", assign_anew), (Unemitted, "merge_back", forget)):
+        yield
+
+
+@control
+def merged_back_into_another() -> Iterator[None]:
+    """C7: a failed tick is merged into whatever state its source has by now."""
+    init, merge_back = SourceFold.__init__, SourceFold.merge_back
+    newest: dict[Any, SourceFold] = {}
+
+    def remember(self: SourceFold, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        newest[asyncio.get_running_loop(), self.source] = self
+
+    def merge(self: SourceFold, failed: Capture) -> None:
+        merge_back(self, failed)
+        other = newest[asyncio.get_running_loop(), self.source]
+        if other is not self and (tally := other._unemitted._open):
+            at = failed.cells.block == tally.slice_id.block
+            cells = failed.cells.minute[at] // 60, failed.cells.pin_id[at]
+            tally.cells.add(*(np.repeat(column, failed.cells.count[at].astype(np.int64)) for column in cells))
+
+    with replaced((SourceFold, "__init__", remember), (SourceFold, "merge_back", merge)):
+        yield
+
+
+@control
+def no_read_back() -> Iterator[None]:
+    """C6: nobody looks whether ClickHouse went back."""
+    with replaced((emit, "read_back", lambda *_: None)):
+        yield
+
+
+@control
+def sources_without_news_not_read_back() -> Iterator[None]:
+    """C6: a tick looks at the ledger of those sources alone that it emits."""
+    with replaced((emit, "write", _write(all_read_back=False))):
+        yield
+
+
+@control
+def no_look_while_nothing_is_emitted() -> Iterator[None]:
+    """C6: a worker without anything to emit does not look at the ledger."""
+
+    async def look(*_: Any) -> None: ...
+
+    with replaced((Emitter, "_look", look)):
+        yield
+
+
+@contextmanager
+def generation_not_read_back() -> Iterator[None]:
+    """Whether other rules hold is asked on assignment alone. Part of a control: assignment asks too."""
+    read_back = emit.read_back
+
+    def compare(session: SinkSession, folds: Sequence[SourceFold]) -> None:
+        with suppress(emit.RulesChanged):
+            read_back(session, folds)
+
+    with replaced((emit, "read_back", compare)):
+        yield
+
+
+@control
+def dead_letters_not_awaited() -> Iterator[None]:
+    """C11: dead letters are sent, and nobody waits for the answer."""
+
+    async def send_batch(
+        self: DeadLetterTopics, batch: Any, source: Source, _letters: Sequence[DeadLetterRow]
+    ) -> list[DeadLetterRow]:
+        answer = await self._enqueue(batch, source)
+        answer.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # heard, and not waited for
+        return []
+
+    with replaced((DeadLetterTopics, "_send_batch", send_batch)):
+        yield

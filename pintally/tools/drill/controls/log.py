@@ -1,0 +1,33 @@
+"""Controls of what is read from Kafka. They act on a real consumer: for the drill, not for the simulation."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pintally.streams.worker.transport import ChunkConsumerThread
+from pintally.tools.drill.controls.counting import no_chain_check
+from pintally.tools.drill.controls.switch import control, replaced
+
+
+def _consumer_with(name: str, value: Any) -> tuple[Any, str, Any]:
+    create = ChunkConsumerThread._create_worker_consumer
+
+    def created(self: ChunkConsumerThread, transport: Any) -> Any:
+        consumer = create(self, transport)
+        setattr(consumer, name, value)
+        return consumer
+
+    return ChunkConsumerThread, "_create_worker_consumer", created
+
+
+@control
+def offset_reset_earliest() -> Iterator[None]:
+    """C1: where the offset to read is gone reading goes on at the log's start, and whatever comes is folded."""
+    with no_chain_check(), replaced(_consumer_with("_auto_offset_reset", "earliest")):
+        yield
+
+
+@control
+def read_uncommitted() -> Iterator[None]:
+    """C1: records of open and aborted transactions are read too."""
+    with replaced(_consumer_with("_isolation_level", "read_uncommitted")):
+        yield

@@ -1,0 +1,105 @@
+"""Faults of the consumer group: who reads what, and from where."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, NewPartitions
+from kafka.structs import OffsetAndMetadata
+
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import KafkaUnavailable
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topics import committed_offsets, describe_topics, group_members
+from pintally.tools.drill.patience import patiently
+from pintally.tools.drill.producers import Sent, send_events
+from pintally.tools.drill.stage import Stage, bit, fault
+from pintally.tools.engines.ready import wait_until
+
+JOINED_SECONDS = 45.0
+EMPTY_SECONDS = 45.0
+COUNTED_SECONDS = 120.0
+EVENTS = 200
+
+
+@fault("rebalance-storm", "the workers joined the group again and again")
+def rebalance_storm(stage: Stage) -> str:
+    """A further worker comes and goes, by SIGTERM and by SIGKILL; each time partitions move."""
+    extra, joins = stage.workers.extra, stage.tally.count("joins")
+    for visit in range(3):
+        ready = stage.tally.count("starts", extra.log)
+        extra.start()
+        bit(stage.tally.wait("starts", ready, JOINED_SECONDS, extra.log), "the further worker did not start")
+        time.sleep(stage.rng.random())
+        extra.kill() if visit == 1 else extra.stop()
+    joined = stage.tally.count("joins") - joins
+    bit(joined >= 6, f"only {joined} joins")
+    return f"{joined} joins of the group"
+
+
+@fault("partitions-added", "the ledger covers the new partition, and its events are counted", most=4)
+def add_partition(stage: Stage) -> str:
+    """A source topic gets one more partition while workers run."""
+    settings = stage.stack.settings
+    action = stage.rng.choice(list(Action))
+    topic = settings.topics[action]
+    number = patiently(lambda: describe_topics(settings))[topic].partitions
+
+    def add() -> None:
+        if describe_topics(settings)[topic].partitions == number:  # else the last try came to something
+            with open_admin(settings) as admin:
+                admin.create_partitions({topic: NewPartitions(total_count=number + 1)})
+
+    patiently(add)
+    sent, pin = Sent(topic), stage.rng.getrandbits(40)
+    asyncio.run(send_events(settings.kafka, sent, action, pin, EVENTS, [number]))
+    stage.expected.add(sent.cells, sent.records)
+    ends = {(topic, partition): end for partition, end in sent.ends().items()}
+    bit(stage.probe.wait_counted(ends, COUNTED_SECONDS), f"{topic}[{number}] was not counted")
+    counted = stage.probe.counted(pin)
+    bit(counted == EVENTS, f"{counted} of {EVENTS} events in {topic}[{number}] are counted")
+    return f"{topic}[{number}]: {counted} events counted"
+
+
+@fault("offsets-reset", "Kafka showed the offsets at 0, and counting went on from the ledger")
+def reset_offsets(stage: Stage) -> str:
+    """The group's committed offsets are set to 0 while no worker runs."""
+
+    def reset(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition]) -> None:
+        admin.alter_group_offsets(group, {each: OffsetAndMetadata(0, "", -1) for each in partitions})
+
+    return _tamper(stage, reset)
+
+
+@fault("offsets-deleted", "Kafka showed no committed offsets any more, and counting went on from the ledger")
+def delete_offsets(stage: Stage) -> str:
+    """The group's committed offsets are deleted while no worker runs."""
+
+    def delete(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition]) -> None:
+        admin.delete_group_offsets(group, partitions)
+
+    return _tamper(stage, delete)
+
+
+def _tamper(stage: Stage, change: Callable[[KafkaAdminClient, str, list[TopicPartition]], None]) -> str:
+    settings = stage.stack.settings
+    for worker in stage.workers.all:
+        worker.kill()
+    try:
+        wait_until(lambda: not group_members(settings), EMPTY_SECONDS, excused=(KafkaUnavailable,))
+        before = patiently(lambda: committed_offsets(settings))
+        bit(before, "the group had committed nothing")
+
+        def tamper() -> None:
+            with open_admin(settings) as admin:
+                change(admin, settings.group, [TopicPartition(*place) for place in before])
+
+        patiently(tamper)
+        after = patiently(lambda: committed_offsets(settings))
+    finally:
+        for worker in stage.workers.steady:
+            worker.start()
+    bit(sum(after.values()) == 0, f"{sum(1 for offset in after.values() if offset)} offsets are as before")
+    bit(stage.probe.wait_caught_up(COUNTED_SECONDS), f"nothing was counted {COUNTED_SECONDS:.0f} s after it")
+    return f"{len(before)} offsets of {sum(before.values()):,} in all gone; counting went on"

@@ -1,0 +1,131 @@
+"""Questions to the engines, asked past the doors."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from pintally.schemas.errors import PintallyError
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.kafka.topics import group_members
+from pintally.streams.operations.progress import Progress, lag_of, read_progress
+from pintally.streams.settings import Settings
+from pintally.tools.drill.patience import patiently
+from pintally.tools.drill.producers import Sent
+from pintally.tools.drill.truth import Cell
+from pintally.tools.engines.ready import wait_until
+
+QUERY_SECONDS = 60.0
+LOOK_SECONDS = 0.3
+
+
+class Place(Protocol):
+    """What is asked."""
+
+    @property
+    def settings(self) -> Settings:
+        """Straight to the engines."""
+
+    @property
+    def sink(self) -> ClickHouseSink:
+        """The same ClickHouse."""
+
+
+class Probe:
+    """Asks as often as it takes; every answer is of the present."""
+
+    def __init__(self, stack: Place) -> None:
+        self._stack = stack
+
+    def progress(self) -> list[Progress]:
+        """Each source's position and log end. Raises PintallyError while an engine is away."""
+        return read_progress(self._stack.settings, self._stack.sink)
+
+    def positions(self) -> dict[tuple[str, int], int]:
+        """(topic, partition) -> the position in the ledger."""
+        return {(each.source.topic, each.source.partition): each.position or 0 for each in self.progress()}
+
+    def wait_counted(self, ends: Mapping[tuple[str, int], int], seconds: float) -> bool:
+        """Wait until the ledger covers these offsets; whether it did."""
+        return self._wait(lambda: _covers(self.positions(), ends), seconds)
+
+    def wait_caught_up(self, seconds: float) -> bool:
+        """Wait until the ledger covers all that the log holds now."""
+        began, ends = time.monotonic(), dict[tuple[str, int], int]()
+
+        def told() -> bool:
+            ends.update({(each.source.topic, each.source.partition): each.log_end for each in self.progress()})
+            return True
+
+        return self._wait(told, seconds) and self.wait_counted(ends, seconds - (time.monotonic() - began))
+
+    def members(self) -> int:
+        """How many workers are in the group; 0 while Kafka cannot say."""
+        try:
+            return len(group_members(self._stack.settings))
+        except PintallyError:
+            return 0
+
+    def lag(self) -> int:
+        """Offsets that the log has and the ledger has not."""
+        return lag_of(self.progress())
+
+    def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query, asked again while another fault keeps ClickHouse away. Raises SinkError."""
+
+        def ask() -> list[tuple[Any, ...]]:
+            with Connection(self._stack.settings.clickhouse, QUERY_SECONDS) as connection:
+                return connection.rows(sql, **parameters)
+
+        return patiently(ask)
+
+    def alter(self, sql: str) -> None:
+        """A statement without an answer that can be repeated, as `rows`. Raises SinkError."""
+        self.rows(sql)
+
+    def counted(self, pin: int) -> int:
+        """Counted events of one pin."""
+        rows = self.rows("SELECT sum(saves + clicks + closeups) FROM pin_engagement_1m WHERE pin_id = %(pin)s", pin=pin)
+        return int(rows[0][0])
+
+    def buried(self, sent: Sent, fate: str) -> int:
+        """How many of the records sent lie in the table of dead letters with this fate."""
+        rows = self.rows(
+            "SELECT count() FROM dead_letters FINAL"
+            " WHERE topic = %(topic)s AND fate = %(fate)s AND (partition, offset) IN %(places)s",
+            topic=sent.topic,
+            fate=fate,
+            places=tuple(sent.places),
+        )
+        return int(rows[0][0])
+
+    def unvouched(self) -> int:
+        """Sources with rows above the ledger's version: inserts that were applied and are not recorded."""
+        rows = self.rows(
+            "SELECT count() FROM (SELECT source, max(version) AS v FROM pin_minutes"
+            " WHERE minute >= now() - INTERVAL 15 MINUTE GROUP BY source) AS cells"
+            " LEFT JOIN (SELECT source, max(version) AS v FROM ingest_ledger GROUP BY source) AS ledger"
+            " USING (source) WHERE cells.v > ledger.v"
+        )
+        return int(rows[0][0])
+
+    def cells(self) -> dict[Cell, int]:
+        """Every count in ClickHouse, over all sources and slices."""
+        rows = self.rows(
+            "SELECT action, toUnixTimestamp(minute), pin_id, sum(events) FROM pin_minutes FINAL"
+            " GROUP BY 1, 2, 3 HAVING sum(events) > 0"
+        )
+        return {(action, minute, pin): events for action, minute, pin, events in rows}
+
+    def events(self) -> dict[str, int]:
+        """Offsets by fate, over all sources, as the ledger has them."""
+        names = ("counted", "duplicate", "late", "dead", "absent")
+        progress = patiently(self.progress)
+        return {name: sum(getattr(each.fates, name) for each in progress) for name in names}
+
+    def _wait(self, holds: Callable[[], bool], seconds: float) -> bool:
+        return wait_until(holds, seconds, excused=(PintallyError,), pause_s=LOOK_SECONDS)
+
+
+def _covers(positions: Mapping[tuple[str, int], int], ends: Mapping[tuple[str, int], int]) -> bool:
+    return all(positions.get(place, 0) >= end for place, end in ends.items())

@@ -1,0 +1,163 @@
+"""Producers that are not ours, or not well: each sends a few records and says what must become of them."""
+
+import asyncio
+import json
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.partitioner import murmur2
+
+from pintally.schemas.actions import Action
+from pintally.schemas.rules import Rules
+from pintally.tools.drill.patience import producing
+from pintally.tools.drill.truth import Cell
+from pintally.tools.emulate.broken import KINDS, Good
+from pintally.tools.emulate.plan import Plan, margins
+
+MINUTE_MS = 60_000
+Place = tuple[int, int]  # partition, offset
+
+
+@dataclass(slots=True)
+class Sent:
+    """What was sent to one topic, and where it lies."""
+
+    topic: str
+    records: int = 0
+    places: list[Place] = field(default_factory=list)
+    cells: Counter[Cell] = field(default_factory=Counter)  # what must be counted of it
+
+    def ends(self) -> dict[int, int]:
+        """Partition -> the position that covers all of it."""
+        ends: dict[int, int] = {}
+        for partition, offset in self.places:
+            ends[partition] = max(ends.get(partition, 0), offset + 1)
+        return ends
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A valid event, ready to be sent."""
+
+    action: Action
+    pin: int
+    occurred_at: int
+
+    def value(self) -> bytes:
+        """Its JSON, with an id of its own."""
+        return json.dumps(
+            {
+                "event_id": str(uuid.uuid4()),
+                "action": self.action.label,
+                "pin_id": str(self.pin),
+                "user_id": "7",
+                "occurred_at": self.occurred_at,
+            }
+        ).encode()
+
+    @property
+    def cell(self) -> Cell:
+        """Where it counts."""
+        return int(self.action), self.occurred_at // MINUTE_MS * 60, self.pin
+
+
+def now_ms() -> int:
+    """The wall clock in ms."""
+    return time.time_ns() // 1_000_000
+
+
+async def send_events(
+    kafka: str, sent: Sent, action: Action, pin: int, count: int, partitions: Sequence[int], repeat: int = 1
+) -> None:
+    """`count` events in turn to `partitions`, whatever the key says; each `repeat` times, one after the other."""
+    async with producing(kafka, enable_idempotence=True, acks="all") as producer:
+        answers = []
+        for number in range(count):
+            event = Event(action, pin, now_ms())
+            partition, value = partitions[number % len(partitions)], event.value()
+            answers += [
+                await producer.send(sent.topic, value, str(pin).encode(), partition=partition) for _ in range(repeat)
+            ]
+            sent.cells[event.cell] += 1
+        _acknowledged(sent, await asyncio.gather(*answers))
+
+
+async def send_late(kafka: str, sent: Sent, action: Action, count: int, partitions: int, rules: Rules) -> None:
+    """Events whose minute closed long ago."""
+    async with producing(kafka, enable_idempotence=True, acks="all") as producer:
+        answers = []
+        for number in range(count):
+            event = Event(action, number, now_ms() - rules.allowed_lateness_ms - 5 * MINUTE_MS)
+            answers.append(await producer.send(sent.topic, event.value(), partition=number % partitions))
+        _acknowledged(sent, await asyncio.gather(*answers))
+
+
+async def send_hostile(kafka: str, sent: Sent, action: Action, partitions: int, rules: Rules, seed: int) -> None:
+    """Every kind of broken record, and what somebody might send to do harm; none of it may be counted."""
+    rng = random.Random(seed)
+    limits = margins(Plan(None, 100.0), rules)
+    values: list[tuple[bytes | None, bytes | None]] = []
+    for kind in KINDS.values():
+        event = json.loads(Event(action, rng.getrandbits(60), now_ms()).value())
+        values.append((b"k", kind(Good(event, now_ms(), limits))))
+    values += [
+        (None, None),
+        (b"\xff\x00\xfe", b"\x00" * 100),
+        (b"k", b"[" * 100_000),
+        (b"k", b'{"a":' * 50_000),
+        (b"k", b"9" * 200_000),
+        (b"k", b"\xff" * 900_000),
+        (b"k", b'{"event_id":"' + b"a" * 500_000),
+    ]
+    async with producing(kafka, enable_idempotence=True, acks="all", max_request_size=2_000_000) as producer:
+        answers = [
+            await producer.send(
+                sent.topic, value, key or (b"" if value is None else None), partition=number % partitions,
+                headers=[("trace", b"\x00\xff"), ("", b"")],
+            )
+            for number, (key, value) in enumerate(values)
+        ]  # fmt: skip
+        _acknowledged(sent, await asyncio.gather(*answers))
+
+
+async def send_transactions(
+    kafka: str, sent: Sent, action: Action, pins: tuple[int, int], rounds: int, partitions: int
+) -> int:
+    """Transactions of 50 records, by turns committed and aborted; how many records were aborted.
+
+    The first pin's are committed and must be counted, the second pin's are aborted.
+    """
+    aborted = 0
+    async with producing(kafka, transactional_id=f"drill-{uuid.uuid4()}") as producer:
+        for number in range(2 * rounds):
+            aborts = number % 2 == 1
+            await producer.begin_transaction()
+            answers, cells = [], []
+            for record in range(50):
+                event = Event(action, pins[aborts], now_ms())
+                answers.append(await producer.send(sent.topic, event.value(), partition=record % partitions))
+                cells.append(event.cell)
+            await producer.flush()
+            _acknowledged(sent, await asyncio.gather(*answers))
+            if aborts:
+                await producer.abort_transaction()
+                aborted += len(cells)
+            else:
+                await producer.commit_transaction()
+                sent.cells.update(cells)
+    return aborted
+
+
+def default_partition(key: bytes, partitions: int) -> int:
+    """Where Java's default partitioner puts a key."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
+def _acknowledged(sent: Sent, answers: Sequence[Any]) -> None:
+    sent.records += len(answers)
+    sent.places += [(answer.partition, answer.offset) for answer in answers]

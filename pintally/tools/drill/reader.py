@@ -1,0 +1,79 @@
+"""A reader that polls the views throughout, as a dashboard would."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from pintally.schemas.errors import PintallyError
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.tools.drill.judgement import Counts, Judgement, Row, Window
+from pintally.tools.drill.stack import Stack
+from pintally.tools.drill.truth import Cell
+
+VIEWS = {"pin_engagement_1m": 60, "pin_engagement_1h": 3_600, "pin_engagement_1d": 86_400}
+PAUSE_SECONDS = 0.5
+RECENT_SECONDS = 900  # most looks ask for the last minutes only
+WHOLE_EVERY = 20  # looks
+ANSWER_SECONDS = 10.0
+QUERY = """
+SELECT toUnixTimestamp(window_start), pin_id, saves, clicks, closeups, is_final FROM {view}
+WHERE pin_id IN %(pins)s AND window_start >= toDateTime(%(since)s, 'UTC')
+"""
+
+
+class Reader:
+    """Looks at a few pins in all views until `stop`."""
+
+    def __init__(self, stack: Stack, pins: Sequence[int]) -> None:
+        self.judgement = Judgement()
+        self.unanswered = 0
+        self._pins = tuple(pins)
+        self._address = stack.settings.clickhouse
+        self._began = time.monotonic()
+        self._first = int(time.time()) // 86_400 * 86_400 - 86_400
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+
+    def __enter__(self) -> "Reader":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the looking."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def look(self, whole: bool) -> None:
+        """One look at each view. Raises SinkError while ClickHouse is away."""
+        with Connection(self._address, ANSWER_SECONDS, only_reads=True) as connection:
+            for view, length in VIEWS.items():
+                recent = int(time.time()) - RECENT_SECONDS
+                since = self._first if whole or length > RECENT_SECONDS else recent // length * length
+                answer = connection.rows(QUERY.format(view=view), pins=self._pins, since=since)
+                rows = [Row(start, pin, (saves, clicks, closeups), bool(final)) for
+                        start, pin, saves, clicks, closeups, final in answer]  # fmt: skip
+                self.judgement.see(view, since, rows, time.monotonic() - self._began)
+
+    def _run(self) -> None:
+        number = 0
+        while not self._over.wait(PAUSE_SECONDS):
+            try:
+                self.look(whole=number % WHOLE_EVERY == 0)
+                number += 1
+            except PintallyError:
+                self.unanswered += 1
+
+
+def windows(cells: Mapping[Cell, int], pins: Sequence[int]) -> dict[Window, Counts]:
+    """What every view must show of these pins in the end."""
+    wanted = set(pins)
+    sums: dict[Window, list[int]] = {}
+    for (action, minute, pin), count in cells.items():
+        if pin in wanted:
+            for view, length in VIEWS.items():
+                sums.setdefault((view, minute // length * length, pin), [0, 0, 0])[action - 1] += count
+    return {window: (counts[0], counts[1], counts[2]) for window, counts in sums.items()}

@@ -1,0 +1,221 @@
+"""One drill from its start to its verdict."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.random import default_rng
+
+from pintally.schemas.errors import PintallyError
+from pintally.tools.drill.letters import missing_letters
+from pintally.tools.drill.load import PINS, Load, write_history
+from pintally.tools.drill.play import Play, Say
+from pintally.tools.drill.probe import Probe
+from pintally.tools.drill.proxy import Mode
+from pintally.tools.drill.reader import Reader, windows
+from pintally.tools.drill.report import MIB, Report
+from pintally.tools.drill.stack import Stack, open_stack, take_kafkas_clock
+from pintally.tools.drill.stage import Lane, Stage
+from pintally.tools.drill.tally import Tally
+from pintally.tools.drill.truth import Expected, differences
+from pintally.tools.drill.workers import PINTALLY_WORKER, Workers
+from pintally.tools.emulate.pins import Pins
+from pintally.tools.python import PINTALLY
+
+LANES: tuple[Lane, ...] = ("engines", "producers")
+STARTED_SECONDS = 180.0
+BACK_SECONDS = 300.0
+VERIFY_SECONDS = 3 * 3600
+READ_PINS = [*range(30), *range(100, PINS, 1_000)]  # by popularity
+GUEST_PINS = 1 << 40  # below: pins of our own producers, above: the emulator's
+REFUSED = 2  # a worker's exit code when a person must act
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked for."""
+
+    faults: tuple[str, ...]
+    minutes: float
+    seed: int
+    rate: float  # events a second
+    workers: int
+    memory_mib: int  # budget of one worker
+    folder: Path
+    caught_up_seconds: float = 300.0
+    worker_command: Sequence[str] = PINTALLY_WORKER
+
+
+def drill(options: Options, say: Say) -> Report:
+    """Run one drill. Raises PintallyError where the engines cannot be started; everything else is in the report."""
+    report = Report(
+        options.seed, options.workers, options.rate, options.faults,
+        budget_mib=options.memory_mib, folder=str(options.folder),
+    )  # fmt: skip
+    with ExitStack() as ends:
+        stack = ends.enter_context(open_stack(options.folder, options.workers + 1, _settings(options), say))
+        expected = Expected()
+        write_history(stack, options.seed, expected)
+        take_kafkas_clock(stack.settings)
+        workers = Workers(stack, options.worker_command)
+        tally = Tally([worker.log for worker in workers.all])
+        probe = Probe(stack)
+        pins = _pins(options.seed)
+        load = ends.enter_context(Load(stack, options.rate, options.seed, expected))
+        ends.enter_context(workers)
+        reader = ends.enter_context(Reader(stack, pins))
+        if not probe.wait_caught_up(STARTED_SECONDS):
+            report.void.append(f"nothing was counted in the first {STARTED_SECONDS:.0f} s")
+        stages = {
+            lane: Stage(stack, workers, tally, probe, expected, random.Random(f"{options.seed} {lane}"))
+            for lane in LANES
+        }
+        play = Play(stages, options.minutes, report, say)
+        play.run()
+        report.minutes = (time.monotonic() - play.began) / 60
+        say("faults are over; waiting until all is counted")
+        load.stop()
+        _heal(stack, workers)
+        _settle(options, probe, report)
+        _judge(stack, probe, reader, expected, pins, report, say)
+        _measure(workers, tally, stages, options, report)
+        workers.stop()
+    return report
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    """Small enough that a few seconds are a long time."""
+    return {
+        "session_timeout_seconds": 3.0,
+        "slice_records": 20_000,
+        "max_unemitted_cells": max(2_000, int(2 * options.rate)),
+        "seal_seconds": 5.0,
+        "allowed_lateness_seconds": 600,
+        "idle_margin_seconds": 60,
+        "partitions": 4,
+    }
+
+
+def _pins(seed: int) -> list[int]:
+    """The pins that the reader looks at."""
+    ids = Pins(default_rng([seed, 0]), PINS).ids.tolist()
+    return [ids[number] for number in READ_PINS]
+
+
+def _heal(stack: Stack, workers: Workers) -> None:
+    for entrance in stack.entrances:
+        entrance.kafka.set(Mode.PASS)
+        entrance.clickhouse.set(Mode.PASS)
+    for engine in (stack.engines.kafka, stack.engines.clickhouse):
+        if engine.pid:
+            os.kill(engine.pid, signal.SIGCONT)
+        engine.start()
+        engine.wait_ready(BACK_SECONDS)
+    for worker in workers.steady:
+        worker.signal(signal.SIGCONT)
+        worker.start()
+
+
+def _settle(options: Options, probe: Probe, report: Report) -> None:
+    """All that was sent must be counted in time."""
+    probe.wait_caught_up(options.caught_up_seconds)
+    try:
+        report.lag = probe.lag()
+        report.fates = probe.events()
+    except PintallyError as error:
+        report.void.append(f"the engines do not answer in the end: {error.what}")
+        return
+    if report.lag:
+        report.red.append(f"lag is {report.lag:,} after {options.caught_up_seconds:.0f} s without faults")
+
+
+def _judge(
+    stack: Stack, probe: Probe, reader: Reader, expected: Expected, pins: list[int], report: Report, say: Say
+) -> None:
+    """The reader's views, the producers' truth, the dead-letter topics, and `pintally verify`."""
+    reader.stop()
+    reader.look(whole=True)
+    found = probe.cells()
+    _compare(expected, found, report)
+    known = expected.cells if not expected.unknown else found
+    reader.judgement.conclude(windows(known, pins))
+    report.looks, report.unanswered = reader.judgement.looks, reader.unanswered
+    report.final_windows = reader.judgement.final_windows
+    report.violations = reader.judgement.shown
+    if reader.judgement.violations:
+        report.red.append(
+            f"a reader saw {reader.judgement.violations:,} things that must not be: {report.violations[0]}"
+        )
+    if lost := missing_letters(stack):
+        report.red.append(f"{len(lost):,} dead letters are not on their topic, the first of {lost[0]}")
+    say("recounting the whole log")
+    _verify(stack, report)
+
+
+def _compare(expected: Expected, found: dict[tuple[int, int, int], int], report: Report) -> None:
+    report.sent = expected.sent
+    if expected.unknown:
+        report.truth = f"not known: {expected.unknown[0]}"
+        return
+    sent, counted = dict(expected.cells), found
+    if not expected.guests_known:
+        sent, counted = ({c: n for c, n in cells.items() if c[2] >= GUEST_PINS} for cells in (sent, found))
+    wrong, shown = differences(sent, counted)
+    if wrong:
+        report.red.append(f"{wrong:,} cells are not what was sent: {'; '.join(shown)}")
+    report.truth = f"{len(sent):,} cells of {sum(sent.values()):,} events sent, {wrong:,} counted otherwise"
+
+
+def _verify(stack: Stack, report: Report) -> None:
+    done = subprocess.run(
+        [*PINTALLY, "verify", "--json"],
+        env=stack.settings.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=VERIFY_SECONDS,
+        check=False,
+    )
+    try:
+        told = json.loads(done.stdout)
+    except ValueError:
+        report.void.append(f"verify could not tell: {done.stderr.strip()[-500:]}")
+        return
+    words = {0: "exact", 1: "it differs", 2: "could not tell", 75: "could not tell now"}[done.returncode]
+    windows = told["sealed_windows"]
+    report.verify = {
+        "words": f"{words}: {told['records']:,} records recounted in {told['seconds']} s, {windows:,} sealed windows",
+        **{name: told[name] for name in ("exit_code", "records", "seconds", "sealed_windows", "findings")},
+    }
+    if done.returncode == 1:
+        report.red.append(f"verify found differences: {told['findings']} {told['shown'][:3]}")
+    if done.returncode in (2, 75):
+        report.void.append(f"verify could not tell: {told['unverifiable'] or told['not_started']}")
+
+
+def _measure(workers: Workers, tally: Tally, stages: dict[Lane, Stage], options: Options, report: Report) -> None:
+    """Memory, what happened, and whether every claimed fault bit."""
+    for worker in workers.all:
+        worker.look()
+    report.peak_mib = max(worker.peak_bytes for worker in workers.all) // MIB
+    if report.peak_mib > options.memory_mib:
+        report.red.append(f"a worker took {report.peak_mib} MiB, the budget is {options.memory_mib} MiB")
+    report.happened = tally.counts()
+    report.errors = tally.errors()
+    for stage in stages.values():
+        report.happened.update(stage.happened)
+    report.ended_by_themselves = {w.name: w.ended_by_itself for w in workers.all if w.ended_by_itself}
+    refused = [w.name for w in workers.all if REFUSED in w.ended_by_itself]
+    if refused:
+        report.red.append(f"{', '.join(refused)} refused to go on; see the logs in {options.folder}")
+    never = report.never_bit()
+    if never:
+        report.void.append(f"never bit: {', '.join(never)}")

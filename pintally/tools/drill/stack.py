@@ -1,0 +1,115 @@
+"""A Kafka and a ClickHouse of the drill's own, with a door to each for every worker, and settings for quick faults."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.kafka.topic_configs import set_topic_configs
+from pintally.streams.kafka.topics import create_topics
+from pintally.streams.settings import Settings
+from pintally.tools.drill.proxy import Door, Doors
+from pintally.tools.engines import EngineAddresses, Engines, local_engines
+from pintally.tools.engines.ports import LOOPBACK, free_port
+
+SEGMENT_BYTES = 32 * 1024 * 1024  # a killed broker reads its unfinished segments again: short ones, short restarts
+READ_SECONDS = 15.0
+APPLIED_SECONDS = 2.0  # the broker takes changed settings of a topic a moment after it has answered
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """The doors of one worker."""
+
+    kafka: Door
+    clickhouse: Door
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What the faults are injected into."""
+
+    folder: Path
+    engines: Engines
+    settings: Settings  # straight to the engines, for those who check
+    entrances: tuple[Entrance, ...]  # one a worker
+    sink: ClickHouseSink
+
+    def settings_of(self, entrance: Entrance) -> Settings:
+        """The settings of the worker that comes through these doors."""
+        return self.settings.model_copy(
+            update={
+                "kafka": f"{LOOPBACK}:{entrance.kafka.port}",
+                "clickhouse_host": LOOPBACK,
+                "clickhouse_port": entrance.clickhouse.port,
+            }
+        )
+
+
+@contextmanager
+def open_stack(folder: Path, workers: int, chosen: dict[str, Any], report: Any) -> Iterator[Stack]:
+    """Engines, doors for `workers` workers, tables and topics; the topics still take producers' timestamps.
+
+    `chosen` are settings by name. Raises PintallyError where `local_engines` does.
+    """
+    ports: list[int] = []
+    for _ in range(3 * workers):
+        ports.append(free_port(ports))
+    inner, outer, clickhouse = (ports[start::3] for start in range(3))
+    with ExitStack() as ends:
+        engines = ends.enter_context(
+            local_engines(folder / "engines", report=report, kafka_doors=dict(zip(inner, outer, strict=True)))
+        )
+        doors = ends.enter_context(Doors())
+        entrances = []
+        for number in range(workers):
+            entrance = Entrance(
+                Door(doors, outer[number], inner[number]),
+                Door(doors, clickhouse[number], engines.addresses.clickhouse_port, table="pin_minutes"),
+            )
+            for door in (entrance.kafka, entrance.clickhouse):
+                door.open()
+                ends.callback(door.close)
+            entrances.append(entrance)
+        settings = settings_for(engines.addresses, chosen)
+        _prepare(settings)
+        yield Stack(folder, engines, settings, tuple(entrances), ClickHouseSink(settings.clickhouse, READ_SECONDS))
+
+
+def take_kafkas_clock(settings: Settings) -> None:
+    """From now on Kafka stamps each record with its own clock."""
+    _configure(settings, {"message.timestamp.type": "LogAppendTime"})
+
+
+def settings_for(addresses: EngineAddresses, chosen: Mapping[str, Any]) -> Settings:
+    """Defaults, not the user's PINTALLY_* variables: a drill depends on its options alone."""
+    defaults = {
+        name: value.get_default(call_default_factory=True)
+        for name, value in Settings.model_fields.items()
+        if not value.is_required()
+    }
+    ours = {
+        "kafka": addresses.kafka,
+        "clickhouse_host": addresses.clickhouse_host,
+        "clickhouse_port": addresses.clickhouse_port,
+        "clickhouse_http_port": addresses.clickhouse_http_port,
+        "clickhouse_user": addresses.clickhouse_user,
+        "clickhouse_password": addresses.clickhouse_password,
+        "clickhouse_database": "drill",
+        "group": "drill",
+        "topic_timestamps": "LogAppendTime",
+    }
+    return Settings(_env_file=None, **{**defaults, **ours, **chosen})
+
+
+def _prepare(settings: Settings) -> None:
+    migrate(settings.clickhouse)
+    create_topics(settings.model_copy(update={"topic_timestamps": "CreateTime"}))
+    _configure(settings, {"segment.bytes": str(SEGMENT_BYTES)})
+
+
+def _configure(settings: Settings, configs: dict[str, str]) -> None:
+    set_topic_configs(settings, dict.fromkeys(settings.topics.values(), configs))

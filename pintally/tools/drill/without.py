@@ -1,0 +1,114 @@
+"""A scenario from its start to its verdict, with a protection switched off or with all of them on."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pintally.audit.errors import CannotTell
+from pintally.audit.verify import verify
+from pintally.streams.audit_addresses import addresses_of
+from pintally.tools.drill.letters import missing_letters
+from pintally.tools.drill.report import EXACT, RED, VOID
+from pintally.tools.drill.scenarios import Scenario
+from pintally.tools.drill.scene import Scene, open_scene
+from pintally.tools.drill.stage import DidNotBite
+from pintally.tools.drill.truth import differences
+from pintally.tools.drill.workers import PINTALLY_WORKER
+from pintally.tools.engines import EngineAddresses
+from pintally.tools.python import module
+
+REFUSED = 2  # a worker's exit code when a person must act
+COUNTED_SECONDS = 120.0  # for all to be counted
+STILL_SECONDS = 10.0  # nothing more is counted, though workers run
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a scenario; `red` are the reasons."""
+
+    scenario: str
+    without: str | None
+    red: list[str] = field(default_factory=list)
+    void: str = ""
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 exact, 1 red, 2 the scenario did not come about."""
+        return RED if self.red else VOID if self.void else EXACT
+
+
+def play(
+    scenario: Scenario, addresses: EngineAddresses, folder: Path, control: str | None = None, name: str = "scene"
+) -> Outcome:
+    """Play a scenario with everything on, or without one protection. Logs are in `folder`, topics begin with `name`."""
+    outcome, began = Outcome(scenario.name, control), time.monotonic()
+    with open_scene(addresses, name, folder, command(scenario, control), scenario.chosen) as scene:
+        try:
+            scenario.play(scene)
+            outcome.red += judge(scene, scenario)
+        except DidNotBite as reason:
+            outcome.void = str(reason)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def command(scenario: Scenario, control: str | None) -> Sequence[str]:
+    """How workers are started: as users start them, unless something is to be wrong with them."""
+    wrong = [text for name, value in (("--without", control), ("--inject", scenario.inject)) if value
+             for text in (name, value)]  # fmt: skip
+    return (*module("pintally.tools.drill.worker"), *wrong) if wrong else PINTALLY_WORKER
+
+
+def judge(scene: Scene, scenario: Scenario) -> list[str]:
+    """Why it is red: what was sent is never counted, counts differ from it, letters are missing; else `verify`."""
+    red = []
+    still = Still(scene)
+    over = scene.until(lambda: has_refused(scene) or scene.lag() == 0 or still(), COUNTED_SECONDS)
+    if has_refused(scene):
+        if not scenario.refuses:
+            red.append("a worker refused to go on")
+    elif lag := scene.lag():
+        red.append(f"lag is {lag:,}, and nothing is counted any more" if over else f"lag is {lag:,}")
+    else:
+        wrong, shown = differences(scene.expected.cells, scene.probe.cells())
+        if wrong:
+            red.append(f"{wrong:,} cells are not what was sent: {'; '.join(shown)}")
+    if letters := missing_letters(scene):
+        red.append(f"{len(letters):,} dead letters are not on their topic, the first of {letters[0]}")
+    return red or verified(scene)
+
+
+class Still:
+    """Whether nothing has been counted for a while, since the workers that run were ready."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._seen: object = None
+        self._since = time.monotonic()
+
+    def __call__(self) -> bool:
+        """Look, and say so."""
+        ready = all(worker.ready for worker in self._scene.workers if worker.wanted)
+        seen = ready, self._scene.positions()
+        if seen != self._seen or not ready:
+            self._seen, self._since = seen, time.monotonic()
+        return time.monotonic() - self._since > STILL_SECONDS
+
+
+def has_refused(scene: Scene) -> bool:
+    """Whether a worker has ended and asked for a person."""
+    return any(REFUSED in worker.ended_by_itself for worker in scene.workers)
+
+
+def verified(scene: Scene) -> list[str]:
+    """What `pintally verify` finds."""
+    try:
+        report = verify(addresses_of(scene.settings), processes=1)
+    except CannotTell:
+        return []
+    if not report.findings:
+        return []
+    counts = ", ".join(f"{count:,} {kind.value}" for kind, count in sorted(report.findings.counts.items()))
+    return [f"verify finds {counts}; {report.findings.shown[0]}"]

@@ -1,0 +1,83 @@
+"""A worker for drills alone: `python -m pintally.tools.drill.worker` counts as `pintally worker` does,
+with one thing wrong.
+
+`--without NAME` switches a protection off (`controls/`), `--inject NAME` puts a fault where no engine and no network
+can be made to have it surely. The worker that users run knows neither.
+"""
+
+import sys
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from typing import Any
+
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.kafka.fetching import fetch
+from pintally.streams.settings import load_settings
+from pintally.streams.worker import process as restart
+from pintally.streams.worker import transport
+from pintally.streams.worker.run import count
+from pintally.tools.drill.controls import CONTROLS
+from pintally.tools.drill.controls.switch import replaced
+from pintally.tools.python import module
+
+CHANGED = 2  # which chunk of each source
+
+
+def _second_chunk(change: Callable[[Chunk], list[Chunk]]) -> AbstractContextManager[None]:
+    """Of each source the second chunk that is fetched arrives as `change` gives it."""
+    arrived: Counter[Any] = Counter()
+
+    async def changed(*args: Any) -> dict[Any, list[Chunk]]:
+        chunks = await fetch.fetched_chunks(*args)
+        arrived.update(chunks.keys())
+        return {
+            tp: [part for chunk in found for part in change(chunk)] if arrived[tp] == CHANGED else found
+            for tp, found in chunks.items()
+        }
+
+    return replaced((transport, "fetched_chunks", changed))
+
+
+def lost_chunk() -> AbstractContextManager[None]:
+    """The second chunk of each source is fetched, and never arrives."""
+    return _second_chunk(lambda _: [])
+
+
+def lost_start() -> AbstractContextManager[None]:
+    """The second chunk of each source is fetched, and its first half never arrives."""
+
+    def second_half(chunk: Chunk) -> list[Chunk]:
+        half = len(chunk) // 2
+        columns = {name: getattr(chunk, name)[half:] for name in ("offsets", "timestamps", "values")}
+        return [replace(chunk, start=int(chunk.offsets[half]), **columns)]
+
+    return _second_chunk(second_half)
+
+
+INJECTIONS: dict[str, Callable[[], AbstractContextManager[None]]] = {"lost-chunk": lost_chunk, "lost-start": lost_start}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Count until stopped. Takes what `pintally worker` takes, and what is to be wrong."""
+    parser = ArgumentParser(prog="python -m pintally.tools.drill.worker", description=__doc__)
+    parser.add_argument("--without", choices=sorted(CONTROLS))
+    parser.add_argument("--inject", choices=sorted(INJECTIONS))
+    parser.add_argument("--instance")
+    chosen = parser.parse_args(arguments)
+    settings = load_settings()
+    if chosen.instance:
+        settings = settings.model_copy(update={"instance": chosen.instance})
+    restart.command = (*module("pintally.tools.drill.worker"), *arguments)
+    with ExitStack() as wrong:
+        if chosen.without:
+            wrong.enter_context(CONTROLS[chosen.without]())
+        if chosen.inject:
+            wrong.enter_context(INJECTIONS[chosen.inject]())
+        count(settings, "INFO")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

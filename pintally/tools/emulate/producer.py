@@ -1,0 +1,169 @@
+"""Sends traffic to Kafka: idempotent, acks=all, whole batches of one partition, keys as Java's default partitioner."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from numpy.typing import NDArray
+
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import PintallyError
+from pintally.streams.counting.log import TopicInfo
+from pintally.streams.kafka.clients import kafka_options
+from pintally.streams.kafka.rights import TOPIC, UNAUTHORIZED, right_missing
+from pintally.streams.settings import Settings
+from pintally.tools.emulate.traffic import Slab, Traffic
+from pintally.tools.emulate.truth import Truth
+
+BATCH_BYTES = 256 * 1024
+PATIENCE_SECONDS = 180.0  # how long Kafka may be away: a batch that is given up leaves the truth uncertain
+LIVE_STEP_SECONDS = 0.05  # live records wait this long at most for company in their batch
+
+
+class EmulationFailed(PintallyError):
+    """The run ended before its time, and what was sent last is uncertain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The topics to send to."""
+
+    settings: Settings
+    topics: Mapping[Action, TopicInfo]
+
+    @classmethod
+    def of(cls, settings: Settings, topics: Mapping[str, TopicInfo]) -> "Target":
+        """The source topics of `settings`, as Kafka described them."""
+        return cls(settings, {action: topics[name] for action, name in settings.topics.items()})
+
+    def truth(self, traffic: Traffic) -> Truth:
+        """An empty truth about these topics."""
+        names = {action: topic.name for action, topic in self.topics.items()}
+        return Truth(traffic.pins, names, {action: topic.partitions for action, topic in self.topics.items()})
+
+
+async def emulate_into(
+    target: Target, traffic: Traffic, stopping: asyncio.Event, progress: Callable[[Truth], None]
+) -> Truth:
+    """Send `traffic` until it ends or `stopping` is set; return the truth about all that Kafka acknowledged.
+
+    Raises EmulationFailed if Kafka refuses or stops answering, or if sending takes so long that fates are uncertain.
+    """
+    truth = target.truth(traffic)
+    producer = AIOKafkaProducer(
+        **kafka_options(target.settings),
+        enable_idempotence=True,
+        acks="all",
+        max_batch_size=BATCH_BYTES,
+        linger_ms=0,
+        request_timeout_ms=int(PATIENCE_SECONDS * 1000),
+    )
+    try:
+        await producer.start()
+        try:
+            await _send_all(producer, target, traffic, truth, stopping, progress)
+        finally:
+            await producer.stop()
+    except UNAUTHORIZED as error:
+        # Who may write to no topic is answered that it may not be idempotent, a right of the cluster.
+        names = [topic.name for topic in target.topics.values()]
+        raise right_missing(target.settings, TOPIC, "Write", names) from error
+    except KafkaError as error:
+        raise EmulationFailed(
+            f"Kafka at {target.settings.kafka} did not take a batch after {truth.records} records: {error!r}",
+            "Emulate into new topics (PINTALLY_TOPIC_PREFIX): the last records may or may not be in these.",
+        ) from error
+    return truth
+
+
+async def _send_all(
+    producer: AIOKafkaProducer,
+    target: Target,
+    traffic: Traffic,
+    truth: Truth,
+    stopping: asyncio.Event,
+    progress: Callable[[Truth], None],
+) -> None:
+    before: tuple[Slab, asyncio.Future[None]] | None = None
+    running: set[asyncio.Future[None]] = set()
+    try:
+        async for slab in _due(traffic, stopping):
+            sending = asyncio.ensure_future(send_slab(producer, target, traffic, slab))
+            running.add(sending)
+            if before is not None:  # one slab is acknowledged while the next is made and sent
+                await _acknowledged(before, traffic, truth, progress)
+                running.discard(before[1])
+            before = slab, sending
+        if before is not None:
+            await _acknowledged(before, traffic, truth, progress)
+    finally:
+        for unfinished in running:
+            unfinished.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _acknowledged(
+    sent: tuple[Slab, asyncio.Future[None]], traffic: Traffic, truth: Truth, progress: Callable[[Truth], None]
+) -> None:
+    slab, sending = sent
+    await sending
+    end = traffic.anchor_ms if not traffic.plan.live else int(slab.arrival[-1])
+    behind = int(time.time() * 1000) - end
+    if behind > traffic.margins.slack:
+        raise EmulationFailed(
+            f"sending is {behind / 1000:.0f} s behind after {truth.records} records, and fates are no longer certain",
+            "Choose a lower --rate, fewer --events or a shorter --span.",
+        )
+    truth.add(slab)
+    progress(truth)
+
+
+async def _due(traffic: Traffic, stopping: asyncio.Event) -> AsyncIterator[Slab]:
+    """Slabs as fast as they are taken; live ones cut into what is due by now."""
+    slabs: Iterator[Slab] = traffic.slabs()
+    while not stopping.is_set() and (slab := await asyncio.to_thread(next, slabs, None)) is not None:
+        if not traffic.plan.live:
+            yield slab
+            continue
+        sent = 0
+        while sent < len(slab) and not stopping.is_set():
+            now = int(time.time() * 1000)
+            due = int(np.searchsorted(slab.arrival, now, side="right"))
+            if due > sent:
+                yield slab.part(sent, due)
+                sent = due
+            else:
+                wait = max(LIVE_STEP_SECONDS, min(1.0, (int(slab.arrival[sent]) - now) / 1000))
+                await asyncio.sleep(wait)
+
+
+async def send_slab(producer: AIOKafkaProducer, target: Target, traffic: Traffic, slab: Slab) -> None:
+    """Send a slab and wait until all of it is acknowledged. Within a partition the order stays."""
+    parts = []
+    for action, topic in target.topics.items():
+        of_topic = np.flatnonzero(slab.action == action)
+        partitions = traffic.pins.partitions(slab.pin[of_topic], topic.partitions)
+        for partition in np.unique(partitions).tolist():
+            chosen = of_topic[partitions == partition]
+            parts.append(_send_partition(producer, topic.name, partition, traffic, slab, chosen))
+    await asyncio.gather(*parts)
+
+
+async def _send_partition(
+    producer: AIOKafkaProducer, topic: str, partition: int, traffic: Traffic, slab: Slab, chosen: NDArray[np.int64]
+) -> None:
+    acknowledged = []
+    batch = producer.create_batch()
+    times, pins = slab.arrival[chosen].tolist(), slab.pin[chosen].tolist()
+    for index, timestamp, pin in zip(chosen.tolist(), times, pins, strict=True):
+        key, value = traffic.pins.key(pin), slab.values[index]
+        if batch.append(timestamp=timestamp, key=key, value=value) is None:
+            acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+            batch = producer.create_batch()
+            batch.append(timestamp=timestamp, key=key, value=value)
+    acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+    await asyncio.gather(*acknowledged)

@@ -1,0 +1,59 @@
+"""Records' values: JSON as our apps write it, the few older apps included."""
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from pintally.schemas.actions import Action
+from pintally.tools.emulate.pins import Pins
+from pintally.tools.emulate.sessions import Steps
+
+OLD_APP_SHARE = 0.02  # of events write ids as JSON numbers
+SURFACES = ("home", "search", "related", "board", "profile")
+PLATFORMS = ("ios", "android", "web")
+UUID_LENGTH = 36
+HEX_COLUMNS = [*range(0, 8), *range(9, 13), *range(14, 18), *range(19, 23), *range(24, 36)]
+DASHES = (8, 13, 18, 23)
+
+# What follows the required fields, drawn at random; the last is a field that readers must ignore.
+TAILS = (
+    "}",
+    *(f',"surface":"{surface}","platform":"{platform}"}}' for surface in SURFACES for platform in PLATFORMS),
+    *(
+        f',"surface":"home","platform":"{platform}","experiments":{{"ranker_q4":"{arm}"}}}}'
+        for platform in PLATFORMS
+        for arm in ("control", "treatment")
+    ),
+    ',"platform":"android","app_version":"13.4.1"}',
+)
+
+
+def event_ids(rng: Generator, count: int) -> list[str]:
+    """Random UUIDs (version 4)."""
+    raw = rng.integers(0, 256, (count, 16), dtype=np.uint8)
+    raw[:, 6] = raw[:, 6] & 0x0F | 0x40
+    raw[:, 8] = raw[:, 8] & 0x3F | 0x80
+    text = np.empty((count, UUID_LENGTH), np.uint8)
+    text[:, DASHES] = ord("-")
+    text[:, HEX_COLUMNS] = np.frombuffer(raw.tobytes().hex().encode(), np.uint8).reshape(count, 32)
+    joined = text.tobytes().decode()
+    return [joined[at : at + UUID_LENGTH] for at in range(0, count * UUID_LENGTH, UUID_LENGTH)]
+
+
+def write(rng: Generator, ids: list[str], steps: Steps, occurred: NDArray[np.int64], pins: Pins) -> list[bytes]:
+    """One JSON object an event: about 170 bytes."""
+    tails = [TAILS[tail] for tail in rng.integers(0, len(TAILS), len(ids)).tolist()]
+    old = rng.random(len(ids)) < OLD_APP_SHARE
+    quotes = ["" if number else '"' for number in old.tolist()]
+    labels = {action.value: action.label for action in Action}
+    actions = [labels[action] for action in steps.action.tolist()]
+    texts = [pins.texts[pin] for pin in steps.pin.tolist()]
+    return [
+        (
+            f'{{"event_id":"{event_id}","action":"{action}","pin_id":{q}{pin}{q},"user_id":{q}{user}{q},'
+            f'"occurred_at":{at}{tail}'
+        ).encode()
+        for event_id, action, q, pin, user, at, tail in zip(
+            ids, actions, quotes, texts, steps.user.tolist(), occurred.tolist(), tails, strict=True
+        )
+    ]

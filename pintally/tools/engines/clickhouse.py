@@ -1,0 +1,116 @@
+"""ClickHouse as clickhouse-local out of libchdb.so, made to listen like a server."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from pintally.schemas.errors import PintallyError
+from pintally.tools.engines.addresses import EngineAddresses
+from pintally.tools.engines.child import Program
+from pintally.tools.engines.folder import EngineFolder
+from pintally.tools.engines.library import clickhouse_library
+from pintally.tools.engines.ready import clickhouse_answers
+
+LISTEN = Path(__file__).parent / "listen.py"
+
+# ClickHouse runs in its data folder, and all paths begin there: see kafka.py. No other relative path than ./ would do,
+# as it puts that of its data before some paths twice.
+CONFIG = """\
+<clickhouse>
+  <logger>
+    <level>error</level>
+    <console>0</console>
+    <log>../../logs/clickhouse-server.log</log>
+    <size>20M</size>
+    <count>1</count>
+  </logger>
+  <log-level>error</log-level>
+  <listen_host>{host}</listen_host>
+  <tcp_port>{port}</tcp_port>
+  <http_port>{http_port}</http_port>
+  <path>./</path>
+  <tmp_path>tmp/</tmp_path>
+  <user_files_path>user_files/</user_files_path>
+  <format_schema_path>format_schemas/</format_schema_path>
+  <user_directories><users_xml><path>users.xml</path></users_xml></user_directories>
+  <default_profile>default</default_profile>
+  <default_database>default</default_database>
+  <max_server_memory_usage>4000000000</max_server_memory_usage>
+  <mark_cache_size>268435456</mark_cache_size>
+  <background_pool_size>4</background_pool_size>
+  <merge_tree>
+    <number_of_free_entries_in_pool_to_execute_mutation>4</number_of_free_entries_in_pool_to_execute_mutation>
+    <number_of_free_entries_in_pool_to_lower_max_size_of_merge>2</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
+    <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>4</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
+  </merge_tree>
+</clickhouse>
+"""
+
+# clickhouse-local has implicit_select and introspection on, a server has not.
+USERS = """\
+<clickhouse>
+  <profiles>
+    <default>
+      <implicit_select>0</implicit_select>
+      <allow_introspection_functions>0</allow_introspection_functions>
+    </default>
+  </profiles>
+  <users>
+    <default>
+      <password/>
+      <networks><ip>127.0.0.1</ip><ip>::1</ip></networks>
+      <profile>default</profile>
+      <quota>default</quota>
+    </default>
+  </users>
+  <quotas><default/></quotas>
+</clickhouse>
+"""
+
+LISTENING = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP"
+
+
+def clickhouse_program(folder: EngineFolder, addresses: EngineAddresses) -> Program:
+    """ClickHouse on loopback with the user `default`, no password. Raises PintallyError if it cannot be fetched."""
+    library = clickhouse_library()
+    _write_configuration(folder, addresses)
+    # Interactive, on a terminal: otherwise any error of one connection ends the process.
+    interactive = ["--interactive", "--disable_suggestion", "--history_file=/dev/null"]
+    arguments = ["--config-file=../config.xml", "--path=./", *interactive, "--query", LISTENING]
+    return Program(
+        name="ClickHouse",
+        command=[sys.executable, "-I", "-S", str(LISTEN), str(library), *arguments],
+        folder=folder.clickhouse / "data",
+        environment=os.environ,
+        stop="terminal",
+        log=folder.logs / "clickhouse.log",
+        answers=lambda: clickhouse_answers(addresses),
+        explain=explain_clickhouse,
+    )
+
+
+def explain_clickhouse(log: str) -> PintallyError | None:
+    """Known reasons in ClickHouse's output for not starting."""
+    codes = set(re.findall(r"Code: (\d+)", log))
+    if "210" in codes:
+        return PintallyError(
+            "ClickHouse's port is in use",
+            "Run the command again, or choose ports with --clickhouse-port and --clickhouse-http-port.",
+        )
+    if "76" in codes:
+        return PintallyError(
+            "ClickHouse's data folder is in use by another ClickHouse",
+            "End it, or choose another folder with --directory.",
+        )
+    return None
+
+
+def _write_configuration(folder: EngineFolder, addresses: EngineAddresses) -> None:
+    (folder.clickhouse / "data").mkdir(exist_ok=True)
+    (folder.clickhouse / "users.xml").write_text(USERS)
+    (folder.clickhouse / "config.xml").write_text(
+        CONFIG.format(
+            host=addresses.clickhouse_host, port=addresses.clickhouse_port, http_port=addresses.clickhouse_http_port
+        )
+    )

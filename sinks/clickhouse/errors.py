@@ -1,0 +1,132 @@
+"""What ClickHouse's errors mean to us: try again later, or a person must mend something."""
+
+import re
+
+from clickhouse_driver.errors import Error, ErrorCodes, NetworkError, ServerException, SocketTimeoutError
+
+from pintally.schemas.errors import SinkError, SinkUnavailable
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+
+AUTHENTICATION_FAILED = 516  # clickhouse-driver names no code above 441
+LOGIN = {ErrorCodes.UNKNOWN_USER, ErrorCodes.WRONG_PASSWORD, ErrorCodes.REQUIRED_PASSWORD, AUTHENTICATION_FAILED}
+RIGHTS = {ErrorCodes.DATABASE_ACCESS_DENIED, 497}  # ACCESS_DENIED
+USERS_IN_FILES = {495, 514}  # ACCESS_STORAGE_READONLY, ACCESS_STORAGE_FOR_INSERTION_NOT_FOUND
+SCHEMA = {
+    ErrorCodes.UNKNOWN_TABLE,
+    ErrorCodes.UNKNOWN_IDENTIFIER,
+    ErrorCodes.NO_SUCH_COLUMN_IN_TABLE,
+    ErrorCodes.THERE_IS_NO_COLUMN,
+    ErrorCodes.TYPE_MISMATCH,
+}
+READONLY, CONSTRAINT = 164, 452
+SETTING = re.compile(r"(?:modify '|etting '?)(\w+)'? (?:setting|should|is)")  # as both name it
+# Limits of a profile that it does not let us lift. Another moment may be kinder, so these are repeated.
+LIMITED = {158, 159, 160, 191, 290, 307, 396, 565}
+# Errors of a request that would be refused again and again, whatever the server's state.
+FINAL = {62, 43, 46, 42, 53, 36, 115, 60, 81, 16, 47, 8, 20, 44, 48, 70, 72, 27, 6, 349, 344}
+
+
+def translate(error: Exception, address: ClickHouseAddress) -> SinkError:
+    """The error as SinkUnavailable (repeat later) or SinkError (mend it); never contains the password."""
+    where = f"ClickHouse at {address}"
+    if isinstance(error, ServerException):
+        return _refused(error, where, address)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return SinkError(
+            f"{where} shows a certificate that is not to be trusted: {_first_line(error, address)}",
+            "Set PINTALLY_CLICKHOUSE_CA_FILE to the certificates of its authority, and PINTALLY_CLICKHOUSE_HOST to the "
+            "name in its certificate.",
+        )
+    if isinstance(error, (SocketTimeoutError, TimeoutError)):
+        return SinkUnavailable(f"{where} did not answer in time", _START)
+    if isinstance(error, (NetworkError, OSError, EOFError)):
+        return SinkUnavailable(f"{where} does not answer: {_first_line(error, address)}", _START)
+    if isinstance(error, Error):  # an answer that makes no sense: what was applied is unknown
+        return SinkUnavailable(f"{where}: {_first_line(error, address)}", _START)
+    raise TypeError(f"not an error of the driver: {error!r}")
+
+
+_START = "Start it (without Docker: pintally up), or set PINTALLY_CLICKHOUSE_HOST and PINTALLY_CLICKHOUSE_PORT."
+
+
+def _refused(error: ServerException, where: str, address: ClickHouseAddress) -> SinkError:
+    said = _first_line(error, address)
+    if error.code in LOGIN:
+        return SinkError(
+            f"{where} refused the login of user {address.user!r}",
+            "Set PINTALLY_CLICKHOUSE_USER and PINTALLY_CLICKHOUSE_PASSWORD.",
+        )
+    if error.code in RIGHTS:
+        return SinkError(f"{where} does not let user {address.user!r} do this: {said}", _grant(said, address.user))
+    if error.code in USERS_IN_FILES:
+        return SinkError(
+            f"{where} keeps its users in files: {said}",
+            "Put what `pintally users --xml` prints into its users.d folder.",
+        )
+    if error.code in (READONLY, CONSTRAINT):
+        return _settings_refused(said, where, address)
+    if error.code in LIMITED:
+        return SinkUnavailable(
+            f"{where} ends queries of user {address.user!r} at a limit of its profile (code {error.code}): {said}",
+            "Raise that limit for this user, or let it change the setting.",
+        )
+    if error.code == ErrorCodes.UNKNOWN_DATABASE:
+        return SinkError(
+            f"{where} has no database {address.database!r}",
+            "Run pintally migrate, or set PINTALLY_CLICKHOUSE_DATABASE.",
+        )
+    if error.code in SCHEMA:
+        return SinkError(f"{where}: {said}", "The tables do not fit this version: run pintally migrate.")
+    if error.code in FINAL:
+        return SinkError(f"{where}: {said}", "It may not know what we ask: docs/compatibility.md lists what was run.")
+    return SinkUnavailable(f"{where} cannot take it now (code {error.code}): {said}", "Try again later.")
+
+
+def _grant(said: str, user: str) -> str:
+    """How an administrator grants what ClickHouse says is missing."""
+    missing = re.search(
+        r"to have (?:the )?grant (.+?)(?: for at least one column)? ON ([^\s()]+?)\.?(?:\s|$)", said, re.I
+    )
+    if not missing:
+        return f"Grant user {user!r} what it lacks."
+    statement = f"GRANT {missing[1]} ON {missing[2]} TO `{user}`"
+    return f"As an administrator of ClickHouse: {statement}. All rights: `pintally users`."
+
+
+class SettingRefused(SinkError):
+    """The user's profile has `readonly` or a constraint that keeps us from what exact counts need."""
+
+
+def is_about_settings(error: SinkError) -> bool:
+    """Whether the server refused a setting, and not something else."""
+    return isinstance(error, SettingRefused)
+
+
+def read_only_user(address: ClickHouseAddress, readonly: int) -> SinkError:
+    """Who counts must write."""
+    return SettingRefused(
+        f"ClickHouse at {address}: user {address.user!r} may only read (its profile has `readonly = {readonly}`)",
+        "Set `readonly = 0` in its profile, or give workers a user of their own: `pintally users`.",
+    )
+
+
+def _settings_refused(said: str, where: str, address: ClickHouseAddress) -> SinkError:
+    found = SETTING.search(said)
+    if found is None:
+        return SettingRefused(
+            f"{where}: user {address.user!r} may only read (its profile has `readonly`): {said}",
+            "Set `readonly = 0` in its profile, or give workers a user of their own: `pintally users`.",
+        )
+    return SettingRefused(
+        f"{where}: the profile of user {address.user!r} has another value of `{found[1]}` than exact counts need, and "
+        f"does not let it be changed: {said}",
+        f"Take `{found[1]}` out of the profile and its constraints, or give this user another profile.",
+    )
+
+
+def _first_line(error: Exception, address: ClickHouseAddress) -> str:
+    text = getattr(error, "message", None) or str(error) or type(error).__name__
+    text = text.split("Stack trace")[0].strip().split("\n")[0]
+    if address.password:
+        text = text.replace(address.password, "***")
+    return text.removeprefix("DB::Exception: ")[:400]

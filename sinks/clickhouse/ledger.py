@@ -1,0 +1,113 @@
+"""Start rows and ledger rows to and from ClickHouse."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import LedgerRow, LostKind, LostRow, Newest, SourceLedger, StartRow
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.replaced import read_replaced
+
+SOURCE = ("source", "topic", "topic_id", "partition")
+START = (*SOURCE, "generation", "start", "start_clock", "rules")
+LOST = (*SOURCE, "generation", "kind", "start", "end", "note")
+FATES = ("counted", "duplicate", "late", "dead", "absent")
+LEDGER = (
+    *SOURCE, "block", "arrived", "start", "start_clock", "position", "clock", *FATES,
+    "cells_sum", "generation", "rules", "version",
+)  # fmt: skip
+OF_SOURCES = "WHERE source IN %(ids)s GROUP BY source"
+
+
+def write_starts(connection: Connection, rows: Sequence[StartRow]) -> None:
+    """Insert start rows; durable on return."""
+    connection.insert(
+        "ingest_starts",
+        START,
+        [(*_name(row.source), row.generation, row.start, row.start_clock, row.rules) for row in rows],
+    )
+
+
+def write_ledger(connection: Connection, rows: Sequence[LedgerRow]) -> None:
+    """Insert ledger rows; durable on return. What they vouch for was written with fsync before, as they are (C10)."""
+    connection.insert("ingest_ledger", LEDGER, [_ledger_values(row) for row in rows])
+
+
+def write_lost(connection: Connection, rows: Sequence[LostRow]) -> None:
+    """Insert lost rows; durable on return."""
+    connection.insert(
+        "ingest_lost",
+        LOST,
+        [(*_name(row.source), row.generation, row.kind.value, row.start, row.end, row.note) for row in rows],
+    )
+
+
+def read_ledgers(connection: Connection, sources: Sequence[Source]) -> dict[Source, SourceLedger]:
+    """The lowest start of each generation, the newest row of each slice by start, and what was given up; every source
+    has an entry."""
+    starts: dict[int, list[StartRow]] = {source.id: [] for source in sources}
+    rows: dict[int, list[LedgerRow]] = {source.id: [] for source in sources}
+    lost: dict[int, list[LostRow]] = {source.id: [] for source in sources}
+    by_id = {source.id: source for source in sources}
+    if not by_id:
+        return {}
+    # FINAL is not needed for starts: equal keys are equal rows.
+    for id_, *start in connection.rows(
+        "SELECT source, generation, start, start_clock, rules FROM ingest_starts WHERE source IN %(ids)s"
+        " ORDER BY source, generation, start LIMIT 1 BY source, generation",
+        ids=list(by_id),
+    ):
+        starts[id_].append(StartRow(by_id[id_], *start))
+    for id_, *values in connection.rows(
+        "SELECT source, block, toUnixTimestamp(arrived), start, start_clock, position, clock,"
+        " counted, duplicate, late, dead, absent, cells_sum, generation, rules"
+        " FROM ingest_ledger FINAL WHERE source IN %(ids)s ORDER BY source, start, generation, position",
+        ids=list(by_id),
+    ):
+        slice_, fates, rest = values[:6], Fates(*values[6:11]), values[11:]
+        rows[id_].append(LedgerRow(by_id[id_], *[*slice_, fates, *rest]))
+    for id_, generation, kind, start_, end, note in connection.rows(
+        "SELECT source, generation, toString(kind), start, `end`, note FROM ingest_lost FINAL WHERE source IN %(ids)s"
+        " ORDER BY source, generation, start, `end`, toString(kind)",
+        ids=list(by_id),
+    ):
+        lost[id_].append(LostRow(by_id[id_], generation, LostKind(kind), start_, end, note))
+    replaced = read_replaced(connection)
+    return {
+        source: SourceLedger(
+            tuple(starts[source.id]),
+            tuple(rows[source.id]),
+            tuple(lost[source.id]),
+            next((row for row in replaced if row.begins(source)), None),
+            tuple(row for row in replaced if row.old == source),
+        )
+        for source in sources
+    }
+
+
+def read_back(connection: Connection, sources: Sequence[Source]) -> Mapping[Source, Newest]:
+    """The highest generation and ledger version of each source; every source has an entry."""
+    ids = [source.id for source in sources]
+    if not ids:
+        return {}
+    generations = connection.rows(f"SELECT source, max(generation) FROM ingest_starts {OF_SOURCES}", ids=ids)
+    versions = connection.rows(f"SELECT source, max(version) FROM ingest_ledger {OF_SOURCES}", ids=ids)
+    found = dict(generations), dict(versions)
+    return {source: Newest(*(newest.get(source.id) for newest in found)) for source in sources}
+
+
+def known_sources(connection: Connection) -> Iterable[Source]:
+    """Every source that has a start row."""
+    rows = connection.rows("SELECT DISTINCT topic, topic_id, partition FROM ingest_starts ORDER BY topic, partition")
+    return [Source(*row) for row in rows]
+
+
+def _name(source: Source) -> tuple[Any, ...]:
+    return source.id, source.topic, source.topic_id, source.partition
+
+
+def _ledger_values(row: LedgerRow) -> tuple[Any, ...]:
+    fates = tuple(getattr(row.fates, name) for name in FATES)
+    head = (*_name(row.source), row.block, row.arrived, row.start, row.start_clock, row.position, row.clock)
+    return (*head, *fates, row.cells_sum, row.generation, row.rules, row.version)

@@ -1,0 +1,103 @@
+"""One source slice by slice, and deleting by hand's breadth: what `repair` and `accept-loss` ask ClickHouse.
+
+The table is not sorted by source, so each question reads all of it, if only the columns it needs.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pintally.schemas.rows import LAST_OFFSET, CellRows, DeadLetterRow, LedgerRow, SliceSum
+from pintally.schemas.sources import Source
+from pintally.sinks.base import CellTotals
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.dead_letters import WHAT, letter_of
+from pintally.sinks.clickhouse.minutes import select_cells
+
+SLICE = "source = %(source)s AND block = %(block)s AND arrived = toDateTime(%(arrived)s, 'UTC')"
+ORIGIN = "topic = %(topic)s AND topic_id = %(topic_id)s AND partition = %(partition)s"
+NEWEST = "ORDER BY offset, generation DESC LIMIT 1 BY offset"  # a void letter may be there beside
+
+
+def slice_sums(connection: Connection, source: Source) -> dict[tuple[int, int], SliceSum]:
+    """The cells of each slice (block, arrived) that has some."""
+    rows = connection.rows(
+        "SELECT block, toUnixTimestamp(arrived), sum(events), max(version), max(bitAnd(version, %(positions)s))"
+        " FROM pin_minutes FINAL WHERE source = %(source)s GROUP BY block, arrived",
+        source=source.id,
+        positions=LAST_OFFSET,
+    )
+    return {(block, arrived): SliceSum(*sums) for block, arrived, *sums in rows}
+
+
+def cell_totals(connection: Connection, sources: Sequence[Source]) -> CellTotals:
+    """The cells of some sources, added up over slices and sources, by minute and pin."""
+    found = connection.execute(
+        "SELECT toUnixTimestamp(minute), pin_id, sum(events) FROM pin_minutes FINAL WHERE source IN %(ids)s"
+        " GROUP BY minute, pin_id HAVING sum(events) > 0 ORDER BY minute, pin_id",
+        {"ids": tuple(source.id for source in sources)},
+        columnar=True,
+    ) or [[], [], []]
+    return CellTotals(*(np.asarray(*column) for column in zip(found, (np.uint32, np.uint64, np.uint64), strict=True)))
+
+
+def read_slice(connection: Connection, source: Source, block: int, arrived: int) -> CellRows:
+    """The cells of one slice, the highest version of each."""
+    return select_cells(connection, SLICE, source=source.id, block=block, arrived=arrived)
+
+
+def delete_cells(
+    connection: Connection, source: Source, block: int, arrived: int, generation: int | None = None
+) -> None:
+    """Delete the cells of one slice, or only those of one generation; they are gone on return."""
+    of = "" if generation is None else " AND bitShiftRight(version, 48) = %(generation)s"
+    name = {"source": source.id, "block": block, "arrived": arrived, "generation": generation}
+    connection.execute(f"DELETE FROM pin_minutes WHERE {SLICE}{of}", name)
+
+
+def delete_ledger(connection: Connection, rows: Sequence[LedgerRow]) -> None:
+    """Delete the ledger rows of these slices and versions; they are gone on return."""
+    for row in rows:
+        name = {"source": row.source.id, "block": row.block, "arrived": row.arrived, "version": row.version}
+        connection.execute(f"DELETE FROM ingest_ledger WHERE {SLICE} AND version = %(version)s", name)
+
+
+def letter_offsets(connection: Connection, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The offsets of all late and of all dead letters of a source, ascending."""
+    found = connection.execute(
+        f"SELECT offset, fate = 'late' FROM dead_letters FINAL WHERE {ORIGIN} {NEWEST}",
+        _origin(source),
+        columnar=True,
+    ) or [[], []]
+    offsets, late = np.asarray(found[0], np.int64), np.asarray(found[1], np.bool_)
+    return offsets[late], offsets[~late]
+
+
+def read_dead_letters(connection: Connection, source: Source, start: int, end: int) -> list[DeadLetterRow]:
+    """The dead letters of the offsets [start, end), byte by byte, by offset."""
+    rows = connection.execute(
+        f"SELECT {WHAT} FROM dead_letters FINAL WHERE {ORIGIN} AND offset >= %(start)s AND offset < %(end)s {NEWEST}",
+        {**_origin(source), "start": start, "end": end},
+        settings={"strings_as_bytes": True},
+    )
+    return [letter_of(source, *row) for row in rows]
+
+
+def delete_letters(connection: Connection, source: Source, offsets: Sequence[int]) -> None:
+    """Delete the dead letters of these offsets; they are gone on return."""
+    if offsets:
+        connection.execute(
+            f"DELETE FROM dead_letters WHERE {ORIGIN} AND offset IN %(offsets)s",
+            {**_origin(source), "offsets": tuple(offsets)},
+        )
+
+
+def forget(connection: Connection, source: Source) -> None:
+    """Delete all cells, ledger rows and dead letters of a source; they are gone on return."""
+    for table in ("pin_minutes", "ingest_ledger", "dead_letters"):
+        connection.execute(f"DELETE FROM {table} WHERE source = %(source)s", {"source": source.id})
+
+
+def _origin(source: Source) -> dict[str, object]:
+    return {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition}

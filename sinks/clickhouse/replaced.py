@@ -1,0 +1,40 @@
+"""Topics that took the place of others, to and from ClickHouse."""
+
+from collections.abc import Sequence
+
+from pintally.schemas.rows import ReplacedRow, Replacement
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.connection import Connection
+
+COLUMNS = (
+    "source", "topic", "topic_id", "partition", "old_source", "old_topic", "old_topic_id", "how", "generation",
+    "old_end", "start", "collect_start", "collect_clock", "evidence", "note",
+)  # fmt: skip
+READ = """
+SELECT topic, topic_id, partition, old_topic, old_topic_id, toString(how), generation, old_end, start, collect_start,
+    collect_clock, evidence, note
+FROM ingest_replaced FINAL
+WHERE how = 'same_offsets' OR (source, generation) IN (SELECT source, generation FROM ingest_starts)
+ORDER BY generation, topic, partition"""
+
+
+def write_replaced(connection: Connection, rows: Sequence[ReplacedRow]) -> None:
+    """Insert rows, all in one block; durable on return."""
+    connection.insert("ingest_replaced", COLUMNS, [_values(row) for row in rows])
+
+
+def read_replaced(connection: Connection) -> list[ReplacedRow]:
+    """Those that took effect, by generation."""
+    return [
+        ReplacedRow(
+            Source(topic, topic_id, partition), Source(old_topic, old_id, partition), Replacement(how), *numbers
+        )
+        for topic, topic_id, partition, old_topic, old_id, how, *numbers in connection.rows(READ)
+    ]
+
+
+def _values(row: ReplacedRow) -> tuple[object, ...]:
+    new, old = row.source, row.old
+    names = (new.id, new.topic, new.topic_id, new.partition, old.id, old.topic, old.topic_id, row.how.value)
+    numbers = (row.generation, row.old_end, row.start, row.collect_start, row.collect_clock)
+    return (*names, *numbers, row.evidence, row.note)

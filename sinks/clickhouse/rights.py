@@ -1,0 +1,24 @@
+"""Which of a worker's rights in ClickHouse our user lacks: asked before it counts, not found in the middle of it."""
+
+from pintally.schemas.errors import SinkError
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.users import users
+
+TIMEOUT_SECONDS = 30.0
+
+
+def refuse_missing_grants(address: ClickHouseAddress) -> None:
+    """Raise SinkError naming every right that a worker needs and this user lacks, and the statements that grant them.
+
+    Raises SinkUnavailable.
+    """
+    worker, _ = users(address.database)
+    with Connection(address, TIMEOUT_SECONDS) as connection:
+        missing = [grant for grant in worker.grants if connection.rows(f"CHECK GRANT {grant}") == [(0,)]]
+    if missing:
+        statements = "; ".join(f"GRANT {grant} TO `{address.user}`" for grant in missing)
+        raise SinkError(
+            f"ClickHouse at {address} does not let user {address.user!r} count, it lacks: {', '.join(missing)}",
+            f"As an administrator of ClickHouse: {statements}. All rights: `pintally users`.",
+        )

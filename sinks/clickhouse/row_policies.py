@@ -1,0 +1,39 @@
+"""Row policies: rows that ClickHouse hides from a user without an error. Who counts, seals or checks must see them all.
+
+A plan says of each table it reads whether a policy filters it; what `system.row_policies` says needs a right that
+workers have not. An empty table has no plan, so this is looked at again now and then.
+"""
+
+import re
+from collections.abc import Sequence
+from time import monotonic
+
+from pintally.schemas.errors import SinkError
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+
+COUNTED = (
+    "pin_minutes", "pin_hours", "pin_days", "sealed", "seal_numbers", "ingest_starts", "ingest_ledger", "ingest_lost",
+    "ingest_replaced", "dead_letters",
+)  # fmt: skip
+SHOWN = ("pin_minutes", "pin_hours", "pin_days", "sealed")
+LOOK_SECONDS = 60.0
+FILTERED = re.compile(r"ReadFromMergeTree \(\S+?\.(\w+)\)(?:(?!ReadFrom).)*?Row level filter", re.DOTALL)
+
+_looked: dict[tuple[ClickHouseAddress, Sequence[str]], float] = {}
+
+
+def refuse_hidden_rows(connection: Connection, tables: Sequence[str] = COUNTED) -> None:
+    """Raise SinkError if a row policy filters one of the tables for this user. Looks at most once a minute."""
+    key = (connection.address, tables)
+    if monotonic() - _looked.get(key, -LOOK_SECONDS) < LOOK_SECONDS:
+        return
+    reads = " UNION ALL ".join(f"SELECT 1 FROM {table}" for table in tables)
+    plan = "\n".join(line for (line,) in connection.rows(f"EXPLAIN actions = 1 {reads}"))
+    if hidden := sorted(set(FILTERED.findall(plan))):
+        raise SinkError(
+            f"ClickHouse at {connection.address}: a row policy hides rows of {', '.join(hidden)} from user "
+            f"{connection.address.user!r}, so that counts would be too low",
+            "Drop the policy for this user (`SHOW ROW POLICIES`), or give it another user: `pintally users`.",
+        )
+    _looked[key] = monotonic()

@@ -1,0 +1,1 @@
+"""Final hours and days rolled up from minutes."""

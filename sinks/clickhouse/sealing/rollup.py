@@ -1,0 +1,166 @@
+"""Rolls one hour or one day up: number, insert, check, publish. A crash between any two leaves readers as they were."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, reopen
+from pintally.sinks.clickhouse.sealing.sequence import take_number
+from pintally.sinks.clickhouse.stale_rows import delete_void, has_void
+
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a window holds. Two windows with equal sums in every part are taken for equal."""
+
+    pins: int = 0
+    saves: int = 0
+    clicks: int = 0
+    closeups: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """An hour or a day that starts `start` seconds after 1970."""
+
+    resolution: str  # 'hour' or 'day'
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Seconds since 1970, exclusive."""
+        return self.start + (HOUR if self.resolution == "hour" else DAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What `sealed` holds of a window: its row with the highest seal."""
+
+    seal: int = 0
+    is_open: bool = True
+    corrected: bool = False
+    sums: Sums = Sums()
+
+    @property
+    def was_sealed(self) -> bool:
+        """Whether readers have ever seen a roll-up of it."""
+        return self.seal > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one window. `seal` is 0 if its minutes kept changing; readers then keep reading minutes."""
+
+    window: Window
+    seal: int = 0
+    changed: bool = False  # its sums differ from those that were sealed before
+
+
+MINUTES = """
+SELECT pin_id, sumIf(events, action = 1) AS saves, sumIf(events, action = 2) AS clicks,
+    sumIf(events, action = 3) AS closeups, max(m.updated_at) AS updated_at
+FROM pin_minutes AS m FINAL
+WHERE hour >= toDateTime(%(start)s, 'UTC') AND hour < toDateTime(%(end)s, 'UTC')
+GROUP BY pin_id
+HAVING saves + clicks + closeups > 0
+"""
+HOURS = """
+SELECT pin_id, sum(h.saves) AS saves, sum(h.clicks) AS clicks, sum(h.closeups) AS closeups,
+    max(h.updated_at) AS updated_at
+FROM pin_hours AS h
+WHERE window_start >= toDateTime(%(start)s, 'UTC') AND window_start < toDateTime(%(end)s, 'UTC') AND seal IN %(seals)s
+GROUP BY pin_id
+"""
+TABLES = {"hour": "pin_hours", "day": "pin_days"}
+SUMS = "SELECT count(), sum(saves), sum(clicks), sum(closeups) FROM"
+
+
+def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> Outcome:
+    """Seal one window, unless its minutes keep changing.
+
+    1. Take a number, before anything is read (C23).
+    2. Look at what `sealed` says of the window; a sealing that was faster has done the work.
+    3. Delete void rows (C19) and insert the roll-up with that number; nobody reads it yet.
+    4. Check it against the minutes, read again on this connection.
+    5. Publish: one row in `sealed`. A higher number that is already there wins over it.
+    6. Look at the minutes again. Rows that came between 4 and 5 are seen here; whoever writes after 5 sees in
+       `sealed_until` that it must reopen the hour (see `minutes.write_cells`). A day needs no second look: its
+       hours were sealed before, so every writer reopens it. If it ends before this look, the next one takes it
+       (see `recheck`).
+
+    An hour is rolled up from minutes, a day from the roll-ups `hour_seals` of its hours.
+    """
+    for _ in range(ATTEMPTS):
+        number = take_number(connection)
+        before = read_row(connection, window)
+        if before.was_sealed and not before.is_open:
+            return Outcome(window, before.seal)
+        if before.seal > number:
+            continue
+        delete_void(connection, window.start, window.end)
+        insert(connection, window, number, hour_seals)
+        sums = rolled_up(connection, window, number)
+        if sums != minutes_of(connection, window):
+            continue
+        changed = before.was_sealed and before.sums != sums
+        publish(connection, [window], Row(number, False, before.corrected or changed, sums))
+        if window.resolution == "day" or is_unchanged(connection, window, sums):
+            return Outcome(window, number, changed)
+        reopen(connection, [window.start])
+    return Outcome(window)
+
+
+def is_unchanged(connection: Connection, window: Window, sums: Sums) -> bool:
+    """Step 6: whether the minutes still are what was rolled up, and none of them is void."""
+    return minutes_of(connection, window) == sums and not has_void(connection, window.start, window.end)
+
+
+def read_row(connection: Connection, window: Window) -> Row:
+    """What holds of a window now."""
+    rows = connection.rows(
+        "SELECT seal, is_open, corrected, pins, saves, clicks, closeups FROM sealed FINAL"
+        " WHERE resolution = %(resolution)s AND window_start = toDateTime(%(start)s, 'UTC')",
+        resolution=window.resolution,
+        start=window.start,
+    )
+    if not rows:
+        return Row()
+    number, is_open, corrected, *sums = rows[0]
+    return Row(number, is_open, corrected, Sums(*sums))
+
+
+def insert(connection: Connection, window: Window, number: int, hour_seals: Sequence[int]) -> None:
+    """Step 3: the roll-up's rows, under a number that nothing names yet."""
+    counts = "pin_id, saves, clicks, closeups, updated_at"
+    source = MINUTES if window.resolution == "hour" else HOURS
+    if window.resolution == "day" and not hour_seals:
+        return
+    connection.execute(
+        f"INSERT INTO {TABLES[window.resolution]} (window_start, {counts}, seal)"
+        f" SELECT toDateTime(%(start)s, 'UTC'), {counts}, %(number)s FROM ({source})",
+        {"start": window.start, "end": window.end, "number": number, "seals": list(hour_seals)},
+    )
+
+
+def rolled_up(connection: Connection, window: Window, number: int) -> Sums:
+    """Step 4, one side: what was inserted under the number."""
+    table = TABLES[window.resolution]
+    where = "window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
+    return Sums(*connection.one(f"{SUMS} {table} WHERE {where}", start=window.start, number=number))
+
+
+def minutes_of(connection: Connection, window: Window) -> Sums:
+    """Step 4, other side: what the minutes say now."""
+    return Sums(*connection.one(f"{SUMS} ({MINUTES})", start=window.start, end=window.end))
+
+
+def publish(connection: Connection, windows: Sequence[Window], row: Row) -> None:
+    """Step 5: the same row for each window, in one insert, all or none; it holds unless a higher seal is there."""
+    sums = (row.sums.pins, row.sums.saves, row.sums.clicks, row.sums.closeups)
+    connection.insert(
+        "sealed",
+        ("resolution", "window_start", "seal", "is_open", "corrected", "pins", "saves", "clicks", "closeups"),
+        [(window.resolution, window.start, row.seal, row.is_open, row.corrected, *sums) for window in windows],
+    )

@@ -1,0 +1,221 @@
+"""Seals hours that are final: rolls them up, checks that all adds up, and only then lets readers read the roll-ups.
+
+Idempotent, and safe to run twice at once. Which hours are final is decided elsewhere (C21 and C22).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
+from pintally.sinks.clickhouse.sealing.recheck import recheck
+from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, reopen
+from pintally.sinks.clickhouse.sealing.rollup import Outcome, Row, Window, publish, roll_up
+from pintally.sinks.clickhouse.sealing.sequence import take_number
+
+Moment = int | datetime  # seconds since 1970, or an aware datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SealResult:
+    """What one call of `seal` did. Times in seconds since 1970."""
+
+    sealed_until: int  # end of the last sealed hour; 0 when none is
+    hours: tuple[int, ...] = ()  # hours sealed now, for the first time or again
+    days: tuple[int, ...] = ()  # days sealed now
+    corrected: tuple[int, ...] = ()  # those of `hours` whose counts differ from what was sealed before
+    unsettled: tuple[int, ...] = ()  # hours whose minutes kept changing; the next call tries again
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What `sealed` says of the windows that readers see, in seconds since 1970."""
+
+    until: int  # end of the last sealed hour
+    hours: dict[int, int]  # sealed hour -> its seal
+    open_hours: frozenset[int]  # were sealed or written to late, await sealing
+    days: frozenset[int]  # sealed days
+
+
+def seal(
+    address: ClickHouseAddress,
+    final_until: Moment,
+    corrected_hours: Sequence[Moment] = (),
+    timeout_seconds: float = 300,
+) -> SealResult:
+    """Seal every hour that ended at or before `final_until`, and again those that were written to since they were.
+
+    `corrected_hours` are sealed again too, if they are final. `sealed_until` only moves forward. Raises
+    SinkUnavailable or SinkError; run it again then.
+
+    Readers see no difference in any count, at no step, but for one moment. A row that changes a final hour, a
+    correction by its nature, may land after the hour's roll-up was checked and before it is published. Readers of
+    minutes see it at once, those of hours and days not until the second look that follows the publication has opened
+    the hour; if this process ends in between, until the next call of `seal` (see `rollup`, steps 4 to 6). Who
+    writes to an hour that is published already opens it first, and is seen in all three at once.
+    """
+    until = _seconds(final_until) // HOUR * HOUR
+    with Connection(address, timeout_seconds) as connection:
+        refuse_hidden_rows(connection)
+        recheck(connection)
+        state = read_state(connection)
+        asked = {_seconds(hour) // HOUR * HOUR for hour in corrected_hours}
+        reopen(connection, {hour for hour in asked if hour < state.until})
+        late = _with_their_days(state, state.open_hours | asked)
+        outcomes = [roll_up(connection, Window("hour", hour)) for hour in late if hour < min(until, state.until)]
+        outcomes += _seal_new(connection, state, until)
+        days = _seal_days(connection)
+        return _result(read_state(connection).until, outcomes, days)
+
+
+def hours_to_correct(address: ClickHouseAddress, since: Moment, timeout_seconds: float = 300) -> list[int]:
+    """Sealed hours from `since` on whose roll-up is not the sum of their minutes: give them to `seal`.
+
+    Every writer of ours reopens what it changes, so this finds foreign writes only. Reads all minutes from `since` on.
+    """
+    with Connection(address, timeout_seconds, only_reads=True) as connection:
+        rows = connection.rows(UNEQUAL, since=_seconds(since) // HOUR * HOUR)
+        return [int(row[0]) for row in rows]
+
+
+def reopen_from(address: ClickHouseAddress, moment: Moment, timeout_seconds: float = 30) -> None:
+    """Move `sealed_until` back to the start of the hour of `moment`, never forward (C18)."""
+    with Connection(address, timeout_seconds) as connection:
+        reopen_sealed_from(connection, _seconds(moment))
+
+
+def reopen_sealed_from(connection: Connection, moment: int) -> None:
+    """The same on a connection; `moment` in seconds since 1970."""
+    first = moment // HOUR * HOUR
+    reopen(connection, [hour for hour in read_state(connection).hours if hour >= first])
+
+
+UNEQUAL = """
+SELECT toUnixTimestamp(hour) FROM
+(
+    SELECT hour, sumIf(events, action = 1) AS saves, sumIf(events, action = 2) AS clicks,
+        sumIf(events, action = 3) AS closeups, 1 AS side
+    FROM pin_minutes FINAL
+    WHERE hour >= toDateTime(%(since)s, 'UTC')
+    GROUP BY hour
+    UNION ALL
+    SELECT window_start AS hour, saves, clicks, closeups, -1 AS side
+    FROM sealed FINAL
+    WHERE resolution = 'hour' AND NOT is_open AND window_start >= toDateTime(%(since)s, 'UTC')
+)
+GROUP BY hour
+HAVING countIf(side = -1) = 1
+    AND (sum(toInt64(saves) * side) != 0 OR sum(toInt64(clicks) * side) != 0 OR sum(toInt64(closeups) * side) != 0)
+ORDER BY hour
+"""
+
+
+def read_state(connection: Connection) -> State:
+    """What is sealed now, of windows whose minutes are still kept."""
+    rows = connection.rows(
+        "SELECT toString(resolution), toUnixTimestamp(window_start), seal, is_open FROM sealed FINAL"
+        " WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY"
+    )
+    hours = {start: number for resolution, start, number, is_open in rows if resolution == "hour" and not is_open}
+    return State(
+        until=max(hours, default=-HOUR) + HOUR,
+        hours=hours,
+        open_hours=frozenset(start for resolution, start, _, is_open in rows if resolution == "hour" and is_open),
+        days=frozenset(start for resolution, start, _, is_open in rows if resolution == "day" and not is_open),
+    )
+
+
+def _with_their_days(state: State, hours: Iterable[int]) -> list[int]:
+    """These hours, and what else of their days was never sealed: a backlog may be older than the first sealed day."""
+    days = {hour // DAY * DAY for hour in hours}
+    others = {hour for day in days for hour in range(day, day + DAY, HOUR)} - state.hours.keys()
+    return sorted(others.union(hours))
+
+
+def _seal_new(connection: Connection, state: State, until: int) -> list[Outcome]:
+    """Hours from `state.until` to `until`, in order; ends at the first that is not settled, as none may be left out."""
+    first = state.until or _first_day(connection)
+    if first is None or first >= until:
+        return []
+    filled = _filled(connection, first, until) | state.open_hours
+    outcomes: list[Outcome] = []
+    for is_filled, run in groupby(range(first, until, HOUR), key=filled.__contains__):
+        windows = [Window("hour", hour) for hour in run]
+        outcomes += _seal_each(connection, windows) if is_filled else _seal_empty(connection, windows)
+        if not outcomes[-1].seal:
+            break
+    return outcomes
+
+
+def _seal_each(connection: Connection, windows: Sequence[Window]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for window in windows:
+        outcomes.append(roll_up(connection, window))
+        if not outcomes[-1].seal:
+            break
+    return outcomes
+
+
+def _filled(connection: Connection, first: int, until: int) -> set[int]:
+    """Hours of [first, until) that have minutes."""
+    rows = connection.rows(
+        "SELECT DISTINCT toUnixTimestamp(hour) FROM pin_minutes"
+        " WHERE hour >= toDateTime(%(first)s, 'UTC') AND hour < toDateTime(%(until)s, 'UTC')",
+        first=first,
+        until=until,
+    )
+    return {row[0] for row in rows}
+
+
+def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[Outcome]:
+    """Seal consecutive hours without minutes in one insert, up to the first that has some after all.
+
+    The same steps as `roll_up`: a number, a look, the publication, a second look.
+    """
+    first, end = windows[0].start, windows[-1].end
+    number = take_number(connection)
+    bound = min(_filled(connection, first, end), default=end)
+    empty = [window for window in windows if window.start < bound]
+    publish(connection, empty, Row(number, False))
+    late = _filled(connection, first, bound)
+    reopen(connection, late)
+    outcomes = [Outcome(window, 0 if window.start in late else number) for window in empty]
+    return outcomes if len(empty) == len(windows) else [*outcomes, Outcome(windows[len(empty)])]
+
+
+def _first_day(connection: Connection) -> int | None:
+    """Start of the day of the first minute: its day is whole then, its first hours empty."""
+    rows, first = connection.one("SELECT count(), toUnixTimestamp(min(hour)) FROM pin_minutes")
+    return int(first) // DAY * DAY if rows else None
+
+
+def _seal_days(connection: Connection) -> tuple[int, ...]:
+    """Seal each day whose 24 hours are sealed and which is not."""
+    state = read_state(connection)
+    sealed = []
+    for day in sorted({hour // DAY * DAY for hour in state.hours} - state.days):
+        seals = [state.hours[hour] for hour in range(day, day + DAY, HOUR) if hour in state.hours]
+        if len(seals) == 24 and roll_up(connection, Window("day", day), seals).seal:
+            sealed.append(day)
+    return tuple(sealed)
+
+
+def _result(until: int, outcomes: Sequence[Outcome], days: tuple[int, ...]) -> SealResult:
+    return SealResult(
+        sealed_until=until,
+        hours=tuple(outcome.window.start for outcome in outcomes if outcome.seal),
+        days=days,
+        corrected=tuple(outcome.window.start for outcome in outcomes if outcome.changed),
+        unsettled=tuple(outcome.window.start for outcome in outcomes if not outcome.seal),
+    )
+
+
+def _seconds(moment: Moment) -> int:
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise ValueError(f"{moment!r} has no time zone")
+        return int(moment.timestamp())
+    return int(moment)

@@ -1,0 +1,92 @@
+"""Two users with no more rights than they need: one for workers and one for readers. Grants for SQL and for users.d."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from xml.sax.saxutils import escape
+
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+
+WRITTEN = (
+    "pin_minutes", "pin_hours", "pin_days", "seal_numbers", "sealed", "ingest_starts", "ingest_ledger", "ingest_lost",
+    "ingest_replaced", "dead_letters",
+)  # fmt: skip
+VOIDED = ("pin_minutes", "ingest_ledger", "dead_letters")  # rows of a lower generation are deleted, never altered
+VIEWS = ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d")
+# The views run with the rights of whoever asks (SQL SECURITY INVOKER), so that they outlive the account that made them.
+# None of these holds anything of a person.
+BEHIND_VIEWS = (
+    "seal_state",
+    "minutes_read",
+    "hours_read",
+    "days_read",
+    "sealed",
+    "pin_minutes",
+    "pin_hours",
+    "pin_days",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user of ClickHouse: `grants` are what stands between GRANT and TO."""
+
+    name: str
+    grants: tuple[str, ...]
+    password_sha256: str | None = None  # hexadecimal; None: to be filled in by a person
+
+
+def users(database: str, worker_password: str | None = None, reader_password: str | None = None) -> tuple[User, User]:
+    """The user of workers, `verify` and `status`, and the user of whoever reads counts."""
+    worker = (
+        f"SELECT ON `{database}`.*",
+        *(f"INSERT ON `{database}`.{table}" for table in WRITTEN),
+        *(f"ALTER DELETE ON `{database}`.{table}" for table in VOIDED),
+    )
+    reader = tuple(f"SELECT ON `{database}`.{name}" for name in (*VIEWS, *BEHIND_VIEWS))
+    return (
+        User("pintally_worker", worker, _hash(worker_password)),
+        User("pintally_reader", reader, _hash(reader_password)),
+    )
+
+
+def statements(user: User, password: str = "'FILL_IN_A_SHA256'") -> Iterator[str]:
+    """SQL that makes the user and takes away what it was granted before; safe to repeat."""
+    known = f"'{user.password_sha256}'" if user.password_sha256 else password
+    yield f"CREATE USER IF NOT EXISTS {user.name} IDENTIFIED WITH sha256_hash BY {known}"
+    if user.password_sha256:
+        yield f"ALTER USER {user.name} IDENTIFIED WITH sha256_hash BY {known}"
+    yield f"REVOKE ALL ON *.* FROM {user.name}"
+    for grant in user.grants:
+        yield f"GRANT {grant} TO {user.name}"
+
+
+def users_xml(made: Sequence[User]) -> str:
+    """A file for users.d, for servers whose users are in files."""
+    return "<clickhouse>\n  <users>\n" + "".join(map(_user_xml, made)) + "  </users>\n</clickhouse>\n"
+
+
+def create_users(address: ClickHouseAddress, made: Sequence[User], timeout_seconds: float = 30) -> None:
+    """Make the users, as `address`'s user, who must hold their rights with GRANT OPTION. Raises SinkError."""
+    for user in made:
+        for statement in statements(user):
+            with Connection(address, timeout_seconds, database="") as connection:
+                connection.execute(statement)
+
+
+def _hash(password: str | None) -> str | None:
+    return sha256(password.encode()).hexdigest() if password else None
+
+
+def _user_xml(user: User) -> str:
+    grants = "".join(f"        <query>GRANT {escape(grant)}</query>\n" for grant in user.grants)
+    return (
+        f"    <{user.name}>\n"
+        f"      <password_sha256_hex>{user.password_sha256 or 'FILL_IN_A_SHA256'}</password_sha256_hex>\n"
+        "      <networks><ip>::/0</ip></networks>\n"
+        "      <profile>default</profile>\n"
+        "      <quota>default</quota>\n"
+        f"      <grants>\n{grants}      </grants>\n"
+        f"    </{user.name}>\n"
+    )

@@ -1,0 +1,48 @@
+"""Where the audit looks: its addresses, which it reads from no settings of ours."""
+
+from typing import Any
+
+from pintally.audit.addresses import Addresses
+from pintally.audit.errors import CannotTell, CannotTellNow
+from pintally.schemas.errors import PintallyError, Unavailable
+from pintally.streams.kafka.clients import kafka_options
+from pintally.streams.kafka.listeners import wrong_protocol
+from pintally.streams.settings import Settings
+
+
+def addresses_of(settings: Settings) -> Addresses:
+    """Where the audit looks, by the settings."""
+    return Addresses(
+        kafka=settings.kafka,
+        topics=tuple((topic, int(action)) for topic, action in settings.source_topics.items()),
+        clickhouse_host=settings.clickhouse_host,
+        clickhouse_http_port=settings.clickhouse_http_port,
+        user=settings.clickhouse_user,
+        password=settings.clickhouse_password.get_secret_value(),
+        database=settings.clickhouse_database,
+        secure=settings.clickhouse_secure,
+        ca_file=settings.clickhouse_ca_file,
+        kafka_options=_kafka_options(settings),
+    )
+
+
+def as_ours(reason: CannotTell, settings: Settings) -> PintallyError:
+    """Why the audit has no verdict, as an error of ours: what passes by itself is Unavailable.
+
+    The audit's client hears a hang-up alone where a port of Kafka speaks another protocol.
+    """
+    if isinstance(reason, CannotTellNow):
+        return wrong_protocol(settings) or Unavailable(reason.what, reason.remedy)
+    return PintallyError(reason.what, reason.remedy)
+
+
+def _kafka_options(settings: Settings) -> dict[str, Any]:
+    """As the audit passes them on; what does not fit together is refused here."""
+    login = kafka_options(settings)
+    return {
+        "security_protocol": settings.kafka_security_protocol,
+        "ssl_cafile": settings.kafka_ca_file,
+        "ssl_certfile": settings.kafka_cert_file,
+        "ssl_keyfile": settings.kafka_key_file,
+        **{name: value for name, value in login.items() if name.startswith("sasl_")},
+    }

@@ -1,0 +1,1 @@
+"""The counting core: pure, no I/O, no wall clock. Imports schemas alone."""

@@ -1,0 +1,112 @@
+"""The first two fates, which need no memory but the clock: dead and late (C2). And why, in words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pintally.schemas.actions import Action
+from pintally.schemas.dead_letters import SENT_BEFORE
+from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.decoding.decoder import decode
+from pintally.schemas.decoding.values import Values
+from pintally.schemas.rows import DeadLetterRow
+from pintally.schemas.rules import MINUTE_MS, Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.slices import Piece
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The records of a chunk, each array with one entry a record."""
+
+    decoded: Decoded
+    timestamps: NDArray[np.int64]  # ms; negative where a record has none
+    clocks: NDArray[np.int64]  # ms, after the record
+    minutes: NDArray[np.int64]  # since 1970, of event time
+    dead: Mask
+    late: Mask  # and not dead
+
+
+def judge(decoded: Decoded, timestamps: NDArray[np.int64], clocks: NDArray[np.int64], rules: Rules) -> Judged:
+    """Decide which records are dead, and which are late.
+
+    A record without a Kafka timestamp is dead. A broker bounds how far a producer's timestamp may lag, but lets -1 pass
+    whatever the bound is: such a record could come at any time, and count below what was declared final (C22).
+    What the rules add stands on the side of event time, which is bounded: a Kafka timestamp can be so large that
+    adding to it wraps around.
+    """
+    occurred = decoded.occurred_at
+    minutes = occurred // MINUTE_MS
+    dead = ~decoded.valid
+    dead |= timestamps < 0
+    dead |= occurred - rules.max_clock_skew_ms > timestamps
+    dead |= occurred + rules.retention_ms < timestamps
+    late = minutes < (clocks - rules.allowed_lateness_ms) // MINUTE_MS  # minute end + lateness <= clock, in minutes
+    late &= ~dead
+    return Judged(decoded, timestamps, clocks, minutes, dead, late)
+
+
+def dead_letters(
+    source: Source, chunk: Chunk, judged: Judged, duplicate: Mask, piece: Piece, rules: Rules, generation: int
+) -> Iterator[DeadLetterRow]:
+    """A dead letter for each dead or late record of a piece of a chunk.
+
+    `duplicate` has an entry a record of the piece: whose id was here before. A late one of these says so, because it
+    must not be counted by a replay either.
+    """
+    records = (judged.dead | judged.late)[piece.records].nonzero()[0] + piece.first
+    if not len(records):
+        return
+    offsets = chunk.offsets[records].tolist()
+    envelopes = chunk.envelopes(offsets)
+    for i, offset in zip(records.tolist(), offsets, strict=True):
+        key, headers = envelopes[offset]
+        yield DeadLetterRow(
+            source=source,
+            offset=offset,
+            timestamp=int(chunk.timestamps[i]),
+            fate=("dead" if judged.dead[i] else "late"),
+            reason=_reason(judged, i, rules) + (SENT_BEFORE if duplicate[i - piece.first] else ""),
+            key=key,
+            value=chunk.values[i],
+            headers=headers,
+            generation=generation,
+        )
+
+
+def why_dead(value: bytes | None, action: Action, timestamp: int, rules: Rules) -> str | None:
+    """Why a record with this value and Kafka timestamp (ms) would be dead; None if it would not be."""
+    moment = np.array([timestamp], np.int64)
+    judged = judge(decode(Values.of([value]), action), moment, moment, rules)
+    return _reason(judged, 0, rules) if judged.dead[0] else None
+
+
+def _reason(judged: Judged, i: int, rules: Rules) -> str:
+    if not judged.decoded.valid[i]:
+        return judged.decoded.reasons[i]
+    if judged.timestamps[i] < 0:
+        return "it has no Kafka timestamp: nothing tells when it came"
+    occurred_at, timestamp = int(judged.decoded.occurred_at[i]), int(judged.timestamps[i])
+    event, kafka = f"event time {_utc(occurred_at)}", f"the Kafka timestamp {_utc(timestamp)}"
+    if not judged.dead[i]:
+        overdue = int(judged.clocks[i]) - (occurred_at // MINUTE_MS + 1) * MINUTE_MS - rules.allowed_lateness_ms
+        allowed = _seconds(rules.allowed_lateness_ms)
+        return f"late by {_seconds(overdue)}: the minute of {event} closed {allowed} after its end"
+    if occurred_at > timestamp:
+        return f"{event} leads {kafka} by more than {_seconds(rules.max_clock_skew_ms)}"
+    return f"{event} is older than the tables keep: more than {_seconds(rules.retention_ms)} before {kafka}"
+
+
+def _utc(ms: int) -> str:
+    seconds, rest = divmod(ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1000:.10g} s"

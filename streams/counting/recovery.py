@@ -1,0 +1,197 @@
+"""Where the fold of a source begins again: pure, from the ledger alone (C12 to C16)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pintally.schemas.rows import LedgerRow, LostKind, LostRow, Replacement, SourceLedger, StartRow
+from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.streams.counting.slices import Base
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Records before the first start row, counted in another log: their ids may matter to what follows."""
+
+    start: int  # offset
+    clock: int  # ms: the source's clock before it
+    end: int  # offset of the first start row
+    end_clock: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The ledger of one source followed from its start row: slices that join, without void rows."""
+
+    complete: tuple[LedgerRow, ...]  # fully emitted slices: the next one, or a lost range, starts there
+    unfinished: LedgerRow | None  # the first that is not; later slices may have rows all the same
+    boundary: StartRow  # start row of the highest generation: the rules in force
+    ids_from: int = 0  # offset: no earlier record's id can matter, an operator gave up what lies before
+    hole: int | None = None  # offset below the boundary where a slice is missing that no worker will fold again
+    before: Before | None = None  # what its log holds of the topic whose place it took
+
+    @property
+    def start(self) -> int:
+        """Offset of the first slice that is not fully emitted."""
+        if self.unfinished:
+            return self.unfinished.start
+        return self.boundary.start if self.hole is None else self.hole
+
+    @property
+    def start_clock(self) -> int:
+        """The source's clock before `start`, in ms."""
+        if self.unfinished:
+            return self.unfinished.start_clock
+        return self.complete[-1].clock if self.complete and self.hole is not None else self.boundary.start_clock
+
+    @property
+    def position(self) -> int:
+        """The offset below which everything is emitted."""
+        return self.unfinished.position if self.unfinished else self.start
+
+    @property
+    def clock(self) -> int:
+        """The source's clock at `position`, in ms."""
+        return self.unfinished.clock if self.unfinished else self.start_clock
+
+    @property
+    def version(self) -> int | None:
+        """The version of its last row; None if it has none. A ledger that later shows less went back."""
+        last = self.unfinished or (self.complete[-1] if self.complete else None)
+        return last.version if last else None
+
+    @property
+    def rules(self) -> Rules:
+        """The rules that hold from the boundary on."""
+        return Rules.from_json(self.boundary.rules)
+
+
+def follow(ledger: SourceLedger) -> Chain:
+    """Follow the rows from the lowest start row, over what was lost; never trust a row that the chain does not reach.
+
+    Raises ValueError for a source without a start row: it gets one before anything else.
+    """
+    starts = ruling(ledger.starts)
+    if not starts:
+        raise ValueError("a source without a start row has no chain")
+    rows = {row.start: row for row in ledger.rows if not is_void(row, ledger)}
+    begins = rows.keys() | {start.start for start in starts[1:]}
+    lost = [row for row in effective(ledger) if row.kind is LostKind.TRIMMED]
+    damaged = {row.start: row.end for row in effective(ledger) if row.kind is LostKind.DAMAGED}
+    complete: list[LedgerRow] = []
+    position = ids_from = starts[0].start
+    while True:
+        row = rows.get(position)
+        if gap := _lost_from(position, row, lost):
+            complete += [row] if row else []
+            position = ids_from = gap.end
+            lost.remove(gap)
+        elif row and row.position > position and row.position in begins:
+            complete.append(row)
+            position = row.position
+        elif damaged.get(position, 0) > position:
+            position = damaged.pop(position)
+        else:
+            break
+    hole = position if position < starts[-1].start else None
+    before = before_of(ledger) if ids_from == starts[0].start else None
+    return Chain(tuple(complete), rows.get(position), starts[-1], ids_from, hole, before)
+
+
+def before_of(ledger: SourceLedger) -> Before | None:
+    """What the log holds of the topic whose place it took, if it is still counted from the same offset on."""
+    row, first = ledger.replaces, ruling(ledger.starts)[0]
+    if row is None or row.start != first.start or row.collect_start == row.start:
+        return None
+    return Before(row.collect_start, row.collect_clock, first.start, first.start_clock)
+
+
+def _lost_from(position: int, row: LedgerRow | None, lost: Sequence[LostRow]) -> LostRow | None:
+    """What was lost from `position` on, or from within its slice, whatever a late insert says of that slice's end."""
+    for gap in lost:
+        if gap.start == position or (row and row.generation < gap.generation and position < gap.start <= row.position):
+            return gap
+    return None
+
+
+def ruling(starts: Iterable[StartRow]) -> list[StartRow]:
+    """Start rows by generation and offset; one at or after a later one's offset never ruled, or does no more."""
+    ruled: list[StartRow] = []
+    for start in sorted(starts, key=lambda start: start.generation):
+        while ruled and ruled[-1].start >= start.start:
+            ruled.pop()
+        ruled.append(start)
+    return ruled
+
+
+def effective(ledger: SourceLedger) -> list[LostRow]:
+    """What was given up and took effect: a crash may have left a lost row without its start row."""
+    begun = {start.generation for start in ledger.starts}
+    return [
+        row
+        for row in ledger.lost
+        if row.kind in (LostKind.RETIRED, LostKind.DAMAGED)
+        or (_goes_on_after(row, ledger) if row.kind is LostKind.TRIMMED else row.generation in begun)
+    ]
+
+
+def _goes_on_after(row: LostRow, ledger: SourceLedger) -> bool:
+    """Whether counting begins anew at a range's end. Later rules may begin there too, but not below it."""
+    at_end = any((start.generation, start.start) == (row.generation, row.end) for start in ledger.starts)
+    return at_end and all(start.start >= row.end for start in ledger.starts if start.generation > row.generation)
+
+
+def is_retired(ledger: SourceLedger) -> bool:
+    """Whether nothing of the source is counted any more: its topic was given up, or another one took its place."""
+    given_up = any(row.kind is LostKind.RETIRED for row in ledger.lost)
+    return given_up or any(row.how is not Replacement.SAME_OFFSETS for row in ledger.replaced)
+
+
+def is_half_lost(ledger: SourceLedger) -> bool:
+    """Whether `accept-loss` was interrupted: what it gave up is recorded, and counting has not begun behind it."""
+    begun = max((start.generation for start in ledger.starts), default=0)
+    return any(row.kind is LostKind.TRIMMED and row.generation > begun for row in ledger.lost)
+
+
+def cut_base(chain: Chain) -> Base:
+    """The ledger's position, where the log holds all that is not counted, but not the base slice or the ids before it.
+
+    A worker that was never restarted would go on there too, and whoever folds from here does the same as it, as long
+    as no record belongs to the slice that is recorded up to there, or could have its id before: the fold refuses those.
+    """
+    return Base(chain.position, chain.clock, chain.position, chain.clock, is_cut=True, open_slice=chain.unfinished)
+
+
+def is_void(row: LedgerRow, ledger: SourceLedger) -> bool:
+    """Whether a higher generation's rules hold from an offset at or below the row's slice (C19)."""
+    return any(start.generation > row.generation and row.start >= start.start for start in ledger.starts)
+
+
+def base_of(chain: Chain) -> Base:
+    """The base slice, and the slice start from which the ids that can still matter to it are collected (C14).
+
+    An earlier record matters if its block and its arrived number are the base slice's own or one less.
+    """
+    block = chain.start // chain.rules.slice_records
+    bucket = chain.start_clock // ARRIVED_MS
+    if chain.unfinished:  # its own bucket; without a row the clock before it is the lowest it can have
+        bucket = chain.unfinished.arrived * 1000 // ARRIVED_MS
+    collect_start, collect_clock = chain.start, chain.start_clock
+    for row in reversed(chain.complete):
+        if row.start < chain.ids_from:
+            break
+        last_block = (row.position - 1) // chain.rules.slice_records
+        if last_block < block - 1 or row.arrived * 1000 // ARRIVED_MS < bucket - 1:
+            break
+        collect_start, collect_clock = row.start, row.start_clock
+    else:
+        if (before := chain.before) and (
+            (before.end - 1) // chain.rules.slice_records >= block - 1 and before.end_clock // ARRIVED_MS >= bucket - 1
+        ):
+            collect_start, collect_clock = before.start, before.clock
+    return Base(collect_start, collect_clock, chain.start, chain.start_clock)
+
+
+def least_lateness(rules: Rules, ledgers: Iterable[SourceLedger]) -> int:
+    """In seconds: hours may have been sealed by earlier rules, and are not early by those."""
+    known = [Rules.from_json(start.rules).allowed_lateness_ms for ledger in ledgers for start in ledger.starts]
+    return min([*known, rules.allowed_lateness_ms]) // 1000

@@ -1,0 +1,115 @@
+"""Slices: the pure cut of a source's offsets by block and by ten minutes of its clock (C1 and C3)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pintally.schemas.errors import PintallyError
+from pintally.schemas.rows import LedgerRow
+from pintally.schemas.rules import ARRIVED_MS
+
+LAST_CLOCK_MS = 2**32 * 1000 - 1  # the last clock whose slice ClickHouse can name, early in 2106
+
+
+class SliceId(NamedTuple):
+    """Names a slice of a source; ascending in the order of the log."""
+
+    block: int  # offset // slice_records
+    arrived_seconds: int  # since 1970: the clock, this record's timestamp included, floored to ten minutes
+
+    @property
+    def bucket(self) -> int:
+        """The arrived number: `arrived_seconds` in tens of minutes."""
+        return self.arrived_seconds * 1000 // ARRIVED_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where a fold begins: ids are collected from `collect_start` on, and counted from `start` on (C13 and C14)."""
+
+    collect_start: int  # offset, a slice's start
+    collect_clock: int  # ms: the source's clock before it
+    start: int  # offset, a slice's start
+    start_clock: int  # ms: the source's clock before it; what collecting must arrive at
+    is_cut: bool = False  # the log no longer holds what lies before: it must not matter to what follows
+    open_slice: LedgerRow | None = None  # of a cut base: the slice recorded up to `start`; its cells stay as they are
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The part of one slice that lies in one chunk: never empty, but it may hold absent offsets only."""
+
+    slice_id: SliceId
+    start: int  # offsets [start, end)
+    end: int
+    first: int  # records [first, last) of the chunk
+    last: int
+    clock_before: int  # ms: the clock before `start`
+    clock: int  # ms: the clock at `end`
+
+    @property
+    def records(self) -> slice:
+        """Where its records are in the chunk's arrays."""
+        return slice(self.first, self.last)
+
+
+class ClockTooFar(PintallyError):
+    """A Kafka timestamp past the year 2106, which would make every later record of its source late for ever."""
+
+
+def cut(
+    start: int,
+    end: int,
+    offsets: NDArray[np.int64],
+    clocks: NDArray[np.int64],
+    clock: int,
+    slice_records: int,
+    also_at: int = -1,
+) -> Iterator[Piece]:
+    """Cut the offsets [start, end) into pieces of slices, in order; they join and cover all.
+
+    `clocks` are the clocks after the records at `offsets`, `clock` the one before them (ms). An offset without a
+    record belongs to its own block and to the clock before it. `also_at` is one more place to cut, where a slice
+    begins although its neighbours would not tell: the start of counting. Raises ClockTooFar.
+    """
+    if start == end:
+        return
+    if len(clocks) and clocks[-1] > LAST_CLOCK_MS:
+        at = int(np.searchsorted(clocks, LAST_CLOCK_MS, side="right"))
+        raise ClockTooFar(
+            f"the record at offset {offsets[at]} has the Kafka timestamp {clocks[at]} ms, past the year 2106",
+            "Set message.timestamp.after.max.ms on the topic, and delete the records up to this one.",
+        )
+    borders = _borders(start, end, offsets, clocks, clock, slice_records, also_at)
+    firsts = [0, *offsets.searchsorted(borders[1:-1]).tolist(), len(offsets)]
+    before = clock
+    for (piece_start, piece_end), (first, last) in zip(pairwise(borders), pairwise(firsts), strict=True):
+        own = int(clocks[first]) if first < last else before  # a record that moves the bucket begins a piece
+        after = int(clocks[last - 1]) if first < last else before
+        name = SliceId(piece_start // slice_records, own // ARRIVED_MS * (ARRIVED_MS // 1000))
+        yield Piece(name, piece_start, piece_end, first, last, before, after)
+        before = after
+
+
+def _borders(
+    start: int,
+    end: int,
+    offsets: NDArray[np.int64],
+    clocks: NDArray[np.int64],
+    clock: int,
+    slice_records: int,
+    also_at: int,
+) -> list[int]:
+    """The offsets where pieces begin, and the end; ascending, each once."""
+    inner = set(range((start // slice_records + 1) * slice_records, end, slice_records))
+    if start < also_at < end:
+        inner.add(also_at)
+    if len(clocks) and clocks[-1] // ARRIVED_MS != clock // ARRIVED_MS:
+        buckets = clocks // ARRIVED_MS
+        inner.update(offsets[np.diff(buckets, prepend=clock // ARRIVED_MS) > 0].tolist())
+    inner.discard(start)
+    return [start, *sorted(inner), end]

@@ -1,0 +1,133 @@
+"""One short-lived admin connection to Kafka, by kafka-python, which knows topic ids."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import aiokafka.errors
+from aiokafka.conn import create_conn
+from kafka.admin import KafkaAdminClient
+from kafka.errors import (
+    AuthorizationError,
+    BrokerNotAvailableError,
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorError,
+    RetriableError,
+    SaslAuthenticationFailedError,
+    UnknownBrokerIdError,
+    UnsupportedSaslMechanismError,
+)
+from kafka.net.compat import KafkaNetClient
+
+from pintally.schemas.errors import KafkaRefused
+from pintally.streams.kafka.answers import unavailable
+from pintally.streams.kafka.broker_version import refuse_old
+from pintally.streams.kafka.clients import kafka_options
+from pintally.streams.kafka.listeners import wrong_protocol
+from pintally.streams.kafka.reach import reach
+from pintally.streams.kafka.rights import forbidden
+from pintally.streams.settings import Settings
+
+ANSWER_SECONDS = 10.0  # how long Kafka may take to answer a question
+PATIENCE_MS = int(ANSWER_SECONDS * 1000)
+# What passes by itself. A broker that is stopping says that nobody leads a partition: the client looks for broker -1.
+PASSING = (RetriableError, UnknownBrokerIdError, BrokerNotAvailableError)
+
+# The client logs every refused connection as an error; KafkaUnavailable says it once.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+T = TypeVar("T")
+
+
+@contextmanager
+def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+    """An admin client for the Kafka of `settings`, closed at the end.
+
+    Raises KafkaUnavailable after about ten seconds without an answer; KafkaRefused for a login or a certificate that
+    is not accepted, for what is no Kafka, and for any other error of Kafka; WrongProtocol; RightMissing;
+    KafkaTooOld; LoginIncomplete.
+    """
+    kafka, options = settings.kafka, kafka_options(settings)
+    reach(kafka, options["security_protocol"], options.get("ssl_context"))
+    if refused := _refused_login(settings):
+        raise refused
+    opened: list[KafkaNetClient] = []
+
+    def client(**options: Any) -> KafkaNetClient:
+        opened.append(KafkaNetClient(**options))
+        return opened[0]
+
+    try:
+        with KafkaAdminClient(
+            **options,
+            bootstrap_timeout_ms=PATIENCE_MS,
+            request_timeout_ms=PATIENCE_MS,
+            kafka_client=client,
+        ) as admin:
+            refuse_old(kafka, opened[0].get_broker_version())
+            yield admin
+    except (SaslAuthenticationFailedError, UnsupportedSaslMechanismError) as error:
+        raise _login(settings, error) from error
+    except AuthorizationError as error:
+        raise forbidden(settings, error, {}) from error
+    except PASSING as error:
+        raise wrong_protocol(settings) or unavailable(kafka, error) from error
+    except KafkaError as error:
+        raise KafkaRefused(f"Kafka at {kafka} refused: {error}", "See the broker's log for the reason.") from error
+    finally:
+        # An admin client whose bootstrap fails is never handed to us, and leaves its thread and sockets open.
+        for each in opened:
+            each.close()
+            each._manager._net.stop()
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """Ask again while Kafka makes its offsets topic, which it does on the first question about a group."""
+    give_up = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return ask()
+        except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError):
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.1)
+
+
+def _refused_login(settings: Settings) -> KafkaRefused | None:
+    """The reason, if it is the login. kafka-python only sees that the broker hangs up; aiokafka hears why."""
+    options = kafka_options(settings)
+    if "sasl_mechanism" not in options:
+        return None
+    servers = options.pop("bootstrap_servers")
+
+    async def log_in() -> None:
+        host, _, port = servers[0].rpartition(":")
+        connection = await create_conn(
+            host.strip("[]"), int(port), request_timeout_ms=int(ANSWER_SECONDS * 1000), **options
+        )
+        writer = connection._writer
+        connection.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()  # else its socket outlives the loop
+
+    try:
+        asyncio.run(log_in())
+    except (aiokafka.errors.SaslAuthenticationFailed, aiokafka.errors.UnsupportedSaslMechanismError) as error:
+        return _login(settings, error)
+    except (aiokafka.errors.KafkaError, OSError):
+        return None
+    return None
+
+
+def _login(settings: Settings, error: Exception) -> KafkaRefused:
+    return KafkaRefused(
+        f"Kafka at {settings.kafka} refused the login of user {settings.kafka_username!r} by "
+        f"{settings.kafka_sasl_mechanism}: {error}",
+        "Set PINTALLY_KAFKA_USERNAME, PINTALLY_KAFKA_PASSWORD and PINTALLY_KAFKA_SASL_MECHANISM.",
+    )

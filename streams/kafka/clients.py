@@ -1,0 +1,88 @@
+"""How every Kafka client of ours connects: one function for the options that aiokafka and kafka-python share.
+
+Whoever makes a client passes it `**kafka_options(settings)`; `tests/unit/test_kafka_clients.py` finds who does not.
+"""
+
+import ssl
+from typing import Any
+
+from pintally.schemas.errors import PintallyError
+from pintally.streams.settings import Settings
+
+
+class LoginIncomplete(PintallyError):
+    """The settings of the login to Kafka do not fit together, or a file they name cannot be used."""
+
+
+def kafka_options(settings: Settings) -> dict[str, Any]:
+    """Bootstrap servers, protocol, certificates and login, as keyword arguments of any Kafka client.
+
+    Holds the password: never log or print it. Raises LoginIncomplete.
+    """
+    protocol = settings.kafka_security_protocol
+    options: dict[str, Any] = {
+        "bootstrap_servers": [server.strip() for server in settings.kafka.split(",")],
+        "security_protocol": protocol,
+    }
+    if protocol.endswith("SSL"):
+        options["ssl_context"] = _tls(settings)
+    if _has_login(settings):
+        options["sasl_mechanism"] = settings.kafka_sasl_mechanism
+        options["sasl_plain_username"] = settings.kafka_username
+        options["sasl_plain_password"] = settings.kafka_password.get_secret_value()
+    return options
+
+
+def options_alone(settings: Settings) -> dict[str, Any]:
+    """Arguments of an aiokafka consumer that reads what is committed, in no group, and commits nothing.
+
+    Its partitions are assigned by hand, and it says so when a position is gone. Raises LoginIncomplete.
+    """
+    return {
+        **kafka_options(settings),
+        "group_id": None,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "isolation_level": "read_committed",
+    }
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    """Checks the broker's certificate and its host name; shows ours where one is set."""
+    try:
+        context = ssl.create_default_context(cafile=settings.kafka_ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise _unusable("PINTALLY_KAFKA_CA_FILE", settings.kafka_ca_file, "certificates", error) from error
+    if settings.kafka_cert_file:
+        try:
+            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file, password=_no_password)
+        except (OSError, ValueError) as error:
+            files = f"{settings.kafka_cert_file}, PINTALLY_KAFKA_KEY_FILE={settings.kafka_key_file or ''}"
+            raise _unusable(
+                "PINTALLY_KAFKA_CERT_FILE", files, "a certificate and its unencrypted key", error
+            ) from error
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted")  # else OpenSSL would ask the terminal
+
+
+def _unusable(name: str, value: str | None, wanted: str, error: Exception) -> LoginIncomplete:
+    return LoginIncomplete(f"{name}={value} cannot be used: {error}", f"Name a file in PEM format with {wanted}.")
+
+
+def _has_login(settings: Settings) -> bool:
+    protocol, user = settings.kafka_security_protocol, settings.kafka_username
+    password = settings.kafka_password.get_secret_value()
+    if protocol.startswith("SASL") and not (user and password):
+        raise LoginIncomplete(
+            f"PINTALLY_KAFKA_SECURITY_PROTOCOL={protocol} needs a user and a password",
+            "Set PINTALLY_KAFKA_USERNAME and PINTALLY_KAFKA_PASSWORD.",
+        )
+    if (user or password) and not protocol.startswith("SASL"):
+        raise LoginIncomplete(
+            f"a Kafka user or password is set, but PINTALLY_KAFKA_SECURITY_PROTOCOL={protocol} has no login",
+            "Set it to SASL_SSL (or SASL_PLAINTEXT), or unset PINTALLY_KAFKA_USERNAME and PINTALLY_KAFKA_PASSWORD.",
+        )
+    return bool(user)

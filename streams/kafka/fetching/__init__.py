@@ -1,0 +1,1 @@
+"""From the socket to a chunk of one partition."""

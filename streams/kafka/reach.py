@@ -1,0 +1,71 @@
+"""Is Kafka there, and does it speak what the settings say? Asked before a client is made, which would only wait."""
+
+import socket
+import ssl
+import time
+
+from pintally.schemas.errors import KafkaRefused
+from pintally.streams.kafka.answers import unavailable, wrong_protocol
+from pintally.streams.kafka.protocol import speaks_kafka, speaks_tls
+
+CONNECT_SECONDS = 5.0  # how long its port may stay closed, so that a restarting broker is waited for
+ANSWER_SECONDS = 10.0  # how long its first answer may take
+PAUSE_SECONDS = 0.2
+HUNG_UP = (ConnectionError, EOFError)
+
+
+def reach(kafka: str, protocol: str, tls: ssl.SSLContext | None) -> None:
+    """Return when any of the servers answers as Kafka. Blocking.
+
+    Raises KafkaUnavailable if none does, KafkaRefused for a certificate that is not to be trusted and for another
+    protocol than `protocol`, which is one of Kafka's four.
+    """
+    give_up = time.monotonic() + CONNECT_SECONDS
+    while True:
+        for server in kafka.split(","):
+            host, _, port = server.rpartition(":")
+            try:
+                return _ask(server, host.strip("[]"), int(port), protocol, tls)
+            except (OSError, EOFError, OverflowError, ValueError) as error:
+                reason: Exception = error
+        if time.monotonic() > give_up or not isinstance(reason, HUNG_UP):
+            raise unavailable(kafka, reason)
+        time.sleep(PAUSE_SECONDS)
+
+
+def _ask(server: str, host: str, port: int, protocol: str, tls: ssl.SSLContext | None) -> None:
+    with socket.create_connection((host, port), timeout=CONNECT_SECONDS) as connection:
+        connection.settimeout(ANSWER_SECONDS)
+        try:
+            with tls.wrap_socket(connection, server_hostname=host) if tls else connection as asked:
+                speaks = speaks_kafka(asked)
+        except ssl.SSLCertVerificationError as error:
+            raise KafkaRefused(
+                f"Kafka at {server} shows a certificate that is not to be trusted: {error.verify_message}",
+                "Set PINTALLY_KAFKA_CA_FILE to the certificates of its authority, or PINTALLY_KAFKA to the name in "
+                "its certificate.",
+            ) from error
+        except ssl.SSLEOFError:  # it hung up
+            if not _speaks_without_tls(host, port):
+                raise EOFError("it hung up while shaking hands by TLS") from None
+            speaks = "Kafka's protocol without TLS"
+        except ssl.SSLError as error:
+            raise KafkaRefused(
+                f"Kafka at {server} does not agree on TLS: {error.reason or error}",
+                "Check PINTALLY_KAFKA_SECURITY_PROTOCOL and that the port is one for TLS; where Kafka asks for a "
+                "certificate, set PINTALLY_KAFKA_CERT_FILE and PINTALLY_KAFKA_KEY_FILE.",
+            ) from error
+        except HUNG_UP:
+            if tls or not speaks_tls(host, port, CONNECT_SECONDS):
+                raise
+            speaks = "TLS"
+    if speaks:
+        raise wrong_protocol(server, protocol, speaks)
+
+
+def _speaks_without_tls(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_SECONDS) as connection:
+            return speaks_kafka(connection) is None
+    except (OSError, EOFError):
+        return False

@@ -1,0 +1,212 @@
+"""What Kafka says of our topics, and how they are made. Blocking; each call opens one connection and closes it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from kafka import TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+
+from pintally.schemas.actions import dead_letter_topic
+from pintally.schemas.errors import KafkaRefused, PintallyError
+from pintally.schemas.sources import Source
+from pintally.streams.counting.log import Offsets, TopicInfo
+from pintally.streams.kafka.admin import open_admin, patiently
+from pintally.streams.kafka.rights import GROUP, TOPIC, UNAUTHORIZED, needing, right_missing
+from pintally.streams.kafka.topic_configs import read_topic_configs
+from pintally.streams.settings import Settings
+
+DAY_MS = 86_400_000
+RETENTION_MS = 7 * DAY_MS
+FOREVER_MS = 2**63 - 1
+DEAD_LETTER_BYTES = 2 * 1024 * 1024  # a record of Kafka's usual limit of 1 MiB, and the headers that say why
+
+
+class TopicMissing(PintallyError):
+    """A source topic does not exist."""
+
+
+class TopicRefused(PintallyError):
+    """Kafka would not make a topic, or a topic has settings that cannot be counted exactly."""
+
+
+def create_topics(settings: Settings) -> list[str]:
+    """Make the topics of sources, replays and dead letters; return the names of those that did not exist before.
+
+    Safe to run any number of times and from several processes at once. Topics that exist stay as they are:
+    `streams.kafka.topic_checks` names what is wrong with them. Raises KafkaUnavailable and TopicRefused.
+    """
+    wanted = _wanted(settings)
+    with open_admin(settings) as admin, needing(settings, TOPIC, "Describe", wanted):
+        existing = set(admin.list_topics())
+        missing = {name: options for name, options in wanted.items() if name not in existing}
+        if not missing:
+            return []
+        answers = admin.create_topics(missing, raise_errors=False)["topics"]
+        forbidden = [answer["name"] for answer in answers if for_code(answer["error_code"]) in UNAUTHORIZED]
+        if forbidden:
+            raise right_missing(settings, TOPIC, "Create", forbidden)
+        created = [answer["name"] for answer in answers if _was_created(answer)]
+        _refuse_hidden(settings, admin.describe_topics(list(missing)))  # else they would be waited for
+        admin.wait_for_topics(list(missing))
+    return sorted(created)
+
+
+def describe_topics(settings: Settings) -> dict[str, TopicInfo]:
+    """The source topics by name. Raises TopicMissing naming those that do not exist, KafkaUnavailable."""
+    names = list(settings.source_topics)
+    with open_admin(settings) as admin:
+        found = {topic["name"]: topic for topic in admin.describe_topics(names)}
+        errors = {name: for_code(topic["error_code"]) for name, topic in found.items() if topic["error_code"]}
+        missing = [name for name in names if name not in found or errors.get(name) is UnknownTopicOrPartitionError]
+        if missing:
+            raise TopicMissing(
+                f"Kafka at {settings.kafka} has no topic {', '.join(missing)}", "Run `pintally migrate` to create it."
+            )
+        _refuse_hidden(settings, found.values())
+        for name, error in errors.items():
+            raise error(name)
+        configs = read_topic_configs(admin, settings, names)
+    return {name: _info(found[name], configs[name]) for name in names}
+
+
+def _refuse_hidden(settings: Settings, described: Iterable[Mapping[str, Any]]) -> None:
+    """Raise RightMissing for topics that our user may not describe."""
+    if hidden := [topic["name"] for topic in described if for_code(topic["error_code"]) in UNAUTHORIZED]:
+        raise right_missing(settings, TOPIC, "Describe", hidden)
+
+
+def sources_of(topics: Mapping[str, TopicInfo]) -> list[Source]:
+    """Every partition of `topics`, by topic name and partition."""
+    return [
+        Source(topic.name, topic.topic_id, partition)
+        for topic in sorted(topics.values(), key=lambda topic: topic.name)
+        for partition in range(topic.partitions)
+    ]
+
+
+def read_offsets(settings: Settings, sources: Sequence[Source]) -> dict[Source, Offsets]:
+    """Log start, log end and last stable offset of each source, in offsets. Raises KafkaUnavailable."""
+    by_partition = {TopicPartition(source.topic, source.partition): source for source in sources}
+    if not by_partition:
+        return {}
+    with open_admin(settings) as admin, needing(settings, TOPIC, "Describe", {source.topic for source in sources}):
+
+        def offsets(spec: OffsetSpec, isolation: str) -> dict[TopicPartition, Any]:
+            specs = dict.fromkeys(by_partition, spec)
+            answer: dict[TopicPartition, Any] = admin.list_partition_offsets(specs, isolation_level=isolation)
+            return answer
+
+        # In this order: log_start <= last_stable <= log_end holds even while producers and retention go on.
+        starts = offsets(OffsetSpec.EARLIEST, "read_uncommitted")
+        stable = offsets(OffsetSpec.LATEST, "read_committed")
+        ends = offsets(OffsetSpec.LATEST, "read_uncommitted")
+    return {
+        source: Offsets(starts[key].offset, ends[key].offset, stable[key].offset)
+        for key, source in by_partition.items()
+    }
+
+
+def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
+    """What `settings.group` has committed: (topic, partition) -> next offset. Empty for a group nobody knows."""
+    with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.group]):
+        answer = patiently(lambda: admin.list_group_offsets(settings.group))[settings.group]
+    return {
+        (partition.topic, partition.partition): committed.offset
+        for partition, committed in answer.items()
+        if committed.offset >= 0
+    }
+
+
+def group_members(settings: Settings) -> list[str]:
+    """The client ids of the members `settings.group` has now; empty for an empty or unknown group."""
+    with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.group]):
+        group = patiently(lambda: admin.describe_groups([settings.group]))[settings.group]
+    if error := group["error"]:  # silence would be taken for an empty group
+        if "Authorization" in error:
+            raise right_missing(settings, GROUP, "Describe", [settings.group])
+        if "GroupIdNotFound" not in error:
+            raise KafkaRefused(f"Kafka at {settings.kafka} does not describe group {settings.group}: {error}")
+    return sorted(member["client_id"] for member in group.get("members") or ())
+
+
+def dead_letter_retention(settings: Settings) -> dict[str, str]:
+    """The configuration that has a dead-letter topic forget a letter `dead_letter_days` after it was sent.
+
+    Kafka deletes whole segments that are closed, so one is closed each day.
+    """
+    return {"retention.ms": str(settings.dead_letter_days * DAY_MS), "segment.ms": str(DAY_MS)}
+
+
+def replay_retention(settings: Settings) -> dict[str, str]:
+    """The same of a replay topic, a day longer: a letter that is there must have come after all that was forgotten."""
+    return {"retention.ms": str((settings.dead_letter_days + 1) * DAY_MS), "segment.ms": str(DAY_MS)}
+
+
+def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
+    shape = {"num_partitions": settings.partitions, "replication_factor": settings.replication}
+    source = {
+        "message.timestamp.type": settings.topic_timestamps,
+        "cleanup.policy": "delete",
+        "retention.ms": str(RETENTION_MS),
+        "compression.type": "producer",
+    }
+    if settings.topic_timestamps == "CreateTime":
+        source["message.timestamp.after.max.ms"] = str(settings.rules.max_clock_skew_ms)
+    dead = {
+        "cleanup.policy": "delete",
+        **dead_letter_retention(settings),
+        "compression.type": "producer",
+        "max.message.bytes": str(DEAD_LETTER_BYTES),
+    }
+    replay = {
+        **dead,
+        **replay_retention(settings),
+        "message.timestamp.type": "LogAppendTime",
+    }
+    names = list(settings.topics.values())
+    return (
+        {name: {**shape, "configs": source} for name in names}
+        | {dead_letter_topic(name): {**shape, "configs": dead} for name in names}
+        | {name: {**shape, "num_partitions": 1, "configs": replay} for name in settings.replay_topics.values()}
+    )
+
+
+def _was_created(answer: Mapping[str, Any]) -> bool:
+    error = for_code(answer["error_code"])
+    if answer["error_code"] == 0 or error is TopicAlreadyExistsError:
+        return bool(answer["error_code"] == 0)
+    raise TopicRefused(
+        f"Kafka would not create topic {answer['name']}: {answer['error_message'] or error.__name__}",
+        "Check PINTALLY_PARTITIONS, PINTALLY_REPLICATION (at most the number of brokers) and the topic's name.",
+    )
+
+
+def _info(topic: Mapping[str, Any], config: Mapping[str, str]) -> TopicInfo:
+    def number(name: str, default: int) -> int:
+        return int(config[name]) if name in config else default
+
+    return TopicInfo(
+        name=topic["name"],
+        topic_id=_id(topic),
+        partitions=len(topic["partitions"]),
+        timestamp_type=config["message.timestamp.type"],
+        # Kafka before 3.6 has neither and accepts any timestamp.
+        timestamp_after_max_ms=number("message.timestamp.after.max.ms", FOREVER_MS),
+        timestamp_before_max_ms=number("message.timestamp.before.max.ms", FOREVER_MS),
+        cleanup_policy=config["cleanup.policy"],
+        message_format=config.get("message.format.version", ""),
+    )
+
+
+def _id(topic: Mapping[str, Any]) -> UUID:
+    """Without it a topic that was deleted and created again would go on as the first one."""
+    given = str(topic["topic_id"])
+    if not given.strip("0-") or given == "None":
+        raise TopicRefused(
+            f"topic {topic['name']} has no UUID: brokers with ZooKeeper give none while their "
+            "inter.broker.protocol.version is below 2.8",
+            "Raise inter.broker.protocol.version to that of the brokers, and restart them one by one.",
+        )
+    return UUID(given)

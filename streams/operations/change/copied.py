@@ -1,0 +1,71 @@
+"""Whether the first records of a copy make the counts that are recorded of the topic whose place it is to take."""
+
+from contextlib import aclosing
+from dataclasses import asdict
+
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import Refusal
+from pintally.schemas.rows import CellRows, LedgerRow, SourceLedger
+from pintally.schemas.sources import Source
+from pintally.sinks.base import SinkSession
+from pintally.streams.counting.recovery import effective, follow
+from pintally.streams.counting.slices import Base
+from pintally.streams.kafka.fetching.reader import read_chunks
+from pintally.streams.operations.change.places import Renumbered
+from pintally.streams.operations.change.totals import compared, hour, totals_of, without
+from pintally.streams.operations.repair.refold import Stretch
+from pintally.streams.settings import Settings
+
+REMEDY = (
+    "It lacks records, or has them in another order or with other timestamps: name the first record that is not "
+    "counted yet, with --from-offset or --from-time."
+)
+
+
+async def refuse_other_counts(
+    settings: Settings,
+    session: SinkSession,
+    old: tuple[Source, SourceLedger],
+    new: tuple[Source, int, int],
+    action: Action,
+) -> None:
+    """Fold the records of the new log, from an offset to another, as the slices that are recorded whole of the old one.
+
+    The slices' clocks and fates, and the events of each minute and pin, must be the same. Raises Refusal with the first
+    difference.
+    """
+    (source, ledger), (copy, start, end) = old, new
+    chain, first = follow(ledger), ledger.starts[0]
+    rows = {row.start: row for row in chain.complete}
+    if len({each.rules for each in ledger.starts}) > 1 or first.start not in rows or effective(ledger):
+        raise Refusal(f"{source} was counted by several rules, or not all of it was: it cannot be compared", REMEDY)
+    cells: list[CellRows] = []
+    base = Base(first.start, first.start_clock, first.start, first.start_clock)
+    stretch = Stretch(source, action, first.generation, chain.rules, base, chain.complete[-1].position)
+    async with aclosing(read_chunks(settings, copy, start, end)) as chunks:
+        async for folded in stretch.fold(Renumbered(chain.complete).read(chunks)):
+            if difference := _differs(folded.row, rows.get(folded.row.start)):
+                raise _refused(copy, f"offset {folded.row.start:,} of the old log: {difference}")
+            cells.append(folded.cells)
+    whole = {(row.block, row.arrived) for row in chain.complete}
+    others = [session.read_slice(source, *name) for name in session.slice_sums(source) if name not in whole]
+    for both in compared(totals_of(cells), without(session.cell_totals([source]), others)):
+        if both.first != both.second:
+            at = f"pin {both.pin_id} in the minute of {hour(both.minute)} UTC"
+            raise _refused(copy, f"{at}: {both.first:,} events, counted are {both.second:,}")
+
+
+def _differs(found: LedgerRow, recorded: LedgerRow | None) -> str | None:
+    if recorded is None:
+        return "a slice begins there, none is recorded"
+    for name, number in asdict(found.fates).items():
+        if number != (known := getattr(recorded.fates, name)):
+            return f"{number:,} {name} in its slice, recorded are {known:,}"
+    if (found.position, found.clock) != (recorded.position, recorded.clock):
+        ends = f"{found.position:,} with the clock {found.clock} ms"
+        return f"its slice ends at {ends}, recorded is {recorded.position:,} with {recorded.clock} ms"
+    return None
+
+
+def _refused(new: Source, what: str) -> Refusal:
+    return Refusal(f"{new} is no copy of what was counted: {what}", REMEDY)

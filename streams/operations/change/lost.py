@@ -1,0 +1,210 @@
+"""What is gone for good, and how counting goes on without it: pure; `boundary` carries it out.
+
+Each plan is made of the ledger and the log as they are, so it can be made again after a crash.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from pintally.schemas.rows import (
+    LAST_OFFSET,
+    LedgerRow,
+    LostKind,
+    LostRow,
+    SliceSum,
+    SourceLedger,
+    StartRow,
+    version_of,
+)
+from pintally.schemas.rules import ARRIVED_MS, MINUTE_MS, Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.stale_rows import void_from
+from pintally.streams.counting.log import Offsets
+from pintally.streams.counting.recovery import Chain, base_of, follow, is_half_lost, is_retired
+from pintally.streams.operations.change.boundary import Change, next_generation
+from pintally.streams.operations.change.taken_over import TakenOver
+from pintally.streams.operations.repair.segments import Segment, Shape, base_of_segment, held, is_old, segments
+
+Sums = Mapping[tuple[int, int], SliceSum]  # block, arrived -> its cells
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What is to be given up of one source, and what follows from it."""
+
+    source: Source
+    row: LostRow | None  # None: nothing is gone, all is counted anew
+    start: StartRow | None = None  # where counting goes on
+    reopen_from: int | None = None  # seconds since 1970
+    forget: bool = False
+    kept: TakenOver | None = None  # what is there of the slice that was cut short, and stays
+
+
+def plan_lost(
+    rules_of: Callable[[str], Rules],
+    ledgers: Mapping[Source, SourceLedger],
+    offsets: Mapping[Source, Offsets],
+    committed: Mapping[tuple[str, int], int],
+    sums_of: Callable[[Source], Sums],
+    now: int,
+    note: str = "",
+) -> list[Lost]:
+    """What no worker gets over, source by source; see `plan_rules` for the arguments, `Lost` for what is planned.
+
+    `sums_of` adds up the cells of a source, slice by slice; `now` is in seconds since 1970.
+
+    - Another topic has taken a topic's name: the first one is retired.
+    - The ledger has no row of a source that the group has read: all that the log holds is counted anew.
+    - The log ends below the position: the slice that holds its end, and all later ones, are counted anew.
+    - The log starts above what must be read: counting goes on where the log, and whatever rows are there, have ended.
+    - Rows of slices do not add up, and the log no longer holds them: this is noted.
+    """
+    generation = next_generation(ledgers.values())
+    retired = {source.topic for source, ledger in ledgers.items() if is_retired(ledger)}
+    ids = {source.topic: source.topic_id for source in offsets}
+    found: list[Lost] = []
+    for source, ledger in ledgers.items():
+        if not ledger.starts or source in offsets or is_retired(ledger) or source.topic not in ids:
+            continue
+        if source.topic_id != ids[source.topic]:
+            found.append(_retire(source, ledger, note))
+            retired.add(source.topic)
+    for source, ends in offsets.items():
+        ledger = ledgers[source]
+        if ledger.starts:
+            found += _of_source(source, ledger, ends, generation, sums_of, now, note)
+        elif source.topic not in retired and committed.get((source.topic, source.partition), 0) > 0:
+            found.append(_anew(source, ends, generation, rules_of(source.topic), note))
+    return found
+
+
+def change_of(found: list[Lost]) -> Change:
+    """All of it, to be carried out at once."""
+    opened = [lost.reopen_from for lost in found if lost.reopen_from is not None]
+    starts = [lost.start for lost in found if lost.start]
+    return Change(
+        starts=tuple(starts),
+        lost=tuple(lost.row for lost in found if lost.row),
+        reopen_from=min(opened, default=None),
+        forget=tuple(lost.source for lost in found if lost.forget),
+        taken_over=tuple(lost.kept for lost in found if lost.kept),
+    )
+
+
+def _retire(source: Source, ledger: SourceLedger, note: str) -> Lost:
+    chain = follow(ledger)
+    return Lost(source, LostRow(source, chain.boundary.generation, LostKind.RETIRED, chain.position, LAST_OFFSET, note))
+
+
+def _anew(source: Source, ends: Offsets, generation: int, rules: Rules, note: str) -> Lost:
+    """Whatever rows are there have no ledger that vouches for them."""
+    start = StartRow(source, generation, ends.log_start, 0, rules.to_json())
+    row = LostRow(source, generation, LostKind.RECOUNTED, 0, ends.log_start, note) if ends.log_start else None
+    return Lost(source, row, start, reopen_from=0, forget=True)
+
+
+def _of_source(
+    source: Source,
+    ledger: SourceLedger,
+    ends: Offsets,
+    generation: int,
+    sums_of: Callable[[Source], Sums],
+    now: int,
+    note: str,
+) -> list[Lost]:
+    chain = follow(ledger)
+    is_half = is_half_lost(ledger)  # to be finished first: a generation that does not rule yet may have said rows
+    if ends.log_end < chain.position and not is_half:
+        return [_truncated(source, chain, ends, generation, note)]
+    if chain.hole is None and (is_half or ends.log_start > base_of(chain).collect_start):
+        return [trimmed(source, ledger, chain, ends, generation, sums_of(source), note)]
+    return _damaged(source, ledger, ends, sums_of, now, note)
+
+
+def _truncated(source: Source, chain: Chain, ends: Offsets, generation: int, note: str) -> Lost:
+    """Counts shall equal the log as it is now: all is counted anew from the start of the slice that holds its end."""
+    rows = [*chain.complete, *([chain.unfinished] if chain.unfinished else [])]
+    known = [row for row in rows if row.start <= ends.log_end]
+    row = LostRow(source, generation, LostKind.TRUNCATED, ends.log_end, chain.position, note)
+    if not known:
+        start = StartRow(source, generation, ends.log_start, 0, chain.boundary.rules)
+        return Lost(source, row, start, reopen_from=0)
+    first = known[-1]
+    start = StartRow(source, generation, first.start, first.start_clock, chain.boundary.rules)
+    return Lost(source, row, start, _first_minute(first, chain))
+
+
+def _first_minute(first: LedgerRow, chain: Chain) -> int:
+    """Seconds since 1970 before which no cell lies from this slice on, whatever rules it was counted by."""
+    longest = max(chain.rules.allowed_lateness_ms, _DAYS_MS if first.generation != chain.boundary.generation else 0)
+    return max(0, first.arrived * 1000 - longest - MINUTE_MS) // 1000
+
+
+_DAYS_MS = 90 * 86_400_000  # no minute is kept longer
+
+
+def trimmed(
+    source: Source, ledger: SourceLedger, chain: Chain, ends: Offsets, generation: int, sums: Sums, note: str
+) -> Lost:
+    """Counting goes on where the log starts, above every row that is there.
+
+    The slice at the position is cut short. Its rows stay, they are true, under a generation of its own; whatever else
+    a worker that sleeps has to say of it is void. A tick that was cut off may have written rows ahead of the ledger:
+    counting what those tell of again would count it twice, so what is given up reaches to their versions. The first
+    slice after it must have a name of its own, else its cells would replace those that stay; where it would not, the
+    clock goes on to the next ten minutes, as its start row says.
+    """
+    begin = StartRow(source, generation, chain.start, chain.start_clock, chain.boundary.rules)
+    known = held(ledger)
+    rows = [row for row in known if row.start >= begin.start]
+    names = _void_names(replace(ledger, starts=(*ledger.starts, begin)), chain.boundary.generation, sums)
+    reached = [sums[name].position for name in names] + [row.position for row in rows]
+    start = max([ends.log_start, chain.position, *reached])
+    block, clock = start // chain.rules.slice_records, chain.clock
+    taken = {*sums, *((row.block, row.arrived) for row in known)}
+    newest = max((arrived for each, arrived in taken if each == block), default=None)
+    if newest is not None:
+        clock = max(clock, (newest * 1000 // ARRIVED_MS + 1) * ARRIVED_MS)
+    kept = None
+    if begin.start < start:
+        kept = TakenOver(begin, chain.boundary.generation, start, tuple(names), tuple(rows))
+        generation += 1
+    return Lost(
+        source,
+        LostRow(source, generation, LostKind.TRIMMED, chain.position, start, note),
+        StartRow(source, generation, start, clock, chain.boundary.rules),
+        kept=kept,
+    )
+
+
+def _void_names(ledger: SourceLedger, generation: int, sums: Sums) -> list[tuple[int, int]]:
+    """The slices that have cells of `generation`, or of one that an interrupted run gave them, and are void in it."""
+    void = next(each for each in void_from(ledger) if each.generation == generation)
+    return [
+        name
+        for name, each in sums.items()
+        if each.version >= version_of(generation, 0) and void.has_cell(*name, version_of(generation, 0))
+    ]
+
+
+def _damaged(
+    source: Source, ledger: SourceLedger, ends: Offsets, sums_of: Callable[[Source], Sums], now: int, note: str
+) -> list[Lost]:
+    """Slices that `repair` cannot fold again."""
+    gone = [
+        segment
+        for segment in segments(ledger)
+        if (segment.shape is Shape.HOLE or (segment.shape is Shape.COMPLETE and not is_old(segment, now)))
+        and ends.log_start > base_of_segment(segment, ledger).collect_start
+    ]
+    sums = sums_of(source) if gone else {}
+    return [
+        Lost(source, LostRow(source, each.begin.generation, LostKind.DAMAGED, each.start.offset, each.end, note))
+        for each in gone
+        if each.shape is Shape.HOLE or _events(each, sums) != (each.row.cells_sum if each.row else 0)
+    ]
+
+
+def _events(segment: Segment, sums: Sums) -> int:
+    cells = sums.get(segment.name) if segment.name else None
+    return cells.events if cells else 0

@@ -1,0 +1,169 @@
+"""Where a copy with other offsets begins to be counted, and from where on ids are collected. Reads the new log."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from kafka import TopicPartition
+from numpy.typing import NDArray
+
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import PintallyError, Refusal
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import CellRows, LedgerRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.base import CellTotals
+from pintally.streams.counting import stream_time as clock
+from pintally.streams.counting.chunk import Chunk, Envelope
+from pintally.streams.counting.log import Offsets
+from pintally.streams.counting.slices import Base
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.fetching.reader import read_chunks
+from pintally.streams.operations.change.replace import Begin, Pair
+from pintally.streams.operations.change.totals import totals_of
+from pintally.streams.operations.progress import sum_of
+from pintally.streams.operations.repair.refold import Stretch
+from pintally.streams.settings import Settings
+
+NAMED = re.compile(r"(.+)\[(\d+)\]=(\d+)")
+
+
+async def begin_at(settings: Settings, source: Source, ends: Offsets, start: int, slice_records: int) -> Begin:
+    """Ids that can matter at `start` are in its own block and the one before (C2); the clock runs up to them.
+
+    Raises Refusal for an offset that the log does not hold, KafkaUnavailable.
+    """
+    if not ends.log_start <= start <= ends.last_stable:
+        raise Refusal(
+            f"{source} cannot begin at offset {start}: its log holds offsets {ends.log_start} to {ends.last_stable}",
+            "Name an offset that it holds, or its end.",
+        )
+    block = start // slice_records
+    collect = max(ends.log_start, (block - 1) * slice_records)
+    reached = collect_clock = 0
+    async with aclosing(read_chunks(settings, source, max(ends.log_start, (block - 2) * slice_records), start)) as read:
+        async for chunk in read:
+            clocks = clock.run(reached, chunk.timestamps)
+            before = int(chunk.offsets.searchsorted(collect))
+            if before:
+                collect_clock = int(clocks[before - 1])
+            if len(clocks):
+                reached = int(clocks[-1])
+    return Begin(start, collect, collect_clock, reached)
+
+
+@dataclass(frozen=True, slots=True)
+class Renumbered:
+    """The records of a copy with the offsets that they have in recorded slices of the log that was copied.
+
+    Where in its slice an offset without a record lies is not recorded, and decides nothing: it is put at its end.
+    """
+
+    rows: Sequence[LedgerRow]  # they join
+
+    async def read(self, chunks: AsyncIterator[Chunk]) -> AsyncGenerator[Chunk, None]:
+        """The same chunks, renumbered; they hold as many records as the slices."""
+        ends = np.cumsum([row.fates.total - row.fates.absent for row in self.rows])
+        starts = np.array([row.start for row in self.rows])
+        position, seen = self.rows[0].start, 0
+        async for chunk in chunks:
+            places = np.arange(seen, seen + len(chunk))
+            of = np.searchsorted(ends, places, "right")
+            offsets = starts[of] + places - np.concatenate([[0], ends[:-1]])[of]
+            seen += len(chunk)
+            end = self.rows[-1].position if seen == ends[-1] else int(offsets[-1]) + 1 if len(chunk) else position
+            yield _numbered(chunk, position, end, offsets)
+            position = end
+
+
+def _numbered(chunk: Chunk, start: int, end: int, offsets: NDArray[np.int64]) -> Chunk:
+    own = dict(zip(offsets.tolist(), chunk.offsets.tolist(), strict=True))
+
+    def envelopes(wanted: Sequence[int]) -> dict[int, Envelope]:
+        found = chunk.envelopes([own[offset] for offset in wanted])
+        return {offset: found[own[offset]] for offset in wanted}
+
+    return replace(chunk, start=start, end=end, offsets=offsets, envelopes=envelopes)
+
+
+async def offset_behind(settings: Settings, source: Source, ends: Offsets, records: int) -> int:
+    """The offset behind so many records from the log's start on. Raises Refusal if the log has fewer."""
+    seen = 0
+    if not records:
+        return ends.log_start
+    async with aclosing(read_chunks(settings, source, ends.log_start, ends.last_stable)) as read:
+        async for chunk in read:
+            if seen + len(chunk) >= records:
+                return int(chunk.offsets[records - seen - 1]) + 1
+            seen += len(chunk)
+    raise Refusal(
+        f"{source} holds {seen:,} records, {records:,} are counted of the topic whose place it is to take: it is no "
+        "complete copy",
+        "Wait until all is copied; or name the first record that is not counted: --from-offset, --from-time.",
+    )
+
+
+def offsets_since(settings: Settings, pair: Pair, ends: Mapping[int, Offsets], since: datetime) -> dict[int, int]:
+    """The first offset of each partition with this Kafka timestamp (UTC) or a later one; its end if there is none."""
+    since_ms = int((since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp() * 1000)
+    names = {at: TopicPartition(pair.topic.name, at) for at in ends}
+    with open_admin(settings) as admin:
+        found = admin.list_partition_offsets(dict.fromkeys(names.values(), since_ms))
+    offsets = {at: found[name].offset for at, name in names.items()}
+    return {at: offset if offset >= 0 else ends[at].last_stable for at, offset in offsets.items()}
+
+
+def offsets_of(named: Sequence[str], pair: Pair, ends: Mapping[int, Offsets]) -> dict[int, int]:
+    """What `TOPIC[PARTITION]=OFFSET` names for this topic. Raises PintallyError if not one for each partition."""
+    found = {}
+    for text in named:
+        match = NAMED.fullmatch(text)
+        if match is None:
+            raise PintallyError(f"--from-offset {text} names no offset", "Write it as TOPIC[PARTITION]=OFFSET.")
+        if match[1] == pair.topic.name:
+            found[int(match[2])] = int(match[3])
+    if ends.keys() != found.keys():
+        names = ", ".join(f"{pair.topic.name}[{at}]" for at in sorted(ends.keys() ^ found.keys()))
+        raise PintallyError(f"--from-offset does not fit the partitions: {names}", "Name one offset for each of them.")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Would:
+    """What the rules make of a part of a log."""
+
+    fates: Fates
+    cells: CellTotals
+    older: int  # records with a Kafka timestamp no later than the clock that was asked about
+
+
+async def would_count(
+    settings: Settings,
+    source: Source,
+    action: Action,
+    rules: Rules,
+    begin: tuple[int, int],
+    end: int,
+    clock_ms: int = 0,
+) -> Would:
+    """Fold the offsets [begin, end); `begin` is an offset and the source's clock (ms) before it."""
+    fates: list[Fates] = []
+    cells: list[CellRows] = []
+    base, older = Base(*begin, *begin), 0
+
+    async def read() -> AsyncGenerator[Chunk, None]:
+        nonlocal older
+        async with aclosing(read_chunks(settings, source, begin[0], end)) as chunks:
+            async for chunk in chunks:
+                older += int((chunk.timestamps <= clock_ms).sum())
+                yield chunk
+
+    async with aclosing(read()) as chunks:
+        async for folded in Stretch(source, action, 0, rules, base, end).fold(chunks):
+            fates.append(folded.row.fates)
+            cells.append(folded.cells)
+    return Would(sum_of(fates), totals_of(cells), older)

@@ -1,0 +1,89 @@
+"""A change of rules (C18): where it takes effect, and what it replaces. Pure; `boundary` carries it out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from pintally.schemas.errors import Refusal
+from pintally.schemas.rows import SourceLedger, StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.log import Offsets
+from pintally.streams.counting.recovery import Chain, base_of, follow
+from pintally.streams.counting.refusals import refuse_half_lost, refuse_hole, refuse_log, refuse_unknown
+from pintally.streams.operations.change.boundary import Change, first_minute, next_generation, together
+from pintally.streams.operations.change.lost import Sums, change_of, trimmed
+
+NOTHING_LOST = "rules apply: the slice before could not be folded again, and was counted to its end"
+
+
+def plan_rules(
+    rules_of: Callable[[str], Rules],
+    ledgers: Mapping[Source, SourceLedger],
+    offsets: Mapping[Source, Offsets],
+    committed: Mapping[tuple[str, int], int],
+    sums_of: Callable[[Source], Sums],
+) -> Change:
+    """From each source's base slice on, the rules that `rules_of` asks for in its topic.
+
+    `offsets` has every partition that Kafka lists, `ledgers` these and every other source that the ledger knows;
+    `committed` is what the group has committed; `sums_of` adds up the cells of a source, slice by slice.
+
+    A source that has the rules already stays as it is; one without a start row gets one at its log's start. Where
+    retention took the base slice and nothing is uncounted, the new rules hold from the position on, after an empty
+    range that is given up. Raises Refusal if a log and its ledger do not fit, or if blocks would repeat.
+    """
+    generation = next_generation(ledgers.values())
+    boundaries: list[Change] = []
+    for source, ends in offsets.items():
+        rules, ledger = rules_of(source.topic), ledgers[source]
+        if not ledger.starts:
+            refuse_unknown(source, ledgers, committed)
+            boundaries.append(Change((StartRow(source, generation, ends.log_start, 0, rules.to_json()),)))
+            continue
+        boundary = boundary_at_base(source, ledger, ends, rules, generation, sums_of)
+        if (chain := follow(ledger)).rules != rules:
+            _refuse_larger_slices(source, chain, rules)
+            boundaries.append(boundary())
+    return together(boundaries)
+
+
+def boundary_at_base(
+    source: Source,
+    ledger: SourceLedger,
+    ends: Offsets,
+    rules: Rules,
+    generation: int,
+    sums_of: Callable[[Source], Sums],
+    why: str = NOTHING_LOST,
+) -> Callable[[], Change]:
+    """A boundary where a worker would begin, as it is planned when called. Raises Refusal if log and ledger do not fit.
+
+    Where retention took the base slice and nothing is uncounted it lies at the position, after an empty range.
+    """
+    chain = follow(ledger)
+    refuse_hole(source, chain)
+    is_cut = base_of(chain).collect_start < ends.log_start <= chain.position == ends.log_end
+    if not is_cut:
+        refuse_half_lost(source, ledger)
+        refuse_log(source, chain, base_of(chain), ends)
+
+    def plan() -> Change:
+        if is_cut:
+            empty = trimmed(source, ledger, chain, ends, generation, sums_of(source), why)
+            assert empty.start
+            return change_of([replace(empty, start=replace(empty.start, rules=rules.to_json()))])
+        lateness = max(rules.allowed_lateness_ms, chain.rules.allowed_lateness_ms)
+        start = StartRow(source, generation, chain.start, chain.start_clock, rules.to_json())
+        return Change((start,), reopen_from=first_minute(chain, lateness, ends))
+
+    return plan
+
+
+def _refuse_larger_slices(source: Source, chain: Chain, rules: Rules) -> None:
+    """Block numbers would repeat (C5)."""
+    if rules.slice_records > chain.rules.slice_records:
+        raise Refusal(
+            f"PINTALLY_SLICE_RECORDS={rules.slice_records} is above the {chain.rules.slice_records} of {source}: its "
+            "blocks would get numbers that other blocks have",
+            f"Set PINTALLY_SLICE_RECORDS={chain.rules.slice_records} or less.",
+        )

@@ -1,0 +1,50 @@
+"""All sources at one look, for commands that change where counting begins: the ledger, the log, the group."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pintally.schemas.errors import Refusal
+from pintally.schemas.rows import SourceLedger
+from pintally.schemas.sources import Source
+from pintally.sinks.base import Sink, SinkSession
+from pintally.streams.counting.log import Offsets, TopicInfo
+from pintally.streams.kafka.known_topics import as_known
+from pintally.streams.kafka.topics import committed_offsets, describe_topics, group_members, read_offsets, sources_of
+from pintally.streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Every source that Kafka lists, and every other one that the ledger knows."""
+
+    topics: Mapping[str, TopicInfo]
+    ledgers: Mapping[Source, SourceLedger]  # of both, those that Kafka lists first
+    offsets: Mapping[Source, Offsets]  # of those that Kafka lists, by topic and partition
+    committed: Mapping[tuple[str, int], int]  # what the group has committed
+
+    @property
+    def started(self) -> dict[Source, SourceLedger]:
+        """The sources that have a start row."""
+        return {source: ledger for source, ledger in self.ledgers.items() if ledger.starts}
+
+
+def take(settings: Settings, sink: Sink, session: SinkSession) -> Survey:
+    """Look at all. The log is read after the ledger, so that a log that grows never looks truncated.
+
+    Raises TopicMissing, KafkaUnavailable and SinkError.
+    """
+    topics = as_known(describe_topics(settings), sink.replaced())
+    listed = sources_of(topics)
+    committed = committed_offsets(settings)
+    ledgers = session.read_ledgers(list(dict.fromkeys([*listed, *sink.known_sources()])))
+    return Survey(topics, ledgers, read_offsets(settings, listed), committed)
+
+
+def refuse_members(settings: Settings) -> None:
+    """Refuse while workers are in the group: what they have in memory is counted by what holds now."""
+    if members := group_members(settings):
+        raise Refusal(
+            f"group {settings.group} has {len(members)} members: {', '.join(sorted(set(members)))}",
+            "Stop all workers; a member that ended without a word leaves after "
+            f"{settings.session_timeout_seconds:.0f} s (PINTALLY_SESSION_TIMEOUT_SECONDS).",
+        )

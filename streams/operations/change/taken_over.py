@@ -1,0 +1,45 @@
+"""Rows of a slice that was cut short, said again by the generation that begins with it (C19).
+
+They are true, and the log that could say so again is gone. A worker that sleeps in the middle of an insert may wake up
+and write more of that slice than `accept-loss` knew of, and what it tells of beyond the cut is counted after it. Said
+by a higher generation, the rows stay what they are, and whatever it writes is void.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pintally.schemas.errors import SinkUnavailable
+from pintally.schemas.rows import GENERATION_SHIFT, LAST_OFFSET, LedgerRow, StartRow, version_of
+from pintally.sinks.base import SinkSession
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """The rows of one source in slices from `begin` on."""
+
+    begin: StartRow  # of the generation that shall have said them, under the rules they were counted by
+    generation: int  # that said them
+    end: int  # offset: none of them tells of more
+    names: tuple[tuple[int, int], ...]  # block, arrived: slices that have cells
+    rows: tuple[LedgerRow, ...]
+
+
+def take_over(session: SinkSession, taken: TakenOver) -> None:
+    """Write them again: of equal keys the higher generation stays. Before its start row: nothing is void yet.
+
+    Raises SinkUnavailable if by now some tell of more than was known; then all is to be planned again.
+    """
+    source, generation = taken.begin.source, taken.begin.generation
+    for name in taken.names:
+        cells = session.read_slice(source, *name)
+        cells = cells.select(cells.version >> np.uint64(GENERATION_SHIFT) >= taken.generation)  # others are void
+        positions = cells.version & np.uint64(LAST_OFFSET)
+        if (positions > taken.end).any():
+            raise SinkUnavailable(f"{source}: a worker has written rows since this was planned", "Run it again.")
+        session.write_cells(replace(cells, version=positions + np.uint64(version_of(generation, 0))))
+    letters = session.read_dead_letters(source, taken.begin.start, taken.end)
+    session.write_dead_letters(
+        [replace(letter, generation=generation) for letter in letters if letter.generation >= taken.generation]
+    )
+    session.write_ledger([replace(row, generation=generation) for row in taken.rows])

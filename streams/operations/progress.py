@@ -1,0 +1,69 @@
+"""How far each source is counted: the ledger beside the log."""
+
+from dataclasses import dataclass
+
+from pintally.schemas.fates import Fates
+from pintally.schemas.rows import SourceLedger
+from pintally.schemas.sources import Source
+from pintally.sinks.base import Sink
+from pintally.streams.counting.log import Offsets
+from pintally.streams.counting.recovery import follow
+from pintally.streams.kafka.known_topics import as_known
+from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
+from pintally.streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One source: what the log holds and what the ledger has recorded. Positions in offsets, clock in ms."""
+
+    source: Source
+    log_start: int
+    log_end: int
+    position: int | None  # everything below is in ClickHouse; None where no worker has begun
+    clock: int | None
+    fates: Fates  # of the offsets from the source's start to `position`
+    last_stable: int | None = None  # records from here on are in an open transaction or behind one; None: not asked
+
+    @property
+    def ends(self) -> Offsets:
+        """The ends of its log."""
+        return Offsets(self.log_start, self.log_end, self.log_end if self.last_stable is None else self.last_stable)
+
+    @property
+    def lag(self) -> int:
+        """Offsets that the log has and ClickHouse does not."""
+        return self.log_end - (self.log_start if self.position is None else self.position)
+
+
+def read_progress(settings: Settings, sink: Sink) -> list[Progress]:
+    """Every source that Kafka lists, by topic and partition.
+
+    The ledger is read before the log, so lag is never less than it was. Raises TopicMissing, KafkaUnavailable and
+    SinkError.
+    """
+    sources = sources_of(as_known(describe_topics(settings), sink.replaced()))
+    with sink.session() as session:
+        ledgers = session.read_ledgers(sources)
+    offsets = read_offsets(settings, sources)
+    return [progress_of(source, ledgers.get(source), offsets[source]) for source in sources]
+
+
+def progress_of(source: Source, ledger: SourceLedger | None, offsets: Offsets) -> Progress:
+    """One source, from its ledger and its log."""
+    if ledger is None or not ledger.starts:
+        return Progress(source, offsets.log_start, offsets.log_end, None, None, Fates(), offsets.last_stable)
+    chain = follow(ledger)
+    rows = [*chain.complete, *([chain.unfinished] if chain.unfinished else [])]
+    fates = sum_of([row.fates for row in rows])
+    return Progress(source, offsets.log_start, offsets.log_end, chain.position, chain.clock, fates, offsets.last_stable)
+
+
+def sum_of(fates: list[Fates]) -> Fates:
+    """Fate by fate, the sum."""
+    return Fates(**{name: sum(getattr(each, name) for each in fates) for name in Fates.__dataclass_fields__})
+
+
+def lag_of(progress: list[Progress]) -> int:
+    """Offsets that are not in ClickHouse yet, over all sources."""
+    return sum(each.lag for each in progress)

@@ -1,0 +1,93 @@
+"""Slices folded again from the log, by the rules they were counted by: what their rows must be."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from pintally.schemas.actions import Action
+from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
+from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.fold import Capture, SourceFold
+from pintally.streams.counting.slices import Base
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """One slice, or its part below the end of what was folded; the row's version is that of its position."""
+
+    row: LedgerRow
+    cells: CellRows
+    letters: tuple[DeadLetterRow, ...]
+
+    @property
+    def name(self) -> tuple[int, int]:
+        """Block and arrived."""
+        return self.row.block, self.row.arrived
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Offsets [base.start, end) of a source, to be folded again under one generation's rules."""
+
+    source: Source
+    action: Action
+    generation: int
+    rules: Rules
+    base: Base
+    end: int
+
+    async def fold(self, chunks: AsyncIterator[Chunk]) -> AsyncGenerator[Folded, None]:
+        """Its slices, in order; `chunks` are those of [base.collect_start, end). Raises LogChanged, ClockTooFar."""
+        fold = SourceFold(self.source, self.action, self.rules, self.generation, self.base)
+        async for chunk in chunks:
+            fold.fold(chunk)
+            if capture := fold.capture(ended_only=True):
+                for folded in _split(capture):
+                    yield folded
+                fold.acknowledge(capture)
+        if capture := fold.capture():
+            for folded in _split(capture):
+                yield folded
+
+
+def _split(capture: Capture) -> list[Folded]:
+    """What was captured, slice by slice."""
+    return [
+        Folded(
+            row,
+            _of(capture.cells, row),
+            tuple(letter for letter in capture.dead_letters if row.start <= letter.offset < row.position),
+        )
+        for row in capture.ledger
+    ]
+
+
+def _of(cells: CellRows, row: LedgerRow) -> CellRows:
+    return cells.select((cells.block == row.block) & (cells.arrived == row.arrived))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A slice start, and the source's clock (ms) before it."""
+
+    offset: int
+    clock: int
+
+
+def base_at(places: Sequence[Place], start: Place, bucket: int, slice_records: int, ids_from: int) -> Base:
+    """The base of a slice that begins at `start`, and where the ids that can matter to it begin (C14).
+
+    `places` are slice starts, ascending; `bucket` is the slice's arrived number; no id before `ids_from` matters.
+    An earlier record matters if its block and its arrived number are the slice's own or one less.
+    """
+    before = [place for place in places if ids_from <= place.offset < start.offset]
+    collect = start
+    while before and not _nothing_before_matters(collect, start, bucket, slice_records):
+        collect = before.pop()
+    return Base(collect.offset, collect.clock, start.offset, start.clock)
+
+
+def _nothing_before_matters(place: Place, start: Place, bucket: int, slice_records: int) -> bool:
+    blocks_away = start.offset // slice_records - (place.offset - 1) // slice_records
+    return blocks_away >= 2 or bucket - place.clock // ARRIVED_MS >= 2

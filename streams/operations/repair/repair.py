@@ -1,0 +1,46 @@
+"""`repair` (C20): finds slices whose rows are not what the log says, folds them again and writes what they must be.
+
+Workers go on meanwhile. What decides is the log, as it is now, and the rules that the ledger names for the slice.
+"""
+
+from collections.abc import Callable
+
+from pintally.sinks.base import SinkSession
+from pintally.streams.counting.recovery import is_retired, least_lateness
+from pintally.streams.operations.change.survey import Survey
+from pintally.streams.operations.repair.choice import Choice, Repair
+from pintally.streams.operations.repair.source import SourceRepair
+from pintally.streams.settings import Settings
+
+
+def repair(
+    settings: Settings,
+    session: SinkSession,
+    found: Survey,
+    choice: Choice,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Repair:
+    """Mend all sources that Kafka lists.
+
+    1. Void rows are deleted.
+    2. Holes in the ledger are folded again, one after the other, until the slices join.
+    3. Slices whose cells or dead letters do not add up to their ledger row, and those that were chosen, are folded
+       again and written (see `streams.operations.repair.rewrite`).
+    4. Cells of slices that the log does not have are deleted.
+    5. Sealed hours that do not add up, or were sealed too early, are opened; the next sealing closes them.
+
+    Safe to interrupt and to run again. Raises KafkaUnavailable, SinkUnavailable and SinkError.
+    """
+    done = Repair()
+    session.delete_void()
+    for source, offsets in found.offsets.items():
+        if found.ledgers[source].starts and (not choice.only_named or choice.touches(source)):
+            tell(str(source))
+            SourceRepair(settings, session, source, offsets, choice, done).run()
+    for source, ledger in found.started.items():
+        if source not in found.offsets and not is_retired(ledger) and choice.touches(source):
+            done.gone.append(f"{source} of UUID {source.topic_id}: Kafka does not have this topic any more")
+    session.reopen_unequal()
+    session.reopen_early(least_lateness(settings.rules, found.ledgers.values()))
+    done.gone = list(dict.fromkeys(done.gone))
+    return done

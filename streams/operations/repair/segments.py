@@ -1,0 +1,103 @@
+"""The ledger of one source, cut into what can be folded again: complete slices, holes, the unfinished slice. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import pairwise
+
+from pintally.schemas.rows import LedgerRow, LostKind, SourceLedger, StartRow
+from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.streams.counting.recovery import before_of, effective, is_void, ruling
+from pintally.streams.counting.slices import Base
+from pintally.streams.operations.repair.refold import Place, base_at
+
+DAY = 86_400
+KEPT_SECONDS = 89 * DAY  # older minutes may have been dropped with age
+
+
+class Shape(StrEnum):
+    """How a segment ends."""
+
+    COMPLETE = "complete"  # the next slice, or the next rules, begin at its end
+    HOLE = "hole"  # a row is missing, or does not lead to the next
+    UNFINISHED = "unfinished"  # the newest slice: a worker goes on with it
+    GIVEN_UP = "given up"  # an operator has noted that it cannot be mended
+    CUT = "cut short"  # what lies beyond its position was given up; its rows may be ahead of it
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Offsets [start, end) under one generation. `row` is the slice's ledger row; a hole may have none."""
+
+    shape: Shape
+    begin: StartRow  # of its generation
+    start: Place
+    end: int
+    row: LedgerRow | None
+
+    @property
+    def rules(self) -> Rules:
+        """The rules it was counted by."""
+        return Rules.from_json(self.begin.rules)
+
+    @property
+    def name(self) -> tuple[int, int] | None:
+        """Block and arrived of its slice."""
+        return (self.row.block, self.row.arrived) if self.row else None
+
+
+def held(ledger: SourceLedger) -> list[LedgerRow]:
+    """The ledger rows that are not void, by start."""
+    return sorted((row for row in ledger.rows if not is_void(row, ledger)), key=lambda row: row.start)
+
+
+def segments(ledger: SourceLedger) -> list[Segment]:
+    """All of a source, from its first start row on."""
+    starts = ruling(ledger.starts)
+    rows = {row.start: row for row in held(ledger)}
+    cuts = {row.end for row in effective(ledger) if row.kind is LostKind.TRIMMED}
+    found: list[Segment] = []
+    for begin, after in pairwise([*starts, None]):
+        assert begin
+        end = after.start if after else None
+        own = {at: row for at, row in rows.items() if begin.start <= at and (end is None or at < end)}
+        found += _of_reign(begin, own, end, is_cut=end in cuts)
+    noted = {(row.start, row.end) for row in effective(ledger) if row.kind is LostKind.DAMAGED}
+    return [replace(each, shape=Shape.GIVEN_UP) if (each.start.offset, each.end) in noted else each for each in found]
+
+
+def _of_reign(begin: StartRow, rows: dict[int, LedgerRow], end: int | None, *, is_cut: bool) -> Iterator[Segment]:
+    """The segments under one generation; `end` is where the next one begins."""
+    at = Place(begin.start, begin.start_clock)
+    while at.offset != end:
+        row = rows.get(at.offset)
+        after = min((start for start in rows if start > at.offset), default=None)
+        if after is None and (is_cut or end is None):
+            if row:
+                yield Segment(Shape.CUT if is_cut else Shape.UNFINISHED, begin, at, row.position, row)
+            return
+        border = end if after is None else after
+        assert border is not None
+        joins = row is not None and row.position == border
+        yield Segment(Shape.COMPLETE if joins else Shape.HOLE, begin, at, border, row)
+        if after is None:
+            return
+        at = Place(after, rows[after].start_clock)
+
+
+def base_of_segment(segment: Segment, ledger: SourceLedger) -> Base:
+    """Where its fold begins, and where the ids begin that can matter to it."""
+    places = {row.start: Place(row.start, row.start_clock) for row in held(ledger)}
+    places |= {start.start: Place(start.start, start.start_clock) for start in ruling(ledger.starts)}
+    if before := before_of(ledger):
+        places[before.start] = Place(before.start, before.clock)
+    lost = (row.end for row in effective(ledger) if row.kind is LostKind.TRIMMED and row.end <= segment.start.offset)
+    bucket = segment.row.arrived * 1000 // ARRIVED_MS if segment.row else segment.start.clock // ARRIVED_MS
+    ordered = [places[offset] for offset in sorted(places)]
+    return base_at(ordered, segment.start, bucket, segment.rules.slice_records, max(lost, default=0))
+
+
+def is_old(segment: Segment, now: int) -> bool:
+    """Whether some of a slice's minutes may have been dropped with age; `now` in seconds since 1970."""
+    youngest = segment.row.arrived if segment.row else segment.start.clock // 1000
+    return youngest - segment.rules.allowed_lateness_ms // 1000 < now - KEPT_SECONDS + DAY

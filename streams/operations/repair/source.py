@@ -1,0 +1,232 @@
+"""The repair of one source: holes in its ledger first, then slices that do not add up or were named, then strays."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pintally.schemas.rows import GENERATION_SHIFT, LedgerRow, LostKind, SliceSum, SourceLedger
+from pintally.schemas.sources import Source
+from pintally.sinks.base import SinkSession
+from pintally.streams.counting.fold import LogChanged
+from pintally.streams.counting.log import Offsets
+from pintally.streams.counting.recovery import effective, follow
+from pintally.streams.kafka.fetching.reader import read_chunks
+from pintally.streams.kafka.topics import read_offsets
+from pintally.streams.operations.repair.choice import Choice, Name, Repair
+from pintally.streams.operations.repair.refold import Folded, Place, Stretch
+from pintally.streams.operations.repair.rewrite import mend
+from pintally.streams.operations.repair.segments import DAY, Segment, Shape, base_of_segment, held, is_old, segments
+from pintally.streams.settings import Settings
+
+ROUNDS = 5  # holes of one source; each may show the next one
+FAR = 4  # slices: whoever is further behind than this catches up before its strays are looked for
+
+
+class SourceRepair:
+    """The repair of one source."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: SinkSession,
+        source: Source,
+        offsets: Offsets,
+        choice: Choice,
+        done: Repair,
+    ) -> None:
+        self.settings = settings
+        self.session = session
+        self.source = source
+        self.offsets = offsets
+        self.choice = choice
+        self.done = done
+        self.now = session.read_clock() // 1000  # ClickHouse's: what is old there, it has dropped
+        self.letters_from = self.now - (settings.dead_letter_days - 1) * DAY
+
+    def run(self) -> None:
+        """Holes first: only slices that join can be judged."""
+        before: list[Segment] = []
+        for _ in range(ROUNDS):
+            holes = [segment for segment in self._segments() if segment.shape is Shape.HOLE]
+            if not holes or holes == before:
+                break
+            for hole in holes:
+                self._guarded(hole, self._fill)
+            before = holes
+        self._judge()
+        self._remove_strays()
+
+    def _segments(self) -> list[Segment]:
+        self.ledger: SourceLedger = self.session.read_ledgers([self.source])[self.source]
+        return segments(self.ledger)
+
+    def _judge(self) -> None:
+        """Fold what is chosen, and what does not add up."""
+        found = self._segments()
+        sums = self.session.slice_sums(self.source)
+        late, dead = self.session.letter_offsets(self.source)
+        wrong = [
+            segment
+            for segment in found
+            if segment.shape in (Shape.COMPLETE, Shape.UNFINISHED)
+            and (self.choice.names(self.source, segment) or self._adds_up_wrong(segment, sums, late, dead))
+        ]
+        for run in runs([segment for segment in wrong if self._is_there(segment)]):
+            self._guarded(run[0], partial(self._rewrite, run))
+
+    def _adds_up_wrong(
+        self, segment: Segment, sums: Mapping[Name, SliceSum], late: NDArray[np.int64], dead: NDArray[np.int64]
+    ) -> bool:
+        """What SQL alone can see. Rows of an unfinished slice may be ahead of its ledger row, never behind."""
+        row = segment.row
+        if row is None or self.choice.only_named:
+            return False
+        cells = sums.get((row.block, row.arrived))
+        events = cells.events if cells else 0
+        fates = (row.fates.late, row.fates.dead)
+        letters = tuple(int(np.subtract(*at.searchsorted([row.position, row.start]))) for at in (late, dead))
+        old = is_old(segment, self.now)
+        if row.arrived > self.letters_from + DAY and letters != fates:
+            return True
+        if segment.shape is Shape.UNFINISHED:
+            return events < row.cells_sum
+        wrong = row.cells_sum != row.fates.counted or row.fates.total != row.position - row.start
+        return wrong or (not old and events != row.cells_sum)
+
+    def _rewrite(self, run: Sequence[Segment], _: Segment) -> None:
+        """Slices that follow one another, in one reading."""
+        known = {segment.start.offset: segment for segment in run}
+        stretch = self._stretch(run[0], run[-1].end)
+        for folded in self._fold(stretch):
+            segment = known.get(folded.row.start)
+            if segment is None or segment.name != folded.name or folded.row.position != segment.end:
+                self.done.waiting.append(
+                    f"{self.source} offsets {folded.row.start} to {folded.row.position}: the ledger cuts slices there "
+                    "that the log does not have"
+                )
+                continue
+            self._mend(folded, segment.row, complete=segment.shape is Shape.COMPLETE)
+
+    def _fill(self, hole: Segment) -> None:
+        """Fold on from a hole until a slice ends where a row of the ledger begins; rows in between are not true."""
+        rows = [row for row in held(self.ledger) if row.generation == hole.begin.generation]
+        rows = [row for row in rows if row.start >= hole.start.offset]
+        border = max([hole.end, *(row.start for row in rows)])
+        true: list[Folded] = []
+        joined = None
+        for folded in self._fold(self._stretch(hole, border)):
+            true.append(folded)
+            if _joins(folded, rows, hole):
+                joined = folded.row.position
+                break
+        if joined is None:  # the last one is open: a worker that begins at its start folds it
+            true, joined = true[:-1], border + 1
+        names = {folded.name for folded in true}
+        inside = {(row.block, row.arrived): row for row in rows if row.start < joined}
+        self.session.delete_ledger([row for name, row in inside.items() if name not in names])
+        for folded in true:
+            self._mend(folded, inside.get(folded.name), complete=True)
+
+    def _remove_strays(self) -> None:
+        """Cells of slices that the log does not have: nobody will ever write over them.
+
+        Where the log is not there to say so, they stay: below a hole, and where a slice was cut short.
+        """
+        sums = self.session.slice_sums(self.source)
+        if any(segment.shape in (Shape.HOLE, Shape.GIVEN_UP) for segment in self._segments()):
+            return
+        known = {(row.block, row.arrived) for row in self.ledger.rows}
+        cut = max((row.generation for row in effective(self.ledger) if row.kind is LostKind.TRIMMED), default=0)
+        strays = {name for name in sums.keys() - known if sums[name].version >> GENERATION_SHIFT >= cut}
+        if strays and max(strays) > max(known, default=(-1, -1)):
+            strays -= self._begun(strays)
+        for block, arrived in sorted(strays):
+            self.session.delete_cells(self.source, block, arrived)
+            self.done.removed.append(f"{self.source} slice {block}/{arrived}: {sums[block, arrived].events} events")
+
+    def _begun(self, strays: set[Name]) -> set[Name]:
+        """Slices that a worker may have begun, by the log up to its end; all of `strays` if that is too far."""
+        chain = follow(self.ledger)
+        end = read_offsets(self.settings, [self.source])[self.source].last_stable
+        tail = Segment(Shape.UNFINISHED, chain.boundary, Place(chain.start, chain.start_clock), end, chain.unfinished)
+        names: set[Name] = set()
+        if end - chain.start > FAR * chain.rules.slice_records:
+            self.done.waiting.append(f"{self.source}: too far behind to tell strays from slices to come")
+            return strays
+
+        def fold(_: Segment) -> None:
+            names.update(folded.name for folded in self._fold(self._stretch(tail, end)))
+
+        return names if self._guarded(tail, fold) else strays
+
+    def _mend(self, folded: Folded, known: LedgerRow | None, *, complete: bool) -> None:
+        mended = mend(self.session, folded, known, complete=complete, now=self.now, letters_from=self.letters_from)
+        if mended:
+            self.done.mended.append(mended)
+
+    def _stretch(self, segment: Segment, end: int) -> Stretch:
+        base = base_of_segment(segment, self.ledger)
+        action = self.settings.source_topics[self.source.topic]
+        return Stretch(self.source, action, segment.begin.generation, segment.rules, base, end)
+
+    def _fold(self, stretch: Stretch) -> Iterator[Folded]:
+        """Slice by slice; the log is read on as they are asked for."""
+        with asyncio.Runner() as runner:
+            chunks = read_chunks(self.settings, self.source, stretch.base.collect_start, stretch.end)
+            folds = stretch.fold(chunks)
+            try:
+                while (folded := runner.run(anext(folds, None))) is not None:
+                    self.done.folded += 1
+                    yield folded
+            finally:
+                runner.run(folds.aclose())
+                runner.run(chunks.aclose())
+
+    def _is_there(self, segment: Segment) -> bool:
+        """Whether the log still holds all that the segment's fold needs; else it is noted."""
+        base = base_of_segment(segment, self.ledger)
+        if self.offsets.log_start <= base.collect_start:
+            return True
+        self.done.gone.append(
+            f"{self.source} offsets {segment.start.offset} to {segment.end}: must be read from offset "
+            f"{base.collect_start}, the log starts at {self.offsets.log_start}"
+        )
+        return False
+
+    def _guarded(self, segment: Segment, step: Callable[[Segment], None]) -> bool:
+        """Do it if the log holds what it needs, and leads to the clock that the ledger names."""
+        if not self._is_there(segment):
+            return False
+        try:
+            step(segment)
+        except LogChanged as error:
+            self.done.gone.append(f"{self.source} offsets {segment.start.offset} to {segment.end}: {error.what}")
+            return False
+        return True
+
+
+def _joins(folded: Folded, rows: Sequence[LedgerRow], hole: Segment) -> bool:
+    """Whether the next slice of the ledger, or its next generation, begins where this one ends."""
+    after = next((row for row in rows if row.start == folded.row.position), None)
+    if after is None:
+        return folded.row.position == hole.end
+    return (after.block, after.arrived) != folded.name and after.start_clock == folded.row.clock
+
+
+def runs(found: Sequence[Segment]) -> list[list[Segment]]:
+    """Segments of one generation that follow one another are read together; an unfinished one alone."""
+    joined: list[list[Segment]] = []
+    for segment in found:
+        last = joined[-1][-1] if joined else None
+        if (
+            last
+            and last.end == segment.start.offset
+            and (last.begin, last.shape, segment.shape) == (segment.begin, Shape.COMPLETE, Shape.COMPLETE)
+        ):
+            joined[-1].append(segment)
+        else:
+            joined.append([segment])
+    return joined

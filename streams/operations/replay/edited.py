@@ -1,0 +1,58 @@
+"""Letters that a person has edited: JSON lines as `pintally dlq show --json` prints them."""
+
+from base64 import b64decode
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pintally.schemas.errors import PintallyError
+from pintally.streams.operations.replay.mend import fields_of, written
+
+
+class Edited(BaseModel):
+    """One line: which letter, and the value it is to have. Of the three ways to write a value the first one counts."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    origin: str = Field(pattern=r"^[^\[\]@]+\[\d{1,9}\]@\d{1,18}$")
+    topic_id: UUID
+    value: dict[str, Any] | None = None
+    text: str | None = None
+    base64: str | None = None
+
+    def value_for(self, original: bytes | None) -> bytes | None:
+        """The value to send in the place of `original`: the very same bytes where only its spelling differs.
+
+        Raises ValueError for base64 that is none, and for text with half a surrogate pair.
+        """
+        if self.value is not None:
+            return original if fields_of(original) == self.value else written(self.value)
+        if self.text is not None:
+            return self.text.encode()
+        return None if self.base64 is None else b64decode(self.base64, validate=True)
+
+
+def read_edited(lines: Iterable[str], name: str) -> list[Edited]:
+    """The lines of a file called `name`; empty ones are skipped. Raises PintallyError naming line and field."""
+    found: dict[tuple[str, UUID], Edited] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            edited = Edited.model_validate_json(line)
+            edited.value_for(None)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise _wrong(f"{name}:{number}: {where + ': ' if where else ''}{first['msg']}") from error
+        except ValueError as error:
+            raise _wrong(f"{name}:{number}: {error}") from error
+        if found.setdefault((edited.origin, edited.topic_id), edited) is not edited:
+            raise _wrong(f"{name}:{number}: {edited.origin} is there twice")
+    return list(found.values())
+
+
+def _wrong(what: str) -> PintallyError:
+    return PintallyError(what, "Each line must be one that `pintally dlq show --json` printed, its value edited.")

@@ -1,0 +1,63 @@
+"""What has been replayed: the replay topics themselves say it, and nothing else does."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from pintally.schemas.errors import Refusal
+from pintally.schemas.replays import Origin, origin_of
+from pintally.schemas.rows import StartRow
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.kafka.fetching.read_records import UNREADABLE
+from pintally.streams.kafka.fetching.reader import read_chunks
+from pintally.streams.kafka.known_topics import as_known
+from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
+from pintally.streams.operations.replay.forgotten import ReplaysUnknown
+from pintally.streams.settings import Settings
+
+Replayed = Mapping[Source, Mapping[int, int]]  # source of the letter -> its offset -> offset on the replay topic
+
+
+def replayed_origins(settings: Settings) -> Replayed:
+    """Every record that was replayed, of all topics, and where it is on its replay topic. Blocking.
+
+    What was forgotten with age is not among them, see `forgotten`. Raises TopicMissing and KafkaUnavailable.
+    """
+    topics = as_known(describe_topics(settings), ClickHouseSink(settings.clickhouse).replaced())
+    replays = sources_of({name: topics[name] for name in settings.replay_topics.values()})
+    found: dict[Source, dict[int, int]] = defaultdict(dict)
+    for replay, offsets in read_offsets(settings, replays).items():
+        for origin, at in asyncio.run(read_origins(settings, replay, offsets.log_start, offsets.last_stable)).items():
+            found[origin.source][origin.offset] = at
+    return dict(found)
+
+
+def refuse_replayed(boundaries: Iterable[StartRow], replayed: Replayed) -> None:
+    """Refuse boundaries that a replayed letter lies at or above: by other rules its record could count there too."""
+    for row in boundaries:
+        if beyond := [offset for offset in replayed.get(row.source, ()) if offset >= row.start]:
+            raise Refusal(
+                f"{Origin(row.source, max(beyond))} was replayed, and from offset {row.start} on its source would be "
+                "counted by other rules: its record might count a second time",
+                "Let workers count on until that slice has ended: ten minutes, and a record more. Then try again.",
+            )
+
+
+async def read_origins(settings: Settings, replay: Source, start: int, end: int) -> dict[Origin, int]:
+    """The origins of all committed records of the offsets [start, end) of a partition, and their offsets there.
+
+    Raises KafkaUnavailable if Kafka falls silent, ReplaysUnknown if it holds what nobody can read.
+    """
+    found: dict[Origin, int] = {}
+    async for chunk in read_chunks(settings, replay, start, end):
+        for offset, (_, headers) in chunk.envelopes(chunk.offsets.tolist()).items():
+            if unreadable := dict(headers).get(UNREADABLE):
+                raise ReplaysUnknown(
+                    f"{replay} holds a batch that nobody can read, and `pintally dlq replay` never sends: "
+                    f"{unreadable.decode()}",
+                    f"Find out who else writes to {replay.topic}, and allow it to nobody.",
+                )
+            if origin := origin_of(headers):
+                found.setdefault(origin, offset)
+    return found

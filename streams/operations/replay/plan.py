@@ -1,0 +1,107 @@
+"""Which letters may be replayed, and why others may not. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pintally.schemas.actions import Action
+from pintally.schemas.dead_letters import SENT_BEFORE
+from pintally.schemas.events import Event, validate
+from pintally.schemas.replays import Origin
+from pintally.schemas.rows import DeadLetterRow
+from pintally.schemas.rules import Rules
+from pintally.streams.counting.fates import why_dead
+from pintally.streams.operations.replay.forgotten import Forgotten
+from pintally.streams.operations.replay.mend import changed
+from pintally.streams.operations.replay.origins import Replayed
+from pintally.streams.operations.replay.send import Replay
+
+
+class Verdict(StrEnum):
+    """What a replay would do with a letter."""
+
+    READY = "ready"
+    REPLAYED = "already replayed"
+    INVALID = "still invalid"
+    DUPLICATE = "counted already"
+    FORGOTTEN = "too old to tell whether it was replayed"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A letter, the value it would have, and the verdict."""
+
+    letter: DeadLetterRow
+    value: bytes | None
+    verdict: Verdict
+    why: str = ""
+    event: Event | None = None  # where the value holds one
+
+    @property
+    def replay(self) -> Replay:
+        """What would be sent."""
+        return Replay(self.letter, self.value)
+
+    @property
+    def origin(self) -> Origin:
+        """Where the letter's record is."""
+        return Origin(self.letter.source, self.letter.offset)
+
+    @property
+    def mended(self) -> tuple[str, ...]:
+        """Names of the fields that differ from the letter's."""
+        return changed(self.letter.value, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """By what a letter is judged."""
+
+    rules: Rules  # of replay topics
+    now_ms: int  # the Kafka timestamp that a replay would get
+    replayed: Replayed
+    even_duplicates: bool = False  # also those whose event was sent before
+    forgotten: Forgotten = Forgotten()  # noqa: RUF009 - frozen
+
+
+def plan(letter: DeadLetterRow, value: bytes | None, action: Action, by: Conditions) -> Planned:
+    """The verdict on one letter with this value."""
+    if (at := by.replayed.get(letter.source, {}).get(letter.offset)) is not None:
+        return _replayed(letter, value, at)
+    if by.forgotten.has(action, letter.timestamp):
+        until = datetime.fromtimestamp(by.forgotten.until[action] / 1000, UTC)
+        return Planned(letter, value, Verdict.FORGOTTEN, f"what was replayed until {until:%Y-%m-%d %H:%M} UTC is gone")
+    why = why_dead(value, action, by.now_ms, by.rules)
+    if why is not None:
+        return Planned(letter, value, Verdict.INVALID, why)
+    event = validate(value, action)
+    sent_before = letter.fate == "late" and letter.reason.endswith(SENT_BEFORE)
+    if sent_before and not by.even_duplicates and validate(letter.value, action).event_id == event.event_id:
+        return Planned(letter, value, Verdict.DUPLICATE, SENT_BEFORE.strip("; "), event)
+    return Planned(letter, value, Verdict.READY, "", event)
+
+
+def replayed_meanwhile(planned: Collection[Planned], replayed: Replayed) -> list[Planned]:
+    """The same letters; those that are replayed by now say so, whatever their verdict was."""
+    places = [(each, replayed.get(each.letter.source, {}).get(each.letter.offset)) for each in planned]
+    return [each if at is None else _replayed(each.letter, each.value, at) for each, at in places]
+
+
+def _replayed(letter: DeadLetterRow, value: bytes | None, at: int) -> Planned:
+    return Planned(letter, value, Verdict.REPLAYED, f"it is at offset {at} of the replay topic")
+
+
+def without_duplicates(planned: Collection[Planned], counted: Mapping[UUID, str]) -> list[Planned]:
+    """The same letters, but of each event that is `counted` (id -> where), or twice among them, no second one ready."""
+    taken, checked = dict(counted), []
+    for each in planned:
+        event_id = each.event.event_id if each.event and each.verdict is Verdict.READY else None
+        if event_id in taken:
+            checked.append(replace(each, verdict=Verdict.DUPLICATE, why=f"its event is {taken[event_id]} too"))
+            continue
+        if event_id is not None:
+            taken[event_id] = str(each.origin)
+        checked.append(each)
+    return checked

@@ -1,0 +1,204 @@
+"""Dead letters to the replay topics: each origin once and never twice, whoever replays when.
+
+The producer of a replay topic has one transactional id. Who begins fences all others off and has Kafka abort what they
+left open. From then on the topic holds all that was ever replayed, and nobody else can add to it: what is not there may
+be sent.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced, RecordTooLargeError
+
+from pintally.schemas.dead_letters import readable
+from pintally.schemas.errors import KafkaUnavailable, PintallyError
+from pintally.schemas.replays import Origin, to_headers, transactional_id
+from pintally.schemas.rows import DeadLetterRow
+from pintally.schemas.sources import Source
+from pintally.sinks.base import Sink
+from pintally.streams.kafka.clients import kafka_options
+from pintally.streams.kafka.known_topics import as_known
+from pintally.streams.kafka.rights import TOPIC, TRANSACTIONAL_ID, UNAUTHORIZED, forbidden
+from pintally.streams.kafka.topics import describe_topics, read_offsets
+from pintally.streams.operations.replay.forgotten import ReplaysUnknown, forgotten_replays
+from pintally.streams.operations.replay.mend import changed
+from pintally.streams.operations.replay.origins import read_origins
+from pintally.streams.settings import Settings
+
+TRANSACTION_RECORDS = 500
+TRANSACTION_BYTES = 8 << 20
+TRANSACTION_SECONDS = 60
+START_SECONDS = 60.0
+MAX_REQUEST_BYTES = 16 << 20
+
+
+class ReplayOvertaken(PintallyError):
+    """Another replay to the same topic began, and ended this one."""
+
+
+class ReplayRefused(PintallyError):
+    """A letter that its replay topic does not take, or a replay topic that is not the one that was counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A dead letter, and the value it is to be counted with."""
+
+    letter: DeadLetterRow
+    value: bytes | None
+
+    @property
+    def origin(self) -> Origin:
+        """Where the letter's record is."""
+        return Origin(self.letter.source, self.letter.offset)
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of the letters."""
+
+    sent: int = 0
+    replayed: int = 0  # were on the replay topic already
+    gone: int = 0  # are no dead letters any more
+
+
+Existing = Callable[[Sequence[Origin]], set[Origin]]
+
+
+def replay_letters(settings: Settings, sink: Sink, replays: Sequence[Replay], by: str, existing: Existing) -> Sent:
+    """Send letters to the replay topics of their actions, and wait until all are committed. Blocking.
+
+    1. Fence off every other replay to the topic; Kafka aborts what it had not committed.
+    2. Read the whole topic: the origins that were replayed. What it has forgotten must be older than the letters.
+    3. Ask `existing` which of the others are dead letters still.
+    4. Send these, some hundred in a transaction. If this ends in the middle, doing it again sends the rest.
+
+    Raises ReplayOvertaken, ReplayRefused, ReplaysUnknown, KafkaUnavailable.
+    """
+    topics, sent = as_known(describe_topics(settings), sink.replaced()), Sent()
+    for action, name in settings.replay_topics.items():
+        mine = [replay for replay in replays if settings.source_topics[replay.letter.source.topic] is action]
+        if mine:
+            target = Source(name, topics[name].topic_id, 0)
+            refuse_another_topic(target, sink)
+            asyncio.run(_replay(settings, target, mine, by, existing, sent))
+    return sent
+
+
+def refuse_another_topic(target: Source, sink: Sink) -> None:
+    """Refuse a replay topic that was made again: what the first one held is counted, and no longer known."""
+    taken = {row.old for row in sink.replaced()}  # `forgotten` knows that what they held is not known any more
+    known = {source.topic_id for source in sink.known_sources() if source.topic == target.topic and source not in taken}
+    others = known - {target.topic_id}
+    if others:
+        raise ReplayRefused(
+            f"topic {target.topic} has UUID {target.topic_id}, the ledger knows it as {min(map(str, others))}: it was "
+            "deleted and created again, and what was replayed through the first one would be counted twice",
+            "Restore the first topic; or run `pintally replace-topic`: letters from before that are then left out.",
+        )
+
+
+async def _replay(
+    settings: Settings, target: Source, replays: Sequence[Replay], by: str, existing: Existing, sent: Sent
+) -> None:
+    producer = AIOKafkaProducer(
+        **kafka_options(settings),
+        transactional_id=transactional_id(target.topic),
+        transaction_timeout_ms=TRANSACTION_SECONDS * 1000,
+        max_request_size=MAX_REQUEST_BYTES,
+        request_timeout_ms=10_000,
+    )
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await producer.start()
+        known = await _known(settings, target)
+        new = [replay for replay in replays if replay.origin not in known]
+        await asyncio.to_thread(_refuse_forgotten, settings, target, new)
+        letters = await asyncio.to_thread(existing, [replay.origin for replay in new])
+        left = [replay for replay in new if replay.origin in letters]
+        sent.replayed += len(replays) - len(new)
+        sent.gone += len(new) - len(left)
+        for some in _transactions(left):
+            async with producer.transaction():
+                await _send(producer, target, some, by)
+            sent.sent += len(some)
+    except ProducerFenced as error:
+        raise ReplayOvertaken(
+            f"another replay to {target.topic} began, and ended this one after {sent.sent} letters",
+            "Run it again when the other has ended: it sends only what is not there yet.",
+        ) from error
+    except UNAUTHORIZED as error:
+        needed = {TOPIC: ("Write", (target.topic,)), TRANSACTIONAL_ID: ("Write", (transactional_id(target.topic),))}
+        raise forbidden(settings, error, needed) from error
+    except (KafkaError, TimeoutError) as error:
+        raise KafkaUnavailable(
+            f"Kafka at {settings.kafka} did not take a replay to {target.topic} after {sent.sent} letters: {error!r}",
+            "Run it again when Kafka answers: it sends only what is not there yet.",
+        ) from error
+    finally:
+        await producer.stop()
+
+
+async def _known(settings: Settings, target: Source) -> dict[Origin, int]:
+    """What the topic holds, now that nobody else can add to it."""
+    offsets = (await asyncio.to_thread(read_offsets, settings, [target]))[target]
+    if offsets.last_stable < offsets.log_end:
+        raise ReplaysUnknown(
+            f"{target} holds an open transaction from offset {offsets.last_stable} on that is not of a replay",
+            f"Find out who else writes to {target.topic}, and allow it to nobody.",
+        )
+    return await read_origins(settings, target, offsets.log_start, offsets.log_end)
+
+
+def _refuse_forgotten(settings: Settings, target: Source, replays: Sequence[Replay]) -> None:
+    """Refuse letters that the topic may have forgotten; their plan leaves them out, unless it did so just now."""
+    forgotten = forgotten_replays(settings)
+    for replay in replays:
+        if forgotten.has(settings.source_topics[target.topic], replay.letter.timestamp):
+            raise ReplaysUnknown(
+                f"{target} has just forgotten what was replayed when {replay.origin} came: it may be among that",
+                "Run it again: what is too old is left out.",
+            )
+
+
+def _transactions(replays: Sequence[Replay]) -> Iterator[list[Replay]]:
+    some: list[Replay] = []
+    size = 0
+    for replay in replays:
+        own = len(replay.value or b"") + len(replay.letter.key or b"")
+        if some and (len(some) == TRANSACTION_RECORDS or size + own > TRANSACTION_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(replay)
+        size += own
+    if some:
+        yield some
+
+
+async def _send(producer: AIOKafkaProducer, target: Source, replays: Sequence[Replay], by: str) -> None:
+    acknowledged = []
+    for replay in replays:
+        letter = replay.letter
+        ours = to_headers(replay.origin, letter.fate, changed(letter.value, replay.value), by)
+        headers = [*((readable(name), content) for name, content in letter.headers), *ours]
+        key = b"" if letter.key is None and replay.value is None else letter.key  # aiokafka refuses to send neither
+        try:
+            answer = await producer.send(target.topic, replay.value, key, target.partition, headers=headers)
+        except MessageSizeTooLargeError as error:
+            raise _too_large(target, replay) from error
+        acknowledged.append(answer)
+    answers = await asyncio.gather(*acknowledged, return_exceptions=True)
+    for replay, refused in zip(replays, answers, strict=True):
+        if isinstance(refused, RecordTooLargeError | MessageSizeTooLargeError):
+            raise _too_large(target, replay) from refused
+        if isinstance(refused, BaseException):
+            raise refused
+
+
+def _too_large(target: Source, replay: Replay) -> ReplayRefused:
+    return ReplayRefused(
+        f"{replay.origin} is too large for {target.topic}: {len(replay.value or b'')} bytes and its headers",
+        "Raise the topic's max.message.bytes, or leave the letter out.",
+    )

@@ -1,0 +1,1 @@
+"""The Faust app: agents, tables, ticks, recovery."""

@@ -1,0 +1,71 @@
+"""Flow of chunks: pause while too many cells wait for the sink, seek again where a chunk went missing (C4, C9)."""
+
+import logging
+from time import monotonic
+from typing import Protocol
+
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+
+from pintally.streams.settings import Settings
+from pintally.streams.worker.flush import Emitter
+from pintally.streams.worker.table import SourceTables
+from pintally.streams.worker.transport import ChunkConsumer
+
+log = logging.getLogger(__name__)
+
+STUCK_SECONDS = 2.0
+
+
+class Worker(Protocol):
+    """What Flow asks of the app it belongs to."""
+
+    consumer: ChunkConsumer
+    tables: SourceTables
+    emitter: Emitter
+    settings: Settings
+
+    def queued(self, topic: str) -> bool:
+        """Whether chunks of a topic wait for their agent."""
+
+
+class Flow:
+    """Watches the distance between what is fetched, folded and emitted."""
+
+    def __init__(self, app: Worker) -> None:
+        self.app = app
+        self._behind: dict[TP, tuple[int, float]] = {}  # source -> position below the fetch position, since when
+
+    def pause_if_full(self) -> None:
+        """Pause all sources at `max_unemitted_cells`; resume at half of it. Polling goes on meanwhile."""
+        consumer, limit = self.app.consumer, self.app.settings.max_unemitted_cells
+        unemitted = self.app.emitter.unemitted_cells
+        if unemitted >= limit:
+            if not consumer.paused:
+                log.warning("%d cells wait for ClickHouse (max_unemitted_cells=%d): reading pauses", unemitted, limit)
+            consumer.pause_all()  # each time: sources that a rebalance brought are not paused yet
+        elif unemitted <= limit // 2 and consumer.paused:
+            log.info("reading goes on")
+            consumer.resume_all()
+
+    async def seek_again(self, topic: str, partition: int) -> None:
+        """Ask for the chunk that starts at the fold's position."""
+        try:
+            await self.app.consumer.seek_to_folds([TP(topic, partition)])
+        except IllegalStateError:
+            log.info("%s[%d] is not ours any more", topic, partition)
+
+    async def seek_stuck(self) -> None:
+        """Seek again where the fold stays below the fetch position with nothing queued: the tail was dropped."""
+        now, behind = monotonic(), {}
+        for tp, position in self.app.tables.positions().items():
+            fetched = self.app.consumer.fetch_position(tp)
+            if fetched is None or position >= fetched or self.app.queued(tp.topic):
+                continue
+            before, since = self._behind.get(tp, (position, now))
+            behind[tp] = (position, since if before == position else now)
+            if before == position and now - since >= STUCK_SECONDS:
+                log.info("%s[%d] stays at %d, fetched to %d: seeking again", *tp, position, fetched)
+                await self.seek_again(*tp)
+                del behind[tp]
+        self._behind = behind

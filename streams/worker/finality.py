@@ -1,0 +1,143 @@
+"""Which minutes are final: no source can still count into them (C21 and C22). Decides; `sealing` acts.
+
+Replay topics hold nothing back, for what comes through them is late by nature: it corrects hours that are sealed.
+
+Whose clock: a minute is final once its end and the lateness are over by every clock there is, so that none that is
+wrong by itself makes anything final before its time.
+- The worker's and ClickHouse's: nothing is final beyond the earlier of the two, whatever the sources say. Whichever is
+  wrong can only delay.
+- A broker's that is ahead: its sources' clocks run ahead, and by the rules no event is counted that they have passed.
+  Sealing waits for the other two clocks.
+- A broker's that is behind: a busy source holds back by its own clock. An idle one holds back from when a record came
+  whose stamp was long over (`behind`). What came before such a record, nobody can know: if it counts into an
+  hour that is sealed, that hour is opened, sealed again and marked as corrected.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
+from pintally.schemas.rows import SourceLedger
+from pintally.schemas.rules import MINUTE_MS
+from pintally.schemas.sources import Source
+from pintally.sinks.base import Sink
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.streams.counting.log import Offsets, TopicInfo
+from pintally.streams.counting.recovery import follow, least_lateness
+from pintally.streams.kafka.known_topics import as_known
+from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
+from pintally.streams.settings import Settings
+from pintally.streams.worker.behind import BrokersBehind
+from pintally.streams.worker.outage import outage_of
+from pintally.streams.worker.wall_clock import Reading, read_clocks
+
+IsBehind = Callable[[Source, int], bool]  # a source that is counted to its end and its clock: its broker is behind
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found."""
+
+    final_until: int | None  # seconds since 1970 below which every minute is final; None while a source holds all back
+    lateness_seconds: int  # the least that any rules of the ledger ask for
+    clocks: Reading
+    source_clocks: Mapping[Source, int]  # ms; of sources that brokers stamp
+    behind_ms: Mapping[Source, int]  # how far the brokers of these are behind, at least
+
+
+def final_until(
+    settings: Settings,
+    topics: Mapping[str, TopicInfo],
+    ledgers: Mapping[Source, SourceLedger],
+    offsets: Mapping[Source, Offsets],
+    looked_at_ms: int,
+    is_behind: IsBehind = lambda *_: False,
+) -> int | None:
+    """Seconds since 1970 below which every minute is final; None while some source holds all back.
+
+    `looked_at_ms` is the time taken before `offsets` were read: no later record can carry an earlier append time. It
+    must not be one clock's alone. No minute is final whose end and lateness are not over by it.
+    """
+    clocks = [looked_at_ms]
+    for source in sources_of(topics):
+        clock = _clock(settings, topics[source.topic], source, ledgers.get(source), offsets[source], looked_at_ms,
+                       is_behind)  # fmt: skip
+        if clock is None:
+            return None
+        clocks.append(clock)
+    final_ms = min(clocks) - settings.rules.allowed_lateness_ms
+    return max(0, final_ms // MINUTE_MS * MINUTE_MS // 1000)
+
+
+def _clock(
+    settings: Settings,
+    topic: TopicInfo,
+    source: Source,
+    ledger: SourceLedger | None,
+    offsets: Offsets,
+    looked_at_ms: int,
+    is_behind: IsBehind,
+) -> int | None:
+    """The emitted clock of one source in ms; None if it was never read and is not empty."""
+    chain = follow(ledger) if ledger and ledger.starts else None
+    position = chain.position if chain else offsets.log_start
+    idle_margin_ms = settings.idle_margin_seconds * 1000
+    stamps_are_recent = topic.timestamp_type == "LogAppendTime" or topic.timestamp_before_max_ms <= idle_margin_ms
+    caught_up = position == offsets.log_end == offsets.last_stable
+    if caught_up and stamps_are_recent and not (chain and is_behind(source, chain.clock)):
+        return max(chain.clock if chain else 0, looked_at_ms - idle_margin_ms)
+    return chain.clock if chain else None
+
+
+def look(settings: Settings, sink: Sink, brokers: BrokersBehind) -> Look:
+    """Ask both engines what is final now. Blocking. The order matters: clocks, log ends, ledgers."""
+    known = as_known(describe_topics(settings), sink.replaced())
+    topics = {name: topic for name, topic in known.items() if name in settings.topics.values()}
+    sources = sources_of(topics)
+    with sink.session() as session:
+        clocks = read_clocks(session)
+        offsets = read_offsets(settings, sources)
+        ledgers = session.read_ledgers(sources)
+    at_ms = clocks.earliest_ms
+
+    def is_behind(source: Source, clock: int) -> bool:
+        return brokers.look(source, ledgers[source].rows, clock, at_ms, settings.idle_margin_seconds * 1000)
+
+    until = final_until(settings, topics, ledgers, offsets, at_ms, is_behind)
+    stamped = [s for s in sources if topics[s.topic].timestamp_type == "LogAppendTime" and ledgers[s].starts]
+    return Look(
+        until,
+        least_lateness(settings.rules, ledgers.values()),
+        clocks,
+        {source: follow(ledgers[source]).clock for source in stamped},
+        {source: seen.behind_ms for source, seen in brokers.seen.items() if seen.behind_ms},
+    )
+
+
+async def seal_final_hours(
+    settings: Settings,
+    sink: Sink,
+    assigned: Collection[tuple[str, int]],
+    brokers: BrokersBehind,
+    tell: Callable[[Look], None] = lambda _: None,
+) -> None:
+    """Seal what is final. Done by the worker that counts partition 0 of the first topic; harmless if two do it.
+
+    What was sealed too early, by a version that trusted one clock, is opened again first. `tell` gets what was found.
+    """
+    if (min(settings.topics.values()), 0) not in assigned:
+        return
+    try:
+        found = await asyncio.to_thread(look, settings, sink, brokers)
+        tell(found)
+        await asyncio.to_thread(_seal, settings, sink, found)
+    except (SinkUnavailable, KafkaUnavailable) as error:
+        outage_of(error).away(error.what, "sealing")
+
+
+def _seal(settings: Settings, sink: Sink, found: Look) -> None:
+    with sink.session() as session:
+        session.reopen_early(found.lateness_seconds)
+    if found.final_until is not None:
+        seal(settings.clickhouse, found.final_until)

@@ -1,0 +1,182 @@
+"""A tick: what changed since the last one goes to the sink, then to the ledger, in this order and no other."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from aiokafka.errors import KafkaError
+
+from pintally.schemas.errors import PintallyError, SinkUnavailable
+from pintally.schemas.rows import CellRows
+from pintally.schemas.sources import Source
+from pintally.sinks.base import Sink, SinkSession
+from pintally.streams.counting.fold import Capture, SourceFold
+from pintally.streams.kafka.errors import passes
+from pintally.streams.worker.dead_letter_topics import TOO_LARGE, DeadLetterTopics
+from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 10.0  # how long a worker that has nothing to emit goes without a look at the ledger
+
+
+class SinkWentBack(PintallyError):
+    """The ledger is older than what was recorded: the sink was restored from a copy. Start again and re-fold."""
+
+
+class RulesChanged(PintallyError):
+    """Other rules hold than those this worker counts by: what it says from now on is void (C19)."""
+
+
+@dataclass(slots=True)
+class Emitted:
+    """What ticks have done so far, for status and metrics."""
+
+    ticks: int = 0
+    failed: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+
+
+class Emitter:
+    """Runs ticks, one at a time, over the folds of the assigned sources."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        dead_letters: DeadLetterTopics,
+        folds: Callable[[], Iterable[SourceFold]],
+        lag: Callable[[SourceFold], int],
+        max_unemitted_cells: int,
+    ) -> None:
+        self.sink = sink
+        self.dead_letters = dead_letters
+        self.folds = folds
+        self.lag = lag
+        self.max_unemitted_cells = max_unemitted_cells
+        self.emitted = Emitted()
+        self._in_flight = asyncio.Lock()
+        self._failed = False  # the last tick
+        self._looked = monotonic()  # when the ledger was last found to be as it was left
+
+    async def tick(self) -> bool:
+        """Emit what changed. True if all of it is durable, False if it was merged back for the next tick.
+
+        1. All folds are captured at one moment: dirty cells, ledger rows, dead letters (C6).
+        2. Dead letters are on their topic (C11).
+        3. On one connection: the ledger of no fold has gone back, cells, dead letters, then the ledger (C6).
+        4. Only the answer clears what was dirty; anything else merges it back (C7).
+
+        With nothing to emit the ledger is looked at every 10 s. Raises SinkWentBack, RulesChanged, and SinkError
+        or KafkaError where repeating does not help.
+        """
+        async with self._in_flight:
+            folds = list(self.folds())
+            are_many = self.unemitted_cells >= self.max_unemitted_cells // 2
+            captures = [(fold, capture) for fold in folds if (capture := self._capture(fold, are_many))]
+            if not captures:
+                await self._look(folds)
+                return True
+            started = monotonic()
+            try:
+                await self.dead_letters.send([letter for _, capture in captures for letter in capture.dead_letters])
+                await asyncio.to_thread(write, self.sink, folds, [capture for _, capture in captures])
+            except BaseException as error:
+                for fold, capture in captures:
+                    fold.merge_back(capture)
+                self.emitted.failed += 1
+                if not self._is_mended_by_the_next(error):
+                    raise
+                return False
+            for fold, capture in captures:
+                fold.acknowledge(capture)
+            self._failed = False
+            CLICKHOUSE.back()
+            self._looked = monotonic()
+            self.emitted.ticks += 1
+            self.emitted.rows += sum(len(capture.cells) for _, capture in captures)
+            self.emitted.seconds += self._looked - started
+            return True
+
+    @property
+    def unemitted_cells(self) -> int:
+        """Cells in memory that the sink does not know yet."""
+        return sum(fold.unemitted_cells for fold in self.folds())
+
+    def _is_mended_by_the_next(self, error: BaseException) -> bool:
+        """Whether repeating the tick may record it; says why it is not recorded, once and then now and then."""
+        if isinstance(error, SinkUnavailable):
+            reason = error.what
+            CLICKHOUSE.away(reason, "what is folded and not recorded")
+        elif isinstance(error, KafkaError) and passes(error):
+            reason = repr(error)
+            KAFKA.away(reason, "dead letters, and what is folded and not recorded")
+        elif isinstance(error, TOO_LARGE):  # until somebody raises the limit of the topic
+            reason = repr(error)
+        else:
+            return False
+        if not self._failed:
+            log.warning("tick not recorded, its cells stay for the next one: %s", reason)
+        self._failed = True
+        return True
+
+    async def _look(self, folds: Sequence[SourceFold]) -> None:
+        """Idle sources too may be those of a sink that went back, or of rules that changed."""
+        if not folds or monotonic() - self._looked < LOOK_SECONDS:
+            return
+        try:
+            await asyncio.to_thread(look, self.sink, folds)
+        except SinkUnavailable as error:
+            CLICKHOUSE.away(error.what, "a look at the ledger")
+        else:
+            CLICKHOUSE.back()
+            self._looked = monotonic()
+
+    def _capture(self, fold: SourceFold, are_many: bool) -> Capture | None:
+        """Far behind only ended slices go out, unless cells pile up before any slice ends (C9)."""
+        far_behind = self.lag(fold) > fold.rules.slice_records
+        return fold.capture(ended_only=far_behind and not are_many)
+
+
+def write(sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture]) -> None:
+    """Step 3 of a tick, on one connection; blocking. Whatever is raised, nothing counts as emitted."""
+    with sink.session() as session:
+        read_back(session, folds)
+        session.write_cells(CellRows.concat([capture.cells for capture in captures]))
+        session.write_dead_letters([letter for capture in captures for letter in capture.dead_letters])
+        session.write_ledger([row for capture in captures for row in capture.ledger])
+
+
+def look(sink: Sink, folds: Sequence[SourceFold]) -> None:
+    """The first step of `write` alone; blocking."""
+    with sink.session() as session:
+        read_back(session, folds)
+
+
+def read_back(session: SinkSession, folds: Sequence[SourceFold]) -> None:
+    """Compare the ledger of every fold with what the fold knows of it, also of those that have nothing to emit.
+
+    Raises SinkWentBack if it lacks something, RulesChanged if it has rules of a later generation.
+    """
+    found = session.read_back([fold.source for fold in folds])
+    for fold in folds:
+        newest = found[fold.source]
+        if newest.generation is None or newest.generation < fold.generation:
+            raise _went_back(fold.source, "generation", newest.generation, fold.generation)
+        if newest.generation > fold.generation:
+            raise RulesChanged(
+                f"{fold.source} is counted by generation {newest.generation} of the rules, this worker counts by "
+                f"{fold.generation}",
+                "Start it again, with the settings of those rules.",
+            )
+        if fold.emitted_version is not None and (newest.version is None or newest.version < fold.emitted_version):
+            raise _went_back(fold.source, "version", newest.version, fold.emitted_version)
+
+
+def _went_back(source: Source, what: str, found: int | None, recorded: int) -> SinkWentBack:
+    return SinkWentBack(
+        f"the ledger of {source} is at {what} {found}, {recorded} was recorded",
+        "ClickHouse was restored from an older copy; the worker starts again and folds what is missing.",
+    )

@@ -1,0 +1,57 @@
+"""A worker in this process, from its settings to its end."""
+
+import logging
+import time
+
+import uvloop
+
+from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
+from pintally.sinks.clickhouse.rights import refuse_missing_grants
+from pintally.streams.kafka.own_rights import refuse_missing_rights
+from pintally.streams.kafka.topics import describe_topics
+from pintally.streams.settings import Settings
+from pintally.streams.worker.app import create_app
+from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
+from pintally.streams.worker.process import pause
+from pintally.streams.worker.runner import CountingWorker
+from pintally.streams.worker.signals import watch
+
+RETRY_SECONDS = 1.0
+
+
+def count(settings: Settings, log_level: str) -> None:
+    """Run a worker in this process to its end. `restart.command` is what it becomes if it ends to start anew."""
+    watch.begin()
+    logging.basicConfig(level=log_level, format="%(message)s")  # until Faust sets its own up
+    pause()
+    uvloop.install()
+    await_topics(settings)
+    refuse_without_grants(settings)
+    app = create_app(settings)
+    runner = CountingWorker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
+    runner.execute_from_commandline()
+
+
+def refuse_without_grants(settings: Settings) -> None:
+    """Say at once which right in ClickHouse is missing. While it does not answer, a worker starts all the same."""
+    try:
+        refuse_missing_grants(settings.clickhouse)
+    except SinkUnavailable as error:
+        CLICKHOUSE.away(error.what, "counting")
+
+
+def await_topics(settings: Settings) -> None:
+    """Say at once that an address is refused or a topic is missing; wait while Kafka is away, for it will come back.
+
+    Raises KafkaRefused and TopicMissing: both are for a person.
+    """
+    while True:
+        try:
+            refuse_missing_rights(settings)
+            describe_topics(settings)
+        except KafkaUnavailable as error:
+            KAFKA.away(error.what, "counting")
+            time.sleep(RETRY_SECONDS)
+        else:
+            KAFKA.back()
+            return

@@ -1,0 +1,46 @@
+"""Faust's worker with an end of our own: it stops when it is told to, in bounded time, and an error ends it at once."""
+
+import logging
+import signal
+from typing import Any
+
+import faust
+
+from pintally.streams.worker.fatal import end_by, end_on_errors, end_on_loop_errors
+from pintally.streams.worker.repeated import count_repeated
+from pintally.streams.worker.signals import leave_as_told, watch
+
+
+class CountingWorker(faust.Worker):  # type: ignore[misc]
+    """Runs the app in this process. Both commands use it: `pintally worker`, and Faust's own."""
+
+    app: Any
+
+    async def on_first_start(self) -> None:
+        """All that can fail from here on is watched."""
+        end_on_errors(self.app)
+        end_on_loop_errors(self.app, self.loop)
+        await super().on_first_start()
+
+    async def start(self) -> None:
+        """Run to the end. An error while it starts ends the process as any other."""
+        try:
+            await super().start()
+        except Exception as error:
+            end_by(self.app, error, "while it starts")
+            raise
+
+    def install_signal_handlers(self) -> None:
+        """SIGTERM and SIGINT are taken by a thread of their own, which also has the last word."""
+        watch.stop_cleanly = lambda: self.loop.call_soon_threadsafe(self._schedule_shutdown, signal.SIGTERM)
+        watch.begin()
+
+    async def _stop_on_signal(self, _: signal.Signals) -> None:
+        self._flag_as_shutdown_by_signal()
+        await self.stop()
+        leave_as_told("stopped")
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        """Lines that repeat are counted."""
+        super().on_setup_root_logger(logger, level)
+        count_repeated(logger)

@@ -1,0 +1,142 @@
+"""The Faust tables: the windowed cells of one action each, whose changelog is the source topic itself.
+
+With transport.py the only file that touches Faust's internals (0.15.3): tables take part in assignment and
+recovery as Faust's do, but their state is the fold of the source, so nothing is written to or read from a changelog.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import faust
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.types import TP
+
+from pintally.schemas.actions import Action, replay_topic
+from pintally.schemas.errors import KafkaUnavailable, PintallyError, SinkUnavailable
+from pintally.schemas.rows import position_of
+from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.fold import SourceFold
+from pintally.streams.worker.assignment import Assigned, look_up
+from pintally.streams.worker.outage import CLICKHOUSE, outage_of
+from pintally.streams.worker.process import refuse
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+
+
+class CellTable(faust.Table):
+    """The cells of one topic: a SourceFold for each assigned partition. The topic is the changelog too."""
+
+    def __init__(self, app: Any, *, action: Action, topic: str, **kwargs: Any) -> None:
+        replayed = "replayed_" if topic == replay_topic(app.settings.topics[action]) else ""
+        super().__init__(app, name=f"{replayed}{action.label}_cells", default=int, **kwargs)
+        self.action = action
+        self.topic = topic
+        self.folds: dict[int, SourceFold] = {}
+
+    def fold(self, chunk: Chunk) -> SourceFold | None:
+        """Fold a chunk into its source's cells. None if the partition is not ours any more.
+
+        Raises ChunkRefused for a chunk that does not start at the fold's position.
+        """
+        fold = self.folds.get(chunk.partition)
+        if fold is not None:
+            fold.fold(chunk)
+        return fold
+
+    def assign(self, assigned: Assigned) -> None:
+        """Keep the source's state if the ledger agrees with it, else begin anew at its base (C15 and C16)."""
+        source, chain = assigned.source, assigned.chain
+        kept = self.folds.get(source.partition)
+        if kept is not None and kept.source == source:
+            if kept.generation != chain.boundary.generation or kept.rules != chain.rules:
+                raise PintallyError(f"the rules of {source} changed while this worker counted it", "Start it again.")
+            if kept.position >= max(chain.start, assigned.log_start):
+                log.info("%s: state kept at offset %d", source, kept.position)
+                return
+        log.info("%s: folded again from offset %d, recorded to %d", source, assigned.base.collect_start, chain.position)
+        self.folds[source.partition] = SourceFold(
+            source, self.action, chain.rules, chain.boundary.generation, assigned.base, chain.version
+        )
+
+
+class SourceTables(TableManager):
+    """All tables; no changelog topics, no waiting, positions of the folds for seeks and commits."""
+
+    _recovery: "Refold | None" = None
+
+    def add(self, table: CellTable) -> CellTable:
+        """Register a table without a changelog topic of its own."""
+        self[table.name] = table
+        return table
+
+    async def on_start(self) -> None:
+        """Faust waits a second here for changelogs; there are none."""
+        await self._update_channels()
+        await self.recovery.start()
+
+    async def _update_channels(self) -> None:
+        self._tables_finalized.set()
+        for table in self.values():
+            await table.maybe_start()
+        self._tables_registered.set()
+
+    @property
+    def recovery(self) -> Recovery:
+        """Recovery by folding the source again."""
+        if self._recovery is None:
+            self._recovery = Refold(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
+
+    def folds(self) -> Iterator[SourceFold]:
+        """The folds of all assigned sources."""
+        for table in self.values():
+            yield from table.folds.values()
+
+    def positions(self) -> Mapping[TP, int]:
+        """The next offset to fold of each source."""
+        return {TP(fold.source.topic, fold.source.partition): fold.position for fold in self.folds()}
+
+    def emitted_positions(self) -> Mapping[TP, int]:
+        """The offset below which the ledger has recorded each source, where this worker knows it."""
+        return {
+            TP(fold.source.topic, fold.source.partition): position_of(fold.emitted_version)
+            for fold in self.folds()
+            if fold.emitted_version is not None
+        }
+
+
+class Refold(Recovery):
+    """Before the partitions flow: the ledger is read, each source keeps its state or begins at its base, and seeks."""
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """Called by Faust when it would have restored the tables; all partitions are still paused."""
+        await self._wait(self._assign())
+        await self._wait(self.app.consumer.perform_seek())
+        await super().on_recovery_completed(generation_id)
+
+    async def _assign(self) -> None:
+        partitions = [(tp.topic, tp.partition) for tp in self.app.consumer.assignment()]
+        tables = {table.topic: table for table in self.tables.values()}
+        for table in tables.values():
+            table.folds = {p: fold for p, fold in table.folds.items() if (table.topic, p) in partitions}
+        try:
+            for assigned in await self._look_up(partitions):
+                tables[assigned.source.topic].assign(assigned)
+        except PintallyError as error:
+            refuse(error)
+
+    async def _look_up(self, partitions: list[tuple[str, int]]) -> list[Assigned]:
+        while True:
+            try:
+                found = await asyncio.to_thread(look_up, self.app.settings, self.app.sink, partitions)
+            except (SinkUnavailable, KafkaUnavailable) as error:
+                outage_of(error).away(error.what, "the ledger and the log's ends, before counting begins")
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                CLICKHOUSE.back()
+                return found
