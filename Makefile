@@ -30,7 +30,7 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: install ## Kafka, ClickHouse, a worker and traffic; then top pins, fates and the verdict of verify
+demo: install ## Kafka, ClickHouse, a worker and traffic; then top pins, outcomes and the verdict of verify
 	@$(BIN)/pintally demo
 
 drill: install ## a few minutes of faults, each at least once, on engines of its own; then the verdict
@@ -76,7 +76,7 @@ performance: install ## write the plots and docs/performance.md again from what 
 # Keeps what is locked where it still fits; `make lock UPGRADE=--upgrade` takes the newest.
 # The lock holds for every Python and platform, and names no package index: pip uses the one it is set to.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url $(UPGRADE) pyproject.toml
+	--generate-hashes --no-flush-index-url $(UPGRADE) pyproject.toml
 COMPILE_PEERS = $(subst pyproject.toml,bench/requirements.txt,$(COMPILE))
 
 lock: install ## make requirements-dev.lock and requirements.lock again from pyproject.toml

@@ -22,7 +22,7 @@ LOOK_SECONDS = 0.02
 POSITION = "SELECT sum(p) FROM (SELECT max(position) AS p FROM ingest_ledger GROUP BY source)"
 INSERTED = "SELECT sum(value) FROM system.events WHERE event = 'InsertedRows'"
 CELLS = "SELECT sum(events) FROM pin_minutes FINAL"
-FATES = "SELECT sum(counted) FROM ingest_ledger FINAL"
+OUTCOMES = "SELECT sum(counted) FROM ingest_ledger FINAL"
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Counting:
 
     def check_exact(self, events: int) -> None:
         """Raise PeerFailed unless the cells and the ledger hold exactly so many events."""
-        found = self.clickhouse.number(CELLS), self.clickhouse.number(FATES)
+        found = self.clickhouse.number(CELLS), self.clickhouse.number(OUTCOMES)
         if found != (events, events):
             raise PeerFailed(f"{found[0]} events in cells, {found[1]} in the ledger; {events} were sent")
 

@@ -25,12 +25,12 @@ from pintally.schemas.decoding.values import Values
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting import fold as fold_module
-from pintally.streams.counting import stream_time as clock
+from pintally.streams.counting import stream_time
 from pintally.streams.counting.cells import Cells
 from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.duplicates import SeenIds
 from pintally.streams.counting.fold import SourceFold
-from pintally.streams.counting.pending import Unemitted
+from pintally.streams.counting.pending import Pending
 from pintally.streams.counting.slices import Base
 
 T0 = 1_700_000_400_000
@@ -85,8 +85,8 @@ class Stopwatch:
         return timed
 
 
-def run(parts: list[list[tuple[Chunk, Decoded]]], rules: Rules, tick_every: int, by_stage: bool) -> dict[str, float]:
-    """Fold everything, partitions in turn, a tick after every `tick_every` chunks; seconds by stage."""
+def run(parts: list[list[tuple[Chunk, Decoded]]], rules: Rules, flush_every: int, by_stage: bool) -> dict[str, float]:
+    """Fold everything, partitions in turn, a flush after every `flush_every` chunks; seconds by stage."""
     watch = Stopwatch()
     folds = [
         SourceFold(Source(f"t{i}", UUID(int=1), i), Action.SAVE, rules, 1, Base(0, 0, 0, 0)) for i in range(len(parts))
@@ -97,12 +97,12 @@ def run(parts: list[list[tuple[Chunk, Decoded]]], rules: Rules, tick_every: int,
         patches += [
             mock.patch.object(owner, name, watch.wrap(stage, getattr(owner, name)))
             for stage, owner, name in (
-                ("clock", clock, "run"),
-                ("dead and late", fold_module, "judge"),
+                ("stream time", stream_time, "run"),
+                ("invalid and late", fold_module, "judge"),
                 ("cut into slices", fold_module, "cut"),
                 ("ids and duplicates", SeenIds, "register"),
                 ("cells (settling included)", Cells, "add"),
-                ("cells at a slice's end", Unemitted, "end"),
+                ("cells at a slice's end", Pending, "end"),
             )
         ]
     for patch in patches:
@@ -113,10 +113,10 @@ def run(parts: list[list[tuple[Chunk, Decoded]]], rules: Rules, tick_every: int,
             for fold, (chunk, _) in zip(folds, turn, strict=True):
                 with watch.stage("whole fold"):
                     fold.fold(chunk)
-            if i % tick_every == tick_every - 1:
+            if i % flush_every == flush_every - 1:
                 for fold in folds:
                     with watch.stage("capture and acknowledge"):
-                        capture = fold.capture(ended_only=tick_every == 1)
+                        capture = fold.capture(ended_only=flush_every == 1)
                         if capture:
                             rows += len(capture.cells)
                             fold.acknowledge(capture)
@@ -133,13 +133,13 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_500_000, help="of each partition")
     parser.add_argument("--chunk", type=int, default=5_000)
     parser.add_argument("--partitions", type=int, default=1)
-    parser.add_argument("--tick-every", type=int, default=1, help="chunks; 1: ended slices only, as far behind")
+    parser.add_argument("--flush-every", type=int, default=1, help="chunks; 1: ended slices only, as far behind")
     args = parser.parse_args()
     parts = [make_chunks(args.events, args.chunk, i) for i in range(args.partitions)]
     total = sum(len(chunk) for part in parts for chunk, _ in part)
     rules = Rules()
-    whole = min((run(parts, rules, args.tick_every, False) for _ in range(3)), key=lambda s: s["whole fold"])
-    staged = min((run(parts, rules, args.tick_every, True) for _ in range(3)), key=lambda s: s["whole fold"])
+    whole = min((run(parts, rules, args.flush_every, False) for _ in range(3)), key=lambda s: s["whole fold"])
+    staged = min((run(parts, rules, args.flush_every, True) for _ in range(3)), key=lambda s: s["whole fold"])
     print(f"{total:,} events, chunks of {args.chunk:,}, {args.partitions} partitions, ", end="")
     print(f"{whole['rows'] / total:.2f} rows an event, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
     for stage, seconds in staged.items():

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-TICKS = os.sysconf("SC_CLK_TCK")  # a second, usually 100: CPU time is known to 10 ms
+FLUSHS = os.sysconf("SC_CLK_TCK")  # a second, usually 100: CPU time is known to 10 ms
 KIB = 1024
 
 
@@ -72,7 +72,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     Raises FileNotFoundError if one of the processes itself has ended.
     """
     pids = [pid for pid in pids if Path(f"/proc/{pid}/stat").stat()]
-    return sum(_ticks(each) for pid in pids for each in family(pid)) / TICKS
+    return sum(_flushes(each) for pid in pids for each in family(pid)) / FLUSHS
 
 
 def family(pid: int) -> list[int]:
@@ -94,7 +94,7 @@ def forget_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-def _ticks(pid: int) -> int:
+def _flushes(pid: int) -> int:
     fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
     # utime, stime, and both of the children it has waited for; nothing is there once it has ended
     return sum(map(int, fields[11:15]))

@@ -12,7 +12,7 @@ read every second; the first third is its start. The figure is the median of the
 third.
 
 An outage: ClickHouse is stopped (SIGSTOP, so that it neither answers nor refuses) while traffic goes on, for longer
-than `max_unemitted_cells` lasts, then goes on. It needs a ClickHouse of this command's own.
+than `max_pending_cells` lasts, then goes on. It needs a ClickHouse of this command's own.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ SOURCES, SLICE_RECORDS, CHUNK = 12, 250_000, 5_000
 RATE = 20_000
 SLAB_SECONDS = 20.0  # of traffic made at once
 FLAT = 1.05
-WARM_SECONDS, OUTAGE_SECONDS, MAX_UNEMITTED = 8.0, 40.0, 200_000
+WARM_SECONDS, OUTAGE_SECONDS, MAX_PENDING = 8.0, 40.0, 200_000
 PAUSED = "reading pauses"
 
 
@@ -155,12 +155,12 @@ async def send_for(producer: Producer, seconds: float, sent: Sent) -> None:
 def outage(engines: Engines, folder: Path, found: Kept) -> None:
     """ClickHouse stands still for a while. What waits is bounded by the budget, and is counted exactly afterwards."""
     say(f"ClickHouse stands still for {OUTAGE_SECONDS:.0f} s ...")
-    with counting(engines, folder, max_unemitted_cells=MAX_UNEMITTED) as own:
+    with counting(engines, folder, max_pending_cells=MAX_PENDING) as own:
         own.wait_ready(own.start())
         sizes = asyncio.run(stopped(own))
     before, paused = sizes.before, sizes.after_pause[0]
     found.add("outage: resident before", before / 2**20, "MiB")
-    found.add(f"outage: growth until reading paused, at {MAX_UNEMITTED:,} cells", (paused - before) / 2**20, "MiB")
+    found.add(f"outage: growth until reading paused, at {MAX_PENDING:,} cells", (paused - before) / 2**20, "MiB")
     highest = max(sizes.after_pause)
     found.add(
         "outage: highest until it ended, over what it was as reading paused", highest / paused, "times", at_most=FLAT

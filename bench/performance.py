@@ -34,7 +34,7 @@ Figures are events a CPU-second: user + system time of the worker's process, fro
 count in ClickHouse. Compare these, not events a second: Kafka and ClickHouse run on the same cores.
 """
 
-STEADY = """Near the head of the log chunks are small, and each poll and each tick has its own cost, which is shared by
+STEADY = """Near the head of the log chunks are small, and each poll and each flush has its own cost, which is shared by
 fewer events: cost an event falls as the rate grows."""
 
 NEXT = """Decision records [10](decisions/0010-what-the-hot-path-does-and-does-not.md) and
@@ -49,11 +49,11 @@ What could come next:
 - **Smaller records**: shorter JSON is cheaper in nearly every stage; it is the producers' choice."""
 
 GROWTH = """- **With events**: a chunk is a few passes over columns, so cost an event does not depend on how many came
-  before. What grows with the rate is how many events share a poll and a tick.
+  before. What grows with the rate is how many events share a poll and a flush.
 - **With pins**: an event adds to a sorted column of its minute. More distinct pins mean fewer events a cell, so more
-  rows an event: to insert, to keep, to merge. A popular pin costs nothing extra: its events of a tick become one row.
+  rows an event: to insert, to keep, to merge. A popular pin costs nothing extra: its events of a flush become one row.
 - **With partitions**: sources share nothing. Each costs a slice in memory (cells, ids of two blocks) and a ledger row a
-  tick, whatever its traffic.
+  flush, whatever its traffic.
 - **With workers**: Kafka spreads partitions over them, and ClickHouse sees their inserts side by side."""
 
 QUERIES = """What an answer costs ClickHouse, with all its rows in the page cache:

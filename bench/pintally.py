@@ -7,8 +7,8 @@ change a count.
 The clocks start when the first start row of the run is in ClickHouse, which a worker writes before it folds its first
 record, and stop when the ledger has reached the end of every source's log. Both are looked for every 20 ms. With two
 workers they start when both have their share of the partitions, and what was counted until then is left out. After the
-last run `pintally verify` must find everything exact, too: actions, fates and dead letters, which a comparison of cells
-does not see.
+last run `pintally verify` must find everything exact, too: actions, outcomes and dead letters, which a comparison of
+cells does not see.
 """
 
 import asyncio

@@ -7,7 +7,7 @@
 an accident: ids of the whole one and all of the half one are to be read again. Then new records flow, the worker is
 killed and started again at once under the same static name. The clock starts with the process and stops when the
 ledger of every source has moved past what the log held at the kill. A worker's start (Python, Faust, joining the
-group) and the tick that records the new position are inside.
+group) and the flush that records the new position are inside.
 
 The rebalance: a second worker joins, and leaves again. What stays with the first worker, or comes back within a
 rebalance, keeps its state: the worker says so for each source, and says from which offset it folds where it does not.

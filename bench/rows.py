@@ -1,4 +1,4 @@
-"""What counting costs ClickHouse: rows written an event, bytes an event on disk, and parts over a day of ticks.
+"""What counting costs ClickHouse: rows written an event, bytes an event on disk, and parts over a day of flushes.
 
     python -m bench.rows
     python -m bench.rows --quick
@@ -7,8 +7,8 @@ Near the head: steady traffic (see steady.py). In catch-up: a backlog is drained
 inserted, ledger rows and all; bytes are those of the active parts of pin_minutes and the ledger, as they are right
 after and when all has been merged.
 
-A day in short: ticks of twelve sources, written through the product's own sink, one after the other without the second
-between them, so that merges have less time than they would have. Each tick is a second of event time later.
+A day in short: flushes of twelve sources, written through the product's own sink, one after the other without the
+second between them, so that merges have less time than they would have. Each flush is a second of event time later.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from bench.figures import RESULTS, Kept, kept
 from bench.live import Shape
 from bench.scale import drained_by, fill
 from bench.steady import Ran, run_at
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import CellRows, LedgerRow, version_of
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 
 RATES = (1_000, 10_000, 50_000)
-SOURCES, ROWS_A_TICK = 12, 1_000
-LOOK_EVERY = 200  # ticks
+SOURCES, ROWS_A_FLUSH = 12, 1_000
+LOOK_EVERY = 200  # flushes
 FLAT = 1.25
 TABLES = ("pin_minutes", "ingest_ledger")
 PARTS = "SELECT count() FROM system.parts WHERE active AND database = '{database}' AND table IN {tables}"
@@ -44,21 +44,26 @@ BYTES = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database =
 
 def rows(
     backlog: Annotated[int, typer.Option(min=1000, help="Events to catch up with.")] = 3_000_000,
-    ticks: Annotated[int, typer.Option(min=600, help="Of the day in short; a whole one has 86,400.")] = 20_000,
+    flushes: Annotated[int, typer.Option(min=600, help="Of the day in short; a whole one has 86,400.")] = 20_000,
     quick: Annotated[bool, typer.Option("--quick", help="Less of everything.")] = False,
     into: Annotated[Path, typer.Option(help="Folder for rows.json.")] = RESULTS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the table.")] = False,
 ) -> None:
     """Measure, print."""
     seconds = 8.0 if quick else 20.0
-    backlog, ticks = (300_000, 600) if quick else (backlog, ticks)
+    backlog, flushes = (300_000, 600) if quick else (backlog, flushes)
     with open_engines() as engines, tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder:
-        parameters = {"seconds at each rate": seconds, "backlog": backlog, "ticks": ticks, "rows a tick": ROWS_A_TICK}
+        parameters = {
+            "seconds at each rate": seconds,
+            "backlog": backlog,
+            "flushes": flushes,
+            "rows a flush": ROWS_A_FLUSH,
+        }
         with kept("rows", engines.settings, into, as_json, parameters) as found:
             for rate in RATES[1:2] if quick else RATES:
                 near_head(engines, Path(folder), rate, seconds, found)
             catch_up(engines, Path(folder), backlog, found)
-            day(engines, Path(folder), ticks, found)
+            day(engines, Path(folder), flushes, found)
 
 
 def near_head(engines: Engines, folder: Path, rate: int, seconds: float, found: Kept) -> None:
@@ -92,45 +97,45 @@ def on_disk(own: Counting, name: str, events: int, found: Kept) -> None:
 
 
 def of_parts(own: Counting, query: str) -> int:
-    """What system.parts says of the tables that ticks write to."""
+    """What system.parts says of the tables that flushes write to."""
     return own.clickhouse.number(query.format(database=own.settings.clickhouse_database, tables=TABLES))
 
 
-def day(engines: Engines, folder: Path, ticks: int, found: Kept) -> None:
-    """Ticks as fast as they go."""
-    say(f"{ticks:,} ticks ...")
+def day(engines: Engines, folder: Path, flushes: int, found: Kept) -> None:
+    """Flushes as fast as they go."""
+    say(f"{flushes:,} flushes ...")
     rng, parts, took = default_rng(1), [], time.monotonic()
     with counting(engines, folder) as own:
         sink, now = ClickHouseSink(own.settings.clickhouse), int(time.time())
         sources = [Source(f"topic{number}", UUID(int=1), 0) for number in range(SOURCES)]
-        for tick in range(ticks):
+        for flush in range(flushes):
             with sink.session() as session:
-                session.write_cells(cells(rng, now - ticks + tick))
-                session.write_ledger([ledger_row(source, now - ticks + tick) for source in sources])
-            if tick % LOOK_EVERY == LOOK_EVERY - 1:
-                parts.append([tick + 1, of_parts(own, PARTS)])
+                session.write_cells(cells(rng, now - flushes + flush))
+                session.write_ledger([ledger_row(source, now - flushes + flush) for source in sources])
+            if flush % LOOK_EVERY == LOOK_EVERY - 1:
+                parts.append([flush + 1, of_parts(own, PARTS)])
     third = len(parts) // 3
     middle, last = (max(count for _, count in some) for some in (parts[third : 2 * third], parts[2 * third :]))
-    found.add("a day in short: ticks a second", ticks / (time.monotonic() - took), "ticks/s")
+    found.add("a day in short: flushes a second", flushes / (time.monotonic() - took), "flushes/s")
     found.add("a day in short: active parts, most", max(count for _, count in parts), "parts")
     found.add(
         "a day in short: most of the last third over most of the middle third", last / middle, "times", at_most=FLAT
     )
-    found.samples["ticks, active parts"] = parts
+    found.samples["flushes, active parts"] = parts
 
 
 def ledger_row(source: Source, at: int) -> LedgerRow:
-    """What a tick at this moment (seconds since 1970) records of a source whose slices are ten minutes."""
-    arrived, events = at // 600 * 600, at % 600 + 1
+    """What a flush at this moment (seconds since 1970) records of a source whose slices are ten minutes."""
+    arrived_at, events = at // 600 * 600, at % 600 + 1
     return LedgerRow(
         source,
-        arrived // 600,
-        arrived,
-        arrived,
-        arrived * 1000,
+        arrived_at // 600,
+        arrived_at,
+        arrived_at,
+        arrived_at * 1000,
         at,
         at * 1000,
-        Fates(counted=events),
+        Outcomes(counted=events),
         events,
         1,
         "bench",
@@ -138,15 +143,15 @@ def ledger_row(source: Source, at: int) -> LedgerRow:
 
 
 def cells(rng: Generator, at: int) -> CellRows:
-    """The cells of one tick at this moment (seconds since 1970): most of this minute, some of the last ones."""
-    n = ROWS_A_TICK
+    """The cells of one flush at this moment (seconds since 1970): most of this minute, some of the last ones."""
+    n = ROWS_A_FLUSH
     minutes = (at - rng.exponential(20, n).astype(np.int64)) // 60 * 60
     actions = rng.integers(1, 4, n)
-    arrived = at // 600 * 600
+    arrived_at = at // 600 * 600
     return CellRows(
         source=rng.integers(0, SOURCES, n).astype(np.uint64),
-        block=np.full(n, arrived // 600, np.uint32),
-        arrived=np.full(n, arrived, np.uint32),
+        slice_block=np.full(n, arrived_at // 600, np.uint32),
+        arrived_at=np.full(n, arrived_at, np.uint32),
         action=actions.astype(np.uint8),
         minute=minutes.astype(np.uint32),
         pin_id=Shape().draw(rng, n),

@@ -10,7 +10,7 @@ events a CPU-second of the workers, run by run in turn, so that a disturbance of
   grow less than they would on cores of their own; what two cost an event beside one says what they would do there.
   Clocks of two start when both are in the group; what was recorded until then is left out. Their log is four times as
   long: in a short one the costs of joining, once a worker, are most of the difference (6,000,000 events: 1.77 times).
-  What was folded but not recorded when the clocks start is counted, though its CPU was spent before: at most a tick's
+  What was folded but not recorded when the clocks start is counted, though its CPU was spent before: at most a flush's
   events, some hundredths of 32,000,000. With --quick it is most of the log, and the figure of two workers says nothing.
 - all events in one partition, or in 64 of one topic.
 - 100 pins, or 10,000,000.

@@ -17,21 +17,21 @@ from typing import Any
 from uuid import UUID
 
 QUEUED = 12  # fetches unpacked before they are folded, as in a worker: caches are as cold as there
-TICK_EVENTS = 500_000  # about a second of catching up
+FLUSH_EVENTS = 500_000  # about a second of catching up
 
 STAGES: tuple[tuple[str, str, str], ...] = (  # what is timed: the stage, module and function
     ("unpack", "pintally.streams.kafka.fetching.fetch", "unpack"),
     ("decode", "pintally.streams.counting.fold", "decode"),
-    ("fates", "pintally.streams.counting.stream_time", "run"),
-    ("fates", "pintally.streams.counting.fold", "judge"),
+    ("outcomes", "pintally.streams.counting.stream_time", "run"),
+    ("outcomes", "pintally.streams.counting.fold", "judge"),
     ("duplicates", "pintally.streams.counting.duplicates", "SeenIds.register"),
     ("fold: cells", "pintally.streams.counting.cells", "Cells.add"),
-    ("fold: cells", "pintally.streams.counting.pending", "Unemitted.end"),
-    ("fold: letters", "pintally.streams.counting.pending", "Unemitted.bury"),
+    ("fold: cells", "pintally.streams.counting.pending", "Pending.end"),
+    ("fold: letters", "pintally.streams.counting.pending", "Pending.bury"),
     ("fold: the rest", "pintally.streams.counting.fold", "SourceFold.fold"),
-    ("emit: capture", "pintally.streams.counting.pending", "Unemitted.capture"),
-    ("emit: capture", "pintally.streams.counting.pending", "Unemitted.acknowledge"),
-    ("emit: read-back, rows, ledger", "pintally.streams.worker.flush", "write"),
+    ("flush: capture", "pintally.streams.counting.pending", "Pending.capture"),
+    ("flush: capture", "pintally.streams.counting.pending", "Pending.acknowledge"),
+    ("flush: read-back, rows, ledger", "pintally.streams.worker.flush", "write"),
 )
 
 
@@ -89,23 +89,23 @@ def fold_all(fetches: Sequence[Any]) -> int:
     }
     unpack = vars(fetch)["unpack"]
     queue: list[tuple[int, Any]] = []
-    records = tick = 0
+    records = flush = 0
 
     def fold_one() -> None:
-        nonlocal records, tick
+        nonlocal records, flush
         action, chunk = queue.pop(0)
         folds[Action(action)].fold(chunk)
         records += len(chunk)
-        if records >= tick + TICK_EVENTS:
-            tick = records
+        if records >= flush + FLUSH_EVENTS:
+            flush = records
             for fold in folds.values():
                 if capture := fold.capture():
                     fold.acknowledge(capture)
 
     for action, offset, data, _ in fetches:
-        arrived = fetcher.MemoryRecords(bytes(bytearray(data)))  # in memory that is as fresh as a socket's
+        arrived_at = fetcher.MemoryRecords(bytes(bytearray(data)))  # in memory that is as fresh as a socket's
         place = TopicPartition(Action(action).label, 0)
-        fetched = fetcher.PartitionRecords(place, arrived, None, offset, None, None, True, fetcher.READ_COMMITTED)
+        fetched = fetcher.PartitionRecords(place, arrived_at, None, offset, None, None, True, fetcher.READ_COMMITTED)
         queue.append((action, unpack(place, fetched)))
         if len(queue) >= QUEUED:
             fold_one()

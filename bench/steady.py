@@ -5,7 +5,7 @@
 
 At each rate new topics of four partitions each get events as they happen, a batch a partition each 50 ms, from a
 process that has made them before. After some seconds for the start the clocks are read, and again at the end. A rate
-is kept up with if the producer sent in time and the ledger ends no further behind than some ticks. After the three
+is kept up with if the producer sent in time and the ledger ends no further behind than some flushes. After the three
 rates come higher ones, until one is not kept up with: the last that was is the sustainable rate, of a machine whose
 cores the producer, Kafka, ClickHouse and the worker share. After each rate every event must have been counted exactly
 once.
@@ -28,7 +28,7 @@ from bench.live import STEP_SECONDS, Producer, Sent, Shape
 RATES = (10_000, 50_000, 100_000)
 HIGHER = (150_000, 200_000, 250_000, 300_000, 400_000, 500_000)
 WARM_SECONDS = 4.0
-BEHIND_SECONDS = 2.5  # a tick, its insert, and some noise
+BEHIND_SECONDS = 2.5  # a flush, its insert, and some noise
 SEND_BEHIND_SECONDS = 1.0
 LEAD_SECONDS = 0.5
 

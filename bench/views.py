@@ -5,7 +5,7 @@
 
 The tables are those that `pintally migrate` makes. Cells as workers write them are generated in ClickHouse: 10 million
 pins, the n-th drawn with probability about 1/n, three actions, four partitions each, slices of ten minutes; hour by
-hour from now backwards until there are enough rows; the last two minutes tick by tick, so that there are small parts.
+hour from now backwards until there are enough rows; the last two minutes flush by flush, so that there are small parts.
 Sealing is the product's own: all that ended more than an hour ago. Older days are written to pin_days alone, sealed;
 of each of the 90 days that are kept there are a few minutes too, which no question is about: a partition is a day.
 
@@ -34,23 +34,23 @@ HOURS_AT_LEAST = 26  # the last day, from the first of its minutes on
 ROWS_AN_HOUR = 2_200_000
 KEPT_DAYS, ROWS_AN_OLDER_DAY = 88, 5_000
 CELLS_AN_EVENT = 0.66  # of hours so full
-TICKS = 120
+FLUSHS = 120
 TIMEOUT_SECONDS = 900
 ONE_PIN_MS, TOP_OF_HOUR_MS, TOP_OF_DAY_MS = 20, 100, 150
 
 FILL = """
-INSERT INTO pin_minutes (source, block, arrived, action, minute, pin_id, events, version)
-SELECT sipHash64(action, pin_id % 4), intDiv(arrived, 600), arrived, action, intDiv(happened, 60) * 60 AS minute,
+INSERT INTO pin_minutes (source, slice_block, arrived_at, action, minute, pin_id, events, version)
+SELECT sipHash64(action, pin_id % 4), intDiv(arrived_at, 600), arrived_at, action, intDiv(happened, 60) * 60 AS minute,
     pin_id, count(), bitShiftLeft(1, 48) + number_of_write
 FROM
 (
     SELECT {number} AS number_of_write, sipHash64(toUInt64(exp(rand64(1) / pow(2., 64) * log({pins})))) AS pin_id,
         multiIf(rand(2) % 10 < 1, 1, rand(2) % 10 < 3, 2, 3) AS action,
         {start} + rand(3) % {seconds} AS happened,
-        intDiv(happened + toUInt32(-log(1 - rand(4) / pow(2., 32)) * 60), 600) * 600 AS arrived
+        intDiv(happened + toUInt32(-log(1 - rand(4) / pow(2., 32)) * 60), 600) * 600 AS arrived_at
     FROM numbers({events})
 )
-GROUP BY action, pin_id, minute, arrived, number_of_write
+GROUP BY action, pin_id, minute, arrived_at, number_of_write
 """
 OLDER_DAY = """
 INSERT INTO pin_days (window_start, pin_id, saves, clicks, closeups, updated_at, seal)
@@ -59,7 +59,7 @@ SELECT toDateTime({day}, 'UTC'), sipHash64(number * 3 + {number} % 3), rand(1) %
 FROM numbers({pins})
 """
 OLDER_MINUTES = """
-INSERT INTO pin_minutes (source, block, arrived, action, minute, pin_id, events, version)
+INSERT INTO pin_minutes (source, slice_block, arrived_at, action, minute, pin_id, events, version)
 SELECT 1, {number}, minute, 1 + number % 3, {before} - (1 + number % {days}) * 86400 + rand(1) % 1440 * 60 AS minute,
     sipHash64(number), 1, 1
 FROM numbers({rows})
@@ -129,7 +129,7 @@ def fill(connection: Connection, size: Size, now: int) -> list[int]:
     an_hour = min(ROWS_AN_HOUR, size.rows // HOURS_AT_LEAST)
     events = int(an_hour / CELLS_AN_EVENT)
     hours: list[int] = []
-    live = now - TICKS
+    live = now - FLUSHS
     start, rows = live // HOUR * HOUR, 0
     while rows < size.rows or len(hours) < HOURS_AT_LEAST:
         seconds = min(HOUR, live - start) or 1
@@ -138,8 +138,8 @@ def fill(connection: Connection, size: Size, now: int) -> list[int]:
         start -= HOUR
         rows = int(connection.rows("SELECT count() FROM pin_minutes")[0][0])
         say(f"{len(hours)} hours, {rows:,} rows of {size.rows:,}")
-    for tick in range(TICKS):
-        insert(connection, size, live, tick + 1, max(1, events // HOUR), 2 + tick)
+    for flush in range(FLUSHS):
+        insert(connection, size, live, flush + 1, max(1, events // HOUR), 2 + flush)
     return hours
 
 

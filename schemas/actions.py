@@ -35,5 +35,5 @@ def kind_of(topic: str) -> str:
 
 
 def dead_letter_topic(topic: str) -> str:
-    """The topic that receives the late and dead records of `topic`, and those of its replay topic."""
+    """The topic that receives the late and invalid records of `topic`, and those of its replay topic."""
     return f"{topic.removesuffix(REPLAY)}.dlq"

@@ -1,7 +1,7 @@
 """A record on `<topic>.dlq`: the original key, value and headers, then eight headers of ours that say what and why.
 
 The names `__streams.errors.*` and their values, all UTF-8 text, are those of Kafka Streams' dead letter queue
-(KIP-1034), so that tools made for it work here. It has no name for the fate, the topic's UUID and the record's own
+(KIP-1034), so that tools made for it work here. It has no name for the outcome, the topic's UUID and the record's own
 timestamp; those three are ours. Our headers come last: where an original header has the same name, `lastHeader` finds
 ours, and a letter that was sent to its topic again and came back is still read rightly.
 """
@@ -18,12 +18,12 @@ SENT_BEFORE: Final = "; its event_id was sent before"  # end of the reason of a 
 Header = tuple[str, bytes | None]
 
 NAMES: Final = (
-    "__streams.errors.exception",  # "<fate>: <reason>"
+    "__streams.errors.exception",  # "<outcome>: <reason>"
     "__streams.errors.message",  # the reason
     "__streams.errors.topic",
     "__streams.errors.partition",
     "__streams.errors.offset",
-    "pintally.fate",  # "late" or "dead"
+    "pintally.outcome",  # "late" or "invalid"
     "pintally.topic.id",  # the topic's UUID, hyphenated
     "pintally.timestamp",  # Unix ms, the record's own Kafka timestamp; -1 if it has none
 )
@@ -32,12 +32,12 @@ NAMES: Final = (
 def to_headers(row: DeadLetterRow) -> list[Header]:
     """All headers of the record on the dead-letter topic; its key and value are the row's."""
     values = (
-        f"{row.fate}: {row.reason}",
+        f"{row.outcome}: {row.reason}",
         row.reason,
         row.source.topic,
         row.source.partition,
         row.offset,
-        row.fate,
+        row.outcome,
         row.source.topic_id,
         row.timestamp,
     )
@@ -51,9 +51,9 @@ def from_record(key: bytes | None, value: bytes | None, headers: Sequence[Header
     if tuple(name for name, _ in ours) != NAMES:
         raise _not_ours(headers)
     try:
-        _, reason, topic, partition, offset, fate, topic_id, timestamp = ((text or b"").decode() for _, text in ours)
+        _, reason, topic, partition, offset, outcome, topic_id, timestamp = ((text or b"").decode() for _, text in ours)
         source = Source(topic, UUID(topic_id), int(partition))
-        return DeadLetterRow(source, int(offset), int(timestamp), fate, reason, key, value, tuple(originals))
+        return DeadLetterRow(source, int(offset), int(timestamp), outcome, reason, key, value, tuple(originals))
     except ValueError as error:
         raise _not_ours(headers) from error
 

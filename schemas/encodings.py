@@ -1,6 +1,6 @@
 """What a value is that is no JSON: named in the reason of its dead letter, with what its producer should change.
 
-Only what its bytes show is said: marks of formats at its beginning, never a guess. Asked of dead records alone.
+Only what its bytes show is said: marks of formats at its beginning, never a guess. Asked of invalid records alone.
 """
 
 import json

@@ -37,7 +37,7 @@ class SinkError(PintallyError):
 
 
 class SinkUnavailable(SinkError, Unavailable):
-    """The sink did not answer, or it is unknown whether it applied the step. Repeat the whole tick later."""
+    """The sink did not answer, or it is unknown whether it applied the step. Repeat the whole flush later."""
 
 
 class KafkaUnavailable(Unavailable):

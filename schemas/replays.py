@@ -17,7 +17,7 @@ NAMES: Final = (
     "pintally.replay.topic.id",
     "pintally.replay.partition",
     "pintally.replay.offset",
-    "pintally.replay.fate",  # "late" or "dead", as it was there
+    "pintally.replay.outcome",  # "late" or "invalid", as it was there
     "pintally.replay.mended",  # names of the fields that were changed, with commas; "value" if all of it; else empty
     "pintally.replay.by",  # who replayed it
 )
@@ -34,10 +34,10 @@ class Origin:
         return f"{self.source}@{self.offset}"
 
 
-def to_headers(origin: Origin, fate: str, mended: Sequence[str], by: str) -> list[Header]:
+def to_headers(origin: Origin, outcome: str, mended: Sequence[str], by: str) -> list[Header]:
     """Our headers, to be put behind those of the letter."""
     source = origin.source
-    values = (source.topic, source.topic_id, source.partition, origin.offset, fate, ",".join(mended), by)
+    values = (source.topic, source.topic_id, source.partition, origin.offset, outcome, ",".join(mended), by)
     return [(name, str(value).encode()) for name, value in zip(NAMES, values, strict=True)]
 
 

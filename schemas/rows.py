@@ -8,16 +8,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.sources import Source
 
-GENERATION_SHIFT: Final = 48
-LAST_OFFSET: Final = (1 << GENERATION_SHIFT) - 1  # a version holds no higher one
+EPOCH_SHIFT: Final = 48
+LAST_OFFSET: Final = (1 << EPOCH_SHIFT) - 1  # a version holds no higher one
 
 
-def version_of(generation: int, position: int) -> int:
-    """The version of a row: generation x 2^48 + position, so that whoever read further wins."""
-    return (generation << GENERATION_SHIFT) + position
+def version_of(epoch: int, position: int) -> int:
+    """The version of a row: epoch x 2^48 + position, so that whoever read further wins."""
+    return (epoch << EPOCH_SHIFT) + position
 
 
 def position_of(version: int) -> int:
@@ -30,8 +30,8 @@ class CellRows:
     """n cells with absolute counts, one array a column, all of length n."""
 
     source: NDArray[np.uint64]  # Source.id
-    block: NDArray[np.uint32]  # offset // slice_records
-    arrived: NDArray[np.uint32]  # seconds since 1970: the clock floored to ten minutes
+    slice_block: NDArray[np.uint32]  # offset // slice_records
+    arrived_at: NDArray[np.uint32]  # seconds since 1970: the stream time floored to ten minutes
     action: NDArray[np.uint8]  # Action
     minute: NDArray[np.uint32]  # seconds since 1970: start of the window [minute, minute + 60)
     pin_id: NDArray[np.uint64]
@@ -54,8 +54,8 @@ class CellRows:
 
         return cls(
             source=column("source", np.uint64),
-            block=column("block", np.uint32),
-            arrived=column("arrived", np.uint32),
+            slice_block=column("slice_block", np.uint32),
+            arrived_at=column("arrived_at", np.uint32),
             action=column("action", np.uint8),
             minute=column("minute", np.uint32),
             pin_id=column("pin_id", np.uint64),
@@ -66,34 +66,34 @@ class CellRows:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """What is emitted of one slice (C8). The newest version of a (source, block, arrived) wins."""
+    """What is flushed of one slice (C8). The newest version of a (source, slice_block, arrived_at) wins."""
 
     source: Source
-    block: int
-    arrived: int  # seconds since 1970
+    slice_block: int
+    arrived_at: int  # seconds since 1970
     start: int  # offset of the slice's first offset
-    start_clock: int  # ms: the source's clock before that offset
+    start_stream_time: int  # ms: the source's stream time before that offset
     position: int  # next offset to fold; never beyond the slice's end
-    clock: int  # ms: the source's clock at `position`
-    fates: Fates  # of this slice alone: fates.total == position - start
-    cells_sum: int  # sum over the slice's cells; equals fates.counted
-    generation: int
+    stream_time: int  # ms: the source's stream time at `position`
+    outcomes: Outcomes  # of this slice alone: outcomes.total == position - start
+    cells_sum: int  # sum over the slice's cells; equals outcomes.counted
+    epoch: int
     rules: str  # Rules.fingerprint
 
     @property
     def version(self) -> int:
-        """Generation x 2^48 + position."""
-        return version_of(self.generation, self.position)
+        """Epoch x 2^48 + position."""
+        return version_of(self.epoch, self.position)
 
 
 @dataclass(frozen=True, slots=True)
 class StartRow:
-    """Where a generation of rules begins in a source. Written before the source's first cell; lowest start wins."""
+    """Where an epoch of the rules begins in a source. Written before the source's first cell; lowest start wins."""
 
     source: Source
-    generation: int
+    epoch: int
     start: int  # first offset under these rules
-    start_clock: int  # ms: the source's clock before `start` (0 where nothing was read before)
+    start_stream_time: int  # ms: the source's stream time before `start` (0 where nothing was read before)
     rules: str  # Rules.to_json()
 
 
@@ -109,13 +109,13 @@ class LostKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LostRow:
-    """Offsets [start, end) that an operator gave up. It takes effect with the start row of its generation.
+    """Offsets [start, end) that an operator gave up. It takes effect with the start row of its epoch.
 
-    After a trimmed range counting begins anew at `end`, with the clock carried over and without any earlier ids.
+    After a trimmed range counting begins anew at `end`, with the stream time carried over and without any earlier ids.
     """
 
     source: Source
-    generation: int  # begins after the range; of a retired source its last one
+    epoch: int  # begins after the range; of a retired source its last one
     kind: LostKind
     start: int
     end: int
@@ -134,17 +134,17 @@ class Replacement(StrEnum):
 class ReplacedRow:
     """One partition of a topic that takes another's place, and of the one whose place it takes.
 
-    Of same offsets it takes effect at once; else with the start row of `source` and `generation`.
+    Of same offsets it takes effect at once; else with the start row of `source` and `epoch`.
     """
 
     source: Source  # of the topic that takes the place, by the UUID that Kafka has for it
     old: Source  # of the other one, by the UUID that the ledger has for it
     how: Replacement
-    generation: int
+    epoch: int
     old_end: int  # offset of the old log below which its counts stay
     start: int  # offset of the new log from which it is counted
     collect_start: int  # offset of the new log from which ids are collected; not above `start`
-    collect_clock: int  # ms: the source's clock before `collect_start`
+    collect_stream_time: int  # ms: the source's stream time before `collect_start`
     evidence: str  # what was compared, in words
     note: str  # the operator's words
 
@@ -155,23 +155,23 @@ class ReplacedRow:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterRow:
-    """A late or dead record with its original bytes; of a (source, offset) the highest generation holds."""
+    """A late or invalid record with its original bytes; of a (source, offset) the highest epoch holds."""
 
     source: Source
     offset: int
     timestamp: int  # ms, the record's own Kafka timestamp (-1 if it has none)
-    fate: str  # 'late' or 'dead'
+    outcome: str  # 'late' or 'invalid'
     reason: str  # why, in words a producer understands
     key: bytes | None
     value: bytes | None  # None: a tombstone
     headers: tuple[tuple[str, bytes | None], ...]
-    generation: int = 0  # of the rules that said so; the topic of dead letters does not tell it
+    epoch: int = 0  # of the rules that said so; the topic of dead letters does not tell it
 
 
 @dataclass(frozen=True, slots=True)
 class SourceLedger:
-    """All a sink knows of one source: start rows by generation, the newest ledger row of each slice by start, and
-    what was given up, by generation and start."""
+    """All a sink knows of one source: start rows by epoch, the newest ledger row of each slice by start, and
+    what was given up, by epoch and start."""
 
     starts: tuple[StartRow, ...]
     rows: tuple[LedgerRow, ...]
@@ -182,9 +182,9 @@ class SourceLedger:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest that a sink has of one source: what a tick reads back before it writes (C6)."""
+    """The newest that a sink has of one source: what a flush reads back before it writes (C6)."""
 
-    generation: int | None  # highest of its start rows; None: it has none
+    epoch: int | None  # highest of its start rows; None: it has none
     version: int | None  # highest of its ledger rows; None: it has none
 
 
@@ -194,4 +194,4 @@ class SliceSum:
 
     events: int
     version: int  # the highest
-    position: int  # the highest that a version tells, of whatever generation
+    position: int  # the highest that a version tells, of whatever epoch

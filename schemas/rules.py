@@ -6,13 +6,13 @@ from functools import lru_cache
 from hashlib import sha256
 
 MINUTE_MS = 60_000
-ARRIVED_MS = 600_000  # slices are cut where the clock passes a multiple of ten minutes
+ARRIVAL_BUCKET_MS = 600_000  # slices are cut where the stream time passes a multiple of ten minutes
 NEVER_LATE_MS = 2**32 * 1000  # no clock goes so far: ClickHouse's DateTime ends in 2106
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What decides fates and slices. Durations in milliseconds, sizes in offsets."""
+    """What decides outcomes and slices. Durations in milliseconds, sizes in offsets."""
 
     schema_version: int = 1
     code_version: int = 1

@@ -38,10 +38,10 @@ class SinkSession(Protocol):
         """The sink's own clock, in ms since 1970."""
 
     def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
-        """Start rows (the lowest start of each generation), ledger rows (newest version of each slice), lost rows."""
+        """Start rows (the lowest start of each epoch), ledger rows (newest version of each slice), lost rows."""
 
     def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
-        """The highest generation and ledger version of each source; every source has an entry."""
+        """The highest epoch and ledger version of each source; every source has an entry."""
 
     def write_starts(self, rows: Sequence[StartRow]) -> None:
         """Write start rows; returns when they are durable."""
@@ -50,7 +50,7 @@ class SinkSession(Protocol):
         """Write cells; returns when they are durable. Of equal keys the highest version stays."""
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        """Write dead letters; of a (source, offset) the highest generation stays."""
+        """Write dead letters; of a (source, offset) the highest epoch stays."""
 
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Write ledger rows; returns when they are durable."""
@@ -61,8 +61,10 @@ class SinkSession(Protocol):
     def write_replaced(self, rows: Sequence[ReplacedRow]) -> None:
         """Write which topics take the place of others, all at once; returns when they are durable."""
 
-    def delete_void(self) -> None:
-        """Delete void cells, ledger rows and dead letters (C19, see `sinks/stale_rows.py`), all; gone on return."""
+    def delete_superseded(self) -> None:
+        """Delete superseded cells, ledger rows and dead letters (C19, see `sinks/stale_rows.py`), all; gone on
+        return.
+        """
 
     def reopen_from(self, moment: int) -> None:
         """Have sealed hours from `moment` (seconds since 1970) on read from minutes until they are sealed again."""
@@ -74,16 +76,16 @@ class SinkSession(Protocol):
         """The same for hours that were sealed before their end and so many seconds, by the sink's clock."""
 
     def slice_sums(self, source: Source) -> Mapping[tuple[int, int], SliceSum]:
-        """The cells of each slice (block, arrived in seconds since 1970) that has some."""
+        """The cells of each slice (slice_block, arrived_at in seconds since 1970) that has some."""
 
-    def read_slice(self, source: Source, block: int, arrived: int) -> CellRows:
+    def read_slice(self, source: Source, slice_block: int, arrived_at: int) -> CellRows:
         """The cells of one slice, the highest version of each."""
 
     def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
         """The cells of some sources, added up over slices and sources."""
 
-    def delete_cells(self, source: Source, block: int, arrived: int, generation: int | None = None) -> None:
-        """Delete the cells of one slice, or only those of one generation; gone on return."""
+    def delete_cells(self, source: Source, slice_block: int, arrived_at: int, epoch: int | None = None) -> None:
+        """Delete the cells of one slice, or only those of one epoch; gone on return."""
 
     def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Delete the ledger rows of these slices and versions; gone on return."""
@@ -111,7 +113,7 @@ class Sink(Protocol):
         """Every source that has a start row."""
 
     def replaced(self) -> Sequence[ReplacedRow]:
-        """Which topics took the place of others, by generation; only what took effect."""
+        """Which topics took the place of others, by epoch; only what took effect."""
 
     def read_cells(self) -> CellRows:
         """All cells as readers see them (highest version of each key), for tests and small tables."""

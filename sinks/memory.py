@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.rows import (
-    GENERATION_SHIFT,
+    EPOCH_SHIFT,
     CellRows,
     DeadLetterRow,
     LedgerRow,
@@ -25,10 +25,10 @@ from pintally.schemas.rows import (
 )
 from pintally.schemas.sources import Source
 from pintally.sinks.base import CellTotals, SinkSession
-from pintally.sinks.stale_rows import void_from
+from pintally.sinks.stale_rows import superseded_from
 
-CellKey = tuple[int, int, int, int, int, int]  # source, block, arrived, action, minute, pin_id
-SliceKey = tuple[int, int, int]  # source, block, arrived
+CellKey = tuple[int, int, int, int, int, int]  # source, slice_block, arrived_at, action, minute, pin_id
+SliceKey = tuple[int, int, int]  # source, slice_block, arrived_at
 Origin = tuple[Source, int]
 
 
@@ -68,20 +68,16 @@ class MemorySink:
         return sorted(sources, key=lambda source: (source.topic, source.partition))
 
     def replaced(self) -> Sequence[ReplacedRow]:
-        """Which topics took the place of others, by generation; only what took effect."""
+        """Which topics took the place of others, by epoch; only what took effect."""
         with self.lock:
             return self._replaced()
 
     def _replaced(self) -> list[ReplacedRow]:
-        begun = {(row.source, row.generation) for row in self.starts}
-        newest = {(row.source, row.old, row.generation): row for row in self.said}
+        begun = {(row.source, row.epoch) for row in self.starts}
+        newest = {(row.source, row.old, row.epoch): row for row in self.said}
         return sorted(
-            (
-                row
-                for row in newest.values()
-                if row.how is Replacement.SAME_OFFSETS or (row.source, row.generation) in begun
-            ),
-            key=lambda row: (row.generation, row.source.topic, row.source.partition),
+            (row for row in newest.values() if row.how is Replacement.SAME_OFFSETS or (row.source, row.epoch) in begun),
+            key=lambda row: (row.epoch, row.source.topic, row.source.partition),
         )
 
     def read_cells(self) -> CellRows:
@@ -103,20 +99,20 @@ class MemorySession:
             return self.sink.clock()
 
     def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
-        """The lowest start of each generation, and the newest row of each slice by start; every source has an entry."""
+        """The lowest start of each epoch, and the newest row of each slice by start; every source has an entry."""
         with self._step():
             return {source: self._ledger_of(source) for source in sources}
 
     def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
-        """The highest generation and ledger version of each source; every source has an entry."""
+        """The highest epoch and ledger version of each source; every source has an entry."""
         with self._step():
-            generations: dict[Source, int] = {}
+            epochs: dict[Source, int] = {}
             versions: dict[Source, int] = {}
             for start in self.sink.starts:
-                generations[start.source] = max(start.generation, generations.get(start.source, 0))
+                epochs[start.source] = max(start.epoch, epochs.get(start.source, 0))
             for row in self.sink.ledger.values():
                 versions[row.source] = max(row.version, versions.get(row.source, 0))
-            return {source: Newest(generations.get(source), versions.get(source)) for source in sources}
+            return {source: Newest(epochs.get(source), versions.get(source)) for source in sources}
 
     def write_starts(self, rows: Sequence[StartRow]) -> None:
         """Keep start rows."""
@@ -125,7 +121,7 @@ class MemorySession:
 
     def write_cells(self, rows: CellRows) -> None:
         """Keep cells. Of equal keys the highest version stays, of equal versions the last."""
-        names = ("source", "block", "arrived", "action", "minute", "pin_id", "count", "version")
+        names = ("source", "slice_block", "arrived_at", "action", "minute", "pin_id", "count", "version")
         columns = [getattr(rows, name).tolist() for name in names]
         with self._step():
             cells = self.sink.cells
@@ -135,19 +131,19 @@ class MemorySession:
                     cells[cell] = version, count
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        """Keep dead letters. Of equal origins the highest generation stays, of equal generations the last."""
+        """Keep dead letters. Of equal origins the highest epoch stays, of equal epochs the last."""
         with self._step():
             letters = self.sink.dead_letters
             for row in rows:
                 known = letters.get((row.source, row.offset))
-                if known is None or row.generation >= known.generation:
+                if known is None or row.epoch >= known.epoch:
                     letters[row.source, row.offset] = row
 
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Keep ledger rows. Of equal slices the highest version stays, of equal versions the last."""
         with self._step():
             for row in rows:
-                key = row.source.id, row.block, row.arrived
+                key = row.source.id, row.slice_block, row.arrived_at
                 known = self.sink.ledger.get(key)
                 if known is None or row.version >= known.version:
                     self.sink.ledger[key] = row
@@ -162,29 +158,31 @@ class MemorySession:
         with self._step():
             self.sink.said.extend(rows)
 
-    def delete_void(self) -> None:
-        """Delete void cells, ledger rows and dead letters."""
+    def delete_superseded(self) -> None:
+        """Delete superseded cells, ledger rows and dead letters."""
         with self._step():
             starts: dict[Source, list[StartRow]] = {}
             for start in self.sink.starts:
                 starts.setdefault(start.source, []).append(start)
-            void_letters = [
+            superseded_letters = [
                 origin
                 for origin, letter in self.sink.dead_letters.items()
                 if any(
-                    letter.generation < start.generation and letter.offset >= start.start
+                    letter.epoch < start.epoch and letter.offset >= start.start
                     for start in starts.get(letter.source, ())
                 )
             ]
-            for origin in void_letters:
+            for origin in superseded_letters:
                 del self.sink.dead_letters[origin]
             for source in {row.source for row in self.sink.starts}:
-                for void in list(void_from(self._ledger_of(source))):
+                for superseded in list(superseded_from(self._ledger_of(source))):
                     cells, ledger = self.sink.cells, self.sink.ledger
-                    gone = [k for k, (v, _) in cells.items() if k[0] == source.id and void.has_cell(k[1], k[2], v)]
+                    gone = [
+                        k for k, (v, _) in cells.items() if k[0] == source.id and superseded.has_cell(k[1], k[2], v)
+                    ]
                     for cell in gone:
                         del cells[cell]
-                    for key in [k for k, row in ledger.items() if row.source == source and void.has_row(row)]:
+                    for key in [k for k, row in ledger.items() if row.source == source and superseded.has_row(row)]:
                         del ledger[key]
 
     def reopen_from(self, moment: int) -> None:  # noqa: ARG002
@@ -206,18 +204,20 @@ class MemorySession:
         """The cells of each slice that has some, added up."""
         found: dict[tuple[int, int], SliceSum] = {}
         with self._step():
-            for (owner, block, arrived, *_), (version, count) in self.sink.cells.items():
+            for (owner, slice_block, arrived_at, *_), (version, count) in self.sink.cells.items():
                 if owner == source.id:
-                    known = found.get((block, arrived), SliceSum(0, 0, 0))
-                    found[block, arrived] = SliceSum(
+                    known = found.get((slice_block, arrived_at), SliceSum(0, 0, 0))
+                    found[slice_block, arrived_at] = SliceSum(
                         known.events + count, max(known.version, version), max(known.position, position_of(version))
                     )
         return found
 
-    def read_slice(self, source: Source, block: int, arrived: int) -> CellRows:
+    def read_slice(self, source: Source, slice_block: int, arrived_at: int) -> CellRows:
         """The cells of one slice, the highest version of each."""
         with self._step():
-            return _columns([(k, v) for k, v in self.sink.cells.items() if k[:3] == (source.id, block, arrived)])
+            return _columns(
+                [(k, v) for k, v in self.sink.cells.items() if k[:3] == (source.id, slice_block, arrived_at)]
+            )
 
     def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
         """The cells of some sources, added up over slices and sources."""
@@ -232,19 +232,19 @@ class MemorySession:
         types = (np.uint32, np.uint64, np.uint64)
         return CellTotals(*(np.array(column, dtype) for column, dtype in zip(columns, types, strict=True)))
 
-    def delete_cells(self, source: Source, block: int, arrived: int, generation: int | None = None) -> None:
-        """Delete the cells of one slice, or only those of one generation."""
+    def delete_cells(self, source: Source, slice_block: int, arrived_at: int, epoch: int | None = None) -> None:
+        """Delete the cells of one slice, or only those of one epoch."""
         with self._step():
             for key, (version, _) in list(self.sink.cells.items()):
-                mine = key[:3] == (source.id, block, arrived)
-                if mine and generation in (None, version >> GENERATION_SHIFT):
+                mine = key[:3] == (source.id, slice_block, arrived_at)
+                if mine and epoch in (None, version >> EPOCH_SHIFT):
                     del self.sink.cells[key]
 
     def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Delete the ledger rows of these slices and versions."""
         with self._step():
             for row in rows:
-                key = row.source.id, row.block, row.arrived
+                key = row.source.id, row.slice_block, row.arrived_at
                 if (known := self.sink.ledger.get(key)) and known.version == row.version:
                     del self.sink.ledger[key]
 
@@ -252,8 +252,10 @@ class MemorySession:
         """The offsets of all late and of all dead letters of a source, ascending."""
         with self._step():
             letters = [row for row in self.sink.dead_letters.values() if row.source == source]
-        late, dead = (sorted(row.offset for row in letters if row.fate == fate) for fate in ("late", "dead"))
-        return np.array(late, np.int64), np.array(dead, np.int64)
+        late, invalid = (
+            sorted(row.offset for row in letters if row.outcome == outcome) for outcome in ("late", "invalid")
+        )
+        return np.array(late, np.int64), np.array(invalid, np.int64)
 
     def read_dead_letters(self, source: Source, start: int, end: int) -> Sequence[DeadLetterRow]:
         """The dead letters of the offsets [start, end), by offset."""
@@ -285,13 +287,13 @@ class MemorySession:
     def _ledger_of(self, source: Source) -> SourceLedger:
         lowest: dict[int, StartRow] = {}
         for start in (row for row in self.sink.starts if row.source == source):
-            known = lowest.get(start.generation)
+            known = lowest.get(start.epoch)
             if known is None or start.start < known.start:
-                lowest[start.generation] = start
+                lowest[start.epoch] = start
         rows = [row for row in self.sink.ledger.values() if row.source == source]
         return SourceLedger(
-            tuple(lowest[generation] for generation in sorted(lowest)),
-            tuple(sorted(rows, key=lambda row: (row.start, row.generation, row.position))),
+            tuple(lowest[epoch] for epoch in sorted(lowest)),
+            tuple(sorted(rows, key=lambda row: (row.start, row.epoch, row.position))),
             tuple(sorted({row for row in self.sink.lost if row.source == source}, key=_lost_order)),
             next((row for row in self.sink._replaced() if row.begins(source)), None),
             tuple(row for row in self.sink._replaced() if row.old == source),
@@ -299,12 +301,12 @@ class MemorySession:
 
 
 def _table_order(key: CellKey) -> tuple[int, ...]:
-    source, block, arrived, action, minute, pin_id = key
-    return minute // 3600, pin_id, minute, action, source, block, arrived
+    source, slice_block, arrived_at, action, minute, pin_id = key
+    return minute // 3600, pin_id, minute, action, source, slice_block, arrived_at
 
 
 def _lost_order(row: LostRow) -> tuple[int, int, int, str]:
-    return row.generation, row.start, row.end, row.kind
+    return row.epoch, row.start, row.end, row.kind
 
 
 def _columns(rows: Sequence[tuple[CellKey, tuple[int, int]]]) -> CellRows:

@@ -1,52 +1,52 @@
-"""Which rows are superseded by a later generation of the rules. Pure; `clickhouse/stale_rows.py` deletes them."""
+"""Which rows are superseded by a later epoch of the rules. Pure; `clickhouse/stale_rows.py` deletes them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pintally.schemas.rows import GENERATION_SHIFT, LedgerRow, LostKind, SourceLedger, StartRow, position_of
-from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.rows import EPOCH_SHIFT, LedgerRow, LostKind, SourceLedger, StartRow, position_of
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 
 
 @dataclass(frozen=True, slots=True)
-class Void:
-    """What is void of one source and generation. The view `void_slices` says the same in SQL."""
+class Superseded:
+    """What is superseded of one source and epoch. The view `superseded_slices` says the same in SQL."""
 
-    generation: int
+    epoch: int
     start: int  # offset: slices that start here or later
-    block: int  # as cells name them: from this block on,
-    arrived: int  # in that block from this arrived (seconds since 1970) on
-    inside: bool  # the boundary lies inside a slice: versions tell what is void
+    slice_block: int  # as cells name them: from this block on,
+    arrived_at: int  # in that block from this arrived (seconds since 1970) on
+    inside: bool  # the boundary lies inside a slice: versions tell what is superseded
 
     def has_row(self, row: LedgerRow) -> bool:
-        """Whether a ledger row of the source is void."""
-        return row.generation == self.generation and row.start >= self.start
+        """Whether a ledger row of the source is superseded."""
+        return row.epoch == self.epoch and row.start >= self.start
 
-    def has_cell(self, block: int, arrived: int, version: int) -> bool:
-        """Whether a cell of the source is void."""
-        if version >> GENERATION_SHIFT != self.generation:
+    def has_cell(self, slice_block: int, arrived_at: int, version: int) -> bool:
+        """Whether a cell of the source is superseded."""
+        if version >> EPOCH_SHIFT != self.epoch:
             return False
         if self.inside:
             return position_of(version) > self.start
-        return (block, arrived) >= (self.block, self.arrived)
+        return (slice_block, arrived_at) >= (self.slice_block, self.arrived_at)
 
 
-def void_from(ledger: SourceLedger) -> Iterator[Void]:
-    """What is void of a source: one a generation that has a higher one."""
-    cut = {(row.generation, row.end) for row in ledger.lost if row.kind is LostKind.TRIMMED}
+def superseded_from(ledger: SourceLedger) -> Iterator[Superseded]:
+    """What is superseded of a source: one an epoch that has a higher one."""
+    cut = {(row.epoch, row.end) for row in ledger.lost if row.kind is LostKind.TRIMMED}
     for own in ledger.starts:
         above = [
-            (start.start, (start.generation, start.start) not in cut, start.start_clock)
+            (start.start, (start.epoch, start.start) not in cut, start.start_stream_time)
             for start in ledger.starts
-            if start.generation > own.generation
+            if start.epoch > own.epoch
         ]
         if above:  # of two at one offset, the one inside a slice goes further
-            yield _void(own, *min(above))
+            yield _superseded(own, *min(above))
 
 
-def _void(own: StartRow, start: int, between_slices: bool, clock: int) -> Void:
+def _superseded(own: StartRow, start: int, between_slices: bool, stream_time: int) -> Superseded:
     size = Rules.from_json(own.rules).slice_records
     if start <= own.start:
-        return Void(own.generation, start, 0, 0, inside=False)
-    # A slice that begins within a block does so because the clock has come to its ten minutes.
-    arrived = 0 if start % size == 0 else (clock // ARRIVED_MS + 1) * (ARRIVED_MS // 1000)
-    return Void(own.generation, start, start // size, arrived, inside=not between_slices)
+        return Superseded(own.epoch, start, 0, 0, inside=False)
+    # A slice that begins within a block does so because the stream time has come to its ten minutes.
+    arrived_at = 0 if start % size == 0 else (stream_time // ARRIVAL_BUCKET_MS + 1) * (ARRIVAL_BUCKET_MS // 1000)
+    return Superseded(own.epoch, start, start // size, arrived_at, inside=not between_slices)

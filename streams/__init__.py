@@ -1,1 +1,1 @@
-"""The way from Kafka to the sink: transport, fold, table, recovery, emission; the command and the local engines."""
+"""The way from Kafka to the sink: transport, fold, table, recovery, flushing; the command and the local engines."""

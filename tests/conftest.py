@@ -72,7 +72,7 @@ def settings(engines: TestEngines, tmp_path: Path) -> Settings:
         group=name,
         partitions=PARTITIONS,
         session_timeout_seconds=6,
-        tick_seconds=0.2,
+        flush_interval_seconds=0.2,
     )
 
 

@@ -36,7 +36,7 @@ class FaultySink(MemorySink):
         super().__init__()
         self.journal = journal or Journal()
         self.fault: Fault | None = None
-        self.before_cells: Callable[[], object] = lambda: None  # runs in the tick's thread
+        self.before_cells: Callable[[], object] = lambda: None  # runs in the flush's thread
 
     def open_session(self) -> "FaultySession":
         """A session that asks for the fault at each step."""
@@ -55,20 +55,20 @@ class FaultySession(MemorySession):
     sink: FaultySink
 
     def read_back(self, sources: Sequence[Source]) -> dict[Source, Newest]:
-        """The read-back of a tick."""
+        """The read-back of a flush."""
         return dict(self._do("read_back", lambda: super(FaultySession, self).read_back(sources)))
 
     def write_cells(self, rows: CellRows) -> None:
-        """Cells of a tick."""
+        """Cells of a flush."""
         self.sink.before_cells()
         self._do("cells", lambda: super(FaultySession, self).write_cells(rows))
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        """Dead letters of a tick."""
+        """Dead letters of a flush."""
         self._do("dead_letters", lambda: super(FaultySession, self).write_dead_letters(rows))
 
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
-        """The ledger rows of a tick."""
+        """The ledger rows of a flush."""
         self._do("ledger", lambda: super(FaultySession, self).write_ledger(rows))
 
     def _do(self, step: str, apply: Callable[[], Any]) -> Any:

@@ -98,19 +98,19 @@ def logs(draw: st.DrawFn, rules: Rules, max_records: int = 40) -> Log:
             st.tuples(_GAPS, _STEPS, _KINDS, _NUDGES, _IDS, st.sampled_from(PINS), st.booleans()), max_size=max_records
         )
     )
-    offset, clock, records = draw(st.integers(0, 30)), 0, []
+    offset, stream_time, records = draw(st.integers(0, 30)), 0, []
     time = T0 + draw(st.sampled_from([0, -1, 59_999, 9 * MINUTE]))
     for gap, step, kind, nudge, event_id, pin, aligned in steps:
         offset += gap
         time += step or 0
         if aligned:
             time -= time % MINUTE
-        effective = clock if step is None else time
-        clock = max(clock, effective)
+        effective = stream_time if step is None else time
+        stream_time = max(stream_time, effective)
         occurred_at = nudge + {
             "skew": effective + rules.max_clock_skew_ms,
             "retention": effective - rules.retention_ms,
-            "late": clock - rules.allowed_lateness_ms - MINUTE,
+            "late": stream_time - rules.allowed_lateness_ms - MINUTE,
             "early": effective - 2 * MINUTE,
         }.get(kind, effective)
         made = record(offset, -1 if step is None else time, event_id, pin, max(0, occurred_at))

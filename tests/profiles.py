@@ -97,7 +97,7 @@ def _profiles() -> Iterator[tuple[str, Profile]]:
     )
     yield "readonly_1_and_limits", Profile({"readonly": 1, "max_rows_to_read": 10**9, "max_execution_time": 600})
     yield "only_some_cells", Profile(only_rows={"pin_minutes": "pin_id != 7"})
-    yield "only_some_ledger", Profile(only_rows={"ingest_ledger": "block > 0"})
+    yield "only_some_ledger", Profile(only_rows={"ingest_ledger": "slice_block > 0"})
 
 
 PROFILES = dict(_profiles())

@@ -13,7 +13,7 @@ from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.streams.counting.chunk import Headers
 
-Cell = tuple[int, int, int, int]  # block, arrived seconds, minute in seconds, pin
+Cell = tuple[int, int, int, int]  # slice_block, arrived_at seconds, minute in seconds, pin
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class LogRecord:
 class ReferenceSlice:
     """One slice of the recount."""
 
-    block: int
-    arrived: int  # seconds
+    slice_block: int
+    arrived_at: int  # seconds
     start: int
-    start_clock: int  # ms
+    start_stream_time: int  # ms
     position: int
-    clock: int  # ms
-    fates: dict[str, int] = field(
-        default_factory=lambda: {"counted": 0, "duplicate": 0, "late": 0, "dead": 0, "absent": 0}
+    stream_time: int  # ms
+    outcomes: dict[str, int] = field(
+        default_factory=lambda: {"counted": 0, "duplicate": 0, "late": 0, "invalid": 0, "gaps": 0}
     )
 
 
@@ -47,7 +47,7 @@ class Recount:
     """All that the rules make of a log."""
 
     slices: list[ReferenceSlice] = field(default_factory=list)
-    fates: dict[int, str] = field(default_factory=dict)  # offset -> fate, absent offsets included
+    outcomes: dict[int, str] = field(default_factory=dict)  # offset -> outcome, absent offsets included
     counted: dict[Cell, list[int]] = field(default_factory=dict)  # the offsets that each cell counts
     dead_letters: list[tuple[int, int, str, bytes | None, bytes | None, Headers]] = field(default_factory=list)
 
@@ -66,48 +66,64 @@ def parse(value: bytes | None, action: Action) -> Event | None:
 
 
 def recount(
-    log: Iterable[LogRecord], start: int, end: int, rules: Rules, action: Action, clock: int = 0, count_from: int = 0
+    log: Iterable[LogRecord],
+    start: int,
+    end: int,
+    rules: Rules,
+    action: Action,
+    stream_time: int = 0,
+    count_from: int = 0,
 ) -> Recount:
-    """Fold the offsets [start, end) one by one; `clock` is the one before `start`. Below `count_from` only ids."""
+    """Fold the offsets [start, end) one by one; `stream_time` is the one before `start`. Below `count_from` only
+    ids.
+    """
     records = {record.offset: record for record in log}
     result = Recount()
-    ids: dict[object, list[tuple[int, int]]] = {}  # event id -> (block, arrived number) of all that registered it
+    ids: dict[
+        object, list[tuple[int, int]]
+    ] = {}  # event id -> (slice_block, arrived_at number) of all that registered it
     for offset in range(start, end):
         record = records.get(offset)
-        clock_before = clock
+        stream_time_before = stream_time
         if record is not None:
-            timestamp = clock if record.timestamp == -1 else record.timestamp  # C1: -1 counts as the clock
-            clock = max(clock, timestamp)  # C1: running maximum, this record's timestamp included
-        block = offset // rules.slice_records  # C1, and C3 for an absent offset
-        arrived = clock // 600_000
-        fate = "absent" if record is None else _fate(record, timestamp, clock, block, arrived, ids, rules, action)
+            timestamp = stream_time if record.timestamp == -1 else record.timestamp  # C1: -1 counts as the stream time
+            stream_time = max(stream_time, timestamp)  # C1: running maximum, this record's timestamp included
+        slice_block = offset // rules.slice_records  # C1, and C3 for an absent offset
+        arrived_at = stream_time // 600_000
+        outcome = (
+            "gaps"
+            if record is None
+            else _outcome(record, timestamp, stream_time, slice_block, arrived_at, ids, rules, action)
+        )
         if offset < count_from:
             continue
         slices = result.slices
-        if not slices or (slices[-1].block, slices[-1].arrived) != (block, arrived * 600):
-            slices.append(ReferenceSlice(block, arrived * 600, offset, clock_before, offset, clock_before))
-        slices[-1].fates[fate] += 1
-        slices[-1].position, slices[-1].clock = offset + 1, clock
-        result.fates[offset] = fate
-        if fate == "counted":
+        if not slices or (slices[-1].slice_block, slices[-1].arrived_at) != (slice_block, arrived_at * 600):
+            slices.append(
+                ReferenceSlice(slice_block, arrived_at * 600, offset, stream_time_before, offset, stream_time_before)
+            )
+        slices[-1].outcomes[outcome] += 1
+        slices[-1].position, slices[-1].stream_time = offset + 1, stream_time
+        result.outcomes[offset] = outcome
+        if outcome == "counted":
             assert record is not None
             event = parse(record.value, action)
             assert event is not None
-            cell = (block, arrived * 600, event.occurred_at // 60_000 * 60, event.pin_id)
+            cell = (slice_block, arrived_at * 600, event.occurred_at // 60_000 * 60, event.pin_id)
             result.counted.setdefault(cell, []).append(offset)
-        if fate in ("dead", "late"):
+        if outcome in ("invalid", "late"):
             assert record is not None
-            letter = (offset, record.timestamp, fate, record.key, record.value, record.headers)
+            letter = (offset, record.timestamp, outcome, record.key, record.value, record.headers)
             result.dead_letters.append(letter)
     return result
 
 
-def _fate(
+def _outcome(
     record: LogRecord,
     timestamp: int,
-    clock: int,
-    block: int,
-    arrived: int,
+    stream_time: int,
+    slice_block: int,
+    arrived_at: int,
     ids: dict[object, list[tuple[int, int]]],
     rules: Rules,
     action: Action,
@@ -115,16 +131,16 @@ def _fate(
     """C2, in its order."""
     event = parse(record.value, action)
     if event is None or record.timestamp == -1:  # nothing tells when it came
-        return "dead"
+        return "invalid"
     if event.occurred_at > timestamp + rules.max_clock_skew_ms:
-        return "dead"
+        return "invalid"
     if event.occurred_at < timestamp - rules.retention_ms:
-        return "dead"
+        return "invalid"
     earlier = ids.setdefault(event.event_id, [])
-    seen = any(b in (block, block - 1) and a in (arrived, arrived - 1) for b, a in earlier)
-    earlier.append((block, arrived))  # every record that is not dead registers its id
+    seen = any(b in (slice_block, slice_block - 1) and a in (arrived_at, arrived_at - 1) for b, a in earlier)
+    earlier.append((slice_block, arrived_at))  # every record that is not invalid registers its id
     minute_end = (event.occurred_at // 60_000 + 1) * 60_000
-    if minute_end + rules.allowed_lateness_ms <= clock:
+    if minute_end + rules.allowed_lateness_ms <= stream_time:
         return "late"
     if rules.dedup and seen:
         return "duplicate"
@@ -140,9 +156,9 @@ class Store:
         self.dead_letters: dict[int, DeadLetterRow] = {}
 
     def write_cells(self, rows: CellRows) -> None:
-        columns = (rows.block, rows.arrived, rows.minute, rows.pin_id, rows.version, rows.count)
-        for block, arrived, minute, pin, version, count in zip(*(c.tolist() for c in columns), strict=True):
-            cell = (block, arrived, minute, pin)
+        columns = (rows.slice_block, rows.arrived_at, rows.minute, rows.pin_id, rows.version, rows.count)
+        for slice_block, arrived_at, minute, pin, version, count in zip(*(c.tolist() for c in columns), strict=True):
+            cell = (slice_block, arrived_at, minute, pin)
             self.cells[cell] = max(self.cells.get(cell, (-1, 0)), (version, count))
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
@@ -150,6 +166,6 @@ class Store:
 
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
         for row in rows:
-            known = self.ledger.get((row.block, row.arrived))
+            known = self.ledger.get((row.slice_block, row.arrived_at))
             if known is None or row.version >= known.version:
-                self.ledger[row.block, row.arrived] = row
+                self.ledger[row.slice_block, row.arrived_at] = row

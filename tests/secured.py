@@ -80,7 +80,7 @@ class Secured:
             "clickhouse_ca_file": self.ca_file,
             "partitions": 1,
             "session_timeout_seconds": 6,
-            "tick_seconds": 0.2,
+            "flush_interval_seconds": 0.2,
         }
         return Settings(_env_file=None, **(given | changes))
 

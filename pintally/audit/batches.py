@@ -4,7 +4,7 @@ Kafka takes any bytes for the name of a header and any number for the offset of 
 raises on the first, and jumps about on the second. An audit needs no headers, and knows the offsets: a batch that was
 never compacted has one record at each, in order. And what is compressed may unpack to any size: a batch of more than
 32 MiB or 1,000,000 records, or that cannot be read although its CRC is right, has one record without key and value
-(dead, by the rules) at its first offset, and none at the others. `read_every_record` teaches one consumer so; every
+(invalid, by the rules) at its first offset, and none at the others. `read_every_record` teaches one consumer so; every
 other consumer of the process reads as ever.
 """
 

@@ -1,6 +1,6 @@
 """Compares one recounted slice with what ClickHouse says of it, both ways: what is there, and what is not.
 
-A row is checked at its own version: rows are written before the ledger row of their tick, so they may be ahead of it.
+A row is checked at its own version: rows are written before the ledger row of their flush, so they may be ahead of it.
 The ledger row says what must be there: a cell with a record below its position has a row, and that row is as new as
 the cell's last record below that position.
 """
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from pintally.audit.emitted import GENERATION_SHIFT, CellRow, DeadLetter, LedgerRow
 from pintally.audit.findings import Finding, Kind
+from pintally.audit.flushed import EPOCH_SHIFT, CellRow, DeadLetter, LedgerRow
 from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Rejected, Slice, cell_key
 from pintally.audit.rules import CountingRules
 
@@ -20,12 +20,12 @@ _END = 1 << OFFSET_BITS
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Compares the slices of one source that one generation of rules made."""
+    """Compares the slices of one source that one epoch of the rules made."""
 
     source: str
     action: int
     action_name: str
-    generation: int
+    epoch: int
     rules: CountingRules
     oldest: int  # seconds since 1970: rows of older minutes may have been dropped with age
 
@@ -35,13 +35,13 @@ class Judge:
         state = slice_.at(at)
         expected = {
             "start": slice_.start,
-            "start_clock": slice_.start_clock,
+            "start_stream_time": slice_.start_stream_time,
             "position": at,
             **state._asdict(),
             "cells_sum": state.counted,
-            "generation": self.generation,
+            "epoch": self.epoch,
             "rules": self.rules.fingerprint,
-            "version": (self.generation << GENERATION_SHIFT) + at,
+            "version": (self.epoch << EPOCH_SHIFT) + at,
         }
         for field, value in expected.items():
             if (found := getattr(row, field)) != value:
@@ -51,7 +51,7 @@ class Judge:
         """Compare the slice's cells; all that has a record below `position` must have its row. Rows come sorted."""
         keys, at = slice_.counted, 0
         for row in rows:
-            if row.generation != self.generation:
+            if row.epoch != self.epoch:
                 yield self.void(row)
                 continue
             if row.action != self.action:
@@ -79,7 +79,7 @@ class Judge:
         if row.events != own:
             differs = Kind.COUNT_TOO_HIGH if row.events > own else Kind.COUNT_TOO_LOW
             yield self._row(slice_, differs if records else Kind.ROW_EXTRA, row, own)
-        elif own < due:  # true at its version, but a later tick has been recorded and its row is not here
+        elif own < due:  # true at its version, but a later flush has been recorded and its row is not here
             yield self._row(slice_, Kind.COUNT_TOO_LOW, row, due)
 
     def _missing(self, slice_: Slice, keys: Sequence[int], position: int) -> Iterator[Finding]:
@@ -96,14 +96,14 @@ class Judge:
             at = after
 
     def void(self, row: CellRow) -> Finding:
-        """A row of a generation that does not rule where the row is."""
+        """A row of an epoch that does not rule where the row is."""
         return Finding(
-            Kind.VOID_ROW,
+            Kind.SUPERSEDED_ROW,
             self.source,
             row.events,
-            f"generation {self.generation}",
-            f"generation {row.generation}",
-            f"{row.block}/{row.arrived}",
+            f"epoch {self.epoch}",
+            f"epoch {row.epoch}",
+            f"{row.slice_block}/{row.arrived_at}",
             str(row.action),
             utc(row.minute),
             row.pin,
@@ -119,7 +119,7 @@ class Judge:
             row.events,
             0,
             "slice not in the log",
-            f"{row.block}/{row.arrived}",
+            f"{row.slice_block}/{row.arrived_at}",
             str(row.action),
             utc(row.minute),
             row.pin,
@@ -128,25 +128,27 @@ class Judge:
     def dead_letters(
         self, slice_: Slice, letters: Sequence[DeadLetter], position: int, oldest_ms: int
     ) -> Iterator[Finding]:
-        """Every late or dead record below `position` has its letter (or is older than `oldest_ms`); no other has."""
-        by_offset = {letter.offset: letter for letter in letters if letter.generation == self.generation}
+        """Every late or invalid record below `position` has its letter (or is older than `oldest_ms`); no other has."""
+        by_offset = {letter.offset: letter for letter in letters if letter.epoch == self.epoch}
         for record in slice_.rejected:
             letter = by_offset.pop(record.offset, None)
             if letter is None:
-                if record.offset < position and record.clock >= oldest_ms:
-                    yield self._letter(slice_, Kind.DEAD_LETTER_MISSING, record.offset, None, record.fate)
+                if record.offset < position and record.stream_time >= oldest_ms:
+                    yield self._letter(slice_, Kind.DEAD_LETTER_MISSING, record.offset, None, record.outcome)
             elif field := _letter_difference(letter, record):
-                about = self._letter(slice_, Kind.DEAD_LETTER_DIFFERS, record.offset, letter.fate, record.fate)
+                about = self._letter(slice_, Kind.DEAD_LETTER_DIFFERS, record.offset, letter.outcome, record.outcome)
                 yield replace(about, field=field)
-        void = [letter for letter in letters if letter.generation < self.generation]
-        for letter in void:
-            yield replace(self._letter(slice_, Kind.VOID_ROW, letter.offset, letter.fate, None), field="dead_letters")
-        others = [letter for letter in letters if letter.generation > self.generation]
+        superseded = [letter for letter in letters if letter.epoch < self.epoch]
+        for letter in superseded:
+            yield replace(
+                self._letter(slice_, Kind.SUPERSEDED_ROW, letter.offset, letter.outcome, None), field="dead_letters"
+            )
+        others = [letter for letter in letters if letter.epoch > self.epoch]
         for letter in [*by_offset.values(), *others]:
-            yield self._letter(slice_, Kind.DEAD_LETTER_EXTRA, letter.offset, letter.fate, None)
+            yield self._letter(slice_, Kind.DEAD_LETTER_EXTRA, letter.offset, letter.outcome, None)
 
     def _about(self, slice_: Slice, kind: Kind) -> Finding:
-        name = f"{slice_.block}/{slice_.arrived}"
+        name = f"{slice_.slice_block}/{slice_.arrived_at}"
         return Finding(kind, self.source, slice=name, start=slice_.start, end=slice_.end)
 
     def _row(self, slice_: Slice, kind: Kind, row: CellRow, expected: int | None) -> Finding:
@@ -159,7 +161,7 @@ class Judge:
 
 
 def _letter_difference(letter: DeadLetter, record: Rejected) -> str | None:
-    for field in ("fate", "timestamp", "digest"):
+    for field in ("outcome", "timestamp", "digest"):
         if getattr(letter, field) != getattr(record, field):
             return "value" if field == "digest" else field
     return None

@@ -10,16 +10,16 @@ from uuid import UUID
 from pintally.audit.addresses import Addresses
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.contract import ACTIONS, Event, read_event
-from pintally.audit.emitted import Emitted
 from pintally.audit.errors import CannotTell
-from pintally.audit.fate import Judged, judge
+from pintally.audit.flushed import Flushed
 from pintally.audit.log import Log, Partition
 from pintally.audit.occurrences import Ids, Occurrence, find
-from pintally.audit.recount import Fate
+from pintally.audit.outcome import Judged, judge
+from pintally.audit.recount import Outcome
 from pintally.audit.row_policies import refuse_hidden_rows
 from pintally.audit.rules import MINUTE_MS
 from pintally.audit.shown import Letter, Stored, Window, letters_of, read_cell, read_letter, read_windows
-from pintally.audit.tables import known_ids, read_emitted, read_replaced
+from pintally.audit.tables import known_ids, read_flushed, read_replaced
 from pintally.audit.waiting import Waiting
 from pintally.audit.words import duration, moment
 
@@ -34,7 +34,7 @@ class Cell:
     action: str
     minute: int  # seconds since 1970
     pin: int
-    slice_: str | None = None  # block/arrived
+    slice_: str | None = None  # slice_block/arrived_at
     recounted: int | None = None  # counted records of the cell below `below`, by recount
     below: int | None = None
     stored: Stored | None = None
@@ -43,12 +43,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One record of the event. `fate` and `why` are by recount; `unknown` says why they are not there."""
+    """One record of the event. `outcome` and `why` are by recount; `unknown` says why they are not there."""
 
     place: str  # topic[partition]@offset
     timestamp: int  # Kafka timestamp, Unix ms; -1 if it has none
     key: str | None
-    fate: str | None = None
+    outcome: str | None = None
     why: str = ""
     unknown: str = ""
     recorded: bool | None = None  # whether the ledger covers it
@@ -91,7 +91,7 @@ def explain(
     """
     with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
         refuse_hidden_rows(clickhouse, addresses.user)
-        emitted = read_emitted(clickhouse)
+        flushed = read_flushed(clickhouse)
         topics = [topic for topic, _ in addresses.topics]
         known = known_ids(read_replaced(clickhouse))
         partitions = sorted(log.partitions(topics, known), key=lambda at: (topics.index(at.topic), at.partition))
@@ -103,7 +103,7 @@ def explain(
         explained.waiting = [each.in_words(addresses.kafka) for each in held]
         explained.behind = _behind(addresses, partitions, held, event_id) if held else []
         explained.forgotten = [(_name(at), at.start) for at in partitions if at.start > 0]
-        teller = _Teller(clickhouse, log, addresses, emitted, replays)
+        teller = _Teller(clickhouse, log, addresses, flushed, replays)
         found.sort(key=lambda each: (each.timestamp, *_place(each)))
         explained.records = [teller.tell(each, found) for each in found]
         places = {_place(each) for each in found}
@@ -161,13 +161,13 @@ class _Teller:
         clickhouse: ClickHouse,
         log: Log,
         addresses: Addresses,
-        emitted: Sequence[Emitted],
+        flushed: Sequence[Flushed],
         replays: Mapping[Place, int],
     ) -> None:
         self.clickhouse = clickhouse
         self.log = log
         self.actions = dict(addresses.topics)
-        self.emitted = {(each.topic, each.topic_id, each.partition): each for each in emitted if each.starts}
+        self.flushed = {(each.topic, each.topic_id, each.partition): each for each in flushed if each.starts}
         self.replays = replays
         self.origins = {(_replay_topic(topic), at): f"{topic}[{p}]@{o}" for (topic, _, p, o), at in replays.items()}
 
@@ -184,20 +184,20 @@ class _Teller:
             replay_of=self.origins.get((at.topic, each.offset)),
         )
         event = read_event(each.value, ACTIONS[self.actions[at.topic]])
-        emitted = self.emitted.get((at.topic, at.topic_id, at.partition))
-        if emitted is None:
+        flushed = self.flushed.get((at.topic, at.topic_id, at.partition))
+        if flushed is None:
             return replace(told, unknown="no worker has begun to count this source", recorded=False)
         try:
-            judged = judge(self.log, emitted, self.actions[at.topic], at, each.offset)
+            judged = judge(self.log, flushed, self.actions[at.topic], at, each.offset)
         except CannotTell as reason:
             return replace(told, unknown=reason.what, cell=self._windows(at, event))
         return replace(
             told,
-            fate=judged.fate.name.lower(),
-            why=self._why(each, event, judged, told.letter, emitted, found),
+            outcome=judged.outcome.name.lower(),
+            why=self._why(each, event, judged, told.letter, flushed, found),
             recorded=each.offset < judged.position,
             position=judged.position,
-            cell=self._cell(emitted, event, judged) if judged.fate is not Fate.DEAD else None,
+            cell=self._cell(flushed, event, judged) if judged.outcome is not Outcome.INVALID else None,
         )
 
     def _why(
@@ -206,19 +206,19 @@ class _Teller:
         event: Event | None,
         judged: Judged,
         letter: Letter | None,
-        emitted: Emitted,
+        flushed: Flushed,
         found: Sequence[Occurrence],
     ) -> str:
-        rules = judged.reign.rules
-        if judged.fate is Fate.COUNTED:
+        rules = judged.epoch.rules
+        if judged.outcome is Outcome.COUNTED:
             return "a valid event, on time, seen for the first time"
-        if judged.fate is Fate.DUPLICATE:
-            return f"duplicate of {self._earlier(each, emitted, found)}"
-        if judged.fate is Fate.LATE and event is not None:
+        if judged.outcome is Outcome.DUPLICATE:
+            return f"duplicate of {self._earlier(each, flushed, found)}"
+        if judged.outcome is Outcome.LATE and event is not None:
             end = (event.occurred_at // MINUTE_MS + 1) * MINUTE_MS
             return (
                 f"its minute ended {moment(end)}, the lateness is {duration(rules.allowed_lateness_ms)}, "
-                f"the clock was {moment(judged.clock)}"
+                f"the stream time was {moment(judged.stream_time)}"
             )
         if letter is not None:
             return letter.reason
@@ -228,32 +228,35 @@ class _Teller:
             return "it has no Kafka timestamp"
         return f"its event time {moment(event.occurred_at)} does not fit its Kafka timestamp {moment(each.timestamp)}"
 
-    def _earlier(self, each: Occurrence, emitted: Emitted, found: Sequence[Occurrence]) -> str:
-        """The nearest earlier record of the event in the same source that is not dead: its id decided."""
+    def _earlier(self, each: Occurrence, flushed: Flushed, found: Sequence[Occurrence]) -> str:
+        """The nearest earlier record of the event in the same source that is not invalid: its id decided."""
         before = [
             other
             for other in found
             if other.at == each.at and other.offset < each.offset and other.event_id == each.event_id
         ]
         for other in sorted(before, key=lambda other: -other.offset):
-            if judge(self.log, emitted, self.actions[each.at.topic], each.at, other.offset).fate is not Fate.DEAD:
+            if (
+                judge(self.log, flushed, self.actions[each.at.topic], each.at, other.offset).outcome
+                is not Outcome.INVALID
+            ):
                 return str(other)
         return "an earlier record that was not searched"
 
-    def _cell(self, emitted: Emitted, event: Event | None, judged: Judged) -> Cell | None:
+    def _cell(self, flushed: Flushed, event: Event | None, judged: Judged) -> Cell | None:
         if event is None:
             return None
-        action, minute = self.actions[emitted.topic], event.occurred_at // MINUTE_MS * 60
+        action, minute = self.actions[flushed.topic], event.occurred_at // MINUTE_MS * 60
         windows = tuple(read_windows(self.clickhouse, minute, event.pin_id))
         cell = Cell(ACTIONS[action], minute, event.pin_id, windows=windows)
-        if judged.fate is Fate.LATE:
+        if judged.outcome is Outcome.LATE:
             return cell
-        stored = read_cell(self.clickhouse, emitted.id, judged.slice_.key, action, minute, event.pin_id)
+        stored = read_cell(self.clickhouse, flushed.id, judged.slice_.key, action, minute, event.pin_id)
         below = judged.slice_.end if stored is None else min(stored.position, judged.slice_.end)
         counted = judged.events_in(minute, event.pin_id, below)
         return replace(
             cell,
-            slice_=f"{judged.slice_.block}/{judged.slice_.arrived}",
+            slice_=f"{judged.slice_.slice_block}/{judged.slice_.arrived_at}",
             recounted=counted,
             below=below,
             stored=stored,

@@ -13,7 +13,7 @@ class Kind(StrEnum):
     ROW_MISSING = "row_missing"
     ROW_EXTRA = "row_extra"
     VERSION_AHEAD = "version_ahead"  # a row claims a position that its log has not reached
-    VOID_ROW = "void_row"  # of a generation that rules have replaced
+    SUPERSEDED_ROW = "superseded_row"  # of an epoch that rules have replaced
     LEDGER_DIFFERS = "ledger_differs"
     LEDGER_EXTRA = "ledger_extra"
     SLICE_GAP = "slice_gap"
@@ -35,7 +35,7 @@ class Finding:
     found: int | str | None = None
     expected: int | str | None = None
     field: str | None = None  # the ledger's column, or the rule's name
-    slice: str | None = None  # block/arrived
+    slice: str | None = None  # slice_block/arrived_at
     action: str | None = None
     minute: str | None = None  # UTC
     pin: int | None = None

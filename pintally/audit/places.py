@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pintally.audit.chain import Reign
-from pintally.audit.emitted import Emitted
+from pintally.audit.chain import RulesEpoch
+from pintally.audit.flushed import Flushed
 from pintally.audit.recount import Place
-from pintally.audit.rules import ARRIVED_MS
+from pintally.audit.rules import ARRIVAL_BUCKET_MS
 
 
 class Beginning(NamedTuple):
@@ -16,20 +16,20 @@ class Beginning(NamedTuple):
     first: Place
 
 
-def counted_elsewhere(emitted: Emitted, ruled: Sequence[Reign]) -> list[Place]:
+def counted_elsewhere(flushed: Flushed, ruled: Sequence[RulesEpoch]) -> list[Place]:
     """Where the ids begin of records that were counted in the log whose place this one took."""
-    row = emitted.replaces
+    row = flushed.replaces
     if row is None or row.start != ruled[0].start or row.collect_start == row.start:
         return []
-    return [Place(row.collect_start, row.collect_clock)]
+    return [Place(row.collect_start, row.collect_stream_time)]
 
 
 def beginning(places: Sequence[Place], log_start: int, slice_records: int, wanted: int, limit: int) -> Beginning | None:
     """The earliest slice start in [wanted, limit) from which all can be recounted, and where its ids begin.
 
-    `places` are slice starts with their clocks, ascending; before the first of them nothing was ever counted. A record
-    matters to later ones while their block and their bucket are its own or the next; so a place will do if all before
-    it is two blocks or two buckets away. None: the log begins (at `log_start`) too late for any.
+    `places` are slice starts with their stream times, ascending; before the first of them nothing was ever counted. A
+    record matters to later ones while their block and their bucket are its own or the next; so a place will do if all
+    before it is two blocks or two buckets away. None: the log begins (at `log_start`) too late for any.
     """
     kept = [place for place in places if place.offset >= log_start]
     for first in kept:
@@ -46,5 +46,5 @@ def beginning(places: Sequence[Place], log_start: int, slice_records: int, wante
 def nothing_before_matters(place: Place, first: Place, slice_records: int) -> bool:
     """Whether every record before `place` is too far away to have its id matter at `first` or later."""
     blocks_away = first.offset // slice_records - (place.offset - 1) // slice_records
-    buckets_away = first.clock // ARRIVED_MS - place.clock // ARRIVED_MS
+    buckets_away = first.stream_time // ARRIVAL_BUCKET_MS - place.stream_time // ARRIVAL_BUCKET_MS
     return blocks_away >= 2 or buckets_away >= 2

@@ -1,15 +1,17 @@
 """Counts one source again, slice by slice, from its log and the rules alone.
 
 The rules, in the order they bite:
-- The clock is the running maximum of the records' Kafka timestamps; a record without one (-1) is dead, and leaves it.
-- A slice is (offset // slice_records, clock floored to ten minutes); an offset without a record belongs to its own
-  block and the clock before it. Nothing but offset and clock cuts a slice, and the place where the rules began.
+- The stream time is the running maximum of the records' Kafka timestamps; a record without one (-1) is dead, and leaves
+  it.
+- A slice is (offset // slice_records, stream time floored to ten minutes); an offset without a record belongs to its
+  own block and the stream time before it. Nothing but offset and stream time cuts a slice, and the place where the
+  rules began.
 - A record is dead if it is no event, or acted later than its timestamp + skew, or before its timestamp - retention;
-  else late if its minute's end + lateness <= clock; else a duplicate if an earlier record that is not dead and whose
-  block and bucket are its own or one less has its id; else counted.
+  else late if its minute's end + lateness <= stream time; else a duplicate if an earlier record that is not invalid and
+  whose block and bucket are its own or one less has its id; else counted.
 
 Duplicates are found by sorting: ids of one slice and of those that still matter lie side by side, in offset order.
-Since blocks and clocks only grow, the nearest earlier record with the id decides.
+Since blocks and stream times only grow, the nearest earlier record with the id decides.
 """
 
 from array import array
@@ -23,7 +25,7 @@ from typing import NamedTuple
 
 from pintally.audit.contract import read_event
 from pintally.audit.log import LogRecord, Piece
-from pintally.audit.rules import ARRIVED_MS, MINUTE_MS, CountingRules
+from pintally.audit.rules import ARRIVAL_BUCKET_MS, MINUTE_MS, CountingRules
 
 _ID_PLACE = Struct(">QI")  # offset and bucket: what follows the 16 bytes of an id in a sorted entry
 OFFSET_BITS = 48  # as in a row's version
@@ -31,10 +33,10 @@ PIN_BITS = 64
 _NEVER = 1 << 63
 
 
-class Fate(IntEnum):
+class Outcome(IntEnum):
     """What became of a record. The numbers are of this module only."""
 
-    DEAD = 0
+    INVALID = 0
     LATE = 1
     DUPLICATE = 2
     COUNTED = 3
@@ -42,31 +44,31 @@ class Fate(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An offset and the source's clock (ms) before it."""
+    """An offset and the source's stream time (ms) before it."""
 
     offset: int
-    clock: int
+    stream_time: int
 
 
 class Rejected(NamedTuple):
-    """A late or dead record: what its dead letter must say. `digest` is MD5 of the value, None for a tombstone."""
+    """A late or invalid record: what its dead letter must say. `digest` is MD5 of the value, None for a tombstone."""
 
     offset: int
     timestamp: int
-    fate: str
+    outcome: str
     digest: bytes | None
-    clock: int  # of the source, with this record: its age
+    stream_time: int  # of the source, with this record: its age
 
 
 class State(NamedTuple):
     """A slice as it is at a position."""
 
-    clock: int
+    stream_time: int
     counted: int
     duplicate: int
     late: int
-    dead: int
-    absent: int
+    invalid: int
+    gaps: int
 
 
 def cell_key(minute: int, pin: int) -> int:
@@ -78,29 +80,29 @@ def cell_key(minute: int, pin: int) -> int:
 class Slice:
     """One slice, recounted up to `end`. Arrays have one entry a record, ascending by offset."""
 
-    block: int
-    arrived: int  # seconds since 1970
+    slice_block: int
+    arrived_at: int  # seconds since 1970
     start: int
-    start_clock: int
+    start_stream_time: int
     end: int = -1
     complete: bool = False  # the next offset is known to belong to another slice
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
-    clocks: "array[int]" = field(default_factory=lambda: array("q"))
-    fates: bytearray = field(default_factory=bytearray)
+    stream_times: "array[int]" = field(default_factory=lambda: array("q"))
+    outcomes: bytearray = field(default_factory=bytearray)
     counted: list[int] = field(default_factory=list)  # cell_key + offset of each counted record; sorted when settled
     rejected: list[Rejected] = field(default_factory=list)
 
     @property
     def key(self) -> tuple[int, int]:
         """What names the slice in ClickHouse; ascending in the order of the log."""
-        return self.block, self.arrived
+        return self.slice_block, self.arrived_at
 
     def at(self, position: int) -> State:
-        """Clock and fates of [start, position). Any position from start to end."""
+        """Clock and outcomes of [start, position). Any position from start to end."""
         records = bisect_left(self.offsets, position)
-        dead, late, duplicate, counted = (self.fates.count(fate, 0, records) for fate in Fate)
-        clock = self.clocks[records - 1] if records else self.start_clock
-        return State(clock, counted, duplicate, late, dead, position - self.start - records)
+        invalid, late, duplicate, counted = (self.outcomes.count(outcome, 0, records) for outcome in Outcome)
+        stream_time = self.stream_times[records - 1] if records else self.start_stream_time
+        return State(stream_time, counted, duplicate, late, invalid, position - self.start - records)
 
 
 class Recount:
@@ -110,18 +112,18 @@ class Recount:
         self.position = place.offset
         self._action = action
         self._rules = rules
-        self._clock = place.clock
+        self._stream_time = place.stream_time
         self._first = first
         self._ids: list[bytes] = []  # sorted entries of earlier slices that may still matter
         self._open_ids: list[bytes] = []  # entries of the open slice
         self._slice = self._begin(place.offset)
-        self._block_end = (self._slice.block + 1) * rules.slice_records
+        self._block_end = (self._slice.slice_block + 1) * rules.slice_records
         self._cut = self._next_cut(place.offset)
 
     @property
-    def clock(self) -> int:
-        """The source's clock at `position`, ms."""
-        return self._clock
+    def stream_time(self) -> int:
+        """The source's stream time at `position`, ms."""
+        return self._stream_time
 
     def feed(self, piece: Piece, until: int = _NEVER) -> Iterator[Slice]:
         """Fold a piece of the log, no further than the offset `until`; yields the slices that ended."""
@@ -134,12 +136,12 @@ class Recount:
                 break
             if offset >= self._cut:
                 yield from self._cross(offset)
-            timestamp = record.timestamp if record.timestamp >= 0 else self._clock
-            if timestamp > self._clock:
-                if timestamp // ARRIVED_MS > self._clock // ARRIVED_MS:
+            timestamp = record.timestamp if record.timestamp >= 0 else self._stream_time
+            if timestamp > self._stream_time:
+                if timestamp // ARRIVAL_BUCKET_MS > self._stream_time // ARRIVAL_BUCKET_MS:
                     yield from self._end(offset)
-                    self._slice.arrived = timestamp // ARRIVED_MS * (ARRIVED_MS // 1000)
-                self._clock = timestamp
+                    self._slice.arrived_at = timestamp // ARRIVAL_BUCKET_MS * (ARRIVAL_BUCKET_MS // 1000)
+                self._stream_time = timestamp
             current = self._slice
             event = read_event(record.value, action)
             key = 0
@@ -148,17 +150,17 @@ class Recount:
                 or record.timestamp < 0
                 or not timestamp - retention <= event.occurred_at <= timestamp + skew
             ):
-                fate = Fate.DEAD
+                outcome = Outcome.INVALID
             else:
                 minute = event.occurred_at // MINUTE_MS
-                fate = Fate.LATE if minute * MINUTE_MS + settled_after <= self._clock else Fate.COUNTED
+                outcome = Outcome.LATE if minute * MINUTE_MS + settled_after <= self._stream_time else Outcome.COUNTED
                 key = cell_key(minute * 60, event.pin_id) + offset
-                self._open_ids.append(event.event_id + _ID_PLACE.pack(offset, self._clock // ARRIVED_MS))
-            if fate <= Fate.LATE:
-                current.rejected.append(_rejected(record, fate, self._clock))
+                self._open_ids.append(event.event_id + _ID_PLACE.pack(offset, self._stream_time // ARRIVAL_BUCKET_MS))
+            if outcome <= Outcome.LATE:
+                current.rejected.append(_rejected(record, outcome, self._stream_time))
             current.offsets.append(offset)
-            current.clocks.append(self._clock)
-            current.fates.append(fate)
+            current.stream_times.append(self._stream_time)
+            current.outcomes.append(outcome)
             current.counted.append(key)
         yield from self._advance(min(piece.end, until))
 
@@ -180,12 +182,12 @@ class Recount:
         if at > self._slice.start:
             yield from self._close(at, complete=True)
         self._slice = self._begin(at)
-        self._block_end = (self._slice.block + 1) * self._rules.slice_records
+        self._block_end = (self._slice.slice_block + 1) * self._rules.slice_records
         self._cut = self._next_cut(at)
 
     def _begin(self, at: int) -> Slice:
-        arrived = self._clock // ARRIVED_MS * (ARRIVED_MS // 1000)
-        return Slice(at // self._rules.slice_records, arrived, at, self._clock)
+        arrived_at = self._stream_time // ARRIVAL_BUCKET_MS * (ARRIVAL_BUCKET_MS // 1000)
+        return Slice(at // self._rules.slice_records, arrived_at, at, self._stream_time)
 
     def _next_cut(self, at: int) -> int:
         return self._first if at < self._first < self._block_end else self._block_end
@@ -202,13 +204,13 @@ class Recount:
         if self._rules.dedup:
             self._mark_duplicates(current)
         current.counted = sorted(
-            key for key, fate in zip(current.counted, current.fates, strict=True) if fate == Fate.COUNTED
+            key for key, outcome in zip(current.counted, current.outcomes, strict=True) if outcome == Outcome.COUNTED
         )
 
     def _mark_duplicates(self, current: Slice) -> None:
         slice_records = self._rules.slice_records
-        bucket = current.arrived * 1000 // ARRIVED_MS
-        entries = [entry for entry in self._ids if self._matters(entry, current.block, bucket)]
+        bucket = current.arrived_at * 1000 // ARRIVAL_BUCKET_MS
+        entries = [entry for entry in self._ids if self._matters(entry, current.slice_block, bucket)]
         entries += self._open_ids
         entries.sort()
         self._ids, self._open_ids = entries, []
@@ -220,15 +222,15 @@ class Recount:
                 near = offset // slice_records - before // slice_records <= 1 and own_bucket - its_bucket <= 1
                 if near and offset >= current.start:
                     at = bisect_left(current.offsets, offset)
-                    if current.fates[at] == Fate.COUNTED:
-                        current.fates[at] = Fate.DUPLICATE
+                    if current.outcomes[at] == Outcome.COUNTED:
+                        current.outcomes[at] = Outcome.DUPLICATE
             earlier = entry
 
-    def _matters(self, entry: bytes, block: int, bucket: int) -> bool:
+    def _matters(self, entry: bytes, slice_block: int, bucket: int) -> bool:
         offset, its_bucket = _ID_PLACE.unpack_from(entry, 16)
-        return bool(offset >= (block - 1) * self._rules.slice_records and its_bucket >= bucket - 1)
+        return bool(offset >= (slice_block - 1) * self._rules.slice_records and its_bucket >= bucket - 1)
 
 
-def _rejected(record: LogRecord, fate: Fate, clock: int) -> Rejected:
+def _rejected(record: LogRecord, outcome: Outcome, stream_time: int) -> Rejected:
     digest = None if record.value is None else md5(record.value, usedforsecurity=False).digest()
-    return Rejected(record.offset, record.timestamp, fate.name.lower(), digest, clock)
+    return Rejected(record.offset, record.timestamp, outcome.name.lower(), digest, stream_time)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.compare import utc
-from pintally.audit.emitted import SAME_OFFSETS, Emitted, ReplacedRow
+from pintally.audit.flushed import SAME_OFFSETS, Flushed, ReplacedRow
 
 HOW = {
     SAME_OFFSETS: "a copy with the same offsets",
@@ -43,17 +43,17 @@ class Copy(NamedTuple):
     known_id: UUID
 
 
-def supposed(emitted: Sequence[Emitted], copies: Sequence[Copy]) -> list[Emitted]:
+def supposed(flushed: Sequence[Flushed], copies: Sequence[Copy]) -> list[Flushed]:
     """The sources that the copies would stand for, as if they did."""
     return [
         replace(each, replaced=(*each.replaced, _row(each, copy)))
         for copy in copies
-        for each in emitted
+        for each in flushed
         if each.starts and (each.topic, each.topic_id) == (copy.topic, copy.known_id)
     ]
 
 
-def _row(each: Emitted, copy: Copy) -> ReplacedRow:
+def _row(each: Flushed, copy: Copy) -> ReplacedRow:
     place = each.id, copy.topic, copy.topic_id, each.partition, each.id, each.topic, each.topic_id
     return ReplacedRow(*place, SAME_OFFSETS, 0, 0, 0, 0, 0, "", "")
 
@@ -61,7 +61,7 @@ def _row(each: Emitted, copy: Copy) -> ReplacedRow:
 def said(replaced: Sequence[ReplacedRow], only: Sequence[str]) -> list[str]:
     """One line a topic that took another's place."""
     mine = [row for row in replaced if not only or row.topic in only or f"{row.topic}[{row.partition}]" in only]
-    return [_in_words(list(rows)) for _, rows in groupby(mine, key=lambda row: (row.generation, row.topic))]
+    return [_in_words(list(rows)) for _, rows in groupby(mine, key=lambda row: (row.epoch, row.topic))]
 
 
 def _in_words(rows: Sequence[ReplacedRow]) -> str:
@@ -75,7 +75,7 @@ def _in_words(rows: Sequence[ReplacedRow]) -> str:
 
 def counted_twice(
     clickhouse: ClickHouse,
-    emitted: Sequence[Emitted],
+    flushed: Sequence[Flushed],
     replaced: Sequence[ReplacedRow],
     only: Sequence[str],
     since: int,
@@ -85,8 +85,8 @@ def counted_twice(
     A bound, not a proof: events of one pin and minute may be different ones. Where it is 0, none can be counted twice.
     """
     later = {row.old_topic: row.topic for row in replaced}
-    for name in sorted({_last(each.topic, later) for each in emitted if each.is_over}):
-        mine = [each for each in emitted if each.starts and _last(each.topic, later) == name]
+    for name in sorted({_last(each.topic, later) for each in flushed if each.is_over}):
+        mine = [each for each in flushed if each.starts and _last(each.topic, later) == name]
         if only and not any(each.topic in only or str(each) in only for each in mine):
             continue
         incarnations = sorted({(each.topic, str(each.topic_id)) for each in mine})

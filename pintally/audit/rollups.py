@@ -12,7 +12,7 @@ from time import sleep
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.compare import utc
 from pintally.audit.findings import Finding, Kind
-from pintally.audit.tables import clock, kept_days
+from pintally.audit.tables import kept_days, server_time
 
 ACTIONS = ("saves", "clicks", "closeups")
 TABLES = {"hour": ("pin_hours", "hour", 3600), "day": ("pin_days", "toStartOfDay(hour)", 86_400)}
@@ -113,7 +113,7 @@ def _sealed(clickhouse: ClickHouse, since: int) -> list[Window]:
 def _oldest(clickhouse: ClickHouse, since: int) -> int:
     """Start of the first day, in seconds, whose minutes are all still kept."""
     kept = kept_days(clickhouse, "pin_minutes")
-    return max(0, since if kept is None else max(since, (clock(clickhouse) // DAY - kept + 2) * DAY))
+    return max(0, since if kept is None else max(since, (server_time(clickhouse) // DAY - kept + 2) * DAY))
 
 
 def _look_at(clickhouse: ClickHouse, resolution: str, first: int, windows: list[Window]) -> Iterator[Finding]:

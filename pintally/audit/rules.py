@@ -10,7 +10,7 @@ from hashlib import sha256
 from pintally.audit.errors import CannotTell
 
 MINUTE_MS = 60_000
-ARRIVED_MS = 600_000  # slices are cut where the clock passes a multiple of ten minutes
+ARRIVAL_BUCKET_MS = 600_000  # slices are cut where the stream time passes a multiple of ten minutes
 KNOWN_SCHEMA = 1  # what audit.contract implements
 KNOWN_CODE = 1  # what audit.recount implements
 FIELDS = {

@@ -7,12 +7,12 @@ and told readers that nothing would count into it any more.
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from pintally.audit.chain import reigns
+from pintally.audit.chain import epochs
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.compare import utc
-from pintally.audit.emitted import Emitted
 from pintally.audit.errors import CannotTell
 from pintally.audit.findings import Finding, Kind
+from pintally.audit.flushed import Flushed
 
 HOUR = 3600
 NEVER_LATE_MS = 2**32 * 1000  # of a replay topic, which holds nothing back
@@ -24,12 +24,12 @@ WHERE resolution = 'hour' AND NOT is_open AND window_start >= toDateTime({since:
 ORDER BY window"""
 
 
-def least_lateness_ms(sources: Sequence[Emitted]) -> int:
+def least_lateness_ms(sources: Sequence[Flushed]) -> int:
     """The least that any rules of these sources ask for: an hour may have been sealed by rules that hold no more."""
     known: list[int] = []
     for source in sources:
         with suppress(CannotTell):  # audit_source says it
-            known += [reign.rules.allowed_lateness_ms for reign in reigns(source.starts)]
+            known += [epoch.rules.allowed_lateness_ms for epoch in epochs(source.starts)]
     return min((lateness for lateness in known if lateness < NEVER_LATE_MS), default=0)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.emitted import POSITION_MASK
+from pintally.audit.flushed import POSITION_MASK
 
 HOUR = 3600
 DAY = 86_400
@@ -39,7 +39,7 @@ class Letter:
     topic_id: UUID
     partition: int
     offset: int
-    fate: str
+    outcome: str
     reason: str
 
     def __str__(self) -> str:
@@ -49,14 +49,15 @@ class Letter:
 def read_cell(
     clickhouse: ClickHouse, source: int, slice_: tuple[int, int], action: int, minute: int, pin: int
 ) -> Stored | None:
-    """The row of a cell, slice named by block and arrived; None if there is none."""
+    """The row of a cell, slice named by slice_block and arrived_at; None if there is none."""
     rows = clickhouse.rows(
-        "SELECT events, version FROM pin_minutes FINAL WHERE source = {source:UInt64} AND block = {block:UInt32}"
-        " AND arrived = toDateTime({arrived:UInt32}, 'UTC') AND action = {action:UInt8}"
+        "SELECT events, version FROM pin_minutes FINAL"
+        " WHERE source = {source:UInt64} AND slice_block = {slice_block:UInt32}"
+        " AND arrived_at = toDateTime({arrived_at:UInt32}, 'UTC') AND action = {action:UInt8}"
         " AND minute = toDateTime({minute:UInt32}, 'UTC') AND pin_id = {pin:UInt64}",
         source=source,
-        block=slice_[0],
-        arrived=slice_[1],
+        slice_block=slice_[0],
+        arrived_at=slice_[1],
         action=action,
         minute=minute,
         pin=pin,
@@ -98,8 +99,8 @@ def letters_of(clickhouse: ClickHouse, event_id: str) -> list[Letter]:
 
 def _letters(clickhouse: ClickHouse, where: str, **parameters: object) -> list[Letter]:
     rows = clickhouse.rows(
-        "SELECT topic, toString(topic_id) AS id, partition, offset, toString(fate) AS what, reason"
-        f" FROM dead_letters FINAL WHERE {where} ORDER BY topic, id, partition, offset, generation DESC",
+        "SELECT topic, toString(topic_id) AS id, partition, offset, toString(outcome) AS what, reason"
+        f" FROM dead_letters FINAL WHERE {where} ORDER BY topic, id, partition, offset, epoch DESC",
         **parameters,
     )
     return [

@@ -9,43 +9,44 @@ from typing import IO, Any, Generic, TypeVar
 from uuid import UUID
 
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.emitted import SAME_OFFSETS, CellRow, DeadLetter, Emitted, LedgerRow, LostRow, ReplacedRow, StartRow
+from pintally.audit.flushed import SAME_OFFSETS, CellRow, DeadLetter, Flushed, LedgerRow, LostRow, ReplacedRow, StartRow
 
 _CELL = Struct("<IIBIQQQ")
 _LETTER = Struct("<Qq1s1s16sI")
 _READ_ROWS = 50_000
 
 CELLS = """
-SELECT block, toUInt32(arrived), action, toUInt32(minute), pin_id, events, version
+SELECT slice_block, toUInt32(arrived_at), action, toUInt32(minute), pin_id, events, version
 FROM pin_minutes FINAL WHERE source = {source:UInt64}
-ORDER BY block, arrived, action, minute, pin_id"""
+ORDER BY slice_block, arrived_at, action, minute, pin_id"""
 LETTERS = """
-SELECT offset, timestamp, CAST(if(fate = 'late', 'l', 'd'), 'FixedString(1)'),
-    CAST(if(isNull(value), 'n', 'v'), 'FixedString(1)'), MD5(ifNull(value, '')), generation
+SELECT offset, timestamp, CAST(if(outcome = 'late', 'l', 'd'), 'FixedString(1)'),
+    CAST(if(isNull(value), 'n', 'v'), 'FixedString(1)'), MD5(ifNull(value, '')), epoch
 FROM dead_letters FINAL
 WHERE topic = {topic:String} AND topic_id = {topic_id:UUID} AND partition = {partition:UInt32}
-ORDER BY offset, generation"""
+ORDER BY offset, epoch"""
 STARTS = """
-SELECT source, topic, toString(topic_id) AS topic_id, partition, generation,
-    min(start) AS first, argMin(start_clock, start) AS first_clock, argMin(rules, start) AS first_rules
+SELECT source, topic, toString(topic_id) AS topic_id, partition, epoch,
+    min(start) AS first, argMin(start_stream_time, start) AS first_stream_time, argMin(rules, start) AS first_rules
 FROM ingest_starts
-GROUP BY source, topic, topic_id, partition, generation
-ORDER BY topic, partition, topic_id, generation"""
+GROUP BY source, topic, topic_id, partition, epoch
+ORDER BY topic, partition, topic_id, epoch"""
 LEDGER = """
-SELECT source, block, toUInt32(arrived) AS arrived, start, start_clock, position, clock, counted, duplicate, late, dead,
-    absent, cells_sum, generation, rules, version
+SELECT source, slice_block, toUInt32(arrived_at) AS arrived_at, start, start_stream_time, position, stream_time,
+    counted, duplicate, late, invalid,
+    gaps, cells_sum, epoch, rules, version
 FROM ingest_ledger FINAL
-ORDER BY source, block, arrived"""
+ORDER BY source, slice_block, arrived_at"""
 LOST = """
-SELECT source, generation, toString(kind) AS kind, start, `end`, note FROM ingest_lost FINAL
-ORDER BY source, generation, start"""
+SELECT source, epoch, toString(kind) AS kind, start, `end`, note FROM ingest_lost FINAL
+ORDER BY source, epoch, start"""
 REPLACED = """
 SELECT source, topic, toString(topic_id) AS topic_id, partition, old_source, old_topic,
-    toString(old_topic_id) AS old_topic_id, toString(how) AS how, generation, old_end, start, collect_start,
-    collect_clock, evidence, note
+    toString(old_topic_id) AS old_topic_id, toString(how) AS how, epoch, old_end, start, collect_start,
+    collect_stream_time, evidence, note
 FROM ingest_replaced FINAL
-WHERE how = 'same_offsets' OR (source, generation) IN (SELECT source, generation FROM ingest_starts)
-ORDER BY generation, topic, partition"""
+WHERE how = 'same_offsets' OR (source, epoch) IN (SELECT source, epoch FROM ingest_starts)
+ORDER BY epoch, topic, partition"""
 CELL_SOURCES = "SELECT DISTINCT source FROM pin_minutes"
 KEPT = """
 SELECT toUInt32OrZero(extract(engine_full, 'TTL .*toIntervalDay\\\\((\\\\d+)\\\\)')) AS days
@@ -78,7 +79,7 @@ def read_cells(clickhouse: ClickHouse, source: int) -> Spooled[CellRow]:
     return Spooled(clickhouse.spool(CELLS, source=source), _CELL, CellRow)
 
 
-def read_dead_letters(clickhouse: ClickHouse, source: Emitted) -> Spooled[DeadLetter]:
+def read_dead_letters(clickhouse: ClickHouse, source: Flushed) -> Spooled[DeadLetter]:
     """All dead letters of a source by offset."""
     origin = {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition}
     return Spooled(clickhouse.spool(LETTERS, **origin), _LETTER, _letter)
@@ -89,7 +90,7 @@ def read_cell_sources(clickhouse: ClickHouse) -> set[int]:
     return {row["source"] for row in clickhouse.rows(CELL_SOURCES)}
 
 
-def read_emitted(clickhouse: ClickHouse) -> list[Emitted]:
+def read_flushed(clickhouse: ClickHouse) -> list[Flushed]:
     """Ledger, then start rows: in this order, so that who has a ledger row is seen to have started."""
     ledger: dict[int, list[LedgerRow]] = defaultdict(list)
     for row in clickhouse.rows(LEDGER):
@@ -104,13 +105,13 @@ def read_emitted(clickhouse: ClickHouse) -> list[Emitted]:
         rows = tuple(ledger.pop(source, ()))
         begun = next((row for row in replaced if row.source == source and row.how != SAME_OFFSETS), None)
         by = tuple(row for row in replaced if row.old_source == source)
-        found.append(Emitted(source, topic, UUID(topic_id), partition, starts, rows, tuple(lost[source]), begun, by))
+        found.append(Flushed(source, topic, UUID(topic_id), partition, starts, rows, tuple(lost[source]), begun, by))
     nameless = UUID(int=0)
-    return found + [Emitted(source, "?", nameless, 0, (), tuple(rows)) for source, rows in ledger.items()]
+    return found + [Flushed(source, "?", nameless, 0, (), tuple(rows)) for source, rows in ledger.items()]
 
 
 def read_replaced(clickhouse: ClickHouse) -> list[ReplacedRow]:
-    """Topics that took the place of others, by generation."""
+    """Topics that took the place of others, by epoch."""
     rows = clickhouse.rows(REPLACED)
     for row in rows:
         row |= {name: UUID(row[name]) for name in ("topic_id", "old_topic_id")}
@@ -139,12 +140,12 @@ def kept_days(clickhouse: ClickHouse, table: str) -> int | None:
     return rows[0]["days"] or None if rows else None
 
 
-def clock(clickhouse: ClickHouse) -> int:
+def server_time(clickhouse: ClickHouse) -> int:
     """ClickHouse's clock, in seconds since 1970: what has an age there goes by it, and this machine's may be wrong."""
     return int(clickhouse.rows("SELECT toUnixTimestamp(now()) AS now")[0]["now"])
 
 
-def source_id(source: Emitted) -> int:
+def source_id(source: Flushed) -> int:
     """What the number of this source must be: 8 bytes, big-endian, of blake2b-64 over `topic|uuid|partition`."""
     name = f"{source.topic}|{source.topic_id}|{source.partition}".encode()
     return int.from_bytes(blake2b(name, digest_size=8).digest(), "big")
@@ -154,11 +155,11 @@ def _by_source(rows: list[dict[str, Any]]) -> dict[tuple[int, str, str, int], tu
     found: dict[tuple[int, str, str, int], tuple[StartRow, ...]] = {}
     for row in rows:
         key = row["source"], row["topic"], row["topic_id"], row["partition"]
-        start = StartRow(row["generation"], row["first"], row["first_clock"], row["first_rules"])
+        start = StartRow(row["epoch"], row["first"], row["first_stream_time"], row["first_rules"])
         found[key] = (*found.get(key, ()), start)
     return found
 
 
-def _letter(offset: int, timestamp: int, fate: bytes, value: bytes, digest: bytes, generation: int) -> DeadLetter:
-    what = "late" if fate == b"l" else "dead"
-    return DeadLetter(offset, timestamp, what, digest if value == b"v" else None, generation)
+def _letter(offset: int, timestamp: int, outcome: bytes, value: bytes, digest: bytes, epoch: int) -> DeadLetter:
+    what = "late" if outcome == b"l" else "invalid"
+    return DeadLetter(offset, timestamp, what, digest if value == b"v" else None, epoch)

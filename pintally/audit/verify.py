@@ -3,7 +3,7 @@
 Why a live worker gives no false alarm, whatever the schedule. The order of the looks is: ledger, start rows, then for
 each source its cells (one query, one snapshot of the table), and last the log up to the furthest place any of them
 tells of.
-- A ledger row was written after the rows of its tick. So whatever the ledger said at the first look is in the cells of
+- A ledger row was written after the rows of its flush. So whatever the ledger said at the first look is in the cells of
   the second, as that row or a newer one. A row is checked at its own version: it may be ahead of the ledger, never
   behind a change the ledger vouches for.
 - A row may be replaced by a newer one between the looks, or written again by a late retry or a worker that was
@@ -13,8 +13,8 @@ tells of.
   of cells before it, so what has started is seen to have.
 - A ledger insert may be seen in part, after a failure that is being repeated: a gap between slices counts only if it is
   still there some seconds later.
-- Rules that change during an audit void what it read: start rows are read again after the cells, and the source is
-  reported as not verifiable this time.
+- Rules that change during an audit superseded what it read: start rows are read again after the cells, and the source
+  is reported as not verifiable this time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,19 +26,19 @@ from time import monotonic, sleep, time
 from typing import Any
 
 from pintally.audit.addresses import Addresses
-from pintally.audit.chain import follow, reigns
+from pintally.audit.chain import epochs, follow
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.emitted import Emitted
 from pintally.audit.errors import CannotTell
 from pintally.audit.findings import Finding, Findings, Kind
-from pintally.audit.invariants import check_ledger, read_sums, void_slices
+from pintally.audit.flushed import Flushed
+from pintally.audit.invariants import check_ledger, read_sums, superseded_slices
 from pintally.audit.log import Log, Partition
 from pintally.audit.replaced import Copy, counted_twice, said, supposed
 from pintally.audit.rollups import check_rollups, count_sealed
 from pintally.audit.row_policies import refuse_hidden_rows
 from pintally.audit.sealed_early import check_sealed_early, least_lateness_ms
 from pintally.audit.source import SourceReport, audit_source
-from pintally.audit.tables import clock, kept_days, known_ids, read_cell_sources, read_emitted, read_replaced
+from pintally.audit.tables import kept_days, known_ids, read_cell_sources, read_flushed, read_replaced, server_time
 
 DAY_SECONDS = 86_400
 GAP_LOOKS = 6
@@ -92,36 +92,36 @@ def verify(
     with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
         refuse_hidden_rows(clickhouse, addresses.user)
         celled = read_cell_sources(clickhouse)
-        emitted, replaced = _read_settled(clickhouse), read_replaced(clickhouse)
+        flushed, replaced = _read_settled(clickhouse), read_replaced(clickhouse)
         if copies:
-            emitted = supposed(emitted, copies)
+            flushed = supposed(flushed, copies)
         partitions = log.partitions([topic for topic, _ in addresses.topics], known_ids(replaced))
-        ours = _select(emitted, addresses, only)
+        ours = _select(flushed, addresses, only)
         waiting = log.waiting([at for at in partitions if _is_asked(at, only)])
         _check_tables(clickhouse, report, ours)
         if not only and not copies:
-            _check_strays(report, celled, emitted)
+            _check_strays(report, celled, flushed)
             report.windows = count_sealed(clickhouse, since)
             _add(report, check_rollups(clickhouse, since))
             _add(report, check_sealed_early(clickhouse, least_lateness_ms(ours), since))
         if not copies:
             report.replaced = said(replaced, only)
-            report.unverifiable += counted_twice(clickhouse, emitted, replaced, only, since)
-    report.not_started = [] if copies else _not_started(partitions, emitted, only)
+            report.unverifiable += counted_twice(clickhouse, flushed, replaced, only, since)
+    report.not_started = [] if copies else _not_started(partitions, flushed, only)
     missing = {topic for topic, _ in addresses.topics} - {partition.topic for partition in partitions}
     report.unverifiable += [
         f"{topic}: Kafka does not know this topic\n  Run `pintally migrate`, or check PINTALLY_TOPIC_PREFIX."
         for topic in sorted(missing)
         if not only or topic in only
     ]
-    report.unverifiable += _unknown(only, addresses, partitions, emitted)
+    report.unverifiable += _unknown(only, addresses, partitions, flushed)
     report.sources = _audit_all(addresses, ours, since, processes, progress)
     for source in report.sources:
         report.findings.merge(source.findings)
         report.unverifiable += source.unverifiable
         report.passing += source.passing
         report.lost += source.lost
-        report.records += sum(source.fates.values())
+        report.records += sum(source.outcomes.values())
     nothing = not any(source.ledger for source in ours)
     now = int(time() * 1000)
     report.waiting = [each.in_words(addresses.kafka) for each in waiting if nothing or each.is_hanging(now)]
@@ -131,54 +131,54 @@ def verify(
     return report
 
 
-def _read_settled(clickhouse: ClickHouse) -> list[Emitted]:
+def _read_settled(clickhouse: ClickHouse) -> list[Flushed]:
     """The ledger, read again for some seconds while slices do not join."""
     for look in range(GAP_LOOKS):
-        emitted = read_emitted(clickhouse)
-        if look == GAP_LOOKS - 1 or not any(_gaps(source) for source in emitted):
+        flushed = read_flushed(clickhouse)
+        if look == GAP_LOOKS - 1 or not any(_gaps(source) for source in flushed):
             break
         sleep(PAUSE_SECONDS)
-    return emitted
+    return flushed
 
 
-def _gaps(source: Emitted) -> bool:
+def _gaps(source: Flushed) -> bool:
     try:
-        return bool(source.starts and follow(source, reigns(source.starts))[1])
+        return bool(source.starts and follow(source, epochs(source.starts))[1])
     except CannotTell:
         return False
 
 
-def _select(emitted: Sequence[Emitted], addresses: Addresses, only: Sequence[str]) -> list[Emitted]:
+def _select(flushed: Sequence[Flushed], addresses: Addresses, only: Sequence[str]) -> list[Flushed]:
     """What was asked for. Topics of another prefix share no table, so an unknown topic is none of ours."""
     topics = dict(addresses.topics)
-    ours = [each for each in emitted if each.starts and (each.topic in topics or each.replaced)]
+    ours = [each for each in flushed if each.starts and (each.topic in topics or each.replaced)]
     return [each for each in ours if not only or each.topic in only or str(each) in only]
 
 
-def _check_tables(clickhouse: ClickHouse, report: Report, emitted: Sequence[Emitted]) -> None:
+def _check_tables(clickhouse: ClickHouse, report: Report, flushed: Sequence[Flushed]) -> None:
     kept = kept_days(clickhouse, "pin_minutes")
-    oldest = 0 if kept is None else clock(clickhouse) - (kept - 1) * DAY_SECONDS
+    oldest = 0 if kept is None else server_time(clickhouse) - (kept - 1) * DAY_SECONDS
     sums = read_sums(clickhouse)
-    for source in emitted:
+    for source in flushed:
         try:
             _add(report, check_ledger(source, sums, oldest))
-            _add(report, void_slices(source, reigns(source.starts), sums))
+            _add(report, superseded_slices(source, epochs(source.starts), sums))
         except CannotTell:
             continue  # audit_source says it
 
 
-def _check_strays(report: Report, celled: set[int], emitted: Sequence[Emitted]) -> None:
+def _check_strays(report: Report, celled: set[int], flushed: Sequence[Flushed]) -> None:
     """Cells and ledger rows of sources that have no start row."""
-    started = {source.id for source in emitted if source.starts}
-    strays = (celled | {source.id for source in emitted}) - started
+    started = {source.id for source in flushed if source.starts}
+    strays = (celled | {source.id for source in flushed}) - started
     for source in sorted(strays):
         report.findings.add(Finding(Kind.INVARIANT, f"source {source}", None, None, "no start row"))
 
 
 def _not_started(
-    partitions: Sequence[Partition], emitted: Sequence[Emitted], only: Sequence[str]
+    partitions: Sequence[Partition], flushed: Sequence[Flushed], only: Sequence[str]
 ) -> list[tuple[str, int]]:
-    started = {(source.topic, source.topic_id, source.partition) for source in emitted if source.starts}
+    started = {(source.topic, source.topic_id, source.partition) for source in flushed if source.starts}
     return [
         (f"{at.topic}[{at.partition}]", at.end - at.start)
         for at in partitions
@@ -189,10 +189,10 @@ def _not_started(
 
 
 def _unknown(
-    only: Sequence[str], addresses: Addresses, partitions: Sequence[Partition], emitted: Sequence[Emitted]
+    only: Sequence[str], addresses: Addresses, partitions: Sequence[Partition], flushed: Sequence[Flushed]
 ) -> Iterator[str]:
     """What was asked for and is no source: of a misspelt name nothing differs."""
-    sources = {f"{at.topic}[{at.partition}]" for at in partitions} | {str(source) for source in emitted}
+    sources = {f"{at.topic}[{at.partition}]" for at in partitions} | {str(source) for source in flushed}
     topics = {topic for topic, _ in addresses.topics}
     for name in only:
         if name not in sources | topics:
@@ -232,26 +232,26 @@ def _share(counters: Any) -> None:
     _recounted = counters
 
 
-def _audit_shared(addresses: Addresses, emitted: Emitted, since: int, number: int) -> SourceReport:
+def _audit_shared(addresses: Addresses, flushed: Flushed, since: int, number: int) -> SourceReport:
     def add(offsets: int) -> None:
         _recounted[number] += offsets
 
-    return audit_source(addresses, emitted, since, add)
+    return audit_source(addresses, flushed, since, add)
 
 
 def _audit_all(
-    addresses: Addresses, emitted: Sequence[Emitted], since: int, processes: int | None, progress: Progress
+    addresses: Addresses, flushed: Sequence[Flushed], since: int, processes: int | None, progress: Progress
 ) -> list[SourceReport]:
     """One process a source, as many at once as there are cores."""
-    of = sum(_to_recount(source, since) for source in emitted)
-    workers = min(len(emitted), processes or cpu_count() or 1)
+    of = sum(_to_recount(source, since) for source in flushed)
+    workers = min(len(flushed), processes or cpu_count() or 1)
     if workers <= 1:
-        return _audit_here(addresses, emitted, since, lambda done: progress(done, of))
+        return _audit_here(addresses, flushed, since, lambda done: progress(done, of))
     context = get_context("spawn")  # a fork would copy the locks of threads that do not live on in it
-    counters = context.RawArray("Q", len(emitted))
+    counters = context.RawArray("Q", len(flushed))
     with ProcessPoolExecutor(workers, context, _share, (counters,)) as pool:
         futures: list[Future[SourceReport]] = [
-            pool.submit(_audit_shared, addresses, source, since, number) for number, source in enumerate(emitted)
+            pool.submit(_audit_shared, addresses, source, since, number) for number, source in enumerate(flushed)
         ]
         pending = set(futures)
         while pending:
@@ -261,7 +261,7 @@ def _audit_all(
 
 
 def _audit_here(
-    addresses: Addresses, emitted: Sequence[Emitted], since: int, progress: Callable[[int], None]
+    addresses: Addresses, flushed: Sequence[Flushed], since: int, progress: Callable[[int], None]
 ) -> list[SourceReport]:
     done = 0
 
@@ -270,11 +270,11 @@ def _audit_here(
         done += offsets
         progress(done)
 
-    return [audit_source(addresses, source, since, add) for source in emitted]
+    return [audit_source(addresses, source, since, add) for source in flushed]
 
 
-def _to_recount(source: Emitted, since: int) -> int:
+def _to_recount(source: Flushed, since: int) -> int:
     """About how many offsets the recount will read."""
-    starts = [row.start for row in source.starts] + [row.start for row in source.ledger if row.arrived >= since]
+    starts = [row.start for row in source.starts] + [row.start for row in source.ledger if row.arrived_at >= since]
     furthest = max((row.position for row in source.ledger), default=0)
     return max(0, furthest - min((start for start in starts if since == 0 or start), default=furthest))

@@ -29,7 +29,7 @@ def table(title: str | None, *columns: str, left: int = 1) -> Table:
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Print `what` with a tick and its seconds once the block has ended; with a cross if it failed."""
+    """Print `what` with a flush and its seconds once the block has ended; with a cross if it failed."""
     began = monotonic()
     try:
         yield

@@ -39,8 +39,8 @@ def counted_events(settings: Settings, planned: Sequence[Planned], *, quiet: boo
         raise as_ours(error, settings) from error
     places = {each: (each.at.topic, each.at.topic_id, each.at.partition, each.offset) for each in found}
     with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
-        dead = have_letters(connection, list(places.values()))
-    return {UUID(each.event_id): f"in {each}" for each, place in places.items() if place not in dead}
+        invalid = have_letters(connection, list(places.values()))
+    return {UUID(each.event_id): f"in {each}" for each, place in places.items() if place not in invalid}
 
 
 def _search(settings: Settings, topics: Sequence[str], since_ms: int, ids: Ids, *, quiet: bool) -> list[Occurrence]:

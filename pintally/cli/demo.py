@@ -31,7 +31,7 @@ def demo(
 
     Starts Kafka and ClickHouse on this machine (or uses those of a `pintally up` in the same folder), creates topics
     and tables, runs a worker, produces traffic with duplicates, late and broken records, waits until the last record
-    is counted, shows the top pins and the fate of every record, and lets `verify` recount all of it. The worker and
+    is counted, shows the top pins and the outcome of every record, and lets `verify` recount all of it. The worker and
     the engines end with the demo; the data is kept, and the next demo adds to it.
 
     Exit codes: those of `verify` (0 exact, 1 it differs, 2 it could not tell, 75 not now), 2 if anything else

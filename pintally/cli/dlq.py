@@ -27,7 +27,7 @@ Example:
 
     pintally dlq list
     pintally dlq show --reason pin_id --limit 3
-    pintally dlq replay --fate late
+    pintally dlq replay --outcome late
     pintally dlq replay --origin 'engagement.save.v1[0]@1234' --set pin_id=813744226420795884
 """
 
@@ -37,7 +37,7 @@ dlq = group(HELP)
 @dlq.command(name="list")
 def list_(
     topic: letters.Topic = None,
-    fate: letters.OfFate = None,
+    outcome: letters.OfOutcome = None,
     reason: letters.Reason = None,
     since: letters.Since = None,
     until: letters.Until = None,
@@ -55,11 +55,11 @@ def list_(
     Exit codes: 0 listed, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
     settings = load_settings()
-    wanted = wanted_of(settings, topic, fate, reason, since, until, pin, event_id, origin)
+    wanted = wanted_of(settings, topic, outcome, reason, since, until, pin, event_id, origin)
     origins = [Origin(source, offset) for source, known in replayed_origins(settings).items() for offset in known]
     with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
         kinds, replayed = find_kinds(connection, wanted)[:limit], count_among(connection, wanted, origins)
-    counts = [replayed.get((kind.topic, kind.fate, kind.kind), 0) for kind in kinds]
+    counts = [replayed.get((kind.topic, kind.outcome, kind.kind), 0) for kind in kinds]
     if as_json:
         print_json([asdict(kind) | {"replayed": count} for kind, count in zip(kinds, counts, strict=True)])
     else:
@@ -69,7 +69,7 @@ def list_(
 @dlq.command()
 def show(
     topic: letters.Topic = None,
-    fate: letters.OfFate = None,
+    outcome: letters.OfOutcome = None,
     reason: letters.Reason = None,
     since: letters.Since = None,
     until: letters.Until = None,
@@ -90,7 +90,7 @@ def show(
     Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
     settings = load_settings()
-    wanted = wanted_of(settings, topic, fate, reason, since, until, pin, event_id, origin)
+    wanted = wanted_of(settings, topic, outcome, reason, since, until, pin, event_id, origin)
     replayed = replayed_origins(settings)
     with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
         for letter in islice(find_letters(connection, wanted), limit):
@@ -104,7 +104,7 @@ def show(
 @dlq.command()
 def replay(
     topic: letters.Topic = None,
-    fate: letters.OfFate = None,
+    outcome: letters.OfOutcome = None,
     reason: letters.Reason = None,
     since: letters.Since = None,
     until: letters.Until = None,
@@ -138,6 +138,6 @@ def replay(
     from pintally.cli.replaying import Asked, replay_asked
 
     settings = load_settings()
-    wanted = wanted_of(settings, topic, fate, reason, since, until, pin, event_id, origin)
+    wanted = wanted_of(settings, topic, outcome, reason, since, until, pin, event_id, origin)
     asked = Asked(wanted, limit, tuple(changes or ()), edited, even_duplicates, dry_run, yes, as_json)
     raise typer.Exit(replay_asked(settings, asked))

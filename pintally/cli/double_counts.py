@@ -22,18 +22,18 @@ def warn(settings: Settings, session: SinkSession, found: Survey, plan: Iterable
         if lost.row and lost.row.kind is LostKind.RETIRED:
             retired.setdefault(lost.source.topic, []).append(lost.source)
     for topic, old in sorted(retired.items()):
-        clock = max(follow(found.ledgers[source]).clock for source in old)
+        stream_time = max(follow(found.ledgers[source]).stream_time for source in old)
         would = [
-            asyncio.run(_of(settings, source, ends.log_start, ends.last_stable, clock))
+            asyncio.run(_of(settings, source, ends.log_start, ends.last_stable, stream_time))
             for source, ends in found.offsets.items()
             if source.topic == topic and not found.ledgers[source].starts
         ]
         _print(topic, session, old, would)
 
 
-async def _of(settings: Settings, source: Source, start: int, end: int, clock: int) -> Would:
+async def _of(settings: Settings, source: Source, start: int, end: int, stream_time: int) -> Would:
     action, rules = settings.source_topics[source.topic], settings.rules_of(source.topic)
-    return await would_count(settings, source, action, rules, (start, 0), end, clock)
+    return await would_count(settings, source, action, rules, (start, 0), end, stream_time)
 
 
 def _print(topic: str, session: SinkSession, old: Sequence[Source], would: Sequence[Would]) -> None:

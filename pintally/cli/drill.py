@@ -17,7 +17,7 @@ from pintally.cli.up import interrupted_by_signals
 from pintally.cli.without import drill_without
 from pintally.schemas.errors import PintallyError
 from pintally.tools.drill.faults import FAULTS
-from pintally.tools.drill.report import EXACT, VOID
+from pintally.tools.drill.report import EXACT, INCONCLUSIVE
 from pintally.tools.drill.run import Options
 from pintally.tools.drill.run import drill as run
 
@@ -45,7 +45,7 @@ def drill(
     folder = keep or _temporary_folder()
     folder.mkdir(parents=True, exist_ok=True)
     if without is not None:
-        with interrupted_by_signals(), mistakes_are_void():
+        with interrupted_by_signals(), mistakes_are_inconclusive():
             code = drill_without(without, folder, as_json, say)
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -53,7 +53,7 @@ def drill(
     seed = int(time.time()) if seed is None else seed
     say(f"drill with seed {seed} in {folder}")
     options = Options(chosen, minutes, seed, rate, workers, memory, folder)
-    with interrupted_by_signals(), mistakes_are_void():
+    with interrupted_by_signals(), mistakes_are_inconclusive():
         found = run(options, say)
     if report is not None:
         report.write_text(found.text() + "\n")
@@ -74,7 +74,7 @@ def _temporary_folder() -> Path:
 
 
 @contextmanager
-def mistakes_are_void() -> Iterator[None]:
+def mistakes_are_inconclusive() -> Iterator[None]:
     """A mistake in the drill itself says nothing about counts: exit code 2, and not the 1 that a traceback gives."""
     try:
         yield
@@ -82,7 +82,7 @@ def mistakes_are_void() -> Iterator[None]:
         raise
     except Exception:  # noqa: BLE001 - it does not go on: the traceback is shown and the drill ends
         traceback.print_exc()
-        raise typer.Exit(VOID) from None
+        raise typer.Exit(INCONCLUSIVE) from None
 
 
 def names(faults: str) -> tuple[str, ...]:
@@ -110,8 +110,8 @@ of which it knows what must be counted. Then it injects faults, at random but by
 `pintally verify`. The same seed gives the same order and choices, not the same moments.
 
 Exit codes: 0 exact, and every fault bit; 1 a count differs, a reader that polls the views throughout saw more than the
-truth or a final window that changed, lag does not come back to zero, or a worker took more memory than it may; 2 void:
-some fault never bit, or it could not tell.
+truth or a final window that changed, lag does not come back to zero, or a worker took more memory than it may;
+2 inconclusive: some fault never bit, or it could not tell.
 
 With `--without NAME` it proves itself: it plays a few seconds of what that protection is for, in workers that lack it,
 and must end red, with exit code 1. `pintally worker` has no such switch.

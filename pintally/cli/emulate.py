@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pintally.schemas.fates import Fate
+from pintally.schemas.outcomes import Outcome
 from pintally.streams.counting.log import TopicInfo
 from pintally.streams.kafka.topics import describe_topics
 from pintally.streams.settings import Settings, load_settings
@@ -22,16 +22,17 @@ from pintally.tools.emulate.traffic import Traffic
 from pintally.tools.emulate.truth import Truth
 
 MEANING = {
-    Fate.COUNTED: "on time, must be counted",
-    Fate.DUPLICATE: "sent twice, must not be counted again",
-    Fate.LATE: "later than allowed, belong in dead letters",
-    Fate.DEAD: "broken, belong in dead letters",
+    Outcome.COUNTED: "on time, must be counted",
+    Outcome.DUPLICATE: "sent twice, must not be counted again",
+    Outcome.LATE: "later than allowed, belong in dead letters",
+    Outcome.INVALID: "broken, belong in dead letters",
 }
 
 
 def emulate(
     events: Annotated[
-        int | None, typer.Option(min=0, help="Records to send, all fates together.", show_default="100000, or endless")
+        int | None,
+        typer.Option(min=0, help="Records to send, all outcomes together.", show_default="100000, or endless"),
     ] = None,
     rate: Annotated[
         float | None,
@@ -48,8 +49,8 @@ def emulate(
 ) -> None:
     """Produce engagement that looks real, with duplicates, late and broken records.
 
-    Sessions of close-ups, clicks and saves on a few popular pins and many rare ones, delivered out of order. The fate
-    of each record is known before it is sent: `--truth` writes what must be counted. Ctrl-C ends it cleanly.
+    Sessions of close-ups, clicks and saves on a few popular pins and many rare ones, delivered out of order. The
+    outcome of each record is known before it is sent: `--truth` writes what must be counted. Ctrl-C ends it cleanly.
 
     Example: pintally emulate --rate 2000
     """
@@ -105,14 +106,14 @@ async def _until_stopped(target: Target, traffic: Traffic, progress: Callable[[T
 
 
 def print_sent(sent: Truth, seconds: float, as_json: bool, path: Path | None) -> None:
-    """What was sent, by fate."""
+    """What was sent, by outcome."""
     totals = sent.totals()
     if as_json:
         report = {"records": sent.records, "seconds": round(seconds, 3), "truth": path and str(path)}
-        typer.echo(json.dumps(report | {fate.name.lower(): totals[fate] for fate in reversed(Fate)}))
+        typer.echo(json.dumps(report | {outcome.name.lower(): totals[outcome] for outcome in reversed(Outcome)}))
         return
     typer.echo(f"{sent.records:,} records in {seconds:.1f} s ({sent.records / seconds:,.0f} a second)")
-    for fate in reversed(Fate):
-        typer.echo(f"  {totals[fate]:>12,} {fate.name.lower():<10} {MEANING[fate]}")
+    for outcome in reversed(Outcome):
+        typer.echo(f"  {totals[outcome]:>12,} {outcome.name.lower():<10} {MEANING[outcome]}")
     if path is not None:
         typer.echo(f"What must be counted: {path}")

@@ -31,11 +31,11 @@ def explain(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show where an event is, its fate and why, the cell it is in, and what ClickHouse shows.
+    """Show where an event is, its outcome and why, the cell it is in, and what ClickHouse shows.
 
     Searches the logs, valid records and broken ones, with another client and another parser than the counting path,
     and recounts the slice of each record that is found. Runs beside live workers and changes nothing. A valid event has
-    a cell; a late or dead one has a dead letter, and `pintally dlq` can replay it.
+    a cell; a late or invalid one has a dead letter, and `pintally dlq` can replay it.
 
     Exit codes: 0 found, 1 not found, 2 it could not look, 75 Kafka or ClickHouse does not answer.
 
@@ -97,7 +97,7 @@ def _print(found: Explanation) -> None:
             data.print(printable(line), markup=False, soft_wrap=True)
         data.print()
     for letter in found.letters:
-        line = f"{letter}: {letter.fate}: {letter.reason}; the table dead_letters has it, the log was not found to"
+        line = f"{letter}: {letter.outcome}: {letter.reason}; the table dead_letters has it, the log was not found to"
         data.print(printable(line), markup=False, soft_wrap=True)
     for place in found.behind:
         data.print(
@@ -121,7 +121,7 @@ def _lines(each: Told) -> list[str]:
     """One record, a line for each thing that is known of it."""
     stamp = "no timestamp" if each.timestamp < 0 else moment(each.timestamp)
     lines = [f"{each.place}  {stamp}, key {each.key!r}" if each.key is not None else f"{each.place}  {stamp}, no key"]
-    lines.append(f"  {each.fate}: {each.why}" if each.fate else f"  fate unknown: {each.unknown}")
+    lines.append(f"  {each.outcome}: {each.why}" if each.outcome else f"  outcome unknown: {each.unknown}")
     if each.recorded is False and each.position is not None:
         offset = int(each.place.rpartition("@")[2])
         lines.append(
@@ -129,8 +129,8 @@ def _lines(each: Told) -> list[str]:
         )
     elif each.recorded:
         lines.append(f"  recorded: the ledger has its source up to offset {each.position:,}")
-    if each.letter is not None and each.fate not in (each.letter.fate, None):
-        lines.append(f"  table dead_letters: {each.letter.fate}: {each.letter.reason}")
+    if each.letter is not None and each.outcome not in (each.letter.outcome, None):
+        lines.append(f"  table dead_letters: {each.letter.outcome}: {each.letter.reason}")
     elif each.letter is not None:
         lines.append(f"  table dead_letters has it: {each.letter.reason}")
     if each.replay_of is not None:

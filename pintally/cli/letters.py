@@ -23,15 +23,15 @@ from pintally.streams.settings import Settings
 ORIGIN = re.compile(r"(?P<topic>[^\[\]@]+)\[(?P<partition>\d{1,9})\]@(?P<offset>\d{1,18})")
 
 
-class LetterFate(StrEnum):
-    """The fates that end as a dead letter."""
+class LetterOutcome(StrEnum):
+    """The outcomes that end as a dead letter."""
 
     LATE = "late"
-    DEAD = "dead"
+    INVALID = "invalid"
 
 
 Topic = Annotated[str | None, typer.Option(help="Only of this topic; `save`, `click` or `closeup` will do.")]
-OfFate = Annotated[LetterFate | None, typer.Option("--fate", help="Only late, or only dead ones.")]
+OfOutcome = Annotated[LetterOutcome | None, typer.Option("--outcome", help="Only late, or only invalid ones.")]
 Reason = Annotated[str | None, typer.Option(help="Only where this regular expression (RE2) matches in the reason.")]
 Since = Annotated[str | None, typer.Option(help="Only with a Kafka timestamp from then on, UTC: 2026-11-21T14:00.")]
 Until = Annotated[str | None, typer.Option(help="Only with a Kafka timestamp before then.")]
@@ -45,7 +45,7 @@ Origins = Annotated[
 def wanted_of(
     settings: Settings,
     topic: str | None,
-    fate: LetterFate | None,
+    outcome: LetterOutcome | None,
     reason: str | None,
     since: str | None,
     until: str | None,
@@ -58,7 +58,7 @@ def wanted_of(
         _check_regex(reason)
     return Wanted(
         topics=topics_of(settings, topic),
-        fate=fate.value if fate else None,
+        outcome=outcome.value if outcome else None,
         reason=reason,
         since_ms=_moment("--since", since),
         until_ms=_moment("--until", until),
@@ -111,7 +111,7 @@ def as_document(letter: DeadLetterRow, replayed_at: int | None) -> dict[str, Any
     return {
         "origin": str(Origin(letter.source, letter.offset)),
         "topic_id": str(letter.source.topic_id),
-        "fate": letter.fate,
+        "outcome": letter.outcome,
         "reason": letter.reason,
         "timestamp": letter.timestamp,
         "replayed_at": replayed_at,
@@ -162,18 +162,20 @@ def print_kinds(kinds: Sequence[Kind], replayed: Sequence[int]) -> None:
     if not kinds:
         data.print("No dead letters.")
         return
-    shown = table("Dead letters", "topic", "fate", "records", "replayed", "first (UTC)", "last (UTC)", left=2)
+    shown = table("Dead letters", "topic", "outcome", "records", "replayed", "first (UTC)", "last (UTC)", left=2)
     shown.add_column("reason, of one of them")
     for kind, count in zip(kinds, replayed, strict=True):
         times = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (kind.first, kind.last))
-        shown.add_row(kind.topic, kind.fate, f"{kind.records:,}", f"{count:,}", *times, escape(printable(kind.reason)))
+        shown.add_row(
+            kind.topic, kind.outcome, f"{kind.records:,}", f"{count:,}", *times, escape(printable(kind.reason))
+        )
     data.print(shown)
 
 
 def print_letter(letter: DeadLetterRow, replayed_at: int | None) -> None:
     """A letter, a line for each thing that is known of it."""
     lines = {
-        "letter": f"{Origin(letter.source, letter.offset)}, {letter.fate}, {utc(letter.timestamp)}",
+        "letter": f"{Origin(letter.source, letter.offset)}, {letter.outcome}, {utc(letter.timestamp)}",
         "reason": printable(letter.reason),
         "key": readable(letter.key),
         "value": readable(letter.value) or ("none (a tombstone)" if letter.value is None else "empty"),

@@ -40,6 +40,6 @@ def describe(row: LostRow) -> str:
 def as_documents(rows: Iterable[LostRow]) -> list[dict[str, Any]]:
     """The ranges for scripts."""
     return [
-        {"kind": row.kind.value, "start": row.start, "end": row.end, "generation": row.generation, "note": row.note}
+        {"kind": row.kind.value, "start": row.start, "end": row.end, "epoch": row.epoch, "note": row.note}
         for row in rows
     ]

@@ -25,7 +25,9 @@ def repair(
     ] = None,
     slice_: Annotated[
         list[str] | None,
-        typer.Option("--slice", help="With one --source: only this slice, as `verify` names it, `block/arrived`."),
+        typer.Option(
+            "--slice", help="With one --source: only this slice, as `verify` names it, `slice_block/arrived_at`."
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Fold every slice that the log still holds.")] = False,
     findings: Annotated[
@@ -88,13 +90,13 @@ def _choice(sources: list[str], slices: list[str], every: bool, findings: str | 
 
 
 def _name(text: str) -> tuple[int, int]:
-    """Block and arrived of a slice as `verify` writes it."""
+    """slice_block and arrived_at of a slice as `verify` writes it."""
     try:
-        block, arrived = text.split("/")
-        return int(block), int(arrived)
+        slice_block, arrived_at = text.split("/")
+        return int(slice_block), int(arrived_at)
     except ValueError:
         raise PintallyError(
-            f"--slice {text}: not the name of a slice", "Give block/arrived, as verify shows it."
+            f"--slice {text}: not the name of a slice", "Give slice_block/arrived_at, as verify shows it."
         ) from None
 
 

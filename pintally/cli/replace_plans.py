@@ -15,7 +15,7 @@ from pintally.streams.audit_addresses import addresses_of
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import follow
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
-from pintally.streams.operations.change.boundary import next_generation
+from pintally.streams.operations.change.boundary import next_epoch
 from pintally.streams.operations.change.copied import refuse_other_counts
 from pintally.streams.operations.change.places import begin_at, offset_behind, offsets_of, offsets_since
 from pintally.streams.operations.change.replace import (
@@ -66,7 +66,7 @@ def make_plans(settings: Settings, sink: Sink, session: SinkSession, asked: Aske
         raise PintallyError(f"--topic {', '.join(sorted(unknown))}: no such topic", f"One of {', '.join(topics)}.")
     ledgers = session.read_ledgers(list(dict.fromkeys([*sources_of(topics), *sink.known_sources()])))
     pairs = [pair for pair in find_pairs(topics, ledgers, sink.replaced()) if not only or pair.topic.name in only]
-    planner = _Planner(settings, session, asked, next_generation(ledgers.values()))
+    planner = _Planner(settings, session, asked, next_epoch(ledgers.values()))
     if not is_other_log:
         return [planner.same(pair) for pair in pairs]
     for pair in pairs:
@@ -83,14 +83,14 @@ def _refuse_begun(pair: Pair, ledgers: Mapping[Source, SourceLedger]) -> None:
 
 
 class _Planner:
-    def __init__(self, settings: Settings, session: SinkSession, asked: Asked, generation: int) -> None:
-        self.settings, self.session, self.asked, self.generation = settings, session, asked, generation
+    def __init__(self, settings: Settings, session: SinkSession, asked: Asked, epoch: int) -> None:
+        self.settings, self.session, self.asked, self.epoch = settings, session, asked, epoch
 
     def same(self, pair: Pair) -> Plan:
         """A copy with the same offsets: first what the offsets tell, then every count."""
         ends = self._ends(pair)
         try:
-            plan = plan_same_offsets(pair, ends, self.generation, self.session.slice_sums, "", self.asked.note)
+            plan = plan_same_offsets(pair, ends, self.epoch, self.session.slice_sums, "", self.asked.note)
         except Refusal as refusal:
             raise Refusal(refusal.what, f"{refusal.remedy} {HINT}") from refusal
         copy = Copy(pair.topic.name, pair.topic.topic_id, pair.old_id)
@@ -112,7 +112,7 @@ class _Planner:
         for at, source in enumerate(map(pair.source, sorted(ends))):
             ledger = pair.ledgers.get(at)
             rows = follow(ledger).complete if ledger else ()
-            counted = sum(row.fates.total - row.fates.absent for row in rows)
+            counted = sum(row.outcomes.total - row.outcomes.gaps for row in rows)
             start = asyncio.run(offset_behind(self.settings, source, ends[at], counted))
             if ledger and counted:
                 old, new = (pair.old(at), ledger), (source, ends[at].log_start, start)
@@ -146,4 +146,4 @@ class _Planner:
 
     def _other(self, pair: Pair, how: Replacement, begins: Mapping[int, Begin], evidence: str) -> Plan:
         sums_of, note = self.session.slice_sums, self.asked.note
-        return plan_other_offsets(pair, how, begins, self.generation, sums_of, evidence, note)
+        return plan_other_offsets(pair, how, begins, self.epoch, sums_of, evidence, note)

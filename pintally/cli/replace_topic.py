@@ -64,7 +64,7 @@ def replace_topic(
     with sink.session() as session:
         plans = make_plans(settings, sink, session, asked, topic or [])
         if not plans:
-            make(session, Change())  # what an interrupted one has left void
+            make(session, Change())  # what an interrupted one has left superseded
             data.print("nothing to replace: every topic is known to the ledger, or no other one of its kind is")
             return
         _print(plans)

@@ -16,7 +16,7 @@ HOW = {
 
 def print_replaced(rows: Sequence[ReplacedRow]) -> None:
     """One line a topic."""
-    for _, each in groupby(rows, key=lambda row: (row.generation, row.source.topic, row.source.topic_id)):
+    for _, each in groupby(rows, key=lambda row: (row.epoch, row.source.topic, row.source.topic_id)):
         data.print(f"replaced: {describe(list(each))}", markup=False)
 
 
@@ -41,7 +41,7 @@ def as_documents(rows: Sequence[ReplacedRow]) -> list[dict[str, Any]]:
             "old_topic": row.old.topic,
             "old_topic_id": str(row.old.topic_id),
             "how": row.how.value,
-            "generation": row.generation,
+            "epoch": row.epoch,
             "old_end": row.old_end,
             "start": row.start,
             "collect_start": row.collect_start,

@@ -43,7 +43,7 @@ rules = group(HELP)
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Show by which rules each source is counted, from which offset on, and whether the settings ask for others.
 
-    A generation is one set of rules, from an offset of the source on. What an operator gave up is listed too.
+    An epoch is one set of rules, from an offset of the source on. What an operator gave up is listed too.
 
     Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
@@ -55,10 +55,10 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
     if as_json:
         print_json({**_as_document(settings, found), "replaced": replaced_documents(replaced)})
         return
-    shown = table("Rules", "source", "generation", "from offset", "rules")
+    shown = table("Rules", "source", "epoch", "from offset", "rules")
     for source, ledger in found.started.items():
         for start in ruling(ledger.starts):
-            shown.add_row(_name(source, found), str(start.generation), f"{start.start:,}", describe(start.rules))
+            shown.add_row(_name(source, found), str(start.epoch), f"{start.start:,}", describe(start.rules))
     data.print(shown)
     for source in found.offsets:
         if not (ledger := found.ledgers[source]).starts:
@@ -164,11 +164,11 @@ def _as_document(settings: Settings, found: Survey) -> dict[str, Any]:
                 "topic_id": str(source.topic_id),
                 "listed": source in found.offsets,
                 "differs": source in found.offsets and differs(settings, source, ledger),
-                "generations": [
+                "epochs": [
                     {
-                        "generation": start.generation,
+                        "epoch": start.epoch,
                         "start": start.start,
-                        "start_clock": start.start_clock,
+                        "start_stream_time": start.start_stream_time,
                         "fingerprint": Rules.from_json(start.rules).fingerprint,
                         "rules": asdict(Rules.from_json(start.rules)),
                     }

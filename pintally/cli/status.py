@@ -11,7 +11,7 @@ from rich.markup import escape
 from pintally.cli import replaced_topics
 from pintally.cli.console import data, print_json, table
 from pintally.cli.lost_ranges import as_documents, describe, given_up
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LostRow, ReplacedRow
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import KIND
@@ -26,11 +26,11 @@ from pintally.streams.worker.wall_clock import Reading, read_clocks
 QUERY_SECONDS = 30.0
 # Of each kind the first is shown.
 REASONS = f"""
-SELECT fate, argMin(reason, (topic, partition, offset)), count() AS records
+SELECT outcome, argMin(reason, (topic, partition, offset)), count() AS records
 FROM dead_letters FINAL
 WHERE topic IN %(topics)s
-GROUP BY fate, {KIND} AS kind
-ORDER BY records DESC, fate, kind
+GROUP BY outcome, {KIND} AS kind
+ORDER BY records DESC, outcome, kind
 """
 
 
@@ -38,7 +38,7 @@ ORDER BY records DESC, fate, kind
 class Reason:
     """Why records were not counted, by the example of one of them, and how many they are."""
 
-    fate: str
+    outcome: str
     reason: str
     records: int
 
@@ -63,9 +63,9 @@ def status(
     """Show how far each source is counted, and what is behind.
 
     A source is one partition of one topic. All offsets below its position are in ClickHouse; lag is what the log holds
-    beyond. Each offset has one fate, so the fates add up to what was read. The clock is the newest Kafka timestamp
-    below the position. Late and dead records are listed with their reasons, ranges that an operator gave up, and clocks
-    that differ by more than half a minute: this machine's, ClickHouse's, the brokers'.
+    beyond. Each offset has one outcome, so the outcomes add up to what was read. The clock is the newest Kafka
+    timestamp below the position. Late and invalid records are listed with their reasons, ranges that an operator gave
+    up, and clocks that differ by more than half a minute: this machine's, ClickHouse's, the brokers'.
 
     A transaction that was begun and not ended holds back all behind it; if nobody has written in it for a minute it is
     named, with the command that aborts it.
@@ -117,9 +117,9 @@ def _differences(settings: Settings, sources: list[Progress], clocks: Reading) -
     """Whose clocks differ, in words. What producers stamp says nothing of a broker's clock."""
     topics = describe_topics(settings)
     stamped = {
-        each.source: each.clock
+        each.source: each.stream_time
         for each in sources
-        if each.clock is not None and topics[each.source.topic].timestamp_type == "LogAppendTime"
+        if each.stream_time is not None and topics[each.source.topic].timestamp_type == "LogAppendTime"
     }
     ours = difference(clocks)
     return [*([ours] if ours else []), *broker_differences(clocks, stamped, {}).values()]
@@ -129,7 +129,7 @@ def as_document(found: Status) -> dict[str, Any]:
     """The status for scripts: offsets as numbers, clocks in Unix ms."""
     return {
         "lag": lag_of(found.sources),
-        "fates": asdict(sum_of([each.fates for each in found.sources])),
+        "outcomes": asdict(sum_of([each.outcomes for each in found.sources])),
         "sealed_until": found.sealed_until.isoformat() if found.sealed_until else None,
         "clocks": {
             "ahead_of_clickhouse_ms": found.clocks.ahead_ms if found.clocks else None,
@@ -144,8 +144,8 @@ def as_document(found: Status) -> dict[str, Any]:
                 "log_end": each.log_end,
                 "position": each.position,
                 "lag": each.lag,
-                "clock": each.clock,
-                "fates": asdict(each.fates),
+                "stream_time": each.stream_time,
+                "outcomes": asdict(each.outcomes),
             }
             for each in found.sources
         ],
@@ -166,17 +166,17 @@ def as_document(found: Status) -> dict[str, Any]:
 
 
 def print_sources(sources: list[Progress]) -> None:
-    """How far each source is, then the fates of what is below its position."""
-    far = table("Sources", "source", "clock (UTC)", "position", "log end", "lag", left=2)
-    names = [each.name for each in fields(Fates)]
-    fates = table("\nFates", "source", *names)
+    """How far each source is, then the outcomes of what is below its position."""
+    far = table("Sources", "source", "stream time (UTC)", "position", "log end", "lag", left=2)
+    names = [each.name for each in fields(Outcomes)]
+    outcomes = table("\nOutcomes", "source", *names)
     for each in sources:
         position = "not begun" if each.position is None else f"{each.position:,}"
-        far.add_row(str(each.source), clock(each.clock), position, f"{each.log_end:,}", f"{each.lag:,}")
-        fates.add_row(str(each.source), *counts(each.fates))
+        far.add_row(str(each.source), clock(each.stream_time), position, f"{each.log_end:,}", f"{each.lag:,}")
+        outcomes.add_row(str(each.source), *counts(each.outcomes))
     far.add_row("all", "", "", "", f"{lag_of(sources):,}", style="bold")
-    fates.add_row("all", *counts(sum_of([each.fates for each in sources])), style="bold")
-    data.print(far, fates)
+    outcomes.add_row("all", *counts(sum_of([each.outcomes for each in sources])), style="bold")
+    data.print(far, outcomes)
 
 
 def print_dead_letters(reasons: list[Reason]) -> None:
@@ -184,10 +184,10 @@ def print_dead_letters(reasons: list[Reason]) -> None:
     if not reasons:
         data.print("\nNo dead letters.")
         return
-    shown = table("\nDead letters", "fate", "records")
+    shown = table("\nDead letters", "outcome", "records")
     shown.add_column("reason, of one of them")
     for reason in reasons:
-        shown.add_row(reason.fate, f"{reason.records:,}", escape(reason.reason))
+        shown.add_row(reason.outcome, f"{reason.records:,}", escape(reason.reason))
     data.print(shown)
 
 
@@ -196,9 +196,9 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def counts(fates: Fates) -> list[str]:
-    """The fates as cells of a table."""
-    return [f"{number:,}" for number in asdict(fates).values()]
+def counts(outcomes: Outcomes) -> list[str]:
+    """The outcomes as cells of a table."""
+    return [f"{number:,}" for number in asdict(outcomes).values()]
 
 
 def clock(milliseconds: int | None) -> str:

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell
-from pintally.audit.tables import clock
+from pintally.audit.tables import server_time
 from pintally.audit.verify import Report
 from pintally.audit.verify import verify as audit
 from pintally.cli.console import data, print_json, progress, table
@@ -16,7 +16,7 @@ from pintally.streams.audit_addresses import addresses_of, as_ours
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.settings import Settings, load_settings
 
-FATES = ("counted", "duplicate", "late", "dead", "absent")
+OUTCOMES = ("counted", "duplicate", "late", "invalid", "gaps")
 
 
 def verify(
@@ -71,7 +71,7 @@ def _audit(
     since = 0
     if since_hours is not None:
         with ClickHouse(addresses_of(settings)) as clickhouse:
-            since = int(clock(clickhouse) - since_hours * 3600)
+            since = int(server_time(clickhouse) - since_hours * 3600)
     columns = (TextColumn("recounting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=progress, transient=True, disable=quiet) as bar:
         task = bar.add_task("recounting", total=None)
@@ -94,7 +94,7 @@ def _as_json(report: Report) -> dict[str, Any]:
             {
                 "source": source.source,
                 "slices": source.slices,
-                **source.fates,
+                **source.outcomes,
                 "cells": source.cells,
                 "checked_from": source.checked_from,
                 "position": source.position,
@@ -115,11 +115,11 @@ def _as_json(report: Report) -> dict[str, Any]:
 
 
 def _print(report: Report) -> None:
-    shown = table("recounted", "source", "slices", *FATES, "cells", "position", "lag")
+    shown = table("recounted", "source", "slices", *OUTCOMES, "cells", "position", "lag")
     for source in report.sources:
-        fates = (f"{source.fates[fate]:,}" for fate in FATES)
+        outcomes = (f"{source.outcomes[outcome]:,}" for outcome in OUTCOMES)
         lag = "?" if source.lag is None else f"{source.lag:,}"
-        shown.add_row(source.source, f"{source.slices:,}", *fates, f"{source.cells:,}", f"{source.position:,}", lag)
+        shown.add_row(source.source, f"{source.slices:,}", *outcomes, f"{source.cells:,}", f"{source.position:,}", lag)
     data.print(shown)
     for name, offsets in report.not_started:
         data.print(f"not started: {name} holds {offsets:,} offsets, none of them counted")

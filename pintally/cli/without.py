@@ -10,7 +10,7 @@ from pintally.schemas.errors import PintallyError
 from pintally.tools.drill.controls import CONTROLS
 from pintally.tools.drill.report import WORDS
 from pintally.tools.drill.scenarios import SCENARIOS, scenario_of
-from pintally.tools.drill.without import Outcome, play
+from pintally.tools.drill.without import ControlRun, play
 from pintally.tools.engines import local_engines
 
 LIST = "list"
@@ -33,9 +33,9 @@ def drill_without(name: str, folder: Path, as_json: bool, say: Callable[[str], N
     say(f"{scenario.name}, without a protection: {protections()[name]}")
     say(scenario.summary)
     with local_engines(folder / "engines", report=say) as engines:
-        outcome = play(scenario, engines.addresses, folder, name)
-    print_json(_document(outcome)) if as_json else print(_text(outcome))
-    return outcome.exit_code
+        run = play(scenario, engines.addresses, folder, name)
+    print_json(_document(run)) if as_json else print(_text(run))
+    return run.exit_code
 
 
 def protections() -> dict[str, str]:
@@ -50,13 +50,13 @@ def listed() -> str:
     return "\n".join(f"{name:<{width}}  {summary}" for name, summary in protections().items())
 
 
-def _document(outcome: Outcome) -> dict[str, object]:
-    return {**asdict(outcome), "exit_code": outcome.exit_code, "verdict": WORDS[outcome.exit_code]}
+def _document(run: ControlRun) -> dict[str, object]:
+    return {**asdict(run), "exit_code": run.exit_code, "verdict": WORDS[run.exit_code]}
 
 
-def _text(outcome: Outcome) -> str:
-    lines = [f"red: {reason}" for reason in outcome.red]
-    if outcome.void:
-        lines.append(f"void: {outcome.void}")
-    lines.append(f"verdict  {WORDS[outcome.exit_code]} after {outcome.seconds:.1f} s (exit code {outcome.exit_code})")
+def _text(run: ControlRun) -> str:
+    lines = [f"red: {reason}" for reason in run.red]
+    if run.inconclusive:
+        lines.append(f"inconclusive: {run.inconclusive}")
+    lines.append(f"verdict  {WORDS[run.exit_code]} after {run.seconds:.1f} s (exit code {run.exit_code})")
     return "\n".join(lines)

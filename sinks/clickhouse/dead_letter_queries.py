@@ -25,7 +25,7 @@ FIELDS = {  # a field of the value, as text or as a number; '' where the value i
 }
 CONDITIONS = {
     "topics": "topic IN %(topics)s",
-    "fate": "fate = %(fate)s",
+    "outcome": "outcome = %(outcome)s",
     "reason": "match(reason, %(reason)s)",
     "since_ms": "timestamp >= %(since_ms)s",
     "until_ms": "timestamp < %(until_ms)s",
@@ -39,7 +39,7 @@ class Wanted:
     """Which letters: those that meet all that is given."""
 
     topics: tuple[str, ...]
-    fate: str | None = None  # 'late' or 'dead'
+    outcome: str | None = None  # 'late' or 'invalid'
     reason: str | None = None  # a regular expression (RE2) that the reason contains
     since_ms: int | None = None  # Kafka timestamp, Unix ms
     until_ms: int | None = None  # exclusive
@@ -57,10 +57,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Letters of one topic and fate whose reasons differ only in numbers. Times are the records' Kafka timestamps."""
+    """Letters of one topic and outcome whose reasons differ only in numbers. Times are the records' Kafka
+    timestamps.
+    """
 
     topic: str
-    fate: str
+    outcome: str
     kind: str
     reason: str  # of one of them
     records: int
@@ -72,26 +74,26 @@ def find_kinds(connection: Connection, wanted: Wanted) -> list[Kind]:
     """The kinds of letters, the most frequent first."""
     condition, parameters = wanted.sql()
     rows = connection.rows(
-        f"SELECT topic, toString(fate) AS what, {KIND} AS kind, argMin(reason, (topic_id, partition, offset)),"
+        f"SELECT topic, toString(outcome) AS what, {KIND} AS kind, argMin(reason, (topic_id, partition, offset)),"
         " count() AS records, min(timestamp), max(timestamp)"
         f" FROM dead_letters FINAL WHERE {condition} GROUP BY topic, what, kind"
         " ORDER BY records DESC, topic, what, kind",
         **parameters,
     )
     return [
-        Kind(topic, fate, kind, reason, records, _moment(first), _moment(last))
-        for topic, fate, kind, reason, records, first, last in rows
+        Kind(topic, outcome, kind, reason, records, _moment(first), _moment(last))
+        for topic, outcome, kind, reason, records, first, last in rows
     ]
 
 
 def count_among(connection: Connection, wanted: Wanted, origins: Sequence[Origin]) -> dict[tuple[str, str, str], int]:
-    """How many letters of each (topic, fate, kind) have one of these origins."""
+    """How many letters of each (topic, outcome, kind) have one of these origins."""
     condition, parameters = wanted.sql()
     found: dict[tuple[str, str, str], int] = {}
     for start in range(0, len(origins), PAGE_ROWS):
         some = [(o.source.topic, o.source.topic_id, o.source.partition, o.offset) for o in origins[start:][:PAGE_ROWS]]
         rows = connection.rows(
-            f"SELECT topic, toString(fate) AS what, {KIND} AS kind, count() FROM dead_letters FINAL"
+            f"SELECT topic, toString(outcome) AS what, {KIND} AS kind, count() FROM dead_letters FINAL"
             f" WHERE {condition} AND {ORIGIN} IN %(some)s GROUP BY topic, what, kind",
             some=some,
             **parameters,
@@ -113,7 +115,7 @@ def find_letters(connection: Connection, wanted: Wanted) -> Iterator[DeadLetterR
         beyond = f" AND {ORIGIN} > %(after)s" if after else ""
         rows = connection.execute(
             f"SELECT topic, topic_id, partition, {WHAT} FROM dead_letters FINAL WHERE {condition}{beyond}"
-            f" ORDER BY {ORIGIN}, generation DESC LIMIT 1 BY topic, topic_id, partition, offset LIMIT {PAGE_ROWS}",
+            f" ORDER BY {ORIGIN}, epoch DESC LIMIT 1 BY topic, topic_id, partition, offset LIMIT {PAGE_ROWS}",
             {**parameters, **({"after": after} if after else {})},
             settings={"strings_as_bytes": True},
         )
@@ -126,7 +128,9 @@ def find_letters(connection: Connection, wanted: Wanted) -> Iterator[DeadLetterR
 
 
 def have_letters(connection: Connection, places: Collection[Place]) -> set[Place]:
-    """Which of these records are dead letters. Void ones are none: what other rules hold of them is not said yet."""
+    """Which of these records are dead letters. Superseded ones are none: what other rules hold of them is not said
+    yet.
+    """
     known: set[Place] = set()
     listed = list(places)
     for start in range(0, len(listed), PAGE_ROWS):
@@ -134,7 +138,7 @@ def have_letters(connection: Connection, places: Collection[Place]) -> set[Place
             (topic, topic_id, partition, offset)
             for topic, topic_id, partition, offset in connection.rows(
                 f"SELECT DISTINCT topic, topic_id, partition, offset FROM dead_letters WHERE {ORIGIN} IN %(some)s"
-                f" AND ({LETTER}) NOT IN (SELECT {LETTER} FROM void_letters WHERE {ORIGIN} IN %(some)s)",
+                f" AND ({LETTER}) NOT IN (SELECT {LETTER} FROM superseded_letters WHERE {ORIGIN} IN %(some)s)",
                 some=listed[start : start + PAGE_ROWS],
             )
         )

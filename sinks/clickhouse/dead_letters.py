@@ -7,15 +7,15 @@ from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.connection import Connection
 
 COLUMNS = (
-    "source", "topic", "topic_id", "partition", "offset", "timestamp", "fate", "reason", "key", "value", "headers",
-    "generation",
+    "source", "topic", "topic_id", "partition", "offset", "timestamp", "outcome", "reason", "key", "value", "headers",
+    "epoch",
 )  # fmt: skip
 # Of a letter of one source; what `letter_of` takes.
-WHAT = "offset, timestamp, fate, reason, key, value, headers, generation"
+WHAT = "offset, timestamp, outcome, reason, key, value, headers, epoch"
 
 
 def write_dead_letters(connection: Connection, rows: Sequence[DeadLetterRow]) -> None:
-    """Insert dead letters; a repetition replaces the row with the same origin and generation."""
+    """Insert dead letters; a repetition replaces the row with the same origin and epoch."""
     # Nothing is decoded: keys, values and headers need not be UTF-8. Hence even the names go as bytes.
     connection.insert("dead_letters", COLUMNS, [_values(row) for row in rows], strings_as_bytes=True)
 
@@ -24,24 +24,24 @@ def letter_of(
     source: Source,
     offset: int,
     timestamp: int,
-    fate: str | bytes,
+    outcome: str | bytes,
     reason: bytes,
     key: bytes | None,
     value: bytes | None,
     headers: Sequence[tuple[bytes, bytes | None]],
-    generation: int,
+    epoch: int,
 ) -> DeadLetterRow:
     """The letter that a row of the table holds, read with `strings_as_bytes`."""
     return DeadLetterRow(
         source=source,
         offset=offset,
         timestamp=timestamp,
-        fate=fate.decode() if isinstance(fate, bytes) else fate,
+        outcome=outcome.decode() if isinstance(outcome, bytes) else outcome,
         reason=reason.decode("utf-8", "replace"),
         key=key,
         value=value,
         headers=tuple((name.decode("utf-8", "surrogateescape"), content) for name, content in headers),
-        generation=generation,
+        epoch=epoch,
     )
 
 
@@ -49,4 +49,4 @@ def _values(row: DeadLetterRow) -> tuple[object, ...]:
     source = row.source
     headers = [(name.encode("utf-8", "surrogateescape"), value) for name, value in row.headers]
     origin = (source.id, source.topic.encode(), source.topic_id, source.partition, row.offset, row.timestamp)
-    return (*origin, row.fate, row.reason.encode("utf-8", "replace"), row.key, row.value, headers, row.generation)
+    return (*origin, row.outcome, row.reason.encode("utf-8", "replace"), row.key, row.value, headers, row.epoch)

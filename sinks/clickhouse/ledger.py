@@ -3,19 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, LostKind, LostRow, Newest, SourceLedger, StartRow
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.replaced import read_replaced
 
 SOURCE = ("source", "topic", "topic_id", "partition")
-START = (*SOURCE, "generation", "start", "start_clock", "rules")
-LOST = (*SOURCE, "generation", "kind", "start", "end", "note")
-FATES = ("counted", "duplicate", "late", "dead", "absent")
+START = (*SOURCE, "epoch", "start", "start_stream_time", "rules")
+LOST = (*SOURCE, "epoch", "kind", "start", "end", "note")
+OUTCOMES = ("counted", "duplicate", "late", "invalid", "gaps")
 LEDGER = (
-    *SOURCE, "block", "arrived", "start", "start_clock", "position", "clock", *FATES,
-    "cells_sum", "generation", "rules", "version",
+    *SOURCE, "slice_block", "arrived_at", "start", "start_stream_time", "position", "stream_time", *OUTCOMES,
+    "cells_sum", "epoch", "rules", "version",
 )  # fmt: skip
 OF_SOURCES = "WHERE source IN %(ids)s GROUP BY source"
 
@@ -25,7 +25,7 @@ def write_starts(connection: Connection, rows: Sequence[StartRow]) -> None:
     connection.insert(
         "ingest_starts",
         START,
-        [(*_name(row.source), row.generation, row.start, row.start_clock, row.rules) for row in rows],
+        [(*_name(row.source), row.epoch, row.start, row.start_stream_time, row.rules) for row in rows],
     )
 
 
@@ -39,12 +39,12 @@ def write_lost(connection: Connection, rows: Sequence[LostRow]) -> None:
     connection.insert(
         "ingest_lost",
         LOST,
-        [(*_name(row.source), row.generation, row.kind.value, row.start, row.end, row.note) for row in rows],
+        [(*_name(row.source), row.epoch, row.kind.value, row.start, row.end, row.note) for row in rows],
     )
 
 
 def read_ledgers(connection: Connection, sources: Sequence[Source]) -> dict[Source, SourceLedger]:
-    """The lowest start of each generation, the newest row of each slice by start, and what was given up; every source
+    """The lowest start of each epoch, the newest row of each slice by start, and what was given up; every source
     has an entry."""
     starts: dict[int, list[StartRow]] = {source.id: [] for source in sources}
     rows: dict[int, list[LedgerRow]] = {source.id: [] for source in sources}
@@ -54,25 +54,25 @@ def read_ledgers(connection: Connection, sources: Sequence[Source]) -> dict[Sour
         return {}
     # FINAL is not needed for starts: equal keys are equal rows.
     for id_, *start in connection.rows(
-        "SELECT source, generation, start, start_clock, rules FROM ingest_starts WHERE source IN %(ids)s"
-        " ORDER BY source, generation, start LIMIT 1 BY source, generation",
+        "SELECT source, epoch, start, start_stream_time, rules FROM ingest_starts WHERE source IN %(ids)s"
+        " ORDER BY source, epoch, start LIMIT 1 BY source, epoch",
         ids=list(by_id),
     ):
         starts[id_].append(StartRow(by_id[id_], *start))
     for id_, *values in connection.rows(
-        "SELECT source, block, toUnixTimestamp(arrived), start, start_clock, position, clock,"
-        " counted, duplicate, late, dead, absent, cells_sum, generation, rules"
-        " FROM ingest_ledger FINAL WHERE source IN %(ids)s ORDER BY source, start, generation, position",
+        "SELECT source, slice_block, toUnixTimestamp(arrived_at), start, start_stream_time, position, stream_time,"
+        " counted, duplicate, late, invalid, gaps, cells_sum, epoch, rules"
+        " FROM ingest_ledger FINAL WHERE source IN %(ids)s ORDER BY source, start, epoch, position",
         ids=list(by_id),
     ):
-        slice_, fates, rest = values[:6], Fates(*values[6:11]), values[11:]
-        rows[id_].append(LedgerRow(by_id[id_], *[*slice_, fates, *rest]))
-    for id_, generation, kind, start_, end, note in connection.rows(
-        "SELECT source, generation, toString(kind), start, `end`, note FROM ingest_lost FINAL WHERE source IN %(ids)s"
-        " ORDER BY source, generation, start, `end`, toString(kind)",
+        slice_, outcomes, rest = values[:6], Outcomes(*values[6:11]), values[11:]
+        rows[id_].append(LedgerRow(by_id[id_], *[*slice_, outcomes, *rest]))
+    for id_, epoch, kind, start_, end, note in connection.rows(
+        "SELECT source, epoch, toString(kind), start, `end`, note FROM ingest_lost FINAL WHERE source IN %(ids)s"
+        " ORDER BY source, epoch, start, `end`, toString(kind)",
         ids=list(by_id),
     ):
-        lost[id_].append(LostRow(by_id[id_], generation, LostKind(kind), start_, end, note))
+        lost[id_].append(LostRow(by_id[id_], epoch, LostKind(kind), start_, end, note))
     replaced = read_replaced(connection)
     return {
         source: SourceLedger(
@@ -87,13 +87,13 @@ def read_ledgers(connection: Connection, sources: Sequence[Source]) -> dict[Sour
 
 
 def read_back(connection: Connection, sources: Sequence[Source]) -> Mapping[Source, Newest]:
-    """The highest generation and ledger version of each source; every source has an entry."""
+    """The highest epoch and ledger version of each source; every source has an entry."""
     ids = [source.id for source in sources]
     if not ids:
         return {}
-    generations = connection.rows(f"SELECT source, max(generation) FROM ingest_starts {OF_SOURCES}", ids=ids)
+    epochs = connection.rows(f"SELECT source, max(epoch) FROM ingest_starts {OF_SOURCES}", ids=ids)
     versions = connection.rows(f"SELECT source, max(version) FROM ingest_ledger {OF_SOURCES}", ids=ids)
-    found = dict(generations), dict(versions)
+    found = dict(epochs), dict(versions)
     return {source: Newest(*(newest.get(source.id) for newest in found)) for source in sources}
 
 
@@ -108,6 +108,14 @@ def _name(source: Source) -> tuple[Any, ...]:
 
 
 def _ledger_values(row: LedgerRow) -> tuple[Any, ...]:
-    fates = tuple(getattr(row.fates, name) for name in FATES)
-    head = (*_name(row.source), row.block, row.arrived, row.start, row.start_clock, row.position, row.clock)
-    return (*head, *fates, row.cells_sum, row.generation, row.rules, row.version)
+    outcomes = tuple(getattr(row.outcomes, name) for name in OUTCOMES)
+    head = (
+        *_name(row.source),
+        row.slice_block,
+        row.arrived_at,
+        row.start,
+        row.start_stream_time,
+        row.position,
+        row.stream_time,
+    )
+    return (*head, *outcomes, row.cells_sum, row.epoch, row.rules, row.version)

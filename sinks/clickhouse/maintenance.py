@@ -15,20 +15,21 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letters import WHAT, letter_of
 from pintally.sinks.clickhouse.minutes import select_cells
 
-SLICE = "source = %(source)s AND block = %(block)s AND arrived = toDateTime(%(arrived)s, 'UTC')"
+SLICE = "source = %(source)s AND slice_block = %(slice_block)s AND arrived_at = toDateTime(%(arrived_at)s, 'UTC')"
 ORIGIN = "topic = %(topic)s AND topic_id = %(topic_id)s AND partition = %(partition)s"
-NEWEST = "ORDER BY offset, generation DESC LIMIT 1 BY offset"  # a void letter may be there beside
+NEWEST = "ORDER BY offset, epoch DESC LIMIT 1 BY offset"  # a superseded letter may be there beside
 
 
 def slice_sums(connection: Connection, source: Source) -> dict[tuple[int, int], SliceSum]:
-    """The cells of each slice (block, arrived) that has some."""
+    """The cells of each slice (slice_block, arrived_at) that has some."""
     rows = connection.rows(
-        "SELECT block, toUnixTimestamp(arrived), sum(events), max(version), max(bitAnd(version, %(positions)s))"
-        " FROM pin_minutes FINAL WHERE source = %(source)s GROUP BY block, arrived",
+        "SELECT slice_block, toUnixTimestamp(arrived_at), sum(events), max(version),"
+        " max(bitAnd(version, %(positions)s))"
+        " FROM pin_minutes FINAL WHERE source = %(source)s GROUP BY slice_block, arrived_at",
         source=source.id,
         positions=LAST_OFFSET,
     )
-    return {(block, arrived): SliceSum(*sums) for block, arrived, *sums in rows}
+    return {(slice_block, arrived_at): SliceSum(*sums) for slice_block, arrived_at, *sums in rows}
 
 
 def cell_totals(connection: Connection, sources: Sequence[Source]) -> CellTotals:
@@ -42,31 +43,36 @@ def cell_totals(connection: Connection, sources: Sequence[Source]) -> CellTotals
     return CellTotals(*(np.asarray(*column) for column in zip(found, (np.uint32, np.uint64, np.uint64), strict=True)))
 
 
-def read_slice(connection: Connection, source: Source, block: int, arrived: int) -> CellRows:
+def read_slice(connection: Connection, source: Source, slice_block: int, arrived_at: int) -> CellRows:
     """The cells of one slice, the highest version of each."""
-    return select_cells(connection, SLICE, source=source.id, block=block, arrived=arrived)
+    return select_cells(connection, SLICE, source=source.id, slice_block=slice_block, arrived_at=arrived_at)
 
 
 def delete_cells(
-    connection: Connection, source: Source, block: int, arrived: int, generation: int | None = None
+    connection: Connection, source: Source, slice_block: int, arrived_at: int, epoch: int | None = None
 ) -> None:
-    """Delete the cells of one slice, or only those of one generation; they are gone on return."""
-    of = "" if generation is None else " AND bitShiftRight(version, 48) = %(generation)s"
-    name = {"source": source.id, "block": block, "arrived": arrived, "generation": generation}
+    """Delete the cells of one slice, or only those of one epoch; they are gone on return."""
+    of = "" if epoch is None else " AND bitShiftRight(version, 48) = %(epoch)s"
+    name = {"source": source.id, "slice_block": slice_block, "arrived_at": arrived_at, "epoch": epoch}
     connection.execute(f"DELETE FROM pin_minutes WHERE {SLICE}{of}", name)
 
 
 def delete_ledger(connection: Connection, rows: Sequence[LedgerRow]) -> None:
     """Delete the ledger rows of these slices and versions; they are gone on return."""
     for row in rows:
-        name = {"source": row.source.id, "block": row.block, "arrived": row.arrived, "version": row.version}
+        name = {
+            "source": row.source.id,
+            "slice_block": row.slice_block,
+            "arrived_at": row.arrived_at,
+            "version": row.version,
+        }
         connection.execute(f"DELETE FROM ingest_ledger WHERE {SLICE} AND version = %(version)s", name)
 
 
 def letter_offsets(connection: Connection, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The offsets of all late and of all dead letters of a source, ascending."""
     found = connection.execute(
-        f"SELECT offset, fate = 'late' FROM dead_letters FINAL WHERE {ORIGIN} {NEWEST}",
+        f"SELECT offset, outcome = 'late' FROM dead_letters FINAL WHERE {ORIGIN} {NEWEST}",
         _origin(source),
         columnar=True,
     ) or [[], []]

@@ -10,8 +10,8 @@ from pintally.sinks.clickhouse.sealing.reopen import early_hours, open_hours, re
 
 COLUMNS = {
     "source": np.uint64,
-    "block": np.uint32,
-    "arrived": np.uint32,
+    "slice_block": np.uint32,
+    "arrived_at": np.uint32,
     "action": np.uint8,
     "minute": np.uint32,
     "pin_id": np.uint64,
@@ -40,12 +40,12 @@ def write_cells(connection: Connection, rows: CellRows) -> None:
 
 def read_cells(connection: Connection) -> CellRows:
     """All cells, the highest version of each key, in the table's order."""
-    return select_cells(connection, "1 ORDER BY hour, pin_id, minute, action, source, block, arrived")
+    return select_cells(connection, "1 ORDER BY hour, pin_id, minute, action, source, slice_block, arrived_at")
 
 
 def select_cells(connection: Connection, where: str, **parameters: object) -> CellRows:
     """The cells that meet a condition, which names its `parameters`; the highest version of each key."""
-    names = [f"toUnixTimestamp({name}) AS {name}_s" if name in ("arrived", "minute") else name for name in COLUMNS]
+    names = [f"toUnixTimestamp({name}) AS {name}_s" if name in ("arrived_at", "minute") else name for name in COLUMNS]
     sql = f"SELECT {', '.join(names)} FROM pin_minutes FINAL WHERE {where}"
     found: list[Any] = connection.execute(sql, parameters, columnar=True)
     columns = found or [[] for _ in COLUMNS]

@@ -7,15 +7,15 @@ from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.connection import Connection
 
 COLUMNS = (
-    "source", "topic", "topic_id", "partition", "old_source", "old_topic", "old_topic_id", "how", "generation",
-    "old_end", "start", "collect_start", "collect_clock", "evidence", "note",
+    "source", "topic", "topic_id", "partition", "old_source", "old_topic", "old_topic_id", "how", "epoch",
+    "old_end", "start", "collect_start", "collect_stream_time", "evidence", "note",
 )  # fmt: skip
 READ = """
-SELECT topic, topic_id, partition, old_topic, old_topic_id, toString(how), generation, old_end, start, collect_start,
-    collect_clock, evidence, note
+SELECT topic, topic_id, partition, old_topic, old_topic_id, toString(how), epoch, old_end, start, collect_start,
+    collect_stream_time, evidence, note
 FROM ingest_replaced FINAL
-WHERE how = 'same_offsets' OR (source, generation) IN (SELECT source, generation FROM ingest_starts)
-ORDER BY generation, topic, partition"""
+WHERE how = 'same_offsets' OR (source, epoch) IN (SELECT source, epoch FROM ingest_starts)
+ORDER BY epoch, topic, partition"""
 
 
 def write_replaced(connection: Connection, rows: Sequence[ReplacedRow]) -> None:
@@ -24,7 +24,7 @@ def write_replaced(connection: Connection, rows: Sequence[ReplacedRow]) -> None:
 
 
 def read_replaced(connection: Connection) -> list[ReplacedRow]:
-    """Those that took effect, by generation."""
+    """Those that took effect, by epoch."""
     return [
         ReplacedRow(
             Source(topic, topic_id, partition), Source(old_topic, old_id, partition), Replacement(how), *numbers
@@ -36,5 +36,5 @@ def read_replaced(connection: Connection) -> list[ReplacedRow]:
 def _values(row: ReplacedRow) -> tuple[object, ...]:
     new, old = row.source, row.old
     names = (new.id, new.topic, new.topic_id, new.partition, old.id, old.topic, old.topic_id, row.how.value)
-    numbers = (row.generation, row.old_end, row.start, row.collect_start, row.collect_clock)
+    numbers = (row.epoch, row.old_end, row.start, row.collect_start, row.collect_stream_time)
     return (*names, *numbers, row.evidence, row.note)

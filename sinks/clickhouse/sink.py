@@ -34,7 +34,7 @@ from pintally.sinks.clickhouse import (
     minutes as cells,
 )
 from pintally.sinks.clickhouse import (
-    stale_rows as void,
+    stale_rows as superseded,
 )
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
@@ -69,7 +69,7 @@ class ClickHouseSink:
             return ledger.known_sources(connection)
 
     def replaced(self) -> Sequence[ReplacedRow]:
-        """Which topics took the place of others, by generation; only what took effect."""
+        """Which topics took the place of others, by epoch; only what took effect."""
         with Connection(self.address, self.timeout_seconds, only_reads=True) as connection:
             return replaced.read_replaced(connection)
 
@@ -90,11 +90,11 @@ class ClickHouseSession:
         return server.read_clock(self.connection)
 
     def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
-        """The lowest start of each generation, and the newest row of each slice by start; every source has an entry."""
+        """The lowest start of each epoch, and the newest row of each slice by start; every source has an entry."""
         return ledger.read_ledgers(self.connection, sources)
 
     def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
-        """The highest generation and ledger version of each source; every source has an entry."""
+        """The highest epoch and ledger version of each source; every source has an entry."""
         return ledger.read_back(self.connection, sources)
 
     def write_starts(self, rows: Sequence[StartRow]) -> None:
@@ -121,9 +121,9 @@ class ClickHouseSession:
         """Insert which topics take the place of others; durable on return."""
         replaced.write_replaced(self.connection, rows)
 
-    def delete_void(self) -> None:
-        """Delete void cells, ledger rows and dead letters; gone on return."""
-        void.delete_void(self.connection, 0, void.LAST_SECOND)
+    def delete_superseded(self) -> None:
+        """Delete superseded cells, ledger rows and dead letters; gone on return."""
+        superseded.delete_superseded(self.connection, 0, superseded.LAST_SECOND)
 
     def reopen_from(self, moment: int) -> None:
         """Have sealed hours from `moment` on read from minutes until they are sealed again."""
@@ -141,17 +141,17 @@ class ClickHouseSession:
         """The cells of each slice that has some, added up."""
         return slices.slice_sums(self.connection, source)
 
-    def read_slice(self, source: Source, block: int, arrived: int) -> CellRows:
+    def read_slice(self, source: Source, slice_block: int, arrived_at: int) -> CellRows:
         """The cells of one slice, the highest version of each."""
-        return slices.read_slice(self.connection, source, block, arrived)
+        return slices.read_slice(self.connection, source, slice_block, arrived_at)
 
     def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
         """The cells of some sources, added up over slices and sources."""
         return slices.cell_totals(self.connection, sources)
 
-    def delete_cells(self, source: Source, block: int, arrived: int, generation: int | None = None) -> None:
-        """Delete the cells of one slice, or only those of one generation; gone on return."""
-        slices.delete_cells(self.connection, source, block, arrived, generation)
+    def delete_cells(self, source: Source, slice_block: int, arrived_at: int, epoch: int | None = None) -> None:
+        """Delete the cells of one slice, or only those of one epoch; gone on return."""
+        slices.delete_cells(self.connection, source, slice_block, arrived_at, epoch)
 
     def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Delete the ledger rows of these slices and versions; gone on return."""

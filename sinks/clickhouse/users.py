@@ -12,7 +12,7 @@ WRITTEN = (
     "pin_minutes", "pin_hours", "pin_days", "seal_numbers", "sealed", "ingest_starts", "ingest_ledger", "ingest_lost",
     "ingest_replaced", "dead_letters",
 )  # fmt: skip
-VOIDED = ("pin_minutes", "ingest_ledger", "dead_letters")  # rows of a lower generation are deleted, never altered
+SUPERSEDEDED = ("pin_minutes", "ingest_ledger", "dead_letters")  # rows of a lower epoch are deleted, never altered
 VIEWS = ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d")
 # The views run with the rights of whoever asks (SQL SECURITY INVOKER), so that they outlive the account that made them.
 # None of these holds anything of a person.
@@ -42,7 +42,7 @@ def users(database: str, worker_password: str | None = None, reader_password: st
     worker = (
         f"SELECT ON `{database}`.*",
         *(f"INSERT ON `{database}`.{table}" for table in WRITTEN),
-        *(f"ALTER DELETE ON `{database}`.{table}" for table in VOIDED),
+        *(f"ALTER DELETE ON `{database}`.{table}" for table in SUPERSEDEDED),
     )
     reader = tuple(f"SELECT ON `{database}`.{name}" for name in (*VIEWS, *BEHIND_VIEWS))
     return (

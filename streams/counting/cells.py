@@ -37,7 +37,7 @@ class Cells:
 
     def __init__(self) -> None:
         self.sum = 0  # over all counts
-        self.unemitted = 0  # cells dirty or in flight; until settled, each note is taken for a cell
+        self.pending = 0  # cells dirty or in flight; until settled, each note is taken for a cell
         self._multiplier = GOLDEN
         self._keys = np.empty(0, np.uint64)
         self._minutes = np.empty(0, np.uint32)
@@ -65,7 +65,7 @@ class Cells:
         self._noted_minutes[self._noted : end] = minutes
         self._noted_pins[self._noted : end] = pins
         self._noted = end
-        self.unemitted += n
+        self.pending += n
         if end >= SETTLE_AT:
             self.settle()
 
@@ -81,7 +81,7 @@ class Cells:
         """The sink knows what was in flight; what changed meanwhile stays dirty."""
         self.settle()
         self._marks &= DIRTY
-        self.unemitted = int(np.count_nonzero(self._marks))
+        self.pending = int(np.count_nonzero(self._marks))
 
     def merge_back(self) -> None:
         """What was in flight is dirty again; its counts are the newest, since they never left."""
@@ -95,7 +95,7 @@ class Cells:
                 self._spread_anew()
             self.sum += self._noted
             self._noted = 0
-            self.unemitted = int(np.count_nonzero(self._marks))
+            self.pending = int(np.count_nonzero(self._marks))
         if end:
             self._noted_minutes, self._noted_pins = np.empty(0, np.uint32), np.empty(0, np.uint64)
 

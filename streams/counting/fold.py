@@ -6,13 +6,13 @@ from numpy.typing import NDArray
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.decoder import decode
 from pintally.schemas.errors import PintallyError
-from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
-from pintally.streams.counting import stream_time as clock
+from pintally.streams.counting import stream_time as stream_time
 from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.duplicates import SeenIds
-from pintally.streams.counting.fates import Judged, dead_letters, judge
-from pintally.streams.counting.pending import Capture, Unemitted
+from pintally.streams.counting.outcomes import Judged, dead_letters, judge
+from pintally.streams.counting.pending import Capture, Pending
 from pintally.streams.counting.slices import Base, Piece, cut
 
 __all__ = ["Capture", "ChunkMissing", "ChunkRefused", "ChunkRepeated", "LogChanged", "RecordsGone", "SourceFold"]
@@ -41,7 +41,7 @@ class ChunkMissing(ChunkRefused):
 
 
 class LogChanged(PintallyError):
-    """The log before the base does not lead to the clock that the ledger recorded at the base."""
+    """The log before the base does not lead to the stream time that the ledger recorded at the base."""
 
 
 class RecordsGone(PintallyError):
@@ -56,22 +56,22 @@ class SourceFold:
         source: Source,
         action: Action,
         rules: Rules,
-        generation: int,
+        epoch: int,
         base: Base,
         recorded: int | None = None,  # version of the last ledger row that led to `base`
     ) -> None:
         self.source = source
         self.action = action
         self.rules = rules
-        self.generation = generation
+        self.epoch = epoch
         self.base = base
         self.position = base.collect_start  # next offset to fold
-        self.clock = base.collect_clock  # ms, at `position`
+        self.stream_time = base.collect_stream_time  # ms, at `position`
         self._seen = SeenIds()
-        self._unemitted = Unemitted(source, action, rules, generation, recorded)
+        self._pending = Pending(source, action, rules, epoch, recorded)
         self._is_cut = base.is_cut  # until the first record shows that what is gone does not matter
         if base.open_slice:
-            self._unemitted.resume(base.open_slice)
+            self._pending.resume(base.open_slice)
         self._check_base()
 
     @property
@@ -80,28 +80,28 @@ class SourceFold:
         return self.position >= self.base.start
 
     @property
-    def unemitted_cells(self) -> int:
+    def pending_cells(self) -> int:
         """Rows in memory that the sink does not know, a dead letter as the cells whose room it takes: never too low,
         and exact but for the last 65,536 records, each of which is taken for a cell of its own."""
-        return self._unemitted.rows
+        return self._pending.rows
 
     @property
     def nbytes(self) -> int:
         """Bytes of cells and ids."""
-        return self._seen.nbytes + self._unemitted.nbytes
+        return self._seen.nbytes + self._pending.nbytes
 
     @property
-    def emitted_version(self) -> int | None:
+    def flushed_version(self) -> int | None:
         """The highest version known to be in the ledger: read when the fold began, or acknowledged; None before."""
-        return self._unemitted.version
+        return self._pending.version
 
     def fold(self, chunk: Chunk) -> None:
         """Fold one chunk.
 
         1. Decode and validate its values.
-        2. Run the clock over its Kafka timestamps.
+        2. Run the stream time over its Kafka timestamps.
         3. Judge who is dead or late.
-        4. Cut it into pieces of slices; of each, in order, all that is not dead registers its id and so tells the
+        4. Cut it into pieces of slices; of each, in order, all that is not invalid registers its id and so tells the
            duplicates, and the counted records go to the cells.
         5. Move on.
 
@@ -111,19 +111,25 @@ class SourceFold:
         """
         self._check_place(chunk)
         decoded = decode(chunk.values, self.action)
-        clocks = clock.run(self.clock, chunk.timestamps)
-        self._check_cut(chunk, clocks)
-        judged = judge(decoded, chunk.timestamps, clocks, self.rules)
+        stream_times = stream_time.run(self.stream_time, chunk.timestamps)
+        self._check_cut(chunk, stream_times)
+        judged = judge(decoded, chunk.timestamps, stream_times, self.rules)
         pieces = cut(
-            chunk.start, chunk.end, chunk.offsets, clocks, self.clock, self.rules.slice_records, self.base.start
+            chunk.start,
+            chunk.end,
+            chunk.offsets,
+            stream_times,
+            self.stream_time,
+            self.rules.slice_records,
+            self.base.start,
         )
         for piece in pieces:
             duplicate = self._register(judged, piece)
             if piece.start >= self.base.start:
                 self._count(judged, duplicate, piece)
-                letters = dead_letters(self.source, chunk, judged, duplicate, piece, self.rules, self.generation)
-                self._unemitted.bury(letters)
-            self.position, self.clock = piece.end, piece.clock
+                letters = dead_letters(self.source, chunk, judged, duplicate, piece, self.rules, self.epoch)
+                self._pending.bury(letters)
+            self.position, self.stream_time = piece.end, piece.stream_time
             self._check_base()
 
     def _check_place(self, chunk: Chunk) -> None:
@@ -136,18 +142,18 @@ class SourceFold:
             raise ValueError(f"offsets of a chunk do not ascend within [{chunk.start}, {chunk.end})")
 
     def _check_base(self) -> None:
-        if self.position == self.base.start and self.clock != self.base.start_clock:
+        if self.position == self.base.start and self.stream_time != self.base.start_stream_time:
             raise LogChanged(
-                f"{self.source}: the clock at offset {self.position} is {self.clock} ms, but the ledger says "
-                f"{self.base.start_clock} ms; records before it are gone, or the ledger is of another log",
+                f"{self.source}: the stream time at offset {self.position} is {self.stream_time} ms, but the ledger "
+                f"says {self.base.start_stream_time} ms; records before it are gone, or the ledger is of another log",
                 "Run `pintally verify` to see what the ledger and the log still share.",
             )
 
-    def _check_cut(self, chunk: Chunk, clocks: NDArray[np.int64]) -> None:
+    def _check_cut(self, chunk: Chunk, stream_times: NDArray[np.int64]) -> None:
         """Two buckets on, no record belongs to a slice before a cut base, and no id there matters (C2)."""
-        if not self._is_cut or not len(clocks):
+        if not self._is_cut or not len(stream_times):
             return
-        before, bucket = self.base.start_clock // ARRIVED_MS, int(clocks[0]) // ARRIVED_MS
+        before, bucket = self.base.start_stream_time // ARRIVAL_BUCKET_MS, int(stream_times[0]) // ARRIVAL_BUCKET_MS
         if bucket < before + 2:
             raise RecordsGone(
                 f"{self.source}: the record at offset {chunk.offsets[0]} came within twenty minutes of those below "
@@ -159,39 +165,39 @@ class SourceFold:
         self._is_cut = False
 
     def _register(self, judged: Judged, piece: Piece) -> NDArray[np.bool_]:
-        """Register the ids of all that is not dead, whatever its fate; whose was here before?"""
-        ids, dead = judged.decoded.event_id[piece.records], judged.dead[piece.records]
+        """Register the ids of all that is not invalid, whatever its outcome; whose was here before?"""
+        ids, invalid = judged.decoded.event_id[piece.records], judged.invalid[piece.records]
         if not self.rules.dedup:
             return np.zeros(len(ids), np.bool_)
         name = piece.slice_id
-        if not dead.any():
-            return self._seen.register(ids, name.block, name.bucket)
+        if not invalid.any():
+            return self._seen.register(ids, name.slice_block, name.bucket)
         duplicate = np.zeros(len(ids), np.bool_)
-        duplicate[~dead] = self._seen.register(ids[~dead], name.block, name.bucket)
+        duplicate[~invalid] = self._seen.register(ids[~invalid], name.slice_block, name.bucket)
         return duplicate
 
     def _count(self, judged: Judged, duplicate: NDArray[np.bool_], piece: Piece) -> None:
-        """Settle the last two fates, and count what is left."""
-        dead, late = judged.dead[piece.records], judged.late[piece.records]
+        """Settle the last two outcomes, and count what is left."""
+        invalid, late = judged.invalid[piece.records], judged.late[piece.records]
         duplicate = duplicate & ~late
-        counted = (~(dead | late | duplicate)).nonzero()[0]
-        tally = self._unemitted.tally(piece)
+        counted = (~(invalid | late | duplicate)).nonzero()[0]
+        tally = self._pending.tally(piece)
         tally.cells.add(judged.minutes[piece.records][counted], judged.decoded.pin_id[piece.records][counted])
-        tally.advance(piece, len(counted), *(int(np.count_nonzero(mask)) for mask in (duplicate, late, dead)))
+        tally.advance(piece, len(counted), *(int(np.count_nonzero(mask)) for mask in (duplicate, late, invalid)))
         if piece.end % self.rules.slice_records == 0:
-            self._unemitted.end()
+            self._pending.end()
 
     def capture(self, ended_only: bool = False) -> Capture | None:
         """Take out what the sink does not know, as it is at this moment, or None if it knows all.
 
         `ended_only` leaves the open slice alone. Raises RuntimeError while another capture is in flight (C7).
         """
-        return self._unemitted.capture(ended_only)
+        return self._pending.capture(ended_only)
 
     def acknowledge(self, capture: Capture) -> None:
         """The sink has all of it: slices that have ended leave memory. RuntimeError if it is not in flight."""
-        self._unemitted.acknowledge(capture)
+        self._pending.acknowledge(capture)
 
     def merge_back(self, capture: Capture) -> None:
-        """The tick failed: all of it is dirty again, newer wins (C7). RuntimeError if it is not in flight."""
-        self._unemitted.merge_back(capture)
+        """The flush failed: all of it is dirty again, newer wins (C7). RuntimeError if it is not in flight."""
+        self._pending.merge_back(capture)

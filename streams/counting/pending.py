@@ -1,4 +1,4 @@
-"""What a sink does not know yet of one source, how a tick takes it out, and what the tick's answer does (C7)."""
+"""What a sink does not know yet of one source, how a flush takes it out, and what the flush's answer does (C7)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ LETTER_BYTES = 100  # about a cell's room in memory; a dead letter may take that
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What one tick takes out of a source, all of one moment."""
+    """What one flush takes out of a source, all of one moment."""
 
     source: Source
-    cells: CellRows  # absolute counts of dirty cells; version = generation and the slice's position at that moment
+    cells: CellRows  # absolute counts of dirty cells; version = epoch and the slice's position at that moment
     ledger: tuple[LedgerRow, ...]  # one a slice with something new since its last acknowledged row, by start
     dead_letters: tuple[DeadLetterRow, ...]  # those not yet handed out, by offset
     tallies: tuple[Tally, ...] = field(repr=False)  # the slices of `ledger`, in its order
@@ -30,16 +30,14 @@ def room_of(letter: DeadLetterRow) -> int:
     return 1 + (len(letter.key or b"") + len(letter.value or b"") + headers) // LETTER_BYTES
 
 
-class Unemitted:
+class Pending:
     """The slices of one source that are in memory: those that have ended, and the open one at the position."""
 
-    def __init__(
-        self, source: Source, action: Action, rules: Rules, generation: int, recorded: int | None = None
-    ) -> None:
+    def __init__(self, source: Source, action: Action, rules: Rules, epoch: int, recorded: int | None = None) -> None:
         self.source = source
         self.action = action
         self.rules = rules
-        self.generation = generation
+        self.epoch = epoch
         self.version = recorded  # highest version of a ledger row that is known to be durable
         self._ended: list[Tally] = []  # can never change again, and are not all acknowledged; by start
         self._ended_rows = 0
@@ -56,9 +54,9 @@ class Unemitted:
     def rows(self) -> int:
         """Cells and dead letters that the sink does not know, a letter as the cells whose room it takes.
 
-        Never too low; see Cells.unemitted.
+        Never too low; see Cells.pending.
         """
-        open_cells = self._open.cells.unemitted if self._open else 0
+        open_cells = self._open.cells.pending if self._open else 0
         return self._ended_rows + open_cells + self._letter_rows
 
     @property
@@ -80,7 +78,7 @@ class Unemitted:
         if tally and tally.position > tally.recorded:  # else the sink has all of it
             tally.cells.settle(end=True)
             self._ended.append(tally)
-            self._ended_rows += tally.cells.unemitted
+            self._ended_rows += tally.cells.pending
 
     def bury(self, letters: Iterable[DeadLetterRow]) -> None:
         """Dead letters of the open slice, by offset."""
@@ -97,8 +95,8 @@ class Unemitted:
             return None
         self._in_flight = Capture(
             self.source,
-            CellRows.concat([tally.take_dirty(self.source, self.action, self.generation) for tally in tallies]),
-            tuple(tally.ledger_row(self.source, self.generation, self.rules) for tally in tallies),
+            CellRows.concat([tally.take_dirty(self.source, self.action, self.epoch) for tally in tallies]),
+            tuple(tally.ledger_row(self.source, self.epoch, self.rules) for tally in tallies),
             self._hand_out(tallies[-1].position),
             tallies,
         )
@@ -113,10 +111,10 @@ class Unemitted:
             tally.recorded = row.position
         self.version = max(self.version or 0, *(row.version for row in capture.ledger))
         self._ended = [tally for tally in self._ended if tally.position > tally.recorded]
-        self._ended_rows = sum(tally.cells.unemitted for tally in self._ended)
+        self._ended_rows = sum(tally.cells.pending for tally in self._ended)
 
     def merge_back(self, capture: Capture) -> None:
-        """The sink may have none of it: all of it is to be emitted again, with newer counts where there are."""
+        """The sink may have none of it: all of it is to be flushed again, with newer counts where there are."""
         self._land(capture)
         for tally in capture.tallies:
             tally.cells.merge_back()

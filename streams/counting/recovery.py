@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pintally.schemas.rows import LedgerRow, LostKind, LostRow, Replacement, SourceLedger, StartRow
-from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.streams.counting.slices import Base
 
 
@@ -13,45 +13,49 @@ class Before:
     """Records before the first start row, counted in another log: their ids may matter to what follows."""
 
     start: int  # offset
-    clock: int  # ms: the source's clock before it
+    stream_time: int  # ms: the source's stream time before it
     end: int  # offset of the first start row
     end_clock: int
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The ledger of one source followed from its start row: slices that join, without void rows."""
+    """The ledger of one source followed from its start row: slices that join, without superseded rows."""
 
-    complete: tuple[LedgerRow, ...]  # fully emitted slices: the next one, or a lost range, starts there
+    complete: tuple[LedgerRow, ...]  # fully flushed slices: the next one, or a lost range, starts there
     unfinished: LedgerRow | None  # the first that is not; later slices may have rows all the same
-    boundary: StartRow  # start row of the highest generation: the rules in force
+    boundary: StartRow  # start row of the highest epoch: the rules in force
     ids_from: int = 0  # offset: no earlier record's id can matter, an operator gave up what lies before
     hole: int | None = None  # offset below the boundary where a slice is missing that no worker will fold again
     before: Before | None = None  # what its log holds of the topic whose place it took
 
     @property
     def start(self) -> int:
-        """Offset of the first slice that is not fully emitted."""
+        """Offset of the first slice that is not fully flushed."""
         if self.unfinished:
             return self.unfinished.start
         return self.boundary.start if self.hole is None else self.hole
 
     @property
-    def start_clock(self) -> int:
-        """The source's clock before `start`, in ms."""
+    def start_stream_time(self) -> int:
+        """The source's stream time before `start`, in ms."""
         if self.unfinished:
-            return self.unfinished.start_clock
-        return self.complete[-1].clock if self.complete and self.hole is not None else self.boundary.start_clock
+            return self.unfinished.start_stream_time
+        return (
+            self.complete[-1].stream_time
+            if self.complete and self.hole is not None
+            else self.boundary.start_stream_time
+        )
 
     @property
     def position(self) -> int:
-        """The offset below which everything is emitted."""
+        """The offset below which everything is flushed."""
         return self.unfinished.position if self.unfinished else self.start
 
     @property
-    def clock(self) -> int:
-        """The source's clock at `position`, in ms."""
-        return self.unfinished.clock if self.unfinished else self.start_clock
+    def stream_time(self) -> int:
+        """The source's stream time at `position`, in ms."""
+        return self.unfinished.stream_time if self.unfinished else self.start_stream_time
 
     @property
     def version(self) -> int | None:
@@ -73,7 +77,7 @@ def follow(ledger: SourceLedger) -> Chain:
     starts = ruling(ledger.starts)
     if not starts:
         raise ValueError("a source without a start row has no chain")
-    rows = {row.start: row for row in ledger.rows if not is_void(row, ledger)}
+    rows = {row.start: row for row in ledger.rows if not is_superseded(row, ledger)}
     begins = rows.keys() | {start.start for start in starts[1:]}
     lost = [row for row in effective(ledger) if row.kind is LostKind.TRIMMED]
     damaged = {row.start: row.end for row in effective(ledger) if row.kind is LostKind.DAMAGED}
@@ -102,21 +106,21 @@ def before_of(ledger: SourceLedger) -> Before | None:
     row, first = ledger.replaces, ruling(ledger.starts)[0]
     if row is None or row.start != first.start or row.collect_start == row.start:
         return None
-    return Before(row.collect_start, row.collect_clock, first.start, first.start_clock)
+    return Before(row.collect_start, row.collect_stream_time, first.start, first.start_stream_time)
 
 
 def _lost_from(position: int, row: LedgerRow | None, lost: Sequence[LostRow]) -> LostRow | None:
     """What was lost from `position` on, or from within its slice, whatever a late insert says of that slice's end."""
     for gap in lost:
-        if gap.start == position or (row and row.generation < gap.generation and position < gap.start <= row.position):
+        if gap.start == position or (row and row.epoch < gap.epoch and position < gap.start <= row.position):
             return gap
     return None
 
 
 def ruling(starts: Iterable[StartRow]) -> list[StartRow]:
-    """Start rows by generation and offset; one at or after a later one's offset never ruled, or does no more."""
+    """Start rows by epoch and offset; one at or after a later one's offset never ruled, or does no more."""
     ruled: list[StartRow] = []
-    for start in sorted(starts, key=lambda start: start.generation):
+    for start in sorted(starts, key=lambda start: start.epoch):
         while ruled and ruled[-1].start >= start.start:
             ruled.pop()
         ruled.append(start)
@@ -125,19 +129,19 @@ def ruling(starts: Iterable[StartRow]) -> list[StartRow]:
 
 def effective(ledger: SourceLedger) -> list[LostRow]:
     """What was given up and took effect: a crash may have left a lost row without its start row."""
-    begun = {start.generation for start in ledger.starts}
+    begun = {start.epoch for start in ledger.starts}
     return [
         row
         for row in ledger.lost
         if row.kind in (LostKind.RETIRED, LostKind.DAMAGED)
-        or (_goes_on_after(row, ledger) if row.kind is LostKind.TRIMMED else row.generation in begun)
+        or (_goes_on_after(row, ledger) if row.kind is LostKind.TRIMMED else row.epoch in begun)
     ]
 
 
 def _goes_on_after(row: LostRow, ledger: SourceLedger) -> bool:
     """Whether counting begins anew at a range's end. Later rules may begin there too, but not below it."""
-    at_end = any((start.generation, start.start) == (row.generation, row.end) for start in ledger.starts)
-    return at_end and all(start.start >= row.end for start in ledger.starts if start.generation > row.generation)
+    at_end = any((start.epoch, start.start) == (row.epoch, row.end) for start in ledger.starts)
+    return at_end and all(start.start >= row.end for start in ledger.starts if start.epoch > row.epoch)
 
 
 def is_retired(ledger: SourceLedger) -> bool:
@@ -148,8 +152,8 @@ def is_retired(ledger: SourceLedger) -> bool:
 
 def is_half_lost(ledger: SourceLedger) -> bool:
     """Whether `accept-loss` was interrupted: what it gave up is recorded, and counting has not begun behind it."""
-    begun = max((start.generation for start in ledger.starts), default=0)
-    return any(row.kind is LostKind.TRIMMED and row.generation > begun for row in ledger.lost)
+    begun = max((start.epoch for start in ledger.starts), default=0)
+    return any(row.kind is LostKind.TRIMMED and row.epoch > begun for row in ledger.lost)
 
 
 def cut_base(chain: Chain) -> Base:
@@ -158,37 +162,40 @@ def cut_base(chain: Chain) -> Base:
     A worker that was never restarted would go on there too, and whoever folds from here does the same as it, as long
     as no record belongs to the slice that is recorded up to there, or could have its id before: the fold refuses those.
     """
-    return Base(chain.position, chain.clock, chain.position, chain.clock, is_cut=True, open_slice=chain.unfinished)
+    return Base(
+        chain.position, chain.stream_time, chain.position, chain.stream_time, is_cut=True, open_slice=chain.unfinished
+    )
 
 
-def is_void(row: LedgerRow, ledger: SourceLedger) -> bool:
-    """Whether a higher generation's rules hold from an offset at or below the row's slice (C19)."""
-    return any(start.generation > row.generation and row.start >= start.start for start in ledger.starts)
+def is_superseded(row: LedgerRow, ledger: SourceLedger) -> bool:
+    """Whether a higher epoch's rules hold from an offset at or below the row's slice (C19)."""
+    return any(start.epoch > row.epoch and row.start >= start.start for start in ledger.starts)
 
 
 def base_of(chain: Chain) -> Base:
     """The base slice, and the slice start from which the ids that can still matter to it are collected (C14).
 
-    An earlier record matters if its block and its arrived number are the base slice's own or one less.
+    An earlier record matters if its block and its bucket are the base slice's own or one less.
     """
-    block = chain.start // chain.rules.slice_records
-    bucket = chain.start_clock // ARRIVED_MS
-    if chain.unfinished:  # its own bucket; without a row the clock before it is the lowest it can have
-        bucket = chain.unfinished.arrived * 1000 // ARRIVED_MS
-    collect_start, collect_clock = chain.start, chain.start_clock
+    slice_block = chain.start // chain.rules.slice_records
+    bucket = chain.start_stream_time // ARRIVAL_BUCKET_MS
+    if chain.unfinished:  # its own bucket; without a row the stream time before it is the lowest it can have
+        bucket = chain.unfinished.arrived_at * 1000 // ARRIVAL_BUCKET_MS
+    collect_start, collect_stream_time = chain.start, chain.start_stream_time
     for row in reversed(chain.complete):
         if row.start < chain.ids_from:
             break
         last_block = (row.position - 1) // chain.rules.slice_records
-        if last_block < block - 1 or row.arrived * 1000 // ARRIVED_MS < bucket - 1:
+        if last_block < slice_block - 1 or row.arrived_at * 1000 // ARRIVAL_BUCKET_MS < bucket - 1:
             break
-        collect_start, collect_clock = row.start, row.start_clock
+        collect_start, collect_stream_time = row.start, row.start_stream_time
     else:
         if (before := chain.before) and (
-            (before.end - 1) // chain.rules.slice_records >= block - 1 and before.end_clock // ARRIVED_MS >= bucket - 1
+            (before.end - 1) // chain.rules.slice_records >= slice_block - 1
+            and before.end_clock // ARRIVAL_BUCKET_MS >= bucket - 1
         ):
-            collect_start, collect_clock = before.start, before.clock
-    return Base(collect_start, collect_clock, chain.start, chain.start_clock)
+            collect_start, collect_stream_time = before.start, before.stream_time
+    return Base(collect_start, collect_stream_time, chain.start, chain.start_stream_time)
 
 
 def least_lateness(rules: Rules, ledgers: Iterable[SourceLedger]) -> int:

@@ -1,4 +1,4 @@
-"""Slices: the pure cut of a source's offsets by block and by ten minutes of its clock (C1 and C3)."""
+"""Slices: the pure cut of a source's offsets by block and by ten minutes of its stream time (C1 and C3)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.rows import LedgerRow
-from pintally.schemas.rules import ARRIVED_MS
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS
 
-LAST_CLOCK_MS = 2**32 * 1000 - 1  # the last clock whose slice ClickHouse can name, early in 2106
+LAST_STREAM_TIME_MS = 2**32 * 1000 - 1  # the last stream time whose slice ClickHouse can name, early in 2106
 
 
 class SliceId(NamedTuple):
     """Names a slice of a source; ascending in the order of the log."""
 
-    block: int  # offset // slice_records
-    arrived_seconds: int  # since 1970: the clock, this record's timestamp included, floored to ten minutes
+    slice_block: int  # offset // slice_records
+    arrived_at_seconds: int  # since 1970: the stream time, this record's timestamp included, floored to ten minutes
 
     @property
     def bucket(self) -> int:
-        """The arrived number: `arrived_seconds` in tens of minutes."""
-        return self.arrived_seconds * 1000 // ARRIVED_MS
+        """The bucket: `arrived_at_seconds` in tens of minutes."""
+        return self.arrived_at_seconds * 1000 // ARRIVAL_BUCKET_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Base:
     """Where a fold begins: ids are collected from `collect_start` on, and counted from `start` on (C13 and C14)."""
 
     collect_start: int  # offset, a slice's start
-    collect_clock: int  # ms: the source's clock before it
+    collect_stream_time: int  # ms: the source's stream time before it
     start: int  # offset, a slice's start
-    start_clock: int  # ms: the source's clock before it; what collecting must arrive at
+    start_stream_time: int  # ms: the source's stream time before it; what collecting must arrive at
     is_cut: bool = False  # the log no longer holds what lies before: it must not matter to what follows
     open_slice: LedgerRow | None = None  # of a cut base: the slice recorded up to `start`; its cells stay as they are
 
@@ -48,8 +48,8 @@ class Piece:
     end: int
     first: int  # records [first, last) of the chunk
     last: int
-    clock_before: int  # ms: the clock before `start`
-    clock: int  # ms: the clock at `end`
+    stream_time_before: int  # ms: the stream time before `start`
+    stream_time: int  # ms: the stream time at `end`
 
     @property
     def records(self) -> slice:
@@ -65,32 +65,32 @@ def cut(
     start: int,
     end: int,
     offsets: NDArray[np.int64],
-    clocks: NDArray[np.int64],
-    clock: int,
+    stream_times: NDArray[np.int64],
+    stream_time: int,
     slice_records: int,
     also_at: int = -1,
 ) -> Iterator[Piece]:
     """Cut the offsets [start, end) into pieces of slices, in order; they join and cover all.
 
-    `clocks` are the clocks after the records at `offsets`, `clock` the one before them (ms). An offset without a
-    record belongs to its own block and to the clock before it. `also_at` is one more place to cut, where a slice
-    begins although its neighbours would not tell: the start of counting. Raises ClockTooFar.
+    `stream_times` are the stream times after the records at `offsets`, `stream_time` the one before them (ms). An
+    offset without a record belongs to its own block and to the stream time before it. `also_at` is one more place to
+    cut, where a slice begins although its neighbours would not tell: the start of counting. Raises ClockTooFar.
     """
     if start == end:
         return
-    if len(clocks) and clocks[-1] > LAST_CLOCK_MS:
-        at = int(np.searchsorted(clocks, LAST_CLOCK_MS, side="right"))
+    if len(stream_times) and stream_times[-1] > LAST_STREAM_TIME_MS:
+        at = int(np.searchsorted(stream_times, LAST_STREAM_TIME_MS, side="right"))
         raise ClockTooFar(
-            f"the record at offset {offsets[at]} has the Kafka timestamp {clocks[at]} ms, past the year 2106",
+            f"the record at offset {offsets[at]} has the Kafka timestamp {stream_times[at]} ms, past the year 2106",
             "Set message.timestamp.after.max.ms on the topic, and delete the records up to this one.",
         )
-    borders = _borders(start, end, offsets, clocks, clock, slice_records, also_at)
+    borders = _borders(start, end, offsets, stream_times, stream_time, slice_records, also_at)
     firsts = [0, *offsets.searchsorted(borders[1:-1]).tolist(), len(offsets)]
-    before = clock
+    before = stream_time
     for (piece_start, piece_end), (first, last) in zip(pairwise(borders), pairwise(firsts), strict=True):
-        own = int(clocks[first]) if first < last else before  # a record that moves the bucket begins a piece
-        after = int(clocks[last - 1]) if first < last else before
-        name = SliceId(piece_start // slice_records, own // ARRIVED_MS * (ARRIVED_MS // 1000))
+        own = int(stream_times[first]) if first < last else before  # a record that moves the bucket begins a piece
+        after = int(stream_times[last - 1]) if first < last else before
+        name = SliceId(piece_start // slice_records, own // ARRIVAL_BUCKET_MS * (ARRIVAL_BUCKET_MS // 1000))
         yield Piece(name, piece_start, piece_end, first, last, before, after)
         before = after
 
@@ -99,8 +99,8 @@ def _borders(
     start: int,
     end: int,
     offsets: NDArray[np.int64],
-    clocks: NDArray[np.int64],
-    clock: int,
+    stream_times: NDArray[np.int64],
+    stream_time: int,
     slice_records: int,
     also_at: int,
 ) -> list[int]:
@@ -108,8 +108,8 @@ def _borders(
     inner = set(range((start // slice_records + 1) * slice_records, end, slice_records))
     if start < also_at < end:
         inner.add(also_at)
-    if len(clocks) and clocks[-1] // ARRIVED_MS != clock // ARRIVED_MS:
-        buckets = clocks // ARRIVED_MS
-        inner.update(offsets[np.diff(buckets, prepend=clock // ARRIVED_MS) > 0].tolist())
+    if len(stream_times) and stream_times[-1] // ARRIVAL_BUCKET_MS != stream_time // ARRIVAL_BUCKET_MS:
+        buckets = stream_times // ARRIVAL_BUCKET_MS
+        inner.update(offsets[np.diff(buckets, prepend=stream_time // ARRIVAL_BUCKET_MS) > 0].tolist())
     inner.discard(start)
     return [start, *sorted(inner), end]

@@ -154,21 +154,21 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
     }
     if settings.topic_timestamps == "CreateTime":
         source["message.timestamp.after.max.ms"] = str(settings.rules.max_clock_skew_ms)
-    dead = {
+    invalid = {
         "cleanup.policy": "delete",
         **dead_letter_retention(settings),
         "compression.type": "producer",
         "max.message.bytes": str(DEAD_LETTER_BYTES),
     }
     replay = {
-        **dead,
+        **invalid,
         **replay_retention(settings),
         "message.timestamp.type": "LogAppendTime",
     }
     names = list(settings.topics.values())
     return (
         {name: {**shape, "configs": source} for name in names}
-        | {dead_letter_topic(name): {**shape, "configs": dead} for name in names}
+        | {dead_letter_topic(name): {**shape, "configs": invalid} for name in names}
         | {name: {**shape, "num_partitions": 1, "configs": replay} for name in settings.replay_topics.values()}
     )
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import SourceLedger
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink
@@ -15,14 +15,14 @@ from pintally.streams.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One source: what the log holds and what the ledger has recorded. Positions in offsets, clock in ms."""
+    """One source: what the log holds and what the ledger has recorded. Positions in offsets, stream time in ms."""
 
     source: Source
     log_start: int
     log_end: int
     position: int | None  # everything below is in ClickHouse; None where no worker has begun
-    clock: int | None
-    fates: Fates  # of the offsets from the source's start to `position`
+    stream_time: int | None
+    outcomes: Outcomes  # of the offsets from the source's start to `position`
     last_stable: int | None = None  # records from here on are in an open transaction or behind one; None: not asked
 
     @property
@@ -52,16 +52,18 @@ def read_progress(settings: Settings, sink: Sink) -> list[Progress]:
 def progress_of(source: Source, ledger: SourceLedger | None, offsets: Offsets) -> Progress:
     """One source, from its ledger and its log."""
     if ledger is None or not ledger.starts:
-        return Progress(source, offsets.log_start, offsets.log_end, None, None, Fates(), offsets.last_stable)
+        return Progress(source, offsets.log_start, offsets.log_end, None, None, Outcomes(), offsets.last_stable)
     chain = follow(ledger)
     rows = [*chain.complete, *([chain.unfinished] if chain.unfinished else [])]
-    fates = sum_of([row.fates for row in rows])
-    return Progress(source, offsets.log_start, offsets.log_end, chain.position, chain.clock, fates, offsets.last_stable)
+    outcomes = sum_of([row.outcomes for row in rows])
+    return Progress(
+        source, offsets.log_start, offsets.log_end, chain.position, chain.stream_time, outcomes, offsets.last_stable
+    )
 
 
-def sum_of(fates: list[Fates]) -> Fates:
-    """Fate by fate, the sum."""
-    return Fates(**{name: sum(getattr(each, name) for each in fates) for name in Fates.__dataclass_fields__})
+def sum_of(outcomes: list[Outcomes]) -> Outcomes:
+    """Outcome by outcome, the sum."""
+    return Outcomes(**{name: sum(getattr(each, name) for each in outcomes) for name in Outcomes.__dataclass_fields__})
 
 
 def lag_of(progress: list[Progress]) -> int:

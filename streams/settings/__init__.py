@@ -67,8 +67,8 @@ class Settings(BaseSettings):
     group: Name = Field("pintally", description="Kafka consumer group; also the Faust app's id.")
     instance: Optional = Field(None, description="Static group member name, one a worker; makes restarts short.")
     session_timeout_seconds: Seconds = Field(10.0, description="Silence after which Kafka gives a worker up.")
-    tick_seconds: Seconds = Field(1.0, description="Time between ticks near the head of the log.")
-    max_unemitted_cells: int = Field(5_000_000, ge=1, description="Cells kept while ClickHouse is down, then pause.")
+    flush_interval_seconds: Seconds = Field(1.0, description="Time between flushes near the head of the log.")
+    max_pending_cells: int = Field(5_000_000, ge=1, description="Cells kept while ClickHouse is down, then pause.")
     seal_seconds: Seconds = Field(30.0, description="Time between looks for hours that can be sealed.")
     idle_margin_seconds: int = Field(300, ge=0, description="How far a caught-up idle source's clock stays behind.")
     web_port: Port | None = Field(None, description="Port of Faust's web views, on loopback; none if not set.")
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     allowed_lateness_seconds: int = Field(3600, ge=0, description="How long after its end a minute still counts.")
     max_clock_skew_seconds: int = Field(300, ge=0, description="How far event time may lead the Kafka timestamp.")
     retention_days: int = Field(
-        90, ge=1, le=90, description="Events older than this are dead; at most the 90 days that the tables keep."
+        90, ge=1, le=90, description="Events older than this are invalid; at most the 90 days that the tables keep."
     )
     dead_letter_days: int = Field(
         14, ge=1, le=90, description="Dead letters are deleted so long after; applied by `migrate`."

@@ -1,1 +1,1 @@
-"""The Faust app: agents, tables, ticks, recovery."""
+"""The Faust app: agents, tables, flushes, recovery."""

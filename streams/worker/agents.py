@@ -26,8 +26,8 @@ def counting_agent(app: Worker, table: CellTable) -> Any:
     """An agent's body for one action.
 
     1. transport.py polled Kafka and delivers one chunk of one source.
-    2. fold.py decodes it, gives each record its fate and adds the counted ones to the table's cells.
-    3. emit.py sends dirty cells to ClickHouse and records them in the ledger, about once a second.
+    2. fold.py decodes it, gives each record its outcome and adds the counted ones to the table's cells.
+    3. flush.py sends dirty cells to ClickHouse and records them in the ledger, about once a second.
     4. seal.py rolls final hours up. Readers see the views.
     """
 

@@ -5,7 +5,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-import clickhouse_driver.numpy.helpers  # noqa: F401 - loads pandas (0.5 s) now, not in the first tick
+import clickhouse_driver.numpy.helpers  # noqa: F401 - loads pandas (0.5 s) now, not in the first flush
 import faust
 from aiokafka.errors import KafkaError
 from faust.types import TP
@@ -27,7 +27,7 @@ from pintally.streams.worker.credentials import faust_credentials
 from pintally.streams.worker.dead_letter_topics import BATCH_BYTES, DeadLetterTopics
 from pintally.streams.worker.fatal import end_by
 from pintally.streams.worker.finality import seal_final_hours
-from pintally.streams.worker.flush import Emitter
+from pintally.streams.worker.flush import Flusher
 from pintally.streams.worker.gc_tuning import keep_off_hot_path
 from pintally.streams.worker.held_back import HeldBack
 from pintally.streams.worker.interval import paced
@@ -39,7 +39,7 @@ from pintally.streams.worker.transport import ChunkSchema, ChunkTransport, runni
 
 log = logging.getLogger(__name__)
 
-ACKNOWLEDGED_SECONDS = 10.0  # how long a tick waits for its dead letters, before the next one tries again
+ACKNOWLEDGED_SECONDS = 10.0  # how long a flush waits for its dead letters, before the next one tries again
 # A fetch of a partition is a chunk. Each has its costs in aiokafka, Faust and the fold: with 2 MiB instead of 1 an
 # event costs a worker that catches up 0.2 us less, and its peak is 40 MiB higher. With 4 it costs as much, for 60 more.
 CHUNK_BYTES = 2 * 1024 * 1024
@@ -60,7 +60,7 @@ class CountingApp(faust.App):
 
     settings: Settings
     sink: Sink
-    emitter: Emitter
+    flusher: Flusher
     flow: Flow
 
     def _new_transport(self) -> ChunkTransport:
@@ -84,10 +84,10 @@ class CountingApp(faust.App):
         await super().on_started()
 
     async def on_stop(self) -> None:
-        """Emit what is folded, then stop; after a crash nothing is emitted any more."""
+        """Flush what is folded, then stop; after a crash nothing is flushed any more."""
         if not self._crashed.is_set():
             try:
-                await self.emitter.tick()
+                await self.flusher.flush()
             except (PintallyError, KafkaError) as error:  # whoever counts on folds it again
                 log.error("stopped without recording what was folded last: %s", error)
         await super().on_stop()
@@ -130,12 +130,12 @@ def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
     app.flow = Flow(app)
     for topic, action in settings.source_topics.items():
         _count(app, action, topic)
-    app.emitter = Emitter(
+    app.flusher = Flusher(
         app.sink,
         DeadLetterTopics(partial(running_producer, app)),
         app.tables.folds,
         app.lag,
-        settings.max_unemitted_cells,
+        settings.max_pending_cells,
     )
     _watch(app)
     return app
@@ -149,7 +149,7 @@ def _count(app: CountingApp, action: Action, topic: str) -> None:
 
 
 def _watch(app: CountingApp) -> None:
-    """The timers: ticks, the flow of chunks, sealing."""
+    """The timers: flushes, the flow of chunks, sealing."""
 
     async def guarded(what: str, step: Any) -> None:
         try:
@@ -159,11 +159,11 @@ def _watch(app: CountingApp) -> None:
             raise
 
     @app.task
-    async def tick() -> None:
-        async for _ in paced(app.settings.tick_seconds, app.sleep):
+    async def flush() -> None:
+        async for _ in paced(app.settings.flush_interval_seconds, app.sleep):
             if app.should_stop:
                 return
-            await guarded("in a tick", app.emitter.tick())
+            await guarded("in a flush", app.flusher.flush())
             app.flow.pause_if_full()
 
     @app.timer(WATCH_SECONDS)

@@ -54,10 +54,10 @@ def look_up(settings: Settings, sink: Sink, partitions: Iterable[tuple[str, int]
 
 
 def _write_starts(settings: Settings, session: SinkSession, sink: Sink, sources: list[Source]) -> None:
-    """Begin the sources that no worker has begun, under the highest generation in the ledger.
+    """Begin the sources that no worker has begun, under the highest epoch in the ledger.
 
     The ledger is read again, after the group's offsets, which follow it: another worker may have begun since. And once
-    for all, so that the sources that are missing and the generation are of one moment.
+    for all, so that the sources that are missing and the epoch are of one moment.
     """
     committed = committed_offsets(settings)
     known = list(sink.known_sources())
@@ -66,10 +66,10 @@ def _write_starts(settings: Settings, session: SinkSession, sink: Sink, sources:
     for source in unknown:
         refuse_unknown(source, ledgers, committed)
     offsets = read_offsets(settings, unknown)
-    generation = max((start.generation for ledger in ledgers.values() for start in ledger.starts), default=0)
+    epoch = max((start.epoch for ledger in ledgers.values() for start in ledger.starts), default=0)
     session.write_starts(
         [
-            StartRow(source, generation, offsets[source].log_start, 0, settings.rules_of(source.topic).to_json())
+            StartRow(source, epoch, offsets[source].log_start, 0, settings.rules_of(source.topic).to_json())
             for source in unknown
         ]
     )

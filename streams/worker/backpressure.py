@@ -8,7 +8,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from pintally.streams.settings import Settings
-from pintally.streams.worker.flush import Emitter
+from pintally.streams.worker.flush import Flusher
 from pintally.streams.worker.table import SourceTables
 from pintally.streams.worker.transport import ChunkConsumer
 
@@ -22,7 +22,7 @@ class Worker(Protocol):
 
     consumer: ChunkConsumer
     tables: SourceTables
-    emitter: Emitter
+    flusher: Flusher
     settings: Settings
 
     def queued(self, topic: str) -> bool:
@@ -30,21 +30,21 @@ class Worker(Protocol):
 
 
 class Flow:
-    """Watches the distance between what is fetched, folded and emitted."""
+    """Watches the distance between what is fetched, folded and flushed."""
 
     def __init__(self, app: Worker) -> None:
         self.app = app
         self._behind: dict[TP, tuple[int, float]] = {}  # source -> position below the fetch position, since when
 
     def pause_if_full(self) -> None:
-        """Pause all sources at `max_unemitted_cells`; resume at half of it. Polling goes on meanwhile."""
-        consumer, limit = self.app.consumer, self.app.settings.max_unemitted_cells
-        unemitted = self.app.emitter.unemitted_cells
-        if unemitted >= limit:
+        """Pause all sources at `max_pending_cells`; resume at half of it. Polling goes on meanwhile."""
+        consumer, limit = self.app.consumer, self.app.settings.max_pending_cells
+        pending = self.app.flusher.pending_cells
+        if pending >= limit:
             if not consumer.paused:
-                log.warning("%d cells wait for ClickHouse (max_unemitted_cells=%d): reading pauses", unemitted, limit)
+                log.warning("%d cells wait for ClickHouse (max_pending_cells=%d): reading pauses", pending, limit)
             consumer.pause_all()  # each time: sources that a rebalance brought are not paused yet
-        elif unemitted <= limit // 2 and consumer.paused:
+        elif pending <= limit // 2 and consumer.paused:
             log.info("reading goes on")
             consumer.resume_all()
 

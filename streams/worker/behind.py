@@ -32,7 +32,7 @@ class BrokersBehind:
 
         A source of which only gaps came, or records without a timestamp, stays what it was.
         """
-        stamped = sum(row.fates.counted + row.fates.duplicate + row.fates.late for row in rows)
+        stamped = sum(row.outcomes.counted + row.outcomes.duplicate + row.outcomes.late for row in rows)
         before = self.seen.get(source)
         behind = before.behind_ms if before else 0
         if before and stamped > before.stamped:

@@ -1,4 +1,4 @@
-"""Late and dead records to `<topic>.dlq`, acknowledged before the tick that covers them is recorded (C11).
+"""Late and invalid records to `<topic>.dlq`, acknowledged before the flush that covers them is recorded (C11).
 
 Sent in batches made here. One by one through Faust, a letter cost 60 us in futures, callbacks and the choice of its
 partition: where 0.2% of the events are late, 0.12 us an event; this way it is 0.03.
@@ -32,7 +32,7 @@ class DeadLetterTopics:
         self.producer = producer
 
     async def send(self, letters: Sequence[DeadLetterRow]) -> None:
-        """Send all and wait for every acknowledgement. Raises KafkaError; the tick is repeated then.
+        """Send all and wait for every acknowledgement. Raises KafkaError; the flush is repeated then.
 
         A letter that is too large for its topic goes without its value; if that does not help, without its key and
         its original headers too. It must not stop the partition, and the table `dead_letters` keeps all of it.

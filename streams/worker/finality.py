@@ -79,15 +79,15 @@ def _clock(
     looked_at_ms: int,
     is_behind: IsBehind,
 ) -> int | None:
-    """The emitted clock of one source in ms; None if it was never read and is not empty."""
+    """The flushed stream time of one source in ms; None if it was never read and is not empty."""
     chain = follow(ledger) if ledger and ledger.starts else None
     position = chain.position if chain else offsets.log_start
     idle_margin_ms = settings.idle_margin_seconds * 1000
     stamps_are_recent = topic.timestamp_type == "LogAppendTime" or topic.timestamp_before_max_ms <= idle_margin_ms
     caught_up = position == offsets.log_end == offsets.last_stable
-    if caught_up and stamps_are_recent and not (chain and is_behind(source, chain.clock)):
-        return max(chain.clock if chain else 0, looked_at_ms - idle_margin_ms)
-    return chain.clock if chain else None
+    if caught_up and stamps_are_recent and not (chain and is_behind(source, chain.stream_time)):
+        return max(chain.stream_time if chain else 0, looked_at_ms - idle_margin_ms)
+    return chain.stream_time if chain else None
 
 
 def look(settings: Settings, sink: Sink, brokers: BrokersBehind) -> Look:
@@ -110,7 +110,7 @@ def look(settings: Settings, sink: Sink, brokers: BrokersBehind) -> Look:
         until,
         least_lateness(settings.rules, ledgers.values()),
         clocks,
-        {source: follow(ledgers[source]).clock for source in stamped},
+        {source: follow(ledgers[source]).stream_time for source in stamped},
         {source: seen.behind_ms for source, seen in brokers.seen.items() if seen.behind_ms},
     )
 

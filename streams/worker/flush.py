@@ -1,4 +1,4 @@
-"""A tick: what changed since the last one goes to the sink, then to the ledger, in this order and no other."""
+"""A flush: what changed since the last one goes to the sink, then to the ledger, in this order and no other."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0  # how long a worker that has nothing to emit goes without a look at the ledger
+LOOK_SECONDS = 10.0  # how long a worker that has nothing to flush goes without a look at the ledger
 
 
 class SinkWentBack(PintallyError):
@@ -27,21 +27,21 @@ class SinkWentBack(PintallyError):
 
 
 class RulesChanged(PintallyError):
-    """Other rules hold than those this worker counts by: what it says from now on is void (C19)."""
+    """Other rules hold than those this worker counts by: what it says from now on is superseded (C19)."""
 
 
 @dataclass(slots=True)
-class Emitted:
-    """What ticks have done so far, for status and metrics."""
+class Flushed:
+    """What flushes have done so far, for status and metrics."""
 
-    ticks: int = 0
+    flushes: int = 0
     failed: int = 0
     rows: int = 0
     seconds: float = 0.0
 
 
-class Emitter:
-    """Runs ticks, one at a time, over the folds of the assigned sources."""
+class Flusher:
+    """Runs flushes, one at a time, over the folds of the assigned sources."""
 
     def __init__(
         self,
@@ -49,32 +49,32 @@ class Emitter:
         dead_letters: DeadLetterTopics,
         folds: Callable[[], Iterable[SourceFold]],
         lag: Callable[[SourceFold], int],
-        max_unemitted_cells: int,
+        max_pending_cells: int,
     ) -> None:
         self.sink = sink
         self.dead_letters = dead_letters
         self.folds = folds
         self.lag = lag
-        self.max_unemitted_cells = max_unemitted_cells
-        self.emitted = Emitted()
+        self.max_pending_cells = max_pending_cells
+        self.flushed = Flushed()
         self._in_flight = asyncio.Lock()
-        self._failed = False  # the last tick
+        self._failed = False  # the last flush
         self._looked = monotonic()  # when the ledger was last found to be as it was left
 
-    async def tick(self) -> bool:
-        """Emit what changed. True if all of it is durable, False if it was merged back for the next tick.
+    async def flush(self) -> bool:
+        """Flush what changed. True if all of it is durable, False if it was merged back for the next flush.
 
         1. All folds are captured at one moment: dirty cells, ledger rows, dead letters (C6).
         2. Dead letters are on their topic (C11).
         3. On one connection: the ledger of no fold has gone back, cells, dead letters, then the ledger (C6).
         4. Only the answer clears what was dirty; anything else merges it back (C7).
 
-        With nothing to emit the ledger is looked at every 10 s. Raises SinkWentBack, RulesChanged, and SinkError
+        With nothing to flush the ledger is looked at every 10 s. Raises SinkWentBack, RulesChanged, and SinkError
         or KafkaError where repeating does not help.
         """
         async with self._in_flight:
             folds = list(self.folds())
-            are_many = self.unemitted_cells >= self.max_unemitted_cells // 2
+            are_many = self.pending_cells >= self.max_pending_cells // 2
             captures = [(fold, capture) for fold in folds if (capture := self._capture(fold, are_many))]
             if not captures:
                 await self._look(folds)
@@ -86,7 +86,7 @@ class Emitter:
             except BaseException as error:
                 for fold, capture in captures:
                     fold.merge_back(capture)
-                self.emitted.failed += 1
+                self.flushed.failed += 1
                 if not self._is_mended_by_the_next(error):
                     raise
                 return False
@@ -95,18 +95,18 @@ class Emitter:
             self._failed = False
             CLICKHOUSE.back()
             self._looked = monotonic()
-            self.emitted.ticks += 1
-            self.emitted.rows += sum(len(capture.cells) for _, capture in captures)
-            self.emitted.seconds += self._looked - started
+            self.flushed.flushes += 1
+            self.flushed.rows += sum(len(capture.cells) for _, capture in captures)
+            self.flushed.seconds += self._looked - started
             return True
 
     @property
-    def unemitted_cells(self) -> int:
+    def pending_cells(self) -> int:
         """Cells in memory that the sink does not know yet."""
-        return sum(fold.unemitted_cells for fold in self.folds())
+        return sum(fold.pending_cells for fold in self.folds())
 
     def _is_mended_by_the_next(self, error: BaseException) -> bool:
-        """Whether repeating the tick may record it; says why it is not recorded, once and then now and then."""
+        """Whether repeating the flush may record it; says why it is not recorded, once and then now and then."""
         if isinstance(error, SinkUnavailable):
             reason = error.what
             CLICKHOUSE.away(reason, "what is folded and not recorded")
@@ -118,7 +118,7 @@ class Emitter:
         else:
             return False
         if not self._failed:
-            log.warning("tick not recorded, its cells stay for the next one: %s", reason)
+            log.warning("flush not recorded, its cells stay for the next one: %s", reason)
         self._failed = True
         return True
 
@@ -141,7 +141,7 @@ class Emitter:
 
 
 def write(sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture]) -> None:
-    """Step 3 of a tick, on one connection; blocking. Whatever is raised, nothing counts as emitted."""
+    """Step 3 of a flush, on one connection; blocking. Whatever is raised, nothing counts as flushed."""
     with sink.session() as session:
         read_back(session, folds)
         session.write_cells(CellRows.concat([capture.cells for capture in captures]))
@@ -156,23 +156,22 @@ def look(sink: Sink, folds: Sequence[SourceFold]) -> None:
 
 
 def read_back(session: SinkSession, folds: Sequence[SourceFold]) -> None:
-    """Compare the ledger of every fold with what the fold knows of it, also of those that have nothing to emit.
+    """Compare the ledger of every fold with what the fold knows of it, also of those that have nothing to flush.
 
-    Raises SinkWentBack if it lacks something, RulesChanged if it has rules of a later generation.
+    Raises SinkWentBack if it lacks something, RulesChanged if it has rules of a later epoch.
     """
     found = session.read_back([fold.source for fold in folds])
     for fold in folds:
         newest = found[fold.source]
-        if newest.generation is None or newest.generation < fold.generation:
-            raise _went_back(fold.source, "generation", newest.generation, fold.generation)
-        if newest.generation > fold.generation:
+        if newest.epoch is None or newest.epoch < fold.epoch:
+            raise _went_back(fold.source, "epoch", newest.epoch, fold.epoch)
+        if newest.epoch > fold.epoch:
             raise RulesChanged(
-                f"{fold.source} is counted by generation {newest.generation} of the rules, this worker counts by "
-                f"{fold.generation}",
+                f"{fold.source} is counted by epoch {newest.epoch} of the rules, this worker counts by {fold.epoch}",
                 "Start it again, with the settings of those rules.",
             )
-        if fold.emitted_version is not None and (newest.version is None or newest.version < fold.emitted_version):
-            raise _went_back(fold.source, "version", newest.version, fold.emitted_version)
+        if fold.flushed_version is not None and (newest.version is None or newest.version < fold.flushed_version):
+            raise _went_back(fold.source, "version", newest.version, fold.flushed_version)
 
 
 def _went_back(source: Source, what: str, found: int | None, recorded: int) -> SinkWentBack:

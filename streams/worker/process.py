@@ -1,4 +1,5 @@
-"""How a worker ends: at once, without another tick and without Faust's stop, to be started anew or for a person to act.
+"""How a worker ends: at once, without another flush and without Faust's stop, to be started anew or for a person to
+act.
 
 Any thread may call these. None of them returns, and none waits for a lock, a thread or a reader of the log for longer
 than half a second. Who was told to stop is never started anew.

@@ -15,7 +15,7 @@ from time import monotonic, sleep
 log = logging.getLogger(__name__)
 
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
-STOP_SECONDS = 10.0  # for a clean end: the last tick, and a word to the group
+STOP_SECONDS = 10.0  # for a clean end: the last flush, and a word to the group
 SAY_SECONDS = 0.5  # for the last words: who reads the log may have stopped reading
 ACT_SECONDS = 1.0
 POLL_SECONDS = 0.05

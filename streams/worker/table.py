@@ -53,14 +53,14 @@ class CellTable(faust.Table):
         source, chain = assigned.source, assigned.chain
         kept = self.folds.get(source.partition)
         if kept is not None and kept.source == source:
-            if kept.generation != chain.boundary.generation or kept.rules != chain.rules:
+            if kept.epoch != chain.boundary.epoch or kept.rules != chain.rules:
                 raise PintallyError(f"the rules of {source} changed while this worker counted it", "Start it again.")
             if kept.position >= max(chain.start, assigned.log_start):
                 log.info("%s: state kept at offset %d", source, kept.position)
                 return
         log.info("%s: folded again from offset %d, recorded to %d", source, assigned.base.collect_start, chain.position)
         self.folds[source.partition] = SourceFold(
-            source, self.action, chain.rules, chain.boundary.generation, assigned.base, chain.version
+            source, self.action, chain.rules, chain.boundary.epoch, assigned.base, chain.version
         )
 
 
@@ -101,12 +101,12 @@ class SourceTables(TableManager):
         """The next offset to fold of each source."""
         return {TP(fold.source.topic, fold.source.partition): fold.position for fold in self.folds()}
 
-    def emitted_positions(self) -> Mapping[TP, int]:
+    def flushed_positions(self) -> Mapping[TP, int]:
         """The offset below which the ledger has recorded each source, where this worker knows it."""
         return {
-            TP(fold.source.topic, fold.source.partition): position_of(fold.emitted_version)
+            TP(fold.source.topic, fold.source.partition): position_of(fold.flushed_version)
             for fold in self.folds()
-            if fold.emitted_version is not None
+            if fold.flushed_version is not None
         }
 
 

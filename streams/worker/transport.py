@@ -100,7 +100,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         """The end of what may be read of a log, as last heard of, or None while it is not known.
 
         Records behind an open transaction are left out: to wait for them, however many, is not to be behind.
-        aiokafka's own method fails for a partition that a rebalance has just taken away, while its fold still ticks.
+        aiokafka's own method fails for a partition that a rebalance has just taken away, while its fold still flushes.
         """
         state = self._state(tp)
         return state.lso if state else None
@@ -164,8 +164,8 @@ class ChunkConsumer(driver.Consumer):
         return iter(())
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        emitted: Mapping[TP, int] = self.app.tables.emitted_positions()
-        return {tp: offset for tp, offset in emitted.items() if offset > (self._committed_offset[tp] or 0)}
+        flushed: Mapping[TP, int] = self.app.tables.flushed_positions()
+        return {tp: offset for tp, offset in flushed.items() if offset > (self._committed_offset[tp] or 0)}
 
     async def perform_seek(self) -> None:
         """Seek every assigned source to its fold's position."""

@@ -21,7 +21,7 @@ KAFKA_BY: dict[str, tuple[str, ...]] = {
     ),
     "dlq replay": ("tests/e2e/test_dlq.py::test_broken_and_late_letters_are_mended_replayed_counted_and_never_again",),
     "explain": (
-        "tests/e2e/test_explain.py::test_each_fate_is_explained_with_its_reason_its_cell_and_what_readers_see",
+        "tests/e2e/test_explain.py::test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see",
     ),
     "accept-loss, status, rules show": ("tests/e2e/test_refusals_resolved.py::test_retention_overtook_the_counting",),
     "rules apply": ("tests/integration/test_refusals_resolved.py::test_the_rules_were_changed[change0]",),

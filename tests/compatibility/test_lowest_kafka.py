@@ -31,9 +31,9 @@ def test_it_is_counted_exactly_with_transactions_codecs_late_and_broken_records(
                 start()
                 wait_caught_up(old)
             found = verify(old)["sources"]
-            for fate in ("counted", "duplicate", "late", "dead"):
-                assert sum(source[fate] for source in found) == sent[fate]
-            assert sum(source["absent"] for source in found) == markers
+            for outcome in ("counted", "duplicate", "late", "invalid"):
+                assert sum(source[outcome] for source in found) == sent[outcome]
+            assert sum(source["gaps"] for source in found) == markers
             shown = pintally(old, "status", "--json")
             assert shown.returncode == 0, shown.stderr
             assert all(source["lag"] == 0 for source in json.loads(shown.stdout)["sources"])
@@ -42,7 +42,7 @@ def test_it_is_counted_exactly_with_transactions_codecs_late_and_broken_records(
 
 
 def _send(settings: Settings) -> tuple[dict[str, int], int]:
-    """What was sent, by fate; and the offsets of what was aborted and of the markers."""
+    """What was sent, by outcome; and the offsets of what was aborted and of the markers."""
     shares = ("--duplicates", "0.05", "--late", "0.05", "--broken", "0.05")
     with Traffic(settings, "--events", "2000", *shares) as traffic:
         sent = dict(traffic.finish())

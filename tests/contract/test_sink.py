@@ -13,9 +13,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pintally.schemas.errors import SinkUnavailable
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostKind, LostRow, Newest, SliceSum, StartRow, version_of
-from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink
 from pintally.sinks.clickhouse.address import ClickHouseAddress
@@ -50,15 +50,15 @@ def source(partition: int = 0) -> Source:
     return Source("engagement.save.v1", uuid4(), partition)
 
 
-def start(of: Source, offset: int, generation: int = 0) -> StartRow:
-    return StartRow(of, generation, offset, 5, Rules().to_json())
+def start(of: Source, offset: int, epoch: int = 0) -> StartRow:
+    return StartRow(of, epoch, offset, 5, Rules().to_json())
 
 
-def ledger(of: Source, block: int, position: int, generation: int = 0) -> LedgerRow:
-    counted = position - block * 100
-    row_start = block * 100
-    fates = Fates(counted=counted)
-    return LedgerRow(of, block, HOUR, row_start, 7, position, 9, fates, counted, generation, "a1b2")
+def ledger(of: Source, slice_block: int, position: int, epoch: int = 0) -> LedgerRow:
+    counted = position - slice_block * 100
+    row_start = slice_block * 100
+    outcomes = Outcomes(counted=counted)
+    return LedgerRow(of, slice_block, HOUR, row_start, 7, position, 9, outcomes, counted, epoch, "a1b2")
 
 
 def test_the_highest_version_of_a_cell_wins_whatever_came_last(sink: Sink) -> None:
@@ -124,14 +124,14 @@ def test_the_order_of_inserts_and_repeating_them_change_nothing(sink: Sink, batc
 counter = itertools.count(1)
 
 
-def test_the_lowest_start_of_a_generation_wins(sink: Sink) -> None:
+def test_the_lowest_start_of_an_epoch_wins(sink: Sink) -> None:
     one, other = source(0), source(1)
     with sink.session() as session:
         session.write_starts([start(one, 50), start(one, 30), start(one, 40)])
-        session.write_starts([start(one, 90, generation=1), start(other, 3)])
+        session.write_starts([start(one, 90, epoch=1), start(other, 3)])
         session.write_starts([start(one, 30), start(one, 60)])
         found = session.read_ledgers([one, other])
-    assert found[one].starts == (start(one, 30), start(one, 90, generation=1))
+    assert found[one].starts == (start(one, 30), start(one, 90, epoch=1))
     assert found[other].starts == (start(other, 3),)
     assert list(sink.known_sources()) == [one, other]
 
@@ -146,18 +146,18 @@ def test_the_newest_ledger_row_of_each_slice_is_read_by_start(sink: Sink) -> Non
     assert found[other].rows == (ledger(other, 0, 10),)
 
 
-def test_a_higher_generation_wins_over_a_higher_position(sink: Sink) -> None:
+def test_a_higher_epoch_wins_over_a_higher_position(sink: Sink) -> None:
     one = source()
     with sink.session() as session:
-        session.write_ledger([ledger(one, 0, 20, generation=1), ledger(one, 0, 90)])
-        assert session.read_ledgers([one])[one].rows == (ledger(one, 0, 20, generation=1),)
+        session.write_ledger([ledger(one, 0, 20, epoch=1), ledger(one, 0, 90)])
+        assert session.read_ledgers([one])[one].rows == (ledger(one, 0, 20, epoch=1),)
         assert session.read_back([one]) == {one: Newest(None, version_of(1, 20))}
 
 
-def test_what_is_read_back_is_the_highest_generation_and_version_of_every_source(sink: Sink) -> None:
+def test_what_is_read_back_is_the_highest_epoch_and_version_of_every_source(sink: Sink) -> None:
     one, other, unknown = source(0), source(1), source(2)
     with sink.session() as session:
-        session.write_starts([start(one, 0), start(one, 100, generation=2), start(one, 50, generation=1)])
+        session.write_starts([start(one, 0), start(one, 100, epoch=2), start(one, 50, epoch=1)])
         session.write_starts([start(other, 0)])
         session.write_ledger([ledger(one, 0, 20), ledger(one, 3, 320), ledger(one, 1, 150)])
         found = session.read_back([one, other, unknown])
@@ -194,38 +194,38 @@ def test_what_was_lost_is_kept_with_its_source_and_once(sink: Sink) -> None:
     assert (found[one].lost, found[other].lost) == (tuple(rows), ())
 
 
-def letter(of: Source, offset: int, fate: str = "late", generation: int = 0) -> DeadLetterRow:
-    return DeadLetterRow(of, offset, 5, fate, "a reason", b"k", b"\xff", (("h", None),), generation)
+def letter(of: Source, offset: int, outcome: str = "late", epoch: int = 0) -> DeadLetterRow:
+    return DeadLetterRow(of, offset, 5, outcome, "a reason", b"k", b"\xff", (("h", None),), epoch)
 
 
 def test_dead_letters_are_found_by_offset_and_deleted_one_by_one(sink: Sink) -> None:
     one, other = source(0), source(1)
     with sink.session() as session:
-        session.write_dead_letters([letter(one, offset, "dead" if offset % 2 else "late") for offset in range(9)])
+        session.write_dead_letters([letter(one, offset, "invalid" if offset % 2 else "late") for offset in range(9)])
         session.write_dead_letters([letter(other, 3)])
-        late, dead = session.letter_offsets(one)
-        assert (late.tolist(), dead.tolist()) == ([0, 2, 4, 6, 8], [1, 3, 5, 7])
-        assert list(session.read_dead_letters(one, 2, 4)) == [letter(one, 2), letter(one, 3, "dead")]
+        late, invalid = session.letter_offsets(one)
+        assert (late.tolist(), invalid.tolist()) == ([0, 2, 4, 6, 8], [1, 3, 5, 7])
+        assert list(session.read_dead_letters(one, 2, 4)) == [letter(one, 2), letter(one, 3, "invalid")]
         session.delete_letters(one, [3, 4, 99])
         session.delete_letters(one, [])
         assert [each.offset for each in session.read_dead_letters(one, 0, 99)] == [0, 1, 2, 5, 6, 7, 8]
         assert [each.offset for each in session.read_dead_letters(other, 0, 99)] == [3]
 
 
-def test_dead_letters_of_a_lower_generation_are_void_from_a_boundary_on_whenever_they_come(sink: Sink) -> None:
+def test_dead_letters_of_a_lower_epoch_are_superseded_from_a_boundary_on_whenever_they_come(sink: Sink) -> None:
     one, other = source(0), source(1)
     with sink.session() as session:
         session.write_starts([start(each, 0) for each in (one, other)])
         session.write_dead_letters([letter(each, offset) for each in (one, other) for offset in range(9)])
-        session.write_starts([start(one, 5, generation=1)])
-        session.write_dead_letters([letter(one, offset, "dead", generation=1) for offset in (6, 8)])
+        session.write_starts([start(one, 5, epoch=1)])
+        session.write_dead_letters([letter(one, offset, "invalid", epoch=1) for offset in (6, 8)])
         session.write_dead_letters([letter(one, offset) for offset in (4, 6, 7)])  # of a worker that was believed dead
         found = session.read_dead_letters(one, 0, 99)
-        assert [each.generation for each in found if each.offset in (4, 6, 8)] == [0, 1, 1]
+        assert [each.epoch for each in found if each.offset in (4, 6, 8)] == [0, 1, 1]
         assert session.letter_offsets(one)[1].tolist() == [6, 8]
         for _ in range(2):
-            session.delete_void()
-            assert [(each.offset, each.generation) for each in session.read_dead_letters(one, 0, 99)] == [
+            session.delete_superseded()
+            assert [(each.offset, each.epoch) for each in session.read_dead_letters(one, 0, 99)] == [
                 *((offset, 0) for offset in range(5)),
                 (6, 1),
                 (8, 1),
@@ -244,7 +244,7 @@ def test_cells_are_read_added_up_and_deleted_slice_by_slice(sink: Sink) -> None:
         assert session.slice_sums(one) == {(0, HOUR): SliceSum(7, newer, 30), (1, HOUR): SliceSum(5, 40, 40)}
         assert sorted(rows_of(session.read_slice(one, 0, HOUR))) == mine
         assert len(session.read_slice(one, 9, HOUR)) == 0
-        session.delete_cells(one, 0, HOUR, generation=1)
+        session.delete_cells(one, 0, HOUR, epoch=1)
         assert rows_of(session.read_slice(one, 0, HOUR)) == mine[:1]
         session.delete_cells(one, 0, HOUR)
     assert sorted(rows_of(sink.read_cells())) == sorted(rest)
@@ -273,15 +273,15 @@ def test_a_source_is_forgotten_without_the_others(sink: Sink) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_void_is_what_an_older_generation_says_of_slices_from_a_boundary_on(sink: Sink, seed: int) -> None:
-    """C19, for sources with boundaries of all kinds; every generation has folded on to the log's end."""
+def test_superseded_is_what_an_older_epoch_says_of_slices_from_a_boundary_on(sink: Sink, seed: int) -> None:
+    """C19, for sources with boundaries of all kinds; every epoch has folded on to the log's end."""
     histories = [History(source(number), Random(seed * 1000 + number)) for number in range(40)]
     with sink.session() as session:
         session.write_starts([row for history in histories for row in history.starts])
         session.write_lost([row for history in histories for row in history.lost])
         session.write_cells(cells(*(row for history in histories for row in history.cells)))
         session.write_ledger([row for history in histories for row in history.ledger])
-        session.delete_void()
+        session.delete_superseded()
         found = session.read_ledgers([history.source for history in histories])
     left = {row[:6] for row in rows_of(sink.read_cells())}
     for history in histories:
@@ -296,42 +296,42 @@ class History:
         self.source = of
         self.starts: list[StartRow] = []
         self.lost: list[LostRow] = []
-        self._slices: list[tuple[int, int, int, int, int]] = []  # generation, block, arrived, start, end
+        self._slices: list[tuple[int, int, int, int, int]] = []  # epoch, slice_block, arrived_at, start, end
         end = rng.randint(50, 300)
-        clocks, clock = [], HOUR * 1000
+        stream_times, stream_time = [], HOUR * 1000
         for _ in range(end):
-            clock += rng.choice([0, 0, 0, 60_000, ARRIVED_MS])
-            clocks.append(clock)
+            stream_time += rng.choice([0, 0, 0, 60_000, ARRIVAL_BUCKET_MS])
+            stream_times.append(stream_time)
         size, at, before, cut = rng.choice([7, 20, 50]), 0, 0, False
-        for generation in range(rng.randint(1, 4)):
+        for epoch in range(rng.randint(1, 4)):
             rules = Rules(slice_records=size)
-            self.starts.append(StartRow(of, generation, at, before, rules.to_json()))
+            self.starts.append(StartRow(of, epoch, at, before, rules.to_json()))
             if cut:
-                self.lost.append(LostRow(of, generation, LostKind.TRIMMED, max(0, at - 3), at, ""))
+                self.lost.append(LostRow(of, epoch, LostKind.TRIMMED, max(0, at - 3), at, ""))
             offsets = np.arange(at, end)
-            run = np.maximum(np.array(clocks[at:], np.int64), before)
+            run = np.maximum(np.array(stream_times[at:], np.int64), before)
             pieces = list(cut_slices(at, end, offsets, run, before, size))
             self._slices += [
-                (generation, piece.slice_id.block, piece.slice_id.arrived_seconds, piece.start, piece.end)
+                (epoch, piece.slice_id.slice_block, piece.slice_id.arrived_at_seconds, piece.start, piece.end)
                 for piece in pieces
             ]
             cut = rng.random() < 0.4
             if cut:
                 at = rng.randint(at, end - 1)
                 last = max((p for p in pieces if p.start < at), key=lambda p: p.start, default=None)
-                before = last.clock if last else before
-                if last and last.slice_id.block == at // size:  # as `accept-loss` does: a name of its own
-                    before = max(before, (last.slice_id.bucket + 1) * ARRIVED_MS)
+                before = last.stream_time if last else before
+                if last and last.slice_id.slice_block == at // size:  # as `accept-loss` does: a name of its own
+                    before = max(before, (last.slice_id.bucket + 1) * ARRIVAL_BUCKET_MS)
             else:
                 lowest = rng.choice(self._slices)  # a boundary may lie below the one before
                 known = [p for p in pieces if p.start >= lowest[3]] or pieces
-                at, before = rng.choice([(p.start, p.clock_before) for p in known])
+                at, before = rng.choice([(p.start, p.stream_time_before) for p in known])
                 size = rng.choice([size, max(1, size - rng.randint(0, 5))])
 
-    def _is_void(self, generation: int, start: int, position: int) -> bool:
-        cuts = {row.generation for row in self.lost}
-        above = [row for row in self.starts if row.generation > generation]
-        return any(start >= row.start or (row.generation in cuts and position > row.start) for row in above)
+    def _is_superseded(self, epoch: int, start: int, position: int) -> bool:
+        cuts = {row.epoch for row in self.lost}
+        above = [row for row in self.starts if row.epoch > epoch]
+        return any(start >= row.start or (row.epoch in cuts and position > row.start) for row in above)
 
     @property
     def cells(self) -> list[tuple[int, ...]]:
@@ -339,7 +339,7 @@ class History:
 
     @property
     def valid_cells(self) -> list[tuple[int, ...]]:
-        return [self._cell(*piece) for piece in self._slices if not self._is_void(piece[0], *piece[3:])]
+        return [self._cell(*piece) for piece in self._slices if not self._is_superseded(piece[0], *piece[3:])]
 
     @property
     def ledger(self) -> list[LedgerRow]:
@@ -347,16 +347,16 @@ class History:
 
     @property
     def valid_rows(self) -> list[LedgerRow]:
-        return [self._row(*piece) for piece in self._slices if not self._is_void(piece[0], piece[3], 0)]
+        return [self._row(*piece) for piece in self._slices if not self._is_superseded(piece[0], piece[3], 0)]
 
-    def _cell(self, generation: int, block: int, arrived: int, start: int, end: int) -> tuple[int, ...]:
-        # Its pin tells generation and slice: cells of the same name must not replace each other here.
-        pin = generation * 1000 + start
-        return self.source.id, block, arrived, 1, HOUR, pin, end - start, version_of(generation, end)
+    def _cell(self, epoch: int, slice_block: int, arrived_at: int, start: int, end: int) -> tuple[int, ...]:
+        # Its pin tells epoch and slice: cells of the same name must not replace each other here.
+        pin = epoch * 1000 + start
+        return self.source.id, slice_block, arrived_at, 1, HOUR, pin, end - start, version_of(epoch, end)
 
-    def _row(self, generation: int, block: int, arrived: int, start: int, end: int) -> LedgerRow:
+    def _row(self, epoch: int, slice_block: int, arrived_at: int, start: int, end: int) -> LedgerRow:
         return LedgerRow(
-            self.source, block, arrived, start, 0, end, 0, Fates(end - start), end - start, generation, "r"
+            self.source, slice_block, arrived_at, start, 0, end, 0, Outcomes(end - start), end - start, epoch, "r"
         )
 
 
@@ -364,7 +364,7 @@ HOSTILE = DeadLetterRow(
     source=Source("engagement.save.v1", UUID(int=1), 0),
     offset=9,
     timestamp=-1,
-    fate="dead",
+    outcome="invalid",
     reason="nicht gültig: \ud800",
     key=b"\xff\x00\xfe",
     value=b"\x80{not json\x00'\\",
@@ -380,12 +380,12 @@ def test_dead_letters_keep_their_bytes_and_are_unique_by_origin(settings: Settin
         session.write_dead_letters([HOSTILE])
     with Connection(settings.clickhouse, 30) as connection:
         found = connection.execute(
-            "SELECT offset, timestamp, toString(fate), key, value, headers FROM dead_letters FINAL ORDER BY offset",
+            "SELECT offset, timestamp, toString(outcome), key, value, headers FROM dead_letters FINAL ORDER BY offset",
             settings={"strings_as_bytes": True},
         )
         connection.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
     headers = [(b"trace", b"\xc3\x28"), (b"none", None), (b"trace", b""), (b"\xff", b"x")]
-    assert found == [(9, -1, b"dead", HOSTILE.key, HOSTILE.value, headers), (10, 5, b"late", None, None, [])]
+    assert found == [(9, -1, b"invalid", HOSTILE.key, HOSTILE.value, headers), (10, 5, b"late", None, None, [])]
 
 
 def test_memory_keeps_dead_letters_unique_by_origin() -> None:

@@ -25,7 +25,7 @@ from aiokafka.structs import TopicPartition
 from pintally.schemas.errors import PintallyError, SinkError
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.worker import app as app_module
-from pintally.streams.worker import flush as emit
+from pintally.streams.worker import flush as flush
 from pintally.streams.worker import transport
 from pintally.streams.worker.backpressure import Flow
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
@@ -156,9 +156,9 @@ KINDS = {
     "fetch-bug-while-the-loop-hangs": Kind(fetching(bug), 75, UNFORESEEN),
     "fold-bug": Kind(raising(SourceFold, "fold", bug), 75, UNFORESEEN),
     "fold-refuses": Kind(raising(SourceFold, "fold", lambda: PintallyError("it is", "Mend it.")), 2, "Mend it."),
-    "tick-bug": Kind(raising(emit, "write", bug), 75, UNFORESEEN),
-    "tick-refused": Kind(raising(emit, "write", lambda: SinkError("no", "Grant it.")), 2, "Grant it."),
-    "tick-went-back": Kind(raising(emit, "write", lambda: SinkWentBack("back", "")), 75, ANEW),
+    "flush-bug": Kind(raising(flush, "write", bug), 75, UNFORESEEN),
+    "flush-refused": Kind(raising(flush, "write", lambda: SinkError("no", "Grant it.")), 2, "Grant it."),
+    "flush-went-back": Kind(raising(flush, "write", lambda: SinkWentBack("back", "")), 75, ANEW),
     "letters-forbidden": Kind(
         raising(DeadLetterTopics, "send", lambda: TopicAuthorizationFailedError("saves.dlq")), 2, "kafka-acls.sh"
     ),

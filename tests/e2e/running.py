@@ -116,7 +116,7 @@ class Traffic:
         )
 
     def finish(self, timeout: float = 120.0) -> Mapping[str, int]:
-        """Wait for its end; what it says it sent, by fate. Raises AssertionError with its words if it failed."""
+        """Wait for its end; what it says it sent, by outcome. Raises AssertionError with its words if it failed."""
         out, err = self.process.communicate(timeout=timeout * BUSY)
         assert self.process.returncode == 0, err
         sent: Mapping[str, int] = json.loads(out)

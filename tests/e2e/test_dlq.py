@@ -75,13 +75,13 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
         stack,
         [
             event("1"),  # @0 counted
-            event("x2"),  # @1 dead
+            event("x2"),  # @1 invalid
             event("3", long_ago),  # @2 late
             event("4", event_id=twice),  # @3 counted
             event("4", long_ago, twice),  # @4 late, and its event is counted
-            b"\x1b[31mnot json",  # @5 dead
-            None,  # @6 dead
-            event("x8", event_id=mended),  # @7 dead, and mended by its producer
+            b"\x1b[31mnot json",  # @5 invalid
+            None,  # @6 invalid
+            event("x8", event_id=mended),  # @7 invalid, and mended by its producer
             event("8", event_id=mended),  # @8 counted
         ],
     )
@@ -115,7 +115,7 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
 
         again = dlq(stack, "replay", "--yes", code=1)
         assert (again["sent"], again["already_replayed"]) == (0, 3)
-        assert dlq(stack, "replay", "--fate", "late", "--even-duplicates", "--yes")["sent"] == 1
+        assert dlq(stack, "replay", "--outcome", "late", "--even-duplicates", "--yes")["sent"] == 1
         wait_caught_up(stack)
         assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 2, 5: 1, 8: 1}
     verify(stack)
@@ -124,7 +124,7 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
     (source,) = replayed_origins(stack)
     assert str(source) == f"{topic}[0]"
     assert sorted(replayed_origins(stack)[source]) == [1, 2, 4, 5]
-    assert sum(kind["replayed"] for kind in dlq(stack, "list", "--fate", "late")) == 2
+    assert sum(kind["replayed"] for kind in dlq(stack, "list", "--outcome", "late")) == 2
     assert len(dlq(stack, "list", "--pin", "3")) == len(dlq(stack, "list", "--event-id", twice.upper())) == 1
     assert dlq(stack, "list", "--reason", "^pin_id", "--since", "2020-01-01")[0]["records"] == 2
     assert dlq(stack, "list", "--until", "2020-01-01") == dlq(stack, "list", "--topic", "click") == []
@@ -245,7 +245,7 @@ def test_a_replay_killed_between_sending_and_committing_counts_nothing_and_the_n
         wait_caught_up(stack)
     found = verify(stack)
     assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 1, 5: 1}
-    assert sum(source["absent"] for source in found["sources"]) == 5 + 2, "what was aborted, and two markers"
+    assert sum(source["gaps"] for source in found["sources"]) == 5 + 2, "what was aborted, and two markers"
 
 
 def test_of_two_replays_at_once_the_first_is_overtaken_and_nothing_is_there_twice(

@@ -1,4 +1,6 @@
-"""A short drill as an operator runs it: it passes with every fault it claims, and is void where one cannot bite."""
+"""A short drill as an operator runs it: it passes with every fault it claims, and is inconclusive where one cannot
+bite.
+"""
 
 import json
 import os
@@ -61,11 +63,11 @@ def test_a_short_drill_passes_names_what_bit_and_leaves_nothing_running(tmp_path
 
 
 @pytest.mark.timeout(900)
-def test_a_drill_whose_fault_cannot_bite_is_void(tmp_path: Path) -> None:
+def test_a_drill_whose_fault_cannot_bite_is_inconclusive(tmp_path: Path) -> None:
     """At two events a second no insert is large enough to lose its answer."""
     done = drill(tmp_path, "--faults", "answers-lost", "--minutes", "0", "--rate", "2", "--seed", "5")
     assert done.returncode == 2, f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
     found: dict[str, Any] = json.loads(done.stdout)
-    assert found["void"] == ["never bit: answers-lost"]
+    assert found["inconclusive"] == ["never bit: answers-lost"]
     assert found["red"] == []
     assert found["faults"]["answers-lost"]["bit"] == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pintally.tools.drill.scenarios import SCENARIOS, Scenario, scenario_of
-from pintally.tools.drill.without import Outcome, play
+from pintally.tools.drill.without import ControlRun, play
 from tests.engines import TestEngines, drop_database, drop_topics
 
 CELLS, LAG, LETTERS = (
@@ -33,13 +33,13 @@ RED = {
     "only-counted-ids-register": CELLS,
     "read-uncommitted": CELLS,
     "sums-instead-of-absolutes": CELLS,
-    "two-ticks-in-flight": CELLS,
+    "two-flushes-in-flight": CELLS,
     "version-from-the-wall-clock": LAG,
-    "void-rows-read": LAG,
+    "superseded-rows-read": LAG,
 }
 
 
-def played(scenario: Scenario, engines: TestEngines, folder: Path, without: str | None = None) -> Outcome:
+def played(scenario: Scenario, engines: TestEngines, folder: Path, without: str | None = None) -> ControlRun:
     """Play it on the engines that all tests share."""
     name = f"s{uuid.uuid4().hex[:12]}"
     try:
@@ -52,16 +52,16 @@ def played(scenario: Scenario, engines: TestEngines, folder: Path, without: str 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("control", RED)
 def test_a_drill_without_a_protection_is_red(control: str, engines: TestEngines, tmp_path: Path) -> None:
-    outcome = played(scenario_of(control), engines, tmp_path, control)
-    assert outcome.exit_code == 1, outcome
-    assert any(RED[control] in reason for reason in outcome.red), outcome.red
+    run = played(scenario_of(control), engines, tmp_path, control)
+    assert run.exit_code == 1, run
+    assert any(RED[control] in reason for reason in run.red), run.red
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_same_scenario_with_all_protections_on_is_exact(name: str, engines: TestEngines, tmp_path: Path) -> None:
-    outcome = played(SCENARIOS[name], engines, tmp_path)
-    assert outcome.exit_code == 0, outcome
+    run = played(SCENARIOS[name], engines, tmp_path)
+    assert run.exit_code == 0, run
 
 
 def test_every_scenario_has_its_controls_tested() -> None:

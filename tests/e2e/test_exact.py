@@ -34,7 +34,7 @@ def test_counts_are_exact_after_five_kills_at_different_moments(stack: Settings,
             worker = start()
             with Traffic(settings, "--events", "20000", "--seed", str(kill), *TRAFFIC) as traffic:
                 wait_until_counted(settings, kill * 20_000 + 3_000 * kill + 500)
-                time.sleep(0.05 * kill)  # different places within a tick
+                time.sleep(0.05 * kill)  # different places within a flush
                 worker.kill()
                 sent += traffic.finish()["counted"]
         start()
@@ -73,7 +73,7 @@ def test_counting_goes_on_while_clickhouse_is_down_and_is_exact_after(
         wait_until_counted(stack, 2_000)
         restartable_engines.clickhouse.kill()
         sent = traffic.finish()["counted"]
-        wait_for(lambda: worker.said("tick not recorded"), 60, "a tick fails")
+        wait_for(lambda: worker.said("flush not recorded"), 60, "a flush fails")
         restartable_engines.clickhouse.start()
         restartable_engines.clickhouse.wait_ready()
         wait_caught_up(stack)

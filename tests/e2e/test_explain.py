@@ -1,4 +1,4 @@
-"""`pintally explain` on the real engines: a record of every fate, with the reason and what readers see."""
+"""`pintally explain` on the real engines: a record of every outcome, with the reason and what readers see."""
 
 import json
 import uuid
@@ -24,7 +24,9 @@ def explain(settings: Settings, event_id: str, *arguments: str, code: int = 0) -
     return json.loads(here(settings, COMMAND, event_id, "--json", *arguments, code=code))
 
 
-def test_each_fate_is_explained_with_its_reason_its_cell_and_what_readers_see(stack: Settings, tmp_path: Path) -> None:
+def test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see(
+    stack: Settings, tmp_path: Path
+) -> None:
     once, broken, late = (str(uuid.uuid4()) for _ in range(3))
     topic = stack.topics[Action.SAVE]
     produce(
@@ -41,33 +43,33 @@ def test_each_fate_is_explained_with_its_reason_its_cell_and_what_readers_see(st
         start()
         wait_caught_up(stack)
         counted, duplicate = explain(stack, once.upper())["records"]
-        assert (counted["place"], counted["fate"], counted["recorded"]) == (f"{topic}[0]@0", "counted", True)
-        assert (duplicate["fate"], duplicate["why"]) == ("duplicate", f"duplicate of {topic}[0]@0")
+        assert (counted["place"], counted["outcome"], counted["recorded"]) == (f"{topic}[0]@0", "counted", True)
+        assert (duplicate["outcome"], duplicate["why"]) == ("duplicate", f"duplicate of {topic}[0]@0")
         for cell in (counted["cell"], duplicate["cell"]):
             assert (cell["action"], cell["pin"], cell["recounted"], cell["stored"]["events"]) == ("save", 5, 1, 1)
             assert [(window["saves"], window["is_final"]) for window in cell["windows"]] == [(1, False)] * 3
 
-        dead, scrap = explain(stack, broken, "--topic", "save")["records"]
-        assert (dead["fate"], dead["why"], dead["cell"]) == ("dead", dead["letter"]["reason"], None)
-        assert "pin_id" in dead["why"]
-        assert (scrap["fate"], scrap["place"]) == ("dead", f"{topic}[0]@4")
+        invalid, scrap = explain(stack, broken, "--topic", "save")["records"]
+        assert (invalid["outcome"], invalid["why"], invalid["cell"]) == ("invalid", invalid["letter"]["reason"], None)
+        assert "pin_id" in invalid["why"]
+        assert (scrap["outcome"], scrap["place"]) == ("invalid", f"{topic}[0]@4")
 
         (told,) = explain(stack, late)["records"]
-        assert told["fate"] == told["letter"]["fate"] == "late"
+        assert told["outcome"] == told["letter"]["outcome"] == "late"
         assert "the lateness is 1 h" in told["why"]
         assert [window["saves"] for window in told["cell"]["windows"]] == [0, 0, 0]
 
-        dlq(stack, "replay", "--fate", "late", "--yes")
+        dlq(stack, "replay", "--outcome", "late", "--yes")
         mended = ("--origin", f"{topic}[0]@2", "--set", "pin_id=7", "--set", f"event_id={uuid.uuid4()}")
         dlq(stack, "replay", *mended, "--yes")
         wait_caught_up(stack)
         told, replayed = explain(stack, late)["records"]
         assert told["replay"] == replayed["place"] == f"{topic}.replay[0]@0"
-        assert (replayed["replay_of"], replayed["fate"]) == (f"{topic}[0]@3", "counted")
+        assert (replayed["replay_of"], replayed["outcome"]) == (f"{topic}[0]@3", "counted")
         assert [window["saves"] for window in replayed["cell"]["windows"]] == [1, 1, 1]
         first, other = (told for told in explain(stack, broken)["records"] if told["place"] != f"{topic}[0]@4")
         assert first["replay"] == other["place"]
-        assert (other["fate"], other["cell"]["pin"]) == ("counted", 7)
+        assert (other["outcome"], other["cell"]["pin"]) == ("counted", 7)
     words = here(stack, COMMAND, once)
     assert "duplicate of" in words
     assert "by recount" in words
@@ -77,7 +79,7 @@ def test_an_event_that_is_nowhere_and_one_that_is_not_counted_yet(stack: Setting
     first, second = str(uuid.uuid4()), str(uuid.uuid4())
     produce(stack, [event("1", event_id=first)])
     (alone,) = explain(stack, first)["records"]
-    assert (alone["fate"], alone["recorded"]) == (None, False)
+    assert (alone["outcome"], alone["recorded"]) == (None, False)
     assert "no worker has begun" in alone["unknown"]
     with workers(stack, tmp_path) as start:
         worker = start()
@@ -85,7 +87,7 @@ def test_an_event_that_is_nowhere_and_one_that_is_not_counted_yet(stack: Setting
         assert worker.stop() == 0
     produce(stack, [event("2", event_id=second)])
     (waiting,) = explain(stack, second)["records"]
-    assert (waiting["fate"], waiting["recorded"], waiting["position"]) == ("counted", False, 1)
+    assert (waiting["outcome"], waiting["recorded"], waiting["position"]) == ("counted", False, 1)
     assert "1 behind" in here(stack, COMMAND, second)
 
     nothing = explain(stack, str(uuid.uuid4()), code=1)
@@ -108,5 +110,5 @@ def test_what_retention_took_is_named_and_its_dead_letter_is_shown(stack: Settin
     found = explain(stack, gone)
     assert found["records"] == []
     (letter,) = found["letters"]
-    assert (letter["offset"], letter["fate"]) == (0, "dead")
+    assert (letter["offset"], letter["outcome"]) == (0, "invalid")
     assert found["kept_from"] == [{"source": f"{topic}[0]", "offset": 1}]

@@ -19,7 +19,7 @@ def pauses(worker: Worker) -> int:
 def test_a_full_worker_pauses_past_its_session_and_goes_on_exactly_when_clickhouse_returns(
     stack: Settings, tmp_path: Path, restartable_engines: TestEngines
 ) -> None:
-    settings = stack.model_copy(update={"max_unemitted_cells": 2_000})
+    settings = stack.model_copy(update={"max_pending_cells": 2_000})
     with workers(settings, tmp_path) as start:
         worker = start(None)
         with Traffic(settings, "--events", "2000", "--seed", "30") as traffic:
@@ -27,7 +27,7 @@ def test_a_full_worker_pauses_past_its_session_and_goes_on_exactly_when_clickhou
         wait_caught_up(settings)
         restartable_engines.clickhouse.stop()
         with Traffic(settings, "--events", "30000", "--rate", "10000", "--seed", "31") as traffic:
-            wait_for(lambda: pauses(worker) and worker.said("tick not recorded"), 60, "reading pauses")
+            wait_for(lambda: pauses(worker) and worker.said("flush not recorded"), 60, "reading pauses")
             sent += traffic.finish()["counted"]
         past_its_session = time.monotonic() + settings.session_timeout_seconds * 1.5
         while time.monotonic() < past_its_session:

@@ -65,7 +65,7 @@ def just_started(stage: Stage) -> Iterator[Forked]:
 
 
 def busy_counting(stage: Stage) -> Iterator[Forked]:
-    """Folding, or in the middle of a tick."""
+    """Folding, or in the middle of a flush."""
     worker = stage.counting()
     stage.some_time(2)
     yield worker

@@ -57,7 +57,7 @@ def test_aborted_records_are_absent_and_never_counted(stack: Settings, tmp_path:
     found = verify(settings)
     assert pins(settings) == {1: 2 * 5 * 20}
     markers = 2 * 2 * 2 * 5  # one a partition and transaction, whether committed or aborted
-    assert sum(source["absent"] for source in found["sources"]) == 2 * 5 * 20 + markers
+    assert sum(source["gaps"] for source in found["sources"]) == 2 * 5 * 20 + markers
 
 
 def test_an_open_transaction_holds_counting_back_and_what_it_commits_counts_once(

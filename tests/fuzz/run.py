@@ -55,7 +55,7 @@ def fuzz(settings: Settings, records: int, seed: int, directory: Path, say: Call
     """Send `records` hostile records while a worker counts; raises AssertionError unless all went well.
 
     The topics and tables must be there and empty. Well is: one worker process from beginning to end, progress all
-    along, each record with one fate, `verify` exact, memory flat.
+    along, each record with one outcome, `verify` exact, memory flat.
     """
     _open_wide(settings)
     with workers(settings, directory) as start:
@@ -71,21 +71,21 @@ def fuzz(settings: Settings, records: int, seed: int, directory: Path, say: Call
         for words in ("this worker ends", "Crashed", "Traceback"):
             assert not worker.said(words), f"the worker said {words!r}: {worker.log}"
         seconds = time.monotonic() - began
-        fates = _fates(settings)
+        outcomes = _outcomes(settings)
         found = verify(settings, timeout=120 + records / 500)
     stall = f"no progress for {watch.longest_stall:.0f} s, {watch.longest_stall_cpu:.0f} s of CPU"
     assert watch.longest_stall < STALL_SECONDS, stall
     assert watch.longest_stall_cpu < STALL_CPU_SECONDS, stall
-    judged = sum(fates.values()) - fates["absent"]
-    assert judged == sent.records, f"{sent.records} records were taken, {judged} have a fate"
+    judged = sum(outcomes.values()) - outcomes["gaps"]
+    assert judged == sent.records, f"{sent.records} records were taken, {judged} have an outcome"
     # A marker a partition and transaction ends each, committed or aborted.
-    assert fates["absent"] == sent.aborted + sent.transactions
+    assert outcomes["gaps"] == sent.aborted + sent.transactions
     return {
         "seed": seed,
         "records": sent.records,
         "refused": dict(sent.refused),
         "seconds": round(seconds, 1),
-        "fates": fates,
+        "outcomes": outcomes,
         "exact": found["exact"],
         "longest_stall_seconds": round(watch.longest_stall, 1),
         "longest_stall_cpu_seconds": round(watch.longest_stall_cpu, 1),
@@ -169,10 +169,10 @@ def _open_wide(settings: Settings) -> None:
     )
 
 
-def _fates(settings: Settings) -> dict[str, int]:
-    names = ("counted", "duplicate", "late", "dead", "absent")
+def _outcomes(settings: Settings) -> dict[str, int]:
+    names = ("counted", "duplicate", "late", "invalid", "gaps")
     sources = read_progress(settings, ClickHouseSink(settings.clickhouse))
-    return {name: sum(getattr(source.fates, name) for source in sources) for name in names}
+    return {name: sum(getattr(source.outcomes, name) for source in sources) for name in names}
 
 
 async def _send(settings: Settings, records: int, seed: int) -> Sent:

@@ -65,7 +65,7 @@ def test_a_batch_that_unpacks_to_far_too_much_is_one_dead_letter_and_counting_go
         wait_caught_up(stack)
         assert rss(worker.process.pid) < 500e6
     [save] = [source for source in verify(stack)["sources"] if source["source"].endswith("save.v1[0]")]
-    assert (save["counted"], save["dead"], save["absent"]) == (1, 2, 2)
+    assert (save["counted"], save["invalid"], save["gaps"]) == (1, 2, 2)
     with Connection(stack.clickhouse, 30) as connection:
         rows = connection.rows("SELECT offset, value, headers FROM dead_letters FINAL ORDER BY offset")
     assert [(offset, value) for offset, value, _ in rows] == [(0, None), (2, None)]

@@ -26,17 +26,19 @@ COMPARED = {
 }
 
 
-def some_cells(version: int = 10, *, block: int = 0, count: int = 3, start: int = YESTERDAY) -> CellRows:
+def some_cells(version: int = 10, *, slice_block: int = 0, count: int = 3, start: int = YESTERDAY) -> CellRows:
     """Two pins in two hours of one day and one of the next; also a cell whose count is 0."""
     minutes = [start + 3 * HOUR, start + 3 * HOUR + 60, start + 22 * HOUR, start + DAY + 120]
     rows = [
-        (1, block, start, action, minute, pin, count, version) for minute in minutes for action, pin in ((1, 7), (3, 8))
+        (1, slice_block, start, action, minute, pin, count, version)
+        for minute in minutes
+        for action, pin in ((1, 7), (3, 8))
     ]
-    return cells(*rows, (1, block, start, 2, minutes[0], 9, 0, version))
+    return cells(*rows, (1, slice_block, start, 2, minutes[0], 9, 0, version))
 
 
 def write(address: ClickHouseAddress, rows: CellRows) -> None:
-    """One tick's cells."""
+    """One flush's cells."""
     with ClickHouseSink(address).session() as session:
         session.write_cells(rows)
 

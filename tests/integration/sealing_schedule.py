@@ -155,14 +155,14 @@ class Schedule:
             session.write_cells(self._cells())
 
     def _cells(self, hours: Sequence[int] = WRITTEN) -> CellRows:
-        """One tick: a few cells of these hours; some are void."""
+        """One flush: a few cells of these hours; some are superseded."""
         rows = []
         self.version += 1
         for _ in range(self.rng.randint(1, 3)):
             minute = self.rng.choice(hours) + 60 * self.rng.randint(0, 1)
-            generation = self.rng.choice((0, 1, 1, 1))
-            version = version_of(generation, 600_000 + self.version)
-            pin = self.rng.randint(1, 2) + 10 * (generation == 0)
+            epoch = self.rng.choice((0, 1, 1, 1))
+            version = version_of(epoch, 600_000 + self.version)
+            pin = self.rng.randint(1, 2) + 10 * (epoch == 0)
             rows.append((SOURCE.id, 2, YESTERDAY, 1, minute, pin, self.version, version))
         return cells(*rows)
 
@@ -209,7 +209,7 @@ class Schedule:
             self._start(kind, lambda: reopen_from(self.address, moment))
 
     def _repeat(self) -> None:
-        """A worker emits again what was not recorded."""
+        """A worker flushes again what was not recorded."""
         self._start("writer", self._writer(self.again.pop())).settling = True
 
     def _advance(self, actor: Actor, kill: bool = False) -> None:
@@ -262,8 +262,8 @@ class Schedule:
         if result.sealed_until != TODAY or result.unsettled:
             raise Wrong(f"sealing does not come to its end: {result}")
         self._compare()
-        if self.reader.rows("SELECT 1 FROM void_cells LIMIT 1"):
-            raise Wrong("void rows were sealed")
+        if self.reader.rows("SELECT 1 FROM superseded_cells LIMIT 1"):
+            raise Wrong("superseded rows were sealed")
         if self.reader.rows("SELECT open_hours, open_days FROM seal_state") != [([], [])]:
             raise Wrong("something is left open")
 

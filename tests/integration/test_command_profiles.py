@@ -20,7 +20,7 @@ from pintally.streams.operations.repair.choice import Choice
 from pintally.streams.operations.repair.repair import repair
 from pintally.streams.settings import Settings
 from tests.engines import TestEngines, drop_topics
-from tests.integration.test_verify import TABLES, Emitter
+from tests.integration.test_verify import TABLES, Flusher
 from tests.own_clickhouse import clickhouse_with
 from tests.profiles import OF_THE_READER, PROFILES
 
@@ -33,8 +33,8 @@ POLICIES = {name for name, profile in PROFILES.items() if profile.only_rows}
 
 
 @pytest.fixture(scope="module")
-def plain(engines: TestEngines, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emitter]:
-    """A log, and an Emitter as the user without a profile."""
+def plain(engines: TestEngines, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flusher]:
+    """A log, and an Flusher as the user without a profile."""
     name = f"t{uuid4().hex[:12]}"
     with clickhouse_with(tmp_path_factory.mktemp("clickhouse"), PROFILES, DATABASE) as address:
         settings = Settings(
@@ -52,32 +52,32 @@ def plain(engines: TestEngines, tmp_path_factory: pytest.TempPathFactory) -> Ite
         migrate(settings.clickhouse)
         create_topics(settings)
         try:
-            emitter = Emitter(settings)
-            emitter.produce(150, ago_ms=5 * 3_600_000)
-            yield emitter
+            flusher = Flusher(settings)
+            flusher.produce(150, ago_ms=5 * 3_600_000)
+            yield flusher
         finally:
             drop_topics(engines.addresses, settings.topic_prefix)
 
 
 @pytest.fixture(scope="module")
-def until(plain: Emitter) -> int:
+def until(plain: Flusher) -> int:
     """An hour before which all may be sealed."""
-    plain.emit()
+    plain.flush()
     return int(plain.sql("SELECT toUnixTimestamp(toStartOfHour(max(minute))) FROM pin_minutes")[0][0])
 
 
 @pytest.fixture(scope="module")
-def truth(plain: Emitter, until: int) -> dict[str, list[tuple[Any, ...]]]:
+def truth(plain: Flusher, until: int) -> dict[str, list[tuple[Any, ...]]]:
     """What the views show in the end."""
     seal(plain.settings.clickhouse, until)
     return {length: plain.sql(COUNTS.format(length)) for length in ("1m", "1h", "1d")}
 
 
-def as_user(plain: Emitter, name: str) -> Emitter:
+def as_user(plain: Flusher, name: str) -> Flusher:
     """The same log and tables, as the user with the profile."""
-    other = Emitter.__new__(Emitter)
+    other = Flusher.__new__(Flusher)
     other.settings = plain.settings.model_copy(update={"clickhouse_user": name})
-    other.source, other.start_clock = plain.source, 0
+    other.source, other.start_stream_time = plain.source, 0
     other.sink = ClickHouseSink(other.settings.clickhouse)
     return other
 
@@ -100,7 +100,7 @@ def refused(call: Callable[[], Any], name: str) -> str:
 
 @pytest.mark.parametrize("name", [name for name in PROFILES if "compatibility" not in name or "23" in name])
 def test_right_or_refused(
-    plain: Emitter,
+    plain: Flusher,
     until: int,
     truth: dict[str, list[tuple[Any, ...]]],
     name: str,
@@ -114,10 +114,10 @@ def test_right_or_refused(
             plain.sql(f"TRUNCATE TABLE {table}")
     user = as_user(plain, name)
     cannot_write = name in MUST_BE_REFUSED | ONLY_READ | POLICIES
-    said = refused(user.emit, name)
+    said = refused(user.flush, name)
     assert bool(said) == cannot_write, said
     if cannot_write:
-        plain.emit()
+        plain.flush()
     said = refused(lambda: seal(user.settings.clickhouse, until), name)
     assert bool(said) == cannot_write, said
     if cannot_write:
@@ -128,7 +128,7 @@ def test_right_or_refused(
     assert bool(said) == cannot_write, said
 
 
-def _reads(user: Emitter, name: str) -> None:
+def _reads(user: Flusher, name: str) -> None:
     """What only reads is refused where a profile that may not be changed would make it wrong, and only there."""
     harmless = name in {"readonly_1", "readonly_2", "readonly_1_and_limits", "small_limits_fixed"}
     wrong = name in MUST_BE_REFUSED | POLICIES | {"readonly_1_and_nulls", "readonly_1_and_break"}
@@ -140,7 +140,7 @@ def _reads(user: Emitter, name: str) -> None:
 
     def status() -> None:
         (source,) = [each for each in read_status(user.settings).sources if each.source == user.source]
-        assert (source.lag, source.fates.counted > 0) == (0, True)
+        assert (source.lag, source.outcomes.counted > 0) == (0, True)
 
     def top() -> None:
         assert _top(user)
@@ -153,19 +153,19 @@ def _reads(user: Emitter, name: str) -> None:
     assert bool(said) == (wrong and name != "only_some_ledger"), said
 
 
-def _top(emitter: Emitter) -> list[dict[str, Any]]:
+def _top(flusher: Flusher) -> list[dict[str, Any]]:
     from pintally.sinks.clickhouse.row_policies import SHOWN, refuse_hidden_rows
 
-    with Connection(emitter.settings.clickhouse, 30, only_reads=True) as connection:
+    with Connection(flusher.settings.clickhouse, 30, only_reads=True) as connection:
         refuse_hidden_rows(connection, SHOWN)
         start = newest(connection, Resolution.HOUR)
         assert start is not None
         return read_top(connection, Resolution.HOUR, start, By.ALL, 10)
 
 
-def _repair(emitter: Emitter) -> None:
-    with emitter.sink.session() as session:
-        done = repair(emitter.settings, session, take(emitter.settings, emitter.sink, session), Choice())
+def _repair(flusher: Flusher) -> None:
+    with flusher.sink.session() as session:
+        done = repair(flusher.settings, session, take(flusher.settings, flusher.sink, session), Choice())
     assert (done.mended, done.exit_code) == ([], 0)
 
 

@@ -73,10 +73,10 @@ def test_kafka_holds_exactly_what_the_truth_says(made: Settings, tmp_path: Path)
 
     by_partition: Counter[tuple[str, int]] = Counter()
     for line in lines:
-        if "fate" in line:
+        if "outcome" in line:
             by_partition[line["topic"], line["partition"]] += line["records"]
     assert by_partition == {(each.topic, each.partition): len(records) for each, records in log.items()}
-    assert (report["records"], report["duplicate"], report["late"], report["dead"]) == (20_000, 1_000, 400, 400)
+    assert (report["records"], report["duplicate"], report["late"], report["invalid"]) == (20_000, 1_000, 400, 400)
 
     counts: Counter[tuple[str, int, int]] = Counter()
     once: set[UUID] = set()

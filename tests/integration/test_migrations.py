@@ -48,25 +48,23 @@ def test_four_processes_at_once_leave_the_same_tables_as_one(empty) -> None:  # 
     assert migrate(empty) == []
     with Connection(empty, 30) as connection:
         found = {row[0] for row in connection.rows("SHOW TABLES")}
-    assert {"pin_minutes", "ingest_ledger", "sealed", "pin_engagement_1d", "void_cells"} <= found
+    assert {"pin_minutes", "ingest_ledger", "sealed", "pin_engagement_1d", "superseded_cells"} <= found
 
 
-def test_letters_from_before_they_had_a_generation_get_that_of_the_rules_where_they_are(empty) -> None:  # type: ignore[no-untyped-def]
+def test_letters_from_before_they_had_an_epoch_get_that_of_the_rules_where_they_are(empty) -> None:  # type: ignore[no-untyped-def]
     migrate(empty)
     source = Source("engagement.save.v1", UUID(int=5), 0)
     letters = [DeadLetterRow(source, offset, 5, "late", "so", None, None, ()) for offset in range(9)]
     with ClickHouseSink(empty).session() as session:
-        session.write_starts(
-            [StartRow(source, generation, 5 * generation, 0, Rules().to_json()) for generation in (0, 1)]
-        )
+        session.write_starts([StartRow(source, epoch, 5 * epoch, 0, Rules().to_json()) for epoch in (0, 1)])
         session.write_dead_letters(letters)
     with Connection(empty, 30) as connection:
         connection.execute(f"TRUNCATE TABLE {BOOKKEEPING}")
     assert migrate(empty) == NAMES, "every statement can be repeated"
     with ClickHouseSink(empty).session() as session:
-        session.delete_void()
+        session.delete_superseded()
         found = session.read_dead_letters(source, 0, 99)
-    assert [replace(letter, generation=letter.offset // 5) for letter in letters] == found
+    assert [replace(letter, epoch=letter.offset // 5) for letter in letters] == found
 
 
 @pytest.mark.parametrize("done", range(len(STATEMENTS_OF_LAST) + 1))

@@ -56,14 +56,14 @@ def unsealed(server: ClickHouseAddress) -> ClickHouseAddress:
 def _fill(made: ClickHouseAddress, *, sealed: bool) -> None:
     migrate(made)
     write(made, some_cells())
-    write(made, some_cells(20, count=4, block=1))
+    write(made, some_cells(20, count=4, slice_block=1))
     if sealed:
         seal(made, TODAY)
-        write(made, some_cells(30, count=5, block=1))  # opens hours again
+        write(made, some_cells(30, count=5, slice_block=1))  # opens hours again
         seal(made, TODAY - 20 * HOUR)
     with Connection(made, 30) as connection:
         connection.execute("DELETE FROM pin_minutes WHERE pin_id = 9")
-        connection.execute("DELETE FROM pin_minutes WHERE action = 3 AND block = 1")
+        connection.execute("DELETE FROM pin_minutes WHERE action = 3 AND slice_block = 1")
 
 
 Answers = dict[str, list[tuple[object, ...]] | str]

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError, Refusal, SinkError, SinkUnavailable
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, StartRow
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.connection import Connection
@@ -50,9 +50,9 @@ class Stand:
 
     def record(self, position: int) -> None:
         """A ledger row: everything below `position` is counted."""
-        fates, rules = Fates(dead=position), self.settings.rules.fingerprint
+        outcomes, rules = Outcomes(invalid=position), self.settings.rules.fingerprint
         with self.sink.session() as session:
-            session.write_ledger([LedgerRow(self.source, 0, 600, 0, 0, position, 600_000, fates, 0, 0, rules)])
+            session.write_ledger([LedgerRow(self.source, 0, 600, 0, 0, position, 600_000, outcomes, 0, 0, rules)])
 
     def create_again(self) -> None:
         """Delete the topic and make it anew under its name."""
@@ -106,13 +106,13 @@ def test_of_several_start_rows_the_lowest_wins_whoever_wrote_last(stand: Stand) 
     assert stand.look_up().chain.start == 0
 
 
-def test_a_new_partition_begins_in_the_highest_generation_of_the_ledger(stand: Stand) -> None:
+def test_a_new_partition_begins_in_the_highest_epoch_of_the_ledger(stand: Stand) -> None:
     """C18."""
     stand.look_up()
     with stand.sink.session() as session:
         session.write_starts([StartRow(stand.source, 4, 0, 0, stand.settings.rules.to_json())])
     [other] = look_up(stand.settings, stand.sink, [(stand.topic, 1)])
-    assert other.chain.boundary.generation == 4
+    assert other.chain.boundary.epoch == 4
 
 
 @pytest.mark.parametrize("records", [2, 9], ids=["shorter_than_the_position", "longer_than_the_position"])

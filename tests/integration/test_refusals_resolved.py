@@ -30,7 +30,7 @@ from pintally.streams.settings import Settings
 from pintally.streams.worker.assignment import look_up
 from pintally.streams.worker.flush import write
 from tests.e2e.running import wait_for
-from tests.integration.test_verify import RECORDS, Emitter, exact, kinds
+from tests.integration.test_verify import RECORDS, Flusher, exact, kinds
 
 TABLES = ("pin_minutes", "ingest_ledger", "ingest_starts", "dead_letters")
 
@@ -53,14 +53,14 @@ class Field:
     def produce(self, records: int = 330, ago_ms: int = RECORDS * 3_500) -> None:
         """Records with duplicates, late and broken ones among them, over some 17 minutes from then on."""
         self.seed += 1
-        Emitter(self.settings).produce(records, self.seed, ago_ms)
+        Flusher(self.settings).produce(records, self.seed, ago_ms)
 
     def abort(self) -> None:
         """Offsets without a record."""
-        Emitter(self.settings).abort()
+        Flusher(self.settings).abort()
 
     def count(self, cut_off_at: int | None = None) -> None:
-        """Recover, fold all there is, and emit it; of a tick that is cut off, at this offset, only the cells."""
+        """Recover, fold all there is, and flush it; of a flush that is cut off, at this offset, only the cells."""
         fold, capture = self.fold(cut_off_at)
         if capture is None:
             return
@@ -71,10 +71,10 @@ class Field:
                 session.write_cells(capture.cells)
 
     def fold(self, to: int | None = None) -> tuple[SourceFold, Capture | None]:
-        """Recover, and fold up to an offset, or all there is: what a worker holds when a tick begins."""
+        """Recover, and fold up to an offset, or all there is: what a worker holds when a flush begins."""
         [assigned] = look_up(self.settings, self.sink, [(self.topic, 0)])
         chain, base = assigned.chain, assigned.base
-        fold = SourceFold(assigned.source, Action.SAVE, chain.rules, chain.boundary.generation, base, chain.version)
+        fold = SourceFold(assigned.source, Action.SAVE, chain.rules, chain.boundary.epoch, base, chain.version)
         end = read_offsets(self.settings, [assigned.source])[assigned.source].last_stable if to is None else to
         asyncio.run(self._fold(fold, end))
         return fold, fold.capture()
@@ -169,7 +169,7 @@ def test_retention_overtook_the_counting(field: Field, start: int) -> None:
     field.verify()
 
 
-def test_a_tick_that_was_cut_off_before_retention_overtook_it_is_not_counted_twice(field: Field) -> None:
+def test_a_flush_that_was_cut_off_before_retention_overtook_it_is_not_counted_twice(field: Field) -> None:
     """Its rows are ahead of the ledger, and stay; counting goes on above them."""
     field.produce()
     field.count()
@@ -184,11 +184,11 @@ def test_a_tick_that_was_cut_off_before_retention_overtook_it_is_not_counted_twi
     field.count()
     report = field.verify()
     assert any("330 to 470" in line for line in report.lost)
-    assert sum(report.sources[0].fates.values()) == 660 - 470, "what the log still holds, from there on"
+    assert sum(report.sources[0].outcomes.values()) == 660 - 470, "what the log still holds, from there on"
 
 
 def test_a_worker_that_slept_through_lost_adds_nothing_to_the_slice_that_was_cut_short(field: Field) -> None:
-    """It had read beyond the cut; what it says of that is counted again, under a generation above its own."""
+    """It had read beyond the cut; what it says of that is counted again, under an epoch above its own."""
     field.produce()
     field.count()
     field.produce()
@@ -199,7 +199,7 @@ def test_a_worker_that_slept_through_lost_adds_nothing_to_the_slice_that_was_cut
     field.wake(asleep)
     field.count()
     with field.sink.session() as session:
-        session.delete_void()  # as the next sealing does
+        session.delete_superseded()  # as the next sealing does
     field.verify()
     assert field.total > before
     offsets = field.sql("SELECT sum(position - start), sum(counted) FROM ingest_ledger FINAL")[0]
@@ -225,9 +225,9 @@ def test_a_source_that_was_idle_until_all_of_it_went_with_age_goes_on(field: Fie
     assert total > before
     found = audit(addresses_of(field.settings), processes=1)
     assert (kinds(found), found.exit_code) == (set(), 2)
-    assert 0 < sum(found.sources[0].fates.values()) <= 330, "what can be recounted without the ids that are gone"
-    starts = field.sql("SELECT start, position, generation FROM ingest_ledger FINAL ORDER BY start")
-    assert {generation for _, _, generation in starts} == {0}
+    assert 0 < sum(found.sources[0].outcomes.values()) <= 330, "what can be recounted without the ids that are gone"
+    starts = field.sql("SELECT start, position, epoch FROM ingest_ledger FINAL ORDER BY start")
+    assert {epoch for _, _, epoch in starts} == {0}
     assert [after[0] for after in starts[1:]] == [row[1] for row in starts[:-1]], "slices join"
     field.count()
     assert field.total == total
@@ -277,7 +277,8 @@ def test_the_log_lost_its_end(field: Field) -> None:
     last = "(SELECT max(start) FROM ingest_ledger)"
     field.sql(
         f"INSERT INTO pin_minutes SELECT * REPLACE (events + 300 AS events, version + 300 AS version) FROM pin_minutes"
-        f" FINAL WHERE (block, arrived) IN (SELECT block, arrived FROM ingest_ledger WHERE start = {last}) LIMIT 1"
+        " FINAL WHERE (slice_block, arrived_at) IN"
+        f" (SELECT slice_block, arrived_at FROM ingest_ledger WHERE start = {last}) LIMIT 1"
     )
     field.sql(
         "INSERT INTO ingest_ledger SELECT * REPLACE (position + 300 AS position, counted + 300 AS counted, cells_sum +"
@@ -383,7 +384,7 @@ def test_damage_that_the_log_cannot_mend_any_more_is_named_by_repair_and_given_u
     for _ in range(3):
         field.produce()
     field.count()
-    field.sql("DELETE FROM pin_minutes WHERE block = 1")
+    field.sql("DELETE FROM pin_minutes WHERE slice_block = 1")
     field.trim(500)
     said = field.run("repair", code=2)
     assert "cannot be folded again" in said

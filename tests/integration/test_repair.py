@@ -9,17 +9,17 @@ from pintally.audit.findings import Kind
 from pintally.audit.verify import Report
 from pintally.cli.repair import choice_of
 from pintally.cli.verify import _as_json
-from pintally.schemas.rows import GENERATION_SHIFT
+from pintally.schemas.rows import EPOCH_SHIFT
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.operations.change.survey import take
 from pintally.streams.operations.repair.choice import Choice, Repair
 from pintally.streams.operations.repair.repair import repair
 from tests.integration.test_verify import (  # noqa: F401 - fixtures
     RECORDS,
-    Emitter,
+    Flusher,
     at_cell,
-    emitted,
     exact,
+    flushed,
     insert_cell,
     now_ms,
     shared,
@@ -29,10 +29,10 @@ from tests.integration.test_verify import (  # noqa: F401 - fixtures
 ALL = Choice()
 
 
-def mend(emitter: Emitter, choice: Choice = ALL) -> Repair:
+def mend(flusher: Flusher, choice: Choice = ALL) -> Repair:
     """What `pintally repair` does."""
-    with emitter.sink.session() as session:
-        return repair(emitter.settings, session, take(emitter.settings, emitter.sink, session), choice)
+    with flusher.sink.session() as session:
+        return repair(flusher.settings, session, take(flusher.settings, flusher.sink, session), choice)
 
 
 def findings(report: Report) -> Choice:
@@ -40,13 +40,13 @@ def findings(report: Report) -> Choice:
     return choice_of(json.loads(json.dumps(_as_json(report), default=str)))
 
 
-def middle(emitter: Emitter) -> dict[str, Any]:
-    """Block, arrived, start and position of a complete slice in the middle with all fates."""
-    (row,) = emitter.sql(
-        "SELECT block, toUInt32(arrived), start, position FROM ingest_ledger FINAL"
-        " WHERE late > 0 AND dead > 0 AND block BETWEEN 3 AND 6 ORDER BY start LIMIT 1"
+def middle(flusher: Flusher) -> dict[str, Any]:
+    """Block, arrived_at, start and position of a complete slice in the middle with all outcomes."""
+    (row,) = flusher.sql(
+        "SELECT slice_block, toUInt32(arrived_at), start, position FROM ingest_ledger FINAL"
+        " WHERE late > 0 AND invalid > 0 AND slice_block BETWEEN 3 AND 6 ORDER BY start LIMIT 1"
     )
-    return dict(zip(("block", "arrived", "start", "position"), row, strict=True))
+    return dict(zip(("slice_block", "arrived_at", "start", "position"), row, strict=True))
 
 
 DAMAGE = {
@@ -57,12 +57,12 @@ DAMAGE = {
     "rows were deleted": "DELETE FROM pin_minutes WHERE pin_id = 3",
     "all cells are gone": "TRUNCATE TABLE pin_minutes",
     "dead letters are gone": "ALTER TABLE dead_letters DELETE WHERE offset % 2 = 0",
-    "a letter has another fate": "ALTER TABLE dead_letters UPDATE fate = 'dead' WHERE"
+    "a letter has another outcome": "ALTER TABLE dead_letters UPDATE outcome = 'invalid' WHERE"
     " offset >= {start} AND offset < {position}",
     "a ledger row is gone": "ALTER TABLE ingest_ledger DELETE WHERE {slice}",
-    "several ledger rows are gone": "ALTER TABLE ingest_ledger DELETE WHERE block BETWEEN 2 AND 5",
-    "the first ledger rows are gone": "ALTER TABLE ingest_ledger DELETE WHERE block < 2",
-    "a ledger row has other fates": "ALTER TABLE ingest_ledger UPDATE counted = counted + 1 WHERE {slice}",
+    "several ledger rows are gone": "ALTER TABLE ingest_ledger DELETE WHERE slice_block BETWEEN 2 AND 5",
+    "the first ledger rows are gone": "ALTER TABLE ingest_ledger DELETE WHERE slice_block < 2",
+    "a ledger row has other outcomes": "ALTER TABLE ingest_ledger UPDATE counted = counted + 1 WHERE {slice}",
     "a ledger row has another position": "ALTER TABLE ingest_ledger UPDATE position = position - 1 WHERE {slice}",
     "a ledger row has a higher version": "INSERT INTO ingest_ledger SELECT * REPLACE (position + 1 AS position,"
     " version + 1 AS version) FROM ingest_ledger WHERE {slice}",
@@ -70,100 +70,108 @@ DAMAGE = {
 }
 
 
-def damage(emitter: Emitter, statement: str) -> None:
-    place = middle(emitter)
-    name = f"block = {place['block']} AND arrived = {place['arrived']}"
-    emitter.sql(statement.format(cell=at_cell(some_cell(emitter)), slice=name, **place))
+def damage(flusher: Flusher, statement: str) -> None:
+    place = middle(flusher)
+    name = f"slice_block = {place['slice_block']} AND arrived_at = {place['arrived_at']}"
+    flusher.sql(statement.format(cell=at_cell(some_cell(flusher)), slice=name, **place))
 
 
 @pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE.keys())
-def test_what_does_not_add_up_is_found_and_mended(emitted: Emitter, statement: str) -> None:  # noqa: F811
-    damage(emitted, statement)
-    assert emitted.verify().exit_code == 1
-    done = mend(emitted)
+def test_what_does_not_add_up_is_found_and_mended(flushed: Flusher, statement: str) -> None:  # noqa: F811
+    damage(flushed, statement)
+    assert flushed.verify().exit_code == 1
+    done = mend(flushed)
     assert done.exit_code == 0, done
     assert done.mended
-    exact(emitted.verify())
-    assert not mend(emitted).mended, "a second run finds nothing to do"
+    exact(flushed.verify())
+    assert not mend(flushed).mended, "a second run finds nothing to do"
 
 
-def test_what_adds_up_all_the_same_is_mended_by_the_findings_of_verify(emitted: Emitter) -> None:  # noqa: F811
-    cell = some_cell(emitted)
-    other = some_cell(emitted, f"block = {cell['block']} AND arrived = {cell['arrived']} AND NOT ({at_cell(cell)})")
-    emitted.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE {at_cell(cell)}")
-    emitted.sql(f"ALTER TABLE pin_minutes UPDATE events = events - 1 WHERE {at_cell(other)}")
-    found = emitted.verify()
+def test_what_adds_up_all_the_same_is_mended_by_the_findings_of_verify(flushed: Flusher) -> None:  # noqa: F811
+    cell = some_cell(flushed)
+    other = some_cell(
+        flushed, f"slice_block = {cell['slice_block']} AND arrived_at = {cell['arrived_at']} AND NOT ({at_cell(cell)})"
+    )
+    flushed.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE {at_cell(cell)}")
+    flushed.sql(f"ALTER TABLE pin_minutes UPDATE events = events - 1 WHERE {at_cell(other)}")
+    found = flushed.verify()
     assert set(found.findings.counts) == {Kind.COUNT_TOO_HIGH, Kind.COUNT_TOO_LOW}
-    assert not mend(emitted).mended
-    assert [(each.cells, each.cleared) for each in mend(emitted, findings(found)).mended] == [(2, 0)]
-    exact(emitted.verify())
+    assert not mend(flushed).mended
+    assert [(each.cells, each.cleared) for each in mend(flushed, findings(found)).mended] == [(2, 0)]
+    exact(flushed.verify())
 
 
-def test_findings_beyond_those_that_are_shown_are_mended_too(emitted: Emitter) -> None:  # noqa: F811
-    emitted.sql("ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE block < 7")
-    emitted.sql("ALTER TABLE dead_letters UPDATE value = 'x' WHERE 1")
-    mend(emitted, findings(emitted.verify()))
-    exact(emitted.verify())
+def test_findings_beyond_those_that_are_shown_are_mended_too(flushed: Flusher) -> None:  # noqa: F811
+    flushed.sql("ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE slice_block < 7")
+    flushed.sql("ALTER TABLE dead_letters UPDATE value = 'x' WHERE 1")
+    mend(flushed, findings(flushed.verify()))
+    exact(flushed.verify())
 
 
-@pytest.mark.parametrize("change", [{"pin_id": 999}, {"action": 2}, {"minute": -7200}, {"block": 1, "arrived": 600}])
-def test_rows_too_many_are_cleared(emitted: Emitter, change: dict[str, int]) -> None:  # noqa: F811
-    cell = some_cell(emitted)
+@pytest.mark.parametrize(
+    "change", [{"pin_id": 999}, {"action": 2}, {"minute": -7200}, {"slice_block": 1, "arrived_at": 600}]
+)
+def test_rows_too_many_are_cleared(flushed: Flusher, change: dict[str, int]) -> None:  # noqa: F811
+    cell = some_cell(flushed)
     cell |= {name: cell[name] + value if value < 0 else value for name, value in change.items()}
-    insert_cell(emitted, cell)
-    assert emitted.verify().exit_code == 1
-    mend(emitted)
-    exact(emitted.verify())
+    insert_cell(flushed, cell)
+    assert flushed.verify().exit_code == 1
+    mend(flushed)
+    exact(flushed.verify())
 
 
 @pytest.mark.parametrize("ahead", [0, 77], ids=["next_block", "far_beyond"])
-def test_slices_that_the_log_does_not_have_are_deleted(emitted: Emitter, ahead: int) -> None:  # noqa: F811
-    cell = some_cell(emitted)
-    insert_cell(emitted, cell | {"block": RECORDS // 100 + 1 + ahead})
-    assert emitted.verify().exit_code == 1
-    assert len(mend(emitted).removed) == 1
-    exact(emitted.verify())
+def test_slices_that_the_log_does_not_have_are_deleted(flushed: Flusher, ahead: int) -> None:  # noqa: F811
+    cell = some_cell(flushed)
+    insert_cell(flushed, cell | {"slice_block": RECORDS // 100 + 1 + ahead})
+    assert flushed.verify().exit_code == 1
+    assert len(mend(flushed).removed) == 1
+    exact(flushed.verify())
 
 
-def test_rows_of_a_generation_that_never_was_are_deleted(emitted: Emitter) -> None:  # noqa: F811
-    cell = some_cell(emitted)
-    insert_cell(emitted, cell | {"version": 5 << GENERATION_SHIFT, "events": 9})
-    assert emitted.verify().exit_code == 1
-    mend(emitted)
-    exact(emitted.verify())
+def test_rows_of_an_epoch_that_never_was_are_deleted(flushed: Flusher) -> None:  # noqa: F811
+    cell = some_cell(flushed)
+    insert_cell(flushed, cell | {"version": 5 << EPOCH_SHIFT, "events": 9})
+    assert flushed.verify().exit_code == 1
+    mend(flushed)
+    exact(flushed.verify())
 
 
-def test_a_letter_too_many_is_deleted(emitted: Emitter) -> None:  # noqa: F811
-    offset = middle(emitted)["start"]
-    (free,) = emitted.sql(
+def test_a_letter_too_many_is_deleted(flushed: Flusher) -> None:  # noqa: F811
+    offset = middle(flushed)["start"]
+    (free,) = flushed.sql(
         f"SELECT min(n) FROM (SELECT number + {offset} AS n FROM numbers(50))"
         " WHERE n NOT IN (SELECT offset FROM dead_letters)"
     )
-    emitted.sql(
-        "INSERT INTO dead_letters (source, topic, topic_id, partition, offset, timestamp, fate, reason) SELECT source,"
-        f" topic, topic_id, partition, {free[0]}, timestamp, fate, reason FROM dead_letters LIMIT 1"
+    flushed.sql(
+        "INSERT INTO dead_letters (source, topic, topic_id, partition, offset, timestamp, outcome, reason)"
+        f" SELECT source, topic, topic_id, partition, {free[0]}, timestamp, outcome, reason FROM dead_letters LIMIT 1"
     )
-    assert emitted.verify().exit_code == 1
-    mend(emitted)
-    exact(emitted.verify())
+    assert flushed.verify().exit_code == 1
+    mend(flushed)
+    exact(flushed.verify())
 
 
 def test_missing_rows_of_the_unfinished_slice_come_back_and_those_ahead_of_the_ledger_stay(
-    emitted: Emitter,  # noqa: F811
+    flushed: Flusher,  # noqa: F811
 ) -> None:
-    (newest,) = emitted.sql(
-        "SELECT block, toUInt32(arrived), position FROM ingest_ledger FINAL ORDER BY start DESC LIMIT 1"
+    (newest,) = flushed.sql(
+        "SELECT slice_block, toUInt32(arrived_at), position FROM ingest_ledger FINAL ORDER BY start DESC LIMIT 1"
     )
-    block, arrived, position = newest
-    emitted.sql(f"ALTER TABLE pin_minutes DELETE WHERE block = {block} AND arrived = {arrived} AND pin_id < 7")
-    before = emitted.sql(
-        f"SELECT pin_id, minute, events, version FROM pin_minutes FINAL WHERE block = {block} AND arrived = {arrived}"
+    slice_block, arrived_at, position = newest
+    flushed.sql(
+        f"ALTER TABLE pin_minutes DELETE WHERE slice_block = {slice_block} AND arrived_at = {arrived_at} AND pin_id < 7"
     )
-    assert emitted.verify().exit_code == 1
-    mend(emitted)
-    exact(emitted.verify())
-    after = emitted.sql(
-        f"SELECT pin_id, minute, events, version FROM pin_minutes FINAL WHERE block = {block} AND arrived = {arrived}"
+    before = flushed.sql(
+        "SELECT pin_id, minute, events, version FROM pin_minutes FINAL"
+        f" WHERE slice_block = {slice_block} AND arrived_at = {arrived_at}"
+    )
+    assert flushed.verify().exit_code == 1
+    mend(flushed)
+    exact(flushed.verify())
+    after = flushed.sql(
+        "SELECT pin_id, minute, events, version FROM pin_minutes FINAL"
+        f" WHERE slice_block = {slice_block} AND arrived_at = {arrived_at}"
     )
     assert set(before) < set(after)
     assert {row[3] for row in set(after) - set(before)} == {position}
@@ -181,18 +189,18 @@ SEALED_DAMAGE = {
 
 
 @pytest.mark.parametrize("statement", SEALED_DAMAGE.values(), ids=SEALED_DAMAGE.keys())
-def test_sealed_hours_that_do_not_add_up_are_opened_and_sealed_again(emitted: Emitter, statement: str) -> None:  # noqa: F811
+def test_sealed_hours_that_do_not_add_up_are_opened_and_sealed_again(flushed: Flusher, statement: str) -> None:  # noqa: F811
     until = now_ms() // 1000 - 3600
-    seal(emitted.settings.clickhouse, until)
+    seal(flushed.settings.clickhouse, until)
     totals = "SELECT window_start, pin_id, saves FROM pin_engagement_1h ORDER BY ALL"
-    before = emitted.sql(totals)
-    ((day, hour),) = emitted.sql("SELECT toYYYYMMDD(min(hour)), toUInt32(min(hour)) FROM pin_minutes")
-    emitted.sql(statement.format(day=day, hour=hour))
-    assert emitted.sql(totals) != before or "pin_minutes" in statement, "readers read minutes only where they must"
-    assert emitted.verify().exit_code == 1
-    mend(emitted)
-    assert emitted.sql(totals) == before
-    exact(emitted.verify())
-    seal(emitted.settings.clickhouse, until)
-    assert emitted.sql(totals) == before
-    exact(emitted.verify())
+    before = flushed.sql(totals)
+    ((day, hour),) = flushed.sql("SELECT toYYYYMMDD(min(hour)), toUInt32(min(hour)) FROM pin_minutes")
+    flushed.sql(statement.format(day=day, hour=hour))
+    assert flushed.sql(totals) != before or "pin_minutes" in statement, "readers read minutes only where they must"
+    assert flushed.verify().exit_code == 1
+    mend(flushed)
+    assert flushed.sql(totals) == before
+    exact(flushed.verify())
+    seal(flushed.settings.clickhouse, until)
+    assert flushed.sql(totals) == before
+    exact(flushed.verify())

@@ -103,7 +103,7 @@ def test_topics_copied_under_the_same_names_keep_their_counts(field: Field) -> N
     field.count()
     assert day(field) == before
     report = field.verify()
-    assert sum(report.sources[0].fates.values()) == 330
+    assert sum(report.sources[0].outcomes.values()) == 330
     assert any("moved" in line for line in report.replaced)
     assert "nothing to replace" in field.run("replace-topic", "--yes")
     assert "nothing is lost" in field.run("accept-loss", "--yes")
@@ -153,7 +153,7 @@ def test_another_cluster_takes_the_place_and_the_old_one_is_not_counted_any_more
         field.count()
         field.wake(asleep)
         with field.sink.session() as session:
-            session.delete_void()
+            session.delete_superseded()
         field.verify()
         after = day(field)
         assert set(before) <= set(after) != set(before)
@@ -308,12 +308,12 @@ def test_a_new_cluster_with_new_records_alone_adds_them_and_keeps_the_clock(fiel
     field.produce()
     field.count()
     total = field.total
-    [(clock,)] = field.sql("SELECT max(clock) FROM ingest_ledger")
+    [(stream_time,)] = field.sql("SELECT max(stream_time) FROM ingest_ledger")
     make_again(field, [])
     field.run("replace-topic", "--new-records", "--yes", "--note", "a new cluster")
     assert (
-        field.sql("SELECT start, start_clock FROM ingest_starts WHERE start_clock > 0 AND start = 0")
-        == [(0, clock)] * 2
+        field.sql("SELECT start, start_stream_time FROM ingest_starts WHERE start_stream_time > 0 AND start = 0")
+        == [(0, stream_time)] * 2
     )
     field.count()
     assert field.total == total
@@ -351,7 +351,7 @@ class Killed(Exception):
     """Stands for SIGKILL."""
 
 
-STEPS = ("write_replaced", "write_lost", "write_cells", "write_starts", "delete_void", "reopen_from")
+STEPS = ("write_replaced", "write_lost", "write_cells", "write_starts", "delete_superseded", "reopen_from")
 
 
 @pytest.mark.parametrize("options", [(), ("--copied",), ("--new-records",)], ids=["same", "copied", "new"])
@@ -390,7 +390,7 @@ def interrupted(step: str, *, applied: bool) -> Callable[..., None]:
 
 
 def test_a_worker_that_still_reads_the_old_topic_adds_nothing(field: Field) -> None:
-    """It had folded beyond what it had recorded; what it writes after the move is void."""
+    """It had folded beyond what it had recorded; what it writes after the move is superseded."""
     field.produce()
     field.count(cut_off_at=None)
     before = day(field)
@@ -400,7 +400,7 @@ def test_a_worker_that_still_reads_the_old_topic_adds_nothing(field: Field) -> N
     field.count()
     field.wake(asleep)
     with field.sink.session() as session:
-        session.delete_void()
+        session.delete_superseded()
     field.count()
     assert day(field) == before
     field.verify()

@@ -55,8 +55,8 @@ def test_old_letters_are_deleted(stack: Settings) -> None:
     apply_dead_letter_days(stack)
     with Connection(stack.clickhouse, 30) as connection:
         connection.execute(
-            "INSERT INTO dead_letters (topic, offset, fate, written_at)"
-            " SELECT 't', number, 'dead', now() - INTERVAL 10 * number DAY FROM numbers(4)"
+            "INSERT INTO dead_letters (topic, offset, outcome, written_at)"
+            " SELECT 't', number, 'invalid', now() - INTERVAL 10 * number DAY FROM numbers(4)"
         )
         connection.execute("OPTIMIZE TABLE dead_letters FINAL")
         assert connection.rows("SELECT offset FROM dead_letters ORDER BY offset") == [(0,), (1,)]

@@ -102,7 +102,7 @@ def test_a_sealer_that_slept_before_publishing_does_not_win_over_a_newer_one(
         if not slept and sql.startswith("INSERT INTO sealed") and hour_is_rolled_up(address):
             slept = True
             in_another_thread(lambda: seal(address, TODAY))
-            in_another_thread(lambda: write(address, some_cells(20, block=1, count=100)))
+            in_another_thread(lambda: write(address, some_cells(20, slice_block=1, count=100)))
             in_another_thread(lambda: seal(address, TODAY))
 
     with before_each_statement(monkeypatch, sleep):
@@ -133,7 +133,7 @@ def test_rows_that_land_while_their_hour_is_sealed_are_counted(
 
 def test_late_rows_reopen_their_hours_and_are_marked_corrected(address: ClickHouseAddress) -> None:
     seal(address, TODAY)
-    write(address, some_cells(20, block=1))
+    write(address, some_cells(20, slice_block=1))
     assert disagreements(address) == []
     result = seal(address, TODAY)
     assert result.corrected == (YESTERDAY + 3 * HOUR, YESTERDAY + 22 * HOUR)
@@ -198,21 +198,20 @@ def test_hours_that_were_sealed_before_their_end_and_the_lateness_are_opened_unt
     assert disagreements(address) == []
 
 
-def test_void_rows_are_deleted_and_not_sealed(address: ClickHouseAddress) -> None:
+def test_superseded_rows_are_deleted_and_not_sealed(address: ClickHouseAddress) -> None:
     source = Source("engagement.save.v1", __import__("uuid").uuid4(), 0)
     old, new = (
-        StartRow(source, generation, start, YESTERDAY * 1000, Rules().to_json())
-        for generation, start in ((0, 0), (1, 500_000))
+        StartRow(source, epoch, start, YESTERDAY * 1000, Rules().to_json()) for epoch, start in ((0, 0), (1, 500_000))
     )
     minute = YESTERDAY + 5 * HOUR
     with ClickHouseSink(address).session() as session:
         session.write_starts([old, new])
         session.write_cells(cells((source.id, 1, YESTERDAY, 1, minute, 50, 1, version_of(0, 490_000))))  # before it
-        session.write_cells(cells((source.id, 2, YESTERDAY, 1, minute, 51, 1, version_of(0, 600_000))))  # void
+        session.write_cells(cells((source.id, 2, YESTERDAY, 1, minute, 51, 1, version_of(0, 600_000))))  # superseded
         session.write_cells(cells((source.id, 2, YESTERDAY, 1, minute, 52, 1, version_of(1, 600_000))))  # its successor
-    assert read(address, "SELECT pin_id FROM void_cells") == [(51,)]
+    assert read(address, "SELECT pin_id FROM superseded_cells") == [(51,)]
     seal(address, TODAY)
-    assert read(address, "SELECT pin_id FROM void_cells") == []
+    assert read(address, "SELECT pin_id FROM superseded_cells") == []
     assert read(address, "SELECT pin_id FROM pin_engagement_1h WHERE pin_id >= 50 ORDER BY 1") == [(50,), (52,)]
     assert disagreements(address) == []
 

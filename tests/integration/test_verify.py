@@ -47,7 +47,7 @@ TABLES = ("pin_minutes", "ingest_starts", "ingest_ledger", "dead_letters", "pin_
 ODD = [None, b"{}", b"\xff\x00", b'{"event_id": 1}']
 
 
-class Emitter:
+class Flusher:
     """A log of one source, and what a worker would have written of it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -55,7 +55,7 @@ class Emitter:
         info = describe_topics(settings)[settings.topics[Action.SAVE]]
         self.source = Source(info.name, info.topic_id, 0)
         self.sink = ClickHouseSink(settings.clickhouse)
-        self.start_clock = 0
+        self.start_stream_time = 0
 
     def produce(self, records: int = RECORDS, seed: int = 1, ago_ms: int = LONG_AGO_MS) -> None:
         """Saves of few pins, 3 s apart, some twice, some late, some broken; several slices of each border.
@@ -107,30 +107,30 @@ class Emitter:
             yield from consumer.poll(500).get(at, [])
         consumer.close()
 
-    def emit(
+    def flush(
         self,
         rules: Rules = RULES,
-        generation: int = 0,
+        epoch: int = 0,
         base: Base | None = None,
         twist: Callable[[list[Any]], list[Any]] = lambda records: records,
         chunk: int = 130,
         until: int | None = None,
     ) -> SourceFold:
-        """Fold the log in chunks, one tick a chunk; `twist` is a mistake of the counting path."""
+        """Fold the log in chunks, one flush a chunk; `twist` is a mistake of the counting path."""
         base = Base(0, 0, 0, 0) if base is None else base
-        folding = SourceFold(self.source, Action.SAVE, rules, generation, base)
+        folding = SourceFold(self.source, Action.SAVE, rules, epoch, base)
         records = [record for record in self.read() if record.offset >= base.collect_start]
         records = [record for record in records if until is None or record.offset < until]
         with self.sink.session() as session:
-            session.write_starts([StartRow(self.source, generation, base.start, base.start_clock, rules.to_json())])
+            session.write_starts([StartRow(self.source, epoch, base.start, base.start_stream_time, rules.to_json())])
             for at in range(0, len(records), chunk):
                 part = records[at : at + chunk]
                 folding.fold(self._chunk(folding.position, part[-1].offset + 1, twist(part)))
-                if tick := folding.capture():
-                    session.write_dead_letters(tick.dead_letters)
-                    session.write_cells(tick.cells)
-                    session.write_ledger(tick.ledger)
-                    folding.acknowledge(tick)
+                if flush := folding.capture():
+                    session.write_dead_letters(flush.dead_letters)
+                    session.write_cells(flush.cells)
+                    session.write_ledger(flush.ledger)
+                    folding.acknowledge(flush)
         return folding
 
     def _chunk(self, start: int, end: int, records: Sequence[Any]) -> Chunk:
@@ -172,23 +172,23 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def emitter(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Emitter:
+def flusher(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Flusher:
     monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
     monkeypatch.setattr("pintally.audit.rollups.PAUSE_SECONDS", 0.05)
-    return Emitter(stack)
+    return Flusher(stack)
 
 
 @pytest.fixture
-def alone(emitter: Emitter) -> Emitter:
+def alone(flusher: Flusher) -> Flusher:
     """A log and its counts, for a test that damages the topic."""
-    emitter.produce()
-    emitter.emit()
-    return emitter
+    flusher.produce()
+    flusher.flush()
+    return flusher
 
 
 @pytest.fixture(scope="module")
-def shared(engines: TestEngines) -> Iterator[Emitter]:
-    """A log and its counts, made once; tests that damage the tables use `emitted`."""
+def shared(engines: TestEngines) -> Iterator[Flusher]:
+    """A log and its counts, made once; tests that damage the tables use `flushed`."""
     name, at = f"t{uuid4().hex[:12]}", engines.addresses
     settings = Settings(
         _env_file=None,
@@ -206,20 +206,20 @@ def shared(engines: TestEngines) -> Iterator[Emitter]:
     try:
         migrate(settings.clickhouse)
         create_topics(settings)
-        emitter = Emitter(settings)
-        emitter.produce()
-        emitter.emit()
+        flusher = Flusher(settings)
+        flusher.produce()
+        flusher.flush()
         for table in TABLES:
-            emitter.sql(f"CREATE TABLE {table}_good AS {table}")
-            emitter.sql(f"INSERT INTO {table}_good SELECT * FROM {table}")
-        yield emitter
+            flusher.sql(f"CREATE TABLE {table}_good AS {table}")
+            flusher.sql(f"INSERT INTO {table}_good SELECT * FROM {table}")
+        yield flusher
     finally:
         drop_topics(at, settings.topic_prefix)
         drop_database(at, name)
 
 
 @pytest.fixture
-def emitted(shared: Emitter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emitter]:
+def flushed(shared: Flusher, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flusher]:
     """`shared`, mended after the test."""
     monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
     monkeypatch.setattr("pintally.audit.rollups.PAUSE_SECONDS", 0.05)
@@ -244,46 +244,46 @@ def exact(report: Report) -> None:
     assert (report.findings.shown, report.unverifiable, report.exit_code) == ([], [], 0)
 
 
-def test_what_the_counting_path_wrote_is_exact(emitted: Emitter) -> None:
-    report = emitted.verify()
+def test_what_the_counting_path_wrote_is_exact(flushed: Flusher) -> None:
+    report = flushed.verify()
     exact(report)
     (source,) = report.sources
-    assert sum(source.fates.values()) == RECORDS == source.position
-    assert all(source.fates[fate] > 0 for fate in ("counted", "duplicate", "late", "dead"))
+    assert sum(source.outcomes.values()) == RECORDS == source.position
+    assert all(source.outcomes[outcome] > 0 for outcome in ("counted", "duplicate", "late", "invalid"))
     assert (source.slices >= 10, source.cells > 100, source.lag) == (True, True, 0)
 
 
-def test_offsets_of_transactions_are_absent_and_exact(emitter: Emitter) -> None:
-    emitter.produce(150)
-    emitter.abort()
-    emitter.produce(150, seed=2)
-    emitter.emit()
-    report = emitter.verify()
+def test_offsets_of_transactions_are_absent_and_exact(flusher: Flusher) -> None:
+    flusher.produce(150)
+    flusher.abort()
+    flusher.produce(150, seed=2)
+    flusher.flush()
+    report = flusher.verify()
     exact(report)
-    assert report.sources[0].fates["absent"] == 31  # thirty records and the marker
+    assert report.sources[0].outcomes["gaps"] == 31  # thirty records and the marker
 
 
-def test_what_is_not_recorded_yet_is_lag_and_no_difference(emitter: Emitter) -> None:
-    emitter.produce()
-    emitter.emit(until=777)
-    report = emitter.verify()
+def test_what_is_not_recorded_yet_is_lag_and_no_difference(flusher: Flusher) -> None:
+    flusher.produce()
+    flusher.flush(until=777)
+    report = flusher.verify()
     exact(report)
     assert (report.sources[0].position, report.sources[0].lag) == (777, RECORDS - 777)
 
 
-def test_rows_ahead_of_the_ledger_are_checked_at_their_own_version(emitter: Emitter) -> None:
-    emitter.produce()
-    emitter.emit()
-    newest = max(row[0] for row in emitter.sql("SELECT position FROM ingest_ledger FINAL"))
-    emitter.sql(f"ALTER TABLE ingest_ledger DELETE WHERE position > {newest - 250}")
-    report = emitter.verify()
+def test_rows_ahead_of_the_ledger_are_checked_at_their_own_version(flusher: Flusher) -> None:
+    flusher.produce()
+    flusher.flush()
+    newest = max(row[0] for row in flusher.sql("SELECT position FROM ingest_ledger FINAL"))
+    flusher.sql(f"ALTER TABLE ingest_ledger DELETE WHERE position > {newest - 250}")
+    report = flusher.verify()
     exact(report)
     assert report.sources[0].position <= newest - 250
-    emitter.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE version = {newest}")
-    assert kinds(emitter.verify()) == {"count_too_high"}
+    flusher.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE version = {newest}")
+    assert kinds(flusher.verify()) == {"count_too_high"}
 
 
-def test_a_partition_without_a_worker_is_not_started_and_no_difference(alone: Emitter) -> None:
+def test_a_partition_without_a_worker_is_not_started_and_no_difference(alone: Flusher) -> None:
     producer = KafkaProducer(bootstrap_servers=alone.settings.kafka)
     producer.send(alone.source.topic, b"{}", partition=1)
     producer.flush()
@@ -293,106 +293,107 @@ def test_a_partition_without_a_worker_is_not_started_and_no_difference(alone: Em
     assert report.not_started == [(f"{alone.source.topic}[1]", 1)]
 
 
-def some_cell(emitter: Emitter, where: str = "events > 1 AND block < 8") -> dict[str, Any]:
-    (row,) = emitter.sql(
-        "SELECT block, toUInt32(arrived), toUInt32(minute), pin_id, events, version FROM pin_minutes FINAL "
-        f"WHERE {where} ORDER BY block DESC, minute, pin_id LIMIT 1 OFFSET 3"
+def some_cell(flusher: Flusher, where: str = "events > 1 AND slice_block < 8") -> dict[str, Any]:
+    (row,) = flusher.sql(
+        "SELECT slice_block, toUInt32(arrived_at), toUInt32(minute), pin_id, events, version FROM pin_minutes FINAL "
+        f"WHERE {where} ORDER BY slice_block DESC, minute, pin_id LIMIT 1 OFFSET 3"
     )
-    return dict(zip(("block", "arrived", "minute", "pin_id", "events", "version"), row, strict=True))
+    return dict(zip(("slice_block", "arrived_at", "minute", "pin_id", "events", "version"), row, strict=True))
 
 
 def at_cell(cell: dict[str, Any]) -> str:
-    keys = ("block", "arrived", "minute", "pin_id")
+    keys = ("slice_block", "arrived_at", "minute", "pin_id")
     return " AND ".join(f"{name} = {cell[name]}" for name in keys)
 
 
-def insert_cell(emitter: Emitter, cell: dict[str, Any]) -> None:
-    row = {"source": emitter.source.id, "action": 1} | cell
-    emitter.sql(f"INSERT INTO pin_minutes ({', '.join(row)}) VALUES ({', '.join(str(v) for v in row.values())})")
+def insert_cell(flusher: Flusher, cell: dict[str, Any]) -> None:
+    row = {"source": flusher.source.id, "action": 1} | cell
+    flusher.sql(f"INSERT INTO pin_minutes ({', '.join(row)}) VALUES ({', '.join(str(v) for v in row.values())})")
 
 
 @pytest.mark.parametrize(("by", "kind"), [(1, Kind.COUNT_TOO_HIGH), (-1, Kind.COUNT_TOO_LOW)])
-def test_a_count_that_is_off_by_one_is_named(emitted: Emitter, by: int, kind: Kind) -> None:
-    cell = some_cell(emitted)
-    emitted.sql(f"ALTER TABLE pin_minutes UPDATE events = events + {by} WHERE {at_cell(cell)}")
-    report = emitted.verify()
+def test_a_count_that_is_off_by_one_is_named(flushed: Flusher, by: int, kind: Kind) -> None:
+    cell = some_cell(flushed)
+    flushed.sql(f"ALTER TABLE pin_minutes UPDATE events = events + {by} WHERE {at_cell(cell)}")
+    report = flushed.verify()
     assert kinds(report) == {kind, "invariant"}
     (found,) = shown(report, kind)
-    assert (found.source, found.pin, found.action) == (str(emitted.source), cell["pin_id"], "save")
+    assert (found.source, found.pin, found.action) == (str(flushed.source), cell["pin_id"], "save")
     assert (found.found, found.expected) == (cell["events"] + by, cell["events"])
-    assert found.slice == f"{cell['block']}/{cell['arrived']}"
+    assert found.slice == f"{cell['slice_block']}/{cell['arrived_at']}"
     assert found.minute == utc(cell["minute"])
 
 
-def test_a_row_that_is_gone_is_named(emitted: Emitter) -> None:
-    cell = some_cell(emitted)
-    emitted.sql(f"ALTER TABLE pin_minutes DELETE WHERE {at_cell(cell)}")
-    report = emitted.verify()
+def test_a_row_that_is_gone_is_named(flushed: Flusher) -> None:
+    cell = some_cell(flushed)
+    flushed.sql(f"ALTER TABLE pin_minutes DELETE WHERE {at_cell(cell)}")
+    report = flushed.verify()
     assert kinds(report) == {"row_missing", "invariant"}
     (found,) = shown(report, Kind.ROW_MISSING)
     assert (found.pin, found.minute, found.expected) == (cell["pin_id"], utc(cell["minute"]), cell["events"])
 
 
-@pytest.mark.parametrize("change", [{"pin_id": 999}, {"block": 77}, {"action": 2}, {"minute": -7200}])
-def test_a_row_too_many_is_named(emitted: Emitter, change: dict[str, int]) -> None:
-    cell = some_cell(emitted)
+@pytest.mark.parametrize("change", [{"pin_id": 999}, {"slice_block": 77}, {"action": 2}, {"minute": -7200}])
+def test_a_row_too_many_is_named(flushed: Flusher, change: dict[str, int]) -> None:
+    cell = some_cell(flushed)
     cell |= {name: cell[name] + value if value < 0 else value for name, value in change.items()}
-    insert_cell(emitted, cell)
-    report = emitted.verify()
+    insert_cell(flushed, cell)
+    report = flushed.verify()
     assert kinds(report) - {"invariant"} == {"row_extra"}
     (found,) = shown(report, Kind.ROW_EXTRA)
     assert (found.pin, found.found, found.expected) == (cell["pin_id"], cell["events"], 0)
 
 
-def test_a_row_of_count_zero_where_nothing_is_says_what_is_true(emitted: Emitter) -> None:
-    insert_cell(emitted, some_cell(emitted) | {"pin_id": 999, "events": 0})
-    exact(emitted.verify())
+def test_a_row_of_count_zero_where_nothing_is_says_what_is_true(flushed: Flusher) -> None:
+    insert_cell(flushed, some_cell(flushed) | {"pin_id": 999, "events": 0})
+    exact(flushed.verify())
 
 
-def test_an_older_version_written_again_changes_nothing(emitted: Emitter) -> None:
-    cell = some_cell(emitted)
-    insert_cell(emitted, cell | {"version": cell["version"] - 1, "events": 1})
-    exact(emitted.verify())
+def test_an_older_version_written_again_changes_nothing(flushed: Flusher) -> None:
+    cell = some_cell(flushed)
+    insert_cell(flushed, cell | {"version": cell["version"] - 1, "events": 1})
+    exact(flushed.verify())
 
 
-def test_two_pins_swapped_are_two_differences(emitted: Emitter) -> None:
-    cell = some_cell(emitted)
-    emitted.sql(f"ALTER TABLE pin_minutes DELETE WHERE {at_cell(cell)}")
-    insert_cell(emitted, cell | {"pin_id": 999})
-    report = emitted.verify()
+def test_two_pins_swapped_are_two_differences(flushed: Flusher) -> None:
+    cell = some_cell(flushed)
+    flushed.sql(f"ALTER TABLE pin_minutes DELETE WHERE {at_cell(cell)}")
+    insert_cell(flushed, cell | {"pin_id": 999})
+    report = flushed.verify()
     assert kinds(report) == {"row_missing", "row_extra"}  # the sum is right, and yet
     assert shown(report, Kind.ROW_MISSING)[0].pin == cell["pin_id"]
     assert shown(report, Kind.ROW_EXTRA)[0].pin == 999
 
 
-def test_a_version_beyond_the_log_is_named(emitted: Emitter) -> None:
-    cell = some_cell(emitted, "(block, arrived) = (SELECT max((block, arrived)) FROM pin_minutes)")
-    insert_cell(emitted, cell | {"version": RECORDS + 1_000})
-    assert kinds(emitted.verify()) == {"version_ahead"}
+def test_a_version_beyond_the_log_is_named(flushed: Flusher) -> None:
+    cell = some_cell(flushed, "(slice_block, arrived_at) = (SELECT max((slice_block, arrived_at)) FROM pin_minutes)")
+    insert_cell(flushed, cell | {"version": RECORDS + 1_000})
+    assert kinds(flushed.verify()) == {"version_ahead"}
 
 
 LEDGER_FIELDS = (
-    "start", "start_clock", "position", "clock", "counted", "duplicate", "late", "dead", "absent", "cells_sum",
-    "generation", "rules", "version", "block", "arrived",
+    "start", "start_stream_time", "position", "stream_time", "counted", "duplicate", "late", "invalid", "gaps",
+    "cells_sum",
+    "epoch", "rules", "version", "slice_block", "arrived_at",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("field", LEDGER_FIELDS)
-def test_a_changed_ledger_row_is_named(emitted: Emitter, field: str) -> None:
-    key = "block = 4 AND start = (SELECT max(start) FROM ingest_ledger WHERE block = 4)"
-    (row,) = emitted.sql(f"SELECT * EXCEPT written_at FROM ingest_ledger FINAL WHERE {key}")
-    names = [column[0] for column in emitted.sql("DESCRIBE ingest_ledger")][: len(row)]
+def test_a_changed_ledger_row_is_named(flushed: Flusher, field: str) -> None:
+    key = "slice_block = 4 AND start = (SELECT max(start) FROM ingest_ledger WHERE slice_block = 4)"
+    (row,) = flushed.sql(f"SELECT * EXCEPT written_at FROM ingest_ledger FINAL WHERE {key}")
+    names = [column[0] for column in flushed.sql("DESCRIBE ingest_ledger")][: len(row)]
     wrong = dict(zip(names, row, strict=True))
-    wrong["arrived"] = int(wrong["arrived"].timestamp())
-    wrong[field] = "f" * 16 if field == "rules" else wrong[field] + {"arrived": 60, "block": 70}.get(field, 1)
-    emitted.sql(f"ALTER TABLE ingest_ledger DELETE WHERE {key}")
+    wrong["arrived_at"] = int(wrong["arrived_at"].timestamp())
+    wrong[field] = "f" * 16 if field == "rules" else wrong[field] + {"arrived_at": 60, "slice_block": 70}.get(field, 1)
+    flushed.sql(f"ALTER TABLE ingest_ledger DELETE WHERE {key}")
     values = ", ".join(f"'{value}'" if isinstance(value, (str, UUID)) else str(value) for value in wrong.values())
-    emitted.sql(f"INSERT INTO ingest_ledger ({', '.join(wrong)}) VALUES ({values})")
-    report = emitted.verify()
+    flushed.sql(f"INSERT INTO ingest_ledger ({', '.join(wrong)}) VALUES ({values})")
+    report = flushed.verify()
     match field:
-        case "generation":
-            assert {"void_row", "slice_gap"} <= kinds(report)
-        case "block" | "arrived":
+        case "epoch":
+            assert {"superseded_row", "slice_gap"} <= kinds(report)
+        case "slice_block" | "arrived_at":
             assert "ledger_extra" in kinds(report)
         case "start" | "position":
             assert {"ledger_differs", "slice_gap"} <= kinds(report)
@@ -401,86 +402,86 @@ def test_a_changed_ledger_row_is_named(emitted: Emitter, field: str) -> None:
             assert [finding.field for finding in shown(report, Kind.LEDGER_DIFFERS)] == [field]
 
 
-def test_a_ledger_row_that_is_gone_leaves_a_gap_that_is_named(emitted: Emitter) -> None:
-    ((start, position),) = emitted.sql("SELECT start, position FROM ingest_ledger FINAL WHERE block = 3 LIMIT 1")
-    emitted.sql(f"ALTER TABLE ingest_ledger DELETE WHERE start = {start}")
-    report = emitted.verify()
+def test_a_ledger_row_that_is_gone_leaves_a_gap_that_is_named(flushed: Flusher) -> None:
+    ((start, position),) = flushed.sql("SELECT start, position FROM ingest_ledger FINAL WHERE slice_block = 3 LIMIT 1")
+    flushed.sql(f"ALTER TABLE ingest_ledger DELETE WHERE start = {start}")
+    report = flushed.verify()
     assert kinds(report) == {"slice_gap"}
     (found,) = shown(report, Kind.SLICE_GAP)
     assert (found.start, found.end) == (start, position)
 
 
-def test_a_record_that_the_fold_never_saw_is_found(emitter: Emitter) -> None:
-    emitter.produce()
-    emitter.emit(twist=lambda records: [record for record in records if record.offset not in (500, 501, 502)])
-    assert {"ledger_differs"} <= kinds(emitter.verify())
+def test_a_record_that_the_fold_never_saw_is_found(flusher: Flusher) -> None:
+    flusher.produce()
+    flusher.flush(twist=lambda records: [record for record in records if record.offset not in (500, 501, 502)])
+    assert {"ledger_differs"} <= kinds(flusher.verify())
 
 
 @pytest.mark.parametrize("dedup", [True, False])
-def test_a_chunk_folded_twice_is_found(emitter: Emitter, dedup: bool) -> None:
-    emitter.produce()
-    folding = emitter.emit(replace(RULES, dedup=dedup), until=520)
-    part = [record for record in emitter.read() if 510 <= record.offset < 520]
+def test_a_chunk_folded_twice_is_found(flusher: Flusher, dedup: bool) -> None:
+    flusher.produce()
+    folding = flusher.flush(replace(RULES, dedup=dedup), until=520)
+    part = [record for record in flusher.read() if 510 <= record.offset < 520]
     folding.position = 510
-    folding.fold(emitter._chunk(510, 520, part))
-    tick = folding.capture()
-    if tick is None:  # no new position, so the worker would say nothing yet
-        folding.fold(emitter._chunk(520, 530, [record for record in emitter.read() if 520 <= record.offset < 530]))
-        tick = folding.capture()
-    assert tick is not None
-    with emitter.sink.session() as session:
-        session.write_cells(tick.cells)
-        session.write_ledger(tick.ledger)
-    assert "ledger_differs" in kinds(emitter.verify())
+    folding.fold(flusher._chunk(510, 520, part))
+    flush = folding.capture()
+    if flush is None:  # no new position, so the worker would say nothing yet
+        folding.fold(flusher._chunk(520, 530, [record for record in flusher.read() if 520 <= record.offset < 530]))
+        flush = folding.capture()
+    assert flush is not None
+    with flusher.sink.session() as session:
+        session.write_cells(flush.cells)
+        session.write_ledger(flush.ledger)
+    assert "ledger_differs" in kinds(flusher.verify())
 
 
-def test_a_tick_that_lost_its_rows_is_found(emitter: Emitter) -> None:
-    emitter.produce()
-    emitter.emit()
-    (version,) = emitter.sql("SELECT max(version) FROM pin_minutes")[0]
-    emitter.sql(f"ALTER TABLE pin_minutes DELETE WHERE version = {version}")
-    assert kinds(emitter.verify()) & {"row_missing", "count_too_low"}
+def test_a_flush_that_lost_its_rows_is_found(flusher: Flusher) -> None:
+    flusher.produce()
+    flusher.flush()
+    (version,) = flusher.sql("SELECT max(version) FROM pin_minutes")[0]
+    flusher.sql(f"ALTER TABLE pin_minutes DELETE WHERE version = {version}")
+    assert kinds(flusher.verify()) & {"row_missing", "count_too_low"}
 
 
 @pytest.mark.parametrize(
     ("damage", "kind"),
     [
         ("DELETE WHERE offset = {offset}", "dead_letter_missing"),
-        ("UPDATE fate = if(fate = 'late', 'dead', 'late') WHERE offset = {offset}", "dead_letter_differs"),
+        ("UPDATE outcome = if(outcome = 'late', 'invalid', 'late') WHERE offset = {offset}", "dead_letter_differs"),
         ("UPDATE value = 'something else' WHERE offset = {offset}", "dead_letter_differs"),
         ("UPDATE timestamp = 5 WHERE offset = {offset}", "dead_letter_differs"),
     ],
 )
-def test_a_dead_letter_that_is_gone_or_changed_is_named(emitted: Emitter, damage: str, kind: str) -> None:
-    ((offset,),) = emitted.sql("SELECT offset FROM dead_letters WHERE fate = 'late' LIMIT 1 OFFSET 5")
-    emitted.sql(f"ALTER TABLE dead_letters {damage.format(offset=offset)}")
-    report = emitted.verify()
+def test_a_dead_letter_that_is_gone_or_changed_is_named(flushed: Flusher, damage: str, kind: str) -> None:
+    ((offset,),) = flushed.sql("SELECT offset FROM dead_letters WHERE outcome = 'late' LIMIT 1 OFFSET 5")
+    flushed.sql(f"ALTER TABLE dead_letters {damage.format(offset=offset)}")
+    report = flushed.verify()
     assert kinds(report) == {kind}
     assert [finding.start for finding in report.findings.shown] == [offset]
 
 
-def test_a_dead_letter_of_a_counted_record_is_named(emitted: Emitter) -> None:
-    letters = {offset for (offset,) in emitted.sql("SELECT offset FROM dead_letters")}
+def test_a_dead_letter_of_a_counted_record_is_named(flushed: Flusher) -> None:
+    letters = {offset for (offset,) in flushed.sql("SELECT offset FROM dead_letters")}
     free = min(set(range(RECORDS)) - letters)
-    emitted.sql(
-        f"INSERT INTO dead_letters (source, topic, topic_id, partition, offset, fate) SELECT source, topic, topic_id, "
-        f"partition, {free}, 'dead' FROM dead_letters LIMIT 1"
+    flushed.sql(
+        "INSERT INTO dead_letters (source, topic, topic_id, partition, offset, outcome)"
+        f" SELECT source, topic, topic_id, partition, {free}, 'invalid' FROM dead_letters LIMIT 1"
     )
-    report = emitted.verify()
+    report = flushed.verify()
     assert kinds(report) == {"dead_letter_extra"}
     assert [finding.start for finding in report.findings.shown] == [free]
 
 
-def seal(emitter: Emitter, table: str, window: str, resolution: str) -> None:
+def seal(flusher: Flusher, table: str, window: str, resolution: str) -> None:
     """As sealing leaves it."""
     sums = (
         "sumIf(events, action = 1) AS saves, sumIf(events, action = 2) AS clicks, sumIf(events, action = 3) AS closeups"
     )
-    emitter.sql(
+    flusher.sql(
         f"INSERT INTO {table} (window_start, pin_id, saves, clicks, closeups, seal) "
         f"SELECT {window} AS w, pin_id, {sums}, 7 FROM pin_minutes FINAL GROUP BY w, pin_id"
     )
-    emitter.sql(
+    flusher.sql(
         "INSERT INTO sealed (resolution, window_start, seal, is_open, corrected, pins, saves, clicks, closeups, "
         f"written_at) SELECT '{resolution}', window_start, 7, false, false, count(), sum(saves), sum(clicks), "
         "sum(closeups), window_start + INTERVAL 2 HOUR "
@@ -492,29 +493,29 @@ def seal(emitter: Emitter, table: str, window: str, resolution: str) -> None:
     ("table", "window", "resolution"), [("pin_hours", "hour", "hour"), ("pin_days", "toStartOfDay(hour)", "day")]
 )
 def test_a_roll_up_that_is_not_the_sum_of_its_minutes_is_named(
-    emitted: Emitter, table: str, window: str, resolution: str
+    flushed: Flusher, table: str, window: str, resolution: str
 ) -> None:
-    seal(emitted, table, window, resolution)
-    report = emitted.verify()
+    seal(flushed, table, window, resolution)
+    report = flushed.verify()
     exact(report)
     assert report.windows > 0
-    emitted.sql(
+    flushed.sql(
         f"INSERT INTO {table} (window_start, pin_id, saves, seal) SELECT window_start, 3, 9, 6 FROM {table} LIMIT 1"
     )
-    exact(emitted.verify())  # of a seal that nothing names
-    emitted.sql(f"ALTER TABLE {table} UPDATE saves = saves + 1 WHERE pin_id = 3")
-    report = emitted.verify()
+    exact(flushed.verify())  # of a seal that nothing names
+    flushed.sql(f"ALTER TABLE {table} UPDATE saves = saves + 1 WHERE pin_id = 3")
+    report = flushed.verify()
     assert kinds(report) == {"rollup_differs"}
     assert {finding.pin for finding in report.findings.shown if finding.source == table} == {3}
 
 
-def test_an_hour_that_was_sealed_before_its_end_and_the_lateness_is_named(emitted: Emitter) -> None:
+def test_an_hour_that_was_sealed_before_its_end_and_the_lateness_is_named(flushed: Flusher) -> None:
     """Whoever did it had a clock that is ahead; the counts are right, and readers were told that they are final."""
-    emitted.sql(
+    flushed.sql(
         "INSERT INTO sealed (resolution, window_start, seal, is_open, pins)"
         " SELECT 'hour', toStartOfHour(now('UTC')) + INTERVAL 1 HOUR, 7, false, 0"
     )
-    report = emitted.verify()
+    report = flushed.verify()
     assert report.exit_code == 1
     [finding] = [each for each in report.findings.shown if each.kind == "sealed_early"]
     hour = datetime.strptime(str(finding.minute), "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
@@ -523,59 +524,62 @@ def test_an_hour_that_was_sealed_before_its_end_and_the_lateness_is_named(emitte
     assert str(finding.found) < str(finding.minute)
 
 
-def change_rules(emitter: Emitter, rules: Rules) -> Base:
+def change_rules(flusher: Flusher, rules: Rules) -> Base:
     """As `rules apply` does it: the unfinished slice and what follows begin anew."""
-    ((start, clock, block, arrived),) = emitter.sql(
-        "SELECT start, start_clock, block, toUInt32(arrived) FROM ingest_ledger FINAL ORDER BY start DESC LIMIT 1"
+    ((start, stream_time, slice_block, arrived_at),) = flusher.sql(
+        "SELECT start, start_stream_time, slice_block, toUInt32(arrived_at) FROM ingest_ledger FINAL"
+        " ORDER BY start DESC LIMIT 1"
     )
     for table in ("pin_minutes", "ingest_ledger"):
-        emitter.sql(f"ALTER TABLE {table} DELETE WHERE (block, toUInt32(arrived)) >= ({block}, {arrived})")
-    emitter.sql(f"ALTER TABLE dead_letters DELETE WHERE offset >= {start}")
-    base = Base(0, 0, start, clock)
-    emitter.emit(rules, 1, base)
+        flusher.sql(
+            f"ALTER TABLE {table} DELETE WHERE (slice_block, toUInt32(arrived_at)) >= ({slice_block}, {arrived_at})"
+        )
+    flusher.sql(f"ALTER TABLE dead_letters DELETE WHERE offset >= {start}")
+    base = Base(0, 0, start, stream_time)
+    flusher.flush(rules, 1, base)
     return base
 
 
-def test_each_stretch_is_judged_by_the_rules_of_its_generation(emitter: Emitter) -> None:
-    emitter.produce()
-    emitter.emit(until=650)
-    change_rules(emitter, replace(RULES, slice_records=80, allowed_lateness_ms=10 * MINUTE, max_clock_skew_ms=0))
-    exact(emitter.verify())
+def test_each_stretch_is_judged_by_the_rules_of_its_epoch(flusher: Flusher) -> None:
+    flusher.produce()
+    flusher.flush(until=650)
+    change_rules(flusher, replace(RULES, slice_records=80, allowed_lateness_ms=10 * MINUTE, max_clock_skew_ms=0))
+    exact(flusher.verify())
 
 
-def test_rows_of_replaced_rules_are_void_and_named(emitter: Emitter) -> None:
-    emitter.produce()
-    emitter.emit(until=650)
-    base = change_rules(emitter, replace(RULES, allowed_lateness_ms=10 * MINUTE))
-    cell = some_cell(emitter, f"bitShiftRight(version, 48) = 1 AND block = {base.start // 100}")
-    insert_cell(emitter, cell | {"pin_id": 999, "version": base.start + 5})
-    report = emitter.verify()
-    assert kinds(report) == {"void_row"}
-    assert 999 in {finding.pin for finding in shown(report, Kind.VOID_ROW)}
+def test_rows_of_replaced_rules_are_superseded_and_named(flusher: Flusher) -> None:
+    flusher.produce()
+    flusher.flush(until=650)
+    base = change_rules(flusher, replace(RULES, allowed_lateness_ms=10 * MINUTE))
+    cell = some_cell(flusher, f"bitShiftRight(version, 48) = 1 AND slice_block = {base.start // 100}")
+    insert_cell(flusher, cell | {"pin_id": 999, "version": base.start + 5})
+    report = flusher.verify()
+    assert kinds(report) == {"superseded_row"}
+    assert 999 in {finding.pin for finding in shown(report, Kind.SUPERSEDED_ROW)}
 
 
-def test_a_dead_letter_of_replaced_rules_is_void_too(emitter: Emitter) -> None:
+def test_a_dead_letter_of_replaced_rules_is_superseded_too(flusher: Flusher) -> None:
     """A worker that slept wrote it; the next sealing deletes it."""
-    emitter.produce()
-    emitter.emit(until=650)
-    base = change_rules(emitter, replace(RULES, allowed_lateness_ms=10 * MINUTE))
-    letters = {offset for (offset,) in emitter.sql("SELECT offset FROM dead_letters")}
+    flusher.produce()
+    flusher.flush(until=650)
+    base = change_rules(flusher, replace(RULES, allowed_lateness_ms=10 * MINUTE))
+    letters = {offset for (offset,) in flusher.sql("SELECT offset FROM dead_letters")}
     free = min(set(range(base.start, RECORDS)) - letters)
-    emitter.sql(
-        "INSERT INTO dead_letters (source, topic, topic_id, partition, offset, fate, generation) SELECT source, topic, "
-        f"topic_id, partition, {free}, 'dead', 0 FROM dead_letters LIMIT 1"
+    flusher.sql(
+        "INSERT INTO dead_letters (source, topic, topic_id, partition, offset, outcome, epoch) SELECT source, topic, "
+        f"topic_id, partition, {free}, 'invalid', 0 FROM dead_letters LIMIT 1"
     )
-    [finding] = emitter.verify().findings.shown
-    assert (finding.kind, finding.field, finding.start) == (Kind.VOID_ROW, "dead_letters", free)
+    [finding] = flusher.verify().findings.shown
+    assert (finding.kind, finding.field, finding.start) == (Kind.SUPERSEDED_ROW, "dead_letters", free)
 
 
-def delete_records(emitter: Emitter, offset: int) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=emitter.settings.kafka)
-    admin.delete_records({TopicPartition(emitter.source.topic, 0): offset})
+def delete_records(flusher: Flusher, offset: int) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=flusher.settings.kafka)
+    admin.delete_records({TopicPartition(flusher.source.topic, 0): offset})
     admin.close()
 
 
-def test_what_retention_took_cannot_be_told_and_the_rest_is_still_checked(alone: Emitter) -> None:
+def test_what_retention_took_cannot_be_told_and_the_rest_is_still_checked(alone: Flusher) -> None:
     delete_records(alone, 250)
     report = alone.verify()
     assert (kinds(report), report.exit_code) == (set(), 2)
@@ -587,47 +591,47 @@ def test_what_retention_took_cannot_be_told_and_the_rest_is_still_checked(alone:
     assert "count_too_high" in kinds(alone.verify())
 
 
-def test_recent_slices_alone_can_be_checked(emitted: Emitter) -> None:
+def test_recent_slices_alone_can_be_checked(flushed: Flusher) -> None:
     since = int(time.time()) - 1200
-    report = emitted.verify(since=since)
+    report = flushed.verify(since=since)
     exact(report)
     assert 0 < (report.sources[0].checked_from or 0) < RECORDS
-    first = emitted.sql("SELECT min(block) FROM pin_minutes")[0][0]
-    emitted.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE block = {first}")
-    report = emitted.verify(since=since)
+    first = flushed.sql("SELECT min(slice_block) FROM pin_minutes")[0][0]
+    flushed.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE slice_block = {first}")
+    report = flushed.verify(since=since)
     assert kinds(report) == {"invariant"}  # sums in ClickHouse cost nothing and are always looked at
 
 
-def test_one_source_can_be_checked_alone(emitted: Emitter) -> None:
-    assert len(emitted.verify(only=[str(emitted.source)]).sources) == 1
-    assert emitted.verify(only=[f"{emitted.source.topic}[1]"]).sources == []
+def test_one_source_can_be_checked_alone(flushed: Flusher) -> None:
+    assert len(flushed.verify(only=[str(flushed.source)]).sources) == 1
+    assert flushed.verify(only=[f"{flushed.source.topic}[1]"]).sources == []
 
 
-def test_a_log_of_which_nothing_is_counted_yet_is_not_called_exact(emitter: Emitter) -> None:
-    """Neither before the first worker, nor between its start rows and its first tick: nothing was compared."""
-    exact(emitter.verify())  # an empty log is counted
-    emitter.produce(20)
-    for ledgers in (lambda: None, lambda: emitter.emit(until=0)):
+def test_a_log_of_which_nothing_is_counted_yet_is_not_called_exact(flusher: Flusher) -> None:
+    """Neither before the first worker, nor between its start rows and its first flush: nothing was compared."""
+    exact(flusher.verify())  # an empty log is counted
+    flusher.produce(20)
+    for ledgers in (lambda: None, lambda: flusher.flush(until=0)):
         ledgers()
-        for only in ((), (emitter.source.topic,)):
-            report = emitter.verify(only=only)
+        for only in ((), (flusher.source.topic,)):
+            report = flusher.verify(only=only)
             assert (kinds(report), report.exit_code) == (set(), 2)
             assert "nothing has been counted yet" in report.unverifiable[0]
             assert "20 offsets" in report.unverifiable[0]
             assert "pintally worker" in report.unverifiable[0]
-    emitter.emit(until=1)
-    exact(emitter.verify())
+    flusher.flush(until=1)
+    exact(flusher.verify())
 
 
-def test_a_source_that_nobody_knows_is_not_called_exact(emitted: Emitter) -> None:
-    for name in ("engagement.like.v1", f"{emitted.source.topic}[7]", "save"):
-        report = emitted.verify(only=[name])
+def test_a_source_that_nobody_knows_is_not_called_exact(flushed: Flusher) -> None:
+    for name in ("engagement.like.v1", f"{flushed.source.topic}[7]", "save"):
+        report = flushed.verify(only=[name])
         assert report.exit_code == 2
         assert report.unverifiable[0].startswith(f"{name}: neither")
-        assert str(emitted.source) in report.unverifiable[0]
+        assert str(flushed.source) in report.unverifiable[0]
 
 
-def test_a_topic_created_anew_cannot_be_told(alone: Emitter) -> None:
+def test_a_topic_created_anew_cannot_be_told(alone: Flusher) -> None:
     admin = KafkaAdminClient(bootstrap_servers=alone.settings.kafka)
     admin.delete_topics([alone.source.topic])
     wait_for(lambda: alone.source.topic not in admin.list_topics(), 30, "the topic is deleted")
@@ -640,8 +644,8 @@ def test_a_topic_created_anew_cannot_be_told(alone: Emitter) -> None:
     assert "deleted and created anew" in anew.unverifiable[0]
 
 
-def test_nobody_there_cannot_be_told(emitted: Emitter) -> None:
-    addresses = addresses_of(emitted.settings)
+def test_nobody_there_cannot_be_told(flushed: Flusher) -> None:
+    addresses = addresses_of(flushed.settings)
     with pytest.raises(CannotTellNow, match=r"ClickHouse .* does not answer"):
         verify(replace(addresses, clickhouse_http_port=1))
     with pytest.raises(CannotTell, match="refused a query") as refused:
@@ -651,34 +655,34 @@ def test_nobody_there_cannot_be_told(emitted: Emitter) -> None:
         verify(replace(addresses, kafka="127.0.0.1:1"))
 
 
-def test_a_live_stream_is_exact_at_any_moment(emitter: Emitter) -> None:
-    emitter.produce()
-    emitter.emit(until=1)
+def test_a_live_stream_is_exact_at_any_moment(flusher: Flusher) -> None:
+    flusher.produce()
+    flusher.flush(until=1)
     with ThreadPoolExecutor(1) as pool:
-        worker = pool.submit(emitter.emit, chunk=17)
+        worker = pool.submit(flusher.flush, chunk=17)
         looks = 0
         while not worker.done():
-            exact(emitter.verify())
+            exact(flusher.verify())
             looks += 1
         worker.result()
-    exact(emitter.verify())
+    exact(flusher.verify())
     assert looks > 2
 
 
-def test_several_processes_come_to_the_same(emitted: Emitter) -> None:
-    other = Emitter(emitted.settings)
-    other.source = replace(emitted.source, partition=1)
+def test_several_processes_come_to_the_same(flushed: Flusher) -> None:
+    other = Flusher(flushed.settings)
+    other.source = replace(flushed.source, partition=1)
     with other.sink.session() as session:
         session.write_starts([StartRow(other.source, 0, 0, 0, RULES.to_json())])
     done: list[tuple[int, int]] = []
-    report = verify(addresses_of(emitted.settings), processes=2, progress=lambda *at: done.append(at))
+    report = verify(addresses_of(flushed.settings), processes=2, progress=lambda *at: done.append(at))
     exact(report)
     assert [source.position for source in report.sources] == [RECORDS, 0]
     assert done[-1] == (RECORDS, RECORDS)
 
 
-def test_the_command_exits_with_the_verdict(emitted: Emitter) -> None:
-    settings = emitted.settings
+def test_the_command_exits_with_the_verdict(flushed: Flusher) -> None:
+    settings = flushed.settings
     environment = os.environ | {
         "PINTALLY_KAFKA": settings.kafka,
         "PINTALLY_CLICKHOUSE_HOST": settings.clickhouse_host,
@@ -696,7 +700,7 @@ def test_the_command_exits_with_the_verdict(emitted: Emitter) -> None:
     done = pintally("--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["exact"] is True
-    emitted.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE {at_cell(some_cell(emitted))}")
+    flushed.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE {at_cell(some_cell(flushed))}")
     done = pintally()
     assert done.returncode == 1
     assert "count_too_high: " in done.stdout

@@ -48,7 +48,7 @@ def test_hours_and_days_equal_their_minutes_between_any_two_statements_of_sealin
     with before_each_statement(monkeypatch, look):
         seal(address, TODAY + HOUR)
         look("the end of sealing")
-        write(address, some_cells(20, block=1))
+        write(address, some_cells(20, slice_block=1))
         look("the end of a late write")
         seal(address, TODAY + HOUR)
     assert wrong == []
@@ -159,7 +159,7 @@ def test_a_minute_is_final_where_seal_state_says_so_also_while_an_hour_awaits_co
     address: ClickHouseAddress,
 ) -> None:
     seal(address, YESTERDAY + 5 * HOUR)
-    write(address, some_cells(20, block=1))  # reopens an hour
+    write(address, some_cells(20, slice_block=1))  # reopens an hour
     sql = "SELECT DISTINCT is_final, window_start < (SELECT sealed_until FROM seal_state) FROM pin_engagement_1m"
     assert sorted(read(address, sql)) == [(False, 0), (True, 1)]
 

@@ -51,10 +51,10 @@ def replay(ops: list[Noted | str]) -> None:
             dirty, in_flight = dirty | in_flight, None
         elif op == "settle":
             cells.settle()
-            assert cells.unemitted == len(dirty | (in_flight or set()))
+            assert cells.pending == len(dirty | (in_flight or set()))
             assert cells.sum == truth.total()
             assert len(cells) == len(truth)
-        assert cells.unemitted >= len(dirty | (in_flight or set()))
+        assert cells.pending >= len(dirty | (in_flight or set()))
 
 
 @given(OPS)

@@ -19,7 +19,7 @@ rows = st.builds(
     source=st.builds(Source, topic=words, topic_id=st.uuids(), partition=st.integers(0, 2**31 - 1)),
     offset=st.integers(0, 2**63 - 1),
     timestamp=st.integers(-1, 2**63 - 1),
-    fate=st.sampled_from(["late", "dead"]),
+    outcome=st.sampled_from(["late", "invalid"]),
     reason=words,
     key=contents,
     value=contents,
@@ -40,7 +40,7 @@ def test_a_letter_that_comes_back_keeps_the_headers_of_its_first_death(
         source=second.source,
         offset=second.offset,
         timestamp=second.timestamp,
-        fate=second.fate,
+        outcome=second.outcome,
         reason=second.reason,
         key=first.key,
         value=first.value,
@@ -56,7 +56,7 @@ def test_the_last_header_of_each_name_is_ours(row: DeadLetterRow) -> None:
     assert last["__streams.errors.partition"] == str(row.source.partition).encode()
     assert last["__streams.errors.offset"] == str(row.offset).encode()
     assert last["__streams.errors.message"] == row.reason.encode()
-    assert last["pintally.fate"] == row.fate.encode()
+    assert last["pintally.outcome"] == row.outcome.encode()
 
 
 @given(headers)
@@ -79,5 +79,5 @@ def test_a_header_that_does_not_say_what_it_must_is_refused(name: str, content: 
 def test_a_header_name_that_is_not_utf_8_is_written_so_that_every_client_can_read_it() -> None:
     source = Source("t", UUID(int=1), 0)
     raw = b"caf\xc3\xa9\xff".decode("utf-8", "surrogateescape")
-    row = DeadLetterRow(source, 1, 2, "dead", "why", None, None, ((raw, b"\xff"),))
+    row = DeadLetterRow(source, 1, 2, "invalid", "why", None, None, ((raw, b"\xff"),))
     assert to_headers(row)[0] == ("caf\u00e9\\xff", b"\xff")

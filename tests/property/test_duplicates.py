@@ -134,7 +134,7 @@ def test_growth_forgets_neither_block_nor_how_old_their_ids_are(keys: Keys, befo
 @pytest.mark.parametrize("skipped", [1, 2, 3, 4])
 @pytest.mark.parametrize("block", [1, 2])
 def test_after_skipped_blocks_nothing_is_left_of_those_before_them(block: int, skipped: int) -> None:
-    """C2: a block may hold only absent offsets, or dead records; which slots a block has depends on its number."""
+    """C2: a block may hold only absent offsets, or invalid records; which slots a block has depends on its number."""
     ids = [(x, 0) for x in range(100)]
     then = block + 1 + skipped
     calls: list[Call] = [
@@ -172,12 +172,12 @@ COUNTED_UP = np.arange(COUNT, dtype=np.uint64)
 RANDOM = np.random.default_rng(11).integers(0, 2**64, COUNT, dtype=np.uint64)
 MS = np.uint64(0x0197_0000_0000) + COUNTED_UP // np.uint64(20)
 V7 = MS << np.uint64(16) | np.uint64(0x7000) | RANDOM & np.uint64(0xFFF)
-TICKS = np.uint64(0x1EE_9E2A_5B1C_2D00) + COUNTED_UP * np.uint64(500)  # of 100 ns
+FLUSHS = np.uint64(0x1EE_9E2A_5B1C_2D00) + COUNTED_UP * np.uint64(500)  # of 100 ns
 V1 = (
-    TICKS << np.uint64(32)
-    | (TICKS >> np.uint64(16)) & np.uint64(0xFFFF0000)
+    FLUSHS << np.uint64(32)
+    | (FLUSHS >> np.uint64(16)) & np.uint64(0xFFFF0000)
     | np.uint64(0x1000)
-    | TICKS >> np.uint64(48)
+    | FLUSHS >> np.uint64(48)
 )
 FIXED = np.full(COUNT, 0x8000_0242_AC11_0002, np.uint64)
 HIGH, LOW = COUNTED_UP // np.uint64(450), COUNTED_UP % np.uint64(450)

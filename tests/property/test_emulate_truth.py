@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pintally.schemas.actions import Action
-from pintally.schemas.fates import Fate
-from pintally.schemas.rules import ARRIVED_MS, MINUTE_MS, Rules
+from pintally.schemas.outcomes import Outcome
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, MINUTE_MS, Rules
 from pintally.tools.emulate.plan import Plan, PlanRefused
 from pintally.tools.emulate.traffic import Slab, Traffic
 from pintally.tools.emulate.truth import Truth
@@ -43,10 +43,10 @@ all_rules = st.builds(
 
 @dataclass(frozen=True)
 class Place:
-    """How a log takes the records up: where each partition begins, and whose clock stamps them."""
+    """How a log takes the records up: where each partition begins, and whose stream time stamps them."""
 
     first_offset: int
-    clock_before: int  # ms before the anchor: the partition's clock before the run
+    stream_time_before: int  # ms before the anchor: the partition's stream time before the run
     append_time: bool
     late_by: float  # the part of the slack that the last record takes
 
@@ -76,7 +76,7 @@ def stamped(traffic: Traffic, slabs: list[Slab], place: Place) -> list[int]:
         return arrivals
     wait = traffic.margins.slack * place.late_by / max(1, len(arrivals))
     # A duplicate is not that far behind its original: they go out within one slab, which takes no minutes.
-    wait = min(wait, ARRIVED_MS / 2 / (3 * traffic.margins.duplicate_gap + 2))
+    wait = min(wait, ARRIVAL_BUCKET_MS / 2 / (3 * traffic.margins.duplicate_gap + 2))
     return [(at if traffic.plan.live else ANCHOR) + int(n * wait) for n, at in enumerate(arrivals)]
 
 
@@ -92,17 +92,17 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
     for slab in slabs:
         truth.add(slab)
     log = partitioned(traffic, slabs, place)
-    fates: Counter[tuple[str, int, Fate]] = Counter()
+    outcomes: Counter[tuple[str, int, Outcome]] = Counter()
     cells: Counter[tuple[Action, int, int]] = Counter()
     for (action, partition), records in log.items():
-        clock = ANCHOR - place.clock_before
+        stream_time = ANCHOR - place.stream_time_before
         end = place.first_offset + len(records)
-        recounted = recount(records, place.first_offset, end, rules, action, clock)
-        for fate in recounted.fates.values():
-            fates[TOPICS[action], partition, Fate[fate.upper()]] += 1
+        recounted = recount(records, place.first_offset, end, rules, action, stream_time)
+        for outcome in recounted.outcomes.values():
+            outcomes[TOPICS[action], partition, Outcome[outcome.upper()]] += 1
         for (_, _, minute, pin), offsets in recounted.counted.items():
             cells[action, minute, pin] += len(offsets)
-    assert truth.fates == fates
+    assert truth.outcomes == outcomes
     assert truth.cells() == cells
 
 
@@ -120,7 +120,7 @@ def test_the_same_plan_gives_the_same_bytes(plan: Plan, rules: Rules) -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(plan=plans, rules=all_rules)
-def test_fates_add_up_to_the_records_and_cells_to_the_counted(plan: Plan, rules: Rules) -> None:
+def test_outcomes_add_up_to_the_records_and_cells_to_the_counted(plan: Plan, rules: Rules) -> None:
     try:
         traffic = Traffic(plan, rules, ANCHOR)
     except PlanRefused:
@@ -129,7 +129,7 @@ def test_fates_add_up_to_the_records_and_cells_to_the_counted(plan: Plan, rules:
     for slab in traffic.slabs():
         truth.add(slab)
     assert truth.records == sum(truth.totals().values()) == plan.events
-    assert sum(truth.cells().values()) == truth.totals()[Fate.COUNTED]
+    assert sum(truth.cells().values()) == truth.totals()[Outcome.COUNTED]
     lines = [json.loads(line) for line in truth.lines()]
     assert sum(line.get("records", 0) for line in lines) == plan.events
     assert {
@@ -149,5 +149,5 @@ def test_truth_taken_in_parts_is_the_truth_of_the_whole(plan: Plan) -> None:
         whole.add(slab)
         for start in range(0, len(slab), 7):
             parts.add(slab.part(start, start + 7))
-    assert parts.fates == whole.fates
+    assert parts.outcomes == whole.outcomes
     assert parts.cells() == whole.cells()

@@ -19,7 +19,7 @@ from kafka import TopicPartition
 from kafka.admin import OffsetSpec
 
 from pintally.schemas.actions import Action
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
 from pintally.schemas.sources import Source
 from pintally.sinks.memory import MemorySession, MemorySink
@@ -65,8 +65,8 @@ class End:
 
 
 @dataclass(frozen=True)
-class Emit:
-    """A worker emits up to some offsets below the last stable one; of all slices, or only the last one arrives."""
+class Flush:
+    """A worker flushes up to some offsets below the last stable one; of all slices, or only the last one arrives."""
 
     where: int
     short_of: int = 0
@@ -87,7 +87,7 @@ class Look:
     gaps: tuple[tuple["Step", ...], ...] = ((), (), (), ())
 
 
-Step = Pass | Append | End | Emit | Trim | Look
+Step = Pass | Append | End | Flush | Trim | Look
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Partition:
     records: dict[int, LogRecord] = field(default_factory=dict)
     start: int = 0
     end: int = 0
-    clock: int = 0  # of all records, read or not
+    stream_time: int = 0  # of all records, read or not
     pending: list[int] = field(default_factory=list)  # offsets of the open transaction
 
     @property
@@ -158,7 +158,7 @@ class World(MemorySink):
             for before in [script.topics[source.topic].timestamp_before_max_ms]
         ]
         self.gaps: Iterator[tuple[Step, ...]] = iter(())
-        self.emitted: dict[Source, dict[int, int]] = {}
+        self.flushed: dict[Source, dict[int, int]] = {}
         self.declared: list[tuple[int, dict[Source, dict[int, int]]]] = []
         self.early: list[int] = []  # declared final before its end and the lateness, by the true time
         self.brokers = BrokersBehind()
@@ -173,7 +173,7 @@ class World(MemorySink):
             else:
                 log = self.logs[step.where % len(self.logs)]
                 actions: dict[type, Callable[[Partition, Any], None]] = {
-                    Append: self.append, End: self.end_transaction, Emit: self.emit, Trim: self.trim,
+                    Append: self.append, End: self.end_transaction, Flush: self.flush, Trim: self.trim,
                 }  # fmt: skip
                 actions[type(step)](log, step)
 
@@ -187,9 +187,9 @@ class World(MemorySink):
             stamp = broker - min(max(step.stamp or 0, -SKEW), log.before)
         if step.stamp is None and log.before is not None:  # Kafka takes these whatever the bound is
             stamp = -1
-        effective = log.clock if stamp == -1 else stamp
-        log.clock = max(log.clock, effective)
-        oldest = (log.clock - self.settings.rules.allowed_lateness_ms) // MINUTE * MINUTE
+        effective = log.stream_time if stamp == -1 else stamp
+        log.stream_time = max(log.stream_time, effective)
+        oldest = (log.stream_time - self.settings.rules.allowed_lateness_ms) // MINUTE * MINUTE
         occurred_at = {"oldest": oldest, "late": oldest - 1, "now": effective, "early": effective + SKEW}[step.event]
         log.records[log.end] = record(log.end, stamp, occurred_at=max(0, occurred_at))
         if step.in_transaction:
@@ -209,7 +209,7 @@ class World(MemorySink):
         if not self.first_of(log):
             log.start = log.stable
 
-    def emit(self, log: Partition, step: Emit) -> None:
+    def flush(self, log: Partition, step: Flush) -> None:
         """As a worker would: a start row first, then ledger rows."""
         if not self.first_of(log):
             self.starts.append(StartRow(log.source, 0, log.start, 0, self.settings.rules.to_json()))
@@ -217,12 +217,12 @@ class World(MemorySink):
         assert known
         slices = log.folded(self.settings, known.start, max(known.start, log.stable - step.short_of)).slices
         for s in slices[-1:] if step.last_only else slices:
-            fates = Fates(**s.fates)
-            row = LedgerRow(log.source, s.block, s.arrived, s.start, s.start_clock, s.position, s.clock, fates,
-                            fates.counted, 0, self.settings.rules.fingerprint)  # fmt: skip
-            old = self.ledger.get((log.source.id, s.block, s.arrived))
+            outcomes = Outcomes(**s.outcomes)
+            row = LedgerRow(log.source, s.slice_block, s.arrived_at, s.start, s.start_stream_time, s.position,
+                            s.stream_time, outcomes, outcomes.counted, 0, self.settings.rules.fingerprint)  # fmt: skip
+            old = self.ledger.get((log.source.id, s.slice_block, s.arrived_at))
             if not old or old.version < row.version:
-                self.ledger[log.source.id, s.block, s.arrived] = row
+                self.ledger[log.source.id, s.slice_block, s.arrived_at] = row
 
     def first_of(self, log: Partition) -> StartRow | None:
         """The source's start row."""
@@ -233,7 +233,7 @@ class World(MemorySink):
         self.gaps = iter(step.gaps)
         final = finality.look(self.settings, self, self.brokers).final_until
         if final is not None:
-            self.declared.append((final, self.emitted))
+            self.declared.append((final, self.flushed))
             if final * 1000 > self.now - self.settings.rules.allowed_lateness_ms:
                 self.early.append(final)
 
@@ -252,9 +252,9 @@ class World(MemorySink):
     def before_ledgers(self) -> None:
         """The ledgers are read now; remember what is in them."""
         self.next_gap()
-        self.emitted = {log.source: {} for log in self.logs}
+        self.flushed = {log.source: {} for log in self.logs}
         for row in self.ledger.values():
-            self.emitted[row.source][row.start] = row.position
+            self.flushed[row.source][row.start] = row.position
 
     def list_partition_offsets(self, specs: dict[TopicPartition, OffsetSpec], isolation_level: str) -> dict[Any, Any]:
         """What an admin client answers."""
@@ -284,14 +284,14 @@ class World(MemorySink):
             yield patch
 
     def broken_promises(self) -> list[str]:
-        """Records that are counted below what was final before they were emitted."""
+        """Records that are counted below what was final before they were flushed."""
         return [
             f"{log.source} offset {offset} counts into {cell[2]}, below {final}"
             for log in self.logs
             for first in [self.first_of(log)]
             for folded in [log.folded(self.settings, first.start if first else log.start, log.end)]
-            for final, emitted in self.declared
-            for reached in [emitted_below(folded, emitted[log.source])]
+            for final, flushed in self.declared
+            for reached in [flushed_below(folded, flushed[log.source])]
             for cell, offsets in folded.counted.items()
             for offset in offsets
             if offset >= reached and cell[2] < final
@@ -309,8 +309,8 @@ class WorldSession(MemorySession):
         return super().read_ledgers(sources)
 
 
-def emitted_below(folded: Recount, positions: dict[int, int]) -> int:
-    """The offset below which every slice was emitted whole."""
+def flushed_below(folded: Recount, positions: dict[int, int]) -> int:
+    """The offset below which every slice was flushed whole."""
     for each in folded.slices:
         reached = positions.get(each.start, each.start)
         if reached < each.position:
@@ -338,7 +338,7 @@ APPENDS = st.builds(
     st.sampled_from([0, HOUR, MINUTE, 3 * HOUR, -SKEW, None]),
     st.sampled_from([False, False, True]),
 )
-EMITS = st.builds(Emit, WHERE, st.sampled_from([0, 0, 0, 0, 1, 2]), st.sampled_from([False, False, False, True]))
+EMITS = st.builds(Flush, WHERE, st.sampled_from([0, 0, 0, 0, 1, 2]), st.sampled_from([False, False, False, True]))
 PASSES = st.builds(Pass, st.sampled_from([1, 1_000, MINUTE, 5 * MINUTE, 20 * MINUTE, 2 * HOUR]))
 LIFE = st.one_of(APPENDS, EMITS, PASSES, st.builds(End, WHERE, st.booleans()), st.builds(Trim, WHERE))
 NOTHING = st.just(())
@@ -353,8 +353,8 @@ LOOKS = st.builds(
     ),
 )
 BURSTS = st.builds(lambda one, other: (one, replace(other, where=one.where)), APPENDS, APPENDS)
-CATCH_UP = tuple(Emit(where) for where in range(3))
-HOLES = tuple(Emit(where, last_only=True) for where in range(3))
+CATCH_UP = tuple(Flush(where) for where in range(3))
+HOLES = tuple(Flush(where, last_only=True) for where in range(3))
 
 
 @st.composite
@@ -371,7 +371,7 @@ WRONG = [("", 0), ("", 0), *((whose, by) for whose in (WORKER, CLICKHOUSE) for b
 
 @st.composite
 def scripts(draw: st.DrawFn) -> Script:
-    """Emitted to the end often, for only then the rule of idle sources is at work."""
+    """Flushed to the end often, for only then the rule of idle sources is at work."""
     margin = draw(st.sampled_from([60, 300, 0]))
     kinds = st.sampled_from([None, None, margin * 1000, margin * 500, margin * 1000 + 1, FOREVER])
     chosen = Settings(
@@ -395,7 +395,7 @@ def test_nothing_is_counted_any_more_below_what_was_declared_final(script: Scrip
 
 @given(scripts())
 @bounds(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
-def test_once_all_is_emitted_and_idle_all_but_margin_and_lateness_becomes_final(script: Script) -> None:
+def test_once_all_is_flushed_and_idle_all_but_margin_and_lateness_becomes_final(script: Script) -> None:
     """Unless a topic takes producers' timestamps of any age: there the slowest clock is all that is known."""
     world = played(script)
     with world.plugged_in():
@@ -478,10 +478,10 @@ CONTROLS: dict[str, tuple[Control, tuple[int | None, int | None], tuple[Step, ..
         ALL_STAMPS_TRUSTED, (FOREVER, None), (Pass(3 * HOUR), Look(), Append(0, stamp=HOUR)),
     ),
     "an open transaction is overlooked": (
-        STABLE_END_ONLY, (None, None), (Append(0, in_transaction=True), Emit(0), Pass(HOUR), Look()),
+        STABLE_END_ONLY, (None, None), (Append(0, in_transaction=True), Flush(0), Pass(HOUR), Look()),
     ),
     "a hole in the ledger is overlooked": (
-        believes_the_last_row, (None, None), (Append(0), Append(0), Emit(0, last_only=True), Pass(HOUR), Look()),
+        believes_the_last_row, (None, None), (Append(0), Append(0), Flush(0, last_only=True), Pass(HOUR), Look()),
     ),
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ times = st.none() | st.integers()
 wanted = st.builds(
     Wanted,
     topics=st.lists(st.text(max_size=5), max_size=2).map(tuple),
-    fate=st.sampled_from([None, "late", "dead"]),
+    outcome=st.sampled_from([None, "late", "invalid"]),
     reason=texts,
     since_ms=times,
     until_ms=times,

@@ -1,4 +1,4 @@
-"""The fold against the reference: no chunk border, crash, failed tick or schedule of ticks changes what it says."""
+"""The fold against the reference: no chunk border, crash, failed flush or schedule of flushes changes what it says."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pintally.schemas.rows import SourceLedger, StartRow
-from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.fold import Capture, ChunkRefused, RecordsGone, SourceFold
 from pintally.streams.counting.recovery import base_of, cut_base, follow
@@ -19,13 +19,13 @@ from pintally.streams.counting.slices import Base
 from tests.logs import ACTION, MINUTE, SOURCE, T0, Log, borders, chunks, record, ruled_logs
 from tests.reference import LogRecord, Recount, Store, recount
 
-GENERATION = 3
+EPOCH = 3
 MASK = 2**48 - 1
 
 
 @dataclass
 class Worker:
-    """A fold and the sink it emits to; the sink outlives it."""
+    """A fold and the sink it flushes to; the sink outlives it."""
 
     rules: Rules
     log: Log
@@ -38,30 +38,30 @@ class Worker:
         self.fold = self._begin(Base(0, 0, 0, 0))
 
     def _begin(self, base: Base) -> SourceFold:
-        return SourceFold(SOURCE, ACTION, self.rules, GENERATION, base)
+        return SourceFold(SOURCE, ACTION, self.rules, EPOCH, base)
 
     def crash(self) -> None:
         """All memory is lost; a new fold begins at the base that the ledger gives (C13 to C15)."""
-        start = StartRow(SOURCE, GENERATION, 0, 0, self.rules.to_json())
+        start = StartRow(SOURCE, EPOCH, 0, 0, self.rules.to_json())
         rows = tuple(sorted(self.store.ledger.values(), key=lambda row: row.start))
         self.fold = self._begin(base_of(follow(SourceLedger((start,), rows))))
         self.zombies += [self.in_flight] if self.in_flight else []
         self.in_flight = None
 
     def wake_zombie(self) -> None:
-        """A tick of a worker that was given up long ago arrives after all."""
+        """A flush of a worker that was given up long ago arrives after all."""
         if self.zombies:
             self._write(self.zombies.pop(), 3)
 
     def capture(self, ended_only: bool = False) -> None:
         if self.in_flight is None:
-            promised = self.fold.unemitted_cells
+            promised = self.fold.pending_cells
             self.in_flight = self.fold.capture(ended_only)
             if self.in_flight:
                 assert len(self.in_flight.cells) + len(self.in_flight.dead_letters) <= promised
 
     def answer(self, steps_done: int) -> None:
-        """The tick's answer: of cells, dead letters and ledger the first `steps_done` arrived; 3 is success."""
+        """The flush's answer: of cells, dead letters and ledger the first `steps_done` arrived; 3 is success."""
         capture, self.in_flight = self.in_flight, None
         if capture is None:
             return
@@ -83,12 +83,15 @@ class Worker:
     def _check_cells(self, capture: Capture) -> None:
         """Whoever says something of a cell at a position says the truth of that position."""
         rows = capture.cells
-        for block, arrived, minute, pin, version, count in zip(
-            *(c.tolist() for c in (rows.block, rows.arrived, rows.minute, rows.pin_id, rows.version, rows.count)),
+        for slice_block, arrived_at, minute, pin, version, count in zip(
+            *(
+                c.tolist()
+                for c in (rows.slice_block, rows.arrived_at, rows.minute, rows.pin_id, rows.version, rows.count)
+            ),
             strict=True,
         ):
-            assert version >> 48 == GENERATION
-            assert count == self.expected.count_below((block, arrived, minute, pin), version & MASK)
+            assert version >> 48 == EPOCH
+            assert count == self.expected.count_below((slice_block, arrived_at, minute, pin), version & MASK)
 
     def rest(self) -> Iterator[Chunk]:
         """What is left of the log, as one chunk."""
@@ -96,14 +99,14 @@ class Worker:
             yield from chunks(self.log, [self.fold.position, self.log.end])
 
     def finish(self) -> None:
-        """The rest of the log, then a tick that succeeds; nothing is left to emit."""
+        """The rest of the log, then a flush that succeeds; nothing is left to flush."""
         for rest in self.rest():
             self.fold.fold(rest)
         self.answer(0)
         self.capture()
         self.answer(3)
         assert self.fold.capture() is None
-        assert self.fold.unemitted_cells == 0
+        assert self.fold.pending_cells == 0
 
 
 def worker(rules: Rules, log: Log) -> Worker:
@@ -117,20 +120,38 @@ def agrees(store: Store, expected: Recount, rules: Rules) -> None:
     }
     rows = sorted(store.ledger.values(), key=lambda row: row.start)
     assert [
-        (row.block, row.arrived, row.start, row.start_clock, row.position, row.clock, vars_of(row.fates), row.cells_sum)
+        (
+            row.slice_block,
+            row.arrived_at,
+            row.start,
+            row.start_stream_time,
+            row.position,
+            row.stream_time,
+            vars_of(row.outcomes),
+            row.cells_sum,
+        )
         for row in rows
     ] == [
-        (s.block, s.arrived, s.start, s.start_clock, s.position, s.clock, s.fates, s.fates["counted"])
+        (
+            s.slice_block,
+            s.arrived_at,
+            s.start,
+            s.start_stream_time,
+            s.position,
+            s.stream_time,
+            s.outcomes,
+            s.outcomes["counted"],
+        )
         for s in expected.slices
     ]
-    assert {(row.source, row.generation, row.rules) for row in rows} <= {(SOURCE, GENERATION, rules.fingerprint)}
+    assert {(row.source, row.epoch, row.rules) for row in rows} <= {(SOURCE, EPOCH, rules.fingerprint)}
     letters = sorted(store.dead_letters.values(), key=lambda letter: letter.offset)
-    assert [(x.offset, x.timestamp, x.fate, x.key, x.value, x.headers) for x in letters] == expected.dead_letters
+    assert [(x.offset, x.timestamp, x.outcome, x.key, x.value, x.headers) for x in letters] == expected.dead_letters
     assert all(letter.reason for letter in letters)
 
 
-def vars_of(fates: object) -> dict[str, int]:
-    return {name: getattr(fates, name) for name in ("counted", "duplicate", "late", "dead", "absent")}
+def vars_of(outcomes: object) -> dict[str, int]:
+    return {name: getattr(outcomes, name) for name in ("counted", "duplicate", "late", "invalid", "gaps")}
 
 
 def fold_all(some: Worker, parts: Iterable[Chunk]) -> None:
@@ -170,10 +191,10 @@ OPS = st.lists(
 
 @given(st.data(), ruled_logs(), OPS)
 @settings(max_examples=120, deadline=None)
-def test_no_schedule_of_ticks_failures_and_crashes_changes_what_the_sink_says_in_the_end(
+def test_no_schedule_of_flushes_failures_and_crashes_changes_what_the_sink_says_in_the_end(
     data: st.DataObject, ruled: tuple[Rules, Log], ops: Sequence[str]
 ) -> None:
-    """C6 to C9 and C13 to C15: a tick may stop after any step, and a worker after any tick."""
+    """C6 to C9 and C13 to C15: a flush may stop after any step, and a worker after any flush."""
     rules, log = ruled
     some = worker(rules, log)
     for op in ops:
@@ -209,11 +230,19 @@ def test_a_fold_from_the_base_of_any_recorded_position_meets_every_later_row(
     fold_all(some, chunks(log, data.draw(borders(log, some.fold.position))))
     base = some.fold.base
     expected = recount(
-        log.records, base.collect_start, log.end, rules, ACTION, clock=base.collect_clock, count_from=base.start
+        log.records,
+        base.collect_start,
+        log.end,
+        rules,
+        ACTION,
+        stream_time=base.collect_stream_time,
+        count_from=base.start,
     )
     some.finish()
     agrees(some.store, expected, rules)
-    assert {offset: fate for offset, fate in some.expected.fates.items() if offset >= base.start} == expected.fates
+    assert {
+        offset: outcome for offset, outcome in some.expected.outcomes.items() if offset >= base.start
+    } == expected.outcomes
 
 
 def later(record: LogRecord, ms: int) -> LogRecord:
@@ -233,11 +262,14 @@ def test_a_fold_from_where_the_log_was_cut_goes_on_as_if_it_had_never_stopped_or
     fold_all(some, chunks(log, [0, position]))
     some.capture()
     some.answer(3)
-    start = StartRow(SOURCE, GENERATION, 0, 0, rules.to_json())
+    start = StartRow(SOURCE, EPOCH, 0, 0, rules.to_json())
     chain = follow(SourceLedger((start,), tuple(sorted(some.store.ledger.values(), key=lambda row: row.start))))
     assert chain.position == position
     rest = [record for record in log.records if record.offset >= position]
-    near = bool(rest) and max(rest[0].timestamp, chain.clock) // ARRIVED_MS < chain.clock // ARRIVED_MS + 2
+    near = (
+        bool(rest)
+        and max(rest[0].timestamp, chain.stream_time) // ARRIVAL_BUCKET_MS < chain.stream_time // ARRIVAL_BUCKET_MS + 2
+    )
     some.fold = some._begin(cut_base(chain))
     left = chunks(log, data.draw(borders(log, position)))
     with pytest.raises(RecordsGone) if near else nullcontext():
@@ -269,7 +301,7 @@ def test_a_chunk_out_of_place_is_refused_and_changes_nothing(ruled: tuple[Rules,
 
 
 def long_log(rng: np.random.Generator, n: int) -> Log:
-    """Thousands of records over two hours, with every fate, gaps and clocks that step back."""
+    """Thousands of records over two hours, with every outcome, gaps and stream times that step back."""
     offset, time, records = 0, T0, []
     for _ in range(n):
         offset += int(rng.choice([1, 1, 1, 1, 1, 1, 1, 1, 1, 4]))
@@ -294,5 +326,7 @@ def test_three_thousand_records_in_chunks_of_any_size_agree_with_the_reference(s
             some.answer(3 if i % 800 else 1)
     some.finish()
     agrees(some.store, some.expected, rules)
-    fates = reduce(lambda total, s: {k: total.get(k, 0) + v for k, v in s.fates.items()}, some.expected.slices, {})
-    assert min(fates.values()) > 10, "the log shows every fate"
+    outcomes = reduce(
+        lambda total, s: {k: total.get(k, 0) + v for k, v in s.outcomes.items()}, some.expected.slices, {}
+    )
+    assert min(outcomes.values()) > 10, "the log shows every outcome"

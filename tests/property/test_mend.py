@@ -28,7 +28,7 @@ SOURCE = Source(Action.SAVE.topic(), UUID(int=1), 0)
 
 
 def letter(value: bytes | None) -> DeadLetterRow:
-    return DeadLetterRow(SOURCE, 7, 0, "dead", "because", None, value, ())
+    return DeadLetterRow(SOURCE, 7, 0, "invalid", "because", None, value, ())
 
 
 @given(values)

@@ -45,7 +45,7 @@ class Record(NamedTuple):
 
 @st.composite
 def logs(draw: st.DrawFn) -> tuple[list[Record], int]:
-    """Records in offset order with holes, clocks that jump both ways, ids that come again, some of it broken."""
+    """Records in offset order with holes, stream times that jump both ways, ids that come again, some of it broken."""
     records: list[Record] = []
     offset, now = draw(st.integers(0, 20)), NOON
     for _ in range(draw(st.integers(0, 30))):
@@ -113,7 +113,7 @@ def borders_within(start: int, end: int) -> st.SearchStrategy[list[int]]:
 @unhurried
 @given(logs(), st.booleans(), st.data())
 @example(([], 30), True, None)
-def test_every_slice_fate_cell_and_dead_letter_is_the_same(
+def test_every_slice_outcome_cell_and_dead_letter_is_the_same(
     log: tuple[list[Record], int], dedup: bool, data: st.DataObject | None
 ) -> None:
     records, end = log
@@ -124,19 +124,20 @@ def test_every_slice_fate_cell_and_dead_letter_is_the_same(
     captured = fold(records, start, end, theirs, rules).capture()
     assert captured is not None
     assert [
-        (row.block, row.arrived, row.start, row.start_clock, row.position, row.clock, *(
-            getattr(row.fates, name) for name in ("counted", "duplicate", "late", "dead", "absent")
+        (row.slice_block, row.arrived_at, row.start, row.start_stream_time, row.position, row.stream_time, *(
+            getattr(row.outcomes, name) for name in ("counted", "duplicate", "late", "invalid", "gaps")
         ), row.cells_sum)
         for row in captured.ledger
     ] == [
-        (*s.key, s.start, s.start_clock, s.end, *s.at(s.end), s.at(s.end).counted) for s in slices
+        (*s.key, s.start, s.start_stream_time, s.end, *s.at(s.end), s.at(s.end).counted) for s in slices
     ]  # fmt: skip
     cells = captured.cells
+    keys = (cells.slice_block, cells.arrived_at, cells.minute, cells.pin_id)
     assert dict(zip(
-        zip(*(column.tolist() for column in (cells.block, cells.arrived, cells.minute, cells.pin_id)), strict=True),
+        zip(*(column.tolist() for column in keys), strict=True),
         cells.count.tolist(), strict=True,
     )) == sum((cells_of(s) for s in slices), Counter())  # fmt: skip
-    assert [(letter.offset, letter.timestamp, letter.fate) for letter in captured.dead_letters] == [
+    assert [(letter.offset, letter.timestamp, letter.outcome) for letter in captured.dead_letters] == [
         rejected[:3] for s in slices for rejected in s.rejected
     ]
 
@@ -149,7 +150,7 @@ def test_beginning_anywhere_that_retention_allows_gives_the_same_slices(
     records, end = log
     start = records[0].offset if records else 0
     whole = recount(records, Place(start, 0), start, end, [])
-    places = [Place(s.start, s.start_clock) for s in whole]
+    places = [Place(s.start, s.start_stream_time) for s in whole]
     log_start = data.draw(st.integers(start, end))
     wanted = data.draw(st.integers(start, end))
     found = beginning(places, log_start, RULES.slice_records, wanted, end)

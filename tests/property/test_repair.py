@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import CellRows, LedgerRow, SourceLedger, StartRow, version_of
-from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.memory import MemorySink
 from pintally.streams.counting.recovery import base_of, follow
@@ -19,7 +19,7 @@ from pintally.streams.operations.repair.segments import Shape, base_of_segment, 
 from tests.cells import cells
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
-T = 1_700_000_000_000 // ARRIVED_MS * ARRIVED_MS
+T = 1_700_000_000_000 // ARRIVAL_BUCKET_MS * ARRIVAL_BUCKET_MS
 NOW = T // 1000
 
 
@@ -28,24 +28,28 @@ def ledgers(draw: st.DrawFn) -> SourceLedger:
     """What a worker has recorded of a log up to some offset, under one set of rules."""
     size, end = draw(st.integers(1, 12)), draw(st.integers(1, 50))
     steps = draw(
-        st.lists(st.sampled_from([0, 0, 0, 1_000, 60_000, ARRIVED_MS, 2 * ARRIVED_MS]), min_size=end, max_size=end)
+        st.lists(
+            st.sampled_from([0, 0, 0, 1_000, 60_000, ARRIVAL_BUCKET_MS, 2 * ARRIVAL_BUCKET_MS]),
+            min_size=end,
+            max_size=end,
+        )
     )
-    clocks = T + np.cumsum(np.array(steps, np.int64))
+    stream_times = T + np.cumsum(np.array(steps, np.int64))
     rows = tuple(
         LedgerRow(
             SOURCE,
-            piece.slice_id.block,
-            piece.slice_id.arrived_seconds,
+            piece.slice_id.slice_block,
+            piece.slice_id.arrived_at_seconds,
             piece.start,
-            piece.clock_before,
+            piece.stream_time_before,
             piece.end,
-            piece.clock,
-            Fates(piece.end - piece.start),
+            piece.stream_time,
+            Outcomes(piece.end - piece.start),
             piece.end - piece.start,
             0,
             "r",
         )
-        for piece in cut(0, end, np.arange(end), clocks, T, size)
+        for piece in cut(0, end, np.arange(end), stream_times, T, size)
     )
     return SourceLedger((StartRow(SOURCE, 0, 0, T, Rules(slice_records=size).to_json()),), rows)
 
@@ -96,8 +100,8 @@ def test_after_mending_a_slice_is_equal_to_its_fold(
     complete: bool,
 ) -> None:
     """Of an unfinished slice, what has a higher version than its ledger row is a worker's, and stays."""
-    fates = Fates(10)
-    row = LedgerRow(SOURCE, 0, NOW, 0, T, 10, T, fates, sum(must.values()), 0, "r")
+    outcomes = Outcomes(10)
+    row = LedgerRow(SOURCE, 0, NOW, 0, T, 10, T, outcomes, sum(must.values()), 0, "r")
     folded = Folded(row, _cells(must, 10), ())
     sink = MemorySink()
     with sink.session() as session:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pintally.schemas.errors import Refusal
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import Replacement, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -54,14 +54,16 @@ class Moving:
         self.rules = rules
 
     def count(self, source: Source, log: Log, to: int, *, ahead: int = 0) -> SourceFold:
-        """Recover, fold up to an offset, and emit; of a tick that was cut off, `ahead` offsets more, only the cells."""
+        """Recover, fold up to an offset, and flush; of a flush that was cut off, `ahead` offsets more, only the
+        cells.
+        """
         with self.sink.session() as session:
             ledger = session.read_ledgers([source])[source]
             if not ledger.starts:
                 session.write_starts([StartRow(source, 0, 0, 0, self.rules.to_json())])
                 ledger = session.read_ledgers([source])[source]
             chain = follow(ledger)
-            fold = SourceFold(source, ACTION, chain.rules, chain.boundary.generation, base_of(chain), chain.version)
+            fold = SourceFold(source, ACTION, chain.rules, chain.boundary.epoch, base_of(chain), chain.version)
             for end, is_whole in ((to, True), (min(to + ahead, log.end), False)):
                 if fold.position < end:
                     fold.fold(chunk(log, fold.position, end))
@@ -94,17 +96,17 @@ class Moving:
             found[minute, pin] += count
         return +found
 
-    def fates(self) -> Fates:
+    def outcomes(self) -> Outcomes:
         """Of all records, wherever they were counted; offsets without one are of no log but their own."""
-        return replace(sum_of([row.fates for row in self.sink.ledger.values()]), absent=0)
+        return replace(sum_of([row.outcomes for row in self.sink.ledger.values()]), gaps=0)
 
 
-def never_moved(log: Log, rules: Rules) -> tuple[Counter[tuple[int, int]], Fates]:
+def never_moved(log: Log, rules: Rules) -> tuple[Counter[tuple[int, int]], Outcomes]:
     expected = recount(log.records, 0, log.end, rules, ACTION)
     events = Counter({(0, 0): 0})
     for (_, _, minute, pin), offsets in expected.counted.items():
         events[minute, pin] += len(offsets)
-    return +events, replace(sum_of([Fates(**each.fates) for each in expected.slices]), absent=0)
+    return +events, replace(sum_of([Outcomes(**each.outcomes) for each in expected.slices]), gaps=0)
 
 
 def other_offsets(log: Log, shift: int) -> Log:
@@ -140,10 +142,10 @@ def test_a_copy_with_the_same_offsets_counts_as_if_it_had_never_moved(
     moving.carry_out(plan)
     known = as_known({TOPIC.name: TOPIC}, moving.sink.replaced())[TOPIC.name]
     assert known.topic_id == SOURCE.topic_id
-    with pytest.raises(Exception, match="counted by generation 1"), moving.sink.session() as session:
+    with pytest.raises(Exception, match="counted by epoch 1"), moving.sink.session() as session:
         read_back(session, [old])
     moving.count(SOURCE, log, log.end)
-    assert (moving.events(), moving.fates()) == never_moved(log, rules)
+    assert (moving.events(), moving.outcomes()) == never_moved(log, rules)
     with pytest.raises(Refusal, match="took its place"):
         as_known({TOPIC.name: replace(TOPIC, topic_id=SOURCE.topic_id)}, moving.sink.replaced())
 
@@ -175,7 +177,7 @@ def test_a_copy_with_other_offsets_counts_as_if_it_had_never_moved(
         start = as_copied(log, shift, follow(ledger).position)
         if not is_said:
             rows = follow(ledger).complete
-            counted = sum(row.fates.total - row.fates.absent for row in rows)
+            counted = sum(row.outcomes.total - row.outcomes.gaps for row in rows)
             start = asyncio.run(offset_behind(settings, NEW, ends, counted))
             if counted:
                 with moving.sink.session() as session:
@@ -188,12 +190,12 @@ def test_a_copy_with_other_offsets_counts_as_if_it_had_never_moved(
     with moving.sink.session() as session:
         ledgers = session.read_ledgers([SOURCE, NEW])
         assert is_retired(ledgers[SOURCE])
-        assert follow(ledgers[NEW]).start_clock >= follow(ledger).start_clock
+        assert follow(ledgers[NEW]).start_stream_time >= follow(ledger).start_stream_time
         refuse_unknown(replace(NEW, partition=9), ledgers, {})
     moving.count(NEW, copy, copy.end)
-    events, fates = never_moved(log, rules)
+    events, outcomes = never_moved(log, rules)
     assert moving.events() == events
-    assert moving.fates() == fates
+    assert moving.outcomes() == outcomes
 
 
 @given(cut_logs(wide=False))
@@ -201,7 +203,7 @@ def test_new_records_alone_are_counted_with_the_clock_carried_over(drawn: tuple[
     """What is late for the old log is late for the new one; a partition that was added begins with the lowest clock."""
     rules, log, position = drawn
     moving = Moving(rules)
-    clock = moving.count(SOURCE, log, position).clock
+    stream_time = moving.count(SOURCE, log, position).stream_time
     before = moving.events()
     rest = Log(tuple(r for r in log.records if r.offset >= position), log.end)
     rest = other_offsets(rest, 0)
@@ -209,9 +211,9 @@ def test_new_records_alone_are_counted_with_the_clock_carried_over(drawn: tuple[
     how = Replacement.NEW_RECORDS
     moving.carry_out(plan_other_offsets(moving.pair(), how, begins, 1, moving.sums_of, "said", ""))
     starts = [start for start in moving.sink.starts if start.source.topic_id == NEW.topic_id]
-    assert [start.start_clock for start in starts] == [clock] * 2
+    assert [start.start_stream_time for start in starts] == [stream_time] * 2
     moving.count(NEW, rest, rest.end)
-    expected = recount(rest.records, 0, rest.end, rules, ACTION, clock)
+    expected = recount(rest.records, 0, rest.end, rules, ACTION, stream_time)
     for (_, _, minute, pin), offsets in expected.counted.items():
         before[minute, pin] += len(offsets)
     assert moving.events() == +before
@@ -227,9 +229,9 @@ def test_ids_are_collected_from_the_block_before_with_the_clock_that_leads_there
     with patch.object(places, "read_chunks", reading(copy)):
         begin = asyncio.run(begin_at(settings, NEW, Offsets(shift, copy.end, copy.end), start, size))  # type: ignore[arg-type]
     assert begin.collect_start == max(shift, (start // size - 1) * size)
-    for at, clock in ((begin.collect_start, begin.collect_clock), (start, begin.reached)):
+    for at, stream_time in ((begin.collect_start, begin.collect_stream_time), (start, begin.reached)):
         since = (start // size - 2) * size
-        assert clock == max([0, *(r.timestamp for r in copy.records if since <= r.offset < at)])
+        assert stream_time == max([0, *(r.timestamp for r in copy.records if since <= r.offset < at)])
 
 
 @given(cut_logs(wide=True), st.data())
@@ -242,7 +244,7 @@ def test_a_copy_in_which_something_differs_is_refused_or_counts_the_same(
     moving.count(SOURCE, log, log.end)
     ledger = moving.pair().ledgers[SOURCE.partition]
     rows = follow(ledger).complete
-    counted = sum(row.fates.total - row.fates.absent for row in rows)
+    counted = sum(row.outcomes.total - row.outcomes.gaps for row in rows)
     if not counted:
         return
     at = data.draw(st.integers(0, counted - 1))

@@ -61,7 +61,7 @@ class Case:
         if self.command != "dlq replay" or (self.lacks and self.lacks.operation != "Write"):
             return arguments(self.command)
         topic = "save" if self.lacks is None else "click" if self.lacks.kind == TOPIC else "closeup"
-        return [*self.command.split(), "--fate", "late", "--topic", topic, "--yes"]
+        return [*self.command.split(), "--outcome", "late", "--topic", topic, "--yes"]
 
     @property
     def granted(self) -> list[Need]:

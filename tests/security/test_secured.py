@@ -14,7 +14,7 @@ from pintally.schemas.errors import PintallyError, SinkError
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sink import ClickHouseSink
-from pintally.sinks.clickhouse.stale_rows import delete_void
+from pintally.sinks.clickhouse.stale_rows import delete_superseded
 from pintally.sinks.clickhouse.users import BEHIND_VIEWS, VIEWS, WRITTEN, create_users, statements, users
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topics import create_topics
@@ -221,22 +221,22 @@ def test_readers_write_nothing(secured: Secured) -> None:
         assert not allowed(secured.settings(clickhouse_user=READER), f"DELETE FROM {name} WHERE 0"), name
 
 
-def test_workers_may_seal_and_delete_void_rows(secured: Secured) -> None:
+def test_workers_may_seal_and_delete_superseded_rows(secured: Secured) -> None:
     address = secured.settings().clickhouse
     assert seal(address, 1_700_000_000).unsettled == ()
     with Connection(address, 30) as connection:
         connection.insert(
             "ingest_starts",
-            ("source", "topic", "topic_id", "partition", "generation", "start", "start_clock", "rules"),
+            ("source", "topic", "topic_id", "partition", "epoch", "start", "start_stream_time", "rules"),
             [(1, "t", uuid.UUID(int=1), 0, number, 0, 0, '{"slice_records": 10}') for number in (0, 1)],
         )
         connection.insert(
             "pin_minutes",
-            ("source", "block", "arrived", "action", "minute", "pin_id", "events", "version"),
+            ("source", "block", "arrived_at", "action", "minute", "pin_id", "events", "version"),
             [(1, 5, 0, 1, 1_700_000_000 // 60 * 60, 7, 1, 3)],
         )
         hour = 1_700_000_000 // 3600 * 3600
-        delete_void(connection, hour, hour + 3600)
+        delete_superseded(connection, hour, hour + 3600)
         assert connection.rows("SELECT count() FROM pin_minutes WHERE source = 1") == [(0,)]
 
 
@@ -273,7 +273,7 @@ def test_nothing_of_a_person_is_in_any_table_but_the_dead_letters(secured: Secur
 
 
 def send_as(settings: Settings, people: list[str]) -> None:
-    """Valid, late and dead events of these people."""
+    """Valid, late and invalid events of these people."""
     from kafka import KafkaProducer
 
     from pintally.schemas.actions import Action

@@ -15,7 +15,7 @@ ELSEWHERE = {name for name, made in SHARED.items() if made.__module__ == log.__n
 
 @contextmanager
 def connection_comes_back_by_itself() -> Iterator[None]:
-    """C6: the driver reconnects in the middle of a tick."""
+    """C6: the driver reconnects in the middle of a flush."""
     with replaced((SimSink, "reconnects", True)):
         yield
 

@@ -94,15 +94,15 @@ def make_rules(rng: Random) -> Rules:
 def make_log(rng: Random, source: Source, action: Action, rules: Rules, records: int) -> SimLog:
     """A log whose records stand at the borders of `rules`, with many duplicates among them."""
     start = offset = rng.choice((0, 0, 3, 17))
-    clock, time, made = 0, T0 + rng.choice((0, 9 * MINUTE)), []
+    stream_time, time, made = 0, T0 + rng.choice((0, 9 * MINUTE)), []
     for gap, step, kind in zip(
         rng.choices(GAPS, k=records), rng.choices(STEPS, k=records), rng.choices(KINDS, k=records), strict=True
     ):
         offset += gap
         time += step or 0
-        stamp = clock if step is None else time
-        clock = max(clock, stamp)
-        made.append(_record(rng, offset, -1 if step is None else time, kind, stamp, clock, action, rules))
+        stamp = stream_time if step is None else time
+        stream_time = max(stream_time, stamp)
+        made.append(_record(rng, offset, -1 if step is None else time, kind, stamp, stream_time, action, rules))
         offset += 1
     end = offset + rng.choice(GAPS)
     offsets, timestamps = (
@@ -113,13 +113,13 @@ def make_log(rng: Random, source: Source, action: Action, rules: Rules, records:
 
 
 def _record(
-    rng: Random, offset: int, timestamp: int, kind: str, stamp: int, clock: int, action: Action, rules: Rules
+    rng: Random, offset: int, timestamp: int, kind: str, stamp: int, stream_time: int, action: Action, rules: Rules
 ) -> LogRecord:
     if kind in ("broken", "tombstone"):
         return LogRecord(offset, timestamp, b"{}" if kind == "broken" else None, b"k")
     occurred_at = {
         "before": stamp - 2 * MINUTE,
-        "late": clock - rules.allowed_lateness_ms - MINUTE - rng.choice((-1, 0, 1)),
+        "late": stream_time - rules.allowed_lateness_ms - MINUTE - rng.choice((-1, 0, 1)),
         "skewed": stamp + rules.max_clock_skew_ms + rng.choice((0, 1)),
         "ancient": stamp - rules.retention_ms - rng.choice((0, 1)),
     }.get(kind, stamp)

@@ -12,7 +12,7 @@ from tests.simulation.world import LOST, World
 
 STEPS = (30, 110)
 ROUNDS = 40  # in which live workers must come to the end once faults are over
-ROUND_SECONDS = LOOK_SECONDS + 5  # each worker looks at the ledger in each, whether it has something to emit or not
+ROUND_SECONDS = LOOK_SECONDS + 5  # each worker looks at the ledger in each, whether it has something to flush or not
 WORLD = 0.1  # share of the steps in which the world acts, not a worker
 IN_TURN = 0.3  # share of the schedules with faults in which sources come to their ends one after the other
 
@@ -35,7 +35,7 @@ class Schedule:
         self._tell = tell
         self.faults = self.rng.choice((0.0, 0.05, 0.15, 0.3))
         self.answers = self.rng.choice((8, 8, 1))  # how soon calls are answered, beside what else a worker does
-        self.drains = self.rng.choice((0.7, 0.1))  # share of assignments and ticks of which all is answered at once
+        self.drains = self.rng.choice((0.7, 0.1))  # share of assignments and flushes of which all is answered at once
         self.world = World(self.rng, self._say)
 
     def _say(self, what: str, *args: object) -> None:
@@ -72,7 +72,7 @@ class Schedule:
         """What a worker can do next, and how often it does so, compared with the rest."""
         world, fetchable = self.world, self._fetchable(worker)
         possible: list[tuple[Act, float]] = [(lambda: self._watch(worker), 0.4), (lambda: world.commit(worker), 0.1)]
-        if worker.joined < world.generation:
+        if worker.joined < world.epoch:
             possible.append((lambda: self._notice(worker), 1 if worker.is_out else 4))
         if worker.loop.jobs:
             possible.append((lambda: self._call(worker), self.answers))
@@ -84,11 +84,11 @@ class Schedule:
             possible.append((lambda: world.poll(worker, self.rng.choice(fetchable), self._fault(FETCH_FAULTS)), 6))
         if worker.consumer.queue:
             possible.append((lambda: world.deliver(worker), 10))
-        if len(worker.ticks) < 2 and (worker.emitter.unemitted_cells or worker.looks):
-            possible.append((lambda: self._tick(worker), 0.5 if worker.ticks else 4))
-        if worker.ticks and self.faults:
+        if len(worker.flushes) < 2 and (worker.flusher.pending_cells or worker.looks):
+            possible.append((lambda: self._flush(worker), 0.5 if worker.flushes else 4))
+        if worker.flushes and self.faults:
             possible.append((lambda: self._cancel(worker), 0.2))
-            if worker.consumer.assigned and worker.joined == world.generation:
+            if worker.consumer.assigned and worker.joined == world.epoch:
                 possible.append((lambda: world.flicker(worker), 0.3))
         return possible
 
@@ -168,7 +168,8 @@ class Schedule:
             self._belated()
 
     def _belated(self) -> None:
-        """What was on its way while the rules changed may arrive before anybody counts by the new ones: it is void.
+        """What was on its way while the rules changed may arrive before anybody counts by the new ones: it is
+        superseded.
 
         Or the change was a mistake, and who sleeps through it and its reversal finds the rules that it knows.
         """
@@ -186,8 +187,8 @@ class Schedule:
         if self.rng.random() < self.drains:
             self._drain(worker)
 
-    def _tick(self, worker: Worker) -> None:
-        self.world.tick(worker)
+    def _flush(self, worker: Worker) -> None:
+        self.world.flush(worker)
         if self.rng.random() < self.drains:
             self._drain(worker)
 
@@ -196,8 +197,8 @@ class Schedule:
         self.world.watch(worker)
 
     def _cancel(self, worker: Worker) -> None:
-        self._say("%s: a tick is cancelled", worker.name)
-        worker.run(self.rng.choice(worker.ticks).cancel)
+        self._say("%s: a flush is cancelled", worker.name)
+        worker.run(self.rng.choice(worker.flushes).cancel)
         worker.reap()
 
     def _rebalance(self) -> None:
@@ -249,7 +250,7 @@ class Schedule:
             self._end_afresh()
         if world.damages:
             self._repair()
-        world.sink.apply("delete_void")  # as sealing does
+        world.sink.apply("delete_superseded")  # as sealing does
         world.truth.check_end(world.sink)
 
     def _repair(self) -> None:
@@ -264,7 +265,7 @@ class Schedule:
             raise Violation("repair has left something")
 
     def _last_changes(self) -> None:
-        """The rules may change once more, in the middle of a tick, and back again."""
+        """The rules may change once more, in the middle of a flush, and back again."""
         world = self.world
         if self._may_change and world.is_writing and self.rng.random() < 0.5:
             world.change_rules()
@@ -311,7 +312,7 @@ class Schedule:
     def _end_in_turn(self) -> None:
         """While a source is idle ClickHouse forgets it, and there is news of another one.
 
-        Nothing else would tell a worker: nobody joins or leaves, and whoever emits does not look any further.
+        Nothing else would tell a worker: nobody joins or leaves, and whoever flushes does not look any further.
         """
         self._say("sources come to their ends one after the other")
         world = self.world
@@ -319,7 +320,7 @@ class Schedule:
         for tp in self.rng.sample(list(world.logs), len(world.logs)):
             self._finish()
             if self.rng.random() < 0.7:
-                world.forget_tick()
+                world.forget_flush()
             world.complete(tp)
 
     def _end_alive(self) -> None:
@@ -364,14 +365,14 @@ class Schedule:
         """What a worker does in a while."""
         world = self.world
         self._drain(worker)
-        if worker in world.workers and worker.joined < world.generation:
+        if worker in world.workers and worker.joined < world.epoch:
             world.notice(worker)
             self._drain(worker)
         while worker in world.workers and (worker.consumer.queue or (ready := self._fetchable(worker))):
             if not worker.consumer.queue:
                 world.poll(worker, ready[0], most=40)
             world.deliver(worker)
-        for step in (world.tick, self._drain, world.watch):
+        for step in (world.flush, self._drain, world.watch):
             if worker in world.workers:
                 step(worker)
 
@@ -390,9 +391,9 @@ class Schedule:
 
     def _is_done(self, worker: Worker) -> bool:
         world = self.world
-        if worker not in world.workers or worker.joined < world.generation or not worker.consumer.flowing:
+        if worker not in world.workers or worker.joined < world.epoch or not worker.consumer.flowing:
             return False
         folds = {TP(fold.source.topic, fold.source.partition): fold for fold in worker.tables.folds()}
         mine = {tp for tp, owner in world.given.items() if owner is worker}
         at_end = all(folds[tp].position == world.logs[tp].stable for tp in mine)
-        return at_end and not worker.ticks and worker.emitter.unemitted_cells == 0
+        return at_end and not worker.flushes and worker.flusher.pending_cells == 0

@@ -41,7 +41,7 @@ class SimSink(MemorySink):
         self.epoch = 0  # connections do not outlive it
         self.down = False
         self.copies: list[Copy] = []
-        self.recent: deque[Copy] = deque(maxlen=REMEMBERED)  # before the last ticks
+        self.recent: deque[Copy] = deque(maxlen=REMEMBERED)  # before the last flushes
         self.late: list[tuple[str, Any]] = []  # inserts that went unanswered and are applied later
         self._older: list[tuple[list[StartRow], dict[SliceKey, LedgerRow], list[LostRow]]] = []
 
@@ -100,7 +100,7 @@ class SimSink(MemorySink):
         """Whether a backup may be made now: every source has begun, and its ledger has no hole.
 
         Read-back looks at the highest version alone, and would not see that a hole is back. ClickHouse has no such
-        moment: a tick's ledger rows are one block of an unpartitioned table.
+        moment: a flush's ledger rows are one block of an unpartitioned table.
         """
         return len(self.known()) == len(self.truth.logs) and not self.has_hole
 
@@ -153,7 +153,7 @@ for step, is_known in ((name, name in vars(SimSession)) for name in vars(MemoryS
 
 
 def keys_of(rows: CellRows) -> list[CellKey]:
-    names = ("source", "block", "arrived", "action", "minute", "pin_id")
+    names = ("source", "slice_block", "arrived_at", "action", "minute", "pin_id")
     return list(zip(*(getattr(rows, name).tolist() for name in names), strict=True))
 
 

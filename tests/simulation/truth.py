@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pintally.schemas.rows import GENERATION_SHIFT, DeadLetterRow, LedgerRow, LostRow, StartRow
+from pintally.schemas.rows import EPOCH_SHIFT, DeadLetterRow, LedgerRow, LostRow, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.memory import CellKey, MemorySink, Origin, SliceKey
 from tests.reference import Recount, ReferenceSlice, recount
 from tests.simulation.logs import SimLog
 
-FATES = ("counted", "duplicate", "late", "dead", "absent")
+OUTCOMES = ("counted", "duplicate", "late", "invalid", "gaps")
 Letter = tuple[object, ...]
 
 
@@ -21,16 +21,16 @@ class Violation(AssertionError):
 
 
 class Truth:
-    """The recount of all logs, each piece under the rules that reign there; which these are, the start rows say."""
+    """The recount of all logs, each piece under the rules that start_row there; which these are, the start rows say."""
 
     def __init__(self, logs: Sequence[SimLog], rules: Rules) -> None:
         self.logs = {log.source.id: log for log in logs}
         self.buried: set[Origin] = set()  # acknowledged by the dead-letter topic
         # Before anybody has begun a source it is expected to be counted by these.
-        self.reigns = {log.source.id: [StartRow(log.source, 0, log.start, 0, rules.to_json())] for log in logs}
+        self.epochs = {log.source.id: [StartRow(log.source, 0, log.start, 0, rules.to_json())] for log in logs}
         self.lost: list[LostRow] = []
         self.log_starts = {log.source.id: log.start for log in logs}  # by now
-        self.said: dict[SliceKey, set[int]] = defaultdict(set)  # generations that ever knew such a slice
+        self.said: dict[SliceKey, set[int]] = defaultdict(set)  # epochs that ever knew such a slice
         self.is_damaged = False  # somebody ruined rows, and nobody has repaired them all
         self.letters_before: dict[Origin, set[Letter]] = defaultdict(set)  # true by rules of some time
         self._recount()
@@ -38,7 +38,7 @@ class Truth:
     def _recount(self) -> None:
         self.cells: dict[CellKey, list[int]] = {}  # -> the offsets it counts
         self.slices: dict[SliceKey, ReferenceSlice] = {}
-        self.generations: dict[SliceKey, int] = {}
+        self.epoch_of: dict[SliceKey, int] = {}
         self.cells_of: dict[SliceKey, list[CellKey]] = defaultdict(list)
         self.ahead: dict[CellKey, list[int]] = {}  # -> offsets of lost ranges that it may count too
         self.letters: dict[Origin, Letter] = {}
@@ -48,37 +48,37 @@ class Truth:
         self.open: set[SliceKey] = set()  # slices that were cut short, or not begun, when the rest of them was lost
         self._complete: set[SliceKey] = set()  # found complete and true
         for log in self.logs.values():
-            reigns = self.reigns[log.source.id]
-            first = reigns[0]  # of those whose ids are known
-            for reign, end in zip(reigns, [*(row.start for row in reigns[1:]), log.end], strict=True):
-                if (log.source.id, reign.start) in self.gaps:
-                    first = reign
+            epochs = self.epochs[log.source.id]
+            first = epochs[0]  # of those whose ids are known
+            for start_row, end in zip(epochs, [*(row.start for row in epochs[1:]), log.end], strict=True):
+                if (log.source.id, start_row.start) in self.gaps:
+                    first = start_row
                 gap = self.gaps.get((log.source.id, end))
-                counting = partial(self._count, log, first, reign)
+                counting = partial(self._count, log, first, start_row)
                 if gap:
-                    self._take_ahead(log, counting(gap.end), reign.generation, gap.start)
-                self._take(log, counting(gap.start if gap else end), reign.generation)
+                    self._take_ahead(log, counting(gap.end), start_row.epoch, gap.start)
+                self._take(log, counting(gap.start if gap else end), start_row.epoch)
 
-    def _count(self, log: SimLog, first: StartRow, reign: StartRow, end: int) -> Recount:
-        rules = Rules.from_json(reign.rules)
-        return recount(log.records, first.start, end, rules, log.action, first.start_clock, reign.start)
+    def _count(self, log: SimLog, first: StartRow, start_row: StartRow, end: int) -> Recount:
+        rules = Rules.from_json(start_row.rules)
+        return recount(log.records, first.start, end, rules, log.action, first.start_stream_time, start_row.start)
 
     @property
     def gaps(self) -> dict[tuple[int, int], LostRow]:
         """What was given up, by source and end: there some rules begin."""
-        begins = {(source, reign.start) for source, reigns in self.reigns.items() for reign in reigns}
+        begins = {(source, start_row.start) for source, epochs in self.epochs.items() for start_row in epochs}
         return {at: row for row in self.lost if (at := (row.source.id, row.end)) in begins}
 
-    def _take_ahead(self, log: SimLog, found: Recount, generation: int, start: int) -> None:
-        """A tick that was cut off may have told of more than the ledger: that is true, and not counted again."""
+    def _take_ahead(self, log: SimLog, found: Recount, epoch: int, start: int) -> None:
+        """A flush that was cut off may have told of more than the ledger: that is true, and not counted again."""
         for piece in found.slices:
             if piece.position > start:
-                key = log.source.id, piece.block, piece.arrived
-                self.generations[key] = generation
-                self.said[key].add(generation)
+                key = log.source.id, piece.slice_block, piece.arrived_at
+                self.epoch_of[key] = epoch
+                self.said[key].add(epoch)
                 self.open.add(key)
-        for (block, arrived, minute, pin), offsets in found.counted.items():
-            cell = (log.source.id, block, arrived, int(log.action), minute, pin)
+        for (slice_block, arrived_at, minute, pin), offsets in found.counted.items():
+            cell = (log.source.id, slice_block, arrived_at, int(log.action), minute, pin)
             if beyond := [offset for offset in offsets if offset >= start]:
                 self.ahead[cell] = beyond
                 self.totals[cell[3:]] += len(beyond)
@@ -87,21 +87,21 @@ class Truth:
             if letter[0] >= start:
                 self.letters_ahead[log.source, letter[0]] = letter
 
-    def _take(self, log: SimLog, found: Recount, generation: int) -> None:
+    def _take(self, log: SimLog, found: Recount, epoch: int) -> None:
         source = log.source
         for piece in found.slices:
-            key = source.id, piece.block, piece.arrived
-            if self.generations.get(key, generation) != generation:  # a slice of that name was given up unwritten
+            key = source.id, piece.slice_block, piece.arrived_at
+            if self.epoch_of.get(key, epoch) != epoch:  # a slice of that name was given up unwritten
                 self.open.discard(key)
                 for cell in [cell for cell in self.ahead if cell[:3] == key]:
                     self.totals[cell[3:]] -= len(self.ahead.pop(cell))
             self.slices[key] = piece
-            self.generations[key] = generation
-            self.said[key].add(generation)
-        for (block, arrived, minute, pin), offsets in found.counted.items():
-            cell = (source.id, block, arrived, int(log.action), minute, pin)
+            self.epoch_of[key] = epoch
+            self.said[key].add(epoch)
+        for (slice_block, arrived_at, minute, pin), offsets in found.counted.items():
+            cell = (source.id, slice_block, arrived_at, int(log.action), minute, pin)
             self.cells[cell] = offsets
-            self.cells_of[source.id, block, arrived].append(cell)
+            self.cells_of[source.id, slice_block, arrived_at].append(cell)
             self.totals[cell[3:]] += len(offsets)
         for letter in found.dead_letters:
             self.letters[source, letter[0]] = letter
@@ -109,34 +109,38 @@ class Truth:
 
     def begin(self, sink: MemorySink, restored: bool = False) -> None:
         """Start rows were written, or restored. Raises Violation unless each new boundary is a true slice start."""
-        reigns = {log.source.id: _reigning(sink.starts, log.source) for log in self.logs.values()}
-        known = {source: new or self.reigns[source] for source, new in reigns.items()}
-        if known == self.reigns and self.lost == sink.lost:
+        epochs = {log.source.id: _in_force(sink.starts, log.source) for log in self.logs.values()}
+        known = {source: new or self.epochs[source] for source, new in epochs.items()}
+        if known == self.epochs and self.lost == sink.lost:
             if restored:
                 self.reset(sink)
             return
-        cuts = {(row.source.id, row.generation, row.end) for row in sink.lost}
-        for source, row in ((source, row) for source, new in reigns.items() if not restored for row in new):
-            if row not in self.reigns[source] and (source, row.generation, row.start) not in cuts:
+        cuts = {(row.source.id, row.epoch, row.end) for row in sink.lost}
+        for source, row in ((source, row) for source, new in epochs.items() if not restored for row in new):
+            if row not in self.epochs[source] and (source, row.epoch, row.start) not in cuts:
                 self._check_start(source, row)
-        self.reigns, self.lost = known, list(sink.lost)
+        self.epochs, self.lost = known, list(sink.lost)
         self._recount()
         self.reset(sink)
 
     def _check_start(self, source: int, row: StartRow) -> None:
         log = self.logs[source]
-        starts = {(piece.start, piece.start_clock) for key, piece in self.slices.items() if key[0] == source}
-        gaps = {(reign.start, reign.start_clock) for reign in self.reigns[source] if (source, reign.start) in self.gaps}
-        if (row.start, row.start_clock) not in starts | gaps | {(log.start, 0), (self.log_starts[source], 0)}:
+        starts = {(piece.start, piece.start_stream_time) for key, piece in self.slices.items() if key[0] == source}
+        gaps = {
+            (start_row.start, start_row.start_stream_time)
+            for start_row in self.epochs[source]
+            if (source, start_row.start) in self.gaps
+        }
+        if (row.start, row.start_stream_time) not in starts | gaps | {(log.start, 0), (self.log_starts[source], 0)}:
             raise Violation(f"{row} begins where no slice does")
 
-    def is_void(self, key: SliceKey, version: int) -> bool:
-        """C19: said by other rules than those that reign in the slice."""
-        generation = version >> GENERATION_SHIFT
-        reigns = self.reigns[key[0]]
-        if generation == reigns[-1].generation or self.generations.get(key) == generation:
+    def is_superseded(self, key: SliceKey, version: int) -> bool:
+        """C19: said by other rules than those that start_row in the slice."""
+        epoch = version >> EPOCH_SHIFT
+        epochs = self.epochs[key[0]]
+        if epoch == epochs[-1].epoch or self.epoch_of.get(key) == epoch:
             return False
-        return generation < reigns[-1].generation and generation in self.said[key]
+        return epoch < epochs[-1].epoch and epoch in self.said[key]
 
     def reset(self, sink: MemorySink) -> None:
         """The sink was restored or cleared in part: look at all of it anew."""
@@ -146,9 +150,9 @@ class Truth:
             self.seen[key[3:]] = self.seen.get(key[3:], 0) + self.shown(sink, key)
 
     def shown(self, sink: MemorySink, key: CellKey) -> int:
-        """The count of a cell; void ones are sealing's to delete."""
+        """The count of a cell; superseded ones are sealing's to delete."""
         version, count = sink.cells.get(key, (0, 0))
-        return 0 if self.is_void(key[:3], version) else count
+        return 0 if self.is_superseded(key[:3], version) else count
 
     def check_cells(self, sink: MemorySink, before: Mapping[CellKey, int]) -> None:
         """No reader sees a total above the truth of the whole log; what the ledger vouches for stays."""
@@ -159,21 +163,21 @@ class Truth:
             total = self.seen[key[3:]] = self.seen.get(key[3:], 0) + now - count
             if total > self.totals.get(key[3:], 0):
                 raise Violation(f"readers see {total} for {_cell(key)}, the log holds {self.totals.get(key[3:], 0)}")
-            if now < count and (row := sink.ledger.get(key[:3])) and not self.is_void(key[:3], row.version):
+            if now < count and (row := sink.ledger.get(key[:3])) and not self.is_superseded(key[:3], row.version):
                 self._vouched(sink, row, [key])
 
     def check_ledger(self, sink: MemorySink, rows: Iterable[LedgerRow]) -> None:
-        """What the ledger says is emitted is there; complete slices are true to the last record."""
+        """What the ledger says is flushed is there; complete slices are true to the last record."""
         if self.is_damaged:
             return
-        keys = {(row.source.id, row.block, row.arrived): row.source for row in rows}
+        keys = {(row.source.id, row.slice_block, row.arrived_at): row.source for row in rows}
         for key, source in keys.items():
             newest = sink.ledger[key]
-            if self.is_void(key, newest.version):
+            if self.is_superseded(key, newest.version):
                 continue
             self._vouched(sink, newest, self.cells_of.get(key, []))
             letters = {(s, o) for s, o in self.letters if s == source and newest.start <= o < newest.position}
-            table = {at for at, letter in sink.dead_letters.items() if letter.generation == newest.generation}
+            table = {at for at, letter in sink.dead_letters.items() if letter.epoch == newest.epoch}
             for place, found in ("table", table), ("topic", self.buried):
                 if not letters <= found:
                     raise Violation(f"{_row(newest)} is recorded before its dead letters are in their {place}")
@@ -185,7 +189,7 @@ class Truth:
         """The slices that no worker will write again."""
         sources = [log.source for log in self.logs.values()]
         rows = [row for source in sources for row in self._complete_rows(sink, source)]
-        return {(row.source.id, row.block, row.arrived) for row in rows}
+        return {(row.source.id, row.slice_block, row.arrived_at) for row in rows}
 
     def repaired(self, sink: MemorySink) -> None:
         """All complete slices are said to be as they must be."""
@@ -203,14 +207,16 @@ class Truth:
                 raise Violation(f"{_row(row)} is recorded, but {_cell(key)} is {found}, not {must}")
 
     def _complete_rows(self, sink: MemorySink, source: Source) -> list[LedgerRow]:
-        """The slices from the start row on after which the next one has a row or other rules, without void rows."""
+        """The slices from the start row on after which the next one has a row or other rules, without superseded
+        rows.
+        """
         rows = {
             row.start: row
             for key, row in sink.ledger.items()
-            if row.source == source and not self.is_void(key, row.version)
+            if row.source == source and not self.is_superseded(key, row.version)
         }
-        begins = {*rows, *(reign.start for reign in self.reigns[source.id][1:])}
-        position = self.reigns[source.id][0].start
+        begins = {*rows, *(start_row.start for start_row in self.epochs[source.id][1:])}
+        position = self.epochs[source.id][0].start
         gaps = {row.start: row.end for row in self.gaps.values() if row.source == source}
         found = []
         while True:
@@ -226,11 +232,11 @@ class Truth:
                 return found
 
     def _check_complete(self, sink: MemorySink, row: LedgerRow) -> None:
-        key = row.source.id, row.block, row.arrived
+        key = row.source.id, row.slice_block, row.arrived_at
         if key in self._complete:
             return
         if (must := self.slices.get(key)) is None or _said(row) != _must(must):
-            raise Violation(f"complete slice {_row(row)} {row.fates} should be {must}")
+            raise Violation(f"complete slice {_row(row)} {row.outcomes} should be {must}")
         for cell in self.cells_of[key]:
             if sink.cells.get(cell, (0, 0))[1] != len(self.cells[cell]):
                 raise Violation(f"complete slice {_row(row)}: {_cell(cell)} is {sink.cells.get(cell)}")
@@ -245,8 +251,8 @@ class Truth:
             if not least <= (count := counts.pop(key, 0)) <= most:
                 raise Violation(f"in the end {_cell(key)} of a lost range is {count}, not {least} to {most}")
         _equal("cells", counts, truth)
-        rows = {key: (_said(row), row.generation) for key, row in sink.ledger.items()}
-        must = {key: (_must(piece), self.generations[key]) for key, piece in self.slices.items()}
+        rows = {key: (_said(row), row.epoch) for key, row in sink.ledger.items()}
+        must = {key: (_must(piece), self.epoch_of[key]) for key, piece in self.slices.items()}
         for key in self.open:
             least, row = self.slices.get(key), sink.ledger.get(key)
             if least and (row is None or row.position < least.position):
@@ -270,12 +276,12 @@ class Truth:
             raise Violation(f"in the end {what} are missing: {missing}, or wrong: {wrong}")
 
 
-def _reigning(starts: Iterable[StartRow], source: Source) -> list[StartRow]:
-    """By generation, each with its lowest start; a later one that does not begin beyond an earlier one replaces it."""
+def _in_force(starts: Iterable[StartRow], source: Source) -> list[StartRow]:
+    """By epoch, each with its lowest start; a later one that does not begin beyond an earlier one replaces it."""
     reigning: list[StartRow] = []
-    rows = sorted((row for row in starts if row.source == source), key=lambda row: (row.generation, row.start))
+    rows = sorted((row for row in starts if row.source == source), key=lambda row: (row.epoch, row.start))
     for row in rows:
-        if reigning and reigning[-1].generation == row.generation:
+        if reigning and reigning[-1].epoch == row.epoch:
             continue
         while reigning and reigning[-1].start >= row.start:
             reigning.pop()
@@ -284,17 +290,17 @@ def _reigning(starts: Iterable[StartRow], source: Source) -> list[StartRow]:
 
 
 def _said(row: LedgerRow) -> tuple[object, ...]:
-    fates = tuple(getattr(row.fates, name) for name in FATES)
-    return row.start, row.start_clock, row.position, row.clock, fates, row.cells_sum
+    outcomes = tuple(getattr(row.outcomes, name) for name in OUTCOMES)
+    return row.start, row.start_stream_time, row.position, row.stream_time, outcomes, row.cells_sum
 
 
 def _must(piece: ReferenceSlice) -> tuple[object, ...]:
-    fates = tuple(piece.fates[name] for name in FATES)
-    return piece.start, piece.start_clock, piece.position, piece.clock, fates, piece.fates["counted"]
+    outcomes = tuple(piece.outcomes[name] for name in OUTCOMES)
+    return piece.start, piece.start_stream_time, piece.position, piece.stream_time, outcomes, piece.outcomes["counted"]
 
 
 def _letter(row: DeadLetterRow) -> tuple[object, ...]:
-    return row.offset, row.timestamp, row.fate, row.key, row.value, row.headers
+    return row.offset, row.timestamp, row.outcome, row.key, row.value, row.headers
 
 
 def _equal(what: str, found: Mapping[Any, object], must: Mapping[Any, object]) -> None:

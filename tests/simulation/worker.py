@@ -1,4 +1,4 @@
-"""One worker of a simulation: the real fold, tables, emission, recovery and flow; Kafka and ClickHouse are the world's.
+"""One worker of a simulation: the real fold, tables, flushing, recovery and flow; Kafka and ClickHouse are the world's.
 
 What `streams.worker.app` and Faust wire together is wired here by hand; see the comments beside each piece.
 """
@@ -19,7 +19,7 @@ from pintally.streams.counting.fold import SourceFold
 from pintally.streams.worker.agents import count_chunk
 from pintally.streams.worker.backpressure import Flow
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
-from pintally.streams.worker.flush import LOOK_SECONDS, Emitter
+from pintally.streams.worker.flush import LOOK_SECONDS, Flusher
 from pintally.streams.worker.table import CellTable, Refold, SourceTables
 from pintally.streams.worker.transport import ChunkConsumer
 from tests.letter_batches import LetterBatch
@@ -28,7 +28,7 @@ from tests.simulation.loop import SimLoop
 if TYPE_CHECKING:
     from tests.simulation.world import SimSettings, World
 
-TICK_WRITES = ("write_cells", "write_dead_letters", "write_ledger")
+FLUSH_WRITES = ("write_cells", "write_dead_letters", "write_ledger")
 
 
 class WorkerEnds(Exception):
@@ -124,8 +124,8 @@ class Worker:
         self.asleep = False
         self.is_out = False  # the group gave it up: it ends when it notices
         self.is_misled = False  # it began by what may hold no more: while the rules changed, or by a stale read
-        self.joined = 0  # generation of the group as this worker knows it
-        self.ticks: list[asyncio.Task[bool]] = []
+        self.joined = 0  # epoch of the group as this worker knows it
+        self.flushes: list[asyncio.Task[bool]] = []
         self.assigning: asyncio.Task[None] | None = None
         self.unacked: list[tuple[asyncio.Future[None], str, LetterBatch]] = []
         self.app: Any = SimpleNamespace(settings=settings, sink=world.sink, queued=self._queued)
@@ -133,25 +133,25 @@ class Worker:
         actions = sorted({log.action for log in world.logs.values()})
         self.tables = self.app.tables = Tables([Table(self.app, action) for action in actions])
         self.recovery = Recovery(self.app, self.tables)
-        self.emitter = self.app.emitter = Emitter(
-            world.sink, DeadLetterTopics(lambda: self), self.tables.folds, self._lag, settings.max_unemitted_cells
+        self.flusher = self.app.flusher = Flusher(
+            world.sink, DeadLetterTopics(lambda: self), self.tables.folds, self._lag, settings.max_pending_cells
         )
         self.app.flow = Flow(self.app)
 
     @property
     def is_busy(self) -> bool:
         """Whether there is something to do, now or once there are records."""
-        return bool(self.consumer.assigned or self.joined < self.world.generation or self.loop.jobs or self.unacked)
+        return bool(self.consumer.assigned or self.joined < self.world.epoch or self.loop.jobs or self.unacked)
 
     @property
     def looks(self) -> bool:
-        """Whether a tick with nothing to emit would look at the ledger."""
-        return self.world.now - self.emitter._looked >= LOOK_SECONDS
+        """Whether a flush with nothing to flush would look at the ledger."""
+        return self.world.now - self.flusher._looked >= LOOK_SECONDS
 
     @property
     def is_writing(self) -> bool:
-        """Whether it waits for the answer to an insert of a tick."""
-        return any(job.pending and job.pending[0] in TICK_WRITES for job in self.loop.jobs)
+        """Whether it waits for the answer to an insert of a flush."""
+        return any(job.pending and job.pending[0] in FLUSH_WRITES for job in self.loop.jobs)
 
     def run(self, begin: Callable[[], Any] | None = None) -> Any:
         """Do something, and whatever follows from it until all waits for the schedule."""
@@ -163,9 +163,9 @@ class Worker:
             asyncio._set_running_loop(None)
         return result
 
-    def start_tick(self) -> None:
+    def start_flush(self) -> None:
         """The timer, or the stop of the app beside it."""
-        self.ticks.append(self.run(lambda: self.loop.create_task(self.emitter.tick())))
+        self.flushes.append(self.run(lambda: self.loop.create_task(self.flusher.flush())))
         self.reap()
 
     def assign(self, assigned: set[TP], joined: int) -> None:
@@ -186,15 +186,15 @@ class Worker:
         self._now(count_chunk(self.app, self.tables.data[chunk.topic], chunk))
 
     def watch(self) -> None:
-        """The timer that looks for sources that are stuck; and the look at memory that follows each tick."""
+        """The timer that looks for sources that are stuck; and the look at memory that follows each flush."""
         if not self.assigning:
             self._now(self.app.flow.seek_stuck())
         self.app.flow.pause_if_full()
 
     def reap(self) -> None:
         """Look at what has ended; raises what a task has raised."""
-        done: list[asyncio.Task[Any]] = [task for task in self.ticks if task.done()]
-        self.ticks = [task for task in self.ticks if not task.done()]
+        done: list[asyncio.Task[Any]] = [task for task in self.flushes if task.done()]
+        self.flushes = [task for task in self.flushes if not task.done()]
         if self.assigning and self.assigning.done():
             done.append(self.assigning)
             self.assigning = None

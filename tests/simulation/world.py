@@ -21,7 +21,7 @@ from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.operations.change import survey
 from pintally.streams.worker import agents, assignment, fatal, outage, table
 from pintally.streams.worker import backpressure as flow
-from pintally.streams.worker import flush as emit
+from pintally.streams.worker import flush as flush
 from pintally.streams.worker.flush import RulesChanged, SinkWentBack
 from tests.simulation.command import Command, apply_rules, give_up, repair_all
 from tests.simulation.command import edges as command_edges
@@ -45,7 +45,7 @@ class SimSettings:
 
     rules: Rules
     topics: Mapping[Action, str]
-    max_unemitted_cells: int
+    max_pending_cells: int
     dead_letter_days: int = 14
 
     @property
@@ -101,7 +101,7 @@ class World:
         self.now = 0.0
         self.committed: dict[tuple[str, int], int] = {}
         self.workers: list[Worker] = []
-        self.generation = 0  # of the group
+        self.epoch = 0  # of the group
         self.given: dict[TP, Worker] = {}
         self.born = 0
         self.before = self.settings  # until the last change of rules began
@@ -147,13 +147,13 @@ class World:
     def rebalance(self) -> None:
         """The group gives out all partitions anew among those that are awake; who sleeps learns of it later."""
         members = [worker for worker in self.workers if not worker.asleep and not worker.is_out]
-        self.generation += 1
+        self.epoch += 1
         self.given = {tp: self.rng.choice(members) for tp in self.logs} if members else {}
         self.say("rebalance: %s", {str(tp.partition): worker.name for tp, worker in self.given.items()})
 
     @property
     def is_writing(self) -> bool:
-        """Whether some worker is in the middle of a tick's inserts."""
+        """Whether some worker is in the middle of a flush's inserts."""
         return any(worker.is_writing for worker in self.workers)
 
     def notice(self, worker: Worker) -> None:
@@ -165,7 +165,7 @@ class World:
         if self.rng.random() < 0.5:
             worker.consumer.queue.clear()
         self.say("%s is assigned %s", worker.name, sorted(mine))
-        self._acts(worker, lambda: worker.assign(mine, self.generation))
+        self._acts(worker, lambda: worker.assign(mine, self.epoch))
 
     def flicker(self, worker: Worker) -> None:
         """A worker loses its partitions and has them again before anything else happens."""
@@ -173,7 +173,7 @@ class World:
         self.say("%s loses %s and has them again", worker.name, sorted(mine))
         for assigned in (set(), mine):
             if worker in self.workers:
-                self._acts(worker, lambda assigned=assigned: worker.assign(assigned, self.generation))
+                self._acts(worker, lambda assigned=assigned: worker.assign(assigned, self.epoch))
 
     def acknowledge(self, worker: Worker, fault: str = "") -> None:
         """The answer to a batch of dead letters that was sent."""
@@ -188,7 +188,7 @@ class World:
 
     def commit(self, worker: Worker) -> None:
         """The group's offsets follow the ledger."""
-        for tp, offset in worker.tables.emitted_positions().items():
+        for tp, offset in worker.tables.flushed_positions().items():
             if self.given.get(tp) is worker:
                 self.committed[tp.topic, tp.partition] = offset
 
@@ -224,10 +224,10 @@ class World:
             self.sink.late.append((name, rows))
             self.say("  its %s is still on the way", name)
 
-    def tick(self, worker: Worker) -> None:
-        """A tick begins."""
-        self.say("%s: a tick begins", worker.name)
-        self._acts(worker, worker.start_tick)
+    def flush(self, worker: Worker) -> None:
+        """A flush begins."""
+        self.say("%s: a flush begins", worker.name)
+        self._acts(worker, worker.start_flush)
 
     def deliver(self, worker: Worker) -> None:
         """An agent folds the next chunk."""
@@ -247,7 +247,7 @@ class World:
         """The answer to a call that waits; see `_execute` for faults."""
         job = self.rng.choice(worker.loop.jobs)
         answer = self._execute(job, fault)
-        whose = " of a cancelled tick" if job.is_orphan else ""
+        whose = " of a cancelled flush" if job.is_orphan else ""
         self.say("%s: %s%s %s -> %r", worker.name, job.pending and job.pending[0], whose, fault, answer)
         worker.is_misled |= job.stale
         self._answer(worker, lambda: job.answer(answer), job.stale)
@@ -287,7 +287,7 @@ class World:
         self._acts(worker, act, stale)
 
     def _acts(self, worker: Worker, act: Callable[[], Any], stale: bool = False) -> None:
-        """As `streams.worker.app` does around a tick: some errors end the worker, no other may come.
+        """As `streams.worker.app` does around a flush: some errors end the worker, no other may come.
 
         A worker may refuse to go on by a `stale` read, and by a change of rules; a ledger that seems empty again right
         after its start row was written is the one ValueError.
@@ -325,14 +325,14 @@ class World:
 
     def restore(self) -> None:
         """ClickHouse goes back to a copy. If other rules held then, no worker sleeps through all of it (C17)."""
-        reigns = self.truth.reigns
+        epochs = self.truth.epochs
         self._go_back(self.rng.choice(self.sink.copies))
-        if self.truth.reigns != reigns:
+        if self.truth.epochs != epochs:
             self.changing = True
             self._stop_all(kill=True)
 
-    def forget_tick(self) -> None:
-        """ClickHouse goes back by a tick or a few. Best by those that told of sources which have nothing to tell now.
+    def forget_flush(self) -> None:
+        """ClickHouse goes back by a flush or a few. Best by those that told of sources which have nothing to tell now.
 
         Whoever has their state must find it out by itself, from the ledger of sources that it has no news of.
         """
@@ -356,7 +356,7 @@ class World:
     def damage(self, kind: str = "") -> None:
         """Somebody deletes or changes rows by hand, of some kind unless one is asked for.
 
-        Not of 1970, where clocks begin: repair takes what is missing there for dropped with age.
+        Not of 1970, where stream times begin: repair takes what is missing there for dropped with age.
         """
         kind = kind or self.rng.choice(DAMAGES)
         self.damages += 1
@@ -475,7 +475,7 @@ class World:
 
         Or it came while `rules apply` ran, of a time when they were larger: run again, it finds them (seed 7051450).
         """
-        known = [Rules.from_json(reigns[-1].rules).slice_records for reigns in self.truth.reigns.values()]
+        known = [Rules.from_json(epochs[-1].rules).slice_records for epochs in self.truth.epochs.values()]
         rules = self.settings.rules
         assert min(known) < rules.slice_records or self.gone_back
         self.settings = replace(self.settings, rules=replace(rules, slice_records=min(*known, rules.slice_records)))
@@ -492,7 +492,7 @@ class World:
     def can_abandon(self) -> bool:
         """Whether nothing of the new rules has come into force."""
         before = self.before.rules.to_json()
-        return all(reigns[-1].rules == before for reigns in self.truth.reigns.values())
+        return all(epochs[-1].rules == before for epochs in self.truth.epochs.values())
 
     def abandon_change(self) -> None:
         """Workers are started by the old rules again."""
@@ -540,11 +540,11 @@ class World:
             (survey, "committed_offsets", lambda _: blocking_call("committed_offsets")),
             (fold, "decode", decode_before),
             (flow, "monotonic", lambda: self.now),
-            (emit, "monotonic", lambda: self.now),
+            (flush, "monotonic", lambda: self.now),
             (table, "refuse", ends),
             (fatal, "refuse", ends),
             (fatal, "end_process", starts_anew),
-            *((module, "log", SILENT) for module in (agents, emit, fatal, flow, outage)),
+            *((module, "log", SILENT) for module in (agents, flush, fatal, flow, outage)),
         ]
         real = [(module, name, getattr(module, name)) for module, name, _ in edges]
         for module, name, ours in edges:

@@ -25,8 +25,8 @@ def stop(sink: FaultySink, crashed: bool = False) -> None:
         sink.starts.append(StartRow(SOURCE, 0, 0, 0, app.settings.rules.to_json()))
         fold = SourceFold(SOURCE, ACTION, app.settings.rules, 0, Base(0, 0, 0, 0))
         fold.fold(chunk(Log((record(0, T0),), 1), 0, 1))
-        app.emitter.folds = lambda: [fold]
-        app.emitter.lag = lambda _fold: 0
+        app.flusher.folds = lambda: [fold]
+        app.flusher.lag = lambda _fold: 0
         if crashed:
             app._crashed.set()
         await app.on_stop()

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -26,13 +26,13 @@ TOPIC = TopicInfo(SOURCE.topic, SOURCE.topic_id, 1, "LogAppendTime", 2**63 - 1, 
 def test_a_log_that_another_worker_counts_meanwhile_is_not_taken_for_a_truncated_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The former owner finishes its last tick, and producers go on, while the new one looks up where to begin."""
+    """The former owner finishes its last flush, and producers go on, while the new one looks up where to begin."""
     sink, ends = MemorySink(), iter(range(10, 1000, 10))
     rules = Rules()
 
     def others_go_on() -> int:
         end = next(ends)
-        row = LedgerRow(SOURCE, 0, 600, 0, 0, end, 600_000, Fates(end), end, 0, rules.fingerprint)
+        row = LedgerRow(SOURCE, 0, 600, 0, 0, end, 600_000, Outcomes(end), end, 0, rules.fingerprint)
         with sink.session() as session:
             session.write_ledger([row])
         return end
@@ -73,11 +73,11 @@ def test_a_source_that_another_worker_has_begun_meanwhile_is_not_taken_for_one_w
     assert len(sink.starts) == 1
 
 
-def test_a_ledger_that_goes_back_before_the_first_tick_of_a_new_worker_is_noticed() -> None:
+def test_a_ledger_that_goes_back_before_the_first_flush_of_a_new_worker_is_noticed() -> None:
     """C6: what was recorded is what the worker read when it began, too; else the slices lost stay lost."""
     log = Log(tuple(record(offset, T0) for offset in range(8)), 8)
     sink, rules = MemorySink(), Rules()
-    row = LedgerRow(LOGGED, 0, T0 // 1000, 0, 0, 5, T0, Fates(5), 5, 0, rules.fingerprint)
+    row = LedgerRow(LOGGED, 0, T0 // 1000, 0, 0, 5, T0, Outcomes(5), 5, 0, rules.fingerprint)
     chain = follow(SourceLedger((StartRow(LOGGED, 0, 0, 0, rules.to_json()),), (row,)))
     table = CellTable.__new__(CellTable)
     table.action, table.folds = ACTION, {}

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow
 from pintally.schemas.sources import Source
 from pintally.streams.worker.behind import BrokersBehind
@@ -14,46 +14,49 @@ NOON = 1_750_000_000_000 // HOUR * HOUR
 MARGIN = 5 * MINUTE
 
 
-def rows(fates: Fates, clock: int) -> list[LedgerRow]:
-    return [LedgerRow(SOURCE, 0, 0, 0, 0, fates.total, clock, fates, fates.counted, 0, "r")]
+def rows(outcomes: Outcomes, clock: int) -> list[LedgerRow]:
+    return [LedgerRow(SOURCE, 0, 0, 0, 0, outcomes.total, clock, outcomes, outcomes.counted, 0, "r")]
 
 
-def looked(*looks: tuple[Fates, int, int]) -> list[bool]:
+def looked(*looks: tuple[Outcomes, int, int]) -> list[bool]:
     """What each look says; a look is what was counted, the source's clock then, and the time."""
     brokers = BrokersBehind()
-    return [brokers.look(SOURCE, rows(fates, clock), clock, at, MARGIN) for fates, clock, at in looks]
+    return [brokers.look(SOURCE, rows(outcomes, clock), clock, at, MARGIN) for outcomes, clock, at in looks]
 
 
 def test_of_what_came_before_the_first_look_nothing_is_known() -> None:
-    assert looked((Fates(5), NOON - 3 * HOUR, NOON)) == [False]
+    assert looked((Outcomes(5), NOON - 3 * HOUR, NOON)) == [False]
 
 
 def test_a_record_that_comes_between_two_looks_with_a_stamp_long_over_shows_it() -> None:
     late = NOON - 3 * HOUR
-    assert looked((Fates(5), late, NOON), (Fates(6), late + 1, NOON + MINUTE)) == [False, True]
-    assert looked((Fates(5), late, NOON), (Fates(5, late=1), late, NOON + MINUTE)) == [False, True]
+    assert looked((Outcomes(5), late, NOON), (Outcomes(6), late + 1, NOON + MINUTE)) == [False, True]
+    assert looked((Outcomes(5), late, NOON), (Outcomes(5, late=1), late, NOON + MINUTE)) == [False, True]
 
 
 def test_it_stays_known_while_nothing_comes_and_is_over_with_the_first_right_stamp() -> None:
     late = NOON - 3 * HOUR
     found = looked(
-        (Fates(5), late, NOON),
-        (Fates(6), late, NOON + MINUTE),
-        (Fates(6), late, NOON + 9 * HOUR),
-        (Fates(7), NOON + 9 * HOUR, NOON + 9 * HOUR + MINUTE),
-        (Fates(7), NOON + 9 * HOUR, NOON + 12 * HOUR),
+        (Outcomes(5), late, NOON),
+        (Outcomes(6), late, NOON + MINUTE),
+        (Outcomes(6), late, NOON + 9 * HOUR),
+        (Outcomes(7), NOON + 9 * HOUR, NOON + 9 * HOUR + MINUTE),
+        (Outcomes(7), NOON + 9 * HOUR, NOON + 12 * HOUR),
     )
     assert found == [False, True, True, False, False]
 
 
 def test_stamps_within_the_margin_say_nothing() -> None:
-    assert looked((Fates(5), 0, NOON), (Fates(6), NOON - MARGIN, NOON + MINUTE)) == [False, False]
+    assert looked((Outcomes(5), 0, NOON), (Outcomes(6), NOON - MARGIN, NOON + MINUTE)) == [False, False]
 
 
 def test_gaps_and_records_that_may_have_no_timestamp_say_nothing() -> None:
     old = NOON - 3 * HOUR
-    assert looked((Fates(5), old, NOON), (Fates(5, dead=2, absent=3), old, NOON + MINUTE)) == [False, False]
+    assert looked((Outcomes(5), old, NOON), (Outcomes(5, invalid=2, gaps=3), old, NOON + MINUTE)) == [False, False]
 
 
 def test_a_source_that_was_idle_for_hours_is_not_suspected_when_it_wakes() -> None:
-    assert looked((Fates(5), NOON - 9 * HOUR, NOON), (Fates(6), NOON + MINUTE, NOON + 2 * MINUTE)) == [False, False]
+    assert looked((Outcomes(5), NOON - 9 * HOUR, NOON), (Outcomes(6), NOON + MINUTE, NOON + 2 * MINUTE)) == [
+        False,
+        False,
+    ]

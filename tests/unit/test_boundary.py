@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import DeadLetterRow, LedgerRow, SourceLedger, StartRow, version_of
-from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.base import SinkSession
 from pintally.sinks.memory import MemorySession, MemorySink
@@ -23,7 +23,7 @@ from tests.cells import cells
 ONE, OTHER, NEW = (Source(f"engagement.{name}.v1", UUID(int=7), 0) for name in ("save", "click", "closeup"))
 RULES = Rules(slice_records=100)
 LATER = Rules(slice_records=50, allowed_lateness_ms=1)
-T = 1_700_000_000_000 // ARRIVED_MS * ARRIVED_MS
+T = 1_700_000_000_000 // ARRIVAL_BUCKET_MS * ARRIVAL_BUCKET_MS
 STEPS = 9  # more than there are
 
 
@@ -52,23 +52,46 @@ def counted() -> MemorySink:
     with sink.session() as session:
         for source in (ONE, OTHER):
             session.write_starts([StartRow(source, 0, 0, T, RULES.to_json())])
-            for block, position in ((0, 100), (1, 150)):
-                row = row_of(source, block, position)
+            for slice_block, position in ((0, 100), (1, 150)):
+                row = row_of(source, slice_block, position)
                 session.write_ledger([row])
                 session.write_cells(
-                    cells((source.id, block, T // 1000, 1, T // 1000, 7, row.fates.total, version_of(0, position)))
+                    cells(
+                        (
+                            source.id,
+                            slice_block,
+                            T // 1000,
+                            1,
+                            T // 1000,
+                            7,
+                            row.outcomes.total,
+                            version_of(0, position),
+                        )
+                    )
                 )
                 session.write_dead_letters([letter(source, position - 1)])
     return sink
 
 
-def row_of(source: Source, block: int, position: int) -> LedgerRow:
-    fates = Fates(position - block * 100)
-    return LedgerRow(source, block, T // 1000, block * 100, T, position, T, fates, fates.counted, 0, RULES.fingerprint)
+def row_of(source: Source, slice_block: int, position: int) -> LedgerRow:
+    outcomes = Outcomes(position - slice_block * 100)
+    return LedgerRow(
+        source,
+        slice_block,
+        T // 1000,
+        slice_block * 100,
+        T,
+        position,
+        T,
+        outcomes,
+        outcomes.counted,
+        0,
+        RULES.fingerprint,
+    )
 
 
-def letter(source: Source, offset: int, generation: int = 0) -> DeadLetterRow:
-    return DeadLetterRow(source, offset, T, "late", "so", None, None, (), generation)
+def letter(source: Source, offset: int, epoch: int = 0) -> DeadLetterRow:
+    return DeadLetterRow(source, offset, T, "late", "so", None, None, (), epoch)
 
 
 Plan = Callable[[SinkSession], Change]
@@ -140,13 +163,13 @@ def test_what_workers_of_the_new_rules_bury_stays_where_a_crash_is_mended_late()
             make(session, rules(session))
         with sink.session() as again:
             chain = follow(again.read_ledgers([ONE])[ONE])
-            generation = chain.boundary.generation
-            again.write_dead_letters([letter(ONE, 140, generation)])
+            epoch = chain.boundary.epoch
+            again.write_dead_letters([letter(ONE, 140, epoch)])
             old = letter(ONE, 141, 0)
             again.write_dead_letters([old])  # of a worker whose session is over
-            again.delete_void()
+            again.delete_superseded()
         assert (ONE, 140) in sink.dead_letters, f"after {steps} steps"
-        assert ((ONE, 141) in sink.dead_letters) is (generation == 0), f"after {steps} steps"
+        assert ((ONE, 141) in sink.dead_letters) is (epoch == 0), f"after {steps} steps"
 
 
 def test_what_lies_before_the_boundaries_stays() -> None:
@@ -155,7 +178,7 @@ def test_what_lies_before_the_boundaries_stays() -> None:
         make(session, rules(session))
     assert {(source, offset) for source, offset in sink.dead_letters} == {(ONE, 99), (OTHER, 99)}
     assert {key[:2] for key in sink.cells} == {(ONE.id, 0), (OTHER.id, 0)}
-    assert [(row.source, row.start) for row in sink.starts if row.generation == 1] == [
+    assert [(row.source, row.start) for row in sink.starts if row.epoch == 1] == [
         (ONE, 100),
         (OTHER, 100),
         (NEW, 0),

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from pintally.schemas.errors import Refusal
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, LostKind, LostRow, SourceLedger, StartRow
-from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import follow, ruling
@@ -19,17 +19,27 @@ from pintally.streams.operations.change.rules import plan_rules
 SAVE, CLICK = Source("engagement.save.v1", UUID(int=1), 0), Source("engagement.click.v1", UUID(int=2), 0)
 OLD = Rules(slice_records=100)
 NEW = Rules(slice_records=100, allowed_lateness_ms=60_000)
-T = 1_700_000_000_000 // ARRIVED_MS * ARRIVED_MS
+T = 1_700_000_000_000 // ARRIVAL_BUCKET_MS * ARRIVAL_BUCKET_MS
 
 
-def start(source: Source, offset: int = 0, generation: int = 0, rules: Rules = OLD) -> StartRow:
-    return StartRow(source, generation, offset, T, rules.to_json())
+def start(source: Source, offset: int = 0, epoch: int = 0, rules: Rules = OLD) -> StartRow:
+    return StartRow(source, epoch, offset, T, rules.to_json())
 
 
-def row(source: Source, begin: int, position: int, generation: int = 0) -> LedgerRow:
-    fates = Fates(position - begin)
+def row(source: Source, begin: int, position: int, epoch: int = 0) -> LedgerRow:
+    outcomes = Outcomes(position - begin)
     return LedgerRow(
-        source, begin // 100, T // 1000, begin, T + begin, position, T + position, fates, fates.counted, generation, "r"
+        source,
+        begin // 100,
+        T // 1000,
+        begin,
+        T + begin,
+        position,
+        T + position,
+        outcomes,
+        outcomes.counted,
+        epoch,
+        "r",
     )
 
 
@@ -44,7 +54,7 @@ def plan(
     return plan_rules(lambda _: rules, {**empty, **ledgers}, ends, committed or {}, lambda _: {})
 
 
-def test_it_takes_effect_at_the_start_of_each_sources_unfinished_slice_in_the_next_generation() -> None:
+def test_it_takes_effect_at_the_start_of_each_sources_unfinished_slice_in_the_next_epoch() -> None:
     change = plan(
         {
             SAVE: SourceLedger((start(SAVE),), (row(SAVE, 0, 100), row(SAVE, 100, 150))),
@@ -64,7 +74,7 @@ def test_hours_are_opened_from_the_lowest_clock_less_the_greater_lateness() -> N
         assert plan({SAVE: ledger}, rules).reopen_from == (T + 100 - OLD.allowed_lateness_ms - 60_000) // 1000
 
 
-def test_nothing_is_opened_for_a_source_of_which_nothing_is_emitted() -> None:
+def test_nothing_is_opened_for_a_source_of_which_nothing_is_flushed() -> None:
     empty = {SAVE: Offsets(0, 0, 0)}
     assert plan({SAVE: SourceLedger((start(SAVE),), ())}, offsets=empty).reopen_from is None
 
@@ -80,7 +90,7 @@ def test_a_source_that_has_the_rules_already_stays_as_it_is() -> None:
     done = SourceLedger((start(SAVE), start(SAVE, 100, 1, NEW)), (row(SAVE, 0, 100), row(SAVE, 100, 150)))
     assert plan({SAVE: done}) == Change()
     change = plan({SAVE: done, CLICK: SourceLedger((start(CLICK),), ())})
-    assert [(each.source, each.generation) for each in change.starts] == [(CLICK, 2)]
+    assert [(each.source, each.epoch) for each in change.starts] == [(CLICK, 2)]
 
 
 def test_larger_slices_are_refused_and_smaller_ones_are_not() -> None:
@@ -104,9 +114,9 @@ def test_a_source_that_is_counted_to_its_end_changes_rules_there_when_its_last_s
     [given_up], [kept], [begin] = change.lost, change.taken_over, change.starts
     assert (given_up.kind, given_up.start, given_up.end) == (LostKind.TRIMMED, 150, 150)
     assert kept.begin == StartRow(SAVE, 1, 100, T + 100, OLD.to_json())
-    assert begin == StartRow(SAVE, 2, 150, T + ARRIVED_MS, NEW.to_json())
+    assert begin == StartRow(SAVE, 2, 150, T + ARRIVAL_BUCKET_MS, NEW.to_json())
     assert change.reopen_from is None
-    rows = (ledger.rows[0], replace(ledger.rows[1], generation=1))
+    rows = (ledger.rows[0], replace(ledger.rows[1], epoch=1))
     after = SourceLedger((*ledger.starts, kept.begin, begin), rows, (given_up,))
     assert (follow(after).start, follow(after).rules) == (150, NEW)
     assert plan({SAVE: after}, offsets={SAVE: Offsets(150, 150, 150)}) == Change()

@@ -29,7 +29,7 @@ SOURCE = Source("engagement.save.v1", UUID(int=7), 3)
 def letter(
     offset: int = 5, key: bytes | None = b"k", value: bytes | None = b"v", header: bytes = b"h"
 ) -> DeadLetterRow:
-    return DeadLetterRow(SOURCE, offset, 1_700_000_000_000, "dead", "not JSON", key, value, (("trace", header),))
+    return DeadLetterRow(SOURCE, offset, 1_700_000_000_000, "invalid", "not JSON", key, value, (("trace", header),))
 
 
 class Broker:
@@ -71,7 +71,7 @@ def send(broker: Broker, *letters: DeadLetterRow) -> None:
         app = create_app(Settings(_env_file=None), MemorySink())
         producer: Any = app.producer
         producer._producer = broker
-        await app.emitter.dead_letters.send(letters)
+        await app.flusher.dead_letters.send(letters)
 
     asyncio.run(run())
 
@@ -112,7 +112,7 @@ def test_letters_go_whole_where_each_fits_its_topic_and_a_batch_does_not() -> No
 
 
 def test_a_letter_larger_than_kafka_takes_of_a_request_is_not_even_tried_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The broker closes the connection of such a request, and the tick would be repeated for ever."""
+    """The broker closes the connection of such a request, and the flush would be repeated for ever."""
     monkeypatch.setattr(dead_letters, "MAX_REQUEST_BYTES", 5_000)
     broker = Broker(limit=10**9)
     large = letter(5, value=b"v" * 6_000)
@@ -138,7 +138,9 @@ def test_a_letter_with_neither_key_nor_value_is_sent_with_an_empty_key() -> None
 
 @pytest.mark.parametrize("error", [KafkaConnectionError, UnknownTopicOrPartitionError])
 @pytest.mark.parametrize("refused_at_once", [True, False])
-def test_any_other_error_is_raised_so_that_the_tick_is_repeated(error: type[KafkaError], refused_at_once: bool) -> None:
+def test_any_other_error_is_raised_so_that_the_flush_is_repeated(
+    error: type[KafkaError], refused_at_once: bool
+) -> None:
     broker = Broker(full=1)
     if refused_at_once:
         broker.refuses = lambda number: error() if number == 2 else None

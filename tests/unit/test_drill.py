@@ -110,11 +110,11 @@ def test_differences_are_found_both_ways() -> None:
     assert differences({(1, 60, 7): 2}, {(1, 60, 7): 2}) == (0, [])
 
 
-def test_the_emulators_truth_is_read_with_all_its_fates(tmp_path: Path) -> None:
+def test_the_emulators_truth_is_read_with_all_its_outcomes(tmp_path: Path) -> None:
     file = tmp_path / "truth.jsonl"
     file.write_text(
-        '{"topic": "t", "partition": 0, "fate": "counted", "records": 3}\n'
-        '{"topic": "t", "partition": 0, "fate": "late", "records": 2}\n'
+        '{"topic": "t", "partition": 0, "outcome": "counted", "records": 3}\n'
+        '{"topic": "t", "partition": 0, "outcome": "late", "records": 2}\n'
         '{"action": "click", "minute": 60, "pin_id": "18446744073709551615", "count": 3}\n'
     )
     expected = Expected()
@@ -137,10 +137,10 @@ def test_a_claimed_fault_that_was_never_injected_or_never_bit_is_named() -> None
     assert report(("a", False)).never_bit() == ["a", "b"]
 
 
-def test_red_goes_before_void_and_void_before_exact() -> None:
+def test_red_goes_before_inconclusive_and_inconclusive_before_exact() -> None:
     made = report()
     assert made.exit_code == 0
-    made.void.append("never bit")
+    made.inconclusive.append("never bit")
     assert made.exit_code == 2
     made.red.append("it differs")
     assert made.exit_code == 1

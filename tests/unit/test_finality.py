@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from pintally.schemas.actions import Action
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -26,10 +26,10 @@ def topic(source: Source, stamps: str = "LogAppendTime", before: int = 2**62) ->
     return TopicInfo(source.topic, TOPIC_ID, 1, stamps, 300_000, before, "delete")
 
 
-def ledger(source: Source, position: int, clock: int) -> SourceLedger:
+def ledger(source: Source, position: int, stream_time: int) -> SourceLedger:
     rules = Rules()
     start = StartRow(source, 0, 0, 0, rules.to_json())
-    row = LedgerRow(source, 0, 0, 0, 0, position, clock, Fates(position), position, 0, rules.fingerprint)
+    row = LedgerRow(source, 0, 0, 0, 0, position, stream_time, Outcomes(position), position, 0, rules.fingerprint)
     return SourceLedger((start,), (row,) if position else ())
 
 
@@ -39,7 +39,7 @@ def until(*sources: tuple[Source, TopicInfo, SourceLedger | None, Offsets], now:
     return final_until(SETTINGS, topics, ledgers, {s: offsets for s, _, _, offsets in sources}, now)
 
 
-def test_the_slowest_emitted_clock_decides() -> None:
+def test_the_slowest_flushed_clock_decides() -> None:
     busy = Offsets(0, 100, 100)
     assert (
         until(

@@ -47,23 +47,23 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, limit: int = 100) -> None:
         self.consumer = Consumer()
-        self.emitter = SimpleNamespace(unemitted_cells=0)
+        self.flusher = SimpleNamespace(pending_cells=0)
         self.positions: dict[TP, int] = {}
         self.queued: set[str] = set()
         self.now = 1_000.0
         monkeypatch.setattr("pintally.streams.worker.backpressure.monotonic", lambda: self.now)
         app: Any = SimpleNamespace(
             consumer=self.consumer,
-            emitter=self.emitter,
-            settings=SimpleNamespace(max_unemitted_cells=limit),
+            flusher=self.flusher,
+            settings=SimpleNamespace(max_pending_cells=limit),
             tables=SimpleNamespace(positions=lambda: self.positions),
             queued=lambda topic: topic in self.queued,
         )
         self.flow = Flow(app)
 
-    def unemitted(self, cells: int) -> bool:
+    def pending(self, cells: int) -> bool:
         """Whether reading is paused when so many cells wait."""
-        self.emitter.unemitted_cells = cells
+        self.flusher.pending_cells = cells
         self.flow.pause_if_full()
         return self.consumer.paused
 
@@ -81,7 +81,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def test_reading_pauses_at_the_limit_and_goes_on_at_half_of_it_not_before(bench: Bench) -> None:
-    assert [bench.unemitted(cells) for cells in (99, 100, 150, 99, 51, 49, 99)] == [
+    assert [bench.pending(cells) for cells in (99, 100, 150, 99, 51, 49, 99)] == [
         False, True, True, True, True, False, False,
     ]  # fmt: skip
 
@@ -89,14 +89,14 @@ def test_reading_pauses_at_the_limit_and_goes_on_at_half_of_it_not_before(bench:
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_the_smallest_limits_pause_and_go_on_too(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     bench = Bench(monkeypatch, limit)
-    assert bench.unemitted(limit)
-    assert not bench.unemitted(0)
+    assert bench.pending(limit)
+    assert not bench.pending(0)
 
 
 def test_sources_that_come_while_reading_is_paused_are_paused_too(bench: Bench) -> None:
-    bench.unemitted(100)
+    bench.pending(100)
     bench.consumer.assigned = {SAVES, CLICKS}
-    bench.unemitted(100)
+    bench.pending(100)
     assert bench.consumer.held == {SAVES, CLICKS}
 
 

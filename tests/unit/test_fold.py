@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from pintally.schemas.dead_letters import SENT_BEFORE
-from pintally.schemas.fates import Fate, Fates
-from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.outcomes import Outcome, Outcomes
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.streams.counting.fold import Capture, ChunkMissing, ChunkRepeated, LogChanged, RecordsGone, SourceFold
 from pintally.streams.counting.slices import Base
 from tests.logs import ACTION, HOUR, MINUTE, SOURCE, T0, Log, chunk, record
@@ -31,116 +31,118 @@ def captured(fold: SourceFold) -> Capture:
     return capture
 
 
-def fates(fold: SourceFold) -> Fates:
+def outcomes(fold: SourceFold) -> Outcomes:
     """Of all slices that are in memory."""
-    rows = [row.fates for row in captured(fold).ledger]
-    return Fates(*(sum(getattr(row, name) for row in rows) for name in Fates.__slots__))
+    rows = [row.outcomes for row in captured(fold).ledger]
+    return Outcomes(*(sum(getattr(row, name) for row in rows) for name in Outcomes.__slots__))
 
 
-def fate_of(*records: LogRecord, rules: Rules = RULES) -> Fate:
-    """The fate of the last record: what it adds to the fates of those before it."""
-    before = fates(folded(*records[:-1], rules=rules)) if len(records) > 1 else Fates()
-    after = fates(folded(*records, rules=rules))
-    [fate] = [fate for fate in Fate if getattr(after, fate.name.lower()) > getattr(before, fate.name.lower())]
-    return fate
+def outcome_of(*records: LogRecord, rules: Rules = RULES) -> Outcome:
+    """The outcome of the last record: what it adds to the outcomes of those before it."""
+    before = outcomes(folded(*records[:-1], rules=rules)) if len(records) > 1 else Outcomes()
+    after = outcomes(folded(*records, rules=rules))
+    [outcome] = [
+        outcome for outcome in Outcome if getattr(after, outcome.name.lower()) > getattr(before, outcome.name.lower())
+    ]
+    return outcome
 
 
 def test_event_time_may_lead_the_kafka_timestamp_by_the_skew_and_no_more() -> None:
     """C2."""
-    assert fate_of(record(0, T0, occurred_at=T0 + 5 * MINUTE)) is Fate.COUNTED
-    assert fate_of(record(0, T0, occurred_at=T0 + 5 * MINUTE + 1)) is Fate.DEAD
+    assert outcome_of(record(0, T0, occurred_at=T0 + 5 * MINUTE)) is Outcome.COUNTED
+    assert outcome_of(record(0, T0, occurred_at=T0 + 5 * MINUTE + 1)) is Outcome.INVALID
 
 
 def test_event_time_may_be_as_old_as_the_tables_keep_and_no_older() -> None:
     """C2: retention is measured from the record's own timestamp, so old and not late are both possible."""
     patient = Rules(allowed_lateness_ms=48 * HOUR, retention_ms=24 * HOUR)
-    assert fate_of(record(0, T0, occurred_at=T0 - 24 * HOUR), rules=patient) is Fate.COUNTED
-    assert fate_of(record(0, T0, occurred_at=T0 - 24 * HOUR - 1), rules=patient) is Fate.DEAD
+    assert outcome_of(record(0, T0, occurred_at=T0 - 24 * HOUR), rules=patient) is Outcome.COUNTED
+    assert outcome_of(record(0, T0, occurred_at=T0 - 24 * HOUR - 1), rules=patient) is Outcome.INVALID
 
 
 def test_skew_and_retention_are_measured_from_the_records_own_timestamp_not_from_the_clock() -> None:
     """C2."""
     ahead = record(0, T0 + 30 * MINUTE)
-    assert fate_of(ahead, record(1, T0, occurred_at=T0 + 6 * MINUTE)) is Fate.DEAD
+    assert outcome_of(ahead, record(1, T0, occurred_at=T0 + 6 * MINUTE)) is Outcome.INVALID
 
 
 def test_a_record_without_a_kafka_timestamp_is_dead_and_leaves_the_clock_where_it_is() -> None:
     """It passes every bound that a broker sets, so it could count below what is final (C22)."""
     fold = folded(record(0, T0), record(1, -1, 9, occurred_at=T0), record(2, T0, 9))
-    assert fold.clock == T0
+    assert fold.stream_time == T0
     capture = captured(fold)
-    assert [row.fates for row in capture.ledger] == [Fates(counted=2, dead=1)], "nor is its id registered"
+    assert [row.outcomes for row in capture.ledger] == [Outcomes(counted=2, invalid=1)], "nor is its id registered"
     assert [letter.reason for letter in capture.dead_letters] == [
         "it has no Kafka timestamp: nothing tells when it came"
     ]
 
 
 def test_a_minute_is_closed_when_its_end_and_the_lateness_reach_the_clock() -> None:
-    """C2: <=, with the clock that includes this record."""
+    """C2: <=, with the stream time that includes this record."""
     assert T0 % MINUTE == 0
-    clock = T0 + HOUR + MINUTE  # closes the minute that begins at T0
-    assert fate_of(record(0, clock, occurred_at=T0 + MINUTE)) is Fate.COUNTED
-    assert fate_of(record(0, clock, occurred_at=T0 + MINUTE - 1)) is Fate.LATE
-    assert fate_of(record(0, clock - 1, occurred_at=T0 + MINUTE - 1)) is Fate.COUNTED
-    assert fate_of(record(0, clock - 1, occurred_at=T0)) is Fate.COUNTED
+    stream_time = T0 + HOUR + MINUTE  # closes the minute that begins at T0
+    assert outcome_of(record(0, stream_time, occurred_at=T0 + MINUTE)) is Outcome.COUNTED
+    assert outcome_of(record(0, stream_time, occurred_at=T0 + MINUTE - 1)) is Outcome.LATE
+    assert outcome_of(record(0, stream_time - 1, occurred_at=T0 + MINUTE - 1)) is Outcome.COUNTED
+    assert outcome_of(record(0, stream_time - 1, occurred_at=T0)) is Outcome.COUNTED
 
 
 def test_lateness_is_measured_by_the_clock_not_by_the_records_own_timestamp() -> None:
     """C2."""
-    clock = T0 + HOUR + MINUTE
-    assert fate_of(record(0, clock), record(1, T0, occurred_at=T0)) is Fate.LATE
+    stream_time = T0 + HOUR + MINUTE
+    assert outcome_of(record(0, stream_time), record(1, T0, occurred_at=T0)) is Outcome.LATE
 
 
 def test_event_time_never_moves_the_clock() -> None:
-    """C1: a device clock four minutes ahead makes nobody late."""
+    """C1: a device stream time four minutes ahead makes nobody late."""
     fold = folded(record(0, T0, occurred_at=T0 + 4 * MINUTE))
-    assert fold.clock == T0
+    assert fold.stream_time == T0
 
 
 def test_a_timestamp_too_large_to_add_to_makes_a_dead_record_not_a_wrapped_one() -> None:
     """C2: in 64 bits, timestamp + skew may wrap around."""
     far = 2**32 * 1000 - 1
-    assert fate_of(record(0, far, occurred_at=T0)) is Fate.DEAD
+    assert outcome_of(record(0, far, occurred_at=T0)) is Outcome.INVALID
 
 
 def test_a_late_record_registers_its_id_so_the_next_with_it_is_a_duplicate() -> None:
     """C2: were only counted records to register, this one would be counted."""
     late = record(1, T0, event_id=5, occurred_at=T0 - 2 * HOUR)
     again = record(2, T0, event_id=5)
-    assert fate_of(record(0, T0), late) is Fate.LATE
-    assert fate_of(record(0, T0), late, again) is Fate.DUPLICATE
+    assert outcome_of(record(0, T0), late) is Outcome.LATE
+    assert outcome_of(record(0, T0), late, again) is Outcome.DUPLICATE
 
 
 def test_a_duplicate_registers_its_id_so_a_chain_of_them_outlives_the_first() -> None:
     """C2: were only counted records to register, the third, three buckets after the first, would be counted."""
-    chain = [record(i, T0 + i * ARRIVED_MS, event_id=5) for i in range(4)]
-    assert fates(folded(*chain)) == Fates(counted=1, duplicate=3)
+    chain = [record(i, T0 + i * ARRIVAL_BUCKET_MS, event_id=5) for i in range(4)]
+    assert outcomes(folded(*chain)) == Outcomes(counted=1, duplicate=3)
 
 
 def test_a_dead_record_does_not_register_its_id() -> None:
-    """C2: a dead record was never an event, so nothing repeats it."""
-    dead = record(0, T0, event_id=5, occurred_at=T0 + HOUR)
-    assert fate_of(dead, record(1, T0, event_id=5)) is Fate.COUNTED
+    """C2: an invalid record was never an event, so nothing repeats it."""
+    invalid = record(0, T0, event_id=5, occurred_at=T0 + HOUR)
+    assert outcome_of(invalid, record(1, T0, event_id=5)) is Outcome.COUNTED
 
 
 def test_an_id_matters_for_one_more_bucket_and_one_more_block_and_then_no_longer() -> None:
     """C2."""
     first = record(0, T0, event_id=5)
-    assert fate_of(first, record(1, T0 + 2 * ARRIVED_MS - 1, event_id=5)) is Fate.DUPLICATE
-    assert fate_of(first, record(1, T0 + 2 * ARRIVED_MS, event_id=5)) is Fate.COUNTED
-    assert fate_of(first, record(199, T0, event_id=5)) is Fate.DUPLICATE
-    assert fate_of(first, record(200, T0, event_id=5)) is Fate.COUNTED
+    assert outcome_of(first, record(1, T0 + 2 * ARRIVAL_BUCKET_MS - 1, event_id=5)) is Outcome.DUPLICATE
+    assert outcome_of(first, record(1, T0 + 2 * ARRIVAL_BUCKET_MS, event_id=5)) is Outcome.COUNTED
+    assert outcome_of(first, record(199, T0, event_id=5)) is Outcome.DUPLICATE
+    assert outcome_of(first, record(200, T0, event_id=5)) is Outcome.COUNTED
 
 
 def test_late_comes_before_duplicate() -> None:
-    """C2: the order of the fates."""
+    """C2: the order of the outcomes."""
     late = [record(i, T0, event_id=5, occurred_at=T0 - 2 * HOUR) for i in (0, 1)]
-    assert fate_of(*late) is Fate.LATE
+    assert outcome_of(*late) is Outcome.LATE
 
 
 def test_without_dedup_every_record_counts() -> None:
     twice = [record(i, T0, event_id=5) for i in (0, 1)]
-    assert fates(folded(*twice, rules=Rules(dedup=False))) == Fates(counted=2)
+    assert outcomes(folded(*twice, rules=Rules(dedup=False))) == Outcomes(counted=2)
 
 
 def test_the_largest_pin_and_pin_zero_are_counted_as_they_are() -> None:
@@ -157,7 +159,7 @@ def test_a_minute_begins_at_its_first_millisecond() -> None:
 def test_absent_offsets_fill_slices_of_their_own_and_the_ledger_joins_them() -> None:
     """C3 and C25."""
     ledger = captured(folded(record(3, T0), record(320, T0), end=450)).ledger
-    assert [(row.block, row.arrived, row.start, row.position, row.fates.absent) for row in ledger] == [
+    assert [(row.slice_block, row.arrived_at, row.start, row.position, row.outcomes.gaps) for row in ledger] == [
         (0, 0, 0, 3, 3),
         (0, T0 // 1000, 3, 100, 96),
         (1, T0 // 1000, 100, 200, 100),
@@ -165,16 +167,16 @@ def test_absent_offsets_fill_slices_of_their_own_and_the_ledger_joins_them() -> 
         (3, T0 // 1000, 300, 400, 99),
         (4, T0 // 1000, 400, 450, 50),
     ]
-    assert all(a.clock == b.start_clock and a.position == b.start for a, b in pairwise(ledger))
-    assert all(row.fates.total == row.position - row.start for row in ledger)
+    assert all(a.stream_time == b.start_stream_time and a.position == b.start for a, b in pairwise(ledger))
+    assert all(row.outcomes.total == row.position - row.start for row in ledger)
 
 
 def test_a_chunk_without_records_moves_the_position_only() -> None:
     """C3: transaction markers alone."""
     fold = folded(record(0, T0))
     fold.fold(chunk(Log((), 5), 1, 5))
-    assert (fold.position, fold.clock) == (5, T0)
-    assert fates(fold) == Fates(counted=1, absent=4)
+    assert (fold.position, fold.stream_time) == (5, T0)
+    assert outcomes(fold) == Outcomes(counted=1, gaps=4)
 
 
 def test_a_repeat_and_a_hole_are_refused_by_name_and_tell_where_to_go_on() -> None:
@@ -185,7 +187,7 @@ def test_a_repeat_and_a_hole_are_refused_by_name_and_tell_where_to_go_on() -> No
         with pytest.raises(refusal) as refused:
             fold.fold(chunk(log, start, 9))
         assert refused.value.expected == 5
-    assert fates(fold) == Fates(counted=5)
+    assert outcomes(fold) == Outcomes(counted=5)
 
 
 def test_offsets_outside_a_chunks_own_range_are_a_fault() -> None:
@@ -207,18 +209,20 @@ def test_collecting_registers_ids_and_counts_nothing() -> None:
     fold = folded(*old, base=base)
     assert fold.counting
     assert fold.capture() is None
-    assert fold.unemitted_cells == 0
+    assert fold.pending_cells == 0
     fold.fold(chunk(Log((record(3, T0, event_id=2), record(4, T0)), 5), 3, 5))
     capture = captured(fold)
-    assert [(row.start, row.start_clock, row.fates) for row in capture.ledger] == [(3, T0, Fates(1, 1))]
+    assert [(row.start, row.start_stream_time, row.outcomes) for row in capture.ledger] == [(3, T0, Outcomes(1, 1))]
 
 
 def test_a_base_inside_a_chunk_begins_a_slice_there() -> None:
-    """C14: late and dead records before it are not handed out again."""
-    dead = LogRecord(1, T0, b"not json")
-    fold = folded(record(0, T0), dead, record(2, T0), LogRecord(3, T0, None), base=Base(0, 0, 2, T0))
+    """C14: late and invalid records before it are not handed out again."""
+    invalid = LogRecord(1, T0, b"not json")
+    fold = folded(record(0, T0), invalid, record(2, T0), LogRecord(3, T0, None), base=Base(0, 0, 2, T0))
     capture = captured(fold)
-    assert [(row.start, row.position, row.fates) for row in capture.ledger] == [(2, 4, Fates(counted=1, dead=1))]
+    assert [(row.start, row.position, row.outcomes) for row in capture.ledger] == [
+        (2, 4, Outcomes(counted=1, invalid=1))
+    ]
     assert [letter.offset for letter in capture.dead_letters] == [3]
 
 
@@ -240,9 +244,9 @@ def test_a_dead_letter_keeps_the_record_and_says_why() -> None:
         LogRecord(3, -1, b"{", None, (("a", b"b"),)),
     )
     letters = captured(folded(*records, rules=patient)).dead_letters
-    assert [(x.offset, x.timestamp, x.fate, x.key, x.value, x.headers) for x in letters] == [
-        (r.offset, r.timestamp, fate, r.key, r.value, r.headers)
-        for r, fate in zip(records, ("dead", "dead", "late", "dead"), strict=True)
+    assert [(x.offset, x.timestamp, x.outcome, x.key, x.value, x.headers) for x in letters] == [
+        (r.offset, r.timestamp, outcome, r.key, r.value, r.headers)
+        for r, outcome in zip(records, ("invalid", "invalid", "late", "invalid"), strict=True)
     ]
     leads, old, late, invalid = (letter.reason for letter in letters)
     assert "leads the Kafka timestamp" in leads
@@ -267,11 +271,11 @@ def test_only_one_capture_is_in_flight_and_only_it_can_be_answered() -> None:
     assert fold.capture() is None
 
 
-def test_rows_wait_as_unemitted_until_the_answer_and_come_again_after_a_failure() -> None:
+def test_rows_wait_as_pending_until_the_answer_and_come_again_after_a_failure() -> None:
     """C7: dirty is never cleared before the answer."""
     fold = folded(record(0, T0), record(1, T0, pin=2), LogRecord(2, T0, None))
     capture = captured(fold)
-    assert fold.unemitted_cells == 3
+    assert fold.pending_cells == 3
     fold.fold(chunk(Log((record(3, T0),), 4), 3, 4))
     fold.merge_back(capture)
     again = captured(fold)
@@ -283,11 +287,11 @@ def test_rows_wait_as_unemitted_until_the_answer_and_come_again_after_a_failure(
     again = captured(fold)
     assert [letter.offset for letter in again.dead_letters] == [2, 4]
     fold.acknowledge(again)
-    assert fold.unemitted_cells == 0
-    assert fold.emitted_version == (2 << 48) + 5
+    assert fold.pending_cells == 0
+    assert fold.flushed_version == (2 << 48) + 5
 
 
-def test_what_changes_while_a_tick_is_in_flight_goes_out_with_the_next() -> None:
+def test_what_changes_while_a_flush_is_in_flight_goes_out_with_the_next() -> None:
     """C6 and C7."""
     fold = folded(record(0, T0), record(1, T0, pin=2))
     capture = captured(fold)
@@ -300,13 +304,13 @@ def test_what_changes_while_a_tick_is_in_flight_goes_out_with_the_next() -> None
 
 def test_a_late_letter_says_whether_its_event_was_sent_before() -> None:
     """A replay must not count it a second time; a dead letter says nothing, for it was not looked at."""
-    late, clock = T0, T0 + 2 * HOUR
-    once = record(0, clock, event_id=1, occurred_at=late)
-    again = record(1, clock, event_id=1, occurred_at=late)
-    early = record(2, clock, event_id=2)
-    altered = record(3, clock, event_id=2, occurred_at=late)
-    dead = record(4, clock, event_id=2, occurred_at=clock - 25 * HOUR)
-    letters = captured(folded(once, again, early, altered, dead)).dead_letters
+    late, stream_time = T0, T0 + 2 * HOUR
+    once = record(0, stream_time, event_id=1, occurred_at=late)
+    again = record(1, stream_time, event_id=1, occurred_at=late)
+    early = record(2, stream_time, event_id=2)
+    altered = record(3, stream_time, event_id=2, occurred_at=late)
+    invalid = record(4, stream_time, event_id=2, occurred_at=stream_time - 25 * HOUR)
+    letters = captured(folded(once, again, early, altered, invalid)).dead_letters
     assert [(letter.offset, letter.reason.endswith(SENT_BEFORE)) for letter in letters] == [
         (0, False), (1, True), (3, True), (4, False),
     ]  # fmt: skip
@@ -349,20 +353,20 @@ def test_a_new_slice_with_the_next_record_makes_the_one_before_it_go_once_more_o
     """C8: a ledger row says something new, or is not said."""
     fold = folded(record(0, T0))
     fold.acknowledge(captured(fold))
-    fold.fold(chunk(Log((record(1, T0 + ARRIVED_MS),), 2), 1, 2))
+    fold.fold(chunk(Log((record(1, T0 + ARRIVAL_BUCKET_MS),), 2), 1, 2))
     assert [(row.start, row.position) for row in captured(fold).ledger] == [(1, 2)]
 
 
 def test_a_large_dead_letter_counts_as_the_cells_whose_room_it_takes() -> None:
     fold = folded(LogRecord(0, T0, b"x" * 10_000))
-    assert fold.unemitted_cells == 101
+    assert fold.pending_cells == 101
     capture = captured(fold)
-    assert fold.unemitted_cells == 101, "in flight"
+    assert fold.pending_cells == 101, "in flight"
     fold.merge_back(capture)
     again = captured(fold)
-    assert fold.unemitted_cells == 101
+    assert fold.pending_cells == 101
     fold.acknowledge(again)
-    assert fold.unemitted_cells == 0
+    assert fold.pending_cells == 0
 
 
 def cut_off(*records: LogRecord) -> tuple[SourceFold, Base]:
@@ -371,25 +375,25 @@ def cut_off(*records: LogRecord) -> tuple[SourceFold, Base]:
     capture = captured(fold)
     fold.acknowledge(capture)
     [row] = capture.ledger
-    return fold, Base(row.position, row.clock, row.position, row.clock, is_cut=True, open_slice=row)
+    return fold, Base(row.position, row.stream_time, row.position, row.stream_time, is_cut=True, open_slice=row)
 
 
 def test_offsets_without_a_record_still_come_to_the_slice_whose_records_are_gone() -> None:
     """Transaction markers: they have no time of their own (C3)."""
     alive, base = cut_off(record(0, T0), record(1, T0, occurred_at=T0 - 2 * HOUR), record(2, T0, 9), record(3, T0, 9))
-    later = Log((record(7, T0 + 2 * ARRIVED_MS, 9),), 8)
+    later = Log((record(7, T0 + 2 * ARRIVAL_BUCKET_MS, 9),), 8)
     restarted = SourceFold(SOURCE, ACTION, RULES, 2, base)
     for fold in (alive, restarted):
         fold.fold(chunk(later, 4, 8))
     rows = captured(restarted).ledger
     assert rows == captured(alive).ledger
-    assert [(row.start, row.position, row.fates) for row in rows] == [
-        (0, 7, Fates(counted=2, duplicate=1, late=1, absent=3)),
-        (7, 8, Fates(counted=1)),
+    assert [(row.start, row.position, row.outcomes) for row in rows] == [
+        (0, 7, Outcomes(counted=2, duplicate=1, late=1, gaps=3)),
+        (7, 8, Outcomes(counted=1)),
     ]
 
 
-@pytest.mark.parametrize("timestamp", [T0, T0 + 2 * ARRIVED_MS - 1, -1])
+@pytest.mark.parametrize("timestamp", [T0, T0 + 2 * ARRIVAL_BUCKET_MS - 1, -1])
 def test_a_record_to_which_what_is_gone_could_matter_is_refused(timestamp: int) -> None:
     """Its id may have been there before, or its slice have cells that nobody has in memory (C2)."""
     _, base = cut_off(record(0, T0, 9))

@@ -105,7 +105,7 @@ def test_faust_recovers_through_the_manager_and_starts_flow_only_after_our_seek(
 
 
 def test_the_end_of_a_log_that_a_rebalance_has_just_taken_away_is_unknown_and_no_error() -> None:
-    """The fold still ticks then; aiokafka's own method fails an assertion, which ended the worker."""
+    """The fold still flushes then; aiokafka's own method fails an assertion, which ended the worker."""
     assigned: set[TP] = set()
     consumer = SimpleNamespace(
         _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=SimpleNamespace(tps=assigned)))

@@ -3,16 +3,16 @@
 from dataclasses import replace
 from uuid import UUID
 
-from pintally.audit.emitted import Emitted, LedgerRow, StartRow
+from pintally.audit.flushed import Flushed, LedgerRow, StartRow
 from pintally.audit.invariants import check_ledger
 from pintally.audit.tables import source_id
 from pintally.schemas.rules import Rules
 
 START = StartRow(0, 0, 0, Rules(slice_records=100).to_json())
-UNNAMED = Emitted(0, "engagement.save.v1", UUID(int=7), 3, (START,), ())
+UNNAMED = Flushed(0, "engagement.save.v1", UUID(int=7), 3, (START,), ())
 
 
-def emitted(*rows: LedgerRow) -> Emitted:
+def flushed(*rows: LedgerRow) -> Flushed:
     return replace(UNNAMED, id=source_id(UNNAMED), ledger=rows)
 
 
@@ -21,35 +21,35 @@ def row(start: int, position: int) -> LedgerRow:
     return LedgerRow(start // 100, 600, start, 0, position, 9, n, 0, 0, 0, 0, n, 0, "", position)
 
 
-def found(source: Emitted, *sums: int) -> list[str | None]:
+def found(source: Flushed, *sums: int) -> list[str | None]:
     """What the invariants name, where the cells of each slice add up to these numbers."""
-    cells = {(source.id, r.block, r.arrived, 0): n for r, n in zip(source.ledger, sums, strict=True)}
+    cells = {(source.id, r.slice_block, r.arrived_at, 0): n for r, n in zip(source.ledger, sums, strict=True)}
     return [finding.field for finding in check_ledger(source, cells, oldest=-(2**40))]
 
 
 def test_a_source_with_a_start_row_and_no_ledger_row_breaks_none() -> None:
-    """A worker has begun, and its first tick is still to come."""
-    assert found(emitted()) == []
+    """A worker has begun, and its first flush is still to come."""
+    assert found(flushed()) == []
 
 
 def test_a_source_with_one_slice_breaks_none_whatever_its_cells() -> None:
     """An unfinished slice: its rows may be ahead of the ledger."""
-    assert found(emitted(row(0, 40)), 41) == []
+    assert found(flushed(row(0, 40)), 41) == []
 
 
 def test_a_complete_slice_has_the_cells_that_its_row_counted() -> None:
     rows = row(0, 100), row(100, 140)
-    assert found(emitted(*rows), 100, 99) == []
-    assert found(emitted(*rows), 99, 40) == ["sum of cells"]
+    assert found(flushed(*rows), 100, 99) == []
+    assert found(flushed(*rows), 99, 40) == ["sum of cells"]
 
 
 def test_the_last_slice_is_never_called_complete_though_its_block_is_full() -> None:
-    assert found(emitted(row(0, 100)), 7) == []
+    assert found(flushed(row(0, 100)), 7) == []
 
 
 def test_a_row_whose_numbers_do_not_fit_each_other_is_named() -> None:
-    wrong = replace(row(0, 100), dead=1, cells_sum=99, version=7)
-    assert found(emitted(wrong), 99) == ["fates add up", "cells_sum is counted", "version"]
+    wrong = replace(row(0, 100), invalid=1, cells_sum=99, version=7)
+    assert found(flushed(wrong), 99) == ["outcomes add up", "cells_sum is counted", "version"]
 
 
 def test_a_number_that_is_not_that_of_the_name_is_named() -> None:

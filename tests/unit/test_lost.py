@@ -10,11 +10,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-import pintally.audit.emitted as audit
+import pintally.audit.flushed as audit
+from pintally.audit.chain import epochs
 from pintally.audit.chain import follow as chain_of_verify
-from pintally.audit.chain import reigns
 from pintally.schemas.errors import Refusal, SinkUnavailable
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import (
     LAST_OFFSET,
     LedgerRow,
@@ -26,7 +26,7 @@ from pintally.schemas.rows import (
     position_of,
     version_of,
 )
-from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.base import SinkSession
 from pintally.sinks.memory import MemorySession, MemorySink
@@ -43,19 +43,29 @@ from tests.cells import cells
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 RULES = Rules(slice_records=100)
-T = 1_700_000_000_000 // ARRIVED_MS * ARRIVED_MS
+T = 1_700_000_000_000 // ARRIVAL_BUCKET_MS * ARRIVAL_BUCKET_MS
 NOW = T // 1000
 
 
-def start(offset: int = 0, generation: int = 0, clock: int = T) -> StartRow:
-    return StartRow(SOURCE, generation, offset, clock, RULES.to_json())
+def start(offset: int = 0, epoch: int = 0, stream_time: int = T) -> StartRow:
+    return StartRow(SOURCE, epoch, offset, stream_time, RULES.to_json())
 
 
-def row(begin: int, position: int, generation: int = 0, clock: int = T) -> LedgerRow:
-    fates = Fates(position - begin)
-    arrived = clock // ARRIVED_MS * 600
+def row(begin: int, position: int, epoch: int = 0, stream_time: int = T) -> LedgerRow:
+    outcomes = Outcomes(position - begin)
+    arrived_at = stream_time // ARRIVAL_BUCKET_MS * 600
     return LedgerRow(
-        SOURCE, begin // 100, arrived, begin, clock, position, clock + position, fates, fates.counted, generation, "r"
+        SOURCE,
+        begin // 100,
+        arrived_at,
+        begin,
+        stream_time,
+        position,
+        stream_time + position,
+        outcomes,
+        outcomes.counted,
+        epoch,
+        "r",
     )
 
 
@@ -67,7 +77,8 @@ def plan(
     others: Mapping[Source, SourceLedger] | None = None,
 ) -> list[Lost]:
     counted = {
-        (each.block, each.arrived): SliceSum(each.cells_sum, each.version, each.position) for each in ledger.rows
+        (each.slice_block, each.arrived_at): SliceSum(each.cells_sum, each.version, each.position)
+        for each in ledger.rows
     }
     return plan_lost(
         lambda _: RULES,
@@ -80,15 +91,15 @@ def plan(
     )
 
 
-def seen_by_verify(ledger: SourceLedger) -> audit.Emitted:
-    starts = tuple(audit.StartRow(each.generation, each.start, each.start_clock, each.rules) for each in ledger.starts)
+def seen_by_verify(ledger: SourceLedger) -> audit.Flushed:
+    starts = tuple(audit.StartRow(each.epoch, each.start, each.start_stream_time, each.rules) for each in ledger.starts)
     names = [name for name in audit.LedgerRow.__annotations__ if name in LedgerRow.__dataclass_fields__]
     rows = tuple(
-        audit.LedgerRow(**{name: getattr(each, name) for name in names}, **asdict(each.fates), version=each.version)
+        audit.LedgerRow(**{name: getattr(each, name) for name in names}, **asdict(each.outcomes), version=each.version)
         for each in ledger.rows
     )
-    gone = tuple(audit.LostRow(each.generation, each.kind, each.start, each.end, each.note) for each in ledger.lost)
-    return audit.Emitted(SOURCE.id, SOURCE.topic, SOURCE.topic_id, 0, starts, rows, gone)
+    gone = tuple(audit.LostRow(each.epoch, each.kind, each.start, each.end, each.note) for each in ledger.lost)
+    return audit.Flushed(SOURCE.id, SOURCE.topic, SOURCE.topic_id, 0, starts, rows, gone)
 
 
 COUNTED = SourceLedger((start(),), (row(0, 100), row(100, 150)))
@@ -107,18 +118,20 @@ def test_counting_goes_on_where_the_log_starts() -> None:
 
 
 def test_a_log_that_starts_below_the_position_still_goes_on_at_the_position_under_another_name() -> None:
-    """Only what the unfinished slice needs is gone. Its block goes on, so the clock moves to the next ten minutes."""
+    """Only what the unfinished slice needs is gone. Its block goes on, so the stream time moves to the next ten
+    minutes.
+    """
     [lost] = plan(COUNTED, Offsets(120, 500, 500))
     assert lost.row == LostRow(SOURCE, 2, LostKind.TRIMMED, 150, 150, "why")
-    assert lost.start == StartRow(SOURCE, 2, 150, T + ARRIVED_MS, RULES.to_json())
+    assert lost.start == StartRow(SOURCE, 2, 150, T + ARRIVAL_BUCKET_MS, RULES.to_json())
 
 
-def test_the_slice_that_was_cut_short_gets_a_generation_of_its_own() -> None:
+def test_the_slice_that_was_cut_short_gets_an_epoch_of_its_own() -> None:
     [lost] = plan(COUNTED, Offsets(120, 500, 500))
     assert lost.kept == TakenOver(start(100, 1), 0, 150, ((1, T // 1000),), (row(100, 150),))
 
 
-def test_a_slice_that_no_tick_has_told_of_has_a_generation_of_its_own_too() -> None:
+def test_a_slice_that_no_flush_has_told_of_has_an_epoch_of_its_own_too() -> None:
     """What a worker that sleeps writes of it begins below where counting goes on."""
     [lost] = plan(SourceLedger((start(),), ()), Offsets(50, 500, 500))
     assert lost.kept == TakenOver(start(0, 1), 0, 50, (), ())
@@ -126,7 +139,7 @@ def test_a_slice_that_no_tick_has_told_of_has_a_generation_of_its_own_too() -> N
 
 
 def test_an_interrupted_run_is_finished_whatever_the_log_and_the_ledger_have_become() -> None:
-    """Rows may be said by a generation that does not rule yet: a boundary of that number elsewhere would count them."""
+    """Rows may be said by an epoch that does not rule yet: a boundary of that number elsewhere would count them."""
     [lost] = plan(COUNTED, Offsets(120, 500, 500))
     assert lost.row
     half = replace(COUNTED, rows=(row(0, 100), row(100, 150, 1)), lost=(lost.row,))
@@ -143,7 +156,7 @@ def test_an_interrupted_run_is_finished_whatever_the_log_and_the_ledger_have_bec
 
 
 def test_what_rows_ahead_of_the_ledger_tell_of_is_not_counted_again() -> None:
-    """A tick that was cut off wrote cells up to offset 190, and no ledger row."""
+    """A flush that was cut off wrote cells up to offset 190, and no ledger row."""
     sums = {(1, T // 1000): SliceSum(70, version_of(0, 190), 190)}
     [lost] = plan(COUNTED, Offsets(120, 500, 500), sums)
     assert lost.row
@@ -170,7 +183,9 @@ def test_the_fold_steps_over_what_was_lost_and_collects_no_id_from_before_it() -
     assert (chain.start, chain.position, chain.unfinished, chain.hole) == (180, 180, None, None)
     assert [each.start for each in chain.complete] == [0, 100]
     assert base_of(chain) == Base(180, T, 180, T)
-    later = replace(ledger, rows=(*ledger.rows, row(180, 200, 1, T + ARRIVED_MS), row(200, 250, 1, T + ARRIVED_MS)))
+    later = replace(
+        ledger, rows=(*ledger.rows, row(180, 200, 1, T + ARRIVAL_BUCKET_MS), row(200, 250, 1, T + ARRIVAL_BUCKET_MS))
+    )
     assert base_of(follow(later)).collect_start == 180
 
 
@@ -182,12 +197,12 @@ def test_rules_may_change_where_counting_goes_on_before_anything_is_counted_ther
     change = plan_rules(lambda _: other, {SOURCE: ledger}, {SOURCE: Offsets(180, 500, 500)}, {}, lambda _: {})
     changed = replace(ledger, starts=(*ledger.starts, *change.starts))
     chain = follow(changed)
-    assert (chain.boundary.generation, chain.start, chain.hole, effective(changed)) == (2, 180, None, [gap])
+    assert (chain.boundary.epoch, chain.start, chain.hole, effective(changed)) == (2, 180, None, [gap])
     assert base_of(chain).collect_start == 180
     assert [segment.shape for segment in segments(changed)] == [Shape.COMPLETE, Shape.CUT]
     assert plan(changed, Offsets(180, 500, 500)) == []
     seen = seen_by_verify(changed)
-    assert chain_of_verify(seen, reigns(seen.starts)) == (180, [])
+    assert chain_of_verify(seen, epochs(seen.starts)) == (180, [])
 
 
 def test_a_late_insert_of_the_slice_that_was_cut_short_does_not_lead_astray() -> None:
@@ -212,7 +227,7 @@ def test_a_boundary_below_an_earlier_one_replaces_it() -> None:
     assert lost.start
     ledger = replace(changed, starts=(*changed.starts, lost.start))
     chain = follow(ledger)
-    assert (chain.start, chain.boundary.generation, chain.hole) == (100, 2, None)
+    assert (chain.start, chain.boundary.epoch, chain.hole) == (100, 2, None)
     counted = replace(ledger, rows=(row(0, 100), row(100, 120, 2), row(120, 200, 2)))
     assert follow(counted).start == 120, "the start row at 200 rules no more, and ends no slice"
 
@@ -241,12 +256,12 @@ def test_damage_that_the_log_cannot_mend_is_noted_once() -> None:
     rows = (
         row(0, 100),
         row(100, 200),
-        row(200, 300, clock=T + 3 * ARRIVED_MS),
-        row(300, 310, clock=T + 5 * ARRIVED_MS),
+        row(200, 300, stream_time=T + 3 * ARRIVAL_BUCKET_MS),
+        row(300, 310, stream_time=T + 5 * ARRIVAL_BUCKET_MS),
     )
     ledger = SourceLedger((start(),), rows)
     sums = {
-        (each.block, each.arrived): SliceSum(each.cells_sum - (each.start == 100), each.version, each.position)
+        (each.slice_block, each.arrived_at): SliceSum(each.cells_sum - (each.start == 100), each.version, each.position)
         for each in rows
     }
     ends = Offsets(250, 500, 500)
@@ -257,7 +272,8 @@ def test_damage_that_the_log_cannot_mend_is_noted_once() -> None:
 
 
 def trims(data: st.DataObject, size: int, change_of: Callable[[list[Lost]], Change] = change_of) -> None:
-    """A worker folds on, is cut off somewhere in a tick, retention overtakes it, an operator gives up; again and again.
+    """A worker folds on, is cut off somewhere in a flush, retention overtakes it, an operator gives up; again and
+    again.
 
     Every slice writes one cell that counts its offsets, at the version it was read to. The ledger knows of less. At any
     time later the worker may wake up, and write what it has read meanwhile.
@@ -265,23 +281,27 @@ def trims(data: st.DataObject, size: int, change_of: Callable[[list[Lost]], Chan
     rules = Rules(slice_records=size)
     sink = MemorySink()
     end = 40
-    steps = data.draw(st.lists(st.sampled_from([0, 0, 0, 1_000, 60_000, ARRIVED_MS]), min_size=end, max_size=end))
+    steps = data.draw(
+        st.lists(st.sampled_from([0, 0, 0, 1_000, 60_000, ARRIVAL_BUCKET_MS]), min_size=end, max_size=end)
+    )
     stamps = T + np.cumsum(np.array(steps, np.int64))
     asleep: list[tuple[Chain, int]] = []  # where a worker began, and how far it has read
 
-    def tick(session: SinkSession, chain: Chain, read_to: int, recorded_to: int) -> None:
-        begin, generation = chain.start, chain.boundary.generation
-        clocks = np.maximum(np.maximum.accumulate(stamps[begin:read_to]), chain.start_clock)
+    def flush(session: SinkSession, chain: Chain, read_to: int, recorded_to: int) -> None:
+        begin, epoch = chain.start, chain.boundary.epoch
+        stream_times = np.maximum(np.maximum.accumulate(stamps[begin:read_to]), chain.start_stream_time)
         rows = []
-        for piece in cut(begin, read_to, np.arange(begin, read_to), clocks, chain.start_clock, size):
-            name = (piece.slice_id.block, piece.slice_id.arrived_seconds)
-            version = version_of(generation, piece.end)
+        for piece in cut(begin, read_to, np.arange(begin, read_to), stream_times, chain.start_stream_time, size):
+            name = (piece.slice_id.slice_block, piece.slice_id.arrived_at_seconds)
+            version = version_of(epoch, piece.end)
             session.write_cells(cells((SOURCE.id, *name, 1, NOW, 7, piece.end - piece.start, version)))
             if piece.start < recorded_to:
                 at = min(piece.end, recorded_to)
-                clock, fates = int(clocks[at - begin - 1]), Fates(at - piece.start)
+                stream_time, outcomes = int(stream_times[at - begin - 1]), Outcomes(at - piece.start)
                 rows.append(
-                    LedgerRow(SOURCE, *name, piece.start, piece.clock_before, at, clock, fates, 0, generation, "r")
+                    LedgerRow(
+                        SOURCE, *name, piece.start, piece.stream_time_before, at, stream_time, outcomes, 0, epoch, "r"
+                    )
                 )
         session.write_ledger(rows)
 
@@ -290,7 +310,7 @@ def trims(data: st.DataObject, size: int, change_of: Callable[[list[Lost]], Chan
         for _ in range(data.draw(st.integers(1, 4))):
             before = follow(session.read_ledgers([SOURCE])[SOURCE])
             read_to = data.draw(st.integers(before.start, end))
-            tick(session, before, read_to, data.draw(st.integers(before.start, read_to)))
+            flush(session, before, read_to, data.draw(st.integers(before.start, read_to)))
             asleep.append((before, data.draw(st.integers(read_to, end))))
             ledger = session.read_ledgers([SOURCE])[SOURCE]
             position = follow(ledger).position
@@ -302,25 +322,25 @@ def trims(data: st.DataObject, size: int, change_of: Callable[[list[Lost]], Chan
             make(session, change_of(begun))
             for chain, further in asleep if begun else ():
                 if data.draw(st.booleans()):
-                    tick(session, chain, further, data.draw(st.integers(chain.start, further)))
+                    flush(session, chain, further, data.draw(st.integers(chain.start, further)))
             after = follow(session.read_ledgers([SOURCE])[SOURCE])
             assert after.hole is None
             assert after.position >= position
             if begun:
                 assert base_of(after).collect_start >= log_start
-        session.delete_void()  # as the next sealing does
+        session.delete_superseded()  # as the next sealing does
         told = [offset for row in sink.ledger.values() for offset in range(row.start, row.position)]
         assert len(told) == len(set(told)), "the ledger tells of no offset twice"
-        starts = {(row.block, row.arrived): row.start for row in sink.ledger.values()}
+        starts = {(row.slice_block, row.arrived_at): row.start for row in sink.ledger.values()}
         # A cell without a ledger row tells of a slice's offsets up to its version, as every cell here does.
         ranges = sorted(
             (position_of(version) - count, position_of(version)) for version, count in sink.cells.values() if count
         )
         assert all(stop <= begin for (_, stop), (begin, _) in pairwise(ranges)), "no cell counts what another counts"
-        for (_, block, arrived), row in sink.ledger.items():
-            version, count = sink.cells.get((SOURCE.id, block, arrived, 1, NOW, 7), (0, 0))
+        for (_, slice_block, arrived_at), row in sink.ledger.items():
+            version, count = sink.cells.get((SOURCE.id, slice_block, arrived_at, 1, NOW, 7), (0, 0))
             assert count >= row.position - row.start, "what the ledger vouches for is there"
-            assert position_of(version) - count == starts[block, arrived]
+            assert position_of(version) - count == starts[slice_block, arrived_at]
 
 
 DRAWS = {"data": st.data(), "size": st.integers(1, 12)}

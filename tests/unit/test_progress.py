@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -13,17 +13,19 @@ from pintally.streams.counting.log import Offsets
 from pintally.streams.operations.progress import lag_of, progress_of, sum_of
 
 SOURCE = Source("engagement.save.v1", UUID(int=7), 0)
-START = StartRow(SOURCE, 0, start=100, start_clock=0, rules=Rules().to_json())
+START = StartRow(SOURCE, 0, start=100, start_stream_time=0, rules=Rules().to_json())
 
 
-def row(start: int, position: int, arrived: int) -> LedgerRow:
-    fates = Fates(counted=position - start)
-    return LedgerRow(SOURCE, 0, arrived, start, arrived * 1000, position, arrived * 1000, fates, fates.counted, 0, "")
+def row(start: int, position: int, arrived_at: int) -> LedgerRow:
+    outcomes = Outcomes(counted=position - start)
+    return LedgerRow(
+        SOURCE, 0, arrived_at, start, arrived_at * 1000, position, arrived_at * 1000, outcomes, outcomes.counted, 0, ""
+    )
 
 
 def test_a_source_that_no_worker_has_begun_lags_by_its_whole_log() -> None:
     found = progress_of(SOURCE, None, Offsets(log_start=100, log_end=250, last_stable=250))
-    assert (found.position, found.clock, found.lag, found.fates) == (None, None, 150, Fates())
+    assert (found.position, found.stream_time, found.lag, found.outcomes) == (None, None, 150, Outcomes())
 
 
 def test_a_source_with_a_start_row_alone_lags_from_its_start() -> None:
@@ -34,21 +36,21 @@ def test_a_source_with_a_start_row_alone_lags_from_its_start() -> None:
 def test_a_slice_that_does_not_join_is_not_yet_counted() -> None:
     ledger = SourceLedger((START,), (row(100, 150, 600), row(180, 200, 1200)))
     found = progress_of(SOURCE, ledger, Offsets(100, 200, 200))
-    assert (found.position, found.lag, found.fates) == (150, 50, Fates(counted=50))
+    assert (found.position, found.lag, found.outcomes) == (150, 50, Outcomes(counted=50))
 
 
 @given(lengths=st.lists(st.integers(1, 1000), min_size=1, max_size=20), ahead=st.integers(0, 1000))
-def test_fates_and_lag_add_up_to_the_log(lengths: list[int], ahead: int) -> None:
+def test_outcomes_and_lag_add_up_to_the_log(lengths: list[int], ahead: int) -> None:
     position, rows = START.start, []
     for number, length in enumerate(lengths, start=1):
         rows.append(row(position, position + length, 600 * number))
         position += length
     found = progress_of(SOURCE, SourceLedger((START,), tuple(rows)), Offsets(0, position + ahead, position + ahead))
     assert found.position == position
-    assert found.fates.total + found.lag + START.start == found.log_end
+    assert found.outcomes.total + found.lag + START.start == found.log_end
     assert lag_of([found, found]) == 2 * ahead
 
 
-@given(st.lists(st.builds(Fates, *[st.integers(0, 10**9)] * 5), max_size=5))
-def test_the_sum_of_fates_covers_as_many_offsets_as_its_parts(parts: list[Fates]) -> None:
+@given(st.lists(st.builds(Outcomes, *[st.integers(0, 10**9)] * 5), max_size=5))
+def test_the_sum_of_outcomes_covers_as_many_offsets_as_its_parts(parts: list[Outcomes]) -> None:
     assert sum_of(parts).total == sum(part.total for part in parts)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from pintally.audit.log import Piece
-from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Fate, Place, Recount, Slice
+from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Outcome, Place, Recount, Slice
 from pintally.audit.rules import CountingRules
 
 NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z, a multiple of ten minutes
@@ -62,8 +62,8 @@ def recount(
     return slices + list(counting.finish())
 
 
-def fates(slices: Iterable[Slice]) -> dict[int, Fate]:
-    return {o: Fate(f) for s in slices for o, f in zip(s.offsets, s.fates, strict=True)}
+def outcomes(slices: Iterable[Slice]) -> dict[int, Outcome]:
+    return {o: Outcome(f) for s in slices for o, f in zip(s.offsets, s.outcomes, strict=True)}
 
 
 def cells(slice_: Slice) -> list[tuple[int, int, int]]:
@@ -76,14 +76,21 @@ def cells(slice_: Slice) -> list[tuple[int, int, int]]:
 
 def test_the_clock_is_the_highest_kafka_timestamp_and_never_falls_rule_1() -> None:
     (only,) = recount([save(0, NOON + 50), save(1, NOON + 20), save(2, -1), save(3, NOON + 60)], 4)
-    assert list(only.clocks) == [NOON + 50, NOON + 50, NOON + 50, NOON + 60]
-    assert [Fate(fate) for fate in only.fates] == [Fate.COUNTED, Fate.COUNTED, Fate.DEAD, Fate.COUNTED]
-    assert (only.at(2).clock, only.at(0).clock) == (NOON + 50, 0)
+    assert list(only.stream_times) == [NOON + 50, NOON + 50, NOON + 50, NOON + 60]
+    assert [Outcome(outcome) for outcome in only.outcomes] == [
+        Outcome.COUNTED,
+        Outcome.COUNTED,
+        Outcome.INVALID,
+        Outcome.COUNTED,
+    ]
+    assert (only.at(2).stream_time, only.at(0).stream_time) == (NOON + 50, 0)
 
 
 def test_a_slice_ends_where_its_block_ends_or_the_clock_passes_ten_minutes_rule_1() -> None:
     records = [save(9), save(10), save(11, NOON + 10 * MINUTE - 1), save(12, NOON + 10 * MINUTE), save(13, NOON)]
-    found = [(s.key, s.start, s.end, s.start_clock, s.complete) for s in recount(records, 14, place=Place(9, NOON))]
+    found = [
+        (s.key, s.start, s.end, s.start_stream_time, s.complete) for s in recount(records, 14, place=Place(9, NOON))
+    ]
     noon = NOON // 1000
     assert found == [
         ((0, noon), 9, 10, NOON, True),
@@ -105,7 +112,7 @@ def test_offsets_without_a_record_belong_to_their_block_and_the_clock_before_rul
         ((4, noon + 600), 40, 50),
         ((5, noon + 600), 50, 52),
     ]
-    assert [s.at(s.end).absent for s in slices] == [3, 6, 10, 10, 4, 5, 10, 2]
+    assert [s.at(s.end).gaps for s in slices] == [3, 6, 10, 10, 4, 5, 10, 2]
     assert all(sum(s.at(s.end)[1:]) == s.end - s.start for s in slices)
 
 
@@ -118,39 +125,46 @@ def test_what_is_no_event_or_too_early_or_too_old_is_dead_and_registers_no_id_ru
         save(4, NOON, id=5, at=NOON + 5 * MINUTE),
         save(5, NOON, id=6, at=NOON - RULES.retention_ms),
     ]
-    found = fates(recount(records, 6))
-    assert found == {0: Fate.DEAD, 1: Fate.DEAD, 2: Fate.DEAD, 3: Fate.DEAD, 4: Fate.COUNTED, 5: Fate.LATE}
+    found = outcomes(recount(records, 6))
+    assert found == {
+        0: Outcome.INVALID,
+        1: Outcome.INVALID,
+        2: Outcome.INVALID,
+        3: Outcome.INVALID,
+        4: Outcome.COUNTED,
+        5: Outcome.LATE,
+    }
 
 
 def test_a_record_is_late_once_its_minute_and_the_lateness_are_over_rule_2() -> None:
     closing = NOON + MINUTE + HOUR
-    found = fates(
+    found = outcomes(
         recount([save(0, closing - 1, at=NOON), save(1, closing, at=NOON), save(2, closing, at=NOON + MINUTE)], 3)
     )
-    assert found == {0: Fate.COUNTED, 1: Fate.LATE, 2: Fate.COUNTED}
+    assert found == {0: Outcome.COUNTED, 1: Outcome.LATE, 2: Outcome.COUNTED}
 
 
 def test_a_late_record_registers_its_id_rule_2() -> None:
-    found = fates(recount([save(0, id=1, at=NOON - 2 * HOUR), save(1, id=1), save(2, id=1, at=NOON - 2 * HOUR)], 3))
-    assert found == {0: Fate.LATE, 1: Fate.DUPLICATE, 2: Fate.LATE}
+    found = outcomes(recount([save(0, id=1, at=NOON - 2 * HOUR), save(1, id=1), save(2, id=1, at=NOON - 2 * HOUR)], 3))
+    assert found == {0: Outcome.LATE, 1: Outcome.DUPLICATE, 2: Outcome.LATE}
 
 
 def test_an_id_matters_to_its_own_block_and_the_next_rule_2() -> None:
-    found = fates(recount([save(9, id=1), save(19, id=1), save(20, id=1), save(40, id=1)], 41))
-    assert found == {9: Fate.COUNTED, 19: Fate.DUPLICATE, 20: Fate.DUPLICATE, 40: Fate.COUNTED}
+    found = outcomes(recount([save(9, id=1), save(19, id=1), save(20, id=1), save(40, id=1)], 41))
+    assert found == {9: Outcome.COUNTED, 19: Outcome.DUPLICATE, 20: Outcome.DUPLICATE, 40: Outcome.COUNTED}
 
 
 def test_an_id_matters_to_its_own_ten_minutes_and_the_next_rule_2() -> None:
     later = [NOON, NOON + 20 * MINUTE - 1, NOON + 39 * MINUTE, NOON + 60 * MINUTE]
-    found = fates(recount([save(n, at, id=1) for n, at in enumerate(later)], 4))
-    assert list(found.values()) == [Fate.COUNTED, Fate.DUPLICATE, Fate.COUNTED, Fate.COUNTED]
+    found = outcomes(recount([save(n, at, id=1) for n, at in enumerate(later)], 4))
+    assert list(found.values()) == [Outcome.COUNTED, Outcome.DUPLICATE, Outcome.COUNTED, Outcome.COUNTED]
 
 
 def test_without_dedup_every_copy_counts() -> None:
     from dataclasses import replace
 
-    found = fates(recount([save(0, id=1), save(1, id=1)], 2, replace(RULES, dedup=False)))
-    assert found == {0: Fate.COUNTED, 1: Fate.COUNTED}
+    found = outcomes(recount([save(0, id=1), save(1, id=1)], 2, replace(RULES, dedup=False)))
+    assert found == {0: Outcome.COUNTED, 1: Outcome.COUNTED}
 
 
 def test_cells_are_minutes_and_pins_of_counted_records_alone() -> None:
@@ -166,7 +180,9 @@ def test_collecting_ids_before_the_first_slice_gives_the_same_slices_rule_14() -
     whole = recount(records, 60, place=Place(0, NOON))
     middle = next(s for s in whole if s.start >= 30)
     collect = next(s for s in whole if s.start >= 10)
-    part = recount(records[collect.start :], 60, place=Place(collect.start, collect.start_clock), first=middle.start)
+    part = recount(
+        records[collect.start :], 60, place=Place(collect.start, collect.start_stream_time), first=middle.start
+    )
     assert part == whole[whole.index(middle) :]
 
 
@@ -182,8 +198,8 @@ def test_borders_of_what_kafka_hands_out_change_nothing_rule_3() -> None:
 
 def test_a_rejected_record_is_kept_with_what_its_dead_letter_must_say() -> None:
     (only,) = recount([Record(0, NOON, None), save(1, NOON, at=NOON - 3 * HOUR), save(2, -1)], 3)
-    assert [(r.offset, r.timestamp, r.fate, r.digest is None) for r in only.rejected] == [
-        (0, NOON, "dead", True),
+    assert [(r.offset, r.timestamp, r.outcome, r.digest is None) for r in only.rejected] == [
+        (0, NOON, "invalid", True),
         (1, NOON, "late", False),
-        (2, -1, "dead", False),
+        (2, -1, "invalid", False),
     ]

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from pintally.schemas.errors import Refusal
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, LostKind, LostRow, SourceLedger, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -28,7 +28,7 @@ SOURCE = Source("engagement.save.v1", UUID(int=7), 3)
 OTHER = replace(SOURCE, topic_id=UUID(int=8))
 RULES = Rules(slice_records=100)
 TOPIC = TopicInfo("engagement.save.v1", SOURCE.topic_id, 4, "LogAppendTime", FOREVER_MS, FOREVER_MS, "delete")
-ROW = LedgerRow(SOURCE, 2, 600, 200, 0, 250, 9, Fates(50), 50, 0, RULES.fingerprint)
+ROW = LedgerRow(SOURCE, 2, 600, 200, 0, 250, 9, Outcomes(50), 50, 0, RULES.fingerprint)
 CHAIN = Chain((), ROW, StartRow(SOURCE, 0, 200, 0, RULES.to_json()))
 BASE = Base(100, 0, 200, 0)
 

@@ -33,13 +33,13 @@ def sink(monkeypatch: pytest.MonkeyPatch) -> MemorySink:
     return made
 
 
-def replaces(sink: MemorySink, how: Replacement, clock: int) -> Source:
+def replaces(sink: MemorySink, how: Replacement, stream_time: int) -> Source:
     new, old = (Source(NAMES[Action.SAVE], UUID(int=number), 0) for number in (2, 1))
     with sink.session() as session:
         session.write_starts([StartRow(old, 0, 0, 0, Rules().to_json())])
         session.write_replaced([ReplacedRow(new, old, how, 1, 5, 0, 0, 0, "", "")])
         if how is not Replacement.SAME_OFFSETS:
-            session.write_starts([StartRow(new, 1, 0, clock, Rules().to_json())])
+            session.write_starts([StartRow(new, 1, 0, stream_time, Rules().to_json())])
     return new
 
 

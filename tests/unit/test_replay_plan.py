@@ -9,7 +9,7 @@ import pytest
 from pintally.schemas.actions import Action
 from pintally.schemas.dead_letters import SENT_BEFORE
 from pintally.schemas.errors import Refusal
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import DeadLetterRow, LedgerRow, SourceLedger, StartRow
 from pintally.schemas.rules import NEVER_LATE_MS, Rules
 from pintally.schemas.sources import Source
@@ -37,8 +37,8 @@ def value(event_id: int = 1, pin: object = "1", occurred_at: int = NOW) -> bytes
     return json.dumps({**fields, "occurred_at": occurred_at}).encode()
 
 
-def letter(offset: int, content: bytes | None, fate: str = "late", reason: str = "late by 3 s") -> DeadLetterRow:
-    return DeadLetterRow(SOURCE, offset, NOW, fate, reason, None, content, ())
+def letter(offset: int, content: bytes | None, outcome: str = "late", reason: str = "late by 3 s") -> DeadLetterRow:
+    return DeadLetterRow(SOURCE, offset, NOW, outcome, reason, None, content, ())
 
 
 def verdict(row: DeadLetterRow, content: bytes | None = None, by: Conditions = BY) -> Planned:
@@ -50,7 +50,7 @@ def test_a_late_letter_is_ready_however_late_it_is() -> None:
 
 
 def test_a_letter_is_invalid_until_it_is_mended() -> None:
-    broken = letter(0, value(pin="x"), "dead", "pin_id")
+    broken = letter(0, value(pin="x"), "invalid", "pin_id")
     assert verdict(broken).verdict is Verdict.INVALID
     assert "pin_id" in verdict(broken).why
     mended = verdict(broken, value(pin="7"))
@@ -58,7 +58,7 @@ def test_a_letter_is_invalid_until_it_is_mended() -> None:
 
 
 def test_time_heals_an_event_of_the_future_and_takes_one_that_is_too_old() -> None:
-    early = letter(0, value(occurred_at=NOW + 300_001), "dead", "leads")
+    early = letter(0, value(occurred_at=NOW + 300_001), "invalid", "leads")
     assert verdict(early).verdict is Verdict.INVALID
     assert verdict(early, by=replace(BY, now_ms=NOW + 1)).verdict is Verdict.READY
     old = letter(0, value(occurred_at=NOW - 90 * 86_400_000))
@@ -68,7 +68,7 @@ def test_time_heals_an_event_of_the_future_and_takes_one_that_is_too_old() -> No
 
 def test_an_origin_that_was_replayed_is_left_whatever_its_value() -> None:
     assert verdict(letter(3, value())).verdict is Verdict.REPLAYED
-    assert verdict(letter(3, None, "dead")).verdict is Verdict.REPLAYED
+    assert verdict(letter(3, None, "invalid")).verdict is Verdict.REPLAYED
 
 
 def test_a_letter_that_was_sent_before_is_left_unless_it_becomes_another_event() -> None:
@@ -115,8 +115,8 @@ def test_replay_topics_have_the_rules_of_their_topic_but_nothing_is_late() -> No
     assert list(settings.source_topics.values()) == [*Action, *Action]
 
 
-def recorded(position: int, clock: int) -> LedgerRow:
-    return LedgerRow(REPLAY, 0, 0, 0, 0, position, clock, Fates(position), position, 0, "r")
+def recorded(position: int, stream_time: int) -> LedgerRow:
+    return LedgerRow(REPLAY, 0, 0, 0, 0, position, stream_time, Outcomes(position), position, 0, "r")
 
 
 def test_what_a_replay_topic_has_forgotten_came_before_the_clock_where_its_log_starts() -> None:
@@ -141,8 +141,8 @@ def test_a_letter_is_left_that_came_before_all_that_is_remembered_and_may_have_b
 
 def test_rules_do_not_change_below_a_letter_of_which_nobody_knows_whether_it_was_replayed() -> None:
     settings = Settings(_env_file=None)
-    row = LedgerRow(SOURCE, 0, 0, 100, NOW, 150, NOW, Fates(49, late=1), 49, 0, "r")
-    clean = replace(row, fates=Fates(50))
+    row = LedgerRow(SOURCE, 0, 0, 100, NOW, 150, NOW, Outcomes(49, late=1), 49, 0, "r")
+    clean = replace(row, outcomes=Outcomes(50))
     begin, forgotten = StartRow(SOURCE, 1, 100, NOW, ""), Forgotten({Action.SAVE: NOW - 10}, 10)
     for rows, begins, gone in (
         ((clean,), begin, forgotten),

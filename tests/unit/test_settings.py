@@ -52,7 +52,7 @@ def test_a_variable_wins_over_what_up_wrote(empty_folder: Path, monkeypatch: pyt
         ("PINTALLY_RETENTION_DAYS", "91"),
         ("PINTALLY_TOPIC_TIMESTAMPS", "SometimesTime"),
         ("PINTALLY_DEDUP", "perhaps"),
-        ("PINTALLY_TICK_SECONDS", "0"),
+        ("PINTALLY_FLUSH_INTERVAL_SECONDS", "0"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name_and_value(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

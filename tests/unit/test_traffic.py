@@ -8,7 +8,7 @@ import pytest
 
 from pintally.schemas.actions import Action
 from pintally.schemas.events import ContractError, validate
-from pintally.schemas.fates import Fate
+from pintally.schemas.outcomes import Outcome
 from pintally.schemas.rules import Rules
 from pintally.tools.emulate.broken import KINDS, Good
 from pintally.tools.emulate.pins import Pins
@@ -17,7 +17,7 @@ from pintally.tools.emulate.traffic import Slab, Traffic
 
 ANCHOR = 1_790_000_000_000
 PLAN = Plan(events=30_000, pins=5_000)
-BY_TIME = {"from_the_future", "older_than_kept"}  # dead by the time they arrive, not by their form
+BY_TIME = {"from_the_future", "older_than_kept"}  # invalid by the time they arrive, not by their form
 
 
 def slabs(plan: Plan = PLAN, rules: Rules | None = None) -> list[Slab]:
@@ -74,8 +74,8 @@ def test_traffic_follows_the_hour_of_the_day() -> None:
 
 
 def test_shares_come_out_to_the_record() -> None:
-    fates = Counter(column(slabs(replace(PLAN, duplicates=0.1, late=0.05, broken=0.02)), "fate").tolist())
-    assert fates == {Fate.COUNTED: 24_900, Fate.DUPLICATE: 3_000, Fate.LATE: 1_500, Fate.DEAD: 600}
+    outcomes = Counter(column(slabs(replace(PLAN, duplicates=0.1, late=0.05, broken=0.02)), "outcome").tolist())
+    assert outcomes == {Outcome.COUNTED: 24_900, Outcome.DUPLICATE: 3_000, Outcome.LATE: 1_500, Outcome.INVALID: 600}
 
 
 def test_another_seed_is_another_traffic() -> None:

@@ -14,7 +14,7 @@ from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.settings import Settings
 from pintally.tools.drill.probe import Place
 
-Origin = tuple[str, int, int]  # topic, partition, offset of the record that was late or dead
+Origin = tuple[str, int, int]  # topic, partition, offset of the record that was late or invalid
 SILENCE_SECONDS = 30.0
 TABLE_SECONDS = 60.0
 

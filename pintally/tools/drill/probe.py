@@ -88,13 +88,13 @@ class Probe:
         rows = self.rows("SELECT sum(saves + clicks + closeups) FROM pin_engagement_1m WHERE pin_id = %(pin)s", pin=pin)
         return int(rows[0][0])
 
-    def buried(self, sent: Sent, fate: str) -> int:
-        """How many of the records sent lie in the table of dead letters with this fate."""
+    def buried(self, sent: Sent, outcome: str) -> int:
+        """How many of the records sent lie in the table of dead letters with this outcome."""
         rows = self.rows(
             "SELECT count() FROM dead_letters FINAL"
-            " WHERE topic = %(topic)s AND fate = %(fate)s AND (partition, offset) IN %(places)s",
+            " WHERE topic = %(topic)s AND outcome = %(outcome)s AND (partition, offset) IN %(places)s",
             topic=sent.topic,
-            fate=fate,
+            outcome=outcome,
             places=tuple(sent.places),
         )
         return int(rows[0][0])
@@ -118,10 +118,10 @@ class Probe:
         return {(action, minute, pin): events for action, minute, pin, events in rows}
 
     def events(self) -> dict[str, int]:
-        """Offsets by fate, over all sources, as the ledger has them."""
-        names = ("counted", "duplicate", "late", "dead", "absent")
+        """Offsets by outcome, over all sources, as the ledger has them."""
+        names = ("counted", "duplicate", "late", "invalid", "gaps")
         progress = patiently(self.progress)
-        return {name: sum(getattr(each.fates, name) for each in progress) for name in names}
+        return {name: sum(getattr(each.outcomes, name) for each in progress) for name in names}
 
     def _wait(self, holds: Callable[[], bool], seconds: float) -> bool:
         return wait_until(holds, seconds, excused=(PintallyError,), pause_s=LOOK_SECONDS)

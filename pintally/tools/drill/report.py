@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 MIB = 1024 * 1024
-EXACT, RED, VOID = 0, 1, 2
+EXACT, RED, INCONCLUSIVE = 0, 1, 2
 WORDS = {
     EXACT: "exact, and every fault bit",
     RED: "RED",
-    VOID: "void: it proves nothing",
+    INCONCLUSIVE: "inconclusive: it proves nothing",
 }
 
 
@@ -26,7 +26,7 @@ class Strike:
 
 @dataclass(slots=True)
 class Report:
-    """Filled as the drill goes on; `red` and `void` are the reasons of the verdict."""
+    """Filled as the drill goes on; `red` and `inconclusive` are the reasons of the verdict."""
 
     seed: int
     workers: int
@@ -34,7 +34,7 @@ class Report:
     claimed: tuple[str, ...]
     minutes: float = 0.0
     strikes: list[Strike] = field(default_factory=list)
-    fates: dict[str, int] = field(default_factory=dict)
+    outcomes: dict[str, int] = field(default_factory=dict)
     sent: int = 0
     lag: int | None = None
     happened: dict[str, int] = field(default_factory=dict)
@@ -49,18 +49,18 @@ class Report:
     budget_mib: int = 0
     verify: dict[str, Any] = field(default_factory=dict)
     red: list[str] = field(default_factory=list)
-    void: list[str] = field(default_factory=list)
+    inconclusive: list[str] = field(default_factory=list)
     folder: str = ""
 
     @property
     def exit_code(self) -> int:
-        """0 exact and every claimed fault bit, 1 red, 2 void or could not tell."""
-        return RED if self.red else VOID if self.void else EXACT
+        """0 exact and every claimed fault bit, 1 red, 2 inconclusive or could not tell."""
+        return RED if self.red else INCONCLUSIVE if self.inconclusive else EXACT
 
     @property
     def events(self) -> int:
-        """Offsets that the ledger covers, every fate included."""
-        return sum(self.fates.values())
+        """Offsets that the ledger covers, every outcome included."""
+        return sum(self.outcomes.values())
 
     def faults(self) -> dict[str, dict[str, Any]]:
         """Of each claimed fault: how often it was injected, how often it bit, and the last evidence."""
@@ -82,13 +82,13 @@ class Report:
             "exit_code": self.exit_code,
             "verdict": WORDS[self.exit_code],
             "red": self.red,
-            "void": self.void,
+            "inconclusive": self.inconclusive,
             "seed": self.seed,
             "minutes": round(self.minutes, 1),
             "workers": self.workers,
             "rate": self.rate,
             "events": self.events,
-            "fates": self.fates,
+            "outcomes": self.outcomes,
             "sent": self.sent,
             "truth": self.truth,
             "lag": self.lag,
@@ -130,7 +130,7 @@ class Report:
             *(f"  {times:,} times {error}" for error, times in self.errors.items()),
             *(f"  {name} ended by itself with codes {codes}" for name, codes in self.ended_by_themselves.items()),
             "",
-            f"events   {self.events:,} ({', '.join(f'{n:,} {fate}' for fate, n in self.fates.items())})",
+            f"events   {self.events:,} ({', '.join(f'{n:,} {outcome}' for outcome, n in self.outcomes.items())})",
             f"truth    {self.truth}",
             f"lag      {'unknown' if self.lag is None else f'{self.lag:,}'}",
             f"reader   {self.looks:,} looks, {self.unanswered:,} without an answer, {self.final_windows:,} final "
@@ -139,7 +139,7 @@ class Report:
             f"verify   {self.verify.get('words', 'not asked')}",
             "",
             *(f"red: {reason}" for reason in self.red),
-            *(f"void: {reason}" for reason in self.void),
+            *(f"inconclusive: {reason}" for reason in self.inconclusive),
             f"verdict  {WORDS[self.exit_code]} (exit code {self.exit_code})",
         ]
         return "\n".join(lines)

@@ -73,7 +73,7 @@ def drill(options: Options, say: Say) -> Report:
         ends.enter_context(workers)
         reader = ends.enter_context(Reader(stack, pins))
         if not probe.wait_caught_up(STARTED_SECONDS):
-            report.void.append(f"nothing was counted in the first {STARTED_SECONDS:.0f} s")
+            report.inconclusive.append(f"nothing was counted in the first {STARTED_SECONDS:.0f} s")
         stages = {
             lane: Stage(stack, workers, tally, probe, expected, random.Random(f"{options.seed} {lane}"))
             for lane in LANES
@@ -96,7 +96,7 @@ def _settings(options: Options) -> dict[str, Any]:
     return {
         "session_timeout_seconds": 3.0,
         "slice_records": 20_000,
-        "max_unemitted_cells": max(2_000, int(2 * options.rate)),
+        "max_pending_cells": max(2_000, int(2 * options.rate)),
         "seal_seconds": 5.0,
         "allowed_lateness_seconds": 600,
         "idle_margin_seconds": 60,
@@ -129,9 +129,9 @@ def _settle(options: Options, probe: Probe, report: Report) -> None:
     probe.wait_caught_up(options.caught_up_seconds)
     try:
         report.lag = probe.lag()
-        report.fates = probe.events()
+        report.outcomes = probe.events()
     except PintallyError as error:
-        report.void.append(f"the engines do not answer in the end: {error.what}")
+        report.inconclusive.append(f"the engines do not answer in the end: {error.what}")
         return
     if report.lag:
         report.red.append(f"lag is {report.lag:,} after {options.caught_up_seconds:.0f} s without faults")
@@ -187,7 +187,7 @@ def _verify(stack: Stack, report: Report) -> None:
     try:
         told = json.loads(done.stdout)
     except ValueError:
-        report.void.append(f"verify could not tell: {done.stderr.strip()[-500:]}")
+        report.inconclusive.append(f"verify could not tell: {done.stderr.strip()[-500:]}")
         return
     words = {0: "exact", 1: "it differs", 2: "could not tell", 75: "could not tell now"}[done.returncode]
     windows = told["sealed_windows"]
@@ -198,7 +198,7 @@ def _verify(stack: Stack, report: Report) -> None:
     if done.returncode == 1:
         report.red.append(f"verify found differences: {told['findings']} {told['shown'][:3]}")
     if done.returncode in (2, 75):
-        report.void.append(f"verify could not tell: {told['unverifiable'] or told['not_started']}")
+        report.inconclusive.append(f"verify could not tell: {told['unverifiable'] or told['not_started']}")
 
 
 def _measure(workers: Workers, tally: Tally, stages: dict[Lane, Stage], options: Options, report: Report) -> None:
@@ -218,4 +218,4 @@ def _measure(workers: Workers, tally: Tally, stages: dict[Lane, Stage], options:
         report.red.append(f"{', '.join(refused)} refused to go on; see the logs in {options.folder}")
     never = report.never_bit()
     if never:
-        report.void.append(f"never bit: {', '.join(never)}")
+        report.inconclusive.append(f"never bit: {', '.join(never)}")

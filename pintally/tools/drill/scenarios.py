@@ -141,7 +141,7 @@ def lost_insert_and_worker(scene: Scene) -> None:
     worker.start()
 
 
-@scenario("two-ticks-in-flight", "dirty-cleared-before-the-answer", "failed-ledger-rows-not-merged-back")
+@scenario("two-flushes-in-flight", "dirty-cleared-before-the-answer", "failed-ledger-rows-not-merged-back")
 def slow_insert(scene: Scene) -> None:
     """An insert hangs; new records come, few enough for an insert that would not hang; then the first one is lost."""
     worker = scene.start()
@@ -151,7 +151,7 @@ def slow_insert(scene: Scene) -> None:
     lose(worker)
 
 
-@scenario("version-from-the-wall-clock", partitions=2, tick_seconds=1.0, slice_records=1_000)
+@scenario("version-from-the-wall-clock", partitions=2, flush_interval_seconds=1.0, slice_records=1_000)
 def insert_of_a_former_owner(scene: Scene) -> None:
     """An insert hangs while another worker takes over some of its sources and counts on; then it arrives."""
     owners = [(action, partition) for action in Action for partition in range(2)]
@@ -165,11 +165,11 @@ def insert_of_a_former_owner(scene: Scene) -> None:
     second.signal(signal.SIGCONT)
     taken = scene.until(lambda: any(at and at == scene.ends()[source] for source, at in scene.positions().items()))
     bite(taken, "the second worker took over none of the sources that had records")
-    bite(not first.said("tick not recorded"), "the first worker has given its insert up")
+    bite(not first.said("flush not recorded"), "the first worker has given its insert up")
     first.door.set(Mode.PASS)
 
 
-@scenario("void-rows-read", slice_records=5)
+@scenario("superseded-rows-read", slice_records=5)
 def late_ledger_rows(scene: Scene) -> None:
     """A worker sleeps while its ledger rows are under way; the rules change; then the rows arrive."""
     worker = scene.start(held_table="ingest_ledger")
@@ -186,7 +186,7 @@ def late_ledger_rows(scene: Scene) -> None:
     scene.send(*pins(scene.begin, 5))
     scene.wait_counted(NOTICED_SECONDS)
     with scene.sink.session() as session:
-        session.delete_void()  # as the next sealing does
+        session.delete_superseded()  # as the next sealing does
 
 
 @scenario("dead-letters-not-awaited")
@@ -195,7 +195,7 @@ def dead_letters_refused(scene: Scene) -> None:
     limit(scene, 1)
     worker = scene.start()
     scene.send(Event(scene.begin), Event(scene.begin, is_json=False, counts=False))
-    scene.until(lambda: worker.said("tick not recorded") or scene.lag() == 0)
+    scene.until(lambda: worker.said("flush not recorded") or scene.lag() == 0)
     time.sleep(ANSWERED_SECONDS)
     limit(scene, DEAD_LETTER_BYTES)
 

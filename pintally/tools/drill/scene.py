@@ -43,7 +43,7 @@ CHOSEN = {
     "partitions": 1,
     "slice_records": 20,
     "session_timeout_seconds": 3.0,
-    "tick_seconds": 0.2,
+    "flush_interval_seconds": 0.2,
     "allowed_lateness_seconds": 600,
 }
 

@@ -10,7 +10,7 @@ from pintally.tools.engines.ready import wait_until
 # What is counted, and the words of the log line that tells it.
 WORDS = {
     "starts": "Worker ready",
-    "merge_backs": "tick not recorded",
+    "merge_backs": "flush not recorded",
     "pauses": "reading pauses",
     "resumptions": "reading goes on",
     "sessions_expired": "longer than a session",

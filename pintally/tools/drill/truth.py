@@ -18,7 +18,7 @@ class Expected:
 
     def __init__(self) -> None:
         self.cells: Counter[Cell] = Counter()
-        self.sent = 0  # records, every fate included
+        self.sent = 0  # records, every outcome included
         self.unknown: list[str] = []  # why counts may be higher than this: something may or may not have been sent
         self.guests_known = True  # whether all is known of the records of our own odd producers
         self._turn = threading.Lock()

@@ -9,7 +9,7 @@ from pintally.audit.errors import CannotTell
 from pintally.audit.verify import verify
 from pintally.streams.audit_addresses import addresses_of
 from pintally.tools.drill.letters import missing_letters
-from pintally.tools.drill.report import EXACT, RED, VOID
+from pintally.tools.drill.report import EXACT, INCONCLUSIVE, RED
 from pintally.tools.drill.scenarios import Scenario
 from pintally.tools.drill.scene import Scene, open_scene
 from pintally.tools.drill.stage import DidNotBite
@@ -24,34 +24,34 @@ STILL_SECONDS = 10.0  # nothing more is counted, though workers run
 
 
 @dataclass(slots=True)
-class Outcome:
+class ControlRun:
     """What came of a scenario; `red` are the reasons."""
 
     scenario: str
     without: str | None
     red: list[str] = field(default_factory=list)
-    void: str = ""
+    inconclusive: str = ""
     seconds: float = 0.0
 
     @property
     def exit_code(self) -> int:
         """0 exact, 1 red, 2 the scenario did not come about."""
-        return RED if self.red else VOID if self.void else EXACT
+        return RED if self.red else INCONCLUSIVE if self.inconclusive else EXACT
 
 
 def play(
     scenario: Scenario, addresses: EngineAddresses, folder: Path, control: str | None = None, name: str = "scene"
-) -> Outcome:
+) -> ControlRun:
     """Play a scenario with everything on, or without one protection. Logs are in `folder`, topics begin with `name`."""
-    outcome, began = Outcome(scenario.name, control), time.monotonic()
+    run, began = ControlRun(scenario.name, control), time.monotonic()
     with open_scene(addresses, name, folder, command(scenario, control), scenario.chosen) as scene:
         try:
             scenario.play(scene)
-            outcome.red += judge(scene, scenario)
+            run.red += judge(scene, scenario)
         except DidNotBite as reason:
-            outcome.void = str(reason)
-    outcome.seconds = time.monotonic() - began
-    return outcome
+            run.inconclusive = str(reason)
+    run.seconds = time.monotonic() - began
+    return run
 
 
 def command(scenario: Scenario, control: str | None) -> Sequence[str]:

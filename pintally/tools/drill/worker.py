@@ -28,13 +28,13 @@ CHANGED = 2  # which chunk of each source
 
 def _second_chunk(change: Callable[[Chunk], list[Chunk]]) -> AbstractContextManager[None]:
     """Of each source the second chunk that is fetched arrives as `change` gives it."""
-    arrived: Counter[Any] = Counter()
+    arrived_at: Counter[Any] = Counter()
 
     async def changed(*args: Any) -> dict[Any, list[Chunk]]:
         chunks = await fetch.fetched_chunks(*args)
-        arrived.update(chunks.keys())
+        arrived_at.update(chunks.keys())
         return {
-            tp: [part for chunk in found for part in change(chunk)] if arrived[tp] == CHANGED else found
+            tp: [part for chunk in found for part in change(chunk)] if arrived_at[tp] == CHANGED else found
             for tp, found in chunks.items()
         }
 

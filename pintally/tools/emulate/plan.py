@@ -1,4 +1,4 @@
-"""What to emulate, and the margins within which the fate of each record is known before it is sent."""
+"""What to emulate, and the margins within which the outcome of each record is known before it is sent."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class PlanRefused(PintallyError):
 class Plan:
     """What to send. Shares are parts of all records, from 0 to 1; the rest is on time and counted."""
 
-    events: int | None = 100_000  # records in all, every fate included; None: until stopped
+    events: int | None = 100_000  # records in all, every outcome included; None: until stopped
     rate: float | None = None  # records a second as time goes by; None: `events` of the last `span_ms`, at once
     seed: int = 1
     span_ms: int = 30 * MINUTE_MS  # event time covered when there is no rate
@@ -37,14 +37,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """How far events stay from the borders between fates. Milliseconds, except `duplicate_gap`."""
+    """How far events stay from the borders between outcomes. Milliseconds, except `duplicate_gap`."""
 
     delay: int  # the longest delivery delay of an event that is on time
-    slack: int  # how long after its planned arrival a record may be appended before its fate is uncertain
+    slack: int  # how long after its planned arrival a record may be appended before its outcome is uncertain
     late_from: int  # a late event is at least this much older than its arrival
     late_to: int  # and at most this much
-    too_old: int  # a dead event that is older than the tables keep
-    future: int  # a dead event from the future leads its arrival by this
+    too_old: int  # an invalid event that is older than the tables keep
+    future: int  # an invalid event from the future leads its arrival by this
     duplicate_gap: int  # records between an original and its duplicate, before others come between
 
 
@@ -85,7 +85,7 @@ def margins(plan: Plan, rules: Rules) -> Margins:
 
 
 def _duplicate_gap(plan: Plan, rules: Rules, reach: int) -> int:
-    """The largest gap with which a duplicate's fate is certain.
+    """The largest gap with which a duplicate's outcome is certain.
 
     It stands 3 * gap + 2 records behind its original at most (1 if gap is 0): that is at most `slice_records`, and at
     most `reach` ms, so that its block and its bucket are the original's or the next, and it is not late.

@@ -51,7 +51,7 @@ async def emulate_into(
 ) -> Truth:
     """Send `traffic` until it ends or `stopping` is set; return the truth about all that Kafka acknowledged.
 
-    Raises EmulationFailed if Kafka refuses or stops answering, or if sending takes so long that fates are uncertain.
+    Raises EmulationFailed if Kafka refuses or stops answering, or if sending takes so long that outcomes are uncertain.
     """
     truth = target.truth(traffic)
     producer = AIOKafkaProducer(
@@ -115,7 +115,7 @@ async def _acknowledged(
     behind = int(time.time() * 1000) - end
     if behind > traffic.margins.slack:
         raise EmulationFailed(
-            f"sending is {behind / 1000:.0f} s behind after {truth.records} records, and fates are no longer certain",
+            f"sending is {behind / 1000:.0f} s behind after {truth.records} records: outcomes are no longer certain",
             "Choose a lower --rate, fewer --events or a shorter --span.",
         )
     truth.add(slab)

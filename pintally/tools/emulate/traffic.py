@@ -1,4 +1,6 @@
-"""The stream of records of one run, each with its fate. Pure: the same plan, rules and anchor give the same bytes."""
+"""The stream of records of one run, each with its outcome. Pure: the same plan, rules and anchor give the same
+bytes.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +10,7 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
-from pintally.schemas.fates import Fate
+from pintally.schemas.outcomes import Outcome
 from pintally.schemas.rules import Rules
 from pintally.tools.emulate.broken import KINDS, Good
 from pintally.tools.emulate.pins import Pins
@@ -29,7 +31,7 @@ class Slab:
     occurred: NDArray[np.int64]  # ms since 1970, of the event as it was before it was broken
     action: NDArray[np.uint8]  # of the topic
     pin: NDArray[np.int64]  # index into Pins; its id is the key
-    fate: NDArray[np.uint8]
+    outcome: NDArray[np.uint8]
     values: list[bytes | None]
 
     def __len__(self) -> int:
@@ -39,7 +41,7 @@ class Slab:
         """Records number `start` to `end` of this slab."""
         cut = slice(start, end)
         return Slab(
-            self.arrival[cut], self.occurred[cut], self.action[cut], self.pin[cut], self.fate[cut], self.values[cut]
+            self.arrival[cut], self.occurred[cut], self.action[cut], self.pin[cut], self.outcome[cut], self.values[cut]
         )
 
 
@@ -74,25 +76,25 @@ class Traffic:
         rng = self._rng
         duplicates, late, broken = self._owed(start, count)
         fresh = count - duplicates
-        order, fate = _shuffle(rng, fresh, duplicates, late, broken, self.margins.duplicate_gap)
+        order, outcome = _shuffle(rng, fresh, duplicates, late, broken, self.margins.duplicate_gap)
         arrival = self._schedule.arrivals(start, count)
         first = np.flatnonzero(order < fresh)  # where each fresh record ends up
         steps = self._sessions.take(fresh)
         occurred = arrival[first] - np.maximum((steps.delay * 1000).astype(np.int64), 1)
-        is_late = fate == Fate.LATE
+        is_late = outcome == Outcome.LATE
         occurred[is_late] = arrival[first][is_late] - rng.integers(
             self.margins.late_from, self.margins.late_to, int(is_late.sum())
         )
-        values = self._write(rng, steps, occurred, arrival[first], fate)
+        values = self._write(rng, steps, occurred, arrival[first], outcome)
         origin = np.where(order < fresh, order, order - fresh)
-        fates = fate[origin]
-        fates[order >= fresh] = Fate.DUPLICATE if self.rules.dedup else Fate.COUNTED
+        outcomes = outcome[origin]
+        outcomes[order >= fresh] = Outcome.DUPLICATE if self.rules.dedup else Outcome.COUNTED
         return Slab(
             arrival=arrival,
             occurred=occurred[origin],
             action=steps.action[origin],
             pin=steps.pin[origin],
-            fate=fates,
+            outcome=outcomes,
             values=[values[index] for index in origin.tolist()],
         )
 
@@ -113,11 +115,11 @@ class Traffic:
         steps: Steps,
         occurred: NDArray[np.int64],
         arrival: NDArray[np.int64],
-        fate: NDArray[np.uint8],
+        outcome: NDArray[np.uint8],
     ) -> list[bytes | None]:
         ids = event_ids(self._id_rng, len(occurred))
         values: list[bytes | None] = list(write(rng, ids, steps, occurred, self.pins))
-        broken = np.flatnonzero(fate == Fate.DEAD).tolist()
+        broken = np.flatnonzero(outcome == Outcome.INVALID).tolist()
         kinds = list(KINDS.values())
         for index, kind in zip(broken, rng.integers(0, len(kinds), len(broken)).tolist(), strict=True):
             fields = {
@@ -134,17 +136,17 @@ class Traffic:
 def _shuffle(
     rng: Generator, fresh: int, duplicates: int, late: int, broken: int, gap: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """The order of a slab, and the fate of its fresh records.
+    """The order of a slab, and the outcome of its fresh records.
 
     The order names fresh record i by i, and the duplicate of i by fresh + i. Each duplicate stands behind its original,
     at most 3 * gap + 2 places: `gap` fresh records and the duplicates of its neighbours lie between.
     """
-    fate = np.full(fresh, Fate.COUNTED, np.uint8)
+    outcome = np.full(fresh, Outcome.COUNTED, np.uint8)
     odd = rng.choice(fresh, late + broken, replace=False)
-    fate[odd[:late]] = Fate.LATE
-    fate[odd[late:]] = Fate.DEAD
-    originals = rng.choice(np.flatnonzero(fate == Fate.COUNTED), duplicates, replace=False)
+    outcome[odd[:late]] = Outcome.LATE
+    outcome[odd[late:]] = Outcome.INVALID
+    originals = rng.choice(np.flatnonzero(outcome == Outcome.COUNTED), duplicates, replace=False)
     behind = originals + rng.integers(0, gap + 1, duplicates) + 0.5
     place = np.concatenate([np.arange(fresh, dtype=np.float64), behind])
     names = np.concatenate([np.arange(fresh), fresh + originals])
-    return names[np.argsort(place, kind="stable")], fate
+    return names[np.argsort(place, kind="stable")], outcome

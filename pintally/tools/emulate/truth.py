@@ -1,4 +1,4 @@
-"""What must be counted of the records sent: how many met each fate, and the count of every cell."""
+"""What must be counted of the records sent: how many met each outcome, and the count of every cell."""
 
 import json
 from collections import Counter
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
-from pintally.schemas.fates import Fate
+from pintally.schemas.outcomes import Outcome
 from pintally.tools.emulate.pins import Pins
 from pintally.tools.emulate.plan import MINUTE_MS
 from pintally.tools.emulate.traffic import Slab
@@ -24,7 +24,7 @@ class Truth:
         self._pins = pins
         self._topics = topics
         self._partitions = partitions
-        self.fates: Counter[tuple[str, int, Fate]] = Counter()  # (topic, partition, fate) -> records
+        self.outcomes: Counter[tuple[str, int, Outcome]] = Counter()  # (topic, partition, outcome) -> records
         self._keys: list[NDArray[np.int64]] = []
         self._counts: list[NDArray[np.int64]] = []
 
@@ -33,10 +33,10 @@ class Truth:
         for action, topic in self._topics.items():
             of_topic = slab.action == action
             partition = self._pins.partitions(slab.pin[of_topic], self._partitions[action])
-            pairs, counts = np.unique(partition * 8 + slab.fate[of_topic], return_counts=True)
+            pairs, counts = np.unique(partition * 8 + slab.outcome[of_topic], return_counts=True)
             for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-                self.fates[topic, pair // 8, Fate(pair % 8)] += count
-        counted = slab.fate == Fate.COUNTED
+                self.outcomes[topic, pair // 8, Outcome(pair % 8)] += count
+        counted = slab.outcome == Outcome.COUNTED
         minute = slab.occurred[counted] // MINUTE_MS
         # A cell in 63 bits: minutes since 1970 fit in 28, pins in 32, actions in 2.
         keys, counts = np.unique(
@@ -47,14 +47,14 @@ class Truth:
         if len(self._keys) > 256:
             self._merge()
 
-    def totals(self) -> dict[Fate, int]:
-        """Records by fate, all four."""
-        return {fate: sum(n for (_, _, each), n in self.fates.items() if each is fate) for fate in Fate}
+    def totals(self) -> dict[Outcome, int]:
+        """Records by outcome, all four."""
+        return {outcome: sum(n for (_, _, each), n in self.outcomes.items() if each is outcome) for outcome in Outcome}
 
     @property
     def records(self) -> int:
         """Records taken in."""
-        return self.fates.total()
+        return self.outcomes.total()
 
     def cells(self) -> dict[Cell, int]:
         """The count of each (action, minute, pin), over all partitions and slices."""
@@ -67,9 +67,11 @@ class Truth:
         }
 
     def lines(self) -> Iterator[str]:
-        """JSON Lines: one line a fate of a partition, then one a cell."""
-        for (topic, partition, fate), records in sorted(self.fates.items()):
-            yield json.dumps({"topic": topic, "partition": partition, "fate": fate.name.lower(), "records": records})
+        """JSON Lines: one line an outcome of a partition, then one a cell."""
+        for (topic, partition, outcome), records in sorted(self.outcomes.items()):
+            yield json.dumps(
+                {"topic": topic, "partition": partition, "outcome": outcome.name.lower(), "records": records}
+            )
         for (action, minute, pin), count in sorted(self.cells().items()):
             yield json.dumps({"action": action.label, "minute": minute, "pin_id": str(pin), "count": count})
 

@@ -17,7 +17,7 @@ from pintally.sinks.clickhouse.sealing.sequence import take_number
 HOUR = 3600
 DAY = 86_400
 
-# The first column of seal_state by itself, as every tick asks for it twice: 3 ms of ClickHouse's CPU, not 6.5.
+# The first column of seal_state by itself, as every flush asks for it twice: 3 ms of ClickHouse's CPU, not 6.5.
 SEALED_UNTIL = """
 SELECT toUnixTimestamp(maxIf(window_start + INTERVAL 1 HOUR, resolution = 'hour' AND NOT is_open)) FROM sealed FINAL
 WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 90 DAY

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, reopen
 from pintally.sinks.clickhouse.sealing.sequence import take_number
-from pintally.sinks.clickhouse.stale_rows import delete_void, has_void
+from pintally.sinks.clickhouse.stale_rows import delete_superseded, has_superseded
 
 ATTEMPTS = 5
 
@@ -50,7 +50,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RolledUp:
     """What became of one window. `seal` is 0 if its minutes kept changing; readers then keep reading minutes."""
 
     window: Window
@@ -77,12 +77,12 @@ TABLES = {"hour": "pin_hours", "day": "pin_days"}
 SUMS = "SELECT count(), sum(saves), sum(clicks), sum(closeups) FROM"
 
 
-def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> Outcome:
+def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> RolledUp:
     """Seal one window, unless its minutes keep changing.
 
     1. Take a number, before anything is read (C23).
     2. Look at what `sealed` says of the window; a sealing that was faster has done the work.
-    3. Delete void rows (C19) and insert the roll-up with that number; nobody reads it yet.
+    3. Delete superseded rows (C19) and insert the roll-up with that number; nobody reads it yet.
     4. Check it against the minutes, read again on this connection.
     5. Publish: one row in `sealed`. A higher number that is already there wins over it.
     6. Look at the minutes again. Rows that came between 4 and 5 are seen here; whoever writes after 5 sees in
@@ -96,10 +96,10 @@ def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = 
         number = take_number(connection)
         before = read_row(connection, window)
         if before.was_sealed and not before.is_open:
-            return Outcome(window, before.seal)
+            return RolledUp(window, before.seal)
         if before.seal > number:
             continue
-        delete_void(connection, window.start, window.end)
+        delete_superseded(connection, window.start, window.end)
         insert(connection, window, number, hour_seals)
         sums = rolled_up(connection, window, number)
         if sums != minutes_of(connection, window):
@@ -107,14 +107,14 @@ def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = 
         changed = before.was_sealed and before.sums != sums
         publish(connection, [window], Row(number, False, before.corrected or changed, sums))
         if window.resolution == "day" or is_unchanged(connection, window, sums):
-            return Outcome(window, number, changed)
+            return RolledUp(window, number, changed)
         reopen(connection, [window.start])
-    return Outcome(window)
+    return RolledUp(window)
 
 
 def is_unchanged(connection: Connection, window: Window, sums: Sums) -> bool:
-    """Step 6: whether the minutes still are what was rolled up, and none of them is void."""
-    return minutes_of(connection, window) == sums and not has_void(connection, window.start, window.end)
+    """Step 6: whether the minutes still are what was rolled up, and none of them is superseded."""
+    return minutes_of(connection, window) == sums and not has_superseded(connection, window.start, window.end)
 
 
 def read_row(connection: Connection, window: Window) -> Row:

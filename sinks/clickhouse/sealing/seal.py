@@ -13,7 +13,7 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
 from pintally.sinks.clickhouse.sealing.recheck import recheck
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, reopen
-from pintally.sinks.clickhouse.sealing.rollup import Outcome, Row, Window, publish, roll_up
+from pintally.sinks.clickhouse.sealing.rollup import RolledUp, Row, Window, publish, roll_up
 from pintally.sinks.clickhouse.sealing.sequence import take_number
 
 Moment = int | datetime  # seconds since 1970, or an aware datetime
@@ -65,10 +65,10 @@ def seal(
         asked = {_seconds(hour) // HOUR * HOUR for hour in corrected_hours}
         reopen(connection, {hour for hour in asked if hour < state.until})
         late = _with_their_days(state, state.open_hours | asked)
-        outcomes = [roll_up(connection, Window("hour", hour)) for hour in late if hour < min(until, state.until)]
-        outcomes += _seal_new(connection, state, until)
+        rolled_up = [roll_up(connection, Window("hour", hour)) for hour in late if hour < min(until, state.until)]
+        rolled_up += _seal_new(connection, state, until)
         days = _seal_days(connection)
-        return _result(read_state(connection).until, outcomes, days)
+        return _result(read_state(connection).until, rolled_up, days)
 
 
 def hours_to_correct(address: ClickHouseAddress, since: Moment, timeout_seconds: float = 300) -> list[int]:
@@ -135,28 +135,28 @@ def _with_their_days(state: State, hours: Iterable[int]) -> list[int]:
     return sorted(others.union(hours))
 
 
-def _seal_new(connection: Connection, state: State, until: int) -> list[Outcome]:
+def _seal_new(connection: Connection, state: State, until: int) -> list[RolledUp]:
     """Hours from `state.until` to `until`, in order; ends at the first that is not settled, as none may be left out."""
     first = state.until or _first_day(connection)
     if first is None or first >= until:
         return []
     filled = _filled(connection, first, until) | state.open_hours
-    outcomes: list[Outcome] = []
+    rolled_up: list[RolledUp] = []
     for is_filled, run in groupby(range(first, until, HOUR), key=filled.__contains__):
         windows = [Window("hour", hour) for hour in run]
-        outcomes += _seal_each(connection, windows) if is_filled else _seal_empty(connection, windows)
-        if not outcomes[-1].seal:
+        rolled_up += _seal_each(connection, windows) if is_filled else _seal_empty(connection, windows)
+        if not rolled_up[-1].seal:
             break
-    return outcomes
+    return rolled_up
 
 
-def _seal_each(connection: Connection, windows: Sequence[Window]) -> list[Outcome]:
-    outcomes: list[Outcome] = []
+def _seal_each(connection: Connection, windows: Sequence[Window]) -> list[RolledUp]:
+    rolled_up: list[RolledUp] = []
     for window in windows:
-        outcomes.append(roll_up(connection, window))
-        if not outcomes[-1].seal:
+        rolled_up.append(roll_up(connection, window))
+        if not rolled_up[-1].seal:
             break
-    return outcomes
+    return rolled_up
 
 
 def _filled(connection: Connection, first: int, until: int) -> set[int]:
@@ -170,7 +170,7 @@ def _filled(connection: Connection, first: int, until: int) -> set[int]:
     return {row[0] for row in rows}
 
 
-def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[Outcome]:
+def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[RolledUp]:
     """Seal consecutive hours without minutes in one insert, up to the first that has some after all.
 
     The same steps as `roll_up`: a number, a look, the publication, a second look.
@@ -182,8 +182,8 @@ def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[Outco
     publish(connection, empty, Row(number, False))
     late = _filled(connection, first, bound)
     reopen(connection, late)
-    outcomes = [Outcome(window, 0 if window.start in late else number) for window in empty]
-    return outcomes if len(empty) == len(windows) else [*outcomes, Outcome(windows[len(empty)])]
+    rolled_up = [RolledUp(window, 0 if window.start in late else number) for window in empty]
+    return rolled_up if len(empty) == len(windows) else [*rolled_up, RolledUp(windows[len(empty)])]
 
 
 def _first_day(connection: Connection) -> int | None:
@@ -203,13 +203,13 @@ def _seal_days(connection: Connection) -> tuple[int, ...]:
     return tuple(sealed)
 
 
-def _result(until: int, outcomes: Sequence[Outcome], days: tuple[int, ...]) -> SealResult:
+def _result(until: int, rolled_up: Sequence[RolledUp], days: tuple[int, ...]) -> SealResult:
     return SealResult(
         sealed_until=until,
-        hours=tuple(outcome.window.start for outcome in outcomes if outcome.seal),
+        hours=tuple(each.window.start for each in rolled_up if each.seal),
         days=days,
-        corrected=tuple(outcome.window.start for outcome in outcomes if outcome.changed),
-        unsettled=tuple(outcome.window.start for outcome in outcomes if not outcome.seal),
+        corrected=tuple(each.window.start for each in rolled_up if each.changed),
+        unsettled=tuple(each.window.start for each in rolled_up if not each.seal),
     )
 
 

@@ -1,7 +1,7 @@
-"""New boundaries: start rows of the next generation, and all of the old ones from there on is deleted.
+"""New boundaries: start rows of the next epoch, and all of the old ones from there on is deleted.
 
 Both `rules apply` and `accept-loss` are this. It needs an empty group. Where it crashed it is planned and carried out
-again; what was half done is then finished, because what is void follows from the start rows alone.
+again; what was half done is then finished, because what is superseded follows from the start rows alone.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class Change:
     lost: tuple[LostRow, ...] = ()
     reopen_from: int | None = None  # seconds since 1970: no minute before it changes, or ceases to be final
     forget: tuple[Source, ...] = ()  # sources without a start row, of which nothing that is there counts any more
-    taken_over: tuple[TakenOver, ...] = ()  # rows that stay, under generations of their own
+    taken_over: tuple[TakenOver, ...] = ()  # rows that stay, under epochs of their own
 
     def __bool__(self) -> bool:
         return bool(self.starts or self.lost)
@@ -35,12 +35,13 @@ def make(session: SinkSession, change: Change) -> None:
 
     1. Sealed hours that will change are read from minutes, and are not final any more.
     2. What is there of sources without a start row is deleted.
-    3. What was given up is recorded; it takes effect with the start row of its generation. Where counting is to go on
+    3. What was given up is recorded; it takes effect with the start row of its epoch. Where counting is to go on
        behind it, workers refuse the source until then: they would write below what step 4 has written.
-    4. Rows that stay are said again by the generation that begins with them.
-    5. The start rows, in one insert. From here on the new rules hold, and what is older is void.
-    6. Void cells, ledger rows and dead letters are deleted. Not earlier: until the start rows are there, an expired
-       worker's late insert may yet vouch for them. What a sleeping worker inserts even later is deleted by sealing.
+    4. Rows that stay are said again by the epoch that begins with them.
+    5. The start rows, in one insert. From here on the new rules hold, and what is older is superseded.
+    6. Superseded cells, ledger rows and dead letters are deleted. Not earlier: until the start rows are there, an
+       expired worker's late insert may yet vouch for them. What a sleeping worker inserts even later is deleted by
+       sealing.
     7. Hours are opened once more: somebody may have sealed one between 1 and 6. A change that only finishes an earlier
        one opens those that do not add up.
 
@@ -56,7 +57,7 @@ def make(session: SinkSession, change: Change) -> None:
         take_over(session, taken)
     if change.starts:
         session.write_starts([*(taken.begin for taken in change.taken_over), *change.starts])
-    session.delete_void()
+    session.delete_superseded()
     if not change.starts:
         session.reopen_unequal()
     elif change.reopen_from is not None:
@@ -76,18 +77,18 @@ def together(changes: Iterable[Change]) -> Change:
     )
 
 
-def next_generation(ledgers: Iterable[SourceLedger]) -> int:
+def next_epoch(ledgers: Iterable[SourceLedger]) -> int:
     """One above all that any start row names, and above 0: a worker that has just been stopped may yet begin 0."""
-    return max((start.generation for ledger in ledgers for start in ledger.starts), default=0) + 1
+    return max((start.epoch for ledger in ledgers for start in ledger.starts), default=0) + 1
 
 
 def first_minute(chain: Chain, lateness_ms: int, offsets: Offsets) -> int | None:
     """Seconds since 1970 before which no cell of the source lies from its base on; None if there is no such cell.
 
-    A counted record's minute had not closed: its end and the lateness exceed the clock. The clock at the base slice is
-    at least the one before it, and the one that gave the slice its name.
+    A counted record's minute had not closed: its end and the lateness exceed the clock. The stream time at the base
+    slice is at least the one before it, and the one that gave the slice its name.
     """
     if chain.unfinished is None and chain.position >= offsets.log_end:
         return None
-    clock = max(chain.start_clock, chain.unfinished.arrived * 1000 if chain.unfinished else 0)
-    return max(0, clock - lateness_ms - MINUTE_MS) // 1000
+    stream_time = max(chain.start_stream_time, chain.unfinished.arrived_at * 1000 if chain.unfinished else 0)
+    return max(0, stream_time - lateness_ms - MINUTE_MS) // 1000

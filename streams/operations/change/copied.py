@@ -31,8 +31,8 @@ async def refuse_other_counts(
 ) -> None:
     """Fold the records of the new log, from an offset to another, as the slices that are recorded whole of the old one.
 
-    The slices' clocks and fates, and the events of each minute and pin, must be the same. Raises Refusal with the first
-    difference.
+    The slices' stream times and outcomes, and the events of each minute and pin, must be the same. Raises Refusal with
+    the first difference.
     """
     (source, ledger), (copy, start, end) = old, new
     chain, first = follow(ledger), ledger.starts[0]
@@ -40,14 +40,14 @@ async def refuse_other_counts(
     if len({each.rules for each in ledger.starts}) > 1 or first.start not in rows or effective(ledger):
         raise Refusal(f"{source} was counted by several rules, or not all of it was: it cannot be compared", REMEDY)
     cells: list[CellRows] = []
-    base = Base(first.start, first.start_clock, first.start, first.start_clock)
-    stretch = Stretch(source, action, first.generation, chain.rules, base, chain.complete[-1].position)
+    base = Base(first.start, first.start_stream_time, first.start, first.start_stream_time)
+    stretch = Stretch(source, action, first.epoch, chain.rules, base, chain.complete[-1].position)
     async with aclosing(read_chunks(settings, copy, start, end)) as chunks:
         async for folded in stretch.fold(Renumbered(chain.complete).read(chunks)):
             if difference := _differs(folded.row, rows.get(folded.row.start)):
                 raise _refused(copy, f"offset {folded.row.start:,} of the old log: {difference}")
             cells.append(folded.cells)
-    whole = {(row.block, row.arrived) for row in chain.complete}
+    whole = {(row.slice_block, row.arrived_at) for row in chain.complete}
     others = [session.read_slice(source, *name) for name in session.slice_sums(source) if name not in whole]
     for both in compared(totals_of(cells), without(session.cell_totals([source]), others)):
         if both.first != both.second:
@@ -58,12 +58,12 @@ async def refuse_other_counts(
 def _differs(found: LedgerRow, recorded: LedgerRow | None) -> str | None:
     if recorded is None:
         return "a slice begins there, none is recorded"
-    for name, number in asdict(found.fates).items():
-        if number != (known := getattr(recorded.fates, name)):
+    for name, number in asdict(found.outcomes).items():
+        if number != (known := getattr(recorded.outcomes, name)):
             return f"{number:,} {name} in its slice, recorded are {known:,}"
-    if (found.position, found.clock) != (recorded.position, recorded.clock):
-        ends = f"{found.position:,} with the clock {found.clock} ms"
-        return f"its slice ends at {ends}, recorded is {recorded.position:,} with {recorded.clock} ms"
+    if (found.position, found.stream_time) != (recorded.position, recorded.stream_time):
+        ends = f"{found.position:,} with the stream time {found.stream_time} ms"
+        return f"its slice ends at {ends}, recorded is {recorded.position:,} with {recorded.stream_time} ms"
     return None
 
 

@@ -16,16 +16,16 @@ from pintally.schemas.rows import (
     StartRow,
     version_of,
 )
-from pintally.schemas.rules import ARRIVED_MS, MINUTE_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, MINUTE_MS, Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.stale_rows import void_from
+from pintally.sinks.stale_rows import superseded_from
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain, base_of, follow, is_half_lost, is_retired
-from pintally.streams.operations.change.boundary import Change, next_generation
+from pintally.streams.operations.change.boundary import Change, next_epoch
 from pintally.streams.operations.change.taken_over import TakenOver
 from pintally.streams.operations.repair.segments import Segment, Shape, base_of_segment, held, is_old, segments
 
-Sums = Mapping[tuple[int, int], SliceSum]  # block, arrived -> its cells
+Sums = Mapping[tuple[int, int], SliceSum]  # slice_block, arrived_at -> its cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def plan_lost(
     - The log starts above what must be read: counting goes on where the log, and whatever rows are there, have ended.
     - Rows of slices do not add up, and the log no longer holds them: this is noted.
     """
-    generation = next_generation(ledgers.values())
+    epoch = next_epoch(ledgers.values())
     retired = {source.topic for source, ledger in ledgers.items() if is_retired(ledger)}
     ids = {source.topic: source.topic_id for source in offsets}
     found: list[Lost] = []
@@ -72,9 +72,9 @@ def plan_lost(
     for source, ends in offsets.items():
         ledger = ledgers[source]
         if ledger.starts:
-            found += _of_source(source, ledger, ends, generation, sums_of, now, note)
+            found += _of_source(source, ledger, ends, epoch, sums_of, now, note)
         elif source.topic not in retired and committed.get((source.topic, source.partition), 0) > 0:
-            found.append(_anew(source, ends, generation, rules_of(source.topic), note))
+            found.append(_anew(source, ends, epoch, rules_of(source.topic), note))
     return found
 
 
@@ -93,13 +93,13 @@ def change_of(found: list[Lost]) -> Change:
 
 def _retire(source: Source, ledger: SourceLedger, note: str) -> Lost:
     chain = follow(ledger)
-    return Lost(source, LostRow(source, chain.boundary.generation, LostKind.RETIRED, chain.position, LAST_OFFSET, note))
+    return Lost(source, LostRow(source, chain.boundary.epoch, LostKind.RETIRED, chain.position, LAST_OFFSET, note))
 
 
-def _anew(source: Source, ends: Offsets, generation: int, rules: Rules, note: str) -> Lost:
+def _anew(source: Source, ends: Offsets, epoch: int, rules: Rules, note: str) -> Lost:
     """Whatever rows are there have no ledger that vouches for them."""
-    start = StartRow(source, generation, ends.log_start, 0, rules.to_json())
-    row = LostRow(source, generation, LostKind.RECOUNTED, 0, ends.log_start, note) if ends.log_start else None
+    start = StartRow(source, epoch, ends.log_start, 0, rules.to_json())
+    row = LostRow(source, epoch, LostKind.RECOUNTED, 0, ends.log_start, note) if ends.log_start else None
     return Lost(source, row, start, reopen_from=0, forget=True)
 
 
@@ -107,83 +107,83 @@ def _of_source(
     source: Source,
     ledger: SourceLedger,
     ends: Offsets,
-    generation: int,
+    epoch: int,
     sums_of: Callable[[Source], Sums],
     now: int,
     note: str,
 ) -> list[Lost]:
     chain = follow(ledger)
-    is_half = is_half_lost(ledger)  # to be finished first: a generation that does not rule yet may have said rows
+    is_half = is_half_lost(ledger)  # to be finished first: an epoch that does not rule yet may have said rows
     if ends.log_end < chain.position and not is_half:
-        return [_truncated(source, chain, ends, generation, note)]
+        return [_truncated(source, chain, ends, epoch, note)]
     if chain.hole is None and (is_half or ends.log_start > base_of(chain).collect_start):
-        return [trimmed(source, ledger, chain, ends, generation, sums_of(source), note)]
+        return [trimmed(source, ledger, chain, ends, epoch, sums_of(source), note)]
     return _damaged(source, ledger, ends, sums_of, now, note)
 
 
-def _truncated(source: Source, chain: Chain, ends: Offsets, generation: int, note: str) -> Lost:
+def _truncated(source: Source, chain: Chain, ends: Offsets, epoch: int, note: str) -> Lost:
     """Counts shall equal the log as it is now: all is counted anew from the start of the slice that holds its end."""
     rows = [*chain.complete, *([chain.unfinished] if chain.unfinished else [])]
     known = [row for row in rows if row.start <= ends.log_end]
-    row = LostRow(source, generation, LostKind.TRUNCATED, ends.log_end, chain.position, note)
+    row = LostRow(source, epoch, LostKind.TRUNCATED, ends.log_end, chain.position, note)
     if not known:
-        start = StartRow(source, generation, ends.log_start, 0, chain.boundary.rules)
+        start = StartRow(source, epoch, ends.log_start, 0, chain.boundary.rules)
         return Lost(source, row, start, reopen_from=0)
     first = known[-1]
-    start = StartRow(source, generation, first.start, first.start_clock, chain.boundary.rules)
+    start = StartRow(source, epoch, first.start, first.start_stream_time, chain.boundary.rules)
     return Lost(source, row, start, _first_minute(first, chain))
 
 
 def _first_minute(first: LedgerRow, chain: Chain) -> int:
     """Seconds since 1970 before which no cell lies from this slice on, whatever rules it was counted by."""
-    longest = max(chain.rules.allowed_lateness_ms, _DAYS_MS if first.generation != chain.boundary.generation else 0)
-    return max(0, first.arrived * 1000 - longest - MINUTE_MS) // 1000
+    longest = max(chain.rules.allowed_lateness_ms, _DAYS_MS if first.epoch != chain.boundary.epoch else 0)
+    return max(0, first.arrived_at * 1000 - longest - MINUTE_MS) // 1000
 
 
 _DAYS_MS = 90 * 86_400_000  # no minute is kept longer
 
 
 def trimmed(
-    source: Source, ledger: SourceLedger, chain: Chain, ends: Offsets, generation: int, sums: Sums, note: str
+    source: Source, ledger: SourceLedger, chain: Chain, ends: Offsets, epoch: int, sums: Sums, note: str
 ) -> Lost:
     """Counting goes on where the log starts, above every row that is there.
 
-    The slice at the position is cut short. Its rows stay, they are true, under a generation of its own; whatever else
-    a worker that sleeps has to say of it is void. A tick that was cut off may have written rows ahead of the ledger:
-    counting what those tell of again would count it twice, so what is given up reaches to their versions. The first
-    slice after it must have a name of its own, else its cells would replace those that stay; where it would not, the
-    clock goes on to the next ten minutes, as its start row says.
+    The slice at the position is cut short. Its rows stay, they are true, under an epoch of its own; whatever else
+    a worker that sleeps has to say of it is superseded. A flush that was cut off may have written rows ahead of the
+    ledger: counting what those tell of again would count it twice, so what is given up reaches to their versions. The
+    first slice after it must have a name of its own, else its cells would replace those that stay; where it would not,
+    the stream time goes on to the next ten minutes, as its start row says.
     """
-    begin = StartRow(source, generation, chain.start, chain.start_clock, chain.boundary.rules)
+    begin = StartRow(source, epoch, chain.start, chain.start_stream_time, chain.boundary.rules)
     known = held(ledger)
     rows = [row for row in known if row.start >= begin.start]
-    names = _void_names(replace(ledger, starts=(*ledger.starts, begin)), chain.boundary.generation, sums)
+    names = _superseded_names(replace(ledger, starts=(*ledger.starts, begin)), chain.boundary.epoch, sums)
     reached = [sums[name].position for name in names] + [row.position for row in rows]
     start = max([ends.log_start, chain.position, *reached])
-    block, clock = start // chain.rules.slice_records, chain.clock
-    taken = {*sums, *((row.block, row.arrived) for row in known)}
-    newest = max((arrived for each, arrived in taken if each == block), default=None)
+    slice_block, stream_time = start // chain.rules.slice_records, chain.stream_time
+    taken = {*sums, *((row.slice_block, row.arrived_at) for row in known)}
+    newest = max((arrived_at for each, arrived_at in taken if each == slice_block), default=None)
     if newest is not None:
-        clock = max(clock, (newest * 1000 // ARRIVED_MS + 1) * ARRIVED_MS)
+        stream_time = max(stream_time, (newest * 1000 // ARRIVAL_BUCKET_MS + 1) * ARRIVAL_BUCKET_MS)
     kept = None
     if begin.start < start:
-        kept = TakenOver(begin, chain.boundary.generation, start, tuple(names), tuple(rows))
-        generation += 1
+        kept = TakenOver(begin, chain.boundary.epoch, start, tuple(names), tuple(rows))
+        epoch += 1
     return Lost(
         source,
-        LostRow(source, generation, LostKind.TRIMMED, chain.position, start, note),
-        StartRow(source, generation, start, clock, chain.boundary.rules),
+        LostRow(source, epoch, LostKind.TRIMMED, chain.position, start, note),
+        StartRow(source, epoch, start, stream_time, chain.boundary.rules),
         kept=kept,
     )
 
 
-def _void_names(ledger: SourceLedger, generation: int, sums: Sums) -> list[tuple[int, int]]:
-    """The slices that have cells of `generation`, or of one that an interrupted run gave them, and are void in it."""
-    void = next(each for each in void_from(ledger) if each.generation == generation)
+def _superseded_names(ledger: SourceLedger, epoch: int, sums: Sums) -> list[tuple[int, int]]:
+    """The slices that have cells of `epoch`, or of one that an interrupted run gave them, and are superseded in it."""
+    superseded = next(each for each in superseded_from(ledger) if each.epoch == epoch)
     return [
         name
         for name, each in sums.items()
-        if each.version >= version_of(generation, 0) and void.has_cell(*name, version_of(generation, 0))
+        if each.version >= version_of(epoch, 0) and superseded.has_cell(*name, version_of(epoch, 0))
     ]
 
 
@@ -199,7 +199,7 @@ def _damaged(
     ]
     sums = sums_of(source) if gone else {}
     return [
-        Lost(source, LostRow(source, each.begin.generation, LostKind.DAMAGED, each.start.offset, each.end, note))
+        Lost(source, LostRow(source, each.begin.epoch, LostKind.DAMAGED, each.start.offset, each.end, note))
         for each in gone
         if each.shape is Shape.HOLE or _events(each, sums) != (each.row.cells_sum if each.row else 0)
     ]

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError, Refusal
-from pintally.schemas.fates import Fates
+from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import CellRows, LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.base import CellTotals
-from pintally.streams.counting import stream_time as clock
+from pintally.streams.counting import stream_time as stream_time
 from pintally.streams.counting.chunk import Chunk, Envelope
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.slices import Base
@@ -33,7 +33,7 @@ NAMED = re.compile(r"(.+)\[(\d+)\]=(\d+)")
 
 
 async def begin_at(settings: Settings, source: Source, ends: Offsets, start: int, slice_records: int) -> Begin:
-    """Ids that can matter at `start` are in its own block and the one before (C2); the clock runs up to them.
+    """Ids that can matter at `start` are in its own block and the one before (C2); the stream time runs up to them.
 
     Raises Refusal for an offset that the log does not hold, KafkaUnavailable.
     """
@@ -42,18 +42,20 @@ async def begin_at(settings: Settings, source: Source, ends: Offsets, start: int
             f"{source} cannot begin at offset {start}: its log holds offsets {ends.log_start} to {ends.last_stable}",
             "Name an offset that it holds, or its end.",
         )
-    block = start // slice_records
-    collect = max(ends.log_start, (block - 1) * slice_records)
-    reached = collect_clock = 0
-    async with aclosing(read_chunks(settings, source, max(ends.log_start, (block - 2) * slice_records), start)) as read:
+    slice_block = start // slice_records
+    collect = max(ends.log_start, (slice_block - 1) * slice_records)
+    reached = collect_stream_time = 0
+    async with aclosing(
+        read_chunks(settings, source, max(ends.log_start, (slice_block - 2) * slice_records), start)
+    ) as read:
         async for chunk in read:
-            clocks = clock.run(reached, chunk.timestamps)
+            stream_times = stream_time.run(reached, chunk.timestamps)
             before = int(chunk.offsets.searchsorted(collect))
             if before:
-                collect_clock = int(clocks[before - 1])
-            if len(clocks):
-                reached = int(clocks[-1])
-    return Begin(start, collect, collect_clock, reached)
+                collect_stream_time = int(stream_times[before - 1])
+            if len(stream_times):
+                reached = int(stream_times[-1])
+    return Begin(start, collect, collect_stream_time, reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Renumbered:
 
     async def read(self, chunks: AsyncIterator[Chunk]) -> AsyncGenerator[Chunk, None]:
         """The same chunks, renumbered; they hold as many records as the slices."""
-        ends = np.cumsum([row.fates.total - row.fates.absent for row in self.rows])
+        ends = np.cumsum([row.outcomes.total - row.outcomes.gaps for row in self.rows])
         starts = np.array([row.start for row in self.rows])
         position, seen = self.rows[0].start, 0
         async for chunk in chunks:
@@ -136,9 +138,9 @@ def offsets_of(named: Sequence[str], pair: Pair, ends: Mapping[int, Offsets]) ->
 class Would:
     """What the rules make of a part of a log."""
 
-    fates: Fates
+    outcomes: Outcomes
     cells: CellTotals
-    older: int  # records with a Kafka timestamp no later than the clock that was asked about
+    older: int  # records with a Kafka timestamp no later than the stream time that was asked about
 
 
 async def would_count(
@@ -150,8 +152,8 @@ async def would_count(
     end: int,
     clock_ms: int = 0,
 ) -> Would:
-    """Fold the offsets [begin, end); `begin` is an offset and the source's clock (ms) before it."""
-    fates: list[Fates] = []
+    """Fold the offsets [begin, end); `begin` is an offset and the source's stream time (ms) before it."""
+    outcomes: list[Outcomes] = []
     cells: list[CellRows] = []
     base, older = Base(*begin, *begin), 0
 
@@ -164,6 +166,6 @@ async def would_count(
 
     async with aclosing(read()) as chunks:
         async for folded in Stretch(source, action, 0, rules, base, end).fold(chunks):
-            fates.append(folded.row.fates)
+            outcomes.append(folded.row.outcomes)
             cells.append(folded.cells)
-    return Would(sum_of(fates), totals_of(cells), older)
+    return Would(sum_of(outcomes), totals_of(cells), older)

@@ -1,9 +1,10 @@
 """A topic that takes another's place: which one's, and what is to be written. Pure; `boundary` carries it out.
 
 A copy with the same offsets is counted on under the UUID that the ledger knows, from the base slice on. Any other one
-is a source of its own, which begins at an offset behind what is counted, with the clock carried over.
+is a source of its own, which begins at an offset behind what is counted, with the stream time carried over.
 
-Workers on the old topic may still live: boundaries in its own sources make what they write from now on void (C19).
+Workers on the old topic may still live: boundaries in its own sources make what they write from now on superseded
+(C19).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -55,12 +56,12 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Where a partition that is no copy with the same offsets begins to be counted. Offsets; clocks in ms."""
+    """Where a partition that is no copy with the same offsets begins to be counted. Offsets; stream times in ms."""
 
     start: int
     collect_start: int  # ids are collected from here on
-    collect_clock: int
-    reached: int  # the clock at `start`, by the records from `collect_start` on
+    collect_stream_time: int
+    reached: int  # the stream time at `start`, by the records from `collect_start` on
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def find_pairs(
 
 
 def plan_same_offsets(
-    pair: Pair, ends: Mapping[int, Offsets], generation: int, sums_of: SumsOf, evidence: str, note: str
+    pair: Pair, ends: Mapping[int, Offsets], epoch: int, sums_of: SumsOf, evidence: str, note: str
 ) -> Plan:
     """The new topic is the same log. Raises Refusal if it does not hold what must be read, or ends too early."""
     pair.refuse_fewer_partitions()
@@ -124,12 +125,12 @@ def plan_same_offsets(
             "counted.",
         )
     boundaries = [
-        boundary_at_base(pair.old(at), ledger, ends[at], follow(ledger).rules, generation, sums_of, WHY)()
+        boundary_at_base(pair.old(at), ledger, ends[at], follow(ledger).rules, epoch, sums_of, WHY)()
         for at, ledger in pair.ledgers.items()
     ]
     positions = {at: follow(ledger).position for at, ledger in pair.ledgers.items()}
     rows = [
-        _row(pair, at, Replacement.SAME_OFFSETS, generation, positions.get(at, 0), (positions.get(at, 0),) * 2, 0)
+        _row(pair, at, Replacement.SAME_OFFSETS, epoch, positions.get(at, 0), (positions.get(at, 0),) * 2, 0)
         for at in range(pair.topic.partitions)
     ]
     return Plan(together(boundaries), tuple(replace(row, evidence=evidence, note=note) for row in rows))
@@ -139,7 +140,7 @@ def plan_other_offsets(
     pair: Pair,
     how: Replacement,
     begins: Mapping[int, Begin],
-    generation: int,
+    epoch: int,
     sums_of: SumsOf,
     evidence: str,
     note: str,
@@ -150,27 +151,29 @@ def plan_other_offsets(
     stay to the last row that is there.
     """
     pair.refuse_fewer_partitions()
-    ends = {at: _end(pair.old(at), ledger, how, generation, sums_of) for at, ledger in pair.ledgers.items()}
-    lowest = min(end.clock for end in ends.values())
+    ends = {at: _end(pair.old(at), ledger, how, epoch, sums_of) for at, ledger in pair.ledgers.items()}
+    lowest = min(end.stream_time for end in ends.values())
     rules = follow(next(iter(pair.ledgers.values()))).boundary.rules
     rows, starts = [], []
     for at, begin in sorted(begins.items()):
-        old_end, clock = (ends[at].offset, ends[at].clock) if at in ends else (0, lowest)
-        # Ids whose clocks cannot be told are as young as they can be: the source's clock never falls.
-        known = begin.reached >= clock
-        start_clock, collect_clock = (begin.reached, begin.collect_clock) if known else (clock, clock)
+        old_end, stream_time = (ends[at].offset, ends[at].stream_time) if at in ends else (0, lowest)
+        # Ids whose stream times cannot be told are as young as they can be: the source's stream time never falls.
+        known = begin.reached >= stream_time
+        start_stream_time, collect_stream_time = (
+            (begin.reached, begin.collect_stream_time) if known else (stream_time, stream_time)
+        )
         if at in ends:
             rules = ends[at].rules
-        starts.append(StartRow(pair.source(at), generation, begin.start, start_clock, rules))
-        rows.append(_row(pair, at, how, generation, old_end, (begin.start, begin.collect_start), collect_clock))
+        starts.append(StartRow(pair.source(at), epoch, begin.start, start_stream_time, rules))
+        rows.append(_row(pair, at, how, epoch, old_end, (begin.start, begin.collect_start), collect_stream_time))
     changes = [*(end.change for end in ends.values()), Change(tuple(starts))]
     return Plan(together(changes), tuple(replace(row, evidence=evidence, note=note) for row in rows))
 
 
 def _row(
-    pair: Pair, at: int, how: Replacement, generation: int, old_end: int, places: tuple[int, int], clock: int
+    pair: Pair, at: int, how: Replacement, epoch: int, old_end: int, places: tuple[int, int], stream_time: int
 ) -> ReplacedRow:
-    return ReplacedRow(pair.source(at), pair.old(at), how, generation, old_end, *places, clock, "", "")
+    return ReplacedRow(pair.source(at), pair.old(at), how, epoch, old_end, *places, stream_time, "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,21 +181,23 @@ class _End:
     """Where the counts of an old source end."""
 
     offset: int
-    clock: int
+    stream_time: int
     rules: str
     change: Change
 
 
-def _end(source: Source, ledger: SourceLedger, how: Replacement, generation: int, sums_of: SumsOf) -> _End:
+def _end(source: Source, ledger: SourceLedger, how: Replacement, epoch: int, sums_of: SumsOf) -> _End:
     chain = follow(ledger)
     refuse_hole(source, chain)
     if how is Replacement.COPIED:
         refuse_half_lost(source, ledger)
-        start = StartRow(source, generation, chain.start, chain.start_clock, chain.boundary.rules)
-        return _End(chain.start, chain.start_clock, chain.boundary.rules, Change((start,), reopen_from=_reopen(chain)))
-    ended = trimmed(source, ledger, chain, _read_to(chain.position), generation, sums_of(source), WHY)
+        start = StartRow(source, epoch, chain.start, chain.start_stream_time, chain.boundary.rules)
+        return _End(
+            chain.start, chain.start_stream_time, chain.boundary.rules, Change((start,), reopen_from=_reopen(chain))
+        )
+    ended = trimmed(source, ledger, chain, _read_to(chain.position), epoch, sums_of(source), WHY)
     assert ended.start
-    return _End(ended.start.start, chain.clock, chain.boundary.rules, change_of([ended]))
+    return _End(ended.start.start, chain.stream_time, chain.boundary.rules, change_of([ended]))
 
 
 def _reopen(chain: Chain) -> int | None:

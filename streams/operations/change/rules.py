@@ -10,7 +10,7 @@ from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain, base_of, follow
 from pintally.streams.counting.refusals import refuse_half_lost, refuse_hole, refuse_log, refuse_unknown
-from pintally.streams.operations.change.boundary import Change, first_minute, next_generation, together
+from pintally.streams.operations.change.boundary import Change, first_minute, next_epoch, together
 from pintally.streams.operations.change.lost import Sums, change_of, trimmed
 
 NOTHING_LOST = "rules apply: the slice before could not be folded again, and was counted to its end"
@@ -32,15 +32,15 @@ def plan_rules(
     retention took the base slice and nothing is uncounted, the new rules hold from the position on, after an empty
     range that is given up. Raises Refusal if a log and its ledger do not fit, or if blocks would repeat.
     """
-    generation = next_generation(ledgers.values())
+    epoch = next_epoch(ledgers.values())
     boundaries: list[Change] = []
     for source, ends in offsets.items():
         rules, ledger = rules_of(source.topic), ledgers[source]
         if not ledger.starts:
             refuse_unknown(source, ledgers, committed)
-            boundaries.append(Change((StartRow(source, generation, ends.log_start, 0, rules.to_json()),)))
+            boundaries.append(Change((StartRow(source, epoch, ends.log_start, 0, rules.to_json()),)))
             continue
-        boundary = boundary_at_base(source, ledger, ends, rules, generation, sums_of)
+        boundary = boundary_at_base(source, ledger, ends, rules, epoch, sums_of)
         if (chain := follow(ledger)).rules != rules:
             _refuse_larger_slices(source, chain, rules)
             boundaries.append(boundary())
@@ -52,7 +52,7 @@ def boundary_at_base(
     ledger: SourceLedger,
     ends: Offsets,
     rules: Rules,
-    generation: int,
+    epoch: int,
     sums_of: Callable[[Source], Sums],
     why: str = NOTHING_LOST,
 ) -> Callable[[], Change]:
@@ -69,11 +69,11 @@ def boundary_at_base(
 
     def plan() -> Change:
         if is_cut:
-            empty = trimmed(source, ledger, chain, ends, generation, sums_of(source), why)
+            empty = trimmed(source, ledger, chain, ends, epoch, sums_of(source), why)
             assert empty.start
             return change_of([replace(empty, start=replace(empty.start, rules=rules.to_json()))])
         lateness = max(rules.allowed_lateness_ms, chain.rules.allowed_lateness_ms)
-        start = StartRow(source, generation, chain.start, chain.start_clock, rules.to_json())
+        start = StartRow(source, epoch, chain.start, chain.start_stream_time, rules.to_json())
         return Change((start,), reopen_from=first_minute(chain, lateness, ends))
 
     return plan

@@ -1,8 +1,8 @@
-"""Rows of a slice that was cut short, said again by the generation that begins with it (C19).
+"""Rows of a slice that was cut short, said again by the epoch that begins with it (C19).
 
 They are true, and the log that could say so again is gone. A worker that sleeps in the middle of an insert may wake up
 and write more of that slice than `accept-loss` knew of, and what it tells of beyond the cut is counted after it. Said
-by a higher generation, the rows stay what they are, and whatever it writes is void.
+by a higher epoch, the rows stay what they are, and whatever it writes is superseded.
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pintally.schemas.errors import SinkUnavailable
-from pintally.schemas.rows import GENERATION_SHIFT, LAST_OFFSET, LedgerRow, StartRow, version_of
+from pintally.schemas.rows import EPOCH_SHIFT, LAST_OFFSET, LedgerRow, StartRow, version_of
 from pintally.sinks.base import SinkSession
 
 
@@ -18,28 +18,26 @@ from pintally.sinks.base import SinkSession
 class TakenOver:
     """The rows of one source in slices from `begin` on."""
 
-    begin: StartRow  # of the generation that shall have said them, under the rules they were counted by
-    generation: int  # that said them
+    begin: StartRow  # of the epoch that shall have said them, under the rules they were counted by
+    epoch: int  # that said them
     end: int  # offset: none of them tells of more
-    names: tuple[tuple[int, int], ...]  # block, arrived: slices that have cells
+    names: tuple[tuple[int, int], ...]  # slice_block, arrived_at: slices that have cells
     rows: tuple[LedgerRow, ...]
 
 
 def take_over(session: SinkSession, taken: TakenOver) -> None:
-    """Write them again: of equal keys the higher generation stays. Before its start row: nothing is void yet.
+    """Write them again: of equal keys the higher epoch stays. Before its start row: nothing is superseded yet.
 
     Raises SinkUnavailable if by now some tell of more than was known; then all is to be planned again.
     """
-    source, generation = taken.begin.source, taken.begin.generation
+    source, epoch = taken.begin.source, taken.begin.epoch
     for name in taken.names:
         cells = session.read_slice(source, *name)
-        cells = cells.select(cells.version >> np.uint64(GENERATION_SHIFT) >= taken.generation)  # others are void
+        cells = cells.select(cells.version >> np.uint64(EPOCH_SHIFT) >= taken.epoch)  # others are superseded
         positions = cells.version & np.uint64(LAST_OFFSET)
         if (positions > taken.end).any():
             raise SinkUnavailable(f"{source}: a worker has written rows since this was planned", "Run it again.")
-        session.write_cells(replace(cells, version=positions + np.uint64(version_of(generation, 0))))
+        session.write_cells(replace(cells, version=positions + np.uint64(version_of(epoch, 0))))
     letters = session.read_dead_letters(source, taken.begin.start, taken.end)
-    session.write_dead_letters(
-        [replace(letter, generation=generation) for letter in letters if letter.generation >= taken.generation]
-    )
-    session.write_ledger([replace(row, generation=generation) for row in taken.rows])
+    session.write_dead_letters([replace(letter, epoch=epoch) for letter in letters if letter.epoch >= taken.epoch])
+    session.write_ledger([replace(row, epoch=epoch) for row in taken.rows])

@@ -6,7 +6,7 @@ from pintally.schemas.sources import Source
 from pintally.streams.operations.repair.rewrite import Mended
 from pintally.streams.operations.repair.segments import Segment
 
-Name = tuple[int, int]  # block, arrived
+Name = tuple[int, int]  # slice_block, arrived_at
 
 
 @dataclass(frozen=True, slots=True)

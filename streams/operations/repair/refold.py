@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pintally.schemas.actions import Action
 from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
-from pintally.schemas.rules import ARRIVED_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.fold import Capture, SourceFold
@@ -22,24 +22,24 @@ class Folded:
 
     @property
     def name(self) -> tuple[int, int]:
-        """Block and arrived."""
-        return self.row.block, self.row.arrived
+        """slice_block and arrived_at."""
+        return self.row.slice_block, self.row.arrived_at
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Offsets [base.start, end) of a source, to be folded again under one generation's rules."""
+    """Offsets [base.start, end) of a source, to be folded again under one epoch's rules."""
 
     source: Source
     action: Action
-    generation: int
+    epoch: int
     rules: Rules
     base: Base
     end: int
 
     async def fold(self, chunks: AsyncIterator[Chunk]) -> AsyncGenerator[Folded, None]:
         """Its slices, in order; `chunks` are those of [base.collect_start, end). Raises LogChanged, ClockTooFar."""
-        fold = SourceFold(self.source, self.action, self.rules, self.generation, self.base)
+        fold = SourceFold(self.source, self.action, self.rules, self.epoch, self.base)
         async for chunk in chunks:
             fold.fold(chunk)
             if capture := fold.capture(ended_only=True):
@@ -64,30 +64,30 @@ def _split(capture: Capture) -> list[Folded]:
 
 
 def _of(cells: CellRows, row: LedgerRow) -> CellRows:
-    return cells.select((cells.block == row.block) & (cells.arrived == row.arrived))
+    return cells.select((cells.slice_block == row.slice_block) & (cells.arrived_at == row.arrived_at))
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A slice start, and the source's clock (ms) before it."""
+    """A slice start, and the source's stream time (ms) before it."""
 
     offset: int
-    clock: int
+    stream_time: int
 
 
 def base_at(places: Sequence[Place], start: Place, bucket: int, slice_records: int, ids_from: int) -> Base:
     """The base of a slice that begins at `start`, and where the ids that can matter to it begin (C14).
 
-    `places` are slice starts, ascending; `bucket` is the slice's arrived number; no id before `ids_from` matters.
-    An earlier record matters if its block and its arrived number are the slice's own or one less.
+    `places` are slice starts, ascending; `bucket` is the slice's bucket; no id before `ids_from` matters.
+    An earlier record matters if its block and its bucket are the slice's own or one less.
     """
     before = [place for place in places if ids_from <= place.offset < start.offset]
     collect = start
     while before and not _nothing_before_matters(collect, start, bucket, slice_records):
         collect = before.pop()
-    return Base(collect.offset, collect.clock, start.offset, start.clock)
+    return Base(collect.offset, collect.stream_time, start.offset, start.stream_time)
 
 
 def _nothing_before_matters(place: Place, start: Place, bucket: int, slice_records: int) -> bool:
     blocks_away = start.offset // slice_records - (place.offset - 1) // slice_records
-    return blocks_away >= 2 or bucket - place.clock // ARRIVED_MS >= 2
+    return blocks_away >= 2 or bucket - place.stream_time // ARRIVAL_BUCKET_MS >= 2

@@ -22,7 +22,7 @@ def repair(
 ) -> Repair:
     """Mend all sources that Kafka lists.
 
-    1. Void rows are deleted.
+    1. Superseded rows are deleted.
     2. Holes in the ledger are folded again, one after the other, until the slices join.
     3. Slices whose cells or dead letters do not add up to their ledger row, and those that were chosen, are folded
        again and written (see `streams.operations.repair.rewrite`).
@@ -32,7 +32,7 @@ def repair(
     Safe to interrupt and to run again. Raises KafkaUnavailable, SinkUnavailable and SinkError.
     """
     done = Repair()
-    session.delete_void()
+    session.delete_superseded()
     for source, offsets in found.offsets.items():
         if found.ledgers[source].starts and (not choice.only_named or choice.touches(source)):
             tell(str(source))

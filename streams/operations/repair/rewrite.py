@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.schemas.rows import GENERATION_SHIFT, CellRows, DeadLetterRow, LedgerRow
+from pintally.schemas.rows import EPOCH_SHIFT, CellRows, DeadLetterRow, LedgerRow
 from pintally.sinks.base import SinkSession
 from pintally.streams.operations.repair.refold import Folded
 from pintally.streams.operations.repair.segments import KEPT_SECONDS
@@ -37,12 +37,12 @@ def mend(
 
     A complete slice gets versions above every one that is there: nobody writes it any more but with the same counts. Of
     an unfinished one `folded` goes to the position of its ledger row; what is wrong or missing there gets the version
-    of that row, so that whatever a worker has read further stays. Rows of another generation do not belong here and are
+    of that row, so that whatever a worker has read further stays. Rows of another epoch do not belong here and are
     deleted: no version of this one could win over them.
     """
     row = folded.row
     cells = _mend_cells(session, folded, complete=complete, oldest=now - KEPT_SECONDS)
-    letters = _mend_letters(session, folded, write=row.arrived >= letters_from)
+    letters = _mend_letters(session, folded, write=row.arrived_at >= letters_from)
     ledger = complete and known != row
     if ledger:
         if known and known.version > row.version:
@@ -55,10 +55,10 @@ def mend(
 def _mend_cells(session: SinkSession, folded: Folded, *, complete: bool, oldest: int) -> CellRows:
     """The cells that were written."""
     row = folded.row
-    found = session.read_slice(row.source, row.block, row.arrived)
-    for generation in set((found.version >> np.uint64(GENERATION_SHIFT)).tolist()) - {row.generation}:
-        session.delete_cells(row.source, row.block, row.arrived, generation)
-        found = session.read_slice(row.source, row.block, row.arrived)
+    found = session.read_slice(row.source, row.slice_block, row.arrived_at)
+    for epoch in set((found.version >> np.uint64(EPOCH_SHIFT)).tolist()) - {row.epoch}:
+        session.delete_cells(row.source, row.slice_block, row.arrived_at, epoch)
+        found = session.read_slice(row.source, row.slice_block, row.arrived_at)
     newest = int(found.version.max()) if len(found) else 0
     version = max(newest, row.version) + 1 if complete else row.version
     if not complete:  # what a worker has read further than the ledger says is not ours to judge
@@ -103,8 +103,8 @@ def _mend_letters(session: SinkSession, folded: Folded, *, write: bool) -> int:
     must = {letter.offset: letter for letter in folded.letters}
     wrong = [letter for offset, letter in must.items() if not _same(letter, found.get(offset), write=write)]
     extra = found.keys() - must.keys()
-    foreign = {offset for offset, letter in found.items() if letter.generation != row.generation}
-    session.delete_letters(row.source, sorted(extra | foreign))  # first: it spares no generation
+    foreign = {offset for offset, letter in found.items() if letter.epoch != row.epoch}
+    session.delete_letters(row.source, sorted(extra | foreign))  # first: it spares no epoch
     session.write_dead_letters(wrong)
     return len(wrong) + len(extra)
 

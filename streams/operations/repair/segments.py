@@ -6,8 +6,8 @@ from enum import StrEnum
 from itertools import pairwise
 
 from pintally.schemas.rows import LedgerRow, LostKind, SourceLedger, StartRow
-from pintally.schemas.rules import ARRIVED_MS, Rules
-from pintally.streams.counting.recovery import before_of, effective, is_void, ruling
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
+from pintally.streams.counting.recovery import before_of, effective, is_superseded, ruling
 from pintally.streams.counting.slices import Base
 from pintally.streams.operations.repair.refold import Place, base_at
 
@@ -27,10 +27,10 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Offsets [start, end) under one generation. `row` is the slice's ledger row; a hole may have none."""
+    """Offsets [start, end) under one epoch. `row` is the slice's ledger row; a hole may have none."""
 
     shape: Shape
-    begin: StartRow  # of its generation
+    begin: StartRow  # of its epoch
     start: Place
     end: int
     row: LedgerRow | None
@@ -42,13 +42,13 @@ class Segment:
 
     @property
     def name(self) -> tuple[int, int] | None:
-        """Block and arrived of its slice."""
-        return (self.row.block, self.row.arrived) if self.row else None
+        """slice_block and arrived_at of its slice."""
+        return (self.row.slice_block, self.row.arrived_at) if self.row else None
 
 
 def held(ledger: SourceLedger) -> list[LedgerRow]:
-    """The ledger rows that are not void, by start."""
-    return sorted((row for row in ledger.rows if not is_void(row, ledger)), key=lambda row: row.start)
+    """The ledger rows that are not superseded, by start."""
+    return sorted((row for row in ledger.rows if not is_superseded(row, ledger)), key=lambda row: row.start)
 
 
 def segments(ledger: SourceLedger) -> list[Segment]:
@@ -61,14 +61,14 @@ def segments(ledger: SourceLedger) -> list[Segment]:
         assert begin
         end = after.start if after else None
         own = {at: row for at, row in rows.items() if begin.start <= at and (end is None or at < end)}
-        found += _of_reign(begin, own, end, is_cut=end in cuts)
+        found += _of_epoch(begin, own, end, is_cut=end in cuts)
     noted = {(row.start, row.end) for row in effective(ledger) if row.kind is LostKind.DAMAGED}
     return [replace(each, shape=Shape.GIVEN_UP) if (each.start.offset, each.end) in noted else each for each in found]
 
 
-def _of_reign(begin: StartRow, rows: dict[int, LedgerRow], end: int | None, *, is_cut: bool) -> Iterator[Segment]:
-    """The segments under one generation; `end` is where the next one begins."""
-    at = Place(begin.start, begin.start_clock)
+def _of_epoch(begin: StartRow, rows: dict[int, LedgerRow], end: int | None, *, is_cut: bool) -> Iterator[Segment]:
+    """The segments under one epoch; `end` is where the next one begins."""
+    at = Place(begin.start, begin.start_stream_time)
     while at.offset != end:
         row = rows.get(at.offset)
         after = min((start for start in rows if start > at.offset), default=None)
@@ -82,22 +82,26 @@ def _of_reign(begin: StartRow, rows: dict[int, LedgerRow], end: int | None, *, i
         yield Segment(Shape.COMPLETE if joins else Shape.HOLE, begin, at, border, row)
         if after is None:
             return
-        at = Place(after, rows[after].start_clock)
+        at = Place(after, rows[after].start_stream_time)
 
 
 def base_of_segment(segment: Segment, ledger: SourceLedger) -> Base:
     """Where its fold begins, and where the ids begin that can matter to it."""
-    places = {row.start: Place(row.start, row.start_clock) for row in held(ledger)}
-    places |= {start.start: Place(start.start, start.start_clock) for start in ruling(ledger.starts)}
+    places = {row.start: Place(row.start, row.start_stream_time) for row in held(ledger)}
+    places |= {start.start: Place(start.start, start.start_stream_time) for start in ruling(ledger.starts)}
     if before := before_of(ledger):
-        places[before.start] = Place(before.start, before.clock)
+        places[before.start] = Place(before.start, before.stream_time)
     lost = (row.end for row in effective(ledger) if row.kind is LostKind.TRIMMED and row.end <= segment.start.offset)
-    bucket = segment.row.arrived * 1000 // ARRIVED_MS if segment.row else segment.start.clock // ARRIVED_MS
+    bucket = (
+        segment.row.arrived_at * 1000 // ARRIVAL_BUCKET_MS
+        if segment.row
+        else segment.start.stream_time // ARRIVAL_BUCKET_MS
+    )
     ordered = [places[offset] for offset in sorted(places)]
     return base_at(ordered, segment.start, bucket, segment.rules.slice_records, max(lost, default=0))
 
 
 def is_old(segment: Segment, now: int) -> bool:
     """Whether some of a slice's minutes may have been dropped with age; `now` in seconds since 1970."""
-    youngest = segment.row.arrived if segment.row else segment.start.clock // 1000
+    youngest = segment.row.arrived_at if segment.row else segment.start.stream_time // 1000
     return youngest - segment.rules.allowed_lateness_ms // 1000 < now - KEPT_SECONDS + DAY

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.schemas.rows import GENERATION_SHIFT, LedgerRow, LostKind, SliceSum, SourceLedger
+from pintally.schemas.rows import EPOCH_SHIFT, LedgerRow, LostKind, SliceSum, SourceLedger
 from pintally.schemas.sources import Source
 from pintally.sinks.base import SinkSession
 from pintally.streams.counting.fold import LogChanged
@@ -67,33 +67,33 @@ class SourceRepair:
         """Fold what is chosen, and what does not add up."""
         found = self._segments()
         sums = self.session.slice_sums(self.source)
-        late, dead = self.session.letter_offsets(self.source)
+        late, invalid = self.session.letter_offsets(self.source)
         wrong = [
             segment
             for segment in found
             if segment.shape in (Shape.COMPLETE, Shape.UNFINISHED)
-            and (self.choice.names(self.source, segment) or self._adds_up_wrong(segment, sums, late, dead))
+            and (self.choice.names(self.source, segment) or self._adds_up_wrong(segment, sums, late, invalid))
         ]
         for run in runs([segment for segment in wrong if self._is_there(segment)]):
             self._guarded(run[0], partial(self._rewrite, run))
 
     def _adds_up_wrong(
-        self, segment: Segment, sums: Mapping[Name, SliceSum], late: NDArray[np.int64], dead: NDArray[np.int64]
+        self, segment: Segment, sums: Mapping[Name, SliceSum], late: NDArray[np.int64], invalid: NDArray[np.int64]
     ) -> bool:
         """What SQL alone can see. Rows of an unfinished slice may be ahead of its ledger row, never behind."""
         row = segment.row
         if row is None or self.choice.only_named:
             return False
-        cells = sums.get((row.block, row.arrived))
+        cells = sums.get((row.slice_block, row.arrived_at))
         events = cells.events if cells else 0
-        fates = (row.fates.late, row.fates.dead)
-        letters = tuple(int(np.subtract(*at.searchsorted([row.position, row.start]))) for at in (late, dead))
+        outcomes = (row.outcomes.late, row.outcomes.invalid)
+        letters = tuple(int(np.subtract(*at.searchsorted([row.position, row.start]))) for at in (late, invalid))
         old = is_old(segment, self.now)
-        if row.arrived > self.letters_from + DAY and letters != fates:
+        if row.arrived_at > self.letters_from + DAY and letters != outcomes:
             return True
         if segment.shape is Shape.UNFINISHED:
             return events < row.cells_sum
-        wrong = row.cells_sum != row.fates.counted or row.fates.total != row.position - row.start
+        wrong = row.cells_sum != row.outcomes.counted or row.outcomes.total != row.position - row.start
         return wrong or (not old and events != row.cells_sum)
 
     def _rewrite(self, run: Sequence[Segment], _: Segment) -> None:
@@ -112,7 +112,7 @@ class SourceRepair:
 
     def _fill(self, hole: Segment) -> None:
         """Fold on from a hole until a slice ends where a row of the ledger begins; rows in between are not true."""
-        rows = [row for row in held(self.ledger) if row.generation == hole.begin.generation]
+        rows = [row for row in held(self.ledger) if row.epoch == hole.begin.epoch]
         rows = [row for row in rows if row.start >= hole.start.offset]
         border = max([hole.end, *(row.start for row in rows)])
         true: list[Folded] = []
@@ -125,7 +125,7 @@ class SourceRepair:
         if joined is None:  # the last one is open: a worker that begins at its start folds it
             true, joined = true[:-1], border + 1
         names = {folded.name for folded in true}
-        inside = {(row.block, row.arrived): row for row in rows if row.start < joined}
+        inside = {(row.slice_block, row.arrived_at): row for row in rows if row.start < joined}
         self.session.delete_ledger([row for name, row in inside.items() if name not in names])
         for folded in true:
             self._mend(folded, inside.get(folded.name), complete=True)
@@ -138,20 +138,24 @@ class SourceRepair:
         sums = self.session.slice_sums(self.source)
         if any(segment.shape in (Shape.HOLE, Shape.GIVEN_UP) for segment in self._segments()):
             return
-        known = {(row.block, row.arrived) for row in self.ledger.rows}
-        cut = max((row.generation for row in effective(self.ledger) if row.kind is LostKind.TRIMMED), default=0)
-        strays = {name for name in sums.keys() - known if sums[name].version >> GENERATION_SHIFT >= cut}
+        known = {(row.slice_block, row.arrived_at) for row in self.ledger.rows}
+        cut = max((row.epoch for row in effective(self.ledger) if row.kind is LostKind.TRIMMED), default=0)
+        strays = {name for name in sums.keys() - known if sums[name].version >> EPOCH_SHIFT >= cut}
         if strays and max(strays) > max(known, default=(-1, -1)):
             strays -= self._begun(strays)
-        for block, arrived in sorted(strays):
-            self.session.delete_cells(self.source, block, arrived)
-            self.done.removed.append(f"{self.source} slice {block}/{arrived}: {sums[block, arrived].events} events")
+        for slice_block, arrived_at in sorted(strays):
+            self.session.delete_cells(self.source, slice_block, arrived_at)
+            self.done.removed.append(
+                f"{self.source} slice {slice_block}/{arrived_at}: {sums[slice_block, arrived_at].events} events"
+            )
 
     def _begun(self, strays: set[Name]) -> set[Name]:
         """Slices that a worker may have begun, by the log up to its end; all of `strays` if that is too far."""
         chain = follow(self.ledger)
         end = read_offsets(self.settings, [self.source])[self.source].last_stable
-        tail = Segment(Shape.UNFINISHED, chain.boundary, Place(chain.start, chain.start_clock), end, chain.unfinished)
+        tail = Segment(
+            Shape.UNFINISHED, chain.boundary, Place(chain.start, chain.start_stream_time), end, chain.unfinished
+        )
         names: set[Name] = set()
         if end - chain.start > FAR * chain.rules.slice_records:
             self.done.waiting.append(f"{self.source}: too far behind to tell strays from slices to come")
@@ -170,7 +174,7 @@ class SourceRepair:
     def _stretch(self, segment: Segment, end: int) -> Stretch:
         base = base_of_segment(segment, self.ledger)
         action = self.settings.source_topics[self.source.topic]
-        return Stretch(self.source, action, segment.begin.generation, segment.rules, base, end)
+        return Stretch(self.source, action, segment.begin.epoch, segment.rules, base, end)
 
     def _fold(self, stretch: Stretch) -> Iterator[Folded]:
         """Slice by slice; the log is read on as they are asked for."""
@@ -197,7 +201,7 @@ class SourceRepair:
         return False
 
     def _guarded(self, segment: Segment, step: Callable[[Segment], None]) -> bool:
-        """Do it if the log holds what it needs, and leads to the clock that the ledger names."""
+        """Do it if the log holds what it needs, and leads to the stream time that the ledger names."""
         if not self._is_there(segment):
             return False
         try:
@@ -209,15 +213,15 @@ class SourceRepair:
 
 
 def _joins(folded: Folded, rows: Sequence[LedgerRow], hole: Segment) -> bool:
-    """Whether the next slice of the ledger, or its next generation, begins where this one ends."""
+    """Whether the next slice of the ledger, or its next epoch, begins where this one ends."""
     after = next((row for row in rows if row.start == folded.row.position), None)
     if after is None:
         return folded.row.position == hole.end
-    return (after.block, after.arrived) != folded.name and after.start_clock == folded.row.clock
+    return (after.slice_block, after.arrived_at) != folded.name and after.start_stream_time == folded.row.stream_time
 
 
 def runs(found: Sequence[Segment]) -> list[list[Segment]]:
-    """Segments of one generation that follow one another are read together; an unfinished one alone."""
+    """Segments of one epoch that follow one another are read together; an unfinished one alone."""
     joined: list[list[Segment]] = []
     for segment in found:
         last = joined[-1][-1] if joined else None

@@ -49,23 +49,23 @@ def forgotten_replays(settings: Settings) -> Forgotten:
         ledger = ledgers[source]
         if ends.log_start > 0:
             until[actions[source.topic]] = forgotten_until(source, ledger, ends)
-        elif ledger.replaces:  # replays of the topic whose place it took came before its own clock begins
-            until[actions[source.topic]] = ledger.starts[0].start_clock
+        elif ledger.replaces:  # replays of the topic whose place it took came before its own stream time begins
+            until[actions[source.topic]] = ledger.starts[0].start_stream_time
     return Forgotten(until, settings.rules.max_clock_skew_ms)
 
 
 def forgotten_until(replay: Source, ledger: SourceLedger, offsets: Offsets) -> int:
-    """A time (ms) after which nothing was replayed that the log has lost: the clock where a recorded slice reaches its
-    start. Raises ReplaysUnknown if none does."""
-    clocks = [row.clock for row in ledger.rows if row.position >= offsets.log_start]
-    if not clocks:
+    """A time (ms) after which nothing was replayed that the log has lost: the stream time where a recorded slice
+    reaches its start. Raises ReplaysUnknown if none does."""
+    stream_times = [row.stream_time for row in ledger.rows if row.position >= offsets.log_start]
+    if not stream_times:
         raise ReplaysUnknown(
             f"{replay} begins at offset {offsets.log_start}, and was not counted so far: what was replayed before is "
             "not known any more",
             "Start the workers. If they refuse, these replays are gone uncounted, and this action takes no more of "
             f"them. Raise PINTALLY_DEAD_LETTER_DAYS, so that {replay.topic} is kept until workers have counted it.",
         )
-    return min(clocks)
+    return min(stream_times)
 
 
 def refuse_forgotten(
@@ -74,7 +74,9 @@ def refuse_forgotten(
     """Refuse boundaries at or above which a letter may lie that was replayed: its record could count there too."""
     for row in boundaries:
         action = settings.source_topics[row.source.topic]
-        if forgotten.has(action, row.start_clock) and any(_has_letters(each, row) for each in ledgers[row.source].rows):
+        if forgotten.has(action, row.start_stream_time) and any(
+            _has_letters(each, row) for each in ledgers[row.source].rows
+        ):
             raise Refusal(
                 f"dead letters of {row.source} from offset {row.start} on may have been replayed, which its replay "
                 "topic no longer tells: by other rules their records might count a second time",
@@ -83,4 +85,4 @@ def refuse_forgotten(
 
 
 def _has_letters(row: LedgerRow, boundary: StartRow) -> bool:
-    return row.position > boundary.start and row.fates.late + row.fates.dead > 0
+    return row.position > boundary.start and row.outcomes.late + row.outcomes.invalid > 0

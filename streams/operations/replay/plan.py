@@ -12,7 +12,7 @@ from pintally.schemas.events import Event, validate
 from pintally.schemas.replays import Origin
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.rules import Rules
-from pintally.streams.counting.fates import why_dead
+from pintally.streams.counting.outcomes import why_invalid
 from pintally.streams.operations.replay.forgotten import Forgotten
 from pintally.streams.operations.replay.mend import changed
 from pintally.streams.operations.replay.origins import Replayed
@@ -73,11 +73,11 @@ def plan(letter: DeadLetterRow, value: bytes | None, action: Action, by: Conditi
     if by.forgotten.has(action, letter.timestamp):
         until = datetime.fromtimestamp(by.forgotten.until[action] / 1000, UTC)
         return Planned(letter, value, Verdict.FORGOTTEN, f"what was replayed until {until:%Y-%m-%d %H:%M} UTC is gone")
-    why = why_dead(value, action, by.now_ms, by.rules)
+    why = why_invalid(value, action, by.now_ms, by.rules)
     if why is not None:
         return Planned(letter, value, Verdict.INVALID, why)
     event = validate(value, action)
-    sent_before = letter.fate == "late" and letter.reason.endswith(SENT_BEFORE)
+    sent_before = letter.outcome == "late" and letter.reason.endswith(SENT_BEFORE)
     if sent_before and not by.even_duplicates and validate(letter.value, action).event_id == event.event_id:
         return Planned(letter, value, Verdict.DUPLICATE, SENT_BEFORE.strip("; "), event)
     return Planned(letter, value, Verdict.READY, "", event)

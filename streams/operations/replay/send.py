@@ -181,7 +181,7 @@ async def _send(producer: AIOKafkaProducer, target: Source, replays: Sequence[Re
     acknowledged = []
     for replay in replays:
         letter = replay.letter
-        ours = to_headers(replay.origin, letter.fate, changed(letter.value, replay.value), by)
+        ours = to_headers(replay.origin, letter.outcome, changed(letter.value, replay.value), by)
         headers = [*((readable(name), content) for name, content in letter.headers), *ours]
         key = b"" if letter.key is None and replay.value is None else letter.key  # aiokafka refuses to send neither
         try:

@@ -4,7 +4,7 @@ The simulation runs its schedules without each of them, the drill a worker. All 
 context is open; nothing but those two may open one.
 """
 
-from pintally.tools.drill.controls import counting, emission, log, recovery  # noqa: F401 - they fill CONTROLS
+from pintally.tools.drill.controls import counting, flushing, log, recovery  # noqa: F401 - they fill CONTROLS
 from pintally.tools.drill.controls.switch import CONTROLS, Control
 
 __all__ = ["CONTROLS", "Control"]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.streams.counting import fold
-from pintally.streams.counting import stream_time as clock
-from pintally.streams.counting.fates import Judged
+from pintally.streams.counting import stream_time as stream_time
 from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import Piece
 from pintally.streams.worker.backpressure import Flow
 from pintally.tools.drill.controls.switch import control, replaced
@@ -36,13 +36,13 @@ def no_seek_for_a_missing_tail() -> Iterator[None]:
 @control
 def clock_moves_by_chunk() -> Iterator[None]:
     """C1: all records of a chunk see the clock that stands after its last one."""
-    run = clock.run
+    run = stream_time.run
 
     def run_at_once(before: int, timestamps: NDArray[np.int64]) -> NDArray[np.int64]:
-        clocks = run(before, timestamps)
-        return np.full_like(clocks, clocks[-1]) if len(clocks) else clocks
+        stream_times = run(before, timestamps)
+        return np.full_like(stream_times, stream_times[-1]) if len(stream_times) else stream_times
 
-    with replaced((clock, "run", run_at_once)):
+    with replaced((stream_time, "run", run_at_once)):
         yield
 
 
@@ -54,15 +54,15 @@ class CountedIds:
     def __init__(self) -> None:
         self.seen: dict[tuple[int, ...], tuple[int, int]] = {}
 
-    def register(self, ids: NDArray[np.uint64], block: int, bucket: int) -> NDArray[np.bool_]:
+    def register(self, ids: NDArray[np.uint64], slice_block: int, bucket: int) -> NDArray[np.bool_]:
         """Which of the ids repeat an earlier one."""
-        return np.array([self._one(tuple(id_), block, bucket) for id_ in ids.tolist()], np.bool_)
+        return np.array([self._one(tuple(id_), slice_block, bucket) for id_ in ids.tolist()], np.bool_)
 
-    def _one(self, id_: tuple[int, ...], block: int, bucket: int) -> bool:
+    def _one(self, id_: tuple[int, ...], slice_block: int, bucket: int) -> bool:
         seen_block, seen_bucket = self.seen.get(id_, (-9, -9))
-        if block - seen_block < 2 and bucket - seen_bucket < 2:
+        if slice_block - seen_block < 2 and bucket - seen_bucket < 2:
             return True
-        self.seen[id_] = block, bucket
+        self.seen[id_] = slice_block, bucket
         return False
 
 
@@ -72,7 +72,7 @@ def only_counted_ids_register() -> Iterator[None]:
     register = SourceFold._register
 
     def without_late(self: SourceFold, judged: Judged, piece: Piece) -> Any:
-        return register(self, replace(judged, dead=judged.dead | judged.late), piece)
+        return register(self, replace(judged, invalid=judged.invalid | judged.late), piece)
 
     with replaced((fold, "SeenIds", CountedIds), (SourceFold, "_register", without_late)):
         yield

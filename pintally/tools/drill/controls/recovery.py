@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from pintally.schemas.rows import GENERATION_SHIFT, LedgerRow, SourceLedger
-from pintally.sinks.stale_rows import Void
+from pintally.schemas.rows import EPOCH_SHIFT, LedgerRow, SourceLedger
+from pintally.sinks.stale_rows import Superseded
 from pintally.streams.counting import recovery
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.recovery import Chain
@@ -13,7 +13,7 @@ from pintally.streams.counting.slices import Base
 from pintally.streams.worker import assignment
 from pintally.streams.worker.assignment import Assigned
 from pintally.streams.worker.table import CellTable
-from pintally.tools.drill.controls.emission import generation_not_read_back
+from pintally.tools.drill.controls.flushing import epoch_not_read_back
 from pintally.tools.drill.controls.switch import control, replaced
 
 
@@ -24,7 +24,9 @@ def _begin(choose: Callable[[Chain, Base], Base]) -> AbstractContextManager[None
 @control
 def base_is_the_ledgers_position() -> Iterator[None]:
     """C13: counting begins where the ledger ends, without the cells of the slice there."""
-    with _begin(lambda chain, base: Base(base.collect_start, base.collect_clock, chain.position, chain.clock)):
+    with _begin(
+        lambda chain, base: Base(base.collect_start, base.collect_stream_time, chain.position, chain.stream_time)
+    ):
         yield
 
 
@@ -43,7 +45,7 @@ def base_behind_the_last_row() -> Iterator[None]:
 @control
 def ids_not_collected() -> Iterator[None]:
     """C14: nobody looks before the base for the ids that can still matter."""
-    with _begin(lambda _, base: Base(base.start, base.start_clock, base.start, base.start_clock)):
+    with _begin(lambda _, base: Base(base.start, base.start_stream_time, base.start, base.start_stream_time)):
         yield
 
 
@@ -54,7 +56,9 @@ def ids_of_the_previous_slice_only() -> Iterator[None]:
     def previous(chain: Chain, base: Base) -> Base:
         if base.collect_start == base.start:
             return base
-        return replace(base, collect_start=chain.complete[-1].start, collect_clock=chain.complete[-1].start_clock)
+        return replace(
+            base, collect_start=chain.complete[-1].start, collect_stream_time=chain.complete[-1].start_stream_time
+        )
 
     with _begin(previous):
         yield
@@ -71,32 +75,34 @@ def clock_not_carried_over_a_restart() -> Iterator[None]:
 
 
 @control
-def void_rows_read() -> Iterator[None]:
+def superseded_rows_read() -> Iterator[None]:
     """C19: what a worker of the rules before has said since they changed is believed."""
-    with replaced((recovery, "is_void", lambda *_: False)):
+    with replaced((recovery, "is_superseded", lambda *_: False)):
         yield
 
 
 @control
-def only_the_boundary_slice_is_void() -> Iterator[None]:
+def only_the_boundary_slice_is_superseded() -> Iterator[None]:
     """C18: a change of rules deletes the slice at the boundary, and none of those behind it."""
 
-    def is_void(row: LedgerRow, ledger: SourceLedger) -> bool:
-        return any(start.generation > row.generation and row.start == start.start for start in ledger.starts)
+    def is_superseded(row: LedgerRow, ledger: SourceLedger) -> bool:
+        return any(start.epoch > row.epoch and row.start == start.start for start in ledger.starts)
 
-    def has_row(self: Void, row: LedgerRow) -> bool:
-        return row.generation == self.generation and row.start == self.start
+    def has_row(self: Superseded, row: LedgerRow) -> bool:
+        return row.epoch == self.epoch and row.start == self.start
 
-    def has_cell(self: Void, block: int, arrived: int, version: int) -> bool:
-        return version >> GENERATION_SHIFT == self.generation and (block, arrived) == (self.block, self.arrived)
+    def has_cell(self: Superseded, slice_block: int, arrived_at: int, version: int) -> bool:
+        return version >> EPOCH_SHIFT == self.epoch and (slice_block, arrived_at) == (self.slice_block, self.arrived_at)
 
-    with replaced((recovery, "is_void", is_void), (Void, "has_row", has_row), (Void, "has_cell", has_cell)):
+    with replaced(
+        (recovery, "is_superseded", is_superseded), (Superseded, "has_row", has_row), (Superseded, "has_cell", has_cell)
+    ):
         yield
 
 
 @control
 def kept_state_never_checked() -> Iterator[None]:
-    """C16: a source that comes back keeps its state, whatever the ledger says; ticks do not ask for rules."""
+    """C16: a source that comes back keeps its state, whatever the ledger says; flushes do not ask for rules."""
     assign = CellTable.assign
 
     def keep(self: CellTable, assigned: Assigned) -> None:
@@ -104,5 +110,5 @@ def kept_state_never_checked() -> Iterator[None]:
         if kept is None or kept.source != assigned.source:
             assign(self, assigned)
 
-    with replaced((CellTable, "assign", keep)), generation_not_read_back():
+    with replaced((CellTable, "assign", keep)), epoch_not_read_back():
         yield

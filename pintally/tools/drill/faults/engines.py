@@ -80,7 +80,7 @@ def pause_broker(stage: Stage) -> str:
     return f"process {pid} stopped for {seconds:.1f} s"
 
 
-@fault("clickhouse-kill", "its process was gone, and a tick failed and was merged back")
+@fault("clickhouse-kill", "its process was gone, and a flush failed and was merged back")
 def kill_clickhouse(stage: Stage) -> str:
     """kill -9 of ClickHouse, then a start on the same data."""
     clickhouse, merged = stage.stack.engines.clickhouse, stage.tally.count("merge_backs")
@@ -88,8 +88,8 @@ def kill_clickhouse(stage: Stage) -> str:
     with down(clickhouse) as pid:
         bit(clickhouse.pid is None, f"ClickHouse still runs as process {pid}")
         failed = stage.tally.wait("merge_backs", merged, NOTICED_SECONDS)
-    bit(failed, "no tick failed while it was away")
-    return f"process {pid} killed, {stage.tally.count('merge_backs') - merged} ticks merged back"
+    bit(failed, "no flush failed while it was away")
+    return f"process {pid} killed, {stage.tally.count('merge_backs') - merged} flushes merged back"
 
 
 @fault("clickhouse-pause", "workers asked, and not a byte came from ClickHouse while it was stopped")

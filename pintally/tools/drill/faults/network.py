@@ -66,7 +66,7 @@ def drop_kafka_answers(stage: Stage) -> str:
     return _cut_off(stage, Mode.DEAF)
 
 
-@fault("clickhouse-half-open", "bytes vanished both ways, and a tick was merged back")
+@fault("clickhouse-half-open", "bytes vanished both ways, and a flush was merged back")
 def half_open_clickhouse(stage: Stage) -> str:
     """The workers' connections to ClickHouse stay open and carry nothing."""
     doors, merged = stage.clickhouse_doors, stage.tally.count("merge_backs")
@@ -75,11 +75,11 @@ def half_open_clickhouse(stage: Stage) -> str:
         time.sleep(2 * stage.session)
     swallowed = sum(door.traffic.swallowed for door in doors) - before
     bit(swallowed, "nobody sent anything")
-    bit(stage.tally.wait("merge_backs", merged, NOTICED_SECONDS), "no tick failed")
-    return f"{swallowed} bytes vanished, {stage.tally.count('merge_backs') - merged} ticks merged back"
+    bit(stage.tally.wait("merge_backs", merged, NOTICED_SECONDS), "no flush failed")
+    return f"{swallowed} bytes vanished, {stage.tally.count('merge_backs') - merged} flushes merged back"
 
 
-@fault("answers-lost", "inserts were applied, their answers were lost, and the tick was merged back all the same")
+@fault("answers-lost", "inserts were applied, their answers were lost, and the flush was merged back all the same")
 def lose_insert_answers(stage: Stage) -> str:
     """Inserts reach ClickHouse, only their answers are lost: nobody knows whether they were applied."""
     doors, merged = stage.clickhouse_doors, stage.tally.count("merge_backs")
@@ -93,7 +93,7 @@ def lose_insert_answers(stage: Stage) -> str:
     lost = sum(door.traffic.answers_lost for door in doors) - before
     bit(lost, "no insert was answered")
     bit(ahead, "no source had rows that the ledger does not vouch for")
-    bit(stage.tally.wait("merge_backs", merged, NOTICED_SECONDS), "no tick was merged back")
+    bit(stage.tally.wait("merge_backs", merged, NOTICED_SECONDS), "no flush was merged back")
     stage.happened["ambiguous_inserts"] += lost
     return f"{lost} answers lost; {ahead} sources had rows ahead of the ledger"
 

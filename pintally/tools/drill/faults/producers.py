@@ -24,10 +24,10 @@ def abort_transactions(stage: Stage) -> str:
     """A transactional producer commits and aborts by turns."""
     action, sent, partitions = _topic(stage)
     pins = (stage.rng.getrandbits(40), stage.rng.getrandbits(40))
-    absent = stage.probe.events()["absent"]
+    gaps = stage.probe.events()["gaps"]
     aborted = asyncio.run(send_transactions(stage.stack.settings.kafka, sent, action, pins, ROUNDS, partitions))
     _wait(stage, sent)
-    gone = stage.probe.events()["absent"] - absent
+    gone = stage.probe.events()["gaps"] - gaps
     counted = (stage.probe.counted(pins[0]), stage.probe.counted(pins[1]))
     bit(counted == (50 * ROUNDS, 0), f"{counted[0]} committed and {counted[1]} aborted records are counted")
     bit(gone >= aborted, f"{aborted} records were aborted, the ledger has {gone} absent offsets more")
@@ -71,12 +71,12 @@ def send_rubbish(stage: Stage) -> str:
     seed = stage.rng.getrandbits(30)
     asyncio.run(send_hostile(settings.kafka, sent, action, partitions, settings.rules, seed))
     _wait(stage, sent)
-    buried = stage.probe.buried(sent, "dead")
+    buried = stage.probe.buried(sent, "invalid")
     bit(buried == sent.records, f"{buried} of {sent.records} records are dead letters")
     return f"{buried} records, each a dead letter"
 
 
-@fault("late-flood", "each of them is a dead letter with fate late", lane="producers")
+@fault("late-flood", "each of them is a dead letter with outcome late", lane="producers")
 def flood_late(stage: Stage) -> str:
     """A flood of events from before the allowed lateness."""
     action, sent, partitions = _topic(stage)

@@ -36,4 +36,4 @@ def _refuse(stage: Stage, setting: str, value: int, refused: str) -> str:
     finally:
         stage.probe.alter(f"ALTER TABLE {table} RESET SETTING {setting}")
     bit(shown, f"no insert into {table} was refused")
-    return f"{table}: {stage.tally.count(refused) - before} ticks refused and merged back"
+    return f"{table}: {stage.tally.count(refused) - before} flushes refused and merged back"

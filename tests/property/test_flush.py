@@ -14,7 +14,7 @@ from pintally.sinks.memory import MemorySink
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.slices import Base
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
-from pintally.streams.worker.flush import Emitter
+from pintally.streams.worker.flush import Flusher
 from tests.faulty_sink import STEPS, Fault, FaultySink, LetterTopics
 from tests.logs import ACTION, SOURCE, Log, borders, chunk, ruled_logs
 
@@ -23,9 +23,9 @@ FAULTS = st.none() | st.builds(
 )
 
 
-def emitter_of(sink: MemorySink, fold: SourceFold, lag: Callable[[], int]) -> Emitter:
+def flusher_of(sink: MemorySink, fold: SourceFold, lag: Callable[[], int]) -> Flusher:
     topics = LetterTopics()
-    return Emitter(sink, DeadLetterTopics(lambda: topics), lambda: [fold], lambda _fold: lag(), 20)
+    return Flusher(sink, DeadLetterTopics(lambda: topics), lambda: [fold], lambda _fold: lag(), 20)
 
 
 @settings(deadline=None)
@@ -39,7 +39,7 @@ def test_after_any_failures_the_sink_has_what_it_would_have_without_them(
     faulty.starts = calm.starts = [StartRow(SOURCE, 0, 0, 0, rules.to_json())]
     lag = 0
     folds = [SourceFold(SOURCE, ACTION, rules, 0, Base(0, 0, 0, 0)) for _ in range(2)]
-    tried, steady = (emitter_of(sink, fold, lambda: lag) for sink, fold in zip((faulty, calm), folds, strict=True))
+    tried, steady = (flusher_of(sink, fold, lambda: lag) for sink, fold in zip((faulty, calm), folds, strict=True))
 
     async def run() -> None:
         nonlocal lag
@@ -47,11 +47,11 @@ def test_after_any_failures_the_sink_has_what_it_would_have_without_them(
             for fold in folds:
                 fold.fold(chunk(records, start, end))
             faulty.fault, lag = data.draw(FAULTS, "fault"), data.draw(st.sampled_from([0, 10**9]), "lag")
-            await tried.tick()
+            await tried.flush()
             check_ledger(faulty)
         faulty.fault, lag = None, 0
-        assert await tried.tick()
-        assert await steady.tick()
+        assert await tried.flush()
+        assert await steady.flush()
 
     asyncio.run(run())
     assert faulty.counts() == calm.counts()
@@ -61,11 +61,13 @@ def test_after_any_failures_the_sink_has_what_it_would_have_without_them(
 
 def check_ledger(sink: FaultySink) -> None:
     """Each ledger row's counts are in the cells, and its dead letters in their table; later cells may be there too."""
-    for (source, block, arrived), row in sink.ledger.items():
-        cells = [count for (s, b, a, *_), count in sink.counts().items() if (s, b, a) == (source, block, arrived)]
-        assert sum(cells) >= row.cells_sum == row.fates.counted
+    for (source, slice_block, arrived_at), row in sink.ledger.items():
+        cells = [
+            count for (s, b, a, *_), count in sink.counts().items() if (s, b, a) == (source, slice_block, arrived_at)
+        ]
+        assert sum(cells) >= row.cells_sum == row.outcomes.counted
         letters = [offset for _, offset in sink.dead_letters if row.start <= offset < row.position]
-        assert len(letters) == row.fates.late + row.fates.dead
+        assert len(letters) == row.outcomes.late + row.outcomes.invalid
 
 
 def claims(sink: FaultySink) -> dict[tuple[int, ...], tuple[int, int, int]]:

@@ -1,4 +1,4 @@
-"""Controls of the tick: C6, C7 and C11."""
+"""Controls of the flush: C6, C7 and C11."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -14,17 +14,17 @@ from pintally.sinks.base import Sink, SinkSession
 from pintally.streams.counting import slice_state as tally
 from pintally.streams.counting.cells import CellColumns, Cells
 from pintally.streams.counting.fold import SourceFold
-from pintally.streams.counting.pending import Capture, Unemitted
-from pintally.streams.worker import flush as emit
+from pintally.streams.counting.pending import Capture, Pending
+from pintally.streams.worker import flush as flush
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
-from pintally.streams.worker.flush import Emitter
+from pintally.streams.worker.flush import Flusher
 from pintally.streams.worker.table import Refold
 from pintally.tools.drill.controls.switch import control, replaced
 
 
 @control
 def dirty_cleared_before_the_answer() -> Iterator[None]:
-    """C7: cells count as emitted once they are taken out."""
+    """C7: cells count as flushed once they are taken out."""
     with replaced((Cells, "merge_back", Cells.land)):
         yield
 
@@ -44,21 +44,21 @@ def sums_instead_of_absolutes() -> Iterator[None]:
 
 
 def _write(*, late_rows: bool = False, ledger_first: bool = False, all_read_back: bool = True) -> Callable[..., None]:
-    """`emit.write` with one thing done differently."""
+    """`flush.write` with one thing done differently."""
 
     def write(sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture]) -> None:
         def ledger() -> None:
             if late_rows:
                 of = {fold.source: fold for fold in folds}
-                rows = [t.ledger_row(c.source, of[c.source].generation, of[c.source].rules) for c, t in tallies]
+                rows = [t.ledger_row(c.source, of[c.source].epoch, of[c.source].rules) for c, t in tallies]
             else:
                 rows = [row for c in captures for row in c.ledger]
             session.write_ledger(rows)
 
         tallies = [(capture, each) for capture in captures for each in capture.tallies]
-        emitting = {capture.source for capture in captures}
+        flushing = {capture.source for capture in captures}
         with sink.session() as session:
-            emit.read_back(session, [fold for fold in folds if all_read_back or fold.source in emitting])
+            flush.read_back(session, [fold for fold in folds if all_read_back or fold.source in flushing])
             if ledger_first:
                 ledger()
             session.write_cells(CellRows.concat([c.cells for c in captures]))
@@ -72,14 +72,14 @@ def _write(*, late_rows: bool = False, ledger_first: bool = False, all_read_back
 @control
 def ledger_before_rows() -> Iterator[None]:
     """C6: the ledger is written first."""
-    with replaced((emit, "write", _write(ledger_first=True))):
+    with replaced((flush, "write", _write(ledger_first=True))):
         yield
 
 
 @control
 def ledger_captured_later_than_cells() -> Iterator[None]:
     """C6: ledger rows say what is folded when they are written."""
-    with replaced((emit, "write", _write(late_rows=True))):
+    with replaced((flush, "write", _write(late_rows=True))):
         yield
 
 
@@ -102,7 +102,7 @@ def version_from_the_wall_clock() -> Iterator[None]:
     with replaced(
         (tally, "version_of", lambda *_: now()),
         (LedgerRow, "version", property(version)),
-        (emit, "read_back", lambda *_: None),
+        (flush, "read_back", lambda *_: None),
     ):
         yield
 
@@ -115,73 +115,73 @@ class _Open:
 
 
 @control
-def two_ticks_in_flight() -> Iterator[None]:
-    """C7: the next tick does not wait for the answer to the last one."""
-    init, capture, tick = Emitter.__init__, Unemitted.capture, Emitter.tick
+def two_flushes_in_flight() -> Iterator[None]:
+    """C7: the next flush does not wait for the answer to the last one."""
+    init, capture, flush = Flusher.__init__, Pending.capture, Flusher.flush
 
-    def without_lock(self: Emitter, *args: Any, **kwargs: Any) -> None:
+    def without_lock(self: Flusher, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         self._in_flight = _Open()  # type: ignore[assignment]
 
-    def capture_again(self: Unemitted, ended_only: bool) -> Capture | None:
+    def capture_again(self: Pending, ended_only: bool) -> Capture | None:
         self._in_flight = None
         return capture(self, ended_only)
 
-    def land(self: Unemitted, _: Capture) -> None:
+    def land(self: Pending, _: Capture) -> None:
         self._in_flight = None
 
-    async def begin(self: Emitter) -> bool:
-        ticking = asyncio.ensure_future(tick(self))
-        done, _ = await asyncio.wait({ticking}, timeout=1.0)
-        return ticking.result() if done else False
+    async def begin(self: Flusher) -> bool:
+        flushing = asyncio.ensure_future(flush(self))
+        done, _ = await asyncio.wait({flushing}, timeout=1.0)
+        return flushing.result() if done else False
 
     with replaced(
-        (Emitter, "__init__", without_lock),
-        (Emitter, "tick", begin),
-        (Unemitted, "capture", capture_again),
-        (Unemitted, "_land", land),
+        (Flusher, "__init__", without_lock),
+        (Flusher, "flush", begin),
+        (Pending, "capture", capture_again),
+        (Pending, "_land", land),
     ):
         yield
 
 
 @control
 def failed_ledger_rows_not_merged_back() -> Iterator[None]:
-    """C7: of a failed tick only the cells are emitted again."""
-    merge_back = Unemitted.merge_back
+    """C7: of a failed flush only the cells are flushed again."""
+    merge_back = Pending.merge_back
 
-    def forget(self: Unemitted, failed: Capture) -> None:
+    def forget(self: Pending, failed: Capture) -> None:
         merge_back(self, failed)
         for each, row in zip(failed.tallies, failed.ledger, strict=True):
             each.recorded = row.position
 
-    with replaced((Unemitted, "merge_back", forget)):
+    with replaced((Pending, "merge_back", forget)):
         yield
 
 
 @control
 def not_merged_back_after_a_rebalance() -> Iterator[None]:
-    """C7: a tick that fails after the group gave out its partitions anew is forgotten."""
-    assign, merge_back = Refold._assign, Unemitted.merge_back
+    """C7: a flush that fails after the group gave out its partitions anew is forgotten."""
+    assign, merge_back = Refold._assign, Pending.merge_back
     overtaken: list[Capture] = []
 
     async def assign_anew(self: Refold) -> None:
-        overtaken.extend(c for fold in self.tables.folds() if (c := fold._unemitted._in_flight))
+        overtaken.extend(c for fold in self.tables.folds() if (c := fold._pending._in_flight))
         await assign(self)
 
-    def forget(self: Unemitted, failed: Capture) -> None:
+    def forget(self: Pending, failed: Capture) -> None:
         merge_back(self, failed)
         if any(capture is failed for capture in overtaken):
             for each in failed.tallies:
                 each.cells.take_dirty()
                 each.cells.land()
 
-    with replaced((Refold, "_assign", assign_anew), (Unemitted, "merge_back", forget)):
+    with replaced((Refold, "_assign", assign_anew), (Pending, "merge_back", forget)):
         yield
 
 
 @control
 def merged_back_into_another() -> Iterator[None]:
-    """C7: a failed tick is merged into whatever state its source has by now."""
+    """C7: a failed flush is merged into whatever state its source has by now."""
     init, merge_back = SourceFold.__init__, SourceFold.merge_back
     newest: dict[Any, SourceFold] = {}
 
@@ -192,8 +192,8 @@ def merged_back_into_another() -> Iterator[None]:
     def merge(self: SourceFold, failed: Capture) -> None:
         merge_back(self, failed)
         other = newest[asyncio.get_running_loop(), self.source]
-        if other is not self and (tally := other._unemitted._open):
-            at = failed.cells.block == tally.slice_id.block
+        if other is not self and (tally := other._pending._open):
+            at = failed.cells.slice_block == tally.slice_id.slice_block
             cells = failed.cells.minute[at] // 60, failed.cells.pin_id[at]
             tally.cells.add(*(np.repeat(column, failed.cells.count[at].astype(np.int64)) for column in cells))
 
@@ -204,37 +204,37 @@ def merged_back_into_another() -> Iterator[None]:
 @control
 def no_read_back() -> Iterator[None]:
     """C6: nobody looks whether ClickHouse went back."""
-    with replaced((emit, "read_back", lambda *_: None)):
+    with replaced((flush, "read_back", lambda *_: None)):
         yield
 
 
 @control
 def sources_without_news_not_read_back() -> Iterator[None]:
-    """C6: a tick looks at the ledger of those sources alone that it emits."""
-    with replaced((emit, "write", _write(all_read_back=False))):
+    """C6: a flush looks at the ledger of those sources alone that it flushes."""
+    with replaced((flush, "write", _write(all_read_back=False))):
         yield
 
 
 @control
-def no_look_while_nothing_is_emitted() -> Iterator[None]:
-    """C6: a worker without anything to emit does not look at the ledger."""
+def no_look_while_nothing_is_flushed() -> Iterator[None]:
+    """C6: a worker without anything to flush does not look at the ledger."""
 
     async def look(*_: Any) -> None: ...
 
-    with replaced((Emitter, "_look", look)):
+    with replaced((Flusher, "_look", look)):
         yield
 
 
 @contextmanager
-def generation_not_read_back() -> Iterator[None]:
+def epoch_not_read_back() -> Iterator[None]:
     """Whether other rules hold is asked on assignment alone. Part of a control: assignment asks too."""
-    read_back = emit.read_back
+    read_back = flush.read_back
 
     def compare(session: SinkSession, folds: Sequence[SourceFold]) -> None:
-        with suppress(emit.RulesChanged):
+        with suppress(flush.RulesChanged):
             read_back(session, folds)
 
-    with replaced((emit, "read_back", compare)):
+    with replaced((flush, "read_back", compare)):
         yield
 
 

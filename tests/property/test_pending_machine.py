@@ -1,4 +1,4 @@
-"""C6 and C7 as a machine: whatever ticks do with what is not emitted, nothing is lost or claimed early."""
+"""C6 and C7 as a machine: whatever flushes do with what is not flushed, nothing is lost or claimed early."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, position_of
 from pintally.schemas.rules import Rules
 from pintally.streams.counting import cells as cells_module
-from pintally.streams.counting.pending import LETTER_BYTES, Capture, Unemitted, room_of
+from pintally.streams.counting.pending import LETTER_BYTES, Capture, Pending, room_of
 from pintally.streams.counting.slices import Piece, SliceId
 from tests.logs import ACTION, SOURCE, T0
 from tests.reference import Store
 
-GENERATION = 3
+EPOCH = 3
 MINUTES = (28_333_340, 28_333_341)
 COUNTED = st.lists(st.tuples(st.sampled_from(MINUTES), st.sampled_from([1, 2, 2**64 - 1])), max_size=4)
 PARTS = st.sampled_from(["nothing", "half", "all", "all"])
@@ -45,7 +45,7 @@ class Attempt:
     """A capture on its way to the sink, and what of it has arrived."""
 
     capture: Capture
-    arrived: str = "nothing"  # "nothing", "cells", "letters", "ledger": each includes those before it
+    arrived_at: str = "nothing"  # "nothing", "cells", "letters", "ledger": each includes those before it
 
 
 def part(rows: CellRows, wanted: slice) -> CellRows:
@@ -53,13 +53,13 @@ def part(rows: CellRows, wanted: slice) -> CellRows:
     return CellRows(*(getattr(rows, name)[wanted] for name in CellRows.__slots__))
 
 
-class Ticks(RuleBasedStateMachine):
-    """One source, a sink of plain dicts, and ticks that fail in every way."""
+class Flushes(RuleBasedStateMachine):
+    """One source, a sink of plain dicts, and flushes that fail in every way."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rules = Rules()
-        self.unemitted = Unemitted(SOURCE, ACTION, self.rules, GENERATION)
+        self.pending = Pending(SOURCE, ACTION, self.rules, EPOCH)
         self.sink = Store()
         self.slices: list[Slice] = []
         self.is_open = False
@@ -70,20 +70,20 @@ class Ticks(RuleBasedStateMachine):
         self.sizes: dict[int, int] = {}  # bytes of the letters, by offset
         self.letters_known: set[int] = set()  # acknowledged
 
-    @rule(counted=COUNTED, letters=st.lists(st.integers(0, 3 * LETTER_BYTES), max_size=2), absent=st.integers(0, 1))
-    def fold_a_piece(self, counted: list[Cell], letters: list[int], absent: int) -> None:
+    @rule(counted=COUNTED, letters=st.lists(st.integers(0, 3 * LETTER_BYTES), max_size=2), gaps=st.integers(0, 1))
+    def fold_a_piece(self, counted: list[Cell], letters: list[int], gaps: int) -> None:
         """As SourceFold does: count, advance, bury."""
         if not self.is_open:
             self.begin()
         truth, start = self.slices[-1], self.position
         n = len(counted) + len(letters)
-        end = start + max(1, n + absent)
+        end = start + max(1, n + gaps)
         piece = Piece(truth.slice_id, start, end, 0, n, T0 + start, T0 + end)
-        tally = self.unemitted.tally(piece)
+        tally = self.pending.tally(piece)
         tally.cells.add(np.array([m for m, _ in counted], np.int64), np.array([p for _, p in counted], np.uint64))
         tally.advance(piece, len(counted), 0, 0, len(letters))
         rows = [self.letter(start + len(counted) + i, size) for i, size in enumerate(letters)]
-        self.unemitted.bury(rows)
+        self.pending.bury(rows)
         truth.counted |= {start + i: cell for i, cell in enumerate(counted)}
         truth.letters += [row.offset for row in rows]
         truth.position = self.position = end
@@ -93,7 +93,7 @@ class Ticks(RuleBasedStateMachine):
     def end_the_slice(self, block_is_full: bool) -> None:
         """At a block's end at once; where the clock passes ten minutes, the next piece ends it."""
         if block_is_full:
-            self.unemitted.end()
+            self.pending.end()
             self.is_open = False
         else:
             self.begin()
@@ -103,7 +103,7 @@ class Ticks(RuleBasedStateMachine):
     @rule(ended_only=st.booleans())
     def capture(self, ended_only: bool) -> None:
         """Everything since the last acknowledged row, of one moment."""
-        capture = self.unemitted.capture(ended_only)
+        capture = self.pending.capture(ended_only)
         wanted = self.slices[:-1] if ended_only and self.is_open else self.slices
         if capture is None:
             assert not self.behind(wanted)
@@ -114,10 +114,10 @@ class Ticks(RuleBasedStateMachine):
         below = capture.ledger[-1].position
         owed = [o for each in self.slices for o in each.letters if o < below and o not in self.letters_known]
         assert [letter.offset for letter in capture.dead_letters] == owed
-        with pytest.raises(RuntimeError):  # one tick is in flight
-            self.unemitted.capture(ended_only)
+        with pytest.raises(RuntimeError):  # one flush is in flight
+            self.pending.capture(ended_only)
 
-    @precondition(lambda self: self.in_flight and self.in_flight.arrived != "ledger")
+    @precondition(lambda self: self.in_flight and self.in_flight.arrived_at != "ledger")
     @rule(cells=PARTS, letters=PARTS, ledger=PARTS)
     def write(self, cells: str, letters: str, ledger: str) -> None:
         """Cells, then letters, then ledger rows; a step begins when the one before is done."""
@@ -141,25 +141,25 @@ class Ticks(RuleBasedStateMachine):
                 self.end_the_slice(block_is_full=True)
         self.insert(self.in_flight, "all", "all", "all")
         capture, self.in_flight = self.in_flight.capture, None
-        self.unemitted.acknowledge(capture)
+        self.pending.acknowledge(capture)
         for row in capture.ledger:
             truth = self.slice_at(row.start)
             self.known |= {(truth.slice_id, cell): n for cell, n in truth.counts(row.position).items()}
         self.letters_known |= {letter.offset for letter in capture.dead_letters}
-        assert self.unemitted.version == max(row.version for row in capture.ledger)
+        assert self.pending.version == max(row.version for row in capture.ledger)
         if not self.behind(self.slices):
             self.check_all_is_there()
 
     @precondition(lambda self: self.in_flight)
     @rule()
     def merge_back(self) -> None:
-        """The tick failed, or its answer was lost."""
+        """The flush failed, or its answer was lost."""
         assert self.in_flight
         attempt, self.in_flight = self.in_flight, None
-        self.unemitted.merge_back(attempt.capture)
+        self.pending.merge_back(attempt.capture)
         self.lost_from_sight.append(attempt)
         with pytest.raises(RuntimeError):
-            self.unemitted.acknowledge(attempt.capture)
+            self.pending.acknowledge(attempt.capture)
 
     @invariant()
     def every_ledger_row_is_backed(self) -> None:
@@ -167,7 +167,7 @@ class Ticks(RuleBasedStateMachine):
         for row in self.sink.ledger.values():
             truth = self.slice_at(row.start)
             counts = truth.counts(row.position)
-            assert row.cells_sum == row.fates.counted == counts.total()
+            assert row.cells_sum == row.outcomes.counted == counts.total()
             for cell, count in counts.items():
                 assert self.sink_count(truth, cell) >= count
             assert {offset for offset in truth.letters if offset < row.position} <= self.sink.dead_letters.keys()
@@ -175,9 +175,9 @@ class Ticks(RuleBasedStateMachine):
     @invariant()
     def every_cell_is_what_was_counted_below_its_version(self) -> None:
         """Counts are absolute."""
-        truths = {(t.slice_id.block, t.slice_id.arrived_seconds): t for t in self.slices}
-        for (block, arrived, minute, pin), (version, count) in self.sink.cells.items():
-            assert truths[block, arrived].counts(position_of(version))[minute // 60, pin] == count
+        truths = {(t.slice_id.slice_block, t.slice_id.arrived_at_seconds): t for t in self.slices}
+        for (slice_block, arrived_at, minute, pin), (version, count) in self.sink.cells.items():
+            assert truths[slice_block, arrived_at].counts(position_of(version))[minute // 60, pin] == count
 
     @invariant()
     def memory_is_never_thought_emptier_than_it_is(self) -> None:
@@ -188,7 +188,7 @@ class Ticks(RuleBasedStateMachine):
             for cell, count in truth.counts(self.position).items()
         )
         letters = sum(room_of(self.letter_at(o)) for t in self.slices for o in t.letters if o not in self.letters_known)
-        assert self.unemitted.rows >= cells + letters
+        assert self.pending.rows >= cells + letters
 
     def teardown(self) -> None:
         """A sink that works at last gets all that is left."""
@@ -201,13 +201,13 @@ class Ticks(RuleBasedStateMachine):
 
     def check_all_is_there(self) -> None:
         """The sink has the truth, and memory owes it nothing."""
-        assert self.unemitted.capture(ended_only=False) is None
-        assert self.unemitted.rows == 0
-        assert self.is_open or self.unemitted.nbytes == 0
+        assert self.pending.capture(ended_only=False) is None
+        assert self.pending.rows == 0
+        assert self.is_open or self.pending.nbytes == 0
         for truth in self.slices:
             for cell, count in truth.counts(self.position).items():
                 assert self.sink_count(truth, cell) == count
-            row = self.sink.ledger[truth.slice_id.block, truth.slice_id.arrived_seconds]
+            row = self.sink.ledger[truth.slice_id.slice_block, truth.slice_id.arrived_at_seconds]
             assert (row.start, row.position) == (truth.start, truth.position)
         assert self.sink.dead_letters.keys() == {offset for truth in self.slices for offset in truth.letters}
 
@@ -217,35 +217,35 @@ class Ticks(RuleBasedStateMachine):
         self.is_open = True
 
     def letter(self, offset: int, size: int) -> DeadLetterRow:
-        """A dead record of this size."""
+        """A invalid record of this size."""
         self.sizes[offset] = size
         return self.letter_at(offset)
 
     def letter_at(self, offset: int) -> DeadLetterRow:
-        """The dead record at an offset."""
-        return DeadLetterRow(SOURCE, offset, T0, "dead", "tested", None, b"x" * self.sizes[offset], ())
+        """The invalid record at an offset."""
+        return DeadLetterRow(SOURCE, offset, T0, "invalid", "tested", None, b"x" * self.sizes[offset], ())
 
     def insert(self, attempt: Attempt, cells: str, letters: str, ledger: str) -> None:
         """As much as these say."""
         capture = attempt.capture
         n = {"nothing": 0, "half": len(capture.cells) // 2, "all": len(capture.cells)}[cells]
         self.sink.write_cells(part(capture.cells, slice(n)))
-        if cells != "all" and attempt.arrived == "nothing":
+        if cells != "all" and attempt.arrived_at == "nothing":
             return
-        attempt.arrived = "cells" if attempt.arrived == "nothing" else attempt.arrived
+        attempt.arrived_at = "cells" if attempt.arrived_at == "nothing" else attempt.arrived_at
         some = {"nothing": 0, "half": len(capture.dead_letters) // 2, "all": None}[letters]
         self.sink.write_dead_letters(capture.dead_letters[:some])
-        if letters != "all" and attempt.arrived == "cells":
+        if letters != "all" and attempt.arrived_at == "cells":
             return
-        attempt.arrived = "letters" if attempt.arrived == "cells" else attempt.arrived
+        attempt.arrived_at = "letters" if attempt.arrived_at == "cells" else attempt.arrived_at
         rows: tuple[LedgerRow, ...] = capture.ledger
         self.sink.write_ledger(rows[: {"nothing": 0, "half": len(rows) // 2, "all": len(rows)}[ledger]])
         if ledger == "all":
-            attempt.arrived = "ledger"
+            attempt.arrived_at = "ledger"
 
     def behind(self, slices: list[Slice]) -> list[Slice]:
         """Slices that reach beyond the last acknowledged row."""
-        reached = self.unemitted.version
+        reached = self.pending.version
         return [each for each in slices if reached is None or each.position > position_of(reached)]
 
     def slice_at(self, start: int) -> Slice:
@@ -255,7 +255,7 @@ class Ticks(RuleBasedStateMachine):
     def sink_count(self, truth: Slice, cell: Cell) -> int:
         """What the sink says of a cell."""
         minute, pin = cell
-        key = (truth.slice_id.block, truth.slice_id.arrived_seconds, minute * 60, pin)
+        key = (truth.slice_id.slice_block, truth.slice_id.arrived_at_seconds, minute * 60, pin)
         return self.sink.cells.get(key, (0, 0))[1]
 
 
@@ -263,7 +263,7 @@ class Ticks(RuleBasedStateMachine):
 def test_the_sink_gets_all_and_the_ledger_claims_no_more(settle_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells_module, "SETTLE_AT", settle_at)
     run_state_machine_as_test(
-        Ticks,
+        Flushes,
         settings=bounds(
             max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
         ),

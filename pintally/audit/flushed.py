@@ -4,26 +4,26 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
-GENERATION_SHIFT = 48
+EPOCH_SHIFT = 48
 SAME_OFFSETS = "same_offsets"
-POSITION_MASK = (1 << GENERATION_SHIFT) - 1
+POSITION_MASK = (1 << EPOCH_SHIFT) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class StartRow:
-    """Where a generation of rules begins in a source."""
+    """Where an epoch of the rules begins in a source."""
 
-    generation: int
+    epoch: int
     start: int
-    start_clock: int
+    start_stream_time: int
     rules: str  # JSON
 
 
 @dataclass(frozen=True, slots=True)
 class LostRow:
-    """Offsets [start, end) that an operator gave up. `generation` begins after a trimmed range, at its end."""
+    """Offsets [start, end) that an operator gave up. `epoch` begins after a trimmed range, at its end."""
 
-    generation: int
+    epoch: int
     kind: str  # 'trimmed', 'truncated', 'retired', 'recounted' or 'damaged'
     start: int
     end: int
@@ -42,46 +42,46 @@ class ReplacedRow:
     old_topic: str
     old_topic_id: UUID  # as start rows have it
     how: str  # 'same_offsets', 'copied' or 'new_records'
-    generation: int
+    epoch: int
     old_end: int
     start: int
     collect_start: int
-    collect_clock: int
+    collect_stream_time: int
     evidence: str
     note: str
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """What is said to be emitted of one slice; the fields are the table's columns."""
+    """What is said to be flushed of one slice; the fields are the table's columns."""
 
-    block: int
-    arrived: int  # seconds since 1970
+    slice_block: int
+    arrived_at: int  # seconds since 1970
     start: int
-    start_clock: int
+    start_stream_time: int
     position: int
-    clock: int
+    stream_time: int
     counted: int
     duplicate: int
     late: int
-    dead: int
-    absent: int
+    invalid: int
+    gaps: int
     cells_sum: int
-    generation: int
+    epoch: int
     rules: str  # fingerprint
     version: int
 
     @property
     def key(self) -> tuple[int, int]:
         """What names the slice; ascending in the order of the log."""
-        return self.block, self.arrived
+        return self.slice_block, self.arrived_at
 
 
 class CellRow(NamedTuple):
     """A row of `pin_minutes`, as it comes in RowBinary; times in seconds since 1970."""
 
-    block: int
-    arrived: int
+    slice_block: int
+    arrived_at: int
     action: int
     minute: int
     pin: int
@@ -89,9 +89,9 @@ class CellRow(NamedTuple):
     version: int
 
     @property
-    def generation(self) -> int:
-        """The generation of rules that the row was made under."""
-        return self.version >> GENERATION_SHIFT
+    def epoch(self) -> int:
+        """The epoch of the rules that the row was made under."""
+        return self.version >> EPOCH_SHIFT
 
     @property
     def position(self) -> int:
@@ -104,14 +104,14 @@ class DeadLetter(NamedTuple):
 
     offset: int
     timestamp: int
-    fate: str
+    outcome: str
     digest: bytes | None
-    generation: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
-class Emitted:
-    """All of one source but its cells: start rows by generation, ledger rows by slice (newest version of each)."""
+class Flushed:
+    """All of one source but its cells: start rows by epoch, ledger rows by slice (newest version of each)."""
 
     id: int
     topic: str

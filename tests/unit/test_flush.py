@@ -1,4 +1,4 @@
-"""A tick, step by step: what is durable before what, and that no failure of any step loses or doubles a count."""
+"""A flush, step by step: what is durable before what, and that no failure of any step loses or doubles a count."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from pintally.schemas.rules import Rules
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.slices import Base
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
-from pintally.streams.worker.flush import LOOK_SECONDS, Emitter, RulesChanged, SinkWentBack
+from pintally.streams.worker.flush import LOOK_SECONDS, Flusher, RulesChanged, SinkWentBack
 from tests.faulty_sink import STEPS, Fault, FaultySink, Journal, LetterTopics
 from tests.logs import ACTION, HOUR, SOURCE, T0, Log, chunk, record
 from tests.reference import LogRecord
@@ -24,9 +24,9 @@ AHEAD = 10**9
 
 
 class Bench:
-    """An emitter over folds that a test feeds record by record."""
+    """An flusher over folds that a test feeds record by record."""
 
-    def __init__(self, sources: int = 1, max_unemitted_cells: int = 1_000, rules: Rules = RULES) -> None:
+    def __init__(self, sources: int = 1, max_pending_cells: int = 1_000, rules: Rules = RULES) -> None:
         self.journal = Journal()
         self.sink = FaultySink(self.journal)
         self.topics = LetterTopics(self.journal)
@@ -37,7 +37,7 @@ class Bench:
         self.sink.starts = [StartRow(fold.source, 0, 0, 0, rules.to_json()) for fold in self.folds]
         self.lag = 0
         letters = DeadLetterTopics(lambda: self.topics)
-        self.emitter = Emitter(self.sink, letters, lambda: self.folds, lambda _fold: self.lag, max_unemitted_cells)
+        self.flusher = Flusher(self.sink, letters, lambda: self.folds, lambda _fold: self.lag, max_pending_cells)
 
     def feed(self, *values: int | None, fold: int = 0) -> None:
         """One record a value: a pin to count, or None for a broken one."""
@@ -49,8 +49,8 @@ class Bench:
         ]
         target.fold(chunk(Log(tuple(records), end), start, end))
 
-    def tick(self) -> bool:
-        return asyncio.run(self.emitter.tick())
+    def flush(self) -> bool:
+        return asyncio.run(self.flusher.flush())
 
     def pins(self, fold: int = 0) -> dict[int, int]:
         """Count of each pin in the sink, over all slices of a source."""
@@ -74,38 +74,38 @@ def test_each_step_is_durable_before_the_next_begins() -> None:
     """C6 and C11: dead letters acknowledged, read-back, cells, dead letters' rows, and the ledger last."""
     bench = Bench()
     bench.feed(1, None, 2, None)
-    assert bench.tick()
+    assert bench.flush()
     assert bench.journal.steps == ["acknowledged", "read_back", "cells", "dead_letters", "ledger"]
     assert (bench.pins(), bench.recorded()) == ({1: 1, 2: 1}, 4)
     assert [letter.offset for letter in bench.topics.letters] == [1, 3]
     assert sorted(letter.offset for letter in bench.sink.dead_letters.values()) == [1, 3]
 
 
-def test_a_tick_with_nothing_new_touches_nothing() -> None:
+def test_a_flush_with_nothing_new_touches_nothing() -> None:
     bench = Bench()
-    assert bench.tick()
+    assert bench.flush()
     bench.feed(1)
-    bench.tick()
+    bench.flush()
     done = len(bench.journal.steps)
-    assert bench.tick()
+    assert bench.flush()
     assert len(bench.journal.steps) == done
-    assert bench.emitter.emitted.ticks == 1
+    assert bench.flusher.flushed.flushes == 1
 
 
 @pytest.mark.parametrize("applied", [False, True], ids=["not_applied", "applied_without_an_answer"])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_step_that_fails_is_repeated_by_the_next_tick_with_newer_counts(step: str, applied: bool) -> None:
+def test_a_step_that_fails_is_repeated_by_the_next_flush_with_newer_counts(step: str, applied: bool) -> None:
     """C7: dirty is never cleared before the answer; what was applied without one changes nothing."""
     bench = Bench()
     bench.feed(1, None, 2)
     bench.sink.fault = Fault(step, unavailable, applied)
-    assert not bench.tick()
-    assert (bench.emitter.emitted.failed, bench.emitter.unemitted_cells) == (1, 3)
-    assert bench.folds[0].emitted_version is None
+    assert not bench.flush()
+    assert (bench.flusher.flushed.failed, bench.flusher.pending_cells) == (1, 3)
+    assert bench.folds[0].flushed_version is None
     bench.feed(1, 1)
     bench.sink.fault = None
-    assert bench.tick()
-    assert (bench.pins(), bench.recorded(), bench.emitter.unemitted_cells) == ({1: 3, 2: 1}, 5, 0)
+    assert bench.flush()
+    assert (bench.pins(), bench.recorded(), bench.flusher.pending_cells) == ({1: 3, 2: 1}, 5, 0)
     assert [letter.offset for letter in bench.sink.dead_letters.values()] == [1]
 
 
@@ -114,10 +114,10 @@ def test_a_failure_before_the_ledger_leaves_it_as_it_was(step: str) -> None:
     """C6: only the ledger says what is recorded."""
     bench = Bench()
     bench.feed(1)
-    bench.tick()
+    bench.flush()
     bench.feed(1, None)
     bench.sink.fault = Fault(step, unavailable, applied=True)
-    assert not bench.tick()
+    assert not bench.flush()
     assert bench.recorded() == 1
 
 
@@ -125,12 +125,12 @@ def test_a_ledger_row_applied_without_an_answer_is_no_reason_to_think_the_sink_w
     bench = Bench()
     bench.feed(1)
     bench.sink.fault = Fault("ledger", unavailable, applied=True)
-    assert not bench.tick()
+    assert not bench.flush()
     assert bench.recorded() == 1
     bench.sink.fault = None
-    assert bench.tick()
+    assert bench.flush()
     bench.feed(1)
-    assert bench.tick()
+    assert bench.flush()
     assert (bench.pins(), bench.recorded()) == ({1: 2}, 2)
 
 
@@ -140,12 +140,12 @@ def test_what_was_sent_before_a_failure_and_arrives_after_the_repeat_changes_not
     bench.feed(1, 2)
     late = FaultySink()
     late.starts = bench.sink.starts
-    bench.emitter.sink = late
-    assert bench.tick()  # what the lost insert held
+    bench.flusher.sink = late
+    assert bench.flush()  # what the lost insert held
     again = Bench()
     again.feed(1, 2)
     again.feed(1)
-    assert again.tick()
+    assert again.flush()
     with again.sink.session() as session:
         session.write_cells(late.read_cells())
         session.write_ledger(list(late.ledger.values()))
@@ -166,44 +166,44 @@ def test_any_other_error_comes_through_after_everything_is_merged_back(
     expected = type(error())
     bench.sink.fault = Fault(step, error)
 
-    async def tick() -> None:
+    async def flush() -> None:
         with pytest.raises(expected):
-            await bench.emitter.tick()
+            await bench.flusher.flush()
 
-    asyncio.run(tick())
-    assert bench.emitter.unemitted_cells == 3
+    asyncio.run(flush())
+    assert bench.flusher.pending_cells == 3
     bench.sink.fault = None
-    assert bench.tick()
+    assert bench.flush()
     assert (bench.pins(), bench.recorded()) == ({1: 1, 2: 1}, 3)
 
 
 @pytest.mark.parametrize("error", [KafkaConnectionError, NotLeaderForPartitionError])
-def test_dead_letters_that_kafka_does_not_acknowledge_hold_the_tick_back(error: type[BaseException]) -> None:
-    """C11: nothing of the tick reaches the sink."""
+def test_dead_letters_that_kafka_does_not_acknowledge_hold_the_flush_back(error: type[BaseException]) -> None:
+    """C11: nothing of the flush reaches the sink."""
     bench = Bench()
     bench.feed(1, None)
     bench.topics.error = error()
-    assert not bench.tick()
-    assert (bench.journal.steps, bench.emitter.unemitted_cells) == ([], 2)
+    assert not bench.flush()
+    assert (bench.journal.steps, bench.flusher.pending_cells) == ([], 2)
     bench.topics.error = None
-    assert bench.tick()
+    assert bench.flush()
     assert (bench.pins(), len(bench.topics.letters), len(bench.sink.dead_letters)) == ({1: 1}, 1, 1)
 
 
-def test_one_source_that_fails_takes_all_sources_of_the_tick_back_with_it() -> None:
+def test_one_source_that_fails_takes_all_sources_of_the_flush_back_with_it() -> None:
     bench = Bench(sources=3)
     for fold in range(3):
         bench.feed(1, fold=fold)
     bench.sink.fault = Fault("ledger", unavailable)
-    assert not bench.tick()
-    assert [fold.unemitted_cells for fold in bench.folds] == [1, 1, 1]
+    assert not bench.flush()
+    assert [fold.pending_cells for fold in bench.folds] == [1, 1, 1]
     bench.sink.fault = None
-    assert bench.tick()
+    assert bench.flush()
     assert [bench.recorded(fold) for fold in range(3)] == [1, 1, 1]
 
 
-def test_a_second_tick_waits_for_the_first() -> None:
-    """C7: one tick in flight; a fold would refuse a second capture."""
+def test_a_second_flush_waits_for_the_first() -> None:
+    """C7: one flush in flight; a fold would refuse a second capture."""
     bench = Bench()
     entered, go_on = Event(), Event()
 
@@ -211,13 +211,13 @@ def test_a_second_tick_waits_for_the_first() -> None:
         entered.set()
         assert go_on.wait(30)
 
-    async def two_ticks() -> None:
+    async def two_flushes() -> None:
         bench.feed(1)
         bench.sink.before_cells = hold
-        first = asyncio.create_task(bench.emitter.tick())
+        first = asyncio.create_task(bench.flusher.flush())
         assert await asyncio.to_thread(entered.wait, 30)
         bench.feed(1)
-        second = asyncio.create_task(bench.emitter.tick())
+        second = asyncio.create_task(bench.flusher.flush())
         for _ in range(10):
             await asyncio.sleep(0)
         assert not second.done()
@@ -226,12 +226,12 @@ def test_a_second_tick_waits_for_the_first() -> None:
         assert await first
         assert await second
 
-    asyncio.run(two_ticks())
+    asyncio.run(two_flushes())
     assert bench.journal.steps == ["read_back", "cells", "dead_letters", "ledger"] * 2
     assert (bench.pins(), bench.recorded()) == ({1: 2}, 2)
 
 
-def test_a_failed_tick_of_a_source_that_was_revoked_meanwhile_is_merged_into_no_other() -> None:
+def test_a_failed_flush_of_a_source_that_was_revoked_meanwhile_is_merged_into_no_other() -> None:
     """C7: back into the state it came from; the state that took its place folds for itself."""
     bench = Bench()
     bench.feed(1, 2)
@@ -242,11 +242,11 @@ def test_a_failed_tick_of_a_source_that_was_revoked_meanwhile_is_merged_into_no_
         bench.folds[0] = SourceFold(revoked.source, ACTION, RULES, 0, Base(0, 0, 0, 0))
 
     bench.sink.before_cells = revoke
-    assert not bench.tick()
-    assert (revoked.unemitted_cells, bench.folds[0].unemitted_cells) == (2, 0)
+    assert not bench.flush()
+    assert (revoked.pending_cells, bench.folds[0].pending_cells) == (2, 0)
     bench.sink.fault, bench.sink.before_cells = None, lambda: None
     bench.feed(1)
-    assert bench.tick()
+    assert bench.flush()
     assert bench.recorded() == 1
 
 
@@ -254,37 +254,37 @@ def test_a_ledger_older_than_what_was_recorded_is_a_sink_that_went_back() -> Non
     """C6: nothing is written over a restored copy; the worker starts again and folds what is missing."""
     bench = Bench()
     bench.feed(1)
-    bench.tick()
+    bench.flush()
     older = dict(bench.sink.ledger)
     bench.feed(1, 1)
-    bench.tick()
+    bench.flush()
     for gone in (older, {}):
         bench.sink.ledger = dict(gone)
         bench.feed(1)
         bench.journal.steps.clear()
         with pytest.raises(SinkWentBack, match=r"engagement.save.v1\[0\] is at version (1|None), 3 was recorded"):
-            bench.tick()
+            bench.flush()
         assert bench.journal.steps == ["read_back"]
 
 
 def test_an_idle_source_beside_a_busy_one_tells_of_a_sink_that_went_back() -> None:
-    """C6: a tick reads all sources back, not only those that it emits."""
+    """C6: a flush reads all sources back, not only those that it flushes."""
     bench = Bench(sources=2)
     bench.feed(1, fold=0)
     older = dict(bench.sink.ledger)
-    bench.tick()
+    bench.flush()
     bench.sink.ledger = older
     bench.feed(1, fold=1)
     with pytest.raises(SinkWentBack, match=r"engagement.save.v1\[0\] is at version None, 1 was recorded"):
-        bench.tick()
+        bench.flush()
 
 
 def test_a_start_row_that_is_gone_is_a_sink_that_went_back() -> None:
     bench = Bench()
     bench.sink.starts = []
     bench.feed(1)
-    with pytest.raises(SinkWentBack, match="at generation None, 0 was recorded"):
-        bench.tick()
+    with pytest.raises(SinkWentBack, match="at epoch None, 0 was recorded"):
+        bench.flush()
 
 
 def test_an_idle_worker_looks_at_the_ledger_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,25 +292,25 @@ def test_an_idle_worker_looks_at_the_ledger_every_ten_seconds(monkeypatch: pytes
     monkeypatch.setattr("pintally.streams.worker.flush.monotonic", lambda: now)
     bench = Bench()
     bench.feed(1)
-    bench.tick()
+    bench.flush()
     bench.sink.ledger = {}
     now += LOOK_SECONDS - 0.1
-    assert bench.tick()
+    assert bench.flush()
     now += 0.2
     bench.sink.fault = Fault("read_back", unavailable)
-    assert bench.tick()
+    assert bench.flush()
     bench.sink.fault = None
     with pytest.raises(SinkWentBack):
-        bench.tick()
+        bench.flush()
 
 
 def test_a_worker_whose_rules_were_replaced_writes_nothing_more() -> None:
-    """C19: what it says is void."""
+    """C19: what it says is superseded."""
     bench = Bench(sources=2)
     bench.sink.starts.append(StartRow(bench.folds[0].source, 1, 0, 0, RULES.to_json()))
     bench.feed(1, fold=1)
-    with pytest.raises(RulesChanged, match=r"engagement.save.v1\[0\] is counted by generation 1 .* by 0"):
-        bench.tick()
+    with pytest.raises(RulesChanged, match=r"engagement.save.v1\[0\] is counted by epoch 1 .* by 0"):
+        bench.flush()
     assert bench.journal.steps == ["read_back"]
 
 
@@ -318,12 +318,12 @@ def test_a_ledger_ahead_of_what_was_recorded_is_no_reason_to_stop() -> None:
     """Another worker went on while this one still believed it owned the source; its versions are higher."""
     bench = Bench()
     bench.feed(1)
-    bench.tick()
+    bench.flush()
     ahead = replace(next(iter(bench.sink.ledger.values())), position=50)
     with bench.sink.session() as session:
         session.write_ledger([ahead])
     bench.feed(1)
-    assert bench.tick()
+    assert bench.flush()
     assert bench.recorded() == 50
 
 
@@ -332,32 +332,32 @@ def test_far_behind_only_slices_that_have_ended_go_out() -> None:
     bench = Bench()
     bench.lag = RULES.slice_records + 1
     bench.feed(*range(1, 100))
-    assert bench.tick()
+    assert bench.flush()
     assert bench.recorded() == 0
     bench.feed(100, 1, 2)
-    assert bench.tick()
-    assert (bench.recorded(), bench.emitter.unemitted_cells) == (100, 2)
+    assert bench.flush()
+    assert (bench.recorded(), bench.flusher.pending_cells) == (100, 2)
     bench.lag = RULES.slice_records
-    assert bench.tick()
-    assert (bench.recorded(), bench.emitter.unemitted_cells) == (102, 0)
+    assert bench.flush()
+    assert (bench.recorded(), bench.flusher.pending_cells) == (102, 0)
 
 
 def test_far_behind_open_slices_go_out_too_once_half_the_memory_is_full() -> None:
     """C9: else the pause would come before any slice ends, for ever."""
-    bench = Bench(sources=2, max_unemitted_cells=20)
+    bench = Bench(sources=2, max_pending_cells=20)
     bench.lag = AHEAD
     bench.feed(1, 2, 3, 4, fold=0)
     bench.feed(1, 2, 3, 4, 5, fold=1)
-    assert bench.tick()
+    assert bench.flush()
     assert (bench.recorded(0), bench.recorded(1)) == (0, 0)
     bench.feed(6, fold=1)
-    assert bench.tick()
-    assert (bench.recorded(0), bench.recorded(1), bench.emitter.unemitted_cells) == (4, 6, 0)
+    assert bench.flush()
+    assert (bench.recorded(0), bench.recorded(1), bench.flusher.pending_cells) == (4, 6, 0)
 
 
-def test_what_a_tick_did_is_counted() -> None:
+def test_what_a_flush_did_is_counted() -> None:
     bench = Bench(sources=2)
     bench.feed(1, 2, None, fold=0)
     bench.feed(1, fold=1)
-    bench.tick()
-    assert (bench.emitter.emitted.ticks, bench.emitter.emitted.failed, bench.emitter.emitted.rows) == (1, 0, 3)
+    bench.flush()
+    assert (bench.flusher.flushed.flushes, bench.flusher.flushed.failed, bench.flusher.flushed.rows) == (1, 0, 3)

@@ -1,4 +1,4 @@
-"""The first two fates, which need no memory but the clock: dead and late (C2). And why, in words."""
+"""The first two outcomes, which need no memory but the stream time: invalid and late (C2). And why, in words."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ class Judged:
 
     decoded: Decoded
     timestamps: NDArray[np.int64]  # ms; negative where a record has none
-    clocks: NDArray[np.int64]  # ms, after the record
+    stream_times: NDArray[np.int64]  # ms, after the record
     minutes: NDArray[np.int64]  # since 1970, of event time
-    dead: Mask
-    late: Mask  # and not dead
+    invalid: Mask
+    late: Mask  # and not invalid
 
 
-def judge(decoded: Decoded, timestamps: NDArray[np.int64], clocks: NDArray[np.int64], rules: Rules) -> Judged:
-    """Decide which records are dead, and which are late.
+def judge(decoded: Decoded, timestamps: NDArray[np.int64], stream_times: NDArray[np.int64], rules: Rules) -> Judged:
+    """Decide which records are invalid, and which are late.
 
     A record without a Kafka timestamp is dead. A broker bounds how far a producer's timestamp may lag, but lets -1 pass
     whatever the bound is: such a record could come at any time, and count below what was declared final (C22).
@@ -43,24 +43,26 @@ def judge(decoded: Decoded, timestamps: NDArray[np.int64], clocks: NDArray[np.in
     """
     occurred = decoded.occurred_at
     minutes = occurred // MINUTE_MS
-    dead = ~decoded.valid
-    dead |= timestamps < 0
-    dead |= occurred - rules.max_clock_skew_ms > timestamps
-    dead |= occurred + rules.retention_ms < timestamps
-    late = minutes < (clocks - rules.allowed_lateness_ms) // MINUTE_MS  # minute end + lateness <= clock, in minutes
-    late &= ~dead
-    return Judged(decoded, timestamps, clocks, minutes, dead, late)
+    invalid = ~decoded.valid
+    invalid |= timestamps < 0
+    invalid |= occurred - rules.max_clock_skew_ms > timestamps
+    invalid |= occurred + rules.retention_ms < timestamps
+    late = (
+        minutes < (stream_times - rules.allowed_lateness_ms) // MINUTE_MS
+    )  # minute end + lateness <= stream time, in minutes
+    late &= ~invalid
+    return Judged(decoded, timestamps, stream_times, minutes, invalid, late)
 
 
 def dead_letters(
-    source: Source, chunk: Chunk, judged: Judged, duplicate: Mask, piece: Piece, rules: Rules, generation: int
+    source: Source, chunk: Chunk, judged: Judged, duplicate: Mask, piece: Piece, rules: Rules, epoch: int
 ) -> Iterator[DeadLetterRow]:
-    """A dead letter for each dead or late record of a piece of a chunk.
+    """A dead letter for each invalid or late record of a piece of a chunk.
 
     `duplicate` has an entry a record of the piece: whose id was here before. A late one of these says so, because it
     must not be counted by a replay either.
     """
-    records = (judged.dead | judged.late)[piece.records].nonzero()[0] + piece.first
+    records = (judged.invalid | judged.late)[piece.records].nonzero()[0] + piece.first
     if not len(records):
         return
     offsets = chunk.offsets[records].tolist()
@@ -71,20 +73,20 @@ def dead_letters(
             source=source,
             offset=offset,
             timestamp=int(chunk.timestamps[i]),
-            fate=("dead" if judged.dead[i] else "late"),
+            outcome=("invalid" if judged.invalid[i] else "late"),
             reason=_reason(judged, i, rules) + (SENT_BEFORE if duplicate[i - piece.first] else ""),
             key=key,
             value=chunk.values[i],
             headers=headers,
-            generation=generation,
+            epoch=epoch,
         )
 
 
-def why_dead(value: bytes | None, action: Action, timestamp: int, rules: Rules) -> str | None:
-    """Why a record with this value and Kafka timestamp (ms) would be dead; None if it would not be."""
+def why_invalid(value: bytes | None, action: Action, timestamp: int, rules: Rules) -> str | None:
+    """Why a record with this value and Kafka timestamp (ms) would be invalid; None if it would not be."""
     moment = np.array([timestamp], np.int64)
     judged = judge(decode(Values.of([value]), action), moment, moment, rules)
-    return _reason(judged, 0, rules) if judged.dead[0] else None
+    return _reason(judged, 0, rules) if judged.invalid[0] else None
 
 
 def _reason(judged: Judged, i: int, rules: Rules) -> str:
@@ -94,8 +96,8 @@ def _reason(judged: Judged, i: int, rules: Rules) -> str:
         return "it has no Kafka timestamp: nothing tells when it came"
     occurred_at, timestamp = int(judged.decoded.occurred_at[i]), int(judged.timestamps[i])
     event, kafka = f"event time {_utc(occurred_at)}", f"the Kafka timestamp {_utc(timestamp)}"
-    if not judged.dead[i]:
-        overdue = int(judged.clocks[i]) - (occurred_at // MINUTE_MS + 1) * MINUTE_MS - rules.allowed_lateness_ms
+    if not judged.invalid[i]:
+        overdue = int(judged.stream_times[i]) - (occurred_at // MINUTE_MS + 1) * MINUTE_MS - rules.allowed_lateness_ms
         allowed = _seconds(rules.allowed_lateness_ms)
         return f"late by {_seconds(overdue)}: the minute of {event} closed {allowed} after its end"
     if occurred_at > timestamp:

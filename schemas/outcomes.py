@@ -1,0 +1,29 @@
+"""Outcomes: what becomes of a record. Exactly one each, decided in the order of the numbers."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Outcome(IntEnum):
+    """The outcome of one record; offsets without a record are `gaps` and have no outcome."""
+
+    INVALID = 1
+    LATE = 2
+    DUPLICATE = 3
+    COUNTED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """How many offsets of a range met each outcome; they add up to the length of the range."""
+
+    counted: int = 0
+    duplicate: int = 0
+    late: int = 0
+    invalid: int = 0
+    gaps: int = 0
+
+    @property
+    def total(self) -> int:
+        """Offsets covered: position - start of the range."""
+        return self.counted + self.duplicate + self.late + self.invalid + self.gaps
