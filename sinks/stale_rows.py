@@ -15,7 +15,7 @@ class Superseded:
     start: int  # offset: slices that start here or later
     slice_block: int  # as cells name them: from this block on,
     arrived_at: int  # in that block from this arrived (seconds since 1970) on
-    inside: bool  # the boundary lies inside a slice: versions tell what is superseded
+    inside: bool  # the epoch start lies inside a slice: versions tell what is superseded
 
     def has_row(self, row: LedgerRow) -> bool:
         """Whether a ledger row of the source is superseded."""

@@ -68,7 +68,7 @@ class PlainBatch(DefaultRecordBatch):  # type: ignore[misc]
             super().__iter__()
             return iter(list(iter(lambda: next(self, None), None)))
         except CorruptRecordError:
-            return iter((self._stand_in(),))
+            return iter((self._placeholder(),))
 
     def _maybe_uncompress(self) -> None:
         if not self._decompressed and self.compression_type != self.CODEC_NONE:
@@ -77,7 +77,7 @@ class PlainBatch(DefaultRecordBatch):  # type: ignore[misc]
             self._pos = 0
         self._decompressed = True
 
-    def _stand_in(self) -> Any:
+    def _placeholder(self) -> Any:
         return DefaultRecord(0, self.base_offset, self.max_timestamp, self.timestamp_type, None, None, [])
 
     def _read_msg(self, *_: Any) -> Any:

@@ -25,35 +25,35 @@ class RulesEpoch:
         return inside and row.epoch == self.number
 
 
-def epochs(starts: Sequence[StartRow]) -> list[RulesEpoch]:
-    """Epochs of rules in the order of the log. An epoch that begins at or after a later one never ruled."""
-    ruled: list[StartRow] = []
+def epochs_in_force(starts: Sequence[StartRow]) -> list[RulesEpoch]:
+    """Epochs of rules in the order of the log. One that begins at or after a later one never holds."""
+    kept: list[StartRow] = []
     for row in sorted(starts, key=lambda row: row.epoch):
-        while ruled and ruled[-1].start >= row.start:
-            ruled.pop()
-        ruled.append(row)
-    ends = [*(row.start for row in ruled[1:]), None]
+        while kept and kept[-1].start >= row.start:
+            kept.pop()
+        kept.append(row)
+    ends = [*(row.start for row in kept[1:]), None]
     return [
         RulesEpoch(row.epoch, parse_rules(row.rules), row.start, row.start_stream_time, end)
-        for row, end in zip(ruled, ends, strict=True)
+        for row, end in zip(kept, ends, strict=True)
     ]
 
 
-def superseded_ledger_rows(flushed: Flushed, ruled: Sequence[RulesEpoch]) -> Iterator[Finding]:
+def superseded_ledger_rows(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> Iterator[Finding]:
     """Ledger rows of an epoch that does not rule where they are."""
     for row in flushed.ledger:
-        if not any(epoch.holds(row) for epoch in ruled):
+        if not any(epoch.holds(row) for epoch in epochs):
             about = Finding(
                 Kind.SUPERSEDED_ROW, str(flushed), slice=f"{row.slice_block}/{row.arrived_at}", field="ingest_ledger"
             )
             yield replace(about, found=f"epoch {row.epoch}", start=row.start, end=row.position)
 
 
-def follow(flushed: Flushed, ruled: Sequence[RulesEpoch]) -> tuple[int, list[Finding]]:
+def follow(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> tuple[int, list[Finding]]:
     """How far all is flushed without a gap but for what was given up, and the gaps after that. Offsets."""
-    position, gaps, head = ruled[0].start, [], None
+    position, gaps, head = epochs[0].start, [], None
     skipped = [row for row in in_force(flushed) if row.kind in (TRIMMED, DAMAGED)]
-    for row in sorted(held(flushed, ruled), key=lambda row: row.start):
+    for row in sorted(current_rows(flushed, epochs), key=lambda row: row.start):
         position = _beyond(position, [lost for lost in skipped if lost.end <= row.start])
         if row.start != position:
             head = position if head is None else head
@@ -97,13 +97,13 @@ def cuts(flushed: Flushed) -> set[int]:
     return {row.end for row in in_force(flushed) if row.kind == TRIMMED}
 
 
-def held(flushed: Flushed, ruled: Sequence[RulesEpoch]) -> list[LedgerRow]:
+def current_rows(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[LedgerRow]:
     """The ledger rows that are not superseded."""
-    return [row for row in flushed.ledger if any(epoch.holds(row) for epoch in ruled)]
+    return [row for row in flushed.ledger if any(epoch.holds(row) for epoch in epochs)]
 
 
-def ruled_by(flushed: Flushed) -> list[RulesEpoch]:
+def epochs_of(flushed: Flushed) -> list[RulesEpoch]:
     """The epochs of a source. Raises CannotTell if it has none, or one whose rules are unknown here."""
     if not flushed.starts:
         raise CannotTell(f"{flushed}: no start row", "Start a worker: it writes one before it counts.")
-    return epochs(flushed.starts)
+    return epochs_in_force(flushed.starts)

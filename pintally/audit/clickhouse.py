@@ -106,7 +106,7 @@ class ClickHouse:
             answer = self._connection.getresponse()
             socket.settimeout(SILENCE_SECONDS)
         except (OSError, HTTPException) as error:
-            raise self._silent(error) from error
+            raise self._unavailable(error) from error
         return answer
 
     def _pieces(self, answer: HTTPResponse) -> Iterator[bytes]:
@@ -114,12 +114,12 @@ class ClickHouse:
             while piece := answer.read(PIECE):
                 yield piece
         except (OSError, HTTPException) as error:
-            raise self._silent(error) from error
+            raise self._unavailable(error) from error
 
     def _body(self, answer: HTTPResponse) -> bytes:
         return b"".join(self._pieces(answer))
 
-    def _silent(self, error: Exception) -> CannotTell:
+    def _unavailable(self, error: Exception) -> CannotTell:
         self._connection.close()
         if isinstance(error, ssl.SSLCertVerificationError):
             return CannotTell(

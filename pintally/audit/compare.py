@@ -52,7 +52,7 @@ class Judge:
         keys, at = slice_.counted, 0
         for row in rows:
             if row.epoch != self.epoch:
-                yield self.void(row)
+                yield self.superseded(row)
                 continue
             if row.action != self.action:
                 if row.events:
@@ -95,7 +95,7 @@ class Judge:
                 yield replace(about, action=self.action_name, minute=utc(minute), pin=pin, found=None, expected=due)
             at = after
 
-    def void(self, row: CellRow) -> Finding:
+    def superseded(self, row: CellRow) -> Finding:
         """A row of an epoch that does not rule where the row is."""
         return Finding(
             Kind.SUPERSEDED_ROW,

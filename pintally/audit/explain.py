@@ -23,7 +23,7 @@ from pintally.audit.tables import known_ids, read_flushed, read_replaced
 from pintally.audit.waiting import Waiting
 from pintally.audit.words import duration, moment
 
-Place = tuple[str, UUID, int, int]  # topic, its UUID, partition, offset
+RecordAddress = tuple[str, UUID, int, int]  # topic, its UUID, partition, offset
 Progress = Callable[[int, int], None]  # (offsets searched, offsets in all)
 
 
@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RecordReport:
     """One record of the event. `outcome` and `why` are by recount; `unknown` says why they are not there."""
 
     place: str  # topic[partition]@offset
@@ -66,7 +66,7 @@ class Explanation:
     event_id: str
     searched: list[tuple[str, int, int]] = field(default_factory=list)  # source, offsets from and to
     forgotten: list[tuple[str, int]] = field(default_factory=list)  # source, first offset that Kafka still keeps
-    records: list[Told] = field(default_factory=list)
+    records: list[RecordReport] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)  # transactions that hold back what was searched
     behind: list[str] = field(default_factory=list)  # records of the event that lie behind one of these
     letters: list[Letter] = field(default_factory=list)  # of records that were not found in the log
@@ -81,7 +81,7 @@ def explain(
     addresses: Addresses,
     event_id: str,
     since_ms: int | None,
-    replays: Mapping[Place, int],
+    replays: Mapping[RecordAddress, int],
     progress: Progress = lambda _done, _of: None,
 ) -> Explanation:
     """Search the topics of `addresses`, from a Kafka timestamp (ms) on, and explain what is found.
@@ -103,10 +103,10 @@ def explain(
         explained.waiting = [each.in_words(addresses.kafka) for each in held]
         explained.behind = _behind(addresses, partitions, held, event_id) if held else []
         explained.forgotten = [(_name(at), at.start) for at in partitions if at.start > 0]
-        teller = _Teller(clickhouse, log, addresses, flushed, replays)
-        found.sort(key=lambda each: (each.timestamp, *_place(each)))
-        explained.records = [teller.tell(each, found) for each in found]
-        places = {_place(each) for each in found}
+        explainer = _Explainer(clickhouse, log, addresses, flushed, replays)
+        found.sort(key=lambda each: (each.timestamp, *_address(each)))
+        explained.records = [explainer.explain(each, found) for each in found]
+        places = {_address(each) for each in found}
         explained.letters = [
             letter
             for letter in letters_of(clickhouse, event_id)
@@ -135,14 +135,14 @@ def _search(log: Log, starts: Mapping[Partition, int], event_id: str, progress: 
 
 
 def _replays_of(
-    log: Log, partitions: Sequence[Partition], found: Sequence[Occurrence], replays: Mapping[Place, int]
+    log: Log, partitions: Sequence[Partition], found: Sequence[Occurrence], replays: Mapping[RecordAddress, int]
 ) -> list[Occurrence]:
     """Replays of what was found that hold another event_id, because it was mended."""
     known = {(each.at.topic, each.offset) for each in found}
     by_topic = {at.topic: at for at in partitions if at.partition == 0}
     more = []
     for each in found:
-        offset, at = replays.get(_place(each)), by_topic.get(_replay_topic(each.at.topic))
+        offset, at = replays.get(_address(each)), by_topic.get(_replay_topic(each.at.topic))
         if offset is None or at is None or (at.topic, offset) in known:
             continue
         for piece in log.read(at.topic, at.partition, offset):
@@ -155,14 +155,14 @@ def _replays_of(
     return more
 
 
-class _Teller:
+class _Explainer:
     def __init__(
         self,
         clickhouse: ClickHouse,
         log: Log,
         addresses: Addresses,
         flushed: Sequence[Flushed],
-        replays: Mapping[Place, int],
+        replays: Mapping[RecordAddress, int],
     ) -> None:
         self.clickhouse = clickhouse
         self.log = log
@@ -171,11 +171,11 @@ class _Teller:
         self.replays = replays
         self.origins = {(_replay_topic(topic), at): f"{topic}[{p}]@{o}" for (topic, _, p, o), at in replays.items()}
 
-    def tell(self, each: Occurrence, found: Sequence[Occurrence]) -> Told:
+    def explain(self, each: Occurrence, found: Sequence[Occurrence]) -> RecordReport:
         at = each.at
         key = None if each.key is None else each.key.decode(errors="replace")
-        replayed = self.replays.get(_place(each))
-        told = Told(
+        replayed = self.replays.get(_address(each))
+        report = RecordReport(
             str(each),
             each.timestamp,
             key,
@@ -186,15 +186,15 @@ class _Teller:
         event = read_event(each.value, ACTIONS[self.actions[at.topic]])
         flushed = self.flushed.get((at.topic, at.topic_id, at.partition))
         if flushed is None:
-            return replace(told, unknown="no worker has begun to count this source", recorded=False)
+            return replace(report, unknown="no worker has begun to count this source", recorded=False)
         try:
             judged = judge(self.log, flushed, self.actions[at.topic], at, each.offset)
         except CannotTell as reason:
-            return replace(told, unknown=reason.what, cell=self._windows(at, event))
+            return replace(report, unknown=reason.what, cell=self._windows(at, event))
         return replace(
-            told,
+            report,
             outcome=judged.outcome.name.lower(),
-            why=self._why(each, event, judged, told.letter, flushed, found),
+            why=self._why(each, event, judged, report.letter, flushed, found),
             recorded=each.offset < judged.position,
             position=judged.position,
             cell=self._cell(flushed, event, judged) if judged.outcome is not Outcome.INVALID else None,
@@ -270,7 +270,7 @@ class _Teller:
         return Cell(ACTIONS[self.actions[at.topic]], minute, event.pin_id, windows=windows)
 
 
-def _place(each: Occurrence) -> Place:
+def _address(each: Occurrence) -> RecordAddress:
     return each.at.topic, each.at.topic_id, each.at.partition, each.offset
 
 

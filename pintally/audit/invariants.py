@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
-from pintally.audit.chain import DAMAGED, RulesEpoch, epochs, held, in_force
+from pintally.audit.chain import DAMAGED, RulesEpoch, current_rows, epochs_in_force, in_force
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.flushed import EPOCH_SHIFT, Flushed, LedgerRow
@@ -39,14 +39,14 @@ def check_ledger(flushed: Flushed, sums: Sums, oldest: int) -> Iterator[Finding]
         return
     if source_id(flushed) != flushed.id:
         yield _broken(flushed, "number of the source", flushed.id, source_id(flushed))
-    ruled = epochs(flushed.starts)
-    rows = sorted(held(flushed, ruled), key=lambda row: row.start)
+    epochs = epochs_in_force(flushed.starts)
+    rows = sorted(current_rows(flushed, epochs), key=lambda row: row.start)
     given_up = {row.start for row in in_force(flushed) if row.kind == DAMAGED}
     for row, after in zip_longest(rows, rows[1:]):
         if row.start in given_up:
             continue
         yield from _check_row(flushed, row)
-        epoch = next(epoch for epoch in ruled if epoch.holds(row))
+        epoch = next(epoch for epoch in epochs if epoch.holds(row))
         youngest_dropped = row.arrived_at - epoch.rules.allowed_lateness_ms // 1000 - 60
         if after is not None and after.start == row.position and youngest_dropped >= oldest:
             events = sums.get((flushed.id, row.slice_block, row.arrived_at, row.epoch), 0)
@@ -65,9 +65,9 @@ def _check_row(flushed: Flushed, row: LedgerRow) -> Iterator[Finding]:
         yield _broken(flushed, "version", row.version, version, row)
 
 
-def superseded_slices(flushed: Flushed, ruled: Sequence[RulesEpoch], sums: Sums) -> Iterator[Finding]:
+def superseded_slices(flushed: Flushed, epochs: Sequence[RulesEpoch], sums: Sums) -> Iterator[Finding]:
     """Slices with cells of a lower epoch than rules there."""
-    ruling = {row.key: row.epoch for row in held(flushed, ruled)}
+    ruling = {row.key: row.epoch for row in current_rows(flushed, epochs)}
     for (source, slice_block, arrived_at, epoch), events in sums.items():
         if source == flushed.id and epoch < ruling.get((slice_block, arrived_at), epoch):
             about = Finding(Kind.SUPERSEDED_ROW, str(flushed), events, None, f"epoch {epoch}")

@@ -27,7 +27,7 @@ from pintally.audit.errors import CannotTell, CannotTellNow
 from pintally.audit.waiting import Waiting
 
 SILENCE_SECONDS = 60.0  # without an offset gained: longer than an election of leaders takes
-KNOCK_SECONDS = 5.0
+CONNECT_SECONDS = 5.0
 POLL_RECORDS = 20_000
 FETCH_BYTES = 16 << 20
 UNKNOWN_TOPIC = 3  # Kafka's error code UNKNOWN_TOPIC_OR_PARTITION
@@ -79,7 +79,7 @@ class Log:
         bootstrap = addresses.kafka
         self._bootstrap = [server.strip() for server in bootstrap.split(",")]
         self._options = dict(addresses.kafka_options)
-        _knock(self._bootstrap)
+        _check_reachable(self._bootstrap)
         try:
             self._consumer = KafkaConsumer(
                 bootstrap_servers=self._bootstrap,
@@ -96,7 +96,7 @@ class Log:
                 bootstrap_timeout_ms=15_000,
             )
         except (KafkaError, OSError, ValueError) as error:
-            raise _silent(bootstrap, error) from error
+            raise _unavailable(bootstrap, error) from error
         read_every_record(self._consumer)
 
     def __enter__(self) -> "Log":
@@ -117,7 +117,7 @@ class Log:
             named = [TopicPartition(topic, partition) for topic, _, partition in found]
             starts, ends = self._consumer.beginning_offsets(named), self._consumer.end_offsets(named)
         except (KafkaError, OSError) as error:
-            raise _silent(",".join(self._bootstrap), error) from error
+            raise _unavailable(",".join(self._bootstrap), error) from error
         return [
             Partition(topic, known.get((topic, topic_id), topic_id), partition, starts[at], ends[at])
             for (topic, topic_id, partition), at in zip(found, named, strict=True)
@@ -131,7 +131,7 @@ class Log:
         try:
             found = self._consumer.offsets_for_times(dict.fromkeys(named, max(0, since_ms)))
         except (KafkaError, OSError) as error:
-            raise _silent(",".join(self._bootstrap), error) from error
+            raise _unavailable(",".join(self._bootstrap), error) from error
         return {at: found[name].offset if found.get(name) else at.end for name, at in named.items()}
 
     def _describe(self, topics: Sequence[str]) -> list[tuple[str, UUID, int]]:
@@ -166,7 +166,7 @@ class Log:
             finally:
                 admin.close()
         except (KafkaError, OSError) as error:
-            raise _silent(",".join(self._bootstrap), error) from error
+            raise _unavailable(",".join(self._bootstrap), error) from error
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
         """The log from `start` on, for as long as the caller asks for more; the caller must know that more is there.
@@ -189,12 +189,12 @@ class Log:
                 what = f"{topic}[{partition}] at offset {position}: the right Read on topic {topic} is missing"
                 raise _forbidden(what, "Read", [topic]) from error
             except KafkaError as error:
-                raise _silent(f"{topic}[{partition}] at offset {position}", error) from error
+                raise _unavailable(f"{topic}[{partition}] at offset {position}", error) from error
             if reached is not None and reached > position:
                 yield Piece(records, reached)
                 position, heard = reached, time.monotonic()
             elif time.monotonic() - heard > SILENCE_SECONDS:
-                raise _silent(f"{topic}[{partition}] at offset {position}", TimeoutError(f"{SILENCE_SECONDS} s"))
+                raise _unavailable(f"{topic}[{partition}] at offset {position}", TimeoutError(f"{SILENCE_SECONDS} s"))
 
 
 def _waiting(admin: KafkaAdminClient, at: TopicPartition, stable: int, end: int) -> Waiting:
@@ -208,20 +208,20 @@ def _waiting(admin: KafkaAdminClient, at: TopicPartition, stable: int, end: int)
     return Waiting(at.topic, at.partition, stable, end, last_ms=int(time.time() * 1000))  # it has just ended
 
 
-def _knock(servers: Sequence[str]) -> None:
+def _check_reachable(servers: Sequence[str]) -> None:
     """Fail within seconds if no server is there; the client would try on for long, and leave sockets open."""
     error: Exception = ValueError("no server is named")
     for server in servers:
         host, _, port = server.rpartition(":")
         try:
-            with create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS):
+            with create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS):
                 return
         except (OSError, ValueError) as found:
             error = found
-    raise _silent(",".join(servers), error) from error
+    raise _unavailable(",".join(servers), error) from error
 
 
-def _silent(what: str, error: Exception) -> CannotTell:
+def _unavailable(what: str, error: Exception) -> CannotTell:
     if isinstance(error, (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)):
         return CannotTell(
             f"Kafka refused the login: {what} ({error})",

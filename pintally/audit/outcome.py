@@ -4,13 +4,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pintally.audit.chain import RulesEpoch, cuts, follow, held, ruled_by
+from pintally.audit.chain import RulesEpoch, current_rows, cuts, epochs_of, follow
 from pintally.audit.contract import ACTIONS
 from pintally.audit.errors import CannotTell
 from pintally.audit.flushed import Flushed, LedgerRow
 from pintally.audit.log import Log, Partition
 from pintally.audit.places import beginning, counted_elsewhere
-from pintally.audit.recount import Outcome, Place, Recount, Slice, cell_key
+from pintally.audit.recount import Outcome, Recount, Slice, SliceStart, cell_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -
     Raises CannotTell if counting began after the record, if Kafka no longer keeps what the recount needs, or if there
     is no record at that offset.
     """
-    ruled = ruled_by(flushed)
-    epoch = next((each for each in reversed(ruled) if each.start <= offset), None)
+    epochs = epochs_of(flushed)
+    epoch = next((each for each in reversed(epochs) if each.start <= offset), None)
     if epoch is None:
-        raise CannotTell(f"{flushed}: counting begins at offset {ruled[0].start}", "What lies before is not counted.")
-    rows = held(flushed, ruled)
+        raise CannotTell(f"{flushed}: counting begins at offset {epochs[0].start}", "What lies before is not counted.")
+    rows = current_rows(flushed, epochs)
     since = max((cut for cut in cuts(flushed) if cut <= epoch.start), default=0)
-    places = [*counted_elsewhere(flushed, ruled), *_places(rows, ruled)]
+    places = [*counted_elsewhere(flushed, epochs), *_places(rows, epochs)]
     places = [place for place in places if place.offset >= since]
     wanted = max(place.offset for place in places if epoch.start <= place.offset <= offset)
     begin = beginning(places, at.start, epoch.rules.slice_records, wanted, offset + 1)
@@ -61,15 +61,15 @@ def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -
                     f"{flushed}@{offset}: there is no record", "It was aborted, or it marks a transaction."
                 )
             row = next((row for row in rows if row.start == slice_.start), None)
-            position = follow(flushed, ruled)[0]
+            position = follow(flushed, epochs)[0]
             return Judged(Outcome(slice_.outcomes[index]), slice_.stream_times[index], slice_, epoch, row, position)
     raise CannotTell(f"{flushed}@{offset}: no slice holds it", "Run verify: the ledger and the log do not fit.")
 
 
-def _places(rows: Sequence[LedgerRow], ruled: Sequence[RulesEpoch]) -> list[Place]:
-    known = {row.start: Place(row.start, row.start_stream_time) for row in rows}
-    known |= {epoch.start: Place(epoch.start, epoch.start_stream_time) for epoch in ruled}
-    return [known[offset] for offset in sorted(known) if offset >= ruled[0].start]
+def _places(rows: Sequence[LedgerRow], epochs: Sequence[RulesEpoch]) -> list[SliceStart]:
+    known = {row.start: SliceStart(row.start, row.start_stream_time) for row in rows}
+    known |= {epoch.start: SliceStart(epoch.start, epoch.start_stream_time) for epoch in epochs}
+    return [known[offset] for offset in sorted(known) if offset >= epochs[0].start]
 
 
 def _slices(log: Log, at: Partition, recount: Recount, end: int) -> Iterator[Slice]:

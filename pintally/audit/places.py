@@ -5,26 +5,28 @@ from typing import NamedTuple
 
 from pintally.audit.chain import RulesEpoch
 from pintally.audit.flushed import Flushed
-from pintally.audit.recount import Place
+from pintally.audit.recount import SliceStart
 from pintally.audit.rules import ARRIVAL_BUCKET_MS
 
 
 class Beginning(NamedTuple):
     """Read from `collect` on, for the ids alone; count from `first` on."""
 
-    collect: Place
-    first: Place
+    collect: SliceStart
+    first: SliceStart
 
 
-def counted_elsewhere(flushed: Flushed, ruled: Sequence[RulesEpoch]) -> list[Place]:
+def counted_elsewhere(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[SliceStart]:
     """Where the ids begin of records that were counted in the log whose place this one took."""
     row = flushed.replaces
-    if row is None or row.start != ruled[0].start or row.collect_start == row.start:
+    if row is None or row.start != epochs[0].start or row.collect_start == row.start:
         return []
-    return [Place(row.collect_start, row.collect_stream_time)]
+    return [SliceStart(row.collect_start, row.collect_stream_time)]
 
 
-def beginning(places: Sequence[Place], log_start: int, slice_records: int, wanted: int, limit: int) -> Beginning | None:
+def beginning(
+    places: Sequence[SliceStart], log_start: int, slice_records: int, wanted: int, limit: int
+) -> Beginning | None:
     """The earliest slice start in [wanted, limit) from which all can be recounted, and where its ids begin.
 
     `places` are slice starts with their stream times, ascending; before the first of them nothing was ever counted. A
@@ -43,7 +45,7 @@ def beginning(places: Sequence[Place], log_start: int, slice_records: int, wante
     return None
 
 
-def nothing_before_matters(place: Place, first: Place, slice_records: int) -> bool:
+def nothing_before_matters(place: SliceStart, first: SliceStart, slice_records: int) -> bool:
     """Whether every record before `place` is too far away to have its id matter at `first` or later."""
     blocks_away = first.offset // slice_records - (place.offset - 1) // slice_records
     buckets_away = first.stream_time // ARRIVAL_BUCKET_MS - place.stream_time // ARRIVAL_BUCKET_MS

@@ -43,7 +43,7 @@ class Outcome(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SliceStart:
     """An offset and the source's stream time (ms) before it."""
 
     offset: int
@@ -108,7 +108,7 @@ class Slice:
 class Recount:
     """Folds a log from `place` under `rules`; slices are given out from the offset `first` on, ids collected before."""
 
-    def __init__(self, action: str, rules: CountingRules, place: Place, first: int) -> None:
+    def __init__(self, action: str, rules: CountingRules, place: SliceStart, first: int) -> None:
         self.position = place.offset
         self._action = action
         self._rules = rules

@@ -7,7 +7,7 @@ and told readers that nothing would count into it any more.
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from pintally.audit.chain import epochs
+from pintally.audit.chain import epochs_in_force
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.compare import utc
 from pintally.audit.errors import CannotTell
@@ -29,7 +29,7 @@ def least_lateness_ms(sources: Sequence[Flushed]) -> int:
     known: list[int] = []
     for source in sources:
         with suppress(CannotTell):  # audit_source says it
-            known += [epoch.rules.allowed_lateness_ms for epoch in epochs(source.starts)]
+            known += [epoch.rules.allowed_lateness_ms for epoch in epochs_in_force(source.starts)]
     return min((lateness for lateness in known if lateness < NEVER_LATE_MS), default=0)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from pintally.audit.addresses import Addresses
-from pintally.audit.chain import RulesEpoch, cuts, follow, held, in_force, ruled_by, superseded_ledger_rows
+from pintally.audit.chain import RulesEpoch, current_rows, cuts, epochs_of, follow, in_force, superseded_ledger_rows
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.compare import Judge
 from pintally.audit.contract import ACTIONS
@@ -14,7 +14,7 @@ from pintally.audit.findings import Finding, Findings, Kind
 from pintally.audit.flushed import CellRow, DeadLetter, Flushed, LostRow
 from pintally.audit.log import Log, Partition
 from pintally.audit.places import beginning, counted_elsewhere
-from pintally.audit.recount import Place, Recount, Slice, State
+from pintally.audit.recount import Recount, Slice, SliceStart, State
 from pintally.audit.tables import kept_days, known_ids, read_cells, read_dead_letters, read_starts, server_time
 
 DAY_MS = 86_400_000
@@ -35,7 +35,7 @@ class SourceReport:
     log_end: int | None = None
     findings: Findings = field(default_factory=Findings)
     unverifiable: list[str] = field(default_factory=list)
-    passing: list[str] = field(default_factory=list)  # those of `unverifiable` that go away by themselves
+    transient: list[str] = field(default_factory=list)  # those of `unverifiable` that go away by themselves
     lost: list[str] = field(default_factory=list)  # what an operator gave up, and what cannot be recounted for it
 
     @property
@@ -48,23 +48,23 @@ def audit_source(addresses: Addresses, flushed: Flushed, since: int, progress: P
     """Recount and compare one source; slices that arrived before `since` (seconds since 1970) are left out."""
     report = SourceReport(str(flushed))
     try:
-        ruled = ruled_by(flushed)
+        epochs = epochs_of(flushed)
         given_up = [row for row in in_force(flushed) if not (flushed.replaced and row.start == row.end)]
         report.lost += [_in_words(flushed, row) for row in given_up]
-        report.position, gaps = follow(flushed, ruled)
-        for finding in (*superseded_ledger_rows(flushed, ruled), *gaps):
+        report.position, gaps = follow(flushed, epochs)
+        for finding in (*superseded_ledger_rows(flushed, epochs), *gaps):
             report.findings.add(finding)
         if flushed.is_over:
-            report.unverifiable += _not_recounted(flushed, ruled, since, report.position)
+            report.unverifiable += _not_recounted(flushed, epochs, since, report.position)
             return report
         with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
-            _SourceAudit(addresses, flushed, ruled, report, progress).run(clickhouse, log, since)
+            _SourceAudit(addresses, flushed, epochs, report, progress).run(clickhouse, log, since)
             if read_starts(clickhouse, flushed.id) != flushed.starts:
                 raise CannotTellNow(f"{flushed}: its rules were changed meanwhile", "Run verify again.")
     except CannotTell as reason:
         passes = isinstance(reason, CannotTellNow)
         report.unverifiable.append(str(reason))
-        report.passing += [str(reason)] if passes else []
+        report.transient += [str(reason)] if passes else []
     return report
 
 
@@ -77,14 +77,14 @@ LOST = {
 }
 
 
-def _not_recounted(flushed: Flushed, ruled: Sequence[RulesEpoch], since: int, position: int) -> Iterator[str]:
+def _not_recounted(flushed: Flushed, epochs: Sequence[RulesEpoch], since: int, position: int) -> Iterator[str]:
     """What is said of a source whose log is over: whether its counts are true nobody can tell any more."""
-    rows = held(flushed, ruled)
+    rows = current_rows(flushed, epochs)
     if any(row.arrived_at >= since for row in rows):
         why = "another topic took its place" if flushed.replaced else "its topic was given up"
         yield (
             f"{flushed} of UUID {flushed.topic_id}: {sum(row.counted for row in rows):,} events of the offsets"
-            f" {ruled[0].start} to {position} cannot be recounted: {why}\n  --since-hours leaves them out."
+            f" {epochs[0].start} to {position} cannot be recounted: {why}\n  --since-hours leaves them out."
         )
 
 
@@ -98,19 +98,19 @@ class _SourceAudit:
         self,
         addresses: Addresses,
         flushed: Flushed,
-        ruled: Sequence[RulesEpoch],
+        epochs: Sequence[RulesEpoch],
         report: SourceReport,
         progress: Progress,
     ) -> None:
         self.flushed = flushed
-        self.ruled = ruled
+        self.epochs = epochs
         self.report = report
         self.progress = progress
         self.action = dict(addresses.topics)[flushed.topic]
-        self.ledger = {(row.epoch, *row.key): row for row in held(flushed, ruled)}
-        self.places = [*counted_elsewhere(flushed, ruled), *_ledger_places(flushed, ruled)]
+        self.ledger = {(row.epoch, *row.key): row for row in current_rows(flushed, epochs)}
+        self.places = [*counted_elsewhere(flushed, epochs), *_ledger_places(flushed, epochs)]
         self.cuts = cuts(flushed)
-        self.covered = ruled[0].start
+        self.covered = epochs[0].start
 
     def run(self, clickhouse: ClickHouse, log: Log, since: int) -> None:
         with (
@@ -122,7 +122,7 @@ class _SourceAudit:
             highest = max((row.position for row in cells), default=0)
             partition = self._partition(log)
             self.report.log_end = partition.end
-            furthest = max((row.position for row in self.flushed.ledger), default=self.ruled[0].start)
+            furthest = max((row.position for row in self.flushed.ledger), default=self.epochs[0].start)
             if furthest > partition.end:
                 raise CannotTell(
                     f"{self.flushed}: the log ends at {partition.end}, the ledger at {furthest}: the log was truncated",
@@ -132,7 +132,7 @@ class _SourceAudit:
             self.rows = _Groups(cells)
             self.letters = _Letters(letters)
             wanted = self._wanted(since)
-            for epoch in self.ruled:
+            for epoch in self.epochs:
                 self._epoch(log, epoch, partition, wanted, epoch.end if epoch.end is not None else target)
             self._leftovers(partition)
 
@@ -156,7 +156,7 @@ class _SourceAudit:
         """The first offset the caller asks for."""
         rows = sorted(self.flushed.ledger, key=lambda row: row.start)
         recent = [row.start for row in rows if row.arrived_at >= since]
-        return self.ruled[0].start if not rows else (recent or [rows[-1].start])[0]
+        return self.epochs[0].start if not rows else (recent or [rows[-1].start])[0]
 
     def _epoch(self, log: Log, epoch: RulesEpoch, partition: Partition, wanted: int, end: int) -> None:
         if end <= max(wanted, epoch.start):
@@ -179,7 +179,7 @@ class _SourceAudit:
             self.report.checked_from = unread
         self._recount(log, epoch, place.collect, place.first, end)
 
-    def _recount(self, log: Log, epoch: RulesEpoch, collect: Place, first: Place, end: int) -> None:
+    def _recount(self, log: Log, epoch: RulesEpoch, collect: SliceStart, first: SliceStart, end: int) -> None:
         judge = Judge(
             str(self.flushed),
             self.action,
@@ -196,10 +196,10 @@ class _SourceAudit:
                 fresh = False
             slice_.complete = slice_.complete or slice_.end == epoch.end
             self._compare(judge, slice_)
-            self.places.append(Place(slice_.start, slice_.start_stream_time))
+            self.places.append(SliceStart(slice_.start, slice_.start_stream_time))
         self.covered = recount.position
         if epoch.end is not None and epoch.end not in self.cuts:
-            self.places.append(Place(epoch.end, recount.stream_time))
+            self.places.append(SliceStart(epoch.end, recount.stream_time))
         self.places = sorted({place.offset: place for place in self.places}.values(), key=lambda place: place.offset)
 
     def _at_first(self, judge: Judge, epoch: RulesEpoch, slice_: Slice) -> None:
@@ -216,8 +216,8 @@ class _SourceAudit:
         report, found = self.report, self.report.findings
         row = self.ledger.pop((judge.epoch, *slice_.key), None)
         position = 0 if row is None else min(max(row.position, slice_.start), slice_.end)
-        for stray in self.rows.before(slice_.key):
-            found.add(judge.void(stray) if stray.epoch < judge.epoch else judge.extra(stray))
+        for orphan in self.rows.before(slice_.key):
+            found.add(judge.superseded(orphan) if orphan.epoch < judge.epoch else judge.extra(orphan))
         rows = self.rows.of(slice_.key)
         letters = self.letters.before(slice_.end)
         self._add(judge.cells(slice_, rows, position))
@@ -232,12 +232,12 @@ class _SourceAudit:
 
     def _leftovers(self, partition: Partition) -> None:
         """What no slice of the log claims."""
-        last = self.ruled[-1]
+        last = self.epochs[-1]
         judge = Judge(str(self.flushed), self.action, ACTIONS[self.action], last.number, last.rules, 0)
         if self.report.checked_from is None:
             return
-        for stray in self.rows.rest():
-            self.report.findings.add(judge.void(stray) if stray.epoch < last.number else judge.extra(stray))
+        for orphan in self.rows.rest():
+            self.report.findings.add(judge.superseded(orphan) if orphan.epoch < last.number else judge.extra(orphan))
         for row in self.ledger.values():
             if row.start >= self.report.checked_from:
                 about = Finding(Kind.LEDGER_EXTRA, judge.source, row.counted, None, "slice not in the log")
@@ -254,10 +254,10 @@ class _SourceAudit:
             self.report.findings.add(finding)
 
 
-def _ledger_places(flushed: Flushed, ruled: Sequence[RulesEpoch]) -> list[Place]:
-    known = {row.start: Place(row.start, row.start_stream_time) for row in held(flushed, ruled)}
-    known |= {epoch.start: Place(epoch.start, epoch.start_stream_time) for epoch in ruled}
-    return [known[offset] for offset in sorted(known) if offset >= ruled[0].start]
+def _ledger_places(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[SliceStart]:
+    known = {row.start: SliceStart(row.start, row.start_stream_time) for row in current_rows(flushed, epochs)}
+    known |= {epoch.start: SliceStart(epoch.start, epoch.start_stream_time) for epoch in epochs}
+    return [known[offset] for offset in sorted(known) if offset >= epochs[0].start]
 
 
 def _slices(log: Log, flushed: Flushed, recount: Recount, end: int, progress: Progress) -> Iterator[Slice]:

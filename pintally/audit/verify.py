@@ -26,7 +26,7 @@ from time import monotonic, sleep, time
 from typing import Any
 
 from pintally.audit.addresses import Addresses
-from pintally.audit.chain import epochs, follow
+from pintally.audit.chain import epochs_in_force, follow
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell
 from pintally.audit.findings import Finding, Findings, Kind
@@ -54,7 +54,7 @@ class Report:
     not_started: list[tuple[str, int]] = field(default_factory=list)  # source, records it holds
     findings: Findings = field(default_factory=Findings)
     unverifiable: list[str] = field(default_factory=list)
-    passing: list[str] = field(default_factory=list)  # those of `unverifiable` that go away by themselves
+    transient: list[str] = field(default_factory=list)  # those of `unverifiable` that go away by themselves
     replaced: list[str] = field(default_factory=list)  # topics that took the place of others, an operator said so
     waiting: list[str] = field(default_factory=list)  # behind a transaction that does not end: no difference, lag
     lost: list[str] = field(default_factory=list)  # given up by an operator: no difference, and not passed over
@@ -67,7 +67,7 @@ class Report:
         """0 exact, 1 it differs, 2 could not tell (of all, or of a part), 75 the same, and only for now."""
         if self.findings:
             return 1
-        if set(self.unverifiable) - set(self.passing):
+        if set(self.unverifiable) - set(self.transient):
             return 2
         return 75 if self.unverifiable else 0
 
@@ -100,7 +100,7 @@ def verify(
         waiting = log.waiting([at for at in partitions if _is_asked(at, only)])
         _check_tables(clickhouse, report, ours)
         if not only and not copies:
-            _check_strays(report, celled, flushed)
+            _check_orphans(report, celled, flushed)
             report.windows = count_sealed(clickhouse, since)
             _add(report, check_rollups(clickhouse, since))
             _add(report, check_sealed_early(clickhouse, least_lateness_ms(ours), since))
@@ -119,7 +119,7 @@ def verify(
     for source in report.sources:
         report.findings.merge(source.findings)
         report.unverifiable += source.unverifiable
-        report.passing += source.passing
+        report.transient += source.transient
         report.lost += source.lost
         report.records += sum(source.outcomes.values())
     nothing = not any(source.ledger for source in ours)
@@ -143,7 +143,7 @@ def _read_settled(clickhouse: ClickHouse) -> list[Flushed]:
 
 def _gaps(source: Flushed) -> bool:
     try:
-        return bool(source.starts and follow(source, epochs(source.starts))[1])
+        return bool(source.starts and follow(source, epochs_in_force(source.starts))[1])
     except CannotTell:
         return False
 
@@ -162,16 +162,16 @@ def _check_tables(clickhouse: ClickHouse, report: Report, flushed: Sequence[Flus
     for source in flushed:
         try:
             _add(report, check_ledger(source, sums, oldest))
-            _add(report, superseded_slices(source, epochs(source.starts), sums))
+            _add(report, superseded_slices(source, epochs_in_force(source.starts), sums))
         except CannotTell:
             continue  # audit_source says it
 
 
-def _check_strays(report: Report, celled: set[int], flushed: Sequence[Flushed]) -> None:
+def _check_orphans(report: Report, celled: set[int], flushed: Sequence[Flushed]) -> None:
     """Cells and ledger rows of sources that have no start row."""
     started = {source.id for source in flushed if source.starts}
-    strays = (celled | {source.id for source in flushed}) - started
-    for source in sorted(strays):
+    orphans = (celled | {source.id for source in flushed}) - started
+    for source in sorted(orphans):
         report.findings.add(Finding(Kind.INVARIANT, f"source {source}", None, None, "no start row"))
 
 

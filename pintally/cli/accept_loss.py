@@ -11,9 +11,9 @@ from pintally.cli.lost_ranges import describe, print_lost
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.rows import LostKind
 from pintally.sinks.clickhouse.sink import ClickHouseSink
-from pintally.streams.operations.change.boundary import make
+from pintally.streams.operations.change.cluster_state import ClusterState, read_cluster_state, refuse_members
+from pintally.streams.operations.change.epoch_starts import apply_change
 from pintally.streams.operations.change.lost import Lost, change_of, plan_lost
-from pintally.streams.operations.change.survey import Survey, refuse_members, take
 from pintally.streams.settings import load_settings
 
 TIMEOUT_SECONDS = 600.0  # a sum over all cells may take minutes
@@ -52,7 +52,7 @@ def accept_loss(
     given_up = 0
     with sink.session() as session:
         for _ in range(ROUNDS):
-            found = take(settings, sink, session)
+            found = read_cluster_state(settings, sink, session)
             _refuse_unknown(source or [], found)
             plan = plan_lost(
                 settings.rules_of,
@@ -71,14 +71,14 @@ def accept_loss(
             warn(settings, session, found, plan)
             agree(yes, "Give this up?")
             refuse_members(settings)
-            make(session, change_of(plan))
+            apply_change(session, change_of(plan))
             given_up += len(plan)
     if not given_up:
         data.print("nothing is lost that was not given up before")
         print_lost(found.ledgers)
 
 
-def _refuse_unknown(asked: list[str], found: Survey) -> None:
+def _refuse_unknown(asked: list[str], found: ClusterState) -> None:
     known = {str(source) for source in found.ledgers}
     if unknown := set(asked) - known:
         raise PintallyError(f"--source {', '.join(sorted(unknown))}: no such source", "`pintally status` lists all.")

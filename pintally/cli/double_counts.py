@@ -8,14 +8,14 @@ from pintally.schemas.rows import LostKind
 from pintally.schemas.sources import Source
 from pintally.sinks.base import SinkSession
 from pintally.streams.counting.recovery import follow
+from pintally.streams.operations.change.cluster_state import ClusterState
 from pintally.streams.operations.change.lost import Lost
 from pintally.streams.operations.change.places import Would, would_count
-from pintally.streams.operations.change.survey import Survey
 from pintally.streams.operations.change.totals import added, events, hours, in_common
 from pintally.streams.settings import Settings
 
 
-def warn(settings: Settings, session: SinkSession, found: Survey, plan: Iterable[Lost]) -> None:
+def warn(settings: Settings, session: SinkSession, found: ClusterState, plan: Iterable[Lost]) -> None:
     """Read the new topics, and print how many of their events would count beside ones that may be the same."""
     retired: dict[str, list[Source]] = {}
     for lost in plan:

@@ -7,7 +7,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pintally.audit.errors import CannotTell
-from pintally.audit.explain import Cell, Explanation, Told
+from pintally.audit.explain import Cell, Explanation, RecordReport
 from pintally.audit.explain import explain as look
 from pintally.audit.words import moment
 from pintally.cli.console import data, print_json, progress
@@ -117,7 +117,7 @@ def _print(found: Explanation) -> None:
             data.print(f"  {name}: Kafka no longer keeps what lies before offset {offset:,}", markup=False)
 
 
-def _lines(each: Told) -> list[str]:
+def _lines(each: RecordReport) -> list[str]:
     """One record, a line for each thing that is known of it."""
     stamp = "no timestamp" if each.timestamp < 0 else moment(each.timestamp)
     lines = [f"{each.place}  {stamp}, key {each.key!r}" if each.key is not None else f"{each.place}  {stamp}, no key"]

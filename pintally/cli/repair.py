@@ -11,7 +11,7 @@ import typer
 from pintally.cli.console import data, print_json, progress
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.sink import ClickHouseSink
-from pintally.streams.operations.change.survey import take
+from pintally.streams.operations.change.cluster_state import read_cluster_state
 from pintally.streams.operations.repair.choice import Choice, Repair
 from pintally.streams.operations.repair.repair import repair as mend
 from pintally.streams.settings import load_settings
@@ -56,7 +56,7 @@ def repair(
     choice = _choice(source or [], slice_ or [], every, findings)
     sink = ClickHouseSink(settings.clickhouse, TIMEOUT_SECONDS)
     with sink.session() as session:
-        found = take(settings, sink, session)
+        found = read_cluster_state(settings, sink, session)
         known = {str(each) for each in found.ledgers}
         if unknown := {name for name in choice.sources | {name for name, _ in choice.slices} if name not in known}:
             raise PintallyError(

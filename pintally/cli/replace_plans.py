@@ -15,8 +15,8 @@ from pintally.streams.audit_addresses import addresses_of
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import follow
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
-from pintally.streams.operations.change.boundary import next_epoch
 from pintally.streams.operations.change.copied import refuse_other_counts
+from pintally.streams.operations.change.epoch_starts import next_epoch
 from pintally.streams.operations.change.places import begin_at, offset_behind, offsets_of, offsets_since
 from pintally.streams.operations.change.replace import (
     Begin,

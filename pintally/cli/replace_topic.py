@@ -10,9 +10,9 @@ from pintally.cli.confirm import agree
 from pintally.cli.console import data, table
 from pintally.cli.replace_plans import Asked, make_plans
 from pintally.sinks.clickhouse.sink import ClickHouseSink
-from pintally.streams.operations.change.boundary import Change, make
+from pintally.streams.operations.change.cluster_state import refuse_members
+from pintally.streams.operations.change.epoch_starts import Change, apply_change
 from pintally.streams.operations.change.replace import Plan, carry_out
-from pintally.streams.operations.change.survey import refuse_members
 from pintally.streams.settings import load_settings
 
 TIMEOUT_SECONDS = 600.0  # deleting rows, and sums over all cells, may take minutes
@@ -64,7 +64,7 @@ def replace_topic(
     with sink.session() as session:
         plans = make_plans(settings, sink, session, asked, topic or [])
         if not plans:
-            make(session, Change())  # what an interrupted one has left superseded
+            apply_change(session, Change())  # what an interrupted one has left superseded
             data.print("nothing to replace: every topic is known to the ledger, or no other one of its kind is")
             return
         _print(plans)

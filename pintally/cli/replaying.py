@@ -20,7 +20,7 @@ from pintally.sinks.clickhouse.dead_letter_queries import Wanted, find_letters, 
 from pintally.sinks.clickhouse.server import clock_of
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.operations.replay.edited import Edited, read_edited
-from pintally.streams.operations.replay.forgotten import forgotten_replays
+from pintally.streams.operations.replay.horizon import read_replay_horizon
 from pintally.streams.operations.replay.mend import fields_of, merged, read_change
 from pintally.streams.operations.replay.origins import replayed_origins
 from pintally.streams.operations.replay.plan import (
@@ -36,7 +36,7 @@ from pintally.streams.settings import Settings
 
 QUERY_SECONDS = 60.0
 MAX_BYTES = 512 << 20  # of letters at once; what is left out comes with the next run
-LEFT = (Verdict.INVALID, Verdict.DUPLICATE, Verdict.FORGOTTEN)
+LEFT = (Verdict.INVALID, Verdict.DUPLICATE, Verdict.TOO_OLD)
 Lines = dict[tuple[str, UUID], Edited]  # by origin and topic UUID
 
 
@@ -78,7 +78,7 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
         clock_of(settings.clickhouse),
         replayed_origins(settings),
         asked.even_duplicates,
-        forgotten_replays(settings),
+        read_replay_horizon(settings),
     )
     planned, fresh, size = [], 0, 0
     with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
@@ -193,7 +193,7 @@ def _print_sent(sent: Sent, planned: Sequence[Planned], as_json: bool) -> None:
         "already_replayed": sent.replayed + counts[Verdict.REPLAYED],
         "still_invalid": counts[Verdict.INVALID],
         "counted_already": counts[Verdict.DUPLICATE],
-        "too_old_to_tell": counts[Verdict.FORGOTTEN],
+        "too_old_to_tell": counts[Verdict.TOO_OLD],
         "gone": sent.gone,
     }
     if as_json:

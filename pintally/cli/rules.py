@@ -17,10 +17,10 @@ from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.counting.recovery import ruling
 from pintally.streams.counting.refusals import refuse_topic
-from pintally.streams.operations.change.boundary import Change, make
+from pintally.streams.operations.change.cluster_state import ClusterState, read_cluster_state, refuse_members
+from pintally.streams.operations.change.epoch_starts import Change, apply_change
 from pintally.streams.operations.change.rules import plan_rules
-from pintally.streams.operations.change.survey import Survey, refuse_members, take
-from pintally.streams.operations.replay.forgotten import forgotten_replays, refuse_forgotten
+from pintally.streams.operations.replay.horizon import read_replay_horizon, refuse_before_horizon
 from pintally.streams.operations.replay.origins import refuse_replayed, replayed_origins
 from pintally.streams.settings import Settings, load_settings
 
@@ -50,7 +50,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
     settings = load_settings()
     sink = ClickHouseSink(settings.clickhouse, only_reads=True)
     with sink.session() as session:
-        found = take(settings, sink, session)
+        found = read_cluster_state(settings, sink, session)
     replaced = sink.replaced()
     if as_json:
         print_json({**_as_document(settings, found), "replaced": replaced_documents(replaced)})
@@ -78,7 +78,7 @@ def apply(
     """Count by the rules that the settings ask for, from each source's unfinished slice on.
 
     All workers must be stopped. What earlier slices counted stays as it is. Cells, ledger rows and dead letters from
-    the boundary on are deleted, and counted again when workers start; sealed hours that they may touch are opened.
+    the epoch start on are deleted, and counted again when workers start; sealed hours that they may touch are opened.
     Slices can be made smaller, never larger. If it is interrupted, run it again.
 
     Exit codes: 0 done, or nothing to do; 2 it could not be done, and nothing was changed if it says so beforehand.
@@ -91,17 +91,17 @@ def apply(
     sink = ClickHouseSink(settings.clickhouse, TIMEOUT_SECONDS)
     refuse_members(settings)
     with sink.session() as session:
-        found = take(settings, sink, session)
+        found = read_cluster_state(settings, sink, session)
         for topic in found.topics.values():
             refuse_topic(topic, settings.rules_of(topic.name))
         change = plan_rules(settings.rules_of, found.ledgers, found.offsets, found.committed, session.slice_sums)
         if change.starts:
             refuse_replayed(change.starts, replayed_origins(settings))
-            refuse_forgotten(settings, change.starts, found.ledgers, forgotten_replays(settings))
+            refuse_before_horizon(settings, change.starts, found.ledgers, read_replay_horizon(settings))
             _print_change(change, found)
             agree(yes, "Change the rules?")
             refuse_members(settings)
-        make(session, change)
+        apply_change(session, change)
     data.print(
         f"{len(change.starts)} sources have new rules" if change.starts else "all sources have these rules already"
     )
@@ -126,11 +126,11 @@ def _asked(settings: Settings, source: Source) -> str:
     return describe(settings.rules_of(source.topic).to_json())
 
 
-def _name(source: Source, found: Survey) -> str:
+def _name(source: Source, found: ClusterState) -> str:
     return str(source) if source in found.offsets else f"{source} of UUID {source.topic_id}"
 
 
-def _print_change(change: Change, found: Survey) -> None:
+def _print_change(change: Change, found: ClusterState) -> None:
     shown = table("New rules", "source", "from offset", "log end", "rules")
     for start in change.starts:
         shown.add_row(
@@ -141,7 +141,7 @@ def _print_change(change: Change, found: Survey) -> None:
         data.print(line, markup=False)
 
 
-def _words(starts: tuple[StartRow, ...], found: Survey) -> list[str]:
+def _words(starts: tuple[StartRow, ...], found: ClusterState) -> list[str]:
     """What changes, field by field."""
     changes = set()
     for start in starts:
@@ -153,7 +153,7 @@ def _words(starts: tuple[StartRow, ...], found: Survey) -> list[str]:
     return sorted(changes)
 
 
-def _as_document(settings: Settings, found: Survey) -> dict[str, Any]:
+def _as_document(settings: Settings, found: ClusterState) -> dict[str, Any]:
     """Times in milliseconds, sizes in offsets."""
     return {
         "settings": asdict(settings.rules),

@@ -14,7 +14,7 @@ from pintally.sinks.clickhouse.dead_letters import WHAT, letter_of
 from pintally.sinks.clickhouse.stale_rows import LETTER
 
 PAGE_ROWS = 1000
-Place = tuple[str, UUID, int, int]  # a record: topic, its UUID, partition, offset
+RecordAddress = tuple[str, UUID, int, int]  # a record: topic, its UUID, partition, offset
 # Reasons that differ only in numbers and times are one kind.
 KIND = "replaceRegexpAll(reason, '[0-9][0-9T:.Z-]*', '0')"
 ORIGIN = "(topic, topic_id, partition, offset)"
@@ -110,7 +110,7 @@ def find_letters(connection: Connection, wanted: Wanted) -> Iterator[DeadLetterR
             yield from find_letters(connection, replace(wanted, origins=wanted.origins[start : start + PAGE_ROWS]))
         return
     condition, parameters = wanted.sql()
-    after: Place | None = None
+    after: RecordAddress | None = None
     while True:
         beyond = f" AND {ORIGIN} > %(after)s" if after else ""
         rows = connection.execute(
@@ -127,11 +127,11 @@ def find_letters(connection: Connection, wanted: Wanted) -> Iterator[DeadLetterR
         after = (source.topic, source.topic_id, source.partition, letters[-1].offset)
 
 
-def have_letters(connection: Connection, places: Collection[Place]) -> set[Place]:
+def have_letters(connection: Connection, places: Collection[RecordAddress]) -> set[RecordAddress]:
     """Which of these records are dead letters. Superseded ones are none: what other rules hold of them is not said
     yet.
     """
-    known: set[Place] = set()
+    known: set[RecordAddress] = set()
     listed = list(places)
     for start in range(0, len(listed), PAGE_ROWS):
         known.update(

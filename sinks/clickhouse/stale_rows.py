@@ -1,12 +1,12 @@
-"""Superseded rows: those of a lower epoch in slices from a boundary on, an old worker's late insert (C19).
+"""Superseded rows: rows of a lower epoch in slices from an epoch start on (C19). An old worker may insert them late.
 
-Readers do not look for them: that would cost every query for what hardly ever is. `rules apply`, `accept-loss` and each
-sealing delete them, the view `superseded_cells` names them.
+Queries of readers do not filter them out: each query would pay for a case that is rare. `rules apply`, `accept-loss`
+and each sealing delete them. The view `superseded_cells` lists them.
 
-A boundary is the start row of a higher epoch; of several the lowest counts. Cells do not say where their slice
-starts, so a boundary is told from their names. A boundary after a lost range lies inside a slice: there a cell is
-superseded whose version tells of more than what lies before the boundary. A dead letter has its offset, and is
-superseded from the boundary on, wherever that lies.
+An epoch start is the start row of a higher epoch; if there are several, the lowest one decides. A cell has no offset:
+the name of its slice tells on which side of the epoch start it is. If the epoch start follows a lost range, it lies
+inside a slice. Then the version of a cell decides: it is superseded if its position is beyond the epoch start. A dead
+letter has an offset: it is superseded if the offset is at the epoch start or beyond.
 """
 
 from pintally.sinks.clickhouse.connection import Connection
@@ -20,7 +20,7 @@ LAST_SECOND = 2**32 - 1  # of DateTime
 
 def has_superseded(connection: Connection, start: int, end: int) -> bool:
     """Whether hours in [start, end) hold superseded rows. Cheap where no rules were ever changed."""
-    return _has_boundaries(connection) and bool(
+    return _has_later_epochs(connection) and bool(
         connection.rows(f"SELECT 1 FROM superseded_cells WHERE {IN_WINDOW} LIMIT 1", start=start, end=end)
     )
 
@@ -29,7 +29,7 @@ def delete_superseded(connection: Connection, start: int, end: int) -> None:
     """Delete superseded cells of hours in [start, end), every superseded ledger row and dead letter; they are gone
     on return.
     """
-    if not _has_boundaries(connection):
+    if not _has_later_epochs(connection):
         return
     if has_superseded(connection, start, end):
         cells = f"SELECT {CELL} FROM superseded_cells WHERE {IN_WINDOW}"
@@ -44,5 +44,5 @@ def delete_superseded(connection: Connection, start: int, end: int) -> None:
         connection.execute(f"DELETE FROM dead_letters WHERE ({LETTER}) IN (SELECT {LETTER} FROM superseded_letters)")
 
 
-def _has_boundaries(connection: Connection) -> bool:
+def _has_later_epochs(connection: Connection) -> bool:
     return bool(connection.rows("SELECT 1 FROM ingest_starts WHERE epoch > 0 LIMIT 1"))

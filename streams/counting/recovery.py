@@ -24,9 +24,9 @@ class Chain:
 
     complete: tuple[LedgerRow, ...]  # fully flushed slices: the next one, or a lost range, starts there
     unfinished: LedgerRow | None  # the first that is not; later slices may have rows all the same
-    boundary: StartRow  # start row of the highest epoch: the rules in force
+    epoch_start: StartRow  # start row of the highest epoch: the rules in force
     ids_from: int = 0  # offset: no earlier record's id can matter, an operator gave up what lies before
-    hole: int | None = None  # offset below the boundary where a slice is missing that no worker will fold again
+    hole: int | None = None  # offset below the epoch start where a slice is missing that no worker will fold again
     before: Before | None = None  # what its log holds of the topic whose place it took
 
     @property
@@ -34,7 +34,7 @@ class Chain:
         """Offset of the first slice that is not fully flushed."""
         if self.unfinished:
             return self.unfinished.start
-        return self.boundary.start if self.hole is None else self.hole
+        return self.epoch_start.start if self.hole is None else self.hole
 
     @property
     def start_stream_time(self) -> int:
@@ -44,7 +44,7 @@ class Chain:
         return (
             self.complete[-1].stream_time
             if self.complete and self.hole is not None
-            else self.boundary.start_stream_time
+            else self.epoch_start.start_stream_time
         )
 
     @property
@@ -65,8 +65,8 @@ class Chain:
 
     @property
     def rules(self) -> Rules:
-        """The rules that hold from the boundary on."""
-        return Rules.from_json(self.boundary.rules)
+        """The rules that hold from the epoch start on."""
+        return Rules.from_json(self.epoch_start.rules)
 
 
 def follow(ledger: SourceLedger) -> Chain:

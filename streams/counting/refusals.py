@@ -84,7 +84,7 @@ def refuse_rules(source: Source, chain: Chain, rules: Rules) -> None:
     """Refuse rules other than those the source is counted by."""
     if chain.rules != rules:
         raise Refusal(
-            f"{source} is counted by rules {chain.rules.fingerprint} {chain.boundary.rules}, the settings ask for "
+            f"{source} is counted by rules {chain.rules.fingerprint} {chain.epoch_start.rules}, the settings ask for "
             f"{rules.fingerprint} {rules.to_json()}",
             "Set the PINTALLY_* settings back to the ledger's rules (`pintally rules show`), or stop all workers and "
             "run `pintally rules apply`: the new rules then hold from the unfinished slices on.",
@@ -113,7 +113,7 @@ def refuse_hole(source: Source, chain: Chain) -> None:
     if chain.hole is not None:
         raise Refusal(
             f"the ledger of {source} has no row of the slice at offset {chain.hole}, which earlier rules counted "
-            f"(those of now begin at {chain.boundary.start})",
+            f"(those of now begin at {chain.epoch_start.start})",
             "Run `pintally repair` to fold it again.",
         )
 

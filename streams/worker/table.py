@@ -53,14 +53,14 @@ class CellTable(faust.Table):
         source, chain = assigned.source, assigned.chain
         kept = self.folds.get(source.partition)
         if kept is not None and kept.source == source:
-            if kept.epoch != chain.boundary.epoch or kept.rules != chain.rules:
+            if kept.epoch != chain.epoch_start.epoch or kept.rules != chain.rules:
                 raise PintallyError(f"the rules of {source} changed while this worker counted it", "Start it again.")
             if kept.position >= max(chain.start, assigned.log_start):
                 log.info("%s: state kept at offset %d", source, kept.position)
                 return
         log.info("%s: folded again from offset %d, recorded to %d", source, assigned.base.collect_start, chain.position)
         self.folds[source.partition] = SourceFold(
-            source, self.action, chain.rules, chain.boundary.epoch, assigned.base, chain.version
+            source, self.action, chain.rules, chain.epoch_start.epoch, assigned.base, chain.version
         )
 
 

@@ -212,7 +212,7 @@ def test_dead_letters_are_found_by_offset_and_deleted_one_by_one(sink: Sink) -> 
         assert [each.offset for each in session.read_dead_letters(other, 0, 99)] == [3]
 
 
-def test_dead_letters_of_a_lower_epoch_are_superseded_from_a_boundary_on_whenever_they_come(sink: Sink) -> None:
+def test_dead_letters_of_a_lower_epoch_are_superseded_from_an_epoch_start_on_whenever_they_come(sink: Sink) -> None:
     one, other = source(0), source(1)
     with sink.session() as session:
         session.write_starts([start(each, 0) for each in (one, other)])
@@ -273,8 +273,8 @@ def test_a_source_is_forgotten_without_the_others(sink: Sink) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_superseded_is_what_an_older_epoch_says_of_slices_from_a_boundary_on(sink: Sink, seed: int) -> None:
-    """C19, for sources with boundaries of all kinds; every epoch has folded on to the log's end."""
+def test_superseded_is_what_an_older_epoch_says_of_slices_from_an_epoch_start_on(sink: Sink, seed: int) -> None:
+    """C19, for sources with epoch starts of all kinds; every epoch has folded on to the log's end."""
     histories = [History(source(number), Random(seed * 1000 + number)) for number in range(40)]
     with sink.session() as session:
         session.write_starts([row for history in histories for row in history.starts])
@@ -323,7 +323,7 @@ class History:
                 if last and last.slice_id.slice_block == at // size:  # as `accept-loss` does: a name of its own
                     before = max(before, (last.slice_id.bucket + 1) * ARRIVAL_BUCKET_MS)
             else:
-                lowest = rng.choice(self._slices)  # a boundary may lie below the one before
+                lowest = rng.choice(self._slices)  # an epoch start may lie below the one before
                 known = [p for p in pieces if p.start >= lowest[3]] or pieces
                 at, before = rng.choice([(p.start, p.stream_time_before) for p in known])
                 size = rng.choice([size, max(1, size - rng.randint(0, 5))])

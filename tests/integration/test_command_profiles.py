@@ -15,7 +15,7 @@ from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.kafka.topics import create_topics
-from pintally.streams.operations.change.survey import take
+from pintally.streams.operations.change.cluster_state import read_cluster_state
 from pintally.streams.operations.repair.choice import Choice
 from pintally.streams.operations.repair.repair import repair
 from pintally.streams.settings import Settings
@@ -165,7 +165,7 @@ def _top(flusher: Flusher) -> list[dict[str, Any]]:
 
 def _repair(flusher: Flusher) -> None:
     with flusher.sink.session() as session:
-        done = repair(flusher.settings, session, take(flusher.settings, flusher.sink, session), Choice())
+        done = repair(flusher.settings, session, read_cluster_state(flusher.settings, flusher.sink, session), Choice())
     assert (done.mended, done.exit_code) == ([], 0)
 
 

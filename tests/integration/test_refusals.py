@@ -83,7 +83,7 @@ def test_a_source_without_a_start_row_gets_one_that_is_read_back(stand: Stand) -
         admin.delete_records({TopicPartition(stand.topic, 0): 3})
     assigned = stand.look_up()
     start = StartRow(stand.source, 0, 3, 0, stand.settings.rules.to_json())
-    assert (assigned.chain.boundary, assigned.log_start) == (start, 3)
+    assert (assigned.chain.epoch_start, assigned.log_start) == (start, 3)
     assert (assigned.base.collect_start, assigned.base.start) == (3, 3)
     with stand.sink.session() as session:
         assert session.read_ledgers([stand.source])[stand.source].starts == (start,)
@@ -112,7 +112,7 @@ def test_a_new_partition_begins_in_the_highest_epoch_of_the_ledger(stand: Stand)
     with stand.sink.session() as session:
         session.write_starts([StartRow(stand.source, 4, 0, 0, stand.settings.rules.to_json())])
     [other] = look_up(stand.settings, stand.sink, [(stand.topic, 1)])
-    assert other.chain.boundary.epoch == 4
+    assert other.chain.epoch_start.epoch == 4
 
 
 @pytest.mark.parametrize("records", [2, 9], ids=["shorter_than_the_position", "longer_than_the_position"])

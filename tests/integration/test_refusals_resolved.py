@@ -74,7 +74,7 @@ class Field:
         """Recover, and fold up to an offset, or all there is: what a worker holds when a flush begins."""
         [assigned] = look_up(self.settings, self.sink, [(self.topic, 0)])
         chain, base = assigned.chain, assigned.base
-        fold = SourceFold(assigned.source, Action.SAVE, chain.rules, chain.boundary.epoch, base, chain.version)
+        fold = SourceFold(assigned.source, Action.SAVE, chain.rules, chain.epoch_start.epoch, base, chain.version)
         end = read_offsets(self.settings, [assigned.source])[assigned.source].last_stable if to is None else to
         asyncio.run(self._fold(fold, end))
         return fold, fold.capture()

@@ -11,7 +11,7 @@ from pintally.cli.repair import choice_of
 from pintally.cli.verify import _as_json
 from pintally.schemas.rows import EPOCH_SHIFT
 from pintally.sinks.clickhouse.sealing.seal import seal
-from pintally.streams.operations.change.survey import take
+from pintally.streams.operations.change.cluster_state import read_cluster_state
 from pintally.streams.operations.repair.choice import Choice, Repair
 from pintally.streams.operations.repair.repair import repair
 from tests.integration.test_verify import (  # noqa: F401 - fixtures
@@ -32,7 +32,7 @@ ALL = Choice()
 def mend(flusher: Flusher, choice: Choice = ALL) -> Repair:
     """What `pintally repair` does."""
     with flusher.sink.session() as session:
-        return repair(flusher.settings, session, take(flusher.settings, flusher.sink, session), choice)
+        return repair(flusher.settings, session, read_cluster_state(flusher.settings, flusher.sink, session), choice)
 
 
 def findings(report: Report) -> Choice:

@@ -13,7 +13,7 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing.reopen import sealed_until
 from pintally.sinks.clickhouse.sealing.seal import hours_to_correct, reopen_from, seal
-from pintally.sinks.clickhouse.sealing.sequence import take_number
+from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
 from tests.cells import cells
@@ -219,7 +219,7 @@ def test_superseded_rows_are_deleted_and_not_sealed(address: ClickHouseAddress) 
 def test_numbers_taken_at_once_differ_and_later_ones_are_higher(address: ClickHouseAddress) -> None:
     def take(_: int) -> list[int]:
         with Connection(address, 30) as connection:
-            return [take_number(connection) for _ in range(5)]
+            return [allocate_seal_id(connection) for _ in range(5)]
 
     with ThreadPoolExecutor(4) as pool:
         taken = list(pool.map(take, range(4)))

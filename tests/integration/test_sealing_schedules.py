@@ -8,7 +8,7 @@ import pytest
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing import recheck, rollup, seal
 from pintally.sinks.clickhouse.sealing.rollup import Outcome, Row, Window
-from pintally.sinks.clickhouse.sealing.sequence import take_number
+from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.streams.settings import Settings
 from tests.integration.sealing_schedule import first_failure
 
@@ -28,7 +28,7 @@ def roll_up_late(connection: Connection, window: Window, hour_seals: Sequence[in
         else connection.rows(source, start=window.start, end=window.end, seals=list(hour_seals))
     )
     sums = rollup.Sums(len(read), *(sum(row[i] for row in read) for i in (1, 2, 3)))
-    number = take_number(connection)
+    number = allocate_seal_id(connection)
     rows = [(window.start, *row, number) for row in read]
     names = ("window_start", "pin_id", "saves", "clicks", "closeups", "updated_at", "seal")
     connection.insert(rollup.TABLES[window.resolution], names, rows)

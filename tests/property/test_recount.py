@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pintally.audit.log import Piece
 from pintally.audit.places import beginning
-from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Place, Recount, Slice
+from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Recount, Slice, SliceStart
 from pintally.audit.rules import parse_rules
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.values import Values
@@ -75,7 +75,7 @@ def values(occurred_at: int) -> st.SearchStrategy[bytes | None]:
 
 
 def recount(
-    records: list[Record], place: Place, first: int, end: int, borders: list[int], rules: Rules = RULES
+    records: list[Record], place: SliceStart, first: int, end: int, borders: list[int], rules: Rules = RULES
 ) -> list[Slice]:
     counting = Recount("save", parse_rules(rules.to_json()), place, first)
     slices: list[Slice] = []
@@ -120,7 +120,7 @@ def test_every_slice_outcome_cell_and_dead_letter_is_the_same(
     start = records[0].offset if records else 0
     theirs, ours = (data.draw(borders_within(start, end)) if data else [] for _ in range(2))
     rules = Rules.from_json(RULES.to_json().replace('"dedup":true', f'"dedup":{str(dedup).lower()}'))
-    slices = recount(records, Place(start, 0), start, end, ours, rules)
+    slices = recount(records, SliceStart(start, 0), start, end, ours, rules)
     captured = fold(records, start, end, theirs, rules).capture()
     assert captured is not None
     assert [
@@ -149,8 +149,8 @@ def test_beginning_anywhere_that_retention_allows_gives_the_same_slices(
 ) -> None:
     records, end = log
     start = records[0].offset if records else 0
-    whole = recount(records, Place(start, 0), start, end, [])
-    places = [Place(s.start, s.start_stream_time) for s in whole]
+    whole = recount(records, SliceStart(start, 0), start, end, [])
+    places = [SliceStart(s.start, s.start_stream_time) for s in whole]
     log_start = data.draw(st.integers(start, end))
     wanted = data.draw(st.integers(start, end))
     found = beginning(places, log_start, RULES.slice_records, wanted, end)
@@ -169,8 +169,8 @@ def test_the_state_at_a_position_is_the_recount_that_stops_there(
     records, end = log
     start = records[0].offset if records else 0
     position = data.draw(st.integers(start, end))
-    whole = recount(records, Place(start, 0), start, end, [])
-    part = recount([r for r in records if r.offset < position], Place(start, 0), start, position, [])
+    whole = recount(records, SliceStart(start, 0), start, end, [])
+    part = recount([r for r in records if r.offset < position], SliceStart(start, 0), start, position, [])
     assert [(s.key, s.start, s.at(s.end)) for s in part] == [
         (s.key, s.start, s.at(min(position, s.end))) for s in whole if s.start < position
     ]

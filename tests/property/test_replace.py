@@ -63,7 +63,7 @@ class Moving:
                 session.write_starts([StartRow(source, 0, 0, 0, self.rules.to_json())])
                 ledger = session.read_ledgers([source])[source]
             chain = follow(ledger)
-            fold = SourceFold(source, ACTION, chain.rules, chain.boundary.epoch, base_of(chain), chain.version)
+            fold = SourceFold(source, ACTION, chain.rules, chain.epoch_start.epoch, base_of(chain), chain.version)
             for end, is_whole in ((to, True), (min(to + ahead, log.end), False)):
                 if fold.position < end:
                     fold.fold(chunk(log, fold.position, end))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pintally.cli.accept_loss import ROUNDS as LOST_ROUNDS
 from pintally.streams.counting.chunk import Chunk
-from pintally.streams.operations.change.boundary import make
+from pintally.streams.operations.change.cluster_state import read_cluster_state
+from pintally.streams.operations.change.epoch_starts import apply_change
 from pintally.streams.operations.change.lost import change_of, plan_lost
 from pintally.streams.operations.change.rules import plan_rules
-from pintally.streams.operations.change.survey import take
 from pintally.streams.operations.repair import source as repairing
 from pintally.streams.operations.repair.choice import Choice
 from pintally.streams.operations.repair.repair import repair
@@ -48,9 +48,9 @@ def apply_rules(world: "World") -> Command:
 
     def run() -> None:
         with world.sink.session() as session:
-            found = take(settings, world.sink, session)
+            found = read_cluster_state(settings, world.sink, session)
             known = found.ledgers, found.offsets, found.committed
-            make(session, plan_rules(settings.rules_of, *known, session.slice_sums))
+            apply_change(session, plan_rules(settings.rules_of, *known, session.slice_sums))
 
     return Command("rules apply", run)
 
@@ -62,12 +62,12 @@ def give_up(world: "World") -> Command:
     def run() -> None:
         with world.sink.session() as session:
             for _ in range(LOST_ROUNDS):
-                found = take(settings, world.sink, session)
+                found = read_cluster_state(settings, world.sink, session)
                 known = found.ledgers, found.offsets, found.committed
                 plan = plan_lost(settings.rules_of, *known, session.slice_sums, NOW)
                 if not plan:
                     break
-                make(session, change_of(plan))
+                apply_change(session, change_of(plan))
 
     return Command("lost", run)
 
@@ -82,7 +82,7 @@ def repair_all(world: "World") -> Command:
 
     def run() -> int:
         with world.sink.session() as session:
-            return repair(settings, session, take(settings, world.sink, session), choice).exit_code
+            return repair(settings, session, read_cluster_state(settings, world.sink, session), choice).exit_code
 
     return Command("repair", run)
 

@@ -294,8 +294,8 @@ class Schedule:
     def _do_as_told(self) -> None:
         """Run `repair`, or `accept-loss`, when a worker has refused to begin and named it.
 
-        Where somebody deleted ledger rows below a boundary, no worker has the rules of the hole: each ends, whoever is
-        started in its place ends too, and only a person who does what they say gets them any further.
+        If ledger rows below an epoch start were deleted, no worker has the rules of that hole. Each worker ends, and so
+        does each one that is started in its place, until a person runs the command that they name.
         """
         world, remedy = self.world, self.world.remedy
         world.remedy = ""

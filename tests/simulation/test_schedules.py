@@ -32,7 +32,7 @@ def test_a_seed_repeats_its_schedule_to_the_word() -> None:
     assert [words(seed) for seed in range(20)] == [words(seed) for seed in range(20)]
 
 
-def test_a_hole_below_a_boundary_that_no_worker_can_fill_does_not_keep_a_schedule_from_its_end() -> None:
+def test_a_hole_below_an_epoch_start_that_no_worker_can_fill_does_not_keep_a_schedule_from_its_end() -> None:
     said: list[str] = []
     for seed in range(20):
         schedule = Schedule(seed, said.append)

@@ -108,7 +108,7 @@ class Truth:
             self.letters_before[source, letter[0]].add(letter)
 
     def begin(self, sink: MemorySink, restored: bool = False) -> None:
-        """Start rows were written, or restored. Raises Violation unless each new boundary is a true slice start."""
+        """Start rows were written, or restored. Raises Violation unless each new epoch start is a true slice start."""
         epochs = {log.source.id: _in_force(sink.starts, log.source) for log in self.logs.values()}
         known = {source: new or self.epochs[source] for source, new in epochs.items()}
         if known == self.epochs and self.lost == sink.lost:

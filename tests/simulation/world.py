@@ -18,7 +18,7 @@ from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting import fold
 from pintally.streams.counting.log import Offsets, TopicInfo
-from pintally.streams.operations.change import survey
+from pintally.streams.operations.change import cluster_state
 from pintally.streams.worker import agents, assignment, fatal, outage, table
 from pintally.streams.worker import backpressure as flow
 from pintally.streams.worker import flush as flush
@@ -535,9 +535,9 @@ class World:
             (assignment, "describe_topics", lambda _: self._describe_topics()),
             (assignment, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
             (assignment, "committed_offsets", lambda _: blocking_call("committed_offsets")),
-            (survey, "describe_topics", lambda _: self._describe_topics()),
-            (survey, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
-            (survey, "committed_offsets", lambda _: blocking_call("committed_offsets")),
+            (cluster_state, "describe_topics", lambda _: self._describe_topics()),
+            (cluster_state, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
+            (cluster_state, "committed_offsets", lambda _: blocking_call("committed_offsets")),
             (fold, "decode", decode_before),
             (flow, "monotonic", lambda: self.now),
             (flush, "monotonic", lambda: self.now),

@@ -13,7 +13,7 @@ from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import follow, ruling
-from pintally.streams.operations.change.boundary import Change
+from pintally.streams.operations.change.epoch_starts import Change
 from pintally.streams.operations.change.rules import plan_rules
 
 SAVE, CLICK = Source("engagement.save.v1", UUID(int=1), 0), Source("engagement.click.v1", UUID(int=2), 0)
@@ -111,7 +111,7 @@ def test_a_source_that_is_counted_to_its_end_changes_rules_there_when_its_last_s
     """Nothing is taken back, for nobody could count it again; its next slice has a name of its own."""
     ledger = SourceLedger((start(SAVE),), (row(SAVE, 0, 100), row(SAVE, 100, 150)))
     change = plan({SAVE: ledger}, offsets={SAVE: Offsets(150, 150, 150)})
-    [given_up], [kept], [begin] = change.lost, change.taken_over, change.starts
+    [given_up], [kept], [begin] = change.lost, change.restamped, change.starts
     assert (given_up.kind, given_up.start, given_up.end) == (LostKind.TRIMMED, 150, 150)
     assert kept.begin == StartRow(SAVE, 1, 100, T + 100, OLD.to_json())
     assert begin == StartRow(SAVE, 2, 150, T + ARRIVAL_BUCKET_MS, NEW.to_json())
@@ -123,7 +123,7 @@ def test_a_source_that_is_counted_to_its_end_changes_rules_there_when_its_last_s
     assert plan({SAVE: ledger}, OLD, offsets={SAVE: Offsets(150, 150, 150)}) == Change(), "the rules are the same"
 
 
-def test_a_hole_below_the_boundary_is_refused() -> None:
+def test_a_hole_below_the_epoch_start_is_refused() -> None:
     ledger = SourceLedger((start(SAVE), start(SAVE, 200, 1)), (row(SAVE, 100, 200), row(SAVE, 200, 250, 1)))
     with pytest.raises(Refusal, match="pintally repair"):
         plan({SAVE: ledger})

@@ -21,5 +21,5 @@ def test_who_does_not_answer_is_asked_again_and_who_refuses_needs_a_person(error
 def test_an_audit_is_to_be_run_again_only_if_nothing_else_stands_in_its_way(
     unverifiable: list[str], passing: list[str], code: int
 ) -> None:
-    report = Report(sources=[SourceReport("saves[0]")], unverifiable=unverifiable, passing=passing)
+    report = Report(sources=[SourceReport("saves[0]")], unverifiable=unverifiable, transient=passing)
     assert report.exit_code == code

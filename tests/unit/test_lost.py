@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import pintally.audit.flushed as audit
-from pintally.audit.chain import epochs
+from pintally.audit.chain import epochs_in_force
 from pintally.audit.chain import follow as chain_of_verify
 from pintally.schemas.errors import Refusal, SinkUnavailable
 from pintally.schemas.outcomes import Outcomes
@@ -34,10 +34,10 @@ from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain, base_of, effective, follow, is_half_lost
 from pintally.streams.counting.refusals import refuse_half_lost
 from pintally.streams.counting.slices import Base, cut
-from pintally.streams.operations.change.boundary import Change, make
+from pintally.streams.operations.change.epoch_starts import Change, apply_change
 from pintally.streams.operations.change.lost import Lost, change_of, plan_lost
+from pintally.streams.operations.change.restamp import Restamp
 from pintally.streams.operations.change.rules import plan_rules
-from pintally.streams.operations.change.taken_over import TakenOver
 from pintally.streams.operations.repair.segments import Shape, segments
 from tests.cells import cells
 
@@ -128,18 +128,18 @@ def test_a_log_that_starts_below_the_position_still_goes_on_at_the_position_unde
 
 def test_the_slice_that_was_cut_short_gets_an_epoch_of_its_own() -> None:
     [lost] = plan(COUNTED, Offsets(120, 500, 500))
-    assert lost.kept == TakenOver(start(100, 1), 0, 150, ((1, T // 1000),), (row(100, 150),))
+    assert lost.kept == Restamp(start(100, 1), 0, 150, ((1, T // 1000),), (row(100, 150),))
 
 
 def test_a_slice_that_no_flush_has_told_of_has_an_epoch_of_its_own_too() -> None:
     """What a worker that sleeps writes of it begins below where counting goes on."""
     [lost] = plan(SourceLedger((start(),), ()), Offsets(50, 500, 500))
-    assert lost.kept == TakenOver(start(0, 1), 0, 50, (), ())
+    assert lost.kept == Restamp(start(0, 1), 0, 50, (), ())
     assert lost.start == start(50, 2)
 
 
 def test_an_interrupted_run_is_finished_whatever_the_log_and_the_ledger_have_become() -> None:
-    """Rows may be said by an epoch that does not rule yet: a boundary of that number elsewhere would count them."""
+    """Rows may be said by an epoch that does not rule yet: an epoch start of that number elsewhere would count them."""
     [lost] = plan(COUNTED, Offsets(120, 500, 500))
     assert lost.row
     half = replace(COUNTED, rows=(row(0, 100), row(100, 150, 1)), lost=(lost.row,))
@@ -197,12 +197,12 @@ def test_rules_may_change_where_counting_goes_on_before_anything_is_counted_ther
     change = plan_rules(lambda _: other, {SOURCE: ledger}, {SOURCE: Offsets(180, 500, 500)}, {}, lambda _: {})
     changed = replace(ledger, starts=(*ledger.starts, *change.starts))
     chain = follow(changed)
-    assert (chain.boundary.epoch, chain.start, chain.hole, effective(changed)) == (2, 180, None, [gap])
+    assert (chain.epoch_start.epoch, chain.start, chain.hole, effective(changed)) == (2, 180, None, [gap])
     assert base_of(chain).collect_start == 180
-    assert [segment.shape for segment in segments(changed)] == [Shape.COMPLETE, Shape.CUT]
+    assert [segment.shape for segment in segments(changed)] == [Shape.COMPLETE, Shape.TRUNCATED_BY_LOSS]
     assert plan(changed, Offsets(180, 500, 500)) == []
     seen = seen_by_verify(changed)
-    assert chain_of_verify(seen, epochs(seen.starts)) == (180, [])
+    assert chain_of_verify(seen, epochs_in_force(seen.starts)) == (180, [])
 
 
 def test_a_late_insert_of_the_slice_that_was_cut_short_does_not_lead_astray() -> None:
@@ -220,14 +220,14 @@ def test_a_truncated_log_is_counted_anew_from_the_slice_that_holds_its_end() -> 
     assert lost.start == StartRow(SOURCE, 1, 0, T, RULES.to_json())
 
 
-def test_a_boundary_below_an_earlier_one_replaces_it() -> None:
+def test_an_epoch_start_below_an_earlier_one_replaces_it() -> None:
     """Rules were changed at 200, then the log lost all from 120 on."""
     changed = SourceLedger((start(), start(200, 1)), (row(0, 100), row(100, 200), row(200, 230, 1)))
     [lost] = plan(changed, Offsets(0, 120, 120))
     assert lost.start
     ledger = replace(changed, starts=(*changed.starts, lost.start))
     chain = follow(ledger)
-    assert (chain.start, chain.boundary.epoch, chain.hole) == (100, 2, None)
+    assert (chain.start, chain.epoch_start.epoch, chain.hole) == (100, 2, None)
     counted = replace(ledger, rows=(row(0, 100), row(100, 120, 2), row(120, 200, 2)))
     assert follow(counted).start == 120, "the start row at 200 rules no more, and ends no slice"
 
@@ -288,7 +288,7 @@ def trims(data: st.DataObject, size: int, change_of: Callable[[list[Lost]], Chan
     asleep: list[tuple[Chain, int]] = []  # where a worker began, and how far it has read
 
     def flush(session: SinkSession, chain: Chain, read_to: int, recorded_to: int) -> None:
-        begin, epoch = chain.start, chain.boundary.epoch
+        begin, epoch = chain.start, chain.epoch_start.epoch
         stream_times = np.maximum(np.maximum.accumulate(stamps[begin:read_to]), chain.start_stream_time)
         rows = []
         for piece in cut(begin, read_to, np.arange(begin, read_to), stream_times, chain.start_stream_time, size):
@@ -319,7 +319,7 @@ def trims(data: st.DataObject, size: int, change_of: Callable[[list[Lost]], Chan
                 lambda _: rules, {SOURCE: ledger}, {SOURCE: Offsets(log_start, end, end)}, {}, session.slice_sums, NOW
             )
             begun = [each for each in found if each.start]
-            make(session, change_of(begun))
+            apply_change(session, change_of(begun))
             for chain, further in asleep if begun else ():
                 if data.draw(st.booleans()):
                     flush(session, chain, further, data.draw(st.integers(chain.start, further)))
@@ -356,7 +356,7 @@ def test_no_offset_is_counted_twice_however_often_logs_are_trimmed_and_whoever_w
 @settings(phases=[Phase.generate], max_examples=2_000, derandomize=True)
 @given(**DRAWS)
 def without_taking_over(data: st.DataObject, size: int) -> None:
-    trims(data, size, lambda found: replace(change_of(found), taken_over=()))
+    trims(data, size, lambda found: replace(change_of(found), restamped=()))
 
 
 @settings(phases=[Phase.generate], max_examples=2_000, derandomize=True)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from pintally.audit.log import Piece
-from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Outcome, Place, Recount, Slice
+from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Outcome, Recount, Slice, SliceStart
 from pintally.audit.rules import CountingRules
 
 NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z, a multiple of ten minutes
@@ -48,11 +48,11 @@ def recount(
     records: Iterable[Record],
     end: int,
     rules: CountingRules = RULES,
-    place: Place | None = None,
+    place: SliceStart | None = None,
     first: int | None = None,
     borders: Iterable[int] = (),
 ) -> list[Slice]:
-    place = Place(0, 0) if place is None else place
+    place = SliceStart(0, 0) if place is None else place
     counting = Recount("save", rules, place, place.offset if first is None else first)
     left, slices = list(records), []
     for border in [*borders, end]:
@@ -89,7 +89,8 @@ def test_the_clock_is_the_highest_kafka_timestamp_and_never_falls_rule_1() -> No
 def test_a_slice_ends_where_its_block_ends_or_the_clock_passes_ten_minutes_rule_1() -> None:
     records = [save(9), save(10), save(11, NOON + 10 * MINUTE - 1), save(12, NOON + 10 * MINUTE), save(13, NOON)]
     found = [
-        (s.key, s.start, s.end, s.start_stream_time, s.complete) for s in recount(records, 14, place=Place(9, NOON))
+        (s.key, s.start, s.end, s.start_stream_time, s.complete)
+        for s in recount(records, 14, place=SliceStart(9, NOON))
     ]
     noon = NOON // 1000
     assert found == [
@@ -177,17 +178,17 @@ def test_cells_are_minutes_and_pins_of_counted_records_alone() -> None:
 
 def test_collecting_ids_before_the_first_slice_gives_the_same_slices_rule_14() -> None:
     records = [save(n, NOON + n * MINUTE, id=n % 7, at=NOON + n * MINUTE) for n in range(60)]
-    whole = recount(records, 60, place=Place(0, NOON))
+    whole = recount(records, 60, place=SliceStart(0, NOON))
     middle = next(s for s in whole if s.start >= 30)
     collect = next(s for s in whole if s.start >= 10)
     part = recount(
-        records[collect.start :], 60, place=Place(collect.start, collect.start_stream_time), first=middle.start
+        records[collect.start :], 60, place=SliceStart(collect.start, collect.start_stream_time), first=middle.start
     )
     assert part == whole[whole.index(middle) :]
 
 
 def test_the_first_slice_counted_begins_where_it_is_told_to() -> None:
-    slices = recount([save(n) for n in range(8)], 8, place=Place(0, NOON), first=5)
+    slices = recount([save(n) for n in range(8)], 8, place=SliceStart(0, NOON), first=5)
     assert [(s.start, s.end) for s in slices] == [(5, 8)]
 
 

@@ -69,14 +69,14 @@ def test_ids_are_collected_across_more_than_the_previous_slice() -> None:
     assert base((start(),), *slices, row(60, 70, T + 1)).collect_start == 0
 
 
-def test_rows_of_a_lower_epoch_from_a_boundary_on_are_superseded() -> None:
+def test_rows_of_a_lower_epoch_from_an_epoch_start_on_are_superseded() -> None:
     late_insert = row(100, 180, epoch=0)
     chain = follow(SourceLedger((start(), start(100, 1, stream_time=77)), (row(0, 100), late_insert)))
-    assert (chain.start, chain.unfinished, chain.boundary.epoch) == (100, None, 1)
+    assert (chain.start, chain.unfinished, chain.epoch_start.epoch) == (100, None, 1)
     assert [complete.start for complete in chain.complete] == [0]
 
 
-def test_a_boundary_ends_the_slice_before_it() -> None:
+def test_an_epoch_start_ends_the_slice_before_it() -> None:
     chain = follow(SourceLedger((start(), start(100, 1)), (row(0, 100), row(100, 130, epoch=1))))
     assert (chain.start, chain.position) == (100, 130)
 

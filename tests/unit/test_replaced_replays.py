@@ -11,8 +11,8 @@ from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.memory import MemorySink
 from pintally.streams.counting.log import Offsets, TopicInfo
-from pintally.streams.operations.replay import forgotten, send
-from pintally.streams.operations.replay.forgotten import forgotten_replays
+from pintally.streams.operations.replay import horizon, send
+from pintally.streams.operations.replay.horizon import read_replay_horizon
 from pintally.streams.settings import Settings
 
 SETTINGS = Settings(_env_file=None, max_clock_skew_seconds=5)
@@ -27,9 +27,9 @@ def topic(name: str) -> TopicInfo:
 @pytest.fixture
 def sink(monkeypatch: pytest.MonkeyPatch) -> MemorySink:
     made = MemorySink()
-    monkeypatch.setattr(forgotten, "ClickHouseSink", lambda *_, **__: made)
-    monkeypatch.setattr(forgotten, "describe_topics", lambda _: {name: topic(name) for name in NAMES.values()})
-    monkeypatch.setattr(forgotten, "read_offsets", lambda _, sources: dict.fromkeys(sources, Offsets(0, 0, 0)))
+    monkeypatch.setattr(horizon, "ClickHouseSink", lambda *_, **__: made)
+    monkeypatch.setattr(horizon, "describe_topics", lambda _: {name: topic(name) for name in NAMES.values()})
+    monkeypatch.setattr(horizon, "read_offsets", lambda _, sources: dict.fromkeys(sources, Offsets(0, 0, 0)))
     return made
 
 
@@ -45,16 +45,16 @@ def replaces(sink: MemorySink, how: Replacement, stream_time: int) -> Source:
 
 def test_letters_from_before_the_move_are_left_by_replays(sink: MemorySink) -> None:
     new = replaces(sink, Replacement.NEW_RECORDS, T)
-    found = forgotten_replays(SETTINGS)
+    found = read_replay_horizon(SETTINGS)
     assert found.until == {Action.SAVE: T}
-    assert found.has(Action.SAVE, T)
-    assert not found.has(Action.SAVE, T + 5_001)
+    assert found.is_before(Action.SAVE, T)
+    assert not found.is_before(Action.SAVE, T + 5_001)
     send.refuse_another_topic(new, sink)
 
 
 def test_a_copy_with_the_same_offsets_knows_what_was_replayed(sink: MemorySink) -> None:
     replaces(sink, Replacement.SAME_OFFSETS, T)
-    assert forgotten_replays(SETTINGS).until == {}
+    assert read_replay_horizon(SETTINGS).until == {}
 
 
 def test_a_replay_topic_that_was_made_again_is_refused(sink: MemorySink) -> None:

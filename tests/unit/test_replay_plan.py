@@ -14,7 +14,7 @@ from pintally.schemas.rows import DeadLetterRow, LedgerRow, SourceLedger, StartR
 from pintally.schemas.rules import NEVER_LATE_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets
-from pintally.streams.operations.replay.forgotten import Forgotten, ReplaysUnknown, forgotten_until, refuse_forgotten
+from pintally.streams.operations.replay.horizon import ReplayHorizon, ReplaysUnknown, horizon_of, refuse_before_horizon
 from pintally.streams.operations.replay.origins import refuse_replayed
 from pintally.streams.operations.replay.plan import (
     Conditions,
@@ -123,18 +123,18 @@ def test_what_a_replay_topic_has_forgotten_came_before_the_clock_where_its_log_s
     rows = (recorded(10, NOW - 50), recorded(20, NOW - 40), recorded(30, NOW - 30))
     ledger = SourceLedger((), rows)
     for log_start, until in ((5, NOW - 50), (10, NOW - 50), (11, NOW - 40), (30, NOW - 30)):
-        assert forgotten_until(REPLAY, ledger, Offsets(log_start, 40, 40)) == until
+        assert horizon_of(REPLAY, ledger, Offsets(log_start, 40, 40)) == until
     with pytest.raises(ReplaysUnknown, match="begins at offset 31, and was not counted so far"):
-        forgotten_until(REPLAY, ledger, Offsets(31, 40, 40))
+        horizon_of(REPLAY, ledger, Offsets(31, 40, 40))
 
 
 def test_a_letter_is_left_that_came_before_all_that_is_remembered_and_may_have_been_replayed() -> None:
     """A record may lead the time it came by the skew, and a replay comes after its record."""
-    for at, expected in ((NOW - 9, Verdict.READY), (NOW - 10, Verdict.FORGOTTEN), (-1, Verdict.FORGOTTEN)):
+    for at, expected in ((NOW - 9, Verdict.READY), (NOW - 10, Verdict.TOO_OLD), (-1, Verdict.TOO_OLD)):
         row = replace(letter(0, value()), timestamp=at)
-        by = replace(BY, forgotten=Forgotten({Action.SAVE: NOW - 20}, 10))
+        by = replace(BY, horizon=ReplayHorizon({Action.SAVE: NOW - 20}, 10))
         assert verdict(row, by=by).verdict is expected
-        assert verdict(row, by=replace(BY, forgotten=Forgotten({Action.CLICK: NOW}, 10))).verdict is Verdict.READY
+        assert verdict(row, by=replace(BY, horizon=ReplayHorizon({Action.CLICK: NOW}, 10))).verdict is Verdict.READY
     known = replace(letter(3, value()), timestamp=0)
     assert verdict(known, by=by).verdict is Verdict.REPLAYED, "that is still known"
 
@@ -143,12 +143,12 @@ def test_rules_do_not_change_below_a_letter_of_which_nobody_knows_whether_it_was
     settings = Settings(_env_file=None)
     row = LedgerRow(SOURCE, 0, 0, 100, NOW, 150, NOW, Outcomes(49, late=1), 49, 0, "r")
     clean = replace(row, outcomes=Outcomes(50))
-    begin, forgotten = StartRow(SOURCE, 1, 100, NOW, ""), Forgotten({Action.SAVE: NOW - 10}, 10)
+    begin, horizon = StartRow(SOURCE, 1, 100, NOW, ""), ReplayHorizon({Action.SAVE: NOW - 10}, 10)
     for rows, begins, gone in (
-        ((clean,), begin, forgotten),
-        ((row,), replace(begin, start=150), forgotten),
-        ((row,), begin, Forgotten({Action.SAVE: NOW - 11}, 10)),
+        ((clean,), begin, horizon),
+        ((row,), replace(begin, start=150), horizon),
+        ((row,), begin, ReplayHorizon({Action.SAVE: NOW - 11}, 10)),
     ):
-        refuse_forgotten(settings, [begins], {SOURCE: SourceLedger((), rows)}, gone)
+        refuse_before_horizon(settings, [begins], {SOURCE: SourceLedger((), rows)}, gone)
     with pytest.raises(Refusal, match="from offset 100 on may have been replayed"):
-        refuse_forgotten(settings, [begin], {SOURCE: SourceLedger((), (row,))}, forgotten)
+        refuse_before_horizon(settings, [begin], {SOURCE: SourceLedger((), (row,))}, horizon)

@@ -12,7 +12,7 @@ import numpy as np
 
 from pintally.schemas.rows import CellRows
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.sealing.sequence import take_number
+from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 
 HOUR = 3600
 DAY = 86_400
@@ -45,7 +45,7 @@ def reopen(connection: Connection, hours: Collection[int]) -> None:
     """Have these hours, and their days, read from minutes until they are sealed again. One insert: all or none."""
     if not hours:
         return
-    number = take_number(connection)
+    number = allocate_seal_id(connection)
     windows = [("hour", hour) for hour in sorted(hours)] + [
         ("day", day) for day in sorted({h // DAY * DAY for h in hours})
     ]

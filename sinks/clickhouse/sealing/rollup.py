@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, reopen
-from pintally.sinks.clickhouse.sealing.sequence import take_number
+from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.sinks.clickhouse.stale_rows import delete_superseded, has_superseded
 
 ATTEMPTS = 5
@@ -93,7 +93,7 @@ def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = 
     An hour is rolled up from minutes, a day from the roll-ups `hour_seals` of its hours.
     """
     for _ in range(ATTEMPTS):
-        number = take_number(connection)
+        number = allocate_seal_id(connection)
         before = read_row(connection, window)
         if before.was_sealed and not before.is_open:
             return RolledUp(window, before.seal)

@@ -14,7 +14,7 @@ from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
 from pintally.sinks.clickhouse.sealing.recheck import recheck
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, reopen
 from pintally.sinks.clickhouse.sealing.rollup import RolledUp, Row, Window, publish, roll_up
-from pintally.sinks.clickhouse.sealing.sequence import take_number
+from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 
 Moment = int | datetime  # seconds since 1970, or an aware datetime
 
@@ -176,7 +176,7 @@ def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[Rolle
     The same steps as `roll_up`: a number, a look, the publication, a second look.
     """
     first, end = windows[0].start, windows[-1].end
-    number = take_number(connection)
+    number = allocate_seal_id(connection)
     bound = min(_filled(connection, first, end), default=end)
     empty = [window for window in windows if window.start < bound]
     publish(connection, empty, Row(number, False))

@@ -5,7 +5,7 @@ from uuid import uuid4
 from pintally.sinks.clickhouse.connection import Connection
 
 
-def take_number(connection: Connection) -> int:
+def allocate_seal_id(connection: Connection) -> int:
     """A number that nobody else has and that is above every number whose taking had ended before.
 
     Whoever inserts the same number later sees both rows when reading back and takes another; at most one keeps it.

@@ -1,1 +1,1 @@
-"""Where counting begins anew: boundaries that a change of rules, or a loss for good, sets on an empty group."""
+"""Where counting begins anew: epoch starts that a change of rules, or a loss for good, sets on an empty group."""

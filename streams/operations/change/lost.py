@@ -1,4 +1,4 @@
-"""What is gone for good, and how counting goes on without it: pure; `boundary` carries it out.
+"""What is gone for good, and how counting goes on without it: pure; `epoch_starts` carries it out.
 
 Each plan is made of the ledger and the log as they are, so it can be made again after a crash.
 """
@@ -21,9 +21,9 @@ from pintally.schemas.sources import Source
 from pintally.sinks.stale_rows import superseded_from
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain, base_of, follow, is_half_lost, is_retired
-from pintally.streams.operations.change.boundary import Change, next_epoch
-from pintally.streams.operations.change.taken_over import TakenOver
-from pintally.streams.operations.repair.segments import Segment, Shape, base_of_segment, held, is_old, segments
+from pintally.streams.operations.change.epoch_starts import Change, next_epoch
+from pintally.streams.operations.change.restamp import Restamp
+from pintally.streams.operations.repair.segments import Segment, Shape, base_of_segment, current_rows, is_old, segments
 
 Sums = Mapping[tuple[int, int], SliceSum]  # slice_block, arrived_at -> its cells
 
@@ -37,7 +37,7 @@ class Lost:
     start: StartRow | None = None  # where counting goes on
     reopen_from: int | None = None  # seconds since 1970
     forget: bool = False
-    kept: TakenOver | None = None  # what is there of the slice that was cut short, and stays
+    kept: Restamp | None = None  # what is there of the slice that was cut short, and stays
 
 
 def plan_lost(
@@ -87,13 +87,13 @@ def change_of(found: list[Lost]) -> Change:
         lost=tuple(lost.row for lost in found if lost.row),
         reopen_from=min(opened, default=None),
         forget=tuple(lost.source for lost in found if lost.forget),
-        taken_over=tuple(lost.kept for lost in found if lost.kept),
+        restamped=tuple(lost.kept for lost in found if lost.kept),
     )
 
 
 def _retire(source: Source, ledger: SourceLedger, note: str) -> Lost:
     chain = follow(ledger)
-    return Lost(source, LostRow(source, chain.boundary.epoch, LostKind.RETIRED, chain.position, LAST_OFFSET, note))
+    return Lost(source, LostRow(source, chain.epoch_start.epoch, LostKind.RETIRED, chain.position, LAST_OFFSET, note))
 
 
 def _anew(source: Source, ends: Offsets, epoch: int, rules: Rules, note: str) -> Lost:
@@ -127,16 +127,16 @@ def _truncated(source: Source, chain: Chain, ends: Offsets, epoch: int, note: st
     known = [row for row in rows if row.start <= ends.log_end]
     row = LostRow(source, epoch, LostKind.TRUNCATED, ends.log_end, chain.position, note)
     if not known:
-        start = StartRow(source, epoch, ends.log_start, 0, chain.boundary.rules)
+        start = StartRow(source, epoch, ends.log_start, 0, chain.epoch_start.rules)
         return Lost(source, row, start, reopen_from=0)
     first = known[-1]
-    start = StartRow(source, epoch, first.start, first.start_stream_time, chain.boundary.rules)
+    start = StartRow(source, epoch, first.start, first.start_stream_time, chain.epoch_start.rules)
     return Lost(source, row, start, _first_minute(first, chain))
 
 
 def _first_minute(first: LedgerRow, chain: Chain) -> int:
     """Seconds since 1970 before which no cell lies from this slice on, whatever rules it was counted by."""
-    longest = max(chain.rules.allowed_lateness_ms, _DAYS_MS if first.epoch != chain.boundary.epoch else 0)
+    longest = max(chain.rules.allowed_lateness_ms, _DAYS_MS if first.epoch != chain.epoch_start.epoch else 0)
     return max(0, first.arrived_at * 1000 - longest - MINUTE_MS) // 1000
 
 
@@ -154,10 +154,10 @@ def trimmed(
     first slice after it must have a name of its own, else its cells would replace those that stay; where it would not,
     the stream time goes on to the next ten minutes, as its start row says.
     """
-    begin = StartRow(source, epoch, chain.start, chain.start_stream_time, chain.boundary.rules)
-    known = held(ledger)
+    begin = StartRow(source, epoch, chain.start, chain.start_stream_time, chain.epoch_start.rules)
+    known = current_rows(ledger)
     rows = [row for row in known if row.start >= begin.start]
-    names = _superseded_names(replace(ledger, starts=(*ledger.starts, begin)), chain.boundary.epoch, sums)
+    names = _superseded_names(replace(ledger, starts=(*ledger.starts, begin)), chain.epoch_start.epoch, sums)
     reached = [sums[name].position for name in names] + [row.position for row in rows]
     start = max([ends.log_start, chain.position, *reached])
     slice_block, stream_time = start // chain.rules.slice_records, chain.stream_time
@@ -167,12 +167,12 @@ def trimmed(
         stream_time = max(stream_time, (newest * 1000 // ARRIVAL_BUCKET_MS + 1) * ARRIVAL_BUCKET_MS)
     kept = None
     if begin.start < start:
-        kept = TakenOver(begin, chain.boundary.epoch, start, tuple(names), tuple(rows))
+        kept = Restamp(begin, chain.epoch_start.epoch, start, tuple(names), tuple(rows))
         epoch += 1
     return Lost(
         source,
         LostRow(source, epoch, LostKind.TRIMMED, chain.position, start, note),
-        StartRow(source, epoch, start, stream_time, chain.boundary.rules),
+        StartRow(source, epoch, start, stream_time, chain.epoch_start.rules),
         kept=kept,
     )
 

@@ -1,9 +1,9 @@
-"""A topic that takes another's place: which one's, and what is to be written. Pure; `boundary` carries it out.
+"""A topic that takes another's place: which one's, and what is to be written. Pure; `epoch_starts` carries it out.
 
 A copy with the same offsets is counted on under the UUID that the ledger knows, from the base slice on. Any other one
 is a source of its own, which begins at an offset behind what is counted, with the stream time carried over.
 
-Workers on the old topic may still live: boundaries in its own sources make what they write from now on superseded
+Workers on the old topic may still live: epoch starts in its own sources make what they write from now on superseded
 (C19).
 """
 
@@ -20,9 +20,9 @@ from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import Chain, follow, is_retired
 from pintally.streams.counting.refusals import refuse_half_lost, refuse_hole
 from pintally.streams.kafka.known_topics import known_id, taken_by
-from pintally.streams.operations.change.boundary import Change, first_minute, make, together
+from pintally.streams.operations.change.epoch_starts import Change, apply_change, first_minute, together
 from pintally.streams.operations.change.lost import Sums, change_of, trimmed
-from pintally.streams.operations.change.rules import boundary_at_base
+from pintally.streams.operations.change.rules import epoch_start_at_base
 
 WHY = "replace-topic: counting goes on in another log"
 SumsOf = Callable[[Source], Sums]
@@ -81,7 +81,7 @@ def carry_out(session: SinkSession, plan: Plan) -> None:
     at_once = plan.rows[0].how is Replacement.SAME_OFFSETS
     if not at_once:
         session.write_replaced(plan.rows)
-    make(session, plan.change)
+    apply_change(session, plan.change)
     if at_once:
         session.write_replaced(plan.rows)
 
@@ -124,8 +124,8 @@ def plan_same_offsets(
             "Run `pintally replace-topic --copied`: it becomes a source of its own, which begins behind what is "
             "counted.",
         )
-    boundaries = [
-        boundary_at_base(pair.old(at), ledger, ends[at], follow(ledger).rules, epoch, sums_of, WHY)()
+    changes = [
+        epoch_start_at_base(pair.old(at), ledger, ends[at], follow(ledger).rules, epoch, sums_of, WHY)()
         for at, ledger in pair.ledgers.items()
     ]
     positions = {at: follow(ledger).position for at, ledger in pair.ledgers.items()}
@@ -133,7 +133,7 @@ def plan_same_offsets(
         _row(pair, at, Replacement.SAME_OFFSETS, epoch, positions.get(at, 0), (positions.get(at, 0),) * 2, 0)
         for at in range(pair.topic.partitions)
     ]
-    return Plan(together(boundaries), tuple(replace(row, evidence=evidence, note=note) for row in rows))
+    return Plan(together(changes), tuple(replace(row, evidence=evidence, note=note) for row in rows))
 
 
 def plan_other_offsets(
@@ -153,7 +153,7 @@ def plan_other_offsets(
     pair.refuse_fewer_partitions()
     ends = {at: _end(pair.old(at), ledger, how, epoch, sums_of) for at, ledger in pair.ledgers.items()}
     lowest = min(end.stream_time for end in ends.values())
-    rules = follow(next(iter(pair.ledgers.values()))).boundary.rules
+    rules = follow(next(iter(pair.ledgers.values()))).epoch_start.rules
     rows, starts = [], []
     for at, begin in sorted(begins.items()):
         old_end, stream_time = (ends[at].offset, ends[at].stream_time) if at in ends else (0, lowest)
@@ -191,13 +191,13 @@ def _end(source: Source, ledger: SourceLedger, how: Replacement, epoch: int, sum
     refuse_hole(source, chain)
     if how is Replacement.COPIED:
         refuse_half_lost(source, ledger)
-        start = StartRow(source, epoch, chain.start, chain.start_stream_time, chain.boundary.rules)
+        start = StartRow(source, epoch, chain.start, chain.start_stream_time, chain.epoch_start.rules)
         return _End(
-            chain.start, chain.start_stream_time, chain.boundary.rules, Change((start,), reopen_from=_reopen(chain))
+            chain.start, chain.start_stream_time, chain.epoch_start.rules, Change((start,), reopen_from=_reopen(chain))
         )
     ended = trimmed(source, ledger, chain, _read_to(chain.position), epoch, sums_of(source), WHY)
     assert ended.start
-    return _End(ended.start.start, chain.stream_time, chain.boundary.rules, change_of([ended]))
+    return _End(ended.start.start, chain.stream_time, chain.epoch_start.rules, change_of([ended]))
 
 
 def _reopen(chain: Chain) -> int | None:

@@ -1,4 +1,4 @@
-"""A change of rules (C18): where it takes effect, and what it replaces. Pure; `boundary` carries it out."""
+"""A change of rules (C18): where it takes effect, and what it replaces. Pure; `epoch_starts` carries it out."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain, base_of, follow
 from pintally.streams.counting.refusals import refuse_half_lost, refuse_hole, refuse_log, refuse_unknown
-from pintally.streams.operations.change.boundary import Change, first_minute, next_epoch, together
+from pintally.streams.operations.change.epoch_starts import Change, first_minute, next_epoch, together
 from pintally.streams.operations.change.lost import Sums, change_of, trimmed
 
 NOTHING_LOST = "rules apply: the slice before could not be folded again, and was counted to its end"
@@ -33,21 +33,21 @@ def plan_rules(
     range that is given up. Raises Refusal if a log and its ledger do not fit, or if blocks would repeat.
     """
     epoch = next_epoch(ledgers.values())
-    boundaries: list[Change] = []
+    changes: list[Change] = []
     for source, ends in offsets.items():
         rules, ledger = rules_of(source.topic), ledgers[source]
         if not ledger.starts:
             refuse_unknown(source, ledgers, committed)
-            boundaries.append(Change((StartRow(source, epoch, ends.log_start, 0, rules.to_json()),)))
+            changes.append(Change((StartRow(source, epoch, ends.log_start, 0, rules.to_json()),)))
             continue
-        boundary = boundary_at_base(source, ledger, ends, rules, epoch, sums_of)
+        change = epoch_start_at_base(source, ledger, ends, rules, epoch, sums_of)
         if (chain := follow(ledger)).rules != rules:
             _refuse_larger_slices(source, chain, rules)
-            boundaries.append(boundary())
-    return together(boundaries)
+            changes.append(change())
+    return together(changes)
 
 
-def boundary_at_base(
+def epoch_start_at_base(
     source: Source,
     ledger: SourceLedger,
     ends: Offsets,
@@ -56,9 +56,10 @@ def boundary_at_base(
     sums_of: Callable[[Source], Sums],
     why: str = NOTHING_LOST,
 ) -> Callable[[], Change]:
-    """A boundary where a worker would begin, as it is planned when called. Raises Refusal if log and ledger do not fit.
+    """Returns a function that plans an epoch start at the source's base. Raises Refusal if log and ledger do not fit.
 
-    Where retention took the base slice and nothing is uncounted it lies at the position, after an empty range.
+    If retention deleted the base slice and everything is counted, the epoch start is at the position, after an empty
+    lost range.
     """
     chain = follow(ledger)
     refuse_hole(source, chain)

@@ -68,14 +68,14 @@ def _of(cells: CellRows, row: LedgerRow) -> CellRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SliceStart:
     """A slice start, and the source's stream time (ms) before it."""
 
     offset: int
     stream_time: int
 
 
-def base_at(places: Sequence[Place], start: Place, bucket: int, slice_records: int, ids_from: int) -> Base:
+def base_at(places: Sequence[SliceStart], start: SliceStart, bucket: int, slice_records: int, ids_from: int) -> Base:
     """The base of a slice that begins at `start`, and where the ids that can matter to it begin (C14).
 
     `places` are slice starts, ascending; `bucket` is the slice's bucket; no id before `ids_from` matters.
@@ -88,6 +88,6 @@ def base_at(places: Sequence[Place], start: Place, bucket: int, slice_records: i
     return Base(collect.offset, collect.stream_time, start.offset, start.stream_time)
 
 
-def _nothing_before_matters(place: Place, start: Place, bucket: int, slice_records: int) -> bool:
+def _nothing_before_matters(place: SliceStart, start: SliceStart, bucket: int, slice_records: int) -> bool:
     blocks_away = start.offset // slice_records - (place.offset - 1) // slice_records
     return blocks_away >= 2 or bucket - place.stream_time // ARRIVAL_BUCKET_MS >= 2

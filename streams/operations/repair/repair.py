@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pintally.sinks.base import SinkSession
 from pintally.streams.counting.recovery import is_retired, least_lateness
-from pintally.streams.operations.change.survey import Survey
+from pintally.streams.operations.change.cluster_state import ClusterState
 from pintally.streams.operations.repair.choice import Choice, Repair
 from pintally.streams.operations.repair.source import SourceRepair
 from pintally.streams.settings import Settings
@@ -16,7 +16,7 @@ from pintally.streams.settings import Settings
 def repair(
     settings: Settings,
     session: SinkSession,
-    found: Survey,
+    found: ClusterState,
     choice: Choice,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Repair:

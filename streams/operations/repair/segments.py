@@ -9,7 +9,7 @@ from pintally.schemas.rows import LedgerRow, LostKind, SourceLedger, StartRow
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.streams.counting.recovery import before_of, effective, is_superseded, ruling
 from pintally.streams.counting.slices import Base
-from pintally.streams.operations.repair.refold import Place, base_at
+from pintally.streams.operations.repair.refold import SliceStart, base_at
 
 DAY = 86_400
 KEPT_SECONDS = 89 * DAY  # older minutes may have been dropped with age
@@ -22,7 +22,7 @@ class Shape(StrEnum):
     HOLE = "hole"  # a row is missing, or does not lead to the next
     UNFINISHED = "unfinished"  # the newest slice: a worker goes on with it
     GIVEN_UP = "given up"  # an operator has noted that it cannot be mended
-    CUT = "cut short"  # what lies beyond its position was given up; its rows may be ahead of it
+    TRUNCATED_BY_LOSS = "truncated by a loss"  # what lies beyond its position was given up; its rows may be ahead of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Segment:
 
     shape: Shape
     begin: StartRow  # of its epoch
-    start: Place
+    start: SliceStart
     end: int
     row: LedgerRow | None
 
@@ -46,7 +46,7 @@ class Segment:
         return (self.row.slice_block, self.row.arrived_at) if self.row else None
 
 
-def held(ledger: SourceLedger) -> list[LedgerRow]:
+def current_rows(ledger: SourceLedger) -> list[LedgerRow]:
     """The ledger rows that are not superseded, by start."""
     return sorted((row for row in ledger.rows if not is_superseded(row, ledger)), key=lambda row: row.start)
 
@@ -54,7 +54,7 @@ def held(ledger: SourceLedger) -> list[LedgerRow]:
 def segments(ledger: SourceLedger) -> list[Segment]:
     """All of a source, from its first start row on."""
     starts = ruling(ledger.starts)
-    rows = {row.start: row for row in held(ledger)}
+    rows = {row.start: row for row in current_rows(ledger)}
     cuts = {row.end for row in effective(ledger) if row.kind is LostKind.TRIMMED}
     found: list[Segment] = []
     for begin, after in pairwise([*starts, None]):
@@ -68,13 +68,13 @@ def segments(ledger: SourceLedger) -> list[Segment]:
 
 def _of_epoch(begin: StartRow, rows: dict[int, LedgerRow], end: int | None, *, is_cut: bool) -> Iterator[Segment]:
     """The segments under one epoch; `end` is where the next one begins."""
-    at = Place(begin.start, begin.start_stream_time)
+    at = SliceStart(begin.start, begin.start_stream_time)
     while at.offset != end:
         row = rows.get(at.offset)
         after = min((start for start in rows if start > at.offset), default=None)
         if after is None and (is_cut or end is None):
             if row:
-                yield Segment(Shape.CUT if is_cut else Shape.UNFINISHED, begin, at, row.position, row)
+                yield Segment(Shape.TRUNCATED_BY_LOSS if is_cut else Shape.UNFINISHED, begin, at, row.position, row)
             return
         border = end if after is None else after
         assert border is not None
@@ -82,15 +82,15 @@ def _of_epoch(begin: StartRow, rows: dict[int, LedgerRow], end: int | None, *, i
         yield Segment(Shape.COMPLETE if joins else Shape.HOLE, begin, at, border, row)
         if after is None:
             return
-        at = Place(after, rows[after].start_stream_time)
+        at = SliceStart(after, rows[after].start_stream_time)
 
 
 def base_of_segment(segment: Segment, ledger: SourceLedger) -> Base:
     """Where its fold begins, and where the ids begin that can matter to it."""
-    places = {row.start: Place(row.start, row.start_stream_time) for row in held(ledger)}
-    places |= {start.start: Place(start.start, start.start_stream_time) for start in ruling(ledger.starts)}
+    places = {row.start: SliceStart(row.start, row.start_stream_time) for row in current_rows(ledger)}
+    places |= {start.start: SliceStart(start.start, start.start_stream_time) for start in ruling(ledger.starts)}
     if before := before_of(ledger):
-        places[before.start] = Place(before.start, before.stream_time)
+        places[before.start] = SliceStart(before.start, before.stream_time)
     lost = (row.end for row in effective(ledger) if row.kind is LostKind.TRIMMED and row.end <= segment.start.offset)
     bucket = (
         segment.row.arrived_at * 1000 // ARRIVAL_BUCKET_MS

@@ -1,4 +1,4 @@
-"""The repair of one source: holes in its ledger first, then slices that do not add up or were named, then strays."""
+"""The repair of one source: holes in its ledger first, then slices that do not add up or were named, then orphans."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,13 +16,21 @@ from pintally.streams.counting.recovery import effective, follow
 from pintally.streams.kafka.fetching.reader import read_chunks
 from pintally.streams.kafka.topics import read_offsets
 from pintally.streams.operations.repair.choice import Choice, Name, Repair
-from pintally.streams.operations.repair.refold import Folded, Place, Stretch
+from pintally.streams.operations.repair.refold import Folded, SliceStart, Stretch
 from pintally.streams.operations.repair.rewrite import mend
-from pintally.streams.operations.repair.segments import DAY, Segment, Shape, base_of_segment, held, is_old, segments
+from pintally.streams.operations.repair.segments import (
+    DAY,
+    Segment,
+    Shape,
+    base_of_segment,
+    current_rows,
+    is_old,
+    segments,
+)
 from pintally.streams.settings import Settings
 
-ROUNDS = 5  # holes of one source; each may show the next one
-FAR = 4  # slices: whoever is further behind than this catches up before its strays are looked for
+MAX_GAP_PASSES = 5  # holes of one source; each may show the next one
+MAX_LAG_SLICES = 4  # slices: whoever is further behind than this catches up before its orphans are looked for
 
 
 class SourceRepair:
@@ -49,7 +57,7 @@ class SourceRepair:
     def run(self) -> None:
         """Holes first: only slices that join can be judged."""
         before: list[Segment] = []
-        for _ in range(ROUNDS):
+        for _ in range(MAX_GAP_PASSES):
             holes = [segment for segment in self._segments() if segment.shape is Shape.HOLE]
             if not holes or holes == before:
                 break
@@ -57,7 +65,7 @@ class SourceRepair:
                 self._guarded(hole, self._fill)
             before = holes
         self._judge()
-        self._remove_strays()
+        self._remove_orphans()
 
     def _segments(self) -> list[Segment]:
         self.ledger: SourceLedger = self.session.read_ledgers([self.source])[self.source]
@@ -112,7 +120,7 @@ class SourceRepair:
 
     def _fill(self, hole: Segment) -> None:
         """Fold on from a hole until a slice ends where a row of the ledger begins; rows in between are not true."""
-        rows = [row for row in held(self.ledger) if row.epoch == hole.begin.epoch]
+        rows = [row for row in current_rows(self.ledger) if row.epoch == hole.begin.epoch]
         rows = [row for row in rows if row.start >= hole.start.offset]
         border = max([hole.end, *(row.start for row in rows)])
         true: list[Folded] = []
@@ -130,7 +138,7 @@ class SourceRepair:
         for folded in true:
             self._mend(folded, inside.get(folded.name), complete=True)
 
-    def _remove_strays(self) -> None:
+    def _remove_orphans(self) -> None:
         """Cells of slices that the log does not have: nobody will ever write over them.
 
         Where the log is not there to say so, they stay: below a hole, and where a slice was cut short.
@@ -140,31 +148,31 @@ class SourceRepair:
             return
         known = {(row.slice_block, row.arrived_at) for row in self.ledger.rows}
         cut = max((row.epoch for row in effective(self.ledger) if row.kind is LostKind.TRIMMED), default=0)
-        strays = {name for name in sums.keys() - known if sums[name].version >> EPOCH_SHIFT >= cut}
-        if strays and max(strays) > max(known, default=(-1, -1)):
-            strays -= self._begun(strays)
-        for slice_block, arrived_at in sorted(strays):
+        orphans = {name for name in sums.keys() - known if sums[name].version >> EPOCH_SHIFT >= cut}
+        if orphans and max(orphans) > max(known, default=(-1, -1)):
+            orphans -= self._begun(orphans)
+        for slice_block, arrived_at in sorted(orphans):
             self.session.delete_cells(self.source, slice_block, arrived_at)
             self.done.removed.append(
                 f"{self.source} slice {slice_block}/{arrived_at}: {sums[slice_block, arrived_at].events} events"
             )
 
-    def _begun(self, strays: set[Name]) -> set[Name]:
-        """Slices that a worker may have begun, by the log up to its end; all of `strays` if that is too far."""
+    def _begun(self, orphans: set[Name]) -> set[Name]:
+        """Slices that a worker may have begun, by the log up to its end; all of `orphans` if that is too far."""
         chain = follow(self.ledger)
         end = read_offsets(self.settings, [self.source])[self.source].last_stable
         tail = Segment(
-            Shape.UNFINISHED, chain.boundary, Place(chain.start, chain.start_stream_time), end, chain.unfinished
+            Shape.UNFINISHED, chain.epoch_start, SliceStart(chain.start, chain.start_stream_time), end, chain.unfinished
         )
         names: set[Name] = set()
-        if end - chain.start > FAR * chain.rules.slice_records:
-            self.done.waiting.append(f"{self.source}: too far behind to tell strays from slices to come")
-            return strays
+        if end - chain.start > MAX_LAG_SLICES * chain.rules.slice_records:
+            self.done.waiting.append(f"{self.source}: too far behind to tell orphans from slices to come")
+            return orphans
 
         def fold(_: Segment) -> None:
             names.update(folded.name for folded in self._fold(self._stretch(tail, end)))
 
-        return names if self._guarded(tail, fold) else strays
+        return names if self._guarded(tail, fold) else orphans
 
     def _mend(self, folded: Folded, known: LedgerRow | None, *, complete: bool) -> None:
         mended = mend(self.session, folded, known, complete=complete, now=self.now, letters_from=self.letters_from)

@@ -13,7 +13,7 @@ from pintally.streams.kafka.fetching.read_records import UNREADABLE
 from pintally.streams.kafka.fetching.reader import read_chunks
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
-from pintally.streams.operations.replay.forgotten import ReplaysUnknown
+from pintally.streams.operations.replay.horizon import ReplaysUnknown
 from pintally.streams.settings import Settings
 
 Replayed = Mapping[Source, Mapping[int, int]]  # source of the letter -> its offset -> offset on the replay topic
@@ -22,7 +22,7 @@ Replayed = Mapping[Source, Mapping[int, int]]  # source of the letter -> its off
 def replayed_origins(settings: Settings) -> Replayed:
     """Every record that was replayed, of all topics, and where it is on its replay topic. Blocking.
 
-    What was forgotten with age is not among them, see `forgotten`. Raises TopicMissing and KafkaUnavailable.
+    What was forgotten with age is not among them, see `horizon`. Raises TopicMissing and KafkaUnavailable.
     """
     topics = as_known(describe_topics(settings), ClickHouseSink(settings.clickhouse).replaced())
     replays = sources_of({name: topics[name] for name in settings.replay_topics.values()})
@@ -33,9 +33,9 @@ def replayed_origins(settings: Settings) -> Replayed:
     return dict(found)
 
 
-def refuse_replayed(boundaries: Iterable[StartRow], replayed: Replayed) -> None:
-    """Refuse boundaries that a replayed letter lies at or above: by other rules its record could count there too."""
-    for row in boundaries:
+def refuse_replayed(epoch_starts: Iterable[StartRow], replayed: Replayed) -> None:
+    """Refuse epoch starts that a replayed letter lies at or above: by other rules its record could count there too."""
+    for row in epoch_starts:
         if beyond := [offset for offset in replayed.get(row.source, ()) if offset >= row.start]:
             raise Refusal(
                 f"{Origin(row.source, max(beyond))} was replayed, and from offset {row.start} on its source would be "

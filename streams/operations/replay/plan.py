@@ -13,7 +13,7 @@ from pintally.schemas.replays import Origin
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.rules import Rules
 from pintally.streams.counting.outcomes import why_invalid
-from pintally.streams.operations.replay.forgotten import Forgotten
+from pintally.streams.operations.replay.horizon import ReplayHorizon
 from pintally.streams.operations.replay.mend import changed
 from pintally.streams.operations.replay.origins import Replayed
 from pintally.streams.operations.replay.send import Replay
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
     REPLAYED = "already replayed"
     INVALID = "still invalid"
     DUPLICATE = "counted already"
-    FORGOTTEN = "too old to tell whether it was replayed"
+    TOO_OLD = "too old to tell whether it was replayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +63,16 @@ class Conditions:
     now_ms: int  # the Kafka timestamp that a replay would get
     replayed: Replayed
     even_duplicates: bool = False  # also those whose event was sent before
-    forgotten: Forgotten = Forgotten()  # noqa: RUF009 - frozen
+    horizon: ReplayHorizon = ReplayHorizon()  # noqa: RUF009 - frozen
 
 
 def plan(letter: DeadLetterRow, value: bytes | None, action: Action, by: Conditions) -> Planned:
     """The verdict on one letter with this value."""
     if (at := by.replayed.get(letter.source, {}).get(letter.offset)) is not None:
         return _replayed(letter, value, at)
-    if by.forgotten.has(action, letter.timestamp):
-        until = datetime.fromtimestamp(by.forgotten.until[action] / 1000, UTC)
-        return Planned(letter, value, Verdict.FORGOTTEN, f"what was replayed until {until:%Y-%m-%d %H:%M} UTC is gone")
+    if by.horizon.is_before(action, letter.timestamp):
+        until = datetime.fromtimestamp(by.horizon.until[action] / 1000, UTC)
+        return Planned(letter, value, Verdict.TOO_OLD, f"what was replayed until {until:%Y-%m-%d %H:%M} UTC is gone")
     why = why_invalid(value, action, by.now_ms, by.rules)
     if why is not None:
         return Planned(letter, value, Verdict.INVALID, why)

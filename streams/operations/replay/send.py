@@ -22,7 +22,7 @@ from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.rights import TOPIC, TRANSACTIONAL_ID, UNAUTHORIZED, forbidden
 from pintally.streams.kafka.topics import describe_topics, read_offsets
-from pintally.streams.operations.replay.forgotten import ReplaysUnknown, forgotten_replays
+from pintally.streams.operations.replay.horizon import ReplaysUnknown, read_replay_horizon
 from pintally.streams.operations.replay.mend import changed
 from pintally.streams.operations.replay.origins import read_origins
 from pintally.streams.settings import Settings
@@ -89,7 +89,7 @@ def replay_letters(settings: Settings, sink: Sink, replays: Sequence[Replay], by
 
 def refuse_another_topic(target: Source, sink: Sink) -> None:
     """Refuse a replay topic that was made again: what the first one held is counted, and no longer known."""
-    taken = {row.old for row in sink.replaced()}  # `forgotten` knows that what they held is not known any more
+    taken = {row.old for row in sink.replaced()}  # `horizon` knows that what they held is not known any more
     known = {source.topic_id for source in sink.known_sources() if source.topic == target.topic and source not in taken}
     others = known - {target.topic_id}
     if others:
@@ -115,7 +115,7 @@ async def _replay(
             await producer.start()
         known = await _known(settings, target)
         new = [replay for replay in replays if replay.origin not in known]
-        await asyncio.to_thread(_refuse_forgotten, settings, target, new)
+        await asyncio.to_thread(_refuse_before_horizon, settings, target, new)
         letters = await asyncio.to_thread(existing, [replay.origin for replay in new])
         left = [replay for replay in new if replay.origin in letters]
         sent.replayed += len(replays) - len(new)
@@ -152,11 +152,11 @@ async def _known(settings: Settings, target: Source) -> dict[Origin, int]:
     return await read_origins(settings, target, offsets.log_start, offsets.log_end)
 
 
-def _refuse_forgotten(settings: Settings, target: Source, replays: Sequence[Replay]) -> None:
+def _refuse_before_horizon(settings: Settings, target: Source, replays: Sequence[Replay]) -> None:
     """Refuse letters that the topic may have forgotten; their plan leaves them out, unless it did so just now."""
-    forgotten = forgotten_replays(settings)
+    horizon = read_replay_horizon(settings)
     for replay in replays:
-        if forgotten.has(settings.source_topics[target.topic], replay.letter.timestamp):
+        if horizon.is_before(settings.source_topics[target.topic], replay.letter.timestamp):
             raise ReplaysUnknown(
                 f"{target} has just forgotten what was replayed when {replay.origin} came: it may be among that",
                 "Run it again: what is too old is left out.",

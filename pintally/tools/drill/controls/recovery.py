@@ -82,8 +82,8 @@ def superseded_rows_read() -> Iterator[None]:
 
 
 @control
-def only_the_boundary_slice_is_superseded() -> Iterator[None]:
-    """C18: a change of rules deletes the slice at the boundary, and none of those behind it."""
+def only_the_first_slice_is_superseded() -> Iterator[None]:
+    """C18: a change of rules deletes the slice at the epoch start, and none of those behind it."""
 
     def is_superseded(row: LedgerRow, ledger: SourceLedger) -> bool:
         return any(start.epoch > row.epoch and row.start == start.start for start in ledger.starts)

@@ -14,7 +14,7 @@ from pintally.streams.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class ClusterState:
     """Every source that Kafka lists, and every other one that the ledger knows."""
 
     topics: Mapping[str, TopicInfo]
@@ -28,7 +28,7 @@ class Survey:
         return {source: ledger for source, ledger in self.ledgers.items() if ledger.starts}
 
 
-def take(settings: Settings, sink: Sink, session: SinkSession) -> Survey:
+def read_cluster_state(settings: Settings, sink: Sink, session: SinkSession) -> ClusterState:
     """Look at all. The log is read after the ledger, so that a log that grows never looks truncated.
 
     Raises TopicMissing, KafkaUnavailable and SinkError.
@@ -37,7 +37,7 @@ def take(settings: Settings, sink: Sink, session: SinkSession) -> Survey:
     listed = sources_of(topics)
     committed = committed_offsets(settings)
     ledgers = session.read_ledgers(list(dict.fromkeys([*listed, *sink.known_sources()])))
-    return Survey(topics, ledgers, read_offsets(settings, listed), committed)
+    return ClusterState(topics, ledgers, read_offsets(settings, listed), committed)
 
 
 def refuse_members(settings: Settings) -> None:

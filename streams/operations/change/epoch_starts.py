@@ -1,4 +1,4 @@
-"""New boundaries: start rows of the next epoch, and all of the old ones from there on is deleted.
+"""New epoch starts: start rows of the next epoch, and all of the old ones from there on is deleted.
 
 Both `rules apply` and `accept-loss` are this. It needs an empty group. Where it crashed it is planned and carried out
 again; what was half done is then finished, because what is superseded follows from the start rows alone.
@@ -13,7 +13,7 @@ from pintally.schemas.sources import Source
 from pintally.sinks.base import SinkSession
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain
-from pintally.streams.operations.change.taken_over import TakenOver, take_over
+from pintally.streams.operations.change.restamp import Restamp, restamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class Change:
     lost: tuple[LostRow, ...] = ()
     reopen_from: int | None = None  # seconds since 1970: no minute before it changes, or ceases to be final
     forget: tuple[Source, ...] = ()  # sources without a start row, of which nothing that is there counts any more
-    taken_over: tuple[TakenOver, ...] = ()  # rows that stay, under epochs of their own
+    restamped: tuple[Restamp, ...] = ()  # rows that stay, under epochs of their own
 
     def __bool__(self) -> bool:
         return bool(self.starts or self.lost)
 
 
-def make(session: SinkSession, change: Change) -> None:
-    """Set the boundaries.
+def apply_change(session: SinkSession, change: Change) -> None:
+    """Set the epoch starts.
 
     1. Sealed hours that will change are read from minutes, and are not final any more.
     2. What is there of sources without a start row is deleted.
@@ -53,10 +53,10 @@ def make(session: SinkSession, change: Change) -> None:
         session.forget(source)
     if change.lost:
         session.write_lost(change.lost)
-    for taken in change.taken_over:
-        take_over(session, taken)
+    for taken in change.restamped:
+        restamp(session, taken)
     if change.starts:
-        session.write_starts([*(taken.begin for taken in change.taken_over), *change.starts])
+        session.write_starts([*(taken.begin for taken in change.restamped), *change.starts])
     session.delete_superseded()
     if not change.starts:
         session.reopen_unequal()
@@ -73,7 +73,7 @@ def together(changes: Iterable[Change]) -> Change:
         lost=tuple(row for change in each for row in change.lost),
         reopen_from=min(opened, default=None),
         forget=tuple(source for change in each for source in change.forget),
-        taken_over=tuple(taken for change in each for taken in change.taken_over),
+        restamped=tuple(taken for change in each for taken in change.restamped),
     )
 
 

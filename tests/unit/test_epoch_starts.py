@@ -1,4 +1,4 @@
-"""Setting boundaries: a crash between any two steps, and a second run, end as one run would have."""
+"""Setting epoch starts: a crash between any two steps, and a second run, end as one run would have."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +15,7 @@ from pintally.sinks.base import SinkSession
 from pintally.sinks.memory import MemorySession, MemorySink
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import follow
-from pintally.streams.operations.change.boundary import Change, make
+from pintally.streams.operations.change.epoch_starts import Change, apply_change
 from pintally.streams.operations.change.lost import change_of, plan_lost
 from pintally.streams.operations.change.rules import plan_rules
 from tests.cells import cells
@@ -127,17 +127,17 @@ def state(sink: MemorySink) -> tuple[Any, ...]:
 def test_a_crash_anywhere_and_a_second_run_end_as_one_run_does(plan: Plan) -> None:
     whole = counted()
     with whole.session() as session:
-        make(session, plan(session))
+        apply_change(session, plan(session))
     for steps in range(STEPS):
         sink = counted()
         session = Crashing(sink, steps)
         try:
-            make(session, plan(session))
+            apply_change(session, plan(session))
             over = True
         except Crash:
             over = False
         with sink.session() as again:
-            make(again, plan(again))
+            apply_change(again, plan(again))
         assert state(sink) == state(whole), f"after {steps} steps"
     assert over, "some run had no crash"
 
@@ -147,7 +147,7 @@ def test_after_a_crash_anywhere_a_late_ledger_insert_vouches_for_no_dead_letter_
         sink = counted()
         session = Crashing(sink, steps)
         with suppress(Crash):
-            make(session, rules(session))
+            apply_change(session, rules(session))
         with sink.session() as late:  # of a worker whose session is over
             late.write_ledger([row_of(ONE, 1, 200), row_of(ONE, 2, 210)])
             chain = follow(late.read_ledgers([ONE])[ONE])
@@ -160,10 +160,10 @@ def test_what_workers_of_the_new_rules_bury_stays_where_a_crash_is_mended_late()
         sink = counted()
         session = Crashing(sink, steps)
         with suppress(Crash):
-            make(session, rules(session))
+            apply_change(session, rules(session))
         with sink.session() as again:
             chain = follow(again.read_ledgers([ONE])[ONE])
-            epoch = chain.boundary.epoch
+            epoch = chain.epoch_start.epoch
             again.write_dead_letters([letter(ONE, 140, epoch)])
             old = letter(ONE, 141, 0)
             again.write_dead_letters([old])  # of a worker whose session is over
@@ -175,7 +175,7 @@ def test_what_workers_of_the_new_rules_bury_stays_where_a_crash_is_mended_late()
 def test_what_lies_before_the_boundaries_stays() -> None:
     sink = counted()
     with sink.session() as session:
-        make(session, rules(session))
+        apply_change(session, rules(session))
     assert {(source, offset) for source, offset in sink.dead_letters} == {(ONE, 99), (OTHER, 99)}
     assert {key[:2] for key in sink.cells} == {(ONE.id, 0), (OTHER.id, 0)}
     assert [(row.source, row.start) for row in sink.starts if row.epoch == 1] == [
@@ -193,6 +193,6 @@ def test_counts_of_a_lost_ledger_are_forgotten_before_its_source_begins_anew() -
         found = plan_lost(
             lambda _: RULES, ledgers(session), offsets, {(ONE.topic, 0): 9}, session.slice_sums, T // 1000
         )
-        make(session, change_of(found))
+        apply_change(session, change_of(found))
     assert {key[0] for key in sink.cells} == {OTHER.id}
     assert [row.start for row in sink.starts if row.source == ONE] == [30]

@@ -23,18 +23,18 @@ class ReplaysUnknown(PintallyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class ReplayHorizon:
     """Kafka timestamps (ms) up to which replays may have been forgotten; of other actions all are known."""
 
     until: Mapping[Action, int] = field(default_factory=dict)
     skew_ms: int = 0  # how far a record's timestamp may lead the time it came
 
-    def has(self, action: Action, timestamp: int) -> bool:
+    def is_before(self, action: Action, timestamp: int) -> bool:
         """Whether a replay of a record with this Kafka timestamp (ms, -1 for none) may have been forgotten."""
         return action in self.until and timestamp - self.skew_ms <= self.until[action]
 
 
-def forgotten_replays(settings: Settings) -> Forgotten:
+def read_replay_horizon(settings: Settings) -> ReplayHorizon:
     """What the replay topics have forgotten by now. Blocking.
 
     Raises TopicMissing, KafkaUnavailable, SinkError, and ReplaysUnknown where one forgot what was not counted yet.
@@ -48,13 +48,13 @@ def forgotten_replays(settings: Settings) -> Forgotten:
     for source, ends in offsets.items():
         ledger = ledgers[source]
         if ends.log_start > 0:
-            until[actions[source.topic]] = forgotten_until(source, ledger, ends)
+            until[actions[source.topic]] = horizon_of(source, ledger, ends)
         elif ledger.replaces:  # replays of the topic whose place it took came before its own stream time begins
             until[actions[source.topic]] = ledger.starts[0].start_stream_time
-    return Forgotten(until, settings.rules.max_clock_skew_ms)
+    return ReplayHorizon(until, settings.rules.max_clock_skew_ms)
 
 
-def forgotten_until(replay: Source, ledger: SourceLedger, offsets: Offsets) -> int:
+def horizon_of(replay: Source, ledger: SourceLedger, offsets: Offsets) -> int:
     """A time (ms) after which nothing was replayed that the log has lost: the stream time where a recorded slice
     reaches its start. Raises ReplaysUnknown if none does."""
     stream_times = [row.stream_time for row in ledger.rows if row.position >= offsets.log_start]
@@ -68,13 +68,13 @@ def forgotten_until(replay: Source, ledger: SourceLedger, offsets: Offsets) -> i
     return min(stream_times)
 
 
-def refuse_forgotten(
-    settings: Settings, boundaries: Iterable[StartRow], ledgers: Mapping[Source, SourceLedger], forgotten: Forgotten
+def refuse_before_horizon(
+    settings: Settings, epoch_starts: Iterable[StartRow], ledgers: Mapping[Source, SourceLedger], horizon: ReplayHorizon
 ) -> None:
-    """Refuse boundaries at or above which a letter may lie that was replayed: its record could count there too."""
-    for row in boundaries:
+    """Refuse epoch starts at or above which a letter may lie that was replayed: its record could count there too."""
+    for row in epoch_starts:
         action = settings.source_topics[row.source.topic]
-        if forgotten.has(action, row.start_stream_time) and any(
+        if horizon.is_before(action, row.start_stream_time) and any(
             _has_letters(each, row) for each in ledgers[row.source].rows
         ):
             raise Refusal(
@@ -84,5 +84,5 @@ def refuse_forgotten(
             )
 
 
-def _has_letters(row: LedgerRow, boundary: StartRow) -> bool:
-    return row.position > boundary.start and row.outcomes.late + row.outcomes.invalid > 0
+def _has_letters(row: LedgerRow, epoch_start: StartRow) -> bool:
+    return row.position > epoch_start.start and row.outcomes.late + row.outcomes.invalid > 0

@@ -15,7 +15,7 @@ from pintally.sinks.base import SinkSession
 
 
 @dataclass(frozen=True, slots=True)
-class TakenOver:
+class Restamp:
     """The rows of one source in slices from `begin` on."""
 
     begin: StartRow  # of the epoch that shall have said them, under the rules they were counted by
@@ -25,7 +25,7 @@ class TakenOver:
     rows: tuple[LedgerRow, ...]
 
 
-def take_over(session: SinkSession, taken: TakenOver) -> None:
+def restamp(session: SinkSession, taken: Restamp) -> None:
     """Write them again: of equal keys the higher epoch stays. Before its start row: nothing is superseded yet.
 
     Raises SinkUnavailable if by now some tell of more than was known; then all is to be planned again.
