@@ -25,11 +25,10 @@ from pintally.schemas.decoding.values import Values
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting import fold as fold_module
-from pintally.streams.counting import stream_time
 from pintally.streams.counting.cells import Cells
-from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.duplicates import SeenIds
 from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.pending import Pending
 from pintally.streams.counting.slices import Base
 
@@ -97,11 +96,11 @@ def run(parts: list[list[tuple[Chunk, Decoded]]], rules: Rules, flush_every: int
         patches += [
             mock.patch.object(owner, name, watch.wrap(stage, getattr(owner, name)))
             for stage, owner, name in (
-                ("stream time", stream_time, "run"),
+                ("stream time", fold_module, "run_stream_time"),
                 ("invalid and late", fold_module, "judge"),
                 ("cut into slices", fold_module, "cut"),
                 ("ids and duplicates", SeenIds, "register"),
-                ("cells (settling included)", Cells, "add"),
+                ("cells (sorting included)", Cells, "add"),
                 ("cells at a slice's end", Pending, "end"),
             )
         ]

@@ -85,7 +85,7 @@ def fill_cells() -> tuple[int, int, int]:
         cells = Cells()
         for _ in range(0, SLICE_RECORDS, CHUNK):
             cells.add(rng.integers(29_000_000, 29_000_060, CHUNK), rng.integers(1, 2**63, CHUNK, dtype=np.uint64))
-        cells.settle(end=True)
+        cells.merge_buffer(end=True)
         every.append(cells)
     return sum(map(len, every)), sum(cells.nbytes for cells in every), resident() - before
 

@@ -13,7 +13,7 @@ from pintally.schemas.actions import Action
 from pintally.schemas.decoding.values import Values
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.log import Chunk
 from tests.reference import LogRecord
 
 ACTION = Action.SAVE

@@ -11,7 +11,7 @@ from pintally.schemas.actions import Action
 from pintally.schemas.events import ContractError, Event, validate
 from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
 from pintally.schemas.rules import Rules
-from pintally.streams.counting.chunk import Headers
+from pintally.streams.counting.log import Headers
 
 Cell = tuple[int, int, int, int]  # slice_block, arrived_at seconds, minute in seconds, pin
 

@@ -8,12 +8,11 @@ from pintally.schemas.decoding.decoder import decode
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
-from pintally.streams.counting import stream_time as stream_time
-from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.duplicates import SeenIds
+from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.outcomes import Judged, dead_letters, judge
 from pintally.streams.counting.pending import Capture, Pending
-from pintally.streams.counting.slices import Base, Piece, cut
+from pintally.streams.counting.slices import Base, Piece, cut, run_stream_time
 
 __all__ = ["Capture", "ChunkMissing", "ChunkRefused", "ChunkRepeated", "LogChanged", "RecordsGone", "SourceFold"]
 
@@ -21,7 +20,7 @@ __all__ = ["Capture", "ChunkMissing", "ChunkRefused", "ChunkRepeated", "LogChang
 class ChunkRefused(Exception):
     """A chunk that does not start at the fold's position. `expected` is that position, the offset to seek to."""
 
-    trouble = "a chunk out of place"
+    trouble = "chunk out of place"
 
     def __init__(self, chunk: Chunk, expected: int) -> None:
         self.expected = expected
@@ -31,13 +30,13 @@ class ChunkRefused(Exception):
 class ChunkRepeated(ChunkRefused):
     """A chunk that starts below the position: its start is folded already."""
 
-    trouble = "a chunk again"
+    trouble = "repeated chunk"
 
 
 class ChunkMissing(ChunkRefused):
     """A chunk that starts beyond the position: what lies between was never delivered."""
 
-    trouble = "a hole before a chunk"
+    trouble = "gap before chunk"
 
 
 class LogChanged(PintallyError):
@@ -100,9 +99,9 @@ class SourceFold:
 
         1. Decode and validate its values.
         2. Run the stream time over its Kafka timestamps.
-        3. Judge who is dead or late.
-        4. Cut it into pieces of slices; of each, in order, all that is not invalid registers its id and so tells the
-           duplicates, and the counted records go to the cells.
+        3. Judge which records are invalid or late.
+        4. Cut it into pieces of slices; in each, in order, the ids of all records that are not invalid are
+           registered, which finds the duplicates, and the counted records go to the cells.
         5. Move on.
 
         Raises ChunkRefused, with nothing changed, unless the chunk starts at `position` (C4); ClockTooFar, with
@@ -111,7 +110,7 @@ class SourceFold:
         """
         self._check_place(chunk)
         decoded = decode(chunk.values, self.action)
-        stream_times = stream_time.run(self.stream_time, chunk.timestamps)
+        stream_times = run_stream_time(self.stream_time, chunk.timestamps)
         self._check_cut(chunk, stream_times)
         judged = judge(decoded, chunk.timestamps, stream_times, self.rules)
         pieces = cut(
@@ -128,7 +127,7 @@ class SourceFold:
             if piece.start >= self.base.start:
                 self._count(judged, duplicate, piece)
                 letters = dead_letters(self.source, chunk, judged, duplicate, piece, self.rules, self.epoch)
-                self._pending.bury(letters)
+                self._pending.add_dead_letters(letters)
             self.position, self.stream_time = piece.end, piece.stream_time
             self._check_base()
 
@@ -150,7 +149,7 @@ class SourceFold:
             )
 
     def _check_cut(self, chunk: Chunk, stream_times: NDArray[np.int64]) -> None:
-        """Two buckets on, no record belongs to a slice before a cut base, and no id there matters (C2)."""
+        """Two stream-time buckets later no record can be in a slice before a cut base, and no id there matters (C2)."""
         if not self._is_cut or not len(stream_times):
             return
         before, bucket = self.base.start_stream_time // ARRIVAL_BUCKET_MS, int(stream_times[0]) // ARRIVAL_BUCKET_MS
@@ -165,7 +164,7 @@ class SourceFold:
         self._is_cut = False
 
     def _register(self, judged: Judged, piece: Piece) -> NDArray[np.bool_]:
-        """Register the ids of all that is not invalid, whatever its outcome; whose was here before?"""
+        """Register the ids of all records that are not invalid; returns which are duplicates."""
         ids, invalid = judged.decoded.event_id[piece.records], judged.invalid[piece.records]
         if not self.rules.dedup:
             return np.zeros(len(ids), np.bool_)
@@ -177,13 +176,13 @@ class SourceFold:
         return duplicate
 
     def _count(self, judged: Judged, duplicate: NDArray[np.bool_], piece: Piece) -> None:
-        """Settle the last two outcomes, and count what is left."""
+        """Count the records that are neither invalid nor late nor duplicates."""
         invalid, late = judged.invalid[piece.records], judged.late[piece.records]
         duplicate = duplicate & ~late
         counted = (~(invalid | late | duplicate)).nonzero()[0]
-        tally = self._pending.tally(piece)
-        tally.cells.add(judged.minutes[piece.records][counted], judged.decoded.pin_id[piece.records][counted])
-        tally.advance(piece, len(counted), *(int(np.count_nonzero(mask)) for mask in (duplicate, late, invalid)))
+        state = self._pending.slice_state(piece)
+        state.cells.add(judged.minutes[piece.records][counted], judged.decoded.pin_id[piece.records][counted])
+        state.advance(piece, len(counted), *(int(np.count_nonzero(mask)) for mask in (duplicate, late, invalid)))
         if piece.end % self.rules.slice_records == 0:
             self._pending.end()
 

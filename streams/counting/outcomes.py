@@ -15,7 +15,7 @@ from pintally.schemas.decoding.values import Values
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.rules import MINUTE_MS, Rules
 from pintally.schemas.sources import Source
-from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.slices import Piece
 
 Mask = NDArray[np.bool_]

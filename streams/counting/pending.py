@@ -1,27 +1,102 @@
-"""What a sink does not know yet of one source, how a flush takes it out, and what the flush's answer does (C7)."""
+"""What the sink does not have yet of one source: slices and dead letters, taken for a flush as one capture (C7)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from pintally.schemas.actions import Action
-from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
+from pintally.schemas.outcomes import Outcomes
+from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, version_of
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.streams.counting.slice_state import Tally
-from pintally.streams.counting.slices import Piece
+from pintally.streams.counting.cells import Cells
+from pintally.streams.counting.slices import Piece, SliceId
 
 LETTER_BYTES = 100  # about a cell's room in memory; a dead letter may take that of ten thousand
 
 
+class SliceState:
+    """One slice in memory, from its first offset to `position`: its outcomes and its cells."""
+
+    def __init__(self, piece: Piece) -> None:
+        self.slice_id: SliceId = piece.slice_id
+        self.start = self.position = piece.start
+        self.start_stream_time = self.stream_time = piece.stream_time_before  # ms
+        self.cells = Cells()
+        self.recorded = piece.start  # position of the last ledger row that was acknowledged; the start: none was
+        self._counted = self._duplicate = self._late = self._invalid = self._gaps = 0
+
+    @classmethod
+    def of(cls, row: LedgerRow) -> "SliceState":
+        """A slice as it is recorded, without its cells: none of them may change any more."""
+        state = cls.__new__(cls)
+        state.slice_id = SliceId(row.slice_block, row.arrived_at)
+        state.start, state.start_stream_time = row.start, row.start_stream_time
+        state.position = state.recorded = row.position
+        state.stream_time = row.stream_time
+        state.cells = Cells()
+        state.cells.sum = row.cells_sum
+        outcomes = row.outcomes
+        state._counted, state._duplicate, state._late = outcomes.counted, outcomes.duplicate, outcomes.late
+        state._invalid, state._gaps = outcomes.invalid, outcomes.gaps
+        return state
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """The outcomes of [start, position)."""
+        return Outcomes(self._counted, self._duplicate, self._late, self._invalid, self._gaps)
+
+    def advance(self, piece: Piece, counted: int, duplicate: int, late: int, invalid: int) -> None:
+        """Add the outcomes of a piece that starts at `position`."""
+        self._counted += counted
+        self._duplicate += duplicate
+        self._late += late
+        self._invalid += invalid
+        self._gaps += piece.end - piece.start - (piece.last - piece.first)
+        self.position, self.stream_time = piece.end, piece.stream_time
+
+    def ledger_row(self, source: Source, epoch: int, rules: Rules) -> LedgerRow:
+        """What is to be recorded once the cells taken at this moment are durable. Their buffer must be merged."""
+        return LedgerRow(
+            source=source,
+            slice_block=self.slice_id.slice_block,
+            arrived_at=self.slice_id.arrived_at_seconds,
+            start=self.start,
+            start_stream_time=self.start_stream_time,
+            position=self.position,
+            stream_time=self.stream_time,
+            outcomes=self.outcomes,
+            cells_sum=self.cells.sum,
+            epoch=epoch,
+            rules=rules.fingerprint,
+        )
+
+    def take_dirty(self, source: Source, action: Action, epoch: int) -> CellRows:
+        """The rows of the dirty cells, which are in flight from now on; their version is the slice's position."""
+        cells = self.cells.take_dirty()
+        n = len(cells)
+        return CellRows(
+            source=np.full(n, source.id, np.uint64),
+            slice_block=np.full(n, self.slice_id.slice_block, np.uint32),
+            arrived_at=np.full(n, self.slice_id.arrived_at_seconds, np.uint32),
+            action=np.full(n, action, np.uint8),
+            minute=cells.minute * np.uint32(60),
+            pin_id=cells.pin_id,
+            count=cells.count.astype(np.uint64),
+            version=np.full(n, version_of(epoch, self.position), np.uint64),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What one flush takes out of a source, all of one moment."""
+    """What one flush takes of a source, all of one moment."""
 
     source: Source
     cells: CellRows  # absolute counts of dirty cells; version = epoch and the slice's position at that moment
     ledger: tuple[LedgerRow, ...]  # one a slice with something new since its last acknowledged row, by start
-    dead_letters: tuple[DeadLetterRow, ...]  # those not yet handed out, by offset
-    tallies: tuple[Tally, ...] = field(repr=False)  # the slices of `ledger`, in its order
+    dead_letters: tuple[DeadLetterRow, ...]  # those not yet taken, by offset
+    slices: tuple[SliceState, ...] = field(repr=False)  # those of `ledger`, in its order
 
 
 def room_of(letter: DeadLetterRow) -> int:
@@ -39,20 +114,20 @@ class Pending:
         self.rules = rules
         self.epoch = epoch
         self.version = recorded  # highest version of a ledger row that is known to be durable
-        self._ended: list[Tally] = []  # can never change again, and are not all acknowledged; by start
+        self._ended: list[SliceState] = []  # can never change again, and are not all acknowledged; by start
         self._ended_rows = 0
-        self._open: Tally | None = None
-        self._letters: list[DeadLetterRow] = []  # not handed out, by offset
-        self._letter_rows = 0  # the room of all letters, handed out or not, in cells
+        self._open: SliceState | None = None
+        self._letters: list[DeadLetterRow] = []  # not taken by a flush, by offset
+        self._letter_rows = 0  # the room of all letters, taken or not, in cells
         self._in_flight: Capture | None = None
 
     def resume(self, row: LedgerRow) -> None:
         """Go on with a slice as it is recorded; only offsets without a record may still come to it."""
-        self._open = Tally.of(row)
+        self._open = SliceState.of(row)
 
     @property
     def rows(self) -> int:
-        """Cells and dead letters that the sink does not know, a letter as the cells whose room it takes.
+        """Cells and dead letters that are not flushed; a letter counts as the cells whose room it takes.
 
         Never too low; see Cells.pending.
         """
@@ -62,73 +137,73 @@ class Pending:
     @property
     def nbytes(self) -> int:
         """Bytes of all cells."""
-        return sum(tally.cells.nbytes for tally in self._slices(ended_only=False))
+        return sum(state.cells.nbytes for state in self._slices(ended_only=False))
 
-    def tally(self, piece: Piece) -> Tally:
+    def slice_state(self, piece: Piece) -> SliceState:
         """The slice that a piece belongs to: the open one, or a new one that ends it."""
         if self._open and self._open.slice_id != piece.slice_id:
             self.end()
         if not self._open:
-            self._open = Tally(piece)
+            self._open = SliceState(piece)
         return self._open
 
     def end(self) -> None:
         """The open slice can never change again."""
-        tally, self._open = self._open, None
-        if tally and tally.position > tally.recorded:  # else the sink has all of it
-            tally.cells.settle(end=True)
-            self._ended.append(tally)
-            self._ended_rows += tally.cells.pending
+        state, self._open = self._open, None
+        if state and state.position > state.recorded:  # else the sink has all of it
+            state.cells.merge_buffer(end=True)
+            self._ended.append(state)
+            self._ended_rows += state.cells.pending
 
-    def bury(self, letters: Iterable[DeadLetterRow]) -> None:
-        """Dead letters of the open slice, by offset."""
+    def add_dead_letters(self, letters: Iterable[DeadLetterRow]) -> None:
+        """Add dead letters of the open slice, by offset."""
         before = len(self._letters)
         self._letters.extend(letters)
         self._letter_rows += sum(map(room_of, self._letters[before:]))
 
     def capture(self, ended_only: bool) -> Capture | None:
-        """Take out what the sink does not know, or None if it knows all; RuntimeError if another one is in flight."""
+        """Take what is not flushed; None if there is nothing. Raises RuntimeError while another one is in flight."""
         if self._in_flight:
             raise RuntimeError(f"{self.source}: a capture is in flight; acknowledge it or merge it back first")
-        tallies = tuple(tally for tally in self._slices(ended_only) if tally.position > tally.recorded)
-        if not tallies:
+        slices = tuple(state for state in self._slices(ended_only) if state.position > state.recorded)
+        if not slices:
             return None
         self._in_flight = Capture(
             self.source,
-            CellRows.concat([tally.take_dirty(self.source, self.action, self.epoch) for tally in tallies]),
-            tuple(tally.ledger_row(self.source, self.epoch, self.rules) for tally in tallies),
-            self._hand_out(tallies[-1].position),
-            tallies,
+            CellRows.concat([state.take_dirty(self.source, self.action, self.epoch) for state in slices]),
+            tuple(state.ledger_row(self.source, self.epoch, self.rules) for state in slices),
+            self._take_dead_letters(slices[-1].position),
+            slices,
         )
         return self._in_flight
 
     def acknowledge(self, capture: Capture) -> None:
         """The sink has all of it: slices that have ended leave memory."""
-        self._land(capture)
+        self._answered(capture)
         self._letter_rows -= sum(map(room_of, capture.dead_letters))
-        for tally, row in zip(capture.tallies, capture.ledger, strict=True):
-            tally.cells.land()
-            tally.recorded = row.position
+        for state, row in zip(capture.slices, capture.ledger, strict=True):
+            state.cells.mark_flushed()
+            state.recorded = row.position
         self.version = max(self.version or 0, *(row.version for row in capture.ledger))
-        self._ended = [tally for tally in self._ended if tally.position > tally.recorded]
-        self._ended_rows = sum(tally.cells.pending for tally in self._ended)
+        self._ended = [state for state in self._ended if state.position > state.recorded]
+        self._ended_rows = sum(state.cells.pending for state in self._ended)
 
     def merge_back(self, capture: Capture) -> None:
         """The sink may have none of it: all of it is to be flushed again, with newer counts where there are."""
-        self._land(capture)
-        for tally in capture.tallies:
-            tally.cells.merge_back()
+        self._answered(capture)
+        for state in capture.slices:
+            state.cells.merge_back()
         self._letters[:0] = capture.dead_letters
 
-    def _land(self, capture: Capture) -> None:
+    def _answered(self, capture: Capture) -> None:
         if self._in_flight is not capture:
             raise RuntimeError(f"{self.source}: this capture is not in flight")
         self._in_flight = None
 
-    def _slices(self, ended_only: bool) -> list[Tally]:
+    def _slices(self, ended_only: bool) -> list[SliceState]:
         return self._ended if ended_only or not self._open else [*self._ended, self._open]
 
-    def _hand_out(self, below: int) -> tuple[DeadLetterRow, ...]:
+    def _take_dead_letters(self, below: int) -> tuple[DeadLetterRow, ...]:
         """The dead letters of offsets below this one; every slice that has some is part of the capture."""
         n = sum(letter.offset < below for letter in self._letters)
         letters, self._letters = tuple(self._letters[:n]), self._letters[n:]

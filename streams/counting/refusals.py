@@ -1,6 +1,7 @@
 """When counting must not go on: what was found, and the command that resolves it. Never a smaller total in silence."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from pintally.schemas.actions import kind_of
 from pintally.schemas.errors import Refusal
@@ -10,7 +11,46 @@ from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import Chain, is_half_lost, is_retired
 from pintally.streams.counting.slices import Base
-from pintally.streams.counting.topic_faults import topic_faults
+
+NO_TIMESTAMPS = ("0.8", "0.9")  # versions of Kafka whose message format, v0, has none
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFault:
+    """One setting of a topic that stands in the way, and how it is changed."""
+
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}. {self.remedy}"
+
+
+def topic_faults(topic: TopicInfo, rules: Rules) -> Iterator[TopicFault]:
+    """All of one topic that is counted by these rules."""
+    if "compact" in topic.cleanup_policy:
+        yield TopicFault(
+            f"topic {topic.name} has cleanup.policy={topic.cleanup_policy}: compaction removes records that count",
+            f"Run `{alter(topic, 'cleanup.policy=delete')}`.",
+        )
+    if topic.message_format.startswith(NO_TIMESTAMPS):
+        yield TopicFault(
+            f"topic {topic.name} has message.format.version={topic.message_format}: its records have no timestamp",
+            f"Run `{alter(topic, 'message.format.version=0.11.0')}`.",
+        )
+    skew = rules.max_clock_skew_ms
+    if topic.timestamp_type == "CreateTime" and topic.timestamp_after_max_ms > skew:
+        yield TopicFault(
+            f"topic {topic.name} takes producers' timestamps up to {topic.timestamp_after_max_ms} ms ahead: one wrong "
+            "clock would make all that follows late",
+            f"Run `{alter(topic, f'message.timestamp.after.max.ms={skew}')}`, or let the broker stamp records: "
+            "message.timestamp.type=LogAppendTime.",
+        )
+
+
+def alter(topic: TopicInfo, config: str) -> str:
+    """The command that sets a config of the topic."""
+    return f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config {config}"
 
 
 def refuse_topic(topic: TopicInfo, rules: Rules) -> None:

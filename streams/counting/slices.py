@@ -1,4 +1,4 @@
-"""Slices: the pure cut of a source's offsets by block and by ten minutes of its stream time (C1 and C3)."""
+"""Stream time, and slices: the pure cut of a source's offsets by block and by ten minutes of stream time (C1, C3)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,6 +59,16 @@ class Piece:
 
 class ClockTooFar(PintallyError):
     """A Kafka timestamp past the year 2106, which would make every later record of its source late for ever."""
+
+
+def run_stream_time(before: int, timestamps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The stream time after each record, in ms: the running maximum of the Kafka timestamps.
+
+    `before` is the stream time before the first record; it is carried from chunk to chunk and, by the ledger, over
+    restarts. A record without a timestamp (-1) leaves it where it is, and so does event time.
+    """
+    highest = np.maximum.accumulate(timestamps) if len(timestamps) else timestamps
+    return np.maximum(highest, before)
 
 
 def cut(

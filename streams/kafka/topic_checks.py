@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from pintally.streams.counting.log import TopicInfo
-from pintally.streams.counting.topic_faults import alter, topic_faults
+from pintally.streams.counting.refusals import alter, topic_faults
 from pintally.streams.settings import Settings
 
 

@@ -4,8 +4,8 @@ import logging
 from typing import Any, Protocol
 
 from pintally.sinks.base import Sink
-from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.fold import ChunkRefused
+from pintally.streams.counting.log import Chunk
 from pintally.streams.settings import Settings
 from pintally.streams.worker.backpressure import Flow
 from pintally.streams.worker.fatal import end_by

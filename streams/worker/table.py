@@ -17,8 +17,8 @@ from faust.types import TP
 from pintally.schemas.actions import Action, replay_topic
 from pintally.schemas.errors import KafkaUnavailable, PintallyError, SinkUnavailable
 from pintally.schemas.rows import position_of
-from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.log import Chunk
 from pintally.streams.worker.assignment import Assigned, look_up
 from pintally.streams.worker.outage import CLICKHOUSE, outage_of
 from pintally.streams.worker.process import refuse

@@ -17,7 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.fetching.fetch import fetched_chunks
 from pintally.streams.worker.fatal import end_by, end_on_loop_errors, end_with
 from pintally.streams.worker.instance_taken import watch_instance

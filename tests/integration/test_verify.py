@@ -31,8 +31,8 @@ from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.audit_addresses import addresses_of
-from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.slices import Base
 from pintally.streams.kafka.topics import create_topics, describe_topics, read_offsets
 from pintally.streams.settings import Settings

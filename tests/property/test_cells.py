@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from pintally.streams.counting import cells as cells_module
 from pintally.streams.counting.cells import Cells
 
-Noted = list[tuple[int, int]]  # minute, pin
+Records = list[tuple[int, int]]  # minute, pin
 
 RECORDS = st.lists(
     st.tuples(st.sampled_from([0, 1, 28_333_340, 2**32 // 60]), st.sampled_from([0, 1, 2, 3, 2**63, 2**64 - 1])),
     max_size=30,
 )
-OPS = st.lists(st.one_of(RECORDS, st.sampled_from(["take", "land", "back", "settle"])), max_size=25)
+OPS = st.lists(st.one_of(RECORDS, st.sampled_from(["take", "flushed", "back", "merge"])), max_size=25)
 
 
-def add(cells: Cells, noted: Noted) -> None:
-    cells.add(np.array([m for m, _ in noted], np.int64), np.array([p for _, p in noted], np.uint64))
+def add(cells: Cells, records: Records) -> None:
+    cells.add(np.array([m for m, _ in records], np.int64), np.array([p for _, p in records], np.uint64))
 
 
 def taken(cells: Cells) -> dict[tuple[int, int], int]:
@@ -30,12 +30,12 @@ def taken(cells: Cells) -> dict[tuple[int, int], int]:
     return dict(zip(keys, columns.count.tolist(), strict=True))
 
 
-def replay(ops: list[Noted | str]) -> None:
+def replay(ops: list[Records | str]) -> None:
     """The same on a Counter; every take says all that changed since it was last known to the sink."""
     cells, truth = Cells(), Counter[tuple[int, int]]()
     dirty: set[tuple[int, int]] = set()
     in_flight: set[tuple[int, int]] | None = None
-    for op in [*ops, "land", "take"]:
+    for op in [*ops, "flushed", "take"]:
         if isinstance(op, list):
             add(cells, op)
             truth.update(op)
@@ -43,14 +43,14 @@ def replay(ops: list[Noted | str]) -> None:
         elif op == "take" and in_flight is None:
             assert taken(cells) == {key: truth[key] for key in dirty}
             dirty, in_flight = set(), dirty
-        elif op == "land" and in_flight is not None:
-            cells.land()
+        elif op == "flushed" and in_flight is not None:
+            cells.mark_flushed()
             in_flight = None
         elif op == "back" and in_flight is not None:
             cells.merge_back()
             dirty, in_flight = dirty | in_flight, None
-        elif op == "settle":
-            cells.settle()
+        elif op == "merge":
+            cells.merge_buffer()
             assert cells.pending == len(dirty | (in_flight or set()))
             assert cells.sum == truth.total()
             assert len(cells) == len(truth)
@@ -59,14 +59,14 @@ def replay(ops: list[Noted | str]) -> None:
 
 @given(OPS)
 @settings(deadline=None)
-def test_what_is_taken_is_all_that_changed_since_the_sink_last_knew(ops: list[Noted | str]) -> None:
+def test_what_is_taken_is_all_that_changed_since_the_sink_last_knew(ops: list[Records | str]) -> None:
     """C6 and C7: absolute counts; dirty is not cleared before the answer; what came back is dirty again."""
     replay(ops)
 
 
 @given(OPS)
 @settings(deadline=None, max_examples=40)
-def test_cells_that_meet_in_one_key_are_told_apart(ops: list[Noted | str]) -> None:
+def test_cells_that_meet_in_one_key_are_told_apart(ops: list[Records | str]) -> None:
     """The first ways to spread a minute are bad on purpose: all minutes share a key, then every other one."""
     spread = Cells._spread
 
@@ -80,24 +80,24 @@ def test_cells_that_meet_in_one_key_are_told_apart(ops: list[Noted | str]) -> No
         replay(ops)
 
 
-@pytest.mark.parametrize("settled_between", [True, False])
-def test_a_cell_that_meets_an_older_one_in_its_key_is_told_apart(settled_between: bool) -> None:
+@pytest.mark.parametrize("merged_between", [True, False])
+def test_a_cell_that_meets_an_older_one_in_its_key_is_told_apart(merged_between: bool) -> None:
     """Pins made so that both cells have the same key, by whoever knows how minutes are spread."""
     cells = Cells()
     one, other = (int(key) for key in cells._spread(np.array([28_000_000, 28_000_001], np.uint32)))
     add(cells, [(28_000_000, 5)])
-    if settled_between:
-        cells.settle()
+    if merged_between:
+        cells.merge_buffer()
     add(cells, [(28_000_001, 5 ^ one ^ other)])
     assert taken(cells) == {(28_000_000, 5): 1, (28_000_001, 5 ^ one ^ other): 1}
 
 
 @given(OPS)
 @settings(deadline=None, max_examples=40)
-def test_when_notes_are_settled_changes_nothing(ops: list[Noted | str]) -> None:
+def test_when_the_buffer_is_merged_changes_nothing(ops: list[Records | str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cells_module, "SETTLE_AT", 5)
-        patch.setattr(cells_module, "FIRST_NOTES", 2)
+        patch.setattr(cells_module, "BUFFER_RECORDS", 5)
+        patch.setattr(cells_module, "INITIAL_BUFFER", 2)
         replay(ops)
 
 
@@ -106,6 +106,6 @@ def test_a_live_cell_costs_at_most_twenty_four_bytes() -> None:
     cells = Cells()
     for _ in range(50):
         cells.add(rng.integers(28_000_000, 28_000_080, 5_000), rng.integers(0, 10_000, 5_000).astype(np.uint64))
-    cells.settle(end=True)
+    cells.merge_buffer(end=True)
     assert cells.sum == 250_000
     assert cells.nbytes <= 24 * len(cells)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pintally.schemas.rows import SourceLedger, StartRow
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
-from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.fold import Capture, ChunkRefused, RecordsGone, SourceFold
+from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.recovery import base_of, cut_base, follow
 from pintally.streams.counting.slices import Base
 from tests.logs import ACTION, MINUTE, SOURCE, T0, Log, borders, chunks, record, ruled_logs

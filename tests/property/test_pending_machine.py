@@ -72,18 +72,18 @@ class Flushes(RuleBasedStateMachine):
 
     @rule(counted=COUNTED, letters=st.lists(st.integers(0, 3 * LETTER_BYTES), max_size=2), gaps=st.integers(0, 1))
     def fold_a_piece(self, counted: list[Cell], letters: list[int], gaps: int) -> None:
-        """As SourceFold does: count, advance, bury."""
+        """As SourceFold does: count, advance, add dead letters."""
         if not self.is_open:
             self.begin()
         truth, start = self.slices[-1], self.position
         n = len(counted) + len(letters)
         end = start + max(1, n + gaps)
         piece = Piece(truth.slice_id, start, end, 0, n, T0 + start, T0 + end)
-        tally = self.pending.tally(piece)
-        tally.cells.add(np.array([m for m, _ in counted], np.int64), np.array([p for _, p in counted], np.uint64))
-        tally.advance(piece, len(counted), 0, 0, len(letters))
+        state = self.pending.slice_state(piece)
+        state.cells.add(np.array([m for m, _ in counted], np.int64), np.array([p for _, p in counted], np.uint64))
+        state.advance(piece, len(counted), 0, 0, len(letters))
         rows = [self.letter(start + len(counted) + i, size) for i, size in enumerate(letters)]
-        self.pending.bury(rows)
+        self.pending.add_dead_letters(rows)
         truth.counted |= {start + i: cell for i, cell in enumerate(counted)}
         truth.letters += [row.offset for row in rows]
         truth.position = self.position = end
@@ -259,9 +259,9 @@ class Flushes(RuleBasedStateMachine):
         return self.sink.cells.get(key, (0, 0))[1]
 
 
-@pytest.mark.parametrize("settle_at", [5, cells_module.SETTLE_AT])
-def test_the_sink_gets_all_and_the_ledger_claims_no_more(settle_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells_module, "SETTLE_AT", settle_at)
+@pytest.mark.parametrize("buffer_records", [5, cells_module.BUFFER_RECORDS])
+def test_the_sink_gets_all_and_the_ledger_claims_no_more(buffer_records: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells_module, "BUFFER_RECORDS", buffer_records)
     run_state_machine_as_test(
         Flushes,
         settings=bounds(

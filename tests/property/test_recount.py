@@ -17,8 +17,8 @@ from pintally.schemas.actions import Action
 from pintally.schemas.decoding.values import Values
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.slices import Base
 
 NOON = 1_767_268_800_000

@@ -18,9 +18,8 @@ from pintally.schemas.rows import Replacement, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.memory import MemorySink
-from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.fold import SourceFold
-from pintally.streams.counting.log import Offsets, TopicInfo
+from pintally.streams.counting.log import Chunk, Offsets, TopicInfo
 from pintally.streams.counting.recovery import base_of, follow, is_retired
 from pintally.streams.counting.refusals import refuse_unknown
 from pintally.streams.kafka.known_topics import as_known

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pintally.cli.accept_loss import ROUNDS as LOST_ROUNDS
-from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.log import Chunk
 from pintally.streams.operations.change.cluster_state import read_cluster_state
 from pintally.streams.operations.change.epoch_starts import apply_change
 from pintally.streams.operations.change.lost import change_of, plan_lost

@@ -15,7 +15,7 @@ from pintally.schemas.decoding.decoder import decode
 from pintally.schemas.decoding.values import Values
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.streams.counting.chunk import Chunk, Envelope
+from pintally.streams.counting.log import Chunk, Envelope
 from tests.reference import LogRecord
 
 T0 = 1_700_000_400_000  # ms, a multiple of ten minutes

@@ -14,8 +14,8 @@ from faust.types import TP
 
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
-from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.log import Chunk
 from pintally.streams.worker.agents import count_chunk
 from pintally.streams.worker.backpressure import Flow
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics

@@ -11,7 +11,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
-from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.fetching import decompress as codecs
 from pintally.streams.kafka.fetching import read_records
 from pintally.streams.kafka.fetching.transactions import unpack

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from typing import Any
 
-from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.fetching import fetch
 from pintally.streams.settings import load_settings
 from pintally.streams.worker import process as restart

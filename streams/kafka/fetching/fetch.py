@@ -14,7 +14,7 @@ from aiokafka.structs import TopicPartition
 
 import pintally.streams.kafka.fetching.connection  # noqa: F401 - the way from the socket
 from pintally.schemas.errors import PintallyError
-from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.fetching.transactions import unpack
 
 log = logging.getLogger(__name__)

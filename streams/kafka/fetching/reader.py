@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from pintally.schemas.errors import KafkaUnavailable, Refusal
 from pintally.schemas.sources import Source
-from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.clients import options_alone
 from pintally.streams.kafka.fetching.fetch import fetched_chunks
 from pintally.streams.kafka.rights import TOPIC, UNAUTHORIZED, forbidden

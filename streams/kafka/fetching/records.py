@@ -11,7 +11,7 @@ from aiokafka.record.util import decode_varint
 from numpy.typing import NDArray
 
 from pintally.schemas.decoding.values import Values
-from pintally.streams.counting.chunk import Envelope
+from pintally.streams.counting.log import Envelope
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import TopicPartition
 from numpy.typing import NDArray
 
-from pintally.streams.counting.chunk import Chunk
+from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.fetching.read_records import read_records
 from pintally.streams.kafka.fetching.record_batches import CONTROL, MAGIC, TRANSACTIONAL, Heads
 

@@ -17,10 +17,8 @@ from pintally.schemas.rows import CellRows, LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.base import CellTotals
-from pintally.streams.counting import stream_time as stream_time
-from pintally.streams.counting.chunk import Chunk, Envelope
-from pintally.streams.counting.log import Offsets
-from pintally.streams.counting.slices import Base
+from pintally.streams.counting.log import Chunk, Envelope, Offsets
+from pintally.streams.counting.slices import Base, run_stream_time
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.fetching.reader import read_chunks
 from pintally.streams.operations.change.replace import Begin, Pair
@@ -49,7 +47,7 @@ async def begin_at(settings: Settings, source: Source, ends: Offsets, start: int
         read_chunks(settings, source, max(ends.log_start, (slice_block - 2) * slice_records), start)
     ) as read:
         async for chunk in read:
-            stream_times = stream_time.run(reached, chunk.timestamps)
+            stream_times = run_stream_time(reached, chunk.timestamps)
             before = int(chunk.offsets.searchsorted(collect))
             if before:
                 collect_stream_time = int(stream_times[before - 1])

@@ -7,8 +7,8 @@ from pintally.schemas.actions import Action
 from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
-from pintally.streams.counting.chunk import Chunk
 from pintally.streams.counting.fold import Capture, SourceFold
+from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.slices import Base
 
 

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.streams.counting import fold
-from pintally.streams.counting import stream_time as stream_time
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.outcomes import Judged
-from pintally.streams.counting.slices import Piece
+from pintally.streams.counting.slices import Piece, run_stream_time
 from pintally.streams.worker.backpressure import Flow
 from pintally.tools.drill.controls.switch import control, replaced
 
@@ -36,13 +35,11 @@ def no_seek_for_a_missing_tail() -> Iterator[None]:
 @control
 def clock_moves_by_chunk() -> Iterator[None]:
     """C1: all records of a chunk see the clock that stands after its last one."""
-    run = stream_time.run
-
     def run_at_once(before: int, timestamps: NDArray[np.int64]) -> NDArray[np.int64]:
-        stream_times = run(before, timestamps)
+        stream_times = run_stream_time(before, timestamps)
         return np.full_like(stream_times, stream_times[-1]) if len(stream_times) else stream_times
 
-    with replaced((stream_time, "run", run_at_once)):
+    with replaced((fold, "run_stream_time", run_at_once)):
         yield
 
 

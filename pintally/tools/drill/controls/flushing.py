@@ -11,7 +11,7 @@ import numpy as np
 from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
-from pintally.streams.counting import slice_state as tally
+from pintally.streams.counting import pending
 from pintally.streams.counting.cells import CellColumns, Cells
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.pending import Capture, Pending
@@ -25,7 +25,7 @@ from pintally.tools.drill.controls.switch import control, replaced
 @control
 def dirty_cleared_before_the_answer() -> Iterator[None]:
     """C7: cells count as flushed once they are taken out."""
-    with replaced((Cells, "merge_back", Cells.land)):
+    with replaced((Cells, "merge_back", Cells.mark_flushed)):
         yield
 
 
@@ -50,12 +50,12 @@ def _write(*, late_rows: bool = False, ledger_first: bool = False, all_read_back
         def ledger() -> None:
             if late_rows:
                 of = {fold.source: fold for fold in folds}
-                rows = [t.ledger_row(c.source, of[c.source].epoch, of[c.source].rules) for c, t in tallies]
+                rows = [s.ledger_row(c.source, of[c.source].epoch, of[c.source].rules) for c, s in slices]
             else:
                 rows = [row for c in captures for row in c.ledger]
             session.write_ledger(rows)
 
-        tallies = [(capture, each) for capture in captures for each in capture.tallies]
+        slices = [(capture, each) for capture in captures for each in capture.slices]
         flushing = {capture.source for capture in captures}
         with sink.session() as session:
             flush.read_back(session, [fold for fold in folds if all_read_back or fold.source in flushing])
@@ -100,7 +100,7 @@ def version_from_the_wall_clock() -> Iterator[None]:
         return versions[row]
 
     with replaced(
-        (tally, "version_of", lambda *_: now()),
+        (pending, "version_of", lambda *_: now()),
         (LedgerRow, "version", property(version)),
         (flush, "read_back", lambda *_: None),
     ):
@@ -127,7 +127,7 @@ def two_flushes_in_flight() -> Iterator[None]:
         self._in_flight = None
         return capture(self, ended_only)
 
-    def land(self: Pending, _: Capture) -> None:
+    def answered(self: Pending, _: Capture) -> None:
         self._in_flight = None
 
     async def begin(self: Flusher) -> bool:
@@ -139,7 +139,7 @@ def two_flushes_in_flight() -> Iterator[None]:
         (Flusher, "__init__", without_lock),
         (Flusher, "flush", begin),
         (Pending, "capture", capture_again),
-        (Pending, "_land", land),
+        (Pending, "_answered", answered),
     ):
         yield
 
@@ -151,7 +151,7 @@ def failed_ledger_rows_not_merged_back() -> Iterator[None]:
 
     def forget(self: Pending, failed: Capture) -> None:
         merge_back(self, failed)
-        for each, row in zip(failed.tallies, failed.ledger, strict=True):
+        for each, row in zip(failed.slices, failed.ledger, strict=True):
             each.recorded = row.position
 
     with replaced((Pending, "merge_back", forget)):
@@ -171,9 +171,9 @@ def not_merged_back_after_a_rebalance() -> Iterator[None]:
     def forget(self: Pending, failed: Capture) -> None:
         merge_back(self, failed)
         if any(capture is failed for capture in overtaken):
-            for each in failed.tallies:
+            for each in failed.slices:
                 each.cells.take_dirty()
-                each.cells.land()
+                each.cells.mark_flushed()
 
     with replaced((Refold, "_assign", assign_anew), (Pending, "merge_back", forget)):
         yield
@@ -192,10 +192,10 @@ def merged_back_into_another() -> Iterator[None]:
     def merge(self: SourceFold, failed: Capture) -> None:
         merge_back(self, failed)
         other = newest[asyncio.get_running_loop(), self.source]
-        if other is not self and (tally := other._pending._open):
-            at = failed.cells.slice_block == tally.slice_id.slice_block
+        if other is not self and (state := other._pending._open):
+            at = failed.cells.slice_block == state.slice_id.slice_block
             cells = failed.cells.minute[at] // 60, failed.cells.pin_id[at]
-            tally.cells.add(*(np.repeat(column, failed.cells.count[at].astype(np.int64)) for column in cells))
+            state.cells.add(*(np.repeat(column, failed.cells.count[at].astype(np.int64)) for column in cells))
 
     with replaced((SourceFold, "__init__", remember), (SourceFold, "merge_back", merge)):
         yield
