@@ -35,6 +35,7 @@ def no_seek_for_a_missing_tail() -> Iterator[None]:
 @control
 def clock_moves_by_chunk() -> Iterator[None]:
     """C1: all records of a chunk see the clock that stands after its last one."""
+
     def run_at_once(before: int, timestamps: NDArray[np.int64]) -> NDArray[np.int64]:
         stream_times = run_stream_time(before, timestamps)
         return np.full_like(stream_times, stream_times[-1]) if len(stream_times) else stream_times
