@@ -7,8 +7,8 @@ from typing import Any
 
 from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, Newest
 from pintally.schemas.sources import Source
-from pintally.sinks.memory import MemorySession, MemorySink
 from tests.letter_batches import LetterBatch
+from tests.support.memory_sink import MemorySession, MemorySink
 
 STEPS = ("connect", "read_back", "cells", "dead_letters", "ledger")
 

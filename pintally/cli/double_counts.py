@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pintally.cli.console import data
 from pintally.schemas.rows import LostKind
 from pintally.schemas.sources import Source
-from pintally.sinks.base import SinkSession
+from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.recovery import follow
 from pintally.streams.operations.change.cluster_state import ClusterState
 from pintally.streams.operations.change.lost import Lost
@@ -15,7 +15,7 @@ from pintally.streams.operations.change.totals import added, events, hours, in_c
 from pintally.streams.settings import Settings
 
 
-def warn(settings: Settings, session: SinkSession, found: ClusterState, plan: Iterable[Lost]) -> None:
+def warn(settings: Settings, session: MaintenanceSession, found: ClusterState, plan: Iterable[Lost]) -> None:
     """Read the new topics, and print how many of their events would count beside ones that may be the same."""
     retired: dict[str, list[Source]] = {}
     for lost in plan:
@@ -36,7 +36,7 @@ async def _of(settings: Settings, source: Source, start: int, end: int, stream_t
     return await would_count(settings, source, action, rules, (start, 0), end, stream_time)
 
 
-def _print(topic: str, session: SinkSession, old: Sequence[Source], would: Sequence[Would]) -> None:
+def _print(topic: str, session: MaintenanceSession, old: Sequence[Source], would: Sequence[Would]) -> None:
     counted, new = session.cell_totals(old), added([each.cells for each in would])
     now, more, older = events(counted), events(new), sum(each.older for each in would)
     same = in_common(counted, new)

@@ -10,7 +10,8 @@ from pintally.audit.verify import verify
 from pintally.schemas.errors import PintallyError, Refusal
 from pintally.schemas.rows import Replacement, SourceLedger
 from pintally.schemas.sources import Source
-from pintally.sinks.base import Sink, SinkSession
+from pintally.sinks.base import Sink
+from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.audit_addresses import addresses_of
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import follow
@@ -58,7 +59,9 @@ class Asked:
         return any(said)
 
 
-def make_plans(settings: Settings, sink: Sink, session: SinkSession, asked: Asked, only: Sequence[str]) -> list[Plan]:
+def make_plans(
+    settings: Settings, sink: Sink, session: MaintenanceSession, asked: Asked, only: Sequence[str]
+) -> list[Plan]:
     """One a topic that is to take another's place. Reads the new topics. Raises Refusal where it cannot be as said."""
     is_other_log = asked.is_other_log
     topics = describe_topics(settings)
@@ -83,7 +86,7 @@ def _refuse_begun(pair: Pair, ledgers: Mapping[Source, SourceLedger]) -> None:
 
 
 class _Planner:
-    def __init__(self, settings: Settings, session: SinkSession, asked: Asked, epoch: int) -> None:
+    def __init__(self, settings: Settings, session: MaintenanceSession, asked: Asked, epoch: int) -> None:
         self.settings, self.session, self.asked, self.epoch = settings, session, asked, epoch
 
     def same(self, pair: Pair) -> Plan:

@@ -162,9 +162,16 @@ class Connection:
         return result
 
 
+class OnConnection:
+    """Base of the parts of a session, which `sinks.base` and `sinks.maintenance` describe: all on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+
 def _refuse_to_reconnect() -> None:
     # clickhouse-driver connects again after an error, even with disable_reconnect; what was read would be forgotten.
     raise NetworkError("the connection was closed")
 
 
-__all__ = ["Connection", "SinkError", "SinkUnavailable"]
+__all__ = ["Connection", "OnConnection", "SinkError", "SinkUnavailable"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.sources import Source
-from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.connection import OnConnection
 
 COLUMNS = (
     "source", "topic", "topic_id", "partition", "offset", "timestamp", "outcome", "reason", "key", "value", "headers",
@@ -14,10 +14,12 @@ COLUMNS = (
 WHAT = "offset, timestamp, outcome, reason, key, value, headers, epoch"
 
 
-def write_dead_letters(connection: Connection, rows: Sequence[DeadLetterRow]) -> None:
-    """Insert dead letters; a repetition replaces the row with the same origin and epoch."""
-    # Nothing is decoded: keys, values and headers need not be UTF-8. Hence even the names go as bytes.
-    connection.insert("dead_letters", COLUMNS, [_values(row) for row in rows], strings_as_bytes=True)
+class DeadLetters(OnConnection):
+    """The dead letters of a session."""
+
+    def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
+        # Nothing is decoded: keys, values and headers need not be UTF-8. Hence even the names go as bytes.
+        self.connection.insert("dead_letters", COLUMNS, [_values(row) for row in rows], strings_as_bytes=True)
 
 
 def letter_of(

@@ -6,7 +6,7 @@ from typing import Any
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, LostKind, LostRow, Newest, SourceLedger, StartRow
 from pintally.schemas.sources import Source
-from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.replaced import read_replaced
 
 SOURCE = ("source", "topic", "topic_id", "partition")
@@ -20,81 +20,75 @@ LEDGER = (
 OF_SOURCES = "WHERE source IN %(ids)s GROUP BY source"
 
 
-def write_starts(connection: Connection, rows: Sequence[StartRow]) -> None:
-    """Insert start rows; durable on return."""
-    connection.insert(
-        "ingest_starts",
-        START,
-        [(*_name(row.source), row.epoch, row.start, row.start_stream_time, row.rules) for row in rows],
-    )
+class Ledger(OnConnection):
+    """The ledger of a session, its start rows and its lost rows."""
 
-
-def write_ledger(connection: Connection, rows: Sequence[LedgerRow]) -> None:
-    """Insert ledger rows; durable on return. What they vouch for was written with fsync before, as they are (C10)."""
-    connection.insert("ingest_ledger", LEDGER, [_ledger_values(row) for row in rows])
-
-
-def write_lost(connection: Connection, rows: Sequence[LostRow]) -> None:
-    """Insert lost rows; durable on return."""
-    connection.insert(
-        "ingest_lost",
-        LOST,
-        [(*_name(row.source), row.epoch, row.kind.value, row.start, row.end, row.note) for row in rows],
-    )
-
-
-def read_ledgers(connection: Connection, sources: Sequence[Source]) -> dict[Source, SourceLedger]:
-    """The lowest start of each epoch, the newest row of each slice by start, and what was given up; every source
-    has an entry."""
-    starts: dict[int, list[StartRow]] = {source.id: [] for source in sources}
-    rows: dict[int, list[LedgerRow]] = {source.id: [] for source in sources}
-    lost: dict[int, list[LostRow]] = {source.id: [] for source in sources}
-    by_id = {source.id: source for source in sources}
-    if not by_id:
-        return {}
-    # FINAL is not needed for starts: equal keys are equal rows.
-    for id_, *start in connection.rows(
-        "SELECT source, epoch, start, start_stream_time, rules FROM ingest_starts WHERE source IN %(ids)s"
-        " ORDER BY source, epoch, start LIMIT 1 BY source, epoch",
-        ids=list(by_id),
-    ):
-        starts[id_].append(StartRow(by_id[id_], *start))
-    for id_, *values in connection.rows(
-        "SELECT source, slice_block, toUnixTimestamp(arrived_at), start, start_stream_time, position, stream_time,"
-        " counted, duplicate, late, invalid, gaps, cells_sum, epoch, rules"
-        " FROM ingest_ledger FINAL WHERE source IN %(ids)s ORDER BY source, start, epoch, position",
-        ids=list(by_id),
-    ):
-        slice_, outcomes, rest = values[:6], Outcomes(*values[6:11]), values[11:]
-        rows[id_].append(LedgerRow(by_id[id_], *[*slice_, outcomes, *rest]))
-    for id_, epoch, kind, start_, end, note in connection.rows(
-        "SELECT source, epoch, toString(kind), start, `end`, note FROM ingest_lost FINAL WHERE source IN %(ids)s"
-        " ORDER BY source, epoch, start, `end`, toString(kind)",
-        ids=list(by_id),
-    ):
-        lost[id_].append(LostRow(by_id[id_], epoch, LostKind(kind), start_, end, note))
-    replaced = read_replaced(connection)
-    return {
-        source: SourceLedger(
-            tuple(starts[source.id]),
-            tuple(rows[source.id]),
-            tuple(lost[source.id]),
-            next((row for row in replaced if row.begins(source)), None),
-            tuple(row for row in replaced if row.old == source),
+    def write_starts(self, rows: Sequence[StartRow]) -> None:
+        self.connection.insert(
+            "ingest_starts",
+            START,
+            [(*_name(row.source), row.epoch, row.start, row.start_stream_time, row.rules) for row in rows],
         )
-        for source in sources
-    }
 
+    def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
+        # What they vouch for was written with fsync before, as they are (C10).
+        self.connection.insert("ingest_ledger", LEDGER, [_ledger_values(row) for row in rows])
 
-def read_back(connection: Connection, sources: Sequence[Source]) -> Mapping[Source, Newest]:
-    """The highest epoch and ledger version of each source; every source has an entry."""
-    ids = [source.id for source in sources]
-    if not ids:
-        return {}
-    epochs = connection.rows(f"SELECT source, max(epoch) FROM ingest_starts {OF_SOURCES}", ids=ids)
-    versions = connection.rows(f"SELECT source, max(version) FROM ingest_ledger {OF_SOURCES}", ids=ids)
-    found = dict(epochs), dict(versions)
-    return {source: Newest(*(newest.get(source.id) for newest in found)) for source in sources}
+    def write_lost(self, rows: Sequence[LostRow]) -> None:
+        self.connection.insert(
+            "ingest_lost",
+            LOST,
+            [(*_name(row.source), row.epoch, row.kind.value, row.start, row.end, row.note) for row in rows],
+        )
+
+    def read_ledgers(self, sources: Sequence[Source]) -> dict[Source, SourceLedger]:
+        starts: dict[int, list[StartRow]] = {source.id: [] for source in sources}
+        rows: dict[int, list[LedgerRow]] = {source.id: [] for source in sources}
+        lost: dict[int, list[LostRow]] = {source.id: [] for source in sources}
+        by_id = {source.id: source for source in sources}
+        if not by_id:
+            return {}
+        # FINAL is not needed for starts: equal keys are equal rows.
+        for id_, *start in self.connection.rows(
+            "SELECT source, epoch, start, start_stream_time, rules FROM ingest_starts WHERE source IN %(ids)s"
+            " ORDER BY source, epoch, start LIMIT 1 BY source, epoch",
+            ids=list(by_id),
+        ):
+            starts[id_].append(StartRow(by_id[id_], *start))
+        for id_, *values in self.connection.rows(
+            "SELECT source, slice_block, toUnixTimestamp(arrived_at), start, start_stream_time, position, stream_time,"
+            " counted, duplicate, late, invalid, gaps, cells_sum, epoch, rules"
+            " FROM ingest_ledger FINAL WHERE source IN %(ids)s ORDER BY source, start, epoch, position",
+            ids=list(by_id),
+        ):
+            slice_, outcomes, rest = values[:6], Outcomes(*values[6:11]), values[11:]
+            rows[id_].append(LedgerRow(by_id[id_], *[*slice_, outcomes, *rest]))
+        for id_, epoch, kind, start_, end, note in self.connection.rows(
+            "SELECT source, epoch, toString(kind), start, `end`, note FROM ingest_lost FINAL WHERE source IN %(ids)s"
+            " ORDER BY source, epoch, start, `end`, toString(kind)",
+            ids=list(by_id),
+        ):
+            lost[id_].append(LostRow(by_id[id_], epoch, LostKind(kind), start_, end, note))
+        replaced = read_replaced(self.connection)
+        return {
+            source: SourceLedger(
+                tuple(starts[source.id]),
+                tuple(rows[source.id]),
+                tuple(lost[source.id]),
+                next((row for row in replaced if row.begins(source)), None),
+                tuple(row for row in replaced if row.old == source),
+            )
+            for source in sources
+        }
+
+    def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
+        ids = [source.id for source in sources]
+        if not ids:
+            return {}
+        epochs = self.connection.rows(f"SELECT source, max(epoch) FROM ingest_starts {OF_SOURCES}", ids=ids)
+        versions = self.connection.rows(f"SELECT source, max(version) FROM ingest_ledger {OF_SOURCES}", ids=ids)
+        found = dict(epochs), dict(versions)
+        return {source: Newest(*(newest.get(source.id) for newest in found)) for source in sources}
 
 
 def known_sources(connection: Connection) -> Iterable[Source]:

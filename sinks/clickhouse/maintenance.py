@@ -1,4 +1,4 @@
-"""One source slice by slice, and deleting by hand's breadth: what `repair` and `accept-loss` ask ClickHouse.
+"""One source slice by slice, and deletes of single slices: what `repair` and `accept-loss` ask ClickHouse.
 
 The table is not sorted by source, so each question reads all of it, if only the columns it needs.
 """
@@ -10,99 +10,85 @@ from numpy.typing import NDArray
 
 from pintally.schemas.rows import LAST_OFFSET, CellRows, DeadLetterRow, LedgerRow, SliceSum
 from pintally.schemas.sources import Source
-from pintally.sinks.base import CellTotals
-from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.connection import OnConnection
 from pintally.sinks.clickhouse.dead_letters import WHAT, letter_of
 from pintally.sinks.clickhouse.minutes import select_cells
+from pintally.sinks.maintenance import CellTotals
 
 SLICE = "source = %(source)s AND slice_block = %(slice_block)s AND arrived_at = toDateTime(%(arrived_at)s, 'UTC')"
 ORIGIN = "topic = %(topic)s AND topic_id = %(topic_id)s AND partition = %(partition)s"
 NEWEST = "ORDER BY offset, epoch DESC LIMIT 1 BY offset"  # a superseded letter may be there beside
 
 
-def slice_sums(connection: Connection, source: Source) -> dict[tuple[int, int], SliceSum]:
-    """The cells of each slice (slice_block, arrived_at) that has some."""
-    rows = connection.rows(
-        "SELECT slice_block, toUnixTimestamp(arrived_at), sum(events), max(version),"
-        " max(bitAnd(version, %(positions)s))"
-        " FROM pin_minutes FINAL WHERE source = %(source)s GROUP BY slice_block, arrived_at",
-        source=source.id,
-        positions=LAST_OFFSET,
-    )
-    return {(slice_block, arrived_at): SliceSum(*sums) for slice_block, arrived_at, *sums in rows}
+class Slices(OnConnection):
+    """The slices of a session, one by one."""
 
-
-def cell_totals(connection: Connection, sources: Sequence[Source]) -> CellTotals:
-    """The cells of some sources, added up over slices and sources, by minute and pin."""
-    found = connection.execute(
-        "SELECT toUnixTimestamp(minute), pin_id, sum(events) FROM pin_minutes FINAL WHERE source IN %(ids)s"
-        " GROUP BY minute, pin_id HAVING sum(events) > 0 ORDER BY minute, pin_id",
-        {"ids": tuple(source.id for source in sources)},
-        columnar=True,
-    ) or [[], [], []]
-    return CellTotals(*(np.asarray(*column) for column in zip(found, (np.uint32, np.uint64, np.uint64), strict=True)))
-
-
-def read_slice(connection: Connection, source: Source, slice_block: int, arrived_at: int) -> CellRows:
-    """The cells of one slice, the highest version of each."""
-    return select_cells(connection, SLICE, source=source.id, slice_block=slice_block, arrived_at=arrived_at)
-
-
-def delete_cells(
-    connection: Connection, source: Source, slice_block: int, arrived_at: int, epoch: int | None = None
-) -> None:
-    """Delete the cells of one slice, or only those of one epoch; they are gone on return."""
-    of = "" if epoch is None else " AND bitShiftRight(version, 48) = %(epoch)s"
-    name = {"source": source.id, "slice_block": slice_block, "arrived_at": arrived_at, "epoch": epoch}
-    connection.execute(f"DELETE FROM pin_minutes WHERE {SLICE}{of}", name)
-
-
-def delete_ledger(connection: Connection, rows: Sequence[LedgerRow]) -> None:
-    """Delete the ledger rows of these slices and versions; they are gone on return."""
-    for row in rows:
-        name = {
-            "source": row.source.id,
-            "slice_block": row.slice_block,
-            "arrived_at": row.arrived_at,
-            "version": row.version,
-        }
-        connection.execute(f"DELETE FROM ingest_ledger WHERE {SLICE} AND version = %(version)s", name)
-
-
-def letter_offsets(connection: Connection, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The offsets of all late and of all dead letters of a source, ascending."""
-    found = connection.execute(
-        f"SELECT offset, outcome = 'late' FROM dead_letters FINAL WHERE {ORIGIN} {NEWEST}",
-        _origin(source),
-        columnar=True,
-    ) or [[], []]
-    offsets, late = np.asarray(found[0], np.int64), np.asarray(found[1], np.bool_)
-    return offsets[late], offsets[~late]
-
-
-def read_dead_letters(connection: Connection, source: Source, start: int, end: int) -> list[DeadLetterRow]:
-    """The dead letters of the offsets [start, end), byte by byte, by offset."""
-    rows = connection.execute(
-        f"SELECT {WHAT} FROM dead_letters FINAL WHERE {ORIGIN} AND offset >= %(start)s AND offset < %(end)s {NEWEST}",
-        {**_origin(source), "start": start, "end": end},
-        settings={"strings_as_bytes": True},
-    )
-    return [letter_of(source, *row) for row in rows]
-
-
-def delete_letters(connection: Connection, source: Source, offsets: Sequence[int]) -> None:
-    """Delete the dead letters of these offsets; they are gone on return."""
-    if offsets:
-        connection.execute(
-            f"DELETE FROM dead_letters WHERE {ORIGIN} AND offset IN %(offsets)s",
-            {**_origin(source), "offsets": tuple(offsets)},
+    def slice_sums(self, source: Source) -> dict[tuple[int, int], SliceSum]:
+        rows = self.connection.rows(
+            "SELECT slice_block, toUnixTimestamp(arrived_at), sum(events), max(version),"
+            " max(bitAnd(version, %(positions)s))"
+            " FROM pin_minutes FINAL WHERE source = %(source)s GROUP BY slice_block, arrived_at",
+            source=source.id,
+            positions=LAST_OFFSET,
         )
+        return {(slice_block, arrived_at): SliceSum(*sums) for slice_block, arrived_at, *sums in rows}
 
+    def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
+        found = self.connection.execute(
+            "SELECT toUnixTimestamp(minute), pin_id, sum(events) FROM pin_minutes FINAL WHERE source IN %(ids)s"
+            " GROUP BY minute, pin_id HAVING sum(events) > 0 ORDER BY minute, pin_id",
+            {"ids": tuple(source.id for source in sources)},
+            columnar=True,
+        ) or [[], [], []]
+        minute, pin_id, count = found
+        return CellTotals(np.asarray(minute, np.uint32), np.asarray(pin_id, np.uint64), np.asarray(count, np.uint64))
 
-def forget(connection: Connection, source: Source) -> None:
-    """Delete all cells, ledger rows and dead letters of a source; they are gone on return."""
-    for table in ("pin_minutes", "ingest_ledger", "dead_letters"):
-        connection.execute(f"DELETE FROM {table} WHERE source = %(source)s", {"source": source.id})
+    def read_slice(self, source: Source, slice_block: int, arrived_at: int) -> CellRows:
+        return select_cells(self.connection, SLICE, source=source.id, slice_block=slice_block, arrived_at=arrived_at)
+
+    def delete_cells(self, source: Source, slice_block: int, arrived_at: int, epoch: int | None = None) -> None:
+        of = "" if epoch is None else " AND bitShiftRight(version, 48) = %(epoch)s"
+        name = {"source": source.id, "slice_block": slice_block, "arrived_at": arrived_at, "epoch": epoch}
+        self.connection.execute(f"DELETE FROM pin_minutes WHERE {SLICE}{of}", name)
+
+    def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
+        for row in rows:
+            name = {
+                "source": row.source.id,
+                "slice_block": row.slice_block,
+                "arrived_at": row.arrived_at,
+                "version": row.version,
+            }
+            self.connection.execute(f"DELETE FROM ingest_ledger WHERE {SLICE} AND version = %(version)s", name)
+
+    def letter_offsets(self, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        found = self.connection.execute(
+            f"SELECT offset, outcome = 'late' FROM dead_letters FINAL WHERE {ORIGIN} {NEWEST}",
+            _origin(source),
+            columnar=True,
+        ) or [[], []]
+        offsets, late = np.asarray(found[0], np.int64), np.asarray(found[1], np.bool_)
+        return offsets[late], offsets[~late]
+
+    def read_dead_letters(self, source: Source, start: int, end: int) -> list[DeadLetterRow]:
+        rows = self.connection.execute(
+            f"SELECT {WHAT} FROM dead_letters FINAL"
+            f" WHERE {ORIGIN} AND offset >= %(start)s AND offset < %(end)s {NEWEST}",
+            {**_origin(source), "start": start, "end": end},
+            settings={"strings_as_bytes": True},
+        )
+        return [letter_of(source, *row) for row in rows]
+
+    def delete_letters(self, source: Source, offsets: Sequence[int]) -> None:
+        if offsets:
+            self.connection.execute(
+                f"DELETE FROM dead_letters WHERE {ORIGIN} AND offset IN %(offsets)s",
+                {**_origin(source), "offsets": tuple(offsets)},
+            )
+
+    def forget(self, source: Source) -> None:
+        for table in ("pin_minutes", "ingest_ledger", "dead_letters"):
+            self.connection.execute(f"DELETE FROM {table} WHERE source = %(source)s", {"source": source.id})
 
 
 def _origin(source: Source) -> dict[str, object]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from pintally.schemas.rows import CellRows
-from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.sealing.reopen import early_hours, open_hours, reopen, sealed_until
 
 COLUMNS = {
@@ -21,26 +21,24 @@ COLUMNS = {
 INSERT = f"INSERT INTO pin_minutes ({', '.join(COLUMNS)}) VALUES"
 
 
-def write_cells(connection: Connection, rows: CellRows) -> None:
-    """Insert cells; durable on return. Hours already sealed are read from minutes until they are sealed again.
+class Cells(OnConnection):
+    """The cells of a session."""
 
-    1. Hours below `sealed_until` are opened, so that hours and days change in the same moment as minutes.
-    2. The cells go in.
-    3. They are opened once more: a sealing that began in between may have read the minutes without them.
-    """
-    if not len(rows):
-        return
-    early = early_hours(rows, sealed_until(connection))
-    if early and not open_hours(connection).issuperset(early):
-        reopen(connection, early)
-    columns = [getattr(rows, "count" if name == "events" else name) for name in COLUMNS]
-    connection.execute(INSERT, columns, columnar=True, settings={"use_numpy": True})
-    reopen(connection, early_hours(rows, sealed_until(connection)))
+    def write_cells(self, rows: CellRows) -> None:
+        """Insert cells. Hours already sealed are read from minutes until they are sealed again.
 
-
-def read_cells(connection: Connection) -> CellRows:
-    """All cells, the highest version of each key, in the table's order."""
-    return select_cells(connection, "1 ORDER BY hour, pin_id, minute, action, source, slice_block, arrived_at")
+        1. Hours below `sealed_until` are opened, so that hours and days change in the same moment as minutes.
+        2. The cells go in.
+        3. They are opened once more: a sealing that began in between may have read the minutes without them.
+        """
+        if not len(rows):
+            return
+        early = early_hours(rows, sealed_until(self.connection))
+        if early and not open_hours(self.connection).issuperset(early):
+            reopen(self.connection, early)
+        columns = [getattr(rows, "count" if name == "events" else name) for name in COLUMNS]
+        self.connection.execute(INSERT, columns, columnar=True, settings={"use_numpy": True})
+        reopen(self.connection, early_hours(rows, sealed_until(self.connection)))
 
 
 def select_cells(connection: Connection, where: str, **parameters: object) -> CellRows:

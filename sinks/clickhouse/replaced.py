@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pintally.schemas.rows import ReplacedRow, Replacement
 from pintally.schemas.sources import Source
-from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.connection import Connection, OnConnection
 
 COLUMNS = (
     "source", "topic", "topic_id", "partition", "old_source", "old_topic", "old_topic_id", "how", "epoch",
@@ -18,9 +18,11 @@ WHERE how = 'same_offsets' OR (source, epoch) IN (SELECT source, epoch FROM inge
 ORDER BY epoch, topic, partition"""
 
 
-def write_replaced(connection: Connection, rows: Sequence[ReplacedRow]) -> None:
-    """Insert rows, all in one block; durable on return."""
-    connection.insert("ingest_replaced", COLUMNS, [_values(row) for row in rows])
+class Replacements(OnConnection):
+    """The replaced topics of a session."""
+
+    def write_replaced(self, rows: Sequence[ReplacedRow]) -> None:
+        self.connection.insert("ingest_replaced", COLUMNS, [_values(row) for row in rows])
 
 
 def read_replaced(connection: Connection) -> list[ReplacedRow]:

@@ -9,13 +9,20 @@ inside a slice. Then the version of a cell decides: it is superseded if its posi
 letter has an offset: it is superseded if the offset is at the epoch start or beyond.
 """
 
-from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.connection import Connection, OnConnection
 
 IN_WINDOW = "hour >= toDateTime(%(start)s, 'UTC') AND hour < toDateTime(%(end)s, 'UTC')"
 KEY = "source, epoch, slice_block, arrived_at"
 LETTER = "source, offset, epoch"
 CELL = "source, version, slice_block, arrived_at"
 LAST_SECOND = 2**32 - 1  # of DateTime
+
+
+class StaleRows(OnConnection):
+    """The superseded rows of all sources."""
+
+    def delete_superseded(self) -> None:
+        delete_superseded(self.connection, 0, LAST_SECOND)
 
 
 def has_superseded(connection: Connection, start: int, end: int) -> bool:

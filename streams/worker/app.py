@@ -13,8 +13,8 @@ from yarl import URL
 
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
-from pintally.sinks.base import Sink
 from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.sinks.maintenance import MaintainedSink
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.kafka.open_transactions import abort
 from pintally.streams.settings import Settings, load_settings
@@ -59,7 +59,7 @@ class CountingApp(faust.App):
     """Faust with our transport and tables, a sink, and what watches over them."""
 
     settings: Settings
-    sink: Sink
+    sink: MaintainedSink
     flusher: Flusher
     flow: Flow
 
@@ -93,7 +93,7 @@ class CountingApp(faust.App):
         await super().on_stop()
 
 
-def create_app(settings: Settings, sink: Sink | None = None) -> CountingApp:
+def create_app(settings: Settings, sink: MaintainedSink | None = None) -> CountingApp:
     """The app for these settings; `sink` is ClickHouse unless given."""
     app = CountingApp(
         settings.group,

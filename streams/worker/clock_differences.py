@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.sources import Source
-from pintally.sinks.base import Sink
+from pintally.sinks.maintenance import MaintainedSink
 from pintally.streams.worker.finality import Look
 from pintally.streams.worker.wall_clock import Reading, read_clocks
 
@@ -61,7 +61,7 @@ class ClockDifferences:
         self._monotonic = monotonic
         self._said: dict[str, float] = {}  # whose clock -> when it was last said
 
-    async def compare(self, sink: Sink) -> None:
+    async def compare(self, sink: MaintainedSink) -> None:
         """Compare this machine's clock with ClickHouse's, as every worker does."""
         try:
             clocks = await asyncio.to_thread(_read, sink)
@@ -86,7 +86,7 @@ class ClockDifferences:
             del self._said[whose]
 
 
-def _read(sink: Sink) -> Reading:
+def _read(sink: MaintainedSink) -> Reading:
     with sink.session() as session:
         return read_clocks(session)
 

@@ -21,8 +21,8 @@ from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
 from pintally.schemas.rows import SourceLedger
 from pintally.schemas.rules import MINUTE_MS
 from pintally.schemas.sources import Source
-from pintally.sinks.base import Sink
 from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.maintenance import MaintainedSink
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import follow, least_lateness
 from pintally.streams.kafka.known_topics import as_known
@@ -90,7 +90,7 @@ def _clock(
     return chain.stream_time if chain else None
 
 
-def look(settings: Settings, sink: Sink, brokers: BrokersBehind) -> Look:
+def look(settings: Settings, sink: MaintainedSink, brokers: BrokersBehind) -> Look:
     """Ask both engines what is final now. Blocking. The order matters: clocks, log ends, ledgers."""
     known = as_known(describe_topics(settings), sink.replaced())
     topics = {name: topic for name, topic in known.items() if name in settings.topics.values()}
@@ -117,7 +117,7 @@ def look(settings: Settings, sink: Sink, brokers: BrokersBehind) -> Look:
 
 async def seal_final_hours(
     settings: Settings,
-    sink: Sink,
+    sink: MaintainedSink,
     assigned: Collection[tuple[str, int]],
     brokers: BrokersBehind,
     tell: Callable[[Look], None] = lambda _: None,
@@ -136,7 +136,7 @@ async def seal_final_hours(
         outage_of(error).away(error.what, "sealing")
 
 
-def _seal(settings: Settings, sink: Sink, found: Look) -> None:
+def _seal(settings: Settings, sink: MaintainedSink, found: Look) -> None:
     with sink.session() as session:
         session.reopen_early(found.lateness_seconds)
     if found.final_until is not None:

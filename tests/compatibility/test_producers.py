@@ -11,6 +11,7 @@ from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
 from tests.e2e.running import PINTALLY_WORKER, verify, wait_caught_up, workers
 from tests.e2e.test_other_producers import event
+from tests.support.all_cells import all_cells
 
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 RECORDS = 30
@@ -47,5 +48,5 @@ def test_every_codec_is_counted_by_a_worker_with_256_open_files(stack: Settings,
         start(command=FEW_FILES)
         wait_caught_up(stack)
     verify(stack)
-    cells = ClickHouseSink(stack.clickhouse).read_cells()
+    cells = all_cells(ClickHouseSink(stack.clickhouse))
     assert int(cells.count.sum()) == 2 * 2 * len(CODECS) * RECORDS

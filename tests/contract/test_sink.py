@@ -17,15 +17,16 @@ from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostKind, LostRow, Newest, SliceSum, StartRow, version_of
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.base import Sink
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sink import ClickHouseSink
-from pintally.sinks.memory import MemorySink
+from pintally.sinks.maintenance import MaintainedSink as Sink
 from pintally.streams.counting.slices import cut as cut_slices
 from pintally.streams.settings import Settings
 from tests.cells import cells, rows_of
+from tests.support.all_cells import all_cells
+from tests.support.memory_sink import MemorySink
 
 HOUR = int(time.time()) // 3600 * 3600 - 7200
 Address = Callable[[], ClickHouseAddress]
@@ -65,14 +66,14 @@ def test_the_highest_version_of_a_cell_wins_whatever_came_last(sink: Sink) -> No
     with sink.session() as session:
         session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 30, 300)))
         session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 10, 100), (1, 0, HOUR, 2, HOUR, 7, 2, 100)))
-    assert rows_of(sink.read_cells()) == [(1, 0, HOUR, 1, HOUR, 7, 30, 300), (1, 0, HOUR, 2, HOUR, 7, 2, 100)]
+    assert rows_of(all_cells(sink)) == [(1, 0, HOUR, 1, HOUR, 7, 30, 300), (1, 0, HOUR, 2, HOUR, 7, 2, 100)]
 
 
 def test_of_equal_versions_the_last_insert_wins(sink: Sink) -> None:
     with sink.session() as session:
         session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 30, 300)))
         session.write_cells(cells((1, 0, HOUR, 1, HOUR, 7, 31, 300)))
-    assert rows_of(sink.read_cells()) == [(1, 0, HOUR, 1, HOUR, 7, 31, 300)]
+    assert rows_of(all_cells(sink)) == [(1, 0, HOUR, 1, HOUR, 7, 31, 300)]
 
 
 def test_each_part_of_the_key_keeps_cells_apart(sink: Sink) -> None:
@@ -81,14 +82,14 @@ def test_each_part_of_the_key_keeps_cells_apart(sink: Sink) -> None:
     others += [(1, 0, HOUR, 2, HOUR, 7), (1, 0, HOUR, 1, HOUR + 60, 7), (1, 0, HOUR, 1, HOUR, 8)]
     with sink.session() as session:
         session.write_cells(cells(*((*key, 1, 1) for key in [one, *others])))
-    assert len(sink.read_cells()) == 7
+    assert len(all_cells(sink)) == 7
 
 
 def test_the_largest_numbers_survive(sink: Sink) -> None:
     row = (2**64 - 1, 2**32 - 1, HOUR, 3, HOUR, 2**64 - 1, 2**63, version_of(2**15, 2**48 - 1))
     with sink.session() as session:
         session.write_cells(cells(row))
-    assert rows_of(sink.read_cells()) == [row]
+    assert rows_of(all_cells(sink)) == [row]
 
 
 def test_writing_nothing_is_allowed(sink: Sink) -> None:
@@ -99,7 +100,7 @@ def test_writing_nothing_is_allowed(sink: Sink) -> None:
         session.write_ledger([])
         assert not session.read_ledgers([])
         assert not session.read_back([])
-    assert len(sink.read_cells()) == 0
+    assert len(all_cells(sink)) == 0
     assert not list(sink.known_sources())
 
 
@@ -117,7 +118,7 @@ def test_the_order_of_inserts_and_repeating_them_change_nothing(sink: Sink, batc
         for owner, run in ((ordered, batches), (shuffled, repeated)):
             for batch in run:
                 session.write_cells(cells(*((owner, 0, HOUR, a, HOUR, p, 10 * v, v) for a, p, v in batch)))
-    found = rows_of(sink.read_cells())
+    found = rows_of(all_cells(sink))
     assert [row[1:] for row in found if row[0] == ordered] == [row[1:] for row in found if row[0] == shuffled]
 
 
@@ -247,7 +248,7 @@ def test_cells_are_read_added_up_and_deleted_slice_by_slice(sink: Sink) -> None:
         session.delete_cells(one, 0, HOUR, epoch=1)
         assert rows_of(session.read_slice(one, 0, HOUR)) == mine[:1]
         session.delete_cells(one, 0, HOUR)
-    assert sorted(rows_of(sink.read_cells())) == sorted(rest)
+    assert sorted(rows_of(all_cells(sink))) == sorted(rest)
 
 
 def test_a_ledger_row_is_deleted_by_its_version(sink: Sink) -> None:
@@ -283,7 +284,7 @@ def test_superseded_is_what_an_older_epoch_says_of_slices_from_an_epoch_start_on
         session.write_ledger([row for history in histories for row in history.ledger])
         session.delete_superseded()
         found = session.read_ledgers([history.source for history in histories])
-    left = {row[:6] for row in rows_of(sink.read_cells())}
+    left = {row[:6] for row in rows_of(all_cells(sink))}
     for history in histories:
         assert {row for row in left if row[0] == history.source.id} == {row[:6] for row in history.valid_cells}
         assert set(found[history.source].rows) == set(history.valid_rows)

@@ -11,13 +11,14 @@ from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, pintally, progress, verify, wait_caught_up, wait_for, workers
 from tests.engines import TestEngines
+from tests.support.all_cells import all_cells
 
 TRAFFIC = ("--duplicates", "0.02", "--late", "0.005", "--broken", "0.005")
 
 
 def counted(settings: Settings) -> Mapping[str, int]:
     """Counted events of each action, as the tables hold them."""
-    cells = ClickHouseSink(settings.clickhouse).read_cells()
+    cells = all_cells(ClickHouseSink(settings.clickhouse))
     return {action.label: int(cells.count[cells.action == action].sum()) for action in Action}
 
 
@@ -140,7 +141,7 @@ def test_the_sums_equal_the_emulators_own_truth_cell_by_cell(stack: Settings, tm
         wait_caught_up(stack)
     lines = [json.loads(line) for line in truth.read_text().splitlines()]
     expected = {(x["action"], x["minute"], int(x["pin_id"])): x["count"] for x in lines if "pin_id" in x}
-    cells = ClickHouseSink(stack.clickhouse).read_cells()
+    cells = all_cells(ClickHouseSink(stack.clickhouse))
     found: dict[tuple[str, int, int], int] = {}
     for action, minute, pin, count in zip(cells.action, cells.minute, cells.pin_id, cells.count, strict=True):
         key = (Action(int(action)).label, int(minute), int(pin))

@@ -8,6 +8,7 @@ from pintally.streams.kafka.topics import group_members
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, Worker, progress, verify, wait_caught_up, wait_for, workers
 from tests.engines import TestEngines
+from tests.support.all_cells import all_cells
 
 
 def pauses(worker: Worker) -> int:
@@ -42,4 +43,4 @@ def test_a_full_worker_pauses_past_its_session_and_goes_on_exactly_when_clickhou
         assert worker.log.read_text().count("Joined group") == 1, "it never left its group"
     verify(settings)
     assert progress(settings)[0] > 30_000
-    assert int(ClickHouseSink(settings.clickhouse).read_cells().count.sum()) == sent
+    assert int(all_cells(ClickHouseSink(settings.clickhouse)).count.sum()) == sent

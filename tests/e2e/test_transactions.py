@@ -12,6 +12,7 @@ from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
 from tests.e2e.running import progress, verify, wait_caught_up, wait_for, workers
+from tests.support.all_cells import all_cells
 
 
 def event(pin: int) -> bytes:
@@ -39,7 +40,7 @@ async def produce(settings: Settings, rounds: int, committed_pin: int, aborted_p
 
 def pins(settings: Settings) -> dict[int, int]:
     """Counted saves of each pin."""
-    cells = ClickHouseSink(settings.clickhouse).read_cells()
+    cells = all_cells(ClickHouseSink(settings.clickhouse))
     found: dict[int, int] = {}
     for pin, count in zip(cells.pin_id.tolist(), cells.count.tolist(), strict=True):
         found[pin] = found.get(pin, 0) + count

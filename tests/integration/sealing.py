@@ -11,6 +11,7 @@ import pytest
 from pintally.schemas.rows import CellRows
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sealing.reopening import Reopening
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.cells import cells
 
@@ -47,6 +48,12 @@ def read(address: ClickHouseAddress, sql: str) -> list[tuple[Any, ...]]:
     """The rows of a query, as a reader gets them."""
     with Connection(address, 30) as connection:
         return connection.rows(sql)
+
+
+def reopen_from(address: ClickHouseAddress, moment: int) -> None:
+    """What a change of the rules opens: sealed hours from a moment (seconds since 1970) on."""
+    with Connection(address, 30) as connection:
+        Reopening(connection).reopen_from(moment)
 
 
 def disagreements(address: ClickHouseAddress) -> list[str]:

@@ -19,10 +19,10 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sealing import recheck
-from pintally.sinks.clickhouse.sealing.seal import reopen_from, seal
+from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.cells import cells
-from tests.integration.sealing import HOUR, TODAY, YESTERDAY
+from tests.integration.sealing import HOUR, TODAY, YESTERDAY, reopen_from
 
 STEPS = 120
 ACTORS = 6  # in a schedule

@@ -6,8 +6,8 @@ from uuid import UUID
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow
 from pintally.schemas.sources import Source
-from pintally.sinks.clickhouse import ledger
 from pintally.sinks.clickhouse.connection import BLOCK_ROWS, Connection
+from pintally.sinks.clickhouse.ledger import Ledger
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.streams.settings import Settings
 
@@ -23,7 +23,7 @@ def test_the_ledger_rows_of_a_flush_are_one_part_so_that_no_copy_holds_some_of_t
     ]
     with Connection(settings.clickhouse, 30) as connection:
         connection.execute("SYSTEM STOP MERGES ingest_ledger")
-        ledger.write_ledger(connection, rows)
+        Ledger(connection).write_ledger(rows)
         parts = connection.rows(
             "SELECT rows FROM system.parts WHERE database = currentDatabase() AND table = 'ingest_ledger' AND active"
         )

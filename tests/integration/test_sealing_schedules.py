@@ -7,7 +7,7 @@ import pytest
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing import recheck, rollup, seal
-from pintally.sinks.clickhouse.sealing.rollup import Outcome, Row, Window
+from pintally.sinks.clickhouse.sealing.rollup import RolledUp, Row, Window
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.streams.settings import Settings
 from tests.integration.sealing_schedule import first_failure
@@ -19,7 +19,7 @@ def test_whoever_seals_writes_opens_and_dies_at_once_all_resolutions_agree(stack
     assert first_failure(SCHEDULES, stack.clickhouse) is None
 
 
-def roll_up_late(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> Outcome:
+def roll_up_late(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> RolledUp:
     """`roll_up` with its number taken after the minutes were read."""
     source = rollup.MINUTES if window.resolution == "hour" else rollup.HOURS
     read: list[Any] = (
@@ -33,7 +33,7 @@ def roll_up_late(connection: Connection, window: Window, hour_seals: Sequence[in
     names = ("window_start", "pin_id", "saves", "clicks", "closeups", "updated_at", "seal")
     connection.insert(rollup.TABLES[window.resolution], names, rows)
     rollup.publish(connection, [window], Row(number, False, False, sums))
-    return Outcome(window, number)
+    return RolledUp(window, number)
 
 
 PROTECTIONS = {

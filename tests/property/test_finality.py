@@ -22,7 +22,6 @@ from pintally.schemas.actions import Action
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
 from pintally.schemas.sources import Source
-from pintally.sinks.memory import MemorySession, MemorySink
 from pintally.streams.counting.log import TopicInfo
 from pintally.streams.kafka import topics
 from pintally.streams.settings import Settings
@@ -31,6 +30,7 @@ from pintally.streams.worker.behind import BrokersBehind
 from pintally.streams.worker.wall_clock import Reading
 from tests.logs import ACTION, HOUR, MINUTE, T0, record
 from tests.reference import LogRecord, Recount, recount
+from tests.support.memory_sink import MemorySession, MemorySink
 
 SKEW = 5 * MINUTE
 FOREVER = 2**62

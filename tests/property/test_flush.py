@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.rows import StartRow
 from pintally.schemas.rules import Rules
-from pintally.sinks.memory import MemorySink
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.slices import Base
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
 from pintally.streams.worker.flush import Flusher
 from tests.faulty_sink import STEPS, Fault, FaultySink, LetterTopics
 from tests.logs import ACTION, SOURCE, Log, borders, chunk, ruled_logs
+from tests.support.memory_sink import MemorySink
 
 FAULTS = st.none() | st.builds(
     Fault, st.sampled_from(STEPS), st.just(lambda: SinkUnavailable("no answer")), st.booleans()

@@ -10,13 +10,13 @@ from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import CellRows, LedgerRow, SourceLedger, StartRow, version_of
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.memory import MemorySink
 from pintally.streams.counting.recovery import base_of, follow
 from pintally.streams.counting.slices import cut
 from pintally.streams.operations.repair.refold import Folded
 from pintally.streams.operations.repair.rewrite import mend
 from pintally.streams.operations.repair.segments import Shape, base_of_segment, segments
 from tests.cells import cells
+from tests.support.memory_sink import MemorySink
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 T = 1_700_000_000_000 // ARRIVAL_BUCKET_MS * ARRIVAL_BUCKET_MS

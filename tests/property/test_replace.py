@@ -17,7 +17,6 @@ from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import Replacement, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.memory import MemorySink
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.log import Chunk, Offsets, TopicInfo
 from pintally.streams.counting.recovery import base_of, follow, is_retired
@@ -40,6 +39,7 @@ from pintally.streams.worker.flush import read_back
 from tests.logs import ACTION, SOURCE, Log, chunk, chunks, logs
 from tests.logs import rules as some_rules
 from tests.reference import recount
+from tests.support.memory_sink import MemorySink
 
 NEW = replace(SOURCE, topic_id=UUID(int=8))
 TOPIC = TopicInfo(SOURCE.topic, NEW.topic_id, SOURCE.partition + 1, "CreateTime", 0, 0, "delete")

@@ -22,6 +22,7 @@ from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 from tests.secured import ADMIN, DATABASE, READER, SECRET, Secured
 from tests.security.grants import allowed
+from tests.support.all_cells import all_cells
 
 WRONG = "wr0ng-password-that-must-not-show"
 
@@ -263,7 +264,7 @@ def test_nothing_of_a_person_is_in_any_table_but_the_dead_letters(secured: Secur
     with workers(settings, tmp_path) as start:
         worker = start()
         wait_caught_up(settings)
-        wait_for(lambda: int(ClickHouseSink(settings.clickhouse).read_cells().count.sum()) > 0, 30, "counted")
+        wait_for(lambda: int(all_cells(ClickHouseSink(settings.clickhouse)).count.sum()) > 0, 30, "counted")
         logged = worker.log.read_text()
     with Connection(secured.settings(clickhouse_user=ADMIN).clickhouse, 30) as connection:
         for name in tables(secured):

@@ -8,10 +8,10 @@ from typing import Any
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
 from pintally.schemas.sources import Source
-from pintally.sinks.memory import CellKey, MemorySession, MemorySink, Origin, SliceKey
 from tests.simulation.logs import HOUR, T0
 from tests.simulation.loop import blocking_call
 from tests.simulation.truth import Truth
+from tests.support.memory_sink import CellKey, MemorySession, MemorySink, Origin, SliceKey
 
 STALE_READS = ("read_ledgers", "read_back")
 READS = (*STALE_READS, "slice_sums", "read_slice", "letter_offsets", "read_dead_letters")

@@ -8,9 +8,9 @@ from typing import Any
 from pintally.schemas.rows import EPOCH_SHIFT, DeadLetterRow, LedgerRow, LostRow, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.memory import CellKey, MemorySink, Origin, SliceKey
 from tests.reference import Recount, ReferenceSlice, recount
 from tests.simulation.logs import SimLog
+from tests.support.memory_sink import CellKey, MemorySink, Origin, SliceKey
 
 OUTCOMES = ("counted", "duplicate", "late", "invalid", "gaps")
 Letter = tuple[object, ...]

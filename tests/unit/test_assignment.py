@@ -8,7 +8,6 @@ from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.memory import MemorySink
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import base_of, follow
 from pintally.streams.settings import Settings
@@ -18,6 +17,7 @@ from pintally.streams.worker.flush import SinkWentBack, write
 from pintally.streams.worker.table import CellTable
 from tests.logs import ACTION, T0, Log, chunk, record
 from tests.logs import SOURCE as LOGGED
+from tests.support.memory_sink import MemorySink
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 TOPIC = TopicInfo(SOURCE.topic, SOURCE.topic_id, 1, "LogAppendTime", 2**63 - 1, 2**63 - 1, "delete")

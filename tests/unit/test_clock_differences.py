@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 
 from pintally.schemas.sources import Source
-from pintally.sinks.memory import MemorySink
 from pintally.streams.worker import wall_clock
 from pintally.streams.worker.clock_differences import AGAIN_SECONDS, ClockDifferences, broker_differences, difference
 from pintally.streams.worker.finality import Look
 from pintally.streams.worker.wall_clock import Reading
+from tests.support.memory_sink import MemorySink
 
 HOUR = 3_600_000
 NOON = 1_750_000_000_000 // HOUR * HOUR

@@ -17,11 +17,11 @@ from aiokafka.errors import (
 
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.sources import Source
-from pintally.sinks.memory import MemorySink
 from pintally.streams.settings import Settings
 from pintally.streams.worker import dead_letter_topics as dead_letters
 from pintally.streams.worker.app import create_app
 from tests.letter_batches import LetterBatch
+from tests.support.memory_sink import MemorySink
 
 SOURCE = Source("engagement.save.v1", UUID(int=7), 3)
 

@@ -11,14 +11,14 @@ from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import DeadLetterRow, LedgerRow, SourceLedger, StartRow, version_of
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.base import SinkSession
-from pintally.sinks.memory import MemorySession, MemorySink
+from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import follow
 from pintally.streams.operations.change.epoch_starts import Change, apply_change
 from pintally.streams.operations.change.lost import change_of, plan_lost
 from pintally.streams.operations.change.rules import plan_rules
 from tests.cells import cells
+from tests.support.memory_sink import MemorySession, MemorySink
 
 ONE, OTHER, NEW = (Source(f"engagement.{name}.v1", UUID(int=7), 0) for name in ("save", "click", "closeup"))
 RULES = Rules(slice_records=100)
@@ -94,27 +94,27 @@ def letter(source: Source, offset: int, epoch: int = 0) -> DeadLetterRow:
     return DeadLetterRow(source, offset, T, "late", "so", None, None, (), epoch)
 
 
-Plan = Callable[[SinkSession], Change]
+Plan = Callable[[MaintenanceSession], Change]
 
 
-def ledgers(session: SinkSession) -> dict[Source, SourceLedger]:
+def ledgers(session: MaintenanceSession) -> dict[Source, SourceLedger]:
     return dict(session.read_ledgers([ONE, OTHER, NEW]))
 
 
-def rules(session: SinkSession) -> Change:
+def rules(session: MaintenanceSession) -> Change:
     offsets = dict.fromkeys((ONE, OTHER, NEW), Offsets(0, 150, 150))
     return plan_rules(lambda _: LATER, ledgers(session), offsets, {}, session.slice_sums)
 
 
-def trimmed(session: SinkSession) -> Change:
+def trimmed(session: MaintenanceSession) -> Change:
     return lost(session, Offsets(140, 200, 200))
 
 
-def truncated(session: SinkSession) -> Change:
+def truncated(session: MaintenanceSession) -> Change:
     return lost(session, Offsets(0, 120, 120))
 
 
-def lost(session: SinkSession, ends: Offsets) -> Change:
+def lost(session: MaintenanceSession, ends: Offsets) -> Change:
     offsets = {ONE: ends, OTHER: Offsets(0, 150, 150)}
     return change_of(plan_lost(lambda _: RULES, ledgers(session), offsets, {}, session.slice_sums, T // 1000))
 

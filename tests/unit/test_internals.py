@@ -17,12 +17,12 @@ from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
-from pintally.sinks.memory import MemorySink
 from pintally.streams.settings import Settings
 from pintally.streams.worker import transport
 from pintally.streams.worker.app import CountingApp, create_app
 from pintally.streams.worker.table import CellTable, Refold, SourceTables
 from pintally.streams.worker.transport import ChunkConsumer, ChunkConsumerThread, ChunkSchema
+from tests.support.memory_sink import MemorySink
 
 OVERRIDDEN = [
     (ChunkConsumerThread, driver.AIOKafkaConsumerThread, "_create_worker_consumer"),

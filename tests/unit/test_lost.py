@@ -28,8 +28,7 @@ from pintally.schemas.rows import (
 )
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.base import SinkSession
-from pintally.sinks.memory import MemorySession, MemorySink
+from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain, base_of, effective, follow, is_half_lost
 from pintally.streams.counting.refusals import refuse_half_lost
@@ -40,6 +39,7 @@ from pintally.streams.operations.change.restamp import Restamp
 from pintally.streams.operations.change.rules import plan_rules
 from pintally.streams.operations.repair.segments import Shape, segments
 from tests.cells import cells
+from tests.support.memory_sink import MemorySession, MemorySink
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 RULES = Rules(slice_records=100)
@@ -287,7 +287,7 @@ def trims(data: st.DataObject, size: int, change_of: Callable[[list[Lost]], Chan
     stamps = T + np.cumsum(np.array(steps, np.int64))
     asleep: list[tuple[Chain, int]] = []  # where a worker began, and how far it has read
 
-    def flush(session: SinkSession, chain: Chain, read_to: int, recorded_to: int) -> None:
+    def flush(session: MaintenanceSession, chain: Chain, read_to: int, recorded_to: int) -> None:
         begin, epoch = chain.start, chain.epoch_start.epoch
         stream_times = np.maximum(np.maximum.accumulate(stamps[begin:read_to]), chain.start_stream_time)
         rows = []

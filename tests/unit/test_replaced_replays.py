@@ -9,11 +9,11 @@ from pintally.schemas.actions import Action
 from pintally.schemas.rows import ReplacedRow, Replacement, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.memory import MemorySink
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.operations.replay import horizon, send
 from pintally.streams.operations.replay.horizon import read_replay_horizon
 from pintally.streams.settings import Settings
+from tests.support.memory_sink import MemorySink
 
 SETTINGS = Settings(_env_file=None, max_clock_skew_seconds=5)
 NAMES = SETTINGS.replay_topics

@@ -6,9 +6,9 @@ from time import monotonic
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from pintally.sinks.memory import MemorySink
 from pintally.streams.settings import Settings
 from pintally.streams.worker.app import create_app
+from tests.support.memory_sink import MemorySink
 
 SESSION_SECONDS = 0.5
 FAR_SOONER = 30 * SESSION_SECONDS  # than Faust's default of 90 s, and late enough for a busy machine

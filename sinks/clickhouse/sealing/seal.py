@@ -5,7 +5,6 @@ Idempotent, and safe to run twice at once. Which hours are final is decided else
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
@@ -15,8 +14,6 @@ from pintally.sinks.clickhouse.sealing.recheck import recheck
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, reopen
 from pintally.sinks.clickhouse.sealing.rollup import RolledUp, Row, Window, publish, roll_up
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
-
-Moment = int | datetime  # seconds since 1970, or an aware datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +37,11 @@ class State:
     days: frozenset[int]  # sealed days
 
 
-def seal(
-    address: ClickHouseAddress,
-    final_until: Moment,
-    corrected_hours: Sequence[Moment] = (),
-    timeout_seconds: float = 300,
-) -> SealResult:
+def seal(address: ClickHouseAddress, final_until: int, timeout_seconds: float = 300) -> SealResult:
     """Seal every hour that ended at or before `final_until`, and again those that were written to since they were.
 
-    `corrected_hours` are sealed again too, if they are final. `sealed_until` only moves forward. Raises
-    SinkUnavailable or SinkError; run it again then.
+    `final_until` is in seconds since 1970; `sealed_until` only moves forward. Raises SinkUnavailable or SinkError; run
+    it again then.
 
     Readers see no difference in any count, at no step, but for one moment. A row that changes a final hour, a
     correction by its nature, may land after the hour's roll-up was checked and before it is published. Readers of
@@ -57,60 +49,16 @@ def seal(
     the hour; if this process ends in between, until the next call of `seal` (see `rollup`, steps 4 to 6). Who
     writes to an hour that is published already opens it first, and is seen in all three at once.
     """
-    until = _seconds(final_until) // HOUR * HOUR
+    until = final_until // HOUR * HOUR
     with Connection(address, timeout_seconds) as connection:
         refuse_hidden_rows(connection)
         recheck(connection)
         state = read_state(connection)
-        asked = {_seconds(hour) // HOUR * HOUR for hour in corrected_hours}
-        reopen(connection, {hour for hour in asked if hour < state.until})
-        late = _with_their_days(state, state.open_hours | asked)
+        late = _with_their_days(state, state.open_hours)
         rolled_up = [roll_up(connection, Window("hour", hour)) for hour in late if hour < min(until, state.until)]
         rolled_up += _seal_new(connection, state, until)
         days = _seal_days(connection)
         return _result(read_state(connection).until, rolled_up, days)
-
-
-def hours_to_correct(address: ClickHouseAddress, since: Moment, timeout_seconds: float = 300) -> list[int]:
-    """Sealed hours from `since` on whose roll-up is not the sum of their minutes: give them to `seal`.
-
-    Every writer of ours reopens what it changes, so this finds foreign writes only. Reads all minutes from `since` on.
-    """
-    with Connection(address, timeout_seconds, only_reads=True) as connection:
-        rows = connection.rows(UNEQUAL, since=_seconds(since) // HOUR * HOUR)
-        return [int(row[0]) for row in rows]
-
-
-def reopen_from(address: ClickHouseAddress, moment: Moment, timeout_seconds: float = 30) -> None:
-    """Move `sealed_until` back to the start of the hour of `moment`, never forward (C18)."""
-    with Connection(address, timeout_seconds) as connection:
-        reopen_sealed_from(connection, _seconds(moment))
-
-
-def reopen_sealed_from(connection: Connection, moment: int) -> None:
-    """The same on a connection; `moment` in seconds since 1970."""
-    first = moment // HOUR * HOUR
-    reopen(connection, [hour for hour in read_state(connection).hours if hour >= first])
-
-
-UNEQUAL = """
-SELECT toUnixTimestamp(hour) FROM
-(
-    SELECT hour, sumIf(events, action = 1) AS saves, sumIf(events, action = 2) AS clicks,
-        sumIf(events, action = 3) AS closeups, 1 AS side
-    FROM pin_minutes FINAL
-    WHERE hour >= toDateTime(%(since)s, 'UTC')
-    GROUP BY hour
-    UNION ALL
-    SELECT window_start AS hour, saves, clicks, closeups, -1 AS side
-    FROM sealed FINAL
-    WHERE resolution = 'hour' AND NOT is_open AND window_start >= toDateTime(%(since)s, 'UTC')
-)
-GROUP BY hour
-HAVING countIf(side = -1) = 1
-    AND (sum(toInt64(saves) * side) != 0 OR sum(toInt64(clicks) * side) != 0 OR sum(toInt64(closeups) * side) != 0)
-ORDER BY hour
-"""
 
 
 def read_state(connection: Connection) -> State:
@@ -211,11 +159,3 @@ def _result(until: int, rolled_up: Sequence[RolledUp], days: tuple[int, ...]) ->
         corrected=tuple(each.window.start for each in rolled_up if each.changed),
         unsettled=tuple(each.window.start for each in rolled_up if not each.seal),
     )
-
-
-def _seconds(moment: Moment) -> int:
-    if isinstance(moment, datetime):
-        if moment.tzinfo is None:
-            raise ValueError(f"{moment!r} has no time zone")
-        return int(moment.timestamp())
-    return int(moment)

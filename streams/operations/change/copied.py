@@ -7,7 +7,7 @@ from pintally.schemas.actions import Action
 from pintally.schemas.errors import Refusal
 from pintally.schemas.rows import CellRows, LedgerRow, SourceLedger
 from pintally.schemas.sources import Source
-from pintally.sinks.base import SinkSession
+from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.recovery import effective, follow
 from pintally.streams.counting.slices import Base
 from pintally.streams.kafka.fetching.reader import read_chunks
@@ -24,7 +24,7 @@ REMEDY = (
 
 async def refuse_other_counts(
     settings: Settings,
-    session: SinkSession,
+    session: MaintenanceSession,
     old: tuple[Source, SourceLedger],
     new: tuple[Source, int, int],
     action: Action,

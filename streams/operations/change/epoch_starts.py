@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pintally.schemas.rows import LostRow, SourceLedger, StartRow
 from pintally.schemas.rules import MINUTE_MS
 from pintally.schemas.sources import Source
-from pintally.sinks.base import SinkSession
+from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain
 from pintally.streams.operations.change.restamp import Restamp, restamp
@@ -30,7 +30,7 @@ class Change:
         return bool(self.starts or self.lost)
 
 
-def apply_change(session: SinkSession, change: Change) -> None:
+def apply_change(session: MaintenanceSession, change: Change) -> None:
     """Set the epoch starts.
 
     1. Sealed hours that will change are read from minutes, and are not final any more.

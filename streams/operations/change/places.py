@@ -16,7 +16,7 @@ from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import CellRows, LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.base import CellTotals
+from pintally.sinks.maintenance import CellTotals
 from pintally.streams.counting.log import Chunk, Envelope, Offsets
 from pintally.streams.counting.slices import Base, run_stream_time
 from pintally.streams.kafka.admin import open_admin

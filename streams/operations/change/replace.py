@@ -15,7 +15,7 @@ from pintally.schemas.actions import kind_of
 from pintally.schemas.errors import Refusal
 from pintally.schemas.rows import ReplacedRow, Replacement, SourceLedger, StartRow
 from pintally.schemas.sources import Source
-from pintally.sinks.base import SinkSession
+from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import Chain, follow, is_retired
 from pintally.streams.counting.refusals import refuse_half_lost, refuse_hole
@@ -72,7 +72,7 @@ class Plan:
     rows: tuple[ReplacedRow, ...]
 
 
-def carry_out(session: SinkSession, plan: Plan) -> None:
+def carry_out(session: MaintenanceSession, plan: Plan) -> None:
     """Write it. Where it crashed it is planned and carried out again.
 
     What takes effect at once comes last: a copy is counted only when no worker on the old topic can count any more.

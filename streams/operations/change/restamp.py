@@ -11,7 +11,7 @@ import numpy as np
 
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.rows import EPOCH_SHIFT, LAST_OFFSET, LedgerRow, StartRow, version_of
-from pintally.sinks.base import SinkSession
+from pintally.sinks.maintenance import MaintenanceSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Restamp:
     rows: tuple[LedgerRow, ...]
 
 
-def restamp(session: SinkSession, taken: Restamp) -> None:
+def restamp(session: MaintenanceSession, taken: Restamp) -> None:
     """Write them again: of equal keys the higher epoch stays. Before its start row: nothing is superseded yet.
 
     Raises SinkUnavailable if by now some tell of more than was known; then all is to be planned again.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.rows import CellRows
-from pintally.sinks.base import CellTotals
+from pintally.sinks.maintenance import CellTotals
 
 HOUR = 3600
 

@@ -5,7 +5,7 @@ Workers go on meanwhile. What decides is the log, as it is now, and the rules th
 
 from collections.abc import Callable
 
-from pintally.sinks.base import SinkSession
+from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.recovery import is_retired, least_lateness
 from pintally.streams.operations.change.cluster_state import ClusterState
 from pintally.streams.operations.repair.choice import Choice, Repair
@@ -15,7 +15,7 @@ from pintally.streams.settings import Settings
 
 def repair(
     settings: Settings,
-    session: SinkSession,
+    session: MaintenanceSession,
     found: ClusterState,
     choice: Choice,
     tell: Callable[[str], None] = lambda _: None,

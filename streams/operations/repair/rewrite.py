@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.rows import EPOCH_SHIFT, CellRows, DeadLetterRow, LedgerRow
-from pintally.sinks.base import SinkSession
+from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.operations.repair.refold import Folded
 from pintally.streams.operations.repair.segments import KEPT_SECONDS
 
@@ -28,7 +28,7 @@ class Mended:
 
 
 def mend(
-    session: SinkSession, folded: Folded, known: LedgerRow | None, *, complete: bool, now: int, letters_from: int
+    session: MaintenanceSession, folded: Folded, known: LedgerRow | None, *, complete: bool, now: int, letters_from: int
 ) -> Mended:
     """Compare a slice's rows with its fold, and write what differs.
 
@@ -52,7 +52,7 @@ def mend(
     return Mended(str(row.source), row.start, row.position, len(cells), zeros, letters, ledger)
 
 
-def _mend_cells(session: SinkSession, folded: Folded, *, complete: bool, oldest: int) -> CellRows:
+def _mend_cells(session: MaintenanceSession, folded: Folded, *, complete: bool, oldest: int) -> CellRows:
     """The cells that were written."""
     row = folded.row
     found = session.read_slice(row.source, row.slice_block, row.arrived_at)
@@ -96,7 +96,7 @@ def _keys(cells: CellRows) -> list[tuple[int, ...]]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _mend_letters(session: SinkSession, folded: Folded, *, write: bool) -> int:
+def _mend_letters(session: MaintenanceSession, folded: Folded, *, write: bool) -> int:
     """How many dead letters were written or deleted."""
     row = folded.row
     found = {letter.offset: letter for letter in session.read_dead_letters(row.source, row.start, row.position)}

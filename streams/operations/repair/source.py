@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pintally.schemas.rows import EPOCH_SHIFT, LedgerRow, LostKind, SliceSum, SourceLedger
 from pintally.schemas.sources import Source
-from pintally.sinks.base import SinkSession
+from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.fold import LogChanged
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import effective, follow
@@ -39,7 +39,7 @@ class SourceRepair:
     def __init__(
         self,
         settings: Settings,
-        session: SinkSession,
+        session: MaintenanceSession,
         source: Source,
         offsets: Offsets,
         choice: Choice,

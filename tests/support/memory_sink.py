@@ -1,4 +1,4 @@
-"""A sink in memory with the contract of the real one, for tests and simulation."""
+"""A sink in memory with the contract of the real one (`pintally.sinks`), for tests and the simulation."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from pintally.schemas.rows import (
     position_of,
 )
 from pintally.schemas.sources import Source
-from pintally.sinks.base import CellTotals, SinkSession
+from pintally.sinks.maintenance import CellTotals, MaintenanceSession
 from pintally.sinks.stale_rows import superseded_from
 
 CellKey = tuple[int, int, int, int, int, int]  # source, slice_block, arrived_at, action, minute, pin_id
@@ -49,7 +49,7 @@ class MemorySink:
         return time_ns() // 1_000_000
 
     @contextmanager
-    def session(self) -> Iterator[SinkSession]:
+    def session(self) -> Iterator[MaintenanceSession]:
         """A session; it is over when the block ends."""
         session = self.open_session()
         try:
@@ -94,17 +94,14 @@ class MemorySession:
         self.over = False
 
     def read_clock(self) -> int:
-        """The sink's clock, in ms since 1970."""
         with self._step():
             return self.sink.clock()
 
     def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
-        """The lowest start of each epoch, and the newest row of each slice by start; every source has an entry."""
         with self._step():
             return {source: self._ledger_of(source) for source in sources}
 
     def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
-        """The highest epoch and ledger version of each source; every source has an entry."""
         with self._step():
             epochs: dict[Source, int] = {}
             versions: dict[Source, int] = {}
@@ -115,12 +112,10 @@ class MemorySession:
             return {source: Newest(epochs.get(source), versions.get(source)) for source in sources}
 
     def write_starts(self, rows: Sequence[StartRow]) -> None:
-        """Keep start rows."""
         with self._step():
             self.sink.starts.extend(rows)
 
     def write_cells(self, rows: CellRows) -> None:
-        """Keep cells. Of equal keys the highest version stays, of equal versions the last."""
         names = ("source", "slice_block", "arrived_at", "action", "minute", "pin_id", "count", "version")
         columns = [getattr(rows, name).tolist() for name in names]
         with self._step():
@@ -131,7 +126,6 @@ class MemorySession:
                     cells[cell] = version, count
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
-        """Keep dead letters. Of equal origins the highest epoch stays, of equal epochs the last."""
         with self._step():
             letters = self.sink.dead_letters
             for row in rows:
@@ -140,7 +134,6 @@ class MemorySession:
                     letters[row.source, row.offset] = row
 
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
-        """Keep ledger rows. Of equal slices the highest version stays, of equal versions the last."""
         with self._step():
             for row in rows:
                 key = row.source.id, row.slice_block, row.arrived_at
@@ -149,17 +142,14 @@ class MemorySession:
                     self.sink.ledger[key] = row
 
     def write_lost(self, rows: Sequence[LostRow]) -> None:
-        """Keep lost rows."""
         with self._step():
             self.sink.lost.extend(rows)
 
     def write_replaced(self, rows: Sequence[ReplacedRow]) -> None:
-        """Keep which topics take the place of others."""
         with self._step():
             self.sink.said.extend(rows)
 
     def delete_superseded(self) -> None:
-        """Delete superseded cells, ledger rows and dead letters."""
         with self._step():
             starts: dict[Source, list[StartRow]] = {}
             for start in self.sink.starts:
@@ -185,23 +175,20 @@ class MemorySession:
                     for key in [k for k, row in ledger.items() if row.source == source and superseded.has_row(row)]:
                         del ledger[key]
 
-    def reopen_from(self, moment: int) -> None:  # noqa: ARG002
-        """Nothing is sealed in memory."""
-        with self._step():
-            pass
+    def reopen_from(self, _moment: int) -> None:
+        self._nothing_is_sealed()
 
     def reopen_unequal(self) -> None:
-        """Nothing is sealed in memory."""
-        with self._step():
-            pass
+        self._nothing_is_sealed()
 
-    def reopen_early(self, lateness_seconds: int) -> None:  # noqa: ARG002
-        """Nothing is sealed in memory."""
+    def reopen_early(self, _lateness_seconds: int) -> None:
+        self._nothing_is_sealed()
+
+    def _nothing_is_sealed(self) -> None:
         with self._step():
             pass
 
     def slice_sums(self, source: Source) -> Mapping[tuple[int, int], SliceSum]:
-        """The cells of each slice that has some, added up."""
         found: dict[tuple[int, int], SliceSum] = {}
         with self._step():
             for (owner, slice_block, arrived_at, *_), (version, count) in self.sink.cells.items():
@@ -213,14 +200,12 @@ class MemorySession:
         return found
 
     def read_slice(self, source: Source, slice_block: int, arrived_at: int) -> CellRows:
-        """The cells of one slice, the highest version of each."""
         with self._step():
             return _columns(
                 [(k, v) for k, v in self.sink.cells.items() if k[:3] == (source.id, slice_block, arrived_at)]
             )
 
     def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
-        """The cells of some sources, added up over slices and sources."""
         totals: dict[tuple[int, int], int] = {}
         ids = {source.id for source in sources}
         with self._step():
@@ -233,7 +218,6 @@ class MemorySession:
         return CellTotals(*(np.array(column, dtype) for column, dtype in zip(columns, types, strict=True)))
 
     def delete_cells(self, source: Source, slice_block: int, arrived_at: int, epoch: int | None = None) -> None:
-        """Delete the cells of one slice, or only those of one epoch."""
         with self._step():
             for key, (version, _) in list(self.sink.cells.items()):
                 mine = key[:3] == (source.id, slice_block, arrived_at)
@@ -241,7 +225,6 @@ class MemorySession:
                     del self.sink.cells[key]
 
     def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
-        """Delete the ledger rows of these slices and versions."""
         with self._step():
             for row in rows:
                 key = row.source.id, row.slice_block, row.arrived_at
@@ -249,7 +232,6 @@ class MemorySession:
                     del self.sink.ledger[key]
 
     def letter_offsets(self, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The offsets of all late and of all dead letters of a source, ascending."""
         with self._step():
             letters = [row for row in self.sink.dead_letters.values() if row.source == source]
         late, invalid = (
@@ -258,13 +240,11 @@ class MemorySession:
         return np.array(late, np.int64), np.array(invalid, np.int64)
 
     def read_dead_letters(self, source: Source, start: int, end: int) -> Sequence[DeadLetterRow]:
-        """The dead letters of the offsets [start, end), by offset."""
         with self._step():
             letters = [row for row in self.sink.dead_letters.values() if row.source == source]
         return sorted((row for row in letters if start <= row.offset < end), key=lambda row: row.offset)
 
     def forget(self, source: Source) -> None:
-        """Delete all cells, ledger rows and dead letters of a source."""
         with self._step():
             for cell in [key for key in self.sink.cells if key[0] == source.id]:
                 del self.sink.cells[cell]
@@ -274,7 +254,6 @@ class MemorySession:
                 del self.sink.dead_letters[letter]
 
     def delete_letters(self, source: Source, offsets: Sequence[int]) -> None:
-        """Delete the dead letters of these offsets."""
         with self._step():
             for offset in offsets:
                 self.sink.dead_letters.pop((source, offset), None)

@@ -1,14 +1,19 @@
-"""Sealed windows that readers would see wrong: found pin by pin, and opened until they are sealed again.
+"""Sealed windows that are opened, and read from minutes until they are sealed again: chosen by time, or found wrong.
 
-Every writer of ours opens what it changes, so what is found here was done by other hands: rows or partitions of
-roll-ups that were deleted, rows of `sealed` that were. A sealing that runs meanwhile may have a window opened once more
-than needed, and closes it again.
+- Those from a moment on: what comes will change them.
+- Those that are not the sum of their minutes, pin by pin. Every writer of ours opens what it changes, so what is found
+  here was done by other hands: rows or partitions of roll-ups that were deleted, rows of `sealed` that were. A sealing
+  that runs meanwhile may have a window opened once more than needed, and closes it again.
+- Hours that were sealed before their time, by ClickHouse's clock, which stamps each row of `sealed`. No version seals
+  such an hour any more. One that trusted a clock of its own that was ahead did, and readers were told that an hour is
+  final into which events still came.
 """
 
 from collections.abc import Iterator
 
-from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.sealing.reopen import reopen
+from pintally.sinks.clickhouse.connection import Connection, OnConnection
+from pintally.sinks.clickhouse.sealing.reopen import HOUR, reopen
+from pintally.sinks.clickhouse.sealing.seal import read_state
 
 KEPT = "toStartOfDay(now('UTC')) - INTERVAL 88 DAY"  # minutes of older days may have been dropped with age
 SPILL = {"max_bytes_before_external_group_by": 1 << 30}
@@ -71,9 +76,27 @@ SELECT DISTINCT toUnixTimestamp(start) FROM
 WINDOWS = {"hour": ("pin_hours", "hour"), "day": ("pin_days", "toStartOfDay(hour)")}
 
 
-def reopen_unequal(connection: Connection) -> None:
-    """Have sealed windows that are not the sum of their minutes read from minutes until they are sealed again."""
-    reopen(connection, set(_unequal(connection)))
+EARLY = """
+SELECT toUnixTimestamp(window_start) FROM sealed FINAL
+WHERE resolution = 'hour' AND NOT is_open
+    AND toInt64(toUnixTimestamp(written_at)) < toInt64(toUnixTimestamp(window_start)) + %(needed)s
+ORDER BY window_start
+"""
+
+
+class Reopening(OnConnection):
+    """The sealed windows that a session opens."""
+
+    def reopen_from(self, moment: int) -> None:
+        first = moment // HOUR * HOUR
+        reopen(self.connection, [hour for hour in read_state(self.connection).hours if hour >= first])
+
+    def reopen_unequal(self) -> None:
+        reopen(self.connection, set(_unequal(self.connection)))
+
+    def reopen_early(self, lateness_seconds: int) -> None:
+        early = self.connection.rows(EARLY, needed=HOUR + lateness_seconds)
+        reopen(self.connection, [int(row[0]) for row in early])
 
 
 def _unequal(connection: Connection) -> Iterator[int]:
