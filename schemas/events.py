@@ -1,4 +1,4 @@
-"""The contract: when a Kafka value is a valid save, click or close-up event. These models decide; all else must agree.
+"""The contract: when a Kafka value is a valid event of an action. These models decide; all else must agree.
 
 The rules in full, E1 to E11, so that an implementation in any language reaches the same verdict on every value:
 
@@ -15,7 +15,7 @@ E5. The text is an object. Names are compared exactly, after their escapes are r
 Required fields, never null
 E6. `event_id`: a string of 36 characters, a UUID as hexadecimal 8-4-4-4-12 with hyphens. Upper and lower case mean the
     same id; any version and variant will do.
-E7. `action`: the string `save`, `click` or `closeup`, the one that fits the topic.
+E7. `action`: the label of an action in schemas/actions.py (`save`, `click`, `closeup`), the one that fits the topic.
 E8. `pin_id`, `user_id`: 0 to 18446744073709551615, as a string of ASCII decimal digits without leading zeros (`"0"`
     itself is fine), sign or spaces; or as a JSON integer. The string is preferred: many languages round JSON numbers
     above 2^53.
@@ -45,6 +45,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     WithJsonSchema,
+    create_model,
 )
 
 from pintally.schemas.actions import Action
@@ -105,7 +106,7 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL)]
 
 
 class Event(BaseModel):
-    """What the three events share. Field descriptions end the sentence "it must be ..." in dead-letter reasons."""
+    """What all events share. Field descriptions end the sentence "it must be ..." in dead-letter reasons."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -125,27 +126,13 @@ class Event(BaseModel):
     )
 
 
-class SaveEvent(Event):
-    """Somebody saved a pin to a board."""
-
-    action: Literal["save"] = Field(description='"save", as the topic says')
-
-
-class ClickEvent(Event):
-    """Somebody followed a pin's link."""
-
-    action: Literal["click"] = Field(description='"click", as the topic says')
+def _model(action: Action) -> type[Event]:
+    fits: Any = (Literal[action.label], Field(description=f'"{action.label}", as the topic says'))
+    name = f"{action.label.title()}Event"
+    return create_model(name, __base__=Event, __doc__=action.meaning, action=fits)
 
 
-class CloseupEvent(Event):
-    """Somebody opened a pin to look at it closely."""
-
-    action: Literal["closeup"] = Field(description='"closeup", as the topic says')
-
-
-model_of: Final[Mapping[Action, type[Event]]] = MappingProxyType(
-    {Action.SAVE: SaveEvent, Action.CLICK: ClickEvent, Action.CLOSEUP: CloseupEvent}
-)
+model_of: Final[Mapping[Action, type[Event]]] = MappingProxyType({action: _model(action) for action in Action})
 
 
 def validate(value: bytes | None, action: Action) -> Event:

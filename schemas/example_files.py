@@ -17,7 +17,7 @@ class Example:
 
 
 def read_examples() -> list[Example]:
-    """All of them, sorted by name. `click` and `closeup` lie on their topics, all others on that of saves."""
+    """All of them, sorted by name. One named like an action lies on its topic, all others on that of saves."""
     return [example for folder in ("invalid", "valid") for example in _read(folder)]
 
 
@@ -29,4 +29,4 @@ def _read(folder: str) -> list[Example]:
 
 
 def _topic_of(name: str) -> Action:
-    return {"click": Action.CLICK, "closeup": Action.CLOSEUP}.get(name, Action.SAVE)
+    return next((action for action in Action if action.label == name), Action.SAVE)

@@ -16,13 +16,13 @@ UNSAID: Final = (
 
 
 def json_schema(action: Action | None = None) -> dict[str, Any]:
-    """The schema of one event, or of any of the three. Fields it does not name are allowed, and ignored."""
+    """The schema of one event, or of any of them. Fields it does not name are allowed, and ignored."""
     if action is not None:
         return {"$schema": DIALECT, "$comment": UNSAID, **model_of[action].model_json_schema()}
     return {
         "$schema": DIALECT,
         "$comment": UNSAID,
         "title": "Event",
-        "description": "A save, click or close-up of a pin; each has a topic of its own.",
+        "description": "What a person did to a pin; each action has a topic of its own.",
         "oneOf": [model.model_json_schema() for model in model_of.values()],
     }

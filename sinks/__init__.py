@@ -1,1 +1,1 @@
-"""Where counts land: the sink's contract, ClickHouse, memory, migrations and sealing."""
+"""Where counts land: the sink's contract, ClickHouse, memory, its schema and sealing."""

@@ -17,8 +17,9 @@ def migrate(
 ) -> None:
     """Create the topics and the tables; safe to run any number of times.
 
-    What exists is never changed: topics that differ from the settings are named. Tables and views get the steps that
-    they lack. Only how long dead letters are kept (PINTALLY_DEAD_LETTER_DAYS) is set anew in their table and topics.
+    Topics that exist are never changed: those that differ from the settings are named. Tables get what they lack. Set
+    anew each time are the views, the rights of the users that `pintally users` made, and how long dead letters are
+    kept in their table and topics (PINTALLY_DEAD_LETTER_DAYS). Tables of another layout are refused.
     Where Kafka or ClickHouse does not answer it ends with exit code 75 after some seconds: run it again.
 
     Example: PINTALLY_PARTITIONS=12 pintally migrate
@@ -35,7 +36,7 @@ def migrate(
             "topics": partitions,
             "created": created,
             "differences": differences,
-            "migrations": applied,
+            "applied": applied,
         }
         report |= {"dead_letter_days": settings.dead_letter_days, "dead_letter_days_set": kept}
         typer.echo(json.dumps(report))

@@ -1,65 +1,119 @@
-"""Creates and upgrades the tables: `sinks/clickhouse/migrations/*.sql`, each applied once, in order of its number."""
+"""Creates what the scripts describe: tables once, views and the users' rights anew each time."""
 
 import time
-from pathlib import Path
+from collections.abc import Iterable
+from hashlib import sha256
 
-from clickhouse_driver.errors import Error, ServerException
-from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
-from clickhouse_migrations.exceptions import MigrationException
-from clickhouse_migrations.migration import MigrationStorage
+from clickhouse_driver.errors import ServerException
 
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
-from pintally.sinks.clickhouse.connection import CONNECT_SECONDS, Connection
-from pintally.sinks.clickhouse.errors import translate
-from pintally.sinks.clickhouse.older_servers import readable
-from pintally.sinks.clickhouse.pins import READS, WRITES
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.scripts import (
+    ON_CLUSTER,
+    ONCE,
+    REPEATABLE,
+    added_columns,
+    script_of,
+    statements,
+)
+from pintally.sinks.clickhouse.users import grant_again
 
-MIGRATIONS = Path(__file__).parent / "migrations"
-ATTEMPTS = 5  # several workers may create the same things at the same moment; the loser looks again
+ATTEMPTS = 5  # several may create the same things at the same moment; the loser looks again
+APPLIED = """
+CREATE TABLE IF NOT EXISTS schema_files{on_cluster}
+(
+    file String COMMENT 'File of sinks/clickhouse/schema',
+    checksum String COMMENT 'SHA-256 of what was applied',
+    applied_at DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC') COMMENT 'When ClickHouse took this row'
+)
+ENGINE = {family}MergeTree
+ORDER BY (file, applied_at)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'What pintally migrate applied, as it was when it was new'
+"""
+LAST = "SELECT file, argMax(checksum, applied_at) FROM schema_files GROUP BY file"
+OLDER = "SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'"
+THERE = "SELECT table, name FROM system.columns WHERE database = currentDatabase()"
+
+
+class OtherLayout(SinkError):
+    """The tables were made by another version, and this one can neither read nor change them."""
 
 
 def migrate(address: ClickHouseAddress, timeout_seconds: float = 60) -> list[str]:
-    """Create the database if it is missing and apply what is new; returns the names of the files applied now.
+    """Create the database if it is missing, its tables and its views; returns the names of the files that were new.
 
-    Can be called any number of times, and by several workers at once: every statement can be repeated.
-    Raises SinkUnavailable if ClickHouse does not answer, SinkError if it refuses.
+    Can be called any number of times, and by several at once: every statement can be repeated. Raises SinkUnavailable
+    if ClickHouse does not answer, SinkError if it refuses, OtherLayout for tables of another version.
     """
     with Connection(address, timeout_seconds, database=""):
-        pass  # refused here if the login is wrong or nobody answers, in words a person can use
-    for attempt in range(ATTEMPTS):
+        pass  # refused here if the login is wrong or nobody answers
+    for attempt in range(1, ATTEMPTS + 1):
         try:
             return _apply(address, timeout_seconds)
-        except ServerException as error:
-            if attempt == ATTEMPTS - 1:
-                raise translate(error, address) from error
-            time.sleep(0.2 * (attempt + 1))
-        except (Error, OSError, EOFError) as error:
-            raise translate(error, address) from error
-        except MigrationException as error:
-            raise SinkError(
-                f"the tables in {address} do not follow from {MIGRATIONS.name}/: {error}",
-                "They were made by another version: use that one, or an empty database (PINTALLY_CLICKHOUSE_DATABASE).",
-            ) from error
+        except SinkError as error:
+            if attempt == ATTEMPTS or not isinstance(error.__cause__, ServerException):
+                raise
+            time.sleep(0.2 * attempt)
     raise AssertionError("unreachable")
 
 
 def _apply(address: ClickHouseAddress, timeout_seconds: float) -> list[str]:
-    cluster = ClickhouseCluster(
-        db_host=address.host,
-        db_port=str(address.port),
-        db_user=address.user,
-        db_password=address.password,
-        secure=address.secure,
-        ca_cert=address.ca_file,
-        verify=True,
-        connect_timeout=CONNECT_SECONDS,
-        query_timeout=timeout_seconds,
-        migrations_table="schema_migrations",
-        settings={**READS, **WRITES},
-        settings_is_important=False,  # what an older server does not know it does not do
+    with Connection(address, timeout_seconds, database="") as connection:
+        connection.execute(f"CREATE DATABASE IF NOT EXISTS `{address.database}`{ON_CLUSTER}")
+    with Connection(address, timeout_seconds) as connection:
+        if connection.rows(OLDER):
+            raise _other_layout(address)
+        _run(connection, statements(APPLIED))
+        known: dict[str, str] = dict(connection.rows(LAST))
+        if {name for name in known if name[0].isdigit()} - set(ONCE):
+            raise _other_layout(address)
+        applied = [name for name in ONCE if _create(connection, name, known.get(name))]
+        applied += [name for name in REPEATABLE if _make_anew(connection, name, known.get(name))]
+    grant_again(address, timeout_seconds)
+    return applied
+
+
+def _create(connection: Connection, name: str, known: str | None) -> bool:
+    """Tables; where they are there, only columns of actions that came later. Whether the file was new."""
+    script = script_of(name)
+    if known is None:
+        _run(connection, statements(script))
+        return _note(connection, name, script, known)
+    if known != _checksum(script):
+        raise _other_layout(connection.address)
+    _run(connection, added_columns(script, set(connection.rows(THERE))))
+    return False
+
+
+def _make_anew(connection: Connection, name: str, known: str | None) -> bool:
+    """Views, whether or not they are as they were. Whether they are others than before."""
+    made = statements(script_of(name))
+    _run(connection, made)
+    return _note(connection, name, "\n".join(made), known)
+
+
+def _run(connection: Connection, made: Iterable[str]) -> None:
+    for statement in made:
+        connection.execute(statement)
+
+
+def _note(connection: Connection, name: str, applied: str, known: str | None) -> bool:
+    """Write down what was applied, once it was; whether it is new."""
+    if known == _checksum(applied):
+        return False
+    connection.insert("schema_files", ("file", "checksum"), [(name, _checksum(applied))])
+    return True
+
+
+def _checksum(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def _other_layout(address: ClickHouseAddress) -> OtherLayout:
+    return OtherLayout(
+        f"the tables in {address} were made by another version",
+        f"Drop them (DROP DATABASE `{address.database}`), run `pintally migrate` and start the workers, which count "
+        "again what Kafka still holds; or use another database (PINTALLY_CLICKHOUSE_DATABASE).",
     )
-    files = [each._replace(script=readable(each.script)) for each in MigrationStorage(MIGRATIONS).migrations()]
-    applied = cluster.apply_migrations(address.database, files)
-    names = {int(path.name.split("_")[0]): path.name for path in MIGRATIONS.glob("*.sql")}
-    return [names[migration.version] for migration in applied]

@@ -5,27 +5,24 @@ from dataclasses import dataclass
 from hashlib import sha256
 from xml.sax.saxutils import escape
 
+from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.errors import RIGHTS
+from pintally.sinks.clickhouse.scripts import ON_CLUSTER, views_of_readers
 
 WRITTEN = (
     "pin_minutes", "pin_hours", "pin_days", "seal_numbers", "sealed", "ingest_starts", "ingest_ledger", "ingest_lost",
     "ingest_replaced", "dead_letters",
 )  # fmt: skip
 SUPERSEDEDED = ("pin_minutes", "ingest_ledger", "dead_letters")  # rows of a lower epoch are deleted, never altered
-VIEWS = ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d")
-# The views run with the rights of whoever asks (SQL SECURITY INVOKER), so that they outlive the account that made them.
-# None of these holds anything of a person.
-BEHIND_VIEWS = (
-    "seal_state",
-    "minutes_read",
-    "hours_read",
-    "days_read",
-    "sealed",
-    "pin_minutes",
-    "pin_hours",
-    "pin_days",
-)
+# Readers read the views of views.sql, which run with the rights of whoever asks (SQL SECURITY INVOKER), so that they
+# outlive the account that made them. Hence the tables behind them. None of these holds anything of a person.
+BEHIND_VIEWS = ("sealed", "pin_minutes", "pin_hours", "pin_days")
+MADE_BY_SQL = """
+SELECT name FROM system.users
+WHERE name IN ('pintally_worker', 'pintally_reader') AND storage NOT IN ('users_xml', 'ldap')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ def users(database: str, worker_password: str | None = None, reader_password: st
         *(f"INSERT ON `{database}`.{table}" for table in WRITTEN),
         *(f"ALTER DELETE ON `{database}`.{table}" for table in SUPERSEDEDED),
     )
-    reader = tuple(f"SELECT ON `{database}`.{name}" for name in (*VIEWS, *BEHIND_VIEWS))
+    reader = tuple(f"SELECT ON `{database}`.{name}" for name in (*views_of_readers(), *BEHIND_VIEWS))
     return (
         User("pintally_worker", worker, _hash(worker_password)),
         User("pintally_reader", reader, _hash(reader_password)),
@@ -73,6 +70,24 @@ def create_users(address: ClickHouseAddress, made: Sequence[User], timeout_secon
         for statement in statements(user):
             with Connection(address, timeout_seconds, database="") as connection:
                 connection.execute(statement)
+
+
+def grant_again(address: ClickHouseAddress, timeout_seconds: float = 30) -> None:
+    """Give the users, where SQL made them, their rights to what is new, if `address`'s user may do so.
+
+    Nothing is taken away: a worker that runs meanwhile lacks no right at any moment. Raises SinkUnavailable, SinkError.
+    """
+    with Connection(address, timeout_seconds) as connection:
+        sees = connection.rows("CHECK GRANT SHOW USERS ON *.*") == [(1,)]
+        made = {name for (name,) in connection.rows(MADE_BY_SQL)} if sees else set()
+    for user in users(address.database):
+        if user.name in made:
+            try:
+                with Connection(address, timeout_seconds) as connection:
+                    connection.execute(f"GRANT{ON_CLUSTER} {', '.join(user.grants)} TO {user.name}")
+            except SinkError as error:
+                if getattr(error.__cause__, "code", None) not in RIGHTS:
+                    raise  # else it is an administrator's: workers say at their start what they lack
 
 
 def _hash(password: str | None) -> str | None:

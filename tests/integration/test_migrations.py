@@ -1,133 +1,157 @@
-"""Migrations: once or often, alone or together."""
+"""`migrate`: once or often, alone or together, on what is there."""
 
-import shutil
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
-from pathlib import Path
-from uuid import UUID
 
 import pytest
-from clickhouse_migrations.migrator import Migrator
 
+from pintally.schemas.actions import Action
 from pintally.schemas.errors import SinkError, SinkUnavailable
-from pintally.schemas.rows import DeadLetterRow, StartRow
-from pintally.schemas.rules import Rules
-from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.migrate import MIGRATIONS, migrate
-from pintally.sinks.clickhouse.older_servers import readable
+from pintally.sinks.clickhouse.migrate import OtherLayout, migrate
+from pintally.sinks.clickhouse.scripts import ONCE, REPEATABLE, script_of, statements
 from pintally.sinks.clickhouse.sealing.seal import seal
-from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
-from tests.integration.sealing import TODAY, disagreements, read, some_cells, write
+from tests.integration.sealing import DAY, TODAY, disagreements, read, some_cells, write
 
-NAMES = sorted(path.name for path in MIGRATIONS.glob("*.sql"))
-LAST = readable((MIGRATIONS / NAMES[-1]).read_text(encoding="utf-8"))
-STATEMENTS_OF_LAST = Migrator.script_to_statements(LAST, True)
-BOOKKEEPING = "schema_migrations"
+NAMES = [*ONCE, *REPEATABLE]
+TABLES = statements(script_of("001_tables.sql"))
+SHOWN = ("pin_minutes", "pin_hours", "pin_days", "pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d")
 
 
 @pytest.fixture
-def empty(settings: Settings):  # type: ignore[no-untyped-def]
+def empty(settings: Settings) -> Iterator[ClickHouseAddress]:
     yield settings.clickhouse
     with Connection(settings.clickhouse, 30, database="") as connection:
         connection.execute(f"DROP DATABASE IF EXISTS `{settings.clickhouse_database}`")
 
 
-def test_the_first_call_applies_all_and_the_second_nothing(empty) -> None:  # type: ignore[no-untyped-def]
+def create_database(address: ClickHouseAddress) -> None:
+    read(replace(address, database="default"), f"CREATE DATABASE `{address.database}`")
+
+
+def everything(address: ClickHouseAddress) -> list[list[tuple[object, ...]]]:
+    return [read(address, f"SELECT * FROM {name} ORDER BY ALL") for name in SHOWN]
+
+
+def test_the_first_call_applies_all_and_the_second_finds_nothing_new(empty: ClickHouseAddress) -> None:
     assert migrate(empty) == NAMES
     assert migrate(empty) == []
 
 
-def test_four_processes_at_once_leave_the_same_tables_as_one(empty) -> None:  # type: ignore[no-untyped-def]
+def test_four_processes_at_once_leave_the_same_tables_as_one(empty: ClickHouseAddress) -> None:
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
         applied = list(pool.map(migrate, [empty] * 4))
     assert {name for names in applied for name in names} == set(NAMES)
     assert migrate(empty) == []
-    with Connection(empty, 30) as connection:
-        found = {row[0] for row in connection.rows("SHOW TABLES")}
+    found = {row[0] for row in read(empty, "SHOW TABLES")}
     assert {"pin_minutes", "ingest_ledger", "sealed", "pin_engagement_1d", "superseded_cells"} <= found
 
 
-def test_letters_from_before_they_had_an_epoch_get_that_of_the_rules_where_they_are(empty) -> None:  # type: ignore[no-untyped-def]
-    migrate(empty)
-    source = Source("engagement.save.v1", UUID(int=5), 0)
-    letters = [DeadLetterRow(source, offset, 5, "late", "so", None, None, ()) for offset in range(9)]
-    with ClickHouseSink(empty).session() as session:
-        session.write_starts([StartRow(source, epoch, 5 * epoch, 0, Rules().to_json()) for epoch in (0, 1)])
-        session.write_dead_letters(letters)
-    with Connection(empty, 30) as connection:
-        connection.execute(f"TRUNCATE TABLE {BOOKKEEPING}")
-    assert migrate(empty) == NAMES, "every statement can be repeated"
-    with ClickHouseSink(empty).session() as session:
-        session.delete_superseded()
-        found = session.read_dead_letters(source, 0, 99)
-    assert [replace(letter, epoch=letter.offset // 5) for letter in letters] == found
-
-
-@pytest.mark.parametrize("done", range(len(STATEMENTS_OF_LAST) + 1))
-def test_what_was_counted_and_sealed_before_reads_the_same_after_also_where_the_last_file_was_cut_off(
-    empty,  # type: ignore[no-untyped-def]
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    done: int,
-) -> None:
-    for name in NAMES[:-1]:
-        shutil.copy(MIGRATIONS / name, tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setattr("pintally.sinks.clickhouse.migrate.MIGRATIONS", tmp_path)
-        assert migrate(empty) == NAMES[:-1]
+@pytest.mark.parametrize("done", range(len(TABLES) + 1))
+def test_a_call_that_was_cut_off_is_finished_by_the_next(empty: ClickHouseAddress, done: int) -> None:
+    create_database(empty)
+    for statement in TABLES[:done]:
+        read(empty, statement)
+    assert migrate(empty) == NAMES
     write(empty, some_cells())
     seal(empty, TODAY)
-    everything = [
-        f"SELECT * FROM {name} ORDER BY ALL"
-        for name in (
-            "pin_minutes",
-            "pin_hours",
-            "pin_days",
-            "pin_engagement_1m",
-            "pin_engagement_1h",
-            "pin_engagement_1d",
-        )
-    ]
-    before = [read(empty, sql) for sql in everything]
+    assert disagreements(empty) == []
+
+
+def test_each_call_makes_the_views_anew_and_leaves_what_was_counted(empty: ClickHouseAddress) -> None:
+    migrate(empty)
+    write(empty, some_cells())
+    seal(empty, TODAY)
+    before = everything(empty)
     assert all(before)
-    for statement in STATEMENTS_OF_LAST[:done]:
-        read(empty, statement)
-    assert migrate(empty) == NAMES[-1:]
-    assert [read(empty, sql) for sql in everything] == before
+    read(empty, "CREATE OR REPLACE VIEW minutes_read AS SELECT 1 AS one")
+    read(empty, "DROP VIEW superseded_cells")
+    assert migrate(empty) == []
+    assert everything(empty) == before
     write(empty, some_cells(20, count=4))
     seal(empty, TODAY)
     assert disagreements(empty) == []
 
 
-def test_every_table_and_column_has_a_comment(empty) -> None:  # type: ignore[no-untyped-def]
+def test_tables_of_an_older_layout_are_refused_with_the_way_out(empty: ClickHouseAddress) -> None:
+    create_database(empty)
+    read(empty, "CREATE TABLE schema_migrations (version UInt32) ENGINE = MergeTree ORDER BY version")
+    with pytest.raises(OtherLayout, match="were made by another version") as refused:
+        migrate(empty)
+    assert f"DROP DATABASE `{empty.database}`" in refused.value.remedy
+    assert "pintally migrate" in refused.value.remedy
+    assert read(empty, "SHOW TABLES") == [("schema_migrations",)]
+
+
+@pytest.mark.parametrize("file", ["001_tables.sql", "002_of_tomorrow.sql"])
+def test_tables_that_are_not_those_of_this_version_are_refused(empty: ClickHouseAddress, file: str) -> None:
+    migrate(empty)
+    read(empty, f"INSERT INTO schema_files (file, checksum) VALUES ('{file}', 'another')")
+    with pytest.raises(OtherLayout):
+        migrate(empty)
+
+
+def test_an_action_that_comes_later_gets_its_columns_and_changes_no_count(
+    empty: ClickHouseAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if close-ups were new."""
+    before = [Action.SAVE, Action.CLICK]
+    with monkeypatch.context() as patch:
+        patch.setattr("pintally.sinks.clickhouse.migrate.statements", lambda script: statements(script, before))
+        assert migrate(empty) == NAMES
+    days = f"toDateTime({TODAY}, 'UTC') - INTERVAL number % 10 DAY"
+    read(
+        empty,
+        "INSERT INTO pin_days (window_start, pin_id, saves, clicks, updated_at, seal)"
+        f" SELECT {days}, number, 3, 2, now('UTC'), 7 FROM numbers(200000)",
+    )
+    sealed = (
+        f"SELECT 'day', toDateTime({TODAY}, 'UTC') - INTERVAL number DAY, 7, 0, 0, 20000, 60000, 40000 FROM numbers(10)"
+    )
+    read(
+        empty, f"INSERT INTO sealed (resolution, window_start, seal, is_open, corrected, pins, saves, clicks) {sealed}"
+    )
+    assert migrate(empty) == [*REPEATABLE]
+    sums = "SELECT count(), sum(saves), sum(clicks), sum(closeups) FROM pin_engagement_1d"
+    assert read(empty, sums) == [(200_000, 600_000, 400_000, 0)]
+    top = (
+        f"SELECT * FROM pin_engagement_1d WHERE window_start = toDateTime({TODAY - DAY}, 'UTC') ORDER BY closeups DESC"
+    )
+    plan = "\n".join(row[0] for row in read(empty, f"EXPLAIN indexes = 1, projections = 1 {top}"))
+    assert "ReadFromMergeTree (by_day)" in plan, plan
+    write(empty, some_cells())
+    seal(empty, TODAY)
+    assert migrate(empty) == []
+
+
+def test_every_table_and_column_has_a_comment(empty: ClickHouseAddress) -> None:
     migrate(empty)
     with Connection(empty, 30) as connection:
         bare = connection.rows(
-            "SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = '' AND name != %(own)s"
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = ''"
             " UNION ALL SELECT table || '.' || name FROM system.columns"
-            " WHERE database = currentDatabase() AND comment = '' AND table != %(own)s",
-            own=BOOKKEEPING,
+            " WHERE database = currentDatabase() AND comment = ''",
         )
     assert bare == []
 
 
-def test_what_the_ledger_vouches_for_is_written_with_fsync(empty) -> None:  # type: ignore[no-untyped-def]
+def test_what_the_ledger_vouches_for_is_written_with_fsync(empty: ClickHouseAddress) -> None:
     migrate(empty)
     with Connection(empty, 30) as connection:
         lax = connection.rows(
             "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%%MergeTree'"
-            " AND name != %(own)s AND NOT (create_table_query LIKE '%%fsync_after_insert = 1%%'"
+            " AND NOT (create_table_query LIKE '%%fsync_after_insert = 1%%'"
             " AND create_table_query LIKE '%%fsync_part_directory = 1%%')",
-            own=BOOKKEEPING,
         )
     assert lax == []
 
 
-def test_no_server_and_a_refused_login_are_told_apart(empty) -> None:  # type: ignore[no-untyped-def]
+def test_no_server_and_a_refused_login_are_told_apart(empty: ClickHouseAddress) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         with pytest.raises(SinkUnavailable, match="does not answer"):

@@ -12,10 +12,11 @@ import trustme
 
 from pintally.schemas.errors import PintallyError, SinkError
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.scripts import views_of_readers
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.sinks.clickhouse.stale_rows import delete_superseded
-from pintally.sinks.clickhouse.users import BEHIND_VIEWS, VIEWS, WRITTEN, create_users, statements, users
+from pintally.sinks.clickhouse.users import BEHIND_VIEWS, WRITTEN, create_users, statements, users
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
@@ -183,7 +184,7 @@ def tables(secured: Secured) -> dict[str, str]:
 
 def test_every_table_is_written_by_the_worker_or_by_migrate_alone(secured: Secured) -> None:
     stored = {name for name, engine in tables(secured).items() if engine != "View"}
-    assert stored == {*WRITTEN, "schema_migrations"}
+    assert stored == {*WRITTEN, "schema_files"}
 
 
 def test_readers_read_the_views_and_nothing_of_anybody(secured: Secured) -> None:
@@ -192,8 +193,8 @@ def test_readers_read_the_views_and_nothing_of_anybody(secured: Secured) -> None
         for name in tables(secured)
         if allowed(secured.settings(clickhouse_user=READER), f"SELECT * FROM {name} LIMIT 1")
     }
-    assert readable == {*VIEWS, *BEHIND_VIEWS}
-    assert "dead_letters" not in readable
+    assert readable == {*views_of_readers(), *BEHIND_VIEWS}
+    assert not any(name.startswith(("dead_", "ingest_", "superseded_", "schema_")) for name in readable)
 
 
 @pytest.mark.parametrize("user", [READER, "pintally_worker"])

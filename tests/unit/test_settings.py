@@ -9,12 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from pintally import sinks
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
+from pintally.sinks.clickhouse.scripts import script_of, statements
 from pintally.streams.settings import LOCAL_ENV, Settings, load_settings
-
-MIGRATIONS = Path(sinks.__file__).parent / "clickhouse" / "migrations"
 
 
 @pytest.fixture(autouse=True)
@@ -91,10 +89,8 @@ def test_every_setting_says_what_it_means() -> None:
 def test_no_event_is_counted_that_the_tables_would_drop_at_once() -> None:
     """The bound on retention_days is the time-to-live of the minutes, and of the hours made from them."""
     (bound,) = [rule.le for rule in Settings.model_fields["retention_days"].metadata if hasattr(rule, "le")]
-    for file, table in (("001_tables.sql", "pin_minutes"), ("002_rollups.sql", "pin_hours")):
-        created = (
-            (MIGRATIONS / file).read_text().partition(f"CREATE TABLE IF NOT EXISTS {table}\n")[2].split("SETTINGS")[0]
-        )
+    for table in ("pin_minutes", "pin_hours"):
+        (created,) = [each for each in statements(script_of("001_tables.sql")) if each.split()[5] == table]
         assert re.findall(r"INTERVAL (\d+) DAY", created) == [str(bound)]
 
 

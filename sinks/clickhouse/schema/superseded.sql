@@ -1,25 +1,8 @@
--- What an operator gave up for good, and superseded rows as they are where a boundary may lie below an earlier one, or inside a
--- slice.
+-- Rows of a lower epoch in slices from a boundary on are superseded: an old worker's late insert after rules apply. A
+-- boundary may lie below an earlier one, or inside a slice. Sealing and rules apply delete such rows; what the last three
+-- views show must be empty. Made anew at each pintally migrate; readers have no right to them.
 
-CREATE TABLE IF NOT EXISTS ingest_lost
-(
-    source UInt64 COMMENT 'Source.id',
-    topic String COMMENT 'Kafka topic',
-    topic_id UUID COMMENT 'UUID of the topic',
-    partition UInt32 COMMENT 'Kafka partition',
-    epoch UInt32 COMMENT 'Epoch that begins after the range; the row holds once that has a start row',
-    kind Enum8('trimmed' = 1, 'truncated' = 2, 'retired' = 3, 'recounted' = 4, 'damaged' = 5) COMMENT 'trimmed: gone before it was counted; truncated: counted, gone, its counts taken back; retired: the topic was deleted, its counts stay; recounted: gone when all was counted anew; damaged: its rows are not what they were, and the log is gone',
-    start UInt64 COMMENT 'First offset given up',
-    `end` UInt64 COMMENT 'The offset after the last one given up',
-    note String COMMENT 'The words of the operator who gave it up',
-    written_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse took this row'
-)
-ENGINE = ReplacingMergeTree
-ORDER BY (source, epoch, start, `end`, kind)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
-COMMENT 'Offsets that are not counted and never will be, written by pintally lost. Read with FINAL';
-
-CREATE OR REPLACE VIEW superseded_slices
+CREATE OR REPLACE VIEW superseded_slices{on_cluster}
 (
     source UInt64 COMMENT 'Source.id',
     epoch UInt32 COMMENT 'Rows of this epoch are superseded ...',
@@ -55,17 +38,17 @@ FROM
     ) AS above ON own.source = above.source
     WHERE above.epoch > own.epoch
     GROUP BY source, epoch, begun, slice_records
-)
-COMMENT 'Boundaries that rules apply or lost has set: one row a source and epoch that has a successor';
+) AS these
+COMMENT 'Boundaries that rules apply or accept-loss has set: one row a source and epoch that has a successor';
 
-CREATE OR REPLACE VIEW superseded_cells
+CREATE OR REPLACE VIEW superseded_cells{on_cluster}
 (
     hour DateTime('UTC') COMMENT 'Start of the hour of minute',
     source UInt64 COMMENT 'Source.id',
     epoch UInt32 COMMENT 'Epoch of the row',
     slice_block UInt32 COMMENT 'Slice, first half',
     arrived_at DateTime('UTC') COMMENT 'Slice, second half',
-    action UInt8 COMMENT '1 save, 2 click, 3 close-up',
+    action UInt8 COMMENT '{actions}',
     minute DateTime('UTC') COMMENT 'Start of the minute',
     pin_id UInt64 COMMENT 'The pin',
     events UInt64 COMMENT 'Events of the row',
@@ -78,3 +61,37 @@ INNER JOIN superseded_slices AS v ON m.source = v.source AND toUInt32(bitShiftRi
 WHERE if(v.inside, bitAnd(m.version, 281474976710655) > v.start,
     m.slice_block > v.slice_block OR (m.slice_block = v.slice_block AND m.arrived_at >= v.arrived_at))
 COMMENT 'Cells that must not be counted; empty when all is well';
+
+CREATE OR REPLACE VIEW superseded_ledger{on_cluster}
+(
+    source UInt64 COMMENT 'Source.id',
+    epoch UInt32 COMMENT 'Epoch of the row',
+    slice_block UInt32 COMMENT 'Slice, first half',
+    arrived_at DateTime('UTC') COMMENT 'Slice, second half',
+    start UInt64 COMMENT 'First offset of the slice',
+    position UInt64 COMMENT 'Position of the row'
+)
+AS SELECT l.source AS source, l.epoch AS epoch, l.slice_block AS slice_block, l.arrived_at AS arrived_at, l.start AS start,
+    l.position AS position
+FROM ingest_ledger AS l
+INNER JOIN superseded_slices AS v ON l.source = v.source AND l.epoch = v.epoch
+WHERE l.start >= v.start
+COMMENT 'Ledger rows that vouch for nothing; empty when all is well';
+
+CREATE OR REPLACE VIEW superseded_letters{on_cluster}
+(
+    source UInt64 COMMENT 'Source.id',
+    topic String COMMENT 'Kafka topic',
+    topic_id UUID COMMENT 'UUID of the topic',
+    partition UInt32 COMMENT 'Kafka partition',
+    offset UInt64 COMMENT 'Kafka offset',
+    epoch UInt32 COMMENT 'Epoch of the row'
+)
+AS SELECT l.source AS source, l.topic AS topic, l.topic_id AS topic_id, l.partition AS partition, l.offset AS offset,
+    l.epoch AS epoch
+FROM dead_letters AS l
+INNER JOIN
+    (SELECT source, groupArray((epoch, start)) AS boundaries FROM ingest_starts WHERE epoch > 0 GROUP BY source)
+    AS s ON l.source = s.source
+WHERE arrayExists(b -> b.1 > l.epoch AND l.offset >= b.2, s.boundaries)
+COMMENT 'Dead letters that rules say no more; empty when all is well';

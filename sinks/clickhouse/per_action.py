@@ -1,0 +1,22 @@
+"""SQL that has a part for each action: columns and sums of roll-ups and views."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from pintally.schemas.actions import Action
+
+
+def each(template: str, separator: str = ", ", actions: Iterable[Action] = Action) -> str:
+    """The template once for each action, with its {number}, {column}, {heading} and {Heading}."""
+    return separator.join(
+        template.replace("{number}", str(action.value))
+        .replace("{column}", action.column)
+        .replace("{heading}", action.heading)
+        .replace("{Heading}", action.heading.capitalize())
+        for action in actions
+    )
+
+
+COLUMNS: Final = tuple(action.column for action in Action)
+NAMES: Final = each("{column}")
+SUMS_OF_EVENTS: Final = each("sumIf(events, action = {number}) AS {column}")

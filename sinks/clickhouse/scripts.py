@@ -1,0 +1,54 @@
+"""The SQL of `sinks/clickhouse/schema`: numbered files are applied once, the others at each `pintally migrate`.
+
+What differs between one server and a cluster, and from action to action, is filled in here and nowhere else.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from pintally.schemas.actions import Action
+from pintally.sinks.clickhouse.per_action import each
+
+SCHEMA: Final = Path(__file__).parent / "schema"
+ONCE: Final = tuple(sorted(path.name for path in SCHEMA.glob("[0-9]*.sql")))
+REPEATABLE: Final = ("views.sql", "superseded.sql")  # in this order
+FAMILY: Final = ""  # of engines: `Replicated` in a cluster
+ON_CLUSTER: Final = ""
+
+
+def script_of(name: str) -> str:
+    """A file's text without its comments."""
+    return re.sub(r"^--.*\n", "", (SCHEMA / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
+    """The statements of a script, filled in: a line with {column} or {number} stands once for each action."""
+    actions = tuple(actions)
+    values = {
+        "columns": each("{column}", ", ", actions),
+        "total": each("{column}", " + ", actions),
+        "actions": ", ".join(f"{action.value} {action.label}" for action in actions),
+        "family": FAMILY,
+        "on_cluster": ON_CLUSTER,
+    }
+    text = re.sub(r"^.*\{(?:column|number)\}.*$", lambda line: each(line[0], "\n", actions), script, flags=re.MULTILINE)
+    text = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], text)
+    return [part.strip() for part in re.split(r";$", text, flags=re.MULTILINE) if part.strip()]
+
+
+def added_columns(script: str, there: set[tuple[str, str]], actions: Iterable[Action] = Action) -> Iterator[str]:
+    """Statements that give tables the columns of actions that came later. `there`: (table, column) that there are."""
+    actions = tuple(actions)
+    tables, columns = {table for table, _ in there}, {action.column for action in actions}
+    for create in statements(script, actions):
+        table = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", create)[0]
+        for column, definition in re.findall(r"^    (\w+) (.*?),?$", create, re.MULTILINE):
+            if table in tables and column in columns and (table, column) not in there:
+                yield f"ALTER TABLE {table}{ON_CLUSTER} ADD COLUMN IF NOT EXISTS {column} {definition}"
+
+
+def views_of_readers() -> tuple[str, ...]:
+    """The views that readers may read: all of views.sql."""
+    return tuple(re.findall(r"^CREATE OR REPLACE VIEW (\w+)", script_of("views.sql"), re.MULTILINE))

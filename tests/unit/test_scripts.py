@@ -1,0 +1,56 @@
+"""The scripts of tables and views, filled in."""
+
+import re
+
+import pytest
+
+from pintally.schemas.actions import Action
+from pintally.sinks.clickhouse.scripts import (
+    ONCE,
+    REPEATABLE,
+    SCHEMA,
+    added_columns,
+    script_of,
+    statements,
+    views_of_readers,
+)
+
+TABLES = script_of("001_tables.sql")
+
+
+def test_every_file_is_applied() -> None:
+    assert {path.name for path in SCHEMA.iterdir()} == {*ONCE, *REPEATABLE}
+
+
+@pytest.mark.parametrize("name", [*ONCE, *REPEATABLE])
+def test_each_statement_makes_one_thing_and_nothing_is_left_to_fill_in(name: str) -> None:
+    made = statements(script_of(name))
+    assert len(made) == len(re.findall("^CREATE ", (SCHEMA / name).read_text(), re.MULTILINE))
+    assert all(re.match(r"CREATE (TABLE IF NOT EXISTS|OR REPLACE VIEW) \w+\n\(\n", each) for each in made)
+    assert not re.search(r"\{\w", "".join(made))
+
+
+@pytest.mark.parametrize("name", [*ONCE, *REPEATABLE])
+def test_no_subquery_stands_before_a_comment_without_an_alias(name: str) -> None:
+    """Servers before ClickHouse 26.7 take COMMENT for the alias, and the text behind it for an error."""
+    assert "\n)\nCOMMENT" not in script_of(name)
+
+
+def test_readers_read_no_view_of_what_must_not_be_counted() -> None:
+    assert {"seal_state", "pin_engagement_1m"} < set(views_of_readers())
+    assert not any("superseded" in name or "letters" in name for name in views_of_readers())
+
+
+def test_an_action_has_its_column_in_each_roll_up_and_its_sum_in_each_view() -> None:
+    few, all_ = ("".join(statements(TABLES, actions)) for actions in ([Action.SAVE, Action.CLICK], Action))
+    assert (few.count("closeups UInt64"), all_.count("closeups UInt64")) == (0, 3)
+    assert "saves + clicks > 0" in "".join(statements(script_of("views.sql"), [Action.SAVE, Action.CLICK]))
+
+
+def test_columns_are_added_where_a_table_lacks_them_and_nowhere_else() -> None:
+    there = {("pin_hours", "saves"), ("pin_hours", "clicks"), ("sealed", "clicks"), ("sealed", "closeups")}
+    assert list(added_columns(TABLES, there)) == [
+        "ALTER TABLE pin_hours ADD COLUMN IF NOT EXISTS closeups UInt64 COMMENT 'Close-ups in the hour' "
+        "CODEC(T64, LZ4)",
+        "ALTER TABLE sealed ADD COLUMN IF NOT EXISTS saves UInt64 COMMENT 'Sum of saves in the roll-up'",
+    ]
