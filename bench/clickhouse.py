@@ -16,10 +16,10 @@ class Clickhouse:
     """One server and one database of it."""
 
     def __init__(self, settings: Settings, database: str) -> None:
-        scheme = "https" if settings.clickhouse_secure else "http"
-        self.address = f"{scheme}://{settings.clickhouse_host}:{settings.clickhouse_http_port}/"
-        self.user = settings.clickhouse_user
-        self.password = settings.clickhouse_password.get_secret_value()
+        scheme = "https" if settings.clickhouse.secure else "http"
+        self.address = f"{scheme}://{settings.clickhouse.host}:{settings.clickhouse.http_port}/"
+        self.user = settings.clickhouse.user
+        self.password = settings.clickhouse.password.get_secret_value()
         self.database = database
 
     def run(self, statement: str) -> bytes:

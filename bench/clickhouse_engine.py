@@ -55,7 +55,11 @@ class ClickhouseEngine:
             load = os.getloadavg()[0]
             forget_peak(server)
             own_threads = int(self.consumers > 1)
-            values = {"kafka": ground.engines.settings.kafka, "topic": log.topic, "consumers": self.consumers}
+            values = {
+                "kafka": ground.engines.settings.kafka.bootstrap_servers,
+                "topic": log.topic,
+                "consumers": self.consumers,
+            }
             statements = STATEMENTS.format(name=name, own_threads=own_threads, **values)
             for statement in statements.split(";"):
                 clickhouse.run(statement)

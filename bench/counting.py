@@ -37,7 +37,7 @@ class Counting:
 
     def start(self, instance: str | None = None, level: str = "WARNING") -> "CountingWorker":
         """A worker as it ships, in a process of its own."""
-        log = self.folder / f"{self.settings.group}-{len(self.workers)}.log"
+        log = self.folder / f"{self.settings.kafka.group_id}-{len(self.workers)}.log"
         command = [sys.executable, "-m", "pintally.cli", "worker", "--log-level", level]
         command += ["--instance", instance] if instance else []
         with log.open("wb") as output:
@@ -141,7 +141,7 @@ class Used:
 def own_topics(engines: Engines, **changed: Any) -> Iterator[Settings]:
     """New topics for these settings; dropped at the end."""
     mark = f"bench{uuid.uuid4().hex[:8]}"
-    settings = engines.settings.model_copy(update={"topic_prefix": f"{mark}."} | changed)
+    settings = engines.settings.changed(**{"topic_prefix": f"{mark}."} | changed)
     create_topics(settings)
     try:
         yield settings
@@ -153,7 +153,7 @@ def own_topics(engines: Engines, **changed: Any) -> Iterator[Settings]:
 def counting_on(engines: Engines, folder: Path, settings: Settings) -> Iterator[Counting]:
     """New tables and a new group on the topics of `settings`; at the end workers are stopped and tables dropped."""
     mark = f"bench{uuid.uuid4().hex[:8]}"
-    settings = settings.model_copy(update={"clickhouse_database": mark, "group": mark})
+    settings = settings.changed(clickhouse_database=mark, kafka_group_id=mark)
     migrate(settings.clickhouse)
     own = Counting(engines, settings, folder, Clickhouse(settings, mark))
     try:

@@ -98,7 +98,7 @@ def tell(log: Log, engines: Engines, mark: str, folder: Path) -> dict[str, str]:
     """What a peer finds in its environment: see peers/told.py."""
     clickhouse = Clickhouse(engines.settings, "default")
     values = {
-        "kafka": engines.settings.kafka,
+        "kafka": engines.settings.kafka.bootstrap_servers,
         "topic": log.topic,
         "partitions": log.partitions,
         "events": log.events,

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from pintally.streams.settings import Settings
@@ -22,14 +22,14 @@ class Engines:
 
 @contextmanager
 def open_engines() -> Iterator[Engines]:
-    """The engines that PINTALLY_KAFKA and PINTALLY_CLICKHOUSE_HOST name, else local ones that end with us."""
-    if os.environ.get("PINTALLY_KAFKA") and os.environ.get("PINTALLY_CLICKHOUSE_HOST"):
-        yield Engines(Settings(_env_file=None), None, None)
+    """The engines that PINTALLY_* variables name, else local ones that end with us."""
+    if os.environ.get("PINTALLY_KAFKA_BOOTSTRAP_SERVERS") and os.environ.get("PINTALLY_CLICKHOUSE_HOST"):
+        yield Engines(Settings.of(None), None, None)
         return
     from pintally.tools.engines import local_engines  # its packages are needed only here
 
     with tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder, local_engines(Path(folder), report=say) as up:
-        settings = Settings(_env_file=None, **asdict(up.addresses))
+        settings = Settings.of(None, **up.addresses.settings())
         yield Engines(settings, up.kafka.pid, up.clickhouse.pid)
 
 

@@ -4,10 +4,10 @@
     python -m bench.limits --quick
     python -m bench.limits --only views --only scale
 
-Each runs as a command of its own with engines of its own (or those that PINTALLY_KAFKA and PINTALLY_CLICKHOUSE_HOST
-name), leaves NAME.json in the results, and can be run alone. Then limits.md shows all figures that lie there, and the
-capacity model is computed from them. It exits 1 if one of them could not be run; a target that is missed is no error,
-it is shown.
+Each runs as a command of its own with engines of its own (or those that PINTALLY_KAFKA_BOOTSTRAP_SERVERS and
+PINTALLY_CLICKHOUSE_HOST name), leaves NAME.json in the results, and can be run alone. Then limits.md shows all figures
+that lie there, and the capacity model is computed from them. It exits 1 if one of them could not be
+run; a target that is missed is no error, it is shown.
 """
 
 import subprocess

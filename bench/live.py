@@ -162,14 +162,16 @@ class Producer:
         kinds, shares = zip(*shape.shares, strict=True)
         action = rng.choice(np.array(kinds), len(occurred), p=shares)
         pins = shape.draw(rng, len(occurred))
-        partition = (pins >> np.uint64(7)) % np.uint64(self.settings.partitions)
-        for kind, topic in self.settings.topics.items():
+        partition = (pins >> np.uint64(7)) % np.uint64(self.settings.topics.partitions)
+        for kind, topic in self.settings.topics.names.items():
             of_kind = np.flatnonzero(action == kind)
             keys, texts = values(rng, kind, pins[of_kind], occurred[of_kind])
             places = partition[of_kind]
-            for number in range(self.settings.partitions):
+            for number in range(self.settings.topics.partitions):
                 chosen = np.flatnonzero(places == number).tolist()
-                probed = probe if kind == Action.SAVE and number == (probe or 0) % self.settings.partitions else None
+                probed = (
+                    probe if kind == Action.SAVE and number == (probe or 0) % self.settings.topics.partitions else None
+                )
                 pairs = [(keys[at], texts[at]) for at in chosen]
                 if probed is not None:
                     pin = np.array([PROBE_PINS + probed], np.uint64)

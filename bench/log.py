@@ -40,7 +40,7 @@ def make_log(settings: Settings, work: Work, topic: str, events: int) -> Log:
     """Create `topic`, fill it with the first `events` of `work`, and recount what Kafka then holds."""
     config = {"cleanup.policy": "delete", "retention.ms": "-1", "message.timestamp.type": "CreateTime"}
     with open_admin(settings) as admin:
-        shape = {"num_partitions": settings.partitions, "replication_factor": settings.replication}
+        shape = {"num_partitions": settings.topics.partitions, "replication_factor": settings.topics.replication}
         admin.create_topics({topic: {**shape, "configs": config}})
         admin.wait_for_topics([topic])
     asyncio.run(fill(settings, work, work.slabs(events), lambda _: topic))
@@ -48,7 +48,7 @@ def make_log(settings: Settings, work: Work, topic: str, events: int) -> Log:
     asyncio.run(read_back(settings, topic, recount.add))
     if recount.events != min(events, work.events):
         raise RuntimeError(f"topic {topic} holds {recount.events} records, not the {events} that were sent")
-    return Log(topic, settings.partitions, recount.events, work.start_ms, recount.cells())
+    return Log(topic, settings.topics.partitions, recount.events, work.start_ms, recount.cells())
 
 
 def drop_topics(settings: Settings, mark: str) -> None:
@@ -66,7 +66,7 @@ async def fill(settings: Settings, work: Work, slabs: Iterable[Slab], topic_of: 
     )
     await producer.start()
     try:
-        filling = _Filling(producer, work, topic_of, settings.partitions)
+        filling = _Filling(producer, work, topic_of, settings.topics.partitions)
         for slab in slabs:
             await filling.send(slab)
         await filling.finish()
@@ -121,7 +121,7 @@ async def read_back(settings: Settings, topic: str, take: Callable[[list[bytes]]
     consumer = AIOKafkaConsumer(**kafka_options(settings), enable_auto_commit=False)
     await consumer.start()
     try:
-        places = [TopicPartition(topic, number) for number in range(settings.partitions)]
+        places = [TopicPartition(topic, number) for number in range(settings.topics.partitions)]
         consumer.assign(places)
         await consumer.seek_to_beginning()
         left = {place for place, end in (await consumer.end_offsets(places)).items() if end}

@@ -94,7 +94,7 @@ def peer_versions() -> dict[str, str]:
 
 def broker() -> str:
     """The version of the Kafka that local engines run; somebody else's is not asked."""
-    if os.environ.get("PINTALLY_KAFKA"):
+    if os.environ.get("PINTALLY_KAFKA_BOOTSTRAP_SERVERS"):
         return "not ours"
     from pintally.tools.engines import jars  # its packages are needed only here
 

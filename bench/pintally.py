@@ -55,7 +55,7 @@ class Pintally:
         """One run into a new database, by a new group. Raises PeerFailed."""
         base = topics(ground, self.timestamps)
         database = f"{ground.mark}_{uuid.uuid4().hex[:8]}"
-        settings = base.model_copy(update={"clickhouse_database": database, "group": database})
+        settings = base.changed(clickhouse_database=database, kafka_group_id=database)
         pintally(settings, "migrate")
         clickhouse = Clickhouse(settings, database)
         try:
@@ -108,7 +108,7 @@ class Worker:
 
 def start_worker(settings: Settings, number: int, folder: Path, stack: ExitStack) -> Worker:
     """Start a worker that ends with `stack`."""
-    log = folder / f"{settings.group}-{number}.log"
+    log = folder / f"{settings.kafka.group_id}-{number}.log"
     command = [sys.executable, "-m", "pintally.cli", "worker", "--log-level", "WARNING"]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=settings.environment(), stdout=output, stderr=output)
@@ -119,24 +119,22 @@ def start_worker(settings: Settings, number: int, folder: Path, stack: ExitStack
 def topics(ground: Ground, timestamps: str) -> Settings:
     """Settings of Pintally's own topics of the same records; made when they are first asked for."""
     span_seconds = int(ground.work.events * 0.0012)
-    settings = ground.engines.settings.model_copy(
-        update={
-            "topic_prefix": f"{ground.mark}.{timestamps}.",
-            "topic_timestamps": timestamps,
-            "allowed_lateness_seconds": span_seconds + 3600,
-            "group": "unused",
-        }
+    settings = ground.engines.settings.changed(
+        topic_prefix=f"{ground.mark}.{timestamps}.",
+        topic_timestamps=timestamps,
+        allowed_lateness_seconds=span_seconds + 3600,
+        kafka_group_id="unused",
     )
     if create_topics(settings):
         say(f"filling Pintally's topics ({timestamps}) ...")
-        asyncio.run(fill(settings, ground.work, flawed(ground.work, Flaws()), settings.topics.__getitem__))
+        asyncio.run(fill(settings, ground.work, flawed(ground.work, Flaws()), settings.topics.names.__getitem__))
     return settings
 
 
 def verify(settings: Settings, folder: Path) -> None:
     """Ask the project's own audit: cells by action, ledger, dead letters. Raises PeerFailed if one differs."""
     say("  pintally verify ...")
-    log = folder / f"{settings.group}-verify.log"
+    log = folder / f"{settings.kafka.group_id}-verify.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "pintally.cli", "verify"]
         ended = subprocess.run(command, env=settings.environment(), stdout=output, stderr=output, check=False)

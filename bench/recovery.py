@@ -118,7 +118,9 @@ def rebalanced(own: Counting, worker: CountingWorker, found: Kept) -> None:
 def log_ends(own: Counting) -> dict[int, int]:
     """The end of the log of each source that has records, by the source's id."""
     topics = describe_topics(own.settings)
-    sources: list[Source] = [source for source in sources_of(topics) if source.topic in own.settings.topics.values()]
+    sources: list[Source] = [
+        source for source in sources_of(topics) if source.topic in own.settings.topics.names.values()
+    ]
     return {source.id: offsets.log_end for source, offsets in read_offsets(own.settings, sources).items()}
 
 

@@ -98,7 +98,7 @@ def on_disk(own: Counting, name: str, events: int, found: Kept) -> None:
 
 def of_parts(own: Counting, query: str) -> int:
     """What system.parts says of the tables that flushes write to."""
-    return own.clickhouse.number(query.format(database=own.settings.clickhouse_database, tables=TABLES))
+    return own.clickhouse.number(query.format(database=own.settings.clickhouse.database, tables=TABLES))
 
 
 def day(engines: Engines, folder: Path, flushes: int, found: Kept) -> None:

@@ -4,7 +4,7 @@
     python -m bench.run --quick               # a few minutes
     python -m bench.run --only pintally --only aiokafka-raw --runs 3
 
-It starts Kafka and ClickHouse (or takes those that PINTALLY_KAFKA and PINTALLY_CLICKHOUSE_HOST name), makes the log,
+It starts Kafka and ClickHouse (or takes those that PINTALLY_* variables name), makes the log,
 lets each contestant drain it as a process of its own, one after the other, run by run, and writes results as JSON and
 Markdown. Nothing is asserted on time; it exits 1 if a run of Pintally failed or its counts are not exact.
 """

@@ -88,7 +88,7 @@ def views(
     """Fill, seal, ask, print."""
     size = Size(4_000_000, 1_000_000, 3, 40) if quick else Size(rows)
     with open_engines() as engines:
-        settings = engines.settings.model_copy(update={"clickhouse_database": f"bench_{uuid.uuid4().hex[:8]}"})
+        settings = engines.settings.changed(clickhouse_database=f"bench_{uuid.uuid4().hex[:8]}")
         migrate(settings.clickhouse)
         parameters = {"rows": size.rows, "pins": size.pins, "older days": size.older_days, "queries": size.queries}
         with Connection(settings.clickhouse, TIMEOUT_SECONDS) as connection:
@@ -96,7 +96,7 @@ def views(
                 with kept("views", settings, into, as_json, parameters) as found:
                     measure(Reader(connection, engines.clickhouse_pid), settings, size, found)
             finally:
-                connection.execute(f"DROP DATABASE {settings.clickhouse_database} SYNC")
+                connection.execute(f"DROP DATABASE {settings.clickhouse.database} SYNC")
 
 
 @dataclass(frozen=True, slots=True)

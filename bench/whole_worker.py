@@ -55,14 +55,14 @@ def measure_workers(trees: Sequence["Tree"], events: int, runs: int) -> list[lis
     found: list[list[dict[str, Any]]] = [[] for _ in trees]
     with open_engines() as engines, tempfile.TemporaryDirectory() as folder:
         mark = f"profile{uuid.uuid4().hex[:8]}"
-        settings: Settings = engines.settings.model_copy(
-            update={"topic_prefix": f"{mark}.", "topic_timestamps": "CreateTime", "allowed_lateness_seconds": 12 * 3600}
+        settings: Settings = engines.settings.changed(
+            topic_prefix=f"{mark}.", topic_timestamps="CreateTime", allowed_lateness_seconds=12 * 3600
         )
         create_topics(settings)
         try:
             say(f"filling {events:,} records ...")
             work = anchored(events)
-            topics = settings.topics
+            topics = settings.topics.names
             asyncio.run(fill(settings, work, flawed(work, Flaws()), lambda action: topics[action]))
             for run in range(runs):
                 order = range(len(trees)) if run % 2 else reversed(range(len(trees)))
@@ -79,7 +79,7 @@ def _measure(base: Any, tree: "Tree", folder: Path) -> dict[str, Any]:
     from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
 
     name = f"profile_{uuid.uuid4().hex[:8]}"
-    settings = base.model_copy(update={"clickhouse_database": name, "group": name})
+    settings = base.changed(clickhouse_database=name, kafka_group_id=name)
     result = folder / f"{name}.json"
     env = settings.environment() | {"PYTHONPATH": str(tree.path), SAID: str(result)} | tree.variables
     subprocess.run([sys.executable, "-m", "pintally.cli", "migrate"], env=env, check=True, stdout=subprocess.DEVNULL)
@@ -120,11 +120,11 @@ def _client(settings: Any) -> Any:
     from clickhouse_driver import Client
 
     return Client(
-        settings.clickhouse_host,
-        port=settings.clickhouse_port,
-        user=settings.clickhouse_user,
-        password=settings.clickhouse_password.get_secret_value(),
-        database=settings.clickhouse_database,
+        settings.clickhouse.host,
+        port=settings.clickhouse.port,
+        user=settings.clickhouse.user,
+        password=settings.clickhouse.password.get_secret_value(),
+        database=settings.clickhouse.database,
     )
 
 

@@ -1,9 +1,12 @@
 """The counting rules. Counts are a pure function of the log and these; their fingerprint is in every ledger row."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from hashlib import sha256
+
+from pintally.schemas.actions import REPLAY
+from pintally.schemas.errors import PintallyError
 
 MINUTE_MS = 60_000
 ARRIVAL_BUCKET_MS = 600_000  # slices are cut where the stream time passes a multiple of ten minutes
@@ -28,13 +31,17 @@ class Rules:
 
     @classmethod
     def from_json(cls, text: str) -> "Rules":
-        """The rules a start row keeps. Raises TypeError on a field this version does not know."""
+        """The rules a start row keeps. Raises PintallyError on one that this version does not know."""
         return _from_json(text)
 
     @property
     def never_late(self) -> "Rules":
         """These rules without lateness: those of a replay topic, which exists for what comes too late."""
         return replace(self, allowed_lateness_ms=NEVER_LATE_MS)
+
+    def in_topic(self, topic: str) -> "Rules":
+        """These rules as they hold in a topic: in a replay topic nothing is late."""
+        return self.never_late if topic.endswith(REPLAY) else self
 
     @property
     def fingerprint(self) -> str:
@@ -52,7 +59,13 @@ def _to_json(rules: Rules) -> str:
 
 @lru_cache
 def _from_json(text: str) -> Rules:
-    return Rules(**json.loads(text))
+    values = json.loads(text)
+    if unknown := sorted(values.keys() - {field.name for field in fields(Rules)}):
+        raise PintallyError(
+            f"the ledger has rules that this version does not know: {', '.join(unknown)}, in {text}",
+            "Run the version of Pintally that wrote them, or a newer one.",
+        )
+    return Rules(**values)
 
 
 @lru_cache

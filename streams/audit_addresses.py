@@ -13,15 +13,15 @@ from pintally.streams.settings import Settings
 def addresses_of(settings: Settings) -> Addresses:
     """Where the audit looks, by the settings."""
     return Addresses(
-        kafka=settings.kafka,
-        topics=tuple((topic, int(action)) for topic, action in settings.source_topics.items()),
-        clickhouse_host=settings.clickhouse_host,
-        clickhouse_http_port=settings.clickhouse_http_port,
-        user=settings.clickhouse_user,
-        password=settings.clickhouse_password.get_secret_value(),
-        database=settings.clickhouse_database,
-        secure=settings.clickhouse_secure,
-        ca_file=settings.clickhouse_ca_file,
+        kafka=settings.kafka.bootstrap_servers,
+        topics=tuple((topic, int(action)) for topic, action in settings.topics.actions.items()),
+        clickhouse_host=settings.clickhouse.host,
+        clickhouse_http_port=settings.clickhouse.http_port,
+        user=settings.clickhouse.user,
+        password=settings.clickhouse.password.get_secret_value(),
+        database=settings.clickhouse.database,
+        secure=settings.clickhouse.secure,
+        ca_file=settings.clickhouse.ca_file,
         kafka_options=_kafka_options(settings),
     )
 
@@ -40,9 +40,9 @@ def _kafka_options(settings: Settings) -> dict[str, Any]:
     """As the audit passes them on; what does not fit together is refused here."""
     login = kafka_options(settings)
     return {
-        "security_protocol": settings.kafka_security_protocol,
-        "ssl_cafile": settings.kafka_ca_file,
-        "ssl_certfile": settings.kafka_cert_file,
-        "ssl_keyfile": settings.kafka_key_file,
+        "security_protocol": settings.kafka.security_protocol,
+        "ssl_cafile": settings.kafka.ca_file,
+        "ssl_certfile": settings.kafka.cert_file,
+        "ssl_keyfile": settings.kafka.key_file,
         **{name: value for name, value in login.items() if name.startswith("sasl_")},
     }

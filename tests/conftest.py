@@ -58,18 +58,12 @@ def restartable_engines(engines: TestEngines) -> Iterator[TestEngines]:
 def settings(engines: TestEngines, tmp_path: Path) -> Settings:
     """Settings with topics, group and database of this test's own; nothing is created."""
     name = f"t{uuid.uuid4().hex[:12]}"
-    addresses = engines.addresses
-    return Settings(
-        _env_file=tmp_path / "none",
-        kafka=addresses.kafka,
-        clickhouse_host=addresses.clickhouse_host,
-        clickhouse_port=addresses.clickhouse_port,
-        clickhouse_http_port=addresses.clickhouse_http_port,
-        clickhouse_user=addresses.clickhouse_user,
-        clickhouse_password=addresses.clickhouse_password,
+    return Settings.of(
+        env_file=tmp_path / "none",
+        **engines.addresses.settings(),
         clickhouse_database=name,
         topic_prefix=f"{name}.",
-        group=name,
+        kafka_group_id=name,
         partitions=PARTITIONS,
         session_timeout_seconds=6,
         flush_interval_seconds=0.2,
@@ -87,8 +81,8 @@ def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
         create_topics(settings)
         yield settings
     finally:
-        drop_topics(engines.addresses, settings.topic_prefix)
-        drop_database(engines.addresses, settings.clickhouse_database)
+        drop_topics(engines.addresses, settings.topics.topic_prefix)
+        drop_database(engines.addresses, settings.clickhouse.database)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

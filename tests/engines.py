@@ -114,7 +114,7 @@ def choose_backend(environment: dict[str, str], docker: Callable[[], bool]) -> s
         raise ValueError(f"PINTALLY_TEST_ENGINES={forced}: must be one of {', '.join(BACKENDS)}")
     if forced:
         return forced
-    if environment.get("PINTALLY_KAFKA") and environment.get("PINTALLY_CLICKHOUSE_HOST"):
+    if environment.get("PINTALLY_KAFKA_BOOTSTRAP_SERVERS") and environment.get("PINTALLY_CLICKHOUSE_HOST"):
         return "environment"
     return "containers" if docker() else "local"
 
@@ -168,14 +168,14 @@ def open_engines(backend: str, directory: Path) -> Iterator[TestEngines]:
 def _given() -> TestEngines:
     from pintally.streams.settings import Settings
 
-    settings = Settings(_env_file=None)
+    settings = Settings.of(None)
     addresses = EngineAddresses(
-        kafka=settings.kafka,
-        clickhouse_host=settings.clickhouse_host,
-        clickhouse_port=settings.clickhouse_port,
-        clickhouse_http_port=settings.clickhouse_http_port,
-        clickhouse_user=settings.clickhouse_user,
-        clickhouse_password=settings.clickhouse_password.get_secret_value(),
+        kafka=settings.kafka.bootstrap_servers,
+        clickhouse_host=settings.clickhouse.host,
+        clickhouse_port=settings.clickhouse.port,
+        clickhouse_http_port=settings.clickhouse.http_port,
+        clickhouse_user=settings.clickhouse.user,
+        clickhouse_password=settings.clickhouse.password.get_secret_value(),
     )
     kafka = Foreign(lambda: kafka_answers(addresses.kafka))
     clickhouse = Foreign(lambda: clickhouse_answers(addresses))

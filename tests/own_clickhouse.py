@@ -41,7 +41,9 @@ def clickhouse_with(directory: Path, profiles: Mapping[str, Profile], database: 
         child.start()
         try:
             child.wait_ready()
-            yield ClickHouseAddress(LOOPBACK, port, addresses.clickhouse_http_port, database=database)
+            yield ClickHouseAddress(
+                host=LOOPBACK, port=port, http_port=addresses.clickhouse_http_port, database=database
+            )
         finally:
             child.stop()
     finally:

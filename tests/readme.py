@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from pintally.cli import COMMANDS
 from pintally.cli.exit_codes import EXIT_CODES
 from pintally.streams.kafka.needed_rights import table
-from pintally.streams.settings import Settings
+from pintally.streams.settings import SETTINGS
+from pintally.streams.settings.variables import PASSWORDS, PREFIX
 
 README = Path(__file__).parent.parent / "README.md"
 SECURITY = README.parent / "docs" / "security.md"
@@ -41,10 +42,11 @@ def exit_codes_table() -> str:
 def settings_table() -> str:
     """Each variable, its default and what it means."""
     rows = []
-    for name, field in Settings.model_fields.items():
+    for name, (_, _, field) in SETTINGS.items():
         choices = [f"`{choice}`" for choice in get_args(field.annotation) if isinstance(choice, str)]
         meaning = f"{field.description} One of {', '.join(choices)}." if choices else field.description
-        rows.append(f"| `PINTALLY_{name.upper()}` | {shown(field.default)} | {meaning} |")
+        rows.append(f"| `{PREFIX}{name.upper()}` | {shown(field.default)} | {meaning} |")
+    rows += [f"| `{PREFIX}{name}` |  | {meaning} |" for name, meaning in PASSWORDS.items()]
     return "\n".join(["| Variable | Default | Meaning |", "|---|---|---|", *rows])
 
 

@@ -65,7 +65,7 @@ class Secured:
     def settings(self, **changes: Any) -> Settings:
         """Everything encrypted and with a login, as the user of workers."""
         given: dict[str, Any] = {
-            "kafka": self.kafka["SASL_SSL"],
+            "kafka_bootstrap_servers": self.kafka["SASL_SSL"],
             "kafka_security_protocol": "SASL_SSL",
             "kafka_username": WORKER,
             "kafka_password": SECRET,
@@ -82,7 +82,7 @@ class Secured:
             "session_timeout_seconds": 6,
             "flush_interval_seconds": 0.2,
         }
-        return Settings(_env_file=None, **(given | changes))
+        return Settings.of(None, **(given | changes))
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Server:
             "clickhouse_secure": True,
             "clickhouse_ca_file": self.ca_file,
         }
-        return Settings(_env_file=None, **(settings.model_dump() | here | changes))
+        return settings.changed(**(here | changes))
 
 
 def skip_without_server() -> None:

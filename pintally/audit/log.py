@@ -232,7 +232,8 @@ def _unavailable(what: str, error: Exception) -> CannotTell:
     detail = f"{type(error).__name__}: {error}"
     return CannotTellNow(
         f"Kafka does not answer: {what} ({detail})",
-        "Start Kafka, or set PINTALLY_KAFKA to where it is and PINTALLY_KAFKA_SECURITY_PROTOCOL to what it speaks.",
+        "Start Kafka, or set PINTALLY_KAFKA_BOOTSTRAP_SERVERS to where it is and PINTALLY_KAFKA_SECURITY_PROTOCOL to "
+        "what it speaks.",
     )
 
 

@@ -150,7 +150,10 @@ class _SourceAudit:
                     "It is in another cluster, or was deleted and created anew: `pintally replace-topic` has this one "
                     "take its place, `pintally accept-loss` gives the first one up.",
                 )
-        raise CannotTell(f"{flushed}: Kafka does not know it", "Check PINTALLY_KAFKA and PINTALLY_TOPIC_PREFIX.")
+        raise CannotTell(
+            f"{flushed}: Kafka does not know it",
+            "Check PINTALLY_KAFKA_BOOTSTRAP_SERVERS and PINTALLY_TOPIC_PREFIX.",
+        )
 
     def _wanted(self, since: int) -> int:
         """The first offset the caller asks for."""

@@ -45,7 +45,7 @@ A first session, each line in the folder of the project:
     pintally top
     pintally verify
 
-Settings are read from variables named PINTALLY_..., for instance PINTALLY_KAFKA=broker:9092.
+Settings are read from variables named PINTALLY_..., for instance PINTALLY_KAFKA_BOOTSTRAP_SERVERS=broker:9092.
 Without them the commands find what `pintally up` started in the same folder.
 
 Exit codes: 0 done; 1 `verify` found a difference; 2 a person must act, and the message says why and

@@ -55,7 +55,7 @@ def accept_loss(
             found = read_cluster_state(settings, sink, session)
             _refuse_unknown(source or [], found)
             plan = plan_lost(
-                settings.rules_of,
+                settings.rules.to_rules().in_topic,
                 found.ledgers,
                 found.offsets,
                 found.committed,

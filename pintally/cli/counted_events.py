@@ -30,9 +30,9 @@ def counted_events(settings: Settings, planned: Sequence[Planned], *, quiet: boo
     events = [each.event for each in planned if each.event is not None and each.verdict is Verdict.READY]
     if not events:
         return {}
-    since_ms = min(event.occurred_at for event in events) - settings.rules.max_clock_skew_ms
-    actions = {settings.source_topics[each.letter.source.topic] for each in planned if each.verdict is Verdict.READY}
-    topics = [topic for topic, action in settings.source_topics.items() if action in actions]
+    since_ms = min(event.occurred_at for event in events) - settings.rules.to_rules().max_clock_skew_ms
+    actions = {settings.topics.actions[each.letter.source.topic] for each in planned if each.verdict is Verdict.READY}
+    topics = [topic for topic, action in settings.topics.actions.items() if action in actions]
     try:
         found = _search(settings, topics, since_ms, Ids([str(event.event_id) for event in events]), quiet=quiet)
     except CannotTell as error:

@@ -62,7 +62,7 @@ def engines(directory: Path) -> Iterator[dict[str, str]]:
     from pintally.tools.engines.ready import kafka_answers
 
     announced = announced_addresses(directory / LOCAL_ENV.name)
-    if announced and kafka_answers(announced["PINTALLY_KAFKA"]):
+    if announced and kafka_answers(announced["PINTALLY_KAFKA_BOOTSTRAP_SERVERS"]):
         progress.print(f"✓ using the engines that run in {directory}")
         yield announced
         return

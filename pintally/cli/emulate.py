@@ -83,7 +83,7 @@ def refuse_topics(plan: Plan, topics: dict[str, TopicInfo]) -> None:
 
 def run(settings: Settings, plan: Plan, topics: dict[str, TopicInfo], quiet: bool) -> tuple[Truth, bool]:
     """Emulate with a progress bar on stderr. Also tells whether a signal ended it early."""
-    traffic = Traffic(plan, settings.rules, int(time.time() * 1000))
+    traffic = Traffic(plan, settings.rules.to_rules(), int(time.time() * 1000))
     columns = (TextColumn("emulating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
         task = bar.add_task("", total=plan.events)

@@ -70,7 +70,9 @@ def _look(
     with Progress(*COLUMNS, console=progress, transient=True, disable=quiet) as bar:
         task = bar.add_task("", total=None)
         return look(
-            replace(addresses_of(settings), topics=tuple((name, int(settings.source_topics[name])) for name in topics)),
+            replace(
+                addresses_of(settings), topics=tuple((name, int(settings.topics.actions[name])) for name in topics)
+            ),
             event_id,
             since_ms,
             replays,

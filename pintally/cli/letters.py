@@ -86,12 +86,12 @@ def _check_regex(pattern: str) -> None:
 def topics_of(settings: Settings, name: str | None) -> tuple[str, ...]:
     """The topics that --topic means; all if it is not given."""
     if name is None:
-        return tuple(settings.source_topics)
-    by_action = {action.label: topic for action, topic in settings.topics.items()}
+        return tuple(settings.topics.actions)
+    by_action = {action.label: topic for action, topic in settings.topics.names.items()}
     if name in by_action:
         return by_action[name], replay_topic(by_action[name])
-    if name not in settings.source_topics:
-        known = ", ".join([*by_action, *settings.source_topics])
+    if name not in settings.topics.actions:
+        known = ", ".join([*by_action, *settings.topics.actions])
         raise PintallyError(f"--topic {name!r} is none of ours", f"It may be {known}.")
     return (name,)
 

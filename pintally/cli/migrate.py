@@ -38,7 +38,7 @@ def migrate(
             "differences": differences,
             "applied": applied,
         }
-        report |= {"dead_letter_days": settings.dead_letter_days, "dead_letter_days_set": kept}
+        report |= {"dead_letter_days": settings.topics.dead_letter_days, "dead_letter_days_set": kept}
         typer.echo(json.dumps(report))
         return
     for topic in topics.values():
@@ -49,6 +49,6 @@ def migrate(
     if not applied:
         typer.echo(f"ClickHouse {settings.clickhouse}: up to date")
     if kept:
-        typer.echo(f"dead letters are kept for {settings.dead_letter_days} days: {', '.join(kept)}")
+        typer.echo(f"dead letters are kept for {settings.topics.dead_letter_days} days: {', '.join(kept)}")
     for difference in differences:
         typer.echo(f"note: {difference}", err=True)

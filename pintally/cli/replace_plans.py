@@ -111,7 +111,7 @@ class _Planner:
     def copied(self, pair: Pair) -> Plan:
         """As many records as the recorded slices have must make the same counts."""
         ends, begins, records = self._ends(pair), {}, 0
-        action = self.settings.source_topics[pair.topic.name]
+        action = self.settings.topics.actions[pair.topic.name]
         for at, source in enumerate(map(pair.source, sorted(ends))):
             ledger = pair.ledgers.get(at)
             rows = follow(ledger).complete if ledger else ()

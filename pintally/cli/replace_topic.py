@@ -39,7 +39,8 @@ def replace_topic(
     """Say that a topic takes another's place: a copy, or another cluster.
 
     For topics that workers refuse because the ledger knows others under their names (or under the names with another
-    prefix). Set PINTALLY_KAFKA to the cluster that has the new ones, and stop all workers, also those on the old ones.
+    prefix). Set PINTALLY_KAFKA_BOOTSTRAP_SERVERS to the cluster that has the new ones, and stop all workers, also those
+    on the old ones.
 
     Without an option the new topic is taken for a copy with the same offsets: all that it still holds is recounted,
     and compared with every count, as `verify` does; any difference is refused. With --copied the offsets may differ: as
@@ -53,7 +54,7 @@ def replace_topic(
 
     Example:
 
-        PINTALLY_KAFKA=new-broker:9092 pintally replace-topic --note "moved to the new cluster"
+        PINTALLY_KAFKA_BOOTSTRAP_SERVERS=new-broker:9092 pintally replace-topic --note "moved to the new cluster"
         pintally replace-topic --new-records
         pintally replace-topic --topic engagement.save.v1 --from-time 2026-01-31T12:00:00Z
     """

@@ -74,7 +74,7 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
     lines, changes = _read_lines(asked.edited), dict(map(read_change, asked.changes))
     wanted = asked.wanted if lines is None else _narrowed(asked.wanted, lines)
     by = Conditions(
-        settings.rules.never_late,
+        settings.rules.to_rules().never_late,
         clock_of(settings.clickhouse),
         replayed_origins(settings),
         asked.even_duplicates,
@@ -83,7 +83,7 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
     planned, fresh, size = [], 0, 0
     with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
         for letter, value in _mended(find_letters(connection, wanted), lines, changes):
-            planned.append(plan(letter, value, settings.source_topics[letter.source.topic], by))
+            planned.append(plan(letter, value, settings.topics.actions[letter.source.topic], by))
             fresh += planned[-1].verdict is not Verdict.REPLAYED
             size += len(value or b"") + len(letter.value or b"")
             if fresh == asked.limit or size > MAX_BYTES:

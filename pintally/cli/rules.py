@@ -93,8 +93,10 @@ def apply(
     with sink.session() as session:
         found = read_cluster_state(settings, sink, session)
         for topic in found.topics.values():
-            refuse_topic(topic, settings.rules_of(topic.name))
-        change = plan_rules(settings.rules_of, found.ledgers, found.offsets, found.committed, session.slice_sums)
+            refuse_topic(topic, settings.rules.to_rules().in_topic(topic.name))
+        change = plan_rules(
+            settings.rules.to_rules().in_topic, found.ledgers, found.offsets, found.committed, session.slice_sums
+        )
         if change.starts:
             refuse_replayed(change.starts, replayed_origins(settings))
             refuse_before_horizon(settings, change.starts, found.ledgers, read_replay_horizon(settings))
@@ -109,7 +111,9 @@ def apply(
 
 def differs(settings: Settings, source: Source, ledger: SourceLedger) -> bool:
     """Whether the settings ask for other rules than the source has."""
-    return bool(ledger.starts) and Rules.from_json(ruling(ledger.starts)[-1].rules) != settings.rules_of(source.topic)
+    return bool(ledger.starts) and Rules.from_json(
+        ruling(ledger.starts)[-1].rules
+    ) != settings.rules.to_rules().in_topic(source.topic)
 
 
 def describe(text: str) -> str:
@@ -123,7 +127,7 @@ def describe(text: str) -> str:
 
 
 def _asked(settings: Settings, source: Source) -> str:
-    return describe(settings.rules_of(source.topic).to_json())
+    return describe(settings.rules.to_rules().in_topic(source.topic).to_json())
 
 
 def _name(source: Source, found: ClusterState) -> str:
@@ -156,7 +160,7 @@ def _words(starts: tuple[StartRow, ...], found: ClusterState) -> list[str]:
 def _as_document(settings: Settings, found: ClusterState) -> dict[str, Any]:
     """Times in milliseconds, sizes in offsets."""
     return {
-        "settings": asdict(settings.rules),
+        "settings": asdict(settings.rules.to_rules()),
         "differs": any(differs(settings, source, found.ledgers[source]) for source in found.offsets),
         "sources": [
             {

@@ -101,10 +101,10 @@ def read_status(settings: Settings) -> Status:
     with sink.session() as session:
         clocks = read_clocks(session)
         known = session.read_ledgers(list(sink.known_sources()))
-    lost = [row for ledger in known.values() for row in given_up(ledger) if row.source.topic in settings.source_topics]
-    replaced = [row for row in sink.replaced() if row.source.topic in settings.source_topics]
+    lost = [row for ledger in known.values() for row in given_up(ledger) if row.source.topic in settings.topics.actions]
+    replaced = [row for row in sink.replaced() if row.source.topic in settings.topics.actions]
     with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
-        reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.source_topics))]
+        reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.topics.actions))]
         (until,) = connection.one("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
     sealed_until = datetime.fromtimestamp(until, UTC) if until else None
     waiting = hanging_transactions(settings, {each.source: each.ends for each in sources})

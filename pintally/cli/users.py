@@ -9,8 +9,7 @@ from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.users import User, create_users, statements, users_xml
 from pintally.sinks.clickhouse.users import users as users_of
 from pintally.streams.settings import load_settings
-
-PASSWORDS = ("PINTALLY_WORKER_PASSWORD", "PINTALLY_READER_PASSWORD")
+from pintally.streams.settings.variables import PASSWORDS, PREFIX
 
 
 def users(
@@ -34,10 +33,11 @@ def users(
         pintally users --create
     """
     settings = load_settings()
-    passwords = [os.environ.get(name) for name in PASSWORDS]
-    made = users_of(settings.clickhouse_database, *passwords)
+    names = [f"{PREFIX}{name}" for name in PASSWORDS]
+    passwords = [os.environ.get(name) for name in names]
+    made = users_of(settings.clickhouse.database, *passwords)
     if create:
-        missing = [name for name, password in zip(PASSWORDS, passwords, strict=True) if not password]
+        missing = [name for name, password in zip(names, passwords, strict=True) if not password]
         if missing:
             raise PintallyError(f"{' and '.join(missing)} not set", "Choose passwords and set both variables.")
         create_users(settings.clickhouse, made)

@@ -21,8 +21,9 @@ def worker(
 ) -> None:
     """Count engagement from Kafka into ClickHouse, until SIGTERM or Ctrl-C.
 
-    Run as many workers as you like in one group (PINTALLY_GROUP); they share the partitions. A worker may be killed at
-    any moment: the next one folds again what was not recorded. Run `pintally migrate` once before the first worker.
+    Run as many workers as you like in one group (PINTALLY_KAFKA_GROUP_ID); they share the partitions. A worker
+    may be killed at any moment: the next one folds again what was not recorded. Run `pintally migrate` once before the
+    first worker.
 
     Example: pintally worker --instance worker-1
     """
@@ -32,6 +33,6 @@ def worker(
 
     settings = load_settings()
     if instance:
-        settings = settings.model_copy(update={"instance": instance})
+        settings = settings.changed(kafka_group_instance_id=instance)
     restart.command = (*PINTALLY, *sys.argv[1:])
     count(settings, log_level)

@@ -1,20 +1,30 @@
 """Where ClickHouse listens and who we are there."""
 
-from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(min_length=1)]
+# Compose files and charts set a variable to nothing where they mean that it is not set.
+Optional = Annotated[str | None, BeforeValidator(lambda text: text or None)]
 
 
-@dataclass(frozen=True, slots=True)
-class ClickHouseAddress:
+class ClickHouseAddress(BaseModel):
     """Native and HTTP ports of one ClickHouse server. The password is never shown by repr."""
 
-    host: str = "127.0.0.1"
-    port: int = 9000  # native protocol
-    http_port: int = 8123
-    user: str = "default"
-    password: str = field(default="", repr=False)
-    database: str = "pintally"
-    secure: bool = False  # TLS on both ports
-    ca_file: str | None = None  # PEM: whom to trust for its certificate; None: the system's authorities
+    model_config = ConfigDict(frozen=True)
+
+    host: str = Field("127.0.0.1", description="ClickHouse host.")
+    port: Port = Field(9000, description="ClickHouse native port.")
+    http_port: Port = Field(8123, description="ClickHouse HTTP port, read by `verify`.")
+    user: Name = Field("default", description="ClickHouse user.")
+    password: SecretStr = Field(SecretStr(""), description="ClickHouse password.")
+    database: Name = Field("pintally", description="ClickHouse database.")
+    secure: bool = Field(False, description="TLS to ClickHouse, on both ports.")
+    ca_file: Optional = Field(
+        None, description="Whom to trust for ClickHouse's certificate, PEM; the system's authorities if not set."
+    )
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}/{self.database}"

@@ -61,7 +61,7 @@ class Connection:
             address.host,
             port=address.port,
             user=address.user,
-            password=address.password,
+            password=address.password.get_secret_value(),
             database=self._database,
             secure=address.secure,
             ca_certs=address.ca_file,

@@ -127,6 +127,6 @@ def _settings_refused(said: str, where: str, address: ClickHouseAddress) -> Sink
 def _first_line(error: Exception, address: ClickHouseAddress) -> str:
     text = getattr(error, "message", None) or str(error) or type(error).__name__
     text = text.split("Stack trace")[0].strip().split("\n")[0]
-    if address.password:
-        text = text.replace(address.password, "***")
+    if password := address.password.get_secret_value():
+        text = text.replace(password, "***")
     return text.removeprefix("DB::Exception: ")[:400]

@@ -94,7 +94,7 @@ def refuse_retired(source: Source, ledger: SourceLedger) -> None:
         raise Refusal(
             f"topic {source.topic} of UUID {source.topic_id} was given up by `pintally accept-loss`, and another one "
             "is counted since then",
-            "Set PINTALLY_KAFKA to the cluster that has that topic.",
+            "Set PINTALLY_KAFKA_BOOTSTRAP_SERVERS to the cluster that has that topic.",
         )
 
 

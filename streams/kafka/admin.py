@@ -53,7 +53,7 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
     is not accepted, for what is no Kafka, and for any other error of Kafka; WrongProtocol; RightMissing;
     KafkaTooOld; LoginIncomplete.
     """
-    kafka, options = settings.kafka, kafka_options(settings)
+    kafka, options = settings.kafka.bootstrap_servers, kafka_options(settings)
     reach(kafka, options["security_protocol"], options.get("ssl_context"))
     if refused := _refused_login(settings):
         raise refused
@@ -127,7 +127,7 @@ def _refused_login(settings: Settings) -> KafkaRefused | None:
 
 def _login(settings: Settings, error: Exception) -> KafkaRefused:
     return KafkaRefused(
-        f"Kafka at {settings.kafka} refused the login of user {settings.kafka_username!r} by "
-        f"{settings.kafka_sasl_mechanism}: {error}",
+        f"Kafka at {settings.kafka} refused the login of user {settings.kafka.username!r} by "
+        f"{settings.kafka.sasl_mechanism}: {error}",
         "Set PINTALLY_KAFKA_USERNAME, PINTALLY_KAFKA_PASSWORD and PINTALLY_KAFKA_SASL_MECHANISM.",
     )

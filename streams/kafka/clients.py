@@ -19,17 +19,17 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
 
     Holds the password: never log or print it. Raises LoginIncomplete.
     """
-    protocol = settings.kafka_security_protocol
+    protocol = settings.kafka.security_protocol
     options: dict[str, Any] = {
-        "bootstrap_servers": [server.strip() for server in settings.kafka.split(",")],
+        "bootstrap_servers": [server.strip() for server in settings.kafka.bootstrap_servers.split(",")],
         "security_protocol": protocol,
     }
     if protocol.endswith("SSL"):
         options["ssl_context"] = _tls(settings)
     if _has_login(settings):
-        options["sasl_mechanism"] = settings.kafka_sasl_mechanism
-        options["sasl_plain_username"] = settings.kafka_username
-        options["sasl_plain_password"] = settings.kafka_password.get_secret_value()
+        options["sasl_mechanism"] = settings.kafka.sasl_mechanism
+        options["sasl_plain_username"] = settings.kafka.username
+        options["sasl_plain_password"] = settings.kafka.password.get_secret_value()
     return options
 
 
@@ -50,14 +50,14 @@ def options_alone(settings: Settings) -> dict[str, Any]:
 def _tls(settings: Settings) -> ssl.SSLContext:
     """Checks the broker's certificate and its host name; shows ours where one is set."""
     try:
-        context = ssl.create_default_context(cafile=settings.kafka_ca_file)
+        context = ssl.create_default_context(cafile=settings.kafka.ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise _unusable("PINTALLY_KAFKA_CA_FILE", settings.kafka_ca_file, "certificates", error) from error
-    if settings.kafka_cert_file:
+        raise _unusable("PINTALLY_KAFKA_CA_FILE", settings.kafka.ca_file, "certificates", error) from error
+    if settings.kafka.cert_file:
         try:
-            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file, password=_no_password)
+            context.load_cert_chain(settings.kafka.cert_file, settings.kafka.key_file, password=_no_password)
         except (OSError, ValueError) as error:
-            files = f"{settings.kafka_cert_file}, PINTALLY_KAFKA_KEY_FILE={settings.kafka_key_file or ''}"
+            files = f"{settings.kafka.cert_file}, PINTALLY_KAFKA_KEY_FILE={settings.kafka.key_file or ''}"
             raise _unusable(
                 "PINTALLY_KAFKA_CERT_FILE", files, "a certificate and its unencrypted key", error
             ) from error
@@ -73,8 +73,8 @@ def _unusable(name: str, value: str | None, wanted: str, error: Exception) -> Lo
 
 
 def _has_login(settings: Settings) -> bool:
-    protocol, user = settings.kafka_security_protocol, settings.kafka_username
-    password = settings.kafka_password.get_secret_value()
+    protocol, user = settings.kafka.security_protocol, settings.kafka.username
+    password = settings.kafka.password.get_secret_value()
     if protocol.startswith("SASL") and not (user and password):
         raise LoginIncomplete(
             f"PINTALLY_KAFKA_SECURITY_PROTOCOL={protocol} needs a user and a password",

@@ -67,14 +67,15 @@ def refusal_of(error: KafkaError, settings: Settings, where: str) -> KafkaRefuse
         return KafkaRefuses(f"{right.what}, {where}", right.remedy)
     if isinstance(error, LOGIN):
         return KafkaRefuses(
-            f"{kafka} refused the login of user {settings.kafka_username!r}, {where} ({said})",
+            f"{kafka} refused the login of user {settings.kafka.username!r}, {where} ({said})",
             "Set PINTALLY_KAFKA_USERNAME, PINTALLY_KAFKA_PASSWORD and PINTALLY_KAFKA_SASL_MECHANISM.",
         )
     if isinstance(error, GROUP):
         return KafkaRefuses(
-            f"{kafka} does not take this worker into group {settings.group}, {where} ({said})",
+            f"{kafka} does not take this worker into group {settings.kafka.group_id}, {where} ({said})",
             "Set PINTALLY_SESSION_TIMEOUT_SECONDS within the broker's group.min.session.timeout.ms and "
-            "group.max.session.timeout.ms, and PINTALLY_GROUP to a group that only workers of Pintally are in.",
+            "group.max.session.timeout.ms, and PINTALLY_KAFKA_GROUP_ID to a group that only workers of Pintally are "
+            "in.",
         )
     if isinstance(error, TOPIC):
         return KafkaRefuses(
@@ -86,7 +87,7 @@ def refusal_of(error: KafkaError, settings: Settings, where: str) -> KafkaRefuse
 
 def _needed(error: KafkaError, settings: Settings) -> dict[str, tuple[str, tuple[str, ...]]]:
     """What a worker does with what an error is about: it writes to dead-letter topics, and reads all else."""
-    letters = tuple(dead_letter_topic(topic) for topic in settings.topics.values())
+    letters = tuple(dead_letter_topic(topic) for topic in settings.topics.names.values())
     writes = any(topic in str(error) for topic in letters)
-    topics = ("Write", letters) if writes else ("Read", tuple(settings.source_topics))
-    return {TOPICS: topics, GROUPS: ("Read", (settings.group,))}
+    topics = ("Write", letters) if writes else ("Read", tuple(settings.topics.actions))
+    return {TOPICS: topics, GROUPS: ("Read", (settings.kafka.group_id,))}

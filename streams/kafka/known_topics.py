@@ -22,8 +22,8 @@ def _known_id(topic: TopicInfo, replaced: Sequence[ReplacedRow]) -> UUID:
         raise Refusal(
             f"topic {topic.name} of UUID {topic.topic_id} is not counted any more: {row.source.topic} of UUID "
             f"{row.source.topic_id} took its place",
-            "Set PINTALLY_KAFKA to the cluster that has that topic; or run `pintally replace-topic`, if this one shall "
-            "take the place again.",
+            "Set PINTALLY_KAFKA_BOOTSTRAP_SERVERS to the cluster that has that topic; or run `pintally replace-topic`, "
+            "if this one shall take the place again.",
         )
     return known_id(topic, replaced)
 

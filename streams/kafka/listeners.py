@@ -12,7 +12,10 @@ ANSWER_SECONDS = 2.0
 _REQUEST = struct.pack(">hhihh", 17, 1, 7, -1, 5) + b"PLAIN"
 HANDSHAKE = struct.pack(">i", len(_REQUEST)) + _REQUEST
 ILLEGAL_SASL_STATE = 34  # the answer where there is no login
-REMEDY = "Set PINTALLY_KAFKA_SECURITY_PROTOCOL to what it speaks there, or PINTALLY_KAFKA to another of its ports."
+REMEDY = (
+    "Set PINTALLY_KAFKA_SECURITY_PROTOCOL to what it speaks there, or PINTALLY_KAFKA_BOOTSTRAP_SERVERS to another of "
+    "its ports."
+)
 
 
 class WrongProtocol(PintallyError):
@@ -21,8 +24,8 @@ class WrongProtocol(PintallyError):
 
 def wrong_protocol(settings: Settings) -> WrongProtocol | None:
     """What is wrong with the first server that answers; None if it may be what the settings say."""
-    asked = settings.kafka_security_protocol
-    for server in settings.kafka.split(","):
+    asked = settings.kafka.security_protocol
+    for server in settings.kafka.bootstrap_servers.split(","):
         host, _, port = server.strip().rpartition(":")
         at = host.strip("[]"), int(port)
         if not asked.endswith("SSL"):

@@ -26,13 +26,13 @@ class Need:
     def names(self, settings: Settings) -> tuple[str, ...]:
         """The resources, by the settings."""
         if self.kind == GROUP:
-            return (settings.group,)
+            return (settings.kafka.group_id,)
         if self.kind == TRANSACTIONAL_ID:
-            return tuple(transactional_id(topic) for topic in settings.replay_topics.values())
+            return tuple(transactional_id(topic) for topic in settings.topics.replay_names.values())
         return {
-            SOURCES: tuple(settings.topics.values()),
-            REPLAYS: tuple(settings.replay_topics.values()),
-            LETTERS: tuple(dead_letter_topic(topic) for topic in settings.topics.values()),
+            SOURCES: tuple(settings.topics.names.values()),
+            REPLAYS: tuple(settings.topics.replay_names.values()),
+            LETTERS: tuple(dead_letter_topic(topic) for topic in settings.topics.names.values()),
         }[self.sort]
 
 

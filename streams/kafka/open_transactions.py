@@ -46,7 +46,7 @@ class OpenTransaction:
         """How it is ended."""
         return (
             "End it at its producer; if that is gone for good: `"
-            + abort(settings.kafka, self.source.topic, self.source.partition, self.offset)
+            + abort(settings.kafka.bootstrap_servers, self.source.topic, self.source.partition, self.offset)
             + "`."
         )
 

@@ -23,10 +23,10 @@ def refuse_missing_rights(settings: Settings) -> None:
     with open_admin(settings) as admin:
         names = [name for need in needs if need.kind == TOPIC for name in need.names(settings)]
         described = {topic["name"]: topic for topic in admin.describe_topics(list(dict.fromkeys(names)))}
-        with needing(settings, GROUP, "Read", [settings.group]):
-            group = patiently(lambda: admin.describe_groups([settings.group]))[settings.group]
+        with needing(settings, GROUP, "Read", [settings.kafka.group_id]):
+            group = patiently(lambda: admin.describe_groups([settings.kafka.group_id]))[settings.kafka.group_id]
             if _of_group(group) is None:  # nobody has been in it: Kafka does not say what we may do there
-                _ask_to_leave(admin, settings.group)
+                _ask_to_leave(admin, settings.kafka.group_id)
     for need in needs:
         for name in need.names(settings):
             held = _of_group(group) if need.kind == GROUP else _of_topic(described.get(name))

@@ -42,8 +42,8 @@ def _ask(server: str, host: str, port: int, protocol: str, tls: ssl.SSLContext |
         except ssl.SSLCertVerificationError as error:
             raise KafkaRefused(
                 f"Kafka at {server} shows a certificate that is not to be trusted: {error.verify_message}",
-                "Set PINTALLY_KAFKA_CA_FILE to the certificates of its authority, or PINTALLY_KAFKA to the name in "
-                "its certificate.",
+                "Set PINTALLY_KAFKA_CA_FILE to the certificates of its authority, or PINTALLY_KAFKA_BOOTSTRAP_SERVERS "
+                "to the name in its certificate.",
             ) from error
         except ssl.SSLEOFError:  # it hung up
             if not _speaks_without_tls(host, port):

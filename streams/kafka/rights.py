@@ -66,9 +66,9 @@ def right_missing(settings: Settings, kind: str, operation: str, names: Iterable
 
 def principal(settings: Settings) -> str:
     """Our user as Kafka's authorizer names it, where that can be known."""
-    if settings.kafka_username:
-        return f"User:{settings.kafka_username}"
-    return "User:<the subject of our certificate>" if settings.kafka_cert_file else "User:ANONYMOUS"
+    if settings.kafka.username:
+        return f"User:{settings.kafka.username}"
+    return "User:<the subject of our certificate>" if settings.kafka.cert_file else "User:ANONYMOUS"
 
 
 def command(settings: Settings, kind: str, operation: str, names: Iterable[str] = ()) -> str:

@@ -13,17 +13,17 @@ def topic_differences(settings: Settings, topics: Mapping[str, TopicInfo]) -> li
 
 
 def _differences(settings: Settings, topic: TopicInfo) -> Iterator[str]:
-    yield from map(str, topic_faults(topic, settings.rules_of(topic.name)))
-    is_replay = topic.name in settings.replay_topics.values()  # a replay happens when Kafka takes it
-    wanted = "LogAppendTime" if is_replay else settings.topic_timestamps
+    yield from map(str, topic_faults(topic, settings.rules.to_rules().in_topic(topic.name)))
+    is_replay = topic.name in settings.topics.replay_names.values()  # a replay happens when Kafka takes it
+    wanted = "LogAppendTime" if is_replay else settings.topics.topic_timestamps
     if topic.timestamp_type != wanted:
         setting = "" if is_replay else f"Set PINTALLY_TOPIC_TIMESTAMPS={topic.timestamp_type} if that is meant, or r"
         yield (
             f"topic {topic.name} has message.timestamp.type={topic.timestamp_type}, it should be {wanted}. "
             f"{setting or 'R'}un `{alter(topic, f'message.timestamp.type={wanted}')}`."
         )
-    if topic.partitions != settings.partitions and not is_replay:
+    if topic.partitions != settings.topics.partitions and not is_replay:
         yield (
-            f"topic {topic.name} has {topic.partitions} partitions, the settings ask for {settings.partitions}. "
+            f"topic {topic.name} has {topic.partitions} partitions, the settings ask for {settings.topics.partitions}. "
             f"All are counted; set PINTALLY_PARTITIONS={topic.partitions} to agree."
         )

@@ -55,14 +55,15 @@ def create_topics(settings: Settings) -> list[str]:
 
 def describe_topics(settings: Settings) -> dict[str, TopicInfo]:
     """The source topics by name. Raises TopicMissing naming those that do not exist, KafkaUnavailable."""
-    names = list(settings.source_topics)
+    names = list(settings.topics.actions)
     with open_admin(settings) as admin:
         found = {topic["name"]: topic for topic in admin.describe_topics(names)}
         errors = {name: for_code(topic["error_code"]) for name, topic in found.items() if topic["error_code"]}
         missing = [name for name in names if name not in found or errors.get(name) is UnknownTopicOrPartitionError]
         if missing:
             raise TopicMissing(
-                f"Kafka at {settings.kafka} has no topic {', '.join(missing)}", "Run `pintally migrate` to create it."
+                f"Kafka at {settings.kafka} has no topic {', '.join(missing)}",
+                "Run `pintally migrate` to create it.",
             )
         _refuse_hidden(settings, found.values())
         for name, error in errors.items():
@@ -109,9 +110,9 @@ def read_offsets(settings: Settings, sources: Sequence[Source]) -> dict[Source, 
 
 
 def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
-    """What `settings.group` has committed: (topic, partition) -> next offset. Empty for a group nobody knows."""
-    with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.group]):
-        answer = patiently(lambda: admin.list_group_offsets(settings.group))[settings.group]
+    """What the group has committed: (topic, partition) -> next offset. Empty for a group that Kafka does not know."""
+    with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.kafka.group_id]):
+        answer = patiently(lambda: admin.list_group_offsets(settings.kafka.group_id))[settings.kafka.group_id]
     return {
         (partition.topic, partition.partition): committed.offset
         for partition, committed in answer.items()
@@ -120,14 +121,14 @@ def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
 
 
 def group_members(settings: Settings) -> list[str]:
-    """The client ids of the members `settings.group` has now; empty for an empty or unknown group."""
-    with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.group]):
-        group = patiently(lambda: admin.describe_groups([settings.group]))[settings.group]
+    """The client ids of the members `settings.kafka.group_id` has now; empty for an empty or unknown group."""
+    with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.kafka.group_id]):
+        group = patiently(lambda: admin.describe_groups([settings.kafka.group_id]))[settings.kafka.group_id]
     if error := group["error"]:  # silence would be taken for an empty group
         if "Authorization" in error:
-            raise right_missing(settings, GROUP, "Describe", [settings.group])
+            raise right_missing(settings, GROUP, "Describe", [settings.kafka.group_id])
         if "GroupIdNotFound" not in error:
-            raise KafkaRefused(f"Kafka at {settings.kafka} does not describe group {settings.group}: {error}")
+            raise KafkaRefused(f"Kafka at {settings.kafka} does not describe group {settings.kafka.group_id}: {error}")
     return sorted(member["client_id"] for member in group.get("members") or ())
 
 
@@ -136,24 +137,24 @@ def dead_letter_retention(settings: Settings) -> dict[str, str]:
 
     Kafka deletes whole segments that are closed, so one is closed each day.
     """
-    return {"retention.ms": str(settings.dead_letter_days * DAY_MS), "segment.ms": str(DAY_MS)}
+    return {"retention.ms": str(settings.topics.dead_letter_days * DAY_MS), "segment.ms": str(DAY_MS)}
 
 
 def replay_retention(settings: Settings) -> dict[str, str]:
     """The same of a replay topic, a day longer: a letter that is there must have come after all that was forgotten."""
-    return {"retention.ms": str((settings.dead_letter_days + 1) * DAY_MS), "segment.ms": str(DAY_MS)}
+    return {"retention.ms": str((settings.topics.dead_letter_days + 1) * DAY_MS), "segment.ms": str(DAY_MS)}
 
 
 def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
-    shape = {"num_partitions": settings.partitions, "replication_factor": settings.replication}
+    shape = {"num_partitions": settings.topics.partitions, "replication_factor": settings.topics.replication}
     source = {
-        "message.timestamp.type": settings.topic_timestamps,
+        "message.timestamp.type": settings.topics.topic_timestamps,
         "cleanup.policy": "delete",
         "retention.ms": str(RETENTION_MS),
         "compression.type": "producer",
     }
-    if settings.topic_timestamps == "CreateTime":
-        source["message.timestamp.after.max.ms"] = str(settings.rules.max_clock_skew_ms)
+    if settings.topics.topic_timestamps == "CreateTime":
+        source["message.timestamp.after.max.ms"] = str(settings.rules.to_rules().max_clock_skew_ms)
     invalid = {
         "cleanup.policy": "delete",
         **dead_letter_retention(settings),
@@ -165,11 +166,11 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
         **replay_retention(settings),
         "message.timestamp.type": "LogAppendTime",
     }
-    names = list(settings.topics.values())
+    names = list(settings.topics.names.values())
     return (
         {name: {**shape, "configs": source} for name in names}
         | {dead_letter_topic(name): {**shape, "configs": invalid} for name in names}
-        | {name: {**shape, "num_partitions": 1, "configs": replay} for name in settings.replay_topics.values()}
+        | {name: {**shape, "num_partitions": 1, "configs": replay} for name in settings.topics.replay_names.values()}
     )
 
 

@@ -15,14 +15,14 @@ def apply_dead_letter_days(settings: Settings) -> list[str]:
     Safe to repeat. Topics that do not exist are left out. Raises KafkaUnavailable, KafkaRefused and SinkError.
     """
     changed = _topics(settings)
-    if keep_dead_letters(settings.clickhouse, settings.dead_letter_days):
+    if keep_dead_letters(settings.clickhouse, settings.topics.dead_letter_days):
         changed.append("table dead_letters")
     return changed
 
 
 def _topics(settings: Settings) -> list[str]:
-    wanted = {dead_letter_topic(name): dead_letter_retention(settings) for name in settings.topics.values()}
-    wanted |= {name: replay_retention(settings) for name in settings.replay_topics.values()}
+    wanted = {dead_letter_topic(name): dead_letter_retention(settings) for name in settings.topics.names.values()}
+    wanted |= {name: replay_retention(settings) for name in settings.topics.replay_names.values()}
     with open_admin(settings) as admin:
         existing = set(admin.list_topics())
     return set_topic_configs(settings, {name: configs for name, configs in wanted.items() if name in existing})

@@ -96,9 +96,9 @@ class CountingApp(faust.App):
 def create_app(settings: Settings, sink: MaintainedSink | None = None) -> CountingApp:
     """The app for these settings; `sink` is ClickHouse unless given."""
     app = CountingApp(
-        settings.group,
+        settings.kafka.group_id,
         env={},  # else Faust's own variables (BROKER_URL, WEB_PORT, APP_VERSION, ...) win over what is set here
-        broker=[URL(f"kafka://{server.strip()}") for server in settings.kafka.split(",")],
+        broker=[URL(f"kafka://{server.strip()}") for server in settings.kafka.bootstrap_servers.split(",")],
         broker_credentials=faust_credentials(settings),
         Worker=CountingWorker,
         store="memory://",
@@ -109,33 +109,33 @@ def create_app(settings: Settings, sink: MaintainedSink | None = None) -> Counti
         processing_guarantee="at_least_once",
         consumer_auto_offset_reset="none",
         consumer_max_fetch_size=CHUNK_BYTES,
-        consumer_group_instance_id=settings.instance,
+        consumer_group_instance_id=settings.kafka.group_instance_id,
         consumer_metadata_max_age_ms=int(METADATA_SECONDS * 1000),
-        broker_request_timeout=ANSWERED_SESSIONS * settings.session_timeout_seconds,
-        broker_session_timeout=settings.session_timeout_seconds,
-        broker_heartbeat_interval=settings.session_timeout_seconds / 5,
-        broker_rebalance_timeout=settings.session_timeout_seconds,
+        broker_request_timeout=ANSWERED_SESSIONS * settings.worker.session_timeout_seconds,
+        broker_session_timeout=settings.worker.session_timeout_seconds,
+        broker_heartbeat_interval=settings.worker.session_timeout_seconds / 5,
+        broker_rebalance_timeout=settings.worker.session_timeout_seconds,
         broker_commit_interval=5.0,
         broker_commit_livelock_soft_timeout=SILENT_SECONDS,
         producer_max_batch_size=BATCH_BYTES,
         producer_request_timeout=ACKNOWLEDGED_SECONDS,
         stream_buffer_maxsize=CHUNKS_QUEUED,
         stream_recovery_delay=0.0,
-        web_enabled=settings.web_port is not None,
+        web_enabled=settings.worker.web_port is not None,
         web_bind="127.0.0.1",
-        web_port=settings.web_port or 6066,
+        web_port=settings.worker.web_port or 6066,
     )
     app.settings = settings
     app.sink = sink or ClickHouseSink(settings.clickhouse)
     app.flow = Flow(app)
-    for topic, action in settings.source_topics.items():
+    for topic, action in settings.topics.actions.items():
         _count(app, action, topic)
     app.flusher = Flusher(
         app.sink,
         DeadLetterTopics(partial(running_producer, app)),
         app.tables.folds,
         app.lag,
-        settings.max_pending_cells,
+        settings.worker.max_pending_cells,
     )
     _watch(app)
     return app
@@ -160,7 +160,7 @@ def _watch(app: CountingApp) -> None:
 
     @app.task
     async def flush() -> None:
-        async for _ in paced(app.settings.flush_interval_seconds, app.sleep):
+        async for _ in paced(app.settings.worker.flush_interval_seconds, app.sleep):
             if app.should_stop:
                 return
             await guarded("in a flush", app.flusher.flush())
@@ -185,7 +185,7 @@ def _watch(app: CountingApp) -> None:
             log.warning(
                 "%s[%d] has waited %.0f s for an open transaction from offset %d on; `pintally status` names its "
                 "producer. If that is gone for good: %s",
-                topic, partition, seconds, offset, abort(app.settings.kafka, topic, partition, offset),
+                topic, partition, seconds, offset, abort(str(app.settings.kafka), topic, partition, offset),
             )  # fmt: skip
 
     clocks, brokers = ClockDifferences(), BrokersBehind()
@@ -194,7 +194,7 @@ def _watch(app: CountingApp) -> None:
     async def compare_clocks() -> None:
         await guarded("while clocks are compared", clocks.compare(app.sink))
 
-    @app.timer(app.settings.seal_seconds)
+    @app.timer(app.settings.worker.seal_seconds)
     async def seal() -> None:
         await guarded("while clocks are compared", clocks.compare(app.sink))
         step = seal_final_hours(app.settings, app.sink, app.consumer.assignment(), brokers, clocks.tell)

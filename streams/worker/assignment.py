@@ -42,7 +42,7 @@ def look_up(settings: Settings, sink: Sink, partitions: Iterable[tuple[str, int]
     topics = as_known(describe_topics(settings), sink.replaced())
     sources = [Source(topic, topics[topic].topic_id, partition) for topic, partition in sorted(partitions)]
     for topic in topics.values():
-        refuse_topic(topic, settings.rules_of(topic.name))
+        refuse_topic(topic, settings.rules.to_rules().in_topic(topic.name))
     with sink.session() as session:
         ledgers = session.read_ledgers(sources)
         if not all(ledgers[source].starts for source in sources):
@@ -69,7 +69,9 @@ def _write_starts(settings: Settings, session: SinkSession, sink: Sink, sources:
     epoch = max((start.epoch for ledger in ledgers.values() for start in ledger.starts), default=0)
     session.write_starts(
         [
-            StartRow(source, epoch, offsets[source].log_start, 0, settings.rules_of(source.topic).to_json())
+            StartRow(
+                source, epoch, offsets[source].log_start, 0, settings.rules.to_rules().in_topic(source.topic).to_json()
+            )
             for source in unknown
         ]
     )
@@ -78,7 +80,7 @@ def _write_starts(settings: Settings, session: SinkSession, sink: Sink, sources:
 def _assigned(settings: Settings, source: Source, ledger: SourceLedger, offsets: Offsets) -> Assigned:
     chain = follow(ledger)
     base = base_of(chain)
-    refuse_rules(source, chain, settings.rules_of(source.topic))
+    refuse_rules(source, chain, settings.rules.to_rules().in_topic(source.topic))
     refuse_retired(source, ledger)
     refuse_half_lost(source, ledger)
     refuse_hole(source, chain)

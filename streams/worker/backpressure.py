@@ -38,7 +38,7 @@ class Flow:
 
     def pause_if_full(self) -> None:
         """Pause all sources at `max_pending_cells`; resume at half of it. Polling goes on meanwhile."""
-        consumer, limit = self.app.consumer, self.app.settings.max_pending_cells
+        consumer, limit = self.app.consumer, self.app.settings.worker.max_pending_cells
         pending = self.app.flusher.pending_cells
         if pending >= limit:
             if not consumer.paused:

@@ -66,7 +66,7 @@ def final_until(
         if clock is None:
             return None
         clocks.append(clock)
-    final_ms = min(clocks) - settings.rules.allowed_lateness_ms
+    final_ms = min(clocks) - settings.rules.to_rules().allowed_lateness_ms
     return max(0, final_ms // MINUTE_MS * MINUTE_MS // 1000)
 
 
@@ -82,7 +82,7 @@ def _clock(
     """The flushed stream time of one source in ms; None if it was never read and is not empty."""
     chain = follow(ledger) if ledger and ledger.starts else None
     position = chain.position if chain else offsets.log_start
-    idle_margin_ms = settings.idle_margin_seconds * 1000
+    idle_margin_ms = settings.worker.idle_margin_seconds * 1000
     stamps_are_recent = topic.timestamp_type == "LogAppendTime" or topic.timestamp_before_max_ms <= idle_margin_ms
     caught_up = position == offsets.log_end == offsets.last_stable
     if caught_up and stamps_are_recent and not (chain and is_behind(source, chain.stream_time)):
@@ -93,7 +93,7 @@ def _clock(
 def look(settings: Settings, sink: MaintainedSink, brokers: BrokersBehind) -> Look:
     """Ask both engines what is final now. Blocking. The order matters: clocks, log ends, ledgers."""
     known = as_known(describe_topics(settings), sink.replaced())
-    topics = {name: topic for name, topic in known.items() if name in settings.topics.values()}
+    topics = {name: topic for name, topic in known.items() if name in settings.topics.names.values()}
     sources = sources_of(topics)
     with sink.session() as session:
         clocks = read_clocks(session)
@@ -102,13 +102,13 @@ def look(settings: Settings, sink: MaintainedSink, brokers: BrokersBehind) -> Lo
     at_ms = clocks.earliest_ms
 
     def is_behind(source: Source, clock: int) -> bool:
-        return brokers.look(source, ledgers[source].rows, clock, at_ms, settings.idle_margin_seconds * 1000)
+        return brokers.look(source, ledgers[source].rows, clock, at_ms, settings.worker.idle_margin_seconds * 1000)
 
     until = final_until(settings, topics, ledgers, offsets, at_ms, is_behind)
     stamped = [s for s in sources if topics[s.topic].timestamp_type == "LogAppendTime" and ledgers[s].starts]
     return Look(
         until,
-        least_lateness(settings.rules, ledgers.values()),
+        least_lateness(settings.rules.to_rules(), ledgers.values()),
         clocks,
         {source: follow(ledgers[source]).stream_time for source in stamped},
         {source: seen.behind_ms for source, seen in brokers.seen.items() if seen.behind_ms},
@@ -126,7 +126,7 @@ async def seal_final_hours(
 
     What was sealed too early, by a version that trusted one clock, is opened again first. `tell` gets what was found.
     """
-    if (min(settings.topics.values()), 0) not in assigned:
+    if (min(settings.topics.names.values()), 0) not in assigned:
         return
     try:
         found = await asyncio.to_thread(look, settings, sink, brokers)

@@ -41,15 +41,15 @@ def find_other(settings: Settings, mine: str) -> InstanceTaken | None:
     """The other member that has our instance name, if Kafka knows one. `mine` is our member id. Blocking."""
     try:
         with open_admin(settings) as admin:
-            group = admin.describe_groups([settings.group])[settings.group]
+            group = admin.describe_groups([settings.kafka.group_id])[settings.kafka.group_id]
     except (PintallyError, KafkaError):  # it is asked again with the next heartbeat
         return None
     for member in group.get("members") or ():
-        if member.get("group_instance_id") == settings.instance and member["member_id"] != mine:
+        if member.get("group_instance_id") == settings.kafka.group_instance_id and member["member_id"] != mine:
             host = str(member.get("client_host", "")).lstrip("/") or "an unknown host"
             return InstanceTaken(
-                f"another worker runs with --instance {settings.instance} in group {settings.group}, on {host}, and "
-                "has taken this one's place",
-                "Give each worker a name of its own (--instance, PINTALLY_INSTANCE), or none.",
+                f"another worker runs with --instance {settings.kafka.group_instance_id} in group "
+                f"{settings.kafka.group_id}, on {host}, and has taken this one's place",
+                "Give each worker a name of its own (--instance, PINTALLY_KAFKA_GROUP_INSTANCE_ID), or none.",
             )
     return None

@@ -32,7 +32,7 @@ class CellTable(faust.Table):
     """The cells of one topic: a SourceFold for each assigned partition. The topic is the changelog too."""
 
     def __init__(self, app: Any, *, action: Action, topic: str, **kwargs: Any) -> None:
-        replayed = "replayed_" if topic == replay_topic(app.settings.topics[action]) else ""
+        replayed = "replayed_" if topic == replay_topic(app.settings.topics.names[action]) else ""
         super().__init__(app, name=f"{replayed}{action.label}_cells", default=int, **kwargs)
         self.action = action
         self.topic = topic

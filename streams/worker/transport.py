@@ -52,7 +52,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         consumer = self._ensure_consumer()
         watch_session(consumer._coordinator, self.app.conf.broker_session_timeout, self._failed)
-        if self.app.settings.instance:
+        if self.app.settings.kafka.group_instance_id:
             watch_instance(consumer._coordinator, self.app.settings)
         tasks = consumer._fetcher._fetch_task, consumer._coordinator._coordination_task, consumer._client._sync_task
         end_with(self.app, "a background task of the consumer", tasks)

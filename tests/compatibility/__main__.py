@@ -58,7 +58,7 @@ def _kafka_beside(version: str) -> Iterator[Mapping[str, str]]:
         clickhouse(version, Path(made) / "old") as older,
         local_engines(Path(made) / "engines") as engines,
     ):
-        addresses = {**older.environment(), "PINTALLY_KAFKA": engines.addresses.kafka}
+        addresses = {**older.environment(), "PINTALLY_KAFKA_BOOTSTRAP_SERVERS": engines.addresses.kafka}
         yield {**addresses, "PINTALLY_TEST_ENGINES": "environment"}
 
 

@@ -55,7 +55,9 @@ def said_in(file: str) -> list[Said]:
 
 
 def _said(file: str) -> Iterator[Said]:
-    module = import_module("pintally." + file.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    module = import_module(
+        "pintally." + file.removeprefix("pintally/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    )
     tree = ast.parse((ROOT / file).read_text())
     named = {
         target.id: node.value

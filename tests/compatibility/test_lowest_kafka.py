@@ -23,7 +23,7 @@ def test_it_is_counted_exactly_with_transactions_codecs_late_and_broken_records(
     settings: Settings, engines: TestEngines, tmp_path: Path, version: str
 ) -> None:
     with broker(version, tmp_path / "kafka") as kafka:
-        old = settings.model_copy(update={"kafka": kafka})
+        old = settings.changed(kafka_bootstrap_servers=kafka)
         try:
             assert pintally(old, "migrate").returncode == 0
             sent, markers = _send(old)
@@ -38,7 +38,7 @@ def test_it_is_counted_exactly_with_transactions_codecs_late_and_broken_records(
             assert shown.returncode == 0, shown.stderr
             assert all(source["lag"] == 0 for source in json.loads(shown.stdout)["sources"])
         finally:
-            drop_database(engines.addresses, settings.clickhouse_database)
+            drop_database(engines.addresses, settings.clickhouse.database)
 
 
 def _send(settings: Settings) -> tuple[dict[str, int], int]:

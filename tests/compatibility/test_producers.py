@@ -20,11 +20,14 @@ FEW_FILES = ("sh", "-c", 'ulimit -n 256 && exec "$0" "$@"', *PINTALLY_WORKER)
 
 async def produce_with_aiokafka(settings: Settings, codec: str | None, idempotent: bool) -> None:
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka, compression_type=codec, enable_idempotence=idempotent, linger_ms=20
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        compression_type=codec,
+        enable_idempotence=idempotent,
+        linger_ms=20,
     )
     await producer.start()
     try:
-        topic = settings.topics[Action.CLICK]
+        topic = settings.topics.names[Action.CLICK]
         await asyncio.gather(*[await producer.send(topic, event(Action.CLICK, 2)) for _ in range(RECORDS)])
     finally:
         await producer.stop()
@@ -32,10 +35,13 @@ async def produce_with_aiokafka(settings: Settings, codec: str | None, idempoten
 
 def produce_with_kafka_python(settings: Settings, codec: str | None, idempotent: bool) -> None:
     producer = KafkaProducer(
-        bootstrap_servers=settings.kafka, compression_type=codec, enable_idempotence=idempotent, linger_ms=20
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        compression_type=codec,
+        enable_idempotence=idempotent,
+        linger_ms=20,
     )
     for _ in range(RECORDS):
-        producer.send(settings.topics[Action.SAVE], event(Action.SAVE, 1))
+        producer.send(settings.topics.names[Action.SAVE], event(Action.SAVE, 1))
     producer.close()
 
 

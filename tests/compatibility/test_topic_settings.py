@@ -23,15 +23,15 @@ from tests.support.all_cells import all_cells
 @pytest.fixture
 def clean(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
     yield settings
-    drop_topics(engines.addresses, settings.topic_prefix)
-    drop_database(engines.addresses, settings.clickhouse_database)
+    drop_topics(engines.addresses, settings.topics.topic_prefix)
+    drop_database(engines.addresses, settings.clickhouse.database)
 
 
 def make(settings: Settings, cases: Sequence[TopicCase]) -> None:
     """The topics of the cases, by somebody else and otherwise as `migrate` makes them; then the rest."""
     with open_admin(settings) as admin:
         topics = {
-            settings.topics[case.action]: {
+            settings.topics.names[case.action]: {
                 "num_partitions": case.partitions,
                 "replication_factor": 1,
                 "configs": {"message.timestamp.type": "LogAppendTime"} | case.configs,
@@ -47,9 +47,9 @@ def make(settings: Settings, cases: Sequence[TopicCase]) -> None:
 def test_a_topic_that_is_no_faithful_record_is_refused_and_named(clean: Settings, case: TopicCase) -> None:
     make(clean, [case])
     topics = describe_topics(clean)
-    topic = topics[clean.topics[case.action]]
+    topic = topics[clean.topics.names[case.action]]
     with pytest.raises(Refusal, match=case.said):
-        refuse_topic(topic, clean.rules_of(topic.name))
+        refuse_topic(topic, clean.rules.to_rules().in_topic(topic.name))
     assert any(case.said in line for line in topic_differences(clean, topics))
 
 

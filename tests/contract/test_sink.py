@@ -384,7 +384,7 @@ def test_dead_letters_keep_their_bytes_and_are_unique_by_origin(settings: Settin
             "SELECT offset, timestamp, toString(outcome), key, value, headers FROM dead_letters FINAL ORDER BY offset",
             settings={"strings_as_bytes": True},
         )
-        connection.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
+        connection.execute(f"DROP DATABASE `{settings.clickhouse.database}`")
     headers = [(b"trace", b"\xc3\x28"), (b"none", None), (b"trace", b""), (b"\xff", b"x")]
     assert found == [(9, -1, b"invalid", HOSTILE.key, HOSTILE.value, headers), (10, 5, b"late", None, None, [])]
 

@@ -20,7 +20,7 @@ SHIFTED = (sys.executable, "-m", "tests.shifted_clock")
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"seal_seconds": 0.5})
+    return settings.changed(seal_seconds=0.5)
 
 
 def how_far(settings: Settings) -> int:
@@ -42,7 +42,7 @@ def test_a_worker_seals_by_the_earlier_of_two_clocks_and_names_the_difference(
 ) -> None:
     """All sources are idle, so nothing but the time of day holds back."""
     write(stack.clickhouse, some_cells(start=TODAY - 5 * DAY))
-    held_back = stack.allowed_lateness_seconds + stack.idle_margin_seconds - min(0, off)
+    held_back = stack.rules.allowed_lateness_seconds + stack.worker.idle_margin_seconds - min(0, off)
     with workers(stack, tmp_path) as start:
         worker = start(command=(*SHIFTED, str(off), "worker"))
         expected = (int(time.time()) - held_back) // HOUR * HOUR

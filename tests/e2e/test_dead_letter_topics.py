@@ -28,9 +28,9 @@ def event() -> bytes:
 def test_letters_too_large_for_their_topic_arrive_smaller_and_whole_in_the_table(
     stack: Settings, tmp_path: Path
 ) -> None:
-    topic = Action.SAVE.topic(stack.topic_prefix)
+    topic = Action.SAVE.topic(stack.topics.topic_prefix)
     set_topic_configs(stack, {dead_letter_topic(topic): {"max.message.bytes": str(LIMIT)}})
-    producer = KafkaProducer(bootstrap_servers=stack.kafka)
+    producer = KafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers)
     for key, value in (
         (b"k", b"small"),
         (b"k", LARGE),
@@ -55,11 +55,11 @@ def test_a_dead_letter_topic_that_is_missing_is_named_and_counting_goes_on_once_
     stack: Settings, tmp_path: Path
 ) -> None:
     """C11: the ledger waits for the letters; nothing is dropped, and the worker lives."""
-    topic = Action.SAVE.topic(stack.topic_prefix)
+    topic = Action.SAVE.topic(stack.topics.topic_prefix)
     with open_admin(stack) as admin:
         admin.delete_topics([dead_letter_topic(topic)])
         wait_for(lambda: dead_letter_topic(topic) not in admin.list_topics(), 30, "topic deleted")
-    producer = KafkaProducer(bootstrap_servers=stack.kafka)
+    producer = KafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers)
     for value in (event(), b"broken"):
         producer.send(topic, value, partition=0)
     producer.close()

@@ -44,9 +44,9 @@ def now() -> int:
 
 def produce(settings: Settings, values: Sequence[bytes | None], action: Action = Action.SAVE) -> None:
     """To partition 0, in this order."""
-    producer = KafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    producer = KafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers, acks="all")
     for value in values:
-        producer.send(settings.topics[action], value, key=b"k", partition=0, headers=[("trace", b"\x00\xff")])
+        producer.send(settings.topics.names[action], value, key=b"k", partition=0, headers=[("trace", b"\x00\xff")])
     producer.close()
 
 
@@ -85,7 +85,7 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
             event("8", event_id=mended),  # @8 counted
         ],
     )
-    topic = stack.topics[Action.SAVE]
+    topic = stack.topics.names[Action.SAVE]
     with workers(stack, tmp_path) as start:
         start()
         wait_caught_up(stack)
@@ -119,7 +119,7 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
         wait_caught_up(stack)
         assert pins(stack) == {1: 1, 2: 1, 3: 1, 4: 2, 5: 1, 8: 1}
     verify(stack)
-    more = stack.model_copy(update={"allowed_lateness_seconds": 86_400})
+    more = stack.changed(allowed_lateness_seconds=86_400)
     wait_for(lambda: "was replayed" in pintally(more, "rules", "apply", "--yes").stderr, 60, "new rules are refused")
     (source,) = replayed_origins(stack)
     assert str(source) == f"{topic}[0]"
@@ -134,14 +134,14 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
 def by_producer(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
     """A stack whose topics keep the producers' timestamps, so that hours can be long gone; it looks for final hours
     twice a second."""
-    made = settings.model_copy(update={"topic_timestamps": "CreateTime", "seal_seconds": 0.5})
+    made = settings.changed(topic_timestamps="CreateTime", seal_seconds=0.5)
     try:
         migrate(made.clickhouse)
         create_topics(made)
         yield made
     finally:
-        drop_topics(engines.addresses, made.topic_prefix)
-        drop_database(engines.addresses, made.clickhouse_database)
+        drop_topics(engines.addresses, made.topics.topic_prefix)
+        drop_database(engines.addresses, made.clickhouse.database)
 
 
 def rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
@@ -160,11 +160,11 @@ def test_a_sealed_hour_that_a_replay_touches_is_sealed_again_and_the_views_agree
 ) -> None:
     settings = by_producer
     before, after = now() - 5 * HOUR_MS, now()
-    producer = KafkaProducer(bootstrap_servers=settings.kafka, acks="all")
-    save = settings.topics[Action.SAVE]
+    producer = KafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers, acks="all")
+    save = settings.topics.names[Action.SAVE]
     producer.send(save, event("1", before), partition=0, timestamp_ms=before)
-    for action, topic in settings.topics.items():
-        for partition in range(settings.partitions):
+    for action, topic in settings.topics.names.items():
+        for partition in range(settings.topics.partitions):
             producer.send(topic, event("2", after, action=action.label), partition=partition, timestamp_ms=after)
     producer.send(save, event("1", before), partition=0, timestamp_ms=after)  # late
     producer.close()
@@ -220,7 +220,7 @@ def replayer(settings: Settings, *, stay_open: bool = False) -> "subprocess.Pope
 
 
 def replay_source(settings: Settings) -> Source:
-    name = settings.replay_topics[Action.SAVE]
+    name = settings.topics.replay_names[Action.SAVE]
     topics = describe_topics(settings)
     return sources_of({name: topics[name]})[0]
 
@@ -278,7 +278,7 @@ def test_of_two_replays_at_once_the_first_is_overtaken_and_nothing_is_there_twic
 def test_what_a_replay_topic_has_forgotten_is_not_replayed_again_and_what_came_later_is(
     stack: Settings, tmp_path: Path
 ) -> None:
-    stack = stack.model_copy(update={"max_clock_skew_seconds": 0})  # else what came within the skew is forgotten too
+    stack = stack.changed(max_clock_skew_seconds=0)  # else what came within the skew is forgotten too
     late_letters(stack, tmp_path, 3)
     with workers(stack, tmp_path) as start:
         start()

@@ -79,7 +79,7 @@ def met(forked: Forks, settings: Settings, kind: str, frozen: float) -> float:
 def test_an_error_in_a_live_worker_ends_it_within_two_seconds_and_another_counts_on(
     stack: Settings, tmp_path: Path
 ) -> None:
-    stack = stack.model_copy(update={"session_timeout_seconds": 10.0})
+    stack = stack.changed(session_timeout_seconds=10.0)
     seed = random.SystemRandom().randrange(10**6)
     rng, kinds = random.Random(seed), chosen(ASKED or USUAL, seed)
     print(f"seed {seed}: {', '.join(kinds)}")
@@ -91,7 +91,7 @@ def test_an_error_in_a_live_worker_ends_it_within_two_seconds_and_another_counts
         busy(os.cpu_count() or 1 if ASKED else 0),
     ):
         other = start("other")
-        one = stack.model_copy(update={"instance": "one"})  # who comes in its place does not wait for its session
+        one = stack.changed(kafka_group_instance_id="one")  # who comes in its place does not wait for its session
         other.wait_ready()
         for number, kind in enumerate(kinds):
             seconds = met(forked, one, kind, rng.choice([0.0, 0.0, 0.5]))

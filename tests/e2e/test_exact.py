@@ -28,7 +28,7 @@ def wait_until_counted(settings: Settings, offsets: int) -> None:
 
 
 def test_counts_are_exact_after_five_kills_at_different_moments(stack: Settings, tmp_path: Path) -> None:
-    settings = stack.model_copy(update={"slice_records": 10_000})
+    settings = stack.changed(slice_records=10_000)
     sent = 0
     with workers(settings, tmp_path) as start:
         for kill in range(5):
@@ -45,7 +45,7 @@ def test_counts_are_exact_after_five_kills_at_different_moments(stack: Settings,
 
 
 def test_a_rebalance_from_one_to_three_workers_and_back_is_exact(stack: Settings, tmp_path: Path) -> None:
-    settings = stack.model_copy(update={"slice_records": 10_000})
+    settings = stack.changed(slice_records=10_000)
     with (
         workers(settings, tmp_path) as start,
         Traffic(settings, "--events", "60000", "--rate", "3000", "--seed", "8", *TRAFFIC) as traffic,

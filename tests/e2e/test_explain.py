@@ -28,7 +28,7 @@ def test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see
     stack: Settings, tmp_path: Path
 ) -> None:
     once, broken, late = (str(uuid.uuid4()) for _ in range(3))
-    topic = stack.topics[Action.SAVE]
+    topic = stack.topics.names[Action.SAVE]
     produce(
         stack,
         [
@@ -100,7 +100,7 @@ def test_an_event_that_is_nowhere_and_one_that_is_not_counted_yet(stack: Setting
 
 def test_what_retention_took_is_named_and_its_dead_letter_is_shown(stack: Settings, tmp_path: Path) -> None:
     gone = str(uuid.uuid4())
-    topic = stack.topics[Action.SAVE]
+    topic = stack.topics.names[Action.SAVE]
     produce(stack, [event("x", event_id=gone), event("1")])
     with workers(stack, tmp_path) as start:
         start()

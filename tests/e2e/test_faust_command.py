@@ -75,7 +75,7 @@ def test_what_stands_in_the_way_is_said_by_faust_too(settings: Settings) -> None
 def test_a_clickhouse_that_is_not_there_is_said_once_and_then_now_and_then_by_both_commands(
     stack: Settings, tmp_path: Path
 ) -> None:
-    nobody = stack.model_copy(update={"clickhouse_port": 1})
+    nobody = stack.changed(clickhouse_port=1)
     with workers(nobody, tmp_path) as start:
         started = [start("one"), start(None, FAUST)]
         for worker in started:

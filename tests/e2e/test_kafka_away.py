@@ -10,7 +10,7 @@ from tests.engines import TestEngines
 def test_a_worker_outlives_kafka_being_away_past_its_session(
     stack: Settings, tmp_path: Path, restartable_engines: TestEngines
 ) -> None:
-    settings = stack.model_copy(update={"seal_seconds": 1.0})
+    settings = stack.changed(seal_seconds=1.0)
     with workers(settings, tmp_path) as start:
         worker = start("one")
         with Traffic(settings, "--events", "5000", "--broken", "0.02", "--seed", "40") as traffic:

@@ -20,7 +20,7 @@ def pauses(worker: Worker) -> int:
 def test_a_full_worker_pauses_past_its_session_and_goes_on_exactly_when_clickhouse_returns(
     stack: Settings, tmp_path: Path, restartable_engines: TestEngines
 ) -> None:
-    settings = stack.model_copy(update={"max_pending_cells": 2_000})
+    settings = stack.changed(max_pending_cells=2_000)
     with workers(settings, tmp_path) as start:
         worker = start(None)
         with Traffic(settings, "--events", "2000", "--seed", "30") as traffic:
@@ -30,7 +30,7 @@ def test_a_full_worker_pauses_past_its_session_and_goes_on_exactly_when_clickhou
         with Traffic(settings, "--events", "30000", "--rate", "10000", "--seed", "31") as traffic:
             wait_for(lambda: pauses(worker) and worker.said("flush not recorded"), 60, "reading pauses")
             sent += traffic.finish()["counted"]
-        past_its_session = time.monotonic() + settings.session_timeout_seconds * 1.5
+        past_its_session = time.monotonic() + settings.worker.session_timeout_seconds * 1.5
         while time.monotonic() < past_its_session:
             assert worker.alive
             assert len(group_members(settings)) == 1

@@ -25,12 +25,12 @@ OLD_MS = 20 * 60_000
 @asynccontextmanager
 async def open_transaction(stack: Settings, values: list[bytes], age_ms: int) -> AsyncIterator[int]:
     """Records of a transaction that is not ended before the block does, and what comes behind; its first offset."""
-    topic, written = stack.topics[Action.SAVE], int(time.time() * 1000) - age_ms
+    topic, written = stack.topics.names[Action.SAVE], int(time.time() * 1000) - age_ms
     name = f"hanging-{uuid.uuid4().hex}"
-    async with AIOKafkaProducer(bootstrap_servers=stack.kafka, transactional_id=name) as producer:
+    async with AIOKafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers, transactional_id=name) as producer:
         await producer.begin_transaction()
         first = await producer.send_and_wait(topic, values[0], b"7", 0, timestamp_ms=written)
-        async with AIOKafkaProducer(bootstrap_servers=stack.kafka, acks="all") as plain:
+        async with AIOKafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers, acks="all") as plain:
             for value in values[1:]:
                 await plain.send_and_wait(topic, value, b"7", 0, timestamp_ms=written)
         try:
@@ -47,9 +47,9 @@ def event(event_id: str) -> bytes:
 
 def stamped_by_producers(stack: Settings) -> None:
     """So that a transaction can be old without anybody waiting."""
-    skew = str(stack.rules.max_clock_skew_ms)
+    skew = str(stack.rules.to_rules().max_clock_skew_ms)
     wanted = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": skew}
-    set_topic_configs(stack, dict.fromkeys(stack.topics.values(), wanted))
+    set_topic_configs(stack, dict.fromkeys(stack.topics.names.values(), wanted))
 
 
 def run(stack: Settings, *arguments: str) -> tuple[int, str]:
@@ -77,7 +77,7 @@ def test_status_explain_and_verify_say_what_is_waited_for(stack: Settings) -> No
             return dict(zip(commands, said, strict=True)) | {"offset": offset}
 
     said = asyncio.run(look())
-    topic = stack.topics[Action.SAVE]
+    topic = stack.topics.names[Action.SAVE]
     remedy = f"abort --topic {topic} --partition 0 --start-offset {said['offset']}"
     for name, code in {"status": 0, "inside": 0, "behind": 0, "nowhere": 1, "verify": 2}.items():
         assert said[name][0] == code, said[name]
@@ -107,7 +107,7 @@ def test_a_transaction_that_goes_on_alarms_nobody_and_one_that_is_aborted_lets_c
             return await asyncio.to_thread(run, stack, "status"), offset
 
     async def abort(offset: int) -> None:
-        at = TopicPartition(stack.topics[Action.SAVE], 0)
+        at = TopicPartition(stack.topics.names[Action.SAVE], 0)
         with open_admin(stack) as admin:
             assert not [
                 each

@@ -45,12 +45,12 @@ def event(action: Action, pin: int = PIN) -> bytes:
 
 
 def test_records_of_another_producer_with_another_partitioner_are_counted(stack: Settings, tmp_path: Path) -> None:
-    producer = KafkaProducer(bootstrap_servers=stack.kafka, partitioner=InTurn())
+    producer = KafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers, partitioner=InTurn())
     with workers(stack, tmp_path) as start:
         start()
         for action in Action:
             for _ in range(10 * action):
-                producer.send(action.topic(stack.topic_prefix), event(action), key=b"anything")
+                producer.send(action.topic(stack.topics.topic_prefix), event(action), key=b"anything")
         producer.close()
         wait_caught_up(stack)
     verify(stack)
@@ -62,8 +62,8 @@ def test_records_of_another_producer_with_another_partitioner_are_counted(stack:
 
 
 def test_rubbish_is_in_the_dead_letters_with_its_reason_and_counting_goes_on(stack: Settings, tmp_path: Path) -> None:
-    topic = Action.SAVE.topic(stack.topic_prefix)
-    producer = KafkaProducer(bootstrap_servers=stack.kafka)
+    topic = Action.SAVE.topic(stack.topics.topic_prefix)
+    producer = KafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers)
     with workers(stack, tmp_path) as start:
         worker = start()
         for value in RUBBISH:
@@ -87,8 +87,8 @@ def test_rubbish_is_in_the_dead_letters_with_its_reason_and_counting_goes_on(sta
 
 
 def test_dead_letters_keep_bytes_headers_and_origin_on_their_topic(stack: Settings, tmp_path: Path) -> None:
-    topic = Action.SAVE.topic(stack.topic_prefix)
-    producer = KafkaProducer(bootstrap_servers=stack.kafka)
+    topic = Action.SAVE.topic(stack.topics.topic_prefix)
+    producer = KafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers)
     producer.send(topic, b"not json", key=b"k", headers=[("trace", b"\x00\x01")], partition=1).get(30)
     producer.close()
     with workers(stack, tmp_path) as start:

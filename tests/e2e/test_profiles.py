@@ -18,27 +18,27 @@ from tests.profiles import PROFILES
 @pytest.fixture
 def place(settings: Settings, engines: TestEngines, tmp_path: Path) -> Iterator[Settings]:
     """Topics and tables of the test's own, in a ClickHouse that has a user a profile."""
-    name = settings.clickhouse_database
+    name = settings.clickhouse.database
     with clickhouse_with(tmp_path / "clickhouse", PROFILES, name) as address:
         at = {
             "clickhouse_host": address.host,
             "clickhouse_port": address.port,
             "clickhouse_http_port": address.http_port,
         }
-        own = settings.model_copy(update=at)
+        own = settings.changed(**at)
         migrate(own.clickhouse)
         create_topics(own)
         try:
             yield own
         finally:
-            drop_topics(engines.addresses, own.topic_prefix)
+            drop_topics(engines.addresses, own.topics.topic_prefix)
 
 
 def test_a_worker_counts_under_the_profile_that_lost_counts_and_a_user_who_only_reads_is_told(
     place: Settings, tmp_path: Path
 ) -> None:
-    reported = place.model_copy(update={"clickhouse_user": "as_reported"})
-    reads = place.model_copy(update={"clickhouse_user": "readonly_1"})
+    reported = place.changed(clickhouse_user="as_reported")
+    reads = place.changed(clickhouse_user="readonly_1")
     with workers(reads, tmp_path) as start:
         worker = start("reads")
         wait_for(lambda: not worker.alive, 60, "the worker's end")

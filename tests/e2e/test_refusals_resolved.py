@@ -22,7 +22,7 @@ class Field:
     """A stack that is counted by whole workers, one after the other."""
 
     def __init__(self, settings: Settings, directory: Path) -> None:
-        self.settings = settings.model_copy(update={"slice_records": 500})
+        self.settings = settings.changed(slice_records=500)
         self.directory = directory
 
     def produce(self, events: int, seed: int = 1) -> None:

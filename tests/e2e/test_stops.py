@@ -41,7 +41,7 @@ class Stage:
 
     def start(self, **changes: object) -> Forked:
         """A worker; changes are of its settings."""
-        return self.forked.start(self.settings.model_copy(update=changes))
+        return self.forked.start(self.settings.changed(**changes))
 
     def counting(self) -> Forked:
         """A worker that counts."""
@@ -107,7 +107,7 @@ def frozen_kafka(stage: Stage) -> Iterator[Forked]:
 
 def without_kafka(stage: Stage) -> Iterator[Forked]:
     """Nobody listens where Kafka should be."""
-    worker = stage.start(kafka=f"127.0.0.1:{free_port([])}")
+    worker = stage.start(kafka_bootstrap_servers=f"127.0.0.1:{free_port([])}")
     stage.some_time(6)
     yield worker
 
@@ -115,7 +115,7 @@ def without_kafka(stage: Stage) -> Iterator[Forked]:
 def mute_kafka(stage: Stage) -> Iterator[Forked]:
     """Somebody listens there, and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        worker = stage.start(kafka=f"127.0.0.1:{mute.getsockname()[1]}")
+        worker = stage.start(kafka_bootstrap_servers=f"127.0.0.1:{mute.getsockname()[1]}")
         stage.some_time(6)
         yield worker
 
@@ -176,10 +176,10 @@ def test_whoever_is_told_to_stop_has_stopped_in_every_state(
         Traffic(stack, "--rate", "200"),
         busy(os.cpu_count() or 1 if ASKED else 0),
     ):
-        door = Door(doors, free_port([]), stack.clickhouse_port)
+        door = Door(doors, free_port([]), stack.clickhouse.port)
         door.open()
-        through = {"clickhouse_host": "127.0.0.1", "clickhouse_port": door.port, "instance": "one"}
-        stage = Stage(forked, stack.model_copy(update=through), door, kafka_pid, rng)
+        through = {"clickhouse_host": "127.0.0.1", "clickhouse_port": door.port, "kafka_group_instance_id": "one"}
+        stage = Stage(forked, stack.changed(**through), door, kafka_pid, rng)
         try:
             for number, name in enumerate(names):
                 seconds = took[f"{number} {name}"] = stopped(stage, name)

@@ -26,7 +26,7 @@ OTHERS = {
     "config.xml": "<broken", "config.yaml": "{", "users.xml": "<broken", "clickhouse-local.xml": "<broken",
     "config.d/broken.xml": "<broken", "users.d/broken.xml": "<broken", "log4j2.properties": "broken = {",
     "log4j2.xml": "<broken", "log4j.properties": "broken", "server.properties": "broken", ".hotspotrc": "-broken",
-    ".env": "PINTALLY_KAFKA=nowhere:1", "pyproject.toml": "[broken", "package.json": "{",
+    ".env": "PINTALLY_KAFKA_BOOTSTRAP_SERVERS=nowhere:1", "pyproject.toml": "[broken", "package.json": "{",
     "node_modules/x/package.json": "{",
 }  # fmt: skip
 RAISES = "raise RuntimeError('this was taken from the current folder')\n"

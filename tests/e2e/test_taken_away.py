@@ -20,7 +20,7 @@ PATIENCE = 30.0
 
 def counting(forked: Forks, settings: Settings) -> Forked:
     """A worker that has counted all there is."""
-    worker = forked.start(settings.model_copy(update={"instance": "one"}))
+    worker = forked.start(settings.changed(kafka_group_instance_id="one"))
     wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
     some_events(settings)
     wait_caught_up(settings)
@@ -44,7 +44,7 @@ def refused(worker: Forked, words: str) -> None:
 def test_a_table_and_records_that_were_not_read_are_taken_away_from_a_live_worker(
     stack: Settings, tmp_path: Path
 ) -> None:
-    stack = stack.model_copy(update={"session_timeout_seconds": 60.0})  # however long a busy machine takes
+    stack = stack.changed(session_timeout_seconds=60.0)  # however long a busy machine takes
     with forks(tmp_path) as forked:
         a_table(forked, stack)
         records_before_they_are_read(forked, stack)
@@ -73,7 +73,9 @@ def records_before_they_are_read(forked: Forks, settings: Settings) -> None:
     time.sleep(FETCHED_SECONDS)
     some_events(settings)
     partitions = {
-        TopicPartition(topic, n): -1 for topic in settings.topics.values() for n in range(settings.partitions)
+        TopicPartition(topic, n): -1
+        for topic in settings.topics.names.values()
+        for n in range(settings.topics.partitions)
     }
     with open_admin(settings) as admin:
         admin.delete_records(partitions)
@@ -87,5 +89,5 @@ def records_before_they_are_read(forked: Forks, settings: Settings) -> None:
 def a_topic(forked: Forks, settings: Settings) -> None:
     worker = counting(forked, settings)
     with open_admin(settings) as admin:
-        admin.delete_topics([next(iter(settings.topics.values()))])
+        admin.delete_topics([next(iter(settings.topics.names.values()))])
     refused(worker, "has no topic")

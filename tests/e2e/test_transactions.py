@@ -22,8 +22,10 @@ def event(pin: int) -> bytes:
 
 async def produce(settings: Settings, rounds: int, committed_pin: int, aborted_pin: int) -> None:
     """Transactions of 20 records by turns committed and aborted, the last one aborted, on both partitions."""
-    topic = Action.SAVE.topic(settings.topic_prefix)
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, transactional_id=f"{settings.group}-{aborted_pin}")
+    topic = Action.SAVE.topic(settings.topics.topic_prefix)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka.bootstrap_servers, transactional_id=f"{settings.kafka.group_id}-{aborted_pin}"
+    )
     await producer.start()
     try:
         for number in range(2 * rounds):
@@ -48,7 +50,7 @@ def pins(settings: Settings) -> dict[int, int]:
 
 
 def test_aborted_records_are_absent_and_never_counted(stack: Settings, tmp_path: Path) -> None:
-    settings = stack.model_copy(update={"slice_records": 50})
+    settings = stack.changed(slice_records=50)
     asyncio.run(produce(settings, 5, committed_pin=1, aborted_pin=2))
     with workers(settings, tmp_path) as start:
         start()
@@ -64,11 +66,13 @@ def test_aborted_records_are_absent_and_never_counted(stack: Settings, tmp_path:
 def test_an_open_transaction_holds_counting_back_and_what_it_commits_counts_once(
     stack: Settings, tmp_path: Path
 ) -> None:
-    topic = Action.SAVE.topic(stack.topic_prefix)
+    topic = Action.SAVE.topic(stack.topics.topic_prefix)
 
     async def open_then_commit() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=stack.kafka, transactional_id=stack.group)
-        plain = AIOKafkaProducer(bootstrap_servers=stack.kafka)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=stack.kafka.bootstrap_servers, transactional_id=stack.kafka.group_id
+        )
+        plain = AIOKafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers)
         await producer.start()
         await plain.start()
         try:

@@ -12,8 +12,10 @@ from pintally.streams.settings import Settings
 
 def read_topic(settings: Settings, topic: str) -> list[Any]:
     """All records, with their headers."""
-    with closing(KafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)) as consumer:
-        partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+    with closing(
+        KafkaConsumer(bootstrap_servers=settings.kafka.bootstrap_servers, enable_auto_commit=False)
+    ) as consumer:
+        partitions = [TopicPartition(topic, number) for number in range(settings.topics.partitions)]
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions)
         left = sum(consumer.end_offsets(partitions).values())

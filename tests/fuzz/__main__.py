@@ -23,15 +23,15 @@ def main() -> None:
         directory = given.directory or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
         with open_engines("local", directory / "engines") as engines:
-            settings = Settings(
-                _env_file=None,
-                kafka=engines.addresses.kafka,
+            settings = Settings.of(
+                env_file=None,
+                kafka_bootstrap_servers=engines.addresses.kafka,
                 clickhouse_host=engines.addresses.clickhouse_host,
                 clickhouse_port=engines.addresses.clickhouse_port,
                 clickhouse_http_port=engines.addresses.clickhouse_http_port,
                 partitions=2,
                 topic_prefix="fuzz.",
-                group="fuzz",
+                kafka_group_id="fuzz",
             )
             migrate(settings.clickhouse)
             create_topics(settings)

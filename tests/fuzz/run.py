@@ -162,10 +162,10 @@ def _open_wide(settings: Settings) -> None:
     wide = {"max.message.bytes": str(LARGEST)}
     theirs = wide | {
         "message.timestamp.type": "CreateTime",
-        "message.timestamp.after.max.ms": str(settings.rules.max_clock_skew_ms),
+        "message.timestamp.after.max.ms": str(settings.rules.to_rules().max_clock_skew_ms),
     }
     set_topic_configs(
-        settings, {topic: theirs if action is STAMPED else wide for action, topic in settings.topics.items()}
+        settings, {topic: theirs if action is STAMPED else wide for action, topic in settings.topics.names.items()}
     )
 
 
@@ -177,9 +177,13 @@ def _outcomes(settings: Settings) -> dict[str, int]:
 
 async def _send(settings: Settings, records: int, seed: int) -> Sent:
     sent = Sent()
-    options: dict[str, Any] = {"bootstrap_servers": settings.kafka, "acks": "all", "max_request_size": 2 * LARGEST}
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka.bootstrap_servers,
+        "acks": "all",
+        "max_request_size": 2 * LARGEST,
+    }
     plain = AIOKafkaProducer(**options)
-    transactional = AIOKafkaProducer(**options, transactional_id=f"{settings.group}-fuzz")
+    transactional = AIOKafkaProducer(**options, transactional_id=f"{settings.kafka.group_id}-fuzz")
     await plain.start()
     await transactional.start()
     try:
@@ -198,16 +202,16 @@ async def _send_topic(
     producer: AIOKafkaProducer, settings: Settings, action: Action, records: int, seed: int, sent: Sent
 ) -> None:
     """A share of the records to one topic, two batches a partition on their way."""
-    topic = settings.topics[action]
+    topic = settings.topics.names[action]
     hostile = Hostile(seed, action.label, stamped=action is STAMPED)
     waiting: set[asyncio.Task[None]] = set()
     for number, batch in enumerate(hostile.batches(records)):
         if action is STAMPED and number % 100 == 50:
             ahead = TOO_FAR[number // 100 % len(TOO_FAR)]
             await _refused(producer, topic, RawBatch([Raw(b"{}", timestamp=hostile.now() + ahead)]), sent)
-        future = await producer.send_batch(batch, topic, partition=hostile.random.randrange(settings.partitions))
+        future = await producer.send_batch(batch, topic, partition=hostile.random.randrange(settings.topics.partitions))
         waiting.add(asyncio.ensure_future(_taken(future, batch.record_count(), sent)))
-        if len(waiting) >= 2 * settings.partitions:
+        if len(waiting) >= 2 * settings.topics.partitions:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -232,7 +236,7 @@ async def _send_transactions(
     producer: AIOKafkaProducer, settings: Settings, rounds: int, seed: int, sent: Sent
 ) -> None:
     """Committed and aborted ones by turns."""
-    topic, hostile = settings.topics[Action.SAVE], Hostile(seed + 1, Action.SAVE.label, stamped=False)
+    topic, hostile = settings.topics.names[Action.SAVE], Hostile(seed + 1, Action.SAVE.label, stamped=False)
     for number in range(rounds):
         batch = hostile.batch(hostile.random.randint(1, 200))
         await producer.begin_transaction()

@@ -29,11 +29,13 @@ def test_hostile_records_are_all_accounted_for_by_one_worker(stack: Settings, tm
 
 
 async def send(settings: Settings, batches: list[RawBatch]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", max_request_size=1 << 25)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka.bootstrap_servers, acks="all", max_request_size=1 << 25
+    )
     await producer.start()
     try:
         for batch in batches:
-            await (await producer.send_batch(batch, Action.SAVE.topic(settings.topic_prefix), partition=0))
+            await (await producer.send_batch(batch, Action.SAVE.topic(settings.topics.topic_prefix), partition=0))
     finally:
         await producer.stop()
 
@@ -52,7 +54,7 @@ def test_header_names_that_are_not_utf_8_neither_stop_a_partition_nor_get_lost(s
             "SELECT hex(key), value, arrayMap(h -> (hex(h.name), hex(h.value)), headers) FROM dead_letters FINAL"
         )
     assert rows == [("FE", "{", [(NAME.hex().upper(), "FF"), ("68", None)])] * 5
-    letters = read_letters(stack, dead_letter_topic(Action.SAVE.topic(stack.topic_prefix)))
+    letters = read_letters(stack, dead_letter_topic(Action.SAVE.topic(stack.topics.topic_prefix)))
     assert [letter.headers[:2] for letter in letters] == [(("caf\\xe9", b"\xff"), ("h", None))] * 5
 
 

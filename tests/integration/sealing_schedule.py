@@ -284,7 +284,6 @@ def first_failure(seeds: range, address: ClickHouseAddress) -> int | None:
 
 
 def main() -> int:
-    from dataclasses import replace
 
     from pintally.streams.settings import load_settings
 
@@ -292,7 +291,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--start", type=int, default=0)
     asked = parser.parse_args()
-    address = replace(load_settings().clickhouse, database=f"sealing_{uuid4().hex[:8]}")
+    address = load_settings().clickhouse.model_copy(update={"database": f"sealing_{uuid4().hex[:8]}"})
     migrate(address)
     try:
         failed = first_failure(range(asked.start, asked.start + asked.seeds), address)

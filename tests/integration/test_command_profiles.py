@@ -37,15 +37,15 @@ def plain(engines: TestEngines, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A log, and an Flusher as the user without a profile."""
     name = f"t{uuid4().hex[:12]}"
     with clickhouse_with(tmp_path_factory.mktemp("clickhouse"), PROFILES, DATABASE) as address:
-        settings = Settings(
-            _env_file=None,
-            kafka=engines.addresses.kafka,
+        settings = Settings.of(
+            env_file=None,
+            kafka_bootstrap_servers=engines.addresses.kafka,
             clickhouse_host=address.host,
             clickhouse_port=address.port,
             clickhouse_http_port=address.http_port,
             clickhouse_database=DATABASE,
             topic_prefix=f"{name}.",
-            group=name,
+            kafka_group_id=name,
             partitions=1,
             topic_timestamps="CreateTime",
         )
@@ -56,7 +56,7 @@ def plain(engines: TestEngines, tmp_path_factory: pytest.TempPathFactory) -> Ite
             flusher.produce(150, ago_ms=5 * 3_600_000)
             yield flusher
         finally:
-            drop_topics(engines.addresses, settings.topic_prefix)
+            drop_topics(engines.addresses, settings.topics.topic_prefix)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def truth(plain: Flusher, until: int) -> dict[str, list[tuple[Any, ...]]]:
 def as_user(plain: Flusher, name: str) -> Flusher:
     """The same log and tables, as the user with the profile."""
     other = Flusher.__new__(Flusher)
-    other.settings = plain.settings.model_copy(update={"clickhouse_user": name})
+    other.settings = plain.settings.changed(clickhouse_user=name)
     other.source, other.start_stream_time = plain.source, 0
     other.sink = ClickHouseSink(other.settings.clickhouse)
     return other

@@ -1,9 +1,9 @@
 """A connection to ClickHouse that had an error is over, and says what is wrong without saying the password."""
 
 import socket
-from dataclasses import replace
 
 import pytest
+from pydantic import SecretStr
 
 from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
@@ -41,7 +41,7 @@ def test_a_session_that_the_server_refused_once_stays_broken(address: ClickHouse
 def test_nobody_there_is_unavailable(address: ClickHouseAddress) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        nobody = replace(address, port=closed.getsockname()[1])
+        nobody = address.model_copy(update={"port": closed.getsockname()[1]})
         with pytest.raises(SinkUnavailable, match="does not answer"), ClickHouseSink(nobody, 2).session():
             pass
 
@@ -50,13 +50,13 @@ def test_a_server_that_never_answers_is_unavailable_in_time(address: ClickHouseA
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        nobody = replace(address, port=silent.getsockname()[1])
+        nobody = address.model_copy(update={"port": silent.getsockname()[1]})
         with pytest.raises(SinkUnavailable), ClickHouseSink(nobody, 0.5).session():
             pass
 
 
 def test_a_wrong_password_is_refused_for_good_and_not_shown(address: ClickHouseAddress) -> None:
-    wrong = replace(address, user="nobody", password=SECRET)
+    wrong = address.model_copy(update={"user": "nobody", "password": SecretStr(SECRET)})
     with pytest.raises(SinkError) as refused, ClickHouseSink(wrong, 5).session():
         pass
     assert not isinstance(refused.value, SinkUnavailable)
@@ -65,7 +65,7 @@ def test_a_wrong_password_is_refused_for_good_and_not_shown(address: ClickHouseA
 
 
 def test_a_missing_database_or_table_or_column_names_the_remedy(address: ClickHouseAddress) -> None:
-    missing = replace(address, database=f"{address.database}_missing")
+    missing = address.model_copy(update={"database": f"{address.database}_missing"})
     with (
         pytest.raises(SinkError, match="pintally migrate") as no_database,
         ClickHouseSink(missing, 5).session() as session,

@@ -73,8 +73,8 @@ def stage_of(settings: Settings) -> Any:
 def test_producers_and_questions_wait_for_a_broker_that_was_just_killed(
     stack: Settings, restartable_engines: TestEngines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kafka, rules = stack.kafka, stack.rules
-    sent = {name: Sent(stack.topics[Action.SAVE]) for name in ("transactions", "events", "late", "hostile")}
+    kafka, rules = stack.kafka.bootstrap_servers, stack.rules.to_rules()
+    sent = {name: Sent(stack.topics.names[Action.SAVE]) for name in ("transactions", "events", "late", "hostile")}
     done = while_down(
         restartable_engines.kafka,
         {

@@ -26,15 +26,18 @@ from pintally.streams.settings import Settings
 @pytest.fixture(params=["LogAppendTime", "CreateTime"])
 def made(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Settings]:
     """Topics of both kinds, dropped afterwards."""
-    chosen = settings.model_copy(update={"topic_timestamps": request.param})
+    chosen = settings.changed(topic_timestamps=request.param)
     create_topics(chosen)
     yield chosen
     with open_admin(chosen) as admin:
-        admin.delete_topics([name for name in admin.list_topics() if name.startswith(chosen.topic_prefix)])
+        admin.delete_topics([name for name in admin.list_topics() if name.startswith(chosen.topics.topic_prefix)])
 
 
 def command(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"PINTALLY_KAFKA": settings.kafka, "PINTALLY_TOPIC_PREFIX": settings.topic_prefix}
+    environment = os.environ | {
+        "PINTALLY_KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        "PINTALLY_TOPIC_PREFIX": settings.topics.topic_prefix,
+    }
     line = [sys.executable, "-m", "pintally.cli", "emulate", *arguments]
     return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -51,11 +54,15 @@ def ends(settings: Settings) -> int:
 
 
 async def read_all(settings: Settings) -> dict[TopicPartition, list[Any]]:
-    topics = {name: topic for name, topic in describe_topics(settings).items() if name in settings.topics.values()}
+    topics = {
+        name: topic for name, topic in describe_topics(settings).items() if name in settings.topics.names.values()
+    }
     offsets = read_offsets(settings, sources_of(topics))
     missing = {TopicPartition(source.topic, source.partition): each.log_end for source, each in offsets.items()}
     found: dict[TopicPartition, list[Any]] = {partition: [] for partition in missing}
-    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False) as consumer:
+    async with AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap_servers, enable_auto_commit=False
+    ) as consumer:
         consumer.assign(list(missing))
         await consumer.seek_to_beginning()
         while any(len(found[partition]) < end for partition, end in missing.items()):
@@ -80,7 +87,7 @@ def test_kafka_holds_exactly_what_the_truth_says(made: Settings, tmp_path: Path)
 
     counts: Counter[tuple[str, int, int]] = Counter()
     once: set[UUID] = set()
-    actions = {topic: action for action, topic in made.topics.items()}
+    actions = {topic: action for action, topic in made.topics.names.items()}
     newest = time.time() * 1000
     repeated = 0
     for each, records in log.items():
@@ -117,7 +124,7 @@ def test_ctrl_c_ends_an_endless_run_cleanly_and_the_report_is_what_kafka_holds(s
         assert json.loads(out)["records"] == ends(settings)
     finally:
         with open_admin(settings) as admin:
-            admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topic_prefix)])
+            admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topics.topic_prefix)])
 
 
 def test_without_topics_the_remedy_is_named(settings: Settings) -> None:
@@ -137,4 +144,4 @@ def test_two_runs_with_one_seed_are_not_taken_for_duplicates(settings: Settings)
         assert len({json.loads(record.value)["event_id"] for record in records}) == 1_000
     finally:
         with open_admin(settings) as admin:
-            admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topic_prefix)])
+            admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topics.topic_prefix)])

@@ -23,9 +23,9 @@ def test_the_ids_of_the_example_survive_a_parser_that_knows_doubles_alone(stack:
     [command] = re.findall(r"^curl .*$", README.read_text(), re.MULTILINE)
     _, url, flag, sql = shlex.split(command)
     assert flag == "--data"
-    url = url.replace("127.0.0.1:8123", f"{stack.clickhouse_host}:{stack.clickhouse_http_port}")
-    url = url.replace("database=pintally", f"database={stack.clickhouse_database}")
-    url += f"&user={stack.clickhouse_user}&password={stack.clickhouse_password.get_secret_value()}"
+    url = url.replace("127.0.0.1:8123", f"{stack.clickhouse.host}:{stack.clickhouse.http_port}")
+    url = url.replace("database=pintally", f"database={stack.clickhouse.database}")
+    url += f"&user={stack.clickhouse.user}&password={stack.clickhouse.password.get_secret_value()}"
     with urlopen(url, data=sql.encode(), timeout=30) as answer:
         rows = [as_doubles(line) for line in answer.read().decode().splitlines()]
     assert [(row["pin_id"], row["saves"]) for row in rows] == [(str(PIN), "3")]

@@ -27,5 +27,5 @@ def test_the_ledger_rows_of_a_flush_are_one_part_so_that_no_copy_holds_some_of_t
         parts = connection.rows(
             "SELECT rows FROM system.parts WHERE database = currentDatabase() AND table = 'ingest_ledger' AND active"
         )
-        connection.execute(f"DROP DATABASE `{settings.clickhouse_database}`")
+        connection.execute(f"DROP DATABASE `{settings.clickhouse.database}`")
     assert parts == [(len(rows),)]

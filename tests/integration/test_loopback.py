@@ -34,12 +34,12 @@ def test_the_local_engines_listen_on_loopback_alone(engines: TestEngines) -> Non
 
 
 def test_by_default_everything_is_looked_for_on_loopback_and_no_web_view_is_served() -> None:
-    settings = Settings(_env_file=None)
-    assert settings.kafka.startswith("127.0.0.1:")
-    assert settings.clickhouse_host == "127.0.0.1"
-    assert settings.web_port is None
+    settings = Settings.of(None)
+    assert settings.kafka.bootstrap_servers.startswith("127.0.0.1:")
+    assert settings.clickhouse.host == "127.0.0.1"
+    assert settings.worker.web_port is None
 
 
 def test_web_views_are_served_on_loopback() -> None:
-    app = create_app(Settings(_env_file=None, web_port=6066, group="web"))
+    app = create_app(Settings.of(None, web_port=6066, kafka_group_id="web"))
     assert (app.conf.web_enabled, app.conf.web_bind) == (True, "127.0.0.1")

@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 
 import pytest
@@ -27,11 +26,11 @@ SHOWN = ("pin_minutes", "pin_hours", "pin_days", "pin_engagement_1m", "pin_engag
 def empty(settings: Settings) -> Iterator[ClickHouseAddress]:
     yield settings.clickhouse
     with Connection(settings.clickhouse, 30, database="") as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS `{settings.clickhouse_database}`")
+        connection.execute(f"DROP DATABASE IF EXISTS `{settings.clickhouse.database}`")
 
 
 def create_database(address: ClickHouseAddress) -> None:
-    read(replace(address, database="default"), f"CREATE DATABASE `{address.database}`")
+    read(address.model_copy(update={"database": "default"}), f"CREATE DATABASE `{address.database}`")
 
 
 def everything(address: ClickHouseAddress) -> list[list[tuple[object, ...]]]:
@@ -155,6 +154,6 @@ def test_no_server_and_a_refused_login_are_told_apart(empty: ClickHouseAddress) 
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         with pytest.raises(SinkUnavailable, match="does not answer"):
-            migrate(replace(empty, port=closed.getsockname()[1]), 2)
+            migrate(empty.model_copy(update={"port": closed.getsockname()[1]}), 2)
     with pytest.raises(SinkError, match="refused the login"):
-        migrate(replace(empty, user="nobody", password="x"))
+        migrate(empty.model_copy(update={"user": "nobody"}))

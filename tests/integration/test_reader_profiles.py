@@ -1,7 +1,6 @@
 """Readers with any settings profile see what a plain reader sees, or an error that says why; never fewer rows."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import pytest
 from clickhouse_driver import Client
@@ -48,7 +47,7 @@ def address(server: ClickHouseAddress) -> ClickHouseAddress:
 
 @pytest.fixture(scope="module")
 def unsealed(server: ClickHouseAddress) -> ClickHouseAddress:
-    other = replace(server, database="unsealed")
+    other = server.model_copy(update={"database": "unsealed"})
     _fill(other, sealed=False)
     return other
 

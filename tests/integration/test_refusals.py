@@ -29,7 +29,7 @@ class Stand:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.topic = settings.topics[Action.SAVE]
+        self.topic = settings.topics.names[Action.SAVE]
         self.sink = ClickHouseSink(settings.clickhouse)
 
     @property
@@ -39,18 +39,18 @@ class Stand:
 
     def look_up(self, **changes: Any) -> Assigned:
         """What an assignment of partition 0 finds, under these settings."""
-        [assigned] = look_up(self.settings.model_copy(update=changes), self.sink, [(self.topic, 0)])
+        [assigned] = look_up(self.settings.changed(**changes), self.sink, [(self.topic, 0)])
         return assigned
 
     def produce(self, records: int) -> None:
-        producer = KafkaProducer(bootstrap_servers=self.settings.kafka)
+        producer = KafkaProducer(bootstrap_servers=self.settings.kafka.bootstrap_servers)
         for _ in range(records):
             producer.send(self.topic, b"{}", partition=0)
         producer.close()
 
     def record(self, position: int) -> None:
         """A ledger row: everything below `position` is counted."""
-        outcomes, rules = Outcomes(invalid=position), self.settings.rules.fingerprint
+        outcomes, rules = Outcomes(invalid=position), self.settings.rules.to_rules().fingerprint
         with self.sink.session() as session:
             session.write_ledger([LedgerRow(self.source, 0, 600, 0, 0, position, 600_000, outcomes, 0, 0, rules)])
 
@@ -82,7 +82,7 @@ def test_a_source_without_a_start_row_gets_one_that_is_read_back(stand: Stand) -
     with open_admin(stand.settings) as admin:
         admin.delete_records({TopicPartition(stand.topic, 0): 3})
     assigned = stand.look_up()
-    start = StartRow(stand.source, 0, 3, 0, stand.settings.rules.to_json())
+    start = StartRow(stand.source, 0, 3, 0, stand.settings.rules.to_rules().to_json())
     assert (assigned.chain.epoch_start, assigned.log_start) == (start, 3)
     assert (assigned.base.collect_start, assigned.base.start) == (3, 3)
     with stand.sink.session() as session:
@@ -102,7 +102,7 @@ def test_of_several_start_rows_the_lowest_wins_whoever_wrote_last(stand: Stand) 
     stand.produce(3)
     assert stand.look_up().chain.start == 0
     with stand.sink.session() as session:
-        session.write_starts([StartRow(stand.source, 0, 2, 0, stand.settings.rules.to_json())])
+        session.write_starts([StartRow(stand.source, 0, 2, 0, stand.settings.rules.to_rules().to_json())])
     assert stand.look_up().chain.start == 0
 
 
@@ -110,7 +110,7 @@ def test_a_new_partition_begins_in_the_highest_epoch_of_the_ledger(stand: Stand)
     """C18."""
     stand.look_up()
     with stand.sink.session() as session:
-        session.write_starts([StartRow(stand.source, 4, 0, 0, stand.settings.rules.to_json())])
+        session.write_starts([StartRow(stand.source, 4, 0, 0, stand.settings.rules.to_rules().to_json())])
     [other] = look_up(stand.settings, stand.sink, [(stand.topic, 1)])
     assert other.chain.epoch_start.epoch == 4
 
@@ -164,7 +164,7 @@ def test_a_compacted_topic_is_refused(stand: Stand, policy: str) -> None:
 
 
 def test_producers_timestamps_are_refused_unless_the_broker_bounds_them_by_the_skew(stand: Stand) -> None:
-    skew = stand.settings.rules.max_clock_skew_ms
+    skew = stand.settings.rules.to_rules().max_clock_skew_ms
     stand.configure(message_timestamp_type="CreateTime", message_timestamp_after_max_ms=str(skew + 1))
     with pytest.raises(Refusal, match=f"up to {skew + 1} ms ahead"):
         stand.look_up()
@@ -176,16 +176,16 @@ def test_one_bad_topic_refuses_the_sources_of_all(stand: Stand) -> None:
     """Windows are counted over all topics: a part of them would be a smaller total in silence."""
     stand.configure(cleanup_policy="compact")
     with pytest.raises(Refusal):
-        look_up(stand.settings, stand.sink, [(stand.settings.topics[Action.CLICK], 0)])
+        look_up(stand.settings, stand.sink, [(stand.settings.topics.names[Action.CLICK], 0)])
 
 
 @pytest.mark.parametrize("change", [{"allowed_lateness_seconds": 60}, {"slice_records": 1_000}, {"dedup": False}])
 def test_rules_other_than_the_ledgers_are_refused_and_stay_as_they_were(stand: Stand, change: dict[str, Any]) -> None:
     """C16."""
     stand.look_up()
-    with pytest.raises(Refusal, match=stand.settings.rules.fingerprint):
+    with pytest.raises(Refusal, match=stand.settings.rules.to_rules().fingerprint):
         stand.look_up(**change)
-    assert stand.look_up().chain.rules == stand.settings.rules
+    assert stand.look_up().chain.rules == stand.settings.rules.to_rules()
 
 
 def test_an_empty_ledger_beside_a_committed_offset_is_refused(stand: Stand) -> None:
@@ -193,14 +193,16 @@ def test_an_empty_ledger_beside_a_committed_offset_is_refused(stand: Stand) -> N
     stand.produce(5)
     at = TopicPartition(stand.topic, 0)
     consumer = KafkaConsumer(
-        bootstrap_servers=stand.settings.kafka, group_id=stand.settings.group, enable_auto_commit=False
+        bootstrap_servers=stand.settings.kafka.bootstrap_servers,
+        group_id=stand.settings.kafka.group_id,
+        enable_auto_commit=False,
     )
     consumer.assign([at])
     consumer.commit({at: OffsetAndMetadata(4, "", -1)})
     consumer.close()
     with pytest.raises(Refusal, match="committed offset 4"):
         stand.look_up()
-    assert stand.look_up(group=f"{stand.settings.group}-new").chain.start == 0
+    assert stand.look_up(kafka_group_id=f"{stand.settings.kafka.group_id}-new").chain.start == 0
 
 
 def test_a_missing_table_is_refused_and_not_waited_for(stand: Stand) -> None:
@@ -235,12 +237,12 @@ def test_a_worker_ends_on_a_topic_created_again(stand: Stand) -> None:
 
 def test_a_worker_ends_on_other_rules(stand: Stand) -> None:
     stand.look_up()
-    said = refused_worker(stand.settings.model_copy(update={"allowed_lateness_seconds": 60}))
+    said = refused_worker(stand.settings.changed(allowed_lateness_seconds=60))
     assert "Set the PINTALLY_* settings back" in said
 
 
 def test_a_worker_ends_on_a_wrong_password_which_it_does_not_show(stand: Stand) -> None:
-    wrong = stand.settings.model_copy(update={"clickhouse_password": SecretStr("not-the-password")})
+    wrong = stand.settings.changed(clickhouse_password=SecretStr("not-the-password"))
     said = refused_worker(wrong)
     assert "refused the login" in said
     assert "not-the-password" not in said

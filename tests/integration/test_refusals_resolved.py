@@ -39,9 +39,9 @@ class Field:
     """A topic of one partition, counted by the parts of a worker, one after the other, without its group."""
 
     def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.settings = settings.model_copy(update={"slice_records": 100, "topic_timestamps": "CreateTime"})
+        self.settings = settings.changed(slice_records=100, topic_timestamps="CreateTime")
         self.sink = ClickHouseSink(settings.clickhouse)
-        self.topic = settings.topics[Action.SAVE]
+        self.topic = settings.topics.names[Action.SAVE]
         self.monkeypatch = monkeypatch
         self.seed = 0
 
@@ -135,7 +135,7 @@ class Field:
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """The tests choose the timestamps."""
-    return settings.model_copy(update={"topic_timestamps": "CreateTime"})
+    return settings.changed(topic_timestamps="CreateTime")
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def test_the_ledger_was_lost(field: Field, start: int) -> None:
     field.produce()
     field.count()
     before = field.total
-    field.settings = field.settings.model_copy(update={"group": f"{field.settings.group}-x"})
+    field.settings = field.settings.changed(kafka_group_id=f"{field.settings.kafka.group_id}-x")
     commit(field, 330)
     field.sql("TRUNCATE TABLE ingest_ledger")
     field.sql("TRUNCATE TABLE ingest_starts")
@@ -320,7 +320,9 @@ def commit(field: Field, offset: int) -> None:
 
     at = TopicPartition(field.topic, 0)
     consumer = KafkaConsumer(
-        bootstrap_servers=field.settings.kafka, group_id=field.settings.group, enable_auto_commit=False
+        bootstrap_servers=field.settings.kafka.bootstrap_servers,
+        group_id=field.settings.kafka.group_id,
+        enable_auto_commit=False,
     )
     consumer.assign([at])
     consumer.commit({at: OffsetAndMetadata(offset, "", -1)})
@@ -334,7 +336,7 @@ def commit(field: Field, offset: int) -> None:
 def test_the_rules_were_changed(field: Field, change: dict[str, Any]) -> None:
     field.produce()
     field.count()
-    field.settings = field.settings.model_copy(update=change)
+    field.settings = field.settings.changed(**change)
     field.refused("pintally rules apply", "pintally rules show")
     assert "the settings ask for other rules" in field.run("rules", "show")
     field.run("rules", "apply", "--yes")

@@ -38,7 +38,7 @@ class Record:
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Timestamps travel with the records, as mirrors keep them."""
-    return settings.model_copy(update={"topic_timestamps": "CreateTime"})
+    return settings.changed(topic_timestamps="CreateTime")
 
 
 @pytest.fixture
@@ -51,7 +51,9 @@ def field(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Field:
 def read(field: Field) -> list[Record]:
     at = TopicPartition(field.topic, 0)
     consumer = KafkaConsumer(
-        bootstrap_servers=field.settings.kafka, auto_offset_reset="none", isolation_level="read_committed"
+        bootstrap_servers=field.settings.kafka.bootstrap_servers,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
     )
     consumer.assign([at])
     consumer.seek(at, 0)
@@ -63,7 +65,7 @@ def read(field: Field) -> list[Record]:
 
 
 def write(field: Field, records: Iterable[Record]) -> None:
-    producer = KafkaProducer(bootstrap_servers=field.settings.kafka, linger_ms=20)
+    producer = KafkaProducer(bootstrap_servers=field.settings.kafka.bootstrap_servers, linger_ms=20)
     for each in records:
         producer.send(field.topic, each.value, key=each.key, partition=0, timestamp_ms=each.timestamp)
     producer.flush()
@@ -75,7 +77,7 @@ def make_again(field: Field, records: Iterable[Record], **changed: Any) -> None:
     with open_admin(field.settings) as admin:
         admin.delete_topics([field.topic])
         wait_for(lambda: field.topic not in admin.list_topics(), 30, "the topic deleted")
-    create_topics(field.settings.model_copy(update=changed))
+    create_topics(field.settings.changed(**changed))
     write(field, records)
 
 
@@ -119,7 +121,9 @@ def test_topics_copied_under_the_same_names_keep_their_counts(field: Field) -> N
 
 
 def test_all_topics_move_at_once_and_their_empty_replay_topics_with_them(field: Field) -> None:
-    names = {name: 1 if name in field.settings.replay_topics.values() else 2 for name in field.settings.source_topics}
+    names = {
+        name: 1 if name in field.settings.topics.replay_names.values() else 2 for name in field.settings.topics.actions
+    }
     partitions = [(name, at) for name, count in names.items() for at in range(count)]
     look_up(field.settings, field.sink, partitions)
     field.produce()
@@ -144,7 +148,7 @@ def test_another_cluster_takes_the_place_and_the_old_one_is_not_counted_any_more
     before, copy, old = day(field), read(field), field.settings
     _, asleep = field.fold(330)
     with broker(lowest_supported(), tmp_path / "kafka") as kafka:
-        field.settings = old.model_copy(update={"kafka": kafka})
+        field.settings = old.changed(kafka_bootstrap_servers=kafka)
         create_topics(field.settings)
         write(field, copy)
         field.refused("pintally replace-topic")
@@ -158,7 +162,7 @@ def test_another_cluster_takes_the_place_and_the_old_one_is_not_counted_any_more
         after = day(field)
         assert set(before) <= set(after) != set(before)
         field.settings = old
-        field.refused("took its place", "PINTALLY_KAFKA")
+        field.refused("took its place", "PINTALLY_KAFKA_BOOTSTRAP_SERVERS")
         with pytest.raises(Refusal, match="took its place"):
             field.run("rules", "show")
         assert audit(addresses_of(old), processes=1).exit_code == 2
@@ -170,9 +174,9 @@ def test_a_mirror_under_another_prefix_is_refused_until_it_takes_the_place(field
     field.produce()
     field.count()
     before, copy, total = day(field), read(field), field.total
-    prefix = f"{field.settings.topic_prefix}mirror."
-    field.settings = field.settings.model_copy(update={"topic_prefix": prefix})
-    field.topic = field.settings.topics[Action.SAVE]
+    prefix = f"{field.settings.topics.topic_prefix}mirror."
+    field.settings = field.settings.changed(topic_prefix=prefix)
+    field.topic = field.settings.topics.names[Action.SAVE]
     create_topics(field.settings)
     write(field, copy)
     field.refused("pintally replace-topic")

@@ -15,7 +15,7 @@ DAY_MS = 86_400_000
 
 
 def kept(settings: Settings) -> tuple[int | None, set[tuple[str, str]]]:
-    names = [dead_letter_topic(topic) for topic in settings.topics.values()]
+    names = [dead_letter_topic(topic) for topic in settings.topics.names.values()]
     with Connection(settings.clickhouse, 30) as connection, open_admin(settings) as admin:
         found = read_topic_configs(admin, settings, names).values()
         topics = {(configs["retention.ms"], configs["segment.ms"]) for configs in found}
@@ -30,7 +30,7 @@ def test_topics_are_made_with_the_setting_and_migrate_sets_the_table(stack: Sett
 
 
 def test_another_setting_is_applied_to_what_is_there_once(stack: Settings) -> None:
-    settings = stack.model_copy(update={"dead_letter_days": 3})
+    settings = stack.changed(dead_letter_days=3)
     assert len(apply_dead_letter_days(settings)) == 7
     assert kept(settings) == (3, {(str(3 * DAY_MS), str(DAY_MS))})
     assert apply_dead_letter_days(settings) == []
@@ -41,13 +41,13 @@ def test_replay_topics_are_kept_a_day_longer(stack: Settings) -> None:
 
     def kept_replays() -> set[tuple[str, str]]:
         with open_admin(stack) as admin:
-            found = read_topic_configs(admin, stack, stack.replay_topics.values()).values()
+            found = read_topic_configs(admin, stack, stack.topics.replay_names.values()).values()
         return {(configs["retention.ms"], configs["segment.ms"]) for configs in found}
 
     assert kept_replays() == {(str(15 * DAY_MS), str(DAY_MS))}
     forever = {"retention.ms": "-1"}  # as they were once
-    set_topic_configs(stack, dict.fromkeys(stack.replay_topics.values(), forever))
-    assert set(apply_dead_letter_days(stack)) == {*stack.replay_topics.values(), "table dead_letters"}
+    set_topic_configs(stack, dict.fromkeys(stack.topics.replay_names.values(), forever))
+    assert set(apply_dead_letter_days(stack)) == {*stack.topics.replay_names.values(), "table dead_letters"}
     assert kept_replays() == {(str(15 * DAY_MS), str(DAY_MS))}
 
 

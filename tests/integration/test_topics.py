@@ -46,18 +46,18 @@ def made(settings: Settings) -> Iterator[Settings]:
 
 def drop(settings: Settings) -> None:
     with open_admin(settings) as admin:
-        admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topic_prefix)])
+        admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topics.topic_prefix)])
 
 
 def with_(settings: Settings, **changes: object) -> Settings:
-    return settings.model_copy(update=changes)
+    return settings.changed(**changes)
 
 
 def test_many_at_once_make_each_topic_once(settings: Settings) -> None:
     try:
         with ThreadPoolExecutor(4) as pool:
             created = [name for names in pool.map(create_topics, [settings] * 4) for name in names]
-        names = list(settings.topics.values())
+        names = list(settings.topics.names.values())
         assert sorted(created) == sorted([*names, *map(dead_letter_topic, names), *map(replay_topic, names)])
         assert create_topics(settings) == []
     finally:
@@ -66,9 +66,9 @@ def test_many_at_once_make_each_topic_once(settings: Settings) -> None:
 
 def test_topics_are_described_as_they_were_asked_for(made: Settings) -> None:
     found = describe_topics(made)
-    assert set(found) == {*made.topics.values(), *made.replay_topics.values()}
-    assert {found[name].partitions for name in made.topics.values()} == {made.partitions}
-    assert {found[name].partitions for name in made.replay_topics.values()} == {1}
+    assert set(found) == {*made.topics.names.values(), *made.topics.replay_names.values()}
+    assert {found[name].partitions for name in made.topics.names.values()} == {made.topics.partitions}
+    assert {found[name].partitions for name in made.topics.replay_names.values()} == {1}
     assert {topic.timestamp_type for topic in found.values()} == {"LogAppendTime"}
     assert {topic.cleanup_policy for topic in found.values()} == {"delete"}
     assert len({topic.topic_id for topic in found.values()}) == 6
@@ -80,8 +80,8 @@ def test_create_time_topics_refuse_timestamps_beyond_the_skew(settings: Settings
     create_topics(by_producer)
     try:
         found = describe_topics(by_producer)
-        assert {found[name].timestamp_after_max_ms for name in by_producer.topics.values()} == {77_000}
-        assert {found[name].timestamp_type for name in by_producer.replay_topics.values()} == {"LogAppendTime"}
+        assert {found[name].timestamp_after_max_ms for name in by_producer.topics.names.values()} == {77_000}
+        assert {found[name].timestamp_type for name in by_producer.topics.replay_names.values()} == {"LogAppendTime"}
         assert topic_differences(by_producer, found) == []
         assert len(topic_differences(with_(by_producer, max_clock_skew_seconds=10), found)) == 3
     finally:
@@ -92,7 +92,7 @@ def test_a_topic_made_again_has_another_id(made: Settings) -> None:
     before = {topic.topic_id for topic in describe_topics(made).values()}
     drop(made)
     with open_admin(made) as admin:
-        while any(name.startswith(made.topic_prefix) for name in admin.list_topics()):
+        while any(name.startswith(made.topics.topic_prefix) for name in admin.list_topics()):
             pass
     create_topics(made)
     assert not before & {topic.topic_id for topic in describe_topics(made).values()}
@@ -102,15 +102,15 @@ def test_topics_that_differ_are_named_and_left_as_they_are(made: Settings) -> No
     other = with_(made, topic_timestamps="CreateTime", partitions=5)
     assert create_topics(other) == []
     found = describe_topics(other)
-    assert {found[name].partitions for name in made.topics.values()} == {made.partitions}
+    assert {found[name].partitions for name in made.topics.names.values()} == {made.topics.partitions}
     differences = topic_differences(other, found)
     assert len(differences) == 6
-    assert all(any(name in difference for name in made.topics.values()) for difference in differences)
+    assert all(any(name in difference for name in made.topics.names.values()) for difference in differences)
     assert any("message.timestamp.type=LogAppendTime" in difference for difference in differences)
 
 
 def test_a_compacted_source_is_named(made: Settings) -> None:
-    name = next(iter(made.topics.values()))
+    name = next(iter(made.topics.names.values()))
     with open_admin(made) as admin:
         admin.delete_topics([name])
         while name in admin.list_topics():
@@ -122,11 +122,11 @@ def test_a_compacted_source_is_named(made: Settings) -> None:
 
 
 def test_a_missing_topic_is_named_with_the_remedy(settings: Settings) -> None:
-    with pytest.raises(TopicMissing, match=settings.topic_prefix) as missing:
+    with pytest.raises(TopicMissing, match=settings.topics.topic_prefix) as missing:
         describe_topics(settings)
     assert "pintally migrate" in missing.value.remedy
     with open_admin(settings) as admin:
-        assert not [name for name in admin.list_topics() if name.startswith(settings.topic_prefix)]
+        assert not [name for name in admin.list_topics() if name.startswith(settings.topics.topic_prefix)]
 
 
 def test_more_replicas_than_brokers_are_refused_in_words(settings: Settings) -> None:
@@ -151,16 +151,20 @@ def test_offsets_and_commits_are_read_as_they_stand(made: Settings) -> None:
 
 async def write_and_commit(settings: Settings, topic: str) -> None:
     """Three records, then three in a transaction that stays open; and a commit of offset 2."""
-    plain = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    plain = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers, acks="all")
     async with plain:
         for _ in range(3):
             await plain.send_and_wait(topic, b"x", key=b"1", partition=0)
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, group_id=settings.group, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap_servers, group_id=settings.kafka.group_id, enable_auto_commit=False
+    )
     await consumer.start()
     consumer.assign([TopicPartition(topic, 0)])
     await consumer.commit({TopicPartition(topic, 0): 2})
     await consumer.stop()
-    unfinished = AIOKafkaProducer(bootstrap_servers=settings.kafka, transactional_id=settings.group)
+    unfinished = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka.bootstrap_servers, transactional_id=settings.kafka.group_id
+    )
     await unfinished.start()
     await unfinished.begin_transaction()
     for _ in range(3):
@@ -171,9 +175,9 @@ async def write_and_commit(settings: Settings, topic: str) -> None:
 def test_a_wrong_address_is_told_at_once_in_one_sentence(capfd: pytest.CaptureFixture[str]) -> None:
     kafka = "nohost.invalid:9092"
     with pytest.raises(KafkaUnavailable, match="Kafka does not answer at") as error:
-        describe_topics(Settings(_env_file=None, kafka=kafka))
+        describe_topics(Settings.of(None, kafka_bootstrap_servers=kafka))
     assert kafka in error.value.what
-    assert "PINTALLY_KAFKA" in error.value.remedy
+    assert "PINTALLY_KAFKA_BOOTSTRAP_SERVERS" in error.value.remedy
     assert capfd.readouterr() == ("", "")
 
 
@@ -185,9 +189,9 @@ def test_a_closed_port_and_a_port_that_never_answers_are_told(
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
         with pytest.raises(KafkaUnavailable, match=address):
-            describe_topics(Settings(_env_file=None, kafka=address))
+            describe_topics(Settings.of(None, kafka_bootstrap_servers=address))
     with pytest.raises(KafkaUnavailable, match=address):
-        describe_topics(Settings(_env_file=None, kafka=address))
+        describe_topics(Settings.of(None, kafka_bootstrap_servers=address))
     assert capfd.readouterr() == ("", "")
 
 

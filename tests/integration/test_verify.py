@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from clickhouse_driver import Client
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from pydantic import SecretStr
 
 from pintally.audit.compare import utc
 from pintally.audit.errors import CannotTell, CannotTellNow
@@ -52,7 +51,7 @@ class Flusher:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        info = describe_topics(settings)[settings.topics[Action.SAVE]]
+        info = describe_topics(settings)[settings.topics.names[Action.SAVE]]
         self.source = Source(info.name, info.topic_id, 0)
         self.sink = ClickHouseSink(settings.clickhouse)
         self.start_stream_time = 0
@@ -63,7 +62,7 @@ class Flusher:
         They start with ten minutes of the clock, so that slices are the same at any time of day.
         """
         chance, now = random.Random(seed), (now_ms() - ago_ms) // TEN_MINUTES * TEN_MINUTES
-        producer = KafkaProducer(bootstrap_servers=self.settings.kafka, linger_ms=20)
+        producer = KafkaProducer(bootstrap_servers=self.settings.kafka.bootstrap_servers, linger_ms=20)
         for number in range(records):
             now += chance.randrange(6_000)
             ago = chance.choice([0, 1_000, 30_000, 90_000] * 8 + [2 * 3_600_000])
@@ -81,7 +80,9 @@ class Flusher:
 
     def abort(self) -> None:
         """Records of a transaction that never happened."""
-        producer = KafkaProducer(bootstrap_servers=self.settings.kafka, transactional_id=self.settings.group)
+        producer = KafkaProducer(
+            bootstrap_servers=self.settings.kafka.bootstrap_servers, transactional_id=self.settings.kafka.group_id
+        )
         producer.init_transactions()
         producer.begin_transaction()
         for _ in range(30):
@@ -98,7 +99,9 @@ class Flusher:
     def read(self) -> Iterator[Any]:
         at = TopicPartition(self.source.topic, 0)
         consumer = KafkaConsumer(
-            bootstrap_servers=self.settings.kafka, auto_offset_reset="none", isolation_level="read_committed"
+            bootstrap_servers=self.settings.kafka.bootstrap_servers,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
         )
         consumer.assign([at])
         consumer.seek(at, 0)
@@ -151,9 +154,8 @@ class Flusher:
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         address = self.settings.clickhouse
-        client = Client(
-            address.host, address.port, address.database, address.user, address.password, settings={"mutations_sync": 2}
-        )
+        login = address.user, address.password.get_secret_value()
+        client = Client(address.host, address.port, address.database, *login, settings={"mutations_sync": 2})
         try:
             found: list[tuple[Any, ...]] = client.execute(query)
             return found
@@ -168,7 +170,7 @@ def now_ms() -> int:
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """The tests choose the timestamps; LogAppendTime would put its own."""
-    return settings.model_copy(update={"topic_timestamps": "CreateTime"})
+    return settings.changed(topic_timestamps="CreateTime")
 
 
 @pytest.fixture
@@ -189,15 +191,10 @@ def alone(flusher: Flusher) -> Flusher:
 @pytest.fixture(scope="module")
 def shared(engines: TestEngines) -> Iterator[Flusher]:
     """A log and its counts, made once; tests that damage the tables use `flushed`."""
-    name, at = f"t{uuid4().hex[:12]}", engines.addresses
-    settings = Settings(
-        _env_file=None,
-        kafka=at.kafka,
-        clickhouse_host=at.clickhouse_host,
-        clickhouse_port=at.clickhouse_port,
-        clickhouse_http_port=at.clickhouse_http_port,
-        clickhouse_user=at.clickhouse_user,
-        clickhouse_password=SecretStr(at.clickhouse_password),
+    name = f"t{uuid4().hex[:12]}"
+    settings = Settings.of(
+        env_file=None,
+        **engines.addresses.settings(),
         clickhouse_database=name,
         topic_prefix=f"{name}.",
         partitions=2,
@@ -214,8 +211,8 @@ def shared(engines: TestEngines) -> Iterator[Flusher]:
             flusher.sql(f"INSERT INTO {table}_good SELECT * FROM {table}")
         yield flusher
     finally:
-        drop_topics(at, settings.topic_prefix)
-        drop_database(at, name)
+        drop_topics(engines.addresses, settings.topics.topic_prefix)
+        drop_database(engines.addresses, name)
 
 
 @pytest.fixture
@@ -284,7 +281,7 @@ def test_rows_ahead_of_the_ledger_are_checked_at_their_own_version(flusher: Flus
 
 
 def test_a_partition_without_a_worker_is_not_started_and_no_difference(alone: Flusher) -> None:
-    producer = KafkaProducer(bootstrap_servers=alone.settings.kafka)
+    producer = KafkaProducer(bootstrap_servers=alone.settings.kafka.bootstrap_servers)
     producer.send(alone.source.topic, b"{}", partition=1)
     producer.flush()
     producer.close()
@@ -574,7 +571,7 @@ def test_a_dead_letter_of_replaced_rules_is_superseded_too(flusher: Flusher) -> 
 
 
 def delete_records(flusher: Flusher, offset: int) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=flusher.settings.kafka)
+    admin = KafkaAdminClient(bootstrap_servers=flusher.settings.kafka.bootstrap_servers)
     admin.delete_records({TopicPartition(flusher.source.topic, 0): offset})
     admin.close()
 
@@ -632,7 +629,7 @@ def test_a_source_that_nobody_knows_is_not_called_exact(flushed: Flusher) -> Non
 
 
 def test_a_topic_created_anew_cannot_be_told(alone: Flusher) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=alone.settings.kafka)
+    admin = KafkaAdminClient(bootstrap_servers=alone.settings.kafka.bootstrap_servers)
     admin.delete_topics([alone.source.topic])
     wait_for(lambda: alone.source.topic not in admin.list_topics(), 30, "the topic is deleted")
     missing = alone.verify()
@@ -684,13 +681,13 @@ def test_several_processes_come_to_the_same(flushed: Flusher) -> None:
 def test_the_command_exits_with_the_verdict(flushed: Flusher) -> None:
     settings = flushed.settings
     environment = os.environ | {
-        "PINTALLY_KAFKA": settings.kafka,
-        "PINTALLY_CLICKHOUSE_HOST": settings.clickhouse_host,
-        "PINTALLY_CLICKHOUSE_HTTP_PORT": str(settings.clickhouse_http_port),
-        "PINTALLY_CLICKHOUSE_USER": settings.clickhouse_user,
-        "PINTALLY_CLICKHOUSE_PASSWORD": settings.clickhouse_password.get_secret_value(),
-        "PINTALLY_CLICKHOUSE_DATABASE": settings.clickhouse_database,
-        "PINTALLY_TOPIC_PREFIX": settings.topic_prefix,
+        "PINTALLY_KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        "PINTALLY_CLICKHOUSE_HOST": settings.clickhouse.host,
+        "PINTALLY_CLICKHOUSE_HTTP_PORT": str(settings.clickhouse.http_port),
+        "PINTALLY_CLICKHOUSE_USER": settings.clickhouse.user,
+        "PINTALLY_CLICKHOUSE_PASSWORD": settings.clickhouse.password.get_secret_value(),
+        "PINTALLY_CLICKHOUSE_DATABASE": settings.clickhouse.database,
+        "PINTALLY_TOPIC_PREFIX": settings.topics.topic_prefix,
     }
 
     def pintally(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:

@@ -98,7 +98,7 @@ def test_readers_over_http_without_any_right_to_set_settings_get_the_same(addres
     sql = "SELECT * FROM pin_engagement_1h ORDER BY saves DESC, window_start, pin_id LIMIT 10"
     parameters = {"query": f"{sql} FORMAT TSV", "database": address.database}  # a GET is read-only
     url = f"http://{address.host}:{address.http_port}/?{urllib.parse.urlencode(parameters)}"
-    headers = {"X-ClickHouse-User": address.user, "X-ClickHouse-Key": address.password}
+    headers = {"X-ClickHouse-User": address.user, "X-ClickHouse-Key": address.password.get_secret_value()}
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
         lines = answer.read().decode().splitlines()
     native = read(address, sql)

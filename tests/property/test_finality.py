@@ -140,7 +140,7 @@ class Partition:
 
     def folded(self, settings: Settings, start: int, end: int) -> Recount:
         """What the rules make of [start, end)."""
-        return recount(self.records.values(), start, end, settings.rules, ACTION)
+        return recount(self.records.values(), start, end, settings.rules.to_rules(), ACTION)
 
 
 class World(MemorySink):
@@ -150,7 +150,7 @@ class World(MemorySink):
         super().__init__()
         self.script = script
         self.settings = script.settings
-        self.margin = script.settings.idle_margin_seconds * 1000
+        self.margin = script.settings.worker.idle_margin_seconds * 1000
         self.now = T0
         self.logs = [
             Partition(source, None if script.topics[source.topic].timestamp_type == "LogAppendTime" else before)
@@ -189,7 +189,7 @@ class World(MemorySink):
             stamp = -1
         effective = log.stream_time if stamp == -1 else stamp
         log.stream_time = max(log.stream_time, effective)
-        oldest = (log.stream_time - self.settings.rules.allowed_lateness_ms) // MINUTE * MINUTE
+        oldest = (log.stream_time - self.settings.rules.to_rules().allowed_lateness_ms) // MINUTE * MINUTE
         occurred_at = {"oldest": oldest, "late": oldest - 1, "now": effective, "early": effective + SKEW}[step.event]
         log.records[log.end] = record(log.end, stamp, occurred_at=max(0, occurred_at))
         if step.in_transaction:
@@ -212,14 +212,14 @@ class World(MemorySink):
     def flush(self, log: Partition, step: Flush) -> None:
         """As a worker would: a start row first, then ledger rows."""
         if not self.first_of(log):
-            self.starts.append(StartRow(log.source, 0, log.start, 0, self.settings.rules.to_json()))
+            self.starts.append(StartRow(log.source, 0, log.start, 0, self.settings.rules.to_rules().to_json()))
         known = self.first_of(log)
         assert known
         slices = log.folded(self.settings, known.start, max(known.start, log.stable - step.short_of)).slices
         for s in slices[-1:] if step.last_only else slices:
-            outcomes = Outcomes(**s.outcomes)
+            outcomes, rules = Outcomes(**s.outcomes), self.settings.rules.to_rules().fingerprint
             row = LedgerRow(log.source, s.slice_block, s.arrived_at, s.start, s.start_stream_time, s.position,
-                            s.stream_time, outcomes, outcomes.counted, 0, self.settings.rules.fingerprint)  # fmt: skip
+                            s.stream_time, outcomes, outcomes.counted, 0, rules)  # fmt: skip
             old = self.ledger.get((log.source.id, s.slice_block, s.arrived_at))
             if not old or old.version < row.version:
                 self.ledger[log.source.id, s.slice_block, s.arrived_at] = row
@@ -234,7 +234,7 @@ class World(MemorySink):
         final = finality.look(self.settings, self, self.brokers).final_until
         if final is not None:
             self.declared.append((final, self.flushed))
-            if final * 1000 > self.now - self.settings.rules.allowed_lateness_ms:
+            if final * 1000 > self.now - self.settings.rules.to_rules().allowed_lateness_ms:
                 self.early.append(final)
 
     def next_gap(self) -> None:
@@ -374,8 +374,8 @@ def scripts(draw: st.DrawFn) -> Script:
     """Flushed to the end often, for only then the rule of idle sources is at work."""
     margin = draw(st.sampled_from([60, 300, 0]))
     kinds = st.sampled_from([None, None, margin * 1000, margin * 500, margin * 1000 + 1, FOREVER])
-    chosen = Settings(
-        kafka="x:1",
+    chosen = Settings.of(
+        kafka_bootstrap_servers="x:1",
         allowed_lateness_seconds=draw(st.sampled_from([0, 60, 121])),
         idle_margin_seconds=margin,
         slice_records=draw(st.sampled_from([1, 3, 100])),
@@ -405,7 +405,7 @@ def test_once_all_is_flushed_and_idle_all_but_margin_and_lateness_becomes_final(
     if all(log.before is None or log.before <= world.margin for log in world.logs):
         [(final, _)] = world.declared
         behind = max(0, -script.off(WORKER), -script.off(CLICKHOUSE))  # one of the two delays
-        held_back = world.margin + world.settings.rules.allowed_lateness_ms + behind
+        held_back = world.margin + world.settings.rules.to_rules().allowed_lateness_ms + behind
         assert final * 1000 > world.now - held_back - MINUTE
     else:
         assert world.declared
@@ -442,7 +442,7 @@ def believes_the_last_row(patch: pytest.MonkeyPatch, _world: World) -> None:
     )
 
 
-NO_MARGIN = asked_with(lambda _, s, *rest: (s.model_copy(update={"idle_margin_seconds": 0}), *rest))
+NO_MARGIN = asked_with(lambda _, s, *rest: (s.changed(idle_margin_seconds=0), *rest))
 TIME_AFTER_THE_LOOK = asked_with(lambda world, *args: (*args[:4], world.now))
 ALL_STAMPS_TRUSTED = asked_with(
     lambda _, s, infos, *rest: (s, {n: replace(i, timestamp_type="LogAppendTime") for n, i in infos.items()}, *rest)
@@ -501,7 +501,9 @@ def test_one_clock_alone_makes_minutes_final_before_their_time(
     control: Control, wrong: str, steps: tuple[Step, ...]
 ) -> None:
     """It is ahead by three hours; by both clocks, nothing is early."""
-    eager = Settings(kafka="x:1", allowed_lateness_seconds=0, idle_margin_seconds=60, slice_records=1)
+    eager = Settings.of(
+        kafka_bootstrap_servers="x:1", allowed_lateness_seconds=0, idle_margin_seconds=60, slice_records=1
+    )
     script = Script(eager, (None, None), steps, wrong, 3 * HOUR)
     assert (played(script).broken_promises(), played(script).early) == ([], [])
     assert played(script, control).early
@@ -521,7 +523,9 @@ def test_controls_break_the_promise(
     control: Control, befores: tuple[int | None, int | None], steps: tuple[Step, ...]
 ) -> None:
     """Each rule is needed, and all but one control also show in the scripts that the properties play."""
-    eager = Settings(kafka="x:1", allowed_lateness_seconds=0, idle_margin_seconds=60, slice_records=1)
+    eager = Settings.of(
+        kafka_bootstrap_servers="x:1", allowed_lateness_seconds=0, idle_margin_seconds=60, slice_records=1
+    )
     shown = Script(eager, befores, steps)
     assert played(shown).broken_promises() == []
     assert played(shown, control).broken_promises()

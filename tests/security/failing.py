@@ -44,9 +44,9 @@ def failing(
 ) -> Iterator[dict[tuple[str, str, str], "Future[Done]"]]:
     """All failures at once, and every command started against each of them."""
     at = secured.plain
-    settings = Settings(
-        _env_file=None,
-        kafka=at.kafka,
+    settings = Settings.of(
+        env_file=None,
+        kafka_bootstrap_servers=at.kafka,
         clickhouse_host=LOOPBACK,
         clickhouse_port=at.clickhouse_port,
         clickhouse_http_port=at.clickhouse_http_port,
@@ -54,7 +54,7 @@ def failing(
         clickhouse_password=SECRET,
         clickhouse_database="failing",
         topic_prefix="failing.",
-        group="failing",
+        kafka_group_id="failing",
         partitions=1,
         session_timeout_seconds=6,
     )
@@ -80,14 +80,14 @@ def failing(
         add(engine, "an HTTP server", answering(HTTP))
         add(engine, "garbage", answering(GARBAGE))
         changes[engine, "a TLS server"] = _at(engine, tls_port)
-        name = {"kafka": {"kafka": "no-such-host.invalid:9092"}}
+        name = {"kafka": {"kafka_bootstrap_servers": "no-such-host.invalid:9092"}}
         changes[engine, "unknown name"] = name.get(engine, {"clickhouse_host": "no-such-host.invalid"})
         for failure in ("cut early", "cut later", "ends early", "ends later", "hangs later"):
             front, back = secured.doors[failure] if engine == "kafka" else (None, behind[engine])
             end = {"cut": "reset", "ends": "end", "hangs": "hang"}[failure.split()[0]]
             add(engine, failure, cutting(back, EARLY if "early" in failure else LATER, end), front)
     del servers[tls_port]
-    login = {"kafka_security_protocol": "SASL_PLAINTEXT", "kafka": secured.kafka["SASL_PLAINTEXT"]}
+    login = {"kafka_security_protocol": "SASL_PLAINTEXT", "kafka_bootstrap_servers": secured.kafka["SASL_PLAINTEXT"]}
     changes["kafka", "wrong password"] = {**login, "kafka_username": NOBODY, "kafka_password": WRONG}
     changes["kafka", "no right"] = {**login, "kafka_username": NOBODY, "kafka_password": SECRET}
     for engine in ("native", "http"):
@@ -99,8 +99,8 @@ def failing(
         for command in chosen or commands():
             for engine in asked_by(command):
                 for failure in failures(command, engine):
-                    mine = {"group": f"failing-{len(started)}"}  # workers of one group would share the partitions
-                    changed = Settings(_env_file=None, **(settings.model_dump() | changes[engine, failure] | mine))
+                    mine = {"kafka_group_id": f"failing-{len(started)}"}  # one group would share the partitions
+                    changed = settings.changed(**(changes[engine, failure] | mine))
                     environment = {k: v for k, v in changed.environment().items() if k.startswith("PINTALLY_")}
                     started[command, engine, failure] = run.start(
                         arguments(command),
@@ -128,7 +128,7 @@ def waits(command: str, failure: str) -> bool:
 
 def _at(engine: str, port: int) -> dict[str, Any]:
     return {
-        "kafka": {"kafka": f"{LOOPBACK}:{port}"},
+        "kafka": {"kafka_bootstrap_servers": f"{LOOPBACK}:{port}"},
         "native": {"clickhouse_port": port},
         "http": {"clickhouse_http_port": port},
     }[engine]

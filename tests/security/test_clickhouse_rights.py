@@ -17,11 +17,11 @@ WORKER, _ = users(DATABASE)
 @pytest.fixture(scope="module")
 def started(secured: Secured, run: Forked) -> Iterator[dict[str, "Future[Done]"]]:
     """A worker without each of its rights, all at once."""
-    settings = secured.settings(topic_prefix="lacking.", group="lacking")
+    settings = secured.settings(topic_prefix="lacking.", kafka_group_id="lacking")
     create_topics(settings)
     futures = {}
     for grant in WORKER.grants:
-        environment = settings.model_copy(update={"clickhouse_user": lacks(grant)}).environment()
+        environment = settings.changed(clickhouse_user=lacks(grant)).environment()
         ours = {name: value for name, value in environment.items() if name.startswith("PINTALLY_")}
         futures[grant] = run.start(["worker"], ours, 240.0)
     yield futures

@@ -41,7 +41,7 @@ def there(server: Server, settings: Settings, engines: TestEngines) -> Iterator[
         assert pintally(made, "migrate").returncode == 0
         yield made
     finally:
-        drop_topics(engines.addresses, made.topic_prefix)
+        drop_topics(engines.addresses, made.topics.topic_prefix)
 
 
 @pytest.mark.timeout(300)
@@ -59,12 +59,12 @@ def test_all_commands_speak_tls_with_the_server(there: Settings, tmp_path: Path)
 @pytest.mark.parametrize("command", ["status", "verify", "top"])
 def test_a_certificate_of_another_authority_is_refused(there: Settings, tmp_path: Path, command: str) -> None:
     trustme.CA().cert_pem.write_to_path(tmp_path / "stranger.pem")
-    done = pintally(there.model_copy(update={"clickhouse_ca_file": str(tmp_path / "stranger.pem")}), command)
+    done = pintally(there.changed(clickhouse_ca_file=str(tmp_path / "stranger.pem")), command)
     assert (done.returncode, "PINTALLY_CLICKHOUSE_CA_FILE" in done.stdout + done.stderr) == (2, True)
 
 
 def test_a_certificate_of_another_name_is_refused(there: Settings) -> None:
-    done = pintally(there.model_copy(update={"clickhouse_host": "127.0.0.2"}), "status")
+    done = pintally(there.changed(clickhouse_host="127.0.0.2"), "status")
     assert (done.returncode, "PINTALLY_CLICKHOUSE_HOST" in done.stderr) == (2, True), done.stderr
 
 
@@ -93,9 +93,7 @@ def create(settings: Settings, passwords: dict[str, str]) -> "subprocess.Complet
 
 
 def as_user(settings: Settings, user: str, password: str) -> Settings:
-    return Settings(
-        _env_file=None, **(settings.model_dump() | {"clickhouse_user": user, "clickhouse_password": password})
-    )
+    return settings.changed(clickhouse_user=user, clickhouse_password=password)
 
 
 @pytest.mark.timeout(300)
@@ -125,7 +123,7 @@ def test_the_users_that_are_created_may_do_nothing_else(with_users: Settings) ->
 def test_migrate_gives_back_a_right_that_a_user_lacks(with_users: Settings) -> None:
     reader = as_user(with_users, *LOGINS[1])
     with Connection(with_users.clickhouse, 30) as connection:
-        connection.execute(f"REVOKE SELECT ON `{with_users.clickhouse_database}`.seal_state FROM {READER}")
+        connection.execute(f"REVOKE SELECT ON `{with_users.clickhouse.database}`.seal_state FROM {READER}")
     assert not allowed(reader, "SELECT * FROM seal_state")
     assert pintally(with_users, "migrate").returncode == 0
     assert allowed(reader, "SELECT * FROM seal_state")

@@ -73,12 +73,15 @@ class Case:
 
     def settings(self, settings: Settings) -> Settings:
         """As its user; `migrate` is to make topics that are not there."""
-        changes: dict[str, object] = {"kafka_username": self.user, "group": f"{settings.group}-{self.user}"}
+        changes: dict[str, object] = {
+            "kafka_username": self.user,
+            "kafka_group_id": f"{settings.kafka.group_id}-{self.user}",
+        }
         if self.command == "migrate":
             changes["topic_prefix"] = f"{self.user}."
-        made = settings.model_copy(update=changes)
+        made = settings.changed(**changes)
         # Rules that are to be changed: else there is nothing to look up in the replay topics.
-        return made.model_copy(update={"allowed_lateness_seconds": 7200}) if self.changes_rules else made
+        return made.changed(allowed_lateness_seconds=7200) if self.changes_rules else made
 
     @property
     def changes_rules(self) -> bool:
@@ -86,7 +89,7 @@ class Case:
         return self.command == "rules apply" and self.lacks is not None and self.lacks.operation == "Read"
 
 
-OURS = Settings(_env_file=None, topic_prefix="rights.", group="rights")
+OURS = Settings.of(None, topic_prefix="rights.", kafka_group_id="rights")
 CASES = [
     Case(command, lacks)
     for command, needs in NEEDED.items()
@@ -102,7 +105,7 @@ def started(
 ) -> Iterator[dict[Case, "Future[Done]"]]:
     """Counted records in every topic, a user for each case, and all commands at once."""
     settings = secured.settings(
-        kafka=secured.kafka["SASL_PLAINTEXT"],
+        kafka_bootstrap_servers=secured.kafka["SASL_PLAINTEXT"],
         kafka_security_protocol="SASL_PLAINTEXT",
         kafka_sasl_mechanism="SCRAM-SHA-256",
         kafka_ca_file=None,
@@ -113,8 +116,8 @@ def started(
         clickhouse_ca_file=None,
         clickhouse_user=ADMIN,
         clickhouse_database="rights",
-        topic_prefix=OURS.topic_prefix,
-        group=OURS.group,
+        topic_prefix=OURS.topics.topic_prefix,
+        kafka_group_id=OURS.kafka.group_id,
     )
     migrate(settings.clickhouse)
     create_topics(settings)
@@ -126,7 +129,7 @@ def started(
     make_users(secured, settings)
     for case in CASES:
         if case.lacks and case.lacks.operation == "AlterConfigs":  # topics that are there and forget too early
-            create_topics(settings.model_copy(update={"topic_prefix": f"{case.user}.", "dead_letter_days": 3}))
+            create_topics(settings.changed(topic_prefix=f"{case.user}.", dead_letter_days=3))
     futures = {}
     for case in CASES:
         environment = case.settings(settings).environment()
@@ -143,7 +146,7 @@ def send_replays(secured: Secured, settings: Settings) -> None:
     from kafka import KafkaProducer
 
     producer = KafkaProducer(bootstrap_servers=secured.plain.kafka)
-    for topic in settings.replay_topics.values():
+    for topic in settings.topics.replay_names.values():
         producer.send(topic, b"{}", key=b"1", partition=0)
     producer.close()
 

@@ -40,7 +40,7 @@ def make(secured: Secured) -> Make:
 
     def settings(**changes: Any) -> Settings:
         name = f"t{uuid.uuid4().hex[:8]}"
-        made = secured.settings(topic_prefix=f"{name}.", group=name, **changes)
+        made = secured.settings(topic_prefix=f"{name}.", kafka_group_id=name, **changes)
         create_topics(made)
         return made
 
@@ -58,7 +58,7 @@ def test_a_worker_counts_with_tls_and_login_everywhere_and_as_a_user_with_few_ri
         wait_caught_up(settings)
         assert verify(settings)["exact"]
         said += [pintally(settings, *command.split()) for command in ("status --json", "status", "top", "verify")]
-        reading = settings.model_copy(update={"clickhouse_user": READER})
+        reading = settings.changed(clickhouse_user=READER)
         said.append(pintally(reading, "top", "--json"))
         assert worker.stop() == 0
         logged = worker.log.read_text()
@@ -71,7 +71,7 @@ def test_a_worker_counts_with_tls_and_login_everywhere_and_as_a_user_with_few_ri
 @pytest.mark.timeout(120)
 def test_a_worker_shows_its_certificate_where_kafka_asks_for_one(secured: Secured, make: Make, tmp_path: Path) -> None:
     settings = make(
-        kafka=secured.kafka["SSL"],
+        kafka_bootstrap_servers=secured.kafka["SSL"],
         kafka_security_protocol="SSL",
         kafka_cert_file=secured.client_file,
         kafka_username=None,
@@ -88,7 +88,9 @@ def test_a_worker_shows_its_certificate_where_kafka_asks_for_one(secured: Secure
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_every_login_that_can_be_set_works(secured: Secured, protocol: str, mechanism: str) -> None:
     settings = secured.settings(
-        kafka=secured.kafka[protocol], kafka_security_protocol=protocol, kafka_sasl_mechanism=mechanism
+        kafka_bootstrap_servers=secured.kafka[protocol],
+        kafka_security_protocol=protocol,
+        kafka_sasl_mechanism=mechanism,
     )
     with open_admin(settings) as admin:
         assert admin.describe_cluster()["brokers"]
@@ -132,7 +134,7 @@ def test_a_wrong_protocol_is_refused_and_not_waited_for(secured: Secured, spoken
     """The broker only hangs up, as one does that is not there yet."""
     address = secured.plain.kafka if spoken == "PLAINTEXT" else secured.kafka[spoken]
     login = {} if asked.startswith("SASL") else {"kafka_username": None, "kafka_password": ""}
-    settings = secured.settings(kafka=address, kafka_security_protocol=asked, **login)
+    settings = secured.settings(kafka_bootstrap_servers=address, kafka_security_protocol=asked, **login)
     with pytest.raises(PintallyError) as error, open_admin(settings):
         pass
     assert error.value.exit_code == 2
@@ -142,7 +144,7 @@ def test_a_wrong_protocol_is_refused_and_not_waited_for(secured: Secured, spoken
 def refused(settings: Settings, tmp_path: Path, changes: dict[str, Any], *command: str) -> str:
     """What a command that cannot be done says; it says no secret."""
     changes = {name: stranger(tmp_path) if value == "stranger" else value for name, value in changes.items()}
-    done = pintally(Settings(_env_file=None, **(settings.model_dump() | changes)), *command)
+    done = pintally(settings.changed(**changes), *command)
     said = done.stdout + done.stderr
     assert done.returncode == 2, said
     assert "Traceback" not in said
@@ -286,5 +288,5 @@ def send_as(settings: Settings, people: list[str]) -> None:
     for number, person in enumerate(people):
         late = hostile.now() - (100_000_000 if number % 4 == 0 else 0)
         value = hostile.event(user_id=person, occurred_at=late, pin_id="x" if number % 4 == 1 else "5")
-        producer.send(settings.topics[Action.SAVE], value, key=b"5", partition=0)
+        producer.send(settings.topics.names[Action.SAVE], value, key=b"5", partition=0)
     producer.close()

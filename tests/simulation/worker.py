@@ -55,7 +55,7 @@ class Table(CellTable):
     def __init__(self, app: Any, action: Action) -> None:
         self.app = app
         self.action = action
-        self.topic = app.settings.topics[action]
+        self.topic = app.settings.topics.names[action]
         self.folds: dict[int, SourceFold] = {}
 
 
@@ -134,7 +134,7 @@ class Worker:
         self.tables = self.app.tables = Tables([Table(self.app, action) for action in actions])
         self.recovery = Recovery(self.app, self.tables)
         self.flusher = self.app.flusher = Flusher(
-            world.sink, DeadLetterTopics(lambda: self), self.tables.folds, self._lag, settings.max_pending_cells
+            world.sink, DeadLetterTopics(lambda: self), self.tables.folds, self._lag, settings.worker.max_pending_cells
         )
         self.app.flow = Flow(self.app)
 

@@ -43,19 +43,25 @@ SILENT = SimpleNamespace(info=lambda *_: None, warning=lambda *_: None)  # a sch
 class SimSettings:
     """What the counting path asks of `streams.settings.Settings`."""
 
-    rules: Rules
-    topics: Mapping[Action, str]
+    asked: Rules
+    names: Mapping[Action, str]
     max_pending_cells: int
-    dead_letter_days: int = 14
 
     @property
-    def source_topics(self) -> Mapping[str, Action]:
-        """Every topic that is counted."""
-        return {topic: action for action, topic in self.topics.items()}
+    def topics(self) -> SimpleNamespace:
+        """The names of the topics that are counted; dead letters outlive the schedule."""
+        actions = {topic: action for action, topic in self.names.items()}
+        return SimpleNamespace(names=self.names, actions=actions, dead_letter_days=14)
 
-    def rules_of(self, _topic: str) -> Rules:
-        """The rules of a topic."""
-        return self.rules
+    @property
+    def worker(self) -> SimpleNamespace:
+        """How many cells may wait."""
+        return SimpleNamespace(max_pending_cells=self.max_pending_cells)
+
+    @property
+    def rules(self) -> SimpleNamespace:
+        """The rules that are asked for; no topic is a replay topic."""
+        return SimpleNamespace(to_rules=lambda: self.asked)
 
 
 def other_rules(rng: Random, rules: Rules) -> Rules:
@@ -315,7 +321,7 @@ class World:
         name, rows = self.sink.late.pop(self.rng.randrange(len(self.sink.late)))
         self.say("a late %s is applied", name)
         self.sink.apply(name, rows)
-        if name == "write_starts" and any(row.rules != self.settings.rules.to_json() for row in rows):
+        if name == "write_starts" and any(row.rules != self.settings.asked.to_json() for row in rows):
             self.changing = True  # rules that were given up hold after all, and workers say so (seed 61599)
 
     def land_some(self) -> None:
@@ -415,16 +421,16 @@ class World:
     @property
     def can_revert(self) -> bool:
         """Whether the rules before the last change can be those of now again: slices may not grow (C5)."""
-        before, rules = self.before.rules, self.settings.rules
+        before, rules = self.before.asked, self.settings.asked
         return before != rules and before.slice_records == rules.slice_records
 
     def change_rules(self, *, revert: bool = False) -> None:
         """Somebody wants other rules, or the last ones again: all workers stop, `rules apply` begins (C18)."""
-        rules = self.before.rules if revert else other_rules(self.rng, self.settings.rules)
+        rules = self.before.asked if revert else other_rules(self.rng, self.settings.asked)
         self.before = self.settings
         self.changes += 1
-        self.settings = replace(self.settings, rules=rules)
-        self.say("the rules shall be %s", self.settings.rules)
+        self.settings = replace(self.settings, asked=rules)
+        self.say("the rules shall be %s", self.settings.asked)
         self.apply_rules()
 
     def apply_rules(self) -> None:
@@ -476,9 +482,9 @@ class World:
         Or it came while `rules apply` ran, of a time when they were larger: run again, it finds them (seed 7051450).
         """
         known = [Rules.from_json(epochs[-1].rules).slice_records for epochs in self.truth.epochs.values()]
-        rules = self.settings.rules
+        rules = self.settings.asked
         assert min(known) < rules.slice_records or self.gone_back
-        self.settings = replace(self.settings, rules=replace(rules, slice_records=min(*known, rules.slice_records)))
+        self.settings = replace(self.settings, asked=replace(rules, slice_records=min(*known, rules.slice_records)))
 
     def kill_command(self) -> None:
         """The command's process ends. What it asked for last may be done; it is not done later."""
@@ -491,7 +497,7 @@ class World:
     @property
     def can_abandon(self) -> bool:
         """Whether nothing of the new rules has come into force."""
-        before = self.before.rules.to_json()
+        before = self.before.asked.to_json()
         return all(epochs[-1].rules == before for epochs in self.truth.epochs.values())
 
     def abandon_change(self) -> None:
@@ -513,7 +519,7 @@ class World:
     # what the topics module asks Kafka
 
     def _describe_topics(self) -> Mapping[str, TopicInfo]:
-        names = [(action.topic(), UUIDS[action]) for action in self.settings.topics]
+        names = [(action.topic(), UUIDS[action]) for action in self.settings.names]
         parts = Counter(tp.topic for tp in self.logs)
         far = 2**63 - 1
         return {name: TopicInfo(name, id_, parts[name], "LogAppendTime", far, far, "delete") for name, id_ in names}

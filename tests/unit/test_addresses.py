@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pintally.schemas.errors import PintallyError
 from pintally.streams.settings import Settings, load_settings
 from pintally.streams.settings.addresses import Unusable, host_of, servers_of
-from pintally.streams.settings.warnings import warnings_of
+from pintally.streams.settings.variables import warnings_of
 
 SECRET = "corr3ct-horse"
 
@@ -69,10 +69,10 @@ def test_clear_servers_are_taken(text: str, taken: str) -> None:
 def test_other_servers_are_refused_with_what_to_write(
     text: str, what: str, write: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PINTALLY_KAFKA", text)
+    monkeypatch.setenv("PINTALLY_KAFKA_BOOTSTRAP_SERVERS", text)
     with pytest.raises(PintallyError) as refused:
         load_settings()
-    assert refused.value.what.startswith("setting PINTALLY_KAFKA=")
+    assert refused.value.what.startswith("setting PINTALLY_KAFKA_BOOTSTRAP_SERVERS=")
     assert what in refused.value.what
     assert write in refused.value.remedy
     assert SECRET not in str(refused.value)
@@ -154,7 +154,7 @@ def test_no_password_is_shown(secret: str, form: str) -> None:
         ("KAFKA_SECURITY_PROTOCOL", "TLS", "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
         ("KAFKA_SASL_MECHANISM", "SCRAM", "SCRAM-SHA-512"),
         ("TOPIC_TIMESTAMPS", "logappendtime", "LogAppendTime, CreateTime"),
-        ("GROUP", "", "set, but empty"),
+        ("KAFKA_GROUP_ID", "", "set, but empty"),
         ("CLICKHOUSE_DATABASE", "", "set, but empty"),
     ],
 )
@@ -168,23 +168,23 @@ def test_a_value_that_cannot_be_used_is_answered_with_what_it_may_be(
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["INSTANCE", "KAFKA_USERNAME", "KAFKA_CA_FILE", "CLICKHOUSE_CA_FILE"])
+@pytest.mark.parametrize("name", ["KAFKA_GROUP_INSTANCE_ID", "KAFKA_USERNAME", "KAFKA_CA_FILE", "CLICKHOUSE_CA_FILE"])
 def test_nothing_where_nothing_may_stand_means_not_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"PINTALLY_{name}", "")
-    assert getattr(load_settings(), name.lower()) is None
+    assert load_settings().values()[name.lower()] is None
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"PINTALLY_KAFKAS": "a:1"}, "did you mean PINTALLY_KAFKA?"),
+        ({"PINTALLY_KAFKA_BOOTSTRAP_SERVER": "a:1"}, "did you mean PINTALLY_KAFKA_BOOTSTRAP_SERVERS?"),
         ({"PINTALLY_CLICKHOUSE_PASSWD": SECRET}, "did you mean PINTALLY_CLICKHOUSE_PASSWORD?"),
         ({"PINTALLY_ALLOWED_LATENESS": "1"}, "did you mean PINTALLY_ALLOWED_LATENESS_SECONDS?"),
         ({"PINTALLY_SOMETHING_ELSE": "1"}, "README.md lists all"),
     ],
 )
 def test_a_variable_that_nobody_reads_is_named_with_the_nearest(given: dict[str, str], said: str) -> None:
-    [warning] = warnings_of(given, Settings().model_dump(), "PINTALLY_")
+    [warning] = warnings_of(given, Settings.of().values())
     assert next(iter(given)) in warning
     assert said in warning
     assert SECRET not in warning
@@ -193,13 +193,18 @@ def test_a_variable_that_nobody_reads_is_named_with_the_nearest(given: dict[str,
 @pytest.mark.parametrize(
     "given",
     [
-        {"PINTALLY_KAFKA": "a:1", "KAFKA": "x", "PINTALLY_WORKER_PASSWORD": "x", "PINTALLY_RESTARTED": "1"},
+        {
+            "PINTALLY_KAFKA_BOOTSTRAP_SERVERS": "a:1",
+            "KAFKA": "x",
+            "PINTALLY_WORKER_PASSWORD": "x",
+            "PINTALLY_RESTARTED": "1",
+        },
         {"PINTALLY_CLICKHOUSE_SERVICE_HOST": "10.0.0.1", "PINTALLY_CLICKHOUSE_PORT_9000_TCP": "tcp://10.0.0.1:9000"},
         {"PINTALLY_SERVICE_PORT_WEB": "1", "PINTALLY_PORT": "tcp://10.0.0.1:1", "PINTALLY_PORT_1_TCP_ADDR": "10.0.0.1"},
     ],
 )
 def test_what_is_read_and_what_kubernetes_sets_is_no_matter(given: dict[str, str]) -> None:
-    assert list(warnings_of(given, Settings().model_dump(), "PINTALLY_")) == []
+    assert list(warnings_of(given, Settings.of().values())) == []
 
 
 @pytest.mark.parametrize(
@@ -212,5 +217,5 @@ def test_what_is_read_and_what_kubernetes_sets_is_no_matter(given: dict[str, str
     ],
 )
 def test_settings_that_have_no_effect_together_are_named(changes: dict[str, str], said: str) -> None:
-    [warning] = warnings_of({}, Settings().model_dump() | changes, "PINTALLY_")
+    [warning] = warnings_of({}, Settings.of().values() | changes)
     assert said in warning

@@ -21,9 +21,9 @@ def stop(sink: FaultySink, crashed: bool = False) -> None:
     """Stop an app that has folded one record."""
 
     async def run() -> None:
-        app: CountingApp = create_app(Settings(_env_file=None), sink)
-        sink.starts.append(StartRow(SOURCE, 0, 0, 0, app.settings.rules.to_json()))
-        fold = SourceFold(SOURCE, ACTION, app.settings.rules, 0, Base(0, 0, 0, 0))
+        app: CountingApp = create_app(Settings.of(None), sink)
+        sink.starts.append(StartRow(SOURCE, 0, 0, 0, app.settings.rules.to_rules().to_json()))
+        fold = SourceFold(SOURCE, ACTION, app.settings.rules.to_rules(), 0, Base(0, 0, 0, 0))
         fold.fold(chunk(Log((record(0, T0),), 1), 0, 1))
         app.flusher.folds = lambda: [fold]
         app.flusher.lag = lambda _fold: 0

@@ -50,7 +50,7 @@ def test_a_log_that_another_worker_counts_meanwhile_is_not_taken_for_a_truncated
         session.write_starts([StartRow(SOURCE, 0, 0, 0, rules.to_json())])
     monkeypatch.setattr(assignment, "describe_topics", lambda _: {SOURCE.topic: TOPIC})
     monkeypatch.setattr(assignment, "read_offsets", read_offsets)
-    (assigned,) = assignment.look_up(Settings(_env_file=None), BusySink(), [(SOURCE.topic, 0)])
+    (assigned,) = assignment.look_up(Settings.of(None), BusySink(), [(SOURCE.topic, 0)])
     assert assigned.chain.start == 0
 
 
@@ -68,7 +68,7 @@ def test_a_source_that_another_worker_has_begun_meanwhile_is_not_taken_for_one_w
     monkeypatch.setattr(assignment, "describe_topics", lambda _: {SOURCE.topic: TOPIC})
     monkeypatch.setattr(assignment, "committed_offsets", committed_offsets)
     monkeypatch.setattr(assignment, "read_offsets", lambda _, sources: {source: Offsets(3, 9, 9) for source in sources})
-    (assigned,) = assignment.look_up(Settings(_env_file=None), sink, [(SOURCE.topic, 0)])
+    (assigned,) = assignment.look_up(Settings.of(None), sink, [(SOURCE.topic, 0)])
     assert assigned.chain.start == 3
     assert len(sink.starts) == 1
 

@@ -27,7 +27,7 @@ LATER = {
     "sinks/memory.py": "the sink of tests",
     "streams/settings/addresses.py": "settings: every command reads them first, and names variable and value",
     "streams/settings/__init__.py": "settings",
-    "streams/settings/errors.py": "settings",
+    "streams/settings/variables.py": "settings",
     "streams/worker/fatal.py": "an error that nobody foresaw",
     "streams/worker/instance_taken.py": "while it counts: another worker has taken its name",
     "streams/kafka/fetching/fetch.py": "while records are fetched",

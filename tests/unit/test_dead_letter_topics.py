@@ -68,7 +68,7 @@ class Broker:
 
 def send(broker: Broker, *letters: DeadLetterRow) -> None:
     async def run() -> None:
-        app = create_app(Settings(_env_file=None), MemorySink())
+        app = create_app(Settings.of(None), MemorySink())
         producer: Any = app.producer
         producer._producer = broker
         await app.flusher.dead_letters.send(letters)

@@ -46,10 +46,10 @@ def test_the_announced_addresses_are_those_that_settings_read(tmp_path: Path, mo
         monkeypatch.delenv(name, raising=False)
     file = tmp_path / "engines.env"
     with announced(ADDRESSES, file):
-        settings = Settings(_env_file=file)
-        assert (settings.kafka, settings.clickhouse.http_port) == ("127.0.0.1:19092", 18123)
+        settings = Settings.of(env_file=file)
+        assert (settings.kafka.bootstrap_servers, settings.clickhouse.http_port) == ("127.0.0.1:19092", 18123)
         assert (settings.clickhouse.port, settings.clickhouse.user) == (19000, "somebody")
-        assert settings.clickhouse.password == "se=cr#et"
+        assert settings.clickhouse.password.get_secret_value() == "se=cr#et"
     assert not file.exists()
 
 
@@ -243,10 +243,10 @@ def test_the_broker_makes_no_topics_by_itself_and_lets_sessions_be_short() -> No
     [
         ({}, True, "containers"),
         ({}, False, "local"),
-        ({"PINTALLY_KAFKA": "a:1", "PINTALLY_CLICKHOUSE_HOST": "b"}, True, "environment"),
-        ({"PINTALLY_KAFKA": "a:1"}, False, "local"),
+        ({"PINTALLY_KAFKA_BOOTSTRAP_SERVERS": "a:1", "PINTALLY_CLICKHOUSE_HOST": "b"}, True, "environment"),
+        ({"PINTALLY_KAFKA_BOOTSTRAP_SERVERS": "a:1"}, False, "local"),
         ({"PINTALLY_TEST_ENGINES": "local"}, True, "local"),
-        ({"PINTALLY_TEST_ENGINES": "containers", "PINTALLY_KAFKA": "a:1"}, False, "containers"),
+        ({"PINTALLY_TEST_ENGINES": "containers", "PINTALLY_KAFKA_BOOTSTRAP_SERVERS": "a:1"}, False, "containers"),
     ],
 )
 def test_the_tests_take_the_first_engines_that_can_be_had(

@@ -16,7 +16,7 @@ from pintally.streams.worker.finality import final_until
 
 HOUR = 3_600_000
 NOON = 1_750_000_000_000 // HOUR * HOUR
-SETTINGS = Settings(kafka="x:1")
+SETTINGS = Settings.of(kafka_bootstrap_servers="x:1")
 TOPIC_ID = UUID(int=1)
 SAVE = Source(Action.SAVE.topic(), TOPIC_ID, 0)
 CLICK = Source(Action.CLICK.topic(), TOPIC_ID, 0)

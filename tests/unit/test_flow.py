@@ -55,7 +55,7 @@ class Bench:
         app: Any = SimpleNamespace(
             consumer=self.consumer,
             flusher=self.flusher,
-            settings=SimpleNamespace(max_pending_cells=limit),
+            settings=SimpleNamespace(worker=SimpleNamespace(max_pending_cells=limit)),
             tables=SimpleNamespace(positions=lambda: self.positions),
             queued=lambda topic: topic in self.queued,
         )

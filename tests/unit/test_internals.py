@@ -148,5 +148,5 @@ def test_a_chunk_that_faust_has_taken_is_not_kept_by_the_answer_it_came_in(monke
 
 def test_a_partition_with_a_backlog_fills_a_fetch_alone() -> None:
     """Else its records would wait for those of others, fetch after fetch."""
-    app = create_app(Settings(_env_file=None), MemorySink())
+    app = create_app(Settings.of(None), MemorySink())
     assert app.conf.consumer_max_fetch_size >= transport.FETCH_MIN_BYTES

@@ -19,11 +19,11 @@ PLAIN = {"engines", "drill"}  # speak to local engines of their own, on loopback
 
 
 def settings(**given: object) -> Settings:
-    return Settings(_env_file=None, **given)
+    return Settings.of(None, **given)
 
 
 def test_without_settings_nothing_is_encrypted_and_nobody_logs_in() -> None:
-    assert kafka_options(settings(kafka="a:1, b:2")) == {
+    assert kafka_options(settings(kafka_bootstrap_servers="a:1, b:2")) == {
         "bootstrap_servers": ["a:1", "b:2"],
         "security_protocol": "PLAINTEXT",
     }

@@ -15,8 +15,8 @@ from pintally.streams.operations.replay.horizon import read_replay_horizon
 from pintally.streams.settings import Settings
 from tests.support.memory_sink import MemorySink
 
-SETTINGS = Settings(_env_file=None, max_clock_skew_seconds=5)
-NAMES = SETTINGS.replay_topics
+SETTINGS = Settings.of(None, max_clock_skew_seconds=5)
+NAMES = SETTINGS.topics.replay_names
 T = 1_700_000_000_000
 
 

@@ -106,13 +106,13 @@ def test_rules_do_not_change_below_a_letter_that_was_replayed() -> None:
 
 
 def test_replay_topics_have_the_rules_of_their_topic_but_nothing_is_late() -> None:
-    settings = Settings(_env_file=None, topic_prefix="p.", allowed_lateness_seconds=7)
-    assert settings.replay_topics[Action.CLICK] == "p.engagement.click.v1.replay"
-    assert settings.rules_of("p.engagement.click.v1") == settings.rules
-    assert settings.rules_of("p.engagement.click.v1.replay") == replace(
-        settings.rules, allowed_lateness_ms=NEVER_LATE_MS
+    settings = Settings.of(None, topic_prefix="p.", allowed_lateness_seconds=7)
+    assert settings.topics.replay_names[Action.CLICK] == "p.engagement.click.v1.replay"
+    assert settings.rules.to_rules().in_topic("p.engagement.click.v1") == settings.rules.to_rules()
+    assert settings.rules.to_rules().in_topic("p.engagement.click.v1.replay") == replace(
+        settings.rules.to_rules(), allowed_lateness_ms=NEVER_LATE_MS
     )
-    assert list(settings.source_topics.values()) == [*Action, *Action]
+    assert list(settings.topics.actions.values()) == [*Action, *Action]
 
 
 def recorded(position: int, stream_time: int) -> LedgerRow:
@@ -140,7 +140,7 @@ def test_a_letter_is_left_that_came_before_all_that_is_remembered_and_may_have_b
 
 
 def test_rules_do_not_change_below_a_letter_of_which_nobody_knows_whether_it_was_replayed() -> None:
-    settings = Settings(_env_file=None)
+    settings = Settings.of(None)
     row = LedgerRow(SOURCE, 0, 0, 100, NOW, 150, NOW, Outcomes(49, late=1), 49, 0, "r")
     clean = replace(row, outcomes=Outcomes(50))
     begin, horizon = StartRow(SOURCE, 1, 100, NOW, ""), ReplayHorizon({Action.SAVE: NOW - 10}, 10)

@@ -33,7 +33,7 @@ def test_a_worker_waits_for_kafka_also_at_its_first_start(
     """It ended with exit code 2, as if a person must act, unless it had taken its own place."""
     made = looks(monkeypatch, away=500)
     with caplog.at_level(logging.INFO):
-        run.await_topics(Settings(_env_file=None))
+        run.await_topics(Settings.of(None))
     assert len(made) == 501
     assert [record.message.partition(" after")[0] for record in caplog.records] == [
         "Kafka is away: Kafka does not answer (waiting: counting)",
@@ -44,4 +44,4 @@ def test_a_worker_waits_for_kafka_also_at_its_first_start(
 def test_what_kafka_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     looks(monkeypatch, away=2, then=KafkaRefused("wrong password", "Set it."))
     with pytest.raises(KafkaRefused):
-        run.await_topics(Settings(_env_file=None))
+        run.await_topics(Settings.of(None))

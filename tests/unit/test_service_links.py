@@ -67,7 +67,7 @@ def test_links_of_other_services_are_not_even_mentioned(
 ) -> None:
     for name, value in links_of(service, 9092).items():
         monkeypatch.setenv(name, value)
-    assert load_settings() == Settings(_env_file=None)
+    assert load_settings() == Settings.of(None)
     assert capsys.readouterr().err == ""
 
 
@@ -77,9 +77,9 @@ def test_what_up_wrote_holds_beneath_a_link_and_what_is_set_above(
     (empty_folder / LOCAL_ENV).parent.mkdir()
     (empty_folder / LOCAL_ENV).write_text("PINTALLY_CLICKHOUSE_PORT=4711\n")
     monkeypatch.setenv("PINTALLY_CLICKHOUSE_PORT", "tcp://10.96.0.12:9000")
-    assert load_settings().clickhouse_port == 4711
+    assert load_settings().clickhouse.port == 4711
     monkeypatch.setenv("PINTALLY_CLICKHOUSE_PORT", "4712")  # a pod's own variables win over links
-    assert load_settings().clickhouse_port == 4712
+    assert load_settings().clickhouse.port == 4712
 
 
 @pytest.mark.parametrize("value", ["tcp://clickhouse:9000", "http://10.96.0.12:8123", "tcp://10.96.0.12", "9000/tcp"])
@@ -106,7 +106,7 @@ def test_variables_that_faust_reads_by_itself_change_nothing(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def conf() -> dict[str, str]:
-        found = vars(create_app(Settings(_env_file=None)).conf)
+        found = vars(create_app(Settings.of(None)).conf)
         return {
             each: text for each, value in found.items() if " at 0x" not in (text := repr(value)) and each != "_reply_to"
         }

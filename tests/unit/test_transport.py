@@ -27,7 +27,7 @@ async def seconds_until_given_up() -> tuple[float, int]:
 
     server = await asyncio.start_server(mute, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    settings = Settings(_env_file=None, kafka=f"127.0.0.1:{port}", session_timeout_seconds=SESSION_SECONDS)
+    settings = Settings.of(None, kafka_bootstrap_servers=f"127.0.0.1:{port}", session_timeout_seconds=SESSION_SECONDS)
     app = create_app(settings, MemorySink())
     thread = app.consumer._thread
     consumer = thread._create_worker_consumer(app.transport)

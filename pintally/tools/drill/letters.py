@@ -32,7 +32,7 @@ def missing_letters(place: Place) -> list[Origin]:
 
 
 def _partitions(settings: Settings) -> list[TopicPartition]:
-    names = sorted({dead_letter_topic(topic) for topic in settings.source_topics})
+    names = sorted({dead_letter_topic(topic) for topic in settings.topics.actions})
     with open_admin(settings) as admin:
         topics = admin.describe_topics(names)
     return [

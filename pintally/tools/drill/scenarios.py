@@ -175,7 +175,7 @@ def late_ledger_rows(scene: Scene) -> None:
     worker = scene.start(held_table="ingest_ledger")
     held(scene, worker, lambda: scene.send(*pins(scene.begin, MANY)))
     worker.signal(signal.SIGSTOP)
-    scene.settings = scene.settings.model_copy(update={"allowed_lateness_seconds": 1_200})
+    scene.settings = scene.settings.changed(allowed_lateness_seconds=1_200)
     apply_rules(scene)
     worker.door.set(Mode.PASS)
     rows = "SELECT count() FROM ingest_ledger FINAL"
@@ -209,7 +209,7 @@ def log_deleted_ahead(scene: Scene) -> None:
     worker.signal(signal.SIGSTOP)
     time.sleep(FETCHED_SECONDS)
     scene.send(*pins(scene.begin, 10))
-    partition = TopicPartition(scene.settings.topics[Action.SAVE], 0)
+    partition = TopicPartition(scene.settings.topics.names[Action.SAVE], 0)
     with open_admin(scene.settings) as admin:
         admin.delete_records({partition: 10})
     worker.signal(signal.SIGCONT)
@@ -290,4 +290,6 @@ def apply_rules(scene: Scene) -> None:
 def limit(scene: Scene, size: int) -> None:
     """The largest batch in bytes that the dead-letter topics take."""
     configs = {"max.message.bytes": str(size)}
-    set_topic_configs(scene.settings, {dead_letter_topic(topic): configs for topic in scene.settings.topics.values()})
+    set_topic_configs(
+        scene.settings, {dead_letter_topic(topic): configs for topic in scene.settings.topics.names.values()}
+    )

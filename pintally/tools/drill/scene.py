@@ -121,9 +121,9 @@ class Scene:
     def start(self, held_table: str = "pin_minutes", name: str = "") -> SceneWorker:
         """Start a worker; its door can hold inserts into `held_table`."""
         name = name or f"worker-{len(self.workers) + 1}"
-        door = Door(self._doors, free_port([]), self.settings.clickhouse_port, held_table)
+        door = Door(self._doors, free_port([]), self.settings.clickhouse.port, held_table)
         door.open()
-        through = self.settings.model_copy(update={"clickhouse_host": "127.0.0.1", "clickhouse_port": door.port})
+        through = self.settings.changed(clickhouse_host="127.0.0.1", clickhouse_port=door.port)
         worker = SceneWorker(through, self.folder / f"{name}.log", name, True, self._command)
         worker.door = door
         self.workers.append(worker)
@@ -143,7 +143,7 @@ class Scene:
             for event in events:
                 batch.append(timestamp=event.at, key=None, value=event.value(action))
             batch.close()
-            answer = await producer.send_batch(batch, self.settings.topics[action], partition=partition)
+            answer = await producer.send_batch(batch, self.settings.topics.names[action], partition=partition)
             await answer
 
     def send_aborted(self, *events: Event, action: Action = Action.SAVE) -> None:
@@ -156,7 +156,7 @@ class Scene:
         async with AIOKafkaProducer(**options, transactional_id=f"aborted-{uuid.uuid4()}") as producer:
             await producer.begin_transaction()
             for event in events:
-                topic = self.settings.topics[action]
+                topic = self.settings.topics.names[action]
                 await producer.send(topic, event.value(action), partition=0, timestamp_ms=event.at)
             await producer.flush()
             await producer.abort_transaction()
@@ -206,7 +206,7 @@ def open_scene(
     addresses: EngineAddresses, name: str, folder: Path, command: Sequence[str], chosen: Mapping[str, Any]
 ) -> Iterator[Scene]:
     """Topics, tables and a group of this name, left to whoever owns the engines; `chosen` are settings by name."""
-    own = {"clickhouse_database": name, "topic_prefix": f"{name}.", "group": name}
+    own = {"clickhouse_database": name, "topic_prefix": f"{name}.", "kafka_group_id": name}
     settings = settings_for(addresses, {**CHOSEN, **own, **chosen})
     migrate(settings.clickhouse)
     create_topics(settings)

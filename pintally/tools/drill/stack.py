@@ -10,7 +10,7 @@ from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.kafka.topics import create_topics
-from pintally.streams.settings import Settings
+from pintally.streams.settings import SETTINGS, Settings
 from pintally.tools.drill.proxy import Door, Doors
 from pintally.tools.engines import EngineAddresses, Engines, local_engines
 from pintally.tools.engines.ports import LOOPBACK, free_port
@@ -40,12 +40,10 @@ class Stack:
 
     def settings_of(self, entrance: Entrance) -> Settings:
         """The settings of the worker that comes through these doors."""
-        return self.settings.model_copy(
-            update={
-                "kafka": f"{LOOPBACK}:{entrance.kafka.port}",
-                "clickhouse_host": LOOPBACK,
-                "clickhouse_port": entrance.clickhouse.port,
-            }
+        return self.settings.changed(
+            kafka_bootstrap_servers=f"{LOOPBACK}:{entrance.kafka.port}",
+            clickhouse_host=LOOPBACK,
+            clickhouse_port=entrance.clickhouse.port,
         )
 
 
@@ -86,30 +84,16 @@ def take_kafkas_clock(settings: Settings) -> None:
 
 def settings_for(addresses: EngineAddresses, chosen: Mapping[str, Any]) -> Settings:
     """Defaults, not the user's PINTALLY_* variables: a drill depends on its options alone."""
-    defaults = {
-        name: value.get_default(call_default_factory=True)
-        for name, value in Settings.model_fields.items()
-        if not value.is_required()
-    }
-    ours = {
-        "kafka": addresses.kafka,
-        "clickhouse_host": addresses.clickhouse_host,
-        "clickhouse_port": addresses.clickhouse_port,
-        "clickhouse_http_port": addresses.clickhouse_http_port,
-        "clickhouse_user": addresses.clickhouse_user,
-        "clickhouse_password": addresses.clickhouse_password,
-        "clickhouse_database": "drill",
-        "group": "drill",
-        "topic_timestamps": "LogAppendTime",
-    }
-    return Settings(_env_file=None, **{**defaults, **ours, **chosen})
+    defaults = {name: each.field.default for name, each in SETTINGS.items()}
+    ours = {"clickhouse_database": "drill", "kafka_group_id": "drill", "topic_timestamps": "LogAppendTime"}
+    return Settings.of(None, **{**defaults, **addresses.settings(), **ours, **chosen})
 
 
 def _prepare(settings: Settings) -> None:
     migrate(settings.clickhouse)
-    create_topics(settings.model_copy(update={"topic_timestamps": "CreateTime"}))
+    create_topics(settings.changed(topic_timestamps="CreateTime"))
     _configure(settings, {"segment.bytes": str(SEGMENT_BYTES)})
 
 
 def _configure(settings: Settings, configs: dict[str, str]) -> None:
-    set_topic_configs(settings, dict.fromkeys(settings.topics.values(), configs))
+    set_topic_configs(settings, dict.fromkeys(settings.topics.names.values(), configs))

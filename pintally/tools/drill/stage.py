@@ -38,7 +38,7 @@ class Stage:
     @property
     def session(self) -> float:
         """Seconds of silence after which Kafka gives a worker up."""
-        return self.stack.settings.session_timeout_seconds
+        return self.stack.settings.worker.session_timeout_seconds
 
     def calm(self) -> None:
         """Wait a while for every worker to be in the group and to have counted all: what starts cannot lose much."""

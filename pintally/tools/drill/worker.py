@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     chosen = parser.parse_args(arguments)
     settings = load_settings()
     if chosen.instance:
-        settings = settings.model_copy(update={"instance": chosen.instance})
+        settings = settings.changed(kafka_group_instance_id=chosen.instance)
     restart.command = (*module("pintally.tools.drill.worker"), *arguments)
     with ExitStack() as wrong:
         if chosen.without:

@@ -38,7 +38,7 @@ class Target:
     @classmethod
     def of(cls, settings: Settings, topics: Mapping[str, TopicInfo]) -> "Target":
         """The source topics of `settings`, as Kafka described them."""
-        return cls(settings, {action: topics[name] for action, name in settings.topics.items()})
+        return cls(settings, {action: topics[name] for action, name in settings.topics.names.items()})
 
     def truth(self, traffic: Traffic) -> Truth:
         """An empty truth about these topics."""

@@ -1,6 +1,7 @@
 """Where the engines listen."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +15,13 @@ class EngineAddresses:
     clickhouse_user: str = "default"
     clickhouse_password: str = field(default="", repr=False)
 
-    def environment(self) -> dict[str, str]:
-        """The addresses as the `PINTALLY_*` variables that `streams.settings.Settings` reads."""
+    def settings(self) -> dict[str, Any]:
+        """The addresses by the names that they have in `streams.settings.SETTINGS`."""
         return {
-            "PINTALLY_KAFKA": self.kafka,
-            "PINTALLY_CLICKHOUSE_HOST": self.clickhouse_host,
-            "PINTALLY_CLICKHOUSE_PORT": str(self.clickhouse_port),
-            "PINTALLY_CLICKHOUSE_HTTP_PORT": str(self.clickhouse_http_port),
-            "PINTALLY_CLICKHOUSE_USER": self.clickhouse_user,
-            "PINTALLY_CLICKHOUSE_PASSWORD": self.clickhouse_password,
+            "kafka_bootstrap_servers": self.kafka,
+            **{name: value for name, value in asdict(self).items() if name != "kafka"},
         }
+
+    def environment(self) -> dict[str, str]:
+        """The addresses as the `PINTALLY_*` variables that `streams.settings` reads."""
+        return {f"PINTALLY_{name.upper()}": str(value) for name, value in self.settings().items()}

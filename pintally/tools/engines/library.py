@@ -14,7 +14,8 @@ from pintally.tools.engines.cache import fetch_once, is_cached
 LOCKS = Path(__file__).parent / "locks"
 PACKAGES = {("Linux", "x86_64"): "@chdb/lib-linux-x64-gnu"}
 USE_OTHERS = (
-    "Use `docker compose up`, or set PINTALLY_KAFKA and PINTALLY_CLICKHOUSE_HOST to engines that run elsewhere."
+    "Use `docker compose up`, or set PINTALLY_KAFKA_BOOTSTRAP_SERVERS and PINTALLY_CLICKHOUSE_HOST to engines that "
+    "run elsewhere."
 )
 
 

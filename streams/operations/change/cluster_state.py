@@ -44,7 +44,7 @@ def refuse_members(settings: Settings) -> None:
     """Refuse while workers are in the group: what they have in memory is counted by what holds now."""
     if members := group_members(settings):
         raise Refusal(
-            f"group {settings.group} has {len(members)} members: {', '.join(sorted(set(members)))}",
+            f"group {settings.kafka.group_id} has {len(members)} members: {', '.join(sorted(set(members)))}",
             "Stop all workers; a member that ended without a word leaves after "
-            f"{settings.session_timeout_seconds:.0f} s (PINTALLY_SESSION_TIMEOUT_SECONDS).",
+            f"{settings.worker.session_timeout_seconds:.0f} s (PINTALLY_SESSION_TIMEOUT_SECONDS).",
         )

@@ -41,6 +41,6 @@ def repair(
         if source not in found.offsets and not is_retired(ledger) and choice.touches(source):
             done.gone.append(f"{source} of UUID {source.topic_id}: Kafka does not have this topic any more")
     session.reopen_unequal()
-    session.reopen_early(least_lateness(settings.rules, found.ledgers.values()))
+    session.reopen_early(least_lateness(settings.rules.to_rules(), found.ledgers.values()))
     done.gone = list(dict.fromkeys(done.gone))
     return done

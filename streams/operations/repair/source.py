@@ -52,7 +52,7 @@ class SourceRepair:
         self.choice = choice
         self.done = done
         self.now = session.read_clock() // 1000  # ClickHouse's: what is old there, it has dropped
-        self.letters_from = self.now - (settings.dead_letter_days - 1) * DAY
+        self.letters_from = self.now - (settings.topics.dead_letter_days - 1) * DAY
 
     def run(self) -> None:
         """Holes first: only slices that join can be judged."""
@@ -181,7 +181,7 @@ class SourceRepair:
 
     def _stretch(self, segment: Segment, end: int) -> Stretch:
         base = base_of_segment(segment, self.ledger)
-        action = self.settings.source_topics[self.source.topic]
+        action = self.settings.topics.actions[self.source.topic]
         return Stretch(self.source, action, segment.begin.epoch, segment.rules, base, end)
 
     def _fold(self, stretch: Stretch) -> Iterator[Folded]:

@@ -40,7 +40,7 @@ def read_replay_horizon(settings: Settings) -> ReplayHorizon:
     Raises TopicMissing, KafkaUnavailable, SinkError, and ReplaysUnknown where one forgot what was not counted yet.
     """
     topics = as_known(describe_topics(settings), ClickHouseSink(settings.clickhouse, only_reads=True).replaced())
-    actions = {topics[name].name: action for action, name in settings.replay_topics.items()}
+    actions = {topics[name].name: action for action, name in settings.topics.replay_names.items()}
     offsets = read_offsets(settings, sources_of({name: topics[name] for name in actions}))
     with ClickHouseSink(settings.clickhouse, only_reads=True).session() as session:
         ledgers = session.read_ledgers(list(offsets))
@@ -51,7 +51,7 @@ def read_replay_horizon(settings: Settings) -> ReplayHorizon:
             until[actions[source.topic]] = horizon_of(source, ledger, ends)
         elif ledger.replaces:  # replays of the topic whose place it took came before its own stream time begins
             until[actions[source.topic]] = ledger.starts[0].start_stream_time
-    return ReplayHorizon(until, settings.rules.max_clock_skew_ms)
+    return ReplayHorizon(until, settings.rules.to_rules().max_clock_skew_ms)
 
 
 def horizon_of(replay: Source, ledger: SourceLedger, offsets: Offsets) -> int:
@@ -73,7 +73,7 @@ def refuse_before_horizon(
 ) -> None:
     """Refuse epoch starts at or above which a letter may lie that was replayed: its record could count there too."""
     for row in epoch_starts:
-        action = settings.source_topics[row.source.topic]
+        action = settings.topics.actions[row.source.topic]
         if horizon.is_before(action, row.start_stream_time) and any(
             _has_letters(each, row) for each in ledgers[row.source].rows
         ):

@@ -25,7 +25,7 @@ def replayed_origins(settings: Settings) -> Replayed:
     What was forgotten with age is not among them, see `horizon`. Raises TopicMissing and KafkaUnavailable.
     """
     topics = as_known(describe_topics(settings), ClickHouseSink(settings.clickhouse).replaced())
-    replays = sources_of({name: topics[name] for name in settings.replay_topics.values()})
+    replays = sources_of({name: topics[name] for name in settings.topics.replay_names.values()})
     found: dict[Source, dict[int, int]] = defaultdict(dict)
     for replay, offsets in read_offsets(settings, replays).items():
         for origin, at in asyncio.run(read_origins(settings, replay, offsets.log_start, offsets.last_stable)).items():

@@ -78,8 +78,8 @@ def replay_letters(settings: Settings, sink: Sink, replays: Sequence[Replay], by
     Raises ReplayOvertaken, ReplayRefused, ReplaysUnknown, KafkaUnavailable.
     """
     topics, sent = as_known(describe_topics(settings), sink.replaced()), Sent()
-    for action, name in settings.replay_topics.items():
-        mine = [replay for replay in replays if settings.source_topics[replay.letter.source.topic] is action]
+    for action, name in settings.topics.replay_names.items():
+        mine = [replay for replay in replays if settings.topics.actions[replay.letter.source.topic] is action]
         if mine:
             target = Source(name, topics[name].topic_id, 0)
             refuse_another_topic(target, sink)
@@ -156,7 +156,7 @@ def _refuse_before_horizon(settings: Settings, target: Source, replays: Sequence
     """Refuse letters that the topic may have forgotten; their plan leaves them out, unless it did so just now."""
     horizon = read_replay_horizon(settings)
     for replay in replays:
-        if horizon.is_before(settings.source_topics[target.topic], replay.letter.timestamp):
+        if horizon.is_before(settings.topics.actions[target.topic], replay.letter.timestamp):
             raise ReplaysUnknown(
                 f"{target} has just forgotten what was replayed when {replay.origin} came: it may be among that",
                 "Run it again: what is too old is left out.",

@@ -43,7 +43,7 @@ def add_partition(stage: Stage) -> str:
     """A source topic gets one more partition while workers run."""
     settings = stage.stack.settings
     action = stage.rng.choice(list(Action))
-    topic = settings.topics[action]
+    topic = settings.topics.names[action]
     number = patiently(lambda: describe_topics(settings))[topic].partitions
 
     def add() -> None:
@@ -53,7 +53,7 @@ def add_partition(stage: Stage) -> str:
 
     patiently(add)
     sent, pin = Sent(topic), stage.rng.getrandbits(40)
-    asyncio.run(send_events(settings.kafka, sent, action, pin, EVENTS, [number]))
+    asyncio.run(send_events(settings.kafka.bootstrap_servers, sent, action, pin, EVENTS, [number]))
     stage.expected.add(sent.cells, sent.records)
     ends = {(topic, partition): end for partition, end in sent.ends().items()}
     bit(stage.probe.wait_counted(ends, COUNTED_SECONDS), f"{topic}[{number}] was not counted")
@@ -93,7 +93,7 @@ def _tamper(stage: Stage, change: Callable[[KafkaAdminClient, str, list[TopicPar
 
         def tamper() -> None:
             with open_admin(settings) as admin:
-                change(admin, settings.group, [TopicPartition(*place) for place in before])
+                change(admin, settings.kafka.group_id, [TopicPartition(*place) for place in before])
 
         patiently(tamper)
         after = patiently(lambda: committed_offsets(settings))

@@ -25,7 +25,9 @@ def abort_transactions(stage: Stage) -> str:
     action, sent, partitions = _topic(stage)
     pins = (stage.rng.getrandbits(40), stage.rng.getrandbits(40))
     gaps = stage.probe.events()["gaps"]
-    aborted = asyncio.run(send_transactions(stage.stack.settings.kafka, sent, action, pins, ROUNDS, partitions))
+    aborted = asyncio.run(
+        send_transactions(stage.stack.settings.kafka.bootstrap_servers, sent, action, pins, ROUNDS, partitions)
+    )
     _wait(stage, sent)
     gone = stage.probe.events()["gaps"] - gaps
     counted = (stage.probe.counted(pins[0]), stage.probe.counted(pins[1]))
@@ -40,7 +42,9 @@ def send_twice(stage: Stage) -> str:
     action, sent, partitions = _topic(stage)
     pin, before = stage.rng.getrandbits(40), stage.probe.events()["duplicate"]
     home = [default_partition(str(pin).encode(), partitions)]
-    asyncio.run(send_events(stage.stack.settings.kafka, sent, action, pin, DUPLICATED, home, repeat=3))
+    asyncio.run(
+        send_events(stage.stack.settings.kafka.bootstrap_servers, sent, action, pin, DUPLICATED, home, repeat=3)
+    )
     _wait(stage, sent)
     duplicates, counted = stage.probe.events()["duplicate"] - before, stage.probe.counted(pin)
     bit(counted == DUPLICATED, f"{counted} counted of {DUPLICATED} events that were sent three times")
@@ -54,7 +58,7 @@ def partition_wrongly(stage: Stage) -> str:
     action, sent, partitions = _topic(stage)
     pin = stage.rng.getrandbits(40)
     everywhere = list(range(partitions))
-    asyncio.run(send_events(stage.stack.settings.kafka, sent, action, pin, MISPLACED, everywhere))
+    asyncio.run(send_events(stage.stack.settings.kafka.bootstrap_servers, sent, action, pin, MISPLACED, everywhere))
     _wait(stage, sent)
     home = default_partition(str(pin).encode(), partitions)
     astray, counted = sum(1 for partition, _ in sent.places if partition != home), stage.probe.counted(pin)
@@ -69,7 +73,9 @@ def send_rubbish(stage: Stage) -> str:
     action, sent, partitions = _topic(stage)
     settings = stage.stack.settings
     seed = stage.rng.getrandbits(30)
-    asyncio.run(send_hostile(settings.kafka, sent, action, partitions, settings.rules, seed))
+    asyncio.run(
+        send_hostile(settings.kafka.bootstrap_servers, sent, action, partitions, settings.rules.to_rules(), seed)
+    )
     _wait(stage, sent)
     buried = stage.probe.buried(sent, "invalid")
     bit(buried == sent.records, f"{buried} of {sent.records} records are dead letters")
@@ -81,7 +87,7 @@ def flood_late(stage: Stage) -> str:
     """A flood of events from before the allowed lateness."""
     action, sent, partitions = _topic(stage)
     settings = stage.stack.settings
-    asyncio.run(send_late(settings.kafka, sent, action, LATE, partitions, settings.rules))
+    asyncio.run(send_late(settings.kafka.bootstrap_servers, sent, action, LATE, partitions, settings.rules.to_rules()))
     _wait(stage, sent)
     buried = stage.probe.buried(sent, "late")
     bit(buried == sent.records, f"{buried} of {sent.records} records are late")
@@ -91,7 +97,7 @@ def flood_late(stage: Stage) -> str:
 def _topic(stage: Stage) -> tuple[Action, Sent, int]:
     """Some source topic, and how many partitions it has now."""
     action = stage.rng.choice(list(Action))
-    topic = stage.stack.settings.topics[action]
+    topic = stage.stack.settings.topics.names[action]
     return action, Sent(topic), patiently(lambda: describe_topics(stage.stack.settings))[topic].partitions
 
 

@@ -1,0 +1,139 @@
+"""The settings in five groups; each field is a variable, as `KafkaSettings.group_id` PINTALLY_KAFKA_GROUP_ID."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pintally.schemas.actions import Action, replay_topic
+from pintally.schemas.rules import Rules
+from pintally.sinks.clickhouse.address import ClickHouseAddress, Name, Optional, Port
+from pintally.streams.settings.addresses import host_of, servers_of
+from pintally.streams.settings.variables import LOCAL_ENV, PREFIX, EnvironmentWithoutLinks
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Group(BaseSettings):
+    """Read from arguments, else from `PINTALLY_*` variables, else from what `pintally up` wrote, else the defaults."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=LOCAL_ENV, extra="ignore", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """In this order, the first that has a value wins."""
+        return init_settings, EnvironmentWithoutLinks(settings_cls), dotenv_settings
+
+
+class KafkaSettings(Group):
+    """Where Kafka is, how to log in there, and who we are in the consumer group."""
+
+    model_config = SettingsConfigDict(env_prefix=f"{PREFIX}KAFKA_")
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="Bootstrap servers, host:port, separated by commas.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="TLS to Kafka (SSL), a login (SASL_PLAINTEXT), or both (SASL_SSL)."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How to log in to Kafka."
+    )
+    username: Optional = Field(None, description="Kafka user.")
+    password: SecretStr = Field(SecretStr(""), description="Kafka password.")
+    ca_file: Optional = Field(
+        None, description="Whom to trust for Kafka's certificate, PEM; the system's authorities if not set."
+    )
+    cert_file: Optional = Field(None, description="Our certificate for Kafka, PEM, where it asks for one.")
+    key_file: Optional = Field(None, description="Its key, PEM, not encrypted.")
+    group_id: Name = Field("pintally", description="`group.id` of the workers; also the Faust app's id.")
+    group_instance_id: Optional = Field(
+        None, description="`group.instance.id` (static membership), another one for each worker; makes restarts short."
+    )
+
+    _servers = field_validator("bootstrap_servers")(staticmethod(servers_of))
+
+    def __str__(self) -> str:
+        return self.bootstrap_servers
+
+
+class ClickHouseSettings(Group, ClickHouseAddress):
+    """Where ClickHouse is, and who we are there."""
+
+    model_config = SettingsConfigDict(env_prefix=f"{PREFIX}CLICKHOUSE_")
+
+    _host = field_validator("host")(staticmethod(host_of))
+
+
+class TopicSettings(Group):
+    """The topics' names, and how `migrate` makes them."""
+
+    topic_prefix: str = Field("", description="Put before every topic's name.")
+    partitions: int = Field(4, ge=1, description="Partitions of topics that `migrate` creates.")
+    replication: int = Field(1, ge=1, description="Replicas of topics that `migrate` creates.")
+    topic_timestamps: Literal["LogAppendTime", "CreateTime"] = Field(
+        "LogAppendTime", description="`message.timestamp.type` of topics that `migrate` creates."
+    )
+    dead_letter_days: int = Field(
+        14, ge=1, le=90, description="Dead letters are deleted after so many days; applied by `migrate`."
+    )
+
+    @property
+    def names(self) -> dict[Action, str]:
+        """The topic of each action, which producers write to."""
+        return {action: action.topic(self.topic_prefix) for action in Action}
+
+    @property
+    def replay_names(self) -> dict[Action, str]:
+        """The topic of each action that `pintally dlq replay` writes to."""
+        return {action: replay_topic(name) for action, name in self.names.items()}
+
+    @property
+    def actions(self) -> dict[str, Action]:
+        """Every topic that is counted, and the action it carries."""
+        return {name: action for names in (self.names, self.replay_names) for action, name in names.items()}
+
+
+class WorkerSettings(Group):
+    """How a worker counts, whatever it counts."""
+
+    session_timeout_seconds: Seconds = Field(
+        10.0, description="Consumer session timeout: who sends no heartbeat for so long loses its partitions."
+    )
+    flush_interval_seconds: Seconds = Field(1.0, description="Time between flushes near the head of the log.")
+    max_pending_cells: int = Field(5_000_000, ge=1, description="Cells kept while ClickHouse is down, then pause.")
+    seal_seconds: Seconds = Field(30.0, description="Time between looks for hours that can be sealed.")
+    idle_margin_seconds: int = Field(
+        300,
+        ge=0,
+        description="Idleness margin (Flink: `withIdleness`): how far the stream time of a source that gets no records "
+        "stays behind the clock.",
+    )
+    web_port: Port | None = Field(None, description="Port of Faust's web views, on loopback; none if not set.")
+
+
+class RulesSettings(Group):
+    """The counting rules, in the units in which people think of them."""
+
+    allowed_lateness_seconds: int = Field(3600, ge=0, description="How long after its end a minute still counts.")
+    max_clock_skew_seconds: int = Field(300, ge=0, description="How far event time may lead the Kafka timestamp.")
+    retention_days: int = Field(
+        90, ge=1, le=90, description="Events older than this are invalid; at most the 90 days that the tables keep."
+    )
+    slice_records: int = Field(250_000, ge=1, description="Offsets per slice; may be lowered, never raised.")
+    dedup: bool = Field(True, description="Drop records whose event_id was seen in this or the previous slice.")
+
+    def to_rules(self) -> Rules:
+        """The rules that these settings ask for, in the topics that producers write to."""
+        return Rules(
+            allowed_lateness_ms=self.allowed_lateness_seconds * 1000,
+            max_clock_skew_ms=self.max_clock_skew_seconds * 1000,
+            retention_ms=self.retention_days * 86_400_000,
+            slice_records=self.slice_records,
+            dedup=self.dedup,
+        )
