@@ -6,7 +6,13 @@ Written from the words, not from the models, so that a mistake in one is seen by
 import json
 from typing import Any, NamedTuple
 
-ACTIONS = {1: "save", 2: "click", 3: "closeup"}  # number in pin_minutes.action -> `action` field
+KINDS = (  # number in pin_minutes.action, `action` field of events, column of views and roll-ups
+    (1, "save", "saves"),
+    (2, "click", "clicks"),
+    (3, "closeup", "closeups"),
+)
+ACTIONS = {number: label for number, label, _ in KINDS}
+COLUMNS = tuple(column for _, _, column in KINDS)
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_ID = (1 << 64) - 1

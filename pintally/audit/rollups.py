@@ -11,31 +11,31 @@ from time import sleep
 
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.compare import utc
+from pintally.audit.contract import COLUMNS, KINDS
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.tables import kept_days, server_time
 
-ACTIONS = ("saves", "clicks", "closeups")
 TABLES = {"hour": ("pin_hours", "hour", 3600), "day": ("pin_days", "toStartOfDay(hour)", 86_400)}
 DAY = 86_400
 LOOKS = 3
 PAUSE_SECONDS = 2.0
 
-SEALED = """
-SELECT resolution, toUInt32(window_start) AS window, seal, pins, saves, clicks, closeups
-FROM sealed FINAL WHERE NOT is_open AND window_start >= toDateTime({oldest:UInt32}, 'UTC')
+NAMES = ", ".join(COLUMNS)
+SEALED = f"""
+SELECT resolution, toUInt32(window_start) AS window, seal, pins, {NAMES}
+FROM sealed FINAL WHERE NOT is_open AND window_start >= toDateTime({{oldest:UInt32}}, 'UTC')
 ORDER BY resolution, window"""
 DIFFERENCES = """
 SELECT toUInt32(window_start) AS window, pin_id, {columns}
 FROM
 (
-    SELECT {window} AS window_start, pin_id, sumIf(events, action = 1) AS saves, sumIf(events, action = 2) AS clicks,
-        sumIf(events, action = 3) AS closeups, 0 AS r_saves, 0 AS r_clicks, 0 AS r_closeups, 0 AS r_rows
+    SELECT {window} AS window_start, pin_id, {sums}, {zeros}, 0 AS r_rows
     FROM pin_minutes FINAL
     WHERE hour >= toDateTime({{first:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC')
         AND has({{windows:Array(UInt32)}}, toUInt32({window}))
     GROUP BY window_start, pin_id
     UNION ALL
-    SELECT window_start, pin_id, 0, 0, 0, saves, clicks, closeups, 1
+    SELECT window_start, pin_id, {no_minutes}, {names}, 1
     FROM {table}
     WHERE window_start >= toDateTime({{first:UInt32}}, 'UTC') AND window_start < toDateTime({{end:UInt32}}, 'UTC')
         AND has({{seals:Array(Tuple(UInt32, UInt64))}}, (toUInt32(window_start), seal))
@@ -52,7 +52,7 @@ class Window:
     resolution: str
     start: int  # seconds since 1970
     seal: int
-    totals: tuple[int, ...]  # pins, saves, clicks, closeups
+    totals: tuple[int, ...]  # pins, then events of each action
 
 
 def check_rollups(clickhouse: ClickHouse, since: int) -> list[Finding]:
@@ -105,7 +105,7 @@ def _unnamed(clickhouse: ClickHouse, oldest: int) -> Iterator[Finding]:
 
 def _sealed(clickhouse: ClickHouse, since: int) -> list[Window]:
     return [
-        Window(row["resolution"], row["window"], row["seal"], tuple(row[name] for name in ("pins", *ACTIONS)))
+        Window(row["resolution"], row["window"], row["seal"], tuple(row[name] for name in ("pins", *COLUMNS)))
         for row in clickhouse.rows(SEALED, oldest=_oldest(clickhouse, since))
     ]
 
@@ -118,17 +118,26 @@ def _oldest(clickhouse: ClickHouse, since: int) -> int:
 
 def _look_at(clickhouse: ClickHouse, resolution: str, first: int, windows: list[Window]) -> Iterator[Finding]:
     table, window, _ = TABLES[resolution]
-    columns = ", ".join(f"sum({name}) AS m_{name}, sum(r_{name}) AS n_{name}" for name in ACTIONS)
-    having = " OR ".join(f"m_{name} != n_{name}" for name in ACTIONS) + " OR sum(r_rows) > 1"
+    columns = ", ".join(f"sum({name}) AS m_{name}, sum(r_{name}) AS n_{name}" for name in COLUMNS)
+    having = " OR ".join(f"m_{name} != n_{name}" for name in COLUMNS) + " OR sum(r_rows) > 1"
     rows = clickhouse.rows(
-        DIFFERENCES.format(columns=columns, window=window, table=table, having=having),
+        DIFFERENCES.format(
+            columns=columns,
+            window=window,
+            table=table,
+            having=having,
+            sums=", ".join(f"sumIf(events, action = {number}) AS {name}" for number, _, name in KINDS),
+            zeros=", ".join(f"0 AS r_{name}" for name in COLUMNS),
+            no_minutes=", ".join("0" for _ in COLUMNS),
+            names=NAMES,
+        ),
         first=first,
         end=first + DAY,
         windows=[window.start for window in windows],
         seals=[(window.start, window.seal) for window in windows],
     )
     for row in rows:
-        differing = [name for name in ACTIONS if row[f"m_{name}"] != row[f"n_{name}"]]
+        differing = [name for name in COLUMNS if row[f"m_{name}"] != row[f"n_{name}"]]
         for name in differing or ["rows"]:
             found, expected = (row[f"n_{name}"], row[f"m_{name}"]) if differing else (2, 1)
             yield Finding(
@@ -138,8 +147,7 @@ def _look_at(clickhouse: ClickHouse, resolution: str, first: int, windows: list[
 
 
 TOTALS = """
-SELECT toUInt32(window_start) AS window, count() AS pins, sum(saves) AS saves, sum(clicks) AS clicks,
-    sum(closeups) AS closeups
+SELECT toUInt32(window_start) AS window, count() AS pins, {sums}
 FROM {table}
 WHERE window_start >= toDateTime({{first:UInt32}}, 'UTC') AND window_start < toDateTime({{end:UInt32}}, 'UTC')
     AND has({{seals:Array(Tuple(UInt32, UInt64))}}, (toUInt32(window_start), seal))
@@ -149,11 +157,12 @@ GROUP BY window_start"""
 def _totals(clickhouse: ClickHouse, table: str, first: int, windows: list[Window]) -> Iterator[Finding]:
     """What `sealed` states of a window against its roll-up."""
     seals = [(window.start, window.seal) for window in windows]
-    rows = clickhouse.rows(TOTALS.format(table=table), first=first, end=first + DAY, seals=seals)
-    summed = {row["window"]: tuple(row[name] for name in ("pins", *ACTIONS)) for row in rows}
+    sums = ", ".join(f"sum({name}) AS {name}" for name in COLUMNS)
+    rows = clickhouse.rows(TOTALS.format(table=table, sums=sums), first=first, end=first + DAY, seals=seals)
+    summed = {row["window"]: tuple(row[name] for name in ("pins", *COLUMNS)) for row in rows}
     for window in windows:
-        sums = summed.get(window.start, (0, 0, 0, 0))
-        for name, found, expected in zip(("pins", *ACTIONS), window.totals, sums, strict=True):
+        stated = summed.get(window.start, (0,) * (1 + len(COLUMNS)))
+        for name, found, expected in zip(("pins", *COLUMNS), window.totals, stated, strict=True):
             if found != expected:
                 yield Finding(
                     Kind.ROLLUP_DIFFERS,

@@ -1,9 +1,11 @@
 """What ClickHouse shows of one cell, of the windows it is in, and of one dead letter."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from pintally.audit.clickhouse import ClickHouse
+from pintally.audit.contract import COLUMNS
 from pintally.audit.flushed import POSITION_MASK
 
 HOUR = 3600
@@ -25,9 +27,7 @@ class Window:
 
     view: str
     start: int  # seconds since 1970
-    saves: int
-    clicks: int
-    closeups: int
+    counts: dict[str, int]  # by the view's columns
     is_final: bool | None  # None: no row, so no word
 
 
@@ -71,13 +71,13 @@ def read_windows(clickhouse: ClickHouse, minute: int, pin: int) -> list[Window]:
     for view, length in VIEWS:
         start = minute // length * length
         rows = clickhouse.rows(
-            f"SELECT saves, clicks, closeups, is_final FROM {view}"
+            f"SELECT {', '.join(COLUMNS)}, is_final FROM {view}"
             " WHERE window_start = toDateTime({start:UInt32}, 'UTC') AND pin_id = {pin:UInt64}",
             start=start,
             pin=pin,
         )
-        row = rows[0] if rows else {"saves": 0, "clicks": 0, "closeups": 0, "is_final": None}
-        found.append(Window(view, start, **row))
+        row: dict[str, Any] = rows[0] if rows else {"is_final": None}
+        found.append(Window(view, start, {name: row.get(name, 0) for name in COLUMNS}, row["is_final"]))
     return found
 
 

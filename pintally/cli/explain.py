@@ -12,6 +12,7 @@ from pintally.audit.explain import explain as look
 from pintally.audit.words import moment
 from pintally.cli.console import data, print_json, progress
 from pintally.cli.letters import Topic, printable, topics_of
+from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.server import clock_of
 from pintally.streams.audit_addresses import addresses_of, as_ours
@@ -19,6 +20,7 @@ from pintally.streams.operations.replay.origins import replayed_origins
 from pintally.streams.settings import Settings, load_settings
 
 HOUR_MS = 3_600_000
+HEADINGS = {action.column: action.heading for action in Action}
 COLUMNS = (TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
@@ -156,7 +158,7 @@ def _cell_lines(cell: Cell) -> list[str]:
             continue
         final = "final" if window.is_final else "not final"
         lines.append(
-            f"  {window.view} {moment(window.start * 1000)}: {window.saves:,} saves, {window.clicks:,} clicks, "
-            f"{window.closeups:,} close-ups, {final}"
+            f"  {window.view} {moment(window.start * 1000)}: "
+            f"{', '.join(f'{count:,} {HEADINGS[name]}' for name, count in window.counts.items())}, {final}"
         )
     return lines

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from pintally.cli.console import data, table
-from pintally.schemas.actions import replay_topic
+from pintally.schemas.actions import Action, replay_topic
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.replays import Origin
 from pintally.schemas.rows import DeadLetterRow
@@ -30,7 +30,8 @@ class LetterOutcome(StrEnum):
     INVALID = "invalid"
 
 
-Topic = Annotated[str | None, typer.Option(help="Only of this topic; `save`, `click` or `closeup` will do.")]
+LABELS = " or ".join(f"`{action.label}`" for action in Action)
+Topic = Annotated[str | None, typer.Option(help=f"Only of this topic; {LABELS} will do.")]
 OfOutcome = Annotated[LetterOutcome | None, typer.Option("--outcome", help="Only late, or only invalid ones.")]
 Reason = Annotated[str | None, typer.Option(help="Only where this regular expression (RE2) matches in the reason.")]
 Since = Annotated[str | None, typer.Option(help="Only with a Kafka timestamp from then on, UTC: 2026-11-21T14:00.")]

@@ -1,17 +1,20 @@
 """`pintally schema`: the contract of the events."""
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from pintally.cli.choice import choice
 from pintally.schemas.actions import Action
 from pintally.schemas.json_schema import json_schema
+
+LABELS = {action.label: action for action in Action}
 
 
 def schema(
     action: Annotated[
-        Literal["save", "click", "closeup"] | None, typer.Argument(help="One event; without it any of the three.")
+        str | None, typer.Argument(**choice(tuple(LABELS)), help="One event; without it any of them.")
     ] = None,
 ) -> None:
     """Print the contract of the events as JSON Schema.
@@ -21,4 +24,4 @@ def schema(
 
         pintally schema save > save.schema.json
     """
-    print(json.dumps(json_schema(Action[action.upper()] if action else None), indent=2))
+    print(json.dumps(json_schema(LABELS[action] if action else None), indent=2))

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from pintally.cli.choice import choice
+from pintally.schemas.actions import Action
+
 
 class Resolution(StrEnum):
     """Length of a window, and the view that holds it."""
@@ -15,13 +18,8 @@ class Resolution(StrEnum):
     DAY = "1d"
 
 
-class By(StrEnum):
-    """What to sort by."""
-
-    ALL = "all"
-    SAVES = "saves"
-    CLICKS = "clicks"
-    CLOSEUPS = "closeups"
+COLUMNS = tuple(action.column for action in Action)
+ALL = "all"
 
 
 def top(
@@ -31,7 +29,7 @@ def top(
     window: Annotated[
         str | None, typer.Option(help="Start of the window in UTC, e.g. 2026-11-21T14:00; the newest if not given.")
     ] = None,
-    by: Annotated[By, typer.Option(help="What counts.")] = By.ALL,
+    by: Annotated[str, typer.Option(**choice((ALL, *COLUMNS)), help="What counts.")] = ALL,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many pins.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -74,16 +72,16 @@ def newest(connection: Any, resolution: Resolution) -> datetime | None:
     return rows[0][0] if rows else None
 
 
-def read_top(connection: Any, resolution: Resolution, start: datetime, by: By, limit: int) -> list[dict[str, Any]]:
+def read_top(connection: Any, resolution: Resolution, start: datetime, by: str, limit: int) -> list[dict[str, Any]]:
     """The first pins of one window, most engagement first; equal ones by pin."""
-    order = "saves + clicks + closeups" if by is By.ALL else by.value
+    order = " + ".join(COLUMNS) if by == ALL else by
+    names = ("pin_id", *COLUMNS, "is_final")
     rows = connection.rows(
-        f"SELECT pin_id, saves, clicks, closeups, is_final FROM pin_engagement_{resolution}"
+        f"SELECT {', '.join(names)} FROM pin_engagement_{resolution}"
         f" WHERE window_start = toDateTime(%(start)s, 'UTC') ORDER BY {order} DESC, pin_id LIMIT %(limit)s",
         start=int(start.timestamp()),
         limit=limit,
     )
-    names = ("pin_id", "saves", "clicks", "closeups", "is_final")
     # As the contract writes ids: JSON numbers above 2^53 break in other languages.
     return [dict(zip(names, (str(pin), *rest), strict=True)) for pin, *rest in rows]
 
@@ -98,7 +96,7 @@ def show(resolution: Resolution, start: datetime | None, pins: list[dict[str, An
         return
     state = "final" if pins[0]["is_final"] else "not final yet"
     data.print(f"Top pins, {resolution} from {start:%Y-%m-%d %H:%M} UTC, {state}", style="bold", highlight=False)
-    made = table(None, "pin", "saves", "clicks", "close-ups")  # narrower than its title, which would wrap
+    made = table(None, "pin", *(action.heading for action in Action))  # narrower than its title, which would wrap
     for pin in pins:
-        made.add_row(pin["pin_id"], *(f"{pin[name]:,}" for name in ("saves", "clicks", "closeups")))
+        made.add_row(pin["pin_id"], *(f"{pin[name]:,}" for name in COLUMNS))
     data.print(made)

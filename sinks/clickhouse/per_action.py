@@ -19,4 +19,3 @@ def each(template: str, separator: str = ", ", actions: Iterable[Action] = Actio
 
 COLUMNS: Final = tuple(action.column for action in Action)
 NAMES: Final = each("{column}")
-SUMS_OF_EVENTS: Final = each("sumIf(events, action = {number}) AS {column}")

@@ -47,7 +47,7 @@ def test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see
         assert (duplicate["outcome"], duplicate["why"]) == ("duplicate", f"duplicate of {topic}[0]@0")
         for cell in (counted["cell"], duplicate["cell"]):
             assert (cell["action"], cell["pin"], cell["recounted"], cell["stored"]["events"]) == ("save", 5, 1, 1)
-            assert [(window["saves"], window["is_final"]) for window in cell["windows"]] == [(1, False)] * 3
+            assert [(window["counts"]["saves"], window["is_final"]) for window in cell["windows"]] == [(1, False)] * 3
 
         invalid, scrap = explain(stack, broken, "--topic", "save")["records"]
         assert (invalid["outcome"], invalid["why"], invalid["cell"]) == ("invalid", invalid["letter"]["reason"], None)
@@ -57,7 +57,7 @@ def test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see
         (told,) = explain(stack, late)["records"]
         assert told["outcome"] == told["letter"]["outcome"] == "late"
         assert "the lateness is 1 h" in told["why"]
-        assert [window["saves"] for window in told["cell"]["windows"]] == [0, 0, 0]
+        assert [window["counts"]["saves"] for window in told["cell"]["windows"]] == [0, 0, 0]
 
         dlq(stack, "replay", "--outcome", "late", "--yes")
         mended = ("--origin", f"{topic}[0]@2", "--set", "pin_id=7", "--set", f"event_id={uuid.uuid4()}")
@@ -66,7 +66,7 @@ def test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see
         told, replayed = explain(stack, late)["records"]
         assert told["replay"] == replayed["place"] == f"{topic}.replay[0]@0"
         assert (replayed["replay_of"], replayed["outcome"]) == (f"{topic}[0]@3", "counted")
-        assert [window["saves"] for window in replayed["cell"]["windows"]] == [1, 1, 1]
+        assert [window["counts"]["saves"] for window in replayed["cell"]["windows"]] == [1, 1, 1]
         first, other = (told for told in explain(stack, broken)["records"] if told["place"] != f"{topic}[0]@4")
         assert first["replay"] == other["place"]
         assert (other["outcome"], other["cell"]["pin"]) == ("counted", 7)

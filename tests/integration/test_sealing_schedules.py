@@ -27,7 +27,7 @@ def roll_up_late(connection: Connection, window: Window, hour_seals: Sequence[in
         if window.resolution == "day" and not hour_seals
         else connection.rows(source, start=window.start, end=window.end, seals=list(hour_seals))
     )
-    sums = rollup.Sums(len(read), *(sum(row[i] for row in read) for i in (1, 2, 3)))
+    sums = (len(read), *(sum(row[i] for row in read) for i in (1, 2, 3)))
     number = allocate_seal_id(connection)
     rows = [(window.start, *row, number) for row in read]
     names = ("window_start", "pin_id", "saves", "clicks", "closeups", "updated_at", "seal")

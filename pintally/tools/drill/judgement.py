@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-Counts = tuple[int, int, int]  # saves, clicks, close-ups
+Counts = tuple[int, ...]  # of each action, in their order; of a window without a row nothing
 Window = tuple[str, int, int]  # view, start in seconds since 1970, pin id
 
 SHOWN = 20  # violations that are kept in words
@@ -48,7 +48,7 @@ class Judgement:
     def conclude(self, truth: Mapping[Window, Counts]) -> None:
         """What was seen, against what is known in the end: never more, and the last look exactly."""
         for window, (most, at) in self._most.items():
-            true = truth.get(window, (0, 0, 0))
+            true = truth.get(window, (0,) * len(most))
             if any(seen > known for seen, known in zip(most, true, strict=True)):
                 self._accuse(window, at, f"showed {most}, the truth is {true}")
         for window, true in truth.items():
@@ -66,12 +66,8 @@ class Judgement:
                 self._accuse(window, at, "was final, and is not any more")
             elif fell:
                 self._accuse(window, at, f"fell from {before.counts} to {row.counts}")
-        most, _ = self._most.get(window, ((0, 0, 0), at))
-        higher: Counts = (
-            max(most[0], row.counts[0]),
-            max(most[1], row.counts[1]),
-            max(most[2], row.counts[2]),
-        )
+        most, _ = self._most.get(window, ((0,) * len(row.counts), at))
+        higher = tuple(map(max, most, row.counts))
         if higher != most:
             self._most[window] = (higher, at)
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sink import ClickHouseSink
@@ -85,7 +86,8 @@ class Probe:
 
     def counted(self, pin: int) -> int:
         """Counted events of one pin."""
-        rows = self.rows("SELECT sum(saves + clicks + closeups) FROM pin_engagement_1m WHERE pin_id = %(pin)s", pin=pin)
+        counts = " + ".join(action.column for action in Action)
+        rows = self.rows(f"SELECT sum({counts}) FROM pin_engagement_1m WHERE pin_id = %(pin)s", pin=pin)
         return int(rows[0][0])
 
     def buried(self, sent: Sent, outcome: str) -> int:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
+from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.tools.drill.judgement import Counts, Judgement, Row, Window
@@ -15,8 +16,9 @@ PAUSE_SECONDS = 0.5
 RECENT_SECONDS = 900  # most looks ask for the last minutes only
 WHOLE_EVERY = 20  # looks
 ANSWER_SECONDS = 10.0
+COLUMNS = ", ".join(action.column for action in Action)
 QUERY = """
-SELECT toUnixTimestamp(window_start), pin_id, saves, clicks, closeups, is_final FROM {view}
+SELECT toUnixTimestamp(window_start), pin_id, is_final, {columns} FROM {view}
 WHERE pin_id IN %(pins)s AND window_start >= toDateTime(%(since)s, 'UTC')
 """
 
@@ -53,9 +55,8 @@ class Reader:
             for view, length in VIEWS.items():
                 recent = int(time.time()) - RECENT_SECONDS
                 since = self._first if whole or length > RECENT_SECONDS else recent // length * length
-                answer = connection.rows(QUERY.format(view=view), pins=self._pins, since=since)
-                rows = [Row(start, pin, (saves, clicks, closeups), bool(final)) for
-                        start, pin, saves, clicks, closeups, final in answer]  # fmt: skip
+                answer = connection.rows(QUERY.format(view=view, columns=COLUMNS), pins=self._pins, since=since)
+                rows = [Row(start, pin, tuple(counts), bool(final)) for start, pin, final, *counts in answer]
                 self.judgement.see(view, since, rows, time.monotonic() - self._began)
 
     def _run(self) -> None:
@@ -71,9 +72,11 @@ class Reader:
 def windows(cells: Mapping[Cell, int], pins: Sequence[int]) -> dict[Window, Counts]:
     """What every view must show of these pins in the end."""
     wanted = set(pins)
+    places = {action.value: place for place, action in enumerate(Action)}
     sums: dict[Window, list[int]] = {}
     for (action, minute, pin), count in cells.items():
         if pin in wanted:
             for view, length in VIEWS.items():
-                sums.setdefault((view, minute // length * length, pin), [0, 0, 0])[action - 1] += count
-    return {window: (counts[0], counts[1], counts[2]) for window, counts in sums.items()}
+                counts = sums.setdefault((view, minute // length * length, pin), [0] * len(places))
+                counts[places[action]] += count
+    return {window: tuple(counts) for window, counts in sums.items()}

@@ -56,7 +56,7 @@ KINDS: dict[str, Callable[[Good], bytes | None]] = {
     "pin_above_64_bits": _with("pin_id", str(2**64)),
     "time_as_text": _with("occurred_at", "2026-01-01T00:00:00Z"),
     "time_with_fraction": _with("occurred_at", 1767225600000.5),
-    "unknown_action": _with("action", "like"),
+    "unknown_action": _with("action", "no_action_of_ours"),
     "other_topics_action": _other_action,
     "from_the_future": lambda good: _json(good.fields | {"occurred_at": good.arrival + good.margins.future}),
     "older_than_kept": lambda good: _json(good.fields | {"occurred_at": good.arrival - good.margins.too_old}),

@@ -1,4 +1,4 @@
-"""People looking at pins: sessions of close-ups, after each perhaps a click, and perhaps a save."""
+"""People looking at pins: sessions of close-ups, after each perhaps a click, a save, and each other action."""
 
 from dataclasses import dataclass, fields
 
@@ -13,8 +13,14 @@ CLOSEUPS_PER_SESSION = 5.0
 CLICK_SHARE = 0.28  # of close-ups
 SAVE_AFTER_CLICK, SAVE_WITHOUT_CLICK = 0.35, 0.06
 DWELL_SECONDS, CLICK_SECONDS, SAVE_SECONDS = 12.0, 5.0, 6.0  # mean times until the next step
+OTHERS = tuple(sorted(set(Action) - {Action.CLOSEUP, Action.CLICK, Action.SAVE}))
+OTHER_SHARE, OTHER_SECONDS = 0.05, 8.0  # of close-ups lead to each of these, after this mean time
 EVENTS_PER_SESSION = CLOSEUPS_PER_SESSION * (
-    1 + CLICK_SHARE + CLICK_SHARE * SAVE_AFTER_CLICK + (1 - CLICK_SHARE) * SAVE_WITHOUT_CLICK
+    1
+    + CLICK_SHARE
+    + CLICK_SHARE * SAVE_AFTER_CLICK
+    + (1 - CLICK_SHARE) * SAVE_WITHOUT_CLICK
+    + OTHER_SHARE * len(OTHERS)
 )
 PEAK_RATE = 2_000.0  # events a second of the sessions' own time; above it, time between steps shrinks
 OFFLINE_SHARE = 0.015  # of events wait on a phone without a network, up to the longest delay
@@ -78,15 +84,23 @@ class Sessions:
         saved = rng.random(total) < np.where(clicked, SAVE_AFTER_CLICK, SAVE_WITHOUT_CLICK)
         click = closeup + rng.exponential(CLICK_SECONDS, total)
         save = np.where(clicked, click, closeup) + rng.exponential(SAVE_SECONDS, total)
-        acted = np.concatenate([closeup, click[clicked], save[saved]])
-        counts = (total, int(clicked.sum()), int(saved.sum()))
+        steps = [  # action, after which of the close-ups, and when after each of them
+            (Action.CLOSEUP, np.arange(total), closeup),
+            (Action.CLICK, np.flatnonzero(clicked), click),
+            (Action.SAVE, np.flatnonzero(saved), save),
+        ]
+        for action in OTHERS:
+            chosen = np.flatnonzero(rng.random(total) < OTHER_SHARE)
+            steps.append((action, chosen, closeup + rng.exponential(OTHER_SECONDS, total)))
+        of = np.concatenate([chosen for _, chosen, _ in steps])
+        acted = np.concatenate([moments[chosen] for _, chosen, moments in steps])
         delay = self._delays(len(acted))
         return Steps(
             arrival=acted + delay,
             delay=delay,
-            action=np.repeat(np.array([Action.CLOSEUP, Action.CLICK, Action.SAVE], np.uint8), counts),
-            pin=np.concatenate([pin, pin[clicked], pin[saved]]),
-            user=np.concatenate([user, user[clicked], user[saved]]),
+            action=np.concatenate([np.full(len(chosen), action, np.uint8) for action, chosen, _ in steps]),
+            pin=pin[of],
+            user=user[of],
         )
 
     def _delays(self, count: int) -> NDArray[np.float64]:

@@ -38,9 +38,9 @@ class Truth:
                 self.outcomes[topic, pair // 8, Outcome(pair % 8)] += count
         counted = slab.outcome == Outcome.COUNTED
         minute = slab.occurred[counted] // MINUTE_MS
-        # A cell in 63 bits: minutes since 1970 fit in 28, pins in 32, actions in 2.
+        # A cell in 63 bits: minutes since 1970 and before 2106 fit in 27, pins in 28, actions in 8.
         keys, counts = np.unique(
-            (minute << 34) | (slab.pin[counted] << 2) | slab.action[counted].astype(np.int64), return_counts=True
+            (minute << 36) | (slab.pin[counted] << 8) | slab.action[counted].astype(np.int64), return_counts=True
         )
         self._keys.append(keys)
         self._counts.append(counts.astype(np.int64))
@@ -61,7 +61,7 @@ class Truth:
         self._merge()
         ids = self._pins.ids.tolist()
         return {
-            (Action(key & 3), (key >> 34) * 60, ids[(key >> 2) & 0xFFFFFFFF]): count
+            (Action(key & 0xFF), (key >> 36) * 60, ids[(key >> 8) & 0xFFFFFFF]): count
             for keys, counts in zip(self._keys, self._counts, strict=True)
             for key, count in zip(keys.tolist(), counts.tolist(), strict=True)
         }

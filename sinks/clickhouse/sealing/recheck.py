@@ -5,11 +5,12 @@ looked at again is among what was published last, whoever published it.
 """
 
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.per_action import NAMES
 from pintally.sinks.clickhouse.sealing.reopen import reopen
-from pintally.sinks.clickhouse.sealing.rollup import Sums, Window, is_unchanged
+from pintally.sinks.clickhouse.sealing.rollup import Window, is_unchanged
 
-PUBLISHED_LAST = """
-SELECT toUnixTimestamp(window_start), seal, pins, saves, clicks, closeups FROM sealed FINAL
+PUBLISHED_LAST = f"""
+SELECT toUnixTimestamp(window_start), seal, pins, {NAMES} FROM sealed FINAL
 WHERE resolution = 'hour' AND NOT is_open AND written_at >= (SELECT max(written_at) FROM sealed) - INTERVAL 10 MINUTE
 """
 
@@ -21,6 +22,6 @@ def recheck(connection: Connection) -> None:
     where = connection.one("SELECT serverUUID(), currentDatabase()")
     for hour, seal, *sums in connection.rows(PUBLISHED_LAST):
         name = (*where, hour, seal)
-        if name not in _seen and not is_unchanged(connection, Window("hour", hour), Sums(*sums)):
+        if name not in _seen and not is_unchanged(connection, Window("hour", hour), tuple(sums)):
             reopen(connection, [hour])
         _seen.add(name)

@@ -12,10 +12,13 @@ import numpy as np
 
 from pintally.schemas.rows import CellRows
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.per_action import COLUMNS, NAMES
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 
 HOUR = 3600
 DAY = 86_400
+SEALED = ("resolution", "window_start", "seal", "is_open", "corrected", "pins", *COLUMNS)  # columns of the table
+NEVER_SEALED = (False, 0, *(0 for _ in COLUMNS))  # its `corrected`, pins and counts
 
 # The first column of seal_state by itself, as every flush asks for it twice: 3 ms of ClickHouse's CPU, not 6.5.
 SEALED_UNTIL = """
@@ -52,9 +55,9 @@ def reopen(connection: Connection, hours: Collection[int]) -> None:
     known = _sums(connection, windows)
     connection.insert(
         "sealed",
-        ("resolution", "window_start", "seal", "is_open", "corrected", "pins", "saves", "clicks", "closeups"),
+        SEALED,
         [
-            (resolution, start, number, True, *known.get((resolution, start), (False, 0, 0, 0, 0)))
+            (resolution, start, number, True, *known.get((resolution, start), NEVER_SEALED))
             for resolution, start in windows
         ],
     )
@@ -63,7 +66,7 @@ def reopen(connection: Connection, hours: Collection[int]) -> None:
 def _sums(connection: Connection, windows: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, ...]]:
     """What was sealed last, carried along so that the next sealing knows whether it corrects anything."""
     rows = connection.rows(
-        "SELECT toString(resolution), toUnixTimestamp(window_start), corrected, pins, saves, clicks, closeups"
+        f"SELECT toString(resolution), toUnixTimestamp(window_start), corrected, pins, {NAMES}"
         " FROM sealed FINAL WHERE window_start IN %(starts)s",
         starts=[start for _, start in windows],
     )

@@ -12,6 +12,7 @@
 from collections.abc import Iterator
 
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
+from pintally.sinks.clickhouse.per_action import NAMES, each
 from pintally.sinks.clickhouse.sealing.reopen import HOUR, reopen
 from pintally.sinks.clickhouse.sealing.seal import read_state
 
@@ -34,43 +35,41 @@ SELECT DISTINCT toUnixTimestamp(toStartOfDay(window_start)) AS day FROM sealed F
 WHERE NOT is_open AND window_start >= {KEPT} ORDER BY day
 """
 # Of one day: the minutes of its sealed windows, less their roll-ups; and what `sealed` states of them, less those.
-DIFFERENT = """
+DIFFERENT = f"""
 WITH seals AS
-    (SELECT window_start, seal, pins, saves, clicks, closeups FROM sealed FINAL
-     WHERE resolution = '{resolution}' AND NOT is_open AND window_start >= toDateTime(%(day)s, 'UTC')
+    (SELECT window_start, seal, pins, {NAMES} FROM sealed FINAL
+     WHERE resolution = '{{resolution}}' AND NOT is_open AND window_start >= toDateTime(%(day)s, 'UTC')
         AND window_start < toDateTime(%(day)s + 86400, 'UTC')),
 rolled AS
-    (SELECT window_start, pin_id, saves, clicks, closeups FROM {table}
+    (SELECT window_start, pin_id, {NAMES} FROM {{table}}
      WHERE window_start >= toDateTime(%(day)s, 'UTC') AND window_start < toDateTime(%(day)s + 86400, 'UTC')
         AND (window_start, seal) IN (SELECT window_start, seal FROM seals))
 SELECT DISTINCT toUnixTimestamp(start) FROM
 (
     SELECT start, pin_id FROM
     (
-        SELECT {window} AS start, pin_id, toInt64(sumIf(events, action = 1)) AS s,
-            toInt64(sumIf(events, action = 2)) AS c, toInt64(sumIf(events, action = 3)) AS u
+        SELECT {{window}} AS start, pin_id, {each("toInt64(sumIf(events, action = {number})) AS c{number}")}
         FROM pin_minutes FINAL
         WHERE hour >= toDateTime(%(day)s, 'UTC') AND hour < toDateTime(%(day)s + 86400, 'UTC')
-            AND {window} IN (SELECT window_start FROM seals)
+            AND {{window}} IN (SELECT window_start FROM seals)
         GROUP BY start, pin_id
         UNION ALL
-        SELECT window_start AS start, pin_id, -toInt64(saves) AS s, -toInt64(clicks) AS c, -toInt64(closeups) AS u
+        SELECT window_start AS start, pin_id, {each("-toInt64({column}) AS c{number}")}
         FROM rolled
     )
     GROUP BY start, pin_id
-    HAVING sum(s) != 0 OR sum(c) != 0 OR sum(u) != 0
+    HAVING {each("sum(c{number}) != 0", " OR ")}
     UNION ALL
     SELECT start, 0 AS pin_id FROM
     (
-        SELECT window_start AS start, toInt64(pins) AS p, toInt64(saves) AS s, toInt64(clicks) AS c,
-            toInt64(closeups) AS u
+        SELECT window_start AS start, toInt64(pins) AS p, {each("toInt64({column}) AS c{number}")}
         FROM seals
         UNION ALL
-        SELECT window_start AS start, -1 AS p, -toInt64(saves) AS s, -toInt64(clicks) AS c, -toInt64(closeups) AS u
+        SELECT window_start AS start, -1 AS p, {each("-toInt64({column}) AS c{number}")}
         FROM rolled
     )
     GROUP BY start
-    HAVING sum(p) != 0 OR sum(s) != 0 OR sum(c) != 0 OR sum(u) != 0
+    HAVING sum(p) != 0 OR {each("sum(c{number}) != 0", " OR ")}
 )
 """
 WINDOWS = {"hour": ("pin_hours", "hour"), "day": ("pin_days", "toStartOfDay(hour)")}

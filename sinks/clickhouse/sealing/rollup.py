@@ -4,21 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, reopen
+from pintally.sinks.clickhouse.per_action import COLUMNS, NAMES, each
+from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, SEALED, reopen
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.sinks.clickhouse.stale_rows import delete_superseded, has_superseded
 
 ATTEMPTS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What a window holds. Two windows with equal sums in every part are taken for equal."""
-
-    pins: int = 0
-    saves: int = 0
-    clicks: int = 0
-    closeups: int = 0
+Sums = tuple[int, ...]  # pins, then events of each action. Two windows with equal sums are taken for equal
+NOTHING: Sums = (0,) * (1 + len(COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,7 @@ class Row:
     seal: int = 0
     is_open: bool = True
     corrected: bool = False
-    sums: Sums = Sums()
+    sums: Sums = NOTHING
 
     @property
     def was_sealed(self) -> bool:
@@ -58,23 +53,21 @@ class RolledUp:
     changed: bool = False  # its sums differ from those that were sealed before
 
 
-MINUTES = """
-SELECT pin_id, sumIf(events, action = 1) AS saves, sumIf(events, action = 2) AS clicks,
-    sumIf(events, action = 3) AS closeups, max(m.updated_at) AS updated_at
+MINUTES = f"""
+SELECT pin_id, {each("sumIf(events, action = {number}) AS {column}")}, max(m.updated_at) AS updated_at
 FROM pin_minutes AS m FINAL
 WHERE hour >= toDateTime(%(start)s, 'UTC') AND hour < toDateTime(%(end)s, 'UTC')
 GROUP BY pin_id
-HAVING saves + clicks + closeups > 0
+HAVING {" + ".join(COLUMNS)} > 0
 """
-HOURS = """
-SELECT pin_id, sum(h.saves) AS saves, sum(h.clicks) AS clicks, sum(h.closeups) AS closeups,
-    max(h.updated_at) AS updated_at
+HOURS = f"""
+SELECT pin_id, {each("sum(h.{column}) AS {column}")}, max(h.updated_at) AS updated_at
 FROM pin_hours AS h
 WHERE window_start >= toDateTime(%(start)s, 'UTC') AND window_start < toDateTime(%(end)s, 'UTC') AND seal IN %(seals)s
 GROUP BY pin_id
 """
 TABLES = {"hour": "pin_hours", "day": "pin_days"}
-SUMS = "SELECT count(), sum(saves), sum(clicks), sum(closeups) FROM"
+SUMS = f"SELECT count(), {each('sum({column})')} FROM"
 
 
 def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> RolledUp:
@@ -120,7 +113,7 @@ def is_unchanged(connection: Connection, window: Window, sums: Sums) -> bool:
 def read_row(connection: Connection, window: Window) -> Row:
     """What holds of a window now."""
     rows = connection.rows(
-        "SELECT seal, is_open, corrected, pins, saves, clicks, closeups FROM sealed FINAL"
+        f"SELECT {', '.join(SEALED[2:])} FROM sealed FINAL"
         " WHERE resolution = %(resolution)s AND window_start = toDateTime(%(start)s, 'UTC')",
         resolution=window.resolution,
         start=window.start,
@@ -128,12 +121,12 @@ def read_row(connection: Connection, window: Window) -> Row:
     if not rows:
         return Row()
     number, is_open, corrected, *sums = rows[0]
-    return Row(number, is_open, corrected, Sums(*sums))
+    return Row(number, is_open, corrected, tuple(sums))
 
 
 def insert(connection: Connection, window: Window, number: int, hour_seals: Sequence[int]) -> None:
     """Step 3: the roll-up's rows, under a number that nothing names yet."""
-    counts = "pin_id, saves, clicks, closeups, updated_at"
+    counts = f"pin_id, {NAMES}, updated_at"
     source = MINUTES if window.resolution == "hour" else HOURS
     if window.resolution == "day" and not hour_seals:
         return
@@ -148,19 +141,18 @@ def rolled_up(connection: Connection, window: Window, number: int) -> Sums:
     """Step 4, one side: what was inserted under the number."""
     table = TABLES[window.resolution]
     where = "window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
-    return Sums(*connection.one(f"{SUMS} {table} WHERE {where}", start=window.start, number=number))
+    return connection.one(f"{SUMS} {table} WHERE {where}", start=window.start, number=number)
 
 
 def minutes_of(connection: Connection, window: Window) -> Sums:
     """Step 4, other side: what the minutes say now."""
-    return Sums(*connection.one(f"{SUMS} ({MINUTES})", start=window.start, end=window.end))
+    return connection.one(f"{SUMS} ({MINUTES})", start=window.start, end=window.end)
 
 
 def publish(connection: Connection, windows: Sequence[Window], row: Row) -> None:
     """Step 5: the same row for each window, in one insert, all or none; it holds unless a higher seal is there."""
-    sums = (row.sums.pins, row.sums.saves, row.sums.clicks, row.sums.closeups)
     connection.insert(
         "sealed",
-        ("resolution", "window_start", "seal", "is_open", "corrected", "pins", "saves", "clicks", "closeups"),
-        [(window.resolution, window.start, row.seal, row.is_open, row.corrected, *sums) for window in windows],
+        SEALED,
+        [(window.resolution, window.start, row.seal, row.is_open, row.corrected, *row.sums) for window in windows],
     )
