@@ -11,6 +11,7 @@ import pytest
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.settings import Settings
+from pintally.tools.engines.ready import wait_until
 from tests.integration.sealing import (
     DAY,
     HOUR,
@@ -23,6 +24,9 @@ from tests.integration.sealing import (
     write,
 )
 
+WAITING = (
+    "SELECT 1 FROM system.processes WHERE current_database = currentDatabase() AND query LIKE 'SELECT saves, is_final%'"
+)
 COLUMNS = ["window_start", "pin_id", "saves", "clicks", "closeups", "updated_at", "is_final"]
 
 
@@ -178,13 +182,15 @@ def test_what_a_query_calls_final_it_has_read_in_full(address: ClickHouseAddress
     read(
         address,
         "CREATE OR REPLACE VIEW minutes_read AS SELECT * FROM"
-        f" (WITH (SELECT sleep(3)) AS waited SELECT {columns} FROM pin_minutes FINAL WHERE waited = 0)",
+        " (WITH (SELECT count() FROM numbers(10) WHERE sleep(1) SETTINGS max_block_size = 1) AS waited"
+        f" SELECT {columns} FROM pin_minutes FINAL WHERE waited = 0)",
     )
     seen: list[tuple[object, ...]] = []
     sql = f"SELECT saves, is_final FROM pin_engagement_1m WHERE window_start = fromUnixTimestamp({TODAY + 120})"
     reader = threading.Thread(target=lambda: seen.extend(read(address, sql)))
     reader.start()
-    time.sleep(1)  # the reader has found its rows by now, and looks at them two seconds later
+    wait_until(lambda: bool(read(address, WAITING)), 60)
+    time.sleep(1)  # the reader has found its rows by now, and looks at them some seconds later
     write(address, some_cells(20, count=4))
     seal(address, TODAY + HOUR)
     assert reader.is_alive()

@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS pin_minutes{on_cluster}
     source UInt64 COMMENT 'Source.id: 8 bytes of blake2b over topic, topic UUID and partition',
     slice_block UInt32 COMMENT 'Slice, first half: offset // slice_records',
     arrived_at DateTime('UTC') COMMENT 'Slice, second half: stream time of the source, floored to ten minutes',
-    action UInt8 COMMENT '{actions}',
+    action UInt8 COMMENT 'Number of the action; minutes_read says which',
     minute DateTime('UTC') COMMENT 'Start of the event-time window [minute, minute + 60 s)',
     pin_id UInt64 COMMENT 'The pin',
     events UInt64 COMMENT 'Counted events of this slice below the position in version; an absolute count',
