@@ -12,44 +12,43 @@ from typer.core import TyperCommand, TyperGroup
 from pintally.schemas.errors import PintallyError
 from pintally.tools.python import keep_children_safe
 
-# Name and summary of each command, in the order of a first day. The function of the same name (`_` for `-`) in the file
-# of that name is the command; its docstring begins with the same summary. A name that stands there for a typer.Typer is
-# a command with commands of its own, and its help= begins with the summary.
+# Name and summary of each command, in order of first use. The file of that name (`_` for `-`) has a function of that
+# name; its docstring begins with the same summary. A command with subcommands has a typer.Typer of that name instead.
 COMMANDS = {
-    "demo": "Show it all: engines, traffic, counts, and the proof of them.",
-    "up": "Run Kafka and ClickHouse here, without Docker, until stopped.",
+    "demo": "Start engines and a worker, produce events, show the counts and verify them.",
+    "up": "Run Kafka and ClickHouse on this machine, without Docker, until stopped.",
     "migrate": "Create the topics and the tables; safe to run again.",
-    "users": "Print or create the ClickHouse users of workers and of readers.",
-    "worker": "Count engagement from Kafka into ClickHouse until stopped.",
-    "emulate": "Produce engagement that looks real, flaws included.",
+    "users": "Print or create the ClickHouse users for workers and readers.",
+    "worker": "Count events from Kafka into ClickHouse until stopped.",
+    "emulate": "Produce realistic events, with duplicates, late and invalid records.",
     "verify": "Recount the log independently and compare every count.",
     "top": "Show the pins with the most engagement.",
-    "status": "Show how far each source is counted, and what is behind.",
-    "explain": "Show where an event is, and why it is counted or not.",
-    "dlq": "List, show and replay dead letters: what was late or broken.",
-    "rules": "Show the counting rules of each source, or change them.",
-    "replace-topic": "Say that a topic takes another's place: a copy, or another cluster.",
-    "accept-loss": "Give up what is gone for good; the ledger keeps it.",
-    "repair": "Mend rows in ClickHouse from the log, while workers go on.",
-    "drill": "Inject faults into a stack of its own, and prove the counts.",
-    "schema": "Print the contract of the events as JSON Schema.",
+    "status": "Show the position, the lag and the outcomes of each source.",
+    "explain": "Find an event, and show why it is counted or not.",
+    "dlq": "List, show and replay dead letters: late and invalid records.",
+    "rules": "Show or change the counting rules of each source.",
+    "replace-topic": "Continue counting in another topic: a copy, or a topic in another cluster.",
+    "accept-loss": "Accept the loss of records that are gone, so that counting can continue.",
+    "repair": "Repair rows in ClickHouse from the log, while workers run.",
+    "drill": "Inject faults into workers and engines of its own, and check the counts.",
+    "schema": "Print the JSON Schema of the events.",
 }
 
 EPILOG = """
-A first session, each line in the folder of the project:
+A first session, in the folder of the project:
 
-    pintally up                        and leave it running
-    pintally migrate                   in a second terminal, then
-    pintally worker                    and leave it running too
-    pintally emulate --events 100000   in a third
+    pintally up                        in a first terminal; leave it running
+    pintally migrate                   in a second terminal
+    pintally worker                    in the second terminal; leave it running
+    pintally emulate --events 100000   in a third terminal
     pintally top
     pintally verify
 
 Settings are read from variables named PINTALLY_..., for instance PINTALLY_KAFKA_BOOTSTRAP_SERVERS=broker:9092.
-Without them the commands find what `pintally up` started in the same folder.
+Without them, a command uses the engines that `pintally up` started in the same folder.
 
-Exit codes: 0 done; 1 `verify` found a difference; 2 a person must act, and the message says why and
-what to do; 75 Kafka or ClickHouse does not answer, try again; 130 interrupted.
+Exit codes: 0 done; 1 `verify` found a difference; 2 a person must act, the message says why and how;
+75 Kafka or ClickHouse does not answer, try again; 130 interrupted.
 """
 
 
@@ -66,7 +65,7 @@ class Commands(TyperGroup):
         return name, load(name) if name else command, rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a reader that left (`pintally top | head -1`) ends it as SIGPIPE would, without a word."""
+        """Run the command. If stdout is closed (`pintally top | head -1`), end silently, as SIGPIPE would."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
@@ -77,7 +76,7 @@ class Commands(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """The command in the file of its name, its docstring as help; or the commands of its Typer."""
+    """Returns the command in the file of that name; its docstring is its help."""
     attribute = name.replace("-", "_")
     function = getattr(import_module(f"pintally.cli.{attribute}"), attribute)
     if isinstance(function, typer.Typer):
@@ -88,7 +87,7 @@ def load(name: str) -> Any:
 
 
 def group(text: str) -> typer.Typer:
-    """A command that has commands of its own; `text` is its help."""
+    """Returns an empty command with subcommands; `text` is its help."""
     return typer.Typer(
         help=keep_examples(text),
         no_args_is_help=True,
@@ -99,7 +98,7 @@ def group(text: str) -> typer.Typer:
 
 
 def keep_examples(text: str) -> str:
-    """Mark the paragraphs that have an indented line, so that help does not wrap them (\\b is click's mark)."""
+    """Mark paragraphs that have an indented line, so that click does not wrap them (\\b is click's mark)."""
     paragraphs = text.strip().split("\n\n")
     return "\n\n".join(f"\b\n{part}" if "    " in part else part for part in paragraphs)
 
@@ -134,7 +133,7 @@ def pintally(
 
 
 def main() -> None:
-    """Run the command line. An error is printed with its remedy; the exit code says whose it is."""
+    """Run the command line. A PintallyError is printed with its remedy, and sets the exit code."""
     keep_children_safe()
     try:
         app()
@@ -143,7 +142,7 @@ def main() -> None:
 
 
 def refuse(error: PintallyError) -> NoReturn:
-    """Print what is wrong and what to do about it on stderr; exit 2, or 75 if it goes away by itself."""
+    """Print the error and its remedy on stderr; exit with 2, or with 75 if trying again may help."""
     print(f"error: {error.what}", file=sys.stderr)
     if error.remedy:
         print(f"  {error.remedy}", file=sys.stderr)

@@ -1,30 +1,25 @@
-"""Is the event of a dead letter counted already? Searched for in the log, as far as Kafka keeps it."""
+"""Searches the log for events of dead letters that are already counted."""
 
 from collections.abc import Sequence
 from uuid import UUID
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell
 from pintally.audit.log import Log
 from pintally.audit.occurrences import Ids, Occurrence, find
 from pintally.audit.tables import known_ids, read_replaced
-from pintally.cli.console import progress
+from pintally.cli.console import progress_bar
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import have_letters
 from pintally.streams.audit_addresses import addresses_of, as_ours
 from pintally.streams.operations.replay.plan import Planned, Verdict
 from pintally.streams.settings import Settings
 
-QUERY_SECONDS = 60.0
-COLUMNS = (TextColumn("searching the log"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-
 
 def counted_events(settings: Settings, planned: Sequence[Planned], *, quiet: bool) -> dict[UUID, str]:
-    """The events of letters that are ready and of which the log has another record that is no dead letter, and where.
+    """Returns the events of ready dead letters that have another record in the log that is no dead letter, and where.
 
-    A record that is not counted yet is one of these. Looks from the earliest event on, as far as a record may lag it.
+    That record may be one that is not counted yet. The search begins at the earliest event time less the clock skew.
     Raises PintallyError if the log cannot be searched.
     """
     events = [each.event for each in planned if each.event is not None and each.verdict is Verdict.READY]
@@ -38,7 +33,7 @@ def counted_events(settings: Settings, planned: Sequence[Planned], *, quiet: boo
     except CannotTell as error:
         raise as_ours(error, settings) from error
     places = {each: (each.at.topic, each.at.topic_id, each.at.partition, each.offset) for each in found}
-    with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
+    with Connection(settings.clickhouse, only_reads=True) as connection:
         invalid = have_letters(connection, list(places.values()))
     return {UUID(each.event_id): f"in {each}" for each, place in places.items() if place not in invalid}
 
@@ -48,7 +43,7 @@ def _search(settings: Settings, topics: Sequence[str], since_ms: int, ids: Ids, 
         known = known_ids(read_replaced(clickhouse))
     with (
         Log(addresses_of(settings)) as log,
-        Progress(*COLUMNS, console=progress, transient=True, disable=quiet) as bar,
+        progress_bar("searching the log", quiet=quiet) as bar,
     ):
         starts = log.starts(log.partitions(topics, known), since_ms)
         task = bar.add_task("", total=sum(max(0, at.end - start) for at, start in starts.items()))

@@ -1,4 +1,4 @@
-"""`pintally demo`: the whole way once, by the same commands a person would type."""
+"""`pintally demo`: engines, events, counts and `verify`, by the commands that a person would type."""
 
 import os
 import signal
@@ -12,30 +12,28 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pintally.cli.console import progress, step
+from pintally.cli.console import progress, progress_bar, step
 from pintally.schemas.errors import PintallyError
 from pintally.streams.settings import LOCAL_DIR, LOCAL_ENV, load_settings
 from pintally.tools.python import PINTALLY
 
-STALL_SECONDS = 60.0  # without one more record in the ledger something is wrong
+STALL_SECONDS = 60.0  # if the ledger does not grow for so long, something is wrong
 POLL_SECONDS = 0.5
 
 
 def demo(
     events: Annotated[int, typer.Option(min=1, help="How many records to produce.")] = 200_000,
-    directory: Annotated[Path, typer.Option(help="Where the local engines keep data and logs.")] = LOCAL_DIR,
+    directory: Annotated[Path, typer.Option(help="Folder for data and logs of the local engines.")] = LOCAL_DIR,
 ) -> None:
-    """Show it all: engines, traffic, counts, and the proof of them.
+    """Start engines and a worker, produce events, show the counts and verify them.
 
-    Starts Kafka and ClickHouse on this machine (or uses those of a `pintally up` in the same folder), creates topics
-    and tables, runs a worker, produces traffic with duplicates, late and broken records, waits until the last record
-    is counted, shows the top pins and the outcome of every record, and lets `verify` recount all of it. The worker and
-    the engines end with the demo; the data is kept, and the next demo adds to it.
+    The demo starts Kafka and ClickHouse on this machine, or uses those that `pintally up` started in the same folder.
+    It creates the topics and tables, runs a worker, produces events with duplicates, late and invalid records, and
+    waits until all records are counted. Then it shows the top pins and the outcomes, and runs `verify`. The worker and
+    the engines end with the demo. The data is kept: the next demo adds to it.
 
-    Exit codes: those of `verify` (0 exact, 1 it differs, 2 it could not tell, 75 not now), 2 if anything else
-    failed.
+    Exit codes: those of `verify` (0 exact, 1 different, 2 cannot tell, 75 cannot tell now); 2 if another step failed.
 
     Example:
 
@@ -57,7 +55,7 @@ def demo(
 
 @contextmanager
 def engines(directory: Path) -> Iterator[dict[str, str]]:
-    """The `PINTALLY_*` variables of running engines: those of `pintally up` in this folder, else our own."""
+    """Yields the `PINTALLY_*` variables of running engines: those of `pintally up` in this folder, else new ones."""
     from pintally.tools.engines import local_engines
     from pintally.tools.engines.ready import kafka_answers
 
@@ -71,33 +69,33 @@ def engines(directory: Path) -> Iterator[dict[str, str]]:
 
 
 def announced_addresses(file: Path) -> dict[str, str]:
-    """What `pintally up` wrote; nothing if it does not run here."""
+    """Returns the variables that `pintally up` wrote to `file`; empty if it does not run here."""
     from dotenv import dotenv_values
 
     return {name: value for name, value in dotenv_values(file).items() if value is not None} if file.exists() else {}
 
 
 def call(*command: str) -> int:
-    """Run a command of ours as a person would, showing it; its exit code."""
+    """Print and run a command; returns its exit code."""
     progress.print(f"\n[bold]$ pintally {' '.join(command)}[/bold]")
     return subprocess.run([*PINTALLY, *command], stdin=subprocess.DEVNULL, check=False).returncode
 
 
 def run(*command: str) -> None:
-    """`call`, and raise PintallyError unless it went well."""
+    """Print and run a command. Raises PintallyError if its exit code is not 0."""
     if code := call(*command):
         raise PintallyError(
             f"`pintally {command[0]}` ended with exit code {code}",
-            "What it printed above says why; mend it, run again.",
+            "Its message above says why. Resolve it, then run the demo again.",
         )
 
 
 @contextmanager
 def worker(log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`pintally worker` until the end of the block, or of this process however it dies; what it says goes to `log`."""
+    """Run `pintally worker` until the block ends, or until this process dies in any way; its output goes to `log`."""
     from pintally.tools.engines.child import GUARD
 
-    progress.print(f"\n[bold]$ pintally worker --instance demo[/bold]  (what it says: {log})")
+    progress.print(f"\n[bold]$ pintally worker --instance demo[/bold]  (its log: {log})")
     log.parent.mkdir(parents=True, exist_ok=True)
     guarded = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), "signal"]
     with (
@@ -119,14 +117,13 @@ def worker(log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_until_counted(counting: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when the ledger covers the whole log. Raises PintallyError if the worker ended or stands still."""
+    """Return when the ledger covers the whole log. Raises PintallyError if the worker ended or makes no progress."""
     from pintally.sinks.clickhouse.sink import ClickHouseSink
     from pintally.streams.operations.progress import lag_of, read_progress
 
     settings = load_settings()
     sink = ClickHouseSink(settings.clickhouse)
-    columns = (TextColumn("counting"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=progress, transient=True) as bar:
+    with progress_bar("counting") as bar:
         task, best, since = bar.add_task("counting", total=None), -1, time.monotonic()
         while True:
             sources = read_progress(settings, sink)
@@ -141,19 +138,19 @@ def wait_until_counted(counting: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def check_worker(counting: subprocess.Popen[bytes], log: Path, still_seconds: float, lag: int) -> None:
-    """Raises PintallyError if waiting is in vain."""
+    """Raises PintallyError if the worker ended or makes no progress."""
     if counting.poll() is not None:
         said = log.read_text(errors="replace").strip().splitlines()[-3:]
         last = "\n".join(f"    {line}" for line in said)
         raise PintallyError(f"the worker ended with exit code {counting.returncode}:\n{last}", f"Read {log}.")
     if still_seconds > STALL_SECONDS:
-        what = f"the worker has recorded nothing for {still_seconds:.0f} s, and {lag:,} records wait"
+        what = f"the worker has flushed nothing for {still_seconds:.0f} s; {lag:,} records are not counted"
         raise PintallyError(what, f"Read {log}.")
 
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the block as Ctrl-C does, so that nothing is left running."""
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, so that no process is left running."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""What `accept-loss` would count twice where another topic has taken a topic's name: told before it asks."""
+"""The warning of `accept-loss` if a new topic has the name of a lost one: how much might be counted twice."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from pintally.streams.settings import Settings
 
 
 def warn(settings: Settings, session: MaintenanceSession, found: ClusterState, plan: Iterable[Lost]) -> None:
-    """Read the new topics, and print how many of their events would count beside ones that may be the same."""
+    """Read the new topics, and print how many of their events may already be counted."""
     retired: dict[str, list[Source]] = {}
     for lost in plan:
         if lost.row and lost.row.kind is LostKind.RETIRED:
@@ -42,9 +42,11 @@ def _print(topic: str, session: MaintenanceSession, old: Sequence[Source], would
     same = in_common(counted, new)
     if not older and not events(same):
         return
-    data.print(f"warning: the new topic {topic} may hold what is counted already:", markup=False)
-    data.print(f"  {older:,} of its records are no newer than the last that was counted, by their Kafka timestamps")
+    data.print(f"warning: the new topic {topic} may hold events that are already counted:", markup=False)
+    data.print(f"  {older:,} of its records have Kafka timestamps at or before the last counted record")
     if twice := events(same):
-        data.print(f"  {twice:,} events would count beside ones of the same pins and minutes, {hours(same)}")
-    data.print(f"  events of the topic now: {now:,}; with all that the new one holds: {now + more:,}")
-    data.print("  If it is a copy, run `pintally replace-topic` instead: the counts stay as they are.", markup=False)
+        data.print(f"  {twice:,} of its events have pins and minutes that already have counts, {hours(same)}")
+    data.print(f"  events counted now: {now:,}; with all events of the new topic: {now + more:,}")
+    data.print(
+        "  If the new topic is a copy, run `pintally replace-topic` instead: the counts stay as they are.", markup=False
+    )

@@ -1,4 +1,4 @@
-"""`pintally emulate`: traffic that looks real, and the truth about it."""
+"""`pintally emulate`: realistic events, with the counts that they must give."""
 
 import asyncio
 import json
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pintally.cli.console import progress_bar
 from pintally.schemas.outcomes import Outcome
+from pintally.schemas.rules import MINUTE_MS
 from pintally.streams.counting.log import TopicInfo
 from pintally.streams.kafka.topics import describe_topics
 from pintally.streams.settings import Settings, load_settings
-from pintally.tools.emulate.plan import MINUTE_MS, Plan, PlanRefused
+from pintally.tools.emulate.plan import Plan, PlanRefused
 from pintally.tools.emulate.producer import Target, emulate_into
 from pintally.tools.emulate.traffic import Traffic
 from pintally.tools.emulate.truth import Truth
@@ -24,33 +24,38 @@ from pintally.tools.emulate.truth import Truth
 MEANING = {
     Outcome.COUNTED: "on time, must be counted",
     Outcome.DUPLICATE: "sent twice, must not be counted again",
-    Outcome.LATE: "later than allowed, belong in dead letters",
-    Outcome.INVALID: "broken, belong in dead letters",
+    Outcome.LATE: "later than allowed, must become dead letters",
+    Outcome.INVALID: "not valid events, must become dead letters",
 }
 
 
 def emulate(
     events: Annotated[
         int | None,
-        typer.Option(min=0, help="Records to send, all outcomes together.", show_default="100000, or endless"),
+        typer.Option(
+            min=0,
+            help="How many records to send, of all outcomes together.",
+            show_default="100000; with --rate: until stopped",
+        ),
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(help="Records a second, happening now.", show_default="the last --span minutes at once"),
+        typer.Option(help="Records a second, with event times of now.", show_default="the last --span minutes at once"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same people, pins and order.")] = 1,
-    span: Annotated[float, typer.Option(help="Minutes of event time, ending now, when no --rate is given.")] = 30,
-    duplicates: Annotated[float, typer.Option(help="Share of records sent a second time by a producer.")] = 0.01,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same users, pins and order.")] = 1,
+    span: Annotated[float, typer.Option(help="Without --rate: minutes of event time, ending now.")] = 30,
+    duplicates: Annotated[float, typer.Option(help="Share of records that a producer sends a second time.")] = 0.01,
     late: Annotated[float, typer.Option(help="Share of records later than the allowed lateness.")] = 0.002,
-    broken: Annotated[float, typer.Option(help="Share of records that no schema accepts.")] = 0.001,
-    pins: Annotated[int, typer.Option(min=1, help="Different pins; few of them are popular.")] = 100_000,
-    truth: Annotated[Path | None, typer.Option(help="Write what must be counted there, as JSON Lines.")] = None,
+    broken: Annotated[float, typer.Option(help="Share of records that are not valid events.")] = 0.001,
+    pins: Annotated[int, typer.Option(min=1, help="Number of pins; a few of them are popular.")] = 100_000,
+    truth: Annotated[Path | None, typer.Option(help="Write the expected counts to this file, as JSON Lines.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Produce engagement that looks real, with duplicates, late and broken records.
+    """Produce realistic events, with duplicates, late and invalid records.
 
-    Sessions of close-ups, clicks and saves on a few popular pins and many rare ones, delivered out of order. The
-    outcome of each record is known before it is sent: `--truth` writes what must be counted. Ctrl-C ends it cleanly.
+    The events are sessions of close-ups, clicks and saves on a few popular pins and many rare ones, and are sent out
+    of order. The outcome of each record is known before it is sent; `--truth` writes the expected counts. Ctrl-C ends
+    the command cleanly.
 
     Example: pintally emulate --rate 2000
     """
@@ -82,10 +87,9 @@ def refuse_topics(plan: Plan, topics: dict[str, TopicInfo]) -> None:
 
 
 def run(settings: Settings, plan: Plan, topics: dict[str, TopicInfo], quiet: bool) -> tuple[Truth, bool]:
-    """Emulate with a progress bar on stderr. Also tells whether a signal ended it early."""
+    """Send the events, with a progress bar on stderr. Returns what was sent, and whether a signal ended it early."""
     traffic = Traffic(plan, settings.rules.to_rules(), int(time.time() * 1000))
-    columns = (TextColumn("emulating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+    with progress_bar("emulating", quiet=quiet) as bar:
         task = bar.add_task("", total=plan.events)
         return asyncio.run(
             _until_stopped(Target.of(settings, topics), traffic, lambda sent: bar.update(task, completed=sent.records))
@@ -106,7 +110,7 @@ async def _until_stopped(target: Target, traffic: Traffic, progress: Callable[[T
 
 
 def print_sent(sent: Truth, seconds: float, as_json: bool, path: Path | None) -> None:
-    """What was sent, by outcome."""
+    """Print the number of records by outcome."""
     totals = sent.totals()
     if as_json:
         report = {"records": sent.records, "seconds": round(seconds, 3), "truth": path and str(path)}
@@ -116,4 +120,4 @@ def print_sent(sent: Truth, seconds: float, as_json: bool, path: Path | None) ->
     for outcome in reversed(Outcome):
         typer.echo(f"  {totals[outcome]:>12,} {outcome.name.lower():<10} {MEANING[outcome]}")
     if path is not None:
-        typer.echo(f"What must be counted: {path}")
+        typer.echo(f"Expected counts: {path}")

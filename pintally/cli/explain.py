@@ -1,27 +1,25 @@
-"""`pintally explain`: where an event is, and why it is counted or not."""
+"""`pintally explain`: find an event, and show why it is counted or not."""
 
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pintally.audit.errors import CannotTell
 from pintally.audit.explain import Cell, Explanation, RecordReport
 from pintally.audit.explain import explain as look
 from pintally.audit.words import moment
-from pintally.cli.console import data, print_json, progress
+from pintally.cli.console import data, print_json, progress_bar
 from pintally.cli.letters import Topic, printable, topics_of
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
+from pintally.schemas.rules import HOUR_MS
 from pintally.sinks.clickhouse.server import clock_of
 from pintally.streams.audit_addresses import addresses_of, as_ours
 from pintally.streams.operations.replay.origins import replayed_origins
 from pintally.streams.settings import Settings, load_settings
 
-HOUR_MS = 3_600_000
 HEADINGS = {action.column: action.heading for action in Action}
-COLUMNS = (TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
 def explain(
@@ -29,15 +27,16 @@ def explain(
     topic: Topic = None,
     since_hours: Annotated[
         float | None,
-        typer.Option(min=0, help="Search only what Kafka took in the last so many hours; all if left out."),
+        typer.Option(min=0, help="Search only records of the last hours, by Kafka timestamp; all records if left out."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show where an event is, its outcome and why, the cell it is in, and what ClickHouse shows.
+    """Find an event, and show why it is counted or not.
 
-    Searches the logs, valid records and broken ones, with another client and another parser than the counting path,
-    and recounts the slice of each record that is found. Runs beside live workers and changes nothing. A valid event has
-    a cell; a late or invalid one has a dead letter, and `pintally dlq` can replay it.
+    The command searches the logs for all records of the event, valid or not, and recounts the slice of each. It uses
+    another client and another parser than the workers. It shows each record with its outcome and the reason, its cell,
+    and what the views in ClickHouse show. It changes nothing, and may run while workers run. A late or invalid record
+    has a dead letter, which `pintally dlq` can replay.
 
     Exit codes: 0 found, 1 not found, 2 it could not look, 75 Kafka or ClickHouse does not answer.
 
@@ -61,7 +60,7 @@ def _look(
     settings: Settings, event_id: str, topic: str | None, since_hours: float | None, *, quiet: bool
 ) -> Explanation:
     if not event_id:
-        raise PintallyError("EVENT_ID is empty", "Name the event_id that the producer sent.")
+        raise PintallyError("EVENT_ID is empty", "Give the event_id that the producer sent.")
     topics = topics_of(settings, topic)
     replays = {
         (source.topic, source.topic_id, source.partition, offset): at
@@ -69,7 +68,7 @@ def _look(
         for offset, at in known.items()
     }
     since_ms = None if since_hours is None else int(clock_of(settings.clickhouse) - since_hours * HOUR_MS)
-    with Progress(*COLUMNS, console=progress, transient=True, disable=quiet) as bar:
+    with progress_bar("searching", quiet=quiet) as bar:
         task = bar.add_task("", total=None)
         return look(
             replace(
@@ -101,12 +100,12 @@ def _print(found: Explanation) -> None:
             data.print(printable(line), markup=False, soft_wrap=True)
         data.print()
     for letter in found.letters:
-        line = f"{letter}: {letter.outcome}: {letter.reason}; the table dead_letters has it, the log was not found to"
+        line = f"{letter}: {letter.outcome}: {letter.reason}; in table dead_letters, not found in the log"
         data.print(printable(line), markup=False, soft_wrap=True)
     for place in found.behind:
         data.print(
-            f"{printable(place)}: it lies in an open transaction or behind one, and is not counted before that ends; "
-            "if its own is aborted, never",
+            f"{printable(place)}: it is in an open transaction or behind one, and cannot be counted before that ends; "
+            "if its own transaction is aborted, it is never counted",
             markup=False,
             soft_wrap=True,
         )
@@ -118,25 +117,25 @@ def _print(found: Explanation) -> None:
         for name, start, end in found.searched:
             data.print(f"  {name} from offset {start:,} to {end:,}", markup=False)
         for name, offset in found.forgotten:
-            data.print(f"  {name}: Kafka no longer keeps what lies before offset {offset:,}", markup=False)
+            data.print(f"  {name}: Kafka no longer keeps records before offset {offset:,}", markup=False)
 
 
 def _lines(each: RecordReport) -> list[str]:
-    """One record, a line for each thing that is known of it."""
+    """Returns the lines that show one record."""
     stamp = "no timestamp" if each.timestamp < 0 else moment(each.timestamp)
     lines = [f"{each.place}  {stamp}, key {each.key!r}" if each.key is not None else f"{each.place}  {stamp}, no key"]
     lines.append(f"  {each.outcome}: {each.why}" if each.outcome else f"  outcome unknown: {each.unknown}")
     if each.recorded is False and each.position is not None:
         offset = int(each.place.rpartition("@")[2])
         lines.append(
-            f"  not recorded yet: its source is at offset {each.position:,}, {offset - each.position + 1:,} behind"
+            f"  not flushed yet: its source is at offset {each.position:,}, {offset - each.position + 1:,} behind"
         )
     elif each.recorded:
-        lines.append(f"  recorded: the ledger has its source up to offset {each.position:,}")
+        lines.append(f"  flushed: its source is at offset {each.position:,}")
     if each.letter is not None and each.outcome not in (each.letter.outcome, None):
         lines.append(f"  table dead_letters: {each.letter.outcome}: {each.letter.reason}")
     elif each.letter is not None:
-        lines.append(f"  table dead_letters has it: {each.letter.reason}")
+        lines.append(f"  in table dead_letters: {each.letter.reason}")
     if each.replay_of is not None:
         lines.append(f"  it is the replay of {each.replay_of}")
     if each.replay is not None:

@@ -1,11 +1,13 @@
-"""What the three commands of `pintally dlq` share: which letters are meant, and how one is shown."""
+"""What the commands of `pintally dlq` share: options that choose dead letters, and how a dead letter is shown."""
 
 import json
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from typing import Annotated, Any
 
 import typer
@@ -18,43 +20,40 @@ from pintally.schemas.replays import Origin
 from pintally.schemas.rows import DeadLetterRow
 from pintally.sinks.clickhouse.dead_letter_queries import Kind, Wanted
 from pintally.streams.operations.replay.mend import fields_of
-from pintally.streams.settings import Settings
+from pintally.streams.settings import Settings, load_settings
 
 ORIGIN = re.compile(r"(?P<topic>[^\[\]@]+)\[(?P<partition>\d{1,9})\]@(?P<offset>\d{1,18})")
 
 
 class LetterOutcome(StrEnum):
-    """The outcomes that end as a dead letter."""
+    """The outcomes of records that become dead letters."""
 
     LATE = "late"
     INVALID = "invalid"
 
 
 LABELS = " or ".join(f"`{action.label}`" for action in Action)
-Topic = Annotated[str | None, typer.Option(help=f"Only of this topic; {LABELS} will do.")]
-OfOutcome = Annotated[LetterOutcome | None, typer.Option("--outcome", help="Only late, or only invalid ones.")]
-Reason = Annotated[str | None, typer.Option(help="Only where this regular expression (RE2) matches in the reason.")]
-Since = Annotated[str | None, typer.Option(help="Only with a Kafka timestamp from then on, UTC: 2026-11-21T14:00.")]
-Until = Annotated[str | None, typer.Option(help="Only with a Kafka timestamp before then.")]
-Pin = Annotated[str | None, typer.Option(help="Only of this pin, where the value is JSON.")]
-EventId = Annotated[str | None, typer.Option(help="Only of this event, where the value is JSON.")]
-Origins = Annotated[
-    list[str] | None, typer.Option("--origin", help="Only this record, `topic[partition]@offset`; may be repeated.")
-]
+Topic = Annotated[str | None, typer.Option(help=f"Only this topic; {LABELS} is enough.")]
 
 
 def wanted_of(
     settings: Settings,
-    topic: str | None,
-    outcome: LetterOutcome | None,
-    reason: str | None,
-    since: str | None,
-    until: str | None,
-    pin: str | None,
-    event_id: str | None,
-    origins: list[str] | None,
+    topic: Topic = None,
+    outcome: Annotated[LetterOutcome | None, typer.Option("--outcome", help="Only late, or only invalid ones.")] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Only those whose reason matches this regular expression (RE2).")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only Kafka timestamps from this time on, UTC: 2026-11-21T14:00.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Only Kafka timestamps before this time.")] = None,
+    pin: Annotated[str | None, typer.Option(help="Only this pin; needs a value that is JSON.")] = None,
+    event_id: Annotated[str | None, typer.Option(help="Only this event; needs a value that is JSON.")] = None,
+    origins: Annotated[
+        list[str] | None, typer.Option("--origin", help="Only this record, `topic[partition]@offset`; may be repeated.")
+    ] = None,
 ) -> Wanted:
-    """The options as a condition. Raises PintallyError naming the option that makes no sense."""
+    """Returns the options as a condition. Raises PintallyError for a value that makes no sense."""
     if reason is not None:
         _check_regex(reason)
     return Wanted(
@@ -69,11 +68,28 @@ def wanted_of(
     )
 
 
+def choosing(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `wanted_of` to a command; it is called with `settings` and `wanted`."""
+    options, own = ([*signature(function).parameters.values()] for function in (wanted_of, command))
+    options, own = options[1:], [each for each in own if each.name not in ("settings", "wanted")]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        settings = load_settings()
+        wanted = wanted_of(settings, **{each.name: given.pop(each.name) for each in options})
+        command(settings=settings, wanted=wanted, **given)
+
+    parameters = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in (*options, *own)]
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # typer reads both
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
 def read_origin(text: str) -> tuple[str, int, int]:
-    """`topic[partition]@offset` as topic, partition and offset."""
+    """Returns topic, partition and offset of `topic[partition]@offset`. Raises PintallyError for other text."""
     found = ORIGIN.fullmatch(text)
     if found is None:
-        raise PintallyError(f"{text!r} names no record", "Write it as engagement.save.v1[0]@1234.")
+        raise PintallyError(f"{text!r} is not the address of a record", "Write it as engagement.save.v1[0]@1234.")
     return found["topic"], int(found["partition"]), int(found["offset"])
 
 
@@ -81,11 +97,13 @@ def _check_regex(pattern: str) -> None:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise PintallyError(f"--reason {pattern!r}: {error}", "Write a regular expression.") from error
+        raise PintallyError(
+            f"--reason {pattern!r} is not a regular expression: {error}", "Correct the expression."
+        ) from error
 
 
 def topics_of(settings: Settings, name: str | None) -> tuple[str, ...]:
-    """The topics that --topic means; all if it is not given."""
+    """Returns the topics that --topic means; all if it is not given."""
     if name is None:
         return tuple(settings.topics.actions)
     by_action = {action.label: topic for action, topic in settings.topics.names.items()}
@@ -93,7 +111,7 @@ def topics_of(settings: Settings, name: str | None) -> tuple[str, ...]:
         return by_action[name], replay_topic(by_action[name])
     if name not in settings.topics.actions:
         known = ", ".join([*by_action, *settings.topics.actions])
-        raise PintallyError(f"--topic {name!r} is none of ours", f"It may be {known}.")
+        raise PintallyError(f"--topic {name!r}: no such topic", f"Choose one of {known}.")
     return (name,)
 
 
@@ -108,7 +126,7 @@ def _moment(option: str, text: str | None) -> int | None:
 
 
 def as_document(letter: DeadLetterRow, replayed_at: int | None) -> dict[str, Any]:
-    """A letter for scripts, and for editing: its value as fields, else as text, else as base64."""
+    """Returns a dead letter as JSON, which can be edited: its value as fields, else as text, else as base64."""
     return {
         "origin": str(Origin(letter.source, letter.offset)),
         "topic_id": str(letter.source.topic_id),
@@ -139,17 +157,17 @@ def _bytes(name: str) -> bytes:
 
 
 def readable(content: bytes | None) -> str | None:
-    """Bytes of a stranger as text that a terminal shows and never obeys."""
+    """Returns untrusted bytes as text, escaped for a terminal."""
     return None if content is None else printable(content.decode(errors="replace"))
 
 
 def printable(text: str) -> str:
-    """The text with all that is no visible character, but the space, as an escape: \\x1b, \\u202e."""
+    """Returns the text with invisible characters as escapes: \\x1b, \\u202e. Spaces stay."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def utc(timestamp: int) -> str:
-    """A Kafka timestamp for people."""
+    """Returns a Kafka timestamp (Unix ms) as text."""
     if timestamp < 0:
         return "no timestamp"
     try:
@@ -159,12 +177,12 @@ def utc(timestamp: int) -> str:
 
 
 def print_kinds(kinds: Sequence[Kind], replayed: Sequence[int]) -> None:
-    """One line a kind."""
+    """Print one line for each kind."""
     if not kinds:
         data.print("No dead letters.")
         return
     shown = table("Dead letters", "topic", "outcome", "records", "replayed", "first (UTC)", "last (UTC)", left=2)
-    shown.add_column("reason, of one of them")
+    shown.add_column("example of the reason")
     for kind, count in zip(kinds, replayed, strict=True):
         times = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (kind.first, kind.last))
         shown.add_row(
@@ -174,7 +192,7 @@ def print_kinds(kinds: Sequence[Kind], replayed: Sequence[int]) -> None:
 
 
 def print_letter(letter: DeadLetterRow, replayed_at: int | None) -> None:
-    """A letter, a line for each thing that is known of it."""
+    """Print a dead letter: one line for each field."""
     lines = {
         "letter": f"{Origin(letter.source, letter.offset)}, {letter.outcome}, {utc(letter.timestamp)}",
         "reason": printable(letter.reason),
@@ -186,5 +204,5 @@ def print_letter(letter: DeadLetterRow, replayed_at: int | None) -> None:
     for name, content in letter.headers:
         data.print(f"header    {readable(_bytes(name))}: {readable(content)}", markup=False, soft_wrap=True)
     if replayed_at is not None:
-        data.print(f"replayed  it is at offset {replayed_at} of the replay topic")
+        data.print(f"replayed  at offset {replayed_at} of the replay topic")
     data.print()

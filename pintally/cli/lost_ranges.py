@@ -1,4 +1,4 @@
-"""What an operator gave up, as the commands show it."""
+"""Losses that an operator accepted, as the commands show them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,28 +9,28 @@ from pintally.schemas.sources import Source
 from pintally.streams.counting.recovery import effective
 
 WORDS = {
-    LostKind.TRIMMED: "gone from the log before it was counted",
-    LostKind.TRUNCATED: "counted, lost by the log, and its counts taken back",
-    LostKind.RETIRED: "its topic was deleted; what was counted stays",
-    LostKind.DAMAGED: "counted, their rows damaged, and gone from the log",
-    LostKind.RECOUNTED: "gone from the log when the rest was counted anew",
+    LostKind.TRIMMED: "deleted from the log before it was counted",
+    LostKind.TRUNCATED: "counted, then lost by the log; its counts were removed",
+    LostKind.RETIRED: "its topic was deleted; its counts stay",
+    LostKind.DAMAGED: "counted; its rows are damaged, and the log no longer holds it",
+    LostKind.RECOUNTED: "no longer in the log when the rest was counted again",
 }
 
 
 def given_up(ledger: SourceLedger) -> list[LostRow]:
-    """What was given up, without the empty range where another topic took the place."""
+    """The accepted losses of a source, without the empty range that marks a replaced topic."""
     return [row for row in effective(ledger) if row.start < row.end or not ledger.replaced]
 
 
 def print_lost(ledgers: Mapping[Source, SourceLedger]) -> None:
-    """One line a range that was given up."""
+    """Print one line for each lost range."""
     for ledger in ledgers.values():
         for row in given_up(ledger):
             data.print(f"lost: {describe(row)}", markup=False)
 
 
 def describe(row: LostRow) -> str:
-    """One range for people."""
+    """Returns one range as a line of text."""
     offsets = (
         f"from offset {row.start:,} on" if row.kind is LostKind.RETIRED else f"offsets {row.start:,} to {row.end:,}"
     )
@@ -38,7 +38,7 @@ def describe(row: LostRow) -> str:
 
 
 def as_documents(rows: Iterable[LostRow]) -> list[dict[str, Any]]:
-    """The ranges for scripts."""
+    """Returns the ranges as JSON objects; start and end are offsets."""
     return [
         {"kind": row.kind.value, "start": row.start, "end": row.end, "epoch": row.epoch, "note": row.note}
         for row in rows

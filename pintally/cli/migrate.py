@@ -1,4 +1,4 @@
-"""`pintally migrate`: the topics and the tables."""
+"""`pintally migrate`: create the topics and the tables."""
 
 import json
 from typing import Annotated
@@ -17,10 +17,10 @@ def migrate(
 ) -> None:
     """Create the topics and the tables; safe to run any number of times.
 
-    Topics that exist are never changed: those that differ from the settings are named. Tables get what they lack. Set
-    anew each time are the views, the rights of the users that `pintally users` made, and how long dead letters are
-    kept in their table and topics (PINTALLY_DEAD_LETTER_DAYS). Tables of another layout are refused.
-    Where Kafka or ClickHouse does not answer it ends with exit code 75 after some seconds: run it again.
+    Existing topics are not changed; the command prints how they differ from the settings. Missing tables are created;
+    tables of another layout are refused. Each run replaces the views, sets the rights of the users that `pintally
+    users` made, and sets how long dead letters are kept, in their table and topics (PINTALLY_DEAD_LETTER_DAYS). If
+    Kafka or ClickHouse does not answer, the command ends after some seconds with exit code 75: run it again.
 
     Example: PINTALLY_PARTITIONS=12 pintally migrate
     """

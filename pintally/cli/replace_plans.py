@@ -1,4 +1,4 @@
-"""What `pintally replace-topic` plans: where each topic is counted from, and what was compared for it."""
+"""The plan of `pintally replace-topic`: where counting of each topic begins, and what was compared."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -31,15 +31,15 @@ from pintally.streams.settings import Settings
 
 Ends = Mapping[int, Offsets]  # of the new topic, by partition
 HINT = (
-    "If it is a copy with other offsets, run it with --copied; if its records are new from an offset or a time on, "
-    "with --from-offset, --from-time or --new-records. If `pintally verify` named the same in the old cluster, "
-    "`pintally repair` it there first."
+    "If it is a copy with other offsets, use --copied. If its records are new, or new from an offset or a time on, use "
+    "--new-records, --from-offset or --from-time. If `pintally verify` reports the same difference in the old cluster, "
+    "run `pintally repair` there first."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the person said of the new topics. Nothing: that they are copies with the same offsets."""
+    """What the options say about the new topics. Without options: they are copies with the same offsets."""
 
     copied: bool = False
     new_records: bool = False
@@ -49,12 +49,12 @@ class Asked:
 
     @property
     def is_other_log(self) -> bool:
-        """Whether their offsets are others. Raises PintallyError where options say different things."""
+        """Whether the new topics have other offsets. Raises PintallyError if options contradict each other."""
         said = [self.copied, self.new_records, self.from_time is not None, bool(self.from_offset)]
         if sum(said) > 1:
             raise PintallyError(
-                "--copied, --new-records, --from-time and --from-offset say different things of a topic",
-                "Give one of them; with --topic, each topic its own.",
+                "--copied, --new-records, --from-time and --from-offset exclude each other",
+                "Give one of them. With --topic, each topic can have its own.",
             )
         return any(said)
 
@@ -62,11 +62,13 @@ class Asked:
 def make_plans(
     settings: Settings, sink: Sink, session: MaintenanceSession, asked: Asked, only: Sequence[str]
 ) -> list[Plan]:
-    """One a topic that is to take another's place. Reads the new topics. Raises Refusal where it cannot be as said."""
+    """Returns one plan for each topic that replaces another. Reads the new topics. Raises Refusal."""
     is_other_log = asked.is_other_log
     topics = describe_topics(settings)
     if unknown := set(only) - set(topics):
-        raise PintallyError(f"--topic {', '.join(sorted(unknown))}: no such topic", f"One of {', '.join(topics)}.")
+        raise PintallyError(
+            f"--topic {', '.join(sorted(unknown))}: no such topic", f"Choose one of {', '.join(topics)}."
+        )
     ledgers = session.read_ledgers(list(dict.fromkeys([*sources_of(topics), *sink.known_sources()])))
     pairs = [pair for pair in find_pairs(topics, ledgers, sink.replaced()) if not only or pair.topic.name in only]
     planner = _Planner(settings, session, asked, next_epoch(ledgers.values()))
@@ -80,8 +82,8 @@ def make_plans(
 def _refuse_begun(pair: Pair, ledgers: Mapping[Source, SourceLedger]) -> None:
     if any(source.topic_id == pair.topic.topic_id and ledger.starts for source, ledger in ledgers.items()):
         raise Refusal(
-            f"topic {pair.topic.name} of UUID {pair.topic.topic_id} was counted before, and cannot begin anew",
-            "Copy it to a topic that is made anew, under this name or with another prefix (PINTALLY_TOPIC_PREFIX).",
+            f"topic {pair.topic.name} of UUID {pair.topic.topic_id} was counted before, and cannot begin again",
+            "Copy it to a new topic, with this name or with another prefix (PINTALLY_TOPIC_PREFIX).",
         )
 
 
@@ -90,7 +92,7 @@ class _Planner:
         self.settings, self.session, self.asked, self.epoch = settings, session, asked, epoch
 
     def same(self, pair: Pair) -> Plan:
-        """A copy with the same offsets: first what the offsets tell, then every count."""
+        """Plan for a copy with the same offsets: compare the offsets, then every count."""
         ends = self._ends(pair)
         try:
             plan = plan_same_offsets(pair, ends, self.epoch, self.session.slice_sums, "", self.asked.note)
@@ -100,8 +102,8 @@ class _Planner:
         report = verify(addresses_of(self.settings), copies=[copy])
         if report.findings:
             raise Refusal(
-                f"topic {pair.topic.name} is no copy with the same offsets of what was counted: "
-                f"{sum(report.findings.counts.values()):,} differences, the first: {report.findings.shown[0]}",
+                f"topic {pair.topic.name} is not a copy with the same offsets of the counted topic: "
+                f"{sum(report.findings.counts.values()):,} differences, the first is {report.findings.shown[0]}",
                 HINT,
             )
         words = [f"{report.records:,} records recounted, all counts are the same"]
@@ -109,7 +111,7 @@ class _Planner:
         return replace(plan, rows=tuple(replace(row, evidence="; ".join(words)) for row in plan.rows))
 
     def copied(self, pair: Pair) -> Plan:
-        """As many records as the recorded slices have must make the same counts."""
+        """Plan for a copy with other offsets: its first records must give the same counts as the complete slices."""
         ends, begins, records = self._ends(pair), {}, 0
         action = self.settings.topics.actions[pair.topic.name]
         for at, source in enumerate(map(pair.source, sorted(ends))):
@@ -122,11 +124,11 @@ class _Planner:
                 asyncio.run(refuse_other_counts(self.settings, self.session, old, new, action))
             begins[at] = self._begin(pair, at, ends[at], start)
             records += counted
-        words = f"the first {records:,} records make the same counts as the recorded slices of the old topic"
+        words = f"the first {records:,} records give the same counts as the complete slices of the old topic"
         return self._other(pair, Replacement.COPIED, begins, words)
 
     def said(self, pair: Pair) -> Plan:
-        """New records from where the person says."""
+        """Plan for new records, from the place that the options name."""
         ends, asked = self._ends(pair), self.asked
         if asked.new_records:
             starts, words = {at: each.log_start for at, each in ends.items()}, "all its records are new"
@@ -136,7 +138,7 @@ class _Planner:
         else:
             starts, words = offsets_of(asked.from_offset, pair, ends), "its records are new from these offsets on"
         begins = {at: self._begin(pair, at, ends[at], start) for at, start in starts.items()}
-        return self._other(pair, Replacement.NEW_RECORDS, begins, f"not compared: {words}, an operator said")
+        return self._other(pair, Replacement.NEW_RECORDS, begins, f"not compared; the operator said: {words}")
 
     def _ends(self, pair: Pair) -> Ends:
         pair.refuse_fewer_partitions()

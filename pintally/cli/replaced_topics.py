@@ -1,4 +1,4 @@
-"""Topics that took the place of others, as the commands show them."""
+"""Replaced topics, as the commands show them."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -10,30 +10,30 @@ from pintally.schemas.rows import ReplacedRow, Replacement
 HOW = {
     Replacement.SAME_OFFSETS: "a copy with the same offsets",
     Replacement.COPIED: "a copy with other offsets",
-    Replacement.NEW_RECORDS: "new records alone",
+    Replacement.NEW_RECORDS: "new records only",
 }
 
 
 def print_replaced(rows: Sequence[ReplacedRow]) -> None:
-    """One line a topic."""
+    """Print one line for each topic."""
     for _, each in groupby(rows, key=lambda row: (row.epoch, row.source.topic, row.source.topic_id)):
         data.print(f"replaced: {describe(list(each))}", markup=False)
 
 
 def describe(rows: Sequence[ReplacedRow]) -> str:
-    """One topic for people."""
+    """Returns one topic as a line of text."""
     first = rows[0]
     old = f"{first.old.topic} of UUID {first.old.topic_id}"
-    places = ", ".join(f"[{row.source.partition}] from {row.start:,} for {row.old_end:,}" for row in rows)
+    places = ", ".join(f"[{row.source.partition}] from {row.start:,} instead of {row.old_end:,}" for row in rows)
     note = f" ({first.note})" if first.note else ""
     return (
-        f"{first.source.topic} of UUID {first.source.topic_id} took the place of {old}: {HOW[first.how]}, counted "
+        f"{first.source.topic} of UUID {first.source.topic_id} replaced {old}: {HOW[first.how]}, counted "
         f"{places}; {first.evidence}{note}"
     )
 
 
 def as_documents(rows: Sequence[ReplacedRow]) -> list[dict[str, Any]]:
-    """Partition by partition, for scripts; offsets as numbers, clocks in Unix ms."""
+    """Returns one JSON object for each partition. Offsets are numbers."""
     return [
         {
             "source": str(row.source),

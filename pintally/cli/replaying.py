@@ -1,4 +1,4 @@
-"""A replay as a person asks for it: plan, show, ask, send, and say what became of each letter."""
+"""`pintally dlq replay`: plan, show the plan, ask, send, and report the result of each dead letter."""
 
 import getpass
 from collections import Counter
@@ -34,18 +34,17 @@ from pintally.streams.operations.replay.plan import (
 from pintally.streams.operations.replay.send import Sent, replay_letters
 from pintally.streams.settings import Settings
 
-QUERY_SECONDS = 60.0
-MAX_BYTES = 512 << 20  # of letters at once; what is left out comes with the next run
+MAX_BYTES = 512 << 20  # of dead letters in one run; the next run sends the rest
 LEFT = (Verdict.INVALID, Verdict.DUPLICATE, Verdict.TOO_OLD)
-Lines = dict[tuple[str, UUID], Edited]  # by origin and topic UUID
+Lines = dict[tuple[str, UUID], Edited]  # by origin and UUID of the topic
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command was told."""
+    """The options of the command."""
 
     wanted: Wanted
-    limit: int  # letters that are not replayed yet
+    limit: int  # of dead letters that are not replayed yet
     changes: tuple[str, ...]  # of --set
     edited: Path | None
     even_duplicates: bool
@@ -55,7 +54,7 @@ class Asked:
 
 
 def replay_asked(settings: Settings, asked: Asked) -> int:
-    """Replay; the exit code. Raises PintallyError where it cannot be done."""
+    """Replay; returns the exit code. Raises PintallyError if it cannot be done."""
     planned = _plan(settings, asked)
     ready = [each for each in planned if each.verdict is Verdict.READY]
     sent = Sent()
@@ -70,7 +69,7 @@ def replay_asked(settings: Settings, asked: Asked) -> int:
 
 
 def _plan(settings: Settings, asked: Asked) -> list[Planned]:
-    """Verdicts on the letters that are meant, until `limit` of them are not replayed yet."""
+    """Returns a verdict on each chosen dead letter, until `limit` of them are found that are not replayed yet."""
     lines, changes = _read_lines(asked.edited), dict(map(read_change, asked.changes))
     wanted = asked.wanted if lines is None else _narrowed(asked.wanted, lines)
     by = Conditions(
@@ -81,7 +80,7 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
         read_replay_horizon(settings),
     )
     planned, fresh, size = [], 0, 0
-    with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
+    with Connection(settings.clickhouse, only_reads=True) as connection:
         for letter, value in _mended(find_letters(connection, wanted), lines, changes):
             planned.append(plan(letter, value, settings.topics.actions[letter.source.topic], by))
             fresh += planned[-1].verdict is not Verdict.REPLAYED
@@ -92,7 +91,7 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
         return planned
     counted = counted_events(settings, planned, quiet=asked.as_json)
     checked = without_duplicates(planned, counted)
-    # What was found may be a replay of the very same letter that somebody sent meanwhile.
+    # The record that was found may be a replay of the same dead letter, sent in the meantime.
     return replayed_meanwhile(checked, replayed_origins(settings)) if counted else checked
 
 
@@ -109,14 +108,14 @@ def _read_lines(edited: Path | None) -> Lines | None:
 
 
 def _narrowed(wanted: Wanted, lines: Lines) -> Wanted:
-    """Only the letters of the file."""
+    """Returns the condition, narrowed to the dead letters of the file."""
     return replace(wanted, origins=tuple(read_origin(origin) for origin, _ in lines))
 
 
 def _mended(
     found: Iterator[DeadLetterRow], lines: Lines | None, changes: dict[str, Any]
 ) -> Iterator[tuple[DeadLetterRow, bytes | None]]:
-    """The letters with their new values. One without fields stays as it is under --set: its verdict says why."""
+    """Yields the dead letters with their new values. --set does not change a value that has no fields."""
     left = None if lines is None else dict(lines)
     for letter in found:
         value = letter.value
@@ -129,15 +128,15 @@ def _mended(
     if left:
         origin, topic_id = next(iter(left))
         raise PintallyError(
-            f"no dead letter that is meant is {origin} of the topic with UUID {topic_id}",
-            "Take its line out of the file, or widen the filters.",
+            f"none of the chosen dead letters is {origin} of the topic with UUID {topic_id}",
+            "Remove its line from the file, or remove filters.",
         )
 
 
 def _send(settings: Settings, ready: Sequence[Planned]) -> Sent:
     def existing(origins: Sequence[Origin]) -> set[Origin]:
         places = {(at.source.topic, at.source.topic_id, at.source.partition, at.offset): at for at in origins}
-        with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
+        with Connection(settings.clickhouse, only_reads=True) as connection:
             return {places[place] for place in have_letters(connection, places)}
 
     return replay_letters(
@@ -161,8 +160,8 @@ def _ask(planned: Sequence[Planned], asked: Asked) -> None:
     if not asked.as_json:
         for verdict, records in Counter(each.verdict for each in planned).most_common():
             data.print(f"{records:>10,} {verdict}")
-        data.print(f"{sum(bool(each.mended) for each in ready):>10,} of the ready ones are mended")
-    agree(asked.yes, f"Replay {len(ready):,} letters?")
+        data.print(f"{sum(bool(each.mended) for each in ready):>10,} of the ready ones are corrected")
+    agree(asked.yes, f"Replay {len(ready):,} dead letters?")
 
 
 def _print_plan(planned: Sequence[Planned], as_json: bool) -> None:
@@ -170,10 +169,10 @@ def _print_plan(planned: Sequence[Planned], as_json: bool) -> None:
         print_json([_document(each) for each in planned])
         return
     for each in planned:
-        mended = f", mended: {', '.join(each.mended)}" if each.mended else ""
+        mended = f", corrected: {', '.join(each.mended)}" if each.mended else ""
         why = readable(each.value) if each.verdict is Verdict.READY else each.why
         data.print(f"{each.origin}: {each.verdict}{printable(mended)}: {why}", markup=False, soft_wrap=True)
-    data.print(f"{sum(each.verdict is Verdict.READY for each in planned):,} would be sent; nothing was.")
+    data.print(f"{sum(each.verdict is Verdict.READY for each in planned):,} would be sent; nothing was sent.")
 
 
 def _document(planned: Planned) -> dict[str, Any]:
@@ -205,4 +204,4 @@ def _print_sent(sent: Sent, planned: Sequence[Planned], as_json: bool) -> None:
         )
     )
     for each in [each for each in planned if each.verdict in LEFT][:10]:
-        data.print(f"left: {each.origin} is {each.verdict}: {each.why}", markup=False)
+        data.print(f"left out: {each.origin} is {each.verdict}: {each.why}", markup=False)

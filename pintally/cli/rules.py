@@ -1,4 +1,4 @@
-"""`pintally rules`: by which rules each source is counted, and how they are changed."""
+"""`pintally rules`: show the rules of each source, and change them."""
 
 from dataclasses import asdict, fields
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from pintally.cli.replaced_topics import print_replaced
 from pintally.schemas.rows import SourceLedger, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.connection import MAINTENANCE_SECONDS
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.counting.recovery import ruling
 from pintally.streams.counting.refusals import refuse_topic
@@ -24,11 +25,10 @@ from pintally.streams.operations.replay.horizon import read_replay_horizon, refu
 from pintally.streams.operations.replay.origins import refuse_replayed, replayed_origins
 from pintally.streams.settings import Settings, load_settings
 
-TIMEOUT_SECONDS = 600.0  # deleting rows, and a sum over all cells, may take minutes
-HELP = """Show the counting rules of each source, or change them.
+HELP = """Show or change the counting rules of each source.
 
-The rules are lateness, clock skew, retention, slice size and whether duplicates are dropped. They are recorded with
-every count, and a worker whose settings ask for others refuses to start.
+The rules are lateness, clock skew, retention, slice size, and whether duplicates are dropped. The ledger stores them
+with the counts. A worker whose settings have other rules refuses to start.
 
 Example:
 
@@ -41,9 +41,9 @@ rules = group(HELP)
 
 @rules.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Show by which rules each source is counted, from which offset on, and whether the settings ask for others.
+    """Show the rules of each source, where they begin, and whether the settings have other rules.
 
-    An epoch is one set of rules, from an offset of the source on. What an operator gave up is listed too.
+    An epoch is one set of rules of a source, from an offset on. Accepted losses and replaced topics are listed too.
 
     Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
@@ -62,33 +62,33 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
     data.print(shown)
     for source in found.offsets:
         if not (ledger := found.ledgers[source]).starts:
-            data.print(f"{source} is not begun")
+            data.print(f"{source} is not counted yet")
         elif differs(settings, source, ledger):
-            data.print(f"the settings ask for other rules of {source}: {_asked(settings, source)}", markup=False)
+            data.print(f"the settings have other rules for {source}: {_asked(settings, source)}", markup=False)
     print_lost(found.ledgers)
     print_replaced(replaced)
     if not any(differs(settings, source, found.ledgers[source]) for source in found.offsets):
-        data.print("The settings ask for these rules.")
+        data.print("The settings have the same rules.")
 
 
 @rules.command()
 def apply(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Count by the rules that the settings ask for, from each source's unfinished slice on.
+    """Apply the rules of the settings, from the unfinished slice of each source on.
 
-    All workers must be stopped. What earlier slices counted stays as it is. Cells, ledger rows and dead letters from
-    the epoch start on are deleted, and counted again when workers start; sealed hours that they may touch are opened.
-    Slices can be made smaller, never larger. If it is interrupted, run it again.
+    Stop all workers first. Counts of earlier slices do not change. Cells, ledger rows and dead letters of the
+    unfinished slice are deleted, and are counted again when workers start. Sealed hours that may change are opened.
+    Slices can become smaller, never larger. If the command is interrupted, run it again.
 
-    Exit codes: 0 done, or nothing to do; 2 it could not be done, and nothing was changed if it says so beforehand.
+    Exit codes: 0 done, or nothing to do; 2 it could not be done.
 
-    Example, an hour more of lateness:
+    Example, with two hours of lateness:
 
         PINTALLY_ALLOWED_LATENESS_SECONDS=7200 pintally rules apply
     """
     settings = load_settings()
-    sink = ClickHouseSink(settings.clickhouse, TIMEOUT_SECONDS)
+    sink = ClickHouseSink(settings.clickhouse, MAINTENANCE_SECONDS)
     refuse_members(settings)
     with sink.session() as session:
         found = read_cluster_state(settings, sink, session)
@@ -105,24 +105,24 @@ def apply(
             refuse_members(settings)
         apply_change(session, change)
     data.print(
-        f"{len(change.starts)} sources have new rules" if change.starts else "all sources have these rules already"
+        f"{len(change.starts)} sources have new rules" if change.starts else "all sources already have these rules"
     )
 
 
 def differs(settings: Settings, source: Source, ledger: SourceLedger) -> bool:
-    """Whether the settings ask for other rules than the source has."""
+    """Whether the settings have other rules than the source."""
     return bool(ledger.starts) and Rules.from_json(
         ruling(ledger.starts)[-1].rules
     ) != settings.rules.to_rules().in_topic(source.topic)
 
 
 def describe(text: str) -> str:
-    """Rules for people; `text` is their JSON."""
-    held = Rules.from_json(text)
-    lateness = "never" if held == held.never_late else f"after {held.allowed_lateness_ms // 1000} s"
+    """Returns rules as a line of text; `text` is their JSON."""
+    parsed = Rules.from_json(text)
+    lateness = "never" if parsed == parsed.never_late else f"after {parsed.allowed_lateness_ms // 1000} s"
     return (
-        f"late {lateness}, skew {held.max_clock_skew_ms // 1000} s, {held.retention_ms // 86_400_000} days, "
-        f"slices of {held.slice_records:,}, {'no duplicates' if held.dedup else 'duplicates count'}"
+        f"late {lateness}, skew {parsed.max_clock_skew_ms // 1000} s, {parsed.retention_ms // 86_400_000} days, "
+        f"slices of {parsed.slice_records:,}, {'no duplicates' if parsed.dedup else 'duplicates count'}"
     )
 
 
@@ -146,7 +146,7 @@ def _print_change(change: Change, found: ClusterState) -> None:
 
 
 def _words(starts: tuple[StartRow, ...], found: ClusterState) -> list[str]:
-    """What changes, field by field."""
+    """Returns the fields that change, one a line."""
     changes = set()
     for start in starts:
         ledger = found.ledgers[start.source]
@@ -158,7 +158,7 @@ def _words(starts: tuple[StartRow, ...], found: ClusterState) -> list[str]:
 
 
 def _as_document(settings: Settings, found: ClusterState) -> dict[str, Any]:
-    """Times in milliseconds, sizes in offsets."""
+    """Returns the rules as JSON. Durations are in milliseconds, sizes in offsets."""
     return {
         "settings": asdict(settings.rules.to_rules()),
         "differs": any(differs(settings, source, found.ledgers[source]) for source in found.offsets),

@@ -1,4 +1,4 @@
-"""`pintally schema`: the contract of the events."""
+"""`pintally schema`: the contract of the events as JSON Schema."""
 
 import json
 from typing import Annotated
@@ -14,13 +14,14 @@ LABELS = {action.label: action for action in Action}
 
 def schema(
     action: Annotated[
-        str | None, typer.Argument(**choice(tuple(LABELS)), help="One event; without it any of them.")
+        str | None,
+        typer.Argument(**choice(tuple(LABELS)), help="The action of the event; all actions if left out."),
     ] = None,
 ) -> None:
-    """Print the contract of the events as JSON Schema.
+    """Print the JSON Schema of the events.
 
-    What producers write to the topics, one JSON object an event. Fields that the schema does not name are allowed, and
-    ignored. To let a build fail on events that Pintally would refuse, keep the schema beside the producer's tests:
+    Producers write one JSON object for each event. Fields that the schema does not name are allowed and ignored. To
+    reject invalid events in the build of a producer, keep the schema beside its tests:
 
         pintally schema save > save.schema.json
     """

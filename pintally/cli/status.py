@@ -1,4 +1,4 @@
-"""`pintally status`: how far each source is counted."""
+"""`pintally status`: position, lag and outcomes of each source."""
 
 import time
 from dataclasses import asdict, dataclass, field, fields
@@ -23,8 +23,7 @@ from pintally.streams.settings import Settings, load_settings
 from pintally.streams.worker.clock_differences import broker_differences, difference
 from pintally.streams.worker.wall_clock import Reading, read_clocks
 
-QUERY_SECONDS = 30.0
-# Of each kind the first is shown.
+# The first reason of each kind is shown.
 REASONS = f"""
 SELECT outcome, argMin(reason, (topic, partition, offset)), count() AS records
 FROM dead_letters FINAL
@@ -36,7 +35,7 @@ ORDER BY records DESC, outcome, kind
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why records were not counted, by the example of one of them, and how many they are."""
+    """Records that were not counted for similar reasons: one of the reasons, and the number of records."""
 
     outcome: str
     reason: str
@@ -49,29 +48,30 @@ class Status:
 
     sources: list[Progress]
     dead_letters: list[Reason]
-    sealed_until: datetime | None  # hours before it are rolled up and final; None while no hour is
-    lost: list[LostRow] = field(default_factory=list)  # what an operator gave up
-    clocks: Reading | None = None  # this machine's and ClickHouse's
-    clock_differences: list[str] = field(default_factory=list)  # in words; empty while all agree
-    replaced: list[ReplacedRow] = field(default_factory=list)  # topics that took the place of others
-    waiting: list[OpenTransaction] = field(default_factory=list)  # hanging transactions that hold sources back
+    sealed_until: datetime | None  # hours before it are sealed; None if no hour is sealed
+    lost: list[LostRow] = field(default_factory=list)  # accepted losses
+    clocks: Reading | None = None  # of this machine and of ClickHouse
+    clock_differences: list[str] = field(default_factory=list)  # as text; empty if all clocks agree
+    replaced: list[ReplacedRow] = field(default_factory=list)  # replaced topics
+    waiting: list[OpenTransaction] = field(default_factory=list)  # hanging transactions that block sources
 
 
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show how far each source is counted, and what is behind.
+    """Show the position, the lag and the outcomes of each source.
 
-    A source is one partition of one topic. All offsets below its position are in ClickHouse; lag is what the log holds
-    beyond. Each offset has one outcome, so the outcomes add up to what was read. The clock is the newest Kafka
-    timestamp below the position. Late and invalid records are listed with their reasons, ranges that an operator gave
-    up, and clocks that differ by more than half a minute: this machine's, ClickHouse's, the brokers'.
+    A source is one partition of one topic. All offsets below its position are counted in ClickHouse; its lag is the
+    number of offsets from there to the end of the log. Each offset below the position has one outcome. The stream time
+    is the highest Kafka timestamp below the position. The command also lists the reasons of late and invalid records,
+    accepted losses, replaced topics, and clocks of this machine, ClickHouse and brokers that differ by more than half
+    a minute.
 
-    A transaction that was begun and not ended holds back all behind it; if nobody has written in it for a minute it is
-    named, with the command that aborts it.
+    An open transaction blocks all records behind it. If its producer wrote nothing for a minute, it is listed with the
+    command that aborts it.
 
     Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses. For a script that waits until all
-    is counted:
+    records are counted:
 
         pintally status --json | jq .lag
     """
@@ -103,7 +103,7 @@ def read_status(settings: Settings) -> Status:
         known = session.read_ledgers(list(sink.known_sources()))
     lost = [row for ledger in known.values() for row in given_up(ledger) if row.source.topic in settings.topics.actions]
     replaced = [row for row in sink.replaced() if row.source.topic in settings.topics.actions]
-    with Connection(settings.clickhouse, QUERY_SECONDS, only_reads=True) as connection:
+    with Connection(settings.clickhouse, only_reads=True) as connection:
         reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.topics.actions))]
         (until,) = connection.one("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
     sealed_until = datetime.fromtimestamp(until, UTC) if until else None
@@ -114,7 +114,7 @@ def read_status(settings: Settings) -> Status:
 
 
 def _differences(settings: Settings, sources: list[Progress], clocks: Reading) -> list[str]:
-    """Whose clocks differ, in words. What producers stamp says nothing of a broker's clock."""
+    """Returns which clocks differ, as text. Timestamps of producers say nothing about the clock of a broker."""
     topics = describe_topics(settings)
     stamped = {
         each.source: each.stream_time
@@ -126,7 +126,7 @@ def _differences(settings: Settings, sources: list[Progress], clocks: Reading) -
 
 
 def as_document(found: Status) -> dict[str, Any]:
-    """The status for scripts: offsets as numbers, clocks in Unix ms."""
+    """Returns the status as JSON. Offsets are numbers, stream times are Unix ms."""
     return {
         "lag": lag_of(found.sources),
         "outcomes": asdict(sum_of([each.outcomes for each in found.sources])),
@@ -166,13 +166,13 @@ def as_document(found: Status) -> dict[str, Any]:
 
 
 def print_sources(sources: list[Progress]) -> None:
-    """How far each source is, then the outcomes of what is below its position."""
+    """Print position and lag of each source, then the outcomes of the offsets below its position."""
     far = table("Sources", "source", "stream time (UTC)", "position", "log end", "lag", left=2)
     names = [each.name for each in fields(Outcomes)]
     outcomes = table("\nOutcomes", "source", *names)
     for each in sources:
-        position = "not begun" if each.position is None else f"{each.position:,}"
-        far.add_row(str(each.source), clock(each.stream_time), position, f"{each.log_end:,}", f"{each.lag:,}")
+        position = "not started" if each.position is None else f"{each.position:,}"
+        far.add_row(str(each.source), utc(each.stream_time), position, f"{each.log_end:,}", f"{each.lag:,}")
         outcomes.add_row(str(each.source), *counts(each.outcomes))
     far.add_row("all", "", "", "", f"{lag_of(sources):,}", style="bold")
     outcomes.add_row("all", *counts(sum_of([each.outcomes for each in sources])), style="bold")
@@ -180,29 +180,29 @@ def print_sources(sources: list[Progress]) -> None:
 
 
 def print_dead_letters(reasons: list[Reason]) -> None:
-    """One line a kind of reason."""
+    """Print one line for each kind of reason."""
     if not reasons:
         data.print("\nNo dead letters.")
         return
     shown = table("\nDead letters", "outcome", "records")
-    shown.add_column("reason, of one of them")
+    shown.add_column("example of the reason")
     for reason in reasons:
         shown.add_row(reason.outcome, f"{reason.records:,}", escape(reason.reason))
     data.print(shown)
 
 
 def now_ms() -> int:
-    """Unix ms."""
+    """Returns the time of this machine in Unix ms."""
     return int(time.time() * 1000)
 
 
 def counts(outcomes: Outcomes) -> list[str]:
-    """The outcomes as cells of a table."""
+    """Returns the outcomes as text for a table."""
     return [f"{number:,}" for number in asdict(outcomes).values()]
 
 
-def clock(milliseconds: int | None) -> str:
-    """A source's clock for people."""
+def utc(milliseconds: int | None) -> str:
+    """Returns a stream time (Unix ms) as text."""
     if not milliseconds or milliseconds < 0:
         return "-"
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -11,7 +11,7 @@ from pintally.schemas.actions import Action
 
 
 class Resolution(StrEnum):
-    """Length of a window, and the view that holds it."""
+    """Length of a window; the view of that name has its counts."""
 
     MINUTE = "1m"
     HOUR = "1h"
@@ -27,15 +27,16 @@ def top(
         Resolution, typer.Option("--resolution", "-r", help="Length of the window.")
     ] = Resolution.HOUR,
     window: Annotated[
-        str | None, typer.Option(help="Start of the window in UTC, e.g. 2026-11-21T14:00; the newest if not given.")
+        str | None,
+        typer.Option(help="Start of the window in UTC, for example 2026-11-21T14:00; the newest if left out."),
     ] = None,
-    by: Annotated[str, typer.Option(**choice((ALL, *COLUMNS)), help="What counts.")] = ALL,
+    by: Annotated[str, typer.Option(**choice((ALL, *COLUMNS)), help="Which count to sort by.")] = ALL,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many pins.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show the pins with the most engagement.
 
-    Reads the same views as everyone. A window that is not final may still grow.
+    The command reads the views that all readers use. Counts of a window that is not final may still grow.
 
     Example: pintally top --resolution 1d --by saves
     """
@@ -45,7 +46,7 @@ def top(
     from pintally.streams.settings import load_settings
 
     settings = load_settings()
-    with Connection(settings.clickhouse, timeout_seconds=30, only_reads=True) as connection:
+    with Connection(settings.clickhouse, only_reads=True) as connection:
         refuse_hidden_rows(connection, SHOWN)
         start = start_of(window) if window else newest(connection, resolution)
         pins = read_top(connection, resolution, start, by, limit) if start else []
@@ -56,7 +57,7 @@ def top(
 
 
 def start_of(text: str) -> datetime:
-    """The start of a window as the user wrote it, in UTC unless it names a zone."""
+    """Returns the start of a window; UTC unless the text has a time zone. Raises PintallyError if it is not a time."""
     from pintally.schemas.errors import PintallyError
 
     try:
@@ -67,13 +68,13 @@ def start_of(text: str) -> datetime:
 
 
 def newest(connection: Any, resolution: Resolution) -> datetime | None:
-    """Start of the newest window that has counts."""
+    """Returns the start of the newest window that has counts."""
     rows = connection.rows(f"SELECT window_start FROM pin_engagement_{resolution} ORDER BY window_start DESC LIMIT 1")
     return rows[0][0] if rows else None
 
 
 def read_top(connection: Any, resolution: Resolution, start: datetime, by: str, limit: int) -> list[dict[str, Any]]:
-    """The first pins of one window, most engagement first; equal ones by pin."""
+    """Returns the top pins of one window, highest count first, then by pin."""
     order = " + ".join(COLUMNS) if by == ALL else by
     names = ("pin_id", *COLUMNS, "is_final")
     rows = connection.rows(
@@ -82,12 +83,12 @@ def read_top(connection: Any, resolution: Resolution, start: datetime, by: str, 
         start=int(start.timestamp()),
         limit=limit,
     )
-    # As the contract writes ids: JSON numbers above 2^53 break in other languages.
+    # Ids are text, as in the contract: many languages round JSON numbers above 2^53.
     return [dict(zip(names, (str(pin), *rest), strict=True)) for pin, *rest in rows]
 
 
 def show(resolution: Resolution, start: datetime | None, pins: list[dict[str, Any]]) -> None:
-    """Print a table, or that there is nothing to show."""
+    """Print a table, or that there are no counts."""
     from pintally.cli.console import data, progress, table
 
     if start is None or not pins:

@@ -14,20 +14,20 @@ from pintally.streams.settings import LOCAL_DIR, LOCAL_ENV
 from pintally.tools.engines import EngineAddresses, local_engines
 from pintally.tools.engines.announce import announced
 
-Port = Annotated[int | None, typer.Option(min=1, max=65535, show_default="last time's, else a free one")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, show_default="the last one, else a free one")]
 
 
 def up(
     directory: Annotated[
-        Path, typer.Option(help="Data, logs and addresses. Commands look for them in .pintally.")
+        Path, typer.Option(help="Folder for data, logs and addresses. Other commands look for them in .pintally.")
     ] = LOCAL_DIR,
     kafka_port: Port = None,
     clickhouse_port: Port = None,
     clickhouse_http_port: Port = None,
 ) -> None:
-    """Run Kafka and ClickHouse here, without Docker, until stopped.
+    """Run Kafka and ClickHouse on this machine, without Docker, until stopped.
 
-    Data is kept for the next time. The other commands in this folder find the engines by themselves.
+    Data is kept for the next start. Other commands find these engines if they run in the same folder.
 
     Example: pintally up --kafka-port 9092
     """
@@ -44,7 +44,7 @@ def up(
 
 
 def describe(addresses: EngineAddresses, directory: Path) -> str:
-    """What a person needs to know to use the engines."""
+    """Returns the addresses of the engines, and how to use them, as text."""
     file = quote(str(directory / LOCAL_ENV.name))
     elsewhere = "" if directory == LOCAL_DIR else f"\n  From elsewhere: set -a; . {file}; set +a"
     return (
@@ -58,7 +58,7 @@ def describe(addresses: EngineAddresses, directory: Path) -> str:
 
 @contextlib.contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the block as Ctrl-C does; further signals do not disturb the clean stop."""
+    """SIGTERM and SIGHUP end the block as Ctrl-C does; further signals are ignored until it has stopped."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

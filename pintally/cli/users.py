@@ -1,4 +1,4 @@
-"""`pintally users`: who may do what in ClickHouse."""
+"""`pintally users`: users of ClickHouse and their rights."""
 
 import os
 from typing import Annotated
@@ -14,18 +14,18 @@ from pintally.streams.settings.variables import PASSWORDS, PREFIX
 
 def users(
     create: Annotated[
-        bool, typer.Option("--create", help="Create them, or set their passwords and rights anew.")
+        bool, typer.Option("--create", help="Create the users, or reset their passwords and rights.")
     ] = False,
     xml: Annotated[bool, typer.Option("--xml", help="Print a file for users.d instead of SQL.")] = False,
 ) -> None:
-    """Print or create the ClickHouse users of workers and of readers.
+    """Print or create the ClickHouse users for workers and readers.
 
-    pintally_worker writes the tables and reads all of them, for workers, `status` and `verify`; it cannot create or
-    drop anything. pintally_reader reads the counts, and no dead letters. Their passwords are taken from the variables
-    PINTALLY_WORKER_PASSWORD and PINTALLY_READER_PASSWORD; only SHA-256 hashes are printed or sent.
+    pintally_worker is for workers, `status` and `verify`: it reads and writes the tables, and cannot create or drop
+    anything. pintally_reader is for readers: it reads the counts, and no dead letters. The passwords are taken from
+    PINTALLY_WORKER_PASSWORD and PINTALLY_READER_PASSWORD; only their SHA-256 hashes are printed or sent.
 
-    --create needs a user with these rights, GRANT OPTION and CREATE USER (access_management). Servers that keep users
-    in files alone take --xml.
+    --create needs a user who has all these rights with GRANT OPTION, and CREATE USER (access_management). If a server
+    keeps its users in files, use --xml.
 
     Example:
 

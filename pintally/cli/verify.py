@@ -1,17 +1,16 @@
-"""`pintally verify`: the counts against the log, by a second pair of eyes."""
+"""`pintally verify`: independent recount of the log, compared with ClickHouse."""
 
 from time import monotonic
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell
 from pintally.audit.tables import server_time
 from pintally.audit.verify import Report
 from pintally.audit.verify import verify as audit
-from pintally.cli.console import data, print_json, progress, table
+from pintally.cli.console import data, print_json, progress_bar, table
 from pintally.streams.audit_addresses import addresses_of, as_ours
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.settings import Settings, load_settings
@@ -22,37 +21,42 @@ OUTCOMES = ("counted", "duplicate", "late", "invalid", "gaps")
 def verify(
     source: Annotated[
         list[str] | None,
-        typer.Option(help="Only this source, `topic` or `topic[partition]`; may be repeated. Leaves roll-ups out."),
+        typer.Option(
+            help="Only this source, `topic` or `topic[partition]`; may be repeated. Skips sealed hours and days."
+        ),
     ] = None,
     since_hours: Annotated[
         float | None,
-        typer.Option(min=0, help="Only slices that arrived, and hours that began, in the last so many hours."),
+        typer.Option(min=0, help="Only slices that arrived, and windows that began, in the last hours."),
     ] = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Sources recounted at once; as many as there are cores if left out.")
+        int | None,
+        typer.Option(min=1, help="Number of sources to recount in parallel; the number of cores if left out."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Recount the log independently and compare every count.
 
-    Reads the log with another client and another parser than the counting path, counts it again by the rules that the
-    ledger names, and compares each cell, each ledger row, each dead letter and each sealed hour and day in ClickHouse,
-    both ways. Runs beside live workers and changes nothing. What workers have not recorded yet is lag, no difference.
-    What an operator has given up (`pintally accept-loss`) is named as lost, and is none either. Of a topic that is
-    over, given up or replaced, it cannot tell; it names the hours in which its log and the one that followed may both
-    count an event.
+    The command reads the log with another client and another parser than the workers, and counts again by the rules in
+    the ledger. It compares each cell, ledger row, dead letter, sealed hour and sealed day in both directions: nothing
+    may be missing in ClickHouse, and nothing may be there that is not in the log. It changes nothing, and may run while
+    workers run. Records that workers have not flushed yet are lag, not a difference. Accepted losses (`pintally
+    accept-loss`) are reported as lost, not as a difference. Counts of a topic that was given up or replaced cannot be
+    checked; the command lists the hours in which its log and the next one may both count an event.
 
-    Exit codes: 0 exact; 1 it differs, and each difference is named; 2 it could not tell, of all or of a part: nothing
-    has been counted yet, the topic is another one than was counted, or is over, or Kafka no longer keeps the records
-    of a slice (retention); 75 it could not tell now: Kafka or ClickHouse does not answer. A difference goes before
-    "could not tell".
+    Exit codes: 0 exact; 1 different, each difference is printed; 2 cannot tell for a part or for all: nothing is
+    counted yet, the topic is not the counted one, the topic was given up or replaced, or Kafka no longer keeps the
+    records of a slice; 75 cannot tell now: Kafka or ClickHouse does not answer. If one part differs and another cannot
+    be checked, the exit code is 1.
 
     Example:
 
         pintally verify --since-hours 24
     """
     settings = load_settings()
-    with open_admin(settings):  # what is wrong with the way to Kafka is said here; the audit's client would only wait
+    with open_admin(
+        settings
+    ):  # a wrong address or login is reported here; the client of the audit only sees a closed connection
         pass
     try:
         report = _audit(settings, source or [], since_hours, processes, quiet=json)
@@ -72,8 +76,7 @@ def _audit(
     if since_hours is not None:
         with ClickHouse(addresses_of(settings)) as clickhouse:
             since = int(server_time(clickhouse) - since_hours * 3600)
-    columns = (TextColumn("recounting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=progress, transient=True, disable=quiet) as bar:
+    with progress_bar("recounting", quiet=quiet) as bar:
         task = bar.add_task("recounting", total=None)
         began = monotonic()
 
@@ -122,7 +125,7 @@ def _print(report: Report) -> None:
         shown.add_row(source.source, f"{source.slices:,}", *outcomes, f"{source.cells:,}", f"{source.position:,}", lag)
     data.print(shown)
     for name, offsets in report.not_started:
-        data.print(f"not started: {name} holds {offsets:,} offsets, none of them counted")
+        data.print(f"not started: {name} has {offsets:,} offsets, none of them is counted")
     for finding in report.findings.shown:
         data.print(str(finding), markup=False)
     for kind, count in sorted(report.findings.counts.items()):
@@ -140,9 +143,11 @@ def _print(report: Report) -> None:
 
 def _verdict(report: Report) -> str:
     cells = sum(source.cells for source in report.sources)
-    looked = f"{report.records:,} records, {cells:,} cells, {report.windows:,} sealed windows in {report.seconds:.1f} s"
-    words = {0: "[green]exact[/green]", 1: "[red]it differs[/red]", 2: "[yellow]could not tell[/yellow]"}
+    checked = (
+        f"{report.records:,} records, {cells:,} cells, {report.windows:,} sealed windows in {report.seconds:.1f} s"
+    )
+    words = {0: "[green]exact[/green]", 1: "[red]different[/red]", 2: "[yellow]cannot tell[/yellow]"}
     if report.lost:
-        words[0] += ", but for what was given up"
-    words[75] = "[yellow]could not tell now[/yellow]"
-    return f"{words[report.exit_code]}: {looked}"
+        words[0] += ", except for accepted losses"
+    words[75] = "[yellow]cannot tell now[/yellow]"
+    return f"{words[report.exit_code]}: {checked}"

@@ -1,4 +1,4 @@
-"""`pintally worker`: count until told to stop."""
+"""`pintally worker`: count events until stopped."""
 
 import sys
 from typing import Annotated
@@ -14,20 +14,19 @@ def worker(
     instance: Annotated[
         str | None,
         typer.Option(
-            help="Static group member name, one a worker: a restart within the session then costs no rebalance."
+            help="Static member name, different for each worker. A restart within the session then needs no rebalance."
         ),
     ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
-    """Count engagement from Kafka into ClickHouse, until SIGTERM or Ctrl-C.
+    """Count events from Kafka into ClickHouse, until SIGTERM or Ctrl-C.
 
-    Run as many workers as you like in one group (PINTALLY_KAFKA_GROUP_ID); they share the partitions. A worker
-    may be killed at any moment: the next one folds again what was not recorded. Run `pintally migrate` once before the
-    first worker.
+    Workers of one group (PINTALLY_KAFKA_GROUP_ID) share the partitions. A worker may be killed at any moment: the next
+    one restores from the log what was not flushed. Run `pintally migrate` once before the first worker.
 
     Example: pintally worker --instance worker-1
     """
-    watch.begin()  # before anything starts a thread
+    watch.begin()  # before any thread is started
     from pintally.streams.settings import load_settings
     from pintally.streams.worker.run import count
 

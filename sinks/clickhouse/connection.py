@@ -20,6 +20,8 @@ logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 BLOCK_ROWS = 1 << 16  # rows the driver sends at once: larger copies cost it twice as much, in page faults
 CONNECT_SECONDS = 5.0
+QUERY_SECONDS = 60.0
+MAINTENANCE_SECONDS = 600.0  # deletes, and sums over all cells, may take minutes
 READONLY = "SELECT getSetting('readonly')"
 SELECT_SECONDS = 30.0  # of silence while it reads: ClickHouse tells of its progress ten times a second
 HELLO_SECONDS = 10.0  # how long its first answer may take; a query may take longer
@@ -31,7 +33,7 @@ class Connection:
     def __init__(
         self,
         address: ClickHouseAddress,
-        timeout_seconds: float,
+        timeout_seconds: float = QUERY_SECONDS,
         *,
         database: str | None = None,
         settings: Mapping[str, Any] | None = None,

@@ -5,8 +5,6 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.users import users
 
-TIMEOUT_SECONDS = 30.0
-
 
 def refuse_missing_grants(address: ClickHouseAddress) -> None:
     """Raise SinkError naming every right that a worker needs and this user lacks, and the statements that grant them.
@@ -14,7 +12,7 @@ def refuse_missing_grants(address: ClickHouseAddress) -> None:
     Raises SinkUnavailable.
     """
     worker, _ = users(address.database)
-    with Connection(address, TIMEOUT_SECONDS) as connection:
+    with Connection(address) as connection:
         missing = [grant for grant in worker.grants if connection.rows(f"CHECK GRANT {grant}") == [(0,)]]
     if missing:
         statements = "; ".join(f"GRANT {grant} TO `{address.user}`" for grant in missing)

@@ -10,6 +10,7 @@ from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, 
 
 from pintally.schemas.actions import dead_letter_topic
 from pintally.schemas.errors import KafkaRefused, PintallyError
+from pintally.schemas.rules import DAY_MS
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.kafka.admin import open_admin, patiently
@@ -17,7 +18,6 @@ from pintally.streams.kafka.rights import GROUP, TOPIC, UNAUTHORIZED, needing, r
 from pintally.streams.kafka.topic_configs import read_topic_configs
 from pintally.streams.settings import Settings
 
-DAY_MS = 86_400_000
 RETENTION_MS = 7 * DAY_MS
 FOREVER_MS = 2**63 - 1
 DEAD_LETTER_BYTES = 2 * 1024 * 1024  # a record of Kafka's usual limit of 1 MiB, and the headers that say why

@@ -92,8 +92,8 @@ def test_retention_overtook_the_counting(field: Field) -> None:
     field.trim(keep=200)
     field.refused("retention overtook", "pintally accept-loss")
     said = field.run("accept-loss", "--yes", "--note", "the disk was full")
-    assert "gone from the log before" in said
-    assert "nothing is lost" in field.run("accept-loss", "--yes")
+    assert "deleted from the log before" in said
+    assert "no new losses" in field.run("accept-loss", "--yes")
     field.count()
     found = field.verify()
     assert any("the disk was full" in line for line in found["lost"])
@@ -165,6 +165,6 @@ def test_what_others_deleted_is_found_by_verify_and_mended_by_repair_while_a_wor
         field.sql(f"ALTER TABLE pin_minutes DROP PARTITION ID '{day}'")
         field.sql("DELETE FROM dead_letters WHERE offset % 2 = 0")
         assert json.loads(field.run("verify", "--json", code=1))["findings"]
-        assert "mended" in field.run("repair")
+        assert "repaired" in field.run("repair")
         field.verify()
         assert field.total == exact

@@ -9,10 +9,10 @@ import pytest
 from pintally.schemas.actions import Action
 from pintally.schemas.events import ContractError, validate
 from pintally.schemas.outcomes import Outcome
-from pintally.schemas.rules import Rules
+from pintally.schemas.rules import MINUTE_MS, Rules
 from pintally.tools.emulate.broken import KINDS, Good
 from pintally.tools.emulate.pins import Pins
-from pintally.tools.emulate.plan import MINUTE_MS, Plan, PlanRefused, margins
+from pintally.tools.emulate.plan import Plan, PlanRefused, margins
 from pintally.tools.emulate.traffic import Slab, Traffic
 
 ANCHOR = 1_790_000_000_000

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
+from pintally.schemas.rules import HOUR_MS, MINUTE_MS
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.topics import describe_topics
 from pintally.tools.drill.stack import Stack
 from pintally.tools.drill.truth import Expected
-from pintally.tools.emulate.plan import HOUR_MS, MINUTE_MS, Plan
+from pintally.tools.emulate.plan import Plan
 from pintally.tools.emulate.producer import BATCH_BYTES, Target, send_slab
 from pintally.tools.emulate.traffic import Traffic
 from pintally.tools.engines.child import GUARD

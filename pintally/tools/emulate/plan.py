@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 
 from pintally.schemas.errors import PintallyError
-from pintally.schemas.rules import Rules
+from pintally.schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, Rules
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
-MINUTE_MS = 60_000
 SLOWEST_SHARE = 0.4  # of the mean rate is the rate at the quietest hour
 DUPLICATE_REACH_MS = 5 * MINUTE_MS  # a duplicate comes at most this long after its original
 

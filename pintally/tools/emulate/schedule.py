@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.tools.emulate.plan import DAY_MS, MINUTE_MS, SLOWEST_SHARE, Plan
+from pintally.schemas.rules import DAY_MS, MINUTE_MS
+from pintally.tools.emulate.plan import SLOWEST_SHARE, Plan
 
 PEAK_HOUR = 20.0  # UTC
 SWING = 1 - SLOWEST_SHARE  # the peak has 1.6 times the mean of a day

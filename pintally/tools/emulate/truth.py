@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
 from pintally.schemas.outcomes import Outcome
+from pintally.schemas.rules import MINUTE_MS
 from pintally.tools.emulate.pins import Pins
-from pintally.tools.emulate.plan import MINUTE_MS
 from pintally.tools.emulate.traffic import Slab
 
 Cell = tuple[Action, int, int]  # action, start of the minute in seconds since 1970, pin id

@@ -16,7 +16,7 @@ from pintally.schemas.rows import (
     StartRow,
     version_of,
 )
-from pintally.schemas.rules import ARRIVAL_BUCKET_MS, MINUTE_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, DAY_MS, MINUTE_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.stale_rows import superseded_from
 from pintally.streams.counting.log import Offsets
@@ -136,11 +136,11 @@ def _truncated(source: Source, chain: Chain, ends: Offsets, epoch: int, note: st
 
 def _first_minute(first: LedgerRow, chain: Chain) -> int:
     """Seconds since 1970 before which no cell lies from this slice on, whatever rules it was counted by."""
-    longest = max(chain.rules.allowed_lateness_ms, _DAYS_MS if first.epoch != chain.epoch_start.epoch else 0)
+    longest = max(chain.rules.allowed_lateness_ms, _KEPT_MS if first.epoch != chain.epoch_start.epoch else 0)
     return max(0, first.arrived_at * 1000 - longest - MINUTE_MS) // 1000
 
 
-_DAYS_MS = 90 * 86_400_000  # no minute is kept longer
+_KEPT_MS = 90 * DAY_MS  # no minute is kept longer
 
 
 def trimmed(
