@@ -122,6 +122,11 @@ class Traffic:
         sent: Mapping[str, int] = json.loads(out)
         return sent
 
+    def stop(self) -> Mapping[str, int]:
+        """End it as Ctrl-C does, and what it says it sent: of traffic that goes on until a test has seen enough."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.finish()
+
     def __enter__(self) -> "Traffic":
         return self
 

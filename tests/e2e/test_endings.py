@@ -97,8 +97,7 @@ def test_an_error_in_a_live_worker_ends_it_within_two_seconds_and_another_counts
             seconds = met(forked, one, kind, rng.choice([0.0, 0.0, 0.5]))
             took[f"{number} {kind}"] = seconds
             assert seconds <= SECONDS * (1 if ASKED else BUSY), (seed, kind, seconds)
-        traffic.process.send_signal(signal.SIGINT)
-        traffic.finish()
+        traffic.stop()
         wait_caught_up(stack)
         assert other.alive
     verify(stack)

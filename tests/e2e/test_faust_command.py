@@ -38,13 +38,13 @@ def test_a_worker_started_by_faust_counts_exactly_and_stops_with_everything_reco
 def test_a_worker_of_each_command_share_a_group_and_either_may_be_killed(stack: Settings, tmp_path: Path) -> None:
     with (
         workers(stack, tmp_path) as start,
-        Traffic(stack, "--events", "20000", "--rate", "3000", "--seed", "21") as traffic,
+        Traffic(stack, "--rate", "3000", "--seed", "21") as traffic,
     ):
         by_faust = start(None, FAUST)
         by_faust.wait_ready()
         start("two").wait_ready()
         by_faust.kill()
-        traffic.finish()
+        traffic.stop()
         wait_caught_up(stack)
     verify(stack)
 
