@@ -27,9 +27,9 @@ NOBODY = "nobody_in_particular"  # has a login in Kafka and in ClickHouse, and n
 DATABASE = "secured"
 
 BROKER = """
-listeners=PLAINTEXT://{host}:{plain},CONTROLLER://{host}:{controller},TLS://{host}:{tls},LOGIN://{host}:{login},BOTH://{host}:{both}{doors[door_listeners]}
-advertised.listeners=PLAINTEXT://{host}:{plain},TLS://localhost:{tls},LOGIN://{host}:{login},BOTH://localhost:{both}{doors[door_addresses]}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,LOGIN:SASL_PLAINTEXT,BOTH:SASL_SSL{doors[door_protocols]}
+listeners=PLAINTEXT://{host}:{plain},CONTROLLER://{host}:{controller},TLS://{host}:{tls},LOGIN://{host}:{login},BOTH://{host}:{both}{doors[proxy_listeners]}
+advertised.listeners=PLAINTEXT://{host}:{plain},TLS://localhost:{tls},LOGIN://{host}:{login},BOTH://localhost:{both}{doors[proxy_addresses]}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,LOGIN:SASL_PLAINTEXT,BOTH:SASL_SSL{doors[proxy_protocols]}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS;User:certified;User:{worker}
 listener.name.tls.ssl.principal.mapping.rules=RULE:^.*$/certified/

@@ -14,7 +14,6 @@ from typing import Annotated
 import typer
 
 from pintally.cli.up import interrupted_by_signals
-from pintally.cli.without import drill_without
 from pintally.schemas.errors import PintallyError
 from pintally.tools.drill.faults import FAULTS
 from pintally.tools.drill.report import EXACT, INCONCLUSIVE
@@ -36,20 +35,11 @@ def drill(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report there too, as text.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
-    without: Annotated[
-        str | None, typer.Option(help="Switch a protection off and play what it is for; `list` names them.")
-    ] = None,
 ) -> None:
     """Inject faults into a stack of its own, and prove the counts."""
     chosen = names(faults)
     folder = keep or _temporary_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    if without is not None:
-        with interrupted_by_signals(), mistakes_are_inconclusive():
-            code = drill_without(without, folder, as_json, say)
-        if keep is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise typer.Exit(code)
     seed = int(time.time()) if seed is None else seed
     say(f"drill with seed {seed} in {folder}")
     options = Options(chosen, minutes, seed, rate, workers, memory, folder)
@@ -100,7 +90,7 @@ def say(line: str) -> None:
 
 
 def help_text() -> str:
-    """The summary, all faults with what shows that they bit, and the exit codes."""
+    """The summary, all faults with what shows that they took effect, and the exit codes."""
     width = max(map(len, FAULTS))
     listed = "\n".join(f"    {name:<{width}}  {fault.summary}" for name, fault in FAULTS.items())
     return f"""{drill.__doc__}
@@ -109,12 +99,9 @@ Starts its own Kafka and ClickHouse, which nobody else uses, workers with a prox
 of which it knows what must be counted. Then it injects faults, at random but by the seed, and ends with
 `pintally verify`. The same seed gives the same order and choices, not the same moments.
 
-Exit codes: 0 exact, and every fault bit; 1 a count differs, a reader that polls the views throughout saw more than the
-truth or a final window that changed, lag does not come back to zero, or a worker took more memory than it may;
-2 inconclusive: some fault never bit, or it could not tell.
-
-With `--without NAME` it proves itself: it plays a few seconds of what that protection is for, in workers that lack it,
-and must end red, with exit code 1. `pintally worker` has no such switch.
+Exit codes: 0 exact, and every fault took effect; 1 a count differs, a reader that polls the views throughout saw more
+than the truth or a final window that changed, lag does not come back to zero, or a worker took more memory than it may;
+2 inconclusive: some fault never took effect, or it could not tell.
 
 Faults:
 
@@ -123,7 +110,6 @@ Faults:
 Example:
 
     pintally drill --faults worker-kill,answers-lost --minutes 1
-    pintally drill --without ids-not-collected
 """
 
 

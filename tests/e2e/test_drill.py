@@ -1,5 +1,5 @@
-"""A short drill as an operator runs it: it passes with every fault it claims, and is inconclusive where one cannot
-bite.
+"""A short drill as an operator runs it: it passes with every fault it claims, and is inconclusive where one can
+have no effect.
 """
 
 import json
@@ -41,14 +41,14 @@ def processes_of(folder: Path) -> Sequence[str]:
 
 
 @pytest.mark.timeout(900)
-def test_a_short_drill_passes_names_what_bit_and_leaves_nothing_running(tmp_path: Path) -> None:
+def test_a_short_drill_passes_names_what_took_effect_and_leaves_nothing_running(tmp_path: Path) -> None:
     done = drill(
         tmp_path, "--faults", ",".join(FAULTS), "--minutes", "0.3", "--rate", "1000", "--seed", "4",
         "--report", str(tmp_path / "report.txt"),
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
     found: dict[str, Any] = json.loads(done.stdout)
-    assert {name for name, told in found["faults"].items() if told["bit"]} == set(FAULTS)
+    assert {name for name, told in found["faults"].items() if told["took_effect"]} == set(FAULTS)
     assert all(told["evidence"] for told in found["faults"].values())
     assert found["lag"] == 0
     assert found["events"] > 10_000
@@ -63,11 +63,11 @@ def test_a_short_drill_passes_names_what_bit_and_leaves_nothing_running(tmp_path
 
 
 @pytest.mark.timeout(900)
-def test_a_drill_whose_fault_cannot_bite_is_inconclusive(tmp_path: Path) -> None:
+def test_a_drill_whose_fault_can_have_no_effect_is_inconclusive(tmp_path: Path) -> None:
     """At two events a second no insert is large enough to lose its answer."""
     done = drill(tmp_path, "--faults", "answers-lost", "--minutes", "0", "--rate", "2", "--seed", "5")
     assert done.returncode == 2, f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
     found: dict[str, Any] = json.loads(done.stdout)
-    assert found["inconclusive"] == ["never bit: answers-lost"]
-    assert found["red"] == []
-    assert found["faults"]["answers-lost"]["bit"] == 0
+    assert found["inconclusive"] == ["never took effect: answers-lost"]
+    assert found["failures"] == []
+    assert found["faults"]["answers-lost"]["took_effect"] == 0

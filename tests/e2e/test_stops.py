@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from pintally.streams.settings import Settings
-from pintally.tools.drill.proxy import Door, Doors, Mode
+from pintally.tools.drill.proxy import Mode, Proxies, Proxy
 from pintally.tools.engines.ports import free_port
 from tests.e2e.forked import Forked, Forks, forks
 from tests.e2e.running import Traffic, verify, wait_caught_up, wait_for, workers
@@ -30,12 +30,12 @@ PATIENCE = 90.0  # for the test to see it
 
 
 @dataclass(slots=True)
-class Stage:
+class FaultContext:
     """What a worker that is to be stopped lives in."""
 
     forked: Forks
     settings: Settings
-    door: Door  # to ClickHouse
+    proxy: Proxy  # to ClickHouse
     kafka_pid: int | None
     rng: random.Random
 
@@ -54,76 +54,76 @@ class Stage:
         time.sleep(self.rng.uniform(0, longest))
 
 
-State = Callable[[Stage], Iterator[Forked]]
+State = Callable[[FaultContext], Iterator[Forked]]
 
 
-def just_started(stage: Stage) -> Iterator[Forked]:
+def just_started(context: FaultContext) -> Iterator[Forked]:
     """Importing, joining, restoring."""
-    worker = stage.start()
-    stage.some_time(4)
+    worker = context.start()
+    context.some_time(4)
     yield worker
 
 
-def busy_counting(stage: Stage) -> Iterator[Forked]:
+def busy_counting(context: FaultContext) -> Iterator[Forked]:
     """Folding, or in the middle of a flush."""
-    worker = stage.counting()
-    stage.some_time(2)
+    worker = context.counting()
+    context.some_time(2)
     yield worker
 
 
 def clickhouse(mode: Mode) -> State:
     """ClickHouse goes away while it counts."""
 
-    def state(stage: Stage) -> Iterator[Forked]:
-        worker = stage.counting()
-        with stage.door.failing(mode):
+    def state(context: FaultContext) -> Iterator[Forked]:
+        worker = context.counting()
+        with context.proxy.failing(mode):
             if mode is Mode.REFUSE:
-                stage.door.cut()
-            stage.some_time(3)
+                context.proxy.cut()
+            context.some_time(3)
             yield worker
 
     return state
 
 
-def without_clickhouse(stage: Stage) -> Iterator[Forked]:
+def without_clickhouse(context: FaultContext) -> Iterator[Forked]:
     """It never got to the ledger."""
-    with stage.door.failing(Mode.REFUSE):
-        worker = stage.start()
-        stage.some_time(6)
+    with context.proxy.failing(Mode.REFUSE):
+        worker = context.start()
+        context.some_time(6)
         yield worker
 
 
-def frozen_kafka(stage: Stage) -> Iterator[Forked]:
+def frozen_kafka(context: FaultContext) -> Iterator[Forked]:
     """Kafka answers nothing any more, for as long as a session, or longer."""
-    assert stage.kafka_pid
-    worker = stage.counting()
-    os.kill(stage.kafka_pid, signal.SIGSTOP)
+    assert context.kafka_pid
+    worker = context.counting()
+    os.kill(context.kafka_pid, signal.SIGSTOP)
     try:
-        stage.some_time(10)
+        context.some_time(10)
         yield worker
     finally:
-        os.kill(stage.kafka_pid, signal.SIGCONT)
+        os.kill(context.kafka_pid, signal.SIGCONT)
 
 
-def without_kafka(stage: Stage) -> Iterator[Forked]:
+def without_kafka(context: FaultContext) -> Iterator[Forked]:
     """Nobody listens where Kafka should be."""
-    worker = stage.start(kafka_bootstrap_servers=f"127.0.0.1:{free_port([])}")
-    stage.some_time(6)
+    worker = context.start(kafka_bootstrap_servers=f"127.0.0.1:{free_port([])}")
+    context.some_time(6)
     yield worker
 
 
-def mute_kafka(stage: Stage) -> Iterator[Forked]:
+def mute_kafka(context: FaultContext) -> Iterator[Forked]:
     """Somebody listens there, and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        worker = stage.start(kafka_bootstrap_servers=f"127.0.0.1:{mute.getsockname()[1]}")
-        stage.some_time(6)
+        worker = context.start(kafka_bootstrap_servers=f"127.0.0.1:{mute.getsockname()[1]}")
+        context.some_time(6)
         yield worker
 
 
-def hanging_loop(stage: Stage) -> Iterator[Forked]:
+def hanging_loop(context: FaultContext) -> Iterator[Forked]:
     """Its loop does nothing any more."""
-    trigger = stage.forked.folder / f"trigger-{len(stage.forked.workers)}"
-    worker = stage.forked.start(stage.settings, fault="loop-hangs", trigger=str(trigger))
+    trigger = context.forked.folder / f"trigger-{len(context.forked.workers)}"
+    worker = context.forked.start(context.settings, fault="loop-hangs", trigger=str(trigger))
     wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
     trigger.touch()
     time.sleep(0.2)
@@ -133,9 +133,9 @@ def hanging_loop(stage: Stage) -> Iterator[Forked]:
 STATES: dict[str, State] = {
     "just-started": just_started,
     "counting": busy_counting,
-    "clickhouse-hangs": clickhouse(Mode.SWALLOW),
+    "clickhouse-hangs": clickhouse(Mode.BLACKHOLE),
     "clickhouse-refuses": clickhouse(Mode.REFUSE),
-    "clickhouse-loses-answers": clickhouse(Mode.DEAF),
+    "clickhouse-loses-answers": clickhouse(Mode.DROP_RESPONSES),
     "without-clickhouse": without_clickhouse,
     "kafka-frozen": frozen_kafka,
     "without-kafka": without_kafka,
@@ -144,14 +144,14 @@ STATES: dict[str, State] = {
 }
 
 
-def stopped(stage: Stage, name: str) -> float:
+def stopped(context: FaultContext, name: str) -> float:
     """A worker in this state is told to stop, once or twice; the seconds it took."""
-    with contextmanager(STATES[name])(stage) as worker:
+    with contextmanager(STATES[name])(context) as worker:
         assert worker.code is None, f"{name}: ended by itself with {worker.code}"
         told, before = time.time(), len(worker.text())
-        worker.signal(stage.rng.choice([signal.SIGTERM, signal.SIGTERM, signal.SIGINT]))
-        if stage.rng.random() < 0.3:
-            stage.some_time(1)
+        worker.signal(context.rng.choice([signal.SIGTERM, signal.SIGTERM, signal.SIGINT]))
+        if context.rng.random() < 0.3:
+            context.some_time(1)
             worker.signal(signal.SIGTERM)
         worker.wait(PATIENCE, f"{name}: stopped")
     assert worker.code == 0, f"{name}: ended with {worker.code}"
@@ -171,21 +171,21 @@ def test_whoever_is_told_to_stop_has_stopped_in_every_state(
     print(f"seed {seed}: {', '.join(names)}")
     took: dict[str, float] = {}
     with (
-        Doors() as doors,
+        Proxies() as proxies,
         forks(tmp_path) as forked,
         Traffic(stack, "--rate", "200"),
         busy(os.cpu_count() or 1 if ASKED else 0),
     ):
-        door = Door(doors, free_port([]), stack.clickhouse.port)
-        door.open()
-        through = {"clickhouse_host": "127.0.0.1", "clickhouse_port": door.port, "kafka_group_instance_id": "one"}
-        stage = Stage(forked, stack.changed(**through), door, kafka_pid, rng)
+        proxy = Proxy(proxies, free_port([]), stack.clickhouse.port)
+        proxy.open()
+        through = {"clickhouse_host": "127.0.0.1", "clickhouse_port": proxy.port, "kafka_group_instance_id": "one"}
+        context = FaultContext(forked, stack.changed(**through), proxy, kafka_pid, rng)
         try:
             for number, name in enumerate(names):
-                seconds = took[f"{number} {name}"] = stopped(stage, name)
+                seconds = took[f"{number} {name}"] = stopped(context, name)
                 assert seconds <= SECONDS, (seed, name, seconds)
         finally:
-            door.close()
+            proxy.close()
     with workers(stack, tmp_path) as start:
         start("other")
         wait_caught_up(stack)

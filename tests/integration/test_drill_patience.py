@@ -16,10 +16,10 @@ from pintally.streams.kafka import reach as reach_kafka
 from pintally.streams.kafka.topics import describe_topics
 from pintally.streams.settings import Settings
 from pintally.tools.drill import patience
+from pintally.tools.drill.fault_context import NoEffect
 from pintally.tools.drill.faults import group, producers
 from pintally.tools.drill.probe import Probe
 from pintally.tools.drill.producers import Sent, send_events, send_hostile, send_late, send_transactions
-from pintally.tools.drill.stage import DidNotBite
 from pintally.tools.drill.truth import Expected
 from pintally.tools.engines.ready import wait_until
 from tests.engines import EngineHandle, TestEngines
@@ -65,7 +65,7 @@ def while_down(
         return {name: future.result(LIMIT_SECONDS) for name, future in futures.items()}
 
 
-def stage_of(settings: Settings) -> Any:
+def context_of(settings: Settings) -> Any:
     stack = SimpleNamespace(settings=settings, sink=ClickHouseSink(settings.clickhouse))
     return SimpleNamespace(stack=stack, rng=random.Random(1), probe=Probe(stack), expected=Expected())
 
@@ -78,7 +78,7 @@ def test_producers_and_questions_wait_for_a_broker_that_was_just_killed(
     done = while_down(
         restartable_engines.kafka,
         {
-            "topic": lambda: producers._topic(stage_of(stack)),
+            "topic": lambda: producers._topic(context_of(stack)),
             "transactions": lambda: asyncio.run(
                 send_transactions(kafka, sent["transactions"], Action.SAVE, (1, 2), 2, 2)
             ),
@@ -96,17 +96,17 @@ def test_producers_and_questions_wait_for_a_broker_that_was_just_killed(
 def test_partitions_are_added_by_a_fault_that_came_while_the_broker_was_down(
     stack: Settings, restartable_engines: TestEngines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No worker counts here, so it does not bite, but all that it needs of Kafka it has got."""
+    """No worker counts here, so it has no effect, but all that it needs of Kafka it has got."""
     monkeypatch.setattr(group, "COUNTED_SECONDS", 0.5)
-    with pytest.raises(DidNotBite, match="was not counted"):
-        while_down(restartable_engines.kafka, {"add": lambda: group.add_partition(stage_of(stack))}, monkeypatch)
+    with pytest.raises(NoEffect, match="was not counted"):
+        while_down(restartable_engines.kafka, {"add": lambda: group.add_partition(context_of(stack))}, monkeypatch)
     assert sorted(topic.partitions for topic in describe_topics(stack).values()) == [1, 1, 1, 2, 2, 3]
 
 
 def test_a_setting_of_clickhouse_is_changed_once_it_is_back(
     stack: Settings, restartable_engines: TestEngines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    probe = stage_of(stack).probe
+    probe = context_of(stack).probe
     alter = "ALTER TABLE pin_minutes MODIFY SETTING parts_to_throw_insert = 4321"
     while_down(restartable_engines.clickhouse, {"alter": lambda: probe.alter(alter)}, monkeypatch)
     found = probe.rows("SELECT engine_full LIKE '%parts_to_throw_insert = 4321%' FROM system.tables"

@@ -14,7 +14,7 @@ from pintally.streams.operations.change.rules import plan_rules
 from pintally.streams.operations.repair import source as repairing
 from pintally.streams.operations.repair.choice import Choice
 from pintally.streams.operations.repair.repair import repair
-from pintally.tools.drill.controls.switch import replaced
+from tests.controls.switch import replaced
 from tests.simulation.logs import HOUR, T0
 from tests.simulation.loop import Job, SimLoop, blocking_call
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pintally.tools.drill.controls import CONTROLS as SHARED
-from pintally.tools.drill.controls import Control, log
-from pintally.tools.drill.controls.switch import replaced
+from tests.controls import CONTROLS as SHARED
+from tests.controls import Control, log
+from tests.controls.switch import replaced
 from tests.simulation.sink import SimSink
 from tests.simulation.world import World
 

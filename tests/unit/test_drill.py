@@ -1,4 +1,4 @@
-"""The drill's own judgement: it must be able to turn red, and to say that it proves nothing."""
+"""The drill's verdict: it must be able to fail, and to say that it proves nothing."""
 
 from itertools import islice
 from pathlib import Path
@@ -11,11 +11,11 @@ from pintally.cli.drill import help_text, names
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.tools.drill.faults import FAULTS
-from pintally.tools.drill.judgement import Judgement, Row
-from pintally.tools.drill.plan import rounds
 from pintally.tools.drill.producers import default_partition
+from pintally.tools.drill.read_consistency import ReadConsistencyChecker, Row
 from pintally.tools.drill.reader import windows
-from pintally.tools.drill.report import Report, Strike
+from pintally.tools.drill.report import Injection, Report
+from pintally.tools.drill.schedule import rounds
 from pintally.tools.drill.tally import Tally
 from pintally.tools.drill.truth import Expected, differences
 
@@ -46,18 +46,18 @@ def row(*counts: int, final: bool = False, start: int = 3_600, pin: int = 7) -> 
     return Row(start, pin, (saves, clicks, closeups), final)
 
 
-def looked(*looks: list[Row]) -> Judgement:
-    judgement = Judgement()
+def looked(*looks: list[Row]) -> ReadConsistencyChecker:
+    checker = ReadConsistencyChecker()
     for at, rows in enumerate(looks):
-        judgement.see(HOUR, 0, rows, float(at))
-    return judgement
+        checker.see(HOUR, 0, rows, float(at))
+    return checker
 
 
 def test_counts_that_only_grow_and_end_at_the_truth_are_no_violation() -> None:
-    judgement = looked([], [row(1, 0, 0)], [row(1, 2, 3)], [row(1, 2, 3, final=True)])
-    judgement.conclude({(HOUR, 3_600, 7): (1, 2, 3)})
-    assert judgement.violations == 0
-    assert judgement.final_windows == 1
+    checker = looked([], [row(1, 0, 0)], [row(1, 2, 3)], [row(1, 2, 3, final=True)])
+    checker.conclude({(HOUR, 3_600, 7): (1, 2, 3)})
+    assert checker.violations == 0
+    assert checker.final_windows == 1
 
 
 @pytest.mark.parametrize(
@@ -70,28 +70,28 @@ def test_counts_that_only_grow_and_end_at_the_truth_are_no_violation() -> None:
     ],
 )
 def test_what_no_reader_may_see_is_a_violation(looks: list[list[Row]], words: str) -> None:
-    judgement = looked(*looks)
-    assert judgement.violations == 1
-    assert words in judgement.shown[0]
+    checker = looked(*looks)
+    assert checker.violations == 1
+    assert words in checker.shown[0]
 
 
 def test_a_count_above_the_truth_is_a_violation_even_if_it_went_back_to_it() -> None:
-    judgement = looked([row(3, 0, 0)], [row(2, 0, 0)])
-    judgement.conclude({(HOUR, 3_600, 7): (2, 0, 0)})
-    assert any("the truth is (2, 0, 0)" in shown for shown in judgement.shown)
+    checker = looked([row(3, 0, 0)], [row(2, 0, 0)])
+    checker.conclude({(HOUR, 3_600, 7): (2, 0, 0)})
+    assert any("the truth is (2, 0, 0)" in shown for shown in checker.shown)
 
 
 def test_a_last_look_below_the_truth_is_a_violation() -> None:
-    judgement = looked([row(1, 0, 0)])
-    judgement.conclude({(HOUR, 3_600, 7): (2, 0, 0), (HOUR, 7_200, 7): (1, 0, 0)})
-    assert judgement.violations == 2
+    checker = looked([row(1, 0, 0)])
+    checker.conclude({(HOUR, 3_600, 7): (2, 0, 0), (HOUR, 7_200, 7): (1, 0, 0)})
+    assert checker.violations == 2
 
 
 def test_a_window_that_was_not_asked_for_is_not_gone() -> None:
-    judgement = looked([row(1, 0, 0)])
-    judgement.see(HOUR, 7_200, [], 1.0)
-    judgement.see("pin_engagement_1m", 0, [], 1.0)
-    assert judgement.violations == 0
+    checker = looked([row(1, 0, 0)])
+    checker.see(HOUR, 7_200, [], 1.0)
+    checker.see("pin_engagement_1m", 0, [], 1.0)
+    assert checker.violations == 0
 
 
 def test_the_truth_of_a_window_is_the_sum_of_its_minutes_for_the_pins_asked_for() -> None:
@@ -123,35 +123,35 @@ def test_the_emulators_truth_is_read_with_all_its_outcomes(tmp_path: Path) -> No
     assert expected.cells == {(int(Action.CLICK), 60, 2**64 - 1): 3}
 
 
-def report(*strikes: tuple[str, bool]) -> Report:
+def report(*injections: tuple[str, bool]) -> Report:
     made = Report(1, 3, 100.0, ("a", "b"))
-    made.strikes = [Strike(0.0, 1.0, name, bit, "shown") for name, bit in strikes]
+    made.injections = [Injection(0.0, 1.0, name, took_effect, "shown") for name, took_effect in injections]
     return made
 
 
-def test_a_fault_that_bit_once_has_bitten() -> None:
-    assert report(("a", True), ("b", False), ("b", True), ("b", False)).never_bit() == []
+def test_a_fault_that_took_effect_once_counts() -> None:
+    assert report(("a", True), ("b", False), ("b", True), ("b", False)).without_effect() == []
 
 
-def test_a_claimed_fault_that_was_never_injected_or_never_bit_is_named() -> None:
-    assert report(("a", False)).never_bit() == ["a", "b"]
+def test_a_claimed_fault_that_was_never_injected_or_never_took_effect_is_named() -> None:
+    assert report(("a", False)).without_effect() == ["a", "b"]
 
 
-def test_red_goes_before_inconclusive_and_inconclusive_before_exact() -> None:
+def test_failed_goes_before_inconclusive_and_inconclusive_before_exact() -> None:
     made = report()
     assert made.exit_code == 0
-    made.inconclusive.append("never bit")
+    made.inconclusive.append("never took effect")
     assert made.exit_code == 2
-    made.red.append("it differs")
+    made.failures.append("it differs")
     assert made.exit_code == 1
     assert "it differs" in made.text()
     assert made.to_dict()["exit_code"] == 1
 
 
-def test_the_last_evidence_is_that_of_a_bite() -> None:
+def test_the_last_evidence_is_that_of_an_effect() -> None:
     made = Report(1, 3, 100.0, ("a",))
-    made.strikes = [Strike(0.0, 1.0, "a", True, "seen"), Strike(2.0, 1.0, "a", False, "not seen")]
-    assert made.faults()["a"] == {"injected": 2, "bit": 1, "evidence": "seen"}
+    made.injections = [Injection(0.0, 1.0, "a", True, "seen"), Injection(2.0, 1.0, "a", False, "not seen")]
+    assert made.faults()["a"] == {"injected": 2, "took_effect": 1, "evidence": "seen"}
 
 
 def test_a_tally_counts_lines_once_although_they_come_in_pieces(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_tally_names_what_tracebacks_end_with(tmp_path: Path) -> None:
     assert made.to_dict()["errors"] == {"ValueError: z": 2}
 
 
-def test_every_fault_says_what_it_does_and_what_proves_that_it_bit() -> None:
+def test_every_fault_says_what_it_does_and_what_proves_that_it_took_effect() -> None:
     shown = help_text()
     for name, fault in FAULTS.items():
         assert fault.summary.endswith("."), name

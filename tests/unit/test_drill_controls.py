@@ -1,21 +1,18 @@
-"""What a drill can switch off, and that only its own workers can."""
+"""What a scenario can switch off in a real worker."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from pintally.cli.without import drill_without, listed, protections
-from pintally.schemas.errors import PintallyError
-from pintally.tools.drill.scenarios import SCENARIOS, scenario_of
-from pintally.tools.drill.scene import SceneWorker
 from pintally.tools.drill.stack import settings_for
-from pintally.tools.drill.without import command
-from pintally.tools.drill.worker import INJECTIONS
 from pintally.tools.drill.workers import PINTALLY_WORKER
 from pintally.tools.engines import EngineAddresses
-
-TOOLS = Path(__file__).parents[2] / "pintally" / "tools"
+from tests.controls.__main__ import listed, protections
+from tests.controls.run import command
+from tests.controls.scenario_context import ScenarioWorker
+from tests.controls.scenarios import SCENARIOS, scenario_of
+from tests.controls.worker import INJECTIONS
 
 
 def test_each_protection_belongs_to_one_scenario_and_says_what_is_off() -> None:
@@ -25,22 +22,11 @@ def test_each_protection_belongs_to_one_scenario_and_says_what_is_off() -> None:
     assert [line.split()[0] for line in listed().splitlines()] == sorted(names)
 
 
-def test_a_name_that_is_no_protection_is_refused_with_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(PintallyError, match="no-such") as refused:
-        drill_without("no-such", tmp_path, False, print)
-    assert "ids-not-collected" in refused.value.remedy
-
-
 def test_with_all_protections_on_workers_are_those_that_users_run() -> None:
     plain = [scenario for scenario in SCENARIOS.values() if scenario.inject is None]
     assert all(command(scenario, None) == PINTALLY_WORKER for scenario in plain)
     assert command(scenario_of("no-chain-check"), None)[-2:] == ("--inject", "lost-start")
     assert {scenario.inject for scenario in SCENARIOS.values()} - {None} == set(INJECTIONS)
-
-
-def test_nothing_but_the_drill_opens_a_control() -> None:
-    using = {path for path in TOOLS.rglob("*.py") if "drill.controls" in path.read_text()}
-    assert {path.relative_to(TOOLS).parts[0] for path in using if path.name != "without.py"} == {"drill"}
 
 
 @pytest.mark.parametrize(
@@ -54,6 +40,6 @@ def test_nothing_but_the_drill_opens_a_control() -> None:
 )
 def test_a_worker_that_became_another_is_not_ready_before_that_one_is(tmp_path: Path, told: str, ready: bool) -> None:
     settings = settings_for(EngineAddresses("127.0.0.1:1", "127.0.0.1", 1, 1), {})
-    worker = SceneWorker(settings, tmp_path / "worker.log", "one", True, PINTALLY_WORKER)
+    worker = ScenarioWorker(settings, tmp_path / "worker.log", "one", True, PINTALLY_WORKER)
     worker.log.write_text(told)
     assert worker.ready == ready

@@ -1,4 +1,4 @@
-"""The doors of the drill, with real sockets on both sides."""
+"""The proxies of the drill, with real sockets on both sides."""
 
 import contextlib
 import socket
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pintally.tools.drill.proxy import LARGE_BYTES, QUERY, Door, Doors, Mode
+from pintally.tools.drill.proxy import LARGE_BYTES, QUERY, Mode, Proxies, Proxy
 from pintally.tools.engines.ports import LOOPBACK, free_port
 
 SMALL, LARGE = b"ask", b"x" * (2 * LARGE_BYTES)
@@ -64,17 +64,17 @@ def echo() -> Iterator[Echo]:
 
 
 @pytest.fixture
-def door(echo: Echo) -> Iterator[Door]:
-    with Doors() as doors:
-        made = Door(doors, free_port(), echo.port)
+def proxy(echo: Echo) -> Iterator[Proxy]:
+    with Proxies() as proxies:
+        made = Proxy(proxies, free_port(), echo.port)
         made.open()
         yield made
         made.close()
 
 
 @pytest.fixture
-def client(door: Door) -> Iterator[socket.socket]:
-    with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as connection:
+def client(proxy: Proxy) -> Iterator[socket.socket]:
+    with socket.create_connection((LOOPBACK, proxy.port), timeout=PATIENCE_S) as connection:
         yield connection
 
 
@@ -104,97 +104,100 @@ def silent(client: socket.socket, seconds: float = 0.3) -> bool:
         client.settimeout(PATIENCE_S)
 
 
-def test_an_open_door_forwards_both_ways_and_counts(door: Door, client: socket.socket, echo: Echo) -> None:
+def test_an_open_proxy_forwards_both_ways_and_counts(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
     client.sendall(SMALL)
     assert heard(client) == b"ok"
     assert echo.got == SMALL
-    assert (door.traffic.up, door.traffic.down, door.traffic.connections) == (len(SMALL), 2, 1)
+    assert (proxy.traffic.up, proxy.traffic.down, proxy.traffic.connections) == (len(SMALL), 2, 1)
 
 
-def test_a_cut_resets_the_connections_that_are_open_and_no_later_one(door: Door, client: socket.socket) -> None:
+def test_a_cut_resets_the_connections_that_are_open_and_no_later_one(proxy: Proxy, client: socket.socket) -> None:
     client.sendall(SMALL)
     heard(client)
-    assert door.cut() == 1
+    assert proxy.cut() == 1
     assert heard(client) == b""
-    with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as next_one:
+    with socket.create_connection((LOOPBACK, proxy.port), timeout=PATIENCE_S) as next_one:
         next_one.sendall(SMALL)
         assert heard(next_one) == b"ok"
 
 
-def test_a_door_that_refuses_closes_new_connections_and_counts_them(door: Door) -> None:
-    door.set(Mode.REFUSE)
-    with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as refused:
+def test_a_proxy_that_refuses_closes_new_connections_and_counts_them(proxy: Proxy) -> None:
+    proxy.set(Mode.REFUSE)
+    with socket.create_connection((LOOPBACK, proxy.port), timeout=PATIENCE_S) as refused:
         assert heard(refused) == b""
-    assert door.traffic.refused == 1
+    assert proxy.traffic.refused == 1
 
 
-def test_a_delay_delivers_everything_later(door: Door, client: socket.socket) -> None:
-    door.set(Mode.DELAY)
+def test_a_delay_delivers_everything_later(proxy: Proxy, client: socket.socket) -> None:
+    proxy.set(Mode.DELAY)
     began = time.monotonic()
     client.sendall(SMALL)
     assert heard(client) == b"ok"
-    assert time.monotonic() - began >= 2 * door.delay_seconds, "both ways"
-    assert door.traffic.delayed == 2
+    assert time.monotonic() - began >= 2 * proxy.delay_seconds, "both ways"
+    assert proxy.traffic.delayed == 2
 
 
-def test_a_half_open_door_takes_everything_delivers_nothing_and_never_heals_that_connection(
-    door: Door, client: socket.socket, echo: Echo
+def test_a_half_open_proxy_takes_everything_delivers_nothing_and_never_heals_that_connection(
+    proxy: Proxy, client: socket.socket, echo: Echo
 ) -> None:
-    with door.failing(Mode.SWALLOW):
+    with proxy.failing(Mode.BLACKHOLE):
         client.sendall(SMALL)
         assert silent(client)
     assert echo.got == b""
-    assert door.traffic.swallowed == len(SMALL)
+    assert proxy.traffic.blackholed == len(SMALL)
     assert heard(client) == b"", "bytes are missing: it is cut and must be opened anew"
 
 
-def test_a_half_open_door_accepts_new_connections(door: Door) -> None:
-    door.set(Mode.SWALLOW)
-    with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as fresh:
+def test_a_half_open_proxy_accepts_new_connections(proxy: Proxy) -> None:
+    proxy.set(Mode.BLACKHOLE)
+    with socket.create_connection((LOOPBACK, proxy.port), timeout=PATIENCE_S) as fresh:
         fresh.sendall(SMALL)
         assert silent(fresh)
 
 
-def test_a_deaf_door_delivers_requests_and_drops_answers(door: Door, client: socket.socket, echo: Echo) -> None:
-    with door.failing(Mode.DEAF):
+def test_a_dropped_response_belongs_to_a_delivered_request(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
+    with proxy.failing(Mode.DROP_RESPONSES):
         client.sendall(SMALL)
         assert silent(client)
         assert echo.got == SMALL
-    assert door.traffic.unheard == 2
+    assert proxy.traffic.responses_dropped == 2
     assert heard(client) == b""
 
 
 def test_a_lost_answer_is_that_of_a_large_request_and_the_connection_is_cut_after_it(
-    door: Door, client: socket.socket, echo: Echo
+    proxy: Proxy, client: socket.socket, echo: Echo
 ) -> None:
-    with door.failing(Mode.LOSE):
+    with proxy.failing(Mode.DROP_RESPONSE_AND_RESET):
         client.sendall(SMALL)
         assert heard(client) == b"ok"
         client.sendall(LARGE)
         assert heard(client) == b""
     assert eventually(lambda: echo.got == SMALL + LARGE), "it was applied"
-    assert door.traffic.answers_lost == 1
+    assert proxy.traffic.responses_lost == 1
 
 
 def test_a_held_request_is_delivered_when_the_mode_changes_and_not_before(
-    door: Door, client: socket.socket, echo: Echo
+    proxy: Proxy, client: socket.socket, echo: Echo
 ) -> None:
-    with door.failing(Mode.HOLD):
+    with proxy.failing(Mode.HOLD_REQUEST):
         client.sendall(SMALL)
         assert heard(client) == b"ok", "small ones pass"
         client.sendall(LARGE)
         assert silent(client)
         assert LARGE not in echo.got
-        assert door.traffic.held > 0
+        assert proxy.traffic.held > 0
     assert eventually(lambda: echo.got == SMALL + LARGE)
-    assert door.traffic.released == door.traffic.held
+    assert proxy.traffic.released == proxy.traffic.held
 
 
 def test_with_a_table_only_inserts_into_it_are_lost(echo: Echo) -> None:
-    with Doors() as doors:
-        door = Door(doors, free_port(), echo.port, table="cells")
-        door.open()
-        with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as client, door.failing(Mode.LOSE):
+    with Proxies() as proxies:
+        proxy = Proxy(proxies, free_port(), echo.port, table="cells")
+        proxy.open()
+        with (
+            socket.create_connection((LOOPBACK, proxy.port), timeout=PATIENCE_S) as client,
+            proxy.failing(Mode.DROP_RESPONSE_AND_RESET),
+        ):
             for request, answer in (
                 (LARGE, b"ok"),
                 (b"INSERT INTO ledger (a) VALUES" + LARGE, b"ok"),
@@ -208,29 +211,32 @@ def test_with_a_table_only_inserts_into_it_are_lost(echo: Echo) -> None:
             echo.answer = b"done\x05"
             client.sendall(SMALL)
             assert heard(client) == b""
-        door.close()
-    assert door.traffic.answers_lost == 1
+        proxy.close()
+    assert proxy.traffic.responses_lost == 1
 
 
 def test_a_question_that_follows_an_insert_is_none_however_many_settings_go_with_it(echo: Echo) -> None:
-    with Doors() as doors:
-        door = Door(doors, free_port(), echo.port, table="cells")
-        door.open()
-        with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as client, door.failing(Mode.LOSE):
+    with Proxies() as proxies:
+        proxy = Proxy(proxies, free_port(), echo.port, table="cells")
+        proxy.open()
+        with (
+            socket.create_connection((LOOPBACK, proxy.port), timeout=PATIENCE_S) as client,
+            proxy.failing(Mode.DROP_RESPONSE_AND_RESET),
+        ):
             for request in (b"INSERT INTO cells (a) VALUES", SMALL, QUERY + LARGE):
                 echo.answer = b"done\x05"
                 client.sendall(request)
                 assert heard(client) == b"done\x05"
-        door.close()
-    assert door.traffic.answers_lost == 0
+        proxy.close()
+    assert proxy.traffic.responses_lost == 0
 
 
 def test_of_an_insert_the_last_piece_is_held_so_that_it_is_applied_late_without_its_sender(echo: Echo) -> None:
-    with Doors() as doors:
-        door = Door(doors, free_port(), echo.port, table="cells")
-        door.open()
-        with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as client:
-            with door.failing(Mode.HOLD):
+    with Proxies() as proxies:
+        proxy = Proxy(proxies, free_port(), echo.port, table="cells")
+        proxy.open()
+        with socket.create_connection((LOOPBACK, proxy.port), timeout=PATIENCE_S) as client:
+            with proxy.failing(Mode.HOLD_REQUEST):
                 for request in (b"INSERT INTO cells (a) VALUES", LARGE):
                     client.sendall(request)
                     assert heard(client) == b"ok"
@@ -238,24 +244,24 @@ def test_of_an_insert_the_last_piece_is_held_so_that_it_is_applied_late_without_
                 client.sendall(SMALL)
                 assert silent(client)
             assert heard(client) == b"done\x05"
-        door.close()
-    assert door.traffic.inserts == 1
-    assert door.traffic.released == len(SMALL)
+        proxy.close()
+    assert proxy.traffic.inserts == 1
+    assert proxy.traffic.released == len(SMALL)
 
 
 def test_a_held_request_is_delivered_although_its_sender_has_died(
-    door: Door, client: socket.socket, echo: Echo
+    proxy: Proxy, client: socket.socket, echo: Echo
 ) -> None:
-    with door.failing(Mode.HOLD):
+    with proxy.failing(Mode.HOLD_REQUEST):
         client.sendall(LARGE)
-        assert eventually(lambda: door.traffic.held)
+        assert eventually(lambda: proxy.traffic.held)
         client.close()
     assert eventually(lambda: echo.got == LARGE)
 
 
-def test_the_door_to_an_engine_that_is_down_closes_the_connection(door: Door, echo: Echo) -> None:
+def test_the_proxy_to_an_engine_that_is_down_closes_the_connection(proxy: Proxy, echo: Echo) -> None:
     echo.server.shutdown(socket.SHUT_RDWR)
     echo.server.close()
-    with socket.create_connection((LOOPBACK, door.port), timeout=PATIENCE_S) as vain:
+    with socket.create_connection((LOOPBACK, proxy.port), timeout=PATIENCE_S) as vain:
         assert heard(vain) == b""
     echo.server = socket.create_server((LOOPBACK, 0))

@@ -1,4 +1,4 @@
-"""Faults wait for the engines they talk to: the other lane may have killed one a moment ago, and it comes back."""
+"""Faults wait for the engines they talk to: the other group may have killed one a moment ago, and it comes back."""
 
 import asyncio
 import time

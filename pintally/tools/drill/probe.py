@@ -1,4 +1,4 @@
-"""Questions to the engines, asked past the doors."""
+"""Direct queries to the engines, not through the proxies."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -90,7 +90,7 @@ class Probe:
         rows = self.rows(f"SELECT sum({counts}) FROM pin_engagement_1m WHERE pin_id = %(pin)s", pin=pin)
         return int(rows[0][0])
 
-    def buried(self, sent: Sent, outcome: str) -> int:
+    def dead_letter_count(self, sent: Sent, outcome: str) -> int:
         """How many of the records sent lie in the table of dead letters with this outcome."""
         rows = self.rows(
             "SELECT count() FROM dead_letters FINAL"
@@ -101,7 +101,7 @@ class Probe:
         )
         return int(rows[0][0])
 
-    def unvouched(self) -> int:
+    def rows_beyond_ledger(self) -> int:
         """Sources with rows above the ledger's version: inserts that were applied and are not recorded."""
         rows = self.rows(
             "SELECT count() FROM (SELECT source, max(version) AS v FROM pin_minutes"

@@ -1,4 +1,4 @@
-"""A TCP proxy that can fail as networks do: the door through which a worker reaches one engine."""
+"""A fault proxy: TCP between a worker and one engine, which can fail as networks do."""
 
 import asyncio
 import contextlib
@@ -26,20 +26,20 @@ T = TypeVar("T")
 
 
 class Mode(Enum):
-    """What a door does with the bytes that come."""
+    """What a proxy does with the bytes that come."""
 
     PASS = "forward everything"
     REFUSE = "close each new connection at once"
     DELAY = "forward after a while"
-    SWALLOW = "accept, and forward nothing either way: half-open"
-    DEAF = "forward requests, drop answers"
-    LOSE = "drop the answer to a large request, then cut: it is applied and nobody knows"
-    HOLD = "keep a large request back until the mode changes, then deliver it, whatever its sender does by then"
+    BLACKHOLE = "accept, and forward nothing either way: half-open"
+    DROP_RESPONSES = "forward requests, drop answers"
+    DROP_RESPONSE_AND_RESET = "drop the answer to a large request, then cut: it is applied and nobody knows"
+    HOLD_REQUEST = "keep a large request back until the mode changes, then deliver it, whatever its sender does by then"
 
 
 @dataclass(slots=True)
 class Traffic:
-    """What a door has done so far."""
+    """What a proxy has done so far."""
 
     connections: int = 0
     refused: int = 0
@@ -47,22 +47,22 @@ class Traffic:
     up: int = 0  # bytes from clients that were forwarded
     down: int = 0  # bytes to clients that were forwarded
     delayed: int = 0  # pieces
-    swallowed: int = 0  # bytes of either way, gone
-    unheard: int = 0  # bytes of answers, gone
+    blackholed: int = 0  # bytes of either way, gone
+    responses_dropped: int = 0  # bytes of answers, gone
     inserts: int = 0  # large ones that ClickHouse has done, and said so
-    answers_lost: int = 0  # large requests that were delivered and whose answer is gone
+    responses_lost: int = 0  # large requests that were delivered and whose answer is gone
     held: int = 0  # bytes of requests kept back
     released: int = 0  # bytes of those that were delivered later
 
 
 @dataclass(eq=False, slots=True)
 class Link:
-    """One connection through the door."""
+    """One connection through the proxy."""
 
     client: asyncio.StreamWriter
     engine: asyncio.StreamWriter
     asked: int = 0  # bytes from the client since the engine's last answer
-    chosen: bool = False  # its requests now are those that LOSE and HOLD are for
+    chosen: bool = False  # its requests now are those that DROP_RESPONSE_AND_RESET and HOLD_REQUEST are for
     loaded: bool = False  # and a large one is on its way
     broken: bool = False  # bytes of it are gone: it cannot go on
     pumps: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -76,14 +76,14 @@ class Link:
             pump.cancel()
 
 
-class Doors:
-    """The thread in which all doors run."""
+class Proxies:
+    """The thread in which all proxies run."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="doors", daemon=True)
+        self._thread = threading.Thread(target=self.loop.run_forever, name="proxies", daemon=True)
 
-    def __enter__(self) -> "Doors":
+    def __enter__(self) -> "Proxies":
         self._thread.start()
         return self
 
@@ -94,7 +94,7 @@ class Doors:
         self.loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` in the thread of the doors and wait for it."""
+        """Run `work` in the thread of the proxies and wait for it."""
         future: Future[T] = asyncio.run_coroutine_threadsafe(work, self.loop)
         return future.result(30)
 
@@ -105,27 +105,27 @@ class Doors:
         await asyncio.gather(*others, return_exceptions=True)
 
 
-class Door:
+class Proxy:
     """Listens on `port` and forwards to `target`, both on loopback. Methods may be called from any thread.
 
-    LOSE and HOLD are for inserts into `table`, if one is given, else for every large request.
+    DROP_RESPONSE_AND_RESET and HOLD_REQUEST are for inserts into `table` if one is given, else for each large request.
     """
 
-    def __init__(self, doors: Doors, port: int, target: int, table: str | None = None) -> None:
+    def __init__(self, proxies: Proxies, port: int, target: int, table: str | None = None) -> None:
         self._insert = STATEMENT + table.encode() + b" " if table else b""
         self.port = port
         self.target = target
         self.mode = Mode.PASS
         self.delay_seconds = 0.3
         self.traffic = Traffic()
-        self._doors = doors
+        self._proxies = proxies
         self._links: set[Link] = set()
         self._changed = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     def open(self) -> None:
         """Begin to listen."""
-        self._server = self._doors.run(asyncio.start_server(self._accept, LOOPBACK, self.port))
+        self._server = self._proxies.run(asyncio.start_server(self._accept, LOOPBACK, self.port))
 
     def close(self) -> None:
         """Stop listening and cut all."""
@@ -135,7 +135,7 @@ class Door:
             self._server.close()
             self._cut(lambda _link: True)
 
-        self._doors.run(end())
+        self._proxies.run(end())
 
     def set(self, mode: Mode) -> None:
         """Change the mode, for open connections too; those that lost bytes are cut."""
@@ -146,7 +146,7 @@ class Door:
             self._changed = asyncio.Event()
             self._cut(lambda link: link.broken)
 
-        self._doors.run(change())
+        self._proxies.run(change())
 
     def cut(self) -> int:
         """Cut every connection; how many there were."""
@@ -154,11 +154,11 @@ class Door:
         async def end() -> int:
             return self._cut(lambda _link: True)
 
-        return self._doors.run(end())
+        return self._proxies.run(end())
 
     @contextmanager
     def failing(self, mode: Mode) -> Iterator[Traffic]:
-        """The mode until the end of the block; gives what the door counts."""
+        """The mode until the end of the block; gives what the proxy counts."""
         self.set(mode)
         try:
             yield self.traffic
@@ -223,7 +223,7 @@ class Door:
         # Of an insert the last, small piece is held: with it ClickHouse takes the rows that it has.
         ends = not self._insert or (link.loaded and len(data) < ROWS_BYTES)
         link.loaded |= link.chosen and link.asked >= (ROWS_BYTES if self._insert else LARGE_BYTES)
-        if self.mode is Mode.HOLD and link.loaded and ends:
+        if self.mode is Mode.HOLD_REQUEST and link.loaded and ends:
             self.traffic.held += len(data)
             await self._changed.wait()
             self.traffic.released += len(data)
@@ -234,15 +234,16 @@ class Door:
 
     async def _answer(self, link: Link, data: bytes) -> bool:
         """Whether bytes of the engine go on to the client."""
-        if self.mode is Mode.LOSE and link.loaded and (not self._insert or data.endswith(END_OF_STREAM)):
+        ends = not self._insert or data.endswith(END_OF_STREAM)
+        if self.mode is Mode.DROP_RESPONSE_AND_RESET and link.loaded and ends:
             link.broken, link.loaded = True, False
-            self.traffic.answers_lost += 1
+            self.traffic.responses_lost += 1
             asyncio.get_running_loop().call_later(APPLIED_SECONDS, self._cut_one, link)
         if link.loaded and data.endswith(END_OF_STREAM):
             link.loaded = False
             self.traffic.inserts += 1
-        if self.mode is Mode.DEAF or (link.broken and self.mode is not Mode.SWALLOW):
-            self.traffic.unheard += len(data)
+        if self.mode is Mode.DROP_RESPONSES or (link.broken and self.mode is not Mode.BLACKHOLE):
+            self.traffic.responses_dropped += len(data)
             link.broken = True
             return False
         if not await self._either_way(link, data):
@@ -255,8 +256,8 @@ class Door:
         if self.mode is Mode.DELAY:
             self.traffic.delayed += 1
             await asyncio.sleep(self.delay_seconds)
-        if self.mode is Mode.SWALLOW:
-            self.traffic.swallowed += len(data)
+        if self.mode is Mode.BLACKHOLE:
+            self.traffic.blackholed += len(data)
             link.broken = True
             return False
         return True

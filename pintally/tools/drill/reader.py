@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.tools.drill.judgement import Counts, Judgement, Row, Window
+from pintally.tools.drill.read_consistency import Counts, ReadConsistencyChecker, Row, Window
 from pintally.tools.drill.stack import Stack
 from pintally.tools.drill.truth import Cell
 
@@ -27,7 +27,7 @@ class Reader:
     """Looks at a few pins in all views until `stop`."""
 
     def __init__(self, stack: Stack, pins: Sequence[int]) -> None:
-        self.judgement = Judgement()
+        self.checker = ReadConsistencyChecker()
         self.unanswered = 0
         self._pins = tuple(pins)
         self._address = stack.settings.clickhouse
@@ -57,7 +57,7 @@ class Reader:
                 since = self._first if whole or length > RECENT_SECONDS else recent // length * length
                 answer = connection.rows(QUERY.format(view=view, columns=COLUMNS), pins=self._pins, since=since)
                 rows = [Row(start, pin, tuple(counts), bool(final)) for start, pin, final, *counts in answer]
-                self.judgement.see(view, since, rows, time.monotonic() - self._began)
+                self.checker.see(view, since, rows, time.monotonic() - self._began)
 
     def _run(self) -> None:
         number = 0

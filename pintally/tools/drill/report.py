@@ -5,35 +5,35 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 MIB = 1024 * 1024
-EXACT, RED, INCONCLUSIVE = 0, 1, 2
+EXACT, FAILED, INCONCLUSIVE = 0, 1, 2
 WORDS = {
-    EXACT: "exact, and every fault bit",
-    RED: "RED",
-    INCONCLUSIVE: "inconclusive: it proves nothing",
+    EXACT: "exact, and every fault took effect",
+    FAILED: "FAILED",
+    INCONCLUSIVE: "INCONCLUSIVE: it proves nothing",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
+class Injection:
     """One fault that was injected."""
 
     at: float  # seconds since the drill began
     seconds: float
     name: str
-    bit: bool
-    shown: str  # the evidence, or why there is none
+    took_effect: bool
+    evidence: str  # or why there is none
 
 
 @dataclass(slots=True)
 class Report:
-    """Filled as the drill goes on; `red` and `inconclusive` are the reasons of the verdict."""
+    """Filled as the drill goes on; `failures` and `inconclusive` are the reasons of the verdict."""
 
     seed: int
     workers: int
     rate: float
     claimed: tuple[str, ...]
     minutes: float = 0.0
-    strikes: list[Strike] = field(default_factory=list)
+    injections: list[Injection] = field(default_factory=list)
     outcomes: dict[str, int] = field(default_factory=dict)
     sent: int = 0
     lag: int | None = None
@@ -48,14 +48,14 @@ class Report:
     peak_mib: int = 0
     budget_mib: int = 0
     verify: dict[str, Any] = field(default_factory=dict)
-    red: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     inconclusive: list[str] = field(default_factory=list)
     folder: str = ""
 
     @property
     def exit_code(self) -> int:
-        """0 exact and every claimed fault bit, 1 red, 2 inconclusive or could not tell."""
-        return RED if self.red else INCONCLUSIVE if self.inconclusive else EXACT
+        """0 exact and every claimed fault took effect, 1 failed, 2 inconclusive or could not tell."""
+        return FAILED if self.failures else INCONCLUSIVE if self.inconclusive else EXACT
 
     @property
     def events(self) -> int:
@@ -63,25 +63,29 @@ class Report:
         return sum(self.outcomes.values())
 
     def faults(self) -> dict[str, dict[str, Any]]:
-        """Of each claimed fault: how often it was injected, how often it bit, and the last evidence."""
-        times = Counter(strike.name for strike in self.strikes)
-        bites = Counter(strike.name for strike in self.strikes if strike.bit)
-        shown = {strike.name: strike.shown for strike in sorted(self.strikes, key=lambda strike: strike.bit)}
+        """Of each claimed fault: how often it was injected, how often it took effect, and the last evidence."""
+        injected = Counter(each.name for each in self.injections)
+        effects = Counter(each.name for each in self.injections if each.took_effect)
+        evidence = {each.name: each.evidence for each in sorted(self.injections, key=lambda each: each.took_effect)}
         return {
-            name: {"injected": times[name], "bit": bites[name], "evidence": shown.get(name, "never injected")}
+            name: {
+                "injected": injected[name],
+                "took_effect": effects[name],
+                "evidence": evidence.get(name, "never injected"),
+            }
             for name in self.claimed
         }
 
-    def never_bit(self) -> list[str]:
-        """Claimed faults that have not bitten."""
-        return [name for name, told in self.faults().items() if not told["bit"]]
+    def without_effect(self) -> list[str]:
+        """Claimed faults that never took effect."""
+        return [name for name, told in self.faults().items() if not told["took_effect"]]
 
     def to_dict(self) -> dict[str, Any]:
         """For scripts."""
         return {
             "exit_code": self.exit_code,
             "verdict": WORDS[self.exit_code],
-            "red": self.red,
+            "failures": self.failures,
             "inconclusive": self.inconclusive,
             "seed": self.seed,
             "minutes": round(self.minutes, 1),
@@ -92,8 +96,8 @@ class Report:
             "sent": self.sent,
             "truth": self.truth,
             "lag": self.lag,
-            "injected": len(self.strikes),
-            "bit": sum(strike.bit for strike in self.strikes),
+            "injected": len(self.injections),
+            "took_effect": sum(each.took_effect for each in self.injections),
             "faults": self.faults(),
             "happened": self.happened,
             "errors": self.errors,
@@ -106,24 +110,24 @@ class Report:
             },
             "memory": {"peak_mib": self.peak_mib, "budget_mib": self.budget_mib},
             "verify": self.verify,
-            "strikes": [asdict(strike) for strike in self.strikes],
+            "injections": [asdict(each) for each in self.injections],
             "folder": self.folder,
         }
 
     def text(self) -> str:
         """For people."""
-        bites = sum(strike.bit for strike in self.strikes)
+        effects = sum(each.took_effect for each in self.injections)
         width = max(map(len, self.claimed), default=5)
         lines = [
             f"drill with seed {self.seed}: {self.minutes:.1f} minutes, {self.workers} workers, "
             f"{self.rate:,.0f} events a second",
             "",
-            f"{'fault':<{width}}  injected  bit  evidence of the last one",
+            f"{'fault':<{width}}  injected  took effect  evidence of the last one",
             *(
-                f"{name:<{width}}  {told['injected']:>8}  {told['bit']:>3}  {told['evidence']}"
+                f"{name:<{width}}  {told['injected']:>8}  {told['took_effect']:>11}  {told['evidence']}"
                 for name, told in self.faults().items()
             ),
-            f"{'all':<{width}}  {len(self.strikes):>8}  {bites:>3}",
+            f"{'all':<{width}}  {len(self.injections):>8}  {effects:>11}",
             "",
             "what happened to the workers",
             *(f"  {what.replace('_', ' '):<24} {times:>7,}" for what, times in self.happened.items() if times),
@@ -138,7 +142,7 @@ class Report:
             f"memory   {self.peak_mib:,} MiB at most in one worker, budget {self.budget_mib:,} MiB",
             f"verify   {self.verify.get('words', 'not asked')}",
             "",
-            *(f"red: {reason}" for reason in self.red),
+            *(f"failed: {reason}" for reason in self.failures),
             *(f"inconclusive: {reason}" for reason in self.inconclusive),
             f"verdict  {WORDS[self.exit_code]} (exit code {self.exit_code})",
         ]

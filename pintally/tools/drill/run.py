@@ -15,27 +15,27 @@ from typing import Any
 from numpy.random import default_rng
 
 from pintally.schemas.errors import PintallyError
+from pintally.tools.drill.fault_context import FaultContext, Group
 from pintally.tools.drill.letters import missing_letters
 from pintally.tools.drill.load import PINS, Load, write_history
-from pintally.tools.drill.play import Play, Say
 from pintally.tools.drill.probe import Probe
 from pintally.tools.drill.proxy import Mode
 from pintally.tools.drill.reader import Reader, windows
 from pintally.tools.drill.report import MIB, Report
+from pintally.tools.drill.schedule import Say, Schedule
 from pintally.tools.drill.stack import Stack, open_stack, take_kafkas_clock
-from pintally.tools.drill.stage import Lane, Stage
 from pintally.tools.drill.tally import Tally
 from pintally.tools.drill.truth import Expected, differences
 from pintally.tools.drill.workers import PINTALLY_WORKER, Workers
 from pintally.tools.emulate.pins import Pins
 from pintally.tools.python import PINTALLY
 
-LANES: tuple[Lane, ...] = ("engines", "producers")
+GROUPS: tuple[Group, ...] = ("engines", "producers")
 STARTED_SECONDS = 180.0
 BACK_SECONDS = 300.0
 VERIFY_SECONDS = 3 * 3600
 READ_PINS = [*range(30), *range(100, PINS, 1_000)]  # by popularity
-GUEST_PINS = 1 << 40  # below: pins of our own producers, above: the emulator's
+FOREIGN_PINS = 1 << 40  # below: pins of foreign producers, above: the emulator's
 REFUSED = 2  # a worker's exit code when a person must act
 
 
@@ -74,19 +74,19 @@ def drill(options: Options, say: Say) -> Report:
         reader = ends.enter_context(Reader(stack, pins))
         if not probe.wait_caught_up(STARTED_SECONDS):
             report.inconclusive.append(f"nothing was counted in the first {STARTED_SECONDS:.0f} s")
-        stages = {
-            lane: Stage(stack, workers, tally, probe, expected, random.Random(f"{options.seed} {lane}"))
-            for lane in LANES
+        contexts = {
+            group: FaultContext(stack, workers, tally, probe, expected, random.Random(f"{options.seed} {group}"))
+            for group in GROUPS
         }
-        play = Play(stages, options.minutes, report, say)
-        play.run()
-        report.minutes = (time.monotonic() - play.began) / 60
+        schedule = Schedule(contexts, options.minutes, report, say)
+        schedule.run()
+        report.minutes = (time.monotonic() - schedule.began) / 60
         say("faults are over; waiting until all is counted")
         load.stop()
         _heal(stack, workers)
         _settle(options, probe, report)
         _judge(stack, probe, reader, expected, pins, report, say)
-        _measure(workers, tally, stages, options, report)
+        _measure(workers, tally, contexts, options, report)
         workers.stop()
     return report
 
@@ -111,9 +111,9 @@ def _pins(seed: int) -> list[int]:
 
 
 def _heal(stack: Stack, workers: Workers) -> None:
-    for entrance in stack.entrances:
-        entrance.kafka.set(Mode.PASS)
-        entrance.clickhouse.set(Mode.PASS)
+    for proxies in stack.proxies:
+        proxies.kafka.set(Mode.PASS)
+        proxies.clickhouse.set(Mode.PASS)
     for engine in (stack.engines.kafka, stack.engines.clickhouse):
         if engine.pid:
             os.kill(engine.pid, signal.SIGCONT)
@@ -134,7 +134,7 @@ def _settle(options: Options, probe: Probe, report: Report) -> None:
         report.inconclusive.append(f"the engines do not answer in the end: {error.what}")
         return
     if report.lag:
-        report.red.append(f"lag is {report.lag:,} after {options.caught_up_seconds:.0f} s without faults")
+        report.failures.append(f"lag is {report.lag:,} after {options.caught_up_seconds:.0f} s without faults")
 
 
 def _judge(
@@ -146,16 +146,16 @@ def _judge(
     found = probe.cells()
     _compare(expected, found, report)
     known = expected.cells if not expected.unknown else found
-    reader.judgement.conclude(windows(known, pins))
-    report.looks, report.unanswered = reader.judgement.looks, reader.unanswered
-    report.final_windows = reader.judgement.final_windows
-    report.violations = reader.judgement.shown
-    if reader.judgement.violations:
-        report.red.append(
-            f"a reader saw {reader.judgement.violations:,} things that must not be: {report.violations[0]}"
+    reader.checker.conclude(windows(known, pins))
+    report.looks, report.unanswered = reader.checker.looks, reader.unanswered
+    report.final_windows = reader.checker.final_windows
+    report.violations = reader.checker.shown
+    if reader.checker.violations:
+        report.failures.append(
+            f"a reader saw {reader.checker.violations:,} things that must not be: {report.violations[0]}"
         )
     if lost := missing_letters(stack):
-        report.red.append(f"{len(lost):,} dead letters are not on their topic, the first of {lost[0]}")
+        report.failures.append(f"{len(lost):,} dead letters are not on their topic, the first of {lost[0]}")
     say("recounting the whole log")
     _verify(stack, report)
 
@@ -166,11 +166,11 @@ def _compare(expected: Expected, found: dict[tuple[int, int, int], int], report:
         report.truth = f"not known: {expected.unknown[0]}"
         return
     sent, counted = dict(expected.cells), found
-    if not expected.guests_known:
-        sent, counted = ({c: n for c, n in cells.items() if c[2] >= GUEST_PINS} for cells in (sent, found))
+    if not expected.foreign_known:
+        sent, counted = ({c: n for c, n in cells.items() if c[2] >= FOREIGN_PINS} for cells in (sent, found))
     wrong, shown = differences(sent, counted)
     if wrong:
-        report.red.append(f"{wrong:,} cells are not what was sent: {'; '.join(shown)}")
+        report.failures.append(f"{wrong:,} cells are not what was sent: {'; '.join(shown)}")
     report.truth = f"{len(sent):,} cells of {sum(sent.values()):,} events sent, {wrong:,} counted otherwise"
 
 
@@ -196,26 +196,28 @@ def _verify(stack: Stack, report: Report) -> None:
         **{name: told[name] for name in ("exit_code", "records", "seconds", "sealed_windows", "findings")},
     }
     if done.returncode == 1:
-        report.red.append(f"verify found differences: {told['findings']} {told['shown'][:3]}")
+        report.failures.append(f"verify found differences: {told['findings']} {told['shown'][:3]}")
     if done.returncode in (2, 75):
         report.inconclusive.append(f"verify could not tell: {told['unverifiable'] or told['not_started']}")
 
 
-def _measure(workers: Workers, tally: Tally, stages: dict[Lane, Stage], options: Options, report: Report) -> None:
-    """Memory, what happened, and whether every claimed fault bit."""
+def _measure(
+    workers: Workers, tally: Tally, contexts: dict[Group, FaultContext], options: Options, report: Report
+) -> None:
+    """Memory, what happened, and whether every claimed fault took effect."""
     for worker in workers.all:
         worker.look()
     report.peak_mib = max(worker.peak_bytes for worker in workers.all) // MIB
     if report.peak_mib > options.memory_mib:
-        report.red.append(f"a worker took {report.peak_mib} MiB, the budget is {options.memory_mib} MiB")
+        report.failures.append(f"a worker took {report.peak_mib} MiB, the budget is {options.memory_mib} MiB")
     report.happened = tally.counts()
     report.errors = tally.errors()
-    for stage in stages.values():
-        report.happened.update(stage.happened)
+    for context in contexts.values():
+        report.happened.update(context.happened)
     report.ended_by_themselves = {w.name: w.ended_by_itself for w in workers.all if w.ended_by_itself}
     refused = [w.name for w in workers.all if REFUSED in w.ended_by_itself]
     if refused:
-        report.red.append(f"{', '.join(refused)} refused to go on; see the logs in {options.folder}")
-    never = report.never_bit()
+        report.failures.append(f"{', '.join(refused)} refused to go on; see the logs in {options.folder}")
+    never = report.without_effect()
     if never:
-        report.inconclusive.append(f"never bit: {', '.join(never)}")
+        report.inconclusive.append(f"never took effect: {', '.join(never)}")

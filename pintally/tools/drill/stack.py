@@ -1,4 +1,4 @@
-"""A Kafka and a ClickHouse of the drill's own, with a door to each for every worker, and settings for quick faults."""
+"""A Kafka and a ClickHouse of the drill's own, with a proxy to each for every worker, and settings for quick faults."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,7 +11,7 @@ from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import SETTINGS, Settings
-from pintally.tools.drill.proxy import Door, Doors
+from pintally.tools.drill.proxy import Proxies, Proxy
 from pintally.tools.engines import EngineAddresses, Engines, local_engines
 from pintally.tools.engines.ports import LOOPBACK, free_port
 
@@ -21,11 +21,11 @@ APPLIED_SECONDS = 2.0  # the broker takes changed settings of a topic a moment a
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
-    """The doors of one worker."""
+class WorkerProxies:
+    """The proxies of one worker."""
 
-    kafka: Door
-    clickhouse: Door
+    kafka: Proxy
+    clickhouse: Proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +35,21 @@ class Stack:
     folder: Path
     engines: Engines
     settings: Settings  # straight to the engines, for those who check
-    entrances: tuple[Entrance, ...]  # one a worker
+    proxies: tuple[WorkerProxies, ...]  # one a worker
     sink: ClickHouseSink
 
-    def settings_of(self, entrance: Entrance) -> Settings:
-        """The settings of the worker that comes through these doors."""
+    def settings_of(self, proxies: WorkerProxies) -> Settings:
+        """The settings of the worker that comes through these proxies."""
         return self.settings.changed(
-            kafka_bootstrap_servers=f"{LOOPBACK}:{entrance.kafka.port}",
+            kafka_bootstrap_servers=f"{LOOPBACK}:{proxies.kafka.port}",
             clickhouse_host=LOOPBACK,
-            clickhouse_port=entrance.clickhouse.port,
+            clickhouse_port=proxies.clickhouse.port,
         )
 
 
 @contextmanager
 def open_stack(folder: Path, workers: int, chosen: dict[str, Any], report: Any) -> Iterator[Stack]:
-    """Engines, doors for `workers` workers, tables and topics; the topics still take producers' timestamps.
+    """Engines, proxies for `workers` workers, tables and topics; the topics still take producers' timestamps.
 
     `chosen` are settings by name. Raises PintallyError where `local_engines` does.
     """
@@ -59,22 +59,22 @@ def open_stack(folder: Path, workers: int, chosen: dict[str, Any], report: Any) 
     inner, outer, clickhouse = (ports[start::3] for start in range(3))
     with ExitStack() as ends:
         engines = ends.enter_context(
-            local_engines(folder / "engines", report=report, kafka_doors=dict(zip(inner, outer, strict=True)))
+            local_engines(folder / "engines", report=report, kafka_proxies=dict(zip(inner, outer, strict=True)))
         )
-        doors = ends.enter_context(Doors())
-        entrances = []
-        for number in range(workers):
-            entrance = Entrance(
-                Door(doors, outer[number], inner[number]),
-                Door(doors, clickhouse[number], engines.addresses.clickhouse_port, table="pin_minutes"),
+        loop = ends.enter_context(Proxies())
+        proxies = [
+            WorkerProxies(
+                Proxy(loop, outer[number], inner[number]),
+                Proxy(loop, clickhouse[number], engines.addresses.clickhouse_port, table="pin_minutes"),
             )
-            for door in (entrance.kafka, entrance.clickhouse):
-                door.open()
-                ends.callback(door.close)
-            entrances.append(entrance)
+            for number in range(workers)
+        ]
+        for proxy in [proxy for each in proxies for proxy in (each.kafka, each.clickhouse)]:
+            proxy.open()
+            ends.callback(proxy.close)
         settings = settings_for(engines.addresses, chosen)
         _prepare(settings)
-        yield Stack(folder, engines, settings, tuple(entrances), ClickHouseSink(settings.clickhouse, READ_SECONDS))
+        yield Stack(folder, engines, settings, tuple(proxies), ClickHouseSink(settings.clickhouse, READ_SECONDS))
 
 
 def take_kafkas_clock(settings: Settings) -> None:

@@ -20,7 +20,7 @@ class Expected:
         self.cells: Counter[Cell] = Counter()
         self.sent = 0  # records, every outcome included
         self.unknown: list[str] = []  # why counts may be higher than this: something may or may not have been sent
-        self.guests_known = True  # whether all is known of the records of our own odd producers
+        self.foreign_known = True  # whether all is known of the records of foreign producers
         self._turn = threading.Lock()
 
     def add(self, cells: Mapping[Cell, int] | Iterable[Cell], sent: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pintally.streams.settings import Settings
-from pintally.tools.drill.stack import Entrance, Stack
+from pintally.tools.drill.stack import Stack, WorkerProxies
 from pintally.tools.engines.child import GUARD
 from pintally.tools.python import PINTALLY
 
@@ -109,11 +109,11 @@ class WorkerProcess:
 
 
 class Worker(WorkerProcess):
-    """One that comes through doors of its own."""
+    """One that comes through proxies of its own."""
 
-    def __init__(self, stack: Stack, entrance: Entrance, name: str, static: bool, command: Sequence[str]) -> None:
-        super().__init__(stack.settings_of(entrance), stack.folder / f"{name}.log", name, static, command)
-        self.entrance = entrance
+    def __init__(self, stack: Stack, proxies: WorkerProxies, name: str, static: bool, command: Sequence[str]) -> None:
+        super().__init__(stack.settings_of(proxies), stack.folder / f"{name}.log", name, static, command)
+        self.proxies = proxies
 
 
 class Workers:
@@ -121,10 +121,10 @@ class Workers:
 
     def __init__(self, stack: Stack, command: Sequence[str] = PINTALLY_WORKER) -> None:
         # One of the steady workers has no name in its group: each of its restarts is a rebalance.
-        last = len(stack.entrances) - 1
+        last = len(stack.proxies) - 1
         self.all = [
-            Worker(stack, entrance, f"worker-{number + 1}", static=number < last - 1, command=command)
-            for number, entrance in enumerate(stack.entrances)
+            Worker(stack, proxies, f"worker-{number + 1}", static=number < last - 1, command=command)
+            for number, proxies in enumerate(stack.proxies)
         ]
         self.steady, self.extra = self.all[:last], self.all[last]
         self._over = threading.Event()

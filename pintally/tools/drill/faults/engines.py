@@ -1,4 +1,4 @@
-"""Faults of Kafka's and ClickHouse's processes."""
+"""Faults of Kafka and ClickHouse: their processes, and a ClickHouse that runs and takes no inserts."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pintally.tools.drill.stage import Stage, bit, fault
+from pintally.tools.drill.fault_context import FaultContext, fault, require_effect
 from pintally.tools.engines.child import Child
 from pintally.tools.engines.ready import wait_until
 
@@ -14,6 +14,9 @@ BACK_SECONDS = 300.0  # a busy machine takes long, and an engine that is given u
 NOTICED_SECONDS = 45.0
 FULL_SECONDS = 60.0
 COUNTED_SECONDS = 90.0
+TABLES = ("pin_minutes", "ingest_ledger")  # cells refused; or cells taken and the ledger refused
+REFUSED_SECONDS = 60.0
+EXABYTE = 10**18
 
 
 @contextmanager
@@ -43,84 +46,120 @@ def _running(engine: Child) -> int:
     """Its process id, once it has one: after a crash it is started again. Zero would be this process's whole group."""
     wait_until(lambda: engine.pid is not None, BACK_SECONDS)
     pid = engine.pid
-    bit(pid, f"it did not run within {BACK_SECONDS:.0f} s")
+    require_effect(pid, f"it did not run within {BACK_SECONDS:.0f} s")
     assert pid
     return pid
 
 
-def connections(stage: Stage) -> int:
+def connections(context: FaultContext) -> int:
     """How often workers have connected to Kafka by now."""
-    return sum(door.traffic.connections for door in stage.kafka_doors)
+    return sum(proxy.traffic.connections for proxy in context.kafka_proxies)
 
 
 @fault("broker-kill", "its process was gone, the workers' connections broke, and counting went on with the next one")
-def kill_broker(stage: Stage) -> str:
+def kill_broker(context: FaultContext) -> str:
     """kill -9 of the Kafka broker, then a start on the same data."""
-    kafka = stage.stack.engines.kafka
-    before = connections(stage)
+    kafka = context.stack.engines.kafka
+    before = connections(context)
     with down(kafka) as pid:
-        bit(kafka.pid is None, f"Kafka still runs as process {pid}")
-        time.sleep(stage.rng.choice((0.0, 1.0, 1.5 * stage.session)))
-    bit(wait_until(lambda: connections(stage) > before, NOTICED_SECONDS), "no worker had to connect again")
-    bit(stage.probe.wait_caught_up(COUNTED_SECONDS), f"nothing was counted {COUNTED_SECONDS:.0f} s after its return")
-    return f"process {pid} killed, process {kafka.pid} since; {connections(stage) - before} new connections"
+        require_effect(kafka.pid is None, f"Kafka still runs as process {pid}")
+        time.sleep(context.rng.choice((0.0, 1.0, 1.5 * context.session)))
+    require_effect(wait_until(lambda: connections(context) > before, NOTICED_SECONDS), "no worker had to connect again")
+    require_effect(
+        context.probe.wait_caught_up(COUNTED_SECONDS), f"nothing was counted {COUNTED_SECONDS:.0f} s after its return"
+    )
+    return f"process {pid} killed, process {kafka.pid} since; {connections(context) - before} new connections"
 
 
 @fault("broker-pause", "not a byte came from Kafka while it was stopped")
-def pause_broker(stage: Stage) -> str:
+def pause_broker(context: FaultContext) -> str:
     """SIGSTOP of the Kafka broker past the workers' session, then SIGCONT."""
-    seconds = stage.session * (0.8 + stage.rng.random())
-    with stopped(stage.stack.engines.kafka) as pid:
+    seconds = context.session * (0.8 + context.rng.random())
+    with stopped(context.stack.engines.kafka) as pid:
         time.sleep(0.5)
-        before = sum(door.traffic.down for door in stage.kafka_doors)
+        before = sum(proxy.traffic.down for proxy in context.kafka_proxies)
         time.sleep(seconds)
-        heard = sum(door.traffic.down for door in stage.kafka_doors) - before
-    bit(heard == 0, f"{heard} bytes came from Kafka while process {pid} was stopped")
-    bit(stage.probe.wait_caught_up(COUNTED_SECONDS), f"nothing was counted {COUNTED_SECONDS:.0f} s after it went on")
+        heard = sum(proxy.traffic.down for proxy in context.kafka_proxies) - before
+    require_effect(heard == 0, f"{heard} bytes came from Kafka while process {pid} was stopped")
+    require_effect(
+        context.probe.wait_caught_up(COUNTED_SECONDS), f"nothing was counted {COUNTED_SECONDS:.0f} s after it went on"
+    )
     return f"process {pid} stopped for {seconds:.1f} s"
 
 
 @fault("clickhouse-kill", "its process was gone, and a flush failed and was merged back")
-def kill_clickhouse(stage: Stage) -> str:
+def kill_clickhouse(context: FaultContext) -> str:
     """kill -9 of ClickHouse, then a start on the same data."""
-    clickhouse, merged = stage.stack.engines.clickhouse, stage.tally.count("merge_backs")
-    time.sleep(stage.rng.random())
+    clickhouse, merged = context.stack.engines.clickhouse, context.tally.count("merge_backs")
+    time.sleep(context.rng.random())
     with down(clickhouse) as pid:
-        bit(clickhouse.pid is None, f"ClickHouse still runs as process {pid}")
-        failed = stage.tally.wait("merge_backs", merged, NOTICED_SECONDS)
-    bit(failed, "no flush failed while it was away")
-    return f"process {pid} killed, {stage.tally.count('merge_backs') - merged} flushes merged back"
+        require_effect(clickhouse.pid is None, f"ClickHouse still runs as process {pid}")
+        failed = context.tally.wait("merge_backs", merged, NOTICED_SECONDS)
+    require_effect(failed, "no flush failed while it was away")
+    return f"process {pid} killed, {context.tally.count('merge_backs') - merged} flushes merged back"
 
 
 @fault("clickhouse-pause", "workers asked, and not a byte came from ClickHouse while it was stopped")
-def pause_clickhouse(stage: Stage) -> str:
+def pause_clickhouse(context: FaultContext) -> str:
     """SIGSTOP of ClickHouse in the middle of whatever it does, then SIGCONT."""
-    seconds = stage.session * (1.0 + stage.rng.random())
-    time.sleep(stage.rng.random())
-    with stopped(stage.stack.engines.clickhouse) as pid:
+    seconds = context.session * (1.0 + context.rng.random())
+    time.sleep(context.rng.random())
+    with stopped(context.stack.engines.clickhouse) as pid:
         time.sleep(0.5)
-        asked = sum(door.traffic.up + door.traffic.connections for door in stage.clickhouse_doors)
-        before = sum(door.traffic.down for door in stage.clickhouse_doors)
+        asked = sum(proxy.traffic.up + proxy.traffic.connections for proxy in context.clickhouse_proxies)
+        before = sum(proxy.traffic.down for proxy in context.clickhouse_proxies)
         time.sleep(seconds)
-        heard = sum(door.traffic.down for door in stage.clickhouse_doors) - before
-        waiting = sum(door.traffic.up + door.traffic.connections for door in stage.clickhouse_doors) - asked
-    bit(heard == 0, f"{heard} bytes came from ClickHouse while process {pid} was stopped")
-    bit(waiting > 0 or seconds > 1, "nobody asked")
-    bit(stage.probe.wait_caught_up(COUNTED_SECONDS), f"nothing was counted {COUNTED_SECONDS:.0f} s after it went on")
+        heard = sum(proxy.traffic.down for proxy in context.clickhouse_proxies) - before
+        waiting = sum(proxy.traffic.up + proxy.traffic.connections for proxy in context.clickhouse_proxies) - asked
+    require_effect(heard == 0, f"{heard} bytes came from ClickHouse while process {pid} was stopped")
+    require_effect(waiting > 0 or seconds > 1, "nobody asked")
+    require_effect(
+        context.probe.wait_caught_up(COUNTED_SECONDS), f"nothing was counted {COUNTED_SECONDS:.0f} s after it went on"
+    )
     return f"process {pid} stopped for {seconds:.1f} s"
 
 
 @fault("clickhouse-outage", "a worker's memory reached its budget: it paused reading, and went on afterwards")
-def long_outage(stage: Stage) -> str:
+def long_outage(context: FaultContext) -> str:
     """ClickHouse is away until memory is full and reading pauses."""
-    stage.calm()  # whoever waits for the ledger counts nothing, and never gets full
-    pauses, resumptions = stage.tally.count("pauses"), stage.tally.count("resumptions")
+    context.calm()  # whoever waits for the ledger counts nothing, and never gets full
+    pauses, resumptions = context.tally.count("pauses"), context.tally.count("resumptions")
     began = time.monotonic()
-    with down(stage.stack.engines.clickhouse):
-        paused = stage.tally.wait("pauses", pauses, FULL_SECONDS)
-        time.sleep(4 * stage.session)
+    with down(context.stack.engines.clickhouse):
+        paused = context.tally.wait("pauses", pauses, FULL_SECONDS)
+        time.sleep(4 * context.session)
         seconds = time.monotonic() - began
-    bit(paused, f"no worker paused reading within {FULL_SECONDS:.0f} s")
-    resumed = stage.tally.wait("resumptions", resumptions, COUNTED_SECONDS)
-    bit(resumed, "no worker said that reading goes on")
-    return f"away for {seconds:.0f} s; {stage.tally.count('pauses') - pauses} pauses"
+    require_effect(paused, f"no worker paused reading within {FULL_SECONDS:.0f} s")
+    resumed = context.tally.wait("resumptions", resumptions, COUNTED_SECONDS)
+    require_effect(resumed, "no worker said that reading goes on")
+    return f"away for {seconds:.0f} s; {context.tally.count('pauses') - pauses} pauses"
+
+
+@fault("disk-full", "ClickHouse refused an insert with code 243, NOT_ENOUGH_SPACE")
+def disk_full(context: FaultContext) -> str:
+    """ClickHouse has no disk space left for inserts."""
+    return _refuse(context, "min_free_disk_bytes_to_perform_insert", EXABYTE, "refused_disk")
+
+
+@fault("too-many-parts", "ClickHouse refused an insert with code 252, TOO_MANY_PARTS")
+def too_many_parts(context: FaultContext) -> str:
+    """ClickHouse refuses inserts because merges cannot keep up."""
+    return _refuse(context, "parts_to_throw_insert", 1, "refused_parts")
+
+
+@fault("read-only", "ClickHouse refused an insert with code 774, TABLE_IS_READ_ONLY")
+def read_only(context: FaultContext) -> str:
+    """A table of ClickHouse is read-only."""
+    return _refuse(context, "table_readonly", 1, "refused_readonly")
+
+
+def _refuse(context: FaultContext, setting: str, value: int, refused: str) -> str:
+    table, before = context.rng.choice(TABLES), context.tally.count(refused)
+    context.probe.alter(f"ALTER TABLE {table} MODIFY SETTING {setting} = {value}")
+    try:
+        shown = context.tally.wait(refused, before, REFUSED_SECONDS)
+        time.sleep(context.session * context.rng.random())
+    finally:
+        context.probe.alter(f"ALTER TABLE {table} RESET SETTING {setting}")
+    require_effect(shown, f"no insert into {table} was refused")
+    return f"{table}: {context.tally.count(refused) - before} flushes refused and merged back"

@@ -12,9 +12,9 @@ from pintally.schemas.actions import Action
 from pintally.schemas.errors import KafkaUnavailable
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topics import committed_offsets, describe_topics, group_members
+from pintally.tools.drill.fault_context import FaultContext, fault, require_effect
 from pintally.tools.drill.patience import patiently
 from pintally.tools.drill.producers import Sent, send_events
-from pintally.tools.drill.stage import Stage, bit, fault
 from pintally.tools.engines.ready import wait_until
 
 JOINED_SECONDS = 45.0
@@ -24,25 +24,27 @@ EVENTS = 200
 
 
 @fault("rebalance-storm", "the workers joined the group again and again")
-def rebalance_storm(stage: Stage) -> str:
+def rebalance_storm(context: FaultContext) -> str:
     """A further worker comes and goes, by SIGTERM and by SIGKILL; each time partitions move."""
-    extra, joins = stage.workers.extra, stage.tally.count("joins")
+    extra, joins = context.workers.extra, context.tally.count("joins")
     for visit in range(3):
-        ready = stage.tally.count("starts", extra.log)
+        ready = context.tally.count("starts", extra.log)
         extra.start()
-        bit(stage.tally.wait("starts", ready, JOINED_SECONDS, extra.log), "the further worker did not start")
-        time.sleep(stage.rng.random())
+        require_effect(
+            context.tally.wait("starts", ready, JOINED_SECONDS, extra.log), "the further worker did not start"
+        )
+        time.sleep(context.rng.random())
         extra.kill() if visit == 1 else extra.stop()
-    joined = stage.tally.count("joins") - joins
-    bit(joined >= 6, f"only {joined} joins")
+    joined = context.tally.count("joins") - joins
+    require_effect(joined >= 6, f"only {joined} joins")
     return f"{joined} joins of the group"
 
 
 @fault("partitions-added", "the ledger covers the new partition, and its events are counted", most=4)
-def add_partition(stage: Stage) -> str:
+def add_partition(context: FaultContext) -> str:
     """A source topic gets one more partition while workers run."""
-    settings = stage.stack.settings
-    action = stage.rng.choice(list(Action))
+    settings = context.stack.settings
+    action = context.rng.choice(list(Action))
     topic = settings.topics.names[action]
     number = patiently(lambda: describe_topics(settings))[topic].partitions
 
@@ -52,44 +54,44 @@ def add_partition(stage: Stage) -> str:
                 admin.create_partitions({topic: NewPartitions(total_count=number + 1)})
 
     patiently(add)
-    sent, pin = Sent(topic), stage.rng.getrandbits(40)
+    sent, pin = Sent(topic), context.rng.getrandbits(40)
     asyncio.run(send_events(settings.kafka.bootstrap_servers, sent, action, pin, EVENTS, [number]))
-    stage.expected.add(sent.cells, sent.records)
+    context.expected.add(sent.cells, sent.records)
     ends = {(topic, partition): end for partition, end in sent.ends().items()}
-    bit(stage.probe.wait_counted(ends, COUNTED_SECONDS), f"{topic}[{number}] was not counted")
-    counted = stage.probe.counted(pin)
-    bit(counted == EVENTS, f"{counted} of {EVENTS} events in {topic}[{number}] are counted")
+    require_effect(context.probe.wait_counted(ends, COUNTED_SECONDS), f"{topic}[{number}] was not counted")
+    counted = context.probe.counted(pin)
+    require_effect(counted == EVENTS, f"{counted} of {EVENTS} events in {topic}[{number}] are counted")
     return f"{topic}[{number}]: {counted} events counted"
 
 
 @fault("offsets-reset", "Kafka showed the offsets at 0, and counting went on from the ledger")
-def reset_offsets(stage: Stage) -> str:
+def reset_offsets(context: FaultContext) -> str:
     """The group's committed offsets are set to 0 while no worker runs."""
 
     def reset(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition]) -> None:
         admin.alter_group_offsets(group, {each: OffsetAndMetadata(0, "", -1) for each in partitions})
 
-    return _tamper(stage, reset)
+    return _tamper(context, reset)
 
 
 @fault("offsets-deleted", "Kafka showed no committed offsets any more, and counting went on from the ledger")
-def delete_offsets(stage: Stage) -> str:
+def delete_offsets(context: FaultContext) -> str:
     """The group's committed offsets are deleted while no worker runs."""
 
     def delete(admin: KafkaAdminClient, group: str, partitions: list[TopicPartition]) -> None:
         admin.delete_group_offsets(group, partitions)
 
-    return _tamper(stage, delete)
+    return _tamper(context, delete)
 
 
-def _tamper(stage: Stage, change: Callable[[KafkaAdminClient, str, list[TopicPartition]], None]) -> str:
-    settings = stage.stack.settings
-    for worker in stage.workers.all:
+def _tamper(context: FaultContext, change: Callable[[KafkaAdminClient, str, list[TopicPartition]], None]) -> str:
+    settings = context.stack.settings
+    for worker in context.workers.all:
         worker.kill()
     try:
         wait_until(lambda: not group_members(settings), EMPTY_SECONDS, excused=(KafkaUnavailable,))
         before = patiently(lambda: committed_offsets(settings))
-        bit(before, "the group had committed nothing")
+        require_effect(before, "the group had committed nothing")
 
         def tamper() -> None:
             with open_admin(settings) as admin:
@@ -98,8 +100,10 @@ def _tamper(stage: Stage, change: Callable[[KafkaAdminClient, str, list[TopicPar
         patiently(tamper)
         after = patiently(lambda: committed_offsets(settings))
     finally:
-        for worker in stage.workers.steady:
+        for worker in context.workers.steady:
             worker.start()
-    bit(sum(after.values()) == 0, f"{sum(1 for offset in after.values() if offset)} offsets are as before")
-    bit(stage.probe.wait_caught_up(COUNTED_SECONDS), f"nothing was counted {COUNTED_SECONDS:.0f} s after it")
+    require_effect(sum(after.values()) == 0, f"{sum(1 for offset in after.values() if offset)} offsets are as before")
+    require_effect(
+        context.probe.wait_caught_up(COUNTED_SECONDS), f"nothing was counted {COUNTED_SECONDS:.0f} s after it"
+    )
     return f"{len(before)} offsets of {sum(before.values()):,} in all gone; counting went on"

@@ -19,7 +19,7 @@ from pintally.streams.worker import flush as flush
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
 from pintally.streams.worker.flush import Flusher
 from pintally.streams.worker.table import Refold
-from pintally.tools.drill.controls.switch import control, replaced
+from tests.controls.switch import control, replaced
 
 
 @control

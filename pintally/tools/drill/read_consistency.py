@@ -19,7 +19,7 @@ class Row:
     is_final: bool
 
 
-class Judgement:
+class ReadConsistencyChecker:
     """Remembers what was seen of each window and says what must never be seen."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Judgement:
         found = {(view, row.start, row.pin): row for row in rows}
         for window, before in self._last.items():
             if window[0] == view and window[1] >= since and window not in found and any(before.counts):
-                self._accuse(window, at, f"had {before.counts}, is gone")
+                self._violation(window, at, f"had {before.counts}, is gone")
         for window, row in found.items():
             self._compare(window, row, at)
             self._last[window] = row
@@ -50,28 +50,28 @@ class Judgement:
         for window, (most, at) in self._most.items():
             true = truth.get(window, (0,) * len(most))
             if any(seen > known for seen, known in zip(most, true, strict=True)):
-                self._accuse(window, at, f"showed {most}, the truth is {true}")
+                self._violation(window, at, f"showed {most}, the truth is {true}")
         for window, true in truth.items():
             last = self._last.get(window)
             if last is None or last.counts != true:
-                self._accuse(window, None, f"shows {last and last.counts} in the end, the truth is {true}")
+                self._violation(window, None, f"shows {last and last.counts} in the end, the truth is {true}")
 
     def _compare(self, window: Window, row: Row, at: float) -> None:
         before = self._last.get(window)
         if before:
             fell = any(now < then for now, then in zip(row.counts, before.counts, strict=True))
             if before.is_final and row.counts != before.counts:
-                self._accuse(window, at, f"was final with {before.counts}, shows {row.counts}")
+                self._violation(window, at, f"was final with {before.counts}, shows {row.counts}")
             elif before.is_final and not row.is_final:
-                self._accuse(window, at, "was final, and is not any more")
+                self._violation(window, at, "was final, and is not any more")
             elif fell:
-                self._accuse(window, at, f"fell from {before.counts} to {row.counts}")
+                self._violation(window, at, f"fell from {before.counts} to {row.counts}")
         most, _ = self._most.get(window, ((0,) * len(row.counts), at))
         higher = tuple(map(max, most, row.counts))
         if higher != most:
             self._most[window] = (higher, at)
 
-    def _accuse(self, window: Window, at: float | None, what: str) -> None:
+    def _violation(self, window: Window, at: float | None, what: str) -> None:
         self.violations += 1
         if len(self.shown) < SHOWN:
             view, start, pin = window

@@ -1,7 +1,6 @@
-"""A worker for drills alone: `python -m pintally.tools.drill.worker` counts as `pintally worker` does,
-with one thing wrong.
+"""A worker for scenarios: `python -m tests.controls.worker` counts as `pintally worker` does, with one thing wrong.
 
-`--without NAME` switches a protection off (`controls/`), `--inject NAME` puts a fault where no engine and no network
+`--without NAME` switches a protection off, `--inject NAME` puts a fault where no engine and no network
 can be made to have it surely. The worker that users run knows neither.
 """
 
@@ -19,9 +18,9 @@ from pintally.streams.settings import load_settings
 from pintally.streams.worker import process as restart
 from pintally.streams.worker import transport
 from pintally.streams.worker.run import count
-from pintally.tools.drill.controls import CONTROLS
-from pintally.tools.drill.controls.switch import replaced
 from pintally.tools.python import module
+from tests.controls import CONTROLS
+from tests.controls.switch import replaced
 
 CHANGED = 2  # which chunk of each source
 
@@ -62,7 +61,7 @@ INJECTIONS: dict[str, Callable[[], AbstractContextManager[None]]] = {"lost-chunk
 
 def main(arguments: Sequence[str]) -> None:
     """Count until stopped. Takes what `pintally worker` takes, and what is to be wrong."""
-    parser = ArgumentParser(prog="python -m pintally.tools.drill.worker", description=__doc__)
+    parser = ArgumentParser(prog="python -m tests.controls.worker", description=__doc__)
     parser.add_argument("--without", choices=sorted(CONTROLS))
     parser.add_argument("--inject", choices=sorted(INJECTIONS))
     parser.add_argument("--instance")
@@ -70,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     settings = load_settings()
     if chosen.instance:
         settings = settings.changed(kafka_group_instance_id=chosen.instance)
-    restart.command = (*module("pintally.tools.drill.worker"), *arguments)
+    restart.command = (*module("tests.controls.worker"), *arguments)
     with ExitStack() as wrong:
         if chosen.without:
             wrong.enter_context(CONTROLS[chosen.without]())

@@ -1,4 +1,4 @@
-"""One short scene on real engines: topics and tables of its own, workers that it starts, and records that it knows."""
+"""What a scenario runs on: real engines, topics and tables of its own, workers that it starts, known records."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.topics import create_topics, describe_topics, read_offsets, sources_of
 from pintally.streams.settings import Settings
 from pintally.tools.drill.probe import Probe
-from pintally.tools.drill.proxy import Door, Doors
+from pintally.tools.drill.proxy import Proxies, Proxy
 from pintally.tools.drill.stack import settings_for
 from pintally.tools.drill.truth import Cell, Expected
 from pintally.tools.drill.workers import WorkerProcess
@@ -37,7 +37,7 @@ POLL_SECONDS = 0.05
 READ_SECONDS = 15.0
 READY, ANEW = b"Worker ready", b"this worker ends and starts anew"  # in the log of a worker
 PATIENCE_SECONDS = 60.0  # for what always comes
-# Producers' timestamps, so that no slice is cut because a scene took longer; small slices, so that few records end one.
+# Producers' timestamps, so that no slice is cut because a machine is slow; small slices, so that few records end one.
 CHOSEN = {
     "topic_timestamps": "CreateTime",
     "partitions": 1,
@@ -50,7 +50,7 @@ CHOSEN = {
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A record of a scene, and whether it must be counted."""
+    """A record of a scenario, and whether it must be counted."""
 
     at: int  # ms: its Kafka timestamp
     pin: int = 1
@@ -79,10 +79,10 @@ class Event:
         return int(action), moment // MINUTE_MS * 60, self.pin
 
 
-class SceneWorker(WorkerProcess):
-    """A worker whose way to ClickHouse leads through a door."""
+class ScenarioWorker(WorkerProcess):
+    """A worker whose way to ClickHouse leads through a proxy."""
 
-    door: Door
+    proxy: Proxy
     _begins = 0  # size of its log when its process started
 
     def start(self) -> None:
@@ -102,30 +102,30 @@ class SceneWorker(WorkerProcess):
         return told.rfind(READY) > told.rfind(ANEW)
 
 
-class Scene:
-    """What a scenario plays on."""
+class ScenarioContext:
+    """What a scenario runs on."""
 
-    def __init__(self, settings: Settings, folder: Path, doors: Doors, command: Sequence[str]) -> None:
+    def __init__(self, settings: Settings, folder: Path, proxies: Proxies, command: Sequence[str]) -> None:
         self.settings = settings  # straight to the engines; workers started from now on count by them
         self.folder = folder
         self.sink = ClickHouseSink(settings.clickhouse, READ_SECONDS)
         self.probe = Probe(self)
         self.expected = Expected()
-        self.workers: list[SceneWorker] = []
+        self.workers: list[ScenarioWorker] = []
         self._sources = sources_of(describe_topics(settings))
         self._ends: dict[Source, int] = {}  # as of the last sending
-        self.begin = int(time.time() * 1000) // HOUR_MS * HOUR_MS - 6 * HOUR_MS  # ms; scenes happen in the past
-        self._doors = doors
+        self.begin = int(time.time() * 1000) // HOUR_MS * HOUR_MS - 6 * HOUR_MS  # ms; scenarios happen in the past
+        self._proxies = proxies
         self._command = command
 
-    def start(self, held_table: str = "pin_minutes", name: str = "") -> SceneWorker:
-        """Start a worker; its door can hold inserts into `held_table`."""
+    def start(self, held_table: str = "pin_minutes", name: str = "") -> ScenarioWorker:
+        """Start a worker; its proxy can hold inserts into `held_table`."""
         name = name or f"worker-{len(self.workers) + 1}"
-        door = Door(self._doors, free_port([]), self.settings.clickhouse.port, held_table)
-        door.open()
-        through = self.settings.changed(clickhouse_host="127.0.0.1", clickhouse_port=door.port)
-        worker = SceneWorker(through, self.folder / f"{name}.log", name, True, self._command)
-        worker.door = door
+        proxy = Proxy(self._proxies, free_port([]), self.settings.clickhouse.port, held_table)
+        proxy.open()
+        through = self.settings.changed(clickhouse_host="127.0.0.1", clickhouse_port=proxy.port)
+        worker = ScenarioWorker(through, self.folder / f"{name}.log", name, True, self._command)
+        worker.proxy = proxy
         self.workers.append(worker)
         worker.start()
         return worker
@@ -198,20 +198,20 @@ class Scene:
         for worker in self.workers:
             worker.kill()
             worker.stop()
-            worker.door.close()
+            worker.proxy.close()
 
 
 @contextmanager
-def open_scene(
+def scenario_context(
     addresses: EngineAddresses, name: str, folder: Path, command: Sequence[str], chosen: Mapping[str, Any]
-) -> Iterator[Scene]:
+) -> Iterator[ScenarioContext]:
     """Topics, tables and a group of this name, left to whoever owns the engines; `chosen` are settings by name."""
     own = {"clickhouse_database": name, "topic_prefix": f"{name}.", "kafka_group_id": name}
     settings = settings_for(addresses, {**CHOSEN, **own, **chosen})
     migrate(settings.clickhouse)
     create_topics(settings)
     with ExitStack() as ends:
-        doors = ends.enter_context(Doors())
-        scene = Scene(settings, folder, doors, command)
-        ends.callback(scene.end)
-        yield scene
+        proxies = ends.enter_context(Proxies())
+        context = ScenarioContext(settings, folder, proxies, command)
+        ends.callback(context.end)
+        yield context

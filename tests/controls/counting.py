@@ -12,7 +12,7 @@ from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import Piece, run_stream_time
 from pintally.streams.worker.backpressure import Flow
-from pintally.tools.drill.controls.switch import control, replaced
+from tests.controls.switch import control, replaced
 
 
 @control

@@ -1,11 +1,11 @@
-"""Controls of what is read from Kafka. They act on a real consumer: for the drill, not for the simulation."""
+"""Controls of what is read from Kafka. They act on a real consumer: for real workers, not for the simulation."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from pintally.streams.worker.transport import ChunkConsumerThread
-from pintally.tools.drill.controls.counting import no_chain_check
-from pintally.tools.drill.controls.switch import control, replaced
+from tests.controls.counting import no_chain_check
+from tests.controls.switch import control, replaced
 
 
 def _consumer_with(name: str, value: Any) -> tuple[Any, str, Any]:

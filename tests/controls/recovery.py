@@ -13,8 +13,8 @@ from pintally.streams.counting.slices import Base
 from pintally.streams.worker import assignment
 from pintally.streams.worker.assignment import Assigned
 from pintally.streams.worker.table import CellTable
-from pintally.tools.drill.controls.flushing import epoch_not_read_back
-from pintally.tools.drill.controls.switch import control, replaced
+from tests.controls.flushing import epoch_not_read_back
+from tests.controls.switch import control, replaced
 
 
 def _begin(choose: Callable[[Chain, Base], Base]) -> AbstractContextManager[None]:

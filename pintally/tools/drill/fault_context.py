@@ -1,4 +1,4 @@
-"""What a fault may touch, and how it says whether it bit."""
+"""What a fault may touch, and how it says whether it took effect."""
 
 import random
 from collections import Counter
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pintally.tools.drill.probe import Probe
-from pintally.tools.drill.proxy import Door
+from pintally.tools.drill.proxy import Proxy
 from pintally.tools.drill.stack import Stack
 from pintally.tools.drill.tally import Tally
 from pintally.tools.drill.truth import Expected
@@ -16,16 +16,16 @@ from pintally.tools.engines.ready import wait_until
 
 CALM_SECONDS = 45.0
 
-Lane = Literal["engines", "producers"]
+Group = Literal["engines", "producers"]
 
 
-class DidNotBite(Exception):
-    """The fault was injected, and nothing shows that it hit anything."""
+class NoEffect(Exception):
+    """The fault was injected, and nothing shows that it had an effect."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """Where the drill plays."""
+class FaultContext:
+    """What a fault is injected into, and what it may ask."""
 
     stack: Stack
     workers: Workers
@@ -47,48 +47,49 @@ class Stage:
         self.probe.wait_caught_up(CALM_SECONDS)
 
     @property
-    def kafka_doors(self) -> list[Door]:
+    def kafka_proxies(self) -> list[Proxy]:
         """Every worker's way to Kafka."""
-        return [entrance.kafka for entrance in self.stack.entrances]
+        return [each.kafka for each in self.stack.proxies]
 
     @property
-    def clickhouse_doors(self) -> list[Door]:
+    def clickhouse_proxies(self) -> list[Proxy]:
         """Every worker's way to ClickHouse."""
-        return [entrance.clickhouse for entrance in self.stack.entrances]
+        return [each.clickhouse for each in self.stack.proxies]
+
+
+Inject = Callable[[FaultContext], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One kind of fault.
 
-    `strike` injects it, heals it, and returns what shows that it bit; it raises DidNotBite where nothing does.
+    `inject` injects it, heals it, and returns what shows that it took effect; it raises NoEffect where nothing does.
     """
 
     name: str
     summary: str  # for --help
-    proof: str  # what shows that it bit
-    lane: Lane
-    strike: Callable[[Stage], str]
+    proof: str  # what shows that it took effect
+    group: Group
+    inject: Inject
     most: int | None = None  # how often it may come in one drill
 
 
 REGISTRY: dict[str, Fault] = {}
 
 
-def fault(
-    name: str, proof: str, *, lane: Lane = "engines", most: int | None = None
-) -> Callable[[Callable[[Stage], str]], Callable[[Stage], str]]:
+def fault(name: str, proof: str, *, group: Group = "engines", most: int | None = None) -> Callable[[Inject], Inject]:
     """Register a function as a fault; the first line of its docstring is the summary."""
 
-    def register(strike: Callable[[Stage], str]) -> Callable[[Stage], str]:
-        summary = (strike.__doc__ or "").strip().splitlines()[0]
-        REGISTRY[name] = Fault(name, summary, proof, lane, strike, most)
-        return strike
+    def register(inject: Inject) -> Inject:
+        summary = (inject.__doc__ or "").strip().splitlines()[0]
+        REGISTRY[name] = Fault(name, summary, proof, group, inject, most)
+        return inject
 
     return register
 
 
-def bit(shown: object, otherwise: str) -> None:
-    """Raise DidNotBite unless something is shown."""
+def require_effect(shown: object, otherwise: str) -> None:
+    """Raise NoEffect, with the reason `otherwise`, unless something is shown."""
     if not shown:
-        raise DidNotBite(otherwise)
+        raise NoEffect(otherwise)
