@@ -11,11 +11,8 @@ from time import monotonic
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.users import WRITTEN
 
-COUNTED = (
-    "pin_minutes", "pin_hours", "pin_days", "sealed", "seal_numbers", "ingest_starts", "ingest_ledger", "ingest_lost",
-    "ingest_replaced", "dead_letters",
-)  # fmt: skip
 SHOWN = ("pin_minutes", "pin_hours", "pin_days", "sealed")
 LOOK_SECONDS = 60.0
 FILTERED = re.compile(r"ReadFromMergeTree \(\S+?\.(\w+)\)(?:(?!ReadFrom).)*?Row level filter", re.DOTALL)
@@ -23,7 +20,7 @@ FILTERED = re.compile(r"ReadFromMergeTree \(\S+?\.(\w+)\)(?:(?!ReadFrom).)*?Row 
 _looked: dict[tuple[ClickHouseAddress, Sequence[str]], float] = {}
 
 
-def refuse_hidden_rows(connection: Connection, tables: Sequence[str] = COUNTED) -> None:
+def refuse_hidden_rows(connection: Connection, tables: Sequence[str] = WRITTEN) -> None:
     """Raise SinkError if a row policy filters one of the tables for this user. Looks at most once a minute."""
     key = (connection.address, tables)
     if monotonic() - _looked.get(key, -LOOK_SECONDS) < LOOK_SECONDS:

@@ -15,7 +15,7 @@ WRITTEN = (
     "pin_minutes", "pin_hours", "pin_days", "seal_numbers", "sealed", "ingest_starts", "ingest_ledger", "ingest_lost",
     "ingest_replaced", "dead_letters",
 )  # fmt: skip
-SUPERSEDEDED = ("pin_minutes", "ingest_ledger", "dead_letters")  # rows of a lower epoch are deleted, never altered
+DELETED_FROM = ("pin_minutes", "ingest_ledger", "dead_letters")  # rows of a lower epoch are deleted, never altered
 # Readers read the views of views.sql, which run with the rights of whoever asks (SQL SECURITY INVOKER), so that they
 # outlive the account that made them. Hence the tables behind them. None of these holds anything of a person.
 BEHIND_VIEWS = ("sealed", "pin_minutes", "pin_hours", "pin_days")
@@ -39,7 +39,7 @@ def users(database: str, worker_password: str | None = None, reader_password: st
     worker = (
         f"SELECT ON `{database}`.*",
         *(f"INSERT ON `{database}`.{table}" for table in WRITTEN),
-        *(f"ALTER DELETE ON `{database}`.{table}" for table in SUPERSEDEDED),
+        *(f"ALTER DELETE ON `{database}`.{table}" for table in DELETED_FROM),
     )
     reader = tuple(f"SELECT ON `{database}`.{name}" for name in (*views_of_readers(), *BEHIND_VIEWS))
     return (

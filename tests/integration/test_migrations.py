@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import pytest
@@ -75,6 +75,21 @@ def test_each_call_makes_the_views_anew_and_leaves_what_was_counted(empty: Click
     write(empty, some_cells(20, count=4))
     seal(empty, TODAY)
     assert disagreements(empty) == []
+
+
+def test_who_reads_meanwhile_notices_nothing(empty: ClickHouseAddress) -> None:
+    migrate(empty)
+    write(empty, some_cells())
+    seal(empty, TODAY)
+    sql = "SELECT * FROM pin_engagement_1d ORDER BY ALL"
+    before = read(empty, sql)
+    with ThreadPoolExecutor(1) as pool:
+        migrated = pool.submit(lambda: [migrate(empty) for _ in range(5)])
+        seen = [read(empty, sql)]
+        while not migrated.done():
+            seen.append(read(empty, sql))
+    assert migrated.result() == [[]] * 5
+    assert all(rows == before for rows in seen)
 
 
 def test_tables_of_an_older_layout_are_refused_with_the_way_out(empty: ClickHouseAddress) -> None:
