@@ -20,7 +20,7 @@ QUEUED = 12  # fetches unpacked before they are folded, as in a worker: caches a
 FLUSH_EVENTS = 500_000  # about a second of catching up
 
 STAGES: tuple[tuple[str, str, str], ...] = (  # what is timed: the stage, module and function
-    ("unpack", "pintally.streams.kafka.fetching.fetch", "unpack"),
+    ("unpack", "pintally.streams.kafka.fetching.consumer", "unpack"),
     ("decode", "pintally.streams.counting.fold", "decode"),
     ("outcomes", "pintally.streams.counting.fold", "run_stream_time"),
     ("outcomes", "pintally.streams.counting.fold", "judge"),
@@ -81,13 +81,14 @@ def fold_all(fetches: Sequence[Any]) -> int:
     from pintally.schemas.sources import Source
     from pintally.streams.counting.fold import SourceFold
     from pintally.streams.counting.slices import Base
-    from pintally.streams.kafka.fetching import fetch  # by this module's name of it, which the watch is put around
+    from pintally.streams.kafka.fetching import consumer  # by this module's name of it, which the watch is put around
+    from pintally.streams.kafka.fetching.record_batches import FetchedBatches
 
     folds = {
         action: SourceFold(Source(action.label, UUID(int=1), 0), action, Rules(), 1, Base(0, 0, 0, 0))
         for action in Action
     }
-    unpack = vars(fetch)["unpack"]
+    unpack = vars(consumer)["unpack"]
     queue: list[tuple[int, Any]] = []
     records = flush = 0
 
@@ -103,7 +104,7 @@ def fold_all(fetches: Sequence[Any]) -> int:
                     fold.acknowledge(capture)
 
     for action, offset, data, _ in fetches:
-        arrived_at = fetcher.MemoryRecords(bytes(bytearray(data)))  # in memory that is as fresh as a socket's
+        arrived_at = FetchedBatches(bytes(bytearray(data)))  # in memory that is as fresh as a socket's
         place = TopicPartition(Action(action).label, 0)
         fetched = fetcher.PartitionRecords(place, arrived_at, None, offset, None, None, True, fetcher.READ_COMMITTED)
         queue.append((action, unpack(place, fetched)))

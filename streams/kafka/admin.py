@@ -1,7 +1,6 @@
 """One short-lived admin connection to Kafka, by kafka-python, which knows topic ids."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import aiokafka.errors
-from aiokafka.conn import create_conn
 from kafka.admin import KafkaAdminClient
 from kafka.errors import (
     AuthorizationError,
@@ -29,6 +27,7 @@ from pintally.schemas.errors import KafkaRefused
 from pintally.streams.kafka.answers import unavailable
 from pintally.streams.kafka.broker_version import refuse_old
 from pintally.streams.kafka.clients import kafka_options
+from pintally.streams.kafka.fetching.connection import try_login
 from pintally.streams.kafka.listeners import wrong_protocol
 from pintally.streams.kafka.reach import reach
 from pintally.streams.kafka.rights import forbidden
@@ -36,8 +35,8 @@ from pintally.streams.settings import Settings
 
 ANSWER_SECONDS = 10.0  # how long Kafka may take to answer a question
 PATIENCE_MS = int(ANSWER_SECONDS * 1000)
-# What passes by itself. A broker that is stopping says that nobody leads a partition: the client looks for broker -1.
-PASSING = (RetriableError, UnknownBrokerIdError, BrokerNotAvailableError)
+# Errors that pass by themselves. A broker that is stopping names no leader, and the client looks for broker -1.
+TRANSIENT = (RetriableError, UnknownBrokerIdError, BrokerNotAvailableError)
 
 # The client logs every refused connection as an error; KafkaUnavailable says it once.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -76,7 +75,7 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
         raise _login(settings, error) from error
     except AuthorizationError as error:
         raise forbidden(settings, error, {}) from error
-    except PASSING as error:
+    except TRANSIENT as error:
         raise wrong_protocol(settings) or unavailable(kafka, error) from error
     except KafkaError as error:
         raise KafkaRefused(f"Kafka at {kafka} refused: {error}", "See the broker's log for the reason.") from error
@@ -87,7 +86,7 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
             each._manager._net.stop()
 
 
-def patiently(ask: Callable[[], T]) -> T:
+def retry_while_loading(ask: Callable[[], T]) -> T:
     """Ask again while Kafka makes its offsets topic, which it does on the first question about a group."""
     give_up = time.monotonic() + ANSWER_SECONDS
     while True:
@@ -106,18 +105,9 @@ def _refused_login(settings: Settings) -> KafkaRefused | None:
         return None
     servers = options.pop("bootstrap_servers")
 
-    async def log_in() -> None:
-        host, _, port = servers[0].rpartition(":")
-        connection = await create_conn(
-            host.strip("[]"), int(port), request_timeout_ms=int(ANSWER_SECONDS * 1000), **options
-        )
-        writer = connection._writer
-        connection.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()  # else its socket outlives the loop
-
+    host, _, port = servers[0].rpartition(":")
     try:
-        asyncio.run(log_in())
+        asyncio.run(try_login(host.strip("[]"), int(port), request_timeout_ms=PATIENCE_MS, **options))
     except (aiokafka.errors.SaslAuthenticationFailed, aiokafka.errors.UnsupportedSaslMechanismError) as error:
         return _login(settings, error)
     except (aiokafka.errors.KafkaError, OSError):

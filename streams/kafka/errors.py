@@ -1,4 +1,4 @@
-"""What aiokafka's errors mean to a worker: it passes, a person must act, or a fresh process may mend it."""
+"""What aiokafka's errors mean to a worker: it is transient, a person must act, or a fresh process may mend it."""
 
 from aiokafka.errors import (
     AuthenticationFailedError,
@@ -47,16 +47,16 @@ LOGIN = (
 )
 GROUP = (InconsistentGroupProtocolError, InvalidGroupIdError, InvalidSessionTimeoutError)
 TOPIC = (InvalidTopicError, PolicyViolationError, MessageSizeTooLargeError, RecordTooLargeError)
-ALSO_PASSING = (KafkaTimeoutError, BrokerNotAvailableError, ReplicaNotAvailableError)  # aiokafka calls them final
+ALSO_TRANSIENT = (KafkaTimeoutError, BrokerNotAvailableError, ReplicaNotAvailableError)  # aiokafka calls them final
 
 
 class KafkaRefuses(PintallyError):
     """Kafka said no to a running worker, and would say so again."""
 
 
-def passes(error: KafkaError) -> bool:
+def is_transient(error: KafkaError) -> bool:
     """Whether repeating what failed may well mend it."""
-    return bool(error.retriable) or isinstance(error, ALSO_PASSING)
+    return bool(error.retriable) or isinstance(error, ALSO_TRANSIENT)
 
 
 def refusal_of(error: KafkaError, settings: Settings, where: str) -> KafkaRefuses | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from kafka.admin import KafkaAdminClient, MemberToRemove
 from kafka.errors import GroupIdNotFoundError, UnknownMemberIdError, for_code
 
-from pintally.streams.kafka.admin import open_admin, patiently
+from pintally.streams.kafka.admin import open_admin, retry_while_loading
 from pintally.streams.kafka.needed_rights import NEEDED, Need
 from pintally.streams.kafka.rights import GROUP, TOPIC, UNAUTHORIZED, RightMissing, command, needing, principal
 from pintally.streams.settings import Settings
@@ -24,7 +24,9 @@ def refuse_missing_rights(settings: Settings) -> None:
         names = [name for need in needs if need.kind == TOPIC for name in need.names(settings)]
         described = {topic["name"]: topic for topic in admin.describe_topics(list(dict.fromkeys(names)))}
         with needing(settings, GROUP, "Read", [settings.kafka.group_id]):
-            group = patiently(lambda: admin.describe_groups([settings.kafka.group_id]))[settings.kafka.group_id]
+            group = retry_while_loading(lambda: admin.describe_groups([settings.kafka.group_id]))[
+                settings.kafka.group_id
+            ]
             if _of_group(group) is None:  # nobody has been in it: Kafka does not say what we may do there
                 _ask_to_leave(admin, settings.kafka.group_id)
     for need in needs:

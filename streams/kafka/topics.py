@@ -13,7 +13,7 @@ from pintally.schemas.errors import KafkaRefused, PintallyError
 from pintally.schemas.rules import DAY_MS
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets, TopicInfo
-from pintally.streams.kafka.admin import open_admin, patiently
+from pintally.streams.kafka.admin import open_admin, retry_while_loading
 from pintally.streams.kafka.rights import GROUP, TOPIC, UNAUTHORIZED, needing, right_missing
 from pintally.streams.kafka.topic_configs import read_topic_configs
 from pintally.streams.settings import Settings
@@ -112,7 +112,7 @@ def read_offsets(settings: Settings, sources: Sequence[Source]) -> dict[Source, 
 def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
     """What the group has committed: (topic, partition) -> next offset. Empty for a group that Kafka does not know."""
     with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.kafka.group_id]):
-        answer = patiently(lambda: admin.list_group_offsets(settings.kafka.group_id))[settings.kafka.group_id]
+        answer = retry_while_loading(lambda: admin.list_group_offsets(settings.kafka.group_id))[settings.kafka.group_id]
     return {
         (partition.topic, partition.partition): committed.offset
         for partition, committed in answer.items()
@@ -123,7 +123,7 @@ def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
 def group_members(settings: Settings) -> list[str]:
     """The client ids of the members `settings.kafka.group_id` has now; empty for an empty or unknown group."""
     with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.kafka.group_id]):
-        group = patiently(lambda: admin.describe_groups([settings.kafka.group_id]))[settings.kafka.group_id]
+        group = retry_while_loading(lambda: admin.describe_groups([settings.kafka.group_id]))[settings.kafka.group_id]
     if error := group["error"]:  # silence would be taken for an empty group
         if "Authorization" in error:
             raise right_missing(settings, GROUP, "Describe", [settings.kafka.group_id])

@@ -40,9 +40,6 @@ from pintally.streams.worker.transport import ChunkSchema, ChunkTransport, runni
 log = logging.getLogger(__name__)
 
 ACKNOWLEDGED_SECONDS = 10.0  # how long a flush waits for its dead letters, before the next one tries again
-# A fetch of a partition is a chunk. Each has its costs in aiokafka, Faust and the fold: with 2 MiB instead of 1 an
-# event costs a worker that catches up 0.2 us less, and its peak is 40 MiB higher. With 4 it costs as much, for 60 more.
-CHUNK_BYTES = 2 * 1024 * 1024
 CHUNKS_QUEUED = 4  # an agent
 WATCH_SECONDS = 0.5
 ASK_SECONDS = 5.0
@@ -52,7 +49,6 @@ HELD_BACK_SECONDS = 10.0
 # group rebalances, which lasts one.
 ANSWERED_SESSIONS = 3
 SILENT_SECONDS = 86_400.0  # Faust's words about commits that wait: they follow the ledger, and we say what it waits for
-METADATA_SECONDS = 30.0  # how soon partitions that were added are found; Kafka's clients take five minutes
 
 
 class CountingApp(faust.App):
@@ -107,14 +103,8 @@ def create_app(settings: Settings, sink: MaintainedSink | None = None) -> Counti
         topic_disable_leader=True,
         table_standby_replicas=0,
         processing_guarantee="at_least_once",
-        consumer_auto_offset_reset="none",
-        consumer_max_fetch_size=CHUNK_BYTES,
-        consumer_group_instance_id=settings.kafka.group_instance_id,
-        consumer_metadata_max_age_ms=int(METADATA_SECONDS * 1000),
         broker_request_timeout=ANSWERED_SESSIONS * settings.worker.session_timeout_seconds,
         broker_session_timeout=settings.worker.session_timeout_seconds,
-        broker_heartbeat_interval=settings.worker.session_timeout_seconds / 5,
-        broker_rebalance_timeout=settings.worker.session_timeout_seconds,
         broker_commit_interval=5.0,
         broker_commit_livelock_soft_timeout=SILENT_SECONDS,
         producer_max_batch_size=BATCH_BYTES,

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from pintally.schemas.errors import PintallyError, Unavailable
 from pintally.sinks.base import Sink
-from pintally.streams.kafka.errors import passes, refusal_of
+from pintally.streams.kafka.errors import is_transient, refusal_of
 from pintally.streams.settings import Settings
 from pintally.streams.worker.assignment import look_up
 from pintally.streams.worker.flush import SinkWentBack
@@ -62,7 +62,7 @@ def end_on_loop_errors(worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
         error = context.get("exception")
         if error is None or isinstance(error, (OSError, EOFError, TimeoutError, asyncio.CancelledError)):
             log.info("%s: %r", context["message"], error)  # connections come and go
-        elif isinstance(error, KafkaError) and passes(error):
+        elif isinstance(error, KafkaError) and is_transient(error):
             log.info("%s: %r", context["message"], error)
         else:
             end_by(worker, error, f"in the background ({context['message']})")

@@ -13,7 +13,7 @@ from pintally.schemas.rows import CellRows
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
 from pintally.streams.counting.fold import Capture, SourceFold
-from pintally.streams.kafka.errors import passes
+from pintally.streams.kafka.errors import is_transient
 from pintally.streams.worker.dead_letter_topics import TOO_LARGE, DeadLetterTopics
 from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
 
@@ -110,7 +110,7 @@ class Flusher:
         if isinstance(error, SinkUnavailable):
             reason = error.what
             CLICKHOUSE.away(reason, "what is folded and not recorded")
-        elif isinstance(error, KafkaError) and passes(error):
+        elif isinstance(error, KafkaError) and is_transient(error):
             reason = repr(error)
             KAFKA.away(reason, "dead letters, and what is folded and not recorded")
         elif isinstance(error, TOO_LARGE):  # until somebody raises the limit of the topic

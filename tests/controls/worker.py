@@ -13,10 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from pintally.streams.counting.log import Chunk
-from pintally.streams.kafka.fetching import fetch
+from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
 from pintally.streams.settings import load_settings
 from pintally.streams.worker import process as restart
-from pintally.streams.worker import transport
 from pintally.streams.worker.run import count
 from pintally.tools.python import module
 from tests.controls import CONTROLS
@@ -25,33 +24,32 @@ from tests.controls.switch import replaced
 CHANGED = 2  # which chunk of each source
 
 
-def _second_chunk(change: Callable[[Chunk], list[Chunk]]) -> AbstractContextManager[None]:
+def _second_chunk(change: Callable[[Chunk], Chunk | None]) -> AbstractContextManager[None]:
     """Of each source the second chunk that is fetched arrives as `change` gives it."""
-    arrived_at: Counter[Any] = Counter()
+    arrived: Counter[Any] = Counter()
 
-    async def changed(*args: Any) -> dict[Any, list[Chunk]]:
-        chunks = await fetch.fetched_chunks(*args)
-        arrived_at.update(chunks.keys())
-        return {
-            tp: [part for chunk in found for part in change(chunk)] if arrived_at[tp] == CHANGED else found
-            for tp, found in chunks.items()
-        }
+    async def changed(*args: Any) -> dict[Any, Chunk]:
+        chunks = await fetched(*args)
+        arrived.update(chunks.keys())
+        second = {tp: change(chunk) for tp, chunk in chunks.items() if arrived[tp] == CHANGED}
+        return {tp: kept for tp, chunk in chunks.items() if (kept := second.get(tp, chunk)) is not None}
 
-    return replaced((transport, "fetched_chunks", changed))
+    fetched = ChunkedConsumer.chunks
+    return replaced((ChunkedConsumer, "chunks", changed))
 
 
 def lost_chunk() -> AbstractContextManager[None]:
     """The second chunk of each source is fetched, and never arrives."""
-    return _second_chunk(lambda _: [])
+    return _second_chunk(lambda _: None)
 
 
 def lost_start() -> AbstractContextManager[None]:
     """The second chunk of each source is fetched, and its first half never arrives."""
 
-    def second_half(chunk: Chunk) -> list[Chunk]:
+    def second_half(chunk: Chunk) -> Chunk:
         half = len(chunk) // 2
         columns = {name: getattr(chunk, name)[half:] for name in ("offsets", "timestamps", "values")}
-        return [replace(chunk, start=int(chunk.offsets[half]), **columns)]
+        return replace(chunk, start=int(chunk.offsets[half]), **columns)
 
     return _second_chunk(second_half)
 

@@ -24,9 +24,9 @@ from aiokafka.structs import TopicPartition
 
 from pintally.schemas.errors import PintallyError, SinkError
 from pintally.streams.counting.fold import SourceFold
+from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
 from pintally.streams.worker import app as app_module
 from pintally.streams.worker import flush as flush
-from pintally.streams.worker import transport
 from pintally.streams.worker.backpressure import Flow
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
 from pintally.streams.worker.flush import SinkWentBack
@@ -99,7 +99,7 @@ def raising(owner: Any, name: str, error: Callable[[], BaseException]) -> Callab
 
 
 def fetching(error: Callable[[], BaseException]) -> Callable[[], None]:
-    return raising(transport, "fetched_chunks", error)
+    return raising(ChunkedConsumer, "chunks", error)
 
 
 def bug() -> BaseException:

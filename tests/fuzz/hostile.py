@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pintally.schemas.dead_letters import NAMES
 from pintally.schemas.json_text import MAX_BYTES
-from pintally.streams.kafka.fetching.decompress import MAX_UNPACKED
+from pintally.streams.kafka.fetching.record_batches import MAX_UNPACKED
 from tests.fuzz.raw import Headers, Raw, RawBatch
 
 MINUTE = 60_000

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from pintally.schemas.actions import Action, dead_letter_topic
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sink import ClickHouseSink
-from pintally.streams.kafka.fetching.decompress import MAX_UNPACKED
+from pintally.streams.kafka.fetching.record_batches import MAX_UNPACKED
 from pintally.streams.settings import Settings
 from tests.e2e.running import verify, wait_caught_up, workers
 from tests.e2e.test_other_producers import event

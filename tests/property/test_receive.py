@@ -149,10 +149,6 @@ def test_other_responses_are_bytes_throughout() -> None:
     asyncio.run(asked())
 
 
-def test_every_client_of_this_process_reads_this_way() -> None:
-    assert conn.AIOKafkaConnection is Connection
-
-
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_responses_arrive_over_a_real_socket(run: Any, tls: bool) -> None:

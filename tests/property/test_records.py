@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pintally.schemas.decoding.values import Values
-from pintally.streams.kafka.fetching.read_records import UNREADABLE, read_records
 from pintally.streams.kafka.fetching.record_batches import FetchedBatches
-from pintally.streams.kafka.fetching.records import Records
+from pintally.streams.kafka.fetching.records import UNREADABLE, Records, read_records
 from tests.fuzz.raw import Raw, RawBatch
 
 BASE = 1_000

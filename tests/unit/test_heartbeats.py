@@ -1,27 +1,44 @@
 """C17: a gap between two answered heartbeats above the session time-out ends the process."""
 
-from pintally.streams.worker.session_watch import SessionWatch
+import pytest
+
+from pintally.streams.settings import Settings
+from pintally.streams.worker import session_watchdog
+from pintally.streams.worker.session_watchdog import SessionWatchdog
 
 
-def gaps(answers: list[float], session: float = 10.0) -> list[float]:
-    expired: list[float] = []
-    watch = SessionWatch(session, expired.append)
-    for now in answers:
-        watch.answered(now)
-    return expired
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Why the process was to end."""
+    reasons: list[str] = []
+    monkeypatch.setattr(session_watchdog, "end_process", reasons.append)
+    return reasons
 
 
-def test_regular_answers_never_end_a_worker() -> None:
-    assert gaps([0, 3, 6, 9, 19]) == []
+def answer(answers: list[float]) -> None:
+    """Have Kafka answer at these moments, to a worker whose session lasts 10 s."""
+    moments = iter(answers)
+    settings = Settings.of(None, session_timeout_seconds=10.0)
+    watchdog = SessionWatchdog(settings, failed=lambda _: None, clock=lambda: next(moments))
+    for _ in answers:
+        watchdog.answered()
 
 
-def test_one_gap_above_the_session_ends_it() -> None:
-    assert gaps([0, 3, 13.5]) == [10.5]
+def test_regular_answers_never_end_a_worker(ended: list[str]) -> None:
+    answer([0, 3, 6, 9, 19])
+    assert ended == []
 
 
-def test_the_first_answer_has_no_gap() -> None:
-    assert gaps([1e9]) == []
+def test_one_gap_above_the_session_ends_it(ended: list[str]) -> None:
+    answer([0, 3, 13.5])
+    assert ended == ["no answered heartbeat for 10.5 s, longer than a session"]
 
 
-def test_a_pause_is_noticed_even_when_the_next_answers_are_regular() -> None:
-    assert gaps([0, 60, 61, 62]) == [60]
+def test_the_first_answer_has_no_gap(ended: list[str]) -> None:
+    answer([1e9])
+    assert ended == []
+
+
+def test_a_pause_is_noticed_even_when_the_next_answers_are_regular(ended: list[str]) -> None:
+    answer([0, 60, 61, 62])
+    assert [reason.split()[4] for reason in ended] == ["60.0"]

@@ -4,7 +4,6 @@ import gc
 import weakref
 
 import pytest
-from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -12,9 +11,9 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
 from pintally.streams.counting.log import Chunk
-from pintally.streams.kafka.fetching import decompress as codecs
-from pintally.streams.kafka.fetching import read_records
-from pintally.streams.kafka.fetching.transactions import unpack
+from pintally.streams.kafka.fetching import record_batches, records
+from pintally.streams.kafka.fetching.consumer import unpack
+from pintally.streams.kafka.fetching.record_batches import FetchedBatches
 from tests.fuzz.raw import Raw, RawBatch
 
 TP = TopicPartition("engagement.save.v1", 3)
@@ -55,7 +54,7 @@ def with_crc(data: bytearray) -> bytearray:
 
 
 def unpacked(log: bytes, start: int, aborted: list[tuple[int, int]] | None = None) -> Chunk:
-    fetched = PartitionRecords(TP, fetcher.MemoryRecords(bytes(log)), aborted, start, None, None, True, READ_COMMITTED)
+    fetched = PartitionRecords(TP, FetchedBatches(bytes(log)), aborted, start, None, None, True, READ_COMMITTED)
     chunk = unpack(TP, fetched)
     assert fetched.next_fetch_offset == chunk.end
     return chunk
@@ -70,7 +69,7 @@ def test_batches_become_one_chunk_in_offset_order() -> None:
 
 def test_what_was_fetched_is_freed_once_it_is_unpacked_and_needs_no_garbage_collector() -> None:
     log = bytes(batch(10, [b"a", b"b"]))
-    fetched = PartitionRecords(TP, fetcher.MemoryRecords(log), None, 10, None, None, True, READ_COMMITTED)
+    fetched = PartitionRecords(TP, FetchedBatches(log), None, 10, None, None, True, READ_COMMITTED)
     left = weakref.ref(fetched)
     gc.disable()
     try:
@@ -163,7 +162,7 @@ def test_one_dead_record_stands_for_a_batch_that_nobody_can_read() -> None:
 def test_every_codec_is_read_and_a_batch_that_unpacks_to_far_too_much_is_one_dead_record(
     codec: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(codecs, "MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr(record_batches, "MAX_UNPACKED", 1 << 20)
     raw = [Raw(b"%d" % number, timestamp=number) for number in range(3)]
     assert list(unpacked(RawBatch(raw, codec)._build(), 0).values) == [b"0", b"1", b"2"]
     bomb = RawBatch([*raw, Raw(b"\0" * (1 << 20), timestamp=9)], codec)._build()
@@ -172,7 +171,7 @@ def test_every_codec_is_read_and_a_batch_that_unpacks_to_far_too_much_is_one_dea
 
 
 def test_a_batch_of_too_many_records_is_one_dead_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_records, "MAX_RECORDS", 2)
+    monkeypatch.setattr(records, "MAX_RECORDS", 2)
     assert list(unpacked(batch(0, [b"a", b"b"]), 0).values) == [b"a", b"b"]
     assert list(unpacked(batch(0, [b"a", b"b", b"c"]), 0).values) == [None]
 
@@ -199,10 +198,11 @@ def test_a_batch_that_is_cut_off_is_left_for_the_next_fetch() -> None:
         assert (list(chunk.values), chunk.end) == ([b"a"], 1)
 
 
-def test_another_consumer_of_the_process_reads_on_as_aiokafka_does() -> None:
-    log = bytes(batch(10, [b"a", b"b"]) + batch(12, [b"c"]))
-    fetched = PartitionRecords(TP, fetcher.MemoryRecords(log), None, 11, None, None, True, READ_COMMITTED)
-    assert [(each.offset, each.key, each.value) for each in fetched] == [(11, b"k11", b"b"), (12, b"k12", b"c")]
+def test_a_fetch_with_no_whole_batch_is_told_from_an_empty_one() -> None:
+    log = bytes(batch(10, [b"a"]))
+    whole, cut, empty = FetchedBatches(log), FetchedBatches(log[:-1]), FetchedBatches(b"")
+    assert [each.has_next() for each in (whole, cut, empty)] == [True, False, False]
+    assert (cut.size_in_bytes() > 0, empty.size_in_bytes()) == (True, 0)
 
 
 def test_records_of_a_batch_with_append_time_have_that_time() -> None:

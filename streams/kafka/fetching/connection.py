@@ -5,14 +5,13 @@ object of the whole response, into one of each partition. Measured on responses 
 kernel's work and page faults included: 0.24 to 0.53 us an event; this way 0.05. Larger limits of aiokafka's reader gain
 a part of it at best.
 
-Touches aiokafka internals (0.14): `AIOKafkaConnection._create_reader_task`, `_read`, `_handle_frame`, `_protocol`,
-`_writer`, `_requests`, `_last_action`. Importing this module makes it the connection of every aiokafka client in this
-process.
+`consumer` makes it the connection of its own clients.
 """
 
 import asyncio
 import struct
 from collections import deque
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 from weakref import ref
@@ -165,4 +164,10 @@ class Connection(conn.AIOKafkaConnection):
         self._requests.popleft()
 
 
-conn.AIOKafkaConnection = Connection
+async def try_login(host: str, port: int, **options: Any) -> None:
+    """Connect, log in and close. Raises what the broker says against it, which kafka-python does not hear."""
+    connection = await conn.create_conn(host, port, **options)
+    writer = connection._writer
+    connection.close()
+    with suppress(OSError):
+        await writer.wait_closed()  # else its socket outlives the loop

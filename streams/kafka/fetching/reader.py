@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from pintally.schemas.errors import KafkaUnavailable, Refusal
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.clients import options_alone
-from pintally.streams.kafka.fetching.fetch import fetched_chunks
+from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
 from pintally.streams.kafka.rights import TOPIC, UNAUTHORIZED, forbidden
 from pintally.streams.settings import Settings
 
@@ -26,7 +26,7 @@ async def read_chunks(settings: Settings, source: Source, start: int, end: int) 
     if start >= end:  # a consumer that is closed as soon as it has started ends in CancelledError
         return
     partition = TopicPartition(source.topic, source.partition)
-    consumer = AIOKafkaConsumer(**options_alone(settings))
+    consumer = ChunkedConsumer(**options_alone(settings))
     position = start
     try:
         async with consumer:
@@ -51,14 +51,12 @@ async def read_chunks(settings: Settings, source: Source, start: int, end: int) 
         ) from error
 
 
-async def _next(consumer: AIOKafkaConsumer, partition: TopicPartition, position: int) -> Chunk:
+async def _next(consumer: ChunkedConsumer, partition: TopicPartition, position: int) -> Chunk:
     """The chunk that begins at `position` and moves it."""
     while True:
-        with consumer._fetcher._subscriptions.fetch_context():
-            chunks = await fetched_chunks(consumer._fetcher, {partition}, POLL_SECONDS)
-        for chunk in chunks.get(partition, ()):
-            if chunk.start == position and chunk.end > position:
-                return chunk
+        chunk = (await consumer.chunks({partition}, POLL_SECONDS)).get(partition)
+        if chunk is not None and chunk.start == position and chunk.end > position:
+            return chunk
 
 
 def cut_off(chunk: Chunk, end: int) -> Chunk:

@@ -1,29 +1,38 @@
-"""What a broker answers to a fetch: record batches, their heads in columns, their CRC checked.
+"""What a broker answers to a fetch: record batches, their heads in columns, their CRC checked, decompressed.
 
 The format, v2, is Kafka's: https://kafka.apache.org/documentation/#recordbatch. aiokafka's own parsers make an object
 of each batch and record, and give up on batches that no client would write but any may: none may stop its partition.
-
-Importing this module puts `FetchedBatches` in the place of aiokafka's `MemoryRecords` in its fetcher, in this process;
-aiokafka's other consumers read it as they do their own. Touches aiokafka internals (0.14): `_MemoryRecordsPy`, and the
-class that its fetcher makes; `tests/unit/test_unpack.py` fails when they change.
+Its decoders also take any size: 20 KB of zstd can unpack to a gigabyte, and one such batch would end every worker.
 """
 
+import gzip
+import io
+import struct
+import zlib
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import cramjam
+import lz4.frame
 import numba
 import numpy as np
-from aiokafka.consumer import fetcher
+import zstandard
+from aiokafka.codec import snappy_decode
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record.memory_records import _MemoryRecordsPy
 from crc32c import crc32c
 from numba import types
 from numpy.typing import NDArray
 
 from pintally.schemas.decoding.jit import BYTES, NUMBER, compiled, part
 
-NO_PRODUCER: Final = -1
 MAGIC: Final = 2  # of the format
 CODEC, APPEND_TIME, TRANSACTIONAL, CONTROL = 0x07, 0x08, 0x10, 0x20  # bits of the attributes
+
+MAX_UNPACKED: Final = 32 << 20  # bytes; a batch of Kafka's usual limit of 1 MiB rarely unpacks to 10 MiB
+_FAILURES = (
+    OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error, zstandard.ZstdError,
+    cramjam.DecompressionError,
+)  # fmt: skip
 
 HEAD: Final = np.dtype(
     [
@@ -35,7 +44,7 @@ HEAD: Final = np.dtype(
         ("attributes", "<i8"),
         ("first_timestamp", "<i8"),  # ms; those of its records are relative to it
         ("max_timestamp", "<i8"),  # ms
-        ("producer_id", "<i8"),  # NO_PRODUCER where it has none
+        ("producer_id", "<i8"),  # -1 where it has none
         ("count", "<i8"),  # records
         ("crc", "<i8"),
     ]
@@ -45,12 +54,26 @@ Heads = NDArray[np.void]  # of HEAD, one a batch
 _FRAME, _MAGIC_AT, _CHECKED_FROM, HEAD_BYTES = 12, 16, 21, 61  # base offset and size; the CRC is over all from 21 on
 
 
-class FetchedBatches(_MemoryRecordsPy):  # type: ignore[misc] # other consumers of this process read on as before
-    """The bytes that were fetched of one partition, whose last batch may be cut off."""
+class BatchUnreadable(Exception):
+    """A batch that is whole (its CRC is right) and cannot be read: fetching it again would not help."""
+
+
+class FetchedBatches:
+    """The bytes that were fetched of one partition, whose last batch may be cut off.
+
+    `consumer` has aiokafka's fetcher make it in the place of its `MemoryRecords`, which hides the bytes.
+    """
 
     def __init__(self, data: bytes | memoryview) -> None:
-        super().__init__(data)
         self.text: NDArray[np.uint8] = np.frombuffer(data, np.uint8)
+
+    def has_next(self) -> bool:
+        """Asked by the fetcher: whether there is a whole batch."""
+        return _find_batches(self.text, np.empty(0, HEAD)) > 0
+
+    def size_in_bytes(self) -> int:
+        """Asked by the fetcher where there is none: a batch that is larger than a fetch may be."""
+        return len(self.text)
 
     def heads(self) -> Heads:
         """The heads of all whole batches. Raises CorruptRecordException if one is not as it was written."""
@@ -106,4 +129,37 @@ def _find_batches(text: NDArray[np.uint8], heads: Any) -> int:
     return count
 
 
-fetcher.MemoryRecords = FetchedBatches
+def _gzip(data: Any) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        return file.read(MAX_UNPACKED + 1)
+
+
+def _lz4(data: Any) -> bytes:
+    found: bytes = lz4.frame.LZ4FrameDecompressor().decompress(data, MAX_UNPACKED + 1)
+    return found
+
+
+def _zstd(data: Any) -> bytes:
+    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
+        return reader.read(MAX_UNPACKED + 1)
+
+
+_DECODERS: Final[Mapping[int, Callable[[memoryview], bytes]]] = {
+    1: _gzip,
+    2: lambda data: bytes(snappy_decode(bytes(data))),  # unpacks to 21 times its size at most
+    3: _lz4,
+    4: _zstd,
+}
+
+
+def decompress(codec: int, data: memoryview) -> bytes:
+    """What was compressed with Kafka's codec of this number. Raises BatchUnreadable."""
+    if codec not in _DECODERS:
+        raise BatchUnreadable(f"it is compressed with an unknown codec, number {codec}")
+    try:
+        unpacked = _DECODERS[codec](data)
+    except _FAILURES as error:
+        raise BatchUnreadable(f"cannot be decompressed: {error!r}") from error
+    if len(unpacked) > MAX_UNPACKED:
+        raise BatchUnreadable(f"decompressed it is larger than {MAX_UNPACKED} bytes")
+    return unpacked

@@ -1,0 +1,58 @@
+"""aiokafka's membership in a group, heard by whoever must know what becomes of it.
+
+Its coordinator would join again in silence whatever happened, and tell the next caller of the consumer, who may not
+call for ever.
+"""
+
+from typing import Any, Protocol
+
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+
+UNKNOWN_MEMBER, FENCED_INSTANCE = 25, 82  # Kafka's error codes
+
+
+class GroupListener(Protocol):
+    """What is told, in the consumer's own thread."""
+
+    def answered(self) -> None:
+        """Kafka answered a heartbeat, or a join is complete."""
+
+    def unanswered(self) -> None:
+        """Kafka did not answer a heartbeat."""
+
+    def failed(self, error: BaseException) -> None:
+        """The coordinator met an error that it cannot mend."""
+
+    async def forgotten(self, member_id: str) -> None:
+        """Kafka does not know this member of the group, which it was, or has fenced it; aiokafka will join again."""
+
+
+class ObservedCoordinator(GroupCoordinator):
+    """A coordinator with a listener."""
+
+    def __init__(self, listener: GroupListener, *args: Any, **kwargs: Any) -> None:
+        self._group_listener = listener
+        super().__init__(*args, **kwargs)
+
+    async def _do_heartbeat(self) -> bool:
+        answered: bool = await super()._do_heartbeat()
+        if answered:
+            self._group_listener.answered()
+        elif self.generation >= 0 and self.coordinator_id is not None:  # else Kafka has answered
+            self._group_listener.unanswered()
+        return answered
+
+    async def _on_join_complete(self, *args: Any) -> None:
+        self._group_listener.answered()
+        await super()._on_join_complete(*args)
+
+    def _push_error_to_user(self, exc: BaseException) -> Any:
+        self._group_listener.failed(exc)
+        return super()._push_error_to_user(exc)
+
+    async def _send_req(self, request: Any) -> Any:
+        mine = self.member_id
+        response = await super()._send_req(request)
+        if mine and getattr(response, "error_code", 0) in (UNKNOWN_MEMBER, FENCED_INSTANCE):
+            await self._group_listener.forgotten(mine)
+        return response

@@ -1,0 +1,74 @@
+"""The session watchdog: a worker that may have lost its partitions to another one ends itself (self-fencing, C17).
+
+- After a gap between two answers of Kafka that is longer than a session: others may have counted on meanwhile. A join
+  that completes is an answer too.
+- When another worker has taken its group instance id: the two would take each other's place again and again. Kafka
+  answers to the one that is replaced as to a member that it has forgotten, so it is asked who has the instance now. A
+  worker that was restarted under its name hears nothing of this: the old one is gone.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+from kafka.errors import KafkaError
+
+from pintally.schemas.errors import PintallyError
+from pintally.streams.kafka.admin import open_admin
+from pintally.streams.settings import Settings
+from pintally.streams.worker.outage import KAFKA
+from pintally.streams.worker.process import end_process, refuse
+
+
+class InstanceTaken(PintallyError):
+    """Another worker runs under our instance name."""
+
+
+class SessionWatchdog:
+    """Hears of this worker's place in its group: a `GroupListener`."""
+
+    def __init__(
+        self, settings: Settings, failed: Callable[[BaseException], None], clock: Callable[[], float] = monotonic
+    ) -> None:
+        self.failed = failed
+        self._settings = settings
+        self._clock = clock
+        self._answered_at: float | None = None  # seconds
+
+    def answered(self) -> None:
+        """End the process if the last answer is longer ago than a session."""
+        now = self._clock()
+        gap = 0.0 if self._answered_at is None else now - self._answered_at
+        self._answered_at = now
+        if gap > self._settings.worker.session_timeout_seconds:
+            end_process(f"no answered heartbeat for {gap:.1f} s, longer than a session")
+        KAFKA.back()
+
+    def unanswered(self) -> None:
+        """Say that Kafka is away."""
+        KAFKA.away("a heartbeat was not answered", "this worker's place in its group")
+
+    async def forgotten(self, member_id: str) -> None:
+        """End with exit code 2 if another member has our instance id."""
+        if self._settings.kafka.group_instance_id and (
+            taken := await asyncio.to_thread(find_other, self._settings, member_id)
+        ):
+            refuse(taken)
+
+
+def find_other(settings: Settings, mine: str) -> InstanceTaken | None:
+    """The other member that has our instance name, if Kafka knows one. `mine` is our member id. Blocking."""
+    try:
+        with open_admin(settings) as admin:
+            group = admin.describe_groups([settings.kafka.group_id])[settings.kafka.group_id]
+    except (PintallyError, KafkaError):  # it is asked again with the next heartbeat
+        return None
+    for member in group.get("members") or ():
+        if member.get("group_instance_id") == settings.kafka.group_instance_id and member["member_id"] != mine:
+            host = str(member.get("client_host", "")).lstrip("/") or "an unknown host"
+            return InstanceTaken(
+                f"another worker runs with --instance {settings.kafka.group_instance_id} in group "
+                f"{settings.kafka.group_id}, on {host}, and has taken this one's place",
+                "Give each worker a name of its own (--instance, PINTALLY_KAFKA_GROUP_INSTANCE_ID), or none.",
+            )
+    return None
