@@ -19,16 +19,14 @@ def refuse_missing_rights(settings: Settings) -> None:
     KafkaUnavailable.
     """
     missing: dict[tuple[str, str], list[str]] = {}
-    needs = NEEDED["worker"]
+    needs, group_id = NEEDED["worker"], settings.kafka.group_id
     with open_admin(settings) as admin:
         names = [name for need in needs if need.kind == TOPIC for name in need.names(settings)]
         described = {topic["name"]: topic for topic in admin.describe_topics(list(dict.fromkeys(names)))}
-        with needing(settings, GROUP, "Read", [settings.kafka.group_id]):
-            group = retry_while_loading(lambda: admin.describe_groups([settings.kafka.group_id]))[
-                settings.kafka.group_id
-            ]
+        with needing(settings, GROUP, "Read", [group_id]):
+            group = retry_while_loading(lambda: admin.describe_groups([group_id]))[group_id]
             if _of_group(group) is None:  # nobody has been in it: Kafka does not say what we may do there
-                _ask_to_leave(admin, settings.kafka.group_id)
+                _ask_to_leave(admin, group_id)
     for need in needs:
         for name in need.names(settings):
             held = _of_group(group) if need.kind == GROUP else _of_topic(described.get(name))

@@ -50,9 +50,9 @@ class SessionWatchdog:
 
     async def forgotten(self, member_id: str) -> None:
         """End with exit code 2 if another member has our instance id."""
-        if self._settings.kafka.group_instance_id and (
-            taken := await asyncio.to_thread(find_other, self._settings, member_id)
-        ):
+        if self._settings.kafka.group_instance_id is None:
+            return
+        if taken := await asyncio.to_thread(find_other, self._settings, member_id):
             refuse(taken)
 
 

@@ -227,7 +227,7 @@ import pintally.streams
 list(modules(pintally.streams))
 from pintally.streams.settings import Settings
 from pintally.streams.worker.app import create_app
-app = create_app(Settings.of(None), MemorySink())
+app = create_app(Settings.of(None), object())
 
 async def made():
     app.consumer._thread._create_worker_consumer(app.transport)._closed = True
