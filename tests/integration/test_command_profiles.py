@@ -8,7 +8,7 @@ import pytest
 
 from pintally.audit.errors import CannotTell
 from pintally.cli.status import read_status
-from pintally.cli.top import By, Resolution, newest, read_top
+from pintally.cli.top import ALL, Resolution, newest, read_top
 from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
@@ -160,7 +160,7 @@ def _top(flusher: Flusher) -> list[dict[str, Any]]:
         refuse_hidden_rows(connection, SHOWN)
         start = newest(connection, Resolution.HOUR)
         assert start is not None
-        return read_top(connection, Resolution.HOUR, start, By.ALL, 10)
+        return read_top(connection, Resolution.HOUR, start, ALL, 10)
 
 
 def _repair(flusher: Flusher) -> None:

@@ -197,7 +197,7 @@ CREATE TABLE IF NOT EXISTS sealed{on_cluster}
     is_open Bool COMMENT 'true: read its minutes (it awaits correction); false: read its roll-up with this seal',
     corrected Bool COMMENT 'true: its counts changed after it was first sealed',
     pins UInt64 COMMENT 'Pins in the roll-up',
-    {column} UInt64 COMMENT 'Sum of {column} in the roll-up',
+    {column} UInt64 COMMENT 'Sum of {heading} in the roll-up',
     written_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse took this row'
 )
 ENGINE = {family}ReplacingMergeTree(seal)
