@@ -26,52 +26,53 @@ BUDGET_US = 1.0  # an event, at 1,000,000 events a CPU-second
 
 HEAD = """# Performance
 
-What one worker counts, beside its peers, on the same records, with everything on: validation, duplicates, dead letters,
-ledger. This page is written by `make performance` from `bench/results/`; `make bench` measures again, `make profile`
-the cost by stage. How each figure is taken is said in [bench/README.md](../bench/README.md).
+One worker beside other systems, on the same records, with validation, duplicates, dead letters and ledger.
+`make performance` writes this page from `bench/results/`; `make bench` measures again, and `make profile` measures the
+cost of each stage. [bench/README.md](../bench/README.md) says how each figure is measured.
 
-Figures are events a CPU-second: user + system time of the worker's process, from the first record handled to the last
-count in ClickHouse. Compare these, not events a second: Kafka and ClickHouse run on the same cores.
+Figures are events a CPU-second: user + system time of the worker's process, from the first record to the last count in
+ClickHouse. Compare these figures, not events a second: Kafka and ClickHouse run on the same cores.
 """
 
-STEADY = """Near the head of the log chunks are small, and each poll and each flush has its own cost, which is shared by
-fewer events: cost an event falls as the rate grows."""
+STEADY = """Near the head of the log chunks are small. Each poll and each flush has a fixed cost, so the cost of an
+event falls as the rate grows."""
 
 NEXT = """Decision records [10](decisions/0010-what-the-hot-path-does-and-does-not.md) and
-[11](decisions/0011-loops-compiled-by-numba.md) name what was tried on the way here, what was not worth it, and why.
-What could come next:
+[11](decisions/0011-loops-compiled-by-numba.md) describe what was tried, what was not worth it, and why. Possible next
+steps:
 
-- **The way to the loops**: receiving, the event loops, threads and Faust, once a poll and chunk, are the dearest stage.
-- **Cells by a table**: counted records are sorted by pin and minute; an open-addressing table in a compiled loop would
-  count them as they come.
-- **Tails that are never the same twice** (an experiment's arm of each user, say) are read by msgspec, value by value.
-- **More cores**: a second worker beside the first; sources share nothing.
-- **Smaller records**: shorter JSON is cheaper in nearly every stage; it is the producers' choice."""
+- **The path to the loops**: receiving, event loops, threads and Faust, once for each poll and chunk, are the most
+  expensive stage.
+- **A hash table of cells**: counted records are sorted by pin and minute; an open-addressing table in a compiled loop
+  would count them without sorting.
+- **Suffixes that never repeat** (for example an experiment arm for each user) are read by msgspec, value by value.
+- **More cores**: run a second worker; sources share nothing.
+- **Smaller records**: shorter JSON is cheaper in nearly every stage; producers decide that."""
 
-GROWTH = """- **With events**: a chunk is a few passes over columns, so cost an event does not depend on how many came
-  before. What grows with the rate is how many events share a poll and a flush.
-- **With pins**: an event adds to a sorted column of its minute. More distinct pins mean fewer events a cell, so more
-  rows an event: to insert, to keep, to merge. A popular pin costs nothing extra: its events of a flush become one row.
-- **With partitions**: sources share nothing. Each costs a slice in memory (cells, ids of two blocks) and a ledger row a
-  flush, whatever its traffic.
-- **With workers**: Kafka spreads partitions over them, and ClickHouse sees their inserts side by side."""
+GROWTH = """- **With events**: a chunk needs a few passes over columns, so the cost of an event does not depend on the
+  number of earlier events. At a higher rate, more events share a poll and a flush.
+- **With pins**: more distinct pins mean fewer events in a cell, so more rows for each event: to insert, to keep, to
+  merge. A popular pin costs nothing extra: its events of a flush become one row.
+- **With partitions**: sources share nothing. Each source costs a slice in memory (cells, ids of two blocks) and a
+  ledger row in each flush, whatever its traffic.
+- **With workers**: Kafka spreads partitions over workers, and ClickHouse receives their inserts in parallel."""
 
-QUERIES = """What an answer costs ClickHouse, with all its rows in the page cache:
+QUERIES = """The cost of a query in ClickHouse, with all its rows in the page cache:
 
-- **One pin**: most of it is planning, of each view anew. Days have the most to plan: they read hours and minutes too,
-  where they are not sealed.
+- **One pin**: most of the cost is planning the query. Days need the most planning, because they also read hours and
+  minutes that are not sealed.
 - **Top of a sealed hour**: reading the roll-up of that hour.
-- **Top of an hour that is not sealed**: its minutes are added up, and most of that is the hash table of its pins.
-  Nothing is rolled up before it is final.
-- **Top of a day**: the counts of all its pins are read. ClickHouse would read but the column that is sorted by, and
-  the rest for the top rows alone, were there no UNION ALL of what is sealed and what is not.
+- **Top of an hour that is not sealed**: its minutes are summed. Most of the cost is the hash table of pins. Nothing is
+  rolled up before it is final.
+- **Top of a day**: the counts of all its pins are read. The UNION ALL of sealed and other windows keeps ClickHouse from
+  reading only the sort column first.
 
-The cores of a shared machine differ by half from minute to minute, and these times with them: an answer is some
-milliseconds on two cores, and nothing beside it evens that out. Compare two versions in turns."""
+The speed of a shared machine differs by half from minute to minute, and so do these times: a query takes some
+milliseconds on two cores, and nothing averages that out. To compare two versions, run them in turns."""
 
-CAPACITY = """Computed by `python -m bench.capacity` from the measured cost, rows and bytes an event. Sources are
-independent, so it grows linearly with the rate; "How cost grows" shows how far that was measured. It knows nothing of
-networks, TLS, compression and replicas."""
+CAPACITY = """Computed by `python -m bench.capacity` from the measured cost, rows and bytes of an event. Sources are
+independent, so the cost grows linearly with the rate; "How cost grows" shows how far that was measured. Networks, TLS,
+compression and replicas are not included."""
 
 
 def page(results: Path = RESULTS) -> str:
@@ -143,7 +144,9 @@ def of_stages(parts: dict[str, Any]) -> str:
     dearest = sorted(costs, key=lambda name: -costs[name])[:5]
     named = ", ".join(f"{name} ({costs[name]:.2f} us)" for name in dearest)
     together = sum(costs[name] for name in dearest)
-    return f"The dearest stages ({title}) are {named}: {together:.2f} us of {sum(costs.values()):.2f} us together."
+    return (
+        f"The most expensive stages ({title}) are {named}: {together:.2f} us of {sum(costs.values()):.2f} us together."
+    )
 
 
 def of_limits(at: Path, name: str, prose: str = "") -> str:

@@ -285,7 +285,7 @@ def test_the_log_lost_its_end(field: Field) -> None:
         f" 300 AS cells_sum, version + 300 AS version) FROM ingest_ledger FINAL WHERE start = {last}"
     )
     field.refused("ends at offset 330", "pintally accept-loss")
-    assert "330 to 630: counted, lost by the log" in field.run("accept-loss", "--yes")
+    assert "330 to 630: counted, then lost by the log" in field.run("accept-loss", "--yes")
     field.count()
     report = field.verify()
     assert len(report.lost) == 1
@@ -307,7 +307,7 @@ def test_the_ledger_was_lost(field: Field, start: int) -> None:
     if start:
         field.trim(start)
     field.refused("the ledger was lost", "pintally accept-loss")
-    assert "anew" in field.run("accept-loss", "--yes")
+    assert "counted again" in field.run("accept-loss", "--yes")
     field.count()
     report = field.verify()
     assert (field.total == before, len(report.lost)) == (start == 0, start > 0)

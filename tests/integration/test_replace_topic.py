@@ -246,7 +246,7 @@ def test_what_is_no_copy_is_refused_with_figures_and_nothing_changes(
     total, ledger = field.total, field.sql("SELECT * FROM ingest_starts ORDER BY ALL")
     make_again(field, spoil(read(field)))
     for options in ([], ["--copied"]):
-        with pytest.raises(Refusal, match=r"is no copy .*(differences, the first|offset \d+ of the old log|pin \d)"):
+        with pytest.raises(Refusal, match=r"is not a copy .*(differences, the first|offset \d+ of the old log|pin \d)"):
             field.run("replace-topic", "--yes", *options)
     assert (field.total, field.sql("SELECT * FROM ingest_starts ORDER BY ALL")) == (total, ledger)
     field.refused("pintally replace-topic")
@@ -258,7 +258,7 @@ def test_a_copy_that_the_brokers_stamped_anew_is_refused_and_goes_on_behind_what
     field.count()
     total = field.total
     make_again(field, read(field), topic_timestamps="LogAppendTime")
-    with pytest.raises(Refusal, match="no copy with the same offsets"):
+    with pytest.raises(Refusal, match="not a copy with the same offsets"):
         field.run("replace-topic", "--yes")
     with pytest.raises(Refusal, match="no copy of what was counted"):
         field.run("replace-topic", "--copied", "--yes")
@@ -291,7 +291,7 @@ def test_a_mirror_with_other_offsets_is_counted_on_behind_what_is_counted(field:
     field.count()
     before, total = day(field), field.total
     make_again(field, read(field))
-    with pytest.raises(Refusal, match=r"ends at offset|no copy with the same offsets"):
+    with pytest.raises(Refusal, match=r"ends at offset|not a copy with the same offsets"):
         field.run("replace-topic", "--yes")
     assert "give the same counts" in field.run("replace-topic", "--copied", "--yes")
     field.count()
