@@ -142,7 +142,7 @@ def own_topics(engines: Engines, **changed: Any) -> Iterator[Settings]:
     """New topics for these settings; dropped at the end."""
     mark = f"bench{uuid.uuid4().hex[:8]}"
     settings = engines.settings.changed(**{"topic_prefix": f"{mark}."} | changed)
-    create_topics(settings)
+    create_topics(*settings.sources)
     try:
         yield settings
     finally:

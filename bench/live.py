@@ -115,7 +115,7 @@ class Producer:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._producer = AIOKafkaProducer(
-            **kafka_options(settings), enable_idempotence=True, max_batch_size=BATCH_BYTES, linger_ms=0,
+            **kafka_options(settings.kafka), enable_idempotence=True, max_batch_size=BATCH_BYTES, linger_ms=0,
             max_request_size=4 * BATCH_BYTES,
         )  # fmt: skip
 

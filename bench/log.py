@@ -39,7 +39,7 @@ class Log:
 def make_log(settings: Settings, work: Work, topic: str, events: int) -> Log:
     """Create `topic`, fill it with the first `events` of `work`, and recount what Kafka then holds."""
     config = {"cleanup.policy": "delete", "retention.ms": "-1", "message.timestamp.type": "CreateTime"}
-    with open_admin(settings) as admin:
+    with open_admin(settings.kafka) as admin:
         shape = {"num_partitions": settings.topics.partitions, "replication_factor": settings.topics.replication}
         admin.create_topics({topic: {**shape, "configs": config}})
         admin.wait_for_topics([topic])
@@ -53,7 +53,7 @@ def make_log(settings: Settings, work: Work, topic: str, events: int) -> Log:
 
 def drop_topics(settings: Settings, mark: str) -> None:
     """Delete every topic with `mark` in its name, the peers' internal ones among them."""
-    with open_admin(settings) as admin:
+    with open_admin(settings.kafka) as admin:
         named = [name for name in admin.list_topics() if mark in name]
         if named:
             admin.delete_topics(named)
@@ -62,7 +62,7 @@ def drop_topics(settings: Settings, mark: str) -> None:
 async def fill(settings: Settings, work: Work, slabs: Iterable[Slab], topic_of: Callable[[Action], str]) -> None:
     """Send slabs; keyed by pin and partitioned as Java's default does. Within a partition their order stays."""
     producer = AIOKafkaProducer(
-        **kafka_options(settings), enable_idempotence=True, max_batch_size=BATCH_BYTES, linger_ms=0
+        **kafka_options(settings.kafka), enable_idempotence=True, max_batch_size=BATCH_BYTES, linger_ms=0
     )
     await producer.start()
     try:
@@ -118,7 +118,7 @@ class _Filling:
 
 async def read_back(settings: Settings, topic: str, take: Callable[[list[bytes]], None]) -> None:
     """Pass on the values of all records that `topic` holds now. Raises TimeoutError if Kafka falls silent."""
-    consumer = AIOKafkaConsumer(**kafka_options(settings), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**kafka_options(settings.kafka), enable_auto_commit=False)
     await consumer.start()
     try:
         places = [TopicPartition(topic, number) for number in range(settings.topics.partitions)]

@@ -64,7 +64,7 @@ class Pintally:
             clickhouse.run(f"DROP DATABASE {database}")
 
     def _measure(self, ground: Ground, settings: Settings, clickhouse: Clickhouse, run: int) -> Measured:
-        end_offsets = read_offsets(settings, sources_of(describe_topics(settings)))
+        end_offsets = read_offsets(settings.kafka, sources_of(describe_topics(settings.kafka, settings.topics)))
         end = sum(each.log_end for each in end_offsets.values())
         load = os.getloadavg()[0]
         with ExitStack() as stack:
@@ -80,7 +80,7 @@ class Pintally:
 
             wait(lambda: look("SELECT count() FROM ingest_starts", 1), LOOK_SECONDS)
             if self.workers > 1:
-                wait(lambda: len(group_members(settings)) == self.workers, LOOK_SECONDS)
+                wait(lambda: len(group_members(settings.kafka)) == self.workers, LOOK_SECONDS)
             begin, before = watch.now(), clickhouse.number(POSITION) if self.workers > 1 else 0
             if before >= end:
                 raise PeerFailed("one worker had counted everything before all had joined: the log is too short")
@@ -125,7 +125,7 @@ def topics(ground: Ground, timestamps: str) -> Settings:
         allowed_lateness_seconds=span_seconds + 3600,
         kafka_group_id="unused",
     )
-    if create_topics(settings):
+    if create_topics(*settings.sources):
         say(f"filling Pintally's topics ({timestamps}) ...")
         asyncio.run(fill(settings, ground.work, flawed(ground.work, Flaws()), settings.topics.names.__getitem__))
     return settings

@@ -106,7 +106,7 @@ def rebalanced(own: Counting, worker: CountingWorker, found: Kept) -> None:
     """A second worker joins: what stays with the first one is kept. Blocking."""
     kept_before, again_before = worker.said(KEPT), worker.said(AGAIN)
     other = own.start("two", "INFO")
-    own.wait(lambda: len(group_members(own.settings)) == 2, worker, other)
+    own.wait(lambda: len(group_members(own.settings.kafka)) == 2, worker, other)
     own.wait(lambda: worker.said(KEPT) > kept_before and other.said(AGAIN) > 0, worker, other)
     time.sleep(2.0)  # the last lines of the log
     found.add("rebalance: sources that stayed and kept their state", worker.said(KEPT) - kept_before, "sources")
@@ -117,11 +117,11 @@ def rebalanced(own: Counting, worker: CountingWorker, found: Kept) -> None:
 
 def log_ends(own: Counting) -> dict[int, int]:
     """The end of the log of each source that has records, by the source's id."""
-    topics = describe_topics(own.settings)
+    topics = describe_topics(own.settings.kafka, own.settings.topics)
     sources: list[Source] = [
         source for source in sources_of(topics) if source.topic in own.settings.topics.names.values()
     ]
-    return {source.id: offsets.log_end for source, offsets in read_offsets(own.settings, sources).items()}
+    return {source.id: offsets.log_end for source, offsets in read_offsets(own.settings.kafka, sources).items()}
 
 
 def ledger_positions(own: Counting) -> Mapping[int, int]:

@@ -186,7 +186,7 @@ def drained_by(own: Counting, events: int) -> Drained:
     watch, before = own.watch(*own.workers), 0
     own.wait_ready(own.workers[0])
     if len(own.workers) > 1:
-        own.wait(lambda: len(group_members(own.settings)) == len(own.workers), *own.workers)
+        own.wait(lambda: len(group_members(own.settings.kafka)) == len(own.workers), *own.workers)
         before = own.landed()
     begin = watch.now()
     own.wait_landed(events, *own.workers)

@@ -58,7 +58,7 @@ def measure_workers(trees: Sequence["Tree"], events: int, runs: int) -> list[lis
         settings: Settings = engines.settings.changed(
             topic_prefix=f"{mark}.", topic_timestamps="CreateTime", allowed_lateness_seconds=12 * 3600
         )
-        create_topics(settings)
+        create_topics(*settings.sources)
         try:
             say(f"filling {events:,} records ...")
             work = anchored(events)
@@ -83,7 +83,10 @@ def _measure(base: Any, tree: "Tree", folder: Path) -> dict[str, Any]:
     result = folder / f"{name}.json"
     env = settings.environment() | {"PYTHONPATH": str(tree.path), SAID: str(result)} | tree.variables
     subprocess.run([sys.executable, "-m", "pintally.cli", "migrate"], env=env, check=True, stdout=subprocess.DEVNULL)
-    end = sum(each.log_end for each in read_offsets(settings, sources_of(describe_topics(settings))).values())
+    end = sum(
+        each.log_end
+        for each in read_offsets(settings.kafka, sources_of(describe_topics(settings.kafka, settings.topics))).values()
+    )
     log = folder / f"{name}.log"
     with log.open("w") as output, _client(settings) as client:
         worker = subprocess.Popen(

@@ -7,7 +7,7 @@ from pintally.audit.errors import CannotTell, CannotTellNow
 from pintally.schemas.errors import PintallyError, Unavailable
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.listeners import wrong_protocol
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, Settings
 
 
 def addresses_of(settings: Settings) -> Addresses:
@@ -22,27 +22,27 @@ def addresses_of(settings: Settings) -> Addresses:
         database=settings.clickhouse.database,
         secure=settings.clickhouse.secure,
         ca_file=settings.clickhouse.ca_file,
-        kafka_options=_kafka_options(settings),
+        kafka_options=_kafka_options(settings.kafka),
     )
 
 
-def as_ours(reason: CannotTell, settings: Settings) -> PintallyError:
+def as_ours(reason: CannotTell, kafka: KafkaSettings) -> PintallyError:
     """Why the audit has no verdict, as an error of ours: what passes by itself is Unavailable.
 
     The audit's client hears a hang-up alone where a port of Kafka speaks another protocol.
     """
     if isinstance(reason, CannotTellNow):
-        return wrong_protocol(settings) or Unavailable(reason.what, reason.remedy)
+        return wrong_protocol(kafka) or Unavailable(reason.what, reason.remedy)
     return PintallyError(reason.what, reason.remedy)
 
 
-def _kafka_options(settings: Settings) -> dict[str, Any]:
+def _kafka_options(kafka: KafkaSettings) -> dict[str, Any]:
     """As the audit passes them on; what does not fit together is refused here."""
-    login = kafka_options(settings)
+    login = kafka_options(kafka)
     return {
-        "security_protocol": settings.kafka.security_protocol,
-        "ssl_cafile": settings.kafka.ca_file,
-        "ssl_certfile": settings.kafka.cert_file,
-        "ssl_keyfile": settings.kafka.key_file,
+        "security_protocol": kafka.security_protocol,
+        "ssl_cafile": kafka.ca_file,
+        "ssl_certfile": kafka.cert_file,
+        "ssl_keyfile": kafka.key_file,
         **{name: value for name, value in login.items() if name.startswith("sasl_")},
     }

@@ -78,7 +78,7 @@ def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
 
     try:
         migrate(settings.clickhouse)
-        create_topics(settings)
+        create_topics(*settings.sources)
         yield settings
     finally:
         drop_topics(engines.addresses, settings.topics.topic_prefix)

@@ -52,7 +52,7 @@ def accept_loss(
     accepted = 0
     with sink.session() as session:
         for _ in range(MAX_PASSES):
-            found = read_cluster_state(settings, sink, session)
+            found = read_cluster_state(settings.kafka, settings.topics, sink, session)
             _refuse_unknown(source or [], found)
             plan = plan_lost(
                 settings.rules.to_rules().in_topic,
@@ -66,11 +66,11 @@ def accept_loss(
             plan = [each for each in plan if not source or str(each.source) in source]
             if not plan:
                 break
-            refuse_members(settings)
+            refuse_members(settings.kafka, settings.worker)
             _print(plan)
             warn(settings, session, found, plan)
             agree(yes, "Accept this loss?")
-            refuse_members(settings)
+            refuse_members(settings.kafka, settings.worker)
             apply_change(session, change_of(plan))
             accepted += len(plan)
     if not accepted:

@@ -31,7 +31,7 @@ def counted_events(settings: Settings, planned: Sequence[Planned], *, quiet: boo
     try:
         found = _search(settings, topics, since_ms, Ids([str(event.event_id) for event in events]), quiet=quiet)
     except CannotTell as error:
-        raise as_ours(error, settings) from error
+        raise as_ours(error, settings.kafka) from error
     places = {each: (each.at.topic, each.at.topic_id, each.at.partition, each.offset) for each in found}
     with Connection(settings.clickhouse, only_reads=True) as connection:
         invalid = have_letters(connection, list(places.values()))

@@ -126,7 +126,7 @@ def wait_until_counted(counting: subprocess.Popen[bytes], log: Path) -> None:
     with progress_bar("counting") as bar:
         task, best, since = bar.add_task("counting", total=None), -1, time.monotonic()
         while True:
-            sources = read_progress(settings, sink)
+            sources = read_progress(settings.kafka, settings.topics, sink)
             total, lag = sum(source.log_end - source.log_start for source in sources), lag_of(sources)
             bar.update(task, total=total, completed=total - lag)
             if lag == 0:

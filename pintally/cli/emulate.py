@@ -63,7 +63,7 @@ def emulate(
     if events is None and rate is None:
         events = 100_000
     plan = Plan(events, rate, seed, int(span * MINUTE_MS), pins, duplicates, late, broken)
-    topics = describe_topics(settings)
+    topics = describe_topics(settings.kafka, settings.topics)
     refuse_topics(plan, topics)
     began = time.monotonic()
     sent, stopped = run(settings, plan, topics, quiet=as_json)
@@ -91,9 +91,8 @@ def run(settings: Settings, plan: Plan, topics: dict[str, TopicInfo], quiet: boo
     traffic = Traffic(plan, settings.rules.to_rules(), int(time.time() * 1000))
     with progress_bar("emulating", quiet=quiet) as bar:
         task = bar.add_task("", total=plan.events)
-        return asyncio.run(
-            _until_stopped(Target.of(settings, topics), traffic, lambda sent: bar.update(task, completed=sent.records))
-        )
+        target = Target.of(settings.kafka, settings.topics, topics)
+        return asyncio.run(_until_stopped(target, traffic, lambda sent: bar.update(task, completed=sent.records)))
 
 
 async def _until_stopped(target: Target, traffic: Traffic, progress: Callable[[Truth], None]) -> tuple[Truth, bool]:

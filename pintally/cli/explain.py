@@ -48,7 +48,7 @@ def explain(
     try:
         found = _look(settings, event_id.strip(), topic, since_hours, quiet=as_json)
     except CannotTell as reason:
-        raise as_ours(reason, settings) from reason
+        raise as_ours(reason, settings.kafka) from reason
     if as_json:
         print_json(_document(found))
     else:
@@ -61,7 +61,7 @@ def _look(
 ) -> Explanation:
     if not event_id:
         raise PintallyError("EVENT_ID is empty", "Give the event_id that the producer sent.")
-    topics = topics_of(settings, topic)
+    topics = topics_of(settings.topics, topic)
     replays = {
         (source.topic, source.topic_id, source.partition, offset): at
         for source, known in replayed_origins(settings).items()

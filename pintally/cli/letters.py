@@ -20,7 +20,7 @@ from pintally.schemas.replays import Origin
 from pintally.schemas.rows import DeadLetterRow
 from pintally.sinks.clickhouse.dead_letter_queries import Kind, Wanted
 from pintally.streams.operations.replay.mend import fields_of
-from pintally.streams.settings import Settings, load_settings
+from pintally.streams.settings import TopicSettings, load_settings
 
 ORIGIN = re.compile(r"(?P<topic>[^\[\]@]+)\[(?P<partition>\d{1,9})\]@(?P<offset>\d{1,18})")
 
@@ -37,7 +37,7 @@ Topic = Annotated[str | None, typer.Option(help=f"Only this topic; {LABELS} is e
 
 
 def wanted_of(
-    settings: Settings,
+    asked: TopicSettings,
     topic: Topic = None,
     outcome: Annotated[LetterOutcome | None, typer.Option("--outcome", help="Only late, or only invalid ones.")] = None,
     reason: Annotated[
@@ -57,7 +57,7 @@ def wanted_of(
     if reason is not None:
         _check_regex(reason)
     return Wanted(
-        topics=topics_of(settings, topic),
+        topics=topics_of(asked, topic),
         outcome=outcome.value if outcome else None,
         reason=reason,
         since_ms=_moment("--since", since),
@@ -76,7 +76,7 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**given: Any) -> None:
         settings = load_settings()
-        wanted = wanted_of(settings, **{each.name: given.pop(each.name) for each in options})
+        wanted = wanted_of(settings.topics, **{each.name: given.pop(each.name) for each in options})
         command(settings=settings, wanted=wanted, **given)
 
     parameters = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in (*options, *own)]
@@ -102,15 +102,15 @@ def _check_regex(pattern: str) -> None:
         ) from error
 
 
-def topics_of(settings: Settings, name: str | None) -> tuple[str, ...]:
+def topics_of(topics: TopicSettings, name: str | None) -> tuple[str, ...]:
     """Returns the topics that --topic means; all if it is not given."""
     if name is None:
-        return tuple(settings.topics.actions)
-    by_action = {action.label: topic for action, topic in settings.topics.names.items()}
+        return tuple(topics.actions)
+    by_action = {action.label: topic for action, topic in topics.names.items()}
     if name in by_action:
         return by_action[name], replay_topic(by_action[name])
-    if name not in settings.topics.actions:
-        known = ", ".join([*by_action, *settings.topics.actions])
+    if name not in topics.actions:
+        known = ", ".join([*by_action, *topics.actions])
         raise PintallyError(f"--topic {name!r}: no such topic", f"Choose one of {known}.")
     return (name,)
 

@@ -25,11 +25,11 @@ def migrate(
     Example: PINTALLY_PARTITIONS=12 pintally migrate
     """
     settings = load_settings()
-    created = create_topics(settings)
-    topics = describe_topics(settings)
-    differences = topic_differences(settings, topics)
+    created = create_topics(*settings.sources)
+    topics = describe_topics(settings.kafka, settings.topics)
+    differences = topic_differences(settings.topics, settings.rules.to_rules(), topics)
     applied = migrate_tables(settings.clickhouse)
-    kept = apply_dead_letter_days(settings)
+    kept = apply_dead_letter_days(settings.kafka, settings.clickhouse, settings.topics)
     if as_json:
         partitions = {topic.name: topic.partitions for topic in topics.values()}
         report: dict[str, object] = {

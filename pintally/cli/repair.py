@@ -55,14 +55,14 @@ def repair(
     choice = _choice(source or [], slice_ or [], every, findings)
     sink = ClickHouseSink(settings.clickhouse, MAINTENANCE_SECONDS)
     with sink.session() as session:
-        found = read_cluster_state(settings, sink, session)
+        found = read_cluster_state(settings.kafka, settings.topics, sink, session)
         known = {str(each) for each in found.ledgers}
         if unknown := {name for name in choice.sources | {name for name, _ in choice.slices} if name not in known}:
             raise PintallyError(
                 f"{', '.join(sorted(unknown))}: unknown to Kafka and to the ledger",
                 "`pintally status` lists all sources.",
             )
-        done = mend(settings, session, found, choice, _tell(quiet=as_json))
+        done = mend(*settings.sources, session, found, choice, _tell(quiet=as_json))
     if as_json:
         print_json({**asdict(done), "exit_code": done.exit_code})
     else:

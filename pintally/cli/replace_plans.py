@@ -64,7 +64,7 @@ def make_plans(
 ) -> list[Plan]:
     """Returns one plan for each topic that replaces another. Reads the new topics. Raises Refusal."""
     is_other_log = asked.is_other_log
-    topics = describe_topics(settings)
+    topics = describe_topics(settings.kafka, settings.topics)
     if unknown := set(only) - set(topics):
         raise PintallyError(
             f"--topic {', '.join(sorted(unknown))}: no such topic", f"Choose one of {', '.join(topics)}."
@@ -118,10 +118,10 @@ class _Planner:
             ledger = pair.ledgers.get(at)
             rows = follow(ledger).complete if ledger else ()
             counted = sum(row.outcomes.total - row.outcomes.gaps for row in rows)
-            start = asyncio.run(offset_behind(self.settings, source, ends[at], counted))
+            start = asyncio.run(offset_behind(self.settings.kafka, source, ends[at], counted))
             if ledger and counted:
                 old, new = (pair.old(at), ledger), (source, ends[at].log_start, start)
-                asyncio.run(refuse_other_counts(self.settings, self.session, old, new, action))
+                asyncio.run(refuse_other_counts(self.settings.kafka, self.session, old, new, action))
             begins[at] = self._begin(pair, at, ends[at], start)
             records += counted
         words = f"the first {records:,} records give the same counts as the complete slices of the old topic"
@@ -133,7 +133,7 @@ class _Planner:
         if asked.new_records:
             starts, words = {at: each.log_start for at, each in ends.items()}, "all its records are new"
         elif asked.from_time is not None:
-            starts = offsets_since(self.settings, pair, ends, asked.from_time)
+            starts = offsets_since(self.settings.kafka, pair, ends, asked.from_time)
             words = f"its records are new from Kafka timestamp {asked.from_time.isoformat()} on"
         else:
             starts, words = offsets_of(asked.from_offset, pair, ends), "its records are new from these offsets on"
@@ -143,11 +143,11 @@ class _Planner:
     def _ends(self, pair: Pair) -> Ends:
         pair.refuse_fewer_partitions()
         sources = [pair.source(at) for at in range(pair.topic.partitions)]
-        return {source.partition: offsets for source, offsets in read_offsets(self.settings, sources).items()}
+        return {source.partition: offsets for source, offsets in read_offsets(self.settings.kafka, sources).items()}
 
     def _begin(self, pair: Pair, at: int, ends: Offsets, start: int) -> Begin:
         rules = follow(pair.ledgers[min(pair.ledgers)]).rules
-        return asyncio.run(begin_at(self.settings, pair.source(at), ends, start, rules.slice_records))
+        return asyncio.run(begin_at(self.settings.kafka, pair.source(at), ends, start, rules.slice_records))
 
     def _other(self, pair: Pair, how: Replacement, begins: Mapping[int, Begin], evidence: str) -> Plan:
         sums_of, note = self.session.slice_sums, self.asked.note

@@ -66,7 +66,7 @@ def replace_topic(
     asked = Asked(copied, new_records, from_time, tuple(from_offset or ()), note)
     settings = load_settings()
     sink = ClickHouseSink(settings.clickhouse, MAINTENANCE_SECONDS)
-    refuse_members(settings)
+    refuse_members(settings.kafka, settings.worker)
     with sink.session() as session:
         plans = make_plans(settings, sink, session, asked, topic or [])
         if not plans:
@@ -77,7 +77,7 @@ def replace_topic(
         if dry_run:
             return
         agree(yes, "Replace these topics?")
-        refuse_members(settings)
+        refuse_members(settings.kafka, settings.worker)
         for plan in plans:
             carry_out(session, plan)
     data.print(f"{len(plans)} topics replaced; start the workers")

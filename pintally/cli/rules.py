@@ -23,7 +23,7 @@ from pintally.streams.operations.change.epoch_starts import Change, apply_change
 from pintally.streams.operations.change.rules import plan_rules
 from pintally.streams.operations.replay.horizon import read_replay_horizon, refuse_before_horizon
 from pintally.streams.operations.replay.origins import refuse_replayed, replayed_origins
-from pintally.streams.settings import Settings, load_settings
+from pintally.streams.settings import load_settings
 
 HELP = """Show or change the counting rules of each source.
 
@@ -48,12 +48,13 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
     Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
     settings = load_settings()
+    asked = settings.rules.to_rules()
     sink = ClickHouseSink(settings.clickhouse, only_reads=True)
     with sink.session() as session:
-        found = read_cluster_state(settings, sink, session)
+        found = read_cluster_state(settings.kafka, settings.topics, sink, session)
     replaced = sink.replaced()
     if as_json:
-        print_json({**_as_document(settings, found), "replaced": replaced_documents(replaced)})
+        print_json({**_as_document(asked, found), "replaced": replaced_documents(replaced)})
         return
     shown = table("Rules", "source", "epoch", "from offset", "rules")
     for source, ledger in found.started.items():
@@ -63,11 +64,14 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
     for source in found.offsets:
         if not (ledger := found.ledgers[source]).starts:
             data.print(f"{source} is not counted yet")
-        elif differs(settings, source, ledger):
-            data.print(f"the settings have other rules for {source}: {_asked(settings, source)}", markup=False)
+        elif differs(asked, source, ledger):
+            data.print(
+                f"the settings have other rules for {source}: {describe(asked.in_topic(source.topic).to_json())}",
+                markup=False,
+            )
     print_lost(found.ledgers)
     print_replaced(replaced)
-    if not any(differs(settings, source, found.ledgers[source]) for source in found.offsets):
+    if not any(differs(asked, source, found.ledgers[source]) for source in found.offsets):
         data.print("The settings have the same rules.")
 
 
@@ -88,32 +92,29 @@ def apply(
         PINTALLY_ALLOWED_LATENESS_SECONDS=7200 pintally rules apply
     """
     settings = load_settings()
+    asked = settings.rules.to_rules()
     sink = ClickHouseSink(settings.clickhouse, MAINTENANCE_SECONDS)
-    refuse_members(settings)
+    refuse_members(settings.kafka, settings.worker)
     with sink.session() as session:
-        found = read_cluster_state(settings, sink, session)
+        found = read_cluster_state(settings.kafka, settings.topics, sink, session)
         for topic in found.topics.values():
-            refuse_topic(topic, settings.rules.to_rules().in_topic(topic.name))
-        change = plan_rules(
-            settings.rules.to_rules().in_topic, found.ledgers, found.offsets, found.committed, session.slice_sums
-        )
+            refuse_topic(topic, asked.in_topic(topic.name))
+        change = plan_rules(asked.in_topic, found.ledgers, found.offsets, found.committed, session.slice_sums)
         if change.starts:
             refuse_replayed(change.starts, replayed_origins(settings))
-            refuse_before_horizon(settings, change.starts, found.ledgers, read_replay_horizon(settings))
+            refuse_before_horizon(settings.topics, change.starts, found.ledgers, read_replay_horizon(settings))
             _print_change(change, found)
             agree(yes, "Change the rules?")
-            refuse_members(settings)
+            refuse_members(settings.kafka, settings.worker)
         apply_change(session, change)
     data.print(
         f"{len(change.starts)} sources have new rules" if change.starts else "all sources already have these rules"
     )
 
 
-def differs(settings: Settings, source: Source, ledger: SourceLedger) -> bool:
+def differs(asked: Rules, source: Source, ledger: SourceLedger) -> bool:
     """Whether the settings have other rules than the source."""
-    return bool(ledger.starts) and Rules.from_json(
-        ruling(ledger.starts)[-1].rules
-    ) != settings.rules.to_rules().in_topic(source.topic)
+    return bool(ledger.starts) and Rules.from_json(ruling(ledger.starts)[-1].rules) != asked.in_topic(source.topic)
 
 
 def describe(text: str) -> str:
@@ -124,10 +125,6 @@ def describe(text: str) -> str:
         f"late {lateness}, skew {parsed.max_clock_skew_ms // 1000} s, {parsed.retention_ms // 86_400_000} days, "
         f"slices of {parsed.slice_records:,}, {'no duplicates' if parsed.dedup else 'duplicates count'}"
     )
-
-
-def _asked(settings: Settings, source: Source) -> str:
-    return describe(settings.rules.to_rules().in_topic(source.topic).to_json())
 
 
 def _name(source: Source, found: ClusterState) -> str:
@@ -157,17 +154,17 @@ def _words(starts: tuple[StartRow, ...], found: ClusterState) -> list[str]:
     return sorted(changes)
 
 
-def _as_document(settings: Settings, found: ClusterState) -> dict[str, Any]:
+def _as_document(asked: Rules, found: ClusterState) -> dict[str, Any]:
     """Returns the rules as JSON. Durations are in milliseconds, sizes in offsets."""
     return {
-        "settings": asdict(settings.rules.to_rules()),
-        "differs": any(differs(settings, source, found.ledgers[source]) for source in found.offsets),
+        "settings": asdict(asked),
+        "differs": any(differs(asked, source, found.ledgers[source]) for source in found.offsets),
         "sources": [
             {
                 "source": str(source),
                 "topic_id": str(source.topic_id),
                 "listed": source in found.offsets,
-                "differs": source in found.offsets and differs(settings, source, ledger),
+                "differs": source in found.offsets and differs(asked, source, ledger),
                 "epochs": [
                     {
                         "epoch": start.epoch,

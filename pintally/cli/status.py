@@ -83,7 +83,7 @@ def status(
         print_sources(found.sources)
         for each in found.waiting:
             data.print(f"\nwaits: {each.in_words(now_ms())}", markup=False, soft_wrap=True)
-            data.print(f"  {each.remedy(settings)}", markup=False, soft_wrap=True)
+            data.print(f"  {each.remedy(settings.kafka)}", markup=False, soft_wrap=True)
         print_dead_letters(found.dead_letters)
         until = found.sealed_until
         data.print(f"\nHours are sealed until {until:%Y-%m-%d %H:%M} UTC." if until else "\nNo hour is sealed yet.")
@@ -97,7 +97,7 @@ def status(
 def read_status(settings: Settings) -> Status:
     """Ask Kafka and ClickHouse. Raises TopicMissing, KafkaUnavailable and SinkError."""
     sink = ClickHouseSink(settings.clickhouse, only_reads=True)
-    sources = read_progress(settings, sink)
+    sources = read_progress(settings.kafka, settings.topics, sink)
     with sink.session() as session:
         clocks = read_clocks(session)
         known = session.read_ledgers(list(sink.known_sources()))
@@ -107,7 +107,7 @@ def read_status(settings: Settings) -> Status:
         reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.topics.actions))]
         (until,) = connection.one("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
     sealed_until = datetime.fromtimestamp(until, UTC) if until else None
-    waiting = hanging_transactions(settings, {each.source: each.ends for each in sources})
+    waiting = hanging_transactions(settings.kafka, {each.source: each.ends for each in sources})
     return Status(
         sources, reasons, sealed_until, lost, clocks, _differences(settings, sources, clocks), replaced, waiting
     )
@@ -115,7 +115,7 @@ def read_status(settings: Settings) -> Status:
 
 def _differences(settings: Settings, sources: list[Progress], clocks: Reading) -> list[str]:
     """Returns which clocks differ, as text. Timestamps of producers say nothing about the clock of a broker."""
-    topics = describe_topics(settings)
+    topics = describe_topics(settings.kafka, settings.topics)
     stamped = {
         each.source: each.stream_time
         for each in sources

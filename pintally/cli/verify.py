@@ -55,13 +55,13 @@ def verify(
     """
     settings = load_settings()
     with open_admin(
-        settings
-    ):  # a wrong address or login is reported here; the client of the audit only sees a closed connection
+        settings.kafka
+    ):  # reports a wrong address or login; the audit's client only sees a closed connection
         pass
     try:
         report = _audit(settings, source or [], since_hours, processes, quiet=json)
     except CannotTell as reason:
-        raise as_ours(reason, settings) from reason
+        raise as_ours(reason, settings.kafka) from reason
     if json:
         print_json(_as_json(report))
     else:

@@ -31,7 +31,7 @@ from pintally.streams.kafka.fetching.connection import try_login
 from pintally.streams.kafka.listeners import wrong_protocol
 from pintally.streams.kafka.reach import reach
 from pintally.streams.kafka.rights import forbidden
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 
 ANSWER_SECONDS = 10.0  # how long Kafka may take to answer a question
 PATIENCE_MS = int(ANSWER_SECONDS * 1000)
@@ -45,16 +45,16 @@ T = TypeVar("T")
 
 
 @contextmanager
-def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
-    """An admin client for the Kafka of `settings`, closed at the end.
+def open_admin(kafka: KafkaSettings) -> Iterator[KafkaAdminClient]:
+    """An admin client, closed at the end.
 
     Raises KafkaUnavailable after about ten seconds without an answer; KafkaRefused for a login or a certificate that
     is not accepted, for what is no Kafka, and for any other error of Kafka; WrongProtocol; RightMissing;
     KafkaTooOld; LoginIncomplete.
     """
-    kafka, options = settings.kafka.bootstrap_servers, kafka_options(settings)
-    reach(kafka, options["security_protocol"], options.get("ssl_context"))
-    if refused := _refused_login(settings):
+    servers, options = kafka.bootstrap_servers, kafka_options(kafka)
+    reach(servers, options["security_protocol"], options.get("ssl_context"))
+    if refused := _refused_login(kafka):
         raise refused
     opened: list[KafkaNetClient] = []
 
@@ -69,14 +69,14 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
             request_timeout_ms=PATIENCE_MS,
             kafka_client=client,
         ) as admin:
-            refuse_old(kafka, opened[0].get_broker_version())
+            refuse_old(servers, opened[0].get_broker_version())
             yield admin
     except (SaslAuthenticationFailedError, UnsupportedSaslMechanismError) as error:
-        raise _login(settings, error) from error
+        raise _login(kafka, error) from error
     except AuthorizationError as error:
-        raise forbidden(settings, error, {}) from error
+        raise forbidden(kafka, error, {}) from error
     except TRANSIENT as error:
-        raise wrong_protocol(settings) or unavailable(kafka, error) from error
+        raise wrong_protocol(kafka) or unavailable(servers, error) from error
     except KafkaError as error:
         raise KafkaRefused(f"Kafka at {kafka} refused: {error}", "See the broker's log for the reason.") from error
     finally:
@@ -98,9 +98,9 @@ def retry_while_loading(ask: Callable[[], T]) -> T:
             time.sleep(0.1)
 
 
-def _refused_login(settings: Settings) -> KafkaRefused | None:
+def _refused_login(kafka: KafkaSettings) -> KafkaRefused | None:
     """The reason, if it is the login. kafka-python only sees that the broker hangs up; aiokafka hears why."""
-    options = kafka_options(settings)
+    options = kafka_options(kafka)
     if "sasl_mechanism" not in options:
         return None
     servers = options.pop("bootstrap_servers")
@@ -109,15 +109,14 @@ def _refused_login(settings: Settings) -> KafkaRefused | None:
     try:
         asyncio.run(try_login(host.strip("[]"), int(port), request_timeout_ms=PATIENCE_MS, **options))
     except (aiokafka.errors.SaslAuthenticationFailed, aiokafka.errors.UnsupportedSaslMechanismError) as error:
-        return _login(settings, error)
+        return _login(kafka, error)
     except (aiokafka.errors.KafkaError, OSError):
         return None
     return None
 
 
-def _login(settings: Settings, error: Exception) -> KafkaRefused:
+def _login(kafka: KafkaSettings, error: Exception) -> KafkaRefused:
     return KafkaRefused(
-        f"Kafka at {settings.kafka} refused the login of user {settings.kafka.username!r} by "
-        f"{settings.kafka.sasl_mechanism}: {error}",
+        f"Kafka at {kafka} refused the login of user {kafka.username!r} by {kafka.sasl_mechanism}: {error}",
         "Set PINTALLY_KAFKA_USERNAME, PINTALLY_KAFKA_PASSWORD and PINTALLY_KAFKA_SASL_MECHANISM.",
     )

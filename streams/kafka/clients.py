@@ -1,45 +1,45 @@
 """How every Kafka client of ours connects: one function for the options that aiokafka and kafka-python share.
 
-Whoever makes a client passes it `**kafka_options(settings)`; `tests/unit/test_kafka_clients.py` finds who does not.
+Whoever makes a client passes it `**kafka_options(kafka)`; `tests/unit/test_kafka_clients.py` finds who does not.
 """
 
 import ssl
 from typing import Any
 
 from pintally.schemas.errors import PintallyError
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 
 
 class LoginIncomplete(PintallyError):
     """The settings of the login to Kafka do not fit together, or a file they name cannot be used."""
 
 
-def kafka_options(settings: Settings) -> dict[str, Any]:
+def kafka_options(kafka: KafkaSettings) -> dict[str, Any]:
     """Bootstrap servers, protocol, certificates and login, as keyword arguments of any Kafka client.
 
     Holds the password: never log or print it. Raises LoginIncomplete.
     """
-    protocol = settings.kafka.security_protocol
+    protocol = kafka.security_protocol
     options: dict[str, Any] = {
-        "bootstrap_servers": [server.strip() for server in settings.kafka.bootstrap_servers.split(",")],
+        "bootstrap_servers": [server.strip() for server in kafka.bootstrap_servers.split(",")],
         "security_protocol": protocol,
     }
     if protocol.endswith("SSL"):
-        options["ssl_context"] = _tls(settings)
-    if _has_login(settings):
-        options["sasl_mechanism"] = settings.kafka.sasl_mechanism
-        options["sasl_plain_username"] = settings.kafka.username
-        options["sasl_plain_password"] = settings.kafka.password.get_secret_value()
+        options["ssl_context"] = _tls(kafka)
+    if _has_login(kafka):
+        options["sasl_mechanism"] = kafka.sasl_mechanism
+        options["sasl_plain_username"] = kafka.username
+        options["sasl_plain_password"] = kafka.password.get_secret_value()
     return options
 
 
-def options_alone(settings: Settings) -> dict[str, Any]:
+def options_alone(kafka: KafkaSettings) -> dict[str, Any]:
     """Arguments of an aiokafka consumer that reads what is committed, in no group, and commits nothing.
 
     Its partitions are assigned by hand, and it says so when a position is gone. Raises LoginIncomplete.
     """
     return {
-        **kafka_options(settings),
+        **kafka_options(kafka),
         "group_id": None,
         "enable_auto_commit": False,
         "auto_offset_reset": "none",
@@ -47,17 +47,17 @@ def options_alone(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _tls(settings: Settings) -> ssl.SSLContext:
+def _tls(kafka: KafkaSettings) -> ssl.SSLContext:
     """Checks the broker's certificate and its host name; shows ours where one is set."""
     try:
-        context = ssl.create_default_context(cafile=settings.kafka.ca_file)
+        context = ssl.create_default_context(cafile=kafka.ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise _unusable("PINTALLY_KAFKA_CA_FILE", settings.kafka.ca_file, "certificates", error) from error
-    if settings.kafka.cert_file:
+        raise _unusable("PINTALLY_KAFKA_CA_FILE", kafka.ca_file, "certificates", error) from error
+    if kafka.cert_file:
         try:
-            context.load_cert_chain(settings.kafka.cert_file, settings.kafka.key_file, password=_no_password)
+            context.load_cert_chain(kafka.cert_file, kafka.key_file, password=_no_password)
         except (OSError, ValueError) as error:
-            files = f"{settings.kafka.cert_file}, PINTALLY_KAFKA_KEY_FILE={settings.kafka.key_file or ''}"
+            files = f"{kafka.cert_file}, PINTALLY_KAFKA_KEY_FILE={kafka.key_file or ''}"
             raise _unusable(
                 "PINTALLY_KAFKA_CERT_FILE", files, "a certificate and its unencrypted key", error
             ) from error
@@ -72,9 +72,9 @@ def _unusable(name: str, value: str | None, wanted: str, error: Exception) -> Lo
     return LoginIncomplete(f"{name}={value} cannot be used: {error}", f"Name a file in PEM format with {wanted}.")
 
 
-def _has_login(settings: Settings) -> bool:
-    protocol, user = settings.kafka.security_protocol, settings.kafka.username
-    password = settings.kafka.password.get_secret_value()
+def _has_login(kafka: KafkaSettings) -> bool:
+    protocol, user = kafka.security_protocol, kafka.username
+    password = kafka.password.get_secret_value()
     if protocol.startswith("SASL") and not (user and password):
         raise LoginIncomplete(
             f"PINTALLY_KAFKA_SECURITY_PROTOCOL={protocol} needs a user and a password",

@@ -5,7 +5,7 @@ import struct
 
 from pintally.schemas.errors import PintallyError
 from pintally.streams.kafka.protocol import speaks_tls
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 
 ANSWER_SECONDS = 2.0
 # SaslHandshake (17), version 1, correlation id 7, no client id, mechanism PLAIN; the length goes before it.
@@ -22,10 +22,10 @@ class WrongProtocol(PintallyError):
     """The port speaks something else than PINTALLY_KAFKA_SECURITY_PROTOCOL says."""
 
 
-def wrong_protocol(settings: Settings) -> WrongProtocol | None:
+def wrong_protocol(kafka: KafkaSettings) -> WrongProtocol | None:
     """What is wrong with the first server that answers; None if it may be what the settings say."""
-    asked = settings.kafka.security_protocol
-    for server in settings.kafka.bootstrap_servers.split(","):
+    asked = kafka.security_protocol
+    for server in kafka.bootstrap_servers.split(","):
         host, _, port = server.strip().rpartition(":")
         at = host.strip("[]"), int(port)
         if not asked.endswith("SSL"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pintally.schemas.actions import dead_letter_topic
 from pintally.schemas.replays import transactional_id
 from pintally.streams.kafka.rights import GROUP, TOPIC, TRANSACTIONAL_ID
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 
 SOURCES, REPLAYS, LETTERS = "source topics", "replay topics", "dead-letter topics"
 
@@ -23,16 +23,16 @@ class Need:
     kind: str
     sort: str
 
-    def names(self, settings: Settings) -> tuple[str, ...]:
+    def names(self, kafka: KafkaSettings, topics: TopicSettings) -> tuple[str, ...]:
         """The resources, by the settings."""
         if self.kind == GROUP:
-            return (settings.kafka.group_id,)
+            return (kafka.group_id,)
         if self.kind == TRANSACTIONAL_ID:
-            return tuple(transactional_id(topic) for topic in settings.topics.replay_names.values())
+            return tuple(transactional_id(topic) for topic in topics.replay_names.values())
         return {
-            SOURCES: tuple(settings.topics.names.values()),
-            REPLAYS: tuple(settings.topics.replay_names.values()),
-            LETTERS: tuple(dead_letter_topic(topic) for topic in settings.topics.names.values()),
+            SOURCES: tuple(topics.names.values()),
+            REPLAYS: tuple(topics.replay_names.values()),
+            LETTERS: tuple(dead_letter_topic(topic) for topic in topics.names.values()),
         }[self.sort]
 
 

@@ -11,7 +11,7 @@ from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.rights import UNAUTHORIZED
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 
 HANGING_MS = 60_000  # as long as producers' transactions may take, unless they are set up otherwise
 
@@ -42,11 +42,11 @@ class OpenTransaction:
             since = f" wrote last {moment:%Y-%m-%d %H:%M:%S} UTC, {max(0, now_ms - self.last_ms) // 1000:,} s ago"
         return f"{held}; its producer, id {self.producer_id},{since}"
 
-    def remedy(self, settings: Settings) -> str:
+    def remedy(self, kafka: KafkaSettings) -> str:
         """How it is ended."""
         return (
             "End it at its producer; if that is gone for good: `"
-            + abort(settings.kafka.bootstrap_servers, self.source.topic, self.source.partition, self.offset)
+            + abort(kafka.bootstrap_servers, self.source.topic, self.source.partition, self.offset)
             + "`."
         )
 
@@ -59,21 +59,21 @@ def abort(kafka: str, topic: str, partition: int, offset: int) -> str:
     )
 
 
-def hanging_transactions(settings: Settings, offsets: Mapping[Source, Offsets]) -> list[OpenTransaction]:
+def hanging_transactions(kafka: KafkaSettings, offsets: Mapping[Source, Offsets]) -> list[OpenTransaction]:
     """The hanging ones among `open_transactions`."""
     now = int(time.time() * 1000)
-    return [each for each in open_transactions(settings, offsets) if each.is_hanging(now)]
+    return [each for each in open_transactions(kafka, offsets) if each.is_hanging(now)]
 
 
-def open_transactions(settings: Settings, offsets: Mapping[Source, Offsets]) -> list[OpenTransaction]:
+def open_transactions(kafka: KafkaSettings, offsets: Mapping[Source, Offsets]) -> list[OpenTransaction]:
     """The first open transaction of each source that has one. Raises KafkaUnavailable."""
     held = {source: ends for source, ends in offsets.items() if ends.last_stable < ends.log_end}
-    return [_of(settings, source, ends) for source, ends in held.items()]
+    return [_of(kafka, source, ends) for source, ends in held.items()]
 
 
-def _of(settings: Settings, source: Source, ends: Offsets) -> OpenTransaction:
+def _of(kafka: KafkaSettings, source: Source, ends: Offsets) -> OpenTransaction:
     at = TopicPartition(source.topic, source.partition)
-    with open_admin(settings) as admin:
+    with open_admin(kafka) as admin:
         try:
             producers = admin.describe_producers([at])[at].active_producers
         except UNAUTHORIZED:

@@ -9,31 +9,31 @@ from kafka.errors import GroupIdNotFoundError, UnknownMemberIdError, for_code
 from pintally.streams.kafka.admin import open_admin, retry_while_loading
 from pintally.streams.kafka.needed_rights import NEEDED, Need
 from pintally.streams.kafka.rights import GROUP, TOPIC, UNAUTHORIZED, RightMissing, command, needing, principal
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 
 
-def refuse_missing_rights(settings: Settings) -> None:
+def refuse_missing_rights(kafka: KafkaSettings, topics: TopicSettings) -> None:
     """Raise RightMissing naming every right in Kafka that the worker's user lacks, and the commands that grant them.
 
     Else one that is needed rarely, as writing a dead letter, would be missed in the middle of counting. Raises
     KafkaUnavailable.
     """
     missing: dict[tuple[str, str], list[str]] = {}
-    needs, group_id = NEEDED["worker"], settings.kafka.group_id
-    with open_admin(settings) as admin:
-        names = [name for need in needs if need.kind == TOPIC for name in need.names(settings)]
+    needs, group_id = NEEDED["worker"], kafka.group_id
+    with open_admin(kafka) as admin:
+        names = [name for need in needs if need.kind == TOPIC for name in need.names(kafka, topics)]
         described = {topic["name"]: topic for topic in admin.describe_topics(list(dict.fromkeys(names)))}
-        with needing(settings, GROUP, "Read", [group_id]):
+        with needing(kafka, GROUP, "Read", [group_id]):
             group = retry_while_loading(lambda: admin.describe_groups([group_id]))[group_id]
             if _of_group(group) is None:  # nobody has been in it: Kafka does not say what we may do there
                 _ask_to_leave(admin, group_id)
     for need in needs:
-        for name in need.names(settings):
+        for name in need.names(kafka, topics):
             held = _of_group(group) if need.kind == GROUP else _of_topic(described.get(name))
             if held is not None and not _may(need, held):
                 missing.setdefault((need.kind, need.operation), []).append(name)
     if missing:
-        raise _all_missing(settings, missing)
+        raise _all_missing(kafka, missing)
 
 
 def _ask_to_leave(admin: KafkaAdminClient, group: str) -> None:
@@ -66,11 +66,11 @@ def _may(need: Need, held: set[str]) -> bool:
     return need.operation.upper().replace("CONFIGS", "_CONFIGS") in held
 
 
-def _all_missing(settings: Settings, missing: Mapping[tuple[str, str], list[str]]) -> RightMissing:
+def _all_missing(kafka: KafkaSettings, missing: Mapping[tuple[str, str], list[str]]) -> RightMissing:
     rights = [f"{operation} on {kind} {', '.join(names)}" for (kind, operation), names in missing.items()]
-    commands = [f"`{command(settings, kind, operation, names)}`" for (kind, operation), names in missing.items()]
+    commands = [f"`{command(kafka, kind, operation, names)}`" for (kind, operation), names in missing.items()]
     plural = "rights" if len(rights) > 1 else "a right"
     return RightMissing(
-        f"Kafka at {settings.kafka} does not let {principal(settings)} count: {plural} missing: {'; '.join(rights)}",
+        f"Kafka at {kafka} does not let {principal(kafka)} count: {plural} missing: {'; '.join(rights)}",
         "Grant: " + "\n  ".join(commands),
     )

@@ -8,7 +8,7 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from pintally.schemas.errors import KafkaRefused
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.rights import TOPIC, right_missing
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 
 TAKEN_SECONDS = 30.0
 LOOK_SECONDS = 0.05
@@ -16,7 +16,9 @@ LOOK_SECONDS = 0.05
 Configs = Mapping[str, str]
 
 
-def read_topic_configs(admin: KafkaAdminClient, settings: Settings, topics: Iterable[str]) -> dict[str, dict[str, str]]:
+def read_topic_configs(
+    admin: KafkaAdminClient, kafka: KafkaSettings, topics: Iterable[str]
+) -> dict[str, dict[str, str]]:
     """Every configuration of each topic, defaults included: topic -> name -> value. Raises RightMissing.
 
     A topic that exists has configurations: the client passes over the error that Kafka gives instead of them.
@@ -26,44 +28,44 @@ def read_topic_configs(admin: KafkaAdminClient, settings: Settings, topics: Iter
         return {}
     found = admin.describe_configs(resources, config_filter="all")["topic"]
     if forbidden := [topic for topic, configs in found.items() if not configs]:
-        raise right_missing(settings, TOPIC, "DescribeConfigs", forbidden)
+        raise right_missing(kafka, TOPIC, "DescribeConfigs", forbidden)
     return {topic: {name: config["value"] for name, config in configs.items()} for topic, configs in found.items()}
 
 
-def set_topic_configs(settings: Settings, wanted: Mapping[str, Configs]) -> list[str]:
+def set_topic_configs(kafka: KafkaSettings, wanted: Mapping[str, Configs]) -> list[str]:
     """Have topics (topic -> name -> value) configured so; the names of those that were not, sorted.
 
     Returns when the broker describes them so: it answers a moment before it has taken a change. Raises
     KafkaUnavailable, and KafkaRefused if it has not taken it within 30 seconds.
     """
-    with open_admin(settings) as admin:
-        changed = _differing(admin, settings, wanted)
+    with open_admin(kafka) as admin:
+        changed = _differing(admin, kafka, wanted)
         if changed:
             asked = [ConfigResource("TOPIC", topic, configs=dict(wanted[topic])) for topic in changed]
-            _refuse(settings, admin.alter_configs(asked)["topic"])
+            _refuse(kafka, admin.alter_configs(asked)["topic"])
         give_up = time.monotonic() + TAKEN_SECONDS
-        while still := _differing(admin, settings, {topic: wanted[topic] for topic in changed}):
+        while still := _differing(admin, kafka, {topic: wanted[topic] for topic in changed}):
             if time.monotonic() > give_up:
                 raise KafkaRefused(
-                    f"Kafka at {settings.kafka} has not taken new configurations of {', '.join(still)}",
+                    f"Kafka at {kafka} has not taken new configurations of {', '.join(still)}",
                     "See the broker's log for the reason.",
                 )
             time.sleep(LOOK_SECONDS)
     return changed
 
 
-def _differing(admin: KafkaAdminClient, settings: Settings, wanted: Mapping[str, Configs]) -> list[str]:
-    found = read_topic_configs(admin, settings, wanted)
+def _differing(admin: KafkaAdminClient, kafka: KafkaSettings, wanted: Mapping[str, Configs]) -> list[str]:
+    found = read_topic_configs(admin, kafka, wanted)
     return sorted(topic for topic, configs in wanted.items() if not configs.items() <= found[topic].items())
 
 
-def _refuse(settings: Settings, answers: Mapping[str, str]) -> None:
+def _refuse(kafka: KafkaSettings, answers: Mapping[str, str]) -> None:
     """Raise what Kafka answered instead of OK; the client only hands it back."""
     refused = {topic: answer for topic, answer in answers.items() if answer != "OK"}
     if forbidden := [topic for topic, answer in refused.items() if "Authorization" in answer]:
-        raise right_missing(settings, TOPIC, "AlterConfigs", forbidden)
+        raise right_missing(kafka, TOPIC, "AlterConfigs", forbidden)
     for topic, answer in refused.items():
         raise KafkaRefused(
-            f"Kafka at {settings.kafka} does not change the configuration of {topic}: {answer}",
+            f"Kafka at {kafka} does not change the configuration of {topic}: {answer}",
             "See the broker's log for the reason.",
         )

@@ -10,13 +10,13 @@ from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, 
 
 from pintally.schemas.actions import dead_letter_topic
 from pintally.schemas.errors import KafkaRefused, PintallyError
-from pintally.schemas.rules import DAY_MS
+from pintally.schemas.rules import DAY_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.kafka.admin import open_admin, retry_while_loading
 from pintally.streams.kafka.rights import GROUP, TOPIC, UNAUTHORIZED, needing, right_missing
 from pintally.streams.kafka.topic_configs import read_topic_configs
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 
 RETENTION_MS = 7 * DAY_MS
 FOREVER_MS = 2**63 - 1
@@ -31,14 +31,14 @@ class TopicRefused(PintallyError):
     """Kafka would not make a topic, or a topic has settings that cannot be counted exactly."""
 
 
-def create_topics(settings: Settings) -> list[str]:
+def create_topics(kafka: KafkaSettings, topics: TopicSettings, rules: Rules) -> list[str]:
     """Make the topics of sources, replays and dead letters; return the names of those that did not exist before.
 
     Safe to run any number of times and from several processes at once. Topics that exist stay as they are:
     `streams.kafka.topic_checks` names what is wrong with them. Raises KafkaUnavailable and TopicRefused.
     """
-    wanted = _wanted(settings)
-    with open_admin(settings) as admin, needing(settings, TOPIC, "Describe", wanted):
+    wanted = _wanted(topics, rules)
+    with open_admin(kafka) as admin, needing(kafka, TOPIC, "Describe", wanted):
         existing = set(admin.list_topics())
         missing = {name: options for name, options in wanted.items() if name not in existing}
         if not missing:
@@ -46,36 +46,36 @@ def create_topics(settings: Settings) -> list[str]:
         answers = admin.create_topics(missing, raise_errors=False)["topics"]
         forbidden = [answer["name"] for answer in answers if for_code(answer["error_code"]) in UNAUTHORIZED]
         if forbidden:
-            raise right_missing(settings, TOPIC, "Create", forbidden)
+            raise right_missing(kafka, TOPIC, "Create", forbidden)
         created = [answer["name"] for answer in answers if _was_created(answer)]
-        _refuse_hidden(settings, admin.describe_topics(list(missing)))  # else they would be waited for
+        _refuse_hidden(kafka, admin.describe_topics(list(missing)))  # else they would be waited for
         admin.wait_for_topics(list(missing))
     return sorted(created)
 
 
-def describe_topics(settings: Settings) -> dict[str, TopicInfo]:
+def describe_topics(kafka: KafkaSettings, topics: TopicSettings) -> dict[str, TopicInfo]:
     """The source topics by name. Raises TopicMissing naming those that do not exist, KafkaUnavailable."""
-    names = list(settings.topics.actions)
-    with open_admin(settings) as admin:
+    names = list(topics.actions)
+    with open_admin(kafka) as admin:
         found = {topic["name"]: topic for topic in admin.describe_topics(names)}
         errors = {name: for_code(topic["error_code"]) for name, topic in found.items() if topic["error_code"]}
         missing = [name for name in names if name not in found or errors.get(name) is UnknownTopicOrPartitionError]
         if missing:
             raise TopicMissing(
-                f"Kafka at {settings.kafka} has no topic {', '.join(missing)}",
+                f"Kafka at {kafka} has no topic {', '.join(missing)}",
                 "Run `pintally migrate` to create it.",
             )
-        _refuse_hidden(settings, found.values())
+        _refuse_hidden(kafka, found.values())
         for name, error in errors.items():
             raise error(name)
-        configs = read_topic_configs(admin, settings, names)
+        configs = read_topic_configs(admin, kafka, names)
     return {name: _info(found[name], configs[name]) for name in names}
 
 
-def _refuse_hidden(settings: Settings, described: Iterable[Mapping[str, Any]]) -> None:
+def _refuse_hidden(kafka: KafkaSettings, described: Iterable[Mapping[str, Any]]) -> None:
     """Raise RightMissing for topics that our user may not describe."""
     if hidden := [topic["name"] for topic in described if for_code(topic["error_code"]) in UNAUTHORIZED]:
-        raise right_missing(settings, TOPIC, "Describe", hidden)
+        raise right_missing(kafka, TOPIC, "Describe", hidden)
 
 
 def sources_of(topics: Mapping[str, TopicInfo]) -> list[Source]:
@@ -87,12 +87,12 @@ def sources_of(topics: Mapping[str, TopicInfo]) -> list[Source]:
     ]
 
 
-def read_offsets(settings: Settings, sources: Sequence[Source]) -> dict[Source, Offsets]:
+def read_offsets(kafka: KafkaSettings, sources: Sequence[Source]) -> dict[Source, Offsets]:
     """Log start, log end and last stable offset of each source, in offsets. Raises KafkaUnavailable."""
     by_partition = {TopicPartition(source.topic, source.partition): source for source in sources}
     if not by_partition:
         return {}
-    with open_admin(settings) as admin, needing(settings, TOPIC, "Describe", {source.topic for source in sources}):
+    with open_admin(kafka) as admin, needing(kafka, TOPIC, "Describe", {source.topic for source in sources}):
 
         def offsets(spec: OffsetSpec, isolation: str) -> dict[TopicPartition, Any]:
             specs = dict.fromkeys(by_partition, spec)
@@ -109,10 +109,10 @@ def read_offsets(settings: Settings, sources: Sequence[Source]) -> dict[Source, 
     }
 
 
-def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
+def committed_offsets(kafka: KafkaSettings) -> dict[tuple[str, int], int]:
     """What the group has committed: (topic, partition) -> next offset. Empty for a group that Kafka does not know."""
-    with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.kafka.group_id]):
-        answer = retry_while_loading(lambda: admin.list_group_offsets(settings.kafka.group_id))[settings.kafka.group_id]
+    with open_admin(kafka) as admin, needing(kafka, GROUP, "Describe", [kafka.group_id]):
+        answer = retry_while_loading(lambda: admin.list_group_offsets(kafka.group_id))[kafka.group_id]
     return {
         (partition.topic, partition.partition): committed.offset
         for partition, committed in answer.items()
@@ -120,57 +120,57 @@ def committed_offsets(settings: Settings) -> dict[tuple[str, int], int]:
     }
 
 
-def group_members(settings: Settings) -> list[str]:
-    """The client ids of the members `settings.kafka.group_id` has now; empty for an empty or unknown group."""
-    with open_admin(settings) as admin, needing(settings, GROUP, "Describe", [settings.kafka.group_id]):
-        group = retry_while_loading(lambda: admin.describe_groups([settings.kafka.group_id]))[settings.kafka.group_id]
+def group_members(kafka: KafkaSettings) -> list[str]:
+    """The client ids of the group's members now; empty for a group that Kafka does not know."""
+    with open_admin(kafka) as admin, needing(kafka, GROUP, "Describe", [kafka.group_id]):
+        group = retry_while_loading(lambda: admin.describe_groups([kafka.group_id]))[kafka.group_id]
     if error := group["error"]:  # silence would be taken for an empty group
         if "Authorization" in error:
-            raise right_missing(settings, GROUP, "Describe", [settings.kafka.group_id])
+            raise right_missing(kafka, GROUP, "Describe", [kafka.group_id])
         if "GroupIdNotFound" not in error:
-            raise KafkaRefused(f"Kafka at {settings.kafka} does not describe group {settings.kafka.group_id}: {error}")
+            raise KafkaRefused(f"Kafka at {kafka} does not describe group {kafka.group_id}: {error}")
     return sorted(member["client_id"] for member in group.get("members") or ())
 
 
-def dead_letter_retention(settings: Settings) -> dict[str, str]:
+def dead_letter_retention(topics: TopicSettings) -> dict[str, str]:
     """The configuration that has a dead-letter topic forget a letter `dead_letter_days` after it was sent.
 
     Kafka deletes whole segments that are closed, so one is closed each day.
     """
-    return {"retention.ms": str(settings.topics.dead_letter_days * DAY_MS), "segment.ms": str(DAY_MS)}
+    return {"retention.ms": str(topics.dead_letter_days * DAY_MS), "segment.ms": str(DAY_MS)}
 
 
-def replay_retention(settings: Settings) -> dict[str, str]:
+def replay_retention(topics: TopicSettings) -> dict[str, str]:
     """The same of a replay topic, a day longer: a letter that is there must have come after all that was forgotten."""
-    return {"retention.ms": str((settings.topics.dead_letter_days + 1) * DAY_MS), "segment.ms": str(DAY_MS)}
+    return {"retention.ms": str((topics.dead_letter_days + 1) * DAY_MS), "segment.ms": str(DAY_MS)}
 
 
-def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
-    shape = {"num_partitions": settings.topics.partitions, "replication_factor": settings.topics.replication}
+def _wanted(topics: TopicSettings, rules: Rules) -> dict[str, dict[str, Any]]:
+    shape = {"num_partitions": topics.partitions, "replication_factor": topics.replication}
     source = {
-        "message.timestamp.type": settings.topics.topic_timestamps,
+        "message.timestamp.type": topics.topic_timestamps,
         "cleanup.policy": "delete",
         "retention.ms": str(RETENTION_MS),
         "compression.type": "producer",
     }
-    if settings.topics.topic_timestamps == "CreateTime":
-        source["message.timestamp.after.max.ms"] = str(settings.rules.to_rules().max_clock_skew_ms)
+    if topics.topic_timestamps == "CreateTime":
+        source["message.timestamp.after.max.ms"] = str(rules.max_clock_skew_ms)
     invalid = {
         "cleanup.policy": "delete",
-        **dead_letter_retention(settings),
+        **dead_letter_retention(topics),
         "compression.type": "producer",
         "max.message.bytes": str(DEAD_LETTER_BYTES),
     }
     replay = {
         **invalid,
-        **replay_retention(settings),
+        **replay_retention(topics),
         "message.timestamp.type": "LogAppendTime",
     }
-    names = list(settings.topics.names.values())
+    names = list(topics.names.values())
     return (
         {name: {**shape, "configs": source} for name in names}
         | {dead_letter_topic(name): {**shape, "configs": invalid} for name in names}
-        | {name: {**shape, "num_partitions": 1, "configs": replay} for name in settings.topics.replay_names.values()}
+        | {name: {**shape, "num_partitions": 1, "configs": replay} for name in topics.replay_names.values()}
     )
 
 

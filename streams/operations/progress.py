@@ -10,7 +10,7 @@ from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import follow
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class Progress:
         return self.log_end - (self.log_start if self.position is None else self.position)
 
 
-def read_progress(settings: Settings, sink: Sink) -> list[Progress]:
+def read_progress(kafka: KafkaSettings, topics: TopicSettings, sink: Sink) -> list[Progress]:
     """Every source that Kafka lists, by topic and partition.
 
     The ledger is read before the log, so lag is never less than it was. Raises TopicMissing, KafkaUnavailable and
     SinkError.
     """
-    sources = sources_of(as_known(describe_topics(settings), sink.replaced()))
+    sources = sources_of(as_known(describe_topics(kafka, topics), sink.replaced()))
     with sink.session() as session:
         ledgers = session.read_ledgers(sources)
-    offsets = read_offsets(settings, sources)
+    offsets = read_offsets(kafka, sources)
     return [progress_of(source, ledgers.get(source), offsets[source]) for source in sources]
 
 

@@ -95,7 +95,7 @@ def create_app(settings: Settings, sink: MaintainedSink | None = None) -> Counti
         settings.kafka.group_id,
         env={},  # else Faust's own variables (BROKER_URL, WEB_PORT, APP_VERSION, ...) win over what is set here
         broker=[URL(f"kafka://{server.strip()}") for server in settings.kafka.bootstrap_servers.split(",")],
-        broker_credentials=faust_credentials(settings),
+        broker_credentials=faust_credentials(settings.kafka),
         Worker=CountingWorker,
         store="memory://",
         TableManager=SourceTables,
@@ -165,7 +165,10 @@ def _watch(app: CountingApp) -> None:
     async def ask() -> None:
         while not app.should_stop:
             await app.sleep(ASK_SECONDS)
-            await guarded("while Kafka is asked why", ask_why(app.settings, app.consumer.unknown_topics()))
+            await guarded(
+                "while Kafka is asked why",
+                ask_why(app.settings.kafka, app.settings.topics, app.consumer.unknown_topics()),
+            )
 
     held = HeldBack()
 

@@ -5,11 +5,11 @@ from collections.abc import Collection
 
 from pintally.schemas.errors import KafkaUnavailable
 from pintally.streams.kafka.topics import describe_topics
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 from pintally.streams.worker.outage import KAFKA
 
 
-async def ask_why(settings: Settings, unknown: Collection[str]) -> None:
+async def ask_why(kafka: KafkaSettings, topics: TopicSettings, unknown: Collection[str]) -> None:
     """Ask once where Kafka seems to be away, or does not know some topics any more; else do nothing.
 
     Raises KafkaRefused for a login or a right that is not given any more, TopicMissing for topics that were deleted.
@@ -17,6 +17,6 @@ async def ask_why(settings: Settings, unknown: Collection[str]) -> None:
     KAFKA.still()
     if KAFKA.seconds or unknown:
         try:
-            await asyncio.to_thread(describe_topics, settings)
+            await asyncio.to_thread(describe_topics, kafka, topics)
         except KafkaUnavailable as error:
             KAFKA.away(error.what, "counting")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pintally.schemas.rows import SourceLedger, StartRow
+from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
 from pintally.streams.counting.log import Offsets
@@ -20,7 +21,7 @@ from pintally.streams.counting.refusals import (
 from pintally.streams.counting.slices import Base
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import committed_offsets, describe_topics, read_offsets
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,54 +34,54 @@ class Assigned:
     log_start: int
 
 
-def look_up(settings: Settings, sink: Sink, partitions: Iterable[tuple[str, int]]) -> list[Assigned]:
+def look_up(
+    kafka: KafkaSettings, asked: TopicSettings, rules: Rules, sink: Sink, partitions: Iterable[tuple[str, int]]
+) -> list[Assigned]:
     """Read all that decides where the fold of each (topic, partition) begins. Blocking.
 
     A source without a start row gets one, read back before it is used. Raises Refusal where the log, the ledger
     and the rules do not fit together, SinkUnavailable while the sink does not answer.
     """
-    topics = as_known(describe_topics(settings), sink.replaced())
+    topics = as_known(describe_topics(kafka, asked), sink.replaced())
     sources = [Source(topic, topics[topic].topic_id, partition) for topic, partition in sorted(partitions)]
     for topic in topics.values():
-        refuse_topic(topic, settings.rules.to_rules().in_topic(topic.name))
+        refuse_topic(topic, rules.in_topic(topic.name))
     with sink.session() as session:
         ledgers = session.read_ledgers(sources)
         if not all(ledgers[source].starts for source in sources):
-            _write_starts(settings, session, sink, sources)
+            _write_starts(kafka, rules, session, sink, sources)
             ledgers = session.read_ledgers(sources)
     # After the ledger: whoever counts meanwhile must not make a log that grows look truncated.
-    offsets = read_offsets(settings, sources)
-    return [_assigned(settings, source, ledgers[source], offsets[source]) for source in sources]
+    offsets = read_offsets(kafka, sources)
+    return [_assigned(rules, source, ledgers[source], offsets[source]) for source in sources]
 
 
-def _write_starts(settings: Settings, session: SinkSession, sink: Sink, sources: list[Source]) -> None:
+def _write_starts(kafka: KafkaSettings, rules: Rules, session: SinkSession, sink: Sink, sources: list[Source]) -> None:
     """Begin the sources that no worker has begun, under the highest epoch in the ledger.
 
     The ledger is read again, after the group's offsets, which follow it: another worker may have begun since. And once
     for all, so that the sources that are missing and the epoch are of one moment.
     """
-    committed = committed_offsets(settings)
+    committed = committed_offsets(kafka)
     known = list(sink.known_sources())
     ledgers = session.read_ledgers(list(dict.fromkeys([*known, *sources])))
     unknown = [source for source in sources if not ledgers[source].starts]
     for source in unknown:
         refuse_unknown(source, ledgers, committed)
-    offsets = read_offsets(settings, unknown)
+    offsets = read_offsets(kafka, unknown)
     epoch = max((start.epoch for ledger in ledgers.values() for start in ledger.starts), default=0)
     session.write_starts(
         [
-            StartRow(
-                source, epoch, offsets[source].log_start, 0, settings.rules.to_rules().in_topic(source.topic).to_json()
-            )
+            StartRow(source, epoch, offsets[source].log_start, 0, rules.in_topic(source.topic).to_json())
             for source in unknown
         ]
     )
 
 
-def _assigned(settings: Settings, source: Source, ledger: SourceLedger, offsets: Offsets) -> Assigned:
+def _assigned(rules: Rules, source: Source, ledger: SourceLedger, offsets: Offsets) -> Assigned:
     chain = follow(ledger)
     base = base_of(chain)
-    refuse_rules(source, chain, settings.rules.to_rules().in_topic(source.topic))
+    refuse_rules(source, chain, rules.in_topic(source.topic))
     refuse_retired(source, ledger)
     refuse_half_lost(source, ledger)
     refuse_hole(source, chain)

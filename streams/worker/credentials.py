@@ -3,12 +3,12 @@
 from faust.auth import SASLCredentials, SSLCredentials
 
 from pintally.streams.kafka.clients import kafka_options
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 
 
-def faust_credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:
+def faust_credentials(kafka: KafkaSettings) -> SASLCredentials | SSLCredentials | None:
     """The same for `broker_credentials` of a Faust app; None without TLS and login. Raises LoginIncomplete."""
-    options = kafka_options(settings)
+    options = kafka_options(kafka)
     context = options.get("ssl_context")
     if "sasl_mechanism" in options:
         return SASLCredentials(

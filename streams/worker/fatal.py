@@ -93,7 +93,7 @@ def end_by(worker: Worker, error: BaseException, where: str) -> None:
     if isinstance(cause, OffsetOutOfRangeError):
         cause = _why_out_of_range(worker, cause)
     if isinstance(cause, KafkaError):
-        cause = refusal_of(cause, worker.settings, where) or cause
+        cause = refusal_of(cause, worker.settings.kafka, worker.settings.topics, where) or cause
     if isinstance(cause, PintallyError) and not isinstance(cause, (SinkWentBack, Unavailable)):
         refuse(cause)
     elif isinstance(cause, PintallyError):
@@ -122,7 +122,7 @@ def _why_out_of_range(worker: Worker, error: OffsetOutOfRangeError) -> BaseExcep
 
     def look() -> None:
         try:
-            look_up(worker.settings, worker.sink, [(tp.topic, tp.partition) for tp in error.args[0]])
+            look_up(*worker.settings.sources, worker.sink, [(tp.topic, tp.partition) for tp in error.args[0]])
         except PintallyError as refusal:
             found.append(refusal)
 

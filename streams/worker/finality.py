@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
 from pintally.schemas.rows import SourceLedger
-from pintally.schemas.rules import MINUTE_MS
+from pintally.schemas.rules import MINUTE_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.maintenance import MaintainedSink
@@ -27,7 +27,7 @@ from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import follow, least_lateness
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
-from pintally.streams.settings import Settings
+from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
 from pintally.streams.worker.behind import BrokersBehind
 from pintally.streams.worker.outage import outage_of
 from pintally.streams.worker.wall_clock import Reading, read_clocks
@@ -47,7 +47,8 @@ class Look:
 
 
 def final_until(
-    settings: Settings,
+    rules: Rules,
+    idle_margin_ms: int,
     topics: Mapping[str, TopicInfo],
     ledgers: Mapping[Source, SourceLedger],
     offsets: Mapping[Source, Offsets],
@@ -61,17 +62,17 @@ def final_until(
     """
     clocks = [looked_at_ms]
     for source in sources_of(topics):
-        clock = _clock(settings, topics[source.topic], source, ledgers.get(source), offsets[source], looked_at_ms,
+        clock = _clock(idle_margin_ms, topics[source.topic], source, ledgers.get(source), offsets[source], looked_at_ms,
                        is_behind)  # fmt: skip
         if clock is None:
             return None
         clocks.append(clock)
-    final_ms = min(clocks) - settings.rules.to_rules().allowed_lateness_ms
+    final_ms = min(clocks) - rules.allowed_lateness_ms
     return max(0, final_ms // MINUTE_MS * MINUTE_MS // 1000)
 
 
 def _clock(
-    settings: Settings,
+    idle_margin_ms: int,
     topic: TopicInfo,
     source: Source,
     ledger: SourceLedger | None,
@@ -82,7 +83,6 @@ def _clock(
     """The flushed stream time of one source in ms; None if it was never read and is not empty."""
     chain = follow(ledger) if ledger and ledger.starts else None
     position = chain.position if chain else offsets.log_start
-    idle_margin_ms = settings.worker.idle_margin_seconds * 1000
     stamps_are_recent = topic.timestamp_type == "LogAppendTime" or topic.timestamp_before_max_ms <= idle_margin_ms
     caught_up = position == offsets.log_end == offsets.last_stable
     if caught_up and stamps_are_recent and not (chain and is_behind(source, chain.stream_time)):
@@ -90,25 +90,32 @@ def _clock(
     return chain.stream_time if chain else None
 
 
-def look(settings: Settings, sink: MaintainedSink, brokers: BrokersBehind) -> Look:
+def look(
+    kafka: KafkaSettings,
+    asked: TopicSettings,
+    rules: Rules,
+    idle_margin_ms: int,
+    sink: MaintainedSink,
+    brokers: BrokersBehind,
+) -> Look:
     """Ask both engines what is final now. Blocking. The order matters: clocks, log ends, ledgers."""
-    known = as_known(describe_topics(settings), sink.replaced())
-    topics = {name: topic for name, topic in known.items() if name in settings.topics.names.values()}
+    known = as_known(describe_topics(kafka, asked), sink.replaced())
+    topics = {name: topic for name, topic in known.items() if name in asked.names.values()}
     sources = sources_of(topics)
     with sink.session() as session:
         clocks = read_clocks(session)
-        offsets = read_offsets(settings, sources)
+        offsets = read_offsets(kafka, sources)
         ledgers = session.read_ledgers(sources)
     at_ms = clocks.earliest_ms
 
     def is_behind(source: Source, clock: int) -> bool:
-        return brokers.look(source, ledgers[source].rows, clock, at_ms, settings.worker.idle_margin_seconds * 1000)
+        return brokers.look(source, ledgers[source].rows, clock, at_ms, idle_margin_ms)
 
-    until = final_until(settings, topics, ledgers, offsets, at_ms, is_behind)
+    until = final_until(rules, idle_margin_ms, topics, ledgers, offsets, at_ms, is_behind)
     stamped = [s for s in sources if topics[s.topic].timestamp_type == "LogAppendTime" and ledgers[s].starts]
     return Look(
         until,
-        least_lateness(settings.rules.to_rules(), ledgers.values()),
+        least_lateness(rules, ledgers.values()),
         clocks,
         {source: follow(ledgers[source]).stream_time for source in stamped},
         {source: seen.behind_ms for source, seen in brokers.seen.items() if seen.behind_ms},
@@ -126,18 +133,20 @@ async def seal_final_hours(
 
     What was sealed too early, by a version that trusted one clock, is opened again first. `tell` gets what was found.
     """
-    if (min(settings.topics.names.values()), 0) not in assigned:
+    kafka, topics, rules = settings.sources
+    if (min(topics.names.values()), 0) not in assigned:
         return
     try:
-        found = await asyncio.to_thread(look, settings, sink, brokers)
+        margin_ms = settings.worker.idle_margin_seconds * 1000
+        found = await asyncio.to_thread(look, kafka, topics, rules, margin_ms, sink, brokers)
         tell(found)
-        await asyncio.to_thread(_seal, settings, sink, found)
+        await asyncio.to_thread(_seal, settings.clickhouse, sink, found)
     except (SinkUnavailable, KafkaUnavailable) as error:
         outage_of(error).away(error.what, "sealing")
 
 
-def _seal(settings: Settings, sink: MaintainedSink, found: Look) -> None:
+def _seal(clickhouse: ClickHouseSettings, sink: MaintainedSink, found: Look) -> None:
     with sink.session() as session:
         session.reopen_early(found.lateness_seconds)
     if found.final_until is not None:
-        seal(settings.clickhouse, found.final_until)
+        seal(clickhouse, found.final_until)

@@ -9,7 +9,7 @@ from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
 from pintally.sinks.clickhouse.rights import refuse_missing_grants
 from pintally.streams.kafka.own_rights import refuse_missing_rights
 from pintally.streams.kafka.topics import describe_topics
-from pintally.streams.settings import Settings
+from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
 from pintally.streams.worker.app import create_app
 from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
 from pintally.streams.worker.process import pause
@@ -25,30 +25,30 @@ def count(settings: Settings, log_level: str) -> None:
     logging.basicConfig(level=log_level, format="%(message)s")  # until Faust sets its own up
     pause()
     uvloop.install()
-    await_topics(settings)
-    refuse_without_grants(settings)
+    await_topics(settings.kafka, settings.topics)
+    refuse_without_grants(settings.clickhouse)
     app = create_app(settings)
     runner = CountingWorker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
     runner.execute_from_commandline()
 
 
-def refuse_without_grants(settings: Settings) -> None:
+def refuse_without_grants(clickhouse: ClickHouseSettings) -> None:
     """Say at once which right in ClickHouse is missing. While it does not answer, a worker starts all the same."""
     try:
-        refuse_missing_grants(settings.clickhouse)
+        refuse_missing_grants(clickhouse)
     except SinkUnavailable as error:
         CLICKHOUSE.away(error.what, "counting")
 
 
-def await_topics(settings: Settings) -> None:
+def await_topics(kafka: KafkaSettings, topics: TopicSettings) -> None:
     """Say at once that an address is refused or a topic is missing; wait while Kafka is away, for it will come back.
 
     Raises KafkaRefused and TopicMissing: both are for a person.
     """
     while True:
         try:
-            refuse_missing_rights(settings)
-            describe_topics(settings)
+            refuse_missing_rights(kafka, topics)
+            describe_topics(kafka, topics)
         except KafkaUnavailable as error:
             KAFKA.away(error.what, "counting")
             time.sleep(RETRY_SECONDS)

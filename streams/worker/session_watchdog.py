@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 
 from pintally.schemas.errors import PintallyError
 from pintally.streams.kafka.admin import open_admin
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 from pintally.streams.worker.outage import KAFKA
 from pintally.streams.worker.process import end_process, refuse
 
@@ -28,10 +28,15 @@ class SessionWatchdog:
     """Hears of this worker's place in its group: a `GroupListener`."""
 
     def __init__(
-        self, settings: Settings, failed: Callable[[BaseException], None], clock: Callable[[], float] = monotonic
+        self,
+        kafka: KafkaSettings,
+        session_seconds: float,
+        failed: Callable[[BaseException], None],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.failed = failed
-        self._settings = settings
+        self._kafka = kafka
+        self._session_seconds = session_seconds
         self._clock = clock
         self._answered_at: float | None = None  # seconds
 
@@ -40,7 +45,7 @@ class SessionWatchdog:
         now = self._clock()
         gap = 0.0 if self._answered_at is None else now - self._answered_at
         self._answered_at = now
-        if gap > self._settings.worker.session_timeout_seconds:
+        if gap > self._session_seconds:
             end_process(f"no answered heartbeat for {gap:.1f} s, longer than a session")
         KAFKA.back()
 
@@ -50,25 +55,25 @@ class SessionWatchdog:
 
     async def forgotten(self, member_id: str) -> None:
         """End with exit code 2 if another member has our instance id."""
-        if self._settings.kafka.group_instance_id is None:
+        if self._kafka.group_instance_id is None:
             return
-        if taken := await asyncio.to_thread(find_other, self._settings, member_id):
+        if taken := await asyncio.to_thread(find_other, self._kafka, member_id):
             refuse(taken)
 
 
-def find_other(settings: Settings, mine: str) -> InstanceTaken | None:
+def find_other(kafka: KafkaSettings, mine: str) -> InstanceTaken | None:
     """The other member that has our instance name, if Kafka knows one. `mine` is our member id. Blocking."""
     try:
-        with open_admin(settings) as admin:
-            group = admin.describe_groups([settings.kafka.group_id])[settings.kafka.group_id]
+        with open_admin(kafka) as admin:
+            group = admin.describe_groups([kafka.group_id])[kafka.group_id]
     except (PintallyError, KafkaError):  # it is asked again with the next heartbeat
         return None
     for member in group.get("members") or ():
-        if member.get("group_instance_id") == settings.kafka.group_instance_id and member["member_id"] != mine:
+        if member.get("group_instance_id") == kafka.group_instance_id and member["member_id"] != mine:
             host = str(member.get("client_host", "")).lstrip("/") or "an unknown host"
             return InstanceTaken(
-                f"another worker runs with --instance {settings.kafka.group_instance_id} in group "
-                f"{settings.kafka.group_id}, on {host}, and has taken this one's place",
+                f"another worker runs with --instance {kafka.group_instance_id} in group "
+                f"{kafka.group_id}, on {host}, and has taken this one's place",
                 "Give each worker a name of its own (--instance, PINTALLY_KAFKA_GROUP_INSTANCE_ID), or none.",
             )
     return None

@@ -131,9 +131,10 @@ class Refold(Recovery):
             refuse(error)
 
     async def _look_up(self, partitions: list[tuple[str, int]]) -> list[Assigned]:
+        kafka, topics, rules = self.app.settings.sources
         while True:
             try:
-                found = await asyncio.to_thread(look_up, self.app.settings, self.app.sink, partitions)
+                found = await asyncio.to_thread(look_up, kafka, topics, rules, self.app.sink, partitions)
             except (SinkUnavailable, KafkaUnavailable) as error:
                 outage_of(error).away(error.what, "the ledger and the log's ends, before counting begins")
                 await asyncio.sleep(RETRY_SECONDS)

@@ -45,8 +45,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         conf, settings = self.app.conf, self.app.settings
         session_ms = int(conf.broker_session_timeout * 1000)
         return ChunkedConsumer(
-            SessionWatchdog(settings, self._failed),
-            **kafka_options(settings),
+            SessionWatchdog(settings.kafka, settings.worker.session_timeout_seconds, self._failed),
+            **kafka_options(settings.kafka),
             client_id=conf.broker_client_id,
             group_id=conf.id,
             group_instance_id=settings.kafka.group_instance_id,

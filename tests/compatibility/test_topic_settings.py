@@ -29,7 +29,7 @@ def clean(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
 
 def make(settings: Settings, cases: Sequence[TopicCase]) -> None:
     """The topics of the cases, by somebody else and otherwise as `migrate` makes them; then the rest."""
-    with open_admin(settings) as admin:
+    with open_admin(settings.kafka) as admin:
         topics = {
             settings.topics.names[case.action]: {
                 "num_partitions": case.partitions,
@@ -40,23 +40,23 @@ def make(settings: Settings, cases: Sequence[TopicCase]) -> None:
         }
         admin.create_topics(topics)
         admin.wait_for_topics(list(topics))
-    create_topics(settings)
+    create_topics(*settings.sources)
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: str(case.configs))
 def test_a_topic_that_is_no_faithful_record_is_refused_and_named(clean: Settings, case: TopicCase) -> None:
     make(clean, [case])
-    topics = describe_topics(clean)
+    topics = describe_topics(clean.kafka, clean.topics)
     topic = topics[clean.topics.names[case.action]]
     with pytest.raises(Refusal, match=case.said):
         refuse_topic(topic, clean.rules.to_rules().in_topic(topic.name))
-    assert any(case.said in line for line in topic_differences(clean, topics))
+    assert any(case.said in line for line in topic_differences(clean.topics, clean.rules.to_rules(), topics))
 
 
 def test_topics_with_other_settings_are_counted_exactly_and_nothing_is_said(clean: Settings, tmp_path: Path) -> None:
     make(clean, COUNTED)
     migrate(clean.clickhouse)
-    assert topic_differences(clean, describe_topics(clean)) == []
+    assert topic_differences(clean.topics, clean.rules.to_rules(), describe_topics(clean.kafka, clean.topics)) == []
     with Traffic(clean, "--events", "1000") as traffic:
         sent = traffic.finish()
     with workers(clean, tmp_path) as start:
@@ -72,7 +72,10 @@ def test_a_topic_that_is_not_as_the_settings_ask_is_counted_and_named(
 ) -> None:
     make(clean, [case])
     migrate(clean.clickhouse)
-    assert any(case.said in line for line in topic_differences(clean, describe_topics(clean)))
+    assert any(
+        case.said in line
+        for line in topic_differences(clean.topics, clean.rules.to_rules(), describe_topics(clean.kafka, clean.topics))
+    )
     produce_with_kafka_python(clean, None, idempotent=False)
     with workers(clean, tmp_path) as start:
         start()

@@ -112,7 +112,7 @@ class ScenarioContext:
         self.probe = Probe(self)
         self.expected = Expected()
         self.workers: list[ScenarioWorker] = []
-        self._sources = sources_of(describe_topics(settings))
+        self._sources = sources_of(describe_topics(settings.kafka, settings.topics))
         self._ends: dict[Source, int] = {}  # as of the last sending
         self.begin = int(time.time() * 1000) // HOUR_MS * HOUR_MS - 6 * HOUR_MS  # ms; scenarios happen in the past
         self._proxies = proxies
@@ -137,7 +137,7 @@ class ScenarioContext:
         self._ends = {}
 
     async def _send(self, events: Sequence[Event], action: Action, partition: int) -> None:
-        options = kafka_options(self.settings)
+        options = kafka_options(self.settings.kafka)
         async with AIOKafkaProducer(**options, enable_idempotence=True, max_batch_size=BATCH_BYTES) as producer:
             batch = producer.create_batch()
             for event in events:
@@ -152,7 +152,7 @@ class ScenarioContext:
         self._ends = {}
 
     async def _send_aborted(self, events: Sequence[Event], action: Action) -> None:
-        options = kafka_options(self.settings)
+        options = kafka_options(self.settings.kafka)
         async with AIOKafkaProducer(**options, transactional_id=f"aborted-{uuid.uuid4()}") as producer:
             await producer.begin_transaction()
             for event in events:
@@ -184,7 +184,7 @@ class ScenarioContext:
     def ends(self) -> dict[Source, int]:
         """The end of each log."""
         if not self._ends:
-            offsets = read_offsets(self.settings, self._sources)
+            offsets = read_offsets(self.settings.kafka, self._sources)
             self._ends = {source: each.log_end for source, each in offsets.items()}
         return self._ends
 
@@ -209,7 +209,7 @@ def scenario_context(
     own = {"clickhouse_database": name, "topic_prefix": f"{name}.", "kafka_group_id": name}
     settings = settings_for(addresses, {**CHOSEN, **own, **chosen})
     migrate(settings.clickhouse)
-    create_topics(settings)
+    create_topics(*settings.sources)
     with ExitStack() as ends:
         proxies = ends.enter_context(Proxies())
         context = ScenarioContext(settings, folder, proxies, command)

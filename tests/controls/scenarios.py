@@ -206,7 +206,7 @@ def log_deleted_ahead(context: ScenarioContext) -> None:
     time.sleep(FETCHED_SECONDS)
     context.send(*pins(context.begin, 10))
     partition = TopicPartition(context.settings.topics.names[Action.SAVE], 0)
-    with open_admin(context.settings) as admin:
+    with open_admin(context.settings.kafka) as admin:
         admin.delete_records({partition: 10})
     worker.signal(signal.SIGCONT)
 
@@ -279,7 +279,9 @@ def apply_rules(context: ScenarioContext) -> None:
         said.append(run.stderr)
         return run.returncode == 0
 
-    require_effect(context.until(lambda: not group_members(context.settings), EMPTY_SECONDS), "the group is not empty")
+    require_effect(
+        context.until(lambda: not group_members(context.settings.kafka), EMPTY_SECONDS), "the group is not empty"
+    )
     require_effect(context.until(done, APPLIED_SECONDS), f"`pintally rules apply` refused: {said[-1]}")
 
 
@@ -287,5 +289,5 @@ def limit(context: ScenarioContext, size: int) -> None:
     """The largest batch in bytes that the dead-letter topics take."""
     configs = {"max.message.bytes": str(size)}
     set_topic_configs(
-        context.settings, {dead_letter_topic(topic): configs for topic in context.settings.topics.names.values()}
+        context.settings.kafka, {dead_letter_topic(topic): configs for topic in context.settings.topics.names.values()}
     )

@@ -148,7 +148,7 @@ def wait_for(condition: Callable[[], Any], timeout: float, what: str) -> Any:
 
 def progress(settings: Settings) -> tuple[int, int]:
     """Offsets recorded by the ledger and offsets in the log, summed over all sources."""
-    sources = read_progress(settings, ClickHouseSink(settings.clickhouse))
+    sources = read_progress(settings.kafka, settings.topics, ClickHouseSink(settings.clickhouse))
     return sum(source.position or 0 for source in sources), sum(source.log_end for source in sources)
 
 

@@ -29,7 +29,7 @@ def test_letters_too_large_for_their_topic_arrive_smaller_and_whole_in_the_table
     stack: Settings, tmp_path: Path
 ) -> None:
     topic = Action.SAVE.topic(stack.topics.topic_prefix)
-    set_topic_configs(stack, {dead_letter_topic(topic): {"max.message.bytes": str(LIMIT)}})
+    set_topic_configs(stack.kafka, {dead_letter_topic(topic): {"max.message.bytes": str(LIMIT)}})
     producer = KafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers)
     for key, value in (
         (b"k", b"small"),
@@ -56,7 +56,7 @@ def test_a_dead_letter_topic_that_is_missing_is_named_and_counting_goes_on_once_
 ) -> None:
     """C11: the ledger waits for the letters; nothing is dropped, and the worker lives."""
     topic = Action.SAVE.topic(stack.topics.topic_prefix)
-    with open_admin(stack) as admin:
+    with open_admin(stack.kafka) as admin:
         admin.delete_topics([dead_letter_topic(topic)])
         wait_for(lambda: dead_letter_topic(topic) not in admin.list_topics(), 30, "topic deleted")
     producer = KafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers)
@@ -67,7 +67,7 @@ def test_a_dead_letter_topic_that_is_missing_is_named_and_counting_goes_on_once_
         worker = start()
         wait_for(lambda: worker.said("flush not recorded"), 60, "a flush fails")
         assert worker.said("UnknownTopicOrPartition")
-        create_topics(stack)
+        create_topics(*stack.sources)
         wait_caught_up(stack)
         assert worker.alive
     verify(stack)

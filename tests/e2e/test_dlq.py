@@ -137,7 +137,7 @@ def by_producer(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
     made = settings.changed(topic_timestamps="CreateTime", seal_seconds=0.5)
     try:
         migrate(made.clickhouse)
-        create_topics(made)
+        create_topics(*made.sources)
         yield made
     finally:
         drop_topics(engines.addresses, made.topics.topic_prefix)
@@ -221,7 +221,7 @@ def replayer(settings: Settings, *, stay_open: bool = False) -> "subprocess.Pope
 
 def replay_source(settings: Settings) -> Source:
     name = settings.topics.replay_names[Action.SAVE]
-    topics = describe_topics(settings)
+    topics = describe_topics(settings.kafka, settings.topics)
     return sources_of({name: topics[name]})[0]
 
 
@@ -237,7 +237,8 @@ def test_a_replay_killed_between_sending_and_committing_counts_nothing_and_the_n
         killed.kill()
         killed.communicate()
     source = replay_source(stack)
-    assert read_offsets(stack, [source])[source].log_end == 5, "all five are in the log, in a transaction that is open"
+    ends = read_offsets(stack.kafka, [source])[source]
+    assert ends.log_end == 5, "all five are in the log, in a transaction that is open"
     assert replayed_origins(stack) == {}
     with workers(stack, tmp_path) as start:
         start()
@@ -285,8 +286,8 @@ def test_what_a_replay_topic_has_forgotten_is_not_replayed_again_and_what_came_l
         assert dlq(stack, "replay", "--limit", "2", "--yes")["sent"] == 2
         wait_caught_up(stack)
         source = replay_source(stack)
-        end = read_offsets(stack, [source])[source].log_end
-        with open_admin(stack) as admin:  # as retention does
+        end = read_offsets(stack.kafka, [source])[source].log_end
+        with open_admin(stack.kafka) as admin:  # as retention does
             admin.delete_records({TopicPartition(source.topic, 0): end})
         done = dlq(stack, "replay", "--yes", code=1)
         assert (done["sent"], done["too_old_to_tell"]) == (0, 3), "also the third, which nobody replayed"

@@ -105,7 +105,7 @@ def test_what_retention_took_is_named_and_its_dead_letter_is_shown(stack: Settin
     with workers(stack, tmp_path) as start:
         start()
         wait_caught_up(stack)
-    with open_admin(stack) as admin:
+    with open_admin(stack.kafka) as admin:
         admin.delete_records({TopicPartition(topic, 0): 1})
     found = explain(stack, gone)
     assert found["records"] == []

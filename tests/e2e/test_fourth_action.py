@@ -138,7 +138,7 @@ def test_it_is_sealed(settings: Settings, engines: TestEngines) -> None:
     try:
         python(settings, "from tests.e2e.test_fourth_action import seal_shares; seal_shares()")
     finally:
-        drop_database(engines.addresses, settings.clickhouse_database)
+        drop_database(engines.addresses, settings.clickhouse.database)
 
 
 @pytest.mark.usefixtures("four_actions")

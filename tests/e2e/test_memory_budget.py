@@ -33,7 +33,7 @@ def test_a_full_worker_pauses_past_its_session_and_goes_on_exactly_when_clickhou
         past_its_session = time.monotonic() + settings.worker.session_timeout_seconds * 1.5
         while time.monotonic() < past_its_session:
             assert worker.alive
-            assert len(group_members(settings)) == 1
+            assert len(group_members(settings.kafka)) == 1
         assert pauses(worker) == 1
         restartable_engines.clickhouse.start()
         restartable_engines.clickhouse.wait_ready()

@@ -49,7 +49,7 @@ def stamped_by_producers(stack: Settings) -> None:
     """So that a transaction can be old without anybody waiting."""
     skew = str(stack.rules.to_rules().max_clock_skew_ms)
     wanted = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": skew}
-    set_topic_configs(stack, dict.fromkeys(stack.topics.names.values(), wanted))
+    set_topic_configs(stack.kafka, dict.fromkeys(stack.topics.names.values(), wanted))
 
 
 def run(stack: Settings, *arguments: str) -> tuple[int, str]:
@@ -108,7 +108,7 @@ def test_a_transaction_that_goes_on_alarms_nobody_and_one_that_is_aborted_lets_c
 
     async def abort(offset: int) -> None:
         at = TopicPartition(stack.topics.names[Action.SAVE], 0)
-        with open_admin(stack) as admin:
+        with open_admin(stack.kafka) as admin:
             assert not [
                 each
                 for each in admin.describe_producers([at])[at].active_producers

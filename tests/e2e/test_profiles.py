@@ -27,7 +27,7 @@ def place(settings: Settings, engines: TestEngines, tmp_path: Path) -> Iterator[
         }
         own = settings.changed(**at)
         migrate(own.clickhouse)
-        create_topics(own)
+        create_topics(*own.sources)
         try:
             yield own
         finally:

@@ -36,7 +36,7 @@ class Field:
             worker = start()
             wait_caught_up(self.settings)
             assert worker.stop() == 0
-        wait_for(lambda: not group_members(self.settings), 30, "an empty group")
+        wait_for(lambda: not group_members(self.settings.kafka), 30, "an empty group")
 
     def refused(self, *words: str) -> None:
         """A worker ends at once and says all this."""
@@ -45,7 +45,7 @@ class Field:
         assert "Traceback" not in done.stderr
         for word in words:
             assert word in done.stderr
-        wait_for(lambda: not group_members(self.settings), 30, "an empty group: it ended without a word to Kafka")
+        wait_for(lambda: not group_members(self.settings.kafka), 30, "an empty group: it ended without a word to Kafka")
 
     def run(self, *arguments: str, code: int = 0) -> str:
         done = pintally(self.settings, *arguments)
@@ -61,9 +61,9 @@ class Field:
 
     def trim(self, keep: int) -> None:
         """Retention leaves `keep` records of each partition."""
-        sources = sources_of(describe_topics(self.settings))
-        ends = read_offsets(self.settings, sources)
-        with open_admin(self.settings) as admin:
+        sources = sources_of(describe_topics(self.settings.kafka, self.settings.topics))
+        ends = read_offsets(self.settings.kafka, sources)
+        with open_admin(self.settings.kafka) as admin:
             admin.delete_records(
                 {TopicPartition(s.topic, s.partition): max(0, e.log_end - keep) for s, e in ends.items() if e.log_end}
             )
@@ -117,7 +117,7 @@ def test_a_worker_goes_on_where_retention_emptied_the_log_and_refuses_what_comes
         assert worker.said("within twenty minutes of those below offset")
         assert worker.said("pintally accept-loss")
     assert field.total == before
-    wait_for(lambda: not group_members(field.settings), 30, "an empty group")
+    wait_for(lambda: not group_members(field.settings.kafka), 30, "an empty group")
     field.run("accept-loss", "--yes")
     field.count()
     assert field.lag() == 0

@@ -77,7 +77,7 @@ def records_before_they_are_read(forked: Forks, settings: Settings) -> None:
         for topic in settings.topics.names.values()
         for n in range(settings.topics.partitions)
     }
-    with open_admin(settings) as admin:
+    with open_admin(settings.kafka) as admin:
         admin.delete_records(partitions)
     awake = time.time()
     worker.signal(signal.SIGCONT)
@@ -88,6 +88,6 @@ def records_before_they_are_read(forked: Forks, settings: Settings) -> None:
 
 def a_topic(forked: Forks, settings: Settings) -> None:
     worker = counting(forked, settings)
-    with open_admin(settings) as admin:
+    with open_admin(settings.kafka) as admin:
         admin.delete_topics([next(iter(settings.topics.names.values()))])
     refused(worker, "has no topic")

@@ -34,7 +34,7 @@ def main() -> None:
                 kafka_group_id="fuzz",
             )
             migrate(settings.clickhouse)
-            create_topics(settings)
+            create_topics(*settings.sources)
             print(f"seed {given.seed}", flush=True)
             print(
                 json.dumps(fuzz(settings, given.records, given.seed, directory, lambda line: print(line, flush=True)))

@@ -124,7 +124,7 @@ class Watch:
         sink = ClickHouseSink(self._settings.clickhouse)
         while not self._over.wait(0.5) and self._worker.alive:
             try:
-                sources = read_progress(self._settings, sink)
+                sources = read_progress(self._settings.kafka, self._settings.topics, sink)
             except PintallyError:
                 continue
             now = time.monotonic()
@@ -165,13 +165,14 @@ def _open_wide(settings: Settings) -> None:
         "message.timestamp.after.max.ms": str(settings.rules.to_rules().max_clock_skew_ms),
     }
     set_topic_configs(
-        settings, {topic: theirs if action is STAMPED else wide for action, topic in settings.topics.names.items()}
+        settings.kafka,
+        {topic: theirs if action is STAMPED else wide for action, topic in settings.topics.names.items()},
     )
 
 
 def _outcomes(settings: Settings) -> dict[str, int]:
     names = ("counted", "duplicate", "late", "invalid", "gaps")
-    sources = read_progress(settings, ClickHouseSink(settings.clickhouse))
+    sources = read_progress(settings.kafka, settings.topics, ClickHouseSink(settings.clickhouse))
     return {name: sum(getattr(source.outcomes, name) for source in sources) for name in names}
 
 

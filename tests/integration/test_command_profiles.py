@@ -50,7 +50,7 @@ def plain(engines: TestEngines, tmp_path_factory: pytest.TempPathFactory) -> Ite
             topic_timestamps="CreateTime",
         )
         migrate(settings.clickhouse)
-        create_topics(settings)
+        create_topics(*settings.sources)
         try:
             flusher = Flusher(settings)
             flusher.produce(150, ago_ms=5 * 3_600_000)
@@ -165,7 +165,8 @@ def _top(flusher: Flusher) -> list[dict[str, Any]]:
 
 def _repair(flusher: Flusher) -> None:
     with flusher.sink.session() as session:
-        done = repair(flusher.settings, session, read_cluster_state(flusher.settings, flusher.sink, session), Choice())
+        found = read_cluster_state(flusher.settings.kafka, flusher.settings.topics, flusher.sink, session)
+        done = repair(*flusher.settings.sources, session, found, Choice())
     assert (done.mended, done.exit_code) == ([], 0)
 
 

@@ -18,9 +18,9 @@ LARGE = b"x" * 100_000  # longer than what a response may be to be copied
 @pytest.fixture
 def topic(settings: Settings) -> Iterator[str]:
     """A topic, which is dropped afterwards."""
-    create_topics(settings)
+    create_topics(settings.kafka, settings.topics, settings.rules.to_rules())
     yield min(settings.topics.names.values())
-    with open_admin(settings) as admin:
+    with open_admin(settings.kafka) as admin:
         admin.delete_topics([*settings.topics.actions])
 
 
@@ -42,7 +42,10 @@ def test_other_consumers_and_producers_of_the_process_go_on_as_they_were(setting
 
     async def run() -> None:
         producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers)
-        theirs, ours = AIOKafkaConsumer(**options_alone(settings)), ChunkedConsumer(**options_alone(settings))
+        theirs, ours = (
+            AIOKafkaConsumer(**options_alone(settings.kafka)),
+            ChunkedConsumer(**options_alone(settings.kafka)),
+        )
         async with producer, theirs:
             theirs.assign([place])
             theirs.seek(place, 0)
@@ -57,7 +60,7 @@ def test_other_consumers_and_producers_of_the_process_go_on_as_they_were(setting
                     await producer.send_and_wait(topic, value, partition=0)
                 assert await values_of(theirs, place, 3) == values
                 assert await values_of(ours, place, 3) == values
-            later = AIOKafkaConsumer(**options_alone(settings))
+            later = AIOKafkaConsumer(**options_alone(settings.kafka))
             async with later:
                 later.assign([place])
                 later.seek(place, 0)

@@ -100,7 +100,14 @@ def test_partitions_are_added_by_a_fault_that_came_while_the_broker_was_down(
     monkeypatch.setattr(group, "COUNTED_SECONDS", 0.5)
     with pytest.raises(NoEffect, match="was not counted"):
         while_down(restartable_engines.kafka, {"add": lambda: group.add_partition(context_of(stack))}, monkeypatch)
-    assert sorted(topic.partitions for topic in describe_topics(stack).values()) == [1, 1, 1, 2, 2, 3]
+    assert sorted(topic.partitions for topic in describe_topics(stack.kafka, stack.topics).values()) == [
+        1,
+        1,
+        1,
+        2,
+        2,
+        3,
+    ]
 
 
 def test_a_setting_of_clickhouse_is_changed_once_it_is_back(

@@ -27,9 +27,9 @@ from pintally.streams.settings import Settings
 def made(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Settings]:
     """Topics of both kinds, dropped afterwards."""
     chosen = settings.changed(topic_timestamps=request.param)
-    create_topics(chosen)
+    create_topics(*chosen.sources)
     yield chosen
-    with open_admin(chosen) as admin:
+    with open_admin(chosen.kafka) as admin:
         admin.delete_topics([name for name in admin.list_topics() if name.startswith(chosen.topics.topic_prefix)])
 
 
@@ -50,14 +50,19 @@ def emulate(settings: Settings, *arguments: str) -> dict[str, Any]:
 
 
 def ends(settings: Settings) -> int:
-    return sum(each.log_end for each in read_offsets(settings, sources_of(describe_topics(settings))).values())
+    return sum(
+        each.log_end
+        for each in read_offsets(settings.kafka, sources_of(describe_topics(settings.kafka, settings.topics))).values()
+    )
 
 
 async def read_all(settings: Settings) -> dict[TopicPartition, list[Any]]:
     topics = {
-        name: topic for name, topic in describe_topics(settings).items() if name in settings.topics.names.values()
+        name: topic
+        for name, topic in describe_topics(settings.kafka, settings.topics).items()
+        if name in settings.topics.names.values()
     }
-    offsets = read_offsets(settings, sources_of(topics))
+    offsets = read_offsets(settings.kafka, sources_of(topics))
     missing = {TopicPartition(source.topic, source.partition): each.log_end for source, each in offsets.items()}
     found: dict[TopicPartition, list[Any]] = {partition: [] for partition in missing}
     async with AIOKafkaConsumer(
@@ -111,7 +116,7 @@ def test_kafka_holds_exactly_what_the_truth_says(made: Settings, tmp_path: Path)
 
 
 def test_ctrl_c_ends_an_endless_run_cleanly_and_the_report_is_what_kafka_holds(settings: Settings) -> None:
-    create_topics(settings)
+    create_topics(*settings.sources)
     try:
         running = command(settings, "--rate", "2000", "--json")
         until = time.monotonic() + 60
@@ -123,7 +128,7 @@ def test_ctrl_c_ends_an_endless_run_cleanly_and_the_report_is_what_kafka_holds(s
         assert (running.returncode, err) == (0, "")
         assert json.loads(out)["records"] == ends(settings)
     finally:
-        with open_admin(settings) as admin:
+        with open_admin(settings.kafka) as admin:
             admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topics.topic_prefix)])
 
 
@@ -136,12 +141,12 @@ def test_without_topics_the_remedy_is_named(settings: Settings) -> None:
 
 
 def test_two_runs_with_one_seed_are_not_taken_for_duplicates(settings: Settings) -> None:
-    create_topics(settings)
+    create_topics(*settings.sources)
     try:
         for _ in range(2):
             emulate(settings, "--events", "500", "--duplicates", "0", "--late", "0", "--broken", "0")
         records = [record for records in asyncio.run(read_all(settings)).values() for record in records]
         assert len({json.loads(record.value)["event_id"] for record in records}) == 1_000
     finally:
-        with open_admin(settings) as admin:
+        with open_admin(settings.kafka) as admin:
             admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topics.topic_prefix)])

@@ -35,11 +35,11 @@ class Stand:
     @property
     def source(self) -> Source:
         """As Kafka knows it now."""
-        return Source(self.topic, describe_topics(self.settings)[self.topic].topic_id, 0)
+        return Source(self.topic, describe_topics(self.settings.kafka, self.settings.topics)[self.topic].topic_id, 0)
 
     def look_up(self, **changes: Any) -> Assigned:
         """What an assignment of partition 0 finds, under these settings."""
-        [assigned] = look_up(self.settings.changed(**changes), self.sink, [(self.topic, 0)])
+        [assigned] = look_up(*self.settings.changed(**changes).sources, self.sink, [(self.topic, 0)])
         return assigned
 
     def produce(self, records: int) -> None:
@@ -56,15 +56,15 @@ class Stand:
 
     def create_again(self) -> None:
         """Delete the topic and make it anew under its name."""
-        with open_admin(self.settings) as admin:
+        with open_admin(self.settings.kafka) as admin:
             admin.delete_topics([self.topic])
             wait_for(lambda: self.topic not in admin.list_topics(), 30, "the topic is deleted")
-        create_topics(self.settings)
+        create_topics(*self.settings.sources)
 
     def configure(self, **configs: str) -> None:
         """Set configs of the topic; underscores stand for dots."""
         dotted = {name.replace("_", "."): value for name, value in configs.items()}
-        set_topic_configs(self.settings, {self.topic: dotted})
+        set_topic_configs(self.settings.kafka, {self.topic: dotted})
 
     def sql(self, statement: str) -> None:
         with Connection(self.settings.clickhouse, 30) as connection:
@@ -79,7 +79,7 @@ def stand(stack: Settings) -> Stand:
 def test_a_source_without_a_start_row_gets_one_that_is_read_back(stand: Stand) -> None:
     """C12: at the log's start, with the rules of the settings, before its first cell."""
     stand.produce(5)
-    with open_admin(stand.settings) as admin:
+    with open_admin(stand.settings.kafka) as admin:
         admin.delete_records({TopicPartition(stand.topic, 0): 3})
     assigned = stand.look_up()
     start = StartRow(stand.source, 0, 3, 0, stand.settings.rules.to_rules().to_json())
@@ -111,7 +111,7 @@ def test_a_new_partition_begins_in_the_highest_epoch_of_the_ledger(stand: Stand)
     stand.look_up()
     with stand.sink.session() as session:
         session.write_starts([StartRow(stand.source, 4, 0, 0, stand.settings.rules.to_rules().to_json())])
-    [other] = look_up(stand.settings, stand.sink, [(stand.topic, 1)])
+    [other] = look_up(*stand.settings.sources, stand.sink, [(stand.topic, 1)])
     assert other.chain.epoch_start.epoch == 4
 
 
@@ -138,7 +138,7 @@ def test_a_log_that_retention_cut_above_the_place_to_read_from_is_refused(stand:
     stand.look_up()
     stand.record(6)
     assert stand.look_up().base.collect_start == 0
-    with open_admin(stand.settings) as admin:
+    with open_admin(stand.settings.kafka) as admin:
         admin.delete_records({TopicPartition(stand.topic, 0): 4})
         assert stand.look_up().base == Base(
             6, 600_000, 6, 600_000, is_cut=True, open_slice=stand.look_up().chain.unfinished
@@ -176,7 +176,11 @@ def test_one_bad_topic_refuses_the_sources_of_all(stand: Stand) -> None:
     """Windows are counted over all topics: a part of them would be a smaller total in silence."""
     stand.configure(cleanup_policy="compact")
     with pytest.raises(Refusal):
-        look_up(stand.settings, stand.sink, [(stand.settings.topics.names[Action.CLICK], 0)])
+        look_up(
+            *stand.settings.sources,
+            stand.sink,
+            [(stand.settings.topics.names[Action.CLICK], 0)],
+        )
 
 
 @pytest.mark.parametrize("change", [{"allowed_lateness_seconds": 60}, {"slice_records": 1_000}, {"dedup": False}])
@@ -213,7 +217,7 @@ def test_a_missing_table_is_refused_and_not_waited_for(stand: Stand) -> None:
 
 
 def test_a_missing_topic_is_refused(stand: Stand) -> None:
-    with open_admin(stand.settings) as admin:
+    with open_admin(stand.settings.kafka) as admin:
         admin.delete_topics([stand.topic])
         wait_for(lambda: stand.topic not in admin.list_topics(), 30, "the topic is deleted")
     with pytest.raises(PintallyError, match="pintally migrate"):

@@ -48,7 +48,7 @@ class Field:
     @property
     def source(self) -> Source:
         """As Kafka knows it now."""
-        return Source(self.topic, describe_topics(self.settings)[self.topic].topic_id, 0)
+        return Source(self.topic, describe_topics(self.settings.kafka, self.settings.topics)[self.topic].topic_id, 0)
 
     def produce(self, records: int = 330, ago_ms: int = RECORDS * 3_500) -> None:
         """Records with duplicates, late and broken ones among them, over some 17 minutes from then on."""
@@ -72,15 +72,15 @@ class Field:
 
     def fold(self, to: int | None = None) -> tuple[SourceFold, Capture | None]:
         """Recover, and fold up to an offset, or all there is: what a worker holds when a flush begins."""
-        [assigned] = look_up(self.settings, self.sink, [(self.topic, 0)])
+        [assigned] = look_up(*self.settings.sources, self.sink, [(self.topic, 0)])
         chain, base = assigned.chain, assigned.base
         fold = SourceFold(assigned.source, Action.SAVE, chain.rules, chain.epoch_start.epoch, base, chain.version)
-        end = read_offsets(self.settings, [assigned.source])[assigned.source].last_stable if to is None else to
+        end = read_offsets(self.settings.kafka, [assigned.source])[assigned.source].last_stable if to is None else to
         asyncio.run(self._fold(fold, end))
         return fold, fold.capture()
 
     async def _fold(self, fold: SourceFold, end: int) -> None:
-        async with aclosing(read_chunks(self.settings, fold.source, fold.position, end)) as chunks:
+        async with aclosing(read_chunks(self.settings.kafka, fold.source, fold.position, end)) as chunks:
             async for chunk in chunks:
                 fold.fold(chunk)
 
@@ -119,13 +119,13 @@ class Field:
 
     def trim(self, start: int) -> None:
         """Retention removes what lies before an offset."""
-        with open_admin(self.settings) as admin:
+        with open_admin(self.settings.kafka) as admin:
             admin.delete_records({TopicPartition(self.topic, 0): start})
 
     def configure(self, config: str) -> None:
         """What kafka-configs.sh --alter --add-config does."""
         name, _, value = config.partition("=")
-        set_topic_configs(self.settings, {self.topic: {name: value}})
+        set_topic_configs(self.settings.kafka, {self.topic: {name: value}})
 
     @property
     def total(self) -> int:
@@ -254,10 +254,10 @@ def test_a_topic_was_deleted_and_created_again(field: Field, records: int) -> No
     field.produce()
     field.count()
     before = field.total
-    with open_admin(field.settings) as admin:
+    with open_admin(field.settings.kafka) as admin:
         admin.delete_topics([field.topic])
         wait_for(lambda: field.topic not in admin.list_topics(), 30, "the topic deleted")
-    create_topics(field.settings)
+    create_topics(*field.settings.sources)
     field.produce(records)
     field.refused("deleted and created again", "pintally accept-loss")
     assert "its topic was deleted" in field.run("accept-loss", "--yes")
@@ -356,7 +356,11 @@ def test_a_topic_that_cannot_be_counted_exactly_is_altered_by_the_command_of_its
     field.count()
     field.configure(config)
     said = field.refused("kafka-configs.sh")
-    differences = topic_differences(field.settings, describe_topics(field.settings))
+    differences = topic_differences(
+        field.settings.topics,
+        field.settings.rules.to_rules(),
+        describe_topics(field.settings.kafka, field.settings.topics),
+    )
     assert any(all(part in each for part in said.split("\n  ")) for each in differences)
     field.configure(re.findall(r"--add-config ([^` ]+)", said)[0])
     field.count()

@@ -32,7 +32,8 @@ ALL = Choice()
 def mend(flusher: Flusher, choice: Choice = ALL) -> Repair:
     """What `pintally repair` does."""
     with flusher.sink.session() as session:
-        return repair(flusher.settings, session, read_cluster_state(flusher.settings, flusher.sink, session), choice)
+        found = read_cluster_state(flusher.settings.kafka, flusher.settings.topics, flusher.sink, session)
+        return repair(*flusher.settings.sources, session, found, choice)
 
 
 def findings(report: Report) -> Choice:

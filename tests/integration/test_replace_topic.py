@@ -74,10 +74,10 @@ def write(field: Field, records: Iterable[Record]) -> None:
 
 def make_again(field: Field, records: Iterable[Record], **changed: Any) -> None:
     """Delete the topic, create it anew under its name, and fill it: what another cluster looks like from here."""
-    with open_admin(field.settings) as admin:
+    with open_admin(field.settings.kafka) as admin:
         admin.delete_topics([field.topic])
         wait_for(lambda: field.topic not in admin.list_topics(), 30, "the topic deleted")
-    create_topics(field.settings.changed(**changed))
+    create_topics(*field.settings.changed(**changed).sources)
     write(field, records)
 
 
@@ -125,17 +125,17 @@ def test_all_topics_move_at_once_and_their_empty_replay_topics_with_them(field: 
         name: 1 if name in field.settings.topics.replay_names.values() else 2 for name in field.settings.topics.actions
     }
     partitions = [(name, at) for name, count in names.items() for at in range(count)]
-    look_up(field.settings, field.sink, partitions)
+    look_up(*field.settings.sources, field.sink, partitions)
     field.produce()
     field.count()
     before, copy = day(field), read(field)
-    with open_admin(field.settings) as admin:
+    with open_admin(field.settings.kafka) as admin:
         admin.delete_topics(list(names))
         wait_for(lambda: not names.keys() & set(admin.list_topics()), 30, "the topics deleted")
-    create_topics(field.settings)
+    create_topics(*field.settings.sources)
     write(field, copy)
     field.run("replace-topic", "--yes")
-    look_up(field.settings, field.sink, partitions)
+    look_up(*field.settings.sources, field.sink, partitions)
     field.count()
     assert day(field) == before
     field.verify()
@@ -149,7 +149,7 @@ def test_another_cluster_takes_the_place_and_the_old_one_is_not_counted_any_more
     _, asleep = field.fold(330)
     with broker(lowest_supported(), tmp_path / "kafka") as kafka:
         field.settings = old.changed(kafka_bootstrap_servers=kafka)
-        create_topics(field.settings)
+        create_topics(*field.settings.sources)
         write(field, copy)
         field.refused("pintally replace-topic")
         field.run("replace-topic", "--yes")
@@ -177,7 +177,7 @@ def test_a_mirror_under_another_prefix_is_refused_until_it_takes_the_place(field
     prefix = f"{field.settings.topics.topic_prefix}mirror."
     field.settings = field.settings.changed(topic_prefix=prefix)
     field.topic = field.settings.topics.names[Action.SAVE]
-    create_topics(field.settings)
+    create_topics(*field.settings.sources)
     write(field, copy)
     field.refused("pintally replace-topic")
     with pytest.raises(Refusal, match="another name"):

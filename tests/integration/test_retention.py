@@ -16,8 +16,8 @@ DAY_MS = 86_400_000
 
 def kept(settings: Settings) -> tuple[int | None, set[tuple[str, str]]]:
     names = [dead_letter_topic(topic) for topic in settings.topics.names.values()]
-    with Connection(settings.clickhouse, 30) as connection, open_admin(settings) as admin:
-        found = read_topic_configs(admin, settings, names).values()
+    with Connection(settings.clickhouse, 30) as connection, open_admin(settings.kafka) as admin:
+        found = read_topic_configs(admin, settings.kafka, names).values()
         topics = {(configs["retention.ms"], configs["segment.ms"]) for configs in found}
         return dead_letter_days(connection), topics
 
@@ -31,28 +31,31 @@ def test_topics_are_made_with_the_setting_and_migrate_sets_the_table(stack: Sett
 
 def test_another_setting_is_applied_to_what_is_there_once(stack: Settings) -> None:
     settings = stack.changed(dead_letter_days=3)
-    assert len(apply_dead_letter_days(settings)) == 7
+    assert len(apply_dead_letter_days(settings.kafka, settings.clickhouse, settings.topics)) == 7
     assert kept(settings) == (3, {(str(3 * DAY_MS), str(DAY_MS))})
-    assert apply_dead_letter_days(settings) == []
+    assert apply_dead_letter_days(settings.kafka, settings.clickhouse, settings.topics) == []
 
 
 def test_replay_topics_are_kept_a_day_longer(stack: Settings) -> None:
     """A letter that is still there must have come after all that was forgotten of replays."""
 
     def kept_replays() -> set[tuple[str, str]]:
-        with open_admin(stack) as admin:
-            found = read_topic_configs(admin, stack, stack.topics.replay_names.values()).values()
+        with open_admin(stack.kafka) as admin:
+            found = read_topic_configs(admin, stack.kafka, stack.topics.replay_names.values()).values()
         return {(configs["retention.ms"], configs["segment.ms"]) for configs in found}
 
     assert kept_replays() == {(str(15 * DAY_MS), str(DAY_MS))}
     forever = {"retention.ms": "-1"}  # as they were once
-    set_topic_configs(stack, dict.fromkeys(stack.topics.replay_names.values(), forever))
-    assert set(apply_dead_letter_days(stack)) == {*stack.topics.replay_names.values(), "table dead_letters"}
+    set_topic_configs(stack.kafka, dict.fromkeys(stack.topics.replay_names.values(), forever))
+    assert set(apply_dead_letter_days(stack.kafka, stack.clickhouse, stack.topics)) == {
+        *stack.topics.replay_names.values(),
+        "table dead_letters",
+    }
     assert kept_replays() == {(str(15 * DAY_MS), str(DAY_MS))}
 
 
 def test_old_letters_are_deleted(stack: Settings) -> None:
-    apply_dead_letter_days(stack)
+    apply_dead_letter_days(stack.kafka, stack.clickhouse, stack.topics)
     with Connection(stack.clickhouse, 30) as connection:
         connection.execute(
             "INSERT INTO dead_letters (topic, offset, outcome, written_at)"

@@ -33,19 +33,19 @@ from pintally.streams.kafka.topics import (
     read_offsets,
     sources_of,
 )
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, Settings, TopicSettings
 
 
 @pytest.fixture
 def made(settings: Settings) -> Iterator[Settings]:
     """Settings whose topics exist, and are dropped afterwards."""
-    create_topics(settings)
+    create_topics(*settings.sources)
     yield settings
     drop(settings)
 
 
 def drop(settings: Settings) -> None:
-    with open_admin(settings) as admin:
+    with open_admin(settings.kafka) as admin:
         admin.delete_topics([name for name in admin.list_topics() if name.startswith(settings.topics.topic_prefix)])
 
 
@@ -56,54 +56,57 @@ def with_(settings: Settings, **changes: object) -> Settings:
 def test_many_at_once_make_each_topic_once(settings: Settings) -> None:
     try:
         with ThreadPoolExecutor(4) as pool:
-            created = [name for names in pool.map(create_topics, [settings] * 4) for name in names]
+            created = [
+                name for names in pool.map(lambda _: create_topics(*settings.sources), range(4)) for name in names
+            ]
         names = list(settings.topics.names.values())
         assert sorted(created) == sorted([*names, *map(dead_letter_topic, names), *map(replay_topic, names)])
-        assert create_topics(settings) == []
+        assert create_topics(*settings.sources) == []
     finally:
         drop(settings)
 
 
 def test_topics_are_described_as_they_were_asked_for(made: Settings) -> None:
-    found = describe_topics(made)
+    found = describe_topics(made.kafka, made.topics)
     assert set(found) == {*made.topics.names.values(), *made.topics.replay_names.values()}
     assert {found[name].partitions for name in made.topics.names.values()} == {made.topics.partitions}
     assert {found[name].partitions for name in made.topics.replay_names.values()} == {1}
     assert {topic.timestamp_type for topic in found.values()} == {"LogAppendTime"}
     assert {topic.cleanup_policy for topic in found.values()} == {"delete"}
     assert len({topic.topic_id for topic in found.values()}) == 6
-    assert topic_differences(made, found) == []
+    assert topic_differences(made.topics, made.rules.to_rules(), found) == []
 
 
 def test_create_time_topics_refuse_timestamps_beyond_the_skew(settings: Settings) -> None:
     by_producer = with_(settings, topic_timestamps="CreateTime", max_clock_skew_seconds=77)
-    create_topics(by_producer)
+    create_topics(*by_producer.sources)
     try:
-        found = describe_topics(by_producer)
+        found = describe_topics(by_producer.kafka, by_producer.topics)
         assert {found[name].timestamp_after_max_ms for name in by_producer.topics.names.values()} == {77_000}
         assert {found[name].timestamp_type for name in by_producer.topics.replay_names.values()} == {"LogAppendTime"}
-        assert topic_differences(by_producer, found) == []
-        assert len(topic_differences(with_(by_producer, max_clock_skew_seconds=10), found)) == 3
+        assert topic_differences(by_producer.topics, by_producer.rules.to_rules(), found) == []
+        other = with_(by_producer, max_clock_skew_seconds=10)
+        assert len(topic_differences(other.topics, other.rules.to_rules(), found)) == 3
     finally:
         drop(by_producer)
 
 
 def test_a_topic_made_again_has_another_id(made: Settings) -> None:
-    before = {topic.topic_id for topic in describe_topics(made).values()}
+    before = {topic.topic_id for topic in describe_topics(made.kafka, made.topics).values()}
     drop(made)
-    with open_admin(made) as admin:
+    with open_admin(made.kafka) as admin:
         while any(name.startswith(made.topics.topic_prefix) for name in admin.list_topics()):
             pass
-    create_topics(made)
-    assert not before & {topic.topic_id for topic in describe_topics(made).values()}
+    create_topics(*made.sources)
+    assert not before & {topic.topic_id for topic in describe_topics(made.kafka, made.topics).values()}
 
 
 def test_topics_that_differ_are_named_and_left_as_they_are(made: Settings) -> None:
     other = with_(made, topic_timestamps="CreateTime", partitions=5)
-    assert create_topics(other) == []
-    found = describe_topics(other)
+    assert create_topics(*other.sources) == []
+    found = describe_topics(other.kafka, other.topics)
     assert {found[name].partitions for name in made.topics.names.values()} == {made.topics.partitions}
-    differences = topic_differences(other, found)
+    differences = topic_differences(other.topics, other.rules.to_rules(), found)
     assert len(differences) == 6
     assert all(any(name in difference for name in made.topics.names.values()) for difference in differences)
     assert any("message.timestamp.type=LogAppendTime" in difference for difference in differences)
@@ -111,42 +114,45 @@ def test_topics_that_differ_are_named_and_left_as_they_are(made: Settings) -> No
 
 def test_a_compacted_source_is_named(made: Settings) -> None:
     name = next(iter(made.topics.names.values()))
-    with open_admin(made) as admin:
+    with open_admin(made.kafka) as admin:
         admin.delete_topics([name])
         while name in admin.list_topics():
             pass
         compacted = {"num_partitions": 2, "replication_factor": 1, "configs": {"cleanup.policy": "compact"}}
         admin.create_topics({name: compacted})
         admin.wait_for_topics([name])
-    assert any(f"{name} has cleanup.policy=compact" in each for each in topic_differences(made, describe_topics(made)))
+    assert any(
+        f"{name} has cleanup.policy=compact" in each
+        for each in topic_differences(made.topics, made.rules.to_rules(), describe_topics(made.kafka, made.topics))
+    )
 
 
 def test_a_missing_topic_is_named_with_the_remedy(settings: Settings) -> None:
     with pytest.raises(TopicMissing, match=settings.topics.topic_prefix) as missing:
-        describe_topics(settings)
+        describe_topics(settings.kafka, settings.topics)
     assert "pintally migrate" in missing.value.remedy
-    with open_admin(settings) as admin:
+    with open_admin(settings.kafka) as admin:
         assert not [name for name in admin.list_topics() if name.startswith(settings.topics.topic_prefix)]
 
 
 def test_more_replicas_than_brokers_are_refused_in_words(settings: Settings) -> None:
     with pytest.raises(TopicRefused, match="engagement") as refused:
-        create_topics(with_(settings, replication=3))
+        create_topics(*with_(settings, replication=3).sources)
     assert "PINTALLY_REPLICATION" in refused.value.remedy
 
 
 def test_offsets_and_commits_are_read_as_they_stand(made: Settings) -> None:
-    sources = sources_of(describe_topics(made))
+    sources = sources_of(describe_topics(made.kafka, made.topics))
     assert [source.partition for source in sources] == [0, 1, 0] * 3
-    assert set(read_offsets(made, sources).values()) == {Offsets(0, 0, 0)}
-    assert committed_offsets(made) == {}
+    assert set(read_offsets(made.kafka, sources).values()) == {Offsets(0, 0, 0)}
+    assert committed_offsets(made.kafka) == {}
     asyncio.run(write_and_commit(made, sources[0].topic))
-    offsets = read_offsets(made, sources)
+    offsets = read_offsets(made.kafka, sources)
     assert offsets[sources[0]] == Offsets(log_start=0, log_end=6, last_stable=3)
     assert offsets[sources[1]] == Offsets(0, 0, 0)
-    assert committed_offsets(made) == {(sources[0].topic, 0): 2}
-    assert group_members(made) == []
-    assert read_offsets(made, []) == {}
+    assert committed_offsets(made.kafka) == {(sources[0].topic, 0): 2}
+    assert group_members(made.kafka) == []
+    assert read_offsets(made.kafka, []) == {}
 
 
 async def write_and_commit(settings: Settings, topic: str) -> None:
@@ -175,7 +181,7 @@ async def write_and_commit(settings: Settings, topic: str) -> None:
 def test_a_wrong_address_is_told_at_once_in_one_sentence(capfd: pytest.CaptureFixture[str]) -> None:
     kafka = "nohost.invalid:9092"
     with pytest.raises(KafkaUnavailable, match="Kafka does not answer at") as error:
-        describe_topics(Settings.of(None, kafka_bootstrap_servers=kafka))
+        describe_topics(KafkaSettings(bootstrap_servers=kafka), TopicSettings())
     assert kafka in error.value.what
     assert "PINTALLY_KAFKA_BOOTSTRAP_SERVERS" in error.value.remedy
     assert capfd.readouterr() == ("", "")
@@ -189,9 +195,9 @@ def test_a_closed_port_and_a_port_that_never_answers_are_told(
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
         with pytest.raises(KafkaUnavailable, match=address):
-            describe_topics(Settings.of(None, kafka_bootstrap_servers=address))
+            describe_topics(KafkaSettings(bootstrap_servers=address), TopicSettings())
     with pytest.raises(KafkaUnavailable, match=address):
-        describe_topics(Settings.of(None, kafka_bootstrap_servers=address))
+        describe_topics(KafkaSettings(bootstrap_servers=address), TopicSettings())
     assert capfd.readouterr() == ("", "")
 
 
@@ -199,7 +205,7 @@ def test_what_kafka_refuses_is_no_traceback(settings: Settings, monkeypatch: pyt
     monkeypatch.setattr(topics, "dead_letter_topic", lambda name: f"{name} with spaces")
     try:
         with pytest.raises((TopicRefused, KafkaRefused), match="spaces"):
-            create_topics(settings)
+            create_topics(*settings.sources)
     finally:
         drop(settings)
 
@@ -207,7 +213,7 @@ def test_what_kafka_refuses_is_no_traceback(settings: Settings, monkeypatch: pyt
 @pytest.mark.parametrize("error", [UnknownBrokerIdError(-1), BrokerNotAvailableError(), NotLeaderForPartitionError()])
 def test_a_broker_that_is_stopping_is_away_and_refuses_nothing(settings: Settings, error: KafkaError) -> None:
     """On its way down it still answers, that nobody leads a partition: the client then looks for broker -1."""
-    with pytest.raises(KafkaUnavailable, match=type(error).__name__), open_admin(settings):
+    with pytest.raises(KafkaUnavailable, match=type(error).__name__), open_admin(settings.kafka):
         raise error
 
 
@@ -219,4 +225,4 @@ def test_a_topic_without_a_leader_is_not_missing(made: Settings, monkeypatch: py
 
     monkeypatch.setattr(KafkaAdminClient, "describe_topics", stopping)
     with pytest.raises(KafkaUnavailable, match="LeaderNotAvailable"):
-        describe_topics(made)
+        describe_topics(made.kafka, made.topics)

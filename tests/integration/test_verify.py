@@ -51,7 +51,7 @@ class Flusher:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        info = describe_topics(settings)[settings.topics.names[Action.SAVE]]
+        info = describe_topics(settings.kafka, settings.topics)[settings.topics.names[Action.SAVE]]
         self.source = Source(info.name, info.topic_id, 0)
         self.sink = ClickHouseSink(settings.clickhouse)
         self.start_stream_time = 0
@@ -93,7 +93,7 @@ class Flusher:
         wait_for(self._nothing_is_open, 30, "the transaction's marker")
 
     def _nothing_is_open(self) -> bool:
-        offsets = read_offsets(self.settings, [self.source])[self.source]
+        offsets = read_offsets(self.settings.kafka, [self.source])[self.source]
         return offsets.last_stable == offsets.log_end
 
     def read(self) -> Iterator[Any]:
@@ -202,7 +202,7 @@ def shared(engines: TestEngines) -> Iterator[Flusher]:
     )
     try:
         migrate(settings.clickhouse)
-        create_topics(settings)
+        create_topics(*settings.sources)
         flusher = Flusher(settings)
         flusher.produce()
         flusher.flush()

@@ -231,7 +231,8 @@ class World(MemorySink):
     def look(self, step: Look) -> None:
         """Ask `look` itself, which takes the time, the offsets and the ledgers in its own order."""
         self.gaps = iter(step.gaps)
-        final = finality.look(self.settings, self, self.brokers).final_until
+        margin_ms = self.settings.worker.idle_margin_seconds * 1000
+        final = finality.look(*self.settings.sources, margin_ms, self, self.brokers).final_until
         if final is not None:
             self.declared.append((final, self.flushed))
             if final * 1000 > self.now - self.settings.rules.to_rules().allowed_lateness_ms:
@@ -279,7 +280,7 @@ class World(MemorySink):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(topics, "open_admin", admin)
-            patch.setattr(finality, "describe_topics", lambda _settings: self.script.topics)
+            patch.setattr(finality, "describe_topics", lambda *_: self.script.topics)
             patch.setattr(wall_clock, "own_clock", lambda: self.now + self.script.off(WORKER))
             yield patch
 
@@ -430,7 +431,7 @@ def forgets_sources_without_a_ledger(patch: pytest.MonkeyPatch, _world: World) -
     patch.setattr(
         finality,
         "_clock",
-        lambda s, t, source, ledger, *rest: right(s, t, source, ledger, *rest) if ledger.starts else FOREVER,
+        lambda m, t, source, ledger, *rest: right(m, t, source, ledger, *rest) if ledger.starts else FOREVER,
     )
 
 
@@ -442,14 +443,18 @@ def believes_the_last_row(patch: pytest.MonkeyPatch, _world: World) -> None:
     )
 
 
-NO_MARGIN = asked_with(lambda _, s, *rest: (s.changed(idle_margin_seconds=0), *rest))
-TIME_AFTER_THE_LOOK = asked_with(lambda world, *args: (*args[:4], world.now))
+NO_MARGIN = asked_with(lambda _, rules, _margin, *rest: (rules, 0, *rest))
+TIME_AFTER_THE_LOOK = asked_with(lambda world, *args: (*args[:5], world.now))
 ALL_STAMPS_TRUSTED = asked_with(
-    lambda _, s, infos, *rest: (s, {n: replace(i, timestamp_type="LogAppendTime") for n, i in infos.items()}, *rest)
+    lambda _, r, m, infos, *rest: (
+        *(r, m),
+        {n: replace(i, timestamp_type="LogAppendTime") for n, i in infos.items()},
+        *rest,
+    )
 )
 STABLE_END_ONLY = asked_with(
-    lambda _, s, infos, ledgers, offsets, *rest: (
-        *(s, infos, ledgers),
+    lambda _, r, m, infos, ledgers, offsets, *rest: (
+        *(r, m, infos, ledgers),
         {source: replace(each, log_end=each.last_stable) for source, each in offsets.items()},
         *rest,
     )
@@ -464,7 +469,7 @@ def by_one_clock(time_of: Callable[[Reading], int]) -> Control:
 def sources_alone(patch: pytest.MonkeyPatch, _world: World) -> None:
     """The time of day is nothing beside the sources' clocks: nothing caps what brokers that are ahead say."""
     right = finality.final_until
-    patch.setattr(finality, "final_until", lambda *args: right(*args[:4], args[4] + 4 * HOUR, *args[5:]))
+    patch.setattr(finality, "final_until", lambda *args: right(*args[:5], args[5] + 4 * HOUR, *args[6:]))
 
 
 LIFE_WENT_ON = Look(((), (), (), (Append(0), Pass(HOUR))))

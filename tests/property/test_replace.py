@@ -172,17 +172,17 @@ def test_a_copy_with_other_offsets_counts_as_if_it_had_never_moved(
     ledger = pair.ledgers[SOURCE.partition]
     read: Any = reading(copy)
     with patch.object(places, "read_chunks", read), patch.object(copied, "read_chunks", read):
-        settings: Any = None
+        kafka: Any = None
         start = as_copied(log, shift, follow(ledger).position)
         if not is_said:
             rows = follow(ledger).complete
             counted = sum(row.outcomes.total - row.outcomes.gaps for row in rows)
-            start = asyncio.run(offset_behind(settings, NEW, ends, counted))
+            start = asyncio.run(offset_behind(kafka, NEW, ends, counted))
             if counted:
                 with moving.sink.session() as session:
                     old, new = (SOURCE, ledger), (NEW, shift, start)
-                    asyncio.run(refuse_other_counts(settings, session, old, new, ACTION))
-        begin = asyncio.run(begin_at(settings, NEW, ends, start, rules.slice_records))
+                    asyncio.run(refuse_other_counts(kafka, session, old, new, ACTION))
+        begin = asyncio.run(begin_at(kafka, NEW, ends, start, rules.slice_records))
     how = Replacement.NEW_RECORDS if is_said else Replacement.COPIED
     plan = plan_other_offsets(pair, how, {SOURCE.partition: begin}, 1, moving.sums_of, "other", "")
     moving.carry_out(plan)
@@ -223,10 +223,10 @@ def test_ids_are_collected_from_the_block_before_with_the_clock_that_leads_there
     drawn: tuple[Rules, Log, int], shift: int
 ) -> None:
     rules, log, position = drawn
-    copy, size, settings = other_offsets(log, shift), rules.slice_records, None
+    copy, size, kafka = other_offsets(log, shift), rules.slice_records, None
     start = as_copied(log, shift, position)
     with patch.object(places, "read_chunks", reading(copy)):
-        begin = asyncio.run(begin_at(settings, NEW, Offsets(shift, copy.end, copy.end), start, size))  # type: ignore[arg-type]
+        begin = asyncio.run(begin_at(kafka, NEW, Offsets(shift, copy.end, copy.end), start, size))  # type: ignore[arg-type]
     assert begin.collect_start == max(shift, (start // size - 1) * size)
     for at, stream_time in ((begin.collect_start, begin.collect_stream_time), (start, begin.reached)):
         since = (start // size - 2) * size
@@ -250,13 +250,13 @@ def test_a_copy_in_which_something_differs_is_refused_or_counts_the_same(
     left = [record for number, record in enumerate(copy.records) if number != at]
     spoilt = Log(tuple(replace(record, offset=number) for number, record in enumerate(left)), len(left))
     read: Any = reading(spoilt)
-    settings: Any = None
+    kafka: Any = None
     ends = Offsets(0, spoilt.end, spoilt.end)
     with patch.object(places, "read_chunks", read), patch.object(copied, "read_chunks", read):
         try:
-            start = asyncio.run(offset_behind(settings, NEW, ends, counted))
+            start = asyncio.run(offset_behind(kafka, NEW, ends, counted))
             with moving.sink.session() as session:
-                asyncio.run(refuse_other_counts(settings, session, (SOURCE, ledger), (NEW, 0, start), ACTION))
+                asyncio.run(refuse_other_counts(kafka, session, (SOURCE, ledger), (NEW, 0, start), ACTION))
         except Refusal:
             return
     kept, found = copy.records[:counted], spoilt.records[:counted]

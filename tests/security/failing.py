@@ -59,7 +59,7 @@ def failing(
         session_timeout_seconds=6,
     )
     migrate(settings.clickhouse)
-    create_topics(settings)
+    create_topics(*settings.sources)
     behind = {"native": at.clickhouse_port, "http": at.clickhouse_http_port}
     servers: dict[int, Serve] = {}
     changes: dict[tuple[str, str], dict[str, Any]] = {}

@@ -18,7 +18,7 @@ WORKER, _ = users(DATABASE)
 def started(secured: Secured, run: Forked) -> Iterator[dict[str, "Future[Done]"]]:
     """A worker without each of its rights, all at once."""
     settings = secured.settings(topic_prefix="lacking.", kafka_group_id="lacking")
-    create_topics(settings)
+    create_topics(*settings.sources)
     futures = {}
     for grant in WORKER.grants:
         environment = settings.changed(clickhouse_user=lacks(grant)).environment()

@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def there(server: Server, settings: Settings, engines: TestEngines) -> Iterator[Settings]:
     """Topics on the session's Kafka, and tables on the server, made over TLS."""
     made = server.settings(settings, partitions=1)
-    create_topics(made)
+    create_topics(*made.sources)
     try:
         assert pintally(made, "migrate").returncode == 0
         yield made

@@ -120,7 +120,7 @@ def started(
         kafka_group_id=OURS.kafka.group_id,
     )
     migrate(settings.clickhouse)
-    create_topics(settings)
+    create_topics(*settings.sources)
     send_replays(secured, settings)
     with workers(settings, tmp_path_factory.mktemp("rights")) as start:
         start()
@@ -129,7 +129,7 @@ def started(
     make_users(secured, settings)
     for case in CASES:
         if case.lacks and case.lacks.operation == "AlterConfigs":  # topics that are there and forget too early
-            create_topics(settings.changed(topic_prefix=f"{case.user}.", dead_letter_days=3))
+            create_topics(*settings.changed(topic_prefix=f"{case.user}.", dead_letter_days=3).sources)
     futures = {}
     for case in CASES:
         environment = case.settings(settings).environment()
@@ -167,7 +167,7 @@ def make_users(secured: Secured, settings: Settings) -> None:
             )
             for case in CASES
             for need in case.granted
-            for name in need.names(case.settings(settings))
+            for name in need.names(*case.settings(settings).sources[:2])
         ]
         for start in range(0, len(acls), 100):
             admin.create_acls(acls[start : start + 100])
@@ -198,6 +198,6 @@ def test_the_rights_that_are_listed_are_enough_and_each_is_needed(
     error = next(line for line in said.splitlines() if line.startswith(("error: ", "cannot tell: ")))
     need = case.lacks
     assert need.operation in error
-    assert any(name in error for name in need.names(case.settings(OURS)))
+    assert any(name in error for name in need.names(*case.settings(OURS).sources[:2]))
     assert f"--operation {need.operation} --{need.kind} '" in said
     assert "kafka-acls.sh" in said

@@ -41,7 +41,7 @@ def make(secured: Secured) -> Make:
     def settings(**changes: Any) -> Settings:
         name = f"t{uuid.uuid4().hex[:8]}"
         made = secured.settings(topic_prefix=f"{name}.", kafka_group_id=name, **changes)
-        create_topics(made)
+        create_topics(*made.sources)
         return made
 
     return settings
@@ -92,7 +92,7 @@ def test_every_login_that_can_be_set_works(secured: Secured, protocol: str, mech
         kafka_security_protocol=protocol,
         kafka_sasl_mechanism=mechanism,
     )
-    with open_admin(settings) as admin:
+    with open_admin(settings.kafka) as admin:
         assert admin.describe_cluster()["brokers"]
 
 
@@ -135,7 +135,7 @@ def test_a_wrong_protocol_is_refused_and_not_waited_for(secured: Secured, spoken
     address = secured.plain.kafka if spoken == "PLAINTEXT" else secured.kafka[spoken]
     login = {} if asked.startswith("SASL") else {"kafka_username": None, "kafka_password": ""}
     settings = secured.settings(kafka_bootstrap_servers=address, kafka_security_protocol=asked, **login)
-    with pytest.raises(PintallyError) as error, open_admin(settings):
+    with pytest.raises(PintallyError) as error, open_admin(settings.kafka):
         pass
     assert error.value.exit_code == 2
     assert "PINTALLY_KAFKA_SECURITY_PROTOCOL" in error.value.remedy
@@ -284,7 +284,7 @@ def send_as(settings: Settings, people: list[str]) -> None:
     from pintally.streams.kafka.clients import kafka_options
     from tests.fuzz.hostile import Hostile
 
-    producer, hostile = KafkaProducer(**kafka_options(settings)), Hostile(1, Action.SAVE.label, stamped=False)
+    producer, hostile = KafkaProducer(**kafka_options(settings.kafka)), Hostile(1, Action.SAVE.label, stamped=False)
     for number, person in enumerate(people):
         late = hostile.now() - (100_000_000 if number % 4 == 0 else 0)
         value = hostile.event(user_id=person, occurred_at=late, pin_id="x" if number % 4 == 1 else "5")

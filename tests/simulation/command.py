@@ -48,7 +48,7 @@ def apply_rules(world: "World") -> Command:
 
     def run() -> None:
         with world.sink.session() as session:
-            found = read_cluster_state(settings, world.sink, session)
+            found = read_cluster_state(settings.kafka, settings.topics, world.sink, session)
             known = found.ledgers, found.offsets, found.committed
             apply_change(session, plan_rules(settings.rules.to_rules().in_topic, *known, session.slice_sums))
 
@@ -62,7 +62,7 @@ def give_up(world: "World") -> Command:
     def run() -> None:
         with world.sink.session() as session:
             for _ in range(LOST_ROUNDS):
-                found = read_cluster_state(settings, world.sink, session)
+                found = read_cluster_state(settings.kafka, settings.topics, world.sink, session)
                 known = found.ledgers, found.offsets, found.committed
                 plan = plan_lost(settings.rules.to_rules().in_topic, *known, session.slice_sums, NOW)
                 if not plan:
@@ -82,7 +82,8 @@ def repair_all(world: "World") -> Command:
 
     def run() -> int:
         with world.sink.session() as session:
-            return repair(settings, session, read_cluster_state(settings, world.sink, session), choice).exit_code
+            found = read_cluster_state(settings.kafka, settings.topics, world.sink, session)
+            return repair(*settings.sources, session, found, choice).exit_code
 
     return Command("repair", run)
 

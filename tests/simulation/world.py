@@ -54,6 +54,15 @@ class SimSettings:
         return SimpleNamespace(names=self.names, actions=actions, dead_letter_days=14)
 
     @property
+    def kafka(self) -> None:
+        """Nobody asks a real Kafka."""
+
+    @property
+    def sources(self) -> tuple[None, SimpleNamespace, Rules]:
+        """As `Settings` has them."""
+        return self.kafka, self.topics, self.asked
+
+    @property
     def worker(self) -> SimpleNamespace:
         """How many cells may wait."""
         return SimpleNamespace(max_pending_cells=self.max_pending_cells)
@@ -538,10 +547,10 @@ class World:
     def edges(self) -> Iterator[None]:
         """Put this world in the place of the real one."""
         edges: list[tuple[Any, str, Any]] = [
-            (assignment, "describe_topics", lambda _: self._describe_topics()),
+            (assignment, "describe_topics", lambda *_: self._describe_topics()),
             (assignment, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
             (assignment, "committed_offsets", lambda _: blocking_call("committed_offsets")),
-            (cluster_state, "describe_topics", lambda _: self._describe_topics()),
+            (cluster_state, "describe_topics", lambda *_: self._describe_topics()),
             (cluster_state, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
             (cluster_state, "committed_offsets", lambda _: blocking_call("committed_offsets")),
             (fold, "decode", decode_before),

@@ -10,7 +10,7 @@ from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import base_of, follow
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, Settings
 from pintally.streams.worker import assignment
 from pintally.streams.worker.assignment import Assigned
 from pintally.streams.worker.flush import SinkWentBack, write
@@ -48,9 +48,9 @@ def test_a_log_that_another_worker_counts_meanwhile_is_not_taken_for_a_truncated
 
     with sink.session() as session:
         session.write_starts([StartRow(SOURCE, 0, 0, 0, rules.to_json())])
-    monkeypatch.setattr(assignment, "describe_topics", lambda _: {SOURCE.topic: TOPIC})
+    monkeypatch.setattr(assignment, "describe_topics", lambda *_: {SOURCE.topic: TOPIC})
     monkeypatch.setattr(assignment, "read_offsets", read_offsets)
-    (assigned,) = assignment.look_up(Settings.of(None), BusySink(), [(SOURCE.topic, 0)])
+    (assigned,) = assignment.look_up(*Settings.of(None).sources, BusySink(), [(SOURCE.topic, 0)])
     assert assigned.chain.start == 0
 
 
@@ -60,15 +60,15 @@ def test_a_source_that_another_worker_has_begun_meanwhile_is_not_taken_for_one_w
     """Between this worker's look at the ledger and the one at the group's offsets the other counted and committed."""
     sink, rules = MemorySink(), Rules()
 
-    def committed_offsets(_: Settings) -> dict[tuple[str, int], int]:
+    def committed_offsets(_: KafkaSettings) -> dict[tuple[str, int], int]:
         with sink.session() as session:
             session.write_starts([StartRow(SOURCE, 0, 3, 0, rules.to_json())])
         return {(SOURCE.topic, 0): 5}
 
-    monkeypatch.setattr(assignment, "describe_topics", lambda _: {SOURCE.topic: TOPIC})
+    monkeypatch.setattr(assignment, "describe_topics", lambda *_: {SOURCE.topic: TOPIC})
     monkeypatch.setattr(assignment, "committed_offsets", committed_offsets)
     monkeypatch.setattr(assignment, "read_offsets", lambda _, sources: {source: Offsets(3, 9, 9) for source in sources})
-    (assigned,) = assignment.look_up(Settings.of(None), sink, [(SOURCE.topic, 0)])
+    (assigned,) = assignment.look_up(*Settings.of(None).sources, sink, [(SOURCE.topic, 0)])
     assert assigned.chain.start == 3
     assert len(sink.starts) == 1
 

@@ -11,12 +11,11 @@ from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets, TopicInfo
-from pintally.streams.settings import Settings
 from pintally.streams.worker.finality import final_until
 
 HOUR = 3_600_000
 NOON = 1_750_000_000_000 // HOUR * HOUR
-SETTINGS = Settings.of(kafka_bootstrap_servers="x:1")
+RULES, MARGIN_MS = Rules(), 300_000
 TOPIC_ID = UUID(int=1)
 SAVE = Source(Action.SAVE.topic(), TOPIC_ID, 0)
 CLICK = Source(Action.CLICK.topic(), TOPIC_ID, 0)
@@ -36,7 +35,7 @@ def ledger(source: Source, position: int, stream_time: int) -> SourceLedger:
 def until(*sources: tuple[Source, TopicInfo, SourceLedger | None, Offsets], now: int = NOON) -> int | None:
     topics = {info.name: info for _, info, _, _ in sources}
     ledgers = {source: known for source, _, known, _ in sources if known}
-    return final_until(SETTINGS, topics, ledgers, {s: offsets for s, _, _, offsets in sources}, now)
+    return final_until(RULES, MARGIN_MS, topics, ledgers, {s: offsets for s, _, _, offsets in sources}, now)
 
 
 def test_the_slowest_flushed_clock_decides() -> None:
@@ -76,7 +75,7 @@ def test_nothing_is_final_beyond_the_time_of_the_look_whatever_the_sources_say()
 def test_a_source_whose_broker_is_behind_counts_with_its_own_clock_also_when_idle() -> None:
     known = ledger(SAVE, 10, NOON - 3 * HOUR)
     topics = {SAVE.topic: topic(SAVE)}
-    look = partial(final_until, SETTINGS, topics, {SAVE: known}, {SAVE: Offsets(0, 10, 10)}, NOON)
+    look = partial(final_until, RULES, MARGIN_MS, topics, {SAVE: known}, {SAVE: Offsets(0, 10, 10)}, NOON)
     assert look(lambda *_: True) == (NOON - 4 * HOUR) // 1000
     assert look(lambda *_: False) == (NOON - HOUR - 300_000) // 1000
 

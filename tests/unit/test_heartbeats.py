@@ -2,7 +2,7 @@
 
 import pytest
 
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 from pintally.streams.worker import session_watchdog
 from pintally.streams.worker.session_watchdog import SessionWatchdog
 
@@ -18,8 +18,8 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def answer(answers: list[float]) -> None:
     """Have Kafka answer at these moments, to a worker whose session lasts 10 s."""
     moments = iter(answers)
-    settings = Settings.of(None, session_timeout_seconds=10.0)
-    watchdog = SessionWatchdog(settings, failed=lambda _: None, clock=lambda: next(moments))
+    kafka = KafkaSettings(_env_file=None)
+    watchdog = SessionWatchdog(kafka, 10.0, failed=lambda _: None, clock=lambda: next(moments))
     for _ in answers:
         watchdog.answered()
 

@@ -3,13 +3,14 @@
 import re
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 from faust.auth import SASLCredentials, SSLCredentials
 
 from pintally.streams.kafka.clients import LoginIncomplete, kafka_options
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 from pintally.streams.worker.credentials import faust_credentials
 
 ROOT = Path(__file__).parents[2]
@@ -18,30 +19,28 @@ CLIENT = re.compile(r"(?:AIOKafka|Kafka)(?:Admin|Net)?(?:Consumer|Producer|Clien
 PLAIN = {"engines", "drill"}  # speak to local engines of their own, on loopback
 
 
-def settings(**given: object) -> Settings:
-    return Settings.of(None, **given)
+def kafka(**given: Any) -> KafkaSettings:
+    return KafkaSettings(_env_file=None, **given)
 
 
 def test_without_settings_nothing_is_encrypted_and_nobody_logs_in() -> None:
-    assert kafka_options(settings(kafka_bootstrap_servers="a:1, b:2")) == {
+    assert kafka_options(kafka(bootstrap_servers="a:1, b:2")) == {
         "bootstrap_servers": ["a:1", "b:2"],
         "security_protocol": "PLAINTEXT",
     }
-    assert faust_credentials(settings()) is None
+    assert faust_credentials(kafka()) is None
 
 
 def test_tls_checks_certificate_and_host_name() -> None:
-    context = kafka_options(settings(kafka_security_protocol="SSL"))["ssl_context"]
+    context = kafka_options(kafka(security_protocol="SSL"))["ssl_context"]
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
-    assert isinstance(faust_credentials(settings(kafka_security_protocol="SSL")), SSLCredentials)
+    assert isinstance(faust_credentials(kafka(security_protocol="SSL")), SSLCredentials)
 
 
 @pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_faust_gets_the_same_login_as_other_clients(protocol: str, mechanism: str) -> None:
-    given = settings(
-        kafka_security_protocol=protocol, kafka_sasl_mechanism=mechanism, kafka_username="u", kafka_password="hunter2"
-    )
+    given = kafka(security_protocol=protocol, sasl_mechanism=mechanism, username="u", password="hunter2")
     options, credentials = kafka_options(given), faust_credentials(given)
     assert isinstance(credentials, SASLCredentials)
     assert (credentials.protocol.value, credentials.mechanism.value) == (protocol, mechanism)
@@ -53,17 +52,17 @@ def test_faust_gets_the_same_login_as_other_clients(protocol: str, mechanism: st
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"kafka_security_protocol": "SASL_SSL", "kafka_username": "u"}, "PINTALLY_KAFKA_PASSWORD"),
-        ({"kafka_security_protocol": "SASL_SSL", "kafka_password": "hunter2"}, "PINTALLY_KAFKA_USERNAME"),
-        ({"kafka_security_protocol": "SSL", "kafka_password": "hunter2"}, "PINTALLY_KAFKA_SECURITY_PROTOCOL=SSL"),
-        ({"kafka_username": "u"}, "PINTALLY_KAFKA_SECURITY_PROTOCOL=PLAINTEXT"),
-        ({"kafka_security_protocol": "SSL", "kafka_ca_file": "/nowhere/ca.pem"}, "PINTALLY_KAFKA_CA_FILE=/nowhere"),
-        ({"kafka_security_protocol": "SSL", "kafka_cert_file": "/nowhere/c"}, "PINTALLY_KAFKA_CERT_FILE=/nowhere"),
+        ({"security_protocol": "SASL_SSL", "username": "u"}, "PINTALLY_KAFKA_PASSWORD"),
+        ({"security_protocol": "SASL_SSL", "password": "hunter2"}, "PINTALLY_KAFKA_USERNAME"),
+        ({"security_protocol": "SSL", "password": "hunter2"}, "PINTALLY_KAFKA_SECURITY_PROTOCOL=SSL"),
+        ({"username": "u"}, "PINTALLY_KAFKA_SECURITY_PROTOCOL=PLAINTEXT"),
+        ({"security_protocol": "SSL", "ca_file": "/nowhere/ca.pem"}, "PINTALLY_KAFKA_CA_FILE=/nowhere"),
+        ({"security_protocol": "SSL", "cert_file": "/nowhere/c"}, "PINTALLY_KAFKA_CERT_FILE=/nowhere"),
     ],
 )
 def test_what_does_not_fit_together_is_named_and_the_password_is_not(given: dict[str, str], named: str) -> None:
     with pytest.raises(LoginIncomplete) as refused:
-        kafka_options(settings(**given))
+        kafka_options(kafka(**given))
     assert named in str(refused.value)
     assert "hunter2" not in str(refused.value)
 
@@ -73,10 +72,10 @@ def test_a_certificate_of_ours_is_shown(tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     ours = authority.issue_cert("worker")
     ours.private_key_and_cert_chain_pem.write_to_path(tmp_path / "ours.pem")
-    given = settings(
-        kafka_security_protocol="SSL",
-        kafka_ca_file=str(tmp_path / "ca.pem"),
-        kafka_cert_file=str(tmp_path / "ours.pem"),
+    given = kafka(
+        security_protocol="SSL",
+        ca_file=str(tmp_path / "ca.pem"),
+        cert_file=str(tmp_path / "ours.pem"),
     )
     assert kafka_options(given)["ssl_context"].get_ca_certs()[0]["issuer"]
 

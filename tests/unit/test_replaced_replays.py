@@ -28,7 +28,7 @@ def topic(name: str) -> TopicInfo:
 def sink(monkeypatch: pytest.MonkeyPatch) -> MemorySink:
     made = MemorySink()
     monkeypatch.setattr(horizon, "ClickHouseSink", lambda *_, **__: made)
-    monkeypatch.setattr(horizon, "describe_topics", lambda _: {name: topic(name) for name in NAMES.values()})
+    monkeypatch.setattr(horizon, "describe_topics", lambda *_: {name: topic(name) for name in NAMES.values()})
     monkeypatch.setattr(horizon, "read_offsets", lambda _, sources: dict.fromkeys(sources, Offsets(0, 0, 0)))
     return made
 

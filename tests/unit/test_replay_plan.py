@@ -149,6 +149,6 @@ def test_rules_do_not_change_below_a_letter_of_which_nobody_knows_whether_it_was
         ((row,), replace(begin, start=150), horizon),
         ((row,), begin, ReplayHorizon({Action.SAVE: NOW - 11}, 10)),
     ):
-        refuse_before_horizon(settings, [begins], {SOURCE: SourceLedger((), rows)}, gone)
+        refuse_before_horizon(settings.topics, [begins], {SOURCE: SourceLedger((), rows)}, gone)
     with pytest.raises(Refusal, match="from offset 100 on may have been replayed"):
-        refuse_before_horizon(settings, [begin], {SOURCE: SourceLedger((), (row,))}, horizon)
+        refuse_before_horizon(settings.topics, [begin], {SOURCE: SourceLedger((), (row,))}, horizon)

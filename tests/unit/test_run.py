@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from pintally.schemas.errors import KafkaRefused, KafkaUnavailable
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 from pintally.streams.worker import outage, run
 
 
@@ -13,14 +13,14 @@ def looks(monkeypatch: pytest.MonkeyPatch, away: int, then: Exception | None = N
     """Kafka is away for so many looks, and then answers, or refuses."""
     made: list[str] = []
 
-    def describe(_: Settings) -> None:
+    def describe(*_: object) -> None:
         made.append("look")
         if len(made) <= away:
             raise KafkaUnavailable("Kafka does not answer", "Start it.")
         if then:
             raise then
 
-    monkeypatch.setattr(run, "refuse_missing_rights", lambda _: None)
+    monkeypatch.setattr(run, "refuse_missing_rights", lambda *_: None)
     monkeypatch.setattr(run, "describe_topics", describe)
     monkeypatch.setattr(run, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(run, "KAFKA", outage.Outage("Kafka"))
@@ -33,7 +33,7 @@ def test_a_worker_waits_for_kafka_also_at_its_first_start(
     """It ended with exit code 2, as if a person must act, unless it had taken its own place."""
     made = looks(monkeypatch, away=500)
     with caplog.at_level(logging.INFO):
-        run.await_topics(Settings.of(None))
+        run.await_topics(KafkaSettings(_env_file=None), TopicSettings(_env_file=None))
     assert len(made) == 501
     assert [record.message.partition(" after")[0] for record in caplog.records] == [
         "Kafka is away: Kafka does not answer (waiting: counting)",
@@ -44,4 +44,4 @@ def test_a_worker_waits_for_kafka_also_at_its_first_start(
 def test_what_kafka_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     looks(monkeypatch, away=2, then=KafkaRefused("wrong password", "Set it."))
     with pytest.raises(KafkaRefused):
-        run.await_topics(Settings.of(None))
+        run.await_topics(KafkaSettings(_env_file=None), TopicSettings(_env_file=None))

@@ -11,7 +11,7 @@ from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.clients import kafka_options
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 from pintally.tools.drill.probe import Place
 
 Origin = tuple[str, int, int]  # topic, partition, offset of the record that was late or invalid
@@ -28,12 +28,14 @@ def missing_letters(place: Place) -> list[Origin]:
     with Connection(place.settings.clickhouse, TABLE_SECONDS) as connection:
         rows = connection.rows("SELECT topic, partition, offset FROM dead_letters FINAL")
     recorded = {(str(topic), int(partition), int(offset)) for topic, partition, offset in rows}
-    return sorted(recorded - asyncio.run(_read(place.settings, _partitions(place.settings))))
+    return sorted(
+        recorded - asyncio.run(_read(place.settings.kafka, _partitions(place.settings.kafka, place.settings.topics)))
+    )
 
 
-def _partitions(settings: Settings) -> list[TopicPartition]:
-    names = sorted({dead_letter_topic(topic) for topic in settings.topics.actions})
-    with open_admin(settings) as admin:
+def _partitions(kafka: KafkaSettings, asked: TopicSettings) -> list[TopicPartition]:
+    names = sorted({dead_letter_topic(topic) for topic in asked.actions})
+    with open_admin(kafka) as admin:
         topics = admin.describe_topics(names)
     return [
         TopicPartition(topic["name"], partition["partition_index"])
@@ -42,10 +44,10 @@ def _partitions(settings: Settings) -> list[TopicPartition]:
     ]
 
 
-async def _read(settings: Settings, partitions: Sequence[TopicPartition]) -> set[Origin]:
+async def _read(kafka: KafkaSettings, partitions: Sequence[TopicPartition]) -> set[Origin]:
     found: set[Origin] = set()
     async with AIOKafkaConsumer(
-        **kafka_options(settings), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+        **kafka_options(kafka), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
     ) as consumer:
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)

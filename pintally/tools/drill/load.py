@@ -107,8 +107,8 @@ def write_history(stack: Stack, seed: int, expected: Expected) -> None:
     The topics must take producers' timestamps. Without this no window would be final in a drill of a few minutes.
     """
     hour = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
-    topics = describe_topics(stack.settings)
-    target = Target.of(stack.settings, topics)
+    topics = describe_topics(stack.settings.kafka, stack.settings.topics)
+    target = Target.of(stack.settings.kafka, stack.settings.topics, topics)
     for anchor in (hour - HOUR_MS - 5 * MINUTE_MS, hour - 5 * MINUTE_MS):
         plan = Plan(HISTORY_EVENTS, None, seed, 2 * MINUTE_MS, PINS, **SHARES)
         traffic = Traffic(plan, stack.settings.rules.to_rules(), anchor)
@@ -118,7 +118,7 @@ def write_history(stack: Stack, seed: int, expected: Expected) -> None:
 async def _send(target: Target, traffic: Traffic, expected: Expected) -> None:
     truth = target.truth(traffic)
     async with AIOKafkaProducer(
-        **kafka_options(target.settings), enable_idempotence=True, acks="all", max_batch_size=BATCH_BYTES
+        **kafka_options(target.kafka), enable_idempotence=True, acks="all", max_batch_size=BATCH_BYTES
     ) as producer:
         for slab in traffic.slabs():
             await send_slab(producer, target, traffic, slab)

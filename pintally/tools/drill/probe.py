@@ -40,7 +40,7 @@ class Probe:
 
     def progress(self) -> list[Progress]:
         """Each source's position and log end. Raises PintallyError while an engine is away."""
-        return read_progress(self._stack.settings, self._stack.sink)
+        return read_progress(self._stack.settings.kafka, self._stack.settings.topics, self._stack.sink)
 
     def positions(self) -> dict[tuple[str, int], int]:
         """(topic, partition) -> the position in the ledger."""
@@ -63,7 +63,7 @@ class Probe:
     def members(self) -> int:
         """How many workers are in the group; 0 while Kafka cannot say."""
         try:
-            return len(group_members(self._stack.settings))
+            return len(group_members(self._stack.settings.kafka))
         except PintallyError:
             return 0
 

@@ -91,9 +91,9 @@ def settings_for(addresses: EngineAddresses, chosen: Mapping[str, Any]) -> Setti
 
 def _prepare(settings: Settings) -> None:
     migrate(settings.clickhouse)
-    create_topics(settings.changed(topic_timestamps="CreateTime"))
+    create_topics(*settings.changed(topic_timestamps="CreateTime").sources)
     _configure(settings, {"segment.bytes": str(SEGMENT_BYTES)})
 
 
 def _configure(settings: Settings, configs: dict[str, str]) -> None:
-    set_topic_configs(settings, dict.fromkeys(settings.topics.names.values(), configs))
+    set_topic_configs(settings.kafka, dict.fromkeys(settings.topics.names.values(), configs))

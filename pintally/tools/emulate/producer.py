@@ -15,7 +15,7 @@ from pintally.schemas.errors import PintallyError
 from pintally.streams.counting.log import TopicInfo
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.rights import TOPIC, UNAUTHORIZED, right_missing
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 from pintally.tools.emulate.traffic import Slab, Traffic
 from pintally.tools.emulate.truth import Truth
 
@@ -32,13 +32,13 @@ class EmulationFailed(PintallyError):
 class Target:
     """The topics to send to."""
 
-    settings: Settings
+    kafka: KafkaSettings
     topics: Mapping[Action, TopicInfo]
 
     @classmethod
-    def of(cls, settings: Settings, topics: Mapping[str, TopicInfo]) -> "Target":
-        """The source topics of `settings`, as Kafka described them."""
-        return cls(settings, {action: topics[name] for action, name in settings.topics.names.items()})
+    def of(cls, kafka: KafkaSettings, asked: TopicSettings, topics: Mapping[str, TopicInfo]) -> "Target":
+        """The topics that producers write to, as Kafka described them."""
+        return cls(kafka, {action: topics[name] for action, name in asked.names.items()})
 
     def truth(self, traffic: Traffic) -> Truth:
         """An empty truth about these topics."""
@@ -55,7 +55,7 @@ async def emulate_into(
     """
     truth = target.truth(traffic)
     producer = AIOKafkaProducer(
-        **kafka_options(target.settings),
+        **kafka_options(target.kafka),
         enable_idempotence=True,
         acks="all",
         max_batch_size=BATCH_BYTES,
@@ -71,10 +71,10 @@ async def emulate_into(
     except UNAUTHORIZED as error:
         # Who may write to no topic is answered that it may not be idempotent, a right of the cluster.
         names = [topic.name for topic in target.topics.values()]
-        raise right_missing(target.settings, TOPIC, "Write", names) from error
+        raise right_missing(target.kafka, TOPIC, "Write", names) from error
     except KafkaError as error:
         raise EmulationFailed(
-            f"Kafka at {target.settings.kafka} did not take a batch after {truth.records} records: {error!r}",
+            f"Kafka at {target.kafka} did not take a batch after {truth.records} records: {error!r}",
             "Emulate into new topics (PINTALLY_TOPIC_PREFIX): the last records may or may not be in these.",
         ) from error
     return truth

@@ -12,13 +12,13 @@ from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.clients import options_alone
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
 from pintally.streams.kafka.rights import TOPIC, UNAUTHORIZED, forbidden
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 
 SILENCE_SECONDS = 30.0  # without an offset gained
 POLL_SECONDS = 0.5
 
 
-async def read_chunks(settings: Settings, source: Source, start: int, end: int) -> AsyncGenerator[Chunk, None]:
+async def read_chunks(kafka: KafkaSettings, source: Source, start: int, end: int) -> AsyncGenerator[Chunk, None]:
     """The chunks of the offsets [start, end), which must be below the last stable offset.
 
     Raises RightMissing, KafkaUnavailable if Kafka falls silent, Refusal if it no longer holds an offset.
@@ -26,7 +26,7 @@ async def read_chunks(settings: Settings, source: Source, start: int, end: int) 
     if start >= end:  # a consumer that is closed as soon as it has started ends in CancelledError
         return
     partition = TopicPartition(source.topic, source.partition)
-    consumer = ChunkedConsumer(**options_alone(settings))
+    consumer = ChunkedConsumer(**options_alone(kafka))
     position = start
     try:
         async with consumer:
@@ -43,10 +43,10 @@ async def read_chunks(settings: Settings, source: Source, start: int, end: int) 
             "Run it again; raise the topic's retention if that happens often.",
         ) from error
     except UNAUTHORIZED as error:
-        raise forbidden(settings, error, {TOPIC: ("Read", (source.topic,))}) from error
+        raise forbidden(kafka, error, {TOPIC: ("Read", (source.topic,))}) from error
     except (KafkaError, TimeoutError) as error:
         raise KafkaUnavailable(
-            f"Kafka at {settings.kafka} gave nothing of {source} from offset {position} on: {error!r}",
+            f"Kafka at {kafka} gave nothing of {source} from offset {position} on: {error!r}",
             "Run it again when Kafka answers.",
         ) from error
 

@@ -14,7 +14,7 @@ from pintally.streams.kafka.fetching.reader import read_chunks
 from pintally.streams.operations.change.places import Renumbered
 from pintally.streams.operations.change.totals import compared, hour, totals_of, without
 from pintally.streams.operations.repair.refold import Stretch
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 
 REMEDY = (
     "It lacks records, or has them in another order or with other timestamps: name the first record that is not "
@@ -23,7 +23,7 @@ REMEDY = (
 
 
 async def refuse_other_counts(
-    settings: Settings,
+    kafka: KafkaSettings,
     session: MaintenanceSession,
     old: tuple[Source, SourceLedger],
     new: tuple[Source, int, int],
@@ -42,7 +42,7 @@ async def refuse_other_counts(
     cells: list[CellRows] = []
     base = Base(first.start, first.start_stream_time, first.start, first.start_stream_time)
     stretch = Stretch(source, action, first.epoch, chain.rules, base, chain.complete[-1].position)
-    async with aclosing(read_chunks(settings, copy, start, end)) as chunks:
+    async with aclosing(read_chunks(kafka, copy, start, end)) as chunks:
         async for folded in stretch.fold(Renumbered(chain.complete).read(chunks)):
             if difference := _differs(folded.row, rows.get(folded.row.start)):
                 raise _refused(copy, f"offset {folded.row.start:,} of the old log: {difference}")

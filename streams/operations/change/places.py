@@ -25,12 +25,12 @@ from pintally.streams.operations.change.replace import Begin, Pair
 from pintally.streams.operations.change.totals import totals_of
 from pintally.streams.operations.progress import sum_of
 from pintally.streams.operations.repair.refold import Stretch
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings
 
 NAMED = re.compile(r"(.+)\[(\d+)\]=(\d+)")
 
 
-async def begin_at(settings: Settings, source: Source, ends: Offsets, start: int, slice_records: int) -> Begin:
+async def begin_at(kafka: KafkaSettings, source: Source, ends: Offsets, start: int, slice_records: int) -> Begin:
     """Ids that can matter at `start` are in its own block and the one before (C2); the stream time runs up to them.
 
     Raises Refusal for an offset that the log does not hold, KafkaUnavailable.
@@ -44,7 +44,7 @@ async def begin_at(settings: Settings, source: Source, ends: Offsets, start: int
     collect = max(ends.log_start, (slice_block - 1) * slice_records)
     reached = collect_stream_time = 0
     async with aclosing(
-        read_chunks(settings, source, max(ends.log_start, (slice_block - 2) * slice_records), start)
+        read_chunks(kafka, source, max(ends.log_start, (slice_block - 2) * slice_records), start)
     ) as read:
         async for chunk in read:
             stream_times = run_stream_time(reached, chunk.timestamps)
@@ -90,12 +90,12 @@ def _numbered(chunk: Chunk, start: int, end: int, offsets: NDArray[np.int64]) ->
     return replace(chunk, start=start, end=end, offsets=offsets, envelopes=envelopes)
 
 
-async def offset_behind(settings: Settings, source: Source, ends: Offsets, records: int) -> int:
+async def offset_behind(kafka: KafkaSettings, source: Source, ends: Offsets, records: int) -> int:
     """The offset behind so many records from the log's start on. Raises Refusal if the log has fewer."""
     seen = 0
     if not records:
         return ends.log_start
-    async with aclosing(read_chunks(settings, source, ends.log_start, ends.last_stable)) as read:
+    async with aclosing(read_chunks(kafka, source, ends.log_start, ends.last_stable)) as read:
         async for chunk in read:
             if seen + len(chunk) >= records:
                 return int(chunk.offsets[records - seen - 1]) + 1
@@ -107,11 +107,11 @@ async def offset_behind(settings: Settings, source: Source, ends: Offsets, recor
     )
 
 
-def offsets_since(settings: Settings, pair: Pair, ends: Mapping[int, Offsets], since: datetime) -> dict[int, int]:
+def offsets_since(kafka: KafkaSettings, pair: Pair, ends: Mapping[int, Offsets], since: datetime) -> dict[int, int]:
     """The first offset of each partition with this Kafka timestamp (UTC) or a later one; its end if there is none."""
     since_ms = int((since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp() * 1000)
     names = {at: TopicPartition(pair.topic.name, at) for at in ends}
-    with open_admin(settings) as admin:
+    with open_admin(kafka) as admin:
         found = admin.list_partition_offsets(dict.fromkeys(names.values(), since_ms))
     offsets = {at: found[name].offset for at, name in names.items()}
     return {at: offset if offset >= 0 else ends[at].last_stable for at, offset in offsets.items()}
@@ -142,7 +142,7 @@ class Would:
 
 
 async def would_count(
-    settings: Settings,
+    kafka: KafkaSettings,
     source: Source,
     action: Action,
     rules: Rules,
@@ -157,7 +157,7 @@ async def would_count(
 
     async def read() -> AsyncGenerator[Chunk, None]:
         nonlocal older
-        async with aclosing(read_chunks(settings, source, begin[0], end)) as chunks:
+        async with aclosing(read_chunks(kafka, source, begin[0], end)) as chunks:
             async for chunk in chunks:
                 older += int((chunk.timestamps <= clock_ms).sum())
                 yield chunk

@@ -5,16 +5,19 @@ Workers go on meanwhile. What decides is the log, as it is now, and the rules th
 
 from collections.abc import Callable
 
+from pintally.schemas.rules import Rules
 from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.recovery import is_retired, least_lateness
 from pintally.streams.operations.change.cluster_state import ClusterState
 from pintally.streams.operations.repair.choice import Choice, Repair
 from pintally.streams.operations.repair.source import SourceRepair
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 
 
 def repair(
-    settings: Settings,
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    rules: Rules,
     session: MaintenanceSession,
     found: ClusterState,
     choice: Choice,
@@ -36,11 +39,11 @@ def repair(
     for source, offsets in found.offsets.items():
         if found.ledgers[source].starts and (not choice.only_named or choice.touches(source)):
             tell(str(source))
-            SourceRepair(settings, session, source, offsets, choice, done).run()
+            SourceRepair(kafka, topics, session, source, offsets, choice, done).run()
     for source, ledger in found.started.items():
         if source not in found.offsets and not is_retired(ledger) and choice.touches(source):
             done.gone.append(f"{source} of UUID {source.topic_id}: Kafka does not have this topic any more")
     session.reopen_unequal()
-    session.reopen_early(least_lateness(settings.rules.to_rules(), found.ledgers.values()))
+    session.reopen_early(least_lateness(rules, found.ledgers.values()))
     done.gone = list(dict.fromkeys(done.gone))
     return done

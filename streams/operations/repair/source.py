@@ -27,7 +27,7 @@ from pintally.streams.operations.repair.segments import (
     is_old,
     segments,
 )
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 
 MAX_GAP_PASSES = 5  # holes of one source; each may show the next one
 MAX_LAG_SLICES = 4  # slices: whoever is further behind than this catches up before its orphans are looked for
@@ -38,21 +38,23 @@ class SourceRepair:
 
     def __init__(
         self,
-        settings: Settings,
+        kafka: KafkaSettings,
+        topics: TopicSettings,
         session: MaintenanceSession,
         source: Source,
         offsets: Offsets,
         choice: Choice,
         done: Repair,
     ) -> None:
-        self.settings = settings
+        self.kafka = kafka
+        self.topics = topics
         self.session = session
         self.source = source
         self.offsets = offsets
         self.choice = choice
         self.done = done
         self.now = session.read_clock() // 1000  # ClickHouse's: what is old there, it has dropped
-        self.letters_from = self.now - (settings.topics.dead_letter_days - 1) * DAY
+        self.letters_from = self.now - (topics.dead_letter_days - 1) * DAY
 
     def run(self) -> None:
         """Holes first: only slices that join can be judged."""
@@ -160,7 +162,7 @@ class SourceRepair:
     def _begun(self, orphans: set[Name]) -> set[Name]:
         """Slices that a worker may have begun, by the log up to its end; all of `orphans` if that is too far."""
         chain = follow(self.ledger)
-        end = read_offsets(self.settings, [self.source])[self.source].last_stable
+        end = read_offsets(self.kafka, [self.source])[self.source].last_stable
         tail = Segment(
             Shape.UNFINISHED, chain.epoch_start, SliceStart(chain.start, chain.start_stream_time), end, chain.unfinished
         )
@@ -181,13 +183,13 @@ class SourceRepair:
 
     def _stretch(self, segment: Segment, end: int) -> Stretch:
         base = base_of_segment(segment, self.ledger)
-        action = self.settings.topics.actions[self.source.topic]
+        action = self.topics.actions[self.source.topic]
         return Stretch(self.source, action, segment.begin.epoch, segment.rules, base, end)
 
     def _fold(self, stretch: Stretch) -> Iterator[Folded]:
         """Slice by slice; the log is read on as they are asked for."""
         with asyncio.Runner() as runner:
-            chunks = read_chunks(self.settings, self.source, stretch.base.collect_start, stretch.end)
+            chunks = read_chunks(self.kafka, self.source, stretch.base.collect_start, stretch.end)
             folds = stretch.fold(chunks)
             try:
                 while (folded := runner.run(anext(folds, None))) is not None:

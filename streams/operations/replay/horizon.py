@@ -15,7 +15,7 @@ from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.counting.log import Offsets
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
-from pintally.streams.settings import Settings
+from pintally.streams.settings import Settings, TopicSettings
 
 
 class ReplaysUnknown(PintallyError):
@@ -39,9 +39,12 @@ def read_replay_horizon(settings: Settings) -> ReplayHorizon:
 
     Raises TopicMissing, KafkaUnavailable, SinkError, and ReplaysUnknown where one forgot what was not counted yet.
     """
-    topics = as_known(describe_topics(settings), ClickHouseSink(settings.clickhouse, only_reads=True).replaced())
+    topics = as_known(
+        describe_topics(settings.kafka, settings.topics),
+        ClickHouseSink(settings.clickhouse, only_reads=True).replaced(),
+    )
     actions = {topics[name].name: action for action, name in settings.topics.replay_names.items()}
-    offsets = read_offsets(settings, sources_of({name: topics[name] for name in actions}))
+    offsets = read_offsets(settings.kafka, sources_of({name: topics[name] for name in actions}))
     with ClickHouseSink(settings.clickhouse, only_reads=True).session() as session:
         ledgers = session.read_ledgers(list(offsets))
     until = {}
@@ -69,11 +72,14 @@ def horizon_of(replay: Source, ledger: SourceLedger, offsets: Offsets) -> int:
 
 
 def refuse_before_horizon(
-    settings: Settings, epoch_starts: Iterable[StartRow], ledgers: Mapping[Source, SourceLedger], horizon: ReplayHorizon
+    topics: TopicSettings,
+    epoch_starts: Iterable[StartRow],
+    ledgers: Mapping[Source, SourceLedger],
+    horizon: ReplayHorizon,
 ) -> None:
     """Refuse epoch starts at or above which a letter may lie that was replayed: its record could count there too."""
     for row in epoch_starts:
-        action = settings.topics.actions[row.source.topic]
+        action = topics.actions[row.source.topic]
         if horizon.is_before(action, row.start_stream_time) and any(
             _has_letters(each, row) for each in ledgers[row.source].rows
         ):

@@ -14,7 +14,7 @@ from pintally.streams.kafka.fetching.records import UNREADABLE
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
 from pintally.streams.operations.replay.horizon import ReplaysUnknown
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, Settings
 
 Replayed = Mapping[Source, Mapping[int, int]]  # source of the letter -> its offset -> offset on the replay topic
 
@@ -24,11 +24,13 @@ def replayed_origins(settings: Settings) -> Replayed:
 
     What was forgotten with age is not among them, see `horizon`. Raises TopicMissing and KafkaUnavailable.
     """
-    topics = as_known(describe_topics(settings), ClickHouseSink(settings.clickhouse).replaced())
+    topics = as_known(describe_topics(settings.kafka, settings.topics), ClickHouseSink(settings.clickhouse).replaced())
     replays = sources_of({name: topics[name] for name in settings.topics.replay_names.values()})
     found: dict[Source, dict[int, int]] = defaultdict(dict)
-    for replay, offsets in read_offsets(settings, replays).items():
-        for origin, at in asyncio.run(read_origins(settings, replay, offsets.log_start, offsets.last_stable)).items():
+    for replay, offsets in read_offsets(settings.kafka, replays).items():
+        for origin, at in asyncio.run(
+            read_origins(settings.kafka, replay, offsets.log_start, offsets.last_stable)
+        ).items():
             found[origin.source][origin.offset] = at
     return dict(found)
 
@@ -44,13 +46,13 @@ def refuse_replayed(epoch_starts: Iterable[StartRow], replayed: Replayed) -> Non
             )
 
 
-async def read_origins(settings: Settings, replay: Source, start: int, end: int) -> dict[Origin, int]:
+async def read_origins(kafka: KafkaSettings, replay: Source, start: int, end: int) -> dict[Origin, int]:
     """The origins of all committed records of the offsets [start, end) of a partition, and their offsets there.
 
     Raises KafkaUnavailable if Kafka falls silent, ReplaysUnknown if it holds what nobody can read.
     """
     found: dict[Origin, int] = {}
-    async for chunk in read_chunks(settings, replay, start, end):
+    async for chunk in read_chunks(kafka, replay, start, end):
         for offset, (_, headers) in chunk.envelopes(chunk.offsets.tolist()).items():
             if unreadable := dict(headers).get(UNREADABLE):
                 raise ReplaysUnknown(

@@ -25,7 +25,7 @@ from pintally.streams.kafka.topics import describe_topics, read_offsets
 from pintally.streams.operations.replay.horizon import ReplaysUnknown, read_replay_horizon
 from pintally.streams.operations.replay.mend import changed
 from pintally.streams.operations.replay.origins import read_origins
-from pintally.streams.settings import Settings
+from pintally.streams.settings import KafkaSettings, Settings
 
 TRANSACTION_RECORDS = 500
 TRANSACTION_BYTES = 8 << 20
@@ -77,7 +77,7 @@ def replay_letters(settings: Settings, sink: Sink, replays: Sequence[Replay], by
 
     Raises ReplayOvertaken, ReplayRefused, ReplaysUnknown, KafkaUnavailable.
     """
-    topics, sent = as_known(describe_topics(settings), sink.replaced()), Sent()
+    topics, sent = as_known(describe_topics(settings.kafka, settings.topics), sink.replaced()), Sent()
     for action, name in settings.topics.replay_names.items():
         mine = [replay for replay in replays if settings.topics.actions[replay.letter.source.topic] is action]
         if mine:
@@ -104,7 +104,7 @@ async def _replay(
     settings: Settings, target: Source, replays: Sequence[Replay], by: str, existing: Existing, sent: Sent
 ) -> None:
     producer = AIOKafkaProducer(
-        **kafka_options(settings),
+        **kafka_options(settings.kafka),
         transactional_id=transactional_id(target.topic),
         transaction_timeout_ms=TRANSACTION_SECONDS * 1000,
         max_request_size=MAX_REQUEST_BYTES,
@@ -113,7 +113,7 @@ async def _replay(
     try:
         async with asyncio.timeout(START_SECONDS):
             await producer.start()
-        known = await _known(settings, target)
+        known = await _known(settings.kafka, target)
         new = [replay for replay in replays if replay.origin not in known]
         await asyncio.to_thread(_refuse_before_horizon, settings, target, new)
         letters = await asyncio.to_thread(existing, [replay.origin for replay in new])
@@ -131,7 +131,7 @@ async def _replay(
         ) from error
     except UNAUTHORIZED as error:
         needed = {TOPIC: ("Write", (target.topic,)), TRANSACTIONAL_ID: ("Write", (transactional_id(target.topic),))}
-        raise forbidden(settings, error, needed) from error
+        raise forbidden(settings.kafka, error, needed) from error
     except (KafkaError, TimeoutError) as error:
         raise KafkaUnavailable(
             f"Kafka at {settings.kafka} did not take a replay to {target.topic} after {sent.sent} letters: {error!r}",
@@ -141,15 +141,15 @@ async def _replay(
         await producer.stop()
 
 
-async def _known(settings: Settings, target: Source) -> dict[Origin, int]:
+async def _known(kafka: KafkaSettings, target: Source) -> dict[Origin, int]:
     """What the topic holds, now that nobody else can add to it."""
-    offsets = (await asyncio.to_thread(read_offsets, settings, [target]))[target]
+    offsets = (await asyncio.to_thread(read_offsets, kafka, [target]))[target]
     if offsets.last_stable < offsets.log_end:
         raise ReplaysUnknown(
             f"{target} holds an open transaction from offset {offsets.last_stable} on that is not of a replay",
             f"Find out who else writes to {target.topic}, and allow it to nobody.",
         )
-    return await read_origins(settings, target, offsets.log_start, offsets.log_end)
+    return await read_origins(kafka, target, offsets.log_start, offsets.log_end)
 
 
 def _refuse_before_horizon(settings: Settings, target: Source, replays: Sequence[Replay]) -> None:

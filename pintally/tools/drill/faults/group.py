@@ -46,11 +46,15 @@ def add_partition(context: FaultContext) -> str:
     settings = context.stack.settings
     action = context.rng.choice(list(Action))
     topic = settings.topics.names[action]
-    number = patiently(lambda: describe_topics(settings))[topic].partitions
+
+    def partitions() -> int:
+        return describe_topics(settings.kafka, settings.topics)[topic].partitions
+
+    number = patiently(partitions)
 
     def add() -> None:
-        if describe_topics(settings)[topic].partitions == number:  # else the last try came to something
-            with open_admin(settings) as admin:
+        if partitions() == number:  # else the last try came to something
+            with open_admin(settings.kafka) as admin:
                 admin.create_partitions({topic: NewPartitions(total_count=number + 1)})
 
     patiently(add)
@@ -89,16 +93,16 @@ def _tamper(context: FaultContext, change: Callable[[KafkaAdminClient, str, list
     for worker in context.workers.all:
         worker.kill()
     try:
-        wait_until(lambda: not group_members(settings), EMPTY_SECONDS, excused=(KafkaUnavailable,))
-        before = patiently(lambda: committed_offsets(settings))
+        wait_until(lambda: not group_members(settings.kafka), EMPTY_SECONDS, excused=(KafkaUnavailable,))
+        before = patiently(lambda: committed_offsets(settings.kafka))
         require_effect(before, "the group had committed nothing")
 
         def tamper() -> None:
-            with open_admin(settings) as admin:
+            with open_admin(settings.kafka) as admin:
                 change(admin, settings.kafka.group_id, [TopicPartition(*place) for place in before])
 
         patiently(tamper)
-        after = patiently(lambda: committed_offsets(settings))
+        after = patiently(lambda: committed_offsets(settings.kafka))
     finally:
         for worker in context.workers.steady:
             worker.start()

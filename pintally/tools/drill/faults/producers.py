@@ -96,9 +96,9 @@ def flood_late(context: FaultContext) -> str:
 
 def _topic(context: FaultContext) -> tuple[Action, Sent, int]:
     """Some source topic, and how many partitions it has now."""
-    action = context.rng.choice(list(Action))
-    topic = context.stack.settings.topics.names[action]
-    return action, Sent(topic), patiently(lambda: describe_topics(context.stack.settings))[topic].partitions
+    action, settings = context.rng.choice(list(Action)), context.stack.settings
+    topic = settings.topics.names[action]
+    return action, Sent(topic), patiently(lambda: describe_topics(settings.kafka, settings.topics))[topic].partitions
 
 
 def _wait(context: FaultContext, sent: Sent) -> None:
