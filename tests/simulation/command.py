@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pintally.cli.accept_loss import ROUNDS as LOST_ROUNDS
+from pintally.cli.accept_loss import MAX_PASSES
 from pintally.streams.counting.log import Chunk
 from pintally.streams.operations.change.cluster_state import read_cluster_state
 from pintally.streams.operations.change.epoch_starts import apply_change
@@ -61,7 +61,7 @@ def give_up(world: "World") -> Command:
 
     def run() -> None:
         with world.sink.session() as session:
-            for _ in range(LOST_ROUNDS):
+            for _ in range(MAX_PASSES):
                 found = read_cluster_state(settings.kafka, settings.topics, world.sink, session)
                 known = found.ledgers, found.offsets, found.committed
                 plan = plan_lost(settings.rules.to_rules().in_topic, *known, session.slice_sums, NOW)
