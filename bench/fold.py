@@ -25,7 +25,7 @@ from pintally.schemas.decoding.values import Values
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting import fold as fold_module
-from pintally.streams.counting.cells import Cells
+from pintally.streams.counting.aggregates import PinMinutes
 from pintally.streams.counting.duplicates import SeenIds
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.log import Chunk
@@ -100,7 +100,7 @@ def run(parts: list[list[tuple[Chunk, Decoded]]], rules: Rules, flush_every: int
                 ("invalid and late", fold_module, "judge"),
                 ("cut into slices", fold_module, "cut"),
                 ("ids and duplicates", SeenIds, "register"),
-                ("cells (sorting included)", Cells, "add"),
+                ("cells (sorting included)", PinMinutes, "add"),
                 ("cells at a slice's end", Pending, "end"),
             )
         ]
@@ -117,7 +117,7 @@ def run(parts: list[list[tuple[Chunk, Decoded]]], rules: Rules, flush_every: int
                     with watch.stage("capture and acknowledge"):
                         capture = fold.capture(ended_only=flush_every == 1)
                         if capture:
-                            rows += len(capture.cells)
+                            rows += sum(map(len, capture.cells))
                             fold.acknowledge(capture)
     finally:
         for patch in patches:

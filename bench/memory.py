@@ -21,7 +21,7 @@ import os
 import signal
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -35,8 +35,10 @@ from bench.drain import PeerFailed
 from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
 from bench.live import Producer, Sent, Shape
-from pintally.streams.counting.cells import Cells
+from pintally.schemas.decoding.decoded import Decoded
+from pintally.streams.counting.aggregates import PinMinutes
 from pintally.streams.counting.duplicates import SeenIds
+from pintally.streams.counting.outcomes import Judged
 
 CELL_BYTES, ID_BYTES = 24, 40
 SOURCES, SLICE_RECORDS, CHUNK = 12, 250_000, 5_000
@@ -81,11 +83,14 @@ def cells_and_ids(found: Kept) -> None:
 def fill_cells() -> tuple[int, int, int]:
     """Cells of full slices: how many, bytes of their arrays, bytes the process grew by."""
     rng, before, every = default_rng(1), resident(), []
+    never = np.zeros(CHUNK, np.bool_)
     for _ in range(SOURCES):
-        cells = Cells()
+        cells = PinMinutes()
         for _ in range(0, SLICE_RECORDS, CHUNK):
-            cells.add(rng.integers(29_000_000, 29_000_060, CHUNK), rng.integers(1, 2**63, CHUNK, dtype=np.uint64))
-        cells.merge_buffer(end=True)
+            minutes = rng.integers(29_000_000, 29_000_060, CHUNK)
+            decoded = replace(Decoded.blank(CHUNK, {}), pin_id=rng.integers(1, 2**63, CHUNK, dtype=np.uint64))
+            cells.add(Judged(decoded, minutes, minutes, minutes, never, never), np.arange(CHUNK))
+        cells.end()
         every.append(cells)
     return sum(map(len, every)), sum(cells.nbytes for cells in every), resident() - before
 

@@ -28,8 +28,9 @@ from bench.figures import RESULTS, Kept, kept
 from bench.live import Shape
 from bench.scale import drained_by, fill
 from bench.steady import Ran, run_at
+from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.outcomes import Outcomes
-from pintally.schemas.rows import CellRows, LedgerRow, version_of
+from pintally.schemas.rows import LedgerRow, version_of
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 
@@ -142,20 +143,20 @@ def ledger_row(source: Source, at: int) -> LedgerRow:
     )
 
 
-def cells(rng: Generator, at: int) -> CellRows:
+def cells(rng: Generator, at: int) -> PinMinuteRows:
     """The cells of one flush at this moment (seconds since 1970): most of this minute, some of the last ones."""
     n = ROWS_A_FLUSH
     minutes = (at - rng.exponential(20, n).astype(np.int64)) // 60 * 60
     actions = rng.integers(1, 4, n)
     arrived_at = at // 600 * 600
-    return CellRows(
+    return PinMinuteRows(
         source=rng.integers(0, SOURCES, n).astype(np.uint64),
         slice_block=np.full(n, arrived_at // 600, np.uint32),
         arrived_at=np.full(n, arrived_at, np.uint32),
         action=actions.astype(np.uint8),
         minute=minutes.astype(np.uint32),
         pin_id=Shape().draw(rng, n),
-        count=np.ones(n, np.uint64),
+        events=np.ones(n, np.uint64),
         version=np.full(n, version_of(1, at), np.uint64),
     )
 

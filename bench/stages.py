@@ -25,7 +25,7 @@ STAGES: tuple[tuple[str, str, str], ...] = (  # what is timed: the stage, module
     ("outcomes", "pintally.streams.counting.fold", "run_stream_time"),
     ("outcomes", "pintally.streams.counting.fold", "judge"),
     ("duplicates", "pintally.streams.counting.duplicates", "SeenIds.register"),
-    ("fold: cells", "pintally.streams.counting.cells", "Cells.add"),
+    ("fold: cells", "pintally.streams.counting.aggregates.pin_minutes", "PinMinutes.add"),
     ("fold: cells", "pintally.streams.counting.pending", "Pending.end"),
     ("fold: letters", "pintally.streams.counting.pending", "Pending.add_dead_letters"),
     ("fold: the rest", "pintally.streams.counting.fold", "SourceFold.fold"),

@@ -1,13 +1,11 @@
-"""The rows that go to ClickHouse: cells in columns, the ledger, start rows, dead letters."""
+"""The rows that go to ClickHouse beside cells: the ledger, start rows, dead letters."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pintally.schemas.cells import CELL_TABLES, PinMinuteRows
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.sources import Source
 
@@ -26,45 +24,6 @@ def position_of(version: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class CellRows:
-    """n cells with absolute counts, one array a column, all of length n."""
-
-    source: NDArray[np.uint64]  # Source.id
-    slice_block: NDArray[np.uint32]  # offset // slice_records
-    arrived_at: NDArray[np.uint32]  # seconds since 1970: the stream time floored to ten minutes
-    action: NDArray[np.uint8]  # Action
-    minute: NDArray[np.uint32]  # seconds since 1970: start of the window [minute, minute + 60)
-    pin_id: NDArray[np.uint64]
-    count: NDArray[np.uint64]  # counted records of the slice below the version's position
-    version: NDArray[np.uint64]
-
-    def __len__(self) -> int:
-        return len(self.count)
-
-    def select(self, at: "NDArray[Any] | slice") -> "CellRows":
-        """The rows at some indexes, where a mask is true, or of a slice."""
-        return CellRows(*(getattr(self, field.name)[at] for field in fields(self)))
-
-    @classmethod
-    def concat(cls, parts: Sequence["CellRows"]) -> "CellRows":
-        """All rows of `parts`, in order; no rows for no parts."""
-
-        def column(name: str, dtype: type[np.generic]) -> NDArray[Any]:
-            return np.concatenate([np.empty(0, dtype), *(getattr(part, name) for part in parts)])
-
-        return cls(
-            source=column("source", np.uint64),
-            slice_block=column("slice_block", np.uint32),
-            arrived_at=column("arrived_at", np.uint32),
-            action=column("action", np.uint8),
-            minute=column("minute", np.uint32),
-            pin_id=column("pin_id", np.uint64),
-            count=column("count", np.uint64),
-            version=column("version", np.uint64),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """What is flushed of one slice (C8). The newest version of a (source, slice_block, arrived_at) wins."""
 
@@ -76,14 +35,20 @@ class LedgerRow:
     position: int  # next offset to fold; never beyond the slice's end
     stream_time: int  # ms: the source's stream time at `position`
     outcomes: Outcomes  # of this slice alone: outcomes.total == position - start
-    cells_sum: int  # sum over the slice's cells; equals outcomes.counted
+    cells_sum: int  # sum over the slice's pin-minutes; equals outcomes.counted
     epoch: int
     rules: str  # Rules.fingerprint
+    sums: Mapping[str, int] = field(default_factory=dict, hash=False)  # of the other aggregates counted, by table
 
     @property
     def version(self) -> int:
         """Epoch x 2^48 + position."""
         return version_of(self.epoch, self.position)
+
+    @property
+    def check_sums(self) -> dict[str, int]:
+        """The check sum of every aggregate that is counted in this slice, by table."""
+        return {PinMinuteRows.table: self.cells_sum, **self.sums}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +157,32 @@ class Newest:
 class SliceSum:
     """The cells of one slice, added up."""
 
-    events: int
+    sums: Mapping[str, int]  # by table, of those that have some
     version: int  # the highest
     position: int  # the highest that a version tells, of whatever epoch
+
+    @property
+    def events(self) -> int:
+        """The counted events that its pin-minutes tell of."""
+        return self.sums.get(PinMinuteRows.table, 0)
+
+    def adds_up_to(self, row: LedgerRow) -> bool:
+        """Whether the cells of each aggregate have the check sum of this ledger row."""
+        return all(self.sums.get(table, 0) == check_sum for table, check_sum in _known_sums(row))
+
+    def lacks_some_of(self, row: LedgerRow) -> bool:
+        """Whether the cells of some aggregate have less than the check sum of this ledger row."""
+        return any(self.sums.get(table, 0) < check_sum for table, check_sum in _known_sums(row))
+
+    def with_table(self, table: str, check_sum: int, version: int, position: int) -> "SliceSum":
+        """The same with the cells of one more table."""
+        sums = {**self.sums, table: check_sum}
+        return SliceSum(sums, max(self.version, version), max(self.position, position))
+
+
+NO_CELLS = SliceSum({}, 0, 0)
+
+
+def _known_sums(row: LedgerRow) -> list[tuple[str, int]]:
+    """The check sums of a ledger row, without those of aggregates that are not counted any more."""
+    return [(kind.table, row.check_sums[kind.table]) for kind in CELL_TABLES if kind.table in row.check_sums]

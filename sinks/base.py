@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, Newest, ReplacedRow, SourceLedger, StartRow
+from pintally.schemas.cells import CellRows
+from pintally.schemas.rows import DeadLetterRow, LedgerRow, Newest, ReplacedRow, SourceLedger, StartRow
 from pintally.schemas.sources import Source
 
 
@@ -25,9 +26,9 @@ class SinkSession(Protocol):
     def write_starts(self, rows: Sequence[StartRow]) -> None:
         """Write start rows; returns when they are durable."""
 
-    def write_cells(self, rows: CellRows) -> None:
-        """Write cells; returns when they are durable. Of equal keys the highest version stays, of equal versions the
-        last.
+    def write_cells(self, *tables: CellRows) -> None:
+        """Write the cells of one aggregate or more, each to its table; returns when all are durable. Of equal keys the
+        highest version stays, of equal versions the last.
         """
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:

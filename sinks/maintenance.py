@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, ReplacedRow, SliceSum
+from pintally.schemas.cells import Rows
+from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostRow, ReplacedRow, SliceSum
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
 
@@ -47,16 +48,16 @@ class MaintenanceSession(SinkSession, Protocol):
         """The same for hours that were sealed before their end and so many seconds, by the sink's clock."""
 
     def slice_sums(self, source: Source) -> Mapping[tuple[int, int], SliceSum]:
-        """The cells of each slice (slice_block, arrived_at in seconds since 1970) that has some, added up."""
+        """The cells of each slice (slice_block, arrived_at in seconds since 1970) that has some, of every aggregate."""
 
-    def read_slice(self, source: Source, slice_block: int, arrived_at: int) -> CellRows:
-        """The cells of one slice, the highest version of each."""
+    def read_slice(self, kind: type[Rows], source: Source, slice_block: int, arrived_at: int) -> Rows:
+        """The cells of one aggregate in one slice, the highest version of each."""
 
     def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
-        """The cells of some sources, added up over slices and sources."""
+        """The pin-minutes of some sources, added up over slices and sources."""
 
     def delete_cells(self, source: Source, slice_block: int, arrived_at: int, epoch: int | None = None) -> None:
-        """Delete the cells of one slice, or only those of one epoch."""
+        """Delete the cells of one slice, of every aggregate, or only those of one epoch."""
 
     def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Delete the ledger rows of these slices and versions."""

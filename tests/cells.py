@@ -1,21 +1,32 @@
-"""Builds cells for tests of sinks."""
+"""Builds cells for tests of sinks, and counted records for tests of aggregates."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from pintally.schemas.rows import CellRows
+from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.decoding.decoded import Decoded
+from pintally.streams.counting.outcomes import Judged
 
-TYPES = (np.uint64, np.uint32, np.uint32, np.uint8, np.uint32, np.uint64, np.uint64, np.uint64)
-
-
-def cells(*rows: Sequence[int]) -> CellRows:
-    """Rows of (source, slice_block, arrived_at, action, minute, pin_id, count, version)."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(TYPES)
-    return CellRows(*(np.array(column, dtype) for column, dtype in zip(columns, TYPES, strict=True)))
+NAMES = ("source", "slice_block", "arrived_at", "action", "minute", "pin_id", "events", "version")
 
 
-def rows_of(found: CellRows) -> list[tuple[int, ...]]:
+def cells(*rows: Sequence[int]) -> PinMinuteRows:
+    """Pin-minutes of (source, slice_block, arrived_at, action, minute, pin_id, events, version)."""
+    columns = dict(zip(NAMES, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(NAMES, ())
+    return PinMinuteRows.of(columns[name] for name in PinMinuteRows.columns())
+
+
+def rows_of(found: PinMinuteRows) -> list[tuple[int, ...]]:
     """The rows of `found` as tuples, in order."""
-    names = ("source", "slice_block", "arrived_at", "action", "minute", "pin_id", "count", "version")
-    return list(zip(*(getattr(found, name).tolist() for name in names), strict=True))
+    return found.tuples(NAMES)
+
+
+def judged(counted: Sequence[tuple[int, int]]) -> Judged:
+    """A chunk whose records are all valid and in time: of each the minute (since 1970) and the pin."""
+    n = len(counted)
+    minutes = np.array([minute for minute, _ in counted], np.int64)
+    pins = np.array([pin for _, pin in counted], np.uint64)
+    decoded = Decoded(np.ones(n, np.bool_), pins, minutes * 60_000, np.zeros((n, 2), np.uint64), {})
+    never = np.zeros(n, np.bool_)
+    return Judged(decoded, minutes * 60_000, minutes * 60_000, minutes, never, never)

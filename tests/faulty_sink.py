@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, Newest
+from pintally.schemas.cells import CellRows
+from pintally.schemas.rows import DeadLetterRow, LedgerRow, Newest
 from pintally.schemas.sources import Source
 from tests.letter_batches import LetterBatch
 from tests.support.memory_sink import MemorySession, MemorySink
@@ -58,10 +59,10 @@ class FaultySession(MemorySession):
         """The read-back of a flush."""
         return dict(self._do("read_back", lambda: super(FaultySession, self).read_back(sources)))
 
-    def write_cells(self, rows: CellRows) -> None:
+    def write_cells(self, *tables: CellRows) -> None:
         """Cells of a flush."""
         self.sink.before_cells()
-        self._do("cells", lambda: super(FaultySession, self).write_cells(rows))
+        self._do("cells", lambda: super(FaultySession, self).write_cells(*tables))
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
         """Dead letters of a flush."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from pintally.schemas.actions import Action
+from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.events import ContractError, Event, validate
-from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
+from pintally.schemas.rows import DeadLetterRow, LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.streams.counting.log import Headers
 
@@ -155,8 +156,8 @@ class Store:
         self.ledger: dict[tuple[int, int], LedgerRow] = {}
         self.dead_letters: dict[int, DeadLetterRow] = {}
 
-    def write_cells(self, rows: CellRows) -> None:
-        columns = (rows.slice_block, rows.arrived_at, rows.minute, rows.pin_id, rows.version, rows.count)
+    def write_cells(self, rows: PinMinuteRows) -> None:
+        columns = (rows.slice_block, rows.arrived_at, rows.minute, rows.pin_id, rows.version, rows.events)
         for slice_block, arrived_at, minute, pin, version, count in zip(*(c.tolist() for c in columns), strict=True):
             cell = (slice_block, arrived_at, minute, pin)
             self.cells[cell] = max(self.cells.get(cell, (-1, 0)), (version, count))

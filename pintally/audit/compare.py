@@ -8,14 +8,23 @@ the cell's last record below that position.
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
+from pintally.audit.aggregates import AGGREGATES, Aggregate, CellRow
 from pintally.audit.findings import Finding, Kind
-from pintally.audit.flushed import EPOCH_SHIFT, CellRow, DeadLetter, LedgerRow
-from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Rejected, Slice, cell_key
+from pintally.audit.flushed import EPOCH_SHIFT, DeadLetter, LedgerRow
+from pintally.audit.recount import OFFSET_BITS, Rejected, Slice
 from pintally.audit.rules import CountingRules
 
 _END = 1 << OFFSET_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The table of one aggregate."""
+
+    aggregate: Aggregate
+    number: int  # of the aggregate: its place in AGGREGATES and in Slice.counted
+    oldest: int  # seconds since 1970: rows of older windows may have been dropped with age
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +32,8 @@ class Judge:
     """Compares the slices of one source that one epoch of the rules made."""
 
     source: str
-    action: int
-    action_name: str
     epoch: int
     rules: CountingRules
-    oldest: int  # seconds since 1970: rows of older minutes may have been dropped with age
 
     def ledger(self, slice_: Slice, row: LedgerRow) -> Iterator[Finding]:
         """Each field of the ledger row that is not as the log has it."""
@@ -43,87 +49,72 @@ class Judge:
             "rules": self.rules.fingerprint,
             "version": (self.epoch << EPOCH_SHIFT) + at,
         }
+        found = {field: getattr(row, field) for field in expected}
+        for aggregate in AGGREGATES:  # each counted record adds one to one cell
+            if aggregate.table in row.sums:
+                found[aggregate.table], expected[aggregate.table] = row.sums[aggregate.table], state.counted
         for field, value in expected.items():
-            if (found := getattr(row, field)) != value:
-                yield replace(self._about(slice_, Kind.LEDGER_DIFFERS), field=field, found=found, expected=value)
+            if found[field] != value:
+                yield replace(self._about(slice_, Kind.LEDGER_DIFFERS), field=field, found=found[field], expected=value)
 
-    def cells(self, slice_: Slice, rows: Sequence[CellRow], position: int) -> Iterator[Finding]:
+    def cells(self, table: Table, slice_: Slice, rows: Sequence[CellRow], position: int) -> Iterator[Finding]:
         """Compare the slice's cells; all that has a record below `position` must have its row. Rows come sorted."""
-        keys, at = slice_.counted, 0
+        records, at = slice_.counted[table.number], 0
         for row in rows:
             if row.epoch != self.epoch:
-                yield self.superseded(row)
+                yield self.superseded(table, row)
                 continue
-            if row.action != self.action:
-                if row.events:
-                    yield self._row(slice_, Kind.ROW_EXTRA, row, 0)
-                continue
-            key = cell_key(row.minute, row.pin)
-            reached = bisect_left(keys, key, at) if at < len(keys) and keys[at] < key else at
-            yield from self._missing(slice_, keys[at:reached], position)
+            key = row.key << OFFSET_BITS
+            reached = bisect_left(records, key, at) if at < len(records) and records[at] < key else at
+            yield from self._missing(table, slice_, records[at:reached], position)
             at = (
-                bisect_left(keys, key + _END, reached)
-                if reached < len(keys) and keys[reached] < key + _END
+                bisect_left(records, key + _END, reached)
+                if reached < len(records) and records[reached] < key + _END
                 else reached
             )
-            yield from self._row_at_version(slice_, row, keys[reached:at], key, position)
-        yield from self._missing(slice_, keys[at:], position)
+            yield from self._row_at_version(table, slice_, row, records[reached:at], position)
+        yield from self._missing(table, slice_, records[at:], position)
 
     def _row_at_version(
-        self, slice_: Slice, row: CellRow, records: Sequence[int], key: int, position: int
+        self, table: Table, slice_: Slice, row: CellRow, records: Sequence[int], position: int
     ) -> Iterator[Finding]:
+        about = replace(table.aggregate.describe(self._about(slice_, Kind.ROW_EXTRA), row.key), found=row.value)
         if row.position > slice_.end and not slice_.complete:
-            yield replace(self._row(slice_, Kind.VERSION_AHEAD, row, None), found=row.position, expected=slice_.end)
+            yield replace(about, kind=Kind.VERSION_AHEAD, found=row.position, expected=slice_.end)
+        key = row.key << OFFSET_BITS
         own = bisect_left(records, key + row.position)
         due = bisect_left(records, key + position)
-        if row.events != own:
-            differs = Kind.COUNT_TOO_HIGH if row.events > own else Kind.COUNT_TOO_LOW
-            yield self._row(slice_, differs if records else Kind.ROW_EXTRA, row, own)
+        if row.value != own:
+            differs = Kind.COUNT_TOO_HIGH if row.value > own else Kind.COUNT_TOO_LOW
+            yield replace(about, kind=differs if records else Kind.ROW_EXTRA, expected=own)
         elif own < due:  # true at its version, but a later flush has been recorded and its row is not here
-            yield self._row(slice_, Kind.COUNT_TOO_LOW, row, due)
+            yield replace(about, kind=Kind.COUNT_TOO_LOW, expected=due)
 
-    def _missing(self, slice_: Slice, keys: Sequence[int], position: int) -> Iterator[Finding]:
+    def _missing(self, table: Table, slice_: Slice, records: Sequence[int], position: int) -> Iterator[Finding]:
         """Cells without a row, of which a record lies below `position`."""
         at = 0
-        while at < len(keys):
-            cell = keys[at] >> OFFSET_BITS
-            after = bisect_left(keys, (cell + 1) << OFFSET_BITS, at)
-            due = bisect_left(keys, (cell << OFFSET_BITS) + position, at, after) - at
-            minute, pin = cell >> PIN_BITS, cell & ((1 << PIN_BITS) - 1)
-            if due and minute >= self.oldest:
+        while at < len(records):
+            key = records[at] >> OFFSET_BITS
+            after = bisect_left(records, (key + 1) << OFFSET_BITS, at)
+            due = bisect_left(records, (key << OFFSET_BITS) + position, at, after) - at
+            if due and table.aggregate.start_of(key) >= table.oldest:
                 about = self._about(slice_, Kind.ROW_MISSING)
-                yield replace(about, action=self.action_name, minute=utc(minute), pin=pin, found=None, expected=due)
+                yield replace(table.aggregate.describe(about, key), expected=due)
             at = after
 
-    def superseded(self, row: CellRow) -> Finding:
+    def superseded(self, table: Table, row: CellRow) -> Finding:
         """A row of an epoch that does not rule where the row is."""
-        return Finding(
-            Kind.SUPERSEDED_ROW,
-            self.source,
-            row.events,
-            f"epoch {self.epoch}",
-            f"epoch {row.epoch}",
-            f"{row.slice_block}/{row.arrived_at}",
-            str(row.action),
-            utc(row.minute),
-            row.pin,
-            row.position,
-            row.position,
-        )
+        about = Finding(
+            Kind.SUPERSEDED_ROW, self.source, row.value, f"epoch {self.epoch}", f"epoch {row.epoch}",
+            f"{row.slice_block}/{row.arrived_at}", start=row.position, end=row.position,
+        )  # fmt: skip
+        return table.aggregate.describe(about, row.key)
 
-    def extra(self, row: CellRow) -> Finding:
+    def extra(self, table: Table, row: CellRow) -> Finding:
         """A row of a slice that the log does not have."""
-        return Finding(
-            Kind.ROW_EXTRA,
-            self.source,
-            row.events,
-            0,
-            "slice not in the log",
-            f"{row.slice_block}/{row.arrived_at}",
-            str(row.action),
-            utc(row.minute),
-            row.pin,
-        )
+        name = f"{row.slice_block}/{row.arrived_at}"
+        about = Finding(Kind.ROW_EXTRA, self.source, row.value, 0, "slice not in the log", name)
+        return table.aggregate.describe(about, row.key)
 
     def dead_letters(
         self, slice_: Slice, letters: Sequence[DeadLetter], position: int, oldest_ms: int
@@ -151,11 +142,6 @@ class Judge:
         name = f"{slice_.slice_block}/{slice_.arrived_at}"
         return Finding(kind, self.source, slice=name, start=slice_.start, end=slice_.end)
 
-    def _row(self, slice_: Slice, kind: Kind, row: CellRow, expected: int | None) -> Finding:
-        action = self.action_name if row.action == self.action else str(row.action)
-        about = self._about(slice_, kind)
-        return replace(about, found=row.events, expected=expected, action=action, minute=utc(row.minute), pin=row.pin)
-
     def _letter(self, slice_: Slice, kind: Kind, offset: int, found: str | None, expected: str | None) -> Finding:
         return replace(self._about(slice_, kind), found=found, expected=expected, start=offset, end=offset + 1)
 
@@ -165,8 +151,3 @@ def _letter_difference(letter: DeadLetter, record: Rejected) -> str | None:
         if getattr(letter, field) != getattr(record, field):
             return "value" if field == "digest" else field
     return None
-
-
-def utc(seconds: int) -> str:
-    """2026-01-31T23:59Z."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%MZ")

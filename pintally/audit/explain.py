@@ -253,7 +253,7 @@ class _Explainer:
             return cell
         stored = read_cell(self.clickhouse, flushed.id, judged.slice_.key, action, minute, event.pin_id)
         below = judged.slice_.end if stored is None else min(stored.position, judged.slice_.end)
-        counted = judged.events_in(minute, event.pin_id, below)
+        counted = judged.events_in(action, minute, event, below)
         return replace(
             cell,
             slice_=f"{judged.slice_.slice_block}/{judged.slice_.arrived_at}",

@@ -39,6 +39,7 @@ class Finding:
     action: str | None = None
     minute: str | None = None  # UTC
     pin: int | None = None
+    table: str | None = None  # of the cell, unless that is pin_minutes
     start: int | None = None
     end: int | None = None
 

@@ -1,6 +1,6 @@
 """What ClickHouse holds of a source: start rows, ledger rows, cells, dead letters, as rows of this package's own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
@@ -70,33 +70,17 @@ class LedgerRow:
     epoch: int
     rules: str  # fingerprint
     version: int
+    sums: dict[str, int] = field(default_factory=dict)  # check sums of the aggregates beside pin_minutes, by table
 
     @property
     def key(self) -> tuple[int, int]:
         """What names the slice; ascending in the order of the log."""
         return self.slice_block, self.arrived_at
 
-
-class CellRow(NamedTuple):
-    """A row of `pin_minutes`, as it comes in RowBinary; times in seconds since 1970."""
-
-    slice_block: int
-    arrived_at: int
-    action: int
-    minute: int
-    pin: int
-    events: int
-    version: int
-
     @property
-    def epoch(self) -> int:
-        """The epoch of the rules that the row was made under."""
-        return self.version >> EPOCH_SHIFT
-
-    @property
-    def position(self) -> int:
-        """The row tells of the records below this offset."""
-        return self.version & POSITION_MASK
+    def check_sums(self) -> dict[str, int]:
+        """The check sum of every aggregate that is counted in the slice, by table."""
+        return {"pin_minutes": self.cells_sum, **self.sums}
 
 
 class DeadLetter(NamedTuple):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
+from pintally.audit.aggregates import AGGREGATES
 from pintally.audit.chain import DAMAGED, RulesEpoch, current_rows, epochs_in_force, in_force
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.findings import Finding, Kind
@@ -20,16 +21,20 @@ from pintally.audit.tables import source_id
 DAY_SECONDS = 86_400
 SUMS = """
 SELECT source, slice_block, toUInt32(arrived_at) AS arrived_at, bitShiftRight(version, 48) AS epoch,
-    sum(events) AS events
-FROM pin_minutes FINAL
+    sum({value}) AS added
+FROM {table} FINAL
 GROUP BY source, slice_block, arrived_at, epoch"""
-Sums = dict[tuple[int, int, int, int], int]  # (source, slice_block, arrived_at, epoch) -> events
+Sums = dict[tuple[str, int, int, int, int], int]  # (table, source, slice_block, arrived_at, epoch) -> its cells added
 
 
 def read_sums(clickhouse: ClickHouse) -> Sums:
-    """The cells of each slice, added up by ClickHouse."""
+    """The cells of each slice, added up by ClickHouse, of every aggregate."""
     keys = ("source", "slice_block", "arrived_at", "epoch")
-    return {(*(row[key] for key in keys),): row["events"] for row in clickhouse.rows(SUMS)}
+    return {
+        (aggregate.table, *(row[key] for key in keys)): row["added"]
+        for aggregate in AGGREGATES
+        for row in clickhouse.rows(SUMS.format(table=aggregate.table, value=aggregate.value))
+    }
 
 
 def check_ledger(flushed: Flushed, sums: Sums, oldest: int) -> Iterator[Finding]:
@@ -49,9 +54,10 @@ def check_ledger(flushed: Flushed, sums: Sums, oldest: int) -> Iterator[Finding]
         epoch = next(epoch for epoch in epochs if epoch.holds(row))
         youngest_dropped = row.arrived_at - epoch.rules.allowed_lateness_ms // 1000 - 60
         if after is not None and after.start == row.position and youngest_dropped >= oldest:
-            events = sums.get((flushed.id, row.slice_block, row.arrived_at, row.epoch), 0)
-            if events != row.cells_sum:
-                yield _broken(flushed, "sum of cells", events, row.cells_sum, row)
+            for aggregate in AGGREGATES:
+                added = sums.get((aggregate.table, flushed.id, *row.key, row.epoch), 0)
+                if added != (expected := row.check_sums.get(aggregate.table, added)):
+                    yield _broken(flushed, "sum of cells", added, expected, row)
 
 
 def _check_row(flushed: Flushed, row: LedgerRow) -> Iterator[Finding]:
@@ -68,9 +74,9 @@ def _check_row(flushed: Flushed, row: LedgerRow) -> Iterator[Finding]:
 def superseded_slices(flushed: Flushed, epochs: Sequence[RulesEpoch], sums: Sums) -> Iterator[Finding]:
     """Slices with cells of a lower epoch than rules there."""
     ruling = {row.key: row.epoch for row in current_rows(flushed, epochs)}
-    for (source, slice_block, arrived_at, epoch), events in sums.items():
+    for (_, source, slice_block, arrived_at, epoch), added in sums.items():
         if source == flushed.id and epoch < ruling.get((slice_block, arrived_at), epoch):
-            about = Finding(Kind.SUPERSEDED_ROW, str(flushed), events, None, f"epoch {epoch}")
+            about = Finding(Kind.SUPERSEDED_ROW, str(flushed), added, None, f"epoch {epoch}")
             yield replace(about, slice=f"{slice_block}/{arrived_at}")
 
 

@@ -4,13 +4,14 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pintally.audit.aggregates import AGGREGATES
 from pintally.audit.chain import RulesEpoch, current_rows, cuts, epochs_of, follow
-from pintally.audit.contract import ACTIONS
+from pintally.audit.contract import ACTIONS, Event
 from pintally.audit.errors import CannotTell
 from pintally.audit.flushed import Flushed, LedgerRow
 from pintally.audit.log import Log, Partition
 from pintally.audit.places import beginning, counted_elsewhere
-from pintally.audit.recount import Outcome, Recount, Slice, SliceStart, cell_key
+from pintally.audit.recount import OFFSET_BITS, Outcome, Recount, Slice, SliceStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,9 @@ class Judged:
     row: LedgerRow | None  # the ledger row of the slice
     position: int  # how far the whole source is recorded
 
-    def events_in(self, minute: int, pin: int, below: int) -> int:
-        """Counted records of the slice in this cell (minute in seconds) below an offset that the recount reached."""
-        key, counted = cell_key(minute, pin), self.slice_.counted
+    def events_in(self, action: int, minute: int, event: Event, below: int) -> int:
+        """Counted records in the pin-minute of an event (minute in seconds), below an offset that was recounted."""
+        key, counted = AGGREGATES[0].key_of(action, minute, event) << OFFSET_BITS, self.slice_.counted[0]
         return bisect_left(counted, key + below) - bisect_left(counted, key)
 
 

@@ -23,13 +23,14 @@ from hashlib import md5
 from struct import Struct
 from typing import NamedTuple
 
-from pintally.audit.contract import read_event
+from pintally.audit.aggregates import AGGREGATES
+from pintally.audit.contract import ACTIONS, read_event
 from pintally.audit.log import LogRecord, Piece
 from pintally.audit.rules import ARRIVAL_BUCKET_MS, MINUTE_MS, CountingRules
 
 _ID_PLACE = Struct(">QI")  # offset and bucket: what follows the 16 bytes of an id in a sorted entry
 OFFSET_BITS = 48  # as in a row's version
-PIN_BITS = 64
+OFFSET = (1 << OFFSET_BITS) - 1
 _NEVER = 1 << 63
 
 
@@ -71,14 +72,13 @@ class State(NamedTuple):
     gaps: int
 
 
-def cell_key(minute: int, pin: int) -> int:
-    """Sorts cells of a slice as ClickHouse does (minute in seconds, then pin) and leaves room for an offset."""
-    return (minute << PIN_BITS | pin) << OFFSET_BITS
-
-
 @dataclass(slots=True)
 class Slice:
-    """One slice, recounted up to `end`. Arrays have one entry a record, ascending by offset."""
+    """One slice, recounted up to `end`. Arrays have one entry a record, ascending by offset.
+
+    `counted` has for each aggregate one number a counted record, ascending when the slice is given out: the key of the
+    cell that it adds to, and in the lowest OFFSET_BITS its offset.
+    """
 
     slice_block: int
     arrived_at: int  # seconds since 1970
@@ -89,7 +89,7 @@ class Slice:
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
     stream_times: "array[int]" = field(default_factory=lambda: array("q"))
     outcomes: bytearray = field(default_factory=bytearray)
-    counted: list[int] = field(default_factory=list)  # cell_key + offset of each counted record; sorted when settled
+    counted: list[list[int]] = field(default_factory=lambda: [[] for _ in AGGREGATES])
     rejected: list[Rejected] = field(default_factory=list)
 
     @property
@@ -111,6 +111,7 @@ class Recount:
     def __init__(self, action: str, rules: CountingRules, place: SliceStart, first: int) -> None:
         self.position = place.offset
         self._action = action
+        self._number = next(number for number, label in ACTIONS.items() if label == action)
         self._rules = rules
         self._stream_time = place.stream_time
         self._first = first
@@ -144,7 +145,6 @@ class Recount:
                 self._stream_time = timestamp
             current = self._slice
             event = read_event(record.value, action)
-            key = 0
             if (
                 event is None
                 or record.timestamp < 0
@@ -154,14 +154,15 @@ class Recount:
             else:
                 minute = event.occurred_at // MINUTE_MS
                 outcome = Outcome.LATE if minute * MINUTE_MS + settled_after <= self._stream_time else Outcome.COUNTED
-                key = cell_key(minute * 60, event.pin_id) + offset
+                if outcome is Outcome.COUNTED:  # so far: duplicates are found at the end
+                    for counted, aggregate in zip(current.counted, AGGREGATES, strict=True):
+                        counted.append(aggregate.key_of(self._number, minute * 60, event) << OFFSET_BITS | offset)
                 self._open_ids.append(event.event_id + _ID_PLACE.pack(offset, self._stream_time // ARRIVAL_BUCKET_MS))
             if outcome <= Outcome.LATE:
                 current.rejected.append(_rejected(record, outcome, self._stream_time))
             current.offsets.append(offset)
             current.stream_times.append(self._stream_time)
             current.outcomes.append(outcome)
-            current.counted.append(key)
         yield from self._advance(min(piece.end, until))
 
     def finish(self) -> Iterator[Slice]:
@@ -203,9 +204,9 @@ class Recount:
         """Find the slice's duplicates and sort its counted records."""
         if self._rules.dedup:
             self._mark_duplicates(current)
-        current.counted = sorted(
-            key for key, outcome in zip(current.counted, current.outcomes, strict=True) if outcome == Outcome.COUNTED
-        )
+        outcomes = zip(current.offsets, current.outcomes, strict=True)
+        duplicates = {offset for offset, outcome in outcomes if outcome == Outcome.DUPLICATE}
+        current.counted = [sorted(n for n in counted if n & OFFSET not in duplicates) for counted in current.counted]
 
     def _mark_duplicates(self, current: Slice) -> None:
         slice_records = self._rules.slice_records

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.compare import utc
 from pintally.audit.flushed import SAME_OFFSETS, Flushed, ReplacedRow
+from pintally.audit.words import utc
 
 HOW = {
     SAME_OFFSETS: "a copy with the same offsets",

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from time import sleep
 
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.compare import utc
 from pintally.audit.contract import COLUMNS, KINDS
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.tables import kept_days, server_time
+from pintally.audit.words import utc
 
 TABLES = {"hour": ("pin_hours", "hour", 3600), "day": ("pin_days", "toStartOfDay(hour)", 86_400)}
 DAY = 86_400

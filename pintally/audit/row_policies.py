@@ -3,11 +3,12 @@
 import re
 from collections.abc import Sequence
 
+from pintally.audit.aggregates import AGGREGATES
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell
 
 TABLES = (
-    "pin_minutes",
+    *(aggregate.table for aggregate in AGGREGATES),
     "pin_hours",
     "pin_days",
     "sealed",

@@ -9,10 +9,10 @@ from contextlib import suppress
 
 from pintally.audit.chain import epochs_in_force
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.compare import utc
 from pintally.audit.errors import CannotTell
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.flushed import Flushed
+from pintally.audit.words import utc
 
 HOUR = 3600
 NEVER_LATE_MS = 2**32 * 1000  # of a replay topic, which holds nothing back

@@ -1,17 +1,19 @@
 """Audits one source: reads its rows and its log, recounts, compares."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from pintally.audit.addresses import Addresses
+from pintally.audit.aggregates import AGGREGATES, CellRow
 from pintally.audit.chain import RulesEpoch, current_rows, cuts, epochs_of, follow, in_force, superseded_ledger_rows
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.compare import Judge
+from pintally.audit.compare import Judge, Table
 from pintally.audit.contract import ACTIONS
 from pintally.audit.errors import CannotTell, CannotTellNow
 from pintally.audit.findings import Finding, Findings, Kind
-from pintally.audit.flushed import CellRow, DeadLetter, Flushed, LostRow
+from pintally.audit.flushed import DeadLetter, Flushed, LostRow
 from pintally.audit.log import Log, Partition
 from pintally.audit.places import beginning, counted_elsewhere
 from pintally.audit.recount import Recount, Slice, SliceStart, State
@@ -113,13 +115,16 @@ class _SourceAudit:
         self.covered = epochs[0].start
 
     def run(self, clickhouse: ClickHouse, log: Log, since: int) -> None:
-        with (
-            read_cells(clickhouse, self.flushed.id) as cells,
-            read_dead_letters(clickhouse, self.flushed) as letters,
-        ):
-            self.oldest_cell = _oldest_ms(clickhouse, "pin_minutes")
+        with ExitStack() as stack:
+            self.tables: list[tuple[Table, _Groups]] = []
+            highest = 0
+            for number, aggregate in enumerate(AGGREGATES):
+                cells = stack.enter_context(read_cells(clickhouse, aggregate, self.flushed.id))
+                highest = max(highest, max((row.position for row in cells), default=0))
+                table = Table(aggregate, number, _oldest_ms(clickhouse, aggregate.table) // 1000)
+                self.tables.append((table, _Groups(cells)))
+            letters = stack.enter_context(read_dead_letters(clickhouse, self.flushed))
             self.oldest_letter = _oldest_ms(clickhouse, "dead_letters")
-            highest = max((row.position for row in cells), default=0)
             partition = self._partition(log)
             self.report.log_end = partition.end
             furthest = max((row.position for row in self.flushed.ledger), default=self.epochs[0].start)
@@ -129,7 +134,6 @@ class _SourceAudit:
                     "Restore the topic, or run `pintally accept-loss` to take back the counts of what is gone.",
                 )
             target = max(furthest, min(highest, partition.end))
-            self.rows = _Groups(cells)
             self.letters = _Letters(letters)
             wanted = self._wanted(since)
             for epoch in self.epochs:
@@ -183,14 +187,7 @@ class _SourceAudit:
         self._recount(log, epoch, place.collect, place.first, end)
 
     def _recount(self, log: Log, epoch: RulesEpoch, collect: SliceStart, first: SliceStart, end: int) -> None:
-        judge = Judge(
-            str(self.flushed),
-            self.action,
-            ACTIONS[self.action],
-            epoch.number,
-            epoch.rules,
-            self.oldest_cell // 1000,
-        )
+        judge = Judge(str(self.flushed), epoch.number, epoch.rules)
         recount = Recount(ACTIONS[self.action], epoch.rules, collect, first.offset)
         fresh = True
         for slice_ in _slices(log, self.flushed, recount, end, self.progress):
@@ -207,7 +204,8 @@ class _SourceAudit:
 
     def _at_first(self, judge: Judge, epoch: RulesEpoch, slice_: Slice) -> None:
         if slice_.start > self.covered:
-            self.rows.skip_before(slice_.key)
+            for _, rows in self.tables:
+                rows.skip_before(slice_.key)
         if slice_.start == epoch.start and slice_.start_stream_time != epoch.start_stream_time:
             about = Finding(
                 Kind.START_DIFFERS, judge.source, epoch.start_stream_time, slice_.start_stream_time, "start_stream_time"
@@ -219,28 +217,31 @@ class _SourceAudit:
         report, found = self.report, self.report.findings
         row = self.ledger.pop((judge.epoch, *slice_.key), None)
         position = 0 if row is None else min(max(row.position, slice_.start), slice_.end)
-        for orphan in self.rows.before(slice_.key):
-            found.add(judge.superseded(orphan) if orphan.epoch < judge.epoch else judge.extra(orphan))
-        rows = self.rows.of(slice_.key)
         letters = self.letters.before(slice_.end)
-        self._add(judge.cells(slice_, rows, position))
+        for table, groups in self.tables:
+            for orphan in groups.before(slice_.key):
+                found.add(self._orphan(judge, table, orphan))
+            rows = groups.of(slice_.key)
+            is_counted = row is not None and table.aggregate.table in row.check_sums
+            self._add(judge.cells(table, slice_, rows, position if is_counted else 0))
+            report.cells += len(rows) if row is not None else 0
         self._add(judge.dead_letters(slice_, letters, position, self.oldest_letter))
         if row is None:
             return
         self._add(judge.ledger(slice_, row))
         report.slices += 1
-        report.cells += len(rows)
         for name, count in zip(State._fields[1:], slice_.at(position)[1:], strict=True):
             report.outcomes[name] += count
 
     def _leftovers(self, partition: Partition) -> None:
         """What no slice of the log claims."""
         last = self.epochs[-1]
-        judge = Judge(str(self.flushed), self.action, ACTIONS[self.action], last.number, last.rules, 0)
+        judge = Judge(str(self.flushed), last.number, last.rules)
         if self.report.checked_from is None:
             return
-        for orphan in self.rows.rest():
-            self.report.findings.add(judge.superseded(orphan) if orphan.epoch < last.number else judge.extra(orphan))
+        for table, groups in self.tables:
+            for orphan in groups.rest():
+                self.report.findings.add(self._orphan(judge, table, orphan))
         for row in self.ledger.values():
             if row.start >= self.report.checked_from:
                 about = Finding(Kind.LEDGER_EXTRA, judge.source, row.counted, None, "slice not in the log")
@@ -251,6 +252,11 @@ class _SourceAudit:
             if letter.offset >= partition.end:
                 about = Finding(Kind.DEAD_LETTER_EXTRA, judge.source, letter.outcome, None)
                 self.report.findings.add(replace(about, start=letter.offset, end=letter.offset + 1))
+
+    @staticmethod
+    def _orphan(judge: Judge, table: Table, row: CellRow) -> Finding:
+        """A row of a slice that the log does not have, or not under these rules."""
+        return judge.superseded(table, row) if row.epoch < judge.epoch else judge.extra(table, row)
 
     def _add(self, findings: Iterable[Finding]) -> None:
         for finding in findings:

@@ -8,17 +8,17 @@ from types import TracebackType
 from typing import IO, Any, Generic, TypeVar
 from uuid import UUID
 
+from pintally.audit.aggregates import AGGREGATES, Aggregate, CellRow
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.flushed import SAME_OFFSETS, CellRow, DeadLetter, Flushed, LedgerRow, LostRow, ReplacedRow, StartRow
+from pintally.audit.flushed import SAME_OFFSETS, DeadLetter, Flushed, LedgerRow, LostRow, ReplacedRow, StartRow
 
-_CELL = Struct("<IIBIQQQ")
 _LETTER = Struct("<Qq1s1s16sI")
 _READ_ROWS = 50_000
 
 CELLS = """
-SELECT slice_block, toUInt32(arrived_at), action, toUInt32(minute), pin_id, events, version
-FROM pin_minutes FINAL WHERE source = {source:UInt64}
-ORDER BY slice_block, arrived_at, action, minute, pin_id"""
+SELECT slice_block, toUInt32(arrived_at), {key}, {value}, version
+FROM {table} FINAL WHERE source = {{source:UInt64}}
+ORDER BY slice_block, arrived_at, {key}"""
 LETTERS = """
 SELECT offset, timestamp, CAST(if(outcome = 'late', 'l', 'd'), 'FixedString(1)'),
     CAST(if(isNull(value), 'n', 'v'), 'FixedString(1)'), MD5(ifNull(value, '')), epoch
@@ -34,7 +34,7 @@ ORDER BY topic, partition, topic_id, epoch"""
 LEDGER = """
 SELECT source, slice_block, toUInt32(arrived_at) AS arrived_at, start, start_stream_time, position, stream_time,
     counted, duplicate, late, invalid,
-    gaps, cells_sum, epoch, rules, version
+    gaps, cells_sum, epoch, rules, version, sums
 FROM ingest_ledger FINAL
 ORDER BY source, slice_block, arrived_at"""
 LOST = """
@@ -47,7 +47,6 @@ SELECT source, topic, toString(topic_id) AS topic_id, partition, old_source, old
 FROM ingest_replaced FINAL
 WHERE how = 'same_offsets' OR (source, epoch) IN (SELECT source, epoch FROM ingest_starts)
 ORDER BY epoch, topic, partition"""
-CELL_SOURCES = "SELECT DISTINCT source FROM pin_minutes"
 KEPT = """
 SELECT toUInt32OrZero(extract(engine_full, 'TTL .*toIntervalDay\\\\((\\\\d+)\\\\)')) AS days
 FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"""
@@ -74,9 +73,10 @@ class Spooled(Generic[Row]):
         self._file.close()
 
 
-def read_cells(clickhouse: ClickHouse, source: int) -> Spooled[CellRow]:
-    """All cells of a source, in the order of its slices and then of cell_key. One snapshot."""
-    return Spooled(clickhouse.spool(CELLS, source=source), _CELL, CellRow)
+def read_cells(clickhouse: ClickHouse, aggregate: Aggregate, source: int) -> Spooled[CellRow]:
+    """All cells of an aggregate and source, in the order of its slices and then of their keys. One snapshot."""
+    sql = CELLS.format(table=aggregate.table, key=aggregate.key, value=aggregate.value)
+    return Spooled(clickhouse.spool(sql, source=source), aggregate.layout, aggregate.row)
 
 
 def read_dead_letters(clickhouse: ClickHouse, source: Flushed) -> Spooled[DeadLetter]:
@@ -87,7 +87,8 @@ def read_dead_letters(clickhouse: ClickHouse, source: Flushed) -> Spooled[DeadLe
 
 def read_cell_sources(clickhouse: ClickHouse) -> set[int]:
     """Every source that has a cell."""
-    return {row["source"] for row in clickhouse.rows(CELL_SOURCES)}
+    tables = [f"SELECT DISTINCT source FROM {aggregate.table}" for aggregate in AGGREGATES]
+    return {row["source"] for table in tables for row in clickhouse.rows(table)}
 
 
 def read_flushed(clickhouse: ClickHouse) -> list[Flushed]:

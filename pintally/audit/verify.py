@@ -26,6 +26,7 @@ from time import monotonic, sleep, time
 from typing import Any
 
 from pintally.audit.addresses import Addresses
+from pintally.audit.aggregates import AGGREGATES
 from pintally.audit.chain import epochs_in_force, follow
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell
@@ -156,8 +157,8 @@ def _select(flushed: Sequence[Flushed], addresses: Addresses, only: Sequence[str
 
 
 def _check_tables(clickhouse: ClickHouse, report: Report, flushed: Sequence[Flushed]) -> None:
-    kept = kept_days(clickhouse, "pin_minutes")
-    oldest = 0 if kept is None else server_time(clickhouse) - (kept - 1) * DAY_SECONDS
+    kept = [days for aggregate in AGGREGATES if (days := kept_days(clickhouse, aggregate.table)) is not None]
+    oldest = server_time(clickhouse) - (min(kept) - 1) * DAY_SECONDS if kept else 0
     sums = read_sums(clickhouse)
     for source in flushed:
         try:

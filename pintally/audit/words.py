@@ -17,3 +17,8 @@ def duration(ms: int) -> str:
         if ms and ms % length == 0:
             return f"{ms // length} {unit}"
     return f"{ms / 1000:.10g} s"
+
+
+def utc(seconds: int) -> str:
+    """Unix seconds as 2026-01-31T23:59Z."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%MZ")

@@ -15,7 +15,7 @@ LOST = (*SOURCE, "epoch", "kind", "start", "end", "note")
 OUTCOMES = ("counted", "duplicate", "late", "invalid", "gaps")
 LEDGER = (
     *SOURCE, "slice_block", "arrived_at", "start", "start_stream_time", "position", "stream_time", *OUTCOMES,
-    "cells_sum", "epoch", "rules", "version",
+    "cells_sum", "epoch", "rules", "sums", "version",
 )  # fmt: skip
 OF_SOURCES = "WHERE source IN %(ids)s GROUP BY source"
 
@@ -57,7 +57,7 @@ class Ledger(OnConnection):
             starts[id_].append(StartRow(by_id[id_], *start))
         for id_, *values in self.connection.rows(
             "SELECT source, slice_block, toUnixTimestamp(arrived_at), start, start_stream_time, position, stream_time,"
-            " counted, duplicate, late, invalid, gaps, cells_sum, epoch, rules"
+            " counted, duplicate, late, invalid, gaps, cells_sum, epoch, rules, sums"
             " FROM ingest_ledger FINAL WHERE source IN %(ids)s ORDER BY source, start, epoch, position",
             ids=list(by_id),
         ):
@@ -112,4 +112,4 @@ def _ledger_values(row: LedgerRow) -> tuple[Any, ...]:
         row.position,
         row.stream_time,
     )
-    return (*head, *outcomes, row.cells_sum, row.epoch, row.rules, row.version)
+    return (*head, *outcomes, row.cells_sum, row.epoch, row.rules, dict(row.sums), row.version)

@@ -1,6 +1,6 @@
 """One source slice by slice, and deletes of single slices: what `repair` and `accept-loss` ask ClickHouse.
 
-The table is not sorted by source, so each question reads all of it, if only the columns it needs.
+The tables of cells are not sorted by source, so each query reads all rows of one, but only the columns it needs.
 """
 
 from collections.abc import Sequence
@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.schemas.rows import LAST_OFFSET, CellRows, DeadLetterRow, LedgerRow, SliceSum
+from pintally.schemas.cells import CELL_TABLES, Rows
+from pintally.schemas.rows import LAST_OFFSET, NO_CELLS, DeadLetterRow, LedgerRow, SliceSum
 from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.cells import select_cells
 from pintally.sinks.clickhouse.connection import OnConnection
 from pintally.sinks.clickhouse.dead_letters import WHAT, letter_of
-from pintally.sinks.clickhouse.minutes import select_cells
 from pintally.sinks.maintenance import CellTotals
 
 SLICE = "source = %(source)s AND slice_block = %(slice_block)s AND arrived_at = toDateTime(%(arrived_at)s, 'UTC')"
@@ -24,14 +25,18 @@ class Slices(OnConnection):
     """The slices of a session, one by one."""
 
     def slice_sums(self, source: Source) -> dict[tuple[int, int], SliceSum]:
-        rows = self.connection.rows(
-            "SELECT slice_block, toUnixTimestamp(arrived_at), sum(events), max(version),"
-            " max(bitAnd(version, %(positions)s))"
-            " FROM pin_minutes FINAL WHERE source = %(source)s GROUP BY slice_block, arrived_at",
-            source=source.id,
-            positions=LAST_OFFSET,
-        )
-        return {(slice_block, arrived_at): SliceSum(*sums) for slice_block, arrived_at, *sums in rows}
+        found: dict[tuple[int, int], SliceSum] = {}
+        for kind in CELL_TABLES:
+            for slice_block, arrived_at, check_sum, version, position in self.connection.rows(
+                f"SELECT slice_block, toUnixTimestamp(arrived_at), sum({kind.values()[0]}), max(version),"
+                " max(bitAnd(version, %(positions)s))"
+                f" FROM {kind.table} FINAL WHERE source = %(source)s GROUP BY slice_block, arrived_at",
+                source=source.id,
+                positions=LAST_OFFSET,
+            ):
+                known = found.get((slice_block, arrived_at), NO_CELLS)
+                found[slice_block, arrived_at] = known.with_table(kind.table, check_sum, version, position)
+        return found
 
     def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
         found = self.connection.execute(
@@ -43,13 +48,15 @@ class Slices(OnConnection):
         minute, pin_id, count = found
         return CellTotals(np.asarray(minute, np.uint32), np.asarray(pin_id, np.uint64), np.asarray(count, np.uint64))
 
-    def read_slice(self, source: Source, slice_block: int, arrived_at: int) -> CellRows:
-        return select_cells(self.connection, SLICE, source=source.id, slice_block=slice_block, arrived_at=arrived_at)
+    def read_slice(self, kind: type[Rows], source: Source, slice_block: int, arrived_at: int) -> Rows:
+        name = {"source": source.id, "slice_block": slice_block, "arrived_at": arrived_at}
+        return select_cells(self.connection, kind, SLICE, **name)
 
     def delete_cells(self, source: Source, slice_block: int, arrived_at: int, epoch: int | None = None) -> None:
         of = "" if epoch is None else " AND bitShiftRight(version, 48) = %(epoch)s"
         name = {"source": source.id, "slice_block": slice_block, "arrived_at": arrived_at, "epoch": epoch}
-        self.connection.execute(f"DELETE FROM pin_minutes WHERE {SLICE}{of}", name)
+        for kind in CELL_TABLES:
+            self.connection.execute(f"DELETE FROM {kind.table} WHERE {SLICE}{of}", name)
 
     def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
         for row in rows:
@@ -87,7 +94,7 @@ class Slices(OnConnection):
             )
 
     def forget(self, source: Source) -> None:
-        for table in ("pin_minutes", "ingest_ledger", "dead_letters"):
+        for table in (*(kind.table for kind in CELL_TABLES), "ingest_ledger", "dead_letters"):
             self.connection.execute(f"DELETE FROM {table} WHERE source = %(source)s", {"source": source.id})
 
 

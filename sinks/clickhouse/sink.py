@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pintally.schemas.rows import ReplacedRow
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.cells import Cells
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letters import DeadLetters
 from pintally.sinks.clickhouse.ledger import Ledger, known_sources
 from pintally.sinks.clickhouse.maintenance import Slices
-from pintally.sinks.clickhouse.minutes import Cells
 from pintally.sinks.clickhouse.replaced import Replacements, read_replaced
 from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
 from pintally.sinks.clickhouse.sealing.reopening import Reopening

@@ -1,7 +1,7 @@
 """Superseded rows: rows of a lower epoch in slices from an epoch start on (C19). An old worker may insert them late.
 
 Queries of readers do not filter them out: each query would pay for a case that is rare. `rules apply`, `accept-loss`
-and each sealing delete them. The view `superseded_cells` lists them.
+and each sealing delete them, from the table of every aggregate. The view `superseded_cells` lists those of pin-minutes.
 
 An epoch start is the start row of a higher epoch; if there are several, the lowest one decides. A cell has no offset:
 the name of its slice tells on which side of the epoch start it is. If the epoch start follows a lost range, it lies
@@ -9,9 +9,19 @@ inside a slice. Then the version of a cell decides: it is superseded if its posi
 letter has an offset: it is superseded if the offset is at the epoch start or beyond.
 """
 
+from pintally.schemas.cells import CELL_TABLES, CellRows, PinMinuteRows
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
 
-IN_WINDOW = "hour >= toDateTime(%(start)s, 'UTC') AND hour < toDateTime(%(end)s, 'UTC')"
+IN_HOURS = (
+    "toStartOfHour({window}) >= toDateTime(%(start)s, 'UTC') AND toStartOfHour({window}) < toDateTime(%(end)s, 'UTC')"
+)
+CELLS = """
+SELECT c.source, c.version, c.slice_block, c.arrived_at
+FROM {table} AS c
+INNER JOIN superseded_slices AS s ON c.source = s.source AND toUInt32(bitShiftRight(c.version, 48)) = s.epoch
+WHERE if(s.inside, bitAnd(c.version, 281474976710655) > s.start,
+    c.slice_block > s.slice_block OR (c.slice_block = s.slice_block AND c.arrived_at >= s.arrived_at))
+"""
 KEY = "source, epoch, slice_block, arrived_at"
 LETTER = "source, offset, epoch"
 CELL = "source, version, slice_block, arrived_at"
@@ -26,10 +36,8 @@ class StaleRows(OnConnection):
 
 
 def has_superseded(connection: Connection, start: int, end: int) -> bool:
-    """Whether hours in [start, end) hold superseded rows. Cheap where no rules were ever changed."""
-    return _has_later_epochs(connection) and bool(
-        connection.rows(f"SELECT 1 FROM superseded_cells WHERE {IN_WINDOW} LIMIT 1", start=start, end=end)
-    )
+    """Whether hours in [start, end) hold superseded pin-minutes. Cheap where no rules were ever changed."""
+    return _has_later_epochs(connection) and _has_superseded_cells(connection, PinMinuteRows, start, end)
 
 
 def delete_superseded(connection: Connection, start: int, end: int) -> None:
@@ -38,17 +46,26 @@ def delete_superseded(connection: Connection, start: int, end: int) -> None:
     """
     if not _has_later_epochs(connection):
         return
-    if has_superseded(connection, start, end):
-        cells = f"SELECT {CELL} FROM superseded_cells WHERE {IN_WINDOW}"
-        connection.execute(
-            f"DELETE FROM pin_minutes WHERE {IN_WINDOW.replace('hour', 'toStartOfHour(minute)')}"
-            f" AND ({CELL}) IN ({cells})",
-            {"start": start, "end": end},
-        )
+    for kind in CELL_TABLES:
+        if _has_superseded_cells(connection, kind, start, end):
+            in_hours = IN_HOURS.format(window=kind.window)
+            connection.execute(
+                f"DELETE FROM {kind.table} WHERE {in_hours} AND ({CELL}) IN ({_cells(kind)})",
+                {"start": start, "end": end},
+            )
     if connection.rows("SELECT 1 FROM superseded_ledger LIMIT 1"):
         connection.execute(f"DELETE FROM ingest_ledger WHERE ({KEY}) IN (SELECT {KEY} FROM superseded_ledger)")
     if connection.rows("SELECT 1 FROM superseded_letters LIMIT 1"):
         connection.execute(f"DELETE FROM dead_letters WHERE ({LETTER}) IN (SELECT {LETTER} FROM superseded_letters)")
+
+
+def _cells(kind: type[CellRows]) -> str:
+    """The superseded cells of one table in hours [start, end)."""
+    return f"{CELLS.format(table=kind.table)} AND {IN_HOURS.format(window=f'c.{kind.window}')}"
+
+
+def _has_superseded_cells(connection: Connection, kind: type[CellRows], start: int, end: int) -> bool:
+    return bool(connection.rows(f"{_cells(kind)} LIMIT 1", start=start, end=end))
 
 
 def _has_later_epochs(connection: Connection) -> bool:

@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 from xml.sax.saxutils import escape
 
+from pintally.schemas.cells import CELL_TABLES
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.errors import RIGHTS
 from pintally.sinks.clickhouse.scripts import ON_CLUSTER, views_of_readers
 
+COUNTED = tuple(kind.table for kind in CELL_TABLES)
 WRITTEN = (
-    "pin_minutes", "pin_hours", "pin_days", "seal_numbers", "sealed", "ingest_starts", "ingest_ledger", "ingest_lost",
+    *COUNTED, "pin_hours", "pin_days", "seal_numbers", "sealed", "ingest_starts", "ingest_ledger", "ingest_lost",
     "ingest_replaced", "dead_letters",
 )  # fmt: skip
-DELETED_FROM = ("pin_minutes", "ingest_ledger", "dead_letters")  # rows of a lower epoch are deleted, never altered
+DELETED_FROM = (*COUNTED, "ingest_ledger", "dead_letters")  # rows of a lower epoch are deleted, never altered
 # Readers read the views of views.sql, which run with the rights of whoever asks (SQL SECURITY INVOKER), so that they
 # outlive the account that made them. Hence the tables behind them. None of these holds anything of a person.
 BEHIND_VIEWS = ("sealed", "pin_minutes", "pin_hours", "pin_days")

@@ -180,8 +180,9 @@ class SourceFold:
         invalid, late = judged.invalid[piece.records], judged.late[piece.records]
         duplicate = duplicate & ~late
         counted = (~(invalid | late | duplicate)).nonzero()[0]
+        counted += piece.first
         state = self._pending.slice_state(piece)
-        state.cells.add(judged.minutes[piece.records][counted], judged.decoded.pin_id[piece.records][counted])
+        state.add(judged, counted)
         state.advance(piece, len(counted), *(int(np.count_nonzero(mask)) for mask in (duplicate, late, invalid)))
         if piece.end % self.rules.slice_records == 0:
             self._pending.end()

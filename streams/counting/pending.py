@@ -4,26 +4,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
+from pintally.schemas.cells import CellRows, PinMinuteRows, rows_of
 from pintally.schemas.outcomes import Outcomes
-from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, version_of
+from pintally.schemas.rows import DeadLetterRow, LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.streams.counting.cells import Cells
+from pintally.streams.counting.aggregates import AGGREGATES, Aggregate, SliceVersion
+from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import Piece, SliceId
 
 LETTER_BYTES = 100  # about a cell's room in memory; a dead letter may take that of ten thousand
 
 
 class SliceState:
-    """One slice in memory, from its first offset to `position`: its outcomes and its cells."""
+    """One slice in memory, from its first offset to `position`: its outcomes and its aggregates."""
 
     def __init__(self, piece: Piece) -> None:
         self.slice_id: SliceId = piece.slice_id
         self.start = self.position = piece.start
         self.start_stream_time = self.stream_time = piece.stream_time_before  # ms
-        self.cells = Cells()
+        self.aggregates: list[Aggregate] = [make() for make in AGGREGATES]
         self.recorded = piece.start  # position of the last ledger row that was acknowledged; the start: none was
         self._counted = self._duplicate = self._late = self._invalid = self._gaps = 0
 
@@ -35,8 +38,8 @@ class SliceState:
         state.start, state.start_stream_time = row.start, row.start_stream_time
         state.position = state.recorded = row.position
         state.stream_time = row.stream_time
-        state.cells = Cells()
-        state.cells.sum = row.cells_sum
+        counted = [(make, row.check_sums.get(make.rows.table)) for make in AGGREGATES]
+        state.aggregates = [make(check_sum) for make, check_sum in counted if check_sum is not None]
         outcomes = row.outcomes
         state._counted, state._duplicate, state._late = outcomes.counted, outcomes.duplicate, outcomes.late
         state._invalid, state._gaps = outcomes.invalid, outcomes.gaps
@@ -47,6 +50,21 @@ class SliceState:
         """The outcomes of [start, position)."""
         return Outcomes(self._counted, self._duplicate, self._late, self._invalid, self._gaps)
 
+    @property
+    def pending(self) -> int:
+        """Cells that are not flushed; see Aggregate.pending."""
+        return sum(aggregate.pending for aggregate in self.aggregates)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the aggregates."""
+        return sum(aggregate.nbytes for aggregate in self.aggregates)
+
+    def add(self, judged: Judged, counted: NDArray[np.intp]) -> None:
+        """Count the records at these indexes of a chunk."""
+        for aggregate in self.aggregates:
+            aggregate.add(judged, counted)
+
     def advance(self, piece: Piece, counted: int, duplicate: int, late: int, invalid: int) -> None:
         """Add the outcomes of a piece that starts at `position`."""
         self._counted += counted
@@ -56,8 +74,14 @@ class SliceState:
         self._gaps += piece.end - piece.start - (piece.last - piece.first)
         self.position, self.stream_time = piece.end, piece.stream_time
 
+    def take_dirty(self, source: Source, action: Action, epoch: int) -> list[CellRows]:
+        """The rows of the dirty cells, which are in flight from now on; their version is the slice's position."""
+        at = SliceVersion(source, action, self.slice_id, epoch, self.position)
+        return [aggregate.take_dirty(at) for aggregate in self.aggregates]
+
     def ledger_row(self, source: Source, epoch: int, rules: Rules) -> LedgerRow:
-        """What is to be recorded once the cells taken at this moment are durable. Their buffer must be merged."""
+        """What is to be recorded once the cells that were taken just now are durable."""
+        sums = {aggregate.rows.table: aggregate.sum for aggregate in self.aggregates}
         return LedgerRow(
             source=source,
             slice_block=self.slice_id.slice_block,
@@ -67,24 +91,10 @@ class SliceState:
             position=self.position,
             stream_time=self.stream_time,
             outcomes=self.outcomes,
-            cells_sum=self.cells.sum,
+            cells_sum=sums.pop(PinMinuteRows.table),
             epoch=epoch,
             rules=rules.fingerprint,
-        )
-
-    def take_dirty(self, source: Source, action: Action, epoch: int) -> CellRows:
-        """The rows of the dirty cells, which are in flight from now on; their version is the slice's position."""
-        cells = self.cells.take_dirty()
-        n = len(cells)
-        return CellRows(
-            source=np.full(n, source.id, np.uint64),
-            slice_block=np.full(n, self.slice_id.slice_block, np.uint32),
-            arrived_at=np.full(n, self.slice_id.arrived_at_seconds, np.uint32),
-            action=np.full(n, action, np.uint8),
-            minute=cells.minute * np.uint32(60),
-            pin_id=cells.pin_id,
-            count=cells.count.astype(np.uint64),
-            version=np.full(n, version_of(epoch, self.position), np.uint64),
+            sums=sums,
         )
 
 
@@ -93,7 +103,7 @@ class Capture:
     """What one flush takes of a source, all of one moment."""
 
     source: Source
-    cells: CellRows  # absolute counts of dirty cells; version = epoch and the slice's position at that moment
+    cells: tuple[CellRows, ...]  # of each aggregate the dirty cells, with the slice's position at that moment
     ledger: tuple[LedgerRow, ...]  # one a slice with something new since its last acknowledged row, by start
     dead_letters: tuple[DeadLetterRow, ...]  # those not yet taken, by offset
     slices: tuple[SliceState, ...] = field(repr=False)  # those of `ledger`, in its order
@@ -129,15 +139,15 @@ class Pending:
     def rows(self) -> int:
         """Cells and dead letters that are not flushed; a letter counts as the cells whose room it takes.
 
-        Never too low; see Cells.pending.
+        Never too low; see Aggregate.pending.
         """
-        open_cells = self._open.cells.pending if self._open else 0
+        open_cells = self._open.pending if self._open else 0
         return self._ended_rows + open_cells + self._letter_rows
 
     @property
     def nbytes(self) -> int:
         """Bytes of all cells."""
-        return sum(state.cells.nbytes for state in self._slices(ended_only=False))
+        return sum(state.nbytes for state in self._slices(ended_only=False))
 
     def slice_state(self, piece: Piece) -> SliceState:
         """The slice that a piece belongs to: the open one, or a new one that ends it."""
@@ -151,9 +161,10 @@ class Pending:
         """The open slice can never change again."""
         state, self._open = self._open, None
         if state and state.position > state.recorded:  # else the sink has all of it
-            state.cells.merge_buffer(end=True)
+            for aggregate in state.aggregates:
+                aggregate.end()
             self._ended.append(state)
-            self._ended_rows += state.cells.pending
+            self._ended_rows += state.pending
 
     def add_dead_letters(self, letters: Iterable[DeadLetterRow]) -> None:
         """Add dead letters of the open slice, by offset."""
@@ -168,9 +179,10 @@ class Pending:
         slices = tuple(state for state in self._slices(ended_only) if state.position > state.recorded)
         if not slices:
             return None
+        taken = [rows for state in slices for rows in state.take_dirty(self.source, self.action, self.epoch)]
         self._in_flight = Capture(
             self.source,
-            CellRows.concat([state.take_dirty(self.source, self.action, self.epoch) for state in slices]),
+            tuple(rows_of(aggregate.rows, taken) for aggregate in AGGREGATES),
             tuple(state.ledger_row(self.source, self.epoch, self.rules) for state in slices),
             self._take_dead_letters(slices[-1].position),
             slices,
@@ -182,17 +194,19 @@ class Pending:
         self._answered(capture)
         self._letter_rows -= sum(map(room_of, capture.dead_letters))
         for state, row in zip(capture.slices, capture.ledger, strict=True):
-            state.cells.mark_flushed()
+            for aggregate in state.aggregates:
+                aggregate.mark_flushed()
             state.recorded = row.position
         self.version = max(self.version or 0, *(row.version for row in capture.ledger))
         self._ended = [state for state in self._ended if state.position > state.recorded]
-        self._ended_rows = sum(state.cells.pending for state in self._ended)
+        self._ended_rows = sum(state.pending for state in self._ended)
 
     def merge_back(self, capture: Capture) -> None:
         """The sink may have none of it: all of it is to be flushed again, with newer counts where there are."""
         self._answered(capture)
         for state in capture.slices:
-            state.cells.merge_back()
+            for aggregate in state.aggregates:
+                aggregate.merge_back()
         self._letters[:0] = capture.dead_letters
 
     def _answered(self, capture: Capture) -> None:

@@ -9,7 +9,6 @@ from time import monotonic
 from aiokafka.errors import KafkaError
 
 from pintally.schemas.errors import PintallyError, SinkUnavailable
-from pintally.schemas.rows import CellRows
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
 from pintally.streams.counting.fold import Capture, SourceFold
@@ -96,7 +95,7 @@ class Flusher:
             CLICKHOUSE.back()
             self._looked = monotonic()
             self.flushed.flushes += 1
-            self.flushed.rows += sum(len(capture.cells) for _, capture in captures)
+            self.flushed.rows += sum(len(rows) for _, capture in captures for rows in capture.cells)
             self.flushed.seconds += self._looked - started
             return True
 
@@ -144,7 +143,7 @@ def write(sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture]) 
     """Step 3 of a flush, on one connection; blocking. Whatever is raised, nothing counts as flushed."""
     with sink.session() as session:
         read_back(session, folds)
-        session.write_cells(CellRows.concat([capture.cells for capture in captures]))
+        session.write_cells(*(rows[0].concat(rows) for rows in zip(*(each.cells for each in captures), strict=True)))
         session.write_dead_letters([letter for capture in captures for letter in capture.dead_letters])
         session.write_ledger([row for capture in captures for row in capture.ledger])
 

@@ -55,4 +55,4 @@ def test_every_codec_is_counted_by_a_worker_with_256_open_files(stack: Settings,
         wait_caught_up(stack)
     verify(stack)
     cells = all_cells(ClickHouseSink(stack.clickhouse))
-    assert int(cells.count.sum()) == 2 * 2 * len(CODECS) * RECORDS
+    assert int(cells.events.sum()) == 2 * 2 * len(CODECS) * RECORDS

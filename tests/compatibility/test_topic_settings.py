@@ -63,7 +63,7 @@ def test_topics_with_other_settings_are_counted_exactly_and_nothing_is_said(clea
         start()
         wait_caught_up(clean)
     verify(clean)
-    assert int(all_cells(ClickHouseSink(clean.clickhouse)).count.sum()) == sent["counted"]
+    assert int(all_cells(ClickHouseSink(clean.clickhouse)).events.sum()) == sent["counted"]
 
 
 @pytest.mark.parametrize("case", NAMED, ids=lambda case: str(case.configs))
@@ -81,4 +81,4 @@ def test_a_topic_that_is_not_as_the_settings_ask_is_counted_and_named(
         start()
         wait_caught_up(clean)
     verify(clean)
-    assert int(all_cells(ClickHouseSink(clean.clickhouse)).count.sum()) == RECORDS
+    assert int(all_cells(ClickHouseSink(clean.clickhouse)).events.sum()) == RECORDS

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostKind, LostRow, Newest, SliceSum, StartRow, version_of
@@ -242,11 +243,14 @@ def test_cells_are_read_added_up_and_deleted_slice_by_slice(sink: Sink) -> None:
     with sink.session() as session:
         session.write_cells(cells((one.id, 0, HOUR, 1, HOUR, 7, 1, 10)))
         session.write_cells(cells(*mine, *rest))
-        assert session.slice_sums(one) == {(0, HOUR): SliceSum(7, newer, 30), (1, HOUR): SliceSum(5, 40, 40)}
-        assert sorted(rows_of(session.read_slice(one, 0, HOUR))) == mine
-        assert len(session.read_slice(one, 9, HOUR)) == 0
+        assert session.slice_sums(one) == {
+            (0, HOUR): SliceSum({"pin_minutes": 7}, newer, 30),
+            (1, HOUR): SliceSum({"pin_minutes": 5}, 40, 40),
+        }
+        assert sorted(rows_of(session.read_slice(PinMinuteRows, one, 0, HOUR))) == mine
+        assert len(session.read_slice(PinMinuteRows, one, 9, HOUR)) == 0
         session.delete_cells(one, 0, HOUR, epoch=1)
-        assert rows_of(session.read_slice(one, 0, HOUR)) == mine[:1]
+        assert rows_of(session.read_slice(PinMinuteRows, one, 0, HOUR)) == mine[:1]
         session.delete_cells(one, 0, HOUR)
     assert sorted(rows_of(all_cells(sink))) == sorted(rest)
 

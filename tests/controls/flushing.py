@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from time import time_ns
 from typing import Any
 
 import numpy as np
 
-from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
+from pintally.schemas.actions import Action
+from pintally.schemas.cells import PinMinuteRows, rows_of
+from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.rows import DeadLetterRow, LedgerRow
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
-from pintally.streams.counting import pending
-from pintally.streams.counting.cells import CellColumns, Cells
+from pintally.streams.counting.aggregates import PinMinutes, SliceVersion, aggregate
 from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.pending import Capture, Pending
 from pintally.streams.worker import flush as flush
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
@@ -25,21 +29,21 @@ from tests.controls.switch import control, replaced
 @control
 def dirty_cleared_before_the_answer() -> Iterator[None]:
     """C7: cells count as flushed once they are taken out."""
-    with replaced((Cells, "merge_back", Cells.mark_flushed)):
+    with replaced((PinMinutes, "merge_back", PinMinutes.mark_flushed)):
         yield
 
 
 @control
 def sums_instead_of_absolutes() -> Iterator[None]:
     """C6: a row says what was counted since the cell's last one."""
-    take_dirty = Cells.take_dirty
+    take_dirty = PinMinutes.take_dirty
 
-    def take_new(self: Cells) -> CellColumns:
-        taken = take_dirty(self)
+    def take_new(self: PinMinutes, at: SliceVersion) -> PinMinuteRows:
+        taken = take_dirty(self, at)
         self._counts[self._marks != 0] = 0
         return taken
 
-    with replaced((Cells, "take_dirty", take_new)):
+    with replaced((PinMinutes, "take_dirty", take_new)):
         yield
 
 
@@ -61,7 +65,7 @@ def _write(*, late_rows: bool = False, ledger_first: bool = False, all_read_back
             flush.read_back(session, [fold for fold in folds if all_read_back or fold.source in flushing])
             if ledger_first:
                 ledger()
-            session.write_cells(CellRows.concat([c.cells for c in captures]))
+            session.write_cells(*(rows[0].concat(rows) for rows in zip(*(c.cells for c in captures), strict=True)))
             session.write_dead_letters([letter for c in captures for letter in c.dead_letters])
             if not ledger_first:
                 ledger()
@@ -100,7 +104,7 @@ def version_from_the_wall_clock() -> Iterator[None]:
         return versions[row]
 
     with replaced(
-        (pending, "version_of", lambda *_: now()),
+        (aggregate, "version_of", lambda *_: now()),
         (LedgerRow, "version", property(version)),
         (flush, "read_back", lambda *_: None),
     ):
@@ -172,8 +176,9 @@ def not_merged_back_after_a_rebalance() -> Iterator[None]:
         merge_back(self, failed)
         if any(capture is failed for capture in overtaken):
             for each in failed.slices:
-                each.cells.take_dirty()
-                each.cells.mark_flushed()
+                each.take_dirty(failed.source, Action.SAVE, 0)
+                for counted in each.aggregates:
+                    counted.mark_flushed()
 
     with replaced((Refold, "_assign", assign_anew), (Pending, "merge_back", forget)):
         yield
@@ -193,9 +198,13 @@ def merged_back_into_another() -> Iterator[None]:
         merge_back(self, failed)
         other = newest[asyncio.get_running_loop(), self.source]
         if other is not self and (state := other._pending._open):
-            at = failed.cells.slice_block == state.slice_id.slice_block
-            cells = failed.cells.minute[at] // 60, failed.cells.pin_id[at]
-            state.cells.add(*(np.repeat(column, failed.cells.count[at].astype(np.int64)) for column in cells))
+            rows = rows_of(PinMinuteRows, failed.cells)
+            rows = rows.select(rows.slice_block == state.slice_id.slice_block)
+            n = rows.events.astype(np.int64)
+            minutes, pins = np.repeat(rows.minute // 60, n).astype(np.int64), np.repeat(rows.pin_id, n)
+            never = np.zeros(len(pins), np.bool_)
+            decoded = replace(Decoded.blank(len(pins), {}), pin_id=pins)
+            state.add(Judged(decoded, minutes, minutes, minutes, never, never), np.arange(len(pins)))
 
     with replaced((SourceFold, "__init__", remember), (SourceFold, "merge_back", merge)):
         yield

@@ -48,7 +48,7 @@ def test_header_names_that_are_not_utf_8_neither_stop_a_partition_nor_get_lost(s
         start()
         wait_caught_up(stack)
     verify(stack)
-    assert int(all_cells(ClickHouseSink(stack.clickhouse)).count.sum()) == 6
+    assert int(all_cells(ClickHouseSink(stack.clickhouse)).events.sum()) == 6
     with Connection(stack.clickhouse, 30) as connection:
         rows = connection.rows(
             "SELECT hex(key), value, arrayMap(h -> (hex(h.name), hex(h.value)), headers) FROM dead_letters FINAL"
@@ -85,4 +85,4 @@ def test_offsets_that_records_make_up_are_not_believed(stack: Settings, tmp_path
         start()
         wait_caught_up(stack)
     verify(stack)
-    assert int(all_cells(ClickHouseSink(stack.clickhouse)).count.sum()) == 12
+    assert int(all_cells(ClickHouseSink(stack.clickhouse)).events.sum()) == 12

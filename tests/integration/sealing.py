@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pintally.schemas.rows import CellRows
+from pintally.schemas.cells import CellRows
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing.reopening import Reopening

@@ -12,7 +12,8 @@ from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
-from pintally.schemas.rows import CellRows, StartRow, version_of
+from pintally.schemas.cells import CellRows
+from pintally.schemas.rows import StartRow, version_of
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.address import ClickHouseAddress

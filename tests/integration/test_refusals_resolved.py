@@ -68,7 +68,7 @@ class Field:
             write(self.sink, [fold], [capture])
         else:
             with self.sink.session() as session:
-                session.write_cells(capture.cells)
+                session.write_cells(*capture.cells)
 
     def fold(self, to: int | None = None) -> tuple[SourceFold, Capture | None]:
         """Recover, and fold up to an offset, or all there is: what a worker holds when a flush begins."""
@@ -88,7 +88,7 @@ class Field:
         """The inserts of a worker that had slept since it read its ledger rows back."""
         assert capture
         with self.sink.session() as session:
-            session.write_cells(capture.cells)
+            session.write_cells(*capture.cells)
             session.write_dead_letters(capture.dead_letters)
             session.write_ledger(capture.ledger)
 

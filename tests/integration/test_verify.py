@@ -18,10 +18,10 @@ import pytest
 from clickhouse_driver import Client
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
-from pintally.audit.compare import utc
 from pintally.audit.errors import CannotTell, CannotTellNow
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.verify import Report, verify
+from pintally.audit.words import utc
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.values import Values
 from pintally.schemas.rows import StartRow
@@ -131,7 +131,7 @@ class Flusher:
                 folding.fold(self._chunk(folding.position, part[-1].offset + 1, twist(part)))
                 if flush := folding.capture():
                     session.write_dead_letters(flush.dead_letters)
-                    session.write_cells(flush.cells)
+                    session.write_cells(*flush.cells)
                     session.write_ledger(flush.ledger)
                     folding.acknowledge(flush)
         return folding
@@ -427,7 +427,7 @@ def test_a_chunk_folded_twice_is_found(flusher: Flusher, dedup: bool) -> None:
         flush = folding.capture()
     assert flush is not None
     with flusher.sink.session() as session:
-        session.write_cells(flush.cells)
+        session.write_cells(*flush.cells)
         session.write_ledger(flush.ledger)
     assert "ledger_differs" in kinds(flusher.verify())
 

@@ -58,7 +58,7 @@ class Worker:
             promised = self.fold.pending_cells
             self.in_flight = self.fold.capture(ended_only)
             if self.in_flight:
-                assert len(self.in_flight.cells) + len(self.in_flight.dead_letters) <= promised
+                assert sum(map(len, self.in_flight.cells)) + len(self.in_flight.dead_letters) <= promised
 
     def answer(self, steps_done: int) -> None:
         """The flush's answer: of cells, dead letters and ledger the first `steps_done` arrived; 3 is success."""
@@ -73,7 +73,7 @@ class Worker:
 
     def _write(self, capture: Capture, steps_done: int) -> None:
         if steps_done >= 1:
-            self.store.write_cells(capture.cells)
+            self.store.write_cells(*capture.cells)
             self._check_cells(capture)
         if steps_done >= 2:
             self.store.write_dead_letters(capture.dead_letters)
@@ -82,11 +82,11 @@ class Worker:
 
     def _check_cells(self, capture: Capture) -> None:
         """Whoever says something of a cell at a position says the truth of that position."""
-        rows = capture.cells
+        [rows] = capture.cells
         for slice_block, arrived_at, minute, pin, version, count in zip(
             *(
                 c.tolist()
-                for c in (rows.slice_block, rows.arrived_at, rows.minute, rows.pin_id, rows.version, rows.count)
+                for c in (rows.slice_block, rows.arrived_at, rows.minute, rows.pin_id, rows.version, rows.events)
             ),
             strict=True,
         ):

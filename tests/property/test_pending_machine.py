@@ -10,11 +10,12 @@ from hypothesis import settings as bounds
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, position_of
+from pintally.schemas.rows import DeadLetterRow, LedgerRow, position_of
 from pintally.schemas.rules import Rules
-from pintally.streams.counting import cells as cells_module
+from pintally.streams.counting.aggregates import pin_minutes
 from pintally.streams.counting.pending import LETTER_BYTES, Capture, Pending, room_of
 from pintally.streams.counting.slices import Piece, SliceId
+from tests.cells import judged
 from tests.logs import ACTION, SOURCE, T0
 from tests.reference import Store
 
@@ -48,11 +49,6 @@ class Attempt:
     arrived_at: str = "nothing"  # "nothing", "cells", "letters", "ledger": each includes those before it
 
 
-def part(rows: CellRows, wanted: slice) -> CellRows:
-    """Some of the rows."""
-    return CellRows(*(getattr(rows, name)[wanted] for name in CellRows.__slots__))
-
-
 class Flushes(RuleBasedStateMachine):
     """One source, a sink of plain dicts, and flushes that fail in every way."""
 
@@ -80,7 +76,7 @@ class Flushes(RuleBasedStateMachine):
         end = start + max(1, n + gaps)
         piece = Piece(truth.slice_id, start, end, 0, n, T0 + start, T0 + end)
         state = self.pending.slice_state(piece)
-        state.cells.add(np.array([m for m, _ in counted], np.int64), np.array([p for _, p in counted], np.uint64))
+        state.add(judged(counted), np.arange(len(counted)))
         state.advance(piece, len(counted), 0, 0, len(letters))
         rows = [self.letter(start + len(counted) + i, size) for i, size in enumerate(letters)]
         self.pending.add_dead_letters(rows)
@@ -228,8 +224,9 @@ class Flushes(RuleBasedStateMachine):
     def insert(self, attempt: Attempt, cells: str, letters: str, ledger: str) -> None:
         """As much as these say."""
         capture = attempt.capture
-        n = {"nothing": 0, "half": len(capture.cells) // 2, "all": len(capture.cells)}[cells]
-        self.sink.write_cells(part(capture.cells, slice(n)))
+        [rows] = capture.cells
+        n = {"nothing": 0, "half": len(rows) // 2, "all": len(rows)}[cells]
+        self.sink.write_cells(rows.select(slice(n)))
         if cells != "all" and attempt.arrived_at == "nothing":
             return
         attempt.arrived_at = "cells" if attempt.arrived_at == "nothing" else attempt.arrived_at
@@ -259,9 +256,9 @@ class Flushes(RuleBasedStateMachine):
         return self.sink.cells.get(key, (0, 0))[1]
 
 
-@pytest.mark.parametrize("buffer_records", [5, cells_module.BUFFER_RECORDS])
+@pytest.mark.parametrize("buffer_records", [5, pin_minutes.BUFFER_RECORDS])
 def test_the_sink_gets_all_and_the_ledger_claims_no_more(buffer_records: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells_module, "BUFFER_RECORDS", buffer_records)
+    monkeypatch.setattr(pin_minutes, "BUFFER_RECORDS", buffer_records)
     run_state_machine_as_test(
         Flushes,
         settings=bounds(

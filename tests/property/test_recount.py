@@ -9,9 +9,10 @@ import numpy as np
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pintally.audit.aggregates.pin_minutes import MINUTE_MASK, PIN_BITS, PIN_MASK
 from pintally.audit.log import Piece
 from pintally.audit.places import beginning
-from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Recount, Slice, SliceStart
+from pintally.audit.recount import OFFSET_BITS, Recount, Slice, SliceStart
 from pintally.audit.rules import parse_rules
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.values import Values
@@ -100,8 +101,8 @@ def envelopes(offsets: Any) -> dict[int, tuple[bytes | None, tuple[()]]]:
 
 
 def cells_of(slice_: Slice) -> Counter[tuple[int, int, int, int]]:
-    mask = (1 << PIN_BITS) - 1
-    return Counter((*slice_.key, key >> OFFSET_BITS + PIN_BITS, key >> OFFSET_BITS & mask) for key in slice_.counted)
+    keys = [n >> OFFSET_BITS for n in slice_.counted[0]]
+    return Counter((*slice_.key, key >> PIN_BITS & MINUTE_MASK, key & PIN_MASK) for key in keys)
 
 
 def borders_within(start: int, end: int) -> st.SearchStrategy[list[int]]:
@@ -131,11 +132,11 @@ def test_every_slice_outcome_cell_and_dead_letter_is_the_same(
     ] == [
         (*s.key, s.start, s.start_stream_time, s.end, *s.at(s.end), s.at(s.end).counted) for s in slices
     ]  # fmt: skip
-    cells = captured.cells
+    [cells] = captured.cells
     keys = (cells.slice_block, cells.arrived_at, cells.minute, cells.pin_id)
     assert dict(zip(
         zip(*(column.tolist() for column in keys), strict=True),
-        cells.count.tolist(), strict=True,
+        cells.events.tolist(), strict=True,
     )) == sum((cells_of(s) for s in slices), Counter())  # fmt: skip
     assert [(letter.offset, letter.timestamp, letter.outcome) for letter in captured.dead_letters] == [
         rejected[:3] for s in slices for rejected in s.rejected

@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.outcomes import Outcomes
-from pintally.schemas.rows import CellRows, LedgerRow, SourceLedger, StartRow, version_of
+from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow, version_of
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.recovery import base_of, follow
@@ -102,14 +103,14 @@ def test_after_mending_a_slice_is_equal_to_its_fold(
     """Of an unfinished slice, what has a higher version than its ledger row is a worker's, and stays."""
     outcomes = Outcomes(10)
     row = LedgerRow(SOURCE, 0, NOW, 0, T, 10, T, outcomes, sum(must.values()), 0, "r")
-    folded = Folded(row, _cells(must, 10), ())
+    folded = Folded(row, (_cells(must, 10),), ())
     sink = MemorySink()
     with sink.session() as session:
         session.write_cells(_cells(wrong, version))
         for _ in range(2):
             mended = mend(session, folded, row, complete=complete, now=NOW, letters_from=0)
-        found = session.read_slice(SOURCE, 0, NOW)
-    have = {key: n for key, n in zip(_keys(found), found.count.tolist(), strict=True) if n}
+        found = session.read_slice(PinMinuteRows, SOURCE, 0, NOW)
+    have = {key: n for key, n in zip(_keys(found), found.events.tolist(), strict=True) if n}
     if complete or version <= 10:
         assert have == must
         assert not mended, "a second run finds nothing"
@@ -117,12 +118,12 @@ def test_after_mending_a_slice_is_equal_to_its_fold(
         assert have == must | wrong
 
 
-def _cells(counted: dict[tuple[int, int, int], int], version: int) -> CellRows:
+def _cells(counted: dict[tuple[int, int, int], int], version: int) -> PinMinuteRows:
     return cells(
         *((SOURCE.id, 0, NOW, a, NOW + m * 60, p, n, version_of(0, version)) for (a, m, p), n in counted.items())
     )
 
 
-def _keys(found: CellRows) -> list[tuple[int, int, int]]:
+def _keys(found: PinMinuteRows) -> list[tuple[int, int, int]]:
     minutes = ((found.minute.astype(np.int64) - NOW) // 60).tolist()
     return list(zip(found.action.tolist(), minutes, found.pin_id.tolist(), strict=True))

@@ -67,7 +67,7 @@ class Moving:
                 if fold.position < end:
                     fold.fold(chunk(log, fold.position, end))
                 if capture := fold.capture():
-                    session.write_cells(capture.cells)
+                    session.write_cells(*capture.cells)
                     session.write_dead_letters(capture.dead_letters)
                     if is_whole:
                         session.write_ledger(capture.ledger)

@@ -267,7 +267,7 @@ def test_nothing_of_a_person_is_in_any_table_but_the_dead_letters(secured: Secur
     with workers(settings, tmp_path) as start:
         worker = start()
         wait_caught_up(settings)
-        wait_for(lambda: int(all_cells(ClickHouseSink(settings.clickhouse)).count.sum()) > 0, 30, "counted")
+        wait_for(lambda: int(all_cells(ClickHouseSink(settings.clickhouse)).events.sum()) > 0, 30, "counted")
         logged = worker.log.read_text()
     with Connection(secured.settings(clickhouse_user=ADMIN).clickhouse, 30) as connection:
         for name in tables(secured):

@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pintally.schemas.cells import CellRows
 from pintally.schemas.errors import SinkUnavailable
-from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow, LostRow, StartRow
+from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostRow, StartRow
 from pintally.schemas.sources import Source
 from tests.simulation.logs import HOUR, T0
 from tests.simulation.loop import blocking_call
 from tests.simulation.truth import Truth
-from tests.support.memory_sink import CellKey, MemorySession, MemorySink, Origin, SliceKey
+from tests.support.memory_sink import SLICE, CellKey, MemorySession, MemorySink, Origin, SliceKey
 
 STALE_READS = ("read_ledgers", "read_back")
 READS = (*STALE_READS, "slice_sums", "read_slice", "letter_offsets", "read_dead_letters")
@@ -153,8 +154,7 @@ for step, is_known in ((name, name in vars(SimSession)) for name in vars(MemoryS
 
 
 def keys_of(rows: CellRows) -> list[CellKey]:
-    names = ("source", "slice_block", "arrived_at", "action", "minute", "pin_id")
-    return list(zip(*(getattr(rows, name).tolist() for name in names), strict=True))
+    return rows.tuples((*SLICE, *rows.key))
 
 
 def part_of(rows: Any, at: slice) -> Any:

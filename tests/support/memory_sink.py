@@ -1,5 +1,6 @@
 """A sink in memory with the contract of the real one (`pintally.sinks`), for tests and the simulation."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
@@ -8,10 +9,11 @@ from time import time_ns
 import numpy as np
 from numpy.typing import NDArray
 
+from pintally.schemas.cells import SLICE_COLUMNS, CellRows, PinMinuteRows, Rows
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.rows import (
     EPOCH_SHIFT,
-    CellRows,
+    NO_CELLS,
     DeadLetterRow,
     LedgerRow,
     LostRow,
@@ -27,7 +29,9 @@ from pintally.schemas.sources import Source
 from pintally.sinks.maintenance import CellTotals, MaintenanceSession
 from pintally.sinks.stale_rows import superseded_from
 
-CellKey = tuple[int, int, int, int, int, int]  # source, slice_block, arrived_at, action, minute, pin_id
+CellKey = tuple[int, ...]  # source, slice_block, arrived_at, and the aggregate's key: action, minute, pin_id
+Values = tuple[int, ...]  # version, and the aggregate's values: events
+SLICE = tuple(name for name in SLICE_COLUMNS if name != "version")
 SliceKey = tuple[int, int, int]  # source, slice_block, arrived_at
 Origin = tuple[Source, int]
 
@@ -38,11 +42,20 @@ class MemorySink:
     def __init__(self) -> None:
         self.lock = Lock()
         self.starts: list[StartRow] = []
-        self.cells: dict[CellKey, tuple[int, int]] = {}  # -> version, count
+        self.tables: defaultdict[type[CellRows], dict[CellKey, Values]] = defaultdict(dict)
         self.ledger: dict[SliceKey, LedgerRow] = {}
         self.dead_letters: dict[Origin, DeadLetterRow] = {}
         self.lost: list[LostRow] = []
         self.said: list[ReplacedRow] = []  # which topics take the place of others
+
+    @property
+    def cells(self) -> dict[CellKey, Values]:
+        """The pin-minutes."""
+        return self.tables[PinMinuteRows]
+
+    @cells.setter
+    def cells(self, cells: dict[CellKey, Values]) -> None:
+        self.tables[PinMinuteRows] = cells
 
     def clock(self) -> int:
         """Its time, in ms since 1970. A simulation gives its own."""
@@ -80,10 +93,10 @@ class MemorySink:
             key=lambda row: (row.epoch, row.source.topic, row.source.partition),
         )
 
-    def read_cells(self) -> CellRows:
-        """All cells, the highest version of each key, in the order of ClickHouse's sort key."""
+    def read_cells(self) -> PinMinuteRows:
+        """All pin-minutes, the highest version of each key, in the order of ClickHouse's sort key."""
         with self.lock:
-            return _columns(sorted(self.cells.items(), key=lambda item: _table_order(item[0])))
+            return _columns(PinMinuteRows, sorted(self.cells.items(), key=lambda item: _table_order(item[0])))
 
 
 class MemorySession:
@@ -115,15 +128,14 @@ class MemorySession:
         with self._step():
             self.sink.starts.extend(rows)
 
-    def write_cells(self, rows: CellRows) -> None:
-        names = ("source", "slice_block", "arrived_at", "action", "minute", "pin_id", "count", "version")
-        columns = [getattr(rows, name).tolist() for name in names]
-        with self._step():
-            cells = self.sink.cells
-            for *key, count, version in zip(*columns, strict=True):
-                cell: CellKey = tuple(key)
-                if version >= cells.get(cell, (0, 0))[0]:
-                    cells[cell] = version, count
+    def write_cells(self, *tables: CellRows) -> None:
+        for rows in tables:
+            keys, values = rows.tuples((*SLICE, *rows.key)), rows.tuples(("version", *rows.values()))
+            with self._step():
+                cells = self.sink.tables[type(rows)]
+                for key, value in zip(keys, values, strict=True):
+                    if value[0] >= cells.get(key, (0,))[0]:
+                        cells[key] = value
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
         with self._step():
@@ -166,12 +178,11 @@ class MemorySession:
                 del self.sink.dead_letters[origin]
             for source in {row.source for row in self.sink.starts}:
                 for superseded in list(superseded_from(self._ledger_of(source))):
-                    cells, ledger = self.sink.cells, self.sink.ledger
-                    gone = [
-                        k for k, (v, _) in cells.items() if k[0] == source.id and superseded.has_cell(k[1], k[2], v)
-                    ]
-                    for cell in gone:
-                        del cells[cell]
+                    ledger = self.sink.ledger
+                    for cells in self.sink.tables.values():
+                        for key, (version, *_) in list(cells.items()):
+                            if key[0] == source.id and superseded.has_cell(key[1], key[2], version):
+                                del cells[key]
                     for key in [k for k, row in ledger.items() if row.source == source and superseded.has_row(row)]:
                         del ledger[key]
 
@@ -191,19 +202,20 @@ class MemorySession:
     def slice_sums(self, source: Source) -> Mapping[tuple[int, int], SliceSum]:
         found: dict[tuple[int, int], SliceSum] = {}
         with self._step():
-            for (owner, slice_block, arrived_at, *_), (version, count) in self.sink.cells.items():
-                if owner == source.id:
-                    known = found.get((slice_block, arrived_at), SliceSum(0, 0, 0))
-                    found[slice_block, arrived_at] = SliceSum(
-                        known.events + count, max(known.version, version), max(known.position, position_of(version))
-                    )
+            for kind, cells in self.sink.tables.items():
+                for (owner, slice_block, arrived_at, *_), (version, value, *_) in cells.items():
+                    if owner == source.id:
+                        known = found.get((slice_block, arrived_at), NO_CELLS)
+                        check_sum = known.sums.get(kind.table, 0) + value
+                        found[slice_block, arrived_at] = known.with_table(
+                            kind.table, check_sum, version, position_of(version)
+                        )
         return found
 
-    def read_slice(self, source: Source, slice_block: int, arrived_at: int) -> CellRows:
+    def read_slice(self, kind: type[Rows], source: Source, slice_block: int, arrived_at: int) -> Rows:
+        name = source.id, slice_block, arrived_at
         with self._step():
-            return _columns(
-                [(k, v) for k, v in self.sink.cells.items() if k[:3] == (source.id, slice_block, arrived_at)]
-            )
+            return _columns(kind, [item for item in self.sink.tables[kind].items() if item[0][:3] == name])
 
     def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
         totals: dict[tuple[int, int], int] = {}
@@ -219,10 +231,11 @@ class MemorySession:
 
     def delete_cells(self, source: Source, slice_block: int, arrived_at: int, epoch: int | None = None) -> None:
         with self._step():
-            for key, (version, _) in list(self.sink.cells.items()):
-                mine = key[:3] == (source.id, slice_block, arrived_at)
-                if mine and epoch in (None, version >> EPOCH_SHIFT):
-                    del self.sink.cells[key]
+            for cells in self.sink.tables.values():
+                for key, (version, *_) in list(cells.items()):
+                    mine = key[:3] == (source.id, slice_block, arrived_at)
+                    if mine and epoch in (None, version >> EPOCH_SHIFT):
+                        del cells[key]
 
     def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
         with self._step():
@@ -246,8 +259,9 @@ class MemorySession:
 
     def forget(self, source: Source) -> None:
         with self._step():
-            for cell in [key for key in self.sink.cells if key[0] == source.id]:
-                del self.sink.cells[cell]
+            for cells in self.sink.tables.values():
+                for cell in [key for key in cells if key[0] == source.id]:
+                    del cells[cell]
             for row in [key for key in self.sink.ledger if key[0] == source.id]:
                 del self.sink.ledger[row]
             for letter in [key for key in self.sink.dead_letters if key[0] == source]:
@@ -288,7 +302,7 @@ def _lost_order(row: LostRow) -> tuple[int, int, int, str]:
     return row.epoch, row.start, row.end, row.kind
 
 
-def _columns(rows: Sequence[tuple[CellKey, tuple[int, int]]]) -> CellRows:
-    columns = list(zip(*((*key, count, version) for key, (version, count) in rows), strict=True)) or [()] * 8
-    types = (np.uint64, np.uint32, np.uint32, np.uint8, np.uint32, np.uint64, np.uint64, np.uint64)
-    return CellRows(*(np.array(column, dtype) for column, dtype in zip(columns, types, strict=True)))
+def _columns(kind: type[Rows], cells: Sequence[tuple[CellKey, Values]]) -> Rows:
+    """Rows of one aggregate."""
+    rows = [(*key[:3], version, *key[3:], *values) for key, (version, *values) in cells]
+    return kind.of(list(zip(*rows, strict=True)) or [()] * len(kind.columns()))

@@ -147,13 +147,13 @@ def test_without_dedup_every_record_counts() -> None:
 
 def test_the_largest_pin_and_pin_zero_are_counted_as_they_are() -> None:
     capture = captured(folded(record(0, T0, pin=2**64 - 1), record(1, T0, pin=0), record(2, T0, pin=2**64 - 1)))
-    rows = dict(zip(capture.cells.pin_id.tolist(), capture.cells.count.tolist(), strict=True))
+    rows = dict(zip(capture.cells[0].pin_id.tolist(), capture.cells[0].events.tolist(), strict=True))
     assert rows == {2**64 - 1: 2, 0: 1}
 
 
 def test_a_minute_begins_at_its_first_millisecond() -> None:
     capture = captured(folded(record(0, T0, occurred_at=T0 - 1), record(1, T0, occurred_at=T0)))
-    assert sorted(capture.cells.minute.tolist()) == [T0 // 1000 - 60, T0 // 1000]
+    assert sorted(capture.cells[0].minute.tolist()) == [T0 // 1000 - 60, T0 // 1000]
 
 
 def test_absent_offsets_fill_slices_of_their_own_and_the_ledger_joins_them() -> None:
@@ -279,8 +279,8 @@ def test_rows_wait_as_pending_until_the_answer_and_come_again_after_a_failure() 
     fold.fold(chunk(Log((record(3, T0),), 4), 3, 4))
     fold.merge_back(capture)
     again = captured(fold)
-    assert sorted(zip(again.cells.pin_id.tolist(), again.cells.count.tolist(), strict=True)) == [(1, 2), (2, 1)]
-    assert again.cells.version.tolist() == [(2 << 48) + 4] * 2
+    assert sorted(zip(again.cells[0].pin_id.tolist(), again.cells[0].events.tolist(), strict=True)) == [(1, 2), (2, 1)]
+    assert again.cells[0].version.tolist() == [(2 << 48) + 4] * 2
     assert again.dead_letters == capture.dead_letters
     fold.fold(chunk(Log((LogRecord(4, T0, None),), 5), 4, 5))
     fold.merge_back(again)
@@ -298,7 +298,7 @@ def test_what_changes_while_a_flush_is_in_flight_goes_out_with_the_next() -> Non
     fold.fold(chunk(Log((record(2, T0),), 3), 2, 3))
     fold.acknowledge(capture)
     rows = captured(fold)
-    assert (rows.cells.pin_id.tolist(), rows.cells.count.tolist()) == ([1], [2])
+    assert (rows.cells[0].pin_id.tolist(), rows.cells[0].events.tolist()) == ([1], [2])
     assert [row.position for row in rows.ledger] == [3]
 
 
@@ -325,7 +325,7 @@ def test_far_behind_only_slices_that_have_ended_go_out_with_their_dead_letters()
     assert capture is not None
     assert [row.position for row in capture.ledger] == [98, 100]
     assert [letter.offset for letter in capture.dead_letters] == [98]
-    assert set(capture.cells.version.tolist()) == {(2 << 48) + 100}
+    assert set(capture.cells[0].version.tolist()) == {(2 << 48) + 100}
     fold.acknowledge(capture)
     assert fold.capture(ended_only=True) is None
     rest = captured(fold)

@@ -23,7 +23,9 @@ def row(start: int, position: int) -> LedgerRow:
 
 def found(source: Flushed, *sums: int) -> list[str | None]:
     """What the invariants name, where the cells of each slice add up to these numbers."""
-    cells = {(source.id, r.slice_block, r.arrived_at, 0): n for r, n in zip(source.ledger, sums, strict=True)}
+    cells = {
+        ("pin_minutes", source.id, r.slice_block, r.arrived_at, 0): n for r, n in zip(source.ledger, sums, strict=True)
+    }
     return [finding.field for finding in check_ledger(source, cells, oldest=-(2**40))]
 
 

@@ -77,7 +77,7 @@ def plan(
     others: Mapping[Source, SourceLedger] | None = None,
 ) -> list[Lost]:
     counted = {
-        (each.slice_block, each.arrived_at): SliceSum(each.cells_sum, each.version, each.position)
+        (each.slice_block, each.arrived_at): SliceSum(each.check_sums, each.version, each.position)
         for each in ledger.rows
     }
     return plan_lost(
@@ -157,7 +157,7 @@ def test_an_interrupted_run_is_finished_whatever_the_log_and_the_ledger_have_bec
 
 def test_what_rows_ahead_of_the_ledger_tell_of_is_not_counted_again() -> None:
     """A flush that was cut off wrote cells up to offset 190, and no ledger row."""
-    sums = {(1, T // 1000): SliceSum(70, version_of(0, 190), 190)}
+    sums = {(1, T // 1000): SliceSum({"pin_minutes": 70}, version_of(0, 190), 190)}
     [lost] = plan(COUNTED, Offsets(120, 500, 500), sums)
     assert lost.row
     assert lost.start
@@ -261,7 +261,9 @@ def test_damage_that_the_log_cannot_mend_is_noted_once() -> None:
     )
     ledger = SourceLedger((start(),), rows)
     sums = {
-        (each.slice_block, each.arrived_at): SliceSum(each.cells_sum - (each.start == 100), each.version, each.position)
+        (each.slice_block, each.arrived_at): SliceSum(
+            {"pin_minutes": each.cells_sum - (each.start == 100)}, each.version, each.position
+        )
         for each in rows
     }
     ends = Offsets(250, 500, 500)

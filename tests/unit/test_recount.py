@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
+from pintally.audit.aggregates.pin_minutes import MINUTE_MASK, PIN_BITS, PIN_MASK
 from pintally.audit.log import Piece
-from pintally.audit.recount import OFFSET_BITS, PIN_BITS, Outcome, Recount, Slice, SliceStart
+from pintally.audit.recount import OFFSET, OFFSET_BITS, Outcome, Recount, Slice, SliceStart
 from pintally.audit.rules import CountingRules
 
 NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z, a multiple of ten minutes
@@ -69,8 +70,7 @@ def outcomes(slices: Iterable[Slice]) -> dict[int, Outcome]:
 def cells(slice_: Slice) -> list[tuple[int, int, int]]:
     """(minute in seconds, pin, offset) of each counted record."""
     return [
-        (key >> OFFSET_BITS + PIN_BITS, key >> OFFSET_BITS & (1 << PIN_BITS) - 1, key & (1 << OFFSET_BITS) - 1)
-        for key in slice_.counted
+        (n >> OFFSET_BITS + PIN_BITS & MINUTE_MASK, n >> OFFSET_BITS & PIN_MASK, n & OFFSET) for n in slice_.counted[0]
     ]
 
 

@@ -61,9 +61,10 @@ CREATE TABLE IF NOT EXISTS ingest_ledger{on_cluster}
     late UInt64 COMMENT 'Records whose minute had closed',
     invalid UInt64 COMMENT 'Records that are not valid',
     gaps UInt64 COMMENT 'Offsets without a record',
-    cells_sum UInt64 COMMENT 'Sum of events over the cells of the slice at position; equals counted',
+    cells_sum UInt64 COMMENT 'Sum of events over the pin_minutes of the slice at position; equals counted',
     epoch UInt32 COMMENT 'Number of the rules',
     rules String COMMENT 'Fingerprint of the rules',
+    sums Map(String, UInt64) COMMENT 'Check sums of the other aggregates that are counted in the slice, by table',
     version UInt64 COMMENT 'epoch x 2^48 + position; the highest wins',
     written_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse took this row'
 )

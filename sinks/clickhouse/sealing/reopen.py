@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from pintally.schemas.rows import CellRows
+from pintally.schemas.cells import PinMinuteRows
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COLUMNS, NAMES
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
@@ -32,7 +32,7 @@ def sealed_until(connection: Connection) -> int:
     return int(connection.one(SEALED_UNTIL)[0])
 
 
-def early_hours(rows: CellRows, until: int) -> list[int]:
+def early_hours(rows: PinMinuteRows, until: int) -> list[int]:
     """Hours (their start in seconds since 1970) before `until` that `rows` write to."""
     if not len(rows) or int(rows.minute.min()) >= until:  # the ordinary case: one pass over one column
         return []

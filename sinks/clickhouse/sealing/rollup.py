@@ -79,7 +79,7 @@ def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = 
     4. Check it against the minutes, read again on this connection.
     5. Publish: one row in `sealed`. A higher number that is already there wins over it.
     6. Look at the minutes again. Rows that came between 4 and 5 are seen here; whoever writes after 5 sees in
-       `sealed_until` that it must reopen the hour (see `minutes.write_cells`). A day needs no second look: its
+       `sealed_until` that it must reopen the hour (see `cells.write_cells`). A day needs no second look: its
        hours were sealed before, so every writer reopens it. If it ends before this look, the next one takes it
        (see `recheck`).
 

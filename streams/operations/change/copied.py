@@ -4,8 +4,9 @@ from contextlib import aclosing
 from dataclasses import asdict
 
 from pintally.schemas.actions import Action
+from pintally.schemas.cells import PinMinuteRows, rows_of
 from pintally.schemas.errors import Refusal
-from pintally.schemas.rows import CellRows, LedgerRow, SourceLedger
+from pintally.schemas.rows import LedgerRow, SourceLedger
 from pintally.schemas.sources import Source
 from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.recovery import effective, follow
@@ -39,16 +40,17 @@ async def refuse_other_counts(
     rows = {row.start: row for row in chain.complete}
     if len({each.rules for each in ledger.starts}) > 1 or first.start not in rows or effective(ledger):
         raise Refusal(f"{source} was counted by several rules, or not all of it was: it cannot be compared", REMEDY)
-    cells: list[CellRows] = []
+    cells: list[PinMinuteRows] = []
     base = Base(first.start, first.start_stream_time, first.start, first.start_stream_time)
     stretch = Stretch(source, action, first.epoch, chain.rules, base, chain.complete[-1].position)
     async with aclosing(read_chunks(kafka, copy, start, end)) as chunks:
         async for folded in stretch.fold(Renumbered(chain.complete).read(chunks)):
             if difference := _differs(folded.row, rows.get(folded.row.start)):
                 raise _refused(copy, f"offset {folded.row.start:,} of the old log: {difference}")
-            cells.append(folded.cells)
+            cells.append(rows_of(PinMinuteRows, folded.cells))
     whole = {(row.slice_block, row.arrived_at) for row in chain.complete}
-    others = [session.read_slice(source, *name) for name in session.slice_sums(source) if name not in whole]
+    names = session.slice_sums(source).keys() - whole
+    others = [session.read_slice(PinMinuteRows, source, *name) for name in names]
     for both in compared(totals_of(cells), without(session.cell_totals([source]), others)):
         if both.first != both.second:
             at = f"pin {both.pin_id} in the minute of {hour(both.minute)} UTC"

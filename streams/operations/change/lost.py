@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from pintally.schemas.rows import (
     LAST_OFFSET,
+    NO_CELLS,
     LedgerRow,
     LostKind,
     LostRow,
@@ -201,10 +202,10 @@ def _damaged(
     return [
         Lost(source, LostRow(source, each.begin.epoch, LostKind.DAMAGED, each.start.offset, each.end, note))
         for each in gone
-        if each.shape is Shape.HOLE or _events(each, sums) != (each.row.cells_sum if each.row else 0)
+        if each.shape is Shape.HOLE or not _adds_up(each, sums)
     ]
 
 
-def _events(segment: Segment, sums: Sums) -> int:
-    cells = sums.get(segment.name) if segment.name else None
-    return cells.events if cells else 0
+def _adds_up(segment: Segment, sums: Sums) -> bool:
+    """Whether the cells of a slice are what its ledger row says."""
+    return not (segment.row and segment.name) or sums.get(segment.name, NO_CELLS).adds_up_to(segment.row)

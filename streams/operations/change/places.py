@@ -11,9 +11,10 @@ from kafka import TopicPartition
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
+from pintally.schemas.cells import PinMinuteRows, rows_of
 from pintally.schemas.errors import PintallyError, Refusal
 from pintally.schemas.outcomes import Outcomes
-from pintally.schemas.rows import CellRows, LedgerRow
+from pintally.schemas.rows import LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.maintenance import CellTotals
@@ -152,7 +153,7 @@ async def would_count(
 ) -> Would:
     """Fold the offsets [begin, end); `begin` is an offset and the source's stream time (ms) before it."""
     outcomes: list[Outcomes] = []
-    cells: list[CellRows] = []
+    cells: list[PinMinuteRows] = []
     base, older = Base(*begin, *begin), 0
 
     async def read() -> AsyncGenerator[Chunk, None]:
@@ -165,5 +166,5 @@ async def would_count(
     async with aclosing(read()) as chunks:
         async for folded in Stretch(source, action, 0, rules, base, end).fold(chunks):
             outcomes.append(folded.row.outcomes)
-            cells.append(folded.cells)
+            cells.append(rows_of(PinMinuteRows, folded.cells))
     return Would(sum_of(outcomes), totals_of(cells), older)

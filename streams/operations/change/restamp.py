@@ -6,9 +6,11 @@ by a higher epoch, the rows stay what they are, and whatever it writes is supers
 """
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
+from pintally.schemas.cells import CELL_TABLES
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.rows import EPOCH_SHIFT, LAST_OFFSET, LedgerRow, StartRow, version_of
 from pintally.sinks.maintenance import MaintenanceSession
@@ -31,8 +33,8 @@ def restamp(session: MaintenanceSession, taken: Restamp) -> None:
     Raises SinkUnavailable if by now some tell of more than was known; then all is to be planned again.
     """
     source, epoch = taken.begin.source, taken.begin.epoch
-    for name in taken.names:
-        cells = session.read_slice(source, *name)
+    for name, kind in product(taken.names, CELL_TABLES):
+        cells = session.read_slice(kind, source, *name)
         cells = cells.select(cells.version >> np.uint64(EPOCH_SHIFT) >= taken.epoch)  # others are superseded
         positions = cells.version & np.uint64(LAST_OFFSET)
         if (positions > taken.end).any():

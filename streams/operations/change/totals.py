@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.schemas.rows import CellRows
+from pintally.schemas.cells import PinMinuteRows
 from pintally.sinks.maintenance import CellTotals
 
 HOUR = 3600
 
 
-def totals_of(parts: Sequence[CellRows]) -> CellTotals:
+def totals_of(parts: Sequence[PinMinuteRows]) -> CellTotals:
     """Cells added up over slices and sources."""
-    cells = CellRows.concat(parts)
-    return _added(cells.minute, cells.pin_id, cells.count)
+    cells = PinMinuteRows.concat(parts)
+    return _added(cells.minute, cells.pin_id, cells.events)
 
 
-def without(totals: CellTotals, parts: Sequence[CellRows]) -> CellTotals:
+def without(totals: CellTotals, parts: Sequence[PinMinuteRows]) -> CellTotals:
     """The totals less these cells, which are among them."""
     less = totals_of(parts)
     minute, pin = np.concatenate([totals.minute, less.minute]), np.concatenate([totals.pin_id, less.pin_id])

@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from pintally.schemas.actions import Action
-from pintally.schemas.rows import CellRows, DeadLetterRow, LedgerRow
+from pintally.schemas.cells import CellRows
+from pintally.schemas.rows import DeadLetterRow, LedgerRow
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.fold import Capture, SourceFold
@@ -17,7 +18,7 @@ class Folded:
     """One slice, or its part below the end of what was folded; the row's version is that of its position."""
 
     row: LedgerRow
-    cells: CellRows
+    cells: tuple[CellRows, ...]  # of each aggregate
     letters: tuple[DeadLetterRow, ...]
 
     @property
@@ -56,7 +57,7 @@ def _split(capture: Capture) -> list[Folded]:
     return [
         Folded(
             row,
-            _of(capture.cells, row),
+            tuple(_of(rows, row) for rows in capture.cells),
             tuple(letter for letter in capture.dead_letters if row.start <= letter.offset < row.position),
         )
         for row in capture.ledger

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pintally.schemas.rows import EPOCH_SHIFT, CellRows, DeadLetterRow, LedgerRow
+from pintally.schemas.cells import CellRows, Rows
+from pintally.schemas.rows import EPOCH_SHIFT, DeadLetterRow, LedgerRow
 from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.operations.repair.refold import Folded
 from pintally.streams.operations.repair.segments import KEPT_SECONDS
@@ -48,52 +48,52 @@ def mend(
         if known and known.version > row.version:
             session.delete_ledger([known])
         session.write_ledger([row])
-    zeros = int((cells.count == 0).sum())
-    return Mended(str(row.source), row.start, row.position, len(cells), zeros, letters, ledger)
+    zeros = sum(int((getattr(rows, rows.values()[0]) == 0).sum()) for rows in cells)
+    return Mended(str(row.source), row.start, row.position, sum(map(len, cells)), zeros, letters, ledger)
 
 
-def _mend_cells(session: MaintenanceSession, folded: Folded, *, complete: bool, oldest: int) -> CellRows:
-    """The cells that were written."""
+def _mend_cells(session: MaintenanceSession, folded: Folded, *, complete: bool, oldest: int) -> list[CellRows]:
+    """The cells that were written, of each aggregate."""
     row = folded.row
-    found = session.read_slice(row.source, row.slice_block, row.arrived_at)
-    for epoch in set((found.version >> np.uint64(EPOCH_SHIFT)).tolist()) - {row.epoch}:
-        session.delete_cells(row.source, row.slice_block, row.arrived_at, epoch)
-        found = session.read_slice(row.source, row.slice_block, row.arrived_at)
-    newest = int(found.version.max()) if len(found) else 0
+    name = row.source, row.slice_block, row.arrived_at
+    found = [session.read_slice(type(must), *name) for must in folded.cells]
+    epochs = {epoch for rows in found for epoch in (rows.version >> np.uint64(EPOCH_SHIFT)).tolist()} - {row.epoch}
+    for epoch in epochs:
+        session.delete_cells(*name, epoch)
+    if epochs:
+        found = [session.read_slice(type(must), *name) for must in folded.cells]
+    newest = max((int(rows.version.max()) for rows in found if len(rows)), default=0)
     version = max(newest, row.version) + 1 if complete else row.version
-    if not complete:  # what a worker has read further than the ledger says is not ours to judge
-        ahead = found.version > np.uint64(row.version)
-        wrong = differing(_without(folded.cells, found.select(ahead)), found.select(~ahead))
-    else:
-        wrong = differing(folded.cells, found)
-    wrong = wrong.select(wrong.minute >= oldest)
-    wrong = replace(wrong, version=np.full(len(wrong), version, np.uint64))
-    session.write_cells(wrong)
-    return wrong
+    written = []
+    for must, there in zip(folded.cells, found, strict=True):
+        if complete:
+            wrong = differing(must, there)
+        else:  # what a worker has read further than the ledger says is not ours to judge
+            ahead = there.version > np.uint64(row.version)
+            wrong = differing(_without(must, there.select(ahead)), there.select(~ahead))
+        wrong = wrong.select(getattr(wrong, wrong.window) >= oldest)
+        written.append(replace(wrong, version=np.full(len(wrong), version, np.uint64)))
+    session.write_cells(*written)
+    return written
 
 
-KEY = ("action", "minute", "pin_id")
-
-
-def differing(must: CellRows, found: CellRows) -> CellRows:
-    """The cells of `must` that `found` does not have with the same count, and those of `found` alone with count 0."""
-    have = dict(zip(_keys(found), found.count.tolist(), strict=True))
-    missing = np.array([have.get(key, 0) != n for key, n in zip(_keys(must), must.count.tolist(), strict=True)], bool)
-    wanted = set(_keys(must))
-    extra = np.array([n != 0 and key not in wanted for key, n in have.items()], bool)
+def differing(must: Rows, found: Rows) -> Rows:
+    """The cells of `must` that `found` does not have with the same values, and those of `found` alone with zeros."""
+    values = must.values()
+    zeros = (0,) * len(values)
+    have = dict(zip(found.tuples(found.key), found.tuples(values), strict=True))
+    wanted = dict(zip(must.tuples(must.key), must.tuples(values), strict=True))
+    missing = np.array([have.get(key, zeros) != value for key, value in wanted.items()], bool)
+    extra = np.array([value != zeros and key not in wanted for key, value in have.items()], bool)
     cleared = found.select(extra)
-    return CellRows.concat([must.select(missing), replace(cleared, count=np.zeros(len(cleared), np.uint64))])
+    cleared = replace(cleared, **{name: np.zeros_like(getattr(cleared, name)) for name in values})
+    return must.concat([must.select(missing), cleared])
 
 
-def _without(cells: CellRows, others: CellRows) -> CellRows:
+def _without(cells: Rows, others: Rows) -> Rows:
     """The cells whose keys `others` do not have."""
-    taken = set(_keys(others))
-    return cells.select(np.array([key not in taken for key in _keys(cells)], bool))
-
-
-def _keys(cells: CellRows) -> list[tuple[int, ...]]:
-    columns: list[NDArray[np.generic]] = [getattr(cells, name) for name in KEY]
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+    taken = set(others.tuples(others.key))
+    return cells.select(np.array([key not in taken for key in cells.tuples(cells.key)], bool))
 
 
 def _mend_letters(session: MaintenanceSession, folded: Folded, *, write: bool) -> int:

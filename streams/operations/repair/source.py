@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.schemas.rows import EPOCH_SHIFT, LedgerRow, LostKind, SliceSum, SourceLedger
+from pintally.schemas.rows import EPOCH_SHIFT, NO_CELLS, LedgerRow, LostKind, SliceSum, SourceLedger
 from pintally.schemas.sources import Source
 from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.fold import LogChanged
@@ -94,17 +94,16 @@ class SourceRepair:
         row = segment.row
         if row is None or self.choice.only_named:
             return False
-        cells = sums.get((row.slice_block, row.arrived_at))
-        events = cells.events if cells else 0
+        cells = sums.get((row.slice_block, row.arrived_at), NO_CELLS)
         outcomes = (row.outcomes.late, row.outcomes.invalid)
         letters = tuple(int(np.subtract(*at.searchsorted([row.position, row.start]))) for at in (late, invalid))
         old = is_old(segment, self.now)
         if row.arrived_at > self.letters_from + DAY and letters != outcomes:
             return True
         if segment.shape is Shape.UNFINISHED:
-            return events < row.cells_sum
+            return cells.lacks_some_of(row)
         wrong = row.cells_sum != row.outcomes.counted or row.outcomes.total != row.position - row.start
-        return wrong or (not old and events != row.cells_sum)
+        return wrong or not (old or cells.adds_up_to(row))
 
     def _rewrite(self, run: Sequence[Segment], _: Segment) -> None:
         """Slices that follow one another, in one reading."""

@@ -1,4 +1,4 @@
-"""The cells of one slice: how many counted records each (minute, pin) has.
+"""Pin-minutes: how many counted records of a slice each (minute, pin) has.
 
 Counted records are buffered first; `merge_buffer` sorts the buffer and merges it into the columns. A cell takes 17
 bytes: a key made of minute and pin, by which the columns are sorted, the minute, the count, and its flush state.
@@ -6,11 +6,14 @@ bytes: a key made of minute and pin, by which the columns are sorted, the minute
 One key of 64 bits sorts in 67 ns a record, minute and pin by np.lexsort in 114 (250,000 records, two busy cores).
 """
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pintally.schemas.cells import CellRows, PinMinuteRows
+from pintally.streams.counting.aggregates.aggregate import SliceVersion
+from pintally.streams.counting.outcomes import Judged
 
 BUFFER_RECORDS: Final = 1 << 16  # of 12 bytes; a larger buffer gained nothing measurable
 INITIAL_BUFFER: Final = 256  # records
@@ -20,23 +23,13 @@ DIRTY: Final = np.uint8(1)  # changed since it was last taken for a flush
 IN_FLIGHT: Final = np.uint8(2)  # taken for a flush that is not answered yet
 
 
-@dataclass(frozen=True, slots=True)
-class CellColumns:
-    """Cells with their absolute counts."""
+class PinMinutes:
+    """The pin-minutes of one slice, and which of them are not flushed; see Aggregate."""
 
-    minute: NDArray[np.uint32]  # minutes since 1970
-    pin_id: NDArray[np.uint64]
-    count: NDArray[np.uint32]
+    rows: ClassVar[type[CellRows]] = PinMinuteRows
 
-    def __len__(self) -> int:
-        return len(self.count)
-
-
-class Cells:
-    """The cells of one slice, and which of them are not flushed."""
-
-    def __init__(self) -> None:
-        self.sum = 0  # over all counts
+    def __init__(self, check_sum: int = 0) -> None:
+        self.sum = check_sum  # over all counts, without the buffered records
         self.pending = 0  # cells that are dirty or in flight; each buffered record is taken for one
         self._multiplier = GOLDEN
         self._keys = np.empty(0, np.uint64)
@@ -57,25 +50,31 @@ class Cells:
         columns = (self._keys, self._minutes, self._counts, self._marks, self._buffered_minutes, self._buffered_pins)
         return sum(column.nbytes for column in columns)
 
-    def add(self, minutes: NDArray[np.int64], pins: NDArray[np.uint64]) -> None:
-        """Count one record each of these minutes (since 1970) and pins."""
-        n, end = len(pins), self._buffered + len(pins)
+    def add(self, judged: Judged, at: NDArray[np.intp]) -> None:
+        """Count the records at these indexes of a chunk."""
+        n, end = len(at), self._buffered + len(at)
         if end > len(self._buffered_pins):
             self._grow_buffer(end)
-        self._buffered_minutes[self._buffered : end] = minutes
-        self._buffered_pins[self._buffered : end] = pins
+        self._buffered_minutes[self._buffered : end] = judged.minutes[at]
+        self._buffered_pins[self._buffered : end] = judged.decoded.pin_id[at]
         self._buffered = end
         self.pending += n
         if end >= BUFFER_RECORDS:
             self.merge_buffer()
 
-    def take_dirty(self) -> CellColumns:
-        """Return the dirty cells, which are in flight from now on."""
+    def take_dirty(self, at: SliceVersion) -> PinMinuteRows:
+        """Take the dirty cells, which are in flight from now on."""
         self.merge_buffer()
-        at = np.flatnonzero(self._marks & DIRTY)
-        self._marks[at] = IN_FLIGHT
-        minutes = self._minutes[at]
-        return CellColumns(minutes, self._keys[at] ^ self._spread(minutes), self._counts[at])
+        dirty = np.flatnonzero(self._marks & DIRTY)
+        self._marks[dirty] = IN_FLIGHT
+        minutes, n = self._minutes[dirty], len(dirty)
+        return PinMinuteRows(
+            **at.columns(n),
+            action=np.full(n, at.action, np.uint8),
+            minute=minutes * np.uint32(60),
+            pin_id=self._keys[dirty] ^ self._spread(minutes),
+            events=self._counts[dirty].astype(np.uint64),
+        )
 
     def mark_flushed(self) -> None:
         """The sink has what was in flight. Cells that changed meanwhile stay dirty."""
@@ -88,16 +87,19 @@ class Cells:
         self._marks |= self._marks >> 1
         self._marks &= DIRTY
 
-    def merge_buffer(self, end: bool = False) -> None:
-        """Merge the buffered records into the columns. At the `end` of a slice the buffer is freed."""
+    def end(self) -> None:
+        """The slice has ended: give back the buffer."""
+        self.merge_buffer()
+        self._buffered_minutes, self._buffered_pins = np.empty(0, np.uint32), np.empty(0, np.uint64)
+
+    def merge_buffer(self) -> None:
+        """Merge the buffered records into the columns."""
         if self._buffered:
             while not self._merge(self._buffered_minutes[: self._buffered], self._buffered_pins[: self._buffered]):
                 self._rehash()
             self.sum += self._buffered
             self._buffered = 0
             self.pending = int(np.count_nonzero(self._marks))
-        if end:
-            self._buffered_minutes, self._buffered_pins = np.empty(0, np.uint32), np.empty(0, np.uint64)
 
     def _grow_buffer(self, needed: int) -> None:
         size = max(INITIAL_BUFFER, 1 << (needed - 1).bit_length())

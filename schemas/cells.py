@@ -1,0 +1,90 @@
+"""Cells as rows: what the table of every aggregate has in common, and which tables there are.
+
+A cell is one count within one slice. Only its aggregate knows what its key and its values mean; the sink writes, reads
+and deletes the rows of every table in CELL_TABLES in one way.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, ClassVar, Self, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class CellRows:
+    """n cells of one aggregate with absolute values, one array a column, all of length n.
+
+    A subclass adds first the columns that name a cell within its slice, then those that hold its values. Fields are
+    called as the table's columns are, and have their types; a time is in seconds since 1970.
+    """
+
+    table: ClassVar[str]  # the sink's table
+    key: ClassVar[tuple[str, ...]]  # the columns that name a cell within its slice
+    window: ClassVar[str]  # the one of `key` that is the start of its event-time window
+
+    source: NDArray[np.uint64]  # Source.id
+    slice_block: NDArray[np.uint32]  # offset // slice_records
+    arrived_at: NDArray[np.uint32]  # the stream time floored to ten minutes
+    version: NDArray[np.uint64]  # epoch and position: values are of the records of the slice below that position
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @classmethod
+    @cache
+    def columns(cls) -> dict[str, type[np.generic]]:
+        """The table's columns and their types, as the fields are annotated."""
+        return {field.name: get_args(get_args(field.type)[1])[0] for field in fields(cls)}
+
+    @classmethod
+    def values(cls) -> list[str]:
+        """The columns that hold values. The check sum of a slice is the sum of the first."""
+        return [name for name in cls.columns() if name not in (*SLICE_COLUMNS, *cls.key)]
+
+    @classmethod
+    def of(cls, columns: Iterable[Sequence[int] | NDArray[Any]]) -> Self:
+        """Rows of these columns, in the order of `columns`."""
+        return cls(*(np.asarray(column, kind) for column, kind in zip(columns, cls.columns().values(), strict=True)))
+
+    @classmethod
+    def concat(cls, parts: Iterable[Self]) -> Self:
+        """All rows of `parts`, in order; no rows for no parts."""
+        parts = [cls.of([()] * len(cls.columns())), *parts]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.columns()))
+
+    def select(self, at: "NDArray[Any] | slice") -> Self:
+        """The rows at some indexes, where a mask is true, or of a slice."""
+        return type(self)(*(getattr(self, name)[at] for name in self.columns()))
+
+    def tuples(self, names: Iterable[str]) -> list[tuple[int, ...]]:
+        """These columns row by row."""
+        return list(zip(*(getattr(self, name).tolist() for name in names), strict=True))
+
+
+SLICE_COLUMNS = tuple(CellRows.columns())  # which every table has
+Rows = TypeVar("Rows", bound=CellRows)
+
+
+@dataclass(frozen=True, slots=True)
+class PinMinuteRows(CellRows):
+    """Counted events a pin and minute."""
+
+    table: ClassVar[str] = "pin_minutes"
+    key: ClassVar[tuple[str, ...]] = ("action", "minute", "pin_id")
+    window: ClassVar[str] = "minute"
+
+    action: NDArray[np.uint8]  # Action
+    minute: NDArray[np.uint32]  # start of the window [minute, minute + 60)
+    pin_id: NDArray[np.uint64]
+    events: NDArray[np.uint64]
+
+
+CELL_TABLES: list[type[CellRows]] = [PinMinuteRows]  # what is counted; `streams.counting.aggregates` counts it
+
+
+def rows_of(kind: type[Rows], tables: Iterable[CellRows]) -> Rows:
+    """The rows of one aggregate among those of all; none where it has none."""
+    return kind.concat(rows for rows in tables if isinstance(rows, kind))

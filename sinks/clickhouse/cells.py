@@ -1,0 +1,40 @@
+"""Cells to and from ClickHouse: the rows of any aggregate, in columns, with no work a row in Python."""
+
+import numpy as np
+
+from pintally.schemas.cells import CellRows, PinMinuteRows, Rows, rows_of
+from pintally.sinks.clickhouse.connection import Connection, OnConnection
+from pintally.sinks.clickhouse.sealing.reopen import early_hours, open_hours, reopen, sealed_until
+
+
+class Cells(OnConnection):
+    """The cells of a session."""
+
+    def write_cells(self, *tables: CellRows) -> None:
+        """Insert cells. Hours already sealed are read from minutes until they are sealed again.
+
+        1. Hours below `sealed_until` are opened, so that hours and days change in the same moment as minutes.
+        2. The cells go in, each aggregate's into its table.
+        3. They are opened once more: a sealing that began in between may have read the minutes without them.
+        """
+        minutes = rows_of(PinMinuteRows, tables)  # what is sealed is made of these alone
+        early = early_hours(minutes, sealed_until(self.connection)) if len(minutes) else []
+        if early and not open_hours(self.connection).issuperset(early):
+            reopen(self.connection, early)
+        for rows in tables:
+            if len(rows):
+                names = rows.columns()
+                insert = f"INSERT INTO {rows.table} ({', '.join(names)}) VALUES"
+                columns = [getattr(rows, name) for name in names]
+                self.connection.execute(insert, columns, columnar=True, settings={"use_numpy": True})
+        if len(minutes):
+            reopen(self.connection, early_hours(minutes, sealed_until(self.connection)))
+
+
+def select_cells(connection: Connection, kind: type[Rows], where: str, **parameters: object) -> Rows:
+    """The cells that meet a condition, which names its `parameters`; the highest version of each key."""
+    columns = kind.columns()
+    # toUInt32 makes seconds of a DateTime; under another name, because the condition means the table's columns.
+    names = [f"toUInt32({name}) AS {name}_n" if columns[name] is np.uint32 else name for name in columns]
+    sql = f"SELECT {', '.join(names)} FROM {kind.table} FINAL WHERE {where}"
+    return kind.of(connection.execute(sql, parameters, columnar=True) or [()] * len(columns))

@@ -1,0 +1,8 @@
+"""What is counted of each slice. Slices, flushes, the ledger and recovery know nothing of a cell's key or value."""
+
+from pintally.streams.counting.aggregates.aggregate import Aggregate, SliceVersion
+from pintally.streams.counting.aggregates.pin_minutes import PinMinutes
+
+AGGREGATES: list[type[Aggregate]] = [PinMinutes]  # each has its table in `schemas.cells.CELL_TABLES`
+
+__all__ = ["AGGREGATES", "Aggregate", "PinMinutes", "SliceVersion"]
