@@ -38,15 +38,20 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
     return [part.strip() for part in re.split(r";$", text, flags=re.MULTILINE) if part.strip()]
 
 
-def added_columns(script: str, there: set[tuple[str, str]], actions: Iterable[Action] = Action) -> Iterator[str]:
+def added_columns(script: str, there: set[tuple[str, str]]) -> Iterator[str]:
     """Statements that give tables the columns of actions that came later. `there`: (table, column) that there are."""
-    actions = tuple(actions)
-    tables, columns = {table for table, _ in there}, {action.column for action in actions}
-    for create in statements(script, actions):
-        table = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", create)[0]
-        for column, definition in re.findall(r"^    (\w+) (.*?),?$", create, re.MULTILINE):
-            if table in tables and column in columns and (table, column) not in there:
+    known, columns = {table for table, _ in there}, {action.column for action in Action}
+    for statement in statements(script):
+        table = statement.removeprefix("CREATE TABLE IF NOT EXISTS ").split(maxsplit=1)[0]
+        for column, definition in re.findall(r"^    (\w+) (.*?),?$", statement, re.MULTILINE):
+            if table in known and column in columns and (table, column) not in there:
                 yield f"ALTER TABLE {table}{ON_CLUSTER} ADD COLUMN IF NOT EXISTS {column} {definition}"
+
+
+def tables() -> tuple[str, ...]:
+    """The tables that counting and sealing write: all of the numbered files."""
+    scripts = "".join(map(script_of, ONCE))
+    return tuple(re.findall(r"^CREATE TABLE IF NOT EXISTS (\w+)", scripts, re.MULTILINE))
 
 
 def views_of_readers() -> tuple[str, ...]:

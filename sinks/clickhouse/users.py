@@ -10,13 +10,10 @@ from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.errors import RIGHTS
-from pintally.sinks.clickhouse.scripts import ON_CLUSTER, views_of_readers
+from pintally.sinks.clickhouse.scripts import ON_CLUSTER, tables, views_of_readers
 
 COUNTED = tuple(kind.table for kind in CELL_TABLES)
-WRITTEN = (
-    *COUNTED, "pin_hours", "pin_days", "seal_numbers", "sealed", "ingest_starts", "ingest_ledger", "ingest_lost",
-    "ingest_replaced", "dead_letters",
-)  # fmt: skip
+WRITTEN = tables()  # by workers: all that migrate does not write itself
 DELETED_FROM = (*COUNTED, "ingest_ledger", "dead_letters")  # rows of a lower epoch are deleted, never altered
 # Readers read the views of views.sql, which run with the rights of whoever asks (SQL SECURITY INVOKER), so that they
 # outlive the account that made them. Hence the tables behind them. None of these holds anything of a person.

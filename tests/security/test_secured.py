@@ -236,7 +236,7 @@ def test_workers_may_seal_and_delete_superseded_rows(secured: Secured) -> None:
         )
         connection.insert(
             "pin_minutes",
-            ("source", "block", "arrived_at", "action", "minute", "pin_id", "events", "version"),
+            ("source", "slice_block", "arrived_at", "action", "minute", "pin_id", "events", "version"),
             [(1, 5, 0, 1, 1_700_000_000 // 60 * 60, 7, 1, 3)],
         )
         hour = 1_700_000_000 // 3600 * 3600
