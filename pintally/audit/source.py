@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 
 from pintally.audit.addresses import Addresses
 from pintally.audit.aggregates import AGGREGATES, CellRow
@@ -13,7 +12,8 @@ from pintally.audit.compare import Judge, Table
 from pintally.audit.contract import ACTIONS
 from pintally.audit.errors import CannotTell, CannotTellNow
 from pintally.audit.findings import Finding, Findings, Kind
-from pintally.audit.flushed import DeadLetter, Flushed, LostRow
+from pintally.audit.flushed import Flushed, LostRow
+from pintally.audit.in_log_order import CellsBySlice, LettersByOffset
 from pintally.audit.log import Log, Partition
 from pintally.audit.places import beginning, counted_elsewhere
 from pintally.audit.recount import Recount, Slice, SliceStart, State
@@ -116,13 +116,13 @@ class _SourceAudit:
 
     def run(self, clickhouse: ClickHouse, log: Log, since: int) -> None:
         with ExitStack() as stack:
-            self.tables: list[tuple[Table, _Groups]] = []
+            self.tables: list[tuple[Table, CellsBySlice]] = []
             highest = 0
             for number, aggregate in enumerate(AGGREGATES):
                 cells = stack.enter_context(read_cells(clickhouse, aggregate, self.flushed.id))
                 highest = max(highest, max((row.position for row in cells), default=0))
                 table = Table(aggregate, number, _oldest_ms(clickhouse, aggregate.table) // 1000)
-                self.tables.append((table, _Groups(cells)))
+                self.tables.append((table, CellsBySlice(cells)))
             letters = stack.enter_context(read_dead_letters(clickhouse, self.flushed))
             self.oldest_letter = _oldest_ms(clickhouse, "dead_letters")
             partition = self._partition(log)
@@ -134,7 +134,7 @@ class _SourceAudit:
                     "Restore the topic, or run `pintally accept-loss` to take back the counts of what is gone.",
                 )
             target = max(furthest, min(highest, partition.end))
-            self.letters = _Letters(letters)
+            self.letters = LettersByOffset(letters)
             wanted = self._wanted(since)
             for epoch in self.epochs:
                 self._epoch(log, epoch, partition, wanted, epoch.end if epoch.end is not None else target)
@@ -283,61 +283,3 @@ def _slices(log: Log, flushed: Flushed, recount: Recount, end: int, progress: Pr
 def _oldest_ms(clickhouse: ClickHouse, table: str) -> int:
     days = kept_days(clickhouse, table)
     return 0 if days is None else server_time(clickhouse) * 1000 - (days - SPARE_DAYS) * DAY_MS
-
-
-class _Groups:
-    """Cells slice by slice, in the order of the log."""
-
-    def __init__(self, rows: Iterable[CellRow]) -> None:
-        self._groups = groupby(rows, key=lambda row: (row.slice_block, row.arrived_at))
-        self._next: tuple[tuple[int, int], list[CellRow]] | None = None
-        self._advance()
-
-    def _advance(self) -> None:
-        found = next(self._groups, None)
-        self._next = None if found is None else (found[0], list(found[1]))
-
-    def before(self, key: tuple[int, int]) -> Iterator[CellRow]:
-        """Rows of earlier slices that nobody asked for."""
-        while self._next is not None and self._next[0] < key:
-            yield from self._next[1]
-            self._advance()
-
-    def skip_before(self, key: tuple[int, int]) -> None:
-        """Forget the rows of earlier slices."""
-        for _ in self.before(key):
-            pass
-
-    def of(self, key: tuple[int, int]) -> Sequence[CellRow]:
-        """Rows of this slice."""
-        if self._next is None or self._next[0] != key:
-            return ()
-        rows = self._next[1]
-        self._advance()
-        return rows
-
-    def rest(self) -> Iterator[CellRow]:
-        """All rows that are left."""
-        while self._next is not None:
-            yield from self._next[1]
-            self._advance()
-
-
-class _Letters:
-    """Dead letters in the order of the log."""
-
-    def __init__(self, letters: Iterable[DeadLetter]) -> None:
-        self._letters = iter(letters)
-        self._next = next(self._letters, None)
-
-    def before(self, offset: int) -> list[DeadLetter]:
-        """The letters below `offset` that were not asked for yet."""
-        found = []
-        while self._next is not None and self._next.offset < offset:
-            found.append(self._next)
-            self._next = next(self._letters, None)
-        return found
-
-    def skip_before(self, offset: int) -> None:
-        """Forget the letters below `offset`."""
-        self.before(offset)

@@ -48,7 +48,7 @@ class SeenIds:
         return self._slots.nbytes + sum(ids.nbytes for ids in self._ids)
 
     def register(self, ids: Ids, block: int, bucket: int) -> Mask:
-        """Register the ids of records that lie in one slice, in order; which of them repeat an earlier one?
+        """Register the ids of records of one slice, in order; returns which of them repeat an earlier one.
 
         Only a record whose block and bucket are the same or one less makes another one a duplicate. Calls come in the
         order of the log: neither `block` nor `bucket` ever falls.
@@ -65,7 +65,7 @@ class SeenIds:
         return repeats
 
     def _turn_to(self, block: int) -> None:
-        """Memory is used again: an id costs 0.07 us that way, and 0.34 in a first block, where memory grows."""
+        """Begin a block in the memory of the one before the last: an id costs 0.07 us, and 0.34 where memory grows."""
         if block == self._block + 1:
             self._slots[block & 1 :: 2] = 0
             self._n_before = self._n
@@ -77,7 +77,7 @@ class SeenIds:
         self._block, self._n = block, 0
 
     def _grow(self, needed: int) -> None:
-        """Make room for as many ids a block, and place again what is here."""
+        """Make room for as many ids a block, and insert again the ids that are here."""
         ids, side = self._ids, self._block & 1
         self._allocate(1 << (needed - 1).bit_length())
         self._add(ids[1 - side][: self._n_before], 1 - side, 0)
@@ -88,7 +88,7 @@ class SeenIds:
         self._slots = np.zeros(2 * SPARE * room, np.uint32)
 
     def _add(self, ids: Ids, side: int, n: int) -> Mask:
-        """Add ids to the block in these slots, which has n; which of them repeat one that is young enough?"""
+        """Add ids to the block in these slots, which has n; returns which of them repeat one that is young enough."""
         own, before = self._ids[side], self._ids[1 - side]
         since, since_before = max(self._oldest, 0), max(self._oldest + self._n_before, 0)
         ids = np.ascontiguousarray(ids)
@@ -115,7 +115,7 @@ def _hash(upper: np.uint64, lower: np.uint64, keys: Keys) -> np.int64:
 
 @part
 def _walk(slots: Slots, at: int, ids: Ids, upper: np.uint64, lower: np.uint64, hashed: int) -> int:
-    """From slot to slot of one block, beginning `at`: the one that has this id, or the free one it comes to.
+    """Probe the slots of one block from `at` on; returns the slot that has this id, or the first free one.
 
     The next slot lies in the same line of memory, mostly; with steps that differ by the hash an id costs 0.11 us.
     """
@@ -143,7 +143,8 @@ def _register(
     since_before: int,
     repeats: Mask,
 ) -> None:
-    """Add ids to `own`, after the n there; which repeat one there from index `since`, or one of `before` from its?
+    """Add ids to `own`, after the n there; sets in `repeats` which repeat an id of `own` from index `since` on, or
+    one of `before` from index `since_before` on.
 
     The first slots of a whole batch are read ahead, with nothing to decide, so that many reads of cold memory are
     under way at once: without that an id costs 0.21 us.

@@ -1,4 +1,4 @@
-"""The fold: what a source's log makes of its chunks. Pure: no I/O, no wall clock, no randomness (C1 to C4)."""
+"""The fold: makes the state of a source from its log, chunk by chunk (C1 to C4). Pure: no I/O, clock or randomness."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +44,11 @@ class LogChanged(PintallyError):
 
 
 class RecordsGone(PintallyError):
-    """The first record after a cut base is too near to what the log no longer holds."""
+    """The first record after a cut base is too close in time to records that the log no longer holds."""
 
 
 class SourceFold:
-    """The state of one source: everything the fold of its log from the base has made."""
+    """The state of one source: the result of folding its log from the base on."""
 
     def __init__(
         self,
@@ -80,8 +80,10 @@ class SourceFold:
 
     @property
     def pending_cells(self) -> int:
-        """Rows in memory that the sink does not know, a dead letter as the cells whose room it takes: never too low,
-        and exact but for the last 65,536 records, each of which is taken for a cell of its own."""
+        """Cells and dead letters in memory that are not flushed; a letter counts as the cells whose room it takes.
+
+        Never too low; too high only for the last 65,536 records, each of which is taken for a cell of its own.
+        """
         return self._pending.rows
 
     @property
@@ -188,7 +190,7 @@ class SourceFold:
             self._pending.end()
 
     def capture(self, ended_only: bool = False) -> Capture | None:
-        """Take out what the sink does not know, as it is at this moment, or None if it knows all.
+        """Take what is not flushed, as it is at this moment; None if all is flushed.
 
         `ended_only` leaves the open slice alone. Raises RuntimeError while another capture is in flight (C7).
         """

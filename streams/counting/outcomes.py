@@ -1,4 +1,4 @@
-"""The first two outcomes, which need no memory but the stream time: invalid and late (C2). And why, in words."""
+"""The outcomes that need no state but the stream time: invalid and late (C2), and the reason in words."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,10 +36,10 @@ class Judged:
 def judge(decoded: Decoded, timestamps: NDArray[np.int64], stream_times: NDArray[np.int64], rules: Rules) -> Judged:
     """Decide which records are invalid, and which are late.
 
-    A record without a Kafka timestamp is dead. A broker bounds how far a producer's timestamp may lag, but lets -1 pass
-    whatever the bound is: such a record could come at any time, and count below what was declared final (C22).
-    What the rules add stands on the side of event time, which is bounded: a Kafka timestamp can be so large that
-    adding to it wraps around.
+    A record without a Kafka timestamp is invalid: a broker bounds how old a producer's timestamp may be, but accepts -1
+    whatever the bound is. Such a record could come at any time, and count in a window that is final (C22).
+    The rules' durations are added to event times, which are bounded: a Kafka timestamp can be so large that a sum with
+    it overflows.
     """
     occurred = decoded.occurred_at
     minutes = occurred // MINUTE_MS
@@ -59,8 +59,8 @@ def dead_letters(
 ) -> Iterator[DeadLetterRow]:
     """A dead letter for each invalid or late record of a piece of a chunk.
 
-    `duplicate` has an entry a record of the piece: whose id was here before. A late one of these says so, because it
-    must not be counted by a replay either.
+    `duplicate` has an entry a record of the piece: whether its id was seen before. The letter of a late duplicate
+    says so, because a replay must not count it either.
     """
     records = (judged.invalid | judged.late)[piece.records].nonzero()[0] + piece.first
     if not len(records):

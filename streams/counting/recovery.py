@@ -1,4 +1,4 @@
-"""Where the fold of a source begins again: pure, from the ledger alone (C12 to C16)."""
+"""Finds where the fold of a source begins again, from the ledger alone. Pure (C12 to C16)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Before:
     start: int  # offset
     stream_time: int  # ms: the source's stream time before it
     end: int  # offset of the first start row
-    end_clock: int
+    end_stream_time: int  # ms: the source's stream time before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Chain:
 
 
 def follow(ledger: SourceLedger) -> Chain:
-    """Follow the rows from the lowest start row, over what was lost; never trust a row that the chain does not reach.
+    """Follow the rows from the lowest start row on, across lost ranges. Rows that this does not reach are not used.
 
     Raises ValueError for a source without a start row: it gets one before anything else.
     """
@@ -102,7 +102,7 @@ def follow(ledger: SourceLedger) -> Chain:
 
 
 def before_of(ledger: SourceLedger) -> Before | None:
-    """What the log holds of the topic whose place it took, if it is still counted from the same offset on."""
+    """The records that the log holds of the topic it replaced, if it is still counted from the same offset on."""
     row, first = ledger.replaces, ruling(ledger.starts)[0]
     if row is None or row.start != first.start or row.collect_start == row.start:
         return None
@@ -110,7 +110,7 @@ def before_of(ledger: SourceLedger) -> Before | None:
 
 
 def _lost_from(position: int, row: LedgerRow | None, lost: Sequence[LostRow]) -> LostRow | None:
-    """What was lost from `position` on, or from within its slice, whatever a late insert says of that slice's end."""
+    """The lost range that begins at `position`, or inside its slice, whatever end a late insert gives that slice."""
     for gap in lost:
         if gap.start == position or (row and row.epoch < gap.epoch and position < gap.start <= row.position):
             return gap
@@ -118,7 +118,7 @@ def _lost_from(position: int, row: LedgerRow | None, lost: Sequence[LostRow]) ->
 
 
 def ruling(starts: Iterable[StartRow]) -> list[StartRow]:
-    """Start rows by epoch and offset; one at or after a later one's offset never ruled, or does no more."""
+    """The start rows in force, by epoch and offset: without those at or above the offset of a later epoch's."""
     ruled: list[StartRow] = []
     for start in sorted(starts, key=lambda start: start.epoch):
         while ruled and ruled[-1].start >= start.start:
@@ -128,7 +128,7 @@ def ruling(starts: Iterable[StartRow]) -> list[StartRow]:
 
 
 def effective(ledger: SourceLedger) -> list[LostRow]:
-    """What was given up and took effect: a crash may have left a lost row without its start row."""
+    """The lost rows that took effect: a crash may have left one without its start row."""
     begun = {start.epoch for start in ledger.starts}
     return [
         row
@@ -145,22 +145,22 @@ def _goes_on_after(row: LostRow, ledger: SourceLedger) -> bool:
 
 
 def is_retired(ledger: SourceLedger) -> bool:
-    """Whether nothing of the source is counted any more: its topic was given up, or another one took its place."""
+    """Whether the source is not counted any more: its topic was given up, or another topic replaced it."""
     given_up = any(row.kind is LostKind.RETIRED for row in ledger.lost)
     return given_up or any(row.how is not Replacement.SAME_OFFSETS for row in ledger.replaced)
 
 
 def is_half_lost(ledger: SourceLedger) -> bool:
-    """Whether `accept-loss` was interrupted: what it gave up is recorded, and counting has not begun behind it."""
+    """Whether `accept-loss` was interrupted: the lost range is recorded, but not the epoch start after it."""
     begun = max((start.epoch for start in ledger.starts), default=0)
     return any(row.kind is LostKind.TRIMMED and row.epoch > begun for row in ledger.lost)
 
 
 def cut_base(chain: Chain) -> Base:
-    """The ledger's position, where the log holds all that is not counted, but not the base slice or the ids before it.
+    """A base at the ledger's position, for a log that holds all records not counted yet, but not the base slice.
 
-    A worker that was never restarted would go on there too, and whoever folds from here does the same as it, as long
-    as no record belongs to the slice that is recorded up to there, or could have its id before: the fold refuses those.
+    A worker that was never restarted would go on there too. The result is the same as long as no record belongs to the
+    slice that is recorded up to there, and none can be a duplicate of a record before: the fold refuses such records.
     """
     return Base(
         chain.position, chain.stream_time, chain.position, chain.stream_time, is_cut=True, open_slice=chain.unfinished
@@ -192,13 +192,13 @@ def base_of(chain: Chain) -> Base:
     else:
         if (before := chain.before) and (
             (before.end - 1) // chain.rules.slice_records >= slice_block - 1
-            and before.end_clock // ARRIVAL_BUCKET_MS >= bucket - 1
+            and before.end_stream_time // ARRIVAL_BUCKET_MS >= bucket - 1
         ):
             collect_start, collect_stream_time = before.start, before.stream_time
     return Base(collect_start, collect_stream_time, chain.start, chain.start_stream_time)
 
 
 def least_lateness(rules: Rules, ledgers: Iterable[SourceLedger]) -> int:
-    """In seconds: hours may have been sealed by earlier rules, and are not early by those."""
+    """The least lateness of any rules, in seconds: hours sealed under earlier rules were not sealed early by those."""
     known = [Rules.from_json(start.rules).allowed_lateness_ms for ledger in ledgers for start in ledger.starts]
     return min([*known, rules.allowed_lateness_ms]) // 1000

@@ -23,7 +23,7 @@ class SliceId(NamedTuple):
 
     @property
     def bucket(self) -> int:
-        """The bucket: `arrived_at_seconds` in tens of minutes."""
+        """The arrival bucket: `arrived_at_seconds` in units of ten minutes."""
         return self.arrived_at_seconds * 1000 // ARRIVAL_BUCKET_MS
 
 
@@ -41,7 +41,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The part of one slice that lies in one chunk: never empty, but it may hold absent offsets only."""
+    """The part of one slice that lies in one chunk: never empty, but it may hold gaps only."""
 
     slice_id: SliceId
     start: int  # offsets [start, end)
@@ -58,7 +58,7 @@ class Piece:
 
 
 class ClockTooFar(PintallyError):
-    """A Kafka timestamp past the year 2106, which would make every later record of its source late for ever."""
+    """A Kafka timestamp past the year 2106: every later record of its source would be late."""
 
 
 def run_stream_time(before: int, timestamps: NDArray[np.int64]) -> NDArray[np.int64]:

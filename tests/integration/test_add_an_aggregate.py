@@ -150,7 +150,15 @@ def registered() -> Iterator[None]:
             known.remove(each)
 
 
-class FailingSession(ClickHouseSession):
+class HalfACellWrite(ClickHouseSession):
+    """A session that loses its connection after the first aggregate's cells."""
+
+    def write_cells(self, *tables: CellRows) -> None:
+        super().write_cells(tables[0])
+        raise SinkUnavailable("the connection broke", "Wait.")
+
+
+class NoLedgerWrite(ClickHouseSession):
     """A session that writes every cell, and loses its connection before the ledger."""
 
     def write_ledger(self, _: Sequence[LedgerRow]) -> None:
@@ -160,16 +168,20 @@ class FailingSession(ClickHouseSession):
 class FailingSink(ClickHouseSink):
     """A sink whose flushes fail half way."""
 
+    def __init__(self, flusher: Flusher, kind: type[ClickHouseSession]) -> None:  # noqa: F811 - a fixture's name too
+        super().__init__(flusher.settings.clickhouse)
+        self.kind = kind
+
     @contextmanager
     def session(self) -> Iterator[ClickHouseSession]:
         with super().session() as session:
-            yield FailingSession(session.connection)
+            yield self.kind(session.connection)
 
 
 class Counting:
     """A worker's part: the fold of one source, and its flushes."""
 
-    def __init__(self, flusher: Flusher, fold: SourceFold) -> None:  # noqa: F811 - the fixture has that name too
+    def __init__(self, flusher: Flusher, fold: SourceFold) -> None:  # noqa: F811
         self.flusher, self.folded = flusher, fold
         self.records = list(flusher.read())
 
@@ -235,11 +247,11 @@ def test_it_is_counted_flushed_merged_back_restored_and_recounted(log: Flusher) 
     counting = Counting.begin(log)
     counting.fold(250).flush()
     with pytest.raises(SinkUnavailable):
-        counting.fold(430).flush(FailingSink(log.settings.clickhouse))
+        counting.fold(430).flush(FailingSink(log, HalfACellWrite))
     counting.fold(510).flush()  # merged back: what failed, and what came since
     exact(log.verify())
     with pytest.raises(SinkUnavailable):
-        counting.fold(640).flush(FailingSink(log.settings.clickhouse))  # and then it crashes
+        counting.fold(640).flush(FailingSink(log, NoLedgerWrite))  # and then it crashes
     restored = Counting.restore(log)
     restored.fold(RECORDS).flush()
     report = log.verify()

@@ -44,7 +44,7 @@ class Aggregate(Protocol):
 
     rows: ClassVar[type[CellRows]]  # of its table
 
-    sum: int  # the check sum: over the first value column of all cells, right after `take_dirty`
+    sum: int  # the check sum: over the first value column of all cells, right after `take_dirty`; never falls
     pending: int  # cells that are dirty or in flight; may be too high, never too low
 
     def __init__(self, check_sum: int = 0) -> None:
