@@ -1,4 +1,4 @@
-"""A record on a replay topic: key, value (mended or as it was) and headers of a dead letter, then seven of ours.
+"""A record on a replay topic: key, value (corrected or as it was) and headers of a dead letter, then seven of ours.
 
 They name the letter's origin, by which a letter is never replayed twice, and who changed what of its value. Ours come
 last, as on the dead-letter topic: an original header of the same name changes nothing.
@@ -18,7 +18,7 @@ NAMES: Final = (
     "pintally.replay.partition",
     "pintally.replay.offset",
     "pintally.replay.outcome",  # "late" or "invalid", as it was there
-    "pintally.replay.mended",  # names of the fields that were changed, with commas; "value" if all of it; else empty
+    "pintally.replay.corrected",  # names of the fields that were changed, with commas; "value" if all of it; else empty
     "pintally.replay.by",  # who replayed it
 )
 
@@ -34,10 +34,10 @@ class Origin:
         return f"{self.source}@{self.offset}"
 
 
-def to_headers(origin: Origin, outcome: str, mended: Sequence[str], by: str) -> list[Header]:
+def to_headers(origin: Origin, outcome: str, corrected: Sequence[str], by: str) -> list[Header]:
     """Our headers, to be put behind those of the letter."""
     source = origin.source
-    values = (source.topic, source.topic_id, source.partition, origin.offset, outcome, ",".join(mended), by)
+    values = (source.topic, source.topic_id, source.partition, origin.offset, outcome, ",".join(corrected), by)
     return [(name, str(value).encode()) for name, value in zip(NAMES, values, strict=True)]
 
 

@@ -1,1 +1,1 @@
-"""Where counts land: the sink's contract, ClickHouse, memory, its schema and sealing."""
+"""The contract of a sink, and ClickHouse: connection, schema, reading, writing, sealing."""

@@ -1,1 +1,1 @@
-"""The way from Kafka to the sink: transport, fold, table, recovery, flushing; the command and the local engines."""
+"""From Kafka to the sink: settings, Kafka, the counting core, the worker, and the operations on counts."""

@@ -19,7 +19,7 @@ from pintally.schemas.errors import PintallyError
 from pintally.schemas.replays import Origin
 from pintally.schemas.rows import DeadLetterRow
 from pintally.sinks.clickhouse.dead_letter_queries import Kind, Wanted
-from pintally.streams.operations.replay.mend import fields_of
+from pintally.streams.operations.replay.correct import fields_of
 from pintally.streams.settings import TopicSettings, load_settings
 
 ORIGIN = re.compile(r"(?P<topic>[^\[\]@]+)\[(?P<partition>\d{1,9})\]@(?P<offset>\d{1,18})")

@@ -14,7 +14,7 @@ from pintally.sinks.clickhouse.connection import MAINTENANCE_SECONDS
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.operations.change.cluster_state import read_cluster_state
 from pintally.streams.operations.repair.choice import Choice, Repair
-from pintally.streams.operations.repair.repair import repair as mend
+from pintally.streams.operations.repair.repair import repair as run
 from pintally.streams.settings import load_settings
 
 
@@ -62,7 +62,7 @@ def repair(
                 f"{', '.join(sorted(unknown))}: unknown to Kafka and to the ledger",
                 "`pintally status` lists all sources.",
             )
-        done = mend(*settings.sources, session, found, choice, _tell(quiet=as_json))
+        done = run(*settings.sources, session, found, choice, _tell(quiet=as_json))
     if as_json:
         print_json({**asdict(done), "exit_code": done.exit_code})
     else:
@@ -125,7 +125,7 @@ def choice_of(document: dict[str, Any]) -> Choice:
 
 
 def _print(done: Repair) -> None:
-    for each in done.mended:
+    for each in done.repaired:
         parts = [
             f"{each.cells:,} cells" if each.cells else "",
             f"{each.letters:,} dead letters" if each.letters else "",
@@ -143,4 +143,4 @@ def _print(done: Repair) -> None:
         data.print("  Restore ClickHouse or the log, or accept the loss: `pintally accept-loss`.")
     if done.waiting:
         data.print("  Run `pintally repair` again when the workers have caught up (`pintally status`).")
-    data.print(f"{done.folded:,} slices recounted, {len(done.mended):,} of them repaired")
+    data.print(f"{done.folded:,} slices recounted, {len(done.repaired):,} of them repaired")

@@ -19,9 +19,9 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import Wanted, find_letters, have_letters
 from pintally.sinks.clickhouse.server import clock_of
 from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.operations.replay.correct import fields_of, merged, read_change
 from pintally.streams.operations.replay.edited import Edited, read_edited
 from pintally.streams.operations.replay.horizon import read_replay_horizon
-from pintally.streams.operations.replay.mend import fields_of, merged, read_change
 from pintally.streams.operations.replay.origins import replayed_origins
 from pintally.streams.operations.replay.plan import (
     Conditions,
@@ -81,7 +81,7 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
     )
     planned, fresh, size = [], 0, 0
     with Connection(settings.clickhouse, only_reads=True) as connection:
-        for letter, value in _mended(find_letters(connection, wanted), lines, changes):
+        for letter, value in _corrected(find_letters(connection, wanted), lines, changes):
             planned.append(plan(letter, value, settings.topics.actions[letter.source.topic], by))
             fresh += planned[-1].verdict is not Verdict.REPLAYED
             size += len(value or b"") + len(letter.value or b"")
@@ -112,7 +112,7 @@ def _narrowed(wanted: Wanted, lines: Lines) -> Wanted:
     return replace(wanted, origins=tuple(read_origin(origin) for origin, _ in lines))
 
 
-def _mended(
+def _corrected(
     found: Iterator[DeadLetterRow], lines: Lines | None, changes: dict[str, Any]
 ) -> Iterator[tuple[DeadLetterRow, bytes | None]]:
     """Yields the dead letters with their new values. --set does not change a value that has no fields."""
@@ -160,7 +160,7 @@ def _ask(planned: Sequence[Planned], asked: Asked) -> None:
     if not asked.as_json:
         for verdict, records in Counter(each.verdict for each in planned).most_common():
             data.print(f"{records:>10,} {verdict}")
-        data.print(f"{sum(bool(each.mended) for each in ready):>10,} of the ready ones are corrected")
+        data.print(f"{sum(bool(each.corrected) for each in ready):>10,} of the ready ones are corrected")
     agree(asked.yes, f"Replay {len(ready):,} dead letters?")
 
 
@@ -169,9 +169,9 @@ def _print_plan(planned: Sequence[Planned], as_json: bool) -> None:
         print_json([_document(each) for each in planned])
         return
     for each in planned:
-        mended = f", corrected: {', '.join(each.mended)}" if each.mended else ""
+        corrected = f", corrected: {', '.join(each.corrected)}" if each.corrected else ""
         why = readable(each.value) if each.verdict is Verdict.READY else each.why
-        data.print(f"{each.origin}: {each.verdict}{printable(mended)}: {why}", markup=False, soft_wrap=True)
+        data.print(f"{each.origin}: {each.verdict}{printable(corrected)}: {why}", markup=False, soft_wrap=True)
     data.print(f"{sum(each.verdict is Verdict.READY for each in planned):,} would be sent; nothing was sent.")
 
 
@@ -180,7 +180,7 @@ def _document(planned: Planned) -> dict[str, Any]:
         "origin": str(planned.origin),
         "verdict": planned.verdict.value,
         "why": planned.why,
-        "mended": list(planned.mended),
+        "corrected": list(planned.corrected),
         "value": readable(planned.value),
     }
 

@@ -1,1 +1,1 @@
-"""What an operator does to counts that exist."""
+"""The operations of an operator on existing counts: change of rules, accepted loss, replaced topic, repair, replay."""

@@ -1,4 +1,4 @@
-"""How far each source is counted: the ledger beside the log."""
+"""Position, lag and outcomes of each source: the ledger compared with the log."""
 
 from dataclasses import dataclass
 
@@ -15,31 +15,31 @@ from pintally.streams.settings import KafkaSettings, TopicSettings
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One source: what the log holds and what the ledger has recorded. Positions in offsets, stream time in ms."""
+    """One source: the ends of its log, and what the ledger covers. Positions in offsets, stream time in ms."""
 
     source: Source
     log_start: int
     log_end: int
-    position: int | None  # everything below is in ClickHouse; None where no worker has begun
+    position: int | None  # everything below it is in ClickHouse; None if the source is not counted yet
     stream_time: int | None
     outcomes: Outcomes  # of the offsets from the source's start to `position`
-    last_stable: int | None = None  # records from here on are in an open transaction or behind one; None: not asked
+    last_stable: int | None = None  # records from here on are in an open transaction or behind one; None: unknown
 
     @property
     def ends(self) -> Offsets:
-        """The ends of its log."""
+        """The ends of the log."""
         return Offsets(self.log_start, self.log_end, self.log_end if self.last_stable is None else self.last_stable)
 
     @property
     def lag(self) -> int:
-        """Offsets that the log has and ClickHouse does not."""
+        """Number of offsets in the log that are not in ClickHouse."""
         return self.log_end - (self.log_start if self.position is None else self.position)
 
 
 def read_progress(kafka: KafkaSettings, topics: TopicSettings, sink: Sink) -> list[Progress]:
-    """Every source that Kafka lists, by topic and partition.
+    """Returns every source that Kafka lists, by topic and partition.
 
-    The ledger is read before the log, so lag is never less than it was. Raises TopicMissing, KafkaUnavailable and
+    The ledger is read before the log, so that the lag is never too low. Raises TopicMissing, KafkaUnavailable and
     SinkError.
     """
     sources = sources_of(as_known(describe_topics(kafka, topics), sink.replaced()))
@@ -50,7 +50,7 @@ def read_progress(kafka: KafkaSettings, topics: TopicSettings, sink: Sink) -> li
 
 
 def progress_of(source: Source, ledger: SourceLedger | None, offsets: Offsets) -> Progress:
-    """One source, from its ledger and its log."""
+    """Returns the progress of one source, from its ledger and the ends of its log."""
     if ledger is None or not ledger.starts:
         return Progress(source, offsets.log_start, offsets.log_end, None, None, Outcomes(), offsets.last_stable)
     chain = follow(ledger)
@@ -62,10 +62,10 @@ def progress_of(source: Source, ledger: SourceLedger | None, offsets: Offsets) -
 
 
 def sum_of(outcomes: list[Outcomes]) -> Outcomes:
-    """Outcome by outcome, the sum."""
+    """Returns the sums, outcome by outcome."""
     return Outcomes(**{name: sum(getattr(each, name) for each in outcomes) for name in Outcomes.__dataclass_fields__})
 
 
 def lag_of(progress: list[Progress]) -> int:
-    """Offsets that are not in ClickHouse yet, over all sources."""
+    """Returns the number of offsets that are not in ClickHouse yet, of all sources."""
     return sum(each.lag for each in progress)

@@ -1,4 +1,4 @@
-"""How long dead letters and replays are kept, which hold what identifies a person: one setting for table and topics."""
+"""How long dead letters and replays are kept. They hold personal data; one setting is for the table and the topics."""
 
 from pintally.schemas.actions import dead_letter_topic
 from pintally.sinks.clickhouse.retention import keep_dead_letters
@@ -9,10 +9,10 @@ from pintally.streams.settings import ClickHouseSettings, KafkaSettings, TopicSe
 
 
 def apply_dead_letter_days(kafka: KafkaSettings, clickhouse: ClickHouseSettings, topics: TopicSettings) -> list[str]:
-    """Have the table and the dead-letter topics keep letters for `dead_letter_days`, and replay topics what was sent to
-    them a day longer; the names of what was changed.
+    """Set the retention of the table and the dead-letter topics to `dead_letter_days`, of replay topics a day longer.
 
-    Safe to repeat. Topics that do not exist are left out. Raises KafkaUnavailable, KafkaRefused and SinkError.
+    Returns the names of what was changed. Safe to repeat. Topics that do not exist are skipped.
+    Raises KafkaUnavailable, KafkaRefused and SinkError.
     """
     changed = _set_retention(kafka, topics)
     if keep_dead_letters(clickhouse, topics.dead_letter_days):

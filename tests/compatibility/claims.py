@@ -19,7 +19,9 @@ KAFKA_BY: dict[str, tuple[str, ...]] = {
         "tests/e2e/test_other_producers.py",
         "tests/compatibility/test_producers.py",
     ),
-    "dlq replay": ("tests/e2e/test_dlq.py::test_broken_and_late_letters_are_mended_replayed_counted_and_never_again",),
+    "dlq replay": (
+        "tests/e2e/test_dlq.py::test_invalid_and_late_letters_are_corrected_replayed_counted_and_never_again",
+    ),
     "explain": (
         "tests/e2e/test_explain.py::test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see",
     ),
@@ -37,7 +39,9 @@ CLICKHOUSE_BY: dict[str, tuple[str, ...]] = {
         "tests/integration/test_retention.py",
     ),
     "worker, emulate, verify": (f"{EXACT}::test_the_sums_equal_the_emulators_own_truth_cell_by_cell",),
-    "dlq replay": ("tests/e2e/test_dlq.py::test_broken_and_late_letters_are_mended_replayed_counted_and_never_again",),
+    "dlq replay": (
+        "tests/e2e/test_dlq.py::test_invalid_and_late_letters_are_corrected_replayed_counted_and_never_again",
+    ),
     "verify names what is wrong": ("tests/integration/test_verify.py",),
     "repair": (
         "tests/e2e/test_refusals_resolved.py::"

@@ -1,4 +1,4 @@
-"""Dead letters counted after all: mended, through a topic without lateness, each origin once whoever replays when."""
+"""Replays of dead letters: corrected values, a topic without lateness, and each dead letter at most once."""
 
 import json
 import subprocess
@@ -69,8 +69,10 @@ def here(settings: Settings, command: typer.Typer, *arguments: str, code: int = 
     return done.stdout
 
 
-def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(stack: Settings, tmp_path: Path) -> None:
-    long_ago, twice, mended = now() - 5 * HOUR_MS, str(uuid.uuid4()), str(uuid.uuid4())
+def test_invalid_and_late_letters_are_corrected_replayed_counted_and_never_again(
+    stack: Settings, tmp_path: Path
+) -> None:
+    long_ago, twice, corrected = now() - 5 * HOUR_MS, str(uuid.uuid4()), str(uuid.uuid4())
     produce(
         stack,
         [
@@ -81,8 +83,8 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
             event("4", long_ago, twice),  # @4 late, and its event is counted
             b"\x1b[31mnot json",  # @5 invalid
             None,  # @6 invalid
-            event("x8", event_id=mended),  # @7 invalid, and mended by its producer
-            event("8", event_id=mended),  # @8 counted
+            event("x8", event_id=corrected),  # @7 invalid, and corrected by its producer
+            event("8", event_id=corrected),  # @8 counted
         ],
     )
     topic = stack.topics.names[Action.SAVE]
@@ -97,10 +99,10 @@ def test_broken_and_late_letters_are_mended_replayed_counted_and_never_again(sta
         assert "user" not in json.dumps(kinds)
         assert "\x1b" not in here(stack, dlq_command, "show")
 
-        mend = ("--origin", f"{topic}[0]@1", "--set", 'pin_id="2"')
-        planned = dlq(stack, "replay", *mend, "--dry-run")
-        assert [(each["verdict"], each["mended"]) for each in planned] == [("ready", ["pin_id"])]
-        assert dlq(stack, "replay", *mend, "--yes")["sent"] == 1
+        correct = ("--origin", f"{topic}[0]@1", "--set", 'pin_id="2"')
+        planned = dlq(stack, "replay", *correct, "--dry-run")
+        assert [(each["verdict"], each["corrected"]) for each in planned] == [("ready", ["pin_id"])]
+        assert dlq(stack, "replay", *correct, "--yes")["sent"] == 1
         done = dlq(stack, "replay", "--yes", code=1)
         assert (done["sent"], done["already_replayed"], done["still_invalid"], done["counted_already"]) == (1, 1, 3, 1)
         (left,) = dlq(stack, "replay", "--origin", f"{topic}[0]@7", "--set", 'pin_id="8"', "--yes", code=1)["left"]

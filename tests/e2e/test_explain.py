@@ -60,8 +60,8 @@ def test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see
         assert [window["counts"]["saves"] for window in told["cell"]["windows"]] == [0, 0, 0]
 
         dlq(stack, "replay", "--outcome", "late", "--yes")
-        mended = ("--origin", f"{topic}[0]@2", "--set", "pin_id=7", "--set", f"event_id={uuid.uuid4()}")
-        dlq(stack, "replay", *mended, "--yes")
+        corrected = ("--origin", f"{topic}[0]@2", "--set", "pin_id=7", "--set", f"event_id={uuid.uuid4()}")
+        dlq(stack, "replay", *corrected, "--yes")
         wait_caught_up(stack)
         told, replayed = explain(stack, late)["records"]
         assert told["replay"] == replayed["place"] == f"{topic}.replay[0]@0"

@@ -167,7 +167,7 @@ def _repair(flusher: Flusher) -> None:
     with flusher.sink.session() as session:
         found = read_cluster_state(flusher.settings.kafka, flusher.settings.topics, flusher.sink, session)
         done = repair(*flusher.settings.sources, session, found, Choice())
-    assert (done.mended, done.exit_code) == ([], 0)
+    assert (done.repaired, done.exit_code) == ([], 0)
 
 
 def test_every_profile_is_used() -> None:

@@ -29,7 +29,7 @@ from tests.integration.test_verify import (  # noqa: F401 - fixtures
 ALL = Choice()
 
 
-def mend(flusher: Flusher, choice: Choice = ALL) -> Repair:
+def repair_all(flusher: Flusher, choice: Choice = ALL) -> Repair:
     """What `pintally repair` does."""
     with flusher.sink.session() as session:
         found = read_cluster_state(flusher.settings.kafka, flusher.settings.topics, flusher.sink, session)
@@ -81,11 +81,11 @@ def damage(flusher: Flusher, statement: str) -> None:
 def test_what_does_not_add_up_is_found_and_mended(flushed: Flusher, statement: str) -> None:  # noqa: F811
     damage(flushed, statement)
     assert flushed.verify().exit_code == 1
-    done = mend(flushed)
+    done = repair_all(flushed)
     assert done.exit_code == 0, done
-    assert done.mended
+    assert done.repaired
     exact(flushed.verify())
-    assert not mend(flushed).mended, "a second run finds nothing to do"
+    assert not repair_all(flushed).repaired, "a second run finds nothing to do"
 
 
 def test_what_adds_up_all_the_same_is_mended_by_the_findings_of_verify(flushed: Flusher) -> None:  # noqa: F811
@@ -97,15 +97,15 @@ def test_what_adds_up_all_the_same_is_mended_by_the_findings_of_verify(flushed: 
     flushed.sql(f"ALTER TABLE pin_minutes UPDATE events = events - 1 WHERE {at_cell(other)}")
     found = flushed.verify()
     assert set(found.findings.counts) == {Kind.COUNT_TOO_HIGH, Kind.COUNT_TOO_LOW}
-    assert not mend(flushed).mended
-    assert [(each.cells, each.cleared) for each in mend(flushed, findings(found)).mended] == [(2, 0)]
+    assert not repair_all(flushed).repaired
+    assert [(each.cells, each.cleared) for each in repair_all(flushed, findings(found)).repaired] == [(2, 0)]
     exact(flushed.verify())
 
 
 def test_findings_beyond_those_that_are_shown_are_mended_too(flushed: Flusher) -> None:  # noqa: F811
     flushed.sql("ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE slice_block < 7")
     flushed.sql("ALTER TABLE dead_letters UPDATE value = 'x' WHERE 1")
-    mend(flushed, findings(flushed.verify()))
+    repair_all(flushed, findings(flushed.verify()))
     exact(flushed.verify())
 
 
@@ -117,7 +117,7 @@ def test_rows_too_many_are_cleared(flushed: Flusher, change: dict[str, int]) -> 
     cell |= {name: cell[name] + value if value < 0 else value for name, value in change.items()}
     insert_cell(flushed, cell)
     assert flushed.verify().exit_code == 1
-    mend(flushed)
+    repair_all(flushed)
     exact(flushed.verify())
 
 
@@ -126,7 +126,7 @@ def test_slices_that_the_log_does_not_have_are_deleted(flushed: Flusher, ahead: 
     cell = some_cell(flushed)
     insert_cell(flushed, cell | {"slice_block": RECORDS // 100 + 1 + ahead})
     assert flushed.verify().exit_code == 1
-    assert len(mend(flushed).removed) == 1
+    assert len(repair_all(flushed).removed) == 1
     exact(flushed.verify())
 
 
@@ -134,7 +134,7 @@ def test_rows_of_an_epoch_that_never_was_are_deleted(flushed: Flusher) -> None: 
     cell = some_cell(flushed)
     insert_cell(flushed, cell | {"version": 5 << EPOCH_SHIFT, "events": 9})
     assert flushed.verify().exit_code == 1
-    mend(flushed)
+    repair_all(flushed)
     exact(flushed.verify())
 
 
@@ -149,7 +149,7 @@ def test_a_letter_too_many_is_deleted(flushed: Flusher) -> None:  # noqa: F811
         f" SELECT source, topic, topic_id, partition, {free[0]}, timestamp, outcome, reason FROM dead_letters LIMIT 1"
     )
     assert flushed.verify().exit_code == 1
-    mend(flushed)
+    repair_all(flushed)
     exact(flushed.verify())
 
 
@@ -168,7 +168,7 @@ def test_missing_rows_of_the_unfinished_slice_come_back_and_those_ahead_of_the_l
         f" WHERE slice_block = {slice_block} AND arrived_at = {arrived_at}"
     )
     assert flushed.verify().exit_code == 1
-    mend(flushed)
+    repair_all(flushed)
     exact(flushed.verify())
     after = flushed.sql(
         "SELECT pin_id, minute, events, version FROM pin_minutes FINAL"
@@ -199,7 +199,7 @@ def test_sealed_hours_that_do_not_add_up_are_opened_and_sealed_again(flushed: Fl
     flushed.sql(statement.format(day=day, hour=hour))
     assert flushed.sql(totals) != before or "pin_minutes" in statement, "readers read minutes only where they must"
     assert flushed.verify().exit_code == 1
-    mend(flushed)
+    repair_all(flushed)
     assert flushed.sql(totals) == before
     exact(flushed.verify())
     seal(flushed.settings.clickhouse, until)

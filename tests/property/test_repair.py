@@ -14,7 +14,7 @@ from pintally.schemas.sources import Source
 from pintally.streams.counting.recovery import base_of, follow
 from pintally.streams.counting.slices import cut
 from pintally.streams.operations.repair.refold import Folded
-from pintally.streams.operations.repair.rewrite import mend
+from pintally.streams.operations.repair.rewrite import repair_slice
 from pintally.streams.operations.repair.segments import Shape, base_of_segment, segments
 from tests.cells import cells
 from tests.support.memory_sink import MemorySink
@@ -108,12 +108,12 @@ def test_after_mending_a_slice_is_equal_to_its_fold(
     with sink.session() as session:
         session.write_cells(_cells(wrong, version))
         for _ in range(2):
-            mended = mend(session, folded, row, complete=complete, now=NOW, letters_from=0)
+            repaired = repair_slice(session, folded, row, complete=complete, now=NOW, letters_from=0)
         found = session.read_slice(PinMinuteRows, SOURCE, 0, NOW)
     have = {key: n for key, n in zip(_keys(found), found.events.tolist(), strict=True) if n}
     if complete or version <= 10:
         assert have == must
-        assert not mended, "a second run finds nothing"
+        assert not repaired, "a second run finds nothing"
     else:
         assert have == must | wrong
 

@@ -9,9 +9,9 @@ from tests.property.test_dead_letters import headers, rows, words
 
 
 @given(rows, st.lists(words, max_size=3), words)
-def test_an_origin_is_read_as_it_was_written(row: DeadLetterRow, mended: list[str], by: str) -> None:
+def test_an_origin_is_read_as_it_was_written(row: DeadLetterRow, corrected: list[str], by: str) -> None:
     origin = Origin(row.source, row.offset)
-    assert origin_of([*row.headers, *to_headers(origin, row.outcome, mended, by)]) == origin
+    assert origin_of([*row.headers, *to_headers(origin, row.outcome, corrected, by)]) == origin
 
 
 @given(rows, rows)

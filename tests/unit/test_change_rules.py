@@ -95,7 +95,7 @@ def test_a_source_that_has_the_rules_already_stays_as_it_is() -> None:
 
 def test_larger_slices_are_refused_and_smaller_ones_are_not() -> None:
     ledger = {SAVE: SourceLedger((start(SAVE),), (row(SAVE, 0, 50),))}
-    with pytest.raises(Refusal, match="101 is above the 100"):
+    with pytest.raises(Refusal, match="101 is larger than 100"):
         plan(ledger, replace(OLD, slice_records=101))
     assert plan(ledger, replace(OLD, slice_records=99)).starts
 

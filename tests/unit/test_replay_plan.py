@@ -53,8 +53,8 @@ def test_a_letter_is_invalid_until_it_is_mended() -> None:
     broken = letter(0, value(pin="x"), "invalid", "pin_id")
     assert verdict(broken).verdict is Verdict.INVALID
     assert "pin_id" in verdict(broken).why
-    mended = verdict(broken, value(pin="7"))
-    assert (mended.verdict, mended.mended) == (Verdict.READY, ("pin_id",))
+    corrected = verdict(broken, value(pin="7"))
+    assert (corrected.verdict, corrected.corrected) == (Verdict.READY, ("pin_id",))
 
 
 def test_time_heals_an_event_of_the_future_and_takes_one_that_is_too_old() -> None:
@@ -124,7 +124,7 @@ def test_what_a_replay_topic_has_forgotten_came_before_the_clock_where_its_log_s
     ledger = SourceLedger((), rows)
     for log_start, until in ((5, NOW - 50), (10, NOW - 50), (11, NOW - 40), (30, NOW - 30)):
         assert horizon_of(REPLAY, ledger, Offsets(log_start, 40, 40)) == until
-    with pytest.raises(ReplaysUnknown, match="begins at offset 31, and was not counted so far"):
+    with pytest.raises(ReplaysUnknown, match="begins at offset 31, and is not counted up to there"):
         horizon_of(REPLAY, ledger, Offsets(31, 40, 40))
 
 

@@ -1,1 +1,1 @@
-"""Where counting begins anew: epoch starts that a change of rules, or a loss for good, sets on an empty group."""
+"""New epoch starts: after a change of rules, an accepted loss or a replaced topic. They need an empty group."""

@@ -15,12 +15,12 @@ from pintally.streams.settings import KafkaSettings, TopicSettings, WorkerSettin
 
 @dataclass(frozen=True, slots=True)
 class ClusterState:
-    """Every source that Kafka lists, and every other one that the ledger knows."""
+    """Every source that Kafka lists, and every other source in the ledger."""
 
     topics: Mapping[str, TopicInfo]
-    ledgers: Mapping[Source, SourceLedger]  # of both, those that Kafka lists first
-    offsets: Mapping[Source, Offsets]  # of those that Kafka lists, by topic and partition
-    committed: Mapping[tuple[str, int], int]  # what the group has committed
+    ledgers: Mapping[Source, SourceLedger]  # of all sources; those that Kafka lists come first
+    offsets: Mapping[Source, Offsets]  # of the sources that Kafka lists, by topic and partition
+    committed: Mapping[tuple[str, int], int]  # committed offsets of the group, by topic and partition
 
     @property
     def started(self) -> dict[Source, SourceLedger]:
@@ -29,7 +29,7 @@ class ClusterState:
 
 
 def read_cluster_state(kafka: KafkaSettings, asked: TopicSettings, sink: Sink, session: SinkSession) -> ClusterState:
-    """Look at all. The log is read after the ledger, so that a log that grows never looks truncated.
+    """Read ledger and log. The log is read after the ledger, so that a growing log never looks truncated.
 
     Raises TopicMissing, KafkaUnavailable and SinkError.
     """
@@ -41,10 +41,10 @@ def read_cluster_state(kafka: KafkaSettings, asked: TopicSettings, sink: Sink, s
 
 
 def refuse_members(kafka: KafkaSettings, worker: WorkerSettings) -> None:
-    """Refuse while workers are in the group: what they have in memory is counted by what holds now."""
+    """Raise Refusal if workers are in the group: they would go on with the old rules."""
     if members := group_members(kafka):
         raise Refusal(
             f"group {kafka.group_id} has {len(members)} members: {', '.join(sorted(set(members)))}",
-            "Stop all workers; a member that ended without a word leaves after "
+            "Stop all workers; a member that was killed leaves the group after "
             f"{worker.session_timeout_seconds:.0f} s (PINTALLY_SESSION_TIMEOUT_SECONDS).",
         )

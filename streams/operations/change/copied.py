@@ -1,4 +1,4 @@
-"""Whether the first records of a copy make the counts that are recorded of the topic whose place it is to take."""
+"""Compares the first records of a copy with the counts of the topic that it replaces."""
 
 from contextlib import aclosing
 from dataclasses import asdict
@@ -18,7 +18,7 @@ from pintally.streams.operations.repair.refold import Stretch
 from pintally.streams.settings import KafkaSettings
 
 REMEDY = (
-    "It lacks records, or has them in another order or with other timestamps: name the first record that is not "
+    "It lacks records, or has them in another order or with other timestamps. Name the first record that is not "
     "counted yet, with --from-offset or --from-time."
 )
 
@@ -30,16 +30,16 @@ async def refuse_other_counts(
     new: tuple[Source, int, int],
     action: Action,
 ) -> None:
-    """Fold the records of the new log, from an offset to another, as the slices that are recorded whole of the old one.
+    """Fold records of the new log as if they were the complete slices of the old log, and compare.
 
-    The slices' stream times and outcomes, and the events of each minute and pin, must be the same. Raises Refusal with
-    the first difference.
+    `new` is the new source with its first and last offset. Stream times and outcomes of each slice, and the events of
+    each minute and pin, must be the same. Raises Refusal with the first difference.
     """
     (source, ledger), (copy, start, end) = old, new
     chain, first = follow(ledger), ledger.starts[0]
     rows = {row.start: row for row in chain.complete}
     if len({each.rules for each in ledger.starts}) > 1 or first.start not in rows or effective(ledger):
-        raise Refusal(f"{source} was counted by several rules, or not all of it was: it cannot be compared", REMEDY)
+        raise Refusal(f"{source} was counted by several rules, or a part of it is lost: it cannot be compared", REMEDY)
     cells: list[PinMinuteRows] = []
     base = Base(first.start, first.start_stream_time, first.start, first.start_stream_time)
     stretch = Stretch(source, action, first.epoch, chain.rules, base, chain.complete[-1].position)
@@ -54,20 +54,20 @@ async def refuse_other_counts(
     for both in compared(totals_of(cells), without(session.cell_totals([source]), others)):
         if both.first != both.second:
             at = f"pin {both.pin_id} in the minute of {hour(both.minute)} UTC"
-            raise _refused(copy, f"{at}: {both.first:,} events, counted are {both.second:,}")
+            raise _refused(copy, f"{at}: {both.first:,} events instead of {both.second:,}")
 
 
 def _differs(found: LedgerRow, recorded: LedgerRow | None) -> str | None:
     if recorded is None:
-        return "a slice begins there, none is recorded"
+        return "a slice begins there, but the ledger has none"
     for name, number in asdict(found.outcomes).items():
         if number != (known := getattr(recorded.outcomes, name)):
-            return f"{number:,} {name} in its slice, recorded are {known:,}"
+            return f"{number:,} {name} in its slice instead of {known:,}"
     if (found.position, found.stream_time) != (recorded.position, recorded.stream_time):
         ends = f"{found.position:,} with the stream time {found.stream_time} ms"
-        return f"its slice ends at {ends}, recorded is {recorded.position:,} with {recorded.stream_time} ms"
+        return f"its slice ends at {ends} instead of {recorded.position:,} with {recorded.stream_time} ms"
     return None
 
 
 def _refused(new: Source, what: str) -> Refusal:
-    return Refusal(f"{new} is no copy of what was counted: {what}", REMEDY)
+    return Refusal(f"{new} is not a copy of the counted log: {what}", REMEDY)

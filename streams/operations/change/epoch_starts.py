@@ -1,7 +1,7 @@
-"""New epoch starts: start rows of the next epoch, and all of the old ones from there on is deleted.
+"""New epoch starts: start rows of the next epoch are written, and rows of older epochs from there on are deleted.
 
-Both `rules apply` and `accept-loss` are this. It needs an empty group. Where it crashed it is planned and carried out
-again; what was half done is then finished, because what is superseded follows from the start rows alone.
+`rules apply`, `accept-loss` and `replace-topic` use it. It needs an empty group. After a crash, the change is planned
+and applied again; this completes it, because the start rows alone decide which rows are superseded.
 """
 
 from collections.abc import Iterable
@@ -18,34 +18,34 @@ from pintally.streams.operations.change.restamp import Restamp, restamp
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to be written. One without start rows only finishes what an earlier one may have left."""
+    """What is to be written. A change without start rows only completes an earlier one that was interrupted."""
 
     starts: tuple[StartRow, ...] = ()
     lost: tuple[LostRow, ...] = ()
-    reopen_from: int | None = None  # seconds since 1970: no minute before it changes, or ceases to be final
-    forget: tuple[Source, ...] = ()  # sources without a start row, of which nothing that is there counts any more
-    restamped: tuple[Restamp, ...] = ()  # rows that stay, under epochs of their own
+    reopen_from: int | None = None  # seconds since 1970: minutes before it do not change and stay final
+    forget: tuple[Source, ...] = ()  # sources without a start row, whose rows do not count any more
+    restamped: tuple[Restamp, ...] = ()  # rows that stay, re-stamped with an epoch of their own
 
     def __bool__(self) -> bool:
         return bool(self.starts or self.lost)
 
 
 def apply_change(session: MaintenanceSession, change: Change) -> None:
-    """Set the epoch starts.
+    """Write a change.
 
-    1. Sealed hours that will change are read from minutes, and are not final any more.
-    2. What is there of sources without a start row is deleted.
-    3. What was given up is recorded; it takes effect with the start row of its epoch. Where counting is to go on
-       behind it, workers refuse the source until then: they would write below what step 4 has written.
-    4. Rows that stay are said again by the epoch that begins with them.
-    5. The start rows, in one insert. From here on the new rules hold, and what is older is superseded.
-    6. Superseded cells, ledger rows and dead letters are deleted. Not earlier: until the start rows are there, an
-       expired worker's late insert may yet vouch for them. What a sleeping worker inserts even later is deleted by
-       sealing.
-    7. Hours are opened once more: somebody may have sealed one between 1 and 6. A change that only finishes an earlier
-       one opens those that do not add up.
+    1. Sealed hours that will change are opened: readers take them from minutes, and they are not final any more.
+    2. Rows of sources without a start row are deleted.
+    3. Accepted losses are written; each takes effect with the start row of its epoch. If counting is to continue behind
+       the loss, workers refuse the source until then, because they would write below the rows of step 4.
+    4. Rows that stay are re-stamped with the epoch that begins with them.
+    5. The start rows are written in one insert. From here on the new rules hold, and older rows are superseded.
+    6. Superseded cells, ledger rows and dead letters are deleted. Not earlier: before the start rows are written, a
+       late insert of a stale worker could still make the ledger cover them. Sealing deletes what a stale worker inserts
+       even later.
+    7. Hours are opened again, because one may have been sealed between 1 and 6. A change that only completes an earlier
+       one opens the hours that do not add up.
 
-    Raises SinkUnavailable or SinkError; do it again then, from the plan on.
+    Raises SinkUnavailable or SinkError. Then plan and apply the change again.
     """
     if change.reopen_from is not None:
         session.reopen_from(change.reopen_from)
@@ -65,7 +65,7 @@ def apply_change(session: MaintenanceSession, change: Change) -> None:
 
 
 def together(changes: Iterable[Change]) -> Change:
-    """All of them, to be carried out at once."""
+    """Returns all changes as one."""
     each = list(changes)
     opened = [change.reopen_from for change in each if change.reopen_from is not None]
     return Change(
@@ -78,15 +78,15 @@ def together(changes: Iterable[Change]) -> Change:
 
 
 def next_epoch(ledgers: Iterable[SourceLedger]) -> int:
-    """One above all that any start row names, and above 0: a worker that has just been stopped may yet begin 0."""
+    """Returns the highest epoch of any start row + 1; at least 1, because a stopped worker may still begin epoch 0."""
     return max((start.epoch for ledger in ledgers for start in ledger.starts), default=0) + 1
 
 
 def first_minute(chain: Chain, lateness_ms: int, offsets: Offsets) -> int | None:
-    """Seconds since 1970 before which no cell of the source lies from its base on; None if there is no such cell.
+    """Returns the first minute (seconds since 1970) that a cell from the base on can have; None if there is no cell.
 
-    A counted record's minute had not closed: its end and the lateness exceed the clock. The stream time at the base
-    slice is at least the one before it, and the one that gave the slice its name.
+    The minute of a counted record is not closed: its end + the lateness > stream time. Stream time in the base slice is
+    at least the stream time before it, and at least its `arrived_at`.
     """
     if chain.unfinished is None and chain.position >= offsets.log_end:
         return None

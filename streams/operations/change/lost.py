@@ -1,6 +1,6 @@
-"""What is gone for good, and how counting goes on without it: pure; `epoch_starts` carries it out.
+"""Plans accepted losses: what is lost, and where counting continues. Pure; `epoch_starts` applies the plan.
 
-Each plan is made of the ledger and the log as they are, so it can be made again after a crash.
+A plan follows from the ledger and the ends of the log, so it can be made again after a crash.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,14 +31,14 @@ Sums = Mapping[tuple[int, int], SliceSum]  # slice_block, arrived_at -> its cell
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What is to be given up of one source, and what follows from it."""
+    """A loss of one source, and what follows from it."""
 
     source: Source
-    row: LostRow | None  # None: nothing is gone, all is counted anew
-    start: StartRow | None = None  # where counting goes on
+    row: LostRow | None  # None: no record is lost, all are counted again
+    start: StartRow | None = None  # where counting continues
     reopen_from: int | None = None  # seconds since 1970
     forget: bool = False
-    kept: Restamp | None = None  # what is there of the slice that was cut short, and stays
+    kept: Restamp | None = None  # rows of the truncated slice that stay
 
 
 def plan_lost(
@@ -50,15 +50,15 @@ def plan_lost(
     now: int,
     note: str = "",
 ) -> list[Lost]:
-    """What no worker gets over, source by source; see `plan_rules` for the arguments, `Lost` for what is planned.
+    """Returns the losses that stop a worker, source by source. `plan_rules` describes the arguments.
 
     `sums_of` adds up the cells of a source, slice by slice; `now` is in seconds since 1970.
 
-    - Another topic has taken a topic's name: the first one is retired.
-    - The ledger has no row of a source that the group has read: all that the log holds is counted anew.
-    - The log ends below the position: the slice that holds its end, and all later ones, are counted anew.
-    - The log starts above what must be read: counting goes on where the log, and whatever rows are there, have ended.
-    - Rows of slices do not add up, and the log no longer holds them: this is noted.
+    - A new topic has the name of a counted one: the counted one is retired.
+    - The ledger has no row of a source that the group has read: all records in the log are counted again.
+    - The log ends below the position: the slice at the end of the log and all later slices are counted again.
+    - The log starts above what must be read: counting continues at the start of the log, above every existing row.
+    - Rows of slices do not add up, and the log no longer holds their records: the damage is recorded.
     """
     epoch = next_epoch(ledgers.values())
     retired = {source.topic for source, ledger in ledgers.items() if is_retired(ledger)}
@@ -80,7 +80,7 @@ def plan_lost(
 
 
 def change_of(found: list[Lost]) -> Change:
-    """All of it, to be carried out at once."""
+    """Returns all losses as one change."""
     opened = [lost.reopen_from for lost in found if lost.reopen_from is not None]
     starts = [lost.start for lost in found if lost.start]
     return Change(
@@ -98,7 +98,7 @@ def _retire(source: Source, ledger: SourceLedger, note: str) -> Lost:
 
 
 def _anew(source: Source, ends: Offsets, epoch: int, rules: Rules, note: str) -> Lost:
-    """Whatever rows are there have no ledger that vouches for them."""
+    """Existing rows are deleted, because no ledger covers them."""
     start = StartRow(source, epoch, ends.log_start, 0, rules.to_json())
     row = LostRow(source, epoch, LostKind.RECOUNTED, 0, ends.log_start, note) if ends.log_start else None
     return Lost(source, row, start, reopen_from=0, forget=True)
@@ -114,7 +114,7 @@ def _of_source(
     note: str,
 ) -> list[Lost]:
     chain = follow(ledger)
-    is_half = is_half_lost(ledger)  # to be finished first: an epoch that does not rule yet may have said rows
+    is_half = is_half_lost(ledger)  # complete it first: rows may be stamped with an epoch that does not hold yet
     if ends.log_end < chain.position and not is_half:
         return [_truncated(source, chain, ends, epoch, note)]
     if chain.hole is None and (is_half or ends.log_start > base_of(chain).collect_start):
@@ -123,7 +123,7 @@ def _of_source(
 
 
 def _truncated(source: Source, chain: Chain, ends: Offsets, epoch: int, note: str) -> Lost:
-    """Counts shall equal the log as it is now: all is counted anew from the start of the slice that holds its end."""
+    """Count again from the start of the slice at the end of the log, so that counts equal the log as it is now."""
     rows = [*chain.complete, *([chain.unfinished] if chain.unfinished else [])]
     known = [row for row in rows if row.start <= ends.log_end]
     row = LostRow(source, epoch, LostKind.TRUNCATED, ends.log_end, chain.position, note)
@@ -136,7 +136,7 @@ def _truncated(source: Source, chain: Chain, ends: Offsets, epoch: int, note: st
 
 
 def _first_minute(first: LedgerRow, chain: Chain) -> int:
-    """Seconds since 1970 before which no cell lies from this slice on, whatever rules it was counted by."""
+    """Returns the first minute (seconds since 1970) that a cell from this slice on can have, under any rules."""
     longest = max(chain.rules.allowed_lateness_ms, _KEPT_MS if first.epoch != chain.epoch_start.epoch else 0)
     return max(0, first.arrived_at * 1000 - longest - MINUTE_MS) // 1000
 
@@ -147,13 +147,13 @@ _KEPT_MS = 90 * DAY_MS  # no minute is kept longer
 def trimmed(
     source: Source, ledger: SourceLedger, chain: Chain, ends: Offsets, epoch: int, sums: Sums, note: str
 ) -> Lost:
-    """Counting goes on where the log starts, above every row that is there.
+    """Plan to continue at the start of the log, above every existing row.
 
-    The slice at the position is cut short. Its rows stay, they are true, under an epoch of its own; whatever else
-    a worker that sleeps has to say of it is superseded. A flush that was cut off may have written rows ahead of the
-    ledger: counting what those tell of again would count it twice, so what is given up reaches to their versions. The
-    first slice after it must have a name of its own, else its cells would replace those that stay; where it would not,
-    the stream time goes on to the next ten minutes, as its start row says.
+    The slice at the position is truncated. Its rows are true and stay, under an epoch of their own, so that later
+    inserts of a stale worker are superseded. An interrupted flush may have written rows ahead of the ledger. Their
+    records must not be counted again, so the lost range reaches up to the versions of these rows. The first slice after
+    it needs a new name, so that its cells do not replace rows that stay. If necessary, its start row sets stream time
+    to the next ten minutes.
     """
     begin = StartRow(source, epoch, chain.start, chain.start_stream_time, chain.epoch_start.rules)
     known = current_rows(ledger)
@@ -179,7 +179,7 @@ def trimmed(
 
 
 def _superseded_names(ledger: SourceLedger, epoch: int, sums: Sums) -> list[tuple[int, int]]:
-    """The slices that have cells of `epoch`, or of one that an interrupted run gave them, and are superseded in it."""
+    """Returns the slices that have superseded cells of `epoch`, or of an epoch that an interrupted run gave them."""
     superseded = next(each for each in superseded_from(ledger) if each.epoch == epoch)
     return [
         name
@@ -191,7 +191,7 @@ def _superseded_names(ledger: SourceLedger, epoch: int, sums: Sums) -> list[tupl
 def _damaged(
     source: Source, ledger: SourceLedger, ends: Offsets, sums_of: Callable[[Source], Sums], now: int, note: str
 ) -> list[Lost]:
-    """Slices that `repair` cannot fold again."""
+    """Returns the slices that `repair` cannot recount."""
     gone = [
         segment
         for segment in segments(ledger)

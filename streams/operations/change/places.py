@@ -1,4 +1,4 @@
-"""Where a copy with other offsets begins to be counted, and from where on ids are collected. Reads the new log."""
+"""Where counting of a new topic begins, and where its ids begin. Reads the new log."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -32,14 +32,14 @@ NAMED = re.compile(r"(.+)\[(\d+)\]=(\d+)")
 
 
 async def begin_at(kafka: KafkaSettings, source: Source, ends: Offsets, start: int, slice_records: int) -> Begin:
-    """Ids that can matter at `start` are in its own block and the one before (C2); the stream time runs up to them.
+    """Returns where to begin at offset `start`. Ids that can matter there are in its block and the one before (C2).
 
-    Raises Refusal for an offset that the log does not hold, KafkaUnavailable.
+    Stream times are in ms. Raises Refusal for an offset that the log does not hold, KafkaUnavailable.
     """
     if not ends.log_start <= start <= ends.last_stable:
         raise Refusal(
             f"{source} cannot begin at offset {start}: its log holds offsets {ends.log_start} to {ends.last_stable}",
-            "Name an offset that it holds, or its end.",
+            "Give one of these offsets.",
         )
     slice_block = start // slice_records
     collect = max(ends.log_start, (slice_block - 1) * slice_records)
@@ -59,15 +59,15 @@ async def begin_at(kafka: KafkaSettings, source: Source, ends: Offsets, start: i
 
 @dataclass(frozen=True, slots=True)
 class Renumbered:
-    """The records of a copy with the offsets that they have in recorded slices of the log that was copied.
+    """Gives the records of a copy the offsets that they had in the original log, by its complete slices.
 
-    Where in its slice an offset without a record lies is not recorded, and decides nothing: it is put at its end.
+    The ledger does not store where the gaps of a slice are, and it makes no difference: they are put at its end.
     """
 
     rows: Sequence[LedgerRow]  # they join
 
     async def read(self, chunks: AsyncIterator[Chunk]) -> AsyncGenerator[Chunk, None]:
-        """The same chunks, renumbered; they hold as many records as the slices."""
+        """Yields the chunks with new offsets; they hold as many records as the slices."""
         ends = np.cumsum([row.outcomes.total - row.outcomes.gaps for row in self.rows])
         starts = np.array([row.start for row in self.rows])
         position, seen = self.rows[0].start, 0
@@ -92,7 +92,7 @@ def _numbered(chunk: Chunk, start: int, end: int, offsets: NDArray[np.int64]) ->
 
 
 async def offset_behind(kafka: KafkaSettings, source: Source, ends: Offsets, records: int) -> int:
-    """The offset behind so many records from the log's start on. Raises Refusal if the log has fewer."""
+    """Returns the offset after the first `records` records of the log. Raises Refusal if the log has fewer."""
     seen = 0
     if not records:
         return ends.log_start
@@ -102,14 +102,14 @@ async def offset_behind(kafka: KafkaSettings, source: Source, ends: Offsets, rec
                 return int(chunk.offsets[records - seen - 1]) + 1
             seen += len(chunk)
     raise Refusal(
-        f"{source} holds {seen:,} records, {records:,} are counted of the topic whose place it is to take: it is no "
+        f"{source} holds {seen:,} records, but {records:,} records of the old topic are counted: it is not a "
         "complete copy",
-        "Wait until all is copied; or name the first record that is not counted: --from-offset, --from-time.",
+        "Wait until the copy is complete; or name the first record that is not counted: --from-offset, --from-time.",
     )
 
 
 def offsets_since(kafka: KafkaSettings, pair: Pair, ends: Mapping[int, Offsets], since: datetime) -> dict[int, int]:
-    """The first offset of each partition with this Kafka timestamp (UTC) or a later one; its end if there is none."""
+    """Returns the first offset of each partition with this Kafka timestamp (UTC) or a later one; else its end."""
     since_ms = int((since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp() * 1000)
     names = {at: TopicPartition(pair.topic.name, at) for at in ends}
     with open_admin(kafka) as admin:
@@ -119,27 +119,34 @@ def offsets_since(kafka: KafkaSettings, pair: Pair, ends: Mapping[int, Offsets],
 
 
 def offsets_of(named: Sequence[str], pair: Pair, ends: Mapping[int, Offsets]) -> dict[int, int]:
-    """What `TOPIC[PARTITION]=OFFSET` names for this topic. Raises PintallyError if not one for each partition."""
+    """Returns the offsets that `TOPIC[PARTITION]=OFFSET` names for this topic. Each partition must have exactly one.
+
+    Raises PintallyError.
+    """
     found = {}
     for text in named:
         match = NAMED.fullmatch(text)
         if match is None:
-            raise PintallyError(f"--from-offset {text} names no offset", "Write it as TOPIC[PARTITION]=OFFSET.")
+            raise PintallyError(
+                f"--from-offset {text}: not an offset of a partition", "Write it as TOPIC[PARTITION]=OFFSET."
+            )
         if match[1] == pair.topic.name:
             found[int(match[2])] = int(match[3])
     if ends.keys() != found.keys():
         names = ", ".join(f"{pair.topic.name}[{at}]" for at in sorted(ends.keys() ^ found.keys()))
-        raise PintallyError(f"--from-offset does not fit the partitions: {names}", "Name one offset for each of them.")
+        raise PintallyError(
+            f"--from-offset does not fit the partitions: {names}", "Give one offset for each partition."
+        )
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Would:
-    """What the rules make of a part of a log."""
+    """The outcomes and cells that rules give for a part of a log."""
 
     outcomes: Outcomes
     cells: CellTotals
-    older: int  # records with a Kafka timestamp no later than the stream time that was asked about
+    older: int  # records with a Kafka timestamp at or before the given one
 
 
 async def would_count(
@@ -151,7 +158,7 @@ async def would_count(
     end: int,
     clock_ms: int = 0,
 ) -> Would:
-    """Fold the offsets [begin, end); `begin` is an offset and the source's stream time (ms) before it."""
+    """Fold the offsets [begin, end). `begin` is an offset and the stream time (ms) before it."""
     outcomes: list[Outcomes] = []
     cells: list[PinMinuteRows] = []
     base, older = Base(*begin, *begin), 0

@@ -1,10 +1,10 @@
-"""A topic that takes another's place: which one's, and what is to be written. Pure; `epoch_starts` carries it out.
+"""Plans the replacement of a topic: which topic it replaces, and what to write. Pure; `epoch_starts` applies it.
 
-A copy with the same offsets is counted on under the UUID that the ledger knows, from the base slice on. Any other one
-is a source of its own, which begins at an offset behind what is counted, with the stream time carried over.
+A copy with the same offsets continues under the UUID that the ledger knows, from the base slice on. Any other topic
+becomes a new source. It begins behind the counted records, and takes over the stream time.
 
-Workers on the old topic may still live: epoch starts in its own sources make what they write from now on superseded
-(C19).
+Workers may still run on the old topic. New epoch starts in the sources of the old topic make their later rows
+superseded (C19).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,39 +24,39 @@ from pintally.streams.operations.change.epoch_starts import Change, apply_change
 from pintally.streams.operations.change.lost import Sums, change_of, trimmed
 from pintally.streams.operations.change.rules import epoch_start_at_base
 
-WHY = "replace-topic: counting goes on in another log"
+WHY = "replace-topic: counting continues in another log"
 SumsOf = Callable[[Source], Sums]
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A topic as Kafka has it, and the one as the ledger has it whose place it is to take."""
+    """A topic in Kafka, and the topic in the ledger that it replaces."""
 
     topic: TopicInfo
     old_topic: str
     old_id: UUID
-    ledgers: Mapping[int, SourceLedger]  # of the old one, by partition; all have begun
+    ledgers: Mapping[int, SourceLedger]  # of the old topic, by partition; all have a start row
 
     def source(self, partition: int) -> Source:
-        """A partition of the new one."""
+        """A partition of the new topic."""
         return Source(self.topic.name, self.topic.topic_id, partition)
 
     def old(self, partition: int) -> Source:
-        """The same partition of the old one."""
+        """The same partition of the old topic."""
         return Source(self.old_topic, self.old_id, partition)
 
     def refuse_fewer_partitions(self) -> None:
-        """Refuse a topic that lacks a partition that is counted."""
+        """Raise Refusal if the new topic has fewer partitions than are counted."""
         if max(self.ledgers) >= self.topic.partitions:
             raise Refusal(
                 f"topic {self.topic.name} has {self.topic.partitions} partitions, {max(self.ledgers) + 1} are counted",
-                "Create it with as many partitions as the old one has, or more.",
+                "Create it with at least as many partitions as the old topic.",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Where a partition that is no copy with the same offsets begins to be counted. Offsets; stream times in ms."""
+    """Where counting of a partition of a new source begins. Offsets; stream times in ms."""
 
     start: int
     collect_start: int  # ids are collected from here on
@@ -66,17 +66,17 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be written of one topic."""
+    """What is to be written for one topic."""
 
     change: Change
     rows: tuple[ReplacedRow, ...]
 
 
 def carry_out(session: MaintenanceSession, plan: Plan) -> None:
-    """Write it. Where it crashed it is planned and carried out again.
+    """Write the plan. After a crash, plan and carry out again.
 
-    What takes effect at once comes last: a copy is counted only when no worker on the old topic can count any more.
-    What takes effect with a start row comes before it.
+    A copy with the same offsets takes effect at once, so it is written last: then no worker on the old topic can count
+    any more. Other topics take effect with their start rows, so they are written before.
     """
     at_once = plan.rows[0].how is Replacement.SAME_OFFSETS
     if not at_once:
@@ -89,9 +89,9 @@ def carry_out(session: MaintenanceSession, plan: Plan) -> None:
 def find_pairs(
     topics: Mapping[str, TopicInfo], ledgers: Mapping[Source, SourceLedger], replaced: Sequence[ReplacedRow]
 ) -> list[Pair]:
-    """The topics of `topics` (as Kafka has them) that are not counted while another one of their kind is.
+    """Returns the topics in Kafka that are not counted although another topic of their kind is counted.
 
-    Raises Refusal where several could be meant.
+    Raises Refusal if a topic could replace several.
     """
     counted: dict[tuple[str, UUID], dict[int, SourceLedger]] = {}
     for source, ledger in ledgers.items():
@@ -106,8 +106,8 @@ def find_pairs(
         if len(others) > 1:
             names = ", ".join(f"{name} of UUID {topic_id}" for name, topic_id in others)
             raise Refusal(
-                f"topic {topic.name} may take the place of several: {names}",
-                "Run `pintally accept-loss` where the newest of them is, to give the others up.",
+                f"topic {topic.name} could replace several topics: {names}",
+                "Run `pintally accept-loss` in the cluster of the newest of them, to retire the others.",
             )
         pairs += [Pair(topic, *name, counted[name]) for name in others]
     return pairs
@@ -116,13 +116,12 @@ def find_pairs(
 def plan_same_offsets(
     pair: Pair, ends: Mapping[int, Offsets], epoch: int, sums_of: SumsOf, evidence: str, note: str
 ) -> Plan:
-    """The new topic is the same log. Raises Refusal if it does not hold what must be read, or ends too early."""
+    """Plan for a copy with the same offsets. Raises Refusal if it lacks records or ends too early."""
     pair.refuse_fewer_partitions()
     if pair.old_topic != pair.topic.name:
         raise Refusal(
-            f"topic {pair.topic.name} has another name than {pair.old_topic}, and cannot be counted on under it",
-            "Run `pintally replace-topic --copied`: it becomes a source of its own, which begins behind what is "
-            "counted.",
+            f"topic {pair.topic.name} has another name than {pair.old_topic}, and cannot continue under it",
+            "Run `pintally replace-topic --copied`: it becomes a new source, which begins behind the counted records.",
         )
     changes = [
         epoch_start_at_base(pair.old(at), ledger, ends[at], follow(ledger).rules, epoch, sums_of, WHY)()
@@ -145,10 +144,10 @@ def plan_other_offsets(
     evidence: str,
     note: str,
 ) -> Plan:
-    """The new topic is another log: its sources begin at `begins`, one a partition of it.
+    """Plan for another log: its sources begin at `begins`, one for each partition.
 
-    Of a copy the old counts end with the last slice that was recorded whole, for the copy holds the rest; else they
-    stay to the last row that is there.
+    If it is a copy, the old counts end with the last complete slice, because the copy holds the rest. Otherwise all
+    existing rows stay.
     """
     pair.refuse_fewer_partitions()
     ends = {at: _end(pair.old(at), ledger, how, epoch, sums_of) for at, ledger in pair.ledgers.items()}
@@ -157,7 +156,7 @@ def plan_other_offsets(
     rows, starts = [], []
     for at, begin in sorted(begins.items()):
         old_end, stream_time = (ends[at].offset, ends[at].stream_time) if at in ends else (0, lowest)
-        # Ids whose stream times cannot be told are as young as they can be: the source's stream time never falls.
+        # Ids with unknown stream times get the latest possible one, because stream time never falls.
         known = begin.reached >= stream_time
         start_stream_time, collect_stream_time = (
             (begin.reached, begin.collect_stream_time) if known else (stream_time, stream_time)

@@ -1,8 +1,9 @@
-"""Rows of a slice that was cut short, said again by the epoch that begins with it (C19).
+"""Rows of a truncated slice, re-stamped with the epoch that begins with that slice (C19).
 
-They are true, and the log that could say so again is gone. A worker that sleeps in the middle of an insert may wake up
-and write more of that slice than `accept-loss` knew of, and what it tells of beyond the cut is counted after it. Said
-by a higher epoch, the rows stay what they are, and whatever it writes is superseded.
+The rows are true, but the log that could prove it is gone. A stale worker in the middle of an insert may later write
+more rows of that slice than `accept-loss` knew of. Their records beyond the truncation are counted after it, so they
+would be counted twice. With a higher epoch the existing rows stay, and everything that the stale worker writes is
+superseded.
 """
 
 from dataclasses import dataclass, replace
@@ -20,17 +21,17 @@ from pintally.sinks.maintenance import MaintenanceSession
 class Restamp:
     """The rows of one source in slices from `begin` on."""
 
-    begin: StartRow  # of the epoch that shall have said them, under the rules they were counted by
-    epoch: int  # that said them
-    end: int  # offset: none of them tells of more
+    begin: StartRow  # of the new epoch, with the rules that the rows were counted by
+    epoch: int  # of the rows until now
+    end: int  # offset: no row counts records beyond it
     names: tuple[tuple[int, int], ...]  # slice_block, arrived_at: slices that have cells
     rows: tuple[LedgerRow, ...]
 
 
 def restamp(session: MaintenanceSession, taken: Restamp) -> None:
-    """Write them again: of equal keys the higher epoch stays. Before its start row: nothing is superseded yet.
+    """Write the rows again with the new epoch; of equal keys the higher epoch is current. Call it before the start row.
 
-    Raises SinkUnavailable if by now some tell of more than was known; then all is to be planned again.
+    Raises SinkUnavailable if a worker has written more rows since the plan was made. Then plan again.
     """
     source, epoch = taken.begin.source, taken.begin.epoch
     for name, kind in product(taken.names, CELL_TABLES):

@@ -1,4 +1,4 @@
-"""A change of rules (C18): where it takes effect, and what it replaces. Pure; `epoch_starts` carries it out."""
+"""Plans a change of rules (C18): where it takes effect. Pure; `epoch_starts` applies the plan."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +13,7 @@ from pintally.streams.counting.refusals import refuse_half_lost, refuse_hole, re
 from pintally.streams.operations.change.epoch_starts import Change, first_minute, next_epoch, together
 from pintally.streams.operations.change.lost import Sums, change_of, trimmed
 
-NOTHING_LOST = "rules apply: the slice before could not be folded again, and was counted to its end"
+NOTHING_LOST = "rules apply: the slice before was counted to its end; the log no longer holds it"
 
 
 def plan_rules(
@@ -23,14 +23,14 @@ def plan_rules(
     committed: Mapping[tuple[str, int], int],
     sums_of: Callable[[Source], Sums],
 ) -> Change:
-    """From each source's base slice on, the rules that `rules_of` asks for in its topic.
+    """Returns the change that gives each source the rules of `rules_of(topic)`, from its base slice on.
 
-    `offsets` has every partition that Kafka lists, `ledgers` these and every other source that the ledger knows;
-    `committed` is what the group has committed; `sums_of` adds up the cells of a source, slice by slice.
+    `offsets` has every partition that Kafka lists; `ledgers` has these and all other sources in the ledger; `committed`
+    has the committed offsets of the group; `sums_of` adds up the cells of a source, slice by slice.
 
-    A source that has the rules already stays as it is; one without a start row gets one at its log's start. Where
-    retention took the base slice and nothing is uncounted, the new rules hold from the position on, after an empty
-    range that is given up. Raises Refusal if a log and its ledger do not fit, or if blocks would repeat.
+    A source that already has the rules does not change. A source without a start row gets one at the start of its log.
+    If retention deleted the base slice and everything is counted, the new rules hold from the position on, after an
+    empty lost range. Raises Refusal if a log and its ledger do not fit, or if block numbers would repeat.
     """
     epoch = next_epoch(ledgers.values())
     changes: list[Change] = []
@@ -84,7 +84,7 @@ def _refuse_larger_slices(source: Source, chain: Chain, rules: Rules) -> None:
     """Block numbers would repeat (C5)."""
     if rules.slice_records > chain.rules.slice_records:
         raise Refusal(
-            f"PINTALLY_SLICE_RECORDS={rules.slice_records} is above the {chain.rules.slice_records} of {source}: its "
-            "blocks would get numbers that other blocks have",
+            f"PINTALLY_SLICE_RECORDS={rules.slice_records} is larger than {chain.rules.slice_records}, the value of "
+            f"{source}: new blocks would get the numbers of earlier ones",
             f"Set PINTALLY_SLICE_RECORDS={chain.rules.slice_records} or less.",
         )

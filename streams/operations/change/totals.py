@@ -1,4 +1,4 @@
-"""Counts a minute and pin, compared: what a log would count beside what is counted. Pure."""
+"""Compares counts by minute and pin: of a log, and of the tables. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ HOUR = 3600
 
 
 def totals_of(parts: Sequence[PinMinuteRows]) -> CellTotals:
-    """Cells added up over slices and sources."""
+    """Returns the cells, added up over slices and sources."""
     cells = PinMinuteRows.concat(parts)
     return _added(cells.minute, cells.pin_id, cells.events)
 
 
 def without(totals: CellTotals, parts: Sequence[PinMinuteRows]) -> CellTotals:
-    """The totals less these cells, which are among them."""
+    """Returns the totals minus these cells, which they contain."""
     less = totals_of(parts)
     minute, pin = np.concatenate([totals.minute, less.minute]), np.concatenate([totals.pin_id, less.pin_id])
     return _added(minute, pin, np.concatenate([totals.count, np.uint64(0) - less.count]))  # wraps around, and back
 
 
 def added(parts: Sequence[CellTotals]) -> CellTotals:
-    """Several totals as one."""
+    """Returns the sum of several totals."""
     none = totals_of([])
     columns = (
         np.concatenate([getattr(part, name) for part in (none, *parts)]) for name in ("minute", "pin_id", "count")
@@ -36,7 +36,7 @@ def added(parts: Sequence[CellTotals]) -> CellTotals:
 
 
 def in_common(first: CellTotals, second: CellTotals) -> CellTotals:
-    """Of each minute and pin that both have the smaller count."""
+    """Returns the minutes and pins that both have, with the smaller count."""
     both = [each for each in compared(first, second) if each.first and each.second]
     columns = [each.minute for each in both], [each.pin_id for each in both], [min(e.first, e.second) for e in both]
     types = (np.uint32, np.uint64, np.uint64)
@@ -65,7 +65,7 @@ class Both:
 
 
 def compared(first: CellTotals, second: CellTotals) -> list[Both]:
-    """All minutes and pins that either has, by minute and pin."""
+    """Returns all minutes and pins of both totals, in order."""
     one, other = _by_key(first), _by_key(second)
     return [Both(*key, one.get(key, 0), other.get(key, 0)) for key in sorted(one.keys() | other.keys())]
 
@@ -76,16 +76,16 @@ def _by_key(totals: CellTotals) -> dict[tuple[int, int], int]:
 
 
 def events(totals: CellTotals) -> int:
-    """All that is counted."""
+    """Returns the number of events."""
     return int(totals.count.sum())
 
 
 def hours(totals: CellTotals) -> str:
-    """The hours of its minutes, for people."""
+    """Returns the range of hours as text."""
     first, last = (int(totals.minute[at]) // HOUR * HOUR for at in (0, -1))
     return f"{hour(first)} to {hour(last + HOUR)} UTC"
 
 
 def hour(seconds: int) -> str:
-    """A moment for people."""
+    """Returns a time (seconds since 1970) as text, UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"

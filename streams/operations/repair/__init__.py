@@ -1,1 +1,1 @@
-"""Rows that are not what the log says: found, folded again from the log, and written anew, while workers go on."""
+"""Repair: find rows that differ from the log, recount them, and rewrite them while workers run."""

@@ -1,4 +1,4 @@
-"""Slices folded again from the log, by the rules they were counted by: what their rows must be."""
+"""Recounts slices from the log, by the rules that they were counted by."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pintally.streams.counting.slices import Base
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """One slice, or its part below the end of what was folded; the row's version is that of its position."""
+    """One recounted slice, or its part below the end of the range. The version of its row is that of its position."""
 
     row: LedgerRow
     cells: tuple[CellRows, ...]  # of each aggregate
@@ -29,7 +29,7 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Offsets [base.start, end) of a source, to be folded again under one epoch's rules."""
+    """Offsets [base.start, end) of a source, to be recounted by the rules of one epoch."""
 
     source: Source
     action: Action
@@ -39,7 +39,7 @@ class Stretch:
     end: int
 
     async def fold(self, chunks: AsyncIterator[Chunk]) -> AsyncGenerator[Folded, None]:
-        """Its slices, in order; `chunks` are those of [base.collect_start, end). Raises LogChanged, ClockTooFar."""
+        """Yields its slices in order; `chunks` cover [base.collect_start, end). Raises LogChanged, ClockTooFar."""
         fold = SourceFold(self.source, self.action, self.rules, self.epoch, self.base)
         async for chunk in chunks:
             fold.fold(chunk)
@@ -53,7 +53,7 @@ class Stretch:
 
 
 def _split(capture: Capture) -> list[Folded]:
-    """What was captured, slice by slice."""
+    """Returns what was captured, slice by slice."""
     return [
         Folded(
             row,
@@ -70,17 +70,17 @@ def _of(cells: CellRows, row: LedgerRow) -> CellRows:
 
 @dataclass(frozen=True, slots=True)
 class SliceStart:
-    """A slice start, and the source's stream time (ms) before it."""
+    """The first offset of a slice, and the stream time (ms) before it."""
 
     offset: int
     stream_time: int
 
 
 def base_at(places: Sequence[SliceStart], start: SliceStart, bucket: int, slice_records: int, ids_from: int) -> Base:
-    """The base of a slice that begins at `start`, and where the ids that can matter to it begin (C14).
+    """Returns the base for a slice that begins at `start`, with the place where ids are collected from (C14).
 
-    `places` are slice starts, ascending; `bucket` is the slice's bucket; no id before `ids_from` matters.
-    An earlier record matters if its block and its bucket are the slice's own or one less.
+    `places` are slice starts, ascending; `bucket` is the arrival bucket of the slice; ids before `ids_from` do not
+    matter. An earlier record matters if its block and its bucket are those of the slice or one less.
     """
     before = [place for place in places if ids_from <= place.offset < start.offset]
     collect = start

@@ -1,6 +1,6 @@
-"""`repair` (C20): finds slices whose rows are not what the log says, folds them again and writes what they must be.
+"""`repair` (C20): finds slices whose rows differ from the log, recounts them and rewrites their rows.
 
-Workers go on meanwhile. What decides is the log, as it is now, and the rules that the ledger names for the slice.
+Workers may run meanwhile. The log as it is now decides, with the rules that the ledger has for the slice.
 """
 
 from collections.abc import Callable
@@ -23,14 +23,14 @@ def repair(
     choice: Choice,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Repair:
-    """Mend all sources that Kafka lists.
+    """Repair all sources that Kafka lists.
 
     1. Superseded rows are deleted.
-    2. Holes in the ledger are folded again, one after the other, until the slices join.
-    3. Slices whose cells or dead letters do not add up to their ledger row, and those that were chosen, are folded
-       again and written (see `streams.operations.repair.rewrite`).
-    4. Cells of slices that the log does not have are deleted.
-    5. Sealed hours that do not add up, or were sealed too early, are opened; the next sealing closes them.
+    2. Holes in the ledger are recounted, one after the other, until the slices join.
+    3. Slices whose cells or dead letters do not add up to their ledger row, and slices that were chosen, are recounted
+       and rewritten (see `streams.operations.repair.rewrite`).
+    4. Orphaned rows are deleted: cells of slices that the log does not have.
+    5. Sealed hours that do not add up, or were sealed too early, are opened until the next sealing.
 
     Safe to interrupt and to run again. Raises KafkaUnavailable, SinkUnavailable and SinkError.
     """
@@ -42,7 +42,7 @@ def repair(
             SourceRepair(kafka, topics, session, source, offsets, choice, done).run()
     for source, ledger in found.started.items():
         if source not in found.offsets and not is_retired(ledger) and choice.touches(source):
-            done.gone.append(f"{source} of UUID {source.topic_id}: Kafka does not have this topic any more")
+            done.gone.append(f"{source} of UUID {source.topic_id}: Kafka no longer has this topic")
     session.reopen_unequal()
     session.reopen_early(least_lateness(rules, found.ledgers.values()))
     done.gone = list(dict.fromkeys(done.gone))

@@ -1,4 +1,4 @@
-"""One slice in the sink made equal to its fold (C20): nothing that a worker writes is ever in the way."""
+"""Makes the rows of one slice equal to its recount (C20), without disturbing workers that write them too."""
 
 from dataclasses import dataclass, replace
 
@@ -12,48 +12,48 @@ from pintally.streams.operations.repair.segments import KEPT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
-    """What was wrong in one slice, and is not any more."""
+class Repaired:
+    """What was repaired in one slice."""
 
     source: str
     start: int
     end: int
-    cells: int = 0  # written with another count, or for the first time
-    cleared: int = 0  # of these, those that should not be there: count 0
+    cells: int = 0  # rewritten with another count, or added
+    cleared: int = 0  # of these, cells that should not exist: written with count 0
     letters: int = 0  # dead letters written or deleted
-    ledger: bool = False  # its ledger row was written anew
+    ledger: bool = False  # its ledger row was rewritten
 
     def __bool__(self) -> bool:
         return bool(self.cells or self.letters or self.ledger)
 
 
-def mend(
+def repair_slice(
     session: MaintenanceSession, folded: Folded, known: LedgerRow | None, *, complete: bool, now: int, letters_from: int
-) -> Mended:
-    """Compare a slice's rows with its fold, and write what differs.
+) -> Repaired:
+    """Compare the rows of a slice with its recount, and rewrite those that differ.
 
-    `now` is in seconds since 1970, and so is `letters_from`: dead letters of slices that arrived before may be gone
-    with age, and are not missed.
+    `now` and `letters_from` are in seconds since 1970. Dead letters of slices that arrived before `letters_from` may be
+    deleted by age, and are not restored.
 
-    A complete slice gets versions above every one that is there: nobody writes it any more but with the same counts. Of
-    an unfinished one `folded` goes to the position of its ledger row; what is wrong or missing there gets the version
-    of that row, so that whatever a worker has read further stays. Rows of another epoch do not belong here and are
-    deleted: no version of this one could win over them.
+    In a complete slice, rows get a version above every existing one: workers write it only with the same counts. In an
+    unfinished slice, `folded` ends at the position of the ledger row. Wrong or missing rows get the version of that
+    row, so that newer rows of a worker stay. Rows of another epoch are deleted, because no version of this epoch could
+    replace them.
     """
     row = folded.row
-    cells = _mend_cells(session, folded, complete=complete, oldest=now - KEPT_SECONDS)
-    letters = _mend_letters(session, folded, write=row.arrived_at >= letters_from)
+    cells = _repair_cells(session, folded, complete=complete, oldest=now - KEPT_SECONDS)
+    letters = _repair_letters(session, folded, write=row.arrived_at >= letters_from)
     ledger = complete and known != row
     if ledger:
         if known and known.version > row.version:
             session.delete_ledger([known])
         session.write_ledger([row])
     zeros = sum(int((getattr(rows, rows.values()[0]) == 0).sum()) for rows in cells)
-    return Mended(str(row.source), row.start, row.position, sum(map(len, cells)), zeros, letters, ledger)
+    return Repaired(str(row.source), row.start, row.position, sum(map(len, cells)), zeros, letters, ledger)
 
 
-def _mend_cells(session: MaintenanceSession, folded: Folded, *, complete: bool, oldest: int) -> list[CellRows]:
-    """The cells that were written, of each aggregate."""
+def _repair_cells(session: MaintenanceSession, folded: Folded, *, complete: bool, oldest: int) -> list[CellRows]:
+    """Returns the cells that were written, of each aggregate."""
     row = folded.row
     name = row.source, row.slice_block, row.arrived_at
     found = [session.read_slice(type(must), *name) for must in folded.cells]
@@ -68,7 +68,7 @@ def _mend_cells(session: MaintenanceSession, folded: Folded, *, complete: bool, 
     for must, there in zip(folded.cells, found, strict=True):
         if complete:
             wrong = differing(must, there)
-        else:  # what a worker has read further than the ledger says is not ours to judge
+        else:  # rows ahead of the ledger are not checked: a worker is writing them
             ahead = there.version > np.uint64(row.version)
             wrong = differing(_without(must, there.select(ahead)), there.select(~ahead))
         wrong = wrong.select(getattr(wrong, wrong.window) >= oldest)
@@ -78,7 +78,7 @@ def _mend_cells(session: MaintenanceSession, folded: Folded, *, complete: bool, 
 
 
 def differing(must: Rows, found: Rows) -> Rows:
-    """The cells of `must` that `found` does not have with the same values, and those of `found` alone with zeros."""
+    """Returns the cells of `must` that differ in `found`; and with zeros the cells that only `found` has."""
     values = must.values()
     zeros = (0,) * len(values)
     have = dict(zip(found.tuples(found.key), found.tuples(values), strict=True))
@@ -91,24 +91,24 @@ def differing(must: Rows, found: Rows) -> Rows:
 
 
 def _without(cells: Rows, others: Rows) -> Rows:
-    """The cells whose keys `others` do not have."""
+    """Returns the cells whose keys are not in `others`."""
     taken = set(others.tuples(others.key))
     return cells.select(np.array([key not in taken for key in cells.tuples(cells.key)], bool))
 
 
-def _mend_letters(session: MaintenanceSession, folded: Folded, *, write: bool) -> int:
-    """How many dead letters were written or deleted."""
+def _repair_letters(session: MaintenanceSession, folded: Folded, *, write: bool) -> int:
+    """Returns how many dead letters were written or deleted."""
     row = folded.row
     found = {letter.offset: letter for letter in session.read_dead_letters(row.source, row.start, row.position)}
     must = {letter.offset: letter for letter in folded.letters}
     wrong = [letter for offset, letter in must.items() if not _same(letter, found.get(offset), write=write)]
     extra = found.keys() - must.keys()
     foreign = {offset for offset, letter in found.items() if letter.epoch != row.epoch}
-    session.delete_letters(row.source, sorted(extra | foreign))  # first: it spares no epoch
+    session.delete_letters(row.source, sorted(extra | foreign))  # before writing, because it deletes all epochs
     session.write_dead_letters(wrong)
     return len(wrong) + len(extra)
 
 
 def _same(letter: DeadLetterRow, found: DeadLetterRow | None, *, write: bool) -> bool:
-    """Whether a letter is there as it must be; its reason is words. One that may have gone with age is not missed."""
+    """Whether a dead letter is right, except for its reason. A missing one is right if it may be deleted by age."""
     return replace(letter, reason=found.reason) == found if found else not write

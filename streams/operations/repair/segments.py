@@ -1,4 +1,4 @@
-"""The ledger of one source, cut into what can be folded again: complete slices, holes, the unfinished slice. Pure."""
+"""The ledger of one source as segments that can be recounted: complete slices, holes, the unfinished slice. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,11 +18,11 @@ KEPT_SECONDS = 89 * DAY  # older minutes may have been dropped with age
 class Shape(StrEnum):
     """How a segment ends."""
 
-    COMPLETE = "complete"  # the next slice, or the next rules, begin at its end
-    HOLE = "hole"  # a row is missing, or does not lead to the next
-    UNFINISHED = "unfinished"  # the newest slice: a worker goes on with it
-    GIVEN_UP = "given up"  # an operator has noted that it cannot be mended
-    TRUNCATED_BY_LOSS = "truncated by a loss"  # what lies beyond its position was given up; its rows may be ahead of it
+    COMPLETE = "complete"  # the next slice or the next epoch begins at its end
+    HOLE = "hole"  # a row is missing, or does not end where the next one starts
+    UNFINISHED = "unfinished"  # the newest slice: a worker continues it
+    GIVEN_UP = "given up"  # an operator accepted that it cannot be repaired
+    TRUNCATED_BY_LOSS = "truncated by a loss"  # offsets beyond its position are lost; rows may be ahead of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Segment:
 
     @property
     def rules(self) -> Rules:
-        """The rules it was counted by."""
+        """The rules that it was counted by."""
         return Rules.from_json(self.begin.rules)
 
     @property
@@ -52,7 +52,7 @@ def current_rows(ledger: SourceLedger) -> list[LedgerRow]:
 
 
 def segments(ledger: SourceLedger) -> list[Segment]:
-    """All of a source, from its first start row on."""
+    """Returns all segments of a source, from its first start row on."""
     starts = ruling(ledger.starts)
     rows = {row.start: row for row in current_rows(ledger)}
     cuts = {row.end for row in effective(ledger) if row.kind is LostKind.TRIMMED}
@@ -86,7 +86,7 @@ def _of_epoch(begin: StartRow, rows: dict[int, LedgerRow], end: int | None, *, i
 
 
 def base_of_segment(segment: Segment, ledger: SourceLedger) -> Base:
-    """Where its fold begins, and where the ids begin that can matter to it."""
+    """Returns where its recount begins, and where its ids are collected from."""
     places = {row.start: SliceStart(row.start, row.start_stream_time) for row in current_rows(ledger)}
     places |= {start.start: SliceStart(start.start, start.start_stream_time) for start in ruling(ledger.starts)}
     if before := before_of(ledger):

@@ -1,4 +1,4 @@
-"""The repair of one source: holes in its ledger first, then slices that do not add up or were named, then orphans."""
+"""Repairs one source: first holes in its ledger, then slices that are wrong or named, then orphaned rows."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from pintally.streams.kafka.fetching.reader import read_chunks
 from pintally.streams.kafka.topics import read_offsets
 from pintally.streams.operations.repair.choice import Choice, Name, Repair
 from pintally.streams.operations.repair.refold import Folded, SliceStart, Stretch
-from pintally.streams.operations.repair.rewrite import mend
+from pintally.streams.operations.repair.rewrite import repair_slice
 from pintally.streams.operations.repair.segments import (
     DAY,
     Segment,
@@ -29,8 +29,8 @@ from pintally.streams.operations.repair.segments import (
 )
 from pintally.streams.settings import KafkaSettings, TopicSettings
 
-MAX_GAP_PASSES = 5  # holes of one source; each may show the next one
-MAX_LAG_SLICES = 4  # slices: whoever is further behind than this catches up before its orphans are looked for
+MAX_GAP_PASSES = 5  # filling one hole may show the next one
+MAX_LAG_SLICES = 4  # a source that is further behind must catch up before orphaned rows are deleted
 
 
 class SourceRepair:
@@ -53,11 +53,11 @@ class SourceRepair:
         self.offsets = offsets
         self.choice = choice
         self.done = done
-        self.now = session.read_clock() // 1000  # ClickHouse's: what is old there, it has dropped
+        self.now = session.read_clock() // 1000  # of ClickHouse, which deletes rows by its own clock
         self.letters_from = self.now - (topics.dead_letter_days - 1) * DAY
 
     def run(self) -> None:
-        """Holes first: only slices that join can be judged."""
+        """Repair the source. Holes come first, because only slices that join can be checked."""
         before: list[Segment] = []
         for _ in range(MAX_GAP_PASSES):
             holes = [segment for segment in self._segments() if segment.shape is Shape.HOLE]
@@ -74,7 +74,7 @@ class SourceRepair:
         return segments(self.ledger)
 
     def _judge(self) -> None:
-        """Fold what is chosen, and what does not add up."""
+        """Recount the chosen slices, and those that do not add up."""
         found = self._segments()
         sums = self.session.slice_sums(self.source)
         late, invalid = self.session.letter_offsets(self.source)
@@ -90,7 +90,7 @@ class SourceRepair:
     def _adds_up_wrong(
         self, segment: Segment, sums: Mapping[Name, SliceSum], late: NDArray[np.int64], invalid: NDArray[np.int64]
     ) -> bool:
-        """What SQL alone can see. Rows of an unfinished slice may be ahead of its ledger row, never behind."""
+        """Whether the sums of a segment are wrong. Rows of an unfinished slice may be ahead of its ledger row."""
         row = segment.row
         if row is None or self.choice.only_named:
             return False
@@ -106,21 +106,21 @@ class SourceRepair:
         return wrong or not (old or cells.adds_up_to(row))
 
     def _rewrite(self, run: Sequence[Segment], _: Segment) -> None:
-        """Slices that follow one another, in one reading."""
+        """Recount consecutive slices in one reading of the log."""
         known = {segment.start.offset: segment for segment in run}
         stretch = self._stretch(run[0], run[-1].end)
         for folded in self._fold(stretch):
             segment = known.get(folded.row.start)
             if segment is None or segment.name != folded.name or folded.row.position != segment.end:
                 self.done.waiting.append(
-                    f"{self.source} offsets {folded.row.start} to {folded.row.position}: the ledger cuts slices there "
+                    f"{self.source} offsets {folded.row.start} to {folded.row.position}: the ledger has slices there "
                     "that the log does not have"
                 )
                 continue
-            self._mend(folded, segment.row, complete=segment.shape is Shape.COMPLETE)
+            self._repair_slice(folded, segment.row, complete=segment.shape is Shape.COMPLETE)
 
     def _fill(self, hole: Segment) -> None:
-        """Fold on from a hole until a slice ends where a row of the ledger begins; rows in between are not true."""
+        """Recount from a hole until a slice ends where a ledger row begins; rows in between are wrong."""
         rows = [row for row in current_rows(self.ledger) if row.epoch == hole.begin.epoch]
         rows = [row for row in rows if row.start >= hole.start.offset]
         border = max([hole.end, *(row.start for row in rows)])
@@ -131,18 +131,18 @@ class SourceRepair:
             if _joins(folded, rows, hole):
                 joined = folded.row.position
                 break
-        if joined is None:  # the last one is open: a worker that begins at its start folds it
+        if joined is None:  # the last slice is open: a worker will restore it
             true, joined = true[:-1], border + 1
         names = {folded.name for folded in true}
         inside = {(row.slice_block, row.arrived_at): row for row in rows if row.start < joined}
         self.session.delete_ledger([row for name, row in inside.items() if name not in names])
         for folded in true:
-            self._mend(folded, inside.get(folded.name), complete=True)
+            self._repair_slice(folded, inside.get(folded.name), complete=True)
 
     def _remove_orphans(self) -> None:
-        """Cells of slices that the log does not have: nobody will ever write over them.
+        """Delete cells of slices that the log does not have: no worker will ever overwrite them.
 
-        Where the log is not there to say so, they stay: below a hole, and where a slice was cut short.
+        They stay if the log cannot prove it: below a hole, and after a slice was truncated by a loss.
         """
         sums = self.session.slice_sums(self.source)
         if any(segment.shape in (Shape.HOLE, Shape.GIVEN_UP) for segment in self._segments()):
@@ -159,7 +159,7 @@ class SourceRepair:
             )
 
     def _begun(self, orphans: set[Name]) -> set[Name]:
-        """Slices that a worker may have begun, by the log up to its end; all of `orphans` if that is too far."""
+        """Returns the slices that a worker may have begun, by the log; all of `orphans` if the log is too long."""
         chain = follow(self.ledger)
         end = read_offsets(self.kafka, [self.source])[self.source].last_stable
         tail = Segment(
@@ -167,7 +167,7 @@ class SourceRepair:
         )
         names: set[Name] = set()
         if end - chain.start > MAX_LAG_SLICES * chain.rules.slice_records:
-            self.done.waiting.append(f"{self.source}: too far behind to tell orphans from slices to come")
+            self.done.waiting.append(f"{self.source}: too far behind to distinguish orphaned rows from slices to come")
             return orphans
 
         def fold(_: Segment) -> None:
@@ -175,10 +175,12 @@ class SourceRepair:
 
         return names if self._guarded(tail, fold) else orphans
 
-    def _mend(self, folded: Folded, known: LedgerRow | None, *, complete: bool) -> None:
-        mended = mend(self.session, folded, known, complete=complete, now=self.now, letters_from=self.letters_from)
-        if mended:
-            self.done.mended.append(mended)
+    def _repair_slice(self, folded: Folded, known: LedgerRow | None, *, complete: bool) -> None:
+        repaired = repair_slice(
+            self.session, folded, known, complete=complete, now=self.now, letters_from=self.letters_from
+        )
+        if repaired:
+            self.done.repaired.append(repaired)
 
     def _stretch(self, segment: Segment, end: int) -> Stretch:
         base = base_of_segment(segment, self.ledger)
@@ -186,7 +188,7 @@ class SourceRepair:
         return Stretch(self.source, action, segment.begin.epoch, segment.rules, base, end)
 
     def _fold(self, stretch: Stretch) -> Iterator[Folded]:
-        """Slice by slice; the log is read on as they are asked for."""
+        """Yields slice by slice, and reads the log as needed."""
         with asyncio.Runner() as runner:
             chunks = read_chunks(self.kafka, self.source, stretch.base.collect_start, stretch.end)
             folds = stretch.fold(chunks)
@@ -199,7 +201,7 @@ class SourceRepair:
                 runner.run(chunks.aclose())
 
     def _is_there(self, segment: Segment) -> bool:
-        """Whether the log still holds all that the segment's fold needs; else it is noted."""
+        """Whether the log still holds what the recount of a segment needs; otherwise it is reported."""
         base = base_of_segment(segment, self.ledger)
         if self.offsets.log_start <= base.collect_start:
             return True
@@ -210,7 +212,7 @@ class SourceRepair:
         return False
 
     def _guarded(self, segment: Segment, step: Callable[[Segment], None]) -> bool:
-        """Do it if the log holds what it needs, and leads to the stream time that the ledger names."""
+        """Run a step if the log holds what it needs; returns False if not, or if the log has changed."""
         if not self._is_there(segment):
             return False
         try:
@@ -222,7 +224,7 @@ class SourceRepair:
 
 
 def _joins(folded: Folded, rows: Sequence[LedgerRow], hole: Segment) -> bool:
-    """Whether the next slice of the ledger, or its next epoch, begins where this one ends."""
+    """Whether the next slice or the next epoch in the ledger begins where this slice ends."""
     after = next((row for row in rows if row.start == folded.row.position), None)
     if after is None:
         return folded.row.position == hole.end
@@ -230,7 +232,7 @@ def _joins(folded: Folded, rows: Sequence[LedgerRow], hole: Segment) -> bool:
 
 
 def runs(found: Sequence[Segment]) -> list[list[Segment]]:
-    """Segments of one epoch that follow one another are read together; an unfinished one alone."""
+    """Returns segments in groups that are read together: consecutive ones of one epoch; an unfinished one alone."""
     joined: list[list[Segment]] = []
     for segment in found:
         last = joined[-1][-1] if joined else None

@@ -1,1 +1,1 @@
-"""Dead letters that are to count after all: which may, how they are mended, and how each is sent once."""
+"""Replay of dead letters: which may be replayed, how values are corrected, and how each is sent at most once."""

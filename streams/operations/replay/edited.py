@@ -1,4 +1,4 @@
-"""Letters that a person has edited: JSON lines as `pintally dlq show --json` prints them."""
+"""Edited dead letters: JSON lines as `pintally dlq show --json` prints them."""
 
 from base64 import b64decode
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pintally.schemas.errors import PintallyError
-from pintally.streams.operations.replay.mend import fields_of, written
+from pintally.streams.operations.replay.correct import fields_of, written
 
 
 class Edited(BaseModel):
-    """One line: which letter, and the value it is to have. Of the three ways to write a value the first one counts."""
+    """One line: a dead letter and its new value. If a value is given in several ways, the first one counts."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -23,9 +23,9 @@ class Edited(BaseModel):
     base64: str | None = None
 
     def value_for(self, original: bytes | None) -> bytes | None:
-        """The value to send in the place of `original`: the very same bytes where only its spelling differs.
+        """Returns the value to send instead of `original`; `original` itself if the fields are equal.
 
-        Raises ValueError for base64 that is none, and for text with half a surrogate pair.
+        Raises ValueError for invalid base64, and for text with half a surrogate pair.
         """
         if self.value is not None:
             return original if fields_of(original) == self.value else written(self.value)
@@ -35,7 +35,7 @@ class Edited(BaseModel):
 
 
 def read_edited(lines: Iterable[str], name: str) -> list[Edited]:
-    """The lines of a file called `name`; empty ones are skipped. Raises PintallyError naming line and field."""
+    """Returns the lines of the file `name`, without empty ones. Raises PintallyError with line and field."""
     found: dict[tuple[str, UUID], Edited] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -50,9 +50,9 @@ def read_edited(lines: Iterable[str], name: str) -> list[Edited]:
         except ValueError as error:
             raise _wrong(f"{name}:{number}: {error}") from error
         if found.setdefault((edited.origin, edited.topic_id), edited) is not edited:
-            raise _wrong(f"{name}:{number}: {edited.origin} is there twice")
+            raise _wrong(f"{name}:{number}: {edited.origin} occurs twice")
     return list(found.values())
 
 
 def _wrong(what: str) -> PintallyError:
-    return PintallyError(what, "Each line must be one that `pintally dlq show --json` printed, its value edited.")
+    return PintallyError(what, "Each line must be a line of `pintally dlq show --json`, with an edited value.")

@@ -1,7 +1,7 @@
-"""What the replay topics no longer tell: they are kept for a while, and what was replayed before may be replayed anew.
+"""The replay horizon: replay topics delete old records, so older replays are unknown.
 
-A replay comes after the record whose letter it replays. So of a record that came after all that a topic has forgotten
-it is known whether it was replayed; of an earlier one it is not, and nothing of it may be replayed any more.
+A replay comes after the record that it replays. If a record came after everything that the topic has deleted, the topic
+tells whether it was replayed. If it came before, nobody knows, and it must not be replayed any more.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,25 +19,25 @@ from pintally.streams.settings import Settings, TopicSettings
 
 
 class ReplaysUnknown(PintallyError):
-    """A replay topic no longer tells what was replayed; what is sent might count twice."""
+    """It is unknown what was replayed, so that a replay might count twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayHorizon:
-    """Kafka timestamps (ms) up to which replays may have been forgotten; of other actions all are known."""
+    """Kafka timestamps (ms) up to which replays may be unknown; replays of other actions are all known."""
 
     until: Mapping[Action, int] = field(default_factory=dict)
-    skew_ms: int = 0  # how far a record's timestamp may lead the time it came
+    skew_ms: int = 0  # how far the timestamp of a record may be ahead of its arrival
 
     def is_before(self, action: Action, timestamp: int) -> bool:
-        """Whether a replay of a record with this Kafka timestamp (ms, -1 for none) may have been forgotten."""
+        """Whether a record with this Kafka timestamp (ms, -1 for none) may have been replayed without a trace."""
         return action in self.until and timestamp - self.skew_ms <= self.until[action]
 
 
 def read_replay_horizon(settings: Settings) -> ReplayHorizon:
-    """What the replay topics have forgotten by now. Blocking.
+    """Returns the current horizon. Blocking.
 
-    Raises TopicMissing, KafkaUnavailable, SinkError, and ReplaysUnknown where one forgot what was not counted yet.
+    Raises TopicMissing, KafkaUnavailable, SinkError, and ReplaysUnknown if uncounted replays were deleted.
     """
     topics = as_known(
         describe_topics(settings.kafka, settings.topics),
@@ -52,21 +52,21 @@ def read_replay_horizon(settings: Settings) -> ReplayHorizon:
         ledger = ledgers[source]
         if ends.log_start > 0:
             until[actions[source.topic]] = horizon_of(source, ledger, ends)
-        elif ledger.replaces:  # replays of the topic whose place it took came before its own stream time begins
+        elif ledger.replaces:  # replays in the topic that it replaced came before its stream time begins
             until[actions[source.topic]] = ledger.starts[0].start_stream_time
     return ReplayHorizon(until, settings.rules.to_rules().max_clock_skew_ms)
 
 
 def horizon_of(replay: Source, ledger: SourceLedger, offsets: Offsets) -> int:
-    """A time (ms) after which nothing was replayed that the log has lost: the stream time where a recorded slice
-    reaches its start. Raises ReplaysUnknown if none does."""
+    """Returns a time (ms) after which all replays are known: the stream time where a flushed slice reaches the start of
+    the log. Raises ReplaysUnknown if no slice does."""
     stream_times = [row.stream_time for row in ledger.rows if row.position >= offsets.log_start]
     if not stream_times:
         raise ReplaysUnknown(
-            f"{replay} begins at offset {offsets.log_start}, and was not counted so far: what was replayed before is "
-            "not known any more",
-            "Start the workers. If they refuse, these replays are gone uncounted, and this action takes no more of "
-            f"them. Raise PINTALLY_DEAD_LETTER_DAYS, so that {replay.topic} is kept until workers have counted it.",
+            f"{replay} begins at offset {offsets.log_start}, and is not counted up to there: earlier replays are "
+            "unknown",
+            "Start the workers. If they refuse, these replays are lost, and this action cannot be replayed any more. "
+            f"Raise PINTALLY_DEAD_LETTER_DAYS, so that {replay.topic} is kept until workers have counted it.",
         )
     return min(stream_times)
 
@@ -77,16 +77,16 @@ def refuse_before_horizon(
     ledgers: Mapping[Source, SourceLedger],
     horizon: ReplayHorizon,
 ) -> None:
-    """Refuse epoch starts at or above which a letter may lie that was replayed: its record could count there too."""
+    """Refuse an epoch start if a later dead letter may have been replayed: its record might count a second time."""
     for row in epoch_starts:
         action = topics.actions[row.source.topic]
         if horizon.is_before(action, row.start_stream_time) and any(
             _has_letters(each, row) for each in ledgers[row.source].rows
         ):
             raise Refusal(
-                f"dead letters of {row.source} from offset {row.start} on may have been replayed, which its replay "
-                "topic no longer tells: by other rules their records might count a second time",
-                "Let workers count on until that slice has ended: ten minutes, and a record more. Then try again.",
+                f"dead letters of {row.source} from offset {row.start} on may have been replayed, but their replay "
+                "topic has deleted its records: by other rules they might count a second time",
+                "Let workers continue until that slice has ended: ten minutes and one more record. Then try again.",
             )
 
 

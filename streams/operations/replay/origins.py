@@ -1,4 +1,4 @@
-"""What has been replayed: the replay topics themselves say it, and nothing else does."""
+"""Which records were replayed. The replay topics are the only place that stores it."""
 
 import asyncio
 from collections import defaultdict
@@ -20,9 +20,9 @@ Replayed = Mapping[Source, Mapping[int, int]]  # source of the letter -> its off
 
 
 def replayed_origins(settings: Settings) -> Replayed:
-    """Every record that was replayed, of all topics, and where it is on its replay topic. Blocking.
+    """Returns every replayed record of all topics, with its offset in the replay topic. Blocking.
 
-    What was forgotten with age is not among them, see `horizon`. Raises TopicMissing and KafkaUnavailable.
+    Replays that the topic has deleted are not included, see `horizon`. Raises TopicMissing and KafkaUnavailable.
     """
     topics = as_known(describe_topics(settings.kafka, settings.topics), ClickHouseSink(settings.clickhouse).replaced())
     replays = sources_of({name: topics[name] for name in settings.topics.replay_names.values()})
@@ -36,29 +36,29 @@ def replayed_origins(settings: Settings) -> Replayed:
 
 
 def refuse_replayed(epoch_starts: Iterable[StartRow], replayed: Replayed) -> None:
-    """Refuse epoch starts that a replayed letter lies at or above: by other rules its record could count there too."""
+    """Refuse an epoch start if a later record was replayed: by other rules it might count a second time."""
     for row in epoch_starts:
         if beyond := [offset for offset in replayed.get(row.source, ()) if offset >= row.start]:
             raise Refusal(
-                f"{Origin(row.source, max(beyond))} was replayed, and from offset {row.start} on its source would be "
-                "counted by other rules: its record might count a second time",
-                "Let workers count on until that slice has ended: ten minutes, and a record more. Then try again.",
+                f"{Origin(row.source, max(beyond))} was replayed, and its source would get other rules from offset "
+                f"{row.start} on: the record might count a second time",
+                "Let workers continue until that slice has ended: ten minutes and one more record. Then try again.",
             )
 
 
 async def read_origins(kafka: KafkaSettings, replay: Source, start: int, end: int) -> dict[Origin, int]:
-    """The origins of all committed records of the offsets [start, end) of a partition, and their offsets there.
+    """Returns the origins of all committed records in [start, end) of a partition, with their offsets there.
 
-    Raises KafkaUnavailable if Kafka falls silent, ReplaysUnknown if it holds what nobody can read.
+    Raises KafkaUnavailable if Kafka does not answer, ReplaysUnknown if a batch cannot be read.
     """
     found: dict[Origin, int] = {}
     async for chunk in read_chunks(kafka, replay, start, end):
         for offset, (_, headers) in chunk.envelopes(chunk.offsets.tolist()).items():
             if unreadable := dict(headers).get(UNREADABLE):
                 raise ReplaysUnknown(
-                    f"{replay} holds a batch that nobody can read, and `pintally dlq replay` never sends: "
+                    f"{replay} holds a batch that cannot be read; `pintally dlq replay` never sends one: "
                     f"{unreadable.decode()}",
-                    f"Find out who else writes to {replay.topic}, and allow it to nobody.",
+                    f"Find out who else writes to {replay.topic}, and revoke that right.",
                 )
             if origin := origin_of(headers):
                 found.setdefault(origin, offset)

@@ -1,4 +1,4 @@
-"""Which letters may be replayed, and why others may not. Pure."""
+"""Which dead letters may be replayed, and why others may not. Pure."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -13,14 +13,14 @@ from pintally.schemas.replays import Origin
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.rules import Rules
 from pintally.streams.counting.outcomes import why_invalid
+from pintally.streams.operations.replay.correct import changed
 from pintally.streams.operations.replay.horizon import ReplayHorizon
-from pintally.streams.operations.replay.mend import changed
 from pintally.streams.operations.replay.origins import Replayed
 from pintally.streams.operations.replay.send import Replay
 
 
 class Verdict(StrEnum):
-    """What a replay would do with a letter."""
+    """What a replay does with a dead letter."""
 
     READY = "ready"
     REPLAYED = "already replayed"
@@ -31,13 +31,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A letter, the value it would have, and the verdict."""
+    """A dead letter, its new value, and the verdict."""
 
     letter: DeadLetterRow
     value: bytes | None
     verdict: Verdict
     why: str = ""
-    event: Event | None = None  # where the value holds one
+    event: Event | None = None  # if the value is a valid event
 
     @property
     def replay(self) -> Replay:
@@ -46,33 +46,33 @@ class Planned:
 
     @property
     def origin(self) -> Origin:
-        """Where the letter's record is."""
+        """The address of the record."""
         return Origin(self.letter.source, self.letter.offset)
 
     @property
-    def mended(self) -> tuple[str, ...]:
-        """Names of the fields that differ from the letter's."""
+    def corrected(self) -> tuple[str, ...]:
+        """Names of the fields that differ from the original value."""
         return changed(self.letter.value, self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """By what a letter is judged."""
+    """What the verdict depends on."""
 
     rules: Rules  # of replay topics
-    now_ms: int  # the Kafka timestamp that a replay would get
+    now_ms: int  # the Kafka timestamp that a replay will get
     replayed: Replayed
-    even_duplicates: bool = False  # also those whose event was sent before
+    even_duplicates: bool = False  # replay even if the event was sent before
     horizon: ReplayHorizon = ReplayHorizon()  # noqa: RUF009 - frozen
 
 
 def plan(letter: DeadLetterRow, value: bytes | None, action: Action, by: Conditions) -> Planned:
-    """The verdict on one letter with this value."""
+    """Returns the verdict on one dead letter with this value."""
     if (at := by.replayed.get(letter.source, {}).get(letter.offset)) is not None:
         return _replayed(letter, value, at)
     if by.horizon.is_before(action, letter.timestamp):
         until = datetime.fromtimestamp(by.horizon.until[action] / 1000, UTC)
-        return Planned(letter, value, Verdict.TOO_OLD, f"what was replayed until {until:%Y-%m-%d %H:%M} UTC is gone")
+        return Planned(letter, value, Verdict.TOO_OLD, f"replays until {until:%Y-%m-%d %H:%M} UTC are unknown")
     why = why_invalid(value, action, by.now_ms, by.rules)
     if why is not None:
         return Planned(letter, value, Verdict.INVALID, why)
@@ -84,22 +84,22 @@ def plan(letter: DeadLetterRow, value: bytes | None, action: Action, by: Conditi
 
 
 def replayed_meanwhile(planned: Collection[Planned], replayed: Replayed) -> list[Planned]:
-    """The same letters; those that are replayed by now say so, whatever their verdict was."""
+    """Returns the same dead letters, with new verdicts for those that were replayed meanwhile."""
     places = [(each, replayed.get(each.letter.source, {}).get(each.letter.offset)) for each in planned]
     return [each if at is None else _replayed(each.letter, each.value, at) for each, at in places]
 
 
 def _replayed(letter: DeadLetterRow, value: bytes | None, at: int) -> Planned:
-    return Planned(letter, value, Verdict.REPLAYED, f"it is at offset {at} of the replay topic")
+    return Planned(letter, value, Verdict.REPLAYED, f"at offset {at} of the replay topic")
 
 
 def without_duplicates(planned: Collection[Planned], counted: Mapping[UUID, str]) -> list[Planned]:
-    """The same letters, but of each event that is `counted` (id -> where), or twice among them, no second one ready."""
+    """Returns the same dead letters; of each event at most one is ready, and none if it is `counted` (id -> where)."""
     taken, checked = dict(counted), []
     for each in planned:
         event_id = each.event.event_id if each.event and each.verdict is Verdict.READY else None
         if event_id in taken:
-            checked.append(replace(each, verdict=Verdict.DUPLICATE, why=f"its event is {taken[event_id]} too"))
+            checked.append(replace(each, verdict=Verdict.DUPLICATE, why=f"its event is also {taken[event_id]}"))
             continue
         if event_id is not None:
             taken[event_id] = str(each.origin)

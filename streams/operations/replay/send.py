@@ -1,8 +1,8 @@
-"""Dead letters to the replay topics: each origin once and never twice, whoever replays when.
+"""Sends dead letters to the replay topics, each at most once, even if several replays run.
 
-The producer of a replay topic has one transactional id. Who begins fences all others off and has Kafka abort what they
-left open. From then on the topic holds all that was ever replayed, and nobody else can add to it: what is not there may
-be sent.
+Each replay topic has one transactional id for its producers. A new replay fences all others off, and Kafka aborts their
+open transactions. From then on the topic holds all replays, and nobody else can add one. So dead letters that are not
+in the topic may be sent.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.rights import TOPIC, TRANSACTIONAL_ID, UNAUTHORIZED, forbidden
 from pintally.streams.kafka.topics import describe_topics, read_offsets
+from pintally.streams.operations.replay.correct import changed
 from pintally.streams.operations.replay.horizon import ReplaysUnknown, read_replay_horizon
-from pintally.streams.operations.replay.mend import changed
 from pintally.streams.operations.replay.origins import read_origins
 from pintally.streams.settings import KafkaSettings, Settings
 
@@ -35,16 +35,16 @@ MAX_REQUEST_BYTES = 16 << 20
 
 
 class ReplayOvertaken(PintallyError):
-    """Another replay to the same topic began, and ended this one."""
+    """Another replay to the same topic fenced this one off."""
 
 
 class ReplayRefused(PintallyError):
-    """A letter that its replay topic does not take, or a replay topic that is not the one that was counted."""
+    """The replay topic does not accept a dead letter, or is not the topic that was counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A dead letter, and the value it is to be counted with."""
+    """A dead letter, and the value to send."""
 
     letter: DeadLetterRow
     value: bytes | None
@@ -57,23 +57,23 @@ class Replay:
 
 @dataclass(slots=True)
 class Sent:
-    """What became of the letters."""
+    """The result of a replay: numbers of dead letters."""
 
     sent: int = 0
-    replayed: int = 0  # were on the replay topic already
-    gone: int = 0  # are no dead letters any more
+    replayed: int = 0  # already in the replay topic
+    gone: int = 0  # not dead letters any more
 
 
 Existing = Callable[[Sequence[Origin]], set[Origin]]
 
 
 def replay_letters(settings: Settings, sink: Sink, replays: Sequence[Replay], by: str, existing: Existing) -> Sent:
-    """Send letters to the replay topics of their actions, and wait until all are committed. Blocking.
+    """Send dead letters to the replay topics of their actions, and wait until all are committed. Blocking.
 
-    1. Fence off every other replay to the topic; Kafka aborts what it had not committed.
-    2. Read the whole topic: the origins that were replayed. What it has forgotten must be older than the letters.
-    3. Ask `existing` which of the others are dead letters still.
-    4. Send these, some hundred in a transaction. If this ends in the middle, doing it again sends the rest.
+    1. Fence off every other replay to the topic; Kafka aborts its open transaction.
+    2. Read the whole topic, to know what was replayed. Records that it has deleted must be older than the dead letters.
+    3. Ask `existing` which of the others are still dead letters.
+    4. Send these, some hundred in a transaction. If the replay is interrupted, the next one sends the rest.
 
     Raises ReplayOvertaken, ReplayRefused, ReplaysUnknown, KafkaUnavailable.
     """
@@ -88,15 +88,15 @@ def replay_letters(settings: Settings, sink: Sink, replays: Sequence[Replay], by
 
 
 def refuse_another_topic(target: Source, sink: Sink) -> None:
-    """Refuse a replay topic that was made again: what the first one held is counted, and no longer known."""
-    taken = {row.old for row in sink.replaced()}  # `horizon` knows that what they held is not known any more
+    """Refuse a replay topic that was created again: the replays of the first one are counted, but unknown."""
+    taken = {row.old for row in sink.replaced()}  # `horizon` treats their replays as unknown
     known = {source.topic_id for source in sink.known_sources() if source.topic == target.topic and source not in taken}
     others = known - {target.topic_id}
     if others:
         raise ReplayRefused(
-            f"topic {target.topic} has UUID {target.topic_id}, the ledger knows it as {min(map(str, others))}: it was "
-            "deleted and created again, and what was replayed through the first one would be counted twice",
-            "Restore the first topic; or run `pintally replace-topic`: letters from before that are then left out.",
+            f"topic {target.topic} has UUID {target.topic_id}, but {min(map(str, others))} in the ledger: it was "
+            "deleted and created again, and replays of the first one would be counted twice",
+            "Restore the first topic; or run `pintally replace-topic`: older dead letters are then left out.",
         )
 
 
@@ -126,40 +126,41 @@ async def _replay(
             sent.sent += len(some)
     except ProducerFenced as error:
         raise ReplayOvertaken(
-            f"another replay to {target.topic} began, and ended this one after {sent.sent} letters",
-            "Run it again when the other has ended: it sends only what is not there yet.",
+            f"another replay to {target.topic} began, and stopped this one after {sent.sent} dead letters",
+            "Run it again when the other one has ended: it sends only what is missing.",
         ) from error
     except UNAUTHORIZED as error:
         needed = {TOPIC: ("Write", (target.topic,)), TRANSACTIONAL_ID: ("Write", (transactional_id(target.topic),))}
         raise forbidden(settings.kafka, error, needed) from error
     except (KafkaError, TimeoutError) as error:
         raise KafkaUnavailable(
-            f"Kafka at {settings.kafka} did not take a replay to {target.topic} after {sent.sent} letters: {error!r}",
-            "Run it again when Kafka answers: it sends only what is not there yet.",
+            f"Kafka at {settings.kafka} did not accept a replay to {target.topic} after {sent.sent} dead letters: "
+            f"{error!r}",
+            "Run it again when Kafka answers: it sends only what is missing.",
         ) from error
     finally:
         await producer.stop()
 
 
 async def _known(kafka: KafkaSettings, target: Source) -> dict[Origin, int]:
-    """What the topic holds, now that nobody else can add to it."""
+    """Returns the replays in the topic; nobody else can add one now."""
     offsets = (await asyncio.to_thread(read_offsets, kafka, [target]))[target]
     if offsets.last_stable < offsets.log_end:
         raise ReplaysUnknown(
-            f"{target} holds an open transaction from offset {offsets.last_stable} on that is not of a replay",
-            f"Find out who else writes to {target.topic}, and allow it to nobody.",
+            f"{target} has an open transaction from offset {offsets.last_stable} on, which is not of a replay",
+            f"Find out who else writes to {target.topic}, and revoke that right.",
         )
     return await read_origins(kafka, target, offsets.log_start, offsets.log_end)
 
 
 def _refuse_before_horizon(settings: Settings, target: Source, replays: Sequence[Replay]) -> None:
-    """Refuse letters that the topic may have forgotten; their plan leaves them out, unless it did so just now."""
+    """Refuse dead letters before the horizon. The plan leaves them out, unless the horizon has just moved."""
     horizon = read_replay_horizon(settings)
     for replay in replays:
         if horizon.is_before(settings.topics.actions[target.topic], replay.letter.timestamp):
             raise ReplaysUnknown(
-                f"{target} has just forgotten what was replayed when {replay.origin} came: it may be among that",
-                "Run it again: what is too old is left out.",
+                f"{target} has just deleted records: it is unknown whether {replay.origin} was replayed",
+                "Run it again: it leaves out what is too old.",
             )
 
 
@@ -200,5 +201,5 @@ async def _send(producer: AIOKafkaProducer, target: Source, replays: Sequence[Re
 def _too_large(target: Source, replay: Replay) -> ReplayRefused:
     return ReplayRefused(
         f"{replay.origin} is too large for {target.topic}: {len(replay.value or b'')} bytes and its headers",
-        "Raise the topic's max.message.bytes, or leave the letter out.",
+        "Raise max.message.bytes of the topic, or leave this dead letter out.",
     )

@@ -13,8 +13,8 @@ from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.sources import Source
+from pintally.streams.operations.replay.correct import CannotCorrect, changed, fields_of, merged, read_change, written
 from pintally.streams.operations.replay.edited import Edited, read_edited
-from pintally.streams.operations.replay.mend import CannotMend, changed, fields_of, merged, read_change, written
 from tests.property.test_dead_letters import rows
 
 contents = st.recursive(
@@ -71,7 +71,7 @@ def test_objects_are_merged_member_by_member() -> None:
 
 @pytest.mark.parametrize("value", [None, b"", b"[1]", b"\xff", b'{"a":', b'"text"'])
 def test_a_value_without_fields_cannot_be_set_and_a_new_one_replaces_all_of_it(value: bytes | None) -> None:
-    with pytest.raises(CannotMend):
+    with pytest.raises(CannotCorrect):
         merged(value, {"a": 1})
     assert changed(value, b"{}") == ("value",)
 
@@ -93,7 +93,7 @@ def test_a_change_is_json_and_else_text(text: str, change: tuple[str, Any]) -> N
 
 @pytest.mark.parametrize("text", ["pin_id", "=7", ""])
 def test_a_change_without_a_field_is_refused(text: str) -> None:
-    with pytest.raises(PintallyError, match="names no field"):
+    with pytest.raises(PintallyError, match="not field=value"):
         read_change(text)
 
 
@@ -111,7 +111,7 @@ def test_the_value_of_an_edited_line_is_its_fields_else_its_text_else_its_bytes(
     ("lines", "words"),
     [
         (["{"], "x:1"),
-        ([json.dumps(LINE), "", json.dumps(LINE)], "x:3: engagement.save.v1.0.@7 is there twice"),
+        ([json.dumps(LINE), "", json.dumps(LINE)], "x:3: engagement.save.v1.0.@7 occurs twice"),
         ([json.dumps({**LINE, "origin": "engagement.save.v1"})], "origin"),
         ([json.dumps({"origin": LINE["origin"]})], "topic_id"),
         ([json.dumps({**LINE, "base64": "!"})], "x:1"),

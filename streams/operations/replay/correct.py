@@ -1,4 +1,4 @@
-"""Mending the value of a dead letter: pure, bytes to bytes."""
+"""Corrects the value of a dead letter. Pure, bytes to bytes."""
 
 import json
 from collections.abc import Mapping
@@ -7,15 +7,15 @@ from typing import Any
 from pintally.schemas.errors import PintallyError
 
 
-class CannotMend(PintallyError):
+class CannotCorrect(PintallyError):
     """The value has no fields to set."""
 
 
 def read_change(text: str) -> tuple[str, Any]:
-    """`field=value` as a field and its JSON value; what is not JSON is text. Raises PintallyError without a `=`."""
+    """Returns field and value of `field=value`; a value that is not JSON is text. Raises PintallyError."""
     field, equals, value = text.partition("=")
     if not field or not equals:
-        raise PintallyError(f"--set {text!r} names no field", "Write it as --set pin_id=813744226420795884.")
+        raise PintallyError(f"--set {text!r}: not field=value", "Write it as --set pin_id=813744226420795884.")
     try:
         return field, json.loads(value)
     except ValueError:
@@ -23,23 +23,25 @@ def read_change(text: str) -> tuple[str, Any]:
 
 
 def merged(value: bytes | None, changes: Mapping[str, Any]) -> bytes:
-    """The value with `changes` merged in as RFC 7396 has it: null takes a field away, objects are merged.
+    """Returns the value with `changes` merged in, by RFC 7396: null removes a field, objects are merged.
 
-    Raises CannotMend unless the value is a JSON object.
+    Raises CannotCorrect unless the value is a JSON object.
     """
     fields = fields_of(value)
     if fields is None:
-        raise CannotMend("a value that is no JSON object has no fields to set", "Write a whole value with --from.")
+        raise CannotCorrect(
+            "a value that is not a JSON object has no fields to set", "Give a complete value with --from."
+        )
     return written(_merge(fields, changes))
 
 
 def written(fields: Any) -> bytes:
-    """JSON as a producer would write it."""
+    """Returns compact JSON."""
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def fields_of(value: bytes | None) -> dict[str, Any] | None:
-    """The fields of a value; None if it is no JSON object."""
+    """Returns the fields of a value; None if it is not a JSON object."""
     if value is None:
         return None
     try:
@@ -50,7 +52,7 @@ def fields_of(value: bytes | None) -> dict[str, Any] | None:
 
 
 def changed(before: bytes | None, after: bytes | None) -> tuple[str, ...]:
-    """Names of the fields that differ, in order of name; `value` alone where one of the two has no fields."""
+    """Returns the names of the fields that differ, sorted; `value` if one of the two is not a JSON object."""
     if before == after:
         return ()
     old, new = fields_of(before), fields_of(after)
