@@ -1,6 +1,7 @@
 """`pintally worker`: count events until stopped."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,9 @@ def worker(
             help="Static member name, different for each worker. A restart within the session then needs no rebalance."
         ),
     ] = None,
+    counters: Annotated[
+        Path | None, typer.Option(help="Keep counters of what this worker does in this file, as JSON.", dir_okay=False)
+    ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Count events from Kafka into ClickHouse, until SIGTERM or Ctrl-C.
@@ -28,10 +32,13 @@ def worker(
     """
     watch.begin()  # before any thread is started
     from pintally.streams.settings import load_settings
+    from pintally.streams.worker.counters import counters as own_counters
     from pintally.streams.worker.run import count
 
     settings = load_settings()
     if instance:
         settings = settings.changed(kafka_group_instance_id=instance)
+    if counters:
+        own_counters.keep_in(counters)
     restart.command = (*PINTALLY, *sys.argv[1:])
     count(settings, log_level)

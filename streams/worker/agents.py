@@ -8,6 +8,7 @@ from pintally.streams.counting.fold import ChunkRefused
 from pintally.streams.counting.log import Chunk
 from pintally.streams.settings import Settings
 from pintally.streams.worker.backpressure import Flow
+from pintally.streams.worker.counters import counters
 from pintally.streams.worker.fatal import end_by
 from pintally.streams.worker.table import CellTable
 
@@ -44,7 +45,9 @@ async def count_chunk(app: Worker, table: CellTable, chunk: Chunk) -> None:
         table.fold(chunk)
     except ChunkRefused as refused:
         log.info("%s[%d]: %s", chunk.topic, chunk.partition, refused)
-        if chunk.start > refused.expected:
+        ahead = chunk.start > refused.expected
+        counters.add("chunks_ahead" if ahead else "chunks_repeated")
+        if ahead:
             await app.flow.seek_again(chunk.topic, chunk.partition)
     except Exception as error:  # Faust would restart the agent and go on without this chunk
         end_by(app, error, f"counting {chunk.topic}[{chunk.partition}] from offset {chunk.start} on")

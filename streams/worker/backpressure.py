@@ -8,6 +8,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from pintally.streams.settings import Settings
+from pintally.streams.worker.counters import counters
 from pintally.streams.worker.flush import Flusher
 from pintally.streams.worker.table import SourceTables
 from pintally.streams.worker.transport import ChunkConsumer
@@ -42,9 +43,11 @@ class Flow:
         pending = self.app.flusher.pending_cells
         if pending >= limit:
             if not consumer.paused:
+                counters.add("pauses")
                 log.warning("%d cells wait for ClickHouse (max_pending_cells=%d): reading pauses", pending, limit)
             consumer.pause_all()  # each time: sources that a rebalance brought are not paused yet
         elif pending <= limit // 2 and consumer.paused:
+            counters.add("resumptions")
             log.info("reading goes on")
             consumer.resume_all()
 
@@ -66,6 +69,7 @@ class Flow:
             behind[tp] = (position, since if before == position else now)
             if before == position and now - since >= STUCK_SECONDS:
                 log.info("%s[%d] stays at %d, fetched to %d: seeking again", *tp, position, fetched)
+                counters.add("seeks")
                 await self.seek_again(*tp)
                 del behind[tp]
         self._behind = behind

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from time import monotonic
 
 from aiokafka.errors import KafkaError
@@ -13,6 +12,7 @@ from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
 from pintally.streams.counting.fold import Capture, SourceFold
 from pintally.streams.kafka.errors import is_transient
+from pintally.streams.worker.counters import counters
 from pintally.streams.worker.dead_letter_topics import TOO_LARGE, DeadLetterTopics
 from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
 
@@ -27,16 +27,6 @@ class SinkWentBack(PintallyError):
 
 class RulesChanged(PintallyError):
     """Other rules hold than those this worker counts by: what it says from now on is superseded (C19)."""
-
-
-@dataclass(slots=True)
-class Flushed:
-    """What flushes have done so far, for status and metrics."""
-
-    flushes: int = 0
-    failed: int = 0
-    rows: int = 0
-    seconds: float = 0.0
 
 
 class Flusher:
@@ -55,7 +45,6 @@ class Flusher:
         self.folds = folds
         self.lag = lag
         self.max_pending_cells = max_pending_cells
-        self.flushed = Flushed()
         self._in_flight = asyncio.Lock()
         self._failed = False  # the last flush
         self._looked = monotonic()  # when the ledger was last found to be as it was left
@@ -78,14 +67,13 @@ class Flusher:
             if not captures:
                 await self._look(folds)
                 return True
-            started = monotonic()
             try:
                 await self.dead_letters.send([letter for _, capture in captures for letter in capture.dead_letters])
                 await asyncio.to_thread(write, self.sink, folds, [capture for _, capture in captures])
             except BaseException as error:
                 for fold, capture in captures:
                     fold.merge_back(capture)
-                self.flushed.failed += 1
+                counters.add("flushes_failed")
                 if not self._is_mended_by_the_next(error):
                     raise
                 return False
@@ -94,9 +82,8 @@ class Flusher:
             self._failed = False
             CLICKHOUSE.back()
             self._looked = monotonic()
-            self.flushed.flushes += 1
-            self.flushed.rows += sum(len(rows) for _, capture in captures for rows in capture.cells)
-            self.flushed.seconds += self._looked - started
+            counters.add("flushes")
+            counters.add("flushed_cells", sum(len(rows) for _, capture in captures for rows in capture.cells))
             return True
 
     @property
@@ -174,6 +161,7 @@ def read_back(session: SinkSession, folds: Sequence[SourceFold]) -> None:
 
 
 def _went_back(source: Source, what: str, found: int | None, recorded: int) -> SinkWentBack:
+    counters.add("sink_rolled_back")
     return SinkWentBack(
         f"the ledger of {source} is at {what} {found}, {recorded} was recorded",
         "ClickHouse was restored from an older copy; the worker starts again and folds what is missing.",

@@ -11,9 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 
 from pintally.schemas.errors import TRY_AGAIN, PintallyError
+from pintally.streams.worker.counters import counters
 from pintally.streams.worker.signals import leave_as_told, watch
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,12 @@ def end_process(reason: str) -> None:
     """Replace this process by a fresh worker (`pintally worker`), or exit 75 for the supervisor to start one."""
     if watch.told:
         leave_as_told(reason)
-    say = partial(log.critical, "%s: this worker ends and starts anew", reason)
+
+    def say() -> None:
+        log.critical("%s: this worker ends and starts anew", reason)
+        counters.set("ready", 0)
+        counters.add("restarts")
+
     watch.end(_start_anew, say, replaces=bool(command))
 
 
@@ -39,6 +44,7 @@ def refuse(error: PintallyError) -> None:
 
     def say() -> None:
         log.critical("this worker ends: %s", error.what)
+        counters.add("refusals")
         print(f"error: {error}", file=sys.stderr)
 
     watch.end(lambda: os._exit(0 if watch.told else error.exit_code), say)

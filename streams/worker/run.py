@@ -11,6 +11,7 @@ from pintally.streams.kafka.own_rights import refuse_missing_rights
 from pintally.streams.kafka.topics import describe_topics
 from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
 from pintally.streams.worker.app import create_app
+from pintally.streams.worker.counters import counters
 from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
 from pintally.streams.worker.process import pause
 from pintally.streams.worker.runner import CountingWorker
@@ -22,6 +23,7 @@ RETRY_SECONDS = 1.0
 def count(settings: Settings, log_level: str) -> None:
     """Run a worker in this process to its end. `restart.command` is what it becomes if it ends to start anew."""
     watch.begin()
+    counters.set("ready", 0)
     logging.basicConfig(level=log_level, format="%(message)s")  # until Faust sets its own up
     pause()
     uvloop.install()
@@ -29,6 +31,7 @@ def count(settings: Settings, log_level: str) -> None:
     refuse_without_grants(settings.clickhouse)
     app = create_app(settings)
     runner = CountingWorker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
+    counters.add("starts")
     runner.execute_from_commandline()
 
 

@@ -16,6 +16,7 @@ from kafka.errors import KafkaError
 from pintally.schemas.errors import PintallyError
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.settings import KafkaSettings
+from pintally.streams.worker.counters import counters
 from pintally.streams.worker.outage import KAFKA
 from pintally.streams.worker.process import end_process, refuse
 
@@ -46,6 +47,7 @@ class SessionWatchdog:
         gap = 0.0 if self._answered_at is None else now - self._answered_at
         self._answered_at = now
         if gap > self._session_seconds:
+            counters.add("sessions_expired")
             end_process(f"no answered heartbeat for {gap:.1f} s, longer than a session")
         KAFKA.back()
 

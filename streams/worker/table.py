@@ -20,6 +20,7 @@ from pintally.schemas.rows import position_of
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.log import Chunk
 from pintally.streams.worker.assignment import Assigned, look_up
+from pintally.streams.worker.counters import counters
 from pintally.streams.worker.outage import CLICKHOUSE, outage_of
 from pintally.streams.worker.process import refuse
 
@@ -56,8 +57,10 @@ class CellTable(faust.Table):
             if kept.epoch != chain.epoch_start.epoch or kept.rules != chain.rules:
                 raise PintallyError(f"the rules of {source} changed while this worker counted it", "Start it again.")
             if kept.position >= max(chain.start, assigned.log_start):
+                counters.add("states_kept")
                 log.info("%s: state kept at offset %d", source, kept.position)
                 return
+        counters.add("restores")
         log.info("%s: folded again from offset %d, recorded to %d", source, assigned.base.collect_start, chain.position)
         self.folds[source.partition] = SourceFold(
             source, self.action, chain.rules, chain.epoch_start.epoch, assigned.base, chain.version
@@ -118,8 +121,10 @@ class Refold(Recovery):
         await self._wait(self._assign())
         await self._wait(self.app.consumer.perform_seek())
         await super().on_recovery_completed(generation_id)
+        counters.set("ready", 1)
 
     async def _assign(self) -> None:
+        counters.add("assignments")
         partitions = [(tp.topic, tp.partition) for tp in self.app.consumer.assignment()]
         tables = {table.topic: table for table in self.tables.values()}
         for table in tables.values():
@@ -136,6 +141,7 @@ class Refold(Recovery):
             try:
                 found = await asyncio.to_thread(look_up, kafka, topics, rules, self.app.sink, partitions)
             except (SinkUnavailable, KafkaUnavailable) as error:
+                counters.add("ledger_waits")
                 outage_of(error).away(error.what, "the ledger and the log's ends, before counting begins")
                 await asyncio.sleep(RETRY_SECONDS)
             else:

@@ -35,7 +35,6 @@ MINUTE_MS = 60_000
 BATCH_BYTES = 512 * 1024
 POLL_SECONDS = 0.05
 READ_SECONDS = 15.0
-READY, ANEW = b"Worker ready", b"this worker ends and starts anew"  # in the log of a worker
 PATIENCE_SECONDS = 60.0  # for what always comes
 # Producers' timestamps, so that no slice is cut because a machine is slow; small slices, so that few records end one.
 CHOSEN = {
@@ -83,23 +82,6 @@ class ScenarioWorker(WorkerProcess):
     """A worker whose way to ClickHouse leads through a proxy."""
 
     proxy: Proxy
-    _begins = 0  # size of its log when its process started
-
-    def start(self) -> None:
-        """Start a process, if none runs."""
-        if not self.alive:
-            self._begins = self.log.stat().st_size
-        super().start()
-
-    def said(self, words: str) -> bool:
-        """Whether its process has logged these words."""
-        return words.encode() in self.log.read_bytes()[self._begins :]
-
-    @property
-    def ready(self) -> bool:
-        """Whether its process has begun to count, since it last became another worker."""
-        told = self.log.read_bytes()[self._begins :]
-        return told.rfind(READY) > told.rfind(ANEW)
 
 
 class ScenarioContext:

@@ -161,7 +161,7 @@ def insert_of_a_former_owner(context: ScenarioContext) -> None:
         lambda: any(at and at == context.ends()[source] for source, at in context.positions().items())
     )
     require_effect(taken, "the second worker took over none of the sources that had records")
-    require_effect(not first.said("flush not recorded"), "the first worker has given its insert up")
+    require_effect(not first.count("flushes_failed"), "the first worker has given its insert up")
     first.proxy.set(Mode.PASS)
 
 
@@ -178,7 +178,7 @@ def late_ledger_rows(context: ScenarioContext) -> None:
     require_effect(context.until(lambda: context.probe.rows(rows)[0][0]), "the rows did not arrive")
     worker.kill()
     second = context.start()
-    require_effect(context.until(lambda: second.said("folded again from")), "the second worker was given nothing")
+    require_effect(context.until(lambda: second.count("restores")), "the second worker was given nothing")
     context.send(*pins(context.begin, 5))
     context.wait_counted(NOTICED_SECONDS)
     with context.sink.session() as session:
@@ -191,7 +191,7 @@ def dead_letters_refused(context: ScenarioContext) -> None:
     limit(context, 1)
     worker = context.start()
     context.send(Event(context.begin), Event(context.begin, is_json=False, counts=False))
-    context.until(lambda: worker.said("flush not recorded") or context.lag() == 0)
+    context.until(lambda: worker.count("flushes_failed") or context.lag() == 0)
     time.sleep(ANSWERED_SECONDS)
     limit(context, DEAD_LETTER_BYTES)
 
@@ -251,9 +251,9 @@ def about_to_join(context: ScenarioContext) -> ScenarioWorker:
     """A worker that is stopped just before it joins its group: a start may take longer than an insert may hang."""
     worker = context.start()
     for _ in range(ATTEMPTS):
-        require_effect(context.until(lambda: worker.said("Starting...")), "a worker did not start")
+        require_effect(context.until(lambda: worker.count_of_process("starts")), "a worker did not start")
         worker.signal(signal.SIGSTOP)
-        if not worker.said("Joined group"):
+        if not worker.count_of_process("assignments"):
             return worker
         worker.kill()
         worker.start()

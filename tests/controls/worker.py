@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
 from pintally.streams.settings import load_settings
 from pintally.streams.worker import process as restart
+from pintally.streams.worker.counters import counters
 from pintally.streams.worker.run import count
 from pintally.tools.python import module
 from tests.controls import CONTROLS
@@ -62,11 +64,14 @@ def main(arguments: Sequence[str]) -> None:
     parser = ArgumentParser(prog="python -m tests.controls.worker", description=__doc__)
     parser.add_argument("--without", choices=sorted(CONTROLS))
     parser.add_argument("--inject", choices=sorted(INJECTIONS))
+    parser.add_argument("--counters", type=Path)
     parser.add_argument("--instance")
     chosen = parser.parse_args(arguments)
     settings = load_settings()
     if chosen.instance:
         settings = settings.changed(kafka_group_instance_id=chosen.instance)
+    if chosen.counters:
+        counters.keep_in(chosen.counters)
     restart.command = (*module("tests.controls.worker"), *arguments)
     with ExitStack() as wrong:
         if chosen.without:

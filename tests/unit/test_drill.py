@@ -16,8 +16,8 @@ from pintally.tools.drill.read_consistency import ReadConsistencyChecker, Row
 from pintally.tools.drill.reader import windows
 from pintally.tools.drill.report import Injection, Report
 from pintally.tools.drill.schedule import rounds
-from pintally.tools.drill.tally import Tally
 from pintally.tools.drill.truth import Expected, differences
+from pintally.tools.drill.workers import tracebacks
 
 HOUR = "pin_engagement_1h"
 NAMES = st.lists(st.sampled_from(sorted(FAULTS)), min_size=1, unique=True)
@@ -154,26 +154,12 @@ def test_the_last_evidence_is_that_of_an_effect() -> None:
     assert made.faults()["a"] == {"injected": 2, "took_effect": 1, "evidence": "seen"}
 
 
-def test_a_tally_counts_lines_once_although_they_come_in_pieces(tmp_path: Path) -> None:
-    log = tmp_path / "worker.log"
-    log.write_bytes(b"[INFO] Worker re")
-    tally = Tally([log])
-    assert tally.count("starts") == 0
-    with log.open("ab") as more:
-        more.write(b"ady\nno answered heartbeat for 5 s, longer than a session: this worker ends and starts anew\n")
-    assert (tally.count("starts"), tally.count("sessions_expired"), tally.count("restarts_in_place")) == (1, 1, 1)
-    assert tally.count("starts") == 1
-
-
-def test_a_tally_names_what_tracebacks_end_with(tmp_path: Path) -> None:
-    log = tmp_path / "worker.log"
-    log.write_text("[ERROR] oh\nTraceback (most recent call last):\n  File x, line 1\n    y()\n")
-    tally = Tally([log])
-    assert (tally.count("tracebacks"), tally.errors()) == (1, {})
-    with log.open("a") as more:
-        more.write("ValueError: z\n[INFO] on\nTraceback (most recent call last):\n  x\nValueError: z\nOSError\n")
-    assert tally.errors() == {"ValueError: z": 2}
-    made = Report(1, 3, 100.0, ("a",), errors=tally.errors())
+def test_errors_are_what_tracebacks_in_logs_end_with() -> None:
+    begun = "[ERROR] oh\nTraceback (most recent call last):\n  File x, line 1\n    y()\n"
+    assert tracebacks(begun) == []
+    log = begun + "ValueError: z\n[INFO] on\nTraceback (most recent call last):\n  x\nValueError: z\nOSError\n"
+    assert tracebacks(log) == ["ValueError: z"] * 2
+    made = Report(1, 3, 100.0, ("a",), errors={"ValueError: z": 2})
     assert "2 times ValueError: z" in made.text()
     assert made.to_dict()["errors"] == {"ValueError: z": 2}
 

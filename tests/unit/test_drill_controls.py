@@ -3,14 +3,12 @@
 import re
 from pathlib import Path
 
-import pytest
-
+from pintally.streams.worker.counters import Counters
 from pintally.tools.drill.stack import settings_for
-from pintally.tools.drill.workers import PINTALLY_WORKER
+from pintally.tools.drill.workers import PINTALLY_WORKER, WorkerProcess
 from pintally.tools.engines import EngineAddresses
 from tests.controls.__main__ import listed, protections
 from tests.controls.run import command
-from tests.controls.scenario_context import ScenarioWorker
 from tests.controls.scenarios import SCENARIOS, scenario_of
 from tests.controls.worker import INJECTIONS
 
@@ -29,17 +27,19 @@ def test_with_all_protections_on_workers_are_those_that_users_run() -> None:
     assert {scenario.inject for scenario in SCENARIOS.values()} - {None} == set(INJECTIONS)
 
 
-@pytest.mark.parametrize(
-    ("told", "ready"),
-    [
-        ("", False),
-        ("Worker ready\n", True),
-        ("Worker ready\nthis worker ends and starts anew\n", False),
-        ("Worker ready\nthis worker ends and starts anew\nWorker ready\n", True),
-    ],
-)
-def test_a_worker_that_became_another_is_not_ready_before_that_one_is(tmp_path: Path, told: str, ready: bool) -> None:
+def test_a_worker_that_became_another_is_not_ready_before_that_one_is(tmp_path: Path) -> None:
     settings = settings_for(EngineAddresses("127.0.0.1:1", "127.0.0.1", 1, 1), {})
-    worker = ScenarioWorker(settings, tmp_path / "worker.log", "one", True, PINTALLY_WORKER)
-    worker.log.write_text(told)
-    assert worker.ready == ready
+    worker = WorkerProcess(settings, tmp_path / "worker.log", "one", True, ("/bin/true",))
+    assert not worker.ready
+    own = Counters()
+    own.keep_in(tmp_path / "worker.counters.json")
+    own.add("starts")
+    assert not worker.ready
+    own.set("ready", 1)
+    assert worker.ready
+    own.set("ready", 0)  # it ends itself
+    assert not worker.ready
+    own.set("ready", 1)
+    worker.start()
+    assert not worker.ready, "that was said by the process before"
+    worker.stop()

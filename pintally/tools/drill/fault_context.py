@@ -9,7 +9,6 @@ from typing import Literal
 from pintally.tools.drill.probe import Probe
 from pintally.tools.drill.proxy import Proxy
 from pintally.tools.drill.stack import Stack
-from pintally.tools.drill.tally import Tally
 from pintally.tools.drill.truth import Expected
 from pintally.tools.drill.workers import Workers
 from pintally.tools.engines.ready import wait_until
@@ -29,7 +28,6 @@ class FaultContext:
 
     stack: Stack
     workers: Workers
-    tally: Tally
     probe: Probe
     expected: Expected
     rng: random.Random

@@ -111,6 +111,10 @@ class Probe:
         )
         return int(rows[0][0])
 
+    def refused(self, code: int) -> int:
+        """How often ClickHouse has refused a request with this code since its start."""
+        return int(self.rows("SELECT sum(value) FROM system.errors WHERE code = %(code)s", code=code)[0][0])
+
     def cells(self) -> dict[Cell, int]:
         """Every count in ClickHouse, over all sources and slices."""
         rows = self.rows(

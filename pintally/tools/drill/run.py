@@ -24,7 +24,6 @@ from pintally.tools.drill.reader import Reader, windows
 from pintally.tools.drill.report import MIB, Report
 from pintally.tools.drill.schedule import Say, Schedule
 from pintally.tools.drill.stack import Stack, open_stack, take_kafkas_clock
-from pintally.tools.drill.tally import Tally
 from pintally.tools.drill.truth import Expected, differences
 from pintally.tools.drill.workers import PINTALLY_WORKER, Workers
 from pintally.tools.emulate.pins import Pins
@@ -66,7 +65,6 @@ def drill(options: Options, say: Say) -> Report:
         write_history(stack, options.seed, expected)
         take_kafkas_clock(stack.settings)
         workers = Workers(stack, options.worker_command)
-        tally = Tally([worker.log for worker in workers.all])
         probe = Probe(stack)
         pins = _pins(options.seed)
         load = ends.enter_context(Load(stack, options.rate, options.seed, expected))
@@ -75,7 +73,7 @@ def drill(options: Options, say: Say) -> Report:
         if not probe.wait_caught_up(STARTED_SECONDS):
             report.inconclusive.append(f"nothing was counted in the first {STARTED_SECONDS:.0f} s")
         contexts = {
-            group: FaultContext(stack, workers, tally, probe, expected, random.Random(f"{options.seed} {group}"))
+            group: FaultContext(stack, workers, probe, expected, random.Random(f"{options.seed} {group}"))
             for group in GROUPS
         }
         schedule = Schedule(contexts, options.minutes, report, say)
@@ -86,7 +84,7 @@ def drill(options: Options, say: Say) -> Report:
         _heal(stack, workers)
         _settle(options, probe, report)
         _judge(stack, probe, reader, expected, pins, report, say)
-        _measure(workers, tally, contexts, options, report)
+        _measure(workers, contexts, options, report)
         workers.stop()
     return report
 
@@ -201,17 +199,15 @@ def _verify(stack: Stack, report: Report) -> None:
         report.inconclusive.append(f"verify could not tell: {told['unverifiable'] or told['not_started']}")
 
 
-def _measure(
-    workers: Workers, tally: Tally, contexts: dict[Group, FaultContext], options: Options, report: Report
-) -> None:
+def _measure(workers: Workers, contexts: dict[Group, FaultContext], options: Options, report: Report) -> None:
     """Memory, what happened, and whether every claimed fault took effect."""
     for worker in workers.all:
         worker.look()
     report.peak_mib = max(worker.peak_bytes for worker in workers.all) // MIB
     if report.peak_mib > options.memory_mib:
         report.failures.append(f"a worker took {report.peak_mib} MiB, the budget is {options.memory_mib} MiB")
-    report.happened = tally.counts()
-    report.errors = tally.errors()
+    report.happened = workers.counts()
+    report.errors = workers.errors()
     for context in contexts.values():
         report.happened.update(context.happened)
     report.ended_by_themselves = {w.name: w.ended_by_itself for w in workers.all if w.ended_by_itself}

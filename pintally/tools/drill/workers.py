@@ -1,15 +1,19 @@
 """Workers as whole processes: started, watched, started again when they end by themselves, and measured."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from pintally.streams.settings import Settings
+from pintally.streams.worker import counters
 from pintally.tools.drill.stack import Stack, WorkerProxies
 from pintally.tools.engines.child import GUARD
 from pintally.tools.python import PINTALLY
@@ -18,6 +22,8 @@ PINTALLY_WORKER = (*PINTALLY, "worker")
 LOOK_SECONDS = 0.3
 AGAIN_SECONDS = 0.5  # before a worker that ended by itself is started again
 STOP_SECONDS = 30.0
+TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:\s.*\n)*(\S.*)$", re.MULTILINE)
+LONGEST = 200  # characters kept of an error
 
 
 class WorkerProcess:
@@ -28,11 +34,13 @@ class WorkerProcess:
         self.log = log
         self.wanted = False
         self.pid = 0
+        self._counters = log.with_suffix(".counters.json")
+        self._before: dict[str, int] = {}  # what was counted when the process was started
         self.starts = 0
         self.ended_by_itself: list[int] = []  # exit codes
         self.peak_bytes = 0  # of resident memory, of any process that ran here
         self._environment = settings.environment()
-        self._command = [*command, *(["--instance", name] if static else [])]
+        self._command = [*command, "--counters", str(self._counters), *(["--instance", name] if static else [])]
         self._guard: subprocess.Popen[bytes] | None = None
         self._turn = threading.RLock()
         self.log.touch()
@@ -48,6 +56,7 @@ class WorkerProcess:
             if self.alive:
                 return
             self._close()
+            self._before = counters.read(self._counters)
             guarded = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), "signal", *self._command]
             with self.log.open("ab") as log:
                 self._guard = subprocess.Popen(
@@ -62,6 +71,19 @@ class WorkerProcess:
             self.pid = int(self._guard.stdout.readline() or 0)
             self.starts += 1
             self.wanted = True
+
+    def count(self, name: counters.Name) -> int:
+        """How often it happened by now, to any process that ran here."""
+        return counters.read(self._counters).get(name, 0)
+
+    def count_of_process(self, name: counters.Name) -> int:
+        """How often it happened since a process was last started here."""
+        return self.count(name) - self._before.get(name, 0)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process that runs has begun to count."""
+        return self.count_of_process("starts") > 0 and self.count("ready") == 1
 
     def kill(self) -> int:
         """SIGKILL: no time to say goodbye. It stays down until `start`; its process id."""
@@ -150,10 +172,30 @@ class Workers:
             worker.signal(signal.SIGTERM)
         return [worker.stop() for worker in self.all if worker.starts]
 
+    def count(self, name: counters.Name) -> int:
+        """How often it happened by now, to all workers."""
+        return sum(worker.count(name) for worker in self.all)
+
+    def counts(self) -> dict[str, int]:
+        """All that was counted; `ready` is no count."""
+        return {name: self.count(name) for name in get_args(counters.Name) if name != "ready"}
+
+    def errors(self) -> dict[str, int]:
+        """What tracebacks in the workers' logs end with, and how often."""
+        found = Counter[str]()
+        for worker in self.all:
+            found.update(tracebacks(worker.log.read_text(errors="replace")))
+        return dict(found.most_common())
+
     def _watch(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
             for worker in self.all:
                 worker.look()
+
+
+def tracebacks(log: str) -> list[str]:
+    """The last line of each traceback."""
+    return [last[:LONGEST] for last in TRACEBACK.findall(log)]
 
 
 def peak_of(pid: int) -> int:

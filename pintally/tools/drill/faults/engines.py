@@ -87,16 +87,16 @@ def pause_broker(context: FaultContext) -> str:
     return f"process {pid} stopped for {seconds:.1f} s"
 
 
-@fault("clickhouse-kill", "its process was gone, and a flush failed and was merged back")
+@fault("clickhouse-kill", "its process was gone, and a flush failed")
 def kill_clickhouse(context: FaultContext) -> str:
     """kill -9 of ClickHouse, then a start on the same data."""
-    clickhouse, merged = context.stack.engines.clickhouse, context.tally.count("merge_backs")
+    clickhouse, before = context.stack.engines.clickhouse, context.workers.count("flushes_failed")
     time.sleep(context.rng.random())
     with down(clickhouse) as pid:
         require_effect(clickhouse.pid is None, f"ClickHouse still runs as process {pid}")
-        failed = context.tally.wait("merge_backs", merged, NOTICED_SECONDS)
+        failed = wait_until(lambda: context.workers.count("flushes_failed") > before, NOTICED_SECONDS)
     require_effect(failed, "no flush failed while it was away")
-    return f"process {pid} killed, {context.tally.count('merge_backs') - merged} flushes merged back"
+    return f"process {pid} killed, {context.workers.count('flushes_failed') - before} flushes failed"
 
 
 @fault("clickhouse-pause", "workers asked, and not a byte came from ClickHouse while it was stopped")
@@ -123,43 +123,48 @@ def pause_clickhouse(context: FaultContext) -> str:
 def long_outage(context: FaultContext) -> str:
     """ClickHouse is away until memory is full and reading pauses."""
     context.calm()  # whoever waits for the ledger counts nothing, and never gets full
-    pauses, resumptions = context.tally.count("pauses"), context.tally.count("resumptions")
+    pauses, resumptions = context.workers.count("pauses"), context.workers.count("resumptions")
     began = time.monotonic()
     with down(context.stack.engines.clickhouse):
-        paused = context.tally.wait("pauses", pauses, FULL_SECONDS)
+        paused = wait_until(lambda: context.workers.count("pauses") > pauses, FULL_SECONDS)
         time.sleep(4 * context.session)
         seconds = time.monotonic() - began
     require_effect(paused, f"no worker paused reading within {FULL_SECONDS:.0f} s")
-    resumed = context.tally.wait("resumptions", resumptions, COUNTED_SECONDS)
+    resumed = wait_until(lambda: context.workers.count("resumptions") > resumptions, COUNTED_SECONDS)
     require_effect(resumed, "no worker said that reading goes on")
-    return f"away for {seconds:.0f} s; {context.tally.count('pauses') - pauses} pauses"
+    return f"away for {seconds:.0f} s; {context.workers.count('pauses') - pauses} pauses"
 
 
-@fault("disk-full", "ClickHouse refused an insert with code 243, NOT_ENOUGH_SPACE")
+@fault("disk-full", "ClickHouse refused an insert with code 243, NOT_ENOUGH_SPACE, and a flush failed")
 def disk_full(context: FaultContext) -> str:
     """ClickHouse has no disk space left for inserts."""
-    return _refuse(context, "min_free_disk_bytes_to_perform_insert", EXABYTE, "refused_disk")
+    return _refuse(context, "min_free_disk_bytes_to_perform_insert", EXABYTE, 243)
 
 
-@fault("too-many-parts", "ClickHouse refused an insert with code 252, TOO_MANY_PARTS")
+@fault("too-many-parts", "ClickHouse refused an insert with code 252, TOO_MANY_PARTS, and a flush failed")
 def too_many_parts(context: FaultContext) -> str:
     """ClickHouse refuses inserts because merges cannot keep up."""
-    return _refuse(context, "parts_to_throw_insert", 1, "refused_parts")
+    return _refuse(context, "parts_to_throw_insert", 1, 252)
 
 
-@fault("read-only", "ClickHouse refused an insert with code 774, TABLE_IS_READ_ONLY")
+@fault("read-only", "ClickHouse refused an insert with code 774, TABLE_IS_READ_ONLY, and a flush failed")
 def read_only(context: FaultContext) -> str:
     """A table of ClickHouse is read-only."""
-    return _refuse(context, "table_readonly", 1, "refused_readonly")
+    return _refuse(context, "table_readonly", 1, 774)
 
 
-def _refuse(context: FaultContext, setting: str, value: int, refused: str) -> str:
-    table, before = context.rng.choice(TABLES), context.tally.count(refused)
-    context.probe.alter(f"ALTER TABLE {table} MODIFY SETTING {setting} = {value}")
+def _refuse(context: FaultContext, setting: str, value: int, code: int) -> str:
+    """Have ClickHouse refuse inserts into a table with this error code."""
+    table, probe, workers = context.rng.choice(TABLES), context.probe, context.workers
+    refused, failed = probe.refused(code), workers.count("flushes_failed")
+    probe.alter(f"ALTER TABLE {table} MODIFY SETTING {setting} = {value}")
     try:
-        shown = context.tally.wait(refused, before, REFUSED_SECONDS)
+        happened = wait_until(
+            lambda: probe.refused(code) > refused and workers.count("flushes_failed") > failed, REFUSED_SECONDS
+        )
         time.sleep(context.session * context.rng.random())
     finally:
-        context.probe.alter(f"ALTER TABLE {table} RESET SETTING {setting}")
-    require_effect(shown, f"no insert into {table} was refused")
-    return f"{table}: {context.tally.count(refused) - before} flushes refused and merged back"
+        probe.alter(f"ALTER TABLE {table} RESET SETTING {setting}")
+    require_effect(happened, f"no insert into {table} was refused with code {code}")
+    refused, failed = probe.refused(code) - refused, workers.count("flushes_failed") - failed
+    return f"{table}: {refused} inserts refused, {failed} flushes failed"

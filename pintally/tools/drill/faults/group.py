@@ -23,21 +23,18 @@ COUNTED_SECONDS = 120.0
 EVENTS = 200
 
 
-@fault("rebalance-storm", "the workers joined the group again and again")
+@fault("rebalance-storm", "the group gave out its partitions again and again")
 def rebalance_storm(context: FaultContext) -> str:
     """A further worker comes and goes, by SIGTERM and by SIGKILL; each time partitions move."""
-    extra, joins = context.workers.extra, context.tally.count("joins")
+    extra, before = context.workers.extra, context.workers.count("assignments")
     for visit in range(3):
-        ready = context.tally.count("starts", extra.log)
         extra.start()
-        require_effect(
-            context.tally.wait("starts", ready, JOINED_SECONDS, extra.log), "the further worker did not start"
-        )
+        require_effect(wait_until(lambda: extra.ready, JOINED_SECONDS), "the further worker did not start")
         time.sleep(context.rng.random())
         extra.kill() if visit == 1 else extra.stop()
-    joined = context.tally.count("joins") - joins
-    require_effect(joined >= 6, f"only {joined} joins")
-    return f"{joined} joins of the group"
+    assigned = context.workers.count("assignments") - before
+    require_effect(assigned >= 6, f"only {assigned} assignments")
+    return f"{assigned} assignments"
 
 
 @fault("partitions-added", "the ledger covers the new partition, and its events are counted", most=4)

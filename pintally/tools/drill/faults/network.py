@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 from pintally.tools.drill.fault_context import FaultContext, fault, require_effect
 from pintally.tools.drill.proxy import Mode, Proxy
+from pintally.tools.engines.ready import wait_until
 
 NOTICED_SECONDS = 60.0
 DELAY_SECONDS = 8.0
@@ -66,34 +67,38 @@ def drop_kafka_answers(context: FaultContext) -> str:
     return _cut_off(context, Mode.DROP_RESPONSES)
 
 
-@fault("clickhouse-half-open", "bytes vanished both ways, and a flush was merged back")
+@fault("clickhouse-half-open", "bytes vanished both ways, and a flush failed")
 def half_open_clickhouse(context: FaultContext) -> str:
     """The workers' connections to ClickHouse stay open and carry nothing."""
-    proxies, merged = context.clickhouse_proxies, context.tally.count("merge_backs")
+    proxies, failed = context.clickhouse_proxies, context.workers.count("flushes_failed")
     before = sum(proxy.traffic.blackholed for proxy in proxies)
     with _failing(proxies, Mode.BLACKHOLE):
         time.sleep(2 * context.session)
     blackholed = sum(proxy.traffic.blackholed for proxy in proxies) - before
     require_effect(blackholed, "nobody sent anything")
-    require_effect(context.tally.wait("merge_backs", merged, NOTICED_SECONDS), "no flush failed")
-    return f"{blackholed} bytes vanished, {context.tally.count('merge_backs') - merged} flushes merged back"
+    require_effect(
+        wait_until(lambda: context.workers.count("flushes_failed") > failed, NOTICED_SECONDS), "no flush failed"
+    )
+    return f"{blackholed} bytes vanished, {context.workers.count('flushes_failed') - failed} flushes failed"
 
 
-@fault("answers-lost", "inserts were applied, their answers were lost, and the flush was merged back all the same")
+@fault("answers-lost", "inserts were applied, their answers were lost, and the flush failed all the same")
 def lose_insert_answers(context: FaultContext) -> str:
     """Inserts reach ClickHouse, only their answers are lost: nobody knows whether they were applied."""
-    proxies, merged = context.clickhouse_proxies, context.tally.count("merge_backs")
+    proxies, failed = context.clickhouse_proxies, context.workers.count("flushes_failed")
     before, ahead = sum(proxy.traffic.responses_lost for proxy in proxies), 0
     end = time.monotonic() + LOST_SECONDS
     with _failing(proxies, Mode.DROP_RESPONSE_AND_RESET):
-        while time.monotonic() < end and not (ahead and context.tally.count("merge_backs") > merged):
+        while time.monotonic() < end and not (ahead and context.workers.count("flushes_failed") > failed):
             if sum(proxy.traffic.responses_lost for proxy in proxies) > before:
                 ahead = max(ahead, context.probe.rows_beyond_ledger())
             time.sleep(0.1)
     lost = sum(proxy.traffic.responses_lost for proxy in proxies) - before
     require_effect(lost, "no insert was answered")
     require_effect(ahead, "no source had rows that the ledger does not vouch for")
-    require_effect(context.tally.wait("merge_backs", merged, NOTICED_SECONDS), "no flush was merged back")
+    require_effect(
+        wait_until(lambda: context.workers.count("flushes_failed") > failed, NOTICED_SECONDS), "no flush failed"
+    )
     context.happened["ambiguous_inserts"] += lost
     return f"{lost} answers lost; {ahead} sources had rows ahead of the ledger"
 
@@ -102,15 +107,15 @@ def _cut_off(context: FaultContext, mode: Mode) -> str:
     """One worker's Kafka connections lose bytes past its session."""
     context.calm()
     worker = context.rng.choice(context.workers.steady)
-    proxy, expired = worker.proxies.kafka, context.tally.count("sessions_expired", worker.log)
+    proxy, expired = worker.proxies.kafka, worker.count("sessions_expired")
     before = proxy.traffic.blackholed + proxy.traffic.responses_dropped
     seconds = context.session * (1.5 + context.rng.random())
     with proxy.failing(mode):
         time.sleep(seconds)
     gone = proxy.traffic.blackholed + proxy.traffic.responses_dropped - before
     require_effect(gone, "no byte came that could vanish")
-    noticed = context.tally.wait("sessions_expired", expired, NOTICED_SECONDS, worker.log)
-    require_effect(noticed, f"{worker.name} never said that its session had passed")
+    noticed = wait_until(lambda: worker.count("sessions_expired") > expired, NOTICED_SECONDS)
+    require_effect(noticed, f"{worker.name} never noticed that its session had passed")
     return f"{worker.name}: {gone} bytes vanished in {seconds:.1f} s, then it ended itself"
 
 

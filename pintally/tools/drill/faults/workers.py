@@ -18,14 +18,11 @@ def kill_worker(context: FaultContext) -> str:
     """SIGKILL of a worker at a random moment; it is started again."""
     worker = context.rng.choice(context.workers.steady)
     time.sleep(context.rng.random())
-    ready = context.tally.count("starts", worker.log)
     pid = worker.kill()
     require_effect(not worker.alive, f"process {pid} still runs")
     time.sleep(context.rng.choice((0.0, 1.0, 1.5 * context.session)))
     worker.start()
-    require_effect(
-        context.tally.wait("starts", ready, READY_SECONDS, worker.log), f"the successor of process {pid} did not start"
-    )
+    require_effect(wait_until(lambda: worker.ready, READY_SECONDS), f"the successor of process {pid} did not start")
     return f"{worker.name}: process {pid} killed, process {worker.pid} counts on"
 
 
@@ -34,15 +31,15 @@ def freeze_worker(context: FaultContext) -> str:
     """SIGSTOP of a worker past its session, then SIGCONT."""
     context.calm()
     worker = context.rng.choice(context.workers.steady)
-    expired = context.tally.count("sessions_expired", worker.log)
+    expired = worker.count("sessions_expired")
     seconds = context.session * (1.3 + context.rng.random())
     worker.signal(signal.SIGSTOP)
     try:
         time.sleep(seconds)
     finally:
         worker.signal(signal.SIGCONT)
-    noticed = context.tally.wait("sessions_expired", expired, READY_SECONDS, worker.log)
-    require_effect(noticed, f"{worker.name} was stopped for {seconds:.1f} s and never said that its session had passed")
+    noticed = wait_until(lambda: worker.count("sessions_expired") > expired, READY_SECONDS)
+    require_effect(noticed, f"{worker.name} slept for {seconds:.1f} s and did not notice that its session had passed")
     return f"{worker.name}: stopped for {seconds:.1f} s, then ended itself"
 
 
@@ -51,7 +48,7 @@ def delay_insert_past_session(context: FaultContext) -> str:
     """A worker's insert is held on its way, the worker stopped; both come back after others have taken over."""
     context.calm()
     worker = context.rng.choice(context.workers.steady)
-    proxy, expired = worker.proxies.clickhouse, context.tally.count("sessions_expired", worker.log)
+    proxy, expired = worker.proxies.clickhouse, worker.count("sessions_expired")
     began = time.monotonic()
     try:
         with proxy.failing(Mode.HOLD_REQUEST):
@@ -68,8 +65,8 @@ def delay_insert_past_session(context: FaultContext) -> str:
     finally:
         worker.signal(signal.SIGCONT)
     require_effect(late, "ClickHouse did not take the insert that was held")
-    noticed = context.tally.wait("sessions_expired", expired, READY_SECONDS, worker.log)
-    require_effect(noticed, f"{worker.name} never said that its session had passed")
+    noticed = wait_until(lambda: worker.count("sessions_expired") > expired, READY_SECONDS)
+    require_effect(noticed, f"{worker.name} never noticed that its session had passed")
     context.happened["zombie_emissions"] += 1
     seconds = time.monotonic() - began
     return f"{worker.name}: ClickHouse took its insert when others had counted past it, within {seconds:.0f} s"
