@@ -19,7 +19,7 @@ from pintally.streams.settings import Settings, load_settings
 from pintally.tools.emulate.plan import Plan, PlanRefused
 from pintally.tools.emulate.producer import Target, emulate_into
 from pintally.tools.emulate.traffic import Traffic
-from pintally.tools.emulate.truth import Truth
+from pintally.tools.emulate.truth import MOST_PINS, Truth
 
 MEANING = {
     Outcome.COUNTED: "on time, must be counted",
@@ -47,7 +47,9 @@ def emulate(
     duplicates: Annotated[float, typer.Option(help="Share of records that a producer sends a second time.")] = 0.01,
     late: Annotated[float, typer.Option(help="Share of records later than the allowed lateness.")] = 0.002,
     broken: Annotated[float, typer.Option(help="Share of records that are not valid events.")] = 0.001,
-    pins: Annotated[int, typer.Option(min=1, help="Number of pins; a few of them are popular.")] = 100_000,
+    pins: Annotated[
+        int, typer.Option(min=1, max=MOST_PINS, help="Number of pins; a few of them are popular.")
+    ] = 100_000,
     truth: Annotated[Path | None, typer.Option(help="Write the expected counts to this file, as JSON Lines.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -14,6 +14,7 @@ from pintally.schemas.rules import MINUTE_MS
 from pintally.tools.emulate.pins import Pins
 from pintally.tools.emulate.traffic import Slab
 
+MOST_PINS = 1 << 28
 Cell = tuple[Action, int, int]  # action, start of the minute in seconds since 1970, pin id
 
 
