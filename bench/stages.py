@@ -118,12 +118,12 @@ def fold_all(fetches: Sequence[Any]) -> int:
 def main(log: str) -> None:
     """Answer each line of stdin with a round."""
     import pintally.streams.worker.app  # noqa: F401 - the heap of a worker
-    from pintally.streams.worker.gc_tuning import keep_off_hot_path
+    from pintally.streams.worker.app import tune_gc
 
     fetches: list[Any] = pickle.loads(Path(log).read_bytes())
     watch = Stopwatch()
     watch.wrap()
-    keep_off_hot_path()
+    tune_gc()
     for _ in sys.stdin:
         watch.seconds.clear()
         before, began = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.process_time()

@@ -20,8 +20,7 @@ from pintally.streams.kafka.open_transactions import OpenTransaction, hanging_tr
 from pintally.streams.kafka.topics import describe_topics
 from pintally.streams.operations.progress import Progress, lag_of, read_progress, sum_of
 from pintally.streams.settings import Settings, load_settings
-from pintally.streams.worker.clock_differences import broker_differences, difference
-from pintally.streams.worker.wall_clock import Reading, read_clocks
+from pintally.streams.worker.clocks import Reading, broker_differences, difference, read_clocks
 
 # The first reason of each kind is shown.
 REASONS = f"""

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pintally.streams.worker import process as restart
-from pintally.streams.worker.signals import watch
+from pintally.streams.worker import process
+from pintally.streams.worker.process import watch
 from pintally.tools.python import PINTALLY
 
 
@@ -40,5 +40,5 @@ def worker(
         settings = settings.changed(kafka_group_instance_id=instance)
     if counters:
         own_counters.keep_in(counters)
-    restart.command = (*PINTALLY, *sys.argv[1:])
+    process.command = (*PINTALLY, *sys.argv[1:])
     count(settings, log_level)

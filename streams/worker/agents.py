@@ -7,7 +7,7 @@ from pintally.sinks.base import Sink
 from pintally.streams.counting.fold import ChunkRefused
 from pintally.streams.counting.log import Chunk
 from pintally.streams.settings import Settings
-from pintally.streams.worker.backpressure import Flow
+from pintally.streams.worker.backpressure import Backpressure
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.fatal import end_by
 from pintally.streams.worker.table import CellTable
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class Worker(Protocol):
     """What an agent asks of the app it belongs to."""
 
-    flow: Flow
+    backpressure: Backpressure
     settings: Settings
     sink: Sink
 
@@ -48,8 +48,8 @@ async def count_chunk(app: Worker, table: CellTable, chunk: Chunk) -> None:
         ahead = chunk.start > refused.expected
         counters.add("chunks_ahead" if ahead else "chunks_repeated")
         if ahead:
-            await app.flow.seek_again(chunk.topic, chunk.partition)
+            await app.backpressure.seek_again(chunk.topic, chunk.partition)
     except Exception as error:  # Faust would restart the agent and go on without this chunk
         end_by(app, error, f"counting {chunk.topic}[{chunk.partition}] from offset {chunk.start} on")
         raise
-    app.flow.pause_if_full()
+    app.backpressure.pause_if_full()

@@ -1,4 +1,4 @@
-"""Flow of chunks: pause while too many cells wait for the sink, seek again where a chunk went missing (C4, C9)."""
+"""Backpressure: pause while too many cells wait for the sink, seek again where a chunk went missing (C4, C9)."""
 
 import logging
 from time import monotonic
@@ -19,7 +19,7 @@ STUCK_SECONDS = 2.0
 
 
 class Worker(Protocol):
-    """What Flow asks of the app it belongs to."""
+    """What Backpressure asks of the app it belongs to."""
 
     consumer: ChunkConsumer
     tables: SourceTables
@@ -30,7 +30,7 @@ class Worker(Protocol):
         """Whether chunks of a topic wait for their agent."""
 
 
-class Flow:
+class Backpressure:
     """Watches the distance between what is fetched, folded and flushed."""
 
     def __init__(self, app: Worker) -> None:

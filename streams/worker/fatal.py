@@ -22,13 +22,12 @@ from pintally.sinks.base import Sink
 from pintally.streams.kafka.errors import is_transient, refusal_of
 from pintally.streams.settings import Settings
 from pintally.streams.worker.assignment import look_up
-from pintally.streams.worker.flush import SinkWentBack
-from pintally.streams.worker.process import end_process, refuse, restarts
-from pintally.streams.worker.signals import watch
+from pintally.streams.worker.flush import SinkRolledBack
+from pintally.streams.worker.process import end_process, refuse, restarts, watch
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0  # for the ledger and the log to say why; else the worker that starts anew finds it out
+LOOK_SECONDS = 1.0  # for the ledger and the log to say why; else the restarted worker finds it out
 TRIED = 4  # workers in a row that ended by an error that nobody foresaw
 
 
@@ -94,7 +93,7 @@ def end_by(worker: Worker, error: BaseException, where: str) -> None:
         cause = _why_out_of_range(worker, cause)
     if isinstance(cause, KafkaError):
         cause = refusal_of(cause, worker.settings.kafka, worker.settings.topics, where) or cause
-    if isinstance(cause, PintallyError) and not isinstance(cause, (SinkWentBack, Unavailable)):
+    if isinstance(cause, PintallyError) and not isinstance(cause, (SinkRolledBack, Unavailable)):
         refuse(cause)
     elif isinstance(cause, PintallyError):
         end_process(cause.what)

@@ -9,16 +9,16 @@ wrong by itself makes anything final before its time.
 - A broker's that is ahead: its sources' clocks run ahead, and by the rules no event is counted that they have passed.
   Sealing waits for the other two clocks.
 - A broker's that is behind: a busy source holds back by its own clock. An idle one holds back from when a record came
-  whose stamp was long over (`behind`). What came before such a record, nobody can know: if it counts into an
+  whose stamp was long over (`BrokersBehind`). What came before such a record, nobody can know: if it counts into an
   hour that is sealed, that hour is opened, sealed again and marked as corrected.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
-from pintally.schemas.rows import SourceLedger
+from pintally.schemas.rows import LedgerRow, SourceLedger
 from pintally.schemas.rules import MINUTE_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.sealing.seal import seal
@@ -28,11 +28,46 @@ from pintally.streams.counting.recovery import follow, least_lateness
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
 from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
-from pintally.streams.worker.behind import BrokersBehind
+from pintally.streams.worker.clocks import Reading, read_clocks
 from pintally.streams.worker.outage import outage_of
-from pintally.streams.worker.wall_clock import Reading, read_clocks
 
 IsBehind = Callable[[Source, int], bool]  # a source that is counted to its end and its clock: its broker is behind
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look found of a source that was counted to its end."""
+
+    stamped: int  # records that surely have a Kafka timestamp
+    looked_at_ms: int
+    behind_ms: int  # how far its broker's clock is behind, at least; 0: nothing is known against it
+
+
+class BrokersBehind:
+    """Sources whose broker stamps records with a time that is long over: it is not known whether they are idle.
+
+    Kafka does not tell its clock. But what came between two looks was stamped between them: where the newest stamp lies
+    before the first of the two looks, by more than the idle margin, the broker's clock is behind. The next record will
+    be stamped early as well, and may count into minutes that the time of day says nothing can reach any more.
+
+    Remembers, in this process, when each source was last seen to grow. Not to be shared between threads.
+    """
+
+    def __init__(self) -> None:
+        self.seen: dict[Source, Seen] = {}
+
+    def look(self, source: Source, rows: Sequence[LedgerRow], clock: int, looked_at_ms: int, margin_ms: int) -> bool:
+        """Whether its broker is known to be behind. `rows` and `clock` are the ledger's, whose position is the end.
+
+        A source of which only gaps came, or records without a timestamp, stays what it was.
+        """
+        stamped = sum(row.outcomes.counted + row.outcomes.duplicate + row.outcomes.late for row in rows)
+        before = self.seen.get(source)
+        behind = before.behind_ms if before else 0
+        if before and stamped > before.stamped:
+            behind = before.looked_at_ms - clock if clock < before.looked_at_ms - margin_ms else 0
+        self.seen[source] = Seen(stamped, looked_at_ms, behind)
+        return behind > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +162,7 @@ async def seal_final_hours(
     sink: MaintainedSink,
     assigned: Collection[tuple[str, int]],
     brokers: BrokersBehind,
-    tell: Callable[[Look], None] = lambda _: None,
+    tell: Callable[[Reading, Mapping[Source, int], Mapping[Source, int]], None] = lambda *_: None,
 ) -> None:
     """Seal what is final. Done by the worker that counts partition 0 of the first topic; harmless if two do it.
 
@@ -139,7 +174,7 @@ async def seal_final_hours(
     try:
         margin_ms = settings.worker.idle_margin_seconds * 1000
         found = await asyncio.to_thread(look, kafka, topics, rules, margin_ms, sink, brokers)
-        tell(found)
+        tell(found.clocks, found.source_clocks, found.behind_ms)
         await asyncio.to_thread(_seal, settings.clickhouse, sink, found)
     except (SinkUnavailable, KafkaUnavailable) as error:
         outage_of(error).away(error.what, "sealing")

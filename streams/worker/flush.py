@@ -18,10 +18,10 @@ from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0  # how long a worker that has nothing to flush goes without a look at the ledger
+LEDGER_CHECK_INTERVAL_SECONDS = 10.0  # of a worker that has nothing to flush
 
 
-class SinkWentBack(PintallyError):
+class SinkRolledBack(PintallyError):
     """The ledger is older than what was recorded: the sink was restored from a copy. Start again and re-fold."""
 
 
@@ -54,10 +54,10 @@ class Flusher:
 
         1. All folds are captured at one moment: dirty cells, ledger rows, dead letters (C6).
         2. Dead letters are on their topic (C11).
-        3. On one connection: the ledger of no fold has gone back, cells, dead letters, then the ledger (C6).
+        3. On one connection: the ledger of no fold was rolled back, cells, dead letters, then the ledger (C6).
         4. Only the answer clears what was dirty; anything else merges it back (C7).
 
-        With nothing to flush the ledger is looked at every 10 s. Raises SinkWentBack, RulesChanged, and SinkError
+        With nothing to flush the ledger is looked at every 10 s. Raises SinkRolledBack, RulesChanged, and SinkError
         or KafkaError where repeating does not help.
         """
         async with self._in_flight:
@@ -109,8 +109,8 @@ class Flusher:
         return True
 
     async def _look(self, folds: Sequence[SourceFold]) -> None:
-        """Idle sources too may be those of a sink that went back, or of rules that changed."""
-        if not folds or monotonic() - self._looked < LOOK_SECONDS:
+        """Idle sources too may be those of a sink that was rolled back, or of rules that changed."""
+        if not folds or monotonic() - self._looked < LEDGER_CHECK_INTERVAL_SECONDS:
             return
         try:
             await asyncio.to_thread(look, self.sink, folds)
@@ -144,25 +144,25 @@ def look(sink: Sink, folds: Sequence[SourceFold]) -> None:
 def read_back(session: SinkSession, folds: Sequence[SourceFold]) -> None:
     """Compare the ledger of every fold with what the fold knows of it, also of those that have nothing to flush.
 
-    Raises SinkWentBack if it lacks something, RulesChanged if it has rules of a later epoch.
+    Raises SinkRolledBack if it lacks something, RulesChanged if it has rules of a later epoch.
     """
     found = session.read_back([fold.source for fold in folds])
     for fold in folds:
         newest = found[fold.source]
         if newest.epoch is None or newest.epoch < fold.epoch:
-            raise _went_back(fold.source, "epoch", newest.epoch, fold.epoch)
+            raise _rolled_back(fold.source, "epoch", newest.epoch, fold.epoch)
         if newest.epoch > fold.epoch:
             raise RulesChanged(
                 f"{fold.source} is counted by epoch {newest.epoch} of the rules, this worker counts by {fold.epoch}",
                 "Start it again, with the settings of those rules.",
             )
         if fold.flushed_version is not None and (newest.version is None or newest.version < fold.flushed_version):
-            raise _went_back(fold.source, "version", newest.version, fold.flushed_version)
+            raise _rolled_back(fold.source, "version", newest.version, fold.flushed_version)
 
 
-def _went_back(source: Source, what: str, found: int | None, recorded: int) -> SinkWentBack:
+def _rolled_back(source: Source, what: str, found: int | None, recorded: int) -> SinkRolledBack:
     counters.add("sink_rolled_back")
-    return SinkWentBack(
+    return SinkRolledBack(
         f"the ledger of {source} is at {what} {found}, {recorded} was recorded",
         "ClickHouse was restored from an older copy; the worker starts again and folds what is missing.",
     )

@@ -13,15 +13,14 @@ from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Setting
 from pintally.streams.worker.app import create_app
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
-from pintally.streams.worker.process import pause
+from pintally.streams.worker.process import pause, watch
 from pintally.streams.worker.runner import CountingWorker
-from pintally.streams.worker.signals import watch
 
 RETRY_SECONDS = 1.0
 
 
 def count(settings: Settings, log_level: str) -> None:
-    """Run a worker in this process to its end. `restart.command` is what it becomes if it ends to start anew."""
+    """Run a worker in this process to its end. `process.command` is what it becomes where it restarts."""
     watch.begin()
     counters.set("ready", 0)
     logging.basicConfig(level=log_level, format="%(message)s")  # until Faust sets its own up

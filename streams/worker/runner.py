@@ -7,8 +7,8 @@ from typing import Any
 import faust
 
 from pintally.streams.worker.fatal import end_by, end_on_errors, end_on_loop_errors
+from pintally.streams.worker.process import leave_as_told, watch
 from pintally.streams.worker.repeated import count_repeated
-from pintally.streams.worker.signals import leave_as_told, watch
 
 
 class CountingWorker(faust.Worker):  # type: ignore[misc]

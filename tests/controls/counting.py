@@ -11,7 +11,7 @@ from pintally.streams.counting import fold
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import Piece, run_stream_time
-from pintally.streams.worker.backpressure import Flow
+from pintally.streams.worker.backpressure import Backpressure
 from tests.controls.switch import control, replaced
 
 
@@ -26,9 +26,9 @@ def no_chain_check() -> Iterator[None]:
 def no_seek_for_a_missing_tail() -> Iterator[None]:
     """C4: only the next chunk tells of one that was dropped."""
 
-    async def seek_stuck(_: Flow) -> None: ...
+    async def seek_stuck(_: Backpressure) -> None: ...
 
-    with replaced((Flow, "seek_stuck", seek_stuck)):
+    with replaced((Backpressure, "seek_stuck", seek_stuck)):
         yield
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
 from pintally.streams.settings import load_settings
-from pintally.streams.worker import process as restart
+from pintally.streams.worker import process
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.run import count
 from pintally.tools.python import module
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> None:
         settings = settings.changed(kafka_group_instance_id=chosen.instance)
     if chosen.counters:
         counters.keep_in(chosen.counters)
-    restart.command = (*module("tests.controls.worker"), *arguments)
+    process.command = (*module("tests.controls.worker"), *arguments)
     with ExitStack() as wrong:
         if chosen.without:
             wrong.enter_context(CONTROLS[chosen.without]())

@@ -27,9 +27,9 @@ from pintally.streams.counting.fold import SourceFold
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
 from pintally.streams.worker import app as app_module
 from pintally.streams.worker import flush as flush
-from pintally.streams.worker.backpressure import Flow
+from pintally.streams.worker.backpressure import Backpressure
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
-from pintally.streams.worker.flush import SinkWentBack
+from pintally.streams.worker.flush import SinkRolledBack
 from pintally.streams.worker.table import Refold, SourceTables
 from pintally.streams.worker.transport import ChunkConsumerThread
 
@@ -146,7 +146,7 @@ def out_of_range() -> BaseException:
     return OffsetOutOfRangeError({TopicPartition(topic, 0): 7 for topic in running[0].settings.topics.values()})
 
 
-ANEW, UNFORESEEN = "ends and starts anew", "nobody foresaw"
+ANEW, UNFORESEEN = "this worker restarts", "nobody foresaw"
 KINDS = {
     "fetch-out-of-range-yet-all-is-there": Kind(fetching(out_of_range), 75, ANEW),
     "fetch-forbidden": Kind(fetching(lambda: TopicAuthorizationFailedError("saves")), 2, "kafka-acls.sh"),
@@ -158,11 +158,11 @@ KINDS = {
     "fold-refuses": Kind(raising(SourceFold, "fold", lambda: PintallyError("it is", "Mend it.")), 2, "Mend it."),
     "flush-bug": Kind(raising(flush, "write", bug), 75, UNFORESEEN),
     "flush-refused": Kind(raising(flush, "write", lambda: SinkError("no", "Grant it.")), 2, "Grant it."),
-    "flush-went-back": Kind(raising(flush, "write", lambda: SinkWentBack("back", "")), 75, ANEW),
+    "flush-rolled-back": Kind(raising(flush, "write", lambda: SinkRolledBack("back", "")), 75, ANEW),
     "letters-forbidden": Kind(
         raising(DeadLetterTopics, "send", lambda: TopicAuthorizationFailedError("saves.dlq")), 2, "kafka-acls.sh"
     ),
-    "timer-bug": Kind(raising(Flow, "seek_stuck", bug), 75, UNFORESEEN),
+    "timer-bug": Kind(raising(Backpressure, "seek_stuck", bug), 75, UNFORESEEN),
     "fetcher-task-bug": Kind(raising(Fetcher, "_get_actions_per_node", bug), 75, UNFORESEEN),
     "heartbeat-forbidden": Kind(
         raising(GroupCoordinator, "_do_heartbeat", lambda: GroupAuthorizationFailedError("group")), 2, "kafka-acls.sh"

@@ -106,7 +106,7 @@ def forks(folder: Path) -> Iterator[Forks]:
 def main() -> None:
     """Fork what is asked for; say who has ended; kill all that is left when nobody asks any more."""
     from pintally.streams.worker import app, run  # noqa: F401 - what takes long
-    from pintally.streams.worker.signals import SIGNALS
+    from pintally.streams.worker.process import SIGNALS
 
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a worker takes what comes before it has begun
     running: set[int] = set()

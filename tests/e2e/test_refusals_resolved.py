@@ -133,7 +133,7 @@ def test_rules_are_not_changed_under_a_worker(field: Field) -> None:
 
 
 def test_clickhouse_was_restored_from_an_older_copy_under_a_worker(field: Field) -> None:
-    """The worker notices, starts anew and folds what is missing; nobody need do anything."""
+    """The worker notices, restarts and folds what is missing; nobody need do anything."""
     tables = ("pin_minutes", "ingest_ledger", "ingest_starts", "dead_letters")
     field.produce(2_000)
     field.count()

@@ -155,7 +155,7 @@ def stopped(context: FaultContext, name: str) -> float:
             worker.signal(signal.SIGTERM)
         worker.wait(PATIENCE, f"{name}: stopped")
     assert worker.code == 0, f"{name}: ended with {worker.code}"
-    assert "starts anew" not in worker.text()[before:], name
+    assert "this worker restarts" not in worker.text()[before:], name
     return worker.ended_at - told
 
 

@@ -25,9 +25,9 @@ from pintally.schemas.sources import Source
 from pintally.streams.counting.log import TopicInfo
 from pintally.streams.kafka import topics
 from pintally.streams.settings import Settings
-from pintally.streams.worker import finality, wall_clock
-from pintally.streams.worker.behind import BrokersBehind
-from pintally.streams.worker.wall_clock import Reading
+from pintally.streams.worker import clocks, finality
+from pintally.streams.worker.clocks import Reading
+from pintally.streams.worker.finality import BrokersBehind
 from tests.logs import ACTION, HOUR, MINUTE, T0, record
 from tests.reference import LogRecord, Recount, recount
 from tests.support.memory_sink import MemorySession, MemorySink
@@ -281,7 +281,7 @@ class World(MemorySink):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(topics, "open_admin", admin)
             patch.setattr(finality, "describe_topics", lambda *_: self.script.topics)
-            patch.setattr(wall_clock, "own_clock", lambda: self.now + self.script.off(WORKER))
+            patch.setattr(clocks, "own_clock", lambda: self.now + self.script.off(WORKER))
             yield patch
 
     def broken_promises(self) -> list[str]:

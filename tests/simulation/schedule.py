@@ -5,14 +5,14 @@ from random import Random
 
 from faust.types import TP
 
-from pintally.streams.worker.flush import LOOK_SECONDS
+from pintally.streams.worker.flush import LEDGER_CHECK_INTERVAL_SECONDS
 from tests.simulation.truth import Violation
 from tests.simulation.worker import Worker
 from tests.simulation.world import LOST, World
 
 STEPS = (30, 110)
 ROUNDS = 40  # in which live workers must come to the end once faults are over
-ROUND_SECONDS = LOOK_SECONDS + 5  # each worker looks at the ledger in each, whether it has something to flush or not
+ROUND_SECONDS = LEDGER_CHECK_INTERVAL_SECONDS + 5  # each worker looks at the ledger in each, even with nothing to flush
 WORLD = 0.1  # share of the steps in which the world acts, not a worker
 IN_TURN = 0.3  # share of the schedules with faults in which sources come to their ends one after the other
 

@@ -17,9 +17,9 @@ from pintally.schemas.errors import PintallyError
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.log import Chunk
 from pintally.streams.worker.agents import count_chunk
-from pintally.streams.worker.backpressure import Flow
+from pintally.streams.worker.backpressure import Backpressure
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
-from pintally.streams.worker.flush import LOOK_SECONDS, Flusher
+from pintally.streams.worker.flush import LEDGER_CHECK_INTERVAL_SECONDS, Flusher
 from pintally.streams.worker.table import CellTable, Refold, SourceTables
 from pintally.streams.worker.transport import ChunkConsumer
 from tests.letter_batches import LetterBatch
@@ -136,7 +136,7 @@ class Worker:
         self.flusher = self.app.flusher = Flusher(
             world.sink, DeadLetterTopics(lambda: self), self.tables.folds, self._lag, settings.worker.max_pending_cells
         )
-        self.app.flow = Flow(self.app)
+        self.app.backpressure = Backpressure(self.app)
 
     @property
     def is_busy(self) -> bool:
@@ -146,7 +146,7 @@ class Worker:
     @property
     def looks(self) -> bool:
         """Whether a flush with nothing to flush would look at the ledger."""
-        return self.world.now - self.flusher._looked >= LOOK_SECONDS
+        return self.world.now - self.flusher._looked >= LEDGER_CHECK_INTERVAL_SECONDS
 
     @property
     def is_writing(self) -> bool:
@@ -188,8 +188,8 @@ class Worker:
     def watch(self) -> None:
         """The timer that looks for sources that are stuck; and the look at memory that follows each flush."""
         if not self.assigning:
-            self._now(self.app.flow.seek_stuck())
-        self.app.flow.pause_if_full()
+            self._now(self.app.backpressure.seek_stuck())
+        self.app.backpressure.pause_if_full()
 
     def reap(self) -> None:
         """Look at what has ended; raises what a task has raised."""

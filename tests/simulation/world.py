@@ -22,7 +22,7 @@ from pintally.streams.operations.change import cluster_state
 from pintally.streams.worker import agents, assignment, fatal, outage, table
 from pintally.streams.worker import backpressure as flow
 from pintally.streams.worker import flush as flush
-from pintally.streams.worker.flush import RulesChanged, SinkWentBack
+from pintally.streams.worker.flush import RulesChanged, SinkRolledBack
 from tests.simulation.command import Command, apply_rules, give_up, repair_all
 from tests.simulation.command import edges as command_edges
 from tests.simulation.logs import LATENESS, SimLog, decode_before, make_log, make_rules
@@ -309,7 +309,7 @@ class World:
         """
         try:
             act()
-        except SinkWentBack as error:
+        except SinkRolledBack as error:
             self.end(worker, error.what)
         except (WorkerEnds, RulesChanged) as error:
             allowed = worker.is_out or worker.is_misled or self.changing or self.truth.is_damaged

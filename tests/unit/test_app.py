@@ -12,7 +12,7 @@ from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.slices import Base
 from pintally.streams.settings import Settings
 from pintally.streams.worker.app import CountingApp, create_app
-from pintally.streams.worker.flush import SinkWentBack
+from pintally.streams.worker.flush import SinkRolledBack
 from tests.faulty_sink import Fault, FaultySink
 from tests.logs import ACTION, SOURCE, T0, Log, chunk, record
 
@@ -58,11 +58,11 @@ def test_a_worker_that_stops_without_its_sink_says_so_and_stops(
     assert "Traceback" not in caplog.text
 
 
-def test_a_worker_that_stops_and_finds_its_ledger_gone_back_does_not_start_anew(
+def test_a_worker_that_stops_and_finds_its_ledger_rolled_back_does_not_restart(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("pintally.streams.worker.fatal.end_process", lambda reason: pytest.fail(reason))
     sink = FaultySink()
-    sink.fault = Fault("read_back", lambda: SinkWentBack("the ledger is at version 1, 3 was recorded"))
+    sink.fault = Fault("read_back", lambda: SinkRolledBack("the ledger is at version 1, 3 was recorded"))
     stop(sink)
     assert "3 was recorded" in caplog.text

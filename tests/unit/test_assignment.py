@@ -13,7 +13,7 @@ from pintally.streams.counting.recovery import base_of, follow
 from pintally.streams.settings import KafkaSettings, Settings
 from pintally.streams.worker import assignment
 from pintally.streams.worker.assignment import Assigned
-from pintally.streams.worker.flush import SinkWentBack, write
+from pintally.streams.worker.flush import SinkRolledBack, write
 from pintally.streams.worker.table import CellTable
 from tests.logs import ACTION, T0, Log, chunk, record
 from tests.logs import SOURCE as LOGGED
@@ -87,5 +87,5 @@ def test_a_ledger_that_goes_back_before_the_first_flush_of_a_new_worker_is_notic
     captured = fold.capture()
     assert captured
     sink.starts.append(StartRow(LOGGED, 0, 0, 0, rules.to_json()))
-    with pytest.raises(SinkWentBack, match="is at version None, 5 was recorded"):
+    with pytest.raises(SinkRolledBack, match="is at version None, 5 was recorded"):
         write(sink, [fold], [captured])

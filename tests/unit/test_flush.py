@@ -15,7 +15,7 @@ from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.slices import Base
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
-from pintally.streams.worker.flush import LOOK_SECONDS, Flusher, RulesChanged, SinkWentBack
+from pintally.streams.worker.flush import LEDGER_CHECK_INTERVAL_SECONDS, Flusher, RulesChanged, SinkRolledBack
 from tests.faulty_sink import STEPS, Fault, FaultySink, Journal, LetterTopics
 from tests.logs import ACTION, HOUR, SOURCE, T0, Log, chunk, record
 from tests.reference import LogRecord
@@ -127,7 +127,7 @@ def test_a_failure_before_the_ledger_leaves_it_as_it_was(step: str) -> None:
     assert bench.recorded() == 1
 
 
-def test_a_ledger_row_applied_without_an_answer_is_no_reason_to_think_the_sink_went_back() -> None:
+def test_a_ledger_row_applied_without_an_answer_is_no_reason_to_think_the_sink_rolled_back() -> None:
     bench = Bench()
     bench.feed(1)
     bench.sink.fault = Fault("ledger", unavailable, applied=True)
@@ -256,7 +256,7 @@ def test_a_failed_flush_of_a_source_that_was_revoked_meanwhile_is_merged_into_no
     assert bench.recorded() == 1
 
 
-def test_a_ledger_older_than_what_was_recorded_is_a_sink_that_went_back() -> None:
+def test_a_ledger_older_than_what_was_recorded_is_a_sink_that_rolled_back() -> None:
     """C6: nothing is written over a restored copy; the worker starts again and folds what is missing."""
     bench = Bench()
     bench.feed(1)
@@ -268,12 +268,12 @@ def test_a_ledger_older_than_what_was_recorded_is_a_sink_that_went_back() -> Non
         bench.sink.ledger = dict(gone)
         bench.feed(1)
         bench.journal.steps.clear()
-        with pytest.raises(SinkWentBack, match=r"engagement.save.v1\[0\] is at version (1|None), 3 was recorded"):
+        with pytest.raises(SinkRolledBack, match=r"engagement.save.v1\[0\] is at version (1|None), 3 was recorded"):
             bench.flush()
         assert bench.journal.steps == ["read_back"]
 
 
-def test_an_idle_source_beside_a_busy_one_tells_of_a_sink_that_went_back() -> None:
+def test_an_idle_source_beside_a_busy_one_tells_of_a_sink_that_rolled_back() -> None:
     """C6: a flush reads all sources back, not only those that it flushes."""
     bench = Bench(sources=2)
     bench.feed(1, fold=0)
@@ -281,15 +281,15 @@ def test_an_idle_source_beside_a_busy_one_tells_of_a_sink_that_went_back() -> No
     bench.flush()
     bench.sink.ledger = older
     bench.feed(1, fold=1)
-    with pytest.raises(SinkWentBack, match=r"engagement.save.v1\[0\] is at version None, 1 was recorded"):
+    with pytest.raises(SinkRolledBack, match=r"engagement.save.v1\[0\] is at version None, 1 was recorded"):
         bench.flush()
 
 
-def test_a_start_row_that_is_gone_is_a_sink_that_went_back() -> None:
+def test_a_start_row_that_is_gone_is_a_sink_that_rolled_back() -> None:
     bench = Bench()
     bench.sink.starts = []
     bench.feed(1)
-    with pytest.raises(SinkWentBack, match="at epoch None, 0 was recorded"):
+    with pytest.raises(SinkRolledBack, match="at epoch None, 0 was recorded"):
         bench.flush()
 
 
@@ -300,13 +300,13 @@ def test_an_idle_worker_looks_at_the_ledger_every_ten_seconds(monkeypatch: pytes
     bench.feed(1)
     bench.flush()
     bench.sink.ledger = {}
-    now += LOOK_SECONDS - 0.1
+    now += LEDGER_CHECK_INTERVAL_SECONDS - 0.1
     assert bench.flush()
     now += 0.2
     bench.sink.fault = Fault("read_back", unavailable)
     assert bench.flush()
     bench.sink.fault = None
-    with pytest.raises(SinkWentBack):
+    with pytest.raises(SinkRolledBack):
         bench.flush()
 
 

@@ -11,7 +11,7 @@ from faust.auth import SASLCredentials, SSLCredentials
 
 from pintally.streams.kafka.clients import LoginIncomplete, kafka_options
 from pintally.streams.settings import KafkaSettings
-from pintally.streams.worker.credentials import faust_credentials
+from pintally.streams.worker.app import faust_credentials
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("schemas", "sinks", "streams", "pintally")

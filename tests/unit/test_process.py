@@ -1,4 +1,4 @@
-"""How a process of ours ends: at once, whatever hangs, with the right exit code; told to stop, it never starts anew."""
+"""How a process of ours ends: at once, whatever hangs, with the right exit code; told to stop, it never restarts."""
 
 import os
 import signal
@@ -10,16 +10,14 @@ from contextlib import suppress
 
 import pytest
 
-from pintally.streams.worker import process as restart
+from pintally.streams.worker import process
 from pintally.streams.worker.process import LONGEST_PAUSE_SECONDS, RESTARTED
 
 BEGIN = """
 import logging, os, signal, sys, threading, time
 from pintally.schemas.errors import PintallyError, Unavailable
-from pintally.streams.worker import process as restart
-from pintally.streams.worker import signals
-from pintally.streams.worker.process import end_process, refuse
-from pintally.streams.worker.signals import watch
+from pintally.streams.worker import process
+from pintally.streams.worker.process import end_process, refuse, watch
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 watch.begin()
 """
@@ -46,7 +44,7 @@ def run(program: str, stderr: int = subprocess.PIPE, **environment: str) -> tupl
 def test_it_asks_to_be_started_again_where_nobody_else_would_start_it() -> None:
     code, said = run("end_process('no answered heartbeat')")
     assert code == 75
-    assert "no answered heartbeat: this worker ends and starts anew" in said
+    assert "no answered heartbeat: this worker restarts" in said
 
 
 def test_a_refusal_has_the_exit_code_of_its_error() -> None:
@@ -63,7 +61,7 @@ def test_any_thread_ends_it_while_the_main_one_hangs() -> None:
 
 def test_a_worker_takes_its_own_place_and_counts_how_often_in_a_row() -> None:
     program = """
-    restart.command = (sys.executable, "-c", "import os; print('anew', os.environ['PINTALLY_RESTARTED'])")
+    process.command = (sys.executable, "-c", "import os; print('anew', os.environ['PINTALLY_RESTARTED'])")
     end_process("bad")
     """
     assert "anew 1\n" in run(program)[1]
@@ -76,14 +74,14 @@ def test_workers_that_end_in_a_row_begin_later_and_later(
 ) -> None:
     monkeypatch.setenv(RESTARTED, before)
     slept: list[float] = []
-    restart.pause(slept.append)
+    process.pause(slept.append)
     assert sum(slept) == seconds
 
 
 def test_who_was_told_to_stop_is_not_started_anew() -> None:
     """The session's watch replaced a worker four seconds into its stop: the supervisor waited until it killed it."""
     program = """
-    restart.command = (sys.executable, "-c", "print('anew')")
+    process.command = (sys.executable, "-c", "print('anew')")
     watch.stop_cleanly = lambda: None
     os.kill(os.getpid(), signal.SIGTERM)
     while not watch.told: time.sleep(0.01)
@@ -96,8 +94,8 @@ def test_who_was_told_to_stop_is_not_started_anew() -> None:
 
 def test_a_signal_that_comes_while_the_process_is_replaced_stops_the_one_that_takes_its_place() -> None:
     program = f"""
-    restart.command = (sys.executable, "-c", {BEGIN + "time.sleep(60)"!r})
-    act = lambda: (os.kill(os.getpid(), signal.SIGTERM), restart._start_anew())
+    process.command = (sys.executable, "-c", {BEGIN + "time.sleep(60)"!r})
+    act = lambda: (os.kill(os.getpid(), signal.SIGTERM), process._restart())
     watch.end(act, lambda: None, replaces=True)
     """
     assert run(program)[0] == 0
@@ -112,7 +110,7 @@ def test_before_a_worker_runs_a_signal_ends_it_at_once(number: int) -> None:
 
 def test_a_stop_that_hangs_is_cut_off() -> None:
     program = """
-    signals.STOP_SECONDS = 0.3
+    process.STOP_SECONDS = 0.3
     watch.stop_cleanly = lambda: None
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)

@@ -1,22 +1,64 @@
-"""Says when clocks differ: when it is found, now and then while it lasts, and when it is over."""
+"""What time it is, by this process and by ClickHouse, and what is said where the two or a broker's differ.
+
+One of the two may be wrong, and nobody can tell which. Whatever must not happen before its time waits until it is time
+by both: `Reading.earliest_ms`. Then one wrong clock, whichever it is, can only delay.
+"""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.sources import Source
 from pintally.sinks.maintenance import MaintainedSink
-from pintally.streams.worker.finality import Look
-from pintally.streams.worker.wall_clock import Reading, read_clocks
 
 log = logging.getLogger(__name__)
 
 DIFFERENCE_MS = 30_000  # less harms nobody: hours are sealed that much later
 AGAIN_SECONDS = 600.0
 THIS = "this machine"
+
+
+class HasClock(Protocol):
+    """Something with a clock of its own: a session of a sink."""
+
+    def read_clock(self) -> int:
+        """Its time in ms since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Both clocks, in ms since 1970: ours, then ClickHouse's, then ours again."""
+
+    before_ms: int
+    clickhouse_ms: int
+    after_ms: int
+
+    @property
+    def earliest_ms(self) -> int:
+        """The time by which it was surely this late when the reading began, unless both clocks are ahead."""
+        return min(self.before_ms, self.clickhouse_ms)
+
+    @property
+    def ahead_ms(self) -> int:
+        """How far our clock surely leads ClickHouse's; negative: lags behind it. What asking took is no difference."""
+        return max(0, self.before_ms - self.clickhouse_ms) + min(0, self.after_ms - self.clickhouse_ms)
+
+
+def own_clock() -> int:
+    """Our own clock in ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def read_clocks(session: HasClock) -> Reading:
+    """Both clocks, by one question to ClickHouse. Raises SinkUnavailable."""
+    before = own_clock()
+    theirs = session.read_clock()
+    return Reading(before, theirs, own_clock())
 
 
 def difference(clocks: Reading) -> str | None:
@@ -69,9 +111,9 @@ class ClockDifferences:
             return  # whoever needs it says so
         self._say({THIS: words} if (words := difference(clocks)) else {}, {THIS})
 
-    def tell(self, found: Look) -> None:
+    def tell(self, clocks: Reading, source_clocks: Mapping[Source, int], behind_ms: Mapping[Source, int]) -> None:
         """Say what a look at the sources shows of their brokers."""
-        wrong = broker_differences(found.clocks, found.source_clocks, found.behind_ms)
+        wrong = broker_differences(clocks, source_clocks, behind_ms)
         self._say(wrong, self._said.keys() - {THIS})
 
     def _say(self, wrong: Mapping[str, str], asked: Set[str]) -> None:

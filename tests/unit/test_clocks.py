@@ -7,10 +7,8 @@ from uuid import UUID
 import pytest
 
 from pintally.schemas.sources import Source
-from pintally.streams.worker import wall_clock
-from pintally.streams.worker.clock_differences import AGAIN_SECONDS, ClockDifferences, broker_differences, difference
-from pintally.streams.worker.finality import Look
-from pintally.streams.worker.wall_clock import Reading
+from pintally.streams.worker import clocks
+from pintally.streams.worker.clocks import AGAIN_SECONDS, ClockDifferences, Reading, broker_differences, difference
 from tests.support.memory_sink import MemorySink
 
 HOUR = 3_600_000
@@ -47,15 +45,15 @@ def test_it_is_said_once_again_after_ten_minutes_and_when_it_is_over(
     ahead, now = [3 * HOUR], [0.0]
     sink = MemorySink()
     monkeypatch.setattr(sink, "clock", lambda: NOON)
-    monkeypatch.setattr(wall_clock, "own_clock", lambda: NOON + ahead[0])
-    clocks = ClockDifferences(lambda: now[0])
+    monkeypatch.setattr(clocks, "own_clock", lambda: NOON + ahead[0])
+    differences = ClockDifferences(lambda: now[0])
 
     def said(seconds: float, off: int, brokers: dict[Source, int]) -> list[str]:
         caplog.clear()
         now[0] += seconds
         ahead[0] = off
-        asyncio.run(clocks.compare(sink))
-        clocks.tell(Look(None, 0, AGREED, brokers, {}))
+        asyncio.run(differences.compare(sink))
+        differences.tell(AGREED, brokers, {})
         return [" ".join(record.getMessage().split()[:3]) for record in caplog.records]
 
     with caplog.at_level(logging.INFO):

@@ -5,7 +5,7 @@ from uuid import UUID
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow
 from pintally.schemas.sources import Source
-from pintally.streams.worker.behind import BrokersBehind
+from pintally.streams.worker.finality import BrokersBehind
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 MINUTE = 60_000

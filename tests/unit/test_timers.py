@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pintally.streams.worker.interval import paced
+from pintally.streams.worker.timers import every
 
 
 class Clock:
@@ -21,7 +21,7 @@ class Clock:
 async def begun(clock: Clock, took: list[float]) -> list[float]:
     """When each piece of work began, given how long each takes."""
     begins: list[float] = []
-    steps = paced(1.0, clock.sleep, clock)
+    steps = every(1.0, clock.sleep, clock)
     for seconds in took:
         await anext(steps)
         begins.append(round(clock.now, 6))

@@ -1,6 +1,6 @@
 """When a worker says that an open transaction holds a partition back."""
 
-from pintally.streams.worker.held_back import AGAIN_SECONDS, NOTICE_SECONDS, HeldBack
+from pintally.streams.worker.kafka_watch import AGAIN_SECONDS, NOTICE_SECONDS, HeldBack
 
 AT = ("t", 0)
 

@@ -8,13 +8,13 @@ import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
-from pintally.streams.worker.backpressure import STUCK_SECONDS, Flow
+from pintally.streams.worker.backpressure import STUCK_SECONDS, Backpressure
 
 SAVES, CLICKS = TP("engagement.save.v1", 0), TP("engagement.click.v1", 1)
 
 
 class Consumer:
-    """What Flow asks of the consumer, and what it was told to do."""
+    """What Backpressure asks of the consumer, and what it was told to do."""
 
     def __init__(self) -> None:
         self.assigned = {SAVES}
@@ -43,7 +43,7 @@ class Consumer:
 
 
 class Bench:
-    """A Flow whose surroundings and clock a test sets."""
+    """A Backpressure whose surroundings and clock a test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, limit: int = 100) -> None:
         self.consumer = Consumer()
@@ -59,7 +59,7 @@ class Bench:
             tables=SimpleNamespace(positions=lambda: self.positions),
             queued=lambda topic: topic in self.queued,
         )
-        self.flow = Flow(app)
+        self.flow = Backpressure(app)
 
     def pending(self, cells: int) -> bool:
         """Whether reading is paused when so many cells wait."""

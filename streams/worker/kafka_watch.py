@@ -1,0 +1,60 @@
+"""Finds out and logs why Kafka gives nothing to count: its clients try again in silence whatever the reason is."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from pintally.schemas.errors import KafkaUnavailable
+from pintally.streams.kafka.topics import describe_topics
+from pintally.streams.settings import KafkaSettings, TopicSettings
+from pintally.streams.worker.outage import KAFKA
+
+NOTICE_SECONDS = 60.0
+AGAIN_SECONDS = 600.0
+
+Ends = tuple[int, int]  # last stable offset, end of the log
+
+
+@dataclass(slots=True)
+class _Held:
+    offset: int
+    since: float
+    said: float | None = None
+
+
+@dataclass(slots=True)
+class HeldBack:
+    """Partitions that an open transaction holds back: else their lag grows and nothing tells why. Pure.
+
+    Remembers since when each is held back at one offset; times are monotonic seconds.
+    """
+
+    held: dict[tuple[str, int], _Held] = field(default_factory=dict)
+
+    def look(self, now: float, ends: Mapping[tuple[str, int], Ends]) -> list[tuple[str, int, int, float]]:
+        """Topic, partition, offset and seconds of what is held back for a minute, once, and again each ten minutes."""
+        self.held = {
+            at: known if (known := self.held.get(at)) and known.offset == stable else _Held(stable, now)
+            for at, (stable, end) in ends.items()
+            if stable < end
+        }
+        told = []
+        for (topic, partition), held in self.held.items():
+            last = held.since + NOTICE_SECONDS if held.said is None else held.said + AGAIN_SECONDS
+            if now >= last:
+                held.said = now
+                told.append((topic, partition, held.offset, now - held.since))
+        return told
+
+
+async def ask_why(kafka: KafkaSettings, topics: TopicSettings, unknown: Collection[str]) -> None:
+    """Ask once where Kafka seems to be away, or does not know some topics any more; else do nothing.
+
+    Raises KafkaRefused for a login or a right that is not given any more, TopicMissing for topics that were deleted.
+    """
+    KAFKA.still()
+    if KAFKA.seconds or unknown:
+        try:
+            await asyncio.to_thread(describe_topics, kafka, topics)
+        except KafkaUnavailable as error:
+            KAFKA.away(error.what, "counting")

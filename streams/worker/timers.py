@@ -1,0 +1,87 @@
+"""What a worker does now and then beside counting: flush, look for gaps, ask Kafka, compare clocks, seal."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from time import monotonic
+from typing import Any
+
+from pintally.streams.kafka.open_transactions import abort
+from pintally.streams.worker.clocks import ClockDifferences
+from pintally.streams.worker.fatal import end_by
+from pintally.streams.worker.finality import BrokersBehind, seal_final_hours
+from pintally.streams.worker.kafka_watch import HeldBack, ask_why
+
+log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.5
+ASK_SECONDS = 5.0
+HELD_BACK_SECONDS = 10.0
+
+
+async def every(
+    interval: float, sleep: Callable[[float], Awaitable[None]], clock: Callable[[], float] = monotonic
+) -> AsyncIterator[None]:
+    """Yield every `interval` seconds, first after one; Faust's timers wait that long after each call instead.
+
+    What takes longer is followed at once; none is made up for."""
+    due = clock() + interval
+    while True:
+        await sleep(max(0.0, due - clock()))
+        yield
+        due = max(due + interval, clock())
+
+
+def start_timers(app: Any) -> None:
+    """Have the app run all of them from its start on. An error in one ends the process."""
+
+    async def guarded(what: str, step: Any) -> None:
+        try:
+            await step
+        except Exception as error:  # nothing of it may stay in a log alone
+            end_by(app, error, what)
+            raise
+
+    @app.task
+    async def flush() -> None:
+        async for _ in every(app.settings.worker.flush_interval_seconds, app.sleep):
+            if app.should_stop:
+                return
+            await guarded("in a flush", app.flusher.flush())
+            app.backpressure.pause_if_full()
+
+    @app.timer(WATCH_SECONDS)
+    async def look_for_gaps() -> None:
+        if not app.rebalancing:
+            await app.backpressure.seek_stuck()
+
+    @app.task
+    async def ask() -> None:
+        while not app.should_stop:
+            await app.sleep(ASK_SECONDS)
+            await guarded(
+                "while Kafka is asked why",
+                ask_why(app.settings.kafka, app.settings.topics, app.consumer.unknown_topics()),
+            )
+
+    held = HeldBack()
+
+    @app.timer(HELD_BACK_SECONDS)
+    async def tell_what_is_held_back() -> None:
+        for topic, partition, offset, seconds in held.look(monotonic(), app.consumer.ends()):
+            log.warning(
+                "%s[%d] has waited %.0f s for an open transaction from offset %d on; `pintally status` names its "
+                "producer. If that is gone for good: %s",
+                topic, partition, seconds, offset, abort(str(app.settings.kafka), topic, partition, offset),
+            )  # fmt: skip
+
+    clocks, brokers = ClockDifferences(), BrokersBehind()
+
+    @app.task
+    async def compare_clocks() -> None:
+        await guarded("while clocks are compared", clocks.compare(app.sink))
+
+    @app.timer(app.settings.worker.seal_seconds)
+    async def seal() -> None:
+        await guarded("while clocks are compared", clocks.compare(app.sink))
+        step = seal_final_hours(app.settings, app.sink, app.consumer.assignment(), brokers, clocks.tell)
+        await guarded("while sealing", step)
