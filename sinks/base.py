@@ -48,4 +48,4 @@ class Sink(Protocol):
         """Every source that has a start row, by topic and partition."""
 
     def replaced(self) -> Sequence[ReplacedRow]:
-        """Which topics took the place of others, by epoch; only what took effect."""
+        """The replaced topics that took effect, by epoch."""

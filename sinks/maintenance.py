@@ -16,7 +16,7 @@ from pintally.sinks.base import Sink, SinkSession
 
 @dataclass(frozen=True, slots=True)
 class CellTotals:
-    """Counted events a minute and pin, by minute and pin; arrays of one length."""
+    """Counted events by minute and pin, sorted by both; arrays of equal length."""
 
     minute: NDArray[np.uint32]  # seconds since 1970
     pin_id: NDArray[np.uint64]
@@ -24,7 +24,7 @@ class CellTotals:
 
 
 class MaintenanceSession(SinkSession, Protocol):
-    """A session that also repairs, deletes and opens what is sealed. What it deletes is gone on return."""
+    """A session that also repairs, deletes, and opens sealed hours. Deleted rows are gone when a method returns."""
 
     def read_clock(self) -> int:
         """The sink's own clock, in ms since 1970."""
@@ -33,19 +33,19 @@ class MaintenanceSession(SinkSession, Protocol):
         """Write lost rows; returns when they are durable."""
 
     def write_replaced(self, rows: Sequence[ReplacedRow]) -> None:
-        """Write which topics take the place of others, all at once; returns when they are durable."""
+        """Write replaced topics, in one insert; returns when they are durable."""
 
     def delete_superseded(self) -> None:
         """Delete all superseded cells, ledger rows and dead letters (C19, see `sinks/stale_rows.py`)."""
 
     def reopen_from(self, moment: int) -> None:
-        """Have sealed hours from `moment` (seconds since 1970) on read from minutes until they are sealed again."""
+        """Open sealed hours from `moment` (seconds since 1970) on: readers take minutes until the next sealing."""
 
     def reopen_unequal(self) -> None:
-        """The same for sealed hours and days whose roll-up is not the sum of their minutes, pin by pin."""
+        """Open sealed hours and days whose roll-up is not the sum of their minutes, pin by pin."""
 
     def reopen_early(self, lateness_seconds: int) -> None:
-        """The same for hours that were sealed before their end and so many seconds, by the sink's clock."""
+        """Open hours that were sealed before their end + `lateness_seconds`, by the clock of the sink."""
 
     def slice_sums(self, source: Source) -> Mapping[tuple[int, int], SliceSum]:
         """The cells of each slice (slice_block, arrived_at in seconds since 1970) that has some, of every aggregate."""
@@ -76,7 +76,7 @@ class MaintenanceSession(SinkSession, Protocol):
 
 
 class MaintainedSink(Sink, Protocol):
-    """A sink whose sessions can do both."""
+    """A sink whose sessions also do maintenance."""
 
     def session(self) -> AbstractContextManager[MaintenanceSession]:
         """Open a connection. Raises SinkUnavailable if nobody answers, SinkError if it is refused."""

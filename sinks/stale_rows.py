@@ -9,12 +9,12 @@ from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """What is superseded of one source and epoch. The view `superseded_slices` says the same in SQL."""
+    """The superseded rows of one source and epoch. The view `superseded_slices` is the same in SQL."""
 
     epoch: int
     start: int  # offset: slices that start here or later
     slice_block: int  # as cells name them: from this block on,
-    arrived_at: int  # in that block from this arrived (seconds since 1970) on
+    arrived_at: int  # in that block from this `arrived_at` (seconds since 1970) on
     inside: bool  # the epoch start lies inside a slice: versions tell what is superseded
 
     def has_row(self, row: LedgerRow) -> bool:
@@ -31,7 +31,7 @@ class Superseded:
 
 
 def superseded_from(ledger: SourceLedger) -> Iterator[Superseded]:
-    """What is superseded of a source: one an epoch that has a higher one."""
+    """Yields the superseded rows of a source: one entry for each epoch that has a higher one."""
     cut = {(row.epoch, row.end) for row in ledger.lost if row.kind is LostKind.TRIMMED}
     for own in ledger.starts:
         above = [

@@ -1,1 +1,1 @@
-"""Proof that the counts are right. Imports nothing of the counting path: other client, other parser, other method."""
+"""Independent check of the counts. It shares no code with the counting path: other clients, parser and method."""

@@ -1,4 +1,4 @@
-"""Where the two sides of the audit are: the log and the tables. Given by the caller, read from no environment."""
+"""Addresses of the log and of the tables. The caller gives them; nothing is read from the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Kafka, ClickHouse and the topics to check. Secrets are never shown by repr."""
+    """Kafka, ClickHouse and the topics to check. `repr` does not show secrets."""
 
     kafka: str  # bootstrap servers, host:port, separated by commas
     topics: tuple[tuple[str, int], ...]  # topic and the number of its action in `pin_minutes.action`
@@ -17,9 +17,9 @@ class Addresses:
     password: str = field(default="", repr=False)
     database: str = "pintally"
     secure: bool = False  # TLS to ClickHouse
-    ca_file: str | None = None  # PEM: whom to trust for its certificate; None: the system's authorities
-    # How kafka-python connects, beside the bootstrap servers: security_protocol, ssl_cafile, sasl_mechanism and so on.
-    # Plain values, as they go to other processes.
+    ca_file: str | None = None  # PEM: authorities for its certificate; None: those of the system
+    # Other options of kafka-python: security_protocol, ssl_cafile, sasl_mechanism and so on. Plain values, because they
+    # are sent to other processes.
     kafka_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:

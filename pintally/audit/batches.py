@@ -1,11 +1,11 @@
-"""Batches as Kafka keeps them, where kafka-python would give up, go astray or run out of memory.
+"""Reads batches that kafka-python cannot read, or that would use too much memory.
 
-Kafka takes any bytes for the name of a header and any number for the offset of a record in its batch; kafka-python
-raises on the first, and jumps about on the second. An audit needs no headers, and knows the offsets: a batch that was
-never compacted has one record at each, in order. And what is compressed may unpack to any size: a batch of more than
-32 MiB or 1,000,000 records, or that cannot be read although its CRC is right, has one record without key and value
-(invalid, by the rules) at its first offset, and none at the others. `read_every_record` teaches one consumer so; every
-other consumer of the process reads as ever.
+Kafka accepts any bytes as the name of a header and any number as the offset of a record in its batch. kafka-python
+raises on such names and returns such offsets in any order. The audit needs no headers and knows the offsets: a batch
+that was never compacted has one record at each offset, in order. A compressed batch may unpack to any size. If it has
+more than 32 MiB or 1,000,000 records, or cannot be read although its CRC is right, it counts as one record without key
+and value (invalid, by the rules) at its first offset, and gaps at the others. `read_every_record` changes one consumer;
+all other consumers of the process are not affected.
 """
 
 import struct
@@ -29,19 +29,19 @@ MAX_RECORDS = 1_000_000
 
 
 def read_every_record(consumer: KafkaConsumer) -> None:
-    """Have this consumer's fetcher (kafka-python 3.0's: it asks itself for the class) unpack batches as above."""
+    """Let the fetcher of this consumer (kafka-python 3.0) read batches as described above."""
     consumer._fetcher.PartitionRecords = PlainPartitionRecords
 
 
 class PlainPartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
-    """What the consumer makes records of: the same, of plain batches."""
+    """The class of kafka-python that unpacks records, with plain batches."""
 
     def _unpack_records(self, at: Any, records: MemoryRecords, *deserializers: Any) -> Iterator[Any]:
         return super()._unpack_records(at, PlainBatches(records), *deserializers)  # type: ignore[no-any-return]
 
 
 class PlainBatches:
-    """Kafka's batches of one answer, each a `PlainBatch`; batches of the formats before version 2 as they are."""
+    """The batches of one answer as `PlainBatch`; batches of formats before version 2 are unchanged."""
 
     def __init__(self, records: MemoryRecords) -> None:
         self._records = records
@@ -53,7 +53,7 @@ class PlainBatches:
 
 
 class PlainBatch(DefaultRecordBatch):  # type: ignore[misc]
-    """A batch whose records have no headers here, and offsets that ascend."""
+    """A batch whose records have no headers and ascending offsets."""
 
     _buffer: bytearray
     _pos: int

@@ -1,4 +1,4 @@
-"""The ledger's slices, one after the other: which rows hold, where a slice is missing, how far all is flushed."""
+"""The chain of slices in the ledger: which rows are current, which slices are missing, how far all is flushed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from pintally.audit.rules import CountingRules, parse_rules
 
 @dataclass(frozen=True, slots=True)
 class RulesEpoch:
-    """[start, end) of a source under one epoch of the rules; the last one has no end."""
+    """Offsets [start, end) of a source under one epoch of the rules; the last epoch has no end."""
 
     number: int
     rules: CountingRules
@@ -20,13 +20,13 @@ class RulesEpoch:
     end: int | None
 
     def holds(self, row: LedgerRow) -> bool:
-        """Whether the row lies here and is of this epoch."""
+        """Whether the row starts in this range and has this epoch."""
         inside = row.start >= self.start and (self.end is None or row.start < self.end)
         return inside and row.epoch == self.number
 
 
 def epochs_in_force(starts: Sequence[StartRow]) -> list[RulesEpoch]:
-    """Epochs of rules in the order of the log. One that begins at or after a later one never holds."""
+    """Returns the epochs in the order of the log. An epoch that begins at or after a later one never holds."""
     kept: list[StartRow] = []
     for row in sorted(starts, key=lambda row: row.epoch):
         while kept and kept[-1].start >= row.start:
@@ -40,7 +40,7 @@ def epochs_in_force(starts: Sequence[StartRow]) -> list[RulesEpoch]:
 
 
 def superseded_ledger_rows(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> Iterator[Finding]:
-    """Ledger rows of an epoch that does not rule where they are."""
+    """Yields the ledger rows whose epoch does not hold at their offset."""
     for row in flushed.ledger:
         if not any(epoch.holds(row) for epoch in epochs):
             about = Finding(
@@ -50,7 +50,7 @@ def superseded_ledger_rows(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> It
 
 
 def follow(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> tuple[int, list[Finding]]:
-    """How far all is flushed without a gap but for what was given up, and the gaps after that. Offsets."""
+    """Returns the offset up to which all is flushed, except for accepted losses, and the missing slices after it."""
     position, gaps, head = epochs[0].start, [], None
     skipped = [row for row in in_force(flushed) if row.kind in (TRIMMED, DAMAGED)]
     for row in sorted(current_rows(flushed, epochs), key=lambda row: row.start):
@@ -65,7 +65,7 @@ def follow(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> tuple[int, list[Fi
 
 
 def _beyond(position: int, lost: Sequence[LostRow]) -> int:
-    """Where counting goes on if some of `accept-loss` begins at `position`, or within the slice that it cut short."""
+    """Returns where counting continues if a lost range begins at `position` or in the slice before it."""
     ends = [
         row.end for row in lost if row.start == position or (row.kind == TRIMMED and row.start < position < row.end)
     ]
@@ -76,7 +76,7 @@ TRIMMED, RETIRED, DAMAGED = "trimmed", "retired", "damaged"
 
 
 def in_force(flushed: Flushed) -> list[LostRow]:
-    """What was given up and took effect: a crash may have left a row whose epoch never began."""
+    """Returns the losses that took effect. A crash may leave a row whose epoch never began."""
     begun = {row.epoch for row in flushed.starts}
     return [
         row
@@ -87,23 +87,23 @@ def in_force(flushed: Flushed) -> list[LostRow]:
 
 
 def _goes_on_after(lost: LostRow, flushed: Flushed) -> bool:
-    """Whether its epoch began at its end, and none since then below it: rules may change right there."""
+    """Whether counting continues at the end of the lost range: an epoch began there, and no later one before it."""
     begun = (lost.epoch, lost.end) in {(row.epoch, row.start) for row in flushed.starts}
     return begun and not any(row.epoch > lost.epoch and row.start < lost.end for row in flushed.starts)
 
 
 def cuts(flushed: Flushed) -> set[int]:
-    """Offsets where counting began anew after a lost range: the slice before was cut short, no id was carried over."""
+    """Returns the offsets where counting continued after a lost range: no ids are known there."""
     return {row.end for row in in_force(flushed) if row.kind == TRIMMED}
 
 
 def current_rows(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[LedgerRow]:
-    """The ledger rows that are not superseded."""
+    """Returns the ledger rows that are not superseded."""
     return [row for row in flushed.ledger if any(epoch.holds(row) for epoch in epochs)]
 
 
 def epochs_of(flushed: Flushed) -> list[RulesEpoch]:
-    """The epochs of a source. Raises CannotTell if it has none, or one whose rules are unknown here."""
+    """Returns the epochs of a source. Raises CannotTell if it has none, or if their rules are unknown."""
     if not flushed.starts:
         raise CannotTell(f"{flushed}: no start row", "Start a worker: it writes one before it counts.")
     return epochs_in_force(flushed.starts)

@@ -16,13 +16,13 @@ from pintally.audit.pins import NEEDED, WISHED
 from pintally.audit.wrong_protocol import wrong_protocol
 
 TIMEOUT_SECONDS = 600.0  # a sort of all cells of a source may take minutes
-ANSWER_SECONDS = 15.0  # how long an answer to nothing may take
-SILENCE_SECONDS = 30.0  # within an answer, which is whole when it starts
-GATEWAY = (502, 503, 504)  # what stands before it has no answer of it
+ANSWER_SECONDS = 15.0  # for the answer to an empty question
+SILENCE_SECONDS = 30.0  # within an answer, which is complete when it starts
+GATEWAY = (502, 503, 504)  # a gateway in front of it has no answer
 PIECE = 1 << 20  # bytes read at once
-PARAMETERS = {  # of HTTP, no settings: a user who may change none may give them
-    "wait_end_of_query": "1",  # the answer starts when it is whole, so that the status tells the truth
-    "buffer_size": str(16 << 20),  # beyond this ClickHouse keeps the answer on its disk
+PARAMETERS = {  # of HTTP, not settings: every user may give them
+    "wait_end_of_query": "1",  # the answer starts when it is complete, so that its status is final
+    "buffer_size": str(16 << 20),  # larger answers go to the disk of ClickHouse
 }
 REFUSED = re.compile(r"Code: (?:164|452)\.")  # READONLY, SETTING_CONSTRAINT_VIOLATION
 UNKNOWN = re.compile(r"Code: 115\..*?[Ss]etting '?(\w+)")  # UNKNOWN_SETTING
@@ -30,7 +30,7 @@ SETTING = re.compile(r"(?:modify '|etting '?)(\w+)'? (?:setting|should|is)")
 
 
 class ClickHouse:
-    """One HTTP connection, read only. Parameters of a query go beside it: {name:Type}."""
+    """One HTTP connection for reading. Parameters of a query are sent beside it: {name:Type}."""
 
     def __init__(self, addresses: Addresses) -> None:
         self._where = f"ClickHouse {addresses.clickhouse_host}:{addresses.clickhouse_http_port}"
@@ -88,9 +88,9 @@ class ClickHouse:
                 raise self._refused(answer.status, text)
 
     def _can_do_without(self, text: str) -> bool:
-        """Whether the same question may be asked again without what was refused; then that is not sent any more."""
+        """Whether a refused setting can be left out; it is then not sent any more."""
         if (unknown := UNKNOWN.search(text)) and unknown[1] in self._settings:
-            del self._settings[unknown[1]]  # a server that does not know a setting does not do what it is about
+            del self._settings[unknown[1]]  # an unknown setting has no effect
             return True
         if REFUSED.search(text) and not self._settings.keys().isdisjoint(WISHED):
             self._settings = {name: value for name, value in self._settings.items() if name in NEEDED}
@@ -98,7 +98,7 @@ class ClickHouse:
         return False
 
     def _send(self, path: str, sql: str, seconds: float) -> HTTPResponse:
-        self._connection.close()  # between two questions lies a recount; the server hangs up on idle connections
+        self._connection.close()  # a recount may take long, and the server closes idle connections
         self._connection.timeout = seconds
         try:
             self._connection.request("POST", path, sql.encode(), self._headers)
@@ -147,7 +147,7 @@ class ClickHouse:
 
 
 def _remedy(text: str) -> str:
-    """What to do about a refusal."""
+    """Returns the remedy for a refusal."""
     if "Port 9000" in text or "DB::Exception" not in text:
         return "Set PINTALLY_CLICKHOUSE_HTTP_PORT to ClickHouse's HTTP port (usually 8123, with TLS 8443)."
     if "AUTHENTICATION_FAILED" in text:

@@ -1,8 +1,8 @@
-"""Compares one recounted slice with what ClickHouse says of it, both ways: what is there, and what is not.
+"""Compares one recounted slice with its rows in ClickHouse, in both directions: wrong rows and missing rows.
 
-A row is checked at its own version: rows are written before the ledger row of their flush, so they may be ahead of it.
-The ledger row says what must be there: a cell with a record below its position has a row, and that row is as new as
-the cell's last record below that position.
+A row is checked at its own version. Rows are written before the ledger row of their flush, so they may be ahead of it.
+The ledger row says which rows must exist: a cell with a record below its position must have a row, and that row must be
+as new as the last record of the cell below that position.
 """
 
 from bisect import bisect_left
@@ -29,14 +29,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Compares the slices of one source that one epoch of the rules made."""
+    """Compares the slices of one source and one epoch."""
 
     source: str
     epoch: int
     rules: CountingRules
 
     def ledger(self, slice_: Slice, row: LedgerRow) -> Iterator[Finding]:
-        """Each field of the ledger row that is not as the log has it."""
+        """Yields each field of the ledger row that differs from the log."""
         at = min(max(row.position, slice_.start), slice_.end)
         state = slice_.at(at)
         expected = {
@@ -87,11 +87,11 @@ class Judge:
         if row.value != own:
             differs = Kind.COUNT_TOO_HIGH if row.value > own else Kind.COUNT_TOO_LOW
             yield replace(about, kind=differs if records else Kind.ROW_EXTRA, expected=own)
-        elif own < due:  # true at its version, but a later flush has been recorded and its row is not here
+        elif own < due:  # right at its version, but the ledger covers a later flush whose row is missing
             yield replace(about, kind=Kind.COUNT_TOO_LOW, expected=due)
 
     def _missing(self, table: Table, slice_: Slice, records: Sequence[int], position: int) -> Iterator[Finding]:
-        """Cells without a row, of which a record lies below `position`."""
+        """Yields cells without a row that have a record below `position`."""
         at = 0
         while at < len(records):
             key = records[at] >> OFFSET_BITS
@@ -103,7 +103,7 @@ class Judge:
             at = after
 
     def superseded(self, table: Table, row: CellRow) -> Finding:
-        """A row of an epoch that does not rule where the row is."""
+        """Returns the finding for a row whose epoch does not hold for its slice."""
         about = Finding(
             Kind.SUPERSEDED_ROW, self.source, row.value, f"epoch {self.epoch}", f"epoch {row.epoch}",
             f"{row.slice_block}/{row.arrived_at}", start=row.position, end=row.position,
@@ -111,7 +111,7 @@ class Judge:
         return table.aggregate.describe(about, row.key)
 
     def extra(self, table: Table, row: CellRow) -> Finding:
-        """A row of a slice that the log does not have."""
+        """Returns the finding for a row of a slice that the log does not have."""
         name = f"{row.slice_block}/{row.arrived_at}"
         about = Finding(Kind.ROW_EXTRA, self.source, row.value, 0, "slice not in the log", name)
         return table.aggregate.describe(about, row.key)
@@ -119,7 +119,10 @@ class Judge:
     def dead_letters(
         self, slice_: Slice, letters: Sequence[DeadLetter], position: int, oldest_ms: int
     ) -> Iterator[Finding]:
-        """Every late or invalid record below `position` has its letter (or is older than `oldest_ms`); no other has."""
+        """Compare dead letters: each late or invalid record below `position`, and no other, must have one.
+
+        Records older than `oldest_ms` may have none.
+        """
         by_offset = {letter.offset: letter for letter in letters if letter.epoch == self.epoch}
         for record in slice_.rejected:
             letter = by_offset.pop(record.offset, None)

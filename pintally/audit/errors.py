@@ -1,8 +1,8 @@
-"""Why an audit has no verdict."""
+"""Why the audit cannot tell whether counts are right."""
 
 
 class CannotTell(Exception):
-    """Something without which the audit cannot say yes or no: names it, and what to do about it."""
+    """The audit cannot tell: `what` is missing, and `remedy` says what to do."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what, remedy)
@@ -14,4 +14,4 @@ class CannotTell(Exception):
 
 
 class CannotTellNow(CannotTell):
-    """What goes away by itself, as Kafka that does not answer: run it again."""
+    """The audit cannot tell now, for example because Kafka does not answer. Trying again may help."""

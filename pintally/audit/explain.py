@@ -1,6 +1,6 @@
-"""Where an event is, what became of each of its records and why, and what ClickHouse shows of it.
+"""Finds the records of an event, their outcomes with the reason, and what ClickHouse shows of it.
 
-Like verify it shares nothing with the counting path: the log is searched and recounted here.
+Like `verify` it shares no code with the counting path: it searches and recounts the log itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,13 +29,13 @@ Progress = Callable[[int, int], None]  # (offsets searched, offsets in all)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Where a valid event is counted, or would be."""
+    """The cell in which a valid event is counted, or would be."""
 
     action: str
     minute: int  # seconds since 1970
     pin: int
     slice_: str | None = None  # slice_block/arrived_at
-    recounted: int | None = None  # counted records of the cell below `below`, by recount
+    recounted: int | None = None  # number of counted records of the cell below `below`, by recount
     below: int | None = None
     stored: Stored | None = None
     windows: tuple[Window, ...] = ()
@@ -43,7 +43,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class RecordReport:
-    """One record of the event. `outcome` and `why` are by recount; `unknown` says why they are not there."""
+    """One record of the event. `outcome` and `why` come from the recount; `unknown` says why they are missing."""
 
     place: str  # topic[partition]@offset
     timestamp: int  # Kafka timestamp, Unix ms; -1 if it has none
@@ -52,24 +52,24 @@ class RecordReport:
     why: str = ""
     unknown: str = ""
     recorded: bool | None = None  # whether the ledger covers it
-    position: int | None = None  # how far its source is recorded
+    position: int | None = None  # position of its source
     cell: Cell | None = None
     letter: Letter | None = None
-    replay: str | None = None  # where it was replayed to
-    replay_of: str | None = None  # the letter that this is a replay of
+    replay: str | None = None  # the record that replays it
+    replay_of: str | None = None  # the record that it replays
 
 
 @dataclass(slots=True)
 class Explanation:
-    """All that is known of an event, and what was searched for it."""
+    """The records of an event, and what was searched."""
 
     event_id: str
     searched: list[tuple[str, int, int]] = field(default_factory=list)  # source, offsets from and to
     forgotten: list[tuple[str, int]] = field(default_factory=list)  # source, first offset that Kafka still keeps
     records: list[RecordReport] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)  # transactions that hold back what was searched
-    behind: list[str] = field(default_factory=list)  # records of the event that lie behind one of these
-    letters: list[Letter] = field(default_factory=list)  # of records that were not found in the log
+    waiting: list[str] = field(default_factory=list)  # open transactions in the searched logs
+    behind: list[str] = field(default_factory=list)  # records of the event in or behind such a transaction
+    letters: list[Letter] = field(default_factory=list)  # of records that are not in the log
 
     @property
     def exit_code(self) -> int:
@@ -86,8 +86,8 @@ def explain(
 ) -> Explanation:
     """Search the topics of `addresses`, from a Kafka timestamp (ms) on, and explain what is found.
 
-    `replays` says to which offset of its replay topic a record was replayed. Raises CannotTell if nothing can be looked
-    at.
+    `replays` has the offsets of replayed records in their replay topics. Raises CannotTell if the log or the tables
+    cannot be read.
     """
     with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
         refuse_hidden_rows(clickhouse, addresses.user)
@@ -116,7 +116,7 @@ def explain(
 
 
 def _behind(addresses: Addresses, partitions: Sequence[Partition], held: Sequence[Waiting], event_id: str) -> list[str]:
-    """Where records of the event are that are not to be read yet: in an open transaction, or behind one."""
+    """Returns the records of the event that are in or behind an open transaction."""
     listed = {(at.topic, at.partition): at for at in partitions}
     starts = {replace(listed[each.topic, each.partition], end=each.end): each.offset for each in held}
     with Log(addresses, committed=False) as log:
@@ -137,7 +137,7 @@ def _search(log: Log, starts: Mapping[Partition, int], event_id: str, progress: 
 def _replays_of(
     log: Log, partitions: Sequence[Partition], found: Sequence[Occurrence], replays: Mapping[RecordAddress, int]
 ) -> list[Occurrence]:
-    """Replays of what was found that hold another event_id, because it was mended."""
+    """Returns replays of the found records that have another event_id, because it was corrected."""
     known = {(each.at.topic, each.offset) for each in found}
     by_topic = {at.topic: at for at in partitions if at.partition == 0}
     more = []
@@ -229,7 +229,7 @@ class _Explainer:
         return f"its event time {moment(event.occurred_at)} does not fit its Kafka timestamp {moment(each.timestamp)}"
 
     def _earlier(self, each: Occurrence, flushed: Flushed, found: Sequence[Occurrence]) -> str:
-        """The nearest earlier record of the event in the same source that is not invalid: its id decided."""
+        """Returns the nearest earlier record of the event in the same source that is not invalid."""
         before = [
             other
             for other in found
@@ -279,5 +279,5 @@ def _name(at: Partition) -> str:
 
 
 def _replay_topic(topic: str) -> str:
-    """Where letters of a topic, itself a replay topic or not, are replayed to."""
+    """Returns the replay topic of a topic, or of a replay topic."""
     return topic if topic.endswith(".replay") else f"{topic}.replay"

@@ -1,4 +1,4 @@
-"""What an audit can find wrong, each kind with a name that scripts may rely on."""
+"""Kinds of differences that the audit finds. Scripts may rely on their names."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ class Kind(StrEnum):
     ROW_MISSING = "row_missing"
     ROW_EXTRA = "row_extra"
     VERSION_AHEAD = "version_ahead"  # a row claims a position that its log has not reached
-    SUPERSEDED_ROW = "superseded_row"  # of an epoch that rules have replaced
+    SUPERSEDED_ROW = "superseded_row"  # of an epoch that does not hold any more
     LEDGER_DIFFERS = "ledger_differs"
     LEDGER_EXTRA = "ledger_extra"
     SLICE_GAP = "slice_gap"
@@ -23,12 +23,12 @@ class Kind(StrEnum):
     DEAD_LETTER_DIFFERS = "dead_letter_differs"
     ROLLUP_DIFFERS = "rollup_differs"
     SEALED_EARLY = "sealed_early"  # an hour was sealed while events could still count into it
-    INVARIANT = "invariant"  # a rule that must hold in SQL, whatever the log says
+    INVARIANT = "invariant"  # a condition that SQL alone can check
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference. What does not apply is None. `start` and `end` are offsets: of the slice or place."""
+    """One difference. Fields that do not apply are None. `start` and `end` are offsets of the slice or the range."""
 
     kind: Kind
     source: str  # topic[partition], or the table where no source applies
@@ -49,15 +49,15 @@ class Finding:
         return f"{kind}: {source} " + " ".join(f"{name}={value}" for name, value in facts.items())
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: only what applies."""
+        """Returns the fields that apply, for JSON."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-SHOWN = 20  # findings kept of each kind; of the rest only the number
+SHOWN = 20  # findings that are kept of each kind; the others are only counted
 
 
 class Findings:
-    """Counts all, keeps the first 20 of each kind."""
+    """Counts all findings and keeps the first 20 of each kind."""
 
     def __init__(self) -> None:
         self.counts: dict[Kind, int] = {}
@@ -70,7 +70,7 @@ class Findings:
             self.shown.append(finding)
 
     def merge(self, other: "Findings") -> None:
-        """Take over what another audit found."""
+        """Add the findings of another audit."""
         for finding in other.shown:
             if sum(kept.kind == finding.kind for kept in self.shown) < SHOWN:
                 self.shown.append(finding)

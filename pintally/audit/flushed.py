@@ -1,4 +1,4 @@
-"""What ClickHouse holds of a source: start rows, ledger rows, cells, dead letters, as rows of this package's own."""
+"""The rows of a source in ClickHouse: start rows, ledger rows, cells, dead letters. Own types of the audit."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -11,7 +11,7 @@ POSITION_MASK = (1 << EPOCH_SHIFT) - 1
 
 @dataclass(frozen=True, slots=True)
 class StartRow:
-    """Where an epoch of the rules begins in a source."""
+    """The start of an epoch of rules in a source."""
 
     epoch: int
     start: int
@@ -21,7 +21,7 @@ class StartRow:
 
 @dataclass(frozen=True, slots=True)
 class LostRow:
-    """Offsets [start, end) that an operator gave up. `epoch` begins after a trimmed range, at its end."""
+    """Offsets [start, end) whose loss an operator accepted. After a trimmed range, `epoch` begins at its end."""
 
     epoch: int
     kind: str  # 'trimmed', 'truncated', 'retired', 'recounted' or 'damaged'
@@ -32,7 +32,7 @@ class LostRow:
 
 @dataclass(frozen=True, slots=True)
 class ReplacedRow:
-    """One partition of a topic that took another's place; the fields are the table's columns. Only what took effect."""
+    """One partition of a topic that replaced another. The fields are the columns of the table."""
 
     source: int
     topic: str
@@ -53,7 +53,7 @@ class ReplacedRow:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """What is said to be flushed of one slice; the fields are the table's columns."""
+    """The ledger row of one slice. The fields are the columns of the table."""
 
     slice_block: int
     arrived_at: int  # seconds since 1970
@@ -74,7 +74,7 @@ class LedgerRow:
 
     @property
     def key(self) -> tuple[int, int]:
-        """What names the slice; ascending in the order of the log."""
+        """The name of the slice; ascending in the order of the log."""
         return self.slice_block, self.arrived_at
 
     @property
@@ -104,12 +104,12 @@ class Flushed:
     starts: tuple[StartRow, ...]
     ledger: tuple[LedgerRow, ...]
     lost: tuple[LostRow, ...] = ()
-    replaces: ReplacedRow | None = None  # whose place its topic took, where it began with that
-    replaced: tuple[ReplacedRow, ...] = ()  # by what, the latest last
+    replaces: ReplacedRow | None = None  # the topic that it replaced, if it began with that
+    replaced: tuple[ReplacedRow, ...] = ()  # the topics that replaced it, the latest last
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of it is counted any more: given up, or replaced by another log."""
+        """Whether counting of it has ended, because it was retired or replaced by another log."""
         given_up = any(row.kind == "retired" for row in self.lost)
         return given_up or any(row.how != SAME_OFFSETS for row in self.replaced)
 

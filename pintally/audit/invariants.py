@@ -1,6 +1,6 @@
-"""What must always be true in ClickHouse, whatever the log says (C25): found by its own sums, without the log.
+"""Conditions that must always hold in ClickHouse (C25). SQL alone checks them, without the log.
 
-- Slices join from the start row on; of each, the outcomes add up to its offsets, and the version tells its position.
+- Slices join from the start row on. The outcomes of each add up to its offsets, and its version has its position.
 - The sum of the cells of a complete slice is what its ledger row counted. (Of an unfinished one, and of one that was
   cut short because the log lost what came next, nothing is said: its rows may be ahead of the ledger.)
 - A source's number is that of its name; whoever has cells or ledger rows has a start row.

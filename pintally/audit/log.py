@@ -26,18 +26,18 @@ from pintally.audit.batches import read_every_record
 from pintally.audit.errors import CannotTell, CannotTellNow
 from pintally.audit.waiting import Waiting
 
-SILENCE_SECONDS = 60.0  # without an offset gained: longer than an election of leaders takes
+SILENCE_SECONDS = 60.0  # without progress; longer than the election of a leader
 CONNECT_SECONDS = 5.0
 POLL_RECORDS = 20_000
 FETCH_BYTES = 16 << 20
 UNKNOWN_TOPIC = 3  # Kafka's error code UNKNOWN_TOPIC_OR_PARTITION
 FORBIDDEN_TOPIC = 29  # TOPIC_AUTHORIZATION_FAILED
 
-logging.getLogger("kafka").addHandler(logging.NullHandler())  # what matters comes back as an error
+logging.getLogger("kafka").addHandler(logging.NullHandler())  # errors are raised
 
 
 class LogRecord(Protocol):
-    """What the recount needs of a record."""
+    """The fields of a record that the recount needs."""
 
     @property
     def offset(self) -> int: ...  # noqa: D102
@@ -54,7 +54,7 @@ class LogRecord(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The records of [.., end): whatever lies before `end`, after the piece before, and is not here is absent."""
+    """Consecutive records of a log up to `end`. Offsets without a record since the last piece are gaps."""
 
     records: Sequence[LogRecord]
     end: int
@@ -62,7 +62,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition as Kafka lists it now. [start, end) is retained and committed (end: the last stable offset)."""
+    """A partition as Kafka lists it now. [start, end) is readable; `end` is the last stable offset."""
 
     topic: str
     topic_id: UUID
@@ -72,10 +72,10 @@ class Partition:
 
 
 class Log:
-    """One consumer and the way to ask about topics. Raises CannotTell where Kafka has no answer."""
+    """One consumer, and questions about topics. Raises CannotTell if Kafka does not answer."""
 
     def __init__(self, addresses: Addresses, *, committed: bool = True) -> None:
-        """Read what is committed alone, or all that was written, also what is in open and aborted transactions."""
+        """Read committed records; or all records, also those of open and aborted transactions."""
         bootstrap = addresses.kafka
         self._bootstrap = [server.strip() for server in bootstrap.split(",")]
         self._options = dict(addresses.kafka_options)
@@ -89,7 +89,7 @@ class Log:
                 allow_auto_create_topics=False,
                 auto_offset_reset="none",
                 isolation_level="read_committed" if committed else "read_uncommitted",
-                check_crcs=find_spec("crc32c") is not None,  # in pure Python ten times as slow as all the rest
+                check_crcs=find_spec("crc32c") is not None,  # in pure Python ten times slower than everything else
                 max_poll_records=POLL_RECORDS,
                 max_partition_fetch_bytes=FETCH_BYTES,
                 metrics_enabled=False,
@@ -108,9 +108,9 @@ class Log:
     def partitions(
         self, topics: Sequence[str], known: Mapping[tuple[str, UUID], UUID] = MappingProxyType({})
     ) -> list[Partition]:
-        """Every partition of the topics, with its bounds now; a topic that Kafka does not know is left out.
+        """Returns every partition of the topics with its current bounds. Topics that Kafka does not have are left out.
 
-        `known` are the UUIDs that start rows have, by topic and UUID in Kafka, where they are others.
+        `known` maps topic and UUID in Kafka to the UUID in start rows, if they differ.
         """
         try:
             found = self._describe(topics)
@@ -124,7 +124,7 @@ class Log:
         ]
 
     def starts(self, partitions: Sequence[Partition], since_ms: int | None) -> dict[Partition, int]:
-        """The first offset of each partition whose Kafka timestamp is `since_ms` or later; the log's start if None."""
+        """Returns the first offset of each partition with a Kafka timestamp of `since_ms` or later; its start if None."""
         if since_ms is None or not partitions:
             return {at: at.start for at in partitions}
         named = {TopicPartition(at.topic, at.partition): at for at in partitions}
@@ -150,7 +150,7 @@ class Log:
         ]
 
     def waiting(self, partitions: Sequence[Partition]) -> list[Waiting]:
-        """The partitions that an open transaction holds back, and what is known of its producer."""
+        """Returns the partitions that an open transaction blocks, and its producer if it is known."""
         named = {TopicPartition(at.topic, at.partition): at for at in partitions}
         if not named:
             return []
@@ -169,9 +169,9 @@ class Log:
             raise _unavailable(",".join(self._bootstrap), error) from error
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Piece]:
-        """The log from `start` on, for as long as the caller asks for more; the caller must know that more is there.
+        """Yields the log from `start` on. The caller must know that there is more before it asks for more.
 
-        Raises CannotTell if Kafka stays silent, has deleted the place, or packs records in a way we cannot unpack.
+        Raises CannotTell if Kafka does not answer, has deleted the offset, or uses an unknown codec.
         """
         at = TopicPartition(topic, partition)
         self._consumer.assign([at])
@@ -209,7 +209,7 @@ def _waiting(admin: KafkaAdminClient, at: TopicPartition, stable: int, end: int)
 
 
 def _check_reachable(servers: Sequence[str]) -> None:
-    """Fail within seconds if no server is there; the client would try on for long, and leave sockets open."""
+    """Fail within seconds if no server answers; the client would retry for long, and leave sockets open."""
     error: Exception = ValueError("no server is named")
     for server in servers:
         host, _, port = server.rpartition(":")

@@ -1,7 +1,7 @@
 """Every record of the logs that holds one of some event ids, valid or not.
 
-Bytes are searched before anything is parsed, because nearly no record holds one. Letters of an id may be upper or lower
-case; and where a value has a backslash, an id may be written with escapes, so that is parsed in any case.
+The bytes are searched before a value is parsed, because nearly no record holds one of the ids. An id may be in upper or
+lower case. If a value has a backslash, the id may be written with escapes, so such a value is always parsed.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pintally.audit.log import Log, Partition
 
-Progress = Callable[[int], None]  # told how many more offsets were searched
+Progress = Callable[[int], None]  # is called with the number of offsets that were searched since the last call
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -31,7 +31,7 @@ class Occurrence:
 
 
 class Ids:
-    """The ids that are looked for: UUIDs, or one text of any form."""
+    """The ids to search for: UUIDs, or one text of any form."""
 
     def __init__(self, ids: Collection[str]) -> None:
         self._texts = frozenset(text.lower() for text in ids)
@@ -39,7 +39,7 @@ class Ids:
         self._only = next(iter(self._bytes)) if len(self._bytes) == 1 else None
 
     def of(self, value: bytes | None) -> str | None:
-        """The id that a value holds as its `event_id`, or anywhere if it is no JSON object; None if it holds none."""
+        """Returns the id in the `event_id` of a value, or anywhere in a value that is not a JSON object; else None."""
         if value is None:
             return None
         mentioned = self._mentioned(value)
@@ -62,7 +62,7 @@ class Ids:
 
 
 def find(log: Log, starts: Mapping[Partition, int], ids: Ids, progress: Progress) -> Iterator[Occurrence]:
-    """Search each partition from its offset on. Raises CannotTell if Kafka does not give what it says it has."""
+    """Search each partition from its offset on. Raises CannotTell if Kafka does not answer."""
     for at, position in starts.items():
         if position >= at.end:
             continue

@@ -1,4 +1,4 @@
-"""The outcome of one record, by a recount of its slice; ids that matter to it are collected from before the slice."""
+"""The outcome of one record, by a recount of its slice. Earlier ids that matter are collected before the slice."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,14 @@ from pintally.audit.recount import OFFSET_BITS, Outcome, Recount, Slice, SliceSt
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A record in its slice."""
+    """The outcome of a record, and its slice."""
 
     outcome: Outcome
     stream_time: int  # of the source with this record, ms
     slice_: Slice  # recounted up to `slice_.end`
     epoch: RulesEpoch
     row: LedgerRow | None  # the ledger row of the slice
-    position: int  # how far the whole source is recorded
+    position: int  # position of the source
 
     def events_in(self, action: int, minute: int, event: Event, below: int) -> int:
         """Counted records in the pin-minute of an event (minute in seconds), below an offset that was recounted."""
@@ -32,15 +32,15 @@ class Judged:
 
 
 def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -> Judged:
-    """Recount the slice of the record at `offset`, as far as the ledger has recorded it, and to the record at least.
+    """Recount the slice of the record at `offset`, up to its position in the ledger, and at least up to the record.
 
-    Raises CannotTell if counting began after the record, if Kafka no longer keeps what the recount needs, or if there
-    is no record at that offset.
+    Raises CannotTell if counting began after the record, if Kafka no longer keeps the records that are needed, or if
+    there is no record at that offset.
     """
     epochs = epochs_of(flushed)
     epoch = next((each for each in reversed(epochs) if each.start <= offset), None)
     if epoch is None:
-        raise CannotTell(f"{flushed}: counting begins at offset {epochs[0].start}", "What lies before is not counted.")
+        raise CannotTell(f"{flushed}: counting begins at offset {epochs[0].start}", "Earlier records are not counted.")
     rows = current_rows(flushed, epochs)
     since = max((cut for cut in cuts(flushed) if cut <= epoch.start), default=0)
     places = [*counted_elsewhere(flushed, epochs), *_places(rows, epochs)]
@@ -49,8 +49,8 @@ def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -
     begin = beginning(places, at.start, epoch.rules.slice_records, wanted, offset + 1)
     if begin is None:
         raise CannotTell(
-            f"{flushed}@{offset}: its slice cannot be recounted, Kafka has deleted what lies before {at.start}",
-            "The dead letters and the counts are all that is left.",
+            f"{flushed}@{offset}: its slice cannot be recounted, Kafka has deleted the records before {at.start}",
+            "Only the dead letters and the counts are left.",
         )
     end = max([offset + 1, *(min(row.position, at.end) for row in rows if row.start <= offset < row.position)])
     recount = Recount(ACTIONS[action], epoch.rules, begin.collect, begin.first.offset)
@@ -59,12 +59,14 @@ def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -
             index = bisect_left(slice_.offsets, offset)
             if index == len(slice_.offsets) or slice_.offsets[index] != offset:
                 raise CannotTell(
-                    f"{flushed}@{offset}: there is no record", "It was aborted, or it marks a transaction."
+                    f"{flushed}@{offset}: there is no record", "It was aborted, or it is the marker of a transaction."
                 )
             row = next((row for row in rows if row.start == slice_.start), None)
             position = follow(flushed, epochs)[0]
             return Judged(Outcome(slice_.outcomes[index]), slice_.stream_times[index], slice_, epoch, row, position)
-    raise CannotTell(f"{flushed}@{offset}: no slice holds it", "Run verify: the ledger and the log do not fit.")
+    raise CannotTell(
+        f"{flushed}@{offset}: no slice holds it", "Run `pintally verify`: the ledger and the log do not fit."
+    )
 
 
 def _places(rows: Sequence[LedgerRow], epochs: Sequence[RulesEpoch]) -> list[SliceStart]:

@@ -1,4 +1,4 @@
-"""The settings of ClickHouse that the audit sets with every query, whatever the user's profile says.
+"""Settings of ClickHouse that the audit sends with every query, whatever the profile of the user has.
 
 docs/clickhouse-settings.toml says why. Values are ClickHouse's defaults wherever those are exact, so that a user who
 may not change settings (`readonly = 1`) is refused only where his profile differs.
@@ -10,7 +10,7 @@ OVERFLOW_MODES = (
     "transfer_overflow_mode", "timeout_overflow_mode", "timeout_overflow_mode_leaf",
 )  # fmt: skip
 
-# What could shorten an answer without an error, or changes what our SQL means.
+# Settings that could shorten an answer without an error, or change the meaning of the SQL.
 NEEDED: dict[str, str] = {
     **dict.fromkeys(OVERFLOW_MODES, "throw"),
     "limit": "0",
@@ -68,8 +68,8 @@ NEEDED: dict[str, str] = {
     "output_format_json_array_of_rows": "0",
 }
 
-# With `throw` above these end in an error and never in a shorter answer. They are lifted where the profile allows it,
-# and what else is good to have is set there too.
+# Limits: with `throw` above they give an error, never a shorter answer. They are lifted if the profile allows it.
+# Other useful settings are here too.
 WISHED: dict[str, str] = {
     **dict.fromkeys(
         (

@@ -1,4 +1,4 @@
-"""Where a recount may begin when it cannot, or need not, begin at the beginning."""
+"""Where a recount may begin if it cannot, or need not, begin at the start of the log."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,14 +10,14 @@ from pintally.audit.rules import ARRIVAL_BUCKET_MS
 
 
 class Beginning(NamedTuple):
-    """Read from `collect` on, for the ids alone; count from `first` on."""
+    """Read from `collect` on, only for the ids; count from `first` on."""
 
     collect: SliceStart
     first: SliceStart
 
 
 def counted_elsewhere(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[SliceStart]:
-    """Where the ids begin of records that were counted in the log whose place this one took."""
+    """Returns where the ids begin that were counted in the log which this one replaced."""
     row = flushed.replaces
     if row is None or row.start != epochs[0].start or row.collect_start == row.start:
         return []
@@ -27,11 +27,11 @@ def counted_elsewhere(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[Sl
 def beginning(
     places: Sequence[SliceStart], log_start: int, slice_records: int, wanted: int, limit: int
 ) -> Beginning | None:
-    """The earliest slice start in [wanted, limit) from which all can be recounted, and where its ids begin.
+    """Returns the earliest slice start in [wanted, limit) from which a recount is possible, and where its ids begin.
 
-    `places` are slice starts with their stream times, ascending; before the first of them nothing was ever counted. A
-    record matters to later ones while their block and their bucket are its own or the next; so a place will do if all
-    before it is two blocks or two buckets away. None: the log begins (at `log_start`) too late for any.
+    `places` are slice starts with their stream times, ascending; nothing was counted before the first of them. A record
+    matters to later ones in the same or the next block and bucket. So ids may begin at a place if all earlier records
+    are two blocks or two buckets away. None: the log begins (at `log_start`) too late.
     """
     kept = [place for place in places if place.offset >= log_start]
     for first in kept:
@@ -46,7 +46,7 @@ def beginning(
 
 
 def nothing_before_matters(place: SliceStart, first: SliceStart, slice_records: int) -> bool:
-    """Whether every record before `place` is too far away to have its id matter at `first` or later."""
+    """Whether the ids of all records before `place` do not matter at `first` or later."""
     blocks_away = first.offset // slice_records - (place.offset - 1) // slice_records
     buckets_away = first.stream_time // ARRIVAL_BUCKET_MS - place.stream_time // ARRIVAL_BUCKET_MS
     return blocks_away >= 2 or buckets_away >= 2

@@ -1,17 +1,16 @@
-"""Counts one source again, slice by slice, from its log and the rules alone.
+"""Recounts one source, slice by slice, from its log and the rules alone.
 
-The rules, in the order they bite:
-- The stream time is the running maximum of the records' Kafka timestamps; a record without one (-1) is dead, and leaves
-  it.
-- A slice is (offset // slice_records, stream time floored to ten minutes); an offset without a record belongs to its
-  own block and the stream time before it. Nothing but offset and stream time cuts a slice, and the place where the
-  rules began.
-- A record is dead if it is no event, or acted later than its timestamp + skew, or before its timestamp - retention;
-  else late if its minute's end + lateness <= stream time; else a duplicate if an earlier record that is not invalid and
-  whose block and bucket are its own or one less has its id; else counted.
+The rules, in the order in which they apply:
+- Stream time is the running maximum of the Kafka timestamps of the records. A record without a timestamp (-1) is
+  invalid, and does not change it.
+- A slice is (offset // slice_records, stream time rounded down to ten minutes). An offset without a record belongs to
+  the block of the offset and the stream time before it. A slice also ends where an epoch of the rules begins.
+- A record is invalid if it is not an event, or if its event time is after its timestamp + skew or before its timestamp
+  - retention. Else it is late if the end of its minute + lateness <= stream time. Else it is a duplicate if an earlier
+  record that is not invalid has its id, in the same block and bucket or one less. Else it is counted.
 
-Duplicates are found by sorting: ids of one slice and of those that still matter lie side by side, in offset order.
-Since blocks and stream times only grow, the nearest earlier record with the id decides.
+Duplicates are found by sorting: equal ids are neighbours, in offset order. Since blocks and stream times only grow, the
+nearest earlier record with the id decides.
 """
 
 from array import array
@@ -28,14 +27,14 @@ from pintally.audit.contract import ACTIONS, read_event
 from pintally.audit.log import LogRecord, Piece
 from pintally.audit.rules import ARRIVAL_BUCKET_MS, MINUTE_MS, CountingRules
 
-_ID_PLACE = Struct(">QI")  # offset and bucket: what follows the 16 bytes of an id in a sorted entry
+_ID_PLACE = Struct(">QI")  # offset and bucket: they follow the 16 bytes of the id in a sorted entry
 OFFSET_BITS = 48  # as in a row's version
 OFFSET = (1 << OFFSET_BITS) - 1
 _NEVER = 1 << 63
 
 
 class Outcome(IntEnum):
-    """What became of a record. The numbers are of this module only."""
+    """The outcome of a record. The numbers are used in this module only."""
 
     INVALID = 0
     LATE = 1
@@ -52,17 +51,17 @@ class SliceStart:
 
 
 class Rejected(NamedTuple):
-    """A late or invalid record: what its dead letter must say. `digest` is MD5 of the value, None for a tombstone."""
+    """A late or invalid record, for its dead letter. `digest` is the MD5 of the value, None for a tombstone."""
 
     offset: int
     timestamp: int
     outcome: str
     digest: bytes | None
-    stream_time: int  # of the source, with this record: its age
+    stream_time: int  # of the source, this record included
 
 
 class State(NamedTuple):
-    """A slice as it is at a position."""
+    """The state of a slice at a position."""
 
     stream_time: int
     counted: int
@@ -94,11 +93,11 @@ class Slice:
 
     @property
     def key(self) -> tuple[int, int]:
-        """What names the slice in ClickHouse; ascending in the order of the log."""
+        """The name of the slice in ClickHouse; ascending in the order of the log."""
         return self.slice_block, self.arrived_at
 
     def at(self, position: int) -> State:
-        """Clock and outcomes of [start, position). Any position from start to end."""
+        """Returns stream time and outcomes of [start, position), for any position from start to end."""
         records = bisect_left(self.offsets, position)
         invalid, late, duplicate, counted = (self.outcomes.count(outcome, 0, records) for outcome in Outcome)
         stream_time = self.stream_times[records - 1] if records else self.start_stream_time
@@ -106,7 +105,7 @@ class Slice:
 
 
 class Recount:
-    """Folds a log from `place` under `rules`; slices are given out from the offset `first` on, ids collected before."""
+    """Folds a log from `place` on. It yields slices from the offset `first` on, and collects ids before it."""
 
     def __init__(self, action: str, rules: CountingRules, place: SliceStart, first: int) -> None:
         self.position = place.offset
@@ -127,7 +126,7 @@ class Recount:
         return self._stream_time
 
     def feed(self, piece: Piece, until: int = _NEVER) -> Iterator[Slice]:
-        """Fold a piece of the log, no further than the offset `until`; yields the slices that ended."""
+        """Fold a piece of the log, up to the offset `until`; yields the slices that ended."""
         action, rules = self._action, self._rules
         skew, retention = rules.max_clock_skew_ms, rules.retention_ms
         settled_after = MINUTE_MS + rules.allowed_lateness_ms
@@ -166,7 +165,7 @@ class Recount:
         yield from self._advance(min(piece.end, until))
 
     def finish(self) -> Iterator[Slice]:
-        """The open slice as far as it was read; the recount is over."""
+        """Yields the open slice as far as it was read, and ends the recount."""
         yield from self._close(self.position, complete=self.position >= self._cut)
 
     def _advance(self, to: int) -> Iterator[Slice]:

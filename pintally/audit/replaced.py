@@ -1,4 +1,4 @@
-"""Topics that took the place of others: what was said, and what may be counted twice for it."""
+"""Replaced topics, and events that may be counted twice for that reason."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from pintally.audit.words import utc
 HOW = {
     SAME_OFFSETS: "a copy with the same offsets",
     "copied": "a copy with other offsets",
-    "new_records": "new records alone",
+    "new_records": "new records only",
 }
 # Of each minute and pin all but the largest count may be of events that another incarnation has counted too.
 TWICE = """
@@ -36,7 +36,7 @@ ORDER BY hour"""
 
 
 class Copy(NamedTuple):
-    """A topic that is supposed to be a copy, with the same offsets, of one that start rows name."""
+    """A topic that is assumed to be a copy with the same offsets of a topic in start rows."""
 
     topic: str
     topic_id: UUID
@@ -44,7 +44,7 @@ class Copy(NamedTuple):
 
 
 def supposed(flushed: Sequence[Flushed], copies: Sequence[Copy]) -> list[Flushed]:
-    """The sources that the copies would stand for, as if they did."""
+    """Returns the sources of the copied topics, as if the copies had replaced them."""
     return [
         replace(each, replaced=(*each.replaced, _row(each, copy)))
         for copy in copies
@@ -59,16 +59,16 @@ def _row(each: Flushed, copy: Copy) -> ReplacedRow:
 
 
 def said(replaced: Sequence[ReplacedRow], only: Sequence[str]) -> list[str]:
-    """One line a topic that took another's place."""
+    """Returns one line for each replaced topic."""
     mine = [row for row in replaced if not only or row.topic in only or f"{row.topic}[{row.partition}]" in only]
     return [_in_words(list(rows)) for _, rows in groupby(mine, key=lambda row: (row.epoch, row.topic))]
 
 
 def _in_words(rows: Sequence[ReplacedRow]) -> str:
     first = rows[0]
-    places = ", ".join(f"[{row.partition}] from {row.start} for {row.old_end}" for row in rows)
+    places = ", ".join(f"[{row.partition}] from {row.start} instead of {row.old_end}" for row in rows)
     return (
-        f"{first.topic} of UUID {first.topic_id} took the place of {first.old_topic} of UUID {first.old_topic_id}:"
+        f"{first.topic} of UUID {first.topic_id} replaced {first.old_topic} of UUID {first.old_topic_id}:"
         f" {HOW[first.how]}, counted {places}; {first.evidence}" + (f" ({first.note})" if first.note else "")
     )
 
@@ -80,9 +80,10 @@ def counted_twice(
     only: Sequence[str],
     since: int,
 ) -> Iterator[str]:
-    """Topics of which an earlier incarnation, whose log is over, counts the same pins in the same minutes.
+    """Yields topics whose earlier log, which has ended, counts the same pins in the same minutes.
 
-    A bound, not a proof: events of one pin and minute may be different ones. Where it is 0, none can be counted twice.
+    The number is an upper bound: events of one pin and minute may be different events. If it is 0, no event is counted
+    twice.
     """
     later = {row.old_topic: row.topic for row in replaced}
     for name in sorted({_last(each.topic, later) for each in flushed if each.is_over}):

@@ -1,8 +1,8 @@
 """Sealed hours and days against the minutes they sum up, pin by pin, in ClickHouse.
 
-A window counts through the row of `sealed` with the highest seal, unless that is open. What was sealed is read before
-what it names, since sealing writes in the other order; a difference counts only if it is still there when all was
-read again, for a window may be sealed anew between the two looks.
+The row of `sealed` with the highest seal number holds for a window, unless it is open. `sealed` is read before the
+roll-ups, because sealing writes them in the other order. A difference counts only if it is still there after everything
+was read again, because a window may be sealed again between two reads.
 """
 
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ ORDER BY window_start, pin_id"""
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A sealed window and the totals its seal states."""
+    """A sealed window, and the totals in its row of `sealed`."""
 
     resolution: str
     start: int  # seconds since 1970
@@ -56,7 +56,7 @@ class Window:
 
 
 def check_rollups(clickhouse: ClickHouse, since: int) -> list[Finding]:
-    """Every sealed window from `since` (seconds) on whose minutes are still kept, pin by pin."""
+    """Compare every sealed window from `since` (seconds) on whose minutes are still kept, pin by pin."""
     found = list(_look(clickhouse, since))
     for _ in range(LOOKS - 1):
         if not found:
@@ -68,7 +68,7 @@ def check_rollups(clickhouse: ClickHouse, since: int) -> list[Finding]:
 
 
 def count_sealed(clickhouse: ClickHouse, since: int) -> int:
-    """How many windows `check_rollups` looks at."""
+    """Returns how many windows `check_rollups` compares."""
     return len(_sealed(clickhouse, since))
 
 
@@ -96,7 +96,7 @@ ORDER BY start"""
 
 
 def _unnamed(clickhouse: ClickHouse, oldest: int) -> Iterator[Finding]:
-    """Windows before the last sealed one that `sealed` has no row of: readers see neither roll-up nor minutes."""
+    """Yields windows before the last sealed one that have no row in `sealed`: readers see no counts of them."""
     for resolution in TABLES:
         for row in clickhouse.rows(UNNAMED, resolution=resolution, oldest=oldest):
             about = f"{resolution} is not named"
@@ -111,7 +111,7 @@ def _sealed(clickhouse: ClickHouse, since: int) -> list[Window]:
 
 
 def _oldest(clickhouse: ClickHouse, since: int) -> int:
-    """Start of the first day, in seconds, whose minutes are all still kept."""
+    """Returns the start (seconds) of the first day whose minutes are all kept."""
     kept = kept_days(clickhouse, "pin_minutes")
     return max(0, since if kept is None else max(since, (server_time(clickhouse) // DAY - kept + 2) * DAY))
 
@@ -155,7 +155,7 @@ GROUP BY window_start"""
 
 
 def _totals(clickhouse: ClickHouse, table: str, first: int, windows: list[Window]) -> Iterator[Finding]:
-    """What `sealed` states of a window against its roll-up."""
+    """Compares the totals in `sealed` with the roll-up."""
     seals = [(window.start, window.seal) for window in windows]
     sums = ", ".join(f"sum({name}) AS {name}" for name in COLUMNS)
     rows = clickhouse.rows(TOTALS.format(table=table, sums=sums), first=first, end=first + DAY, seals=seals)

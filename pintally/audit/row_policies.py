@@ -1,4 +1,4 @@
-"""Row policies hide rows from a user without an error. What is hidden would look like what is missing."""
+"""Row policies hide rows from a user without an error. Hidden rows would look like missing rows."""
 
 import re
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ FILTERED = re.compile(r"ReadFromMergeTree \(\S+?\.(\w+)\)(?:(?!ReadFrom).)*?Row 
 
 
 def refuse_hidden_rows(clickhouse: ClickHouse, user: str, tables: Sequence[str] = TABLES) -> None:
-    """Raise CannotTell if a row policy filters one of the tables for this user: the plan of a query says so."""
+    """Raise CannotTell if a row policy filters one of the tables for this user, by the plan of a query."""
     reads = " UNION ALL ".join(f"SELECT 1 FROM {table}" for table in tables)
     rows = clickhouse.rows(f"EXPLAIN actions = 1 {reads}")
     plan = "\n".join(str(row["explain"]) for row in rows)
     if hidden := sorted(set(FILTERED.findall(plan))):
         raise CannotTell(
             f"a row policy of ClickHouse hides rows of {', '.join(hidden)} from user {user!r}",
-            "Drop the policy for this user (`SHOW ROW POLICIES`), or audit as another user.",
+            "Drop the policy for this user (`SHOW ROW POLICIES`), or use another user.",
         )

@@ -26,7 +26,7 @@ FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class CountingRules:
-    """Durations in milliseconds, slice_records in offsets; `fingerprint` is what ledger rows must carry."""
+    """Durations in milliseconds, slice_records in offsets; ledger rows must have this `fingerprint`."""
 
     fingerprint: str
     allowed_lateness_ms: int

@@ -1,7 +1,7 @@
-"""Hours that were sealed before their time: by the stamp that ClickHouse gave the row of `sealed` that holds.
+"""Hours that were sealed too early, by the time that ClickHouse gave their row of `sealed`.
 
-An hour is final once its end and the allowed lateness are over. Who sealed it before that had a clock that is ahead,
-and told readers that nothing would count into it any more.
+An hour is final when its end and the allowed lateness have passed. If it was sealed before, the clock of the sealer was
+ahead, and readers were told that the hour is final while events could still come.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from pintally.audit.flushed import Flushed
 from pintally.audit.words import utc
 
 HOUR = 3600
-NEVER_LATE_MS = 2**32 * 1000  # of a replay topic, which holds nothing back
+NEVER_LATE_MS = 2**32 * 1000  # of a replay topic, which blocks nothing
 EARLY = """
 SELECT toUInt32(window_start) AS window, toUInt32(written_at) AS written
 FROM sealed FINAL
@@ -25,7 +25,7 @@ ORDER BY window"""
 
 
 def least_lateness_ms(sources: Sequence[Flushed]) -> int:
-    """The least that any rules of these sources ask for: an hour may have been sealed by rules that hold no more."""
+    """Returns the smallest lateness of all rules of these sources: an hour may have been sealed by earlier rules."""
     known: list[int] = []
     for source in sources:
         with suppress(CannotTell):  # audit_source says it
@@ -34,7 +34,7 @@ def least_lateness_ms(sources: Sequence[Flushed]) -> int:
 
 
 def check_sealed_early(clickhouse: ClickHouse, lateness_ms: int, since: int) -> Iterator[Finding]:
-    """Each such hour from `since` (seconds) on, with the time when it was sealed and the first at which it could be."""
+    """Yields each such hour from `since` (seconds) on, with the time when it was sealed and the earliest right time."""
     needed = HOUR + lateness_ms // 1000
     for row in clickhouse.rows(EARLY, since=since, needed=needed):
         sealed_at, due = utc(row["written"]), utc(row["window"] + needed)

@@ -1,4 +1,4 @@
-"""What ClickHouse shows of one cell, of the windows it is in, and of one dead letter."""
+"""Reads one cell, the windows that contain it, and one dead letter from ClickHouse."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ class Stored:
     """The row of a cell in `pin_minutes`, newest version."""
 
     events: int
-    position: int  # it tells of the records below this offset
+    position: int  # the row counts the records below this offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Window:
     view: str
     start: int  # seconds since 1970
     counts: dict[str, int]  # by the view's columns
-    is_final: bool | None  # None: no row, so no word
+    is_final: bool | None  # None: the view has no row
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Letter:
 def read_cell(
     clickhouse: ClickHouse, source: int, slice_: tuple[int, int], action: int, minute: int, pin: int
 ) -> Stored | None:
-    """The row of a cell, slice named by slice_block and arrived_at; None if there is none."""
+    """Returns the row of a cell; None if there is none. The slice is (slice_block, arrived_at)."""
     rows = clickhouse.rows(
         "SELECT events, version FROM pin_minutes FINAL"
         " WHERE source = {source:UInt64} AND slice_block = {slice_block:UInt32}"
@@ -66,7 +66,7 @@ def read_cell(
 
 
 def read_windows(clickhouse: ClickHouse, minute: int, pin: int) -> list[Window]:
-    """The pin's minute, hour and day, as readers see them."""
+    """Returns minute, hour and day of the pin, as readers see them."""
     found = []
     for view, length in VIEWS:
         start = minute // length * length
@@ -82,7 +82,7 @@ def read_windows(clickhouse: ClickHouse, minute: int, pin: int) -> list[Window]:
 
 
 def read_letter(clickhouse: ClickHouse, topic: str, topic_id: UUID, partition: int, offset: int) -> Letter | None:
-    """The dead letter of a record."""
+    """Returns the dead letter of a record, if there is one."""
     where = (
         "topic = {topic:String} AND topic_id = {topic_id:UUID} AND partition = {partition:UInt32}"
         " AND offset = {offset:UInt64}"
@@ -92,7 +92,7 @@ def read_letter(clickhouse: ClickHouse, topic: str, topic_id: UUID, partition: i
 
 
 def letters_of(clickhouse: ClickHouse, event_id: str) -> list[Letter]:
-    """The dead letters whose value is JSON with this event_id, in any letter case."""
+    """Returns the dead letters whose value is JSON with this event_id, in any case."""
     where = "lower(JSONExtractString(ifNull(value, ''), 'event_id')) = {event_id:String}"
     return _letters(clickhouse, where, event_id=event_id.lower())
 

@@ -20,13 +20,13 @@ from pintally.audit.recount import Recount, Slice, SliceStart, State
 from pintally.audit.tables import kept_days, known_ids, read_cells, read_dead_letters, read_starts, server_time
 
 DAY_MS = 86_400_000
-SPARE_DAYS = 1  # rows that vanish with age are not missed a day before
-Progress = Callable[[int], None]  # told how many more offsets were recounted
+SPARE_DAYS = 1  # rows that are deleted by age may be missing a day earlier
+Progress = Callable[[int], None]  # is called with the number of offsets that were recounted since the last call
 
 
 @dataclass(slots=True)
 class SourceReport:
-    """What the audit of one source came to. `unverifiable` says why parts, or all, could not be checked."""
+    """The result of the audit of one source. `unverifiable` says why parts, or all, could not be checked."""
 
     source: str
     slices: int = 0
@@ -37,8 +37,10 @@ class SourceReport:
     log_end: int | None = None
     findings: Findings = field(default_factory=Findings)
     unverifiable: list[str] = field(default_factory=list)
-    transient: list[str] = field(default_factory=list)  # those of `unverifiable` that go away by themselves
-    lost: list[str] = field(default_factory=list)  # what an operator gave up, and what cannot be recounted for it
+    transient: list[str] = field(default_factory=list)  # those of `unverifiable` where trying again may help
+    lost: list[str] = field(
+        default_factory=list
+    )  # accepted losses, and ranges that cannot be recounted because of them
 
     @property
     def lag(self) -> int | None:
@@ -62,7 +64,7 @@ def audit_source(addresses: Addresses, flushed: Flushed, since: int, progress: P
         with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
             _SourceAudit(addresses, flushed, epochs, report, progress).run(clickhouse, log, since)
             if read_starts(clickhouse, flushed.id) != flushed.starts:
-                raise CannotTellNow(f"{flushed}: its rules were changed meanwhile", "Run verify again.")
+                raise CannotTellNow(f"{flushed}: its rules changed during the check", "Run `pintally verify` again.")
     except CannotTell as reason:
         passes = isinstance(reason, CannotTellNow)
         report.unverifiable.append(str(reason))
@@ -71,19 +73,19 @@ def audit_source(addresses: Addresses, flushed: Flushed, since: int, progress: P
 
 
 LOST = {
-    "trimmed": "gone from the log before they were counted",
-    "truncated": "counted, lost by the log, and their counts taken back",
-    "retired": "their topic was deleted, what was counted stays",
-    "recounted": "gone from the log when the rest was counted anew",
-    "damaged": "counted, their rows damaged, and gone from the log",
+    "trimmed": "deleted from the log before they were counted",
+    "truncated": "counted, then lost by the log; their counts were removed",
+    "retired": "their topic was deleted; their counts stay",
+    "recounted": "no longer in the log when the rest was counted again",
+    "damaged": "counted; their rows are damaged, and the log no longer holds them",
 }
 
 
 def _not_recounted(flushed: Flushed, epochs: Sequence[RulesEpoch], since: int, position: int) -> Iterator[str]:
-    """What is said of a source whose log is over: whether its counts are true nobody can tell any more."""
+    """Yields why the counts of a source cannot be checked whose log has ended."""
     rows = current_rows(flushed, epochs)
     if any(row.arrived_at >= since for row in rows):
-        why = "another topic took its place" if flushed.replaced else "its topic was given up"
+        why = "another topic replaced it" if flushed.replaced else "its topic was given up"
         yield (
             f"{flushed} of UUID {flushed.topic_id}: {sum(row.counted for row in rows):,} events of the offsets"
             f" {epochs[0].start} to {position} cannot be recounted: {why}\n  --since-hours leaves them out."
@@ -151,8 +153,8 @@ class _SourceAudit:
                 raise CannotTell(
                     f"{flushed}: Kafka's topic is not the one that was counted, of UUID "
                     f"{latest[0].topic_id if latest else flushed.topic_id}",
-                    "It is in another cluster, or was deleted and created anew: `pintally replace-topic` has this one "
-                    "take its place, `pintally accept-loss` gives the first one up.",
+                    "It is in another cluster, or was deleted and created again. `pintally replace-topic` continues in "
+                    "this topic; `pintally accept-loss` retires the counted one.",
                 )
         raise CannotTell(
             f"{flushed}: Kafka does not know it",
@@ -160,7 +162,7 @@ class _SourceAudit:
         )
 
     def _wanted(self, since: int) -> int:
-        """The first offset the caller asks for."""
+        """Returns the first offset to check."""
         rows = sorted(self.flushed.ledger, key=lambda row: row.start)
         recent = [row.start for row in rows if row.arrived_at >= since]
         return self.epochs[0].start if not rows else (recent or [rows[-1].start])[0]
@@ -175,9 +177,9 @@ class _SourceAudit:
         unread = start if place is None else place.first.offset
         if place is None or place.first.offset > start:
             last = end if place is None else place.first.offset
-            given_up = any(last <= cut for cut in self.cuts)  # an operator knows that the log is gone up to there
+            given_up = any(last <= cut for cut in self.cuts)  # an operator accepted the loss up to there
             (self.report.lost if given_up else self.report.unverifiable).append(
-                f"{self.flushed}: offsets {start} to {last} cannot be recounted, Kafka has deleted what lies before"
+                f"{self.flushed}: offsets {start} to {last} cannot be recounted, Kafka has deleted the records before"
                 f" {partition.start}"
             )
         if place is None:
@@ -234,7 +236,7 @@ class _SourceAudit:
             report.outcomes[name] += count
 
     def _leftovers(self, partition: Partition) -> None:
-        """What no slice of the log claims."""
+        """Report rows and dead letters that belong to no slice of the log."""
         last = self.epochs[-1]
         judge = Judge(str(self.flushed), last.number, last.rules)
         if self.report.checked_from is None:

@@ -1,4 +1,4 @@
-"""Reads what ClickHouse holds. The newest version of every row, as readers see it: FINAL, one snapshot a query."""
+"""Reads the tables of ClickHouse: the newest version of each row (FINAL), one snapshot for each query."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -92,7 +92,7 @@ def read_cell_sources(clickhouse: ClickHouse) -> set[int]:
 
 
 def read_flushed(clickhouse: ClickHouse) -> list[Flushed]:
-    """Ledger, then start rows: in this order, so that who has a ledger row is seen to have started."""
+    """Returns all sources. The ledger is read before the start rows, so that no source with a ledger row lacks one."""
     ledger: dict[int, list[LedgerRow]] = defaultdict(list)
     for row in clickhouse.rows(LEDGER):
         ledger[row.pop("source")].append(LedgerRow(**row))
@@ -112,7 +112,7 @@ def read_flushed(clickhouse: ClickHouse) -> list[Flushed]:
 
 
 def read_replaced(clickhouse: ClickHouse) -> list[ReplacedRow]:
-    """Topics that took the place of others, by epoch."""
+    """Returns the replaced topics, by epoch."""
     rows = clickhouse.rows(REPLACED)
     for row in rows:
         row |= {name: UUID(row[name]) for name in ("topic_id", "old_topic_id")}
@@ -120,9 +120,9 @@ def read_replaced(clickhouse: ClickHouse) -> list[ReplacedRow]:
 
 
 def known_ids(replaced: Sequence[ReplacedRow]) -> dict[tuple[str, UUID], UUID]:
-    """The UUIDs that start rows have for copies that are counted on under them, by topic and UUID in Kafka.
+    """Returns the UUIDs in start rows of copies with the same offsets, by topic and UUID in Kafka.
 
-    The latest copy stands for the log; a topic whose place it took stands for none.
+    The latest copy is the log; the topics that it replaced have none.
     """
     latest = {(row.old_topic, row.old_topic_id): row for row in replaced if row.how == SAME_OFFSETS}
     taken = {(topic, topic_id): UUID(int=0) for topic, topic_id in latest}
@@ -136,18 +136,18 @@ def read_starts(clickhouse: ClickHouse, source: int) -> tuple[StartRow, ...]:
 
 
 def kept_days(clickhouse: ClickHouse, table: str) -> int | None:
-    """After how many days a table's rows may vanish with age; None: never."""
+    """Returns the days after which rows of a table may be deleted by age; None: never."""
     rows = clickhouse.rows(KEPT, table=table)
     return rows[0]["days"] or None if rows else None
 
 
 def server_time(clickhouse: ClickHouse) -> int:
-    """ClickHouse's clock, in seconds since 1970: what has an age there goes by it, and this machine's may be wrong."""
+    """Returns the time of ClickHouse in seconds since 1970. It decides the age of rows; other clocks may be wrong."""
     return int(clickhouse.rows("SELECT toUnixTimestamp(now()) AS now")[0]["now"])
 
 
 def source_id(source: Flushed) -> int:
-    """What the number of this source must be: 8 bytes, big-endian, of blake2b-64 over `topic|uuid|partition`."""
+    """Returns the correct number of a source: 8 bytes, big-endian, of blake2b-64 over `topic|uuid|partition`."""
     name = f"{source.topic}|{source.topic_id}|{source.partition}".encode()
     return int.from_bytes(blake2b(name, digest_size=8).digest(), "big")
 

@@ -1,20 +1,19 @@
-"""Proves the counts: reads what ClickHouse says, reads the log, counts again, compares.
+"""Checks the counts: reads the tables, reads the log, recounts, and compares.
 
-Why a live worker gives no false alarm, whatever the schedule. The order of the looks is: ledger, start rows, then for
-each source its cells (one query, one snapshot of the table), and last the log up to the furthest place any of them
-tells of.
-- A ledger row was written after the rows of its flush. So whatever the ledger said at the first look is in the cells of
-  the second, as that row or a newer one. A row is checked at its own version: it may be ahead of the ledger, never
-  behind a change the ledger vouches for.
-- A row may be replaced by a newer one between the looks, or written again by a late retry or a worker that was
-  presumed dead: the newest version stays, and each is true at its own, because a count is a function of the log.
-- The log only grows, and its last stable offset is read last. What a row tells of is below it.
-- Source without a start row at the look: not started, only reported. Start rows are read after the ledger, and sources
-  of cells before it, so what has started is seen to have.
-- A ledger insert may be seen in part, after a failure that is being repeated: a gap between slices counts only if it is
-  still there some seconds later.
-- Rules that change during an audit superseded what it read: start rows are read again after the cells, and the source
-  is reported as not verifiable this time.
+Running workers cause no false alarm. The order of reads is: ledger, start rows, then for each source its cells (one
+query, one snapshot of the table), and last the log up to the furthest offset of any row.
+- A ledger row is written after the rows of its flush. So the cells that are read later contain everything that the
+  ledger covers, in that version or a newer one. A row is checked at its own version: it may be ahead of the ledger, but
+  never behind it.
+- Between two reads, a row may be replaced by a newer one, or written again by a late retry or a stale worker. The
+  newest version is current, and each version is right at its own position, because a count is a function of the log.
+- The log only grows, and its last stable offset is read last. All rows count records below it.
+- A source without a start row has not started, and is only reported. Start rows are read after the ledger, and the
+  sources of cells before it, so a source that has started has a start row.
+- An insert into the ledger may be visible in part, while it is retried after a failure. A gap between slices counts
+  only if it is still there some seconds later.
+- If rules change during the check, they supersede rows that were already read. So the start rows are read again after
+  the cells; if they differ, the source is reported as not verifiable this time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -49,23 +48,23 @@ Progress = Callable[[int, int], None]  # (offsets recounted, offsets in all)
 
 @dataclass(slots=True)
 class Report:
-    """The verdict, and what it rests on."""
+    """The result of `verify`."""
 
     sources: list[SourceReport] = field(default_factory=list)
     not_started: list[tuple[str, int]] = field(default_factory=list)  # source, records it holds
     findings: Findings = field(default_factory=Findings)
     unverifiable: list[str] = field(default_factory=list)
-    transient: list[str] = field(default_factory=list)  # those of `unverifiable` that go away by themselves
-    replaced: list[str] = field(default_factory=list)  # topics that took the place of others, an operator said so
-    waiting: list[str] = field(default_factory=list)  # behind a transaction that does not end: no difference, lag
-    lost: list[str] = field(default_factory=list)  # given up by an operator: no difference, and not passed over
+    transient: list[str] = field(default_factory=list)  # those of `unverifiable` where trying again may help
+    replaced: list[str] = field(default_factory=list)  # replaced topics
+    waiting: list[str] = field(default_factory=list)  # sources behind an open transaction: lag, not a difference
+    lost: list[str] = field(default_factory=list)  # accepted losses: not a difference, but reported
     windows: int = 0  # sealed hours and days compared
     records: int = 0
     seconds: float = 0.0
 
     @property
     def exit_code(self) -> int:
-        """0 exact, 1 it differs, 2 could not tell (of all, or of a part), 75 the same, and only for now."""
+        """0 exact, 1 different, 2 cannot tell (for all or a part), 75 cannot tell now."""
         if self.findings:
             return 1
         if set(self.unverifiable) - set(self.transient):
@@ -83,10 +82,10 @@ def verify(
 ) -> Report:
     """Audit every source whose name, `topic` or `topic[partition]`, is in `only` (all if empty).
 
-    `copies` are taken for copies with the same offsets, and only what they would stand for is audited.
+    `copies` are assumed to be copies with the same offsets; then only the topics that they copy are checked.
 
     Slices that arrived, and windows that began, before `since` (seconds since 1970) are left out. Raises CannotTell if
-    nothing could be looked at.
+    the log or the tables cannot be read.
     """
     began = monotonic()
     report = Report()
@@ -133,7 +132,7 @@ def verify(
 
 
 def _read_settled(clickhouse: ClickHouse) -> list[Flushed]:
-    """The ledger, read again for some seconds while slices do not join."""
+    """Returns the ledger; reads it again for some seconds if slices do not join."""
     for look in range(GAP_LOOKS):
         flushed = read_flushed(clickhouse)
         if look == GAP_LOOKS - 1 or not any(_gaps(source) for source in flushed):
@@ -150,7 +149,7 @@ def _gaps(source: Flushed) -> bool:
 
 
 def _select(flushed: Sequence[Flushed], addresses: Addresses, only: Sequence[str]) -> list[Flushed]:
-    """What was asked for. Topics of another prefix share no table, so an unknown topic is none of ours."""
+    """Returns the sources to check. Topics with another prefix use other tables, so unknown topics are left out."""
     topics = dict(addresses.topics)
     ours = [each for each in flushed if each.starts and (each.topic in topics or each.replaced)]
     return [each for each in ours if not only or each.topic in only or str(each) in only]
@@ -165,7 +164,7 @@ def _check_tables(clickhouse: ClickHouse, report: Report, flushed: Sequence[Flus
             _add(report, check_ledger(source, sums, oldest))
             _add(report, superseded_slices(source, epochs_in_force(source.starts), sums))
         except CannotTell:
-            continue  # audit_source says it
+            continue  # audit_source reports it
 
 
 def _check_orphans(report: Report, celled: set[int], flushed: Sequence[Flushed]) -> None:
@@ -192,13 +191,13 @@ def _not_started(
 def _unknown(
     only: Sequence[str], addresses: Addresses, partitions: Sequence[Partition], flushed: Sequence[Flushed]
 ) -> Iterator[str]:
-    """What was asked for and is no source: of a misspelt name nothing differs."""
+    """Yields the names in `only` that are no source: a misspelt name would never differ."""
     sources = {f"{at.topic}[{at.partition}]" for at in partitions} | {str(source) for source in flushed}
     topics = {topic for topic, _ in addresses.topics}
     for name in only:
         if name not in sources | topics:
             known = ", ".join(sorted(sources))
-            yield f"{name}: neither Kafka nor the ledger knows it\n  Name a topic, or one of {known}."
+            yield f"{name}: unknown to Kafka and to the ledger\n  Give a topic, or one of {known}."
 
 
 def _is_asked(at: Partition, only: Sequence[str]) -> bool:
@@ -206,17 +205,17 @@ def _is_asked(at: Partition, only: Sequence[str]) -> bool:
 
 
 def _nothing_counted(report: Report, waiting: int) -> Iterator[str]:
-    """Where no slice is recorded there is nothing to compare, and that is no proof."""
+    """Yields that nothing is counted: without ledger rows there is nothing to compare."""
     behind = sum(offsets for _, offsets in report.not_started) + sum(source.lag or 0 for source in report.sources)
     if waiting and not behind:
         yield (
             f"nothing has been counted yet: all {waiting:,} offsets of the log wait for open transactions\n"
-            "  What holds each partition back is named above."
+            "  The transactions are listed above."
         )
     if behind:
         yield (
             f"nothing has been counted yet: the log holds {behind:,} offsets, the ledger none\n"
-            "  Start `pintally worker`, and wait until `pintally status` shows that it has caught up."
+            "  Start `pintally worker`, and wait until `pintally status` shows lag 0."
         )
 
 
@@ -225,7 +224,7 @@ def _add(report: Report, findings: Any) -> None:
         report.findings.add(finding)
 
 
-_recounted: Any = None  # offsets recounted by each source's process, shared with the parent
+_recounted: Any = None  # offsets that each process has recounted, shared with the parent
 
 
 def _share(counters: Any) -> None:
@@ -243,7 +242,7 @@ def _audit_shared(addresses: Addresses, flushed: Flushed, since: int, number: in
 def _audit_all(
     addresses: Addresses, flushed: Sequence[Flushed], since: int, processes: int | None, progress: Progress
 ) -> list[SourceReport]:
-    """One process a source, as many at once as there are cores."""
+    """Check each source in a process of its own, as many at once as there are cores."""
     of = sum(_to_recount(source, since) for source in flushed)
     workers = min(len(flushed), processes or cpu_count() or 1)
     if workers <= 1:
@@ -275,7 +274,7 @@ def _audit_here(
 
 
 def _to_recount(source: Flushed, since: int) -> int:
-    """About how many offsets the recount will read."""
+    """Returns the approximate number of offsets that the recount will read."""
     starts = [row.start for row in source.starts] + [row.start for row in source.ledger if row.arrived_at >= since]
     furthest = max((row.position for row in source.ledger), default=0)
     return max(0, furthest - min((start for start in starts if since == 0 or start), default=furthest))

@@ -1,10 +1,10 @@
-"""Times and durations for people."""
+"""Times and durations as text."""
 
 from datetime import UTC, datetime
 
 
 def moment(ms: int) -> str:
-    """Unix milliseconds as 2026-01-31 23:59:58 UTC; as the number where no calendar has it."""
+    """Returns Unix milliseconds as 2026-01-31 23:59:58 UTC; as a number if it is out of range."""
     try:
         return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):
@@ -12,7 +12,7 @@ def moment(ms: int) -> str:
 
 
 def duration(ms: int) -> str:
-    """1 h, 90 s, 1.5 s: in the largest unit that leaves no rest."""
+    """Returns milliseconds as 1 h, 90 s, 1.5 s: in the largest unit without a remainder."""
     for length, unit in ((86_400_000, "days"), (3_600_000, "h"), (60_000, "min")):
         if ms and ms % length == 0:
             return f"{ms // length} {unit}"

@@ -1,4 +1,4 @@
-"""What answers at ClickHouse's HTTP port and speaks no HTTP, or TLS where none was asked for, or the reverse."""
+"""Detects a server that does not speak HTTP, or TLS on one side only."""
 
 import socket
 import ssl
@@ -11,7 +11,7 @@ PROBE_SECONDS = 5.0
 
 
 def wrong_protocol(error: Exception, host: str, port: int, secure: bool) -> tuple[str, str] | None:
-    """What is wrong, and the remedy; None if it may pass by itself. Connects once more where the server hung up."""
+    """Returns what is wrong and the remedy; None if trying again may help. May connect once more to find out."""
     if secure and isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return f"does not agree on TLS ({error.reason})", f"{PORT} Or set PINTALLY_CLICKHOUSE_SECURE=false."
     if isinstance(error, RemoteDisconnected | ConnectionError):

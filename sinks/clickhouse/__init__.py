@@ -1,1 +1,1 @@
-"""The sink that is ClickHouse."""
+"""ClickHouse as the sink."""

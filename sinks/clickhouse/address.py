@@ -1,4 +1,4 @@
-"""Where ClickHouse listens and who we are there."""
+"""Address of ClickHouse, and the login."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ Optional = Annotated[str | None, BeforeValidator(lambda text: text or None)]
 
 
 class ClickHouseAddress(BaseModel):
-    """Native and HTTP ports of one ClickHouse server. The password is never shown by repr."""
+    """Native and HTTP ports of one ClickHouse server. `repr` does not show the password."""
 
     model_config = ConfigDict(frozen=True)
 

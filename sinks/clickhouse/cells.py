@@ -1,4 +1,4 @@
-"""Cells to and from ClickHouse: the rows of any aggregate, in columns, with no work a row in Python."""
+"""Writes and reads cells of any aggregate, in columns, without Python work for each row."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from pintally.sinks.clickhouse.sealing.reopen import early_hours, open_hours, re
 
 
 class Cells(OnConnection):
-    """The cells of a session."""
+    """The part of a session that writes and reads cells."""
 
     def write_cells(self, *tables: CellRows) -> None:
         """Insert cells. Hours already sealed are read from minutes until they are sealed again.
@@ -32,7 +32,7 @@ class Cells(OnConnection):
 
 
 def select_cells(connection: Connection, kind: type[Rows], where: str, **parameters: object) -> Rows:
-    """The cells that meet a condition, which names its `parameters`; the highest version of each key."""
+    """Returns the cells that meet a condition with `parameters`; the highest version of each key."""
     columns = kind.columns()
     # toUInt32 makes seconds of a DateTime; under another name, because the condition means the table's columns.
     names = [f"toUInt32({name}) AS {name}_n" if columns[name] is np.uint32 else name for name in columns]

@@ -1,4 +1,4 @@
-"""One connection to ClickHouse that never comes back by itself: after any error it is over."""
+"""A connection to ClickHouse that never reconnects by itself: any error closes it."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from pintally.sinks.clickhouse.pins import LIMITS, READS, WRITES
 from pintally.sinks.clickhouse.server_version import ClickHouseTooOld, refuse_old
 from pintally.sinks.clickhouse.wrong_protocol import SENSELESS, wrong_protocol
 
-# The driver logs every refused connection with its traceback; our errors say it once.
+# The driver logs each refused connection with a traceback; our errors report it once.
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 BLOCK_ROWS = 1 << 16  # rows the driver sends at once: larger copies cost it twice as much, in page faults
@@ -23,8 +23,8 @@ CONNECT_SECONDS = 5.0
 QUERY_SECONDS = 60.0
 MAINTENANCE_SECONDS = 600.0  # deletes, and sums over all cells, may take minutes
 READONLY = "SELECT getSetting('readonly')"
-SELECT_SECONDS = 30.0  # of silence while it reads: ClickHouse tells of its progress ten times a second
-HELLO_SECONDS = 10.0  # how long its first answer may take; a query may take longer
+SELECT_SECONDS = 30.0  # without data during a read: ClickHouse sends its progress ten times a second
+HELLO_SECONDS = 10.0  # for the first answer; a query may take longer
 
 
 class Connection:
@@ -56,7 +56,7 @@ class Connection:
             raise read_only_user(address, self._readonly)
 
     def _open(self, settings: Mapping[str, Any]) -> None:
-        """Connect and ask a first question, which the server refuses if it refuses one of the settings."""
+        """Connect and run a first query, which fails if the server refuses one of the settings."""
         address, timeout_seconds = self._address, self._timeout_seconds
         self._over = False
         self._client = Client(
@@ -83,7 +83,7 @@ class Connection:
 
     @property
     def address(self) -> ClickHouseAddress:
-        """Where it goes, and as whom."""
+        """The address and the user of this connection."""
         return self._address
 
     def _refuse_old(self) -> None:
@@ -94,7 +94,7 @@ class Connection:
             raise
 
     def execute(self, sql: str, *args: Any, **kwargs: Any) -> Any:
-        """`Client.execute`. Raises SinkUnavailable or SinkError; after either the connection is over."""
+        """Run `Client.execute`. Raises SinkUnavailable or SinkError; both close the connection."""
         if not self._over:
             reads = sql.lstrip().upper().startswith(("SELECT", "WITH"))
             seconds = min(SELECT_SECONDS, self._timeout_seconds) if reads else self._timeout_seconds
@@ -102,20 +102,19 @@ class Connection:
         return self._run(self._client.execute, sql, *args, **kwargs)
 
     def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """The rows of a query with `%(name)s` parameters."""
+        """Returns the rows of a query with `%(name)s` parameters."""
         return list(self.execute(sql, parameters or None))
 
     def one(self, sql: str, **parameters: Any) -> tuple[Any, ...]:
-        """The row of a query that has exactly one. Raises SinkError if the answer has none or several."""
+        """Returns the row of a query that has exactly one. Raises SinkError if the answer has none or several."""
         return self._only(self.rows(sql, **parameters), sql)
 
     def _only(self, rows: Sequence[tuple[Any, ...]], sql: str) -> tuple[Any, ...]:
         if len(rows) != 1:
             self.close()
             raise SinkError(
-                f"ClickHouse at {self._address} gave {len(rows)} rows where one must come, to: {' '.join(sql.split())}",
-                "Something between it and us cuts answers short: look at the settings and row policies of user "
-                f"{self._address.user!r}.",
+                f"ClickHouse at {self._address} returned {len(rows)} rows instead of one, to: {' '.join(sql.split())}",
+                f"A setting or a row policy shortens answers: check those of user {self._address.user!r}.",
             )
         return rows[0]
 
@@ -139,7 +138,7 @@ class Connection:
         self.close()
 
     def _connect(self) -> None:
-        """Raises SinkError also for a server that speaks another protocol: that does not pass by itself."""
+        """Connect. Raises SinkError for a server with another protocol, because trying again does not help."""
         try:
             self._run(self._client.connection.connect)
         except SENSELESS as error:
@@ -159,7 +158,7 @@ class Connection:
         except (Error, OSError, EOFError) as error:
             raise translate(error, self._address) from error
         finally:
-            if not done:  # also on KeyboardInterrupt: an answer is still on its way
+            if not done:  # also on KeyboardInterrupt: the answer is still to come
                 self.close()
         return result
 
@@ -172,7 +171,7 @@ class OnConnection:
 
 
 def _refuse_to_reconnect() -> None:
-    # clickhouse-driver connects again after an error, even with disable_reconnect; what was read would be forgotten.
+    # clickhouse-driver reconnects after an error, even with disable_reconnect; what was read before may then be stale.
     raise NetworkError("the connection was closed")
 
 

@@ -1,4 +1,4 @@
-"""Dead letters from ClickHouse, by what is known of them. What a person gives goes beside the SQL, never into it."""
+"""Queries for dead letters. Values from a person are parameters, never a part of the SQL."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ CONDITIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which letters: those that meet all that is given."""
+    """A condition: the dead letters that meet all given fields."""
 
     topics: tuple[str, ...]
     outcome: str | None = None  # 'late' or 'invalid'
@@ -48,7 +48,7 @@ class Wanted:
     origins: tuple[tuple[str, int, int], ...] | None = None  # topic, partition, offset
 
     def sql(self) -> tuple[str, dict[str, Any]]:
-        """The condition, and the parameters it names."""
+        """Returns the condition in SQL, and its parameters."""
         given = {name: value for name in CONDITIONS if (value := getattr(self, name)) is not None}
         if any(isinstance(value, tuple) and not value for value in given.values()):
             return "0", {}  # nothing is in an empty list
@@ -71,7 +71,7 @@ class Kind:
 
 
 def find_kinds(connection: Connection, wanted: Wanted) -> list[Kind]:
-    """The kinds of letters, the most frequent first."""
+    """Returns the kinds of dead letters, the most frequent first."""
     condition, parameters = wanted.sql()
     rows = connection.rows(
         f"SELECT topic, toString(outcome) AS what, {KIND} AS kind, argMin(reason, (topic_id, partition, offset)),"
@@ -87,7 +87,7 @@ def find_kinds(connection: Connection, wanted: Wanted) -> list[Kind]:
 
 
 def count_among(connection: Connection, wanted: Wanted, origins: Sequence[Origin]) -> dict[tuple[str, str, str], int]:
-    """How many letters of each (topic, outcome, kind) have one of these origins."""
+    """Returns how many dead letters of each (topic, outcome, kind) have one of these origins."""
     condition, parameters = wanted.sql()
     found: dict[tuple[str, str, str], int] = {}
     for start in range(0, len(origins), PAGE_ROWS):
@@ -104,7 +104,7 @@ def count_among(connection: Connection, wanted: Wanted, origins: Sequence[Origin
 
 
 def find_letters(connection: Connection, wanted: Wanted) -> Iterator[DeadLetterRow]:
-    """The letters by topic, partition and offset, a page at a time; of many origins, some of these at a time."""
+    """Yields the dead letters by topic, partition and offset, page by page."""
     if wanted.origins is not None and len(wanted.origins) > PAGE_ROWS:
         for start in range(0, len(wanted.origins), PAGE_ROWS):
             yield from find_letters(connection, replace(wanted, origins=wanted.origins[start : start + PAGE_ROWS]))

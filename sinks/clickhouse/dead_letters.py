@@ -1,4 +1,4 @@
-"""Dead letters to ClickHouse, byte by byte as they were."""
+"""Writes and reads dead letters, with unchanged bytes."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def letter_of(
     headers: Sequence[tuple[bytes, bytes | None]],
     epoch: int,
 ) -> DeadLetterRow:
-    """The letter that a row of the table holds, read with `strings_as_bytes`."""
+    """Returns the dead letter of a row that was read with `strings_as_bytes`."""
     return DeadLetterRow(
         source=source,
         offset=offset,

@@ -1,4 +1,4 @@
-"""What ClickHouse's errors mean to us: try again later, or a person must mend something."""
+"""Translates errors of ClickHouse: try again later, or a person must act."""
 
 import re
 
@@ -20,14 +20,14 @@ SCHEMA = {
 }
 READONLY, CONSTRAINT = 164, 452
 SETTING = re.compile(r"(?:modify '|etting '?)(\w+)'? (?:setting|should|is)")  # as both name it
-# Limits of a profile that it does not let us lift. Another moment may be kinder, so these are repeated.
+# Limits of a profile that we may not lift. A later attempt may stay below them, so they are repeated.
 LIMITED = {158, 159, 160, 191, 290, 307, 396, 565}
-# Errors of a request that would be refused again and again, whatever the server's state.
+# Errors of a request that the server would always refuse.
 FINAL = {62, 43, 46, 42, 53, 36, 115, 60, 81, 16, 47, 8, 20, 44, 48, 70, 72, 27, 6, 349, 344}
 
 
 def translate(error: Exception, address: ClickHouseAddress) -> SinkError:
-    """The error as SinkUnavailable (repeat later) or SinkError (mend it); never contains the password."""
+    """Returns the error as SinkUnavailable (try again) or SinkError (a person must act), never with the password."""
     where = f"ClickHouse at {address}"
     if isinstance(error, ServerException):
         return _refused(error, where, address)
@@ -41,7 +41,7 @@ def translate(error: Exception, address: ClickHouseAddress) -> SinkError:
         return SinkUnavailable(f"{where} did not answer in time", _START)
     if isinstance(error, (NetworkError, OSError, EOFError)):
         return SinkUnavailable(f"{where} does not answer: {_first_line(error, address)}", _START)
-    if isinstance(error, Error):  # an answer that makes no sense: what was applied is unknown
+    if isinstance(error, Error):  # an unreadable answer: it is unknown what was applied
         return SinkUnavailable(f"{where}: {_first_line(error, address)}", _START)
     raise TypeError(f"not an error of the driver: {error!r}")
 
@@ -78,12 +78,15 @@ def _refused(error: ServerException, where: str, address: ClickHouseAddress) -> 
     if error.code in SCHEMA:
         return SinkError(f"{where}: {said}", "The tables do not fit this version: run pintally migrate.")
     if error.code in FINAL:
-        return SinkError(f"{where}: {said}", "It may not know what we ask: docs/compatibility.md lists what was run.")
-    return SinkUnavailable(f"{where} cannot take it now (code {error.code}): {said}", "Try again later.")
+        return SinkError(
+            f"{where}: {said}",
+            "This server may not support the statement: docs/compatibility.md lists tested versions.",
+        )
+    return SinkUnavailable(f"{where} cannot do this now (code {error.code}): {said}", "Try again later.")
 
 
 def _grant(said: str, user: str) -> str:
-    """How an administrator grants what ClickHouse says is missing."""
+    """Returns the GRANT for the right that is missing."""
     missing = re.search(
         r"to have (?:the )?grant (.+?)(?: for at least one column)? ON ([^\s()]+?)\.?(?:\s|$)", said, re.I
     )
@@ -94,7 +97,7 @@ def _grant(said: str, user: str) -> str:
 
 
 class SettingRefused(SinkError):
-    """The user's profile has `readonly` or a constraint that keeps us from what exact counts need."""
+    """The profile of the user has `readonly`, or a constraint on a setting that exact counts need."""
 
 
 def is_about_settings(error: SinkError) -> bool:
@@ -103,7 +106,7 @@ def is_about_settings(error: SinkError) -> bool:
 
 
 def read_only_user(address: ClickHouseAddress, readonly: int) -> SinkError:
-    """Who counts must write."""
+    """Returns the error for a user who may only read: workers must write."""
     return SettingRefused(
         f"ClickHouse at {address}: user {address.user!r} may only read (its profile has `readonly = {readonly}`)",
         "Set `readonly = 0` in its profile, or give workers a user of their own: `pintally users`.",

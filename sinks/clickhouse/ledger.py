@@ -31,7 +31,7 @@ class Ledger(OnConnection):
         )
 
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
-        # What they vouch for was written with fsync before, as they are (C10).
+        # The rows that they cover were written with fsync before (C10).
         self.connection.insert("ingest_ledger", LEDGER, [_ledger_values(row) for row in rows])
 
     def write_lost(self, rows: Sequence[LostRow]) -> None:

@@ -1,6 +1,6 @@
-"""One source slice by slice, and deletes of single slices: what `repair` and `accept-loss` ask ClickHouse.
+"""Reads and deletes single slices, for `repair` and `accept-loss`.
 
-The tables of cells are not sorted by source, so each query reads all rows of one, but only the columns it needs.
+The tables of cells are not sorted by source, so each query reads all rows of a table, but only the needed columns.
 """
 
 from collections.abc import Sequence

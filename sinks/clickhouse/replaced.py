@@ -1,4 +1,4 @@
-"""Topics that took the place of others, to and from ClickHouse."""
+"""Writes and reads replaced topics."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ class Replacements(OnConnection):
 
 
 def read_replaced(connection: Connection) -> list[ReplacedRow]:
-    """Those that took effect, by epoch."""
+    """Returns the replacements that took effect, by epoch."""
     return [
         ReplacedRow(
             Source(topic, topic_id, partition), Source(old_topic, old_id, partition), Replacement(how), *numbers

@@ -1,4 +1,4 @@
-"""After how many days ClickHouse deletes dead letters."""
+"""The days after which ClickHouse deletes dead letters."""
 
 import re
 
@@ -9,14 +9,14 @@ TTL = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() 
 
 
 def dead_letter_days(connection: Connection) -> int | None:
-    """The days that the table keeps a letter after it was written; None: for ever."""
+    """Returns how many days the table keeps a dead letter after it was written; None: permanently."""
     (engine,) = connection.one(TTL)
     found = re.search(r"TTL written_at \+ toIntervalDay\((\d+)\)", engine)
     return int(found[1]) if found else None
 
 
 def keep_dead_letters(address: ClickHouseAddress, days: int, timeout_seconds: float = 60) -> bool:
-    """Set it, also for letters that are there; whether it was another before. Raises SinkError."""
+    """Set the days, also for existing dead letters. Returns whether they changed. Raises SinkError."""
     with Connection(address, timeout_seconds) as connection:
         if dead_letter_days(connection) == days:
             return False

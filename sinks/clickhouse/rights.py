@@ -1,4 +1,4 @@
-"""Which of a worker's rights in ClickHouse our user lacks: asked before it counts, not found in the middle of it."""
+"""Checks the rights of a worker in ClickHouse, before it starts to count."""
 
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
@@ -7,7 +7,7 @@ from pintally.sinks.clickhouse.users import users
 
 
 def refuse_missing_grants(address: ClickHouseAddress) -> None:
-    """Raise SinkError naming every right that a worker needs and this user lacks, and the statements that grant them.
+    """Raise SinkError with every right that the user lacks, and the statements that grant them.
 
     Raises SinkUnavailable.
     """

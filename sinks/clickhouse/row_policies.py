@@ -1,4 +1,4 @@
-"""Row policies: rows that ClickHouse hides from a user without an error. Who counts, seals or checks must see them all.
+"""Row policies hide rows from a user without an error. A user who counts, seals or checks must see all rows.
 
 A plan says of each table it reads whether a policy filters it; what `system.row_policies` says needs a right that
 workers have not. An empty table has no plan, so this is looked at again now and then.
@@ -21,7 +21,7 @@ _looked: dict[tuple[ClickHouseAddress, Sequence[str]], float] = {}
 
 
 def refuse_hidden_rows(connection: Connection, tables: Sequence[str] = WRITTEN) -> None:
-    """Raise SinkError if a row policy filters one of the tables for this user. Looks at most once a minute."""
+    """Raise SinkError if a row policy filters one of the tables for this user. Checks at most once a minute."""
     key = (connection.address, tables)
     if monotonic() - _looked.get(key, -LOOK_SECONDS) < LOOK_SECONDS:
         return

@@ -1,4 +1,4 @@
-"""The clock of the ClickHouse server: what has an age there, and what was sealed when, goes by it."""
+"""The clock of the ClickHouse server. It decides the age of rows, and when hours were sealed."""
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
@@ -14,6 +14,6 @@ class Clock(OnConnection):
 
 
 def clock_of(address: ClickHouseAddress, timeout_seconds: float = 30) -> int:
-    """The clock of a server, in ms since 1970. Raises SinkUnavailable and SinkError."""
+    """Returns the time of a server in ms since 1970. Raises SinkUnavailable and SinkError."""
     with Connection(address, timeout_seconds, only_reads=True) as connection:
         return Clock(connection).read_clock()

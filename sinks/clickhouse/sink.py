@@ -1,4 +1,4 @@
-"""The sink that is ClickHouse."""
+"""ClickHouse as the sink."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

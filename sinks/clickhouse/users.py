@@ -34,7 +34,7 @@ class User:
 
 
 def users(database: str, worker_password: str | None = None, reader_password: str | None = None) -> tuple[User, User]:
-    """The user of workers, `verify` and `status`, and the user of whoever reads counts."""
+    """Returns the user for workers, `verify` and `status`, and the user for readers."""
     worker = (
         f"SELECT ON `{database}`.*",
         *(f"INSERT ON `{database}`.{table}" for table in WRITTEN),
@@ -48,7 +48,7 @@ def users(database: str, worker_password: str | None = None, reader_password: st
 
 
 def statements(user: User, password: str = "'FILL_IN_A_SHA256'") -> Iterator[str]:
-    """SQL that makes the user and takes away what it was granted before; safe to repeat."""
+    """Returns SQL that creates the user and revokes its earlier grants; safe to repeat."""
     known = f"'{user.password_sha256}'" if user.password_sha256 else password
     yield f"CREATE USER IF NOT EXISTS {user.name} IDENTIFIED WITH sha256_hash BY {known}"
     if user.password_sha256:
@@ -59,12 +59,12 @@ def statements(user: User, password: str = "'FILL_IN_A_SHA256'") -> Iterator[str
 
 
 def users_xml(made: Sequence[User]) -> str:
-    """A file for users.d, for servers whose users are in files."""
+    """Returns a file for users.d, for servers that keep users in files."""
     return "<clickhouse>\n  <users>\n" + "".join(map(_user_xml, made)) + "  </users>\n</clickhouse>\n"
 
 
 def create_users(address: ClickHouseAddress, made: Sequence[User], timeout_seconds: float = 30) -> None:
-    """Make the users, as `address`'s user, who must hold their rights with GRANT OPTION. Raises SinkError."""
+    """Create the users. The user of `address` must have their rights with GRANT OPTION. Raises SinkError."""
     for user in made:
         for statement in statements(user):
             with Connection(address, timeout_seconds, database="") as connection:

@@ -1,4 +1,4 @@
-"""What answers at ClickHouse's native port in another protocol: named, because it does not pass by itself."""
+"""Detects a server with another protocol at the native port of ClickHouse. Trying again does not help then."""
 
 import socket
 import ssl

@@ -106,7 +106,7 @@ def test_invalid_and_late_letters_are_corrected_replayed_counted_and_never_again
         done = dlq(stack, "replay", "--yes", code=1)
         assert (done["sent"], done["already_replayed"], done["still_invalid"], done["counted_already"]) == (1, 1, 3, 1)
         (left,) = dlq(stack, "replay", "--origin", f"{topic}[0]@7", "--set", 'pin_id="8"', "--yes", code=1)["left"]
-        assert (left["verdict"], left["why"]) == ("counted already", f"its event is in {topic}[0]@8 too")
+        assert (left["verdict"], left["why"]) == ("counted already", f"its event is also in {topic}[0]@8")
 
         edited = tmp_path / "edited.jsonl"
         line = dlq(stack, "show", "--origin", f"{topic}[0]@5")

@@ -1,7 +1,7 @@
-"""The second look of sealers that ended before they took it: rows that came just before a publication stay unseen else.
+"""The second check of sealers that ended before it: it finds rows that came just before a publication.
 
-A sealer publishes one window after the other and looks at each once more (`rollup`, step 6). So what nobody has
-looked at again is among what was published last, whoever published it.
+A sealer publishes one window after the other and checks each one again (`rollup`, step 6). So windows that were not
+checked again are among the windows that were published last.
 """
 
 from pintally.sinks.clickhouse.connection import Connection
@@ -18,7 +18,7 @@ _seen: set[tuple[object, ...]] = set()  # server, database, hour and seal that t
 
 
 def recheck(connection: Connection) -> None:
-    """Open the hours published last whose roll-up is not the sum of their minutes. Each process looks once at each."""
+    """Open the last published hours whose roll-up is not the sum of their minutes. Each process checks each once."""
     where = connection.one("SELECT serverUUID(), currentDatabase()")
     for hour, seal, *sums in connection.rows(PUBLISHED_LAST):
         name = (*where, hour, seal)

@@ -1,9 +1,9 @@
-"""Tells readers to take hours from minutes again until they are sealed anew: whoever writes below `sealed_until` does.
+"""Opens sealed hours: readers take them from minutes until they are sealed again. Writers below `sealed_until` do this.
 
-So the backlog of a topic or partition that came later counts into sealed hours, and corrects them (C24).
+So the backlog of a topic or partition that was added later counts in sealed hours, and corrects them (C24).
 
-A window's row with the highest seal holds. A number taken here is above that of every sealing that read the minutes
-before, so none of them can close the window again.
+The row of a window with the highest seal number holds. A number that is allocated here is above the number of every
+sealing that read the minutes before, so none of them can close the window again.
 """
 
 from collections.abc import Collection, Sequence
@@ -33,19 +33,19 @@ def sealed_until(connection: Connection) -> int:
 
 
 def early_hours(rows: PinMinuteRows, until: int) -> list[int]:
-    """Hours (their start in seconds since 1970) before `until` that `rows` write to."""
+    """Returns the hours (start in seconds since 1970) before `until` that `rows` write to."""
     if not len(rows) or int(rows.minute.min()) >= until:  # the ordinary case: one pass over one column
         return []
     return [int(hour) for hour in np.unique(rows.minute[rows.minute < until] // HOUR) * HOUR]
 
 
 def open_hours(connection: Connection) -> set[int]:
-    """Hours before `sealed_until` that await correction."""
+    """Returns the open hours before `sealed_until`."""
     return set(connection.one("SELECT arrayMap(h -> toUnixTimestamp(h), open_hours) FROM seal_state")[0])
 
 
 def reopen(connection: Connection, hours: Collection[int]) -> None:
-    """Have these hours, and their days, read from minutes until they are sealed again. One insert: all or none."""
+    """Open these hours and their days, in one insert: all or none."""
     if not hours:
         return
     number = allocate_seal_id(connection)
@@ -64,7 +64,7 @@ def reopen(connection: Connection, hours: Collection[int]) -> None:
 
 
 def _sums(connection: Connection, windows: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, ...]]:
-    """What was sealed last, carried along so that the next sealing knows whether it corrects anything."""
+    """Returns the last sealed sums, so that the next sealing knows whether it corrects them."""
     rows = connection.rows(
         f"SELECT toString(resolution), toUnixTimestamp(window_start), corrected, pins, {NAMES}"
         " FROM sealed FINAL WHERE window_start IN %(starts)s",

@@ -1,4 +1,4 @@
-"""Rolls one hour or one day up: number, insert, check, publish. A crash between any two leaves readers as they were."""
+"""Rolls up one hour or day: number, insert, check, publish. After a crash between two steps readers see no change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What `sealed` holds of a window: its row with the highest seal."""
+    """The row of a window in `sealed` with the highest seal number."""
 
     seal: int = 0
     is_open: bool = True
@@ -40,13 +40,13 @@ class Row:
 
     @property
     def was_sealed(self) -> bool:
-        """Whether readers have ever seen a roll-up of it."""
+        """Whether the window was ever sealed."""
         return self.seal > 0
 
 
 @dataclass(frozen=True, slots=True)
 class RolledUp:
-    """What became of one window. `seal` is 0 if its minutes kept changing; readers then keep reading minutes."""
+    """The result for one window. `seal` is 0 if its minutes kept changing; then readers still take the minutes."""
 
     window: Window
     seal: int = 0
@@ -73,15 +73,14 @@ SUMS = f"SELECT count(), {each('sum({column})')} FROM"
 def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> RolledUp:
     """Seal one window, unless its minutes keep changing.
 
-    1. Take a number, before anything is read (C23).
-    2. Look at what `sealed` says of the window; a sealing that was faster has done the work.
-    3. Delete superseded rows (C19) and insert the roll-up with that number; nobody reads it yet.
-    4. Check it against the minutes, read again on this connection.
-    5. Publish: one row in `sealed`. A higher number that is already there wins over it.
-    6. Look at the minutes again. Rows that came between 4 and 5 are seen here; whoever writes after 5 sees in
-       `sealed_until` that it must reopen the hour (see `cells.write_cells`). A day needs no second look: its
-       hours were sealed before, so every writer reopens it. If it ends before this look, the next one takes it
-       (see `recheck`).
+    1. Allocate a number, before anything is read (C23).
+    2. Read the row of the window in `sealed`; another sealer may have sealed it meanwhile.
+    3. Delete superseded rows (C19) and insert the roll-up with that number; no reader sees it yet.
+    4. Compare it with the minutes, which are read again on this connection.
+    5. Publish: one row in `sealed`. If a higher number exists, that one holds.
+    6. Read the minutes again. This finds rows that came between 4 and 5; a writer after 5 sees in `sealed_until` that
+       it must open the hour (see `cells.write_cells`). A day needs no second check: its hours were sealed before, so
+       every writer opens it. If the process ends before this check, the next sealing does it (see `recheck`).
 
     An hour is rolled up from minutes, a day from the roll-ups `hour_seals` of its hours.
     """
@@ -106,12 +105,12 @@ def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = 
 
 
 def is_unchanged(connection: Connection, window: Window, sums: Sums) -> bool:
-    """Step 6: whether the minutes still are what was rolled up, and none of them is superseded."""
+    """Step 6: whether the minutes still equal the roll-up, and none of them is superseded."""
     return minutes_of(connection, window) == sums and not has_superseded(connection, window.start, window.end)
 
 
 def read_row(connection: Connection, window: Window) -> Row:
-    """What holds of a window now."""
+    """Returns the row that holds for a window now."""
     rows = connection.rows(
         f"SELECT {', '.join(SEALED[2:])} FROM sealed FINAL"
         " WHERE resolution = %(resolution)s AND window_start = toDateTime(%(start)s, 'UTC')",
@@ -125,7 +124,7 @@ def read_row(connection: Connection, window: Window) -> Row:
 
 
 def insert(connection: Connection, window: Window, number: int, hour_seals: Sequence[int]) -> None:
-    """Step 3: the roll-up's rows, under a number that nothing names yet."""
+    """Step 3: insert the rows of the roll-up, with a number that is not published yet."""
     counts = f"pin_id, {NAMES}, updated_at"
     source = MINUTES if window.resolution == "hour" else HOURS
     if window.resolution == "day" and not hour_seals:
@@ -138,14 +137,14 @@ def insert(connection: Connection, window: Window, number: int, hour_seals: Sequ
 
 
 def rolled_up(connection: Connection, window: Window, number: int) -> Sums:
-    """Step 4, one side: what was inserted under the number."""
+    """Step 4, one side: sums of the inserted rows."""
     table = TABLES[window.resolution]
     where = "window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
     return connection.one(f"{SUMS} {table} WHERE {where}", start=window.start, number=number)
 
 
 def minutes_of(connection: Connection, window: Window) -> Sums:
-    """Step 4, other side: what the minutes say now."""
+    """Step 4, other side: sums of the minutes now."""
     return connection.one(f"{SUMS} ({MINUTES})", start=window.start, end=window.end)
 
 

@@ -1,6 +1,6 @@
-"""Seals hours that are final: rolls them up, checks that all adds up, and only then lets readers read the roll-ups.
+"""Seals final hours: rolls them up, checks the sums, and then publishes the roll-ups to readers.
 
-Idempotent, and safe to run twice at once. Which hours are final is decided elsewhere (C21 and C22).
+Idempotent, and safe to run twice at once. The worker decides which hours are final (C21 and C22).
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,25 +29,25 @@ class SealResult:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What `sealed` says of the windows that readers see, in seconds since 1970."""
+    """The state of sealed windows, in seconds since 1970."""
 
     until: int  # end of the last sealed hour
     hours: dict[int, int]  # sealed hour -> its seal
-    open_hours: frozenset[int]  # were sealed or written to late, await sealing
+    open_hours: frozenset[int]  # were sealed or written to later; to be sealed again
     days: frozenset[int]  # sealed days
 
 
 def seal(address: ClickHouseAddress, final_until: int, timeout_seconds: float = 300) -> SealResult:
-    """Seal every hour that ended at or before `final_until`, and again those that were written to since they were.
+    """Seal every hour that ended at or before `final_until`, and seal open hours again.
 
     `final_until` is in seconds since 1970; `sealed_until` only moves forward. Raises SinkUnavailable or SinkError; run
     it again then.
 
-    Readers see no difference in any count, at no step, but for one moment. A row that changes a final hour, a
-    correction by its nature, may land after the hour's roll-up was checked and before it is published. Readers of
-    minutes see it at once, those of hours and days not until the second look that follows the publication has opened
-    the hour; if this process ends in between, until the next call of `seal` (see `rollup`, steps 4 to 6). Who
-    writes to an hour that is published already opens it first, and is seen in all three at once.
+    At every step readers see the same counts, with one exception. A row that changes a final hour (a correction) may
+    arrive after the roll-up of the hour was checked and before it is published. Readers of minutes see it at once.
+    Readers of hours and days see it when the second check after the publication has opened the hour, or at the next
+    call of `seal` if this process ends in between (see `rollup`, steps 4 to 6). A writer to a published hour opens it
+    first, so all three views change at once.
     """
     until = final_until // HOUR * HOUR
     with Connection(address, timeout_seconds) as connection:
@@ -62,7 +62,7 @@ def seal(address: ClickHouseAddress, final_until: int, timeout_seconds: float = 
 
 
 def read_state(connection: Connection) -> State:
-    """What is sealed now, of windows whose minutes are still kept."""
+    """Returns the state of the windows whose minutes are still kept."""
     rows = connection.rows(
         "SELECT toString(resolution), toUnixTimestamp(window_start), seal, is_open FROM sealed FINAL"
         " WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY"
@@ -77,14 +77,14 @@ def read_state(connection: Connection) -> State:
 
 
 def _with_their_days(state: State, hours: Iterable[int]) -> list[int]:
-    """These hours, and what else of their days was never sealed: a backlog may be older than the first sealed day."""
+    """Returns these hours, and the hours of their days that were never sealed: a backlog may be older."""
     days = {hour // DAY * DAY for hour in hours}
     others = {hour for day in days for hour in range(day, day + DAY, HOUR)} - state.hours.keys()
     return sorted(others.union(hours))
 
 
 def _seal_new(connection: Connection, state: State, until: int) -> list[RolledUp]:
-    """Hours from `state.until` to `until`, in order; ends at the first that is not settled, as none may be left out."""
+    """Seal hours from `state.until` to `until` in order, up to the first whose minutes kept changing."""
     first = state.until or _first_day(connection)
     if first is None or first >= until:
         return []
@@ -108,7 +108,7 @@ def _seal_each(connection: Connection, windows: Sequence[Window]) -> list[Rolled
 
 
 def _filled(connection: Connection, first: int, until: int) -> set[int]:
-    """Hours of [first, until) that have minutes."""
+    """Returns the hours of [first, until) that have minutes."""
     rows = connection.rows(
         "SELECT DISTINCT toUnixTimestamp(hour) FROM pin_minutes"
         " WHERE hour >= toDateTime(%(first)s, 'UTC') AND hour < toDateTime(%(until)s, 'UTC')",
@@ -119,9 +119,9 @@ def _filled(connection: Connection, first: int, until: int) -> set[int]:
 
 
 def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[RolledUp]:
-    """Seal consecutive hours without minutes in one insert, up to the first that has some after all.
+    """Seal consecutive hours without minutes in one insert, up to the first that has minutes now.
 
-    The same steps as `roll_up`: a number, a look, the publication, a second look.
+    The same steps as `roll_up`: number, check, publication, second check.
     """
     first, end = windows[0].start, windows[-1].end
     number = allocate_seal_id(connection)
@@ -135,13 +135,13 @@ def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[Rolle
 
 
 def _first_day(connection: Connection) -> int | None:
-    """Start of the day of the first minute: its day is whole then, its first hours empty."""
+    """Returns the start of the day of the first minute, so that the first day is complete."""
     rows, first = connection.one("SELECT count(), toUnixTimestamp(min(hour)) FROM pin_minutes")
     return int(first) // DAY * DAY if rows else None
 
 
 def _seal_days(connection: Connection) -> tuple[int, ...]:
-    """Seal each day whose 24 hours are sealed and which is not."""
+    """Seal each day that is not sealed and whose 24 hours are."""
     state = read_state(connection)
     sealed = []
     for day in sorted({hour // DAY * DAY for hour in state.hours} - state.days):

@@ -1,4 +1,4 @@
-"""Seal numbers: who takes one later has the higher one, whatever any clock says (C23)."""
+"""Seal numbers: a number that is allocated later is higher, whatever clocks say (C23)."""
 
 from uuid import uuid4
 
@@ -6,9 +6,10 @@ from pintally.sinks.clickhouse.connection import Connection
 
 
 def allocate_seal_id(connection: Connection) -> int:
-    """A number that nobody else has and that is above every number whose taking had ended before.
+    """Returns a unique number above every number that was allocated before.
 
-    Whoever inserts the same number later sees both rows when reading back and takes another; at most one keeps it.
+    If two processes insert the same number, the later one reads both rows back and tries the next number. At most one
+    of them keeps it.
     """
     while True:
         number = int(connection.one("SELECT max(seal) FROM seal_numbers")[0]) + 1
