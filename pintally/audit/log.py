@@ -124,7 +124,7 @@ class Log:
         ]
 
     def starts(self, partitions: Sequence[Partition], since_ms: int | None) -> dict[Partition, int]:
-        """Returns the first offset of each partition with a Kafka timestamp of `since_ms` or later; its start if None."""
+        """Returns the first offset of each partition whose Kafka timestamp is >= `since_ms`; its start if None."""
         if since_ms is None or not partitions:
             return {at: at.start for at in partitions}
         named = {TopicPartition(at.topic, at.partition): at for at in partitions}

@@ -38,7 +38,7 @@ def test_what_was_deleted_can_be_inserted_again(connection: Connection) -> None:
 
 
 def test_an_answer_without_the_row_that_must_come_is_an_error_and_no_data(connection: Connection) -> None:
-    with pytest.raises(SinkError, match="gave 0 rows where one must come") as refused:
+    with pytest.raises(SinkError, match="returned 0 rows instead of one") as refused:
         connection.one("SELECT max(n) FROM windowed WHERE 0 HAVING 0")
     assert "row policies" in refused.value.remedy
 
