@@ -19,7 +19,7 @@ TRAFFIC = ("--duplicates", "0.02", "--late", "0.005", "--broken", "0.005")
 def counted(settings: Settings) -> Mapping[str, int]:
     """Counted events of each action, as the tables hold them."""
     cells = all_cells(ClickHouseSink(settings.clickhouse))
-    return {action.label: int(cells.count[cells.action == action].sum()) for action in Action}
+    return {action.label: int(cells.events[cells.action == action].sum()) for action in Action}
 
 
 def wait_until_counted(settings: Settings, offsets: int) -> None:
@@ -144,7 +144,7 @@ def test_the_sums_equal_the_emulators_own_truth_cell_by_cell(stack: Settings, tm
     expected = {(x["action"], x["minute"], int(x["pin_id"])): x["count"] for x in lines if "pin_id" in x}
     cells = all_cells(ClickHouseSink(stack.clickhouse))
     found: dict[tuple[str, int, int], int] = {}
-    for action, minute, pin, count in zip(cells.action, cells.minute, cells.pin_id, cells.count, strict=True):
+    for action, minute, pin, count in zip(cells.action, cells.minute, cells.pin_id, cells.events, strict=True):
         key = (Action(int(action)).label, int(minute), int(pin))
         found[key] = found.get(key, 0) + int(count)
     assert found == expected

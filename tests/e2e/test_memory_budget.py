@@ -43,4 +43,4 @@ def test_a_full_worker_pauses_past_its_session_and_goes_on_exactly_when_clickhou
         assert worker.log.read_text().count("Joined group") == 1, "it never left its group"
     verify(settings)
     assert progress(settings)[0] > 30_000
-    assert int(all_cells(ClickHouseSink(settings.clickhouse)).count.sum()) == sent
+    assert int(all_cells(ClickHouseSink(settings.clickhouse)).events.sum()) == sent

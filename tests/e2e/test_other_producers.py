@@ -83,7 +83,7 @@ def test_rubbish_is_in_the_dead_letters_with_its_reason_and_counting_goes_on(sta
         assert any(
             reason.startswith(field) for text, reason in letters.items() if text == shown or value == b"\xff\xfe"
         )
-    assert int(all_cells(ClickHouseSink(stack.clickhouse)).count.sum()) == 1
+    assert int(all_cells(ClickHouseSink(stack.clickhouse)).events.sum()) == 1
 
 
 def test_dead_letters_keep_bytes_headers_and_origin_on_their_topic(stack: Settings, tmp_path: Path) -> None:

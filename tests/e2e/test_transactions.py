@@ -44,7 +44,7 @@ def pins(settings: Settings) -> dict[int, int]:
     """Counted saves of each pin."""
     cells = all_cells(ClickHouseSink(settings.clickhouse))
     found: dict[int, int] = {}
-    for pin, count in zip(cells.pin_id.tolist(), cells.count.tolist(), strict=True):
+    for pin, count in zip(cells.pin_id.tolist(), cells.events.tolist(), strict=True):
         found[pin] = found.get(pin, 0) + count
     return found
 
