@@ -6,7 +6,7 @@ from pintally.audit.addresses import Addresses
 from pintally.audit.errors import CannotTell, CannotTellNow
 from pintally.schemas.errors import PintallyError, Unavailable
 from pintally.streams.kafka.clients import kafka_options
-from pintally.streams.kafka.listeners import wrong_protocol
+from pintally.streams.kafka.protocol import wrong_protocol
 from pintally.streams.settings import KafkaSettings, Settings
 
 

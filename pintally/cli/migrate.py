@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pintally.sinks.clickhouse.migrate import migrate as migrate_tables
-from pintally.streams.kafka.topic_checks import topic_differences
+from pintally.streams.kafka.topic_configs import topic_differences
 from pintally.streams.kafka.topics import create_topics, describe_topics
 from pintally.streams.operations.retention import apply_dead_letter_days
 from pintally.streams.settings import load_settings

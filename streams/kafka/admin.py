@@ -23,16 +23,15 @@ from kafka.errors import (
 )
 from kafka.net.compat import KafkaNetClient
 
-from pintally.schemas.errors import KafkaRefused
-from pintally.streams.kafka.answers import unavailable
-from pintally.streams.kafka.broker_version import refuse_old
+from pintally.schemas.errors import KafkaRefused, PintallyError
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.fetching.connection import try_login
-from pintally.streams.kafka.listeners import wrong_protocol
-from pintally.streams.kafka.reach import reach
+from pintally.streams.kafka.protocol import wrong_protocol
+from pintally.streams.kafka.reach import reach, unavailable
 from pintally.streams.kafka.rights import forbidden
 from pintally.streams.settings import KafkaSettings
 
+LOWEST_VERSION = (3, 6)  # its topics have message.timestamp.after.max.ms, which bounds what a producer's clock can do
 ANSWER_SECONDS = 10.0  # how long Kafka may take to answer a question
 PATIENCE_MS = int(ANSWER_SECONDS * 1000)
 # Errors that pass by themselves. A broker that is stopping names no leader, and the client looks for broker -1.
@@ -42,6 +41,10 @@ TRANSIENT = (RetriableError, UnknownBrokerIdError, BrokerNotAvailableError)
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 T = TypeVar("T")
+
+
+class KafkaTooOld(PintallyError):
+    """The broker is of a version that no test of ours runs on."""
 
 
 @contextmanager
@@ -96,6 +99,24 @@ def retry_while_loading(ask: Callable[[], T]) -> T:
             if time.monotonic() > give_up:
                 raise
             time.sleep(0.1)
+
+
+def refuse_old(kafka: str, version: tuple[int, ...] | None) -> None:
+    """Refuse a broker at `kafka` that speaks the protocol of a `version` below the lowest one. Raises KafkaTooOld.
+
+    Brokers do not tell their version: the client infers it from the requests that they take, so it may be None for one
+    that has not said which.
+    """
+    if version is not None and version < LOWEST_VERSION:
+        raise KafkaTooOld(
+            f"Kafka at {kafka} speaks the protocol of version {_dotted(version)}, which is older than "
+            f"{_dotted(LOWEST_VERSION)}: its topics lack message.timestamp.after.max.ms",
+            f"Upgrade the brokers to {_dotted(LOWEST_VERSION)} or newer; docs/compatibility.md lists what was run.",
+        )
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def _refused_login(kafka: KafkaSettings) -> KafkaRefused | None:

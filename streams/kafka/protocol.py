@@ -1,12 +1,43 @@
-"""Does a server speak Kafka's protocol? One question that Kafka answers before any login: which versions it knows."""
+"""What a port speaks, by what it answers before any login. A client that speaks something else hears only a hang-up."""
 
 import socket
 import ssl
 import struct
 
+from pintally.schemas.errors import PintallyError
+from pintally.streams.settings import KafkaSettings
+
 ASKED = struct.pack(">hhih", 18, 0, 4711, -1)  # ApiVersions, version 0, correlation id, no client id
 QUESTION = struct.pack(">i", len(ASKED)) + ASKED
 LARGEST = 1 << 20  # bytes of an answer; there are some hundred
+ANSWER_SECONDS = 2.0
+# SaslHandshake (17), version 1, correlation id 7, no client id, mechanism PLAIN; the length goes before it.
+_REQUEST = struct.pack(">hhihh", 17, 1, 7, -1, 5) + b"PLAIN"
+HANDSHAKE = struct.pack(">i", len(_REQUEST)) + _REQUEST
+ILLEGAL_SASL_STATE = 34  # the answer where there is no login
+REMEDY = (
+    "Set PINTALLY_KAFKA_SECURITY_PROTOCOL to what it speaks there, or PINTALLY_KAFKA_BOOTSTRAP_SERVERS to another of "
+    "its ports."
+)
+
+
+class WrongProtocol(PintallyError):
+    """The port speaks something else than PINTALLY_KAFKA_SECURITY_PROTOCOL says."""
+
+
+def wrong_protocol(kafka: KafkaSettings) -> WrongProtocol | None:
+    """What is wrong with the first server that answers; None if it may be what the settings say."""
+    asked = kafka.security_protocol
+    for server in kafka.bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        at = host.strip("[]"), int(port)
+        if not asked.endswith("SSL"):
+            if speaks_tls(*at, ANSWER_SECONDS):
+                return WrongProtocol(f"Kafka at {server.strip()} speaks TLS, {asked} does not", REMEDY)
+            if (has_login := _has_login(at)) is not None and has_login is not asked.startswith("SASL"):
+                wants = "wants a login" if has_login else "knows no login"
+                return WrongProtocol(f"Kafka at {server.strip()} {wants}, not as {asked} would have it", REMEDY)
+    return None
 
 
 def speaks_kafka(connection: socket.socket) -> str | None:
@@ -58,3 +89,16 @@ def _receive(connection: socket.socket, size: int) -> bytes:
             raise EOFError("it hung up without an answer" if not data else "it hung up in the middle of its answer")
         data += piece
     return data
+
+
+def _has_login(at: tuple[str, int]) -> bool | None:
+    """Whether the port lets nobody in without a login; None if it does not answer as Kafka would."""
+    try:
+        with socket.create_connection(at, ANSWER_SECONDS) as connection:
+            connection.sendall(HANDSHAKE)
+            answer = b""
+            while len(answer) < 10 and (part := connection.recv(10 - len(answer))):
+                answer += part
+    except OSError:
+        return None
+    return struct.unpack(">h", answer[8:10])[0] != ILLEGAL_SASL_STATE if len(answer) == 10 else None

@@ -4,8 +4,7 @@ import socket
 import ssl
 import time
 
-from pintally.schemas.errors import KafkaRefused
-from pintally.streams.kafka.answers import unavailable, wrong_protocol
+from pintally.schemas.errors import KafkaRefused, KafkaUnavailable
 from pintally.streams.kafka.protocol import speaks_kafka, speaks_tls
 
 CONNECT_SECONDS = 5.0  # how long its port may stay closed, so that a restarting broker is waited for
@@ -31,6 +30,15 @@ def reach(kafka: str, protocol: str, tls: ssl.SSLContext | None) -> None:
         if time.monotonic() > give_up or not isinstance(reason, HUNG_UP):
             raise unavailable(kafka, reason)
         time.sleep(PAUSE_SECONDS)
+
+
+def unavailable(kafka: str, reason: Exception) -> KafkaUnavailable:
+    """Nobody answers at these servers."""
+    return KafkaUnavailable(
+        f"Kafka does not answer at {kafka} ({reason})",
+        "Set PINTALLY_KAFKA_BOOTSTRAP_SERVERS to the host:port of a running Kafka and PINTALLY_KAFKA_SECURITY_PROTOCOL "
+        "to what it speaks there, or start the local engines with `pintally up`.",
+    )
 
 
 def _ask(server: str, host: str, port: int, protocol: str, tls: ssl.SSLContext | None) -> None:
@@ -60,7 +68,7 @@ def _ask(server: str, host: str, port: int, protocol: str, tls: ssl.SSLContext |
                 raise
             speaks = "TLS"
     if speaks:
-        raise wrong_protocol(server, protocol, speaks)
+        raise _wrong_protocol(server, protocol, speaks)
 
 
 def _speaks_without_tls(host: str, port: int) -> bool:
@@ -69,3 +77,24 @@ def _speaks_without_tls(host: str, port: int) -> bool:
             return speaks_kafka(connection) is None
     except (OSError, EOFError):
         return False
+
+
+def _wrong_protocol(server: str, asked: str, speaks: str) -> KafkaRefused:
+    """What answers there is no Kafka, or Kafka with TLS where none was asked for, or the reverse."""
+    if speaks == "TLS":
+        protocol = "SASL_SSL" if asked.startswith("SASL") else "SSL"
+        remedy = (
+            f"Set PINTALLY_KAFKA_SECURITY_PROTOCOL={protocol}, or PINTALLY_KAFKA_BOOTSTRAP_SERVERS to the port "
+            "without TLS."
+        )
+    elif "without TLS" in speaks:
+        protocol = "SASL_PLAINTEXT" if asked.startswith("SASL") else "PLAINTEXT"
+        remedy = (
+            f"Set PINTALLY_KAFKA_SECURITY_PROTOCOL={protocol}, or PINTALLY_KAFKA_BOOTSTRAP_SERVERS to the port "
+            "with TLS."
+        )
+    else:
+        remedy = "Set PINTALLY_KAFKA_BOOTSTRAP_SERVERS to the host:port at which Kafka's clients connect."
+    return KafkaRefused(
+        f"{server} does not speak Kafka's protocol by {asked}: it speaks {speaks}, wrong protocol or wrong port", remedy
+    )

@@ -1,14 +1,20 @@
-"""Configurations of topics: what the broker says they are, and changes that it has taken. Blocking."""
+"""Configurations of topics: what the broker says they are, what they should be, and changes that it has taken.
+
+`read_topic_configs` and `set_topic_configs` block.
+"""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from kafka.admin import ConfigResource, KafkaAdminClient
 
 from pintally.schemas.errors import KafkaRefused
+from pintally.schemas.rules import Rules
+from pintally.streams.counting.log import TopicInfo
+from pintally.streams.counting.refusals import alter, topic_faults
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.rights import TOPIC, right_missing
-from pintally.streams.settings import KafkaSettings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 
 TAKEN_SECONDS = 30.0
 LOOK_SECONDS = 0.05
@@ -68,4 +74,26 @@ def _refuse(kafka: KafkaSettings, answers: Mapping[str, str]) -> None:
         raise KafkaRefused(
             f"Kafka at {kafka} does not change the configuration of {topic}: {answer}",
             "See the broker's log for the reason.",
+        )
+
+
+def topic_differences(asked: TopicSettings, rules: Rules, topics: Mapping[str, TopicInfo]) -> list[str]:
+    """What in `topics` is not as the settings ask, a sentence each that names topic, value and remedy."""
+    return [each for topic in topics.values() for each in _differences(asked, rules, topic)]
+
+
+def _differences(asked: TopicSettings, rules: Rules, topic: TopicInfo) -> Iterator[str]:
+    yield from map(str, topic_faults(topic, rules.in_topic(topic.name)))
+    is_replay = topic.name in asked.replay_names.values()  # a replay happens when Kafka takes it
+    wanted = "LogAppendTime" if is_replay else asked.topic_timestamps
+    if topic.timestamp_type != wanted:
+        setting = "" if is_replay else f"Set PINTALLY_TOPIC_TIMESTAMPS={topic.timestamp_type} if that is meant, or r"
+        yield (
+            f"topic {topic.name} has message.timestamp.type={topic.timestamp_type}, it should be {wanted}. "
+            f"{setting or 'R'}un `{alter(topic, f'message.timestamp.type={wanted}')}`."
+        )
+    if topic.partitions != asked.partitions and not is_replay:
+        yield (
+            f"topic {topic.name} has {topic.partitions} partitions, the settings ask for {asked.partitions}. "
+            f"All are counted; set PINTALLY_PARTITIONS={topic.partitions} to agree."
         )

@@ -35,7 +35,7 @@ def create_topics(kafka: KafkaSettings, topics: TopicSettings, rules: Rules) -> 
     """Make the topics of sources, replays and dead letters; return the names of those that did not exist before.
 
     Safe to run any number of times and from several processes at once. Topics that exist stay as they are:
-    `streams.kafka.topic_checks` names what is wrong with them. Raises KafkaUnavailable and TopicRefused.
+    `streams.kafka.topic_configs` names what is wrong with them. Raises KafkaUnavailable and TopicRefused.
     """
     wanted = _wanted(topics, rules)
     with open_admin(kafka) as admin, needing(kafka, TOPIC, "Describe", wanted):

@@ -7,7 +7,7 @@ import uvloop
 
 from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
 from pintally.sinks.clickhouse.rights import refuse_missing_grants
-from pintally.streams.kafka.own_rights import refuse_missing_rights
+from pintally.streams.kafka.needed_rights import refuse_missing_rights
 from pintally.streams.kafka.topics import describe_topics
 from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
 from pintally.streams.worker.app import create_app

@@ -10,7 +10,7 @@ from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.counting.refusals import refuse_topic
 from pintally.streams.kafka.admin import open_admin
-from pintally.streams.kafka.topic_checks import topic_differences
+from pintally.streams.kafka.topic_configs import topic_differences
 from pintally.streams.kafka.topics import create_topics, describe_topics
 from pintally.streams.settings import Settings
 from tests.compatibility.test_producers import RECORDS, produce_with_kafka_python

@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from pintally.streams.kafka.broker_version import LOWEST
+from pintally.streams.kafka.admin import LOWEST_VERSION
 from pintally.tools.engines.jars import LOCK
 
 LOCKS = (
@@ -28,7 +28,7 @@ def kafka_locks() -> dict[str, Path]:
 
 def is_supported(version: str) -> bool:
     """Whether Pintally counts from it."""
-    return _number(version) >= LOWEST
+    return _number(version) >= LOWEST_VERSION
 
 
 def lowest_supported() -> str:

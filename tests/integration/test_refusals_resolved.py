@@ -23,8 +23,7 @@ from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.pending import Capture
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.fetching.reader import read_chunks
-from pintally.streams.kafka.topic_checks import topic_differences
-from pintally.streams.kafka.topic_configs import set_topic_configs
+from pintally.streams.kafka.topic_configs import set_topic_configs, topic_differences
 from pintally.streams.kafka.topics import create_topics, describe_topics, read_offsets
 from pintally.streams.settings import Settings
 from pintally.streams.worker.assignment import look_up

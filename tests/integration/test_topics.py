@@ -22,7 +22,7 @@ from pintally.schemas.errors import KafkaRefused, KafkaUnavailable
 from pintally.streams.counting.log import Offsets
 from pintally.streams.kafka import topics
 from pintally.streams.kafka.admin import open_admin
-from pintally.streams.kafka.topic_checks import topic_differences
+from pintally.streams.kafka.topic_configs import topic_differences
 from pintally.streams.kafka.topics import (
     TopicMissing,
     TopicRefused,

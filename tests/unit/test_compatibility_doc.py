@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from pintally.sinks.clickhouse import server_version
-from pintally.streams.kafka import broker_version
+from pintally.streams.kafka import admin
 from pintally.tools.engines.library import LOCKS as ENGINES
 from tests.compatibility import refusals
 from tests.compatibility.claims import CLICKHOUSE_BY, KAFKA_BY, REFUSED_BY
@@ -50,7 +50,7 @@ def test_its_tables_are_those_of_the_code() -> None:
 
 
 def test_the_lowest_versions_in_its_text_are_those_that_the_code_refuses_below() -> None:
-    lowest = ".".join(map(str, broker_version.LOWEST))
+    lowest = ".".join(map(str, admin.LOWEST_VERSION))
     assert f"Brokers from {lowest} on" in TEXT
     assert minor(lowest_supported()) == lowest
     assert min(clickhouse_locks()) == ".".join(map(str, server_version.LOWEST))
