@@ -44,7 +44,6 @@ CLICKHOUSE_BY: dict[str, tuple[str, ...]] = {
     ),
     "verify names what is wrong": ("tests/integration/test_verify.py",),
     "repair": (
-        "tests/e2e/test_refusals_resolved.py::"
-        "test_what_others_deleted_is_found_by_verify_and_mended_by_repair_while_a_worker_runs",
+        "tests/e2e/test_refusals_resolved.py::test_deleted_rows_are_found_by_verify_and_repaired_while_a_worker_runs",
     ),
 }

@@ -33,7 +33,7 @@ def no_seek_for_a_missing_tail() -> Iterator[None]:
 
 
 @control
-def clock_moves_by_chunk() -> Iterator[None]:
+def stream_time_moves_by_chunk() -> Iterator[None]:
     """C1: all records of a chunk see the clock that stands after its last one."""
 
     def run_at_once(before: int, timestamps: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -65,7 +65,7 @@ def ids_of_the_previous_slice_only() -> Iterator[None]:
 
 
 @control
-def clock_not_carried_over_a_restart() -> Iterator[None]:
+def stream_time_not_carried_over_a_restart() -> Iterator[None]:
     """C1: the clock begins anew with the first record that is read."""
     with (
         _begin(lambda _, base: Base(base.collect_start, 0, base.start, 0)),

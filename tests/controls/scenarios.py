@@ -81,7 +81,7 @@ def pins(at: int, count: int, first: int = 1) -> list[Event]:
 
 @scenario(
     "only-counted-ids-register",
-    "clock-moves-by-chunk",
+    "stream-time-moves-by-chunk",
     "read-uncommitted",
     "sums-instead-of-absolutes",
 )
@@ -113,7 +113,7 @@ def restart_between_repeats(context: ScenarioContext) -> None:
     context.send(*[Event(after, 77) for _ in range(5)], Event(after, event_id=repeated, counts=False))
 
 
-@scenario("clock-not-carried-over-a-restart")
+@scenario("stream-time-not-carried-over-a-restart")
 def restart_behind_the_clock(context: ScenarioContext) -> None:
     """A worker is killed long after the clock was moved; what comes then has earlier timestamps than the clock."""
     early, late = context.begin, context.begin + HOUR_MS

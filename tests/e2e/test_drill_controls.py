@@ -19,8 +19,8 @@ CELLS, LAG, LETTERS = (
 )
 SEEN_BY = {
     "base-is-the-ledgers-position": LAG,
-    "clock-moves-by-chunk": CELLS,
-    "clock-not-carried-over-a-restart": CELLS,
+    "stream-time-moves-by-chunk": CELLS,
+    "stream-time-not-carried-over-a-restart": CELLS,
     "dead-letters-not-awaited": LETTERS,
     "dirty-cleared-before-the-answer": CELLS,
     "failed-ledger-rows-not-merged-back": LAG,

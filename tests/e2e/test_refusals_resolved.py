@@ -154,7 +154,7 @@ def test_clickhouse_was_restored_from_an_older_copy_under_a_worker(field: Field)
         assert field.total > exact
 
 
-def test_what_others_deleted_is_found_by_verify_and_mended_by_repair_while_a_worker_runs(field: Field) -> None:
+def test_deleted_rows_are_found_by_verify_and_repaired_while_a_worker_runs(field: Field) -> None:
     field.produce(3_000)
     field.directory.mkdir()
     with workers(field.settings, field.directory) as start:

@@ -154,7 +154,7 @@ def test_every_table_and_column_has_a_comment(empty: ClickHouseAddress) -> None:
     assert bare == []
 
 
-def test_what_the_ledger_vouches_for_is_written_with_fsync(empty: ClickHouseAddress) -> None:
+def test_rows_that_the_ledger_covers_are_written_with_fsync(empty: ClickHouseAddress) -> None:
     migrate(empty)
     with Connection(empty, 30) as connection:
         lax = connection.rows(

@@ -78,7 +78,7 @@ def damage(flusher: Flusher, statement: str) -> None:
 
 
 @pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE.keys())
-def test_what_does_not_add_up_is_found_and_mended(flushed: Flusher, statement: str) -> None:  # noqa: F811
+def test_slices_that_do_not_add_up_are_found_and_repaired(flushed: Flusher, statement: str) -> None:  # noqa: F811
     damage(flushed, statement)
     assert flushed.verify().exit_code == 1
     done = repair_all(flushed)
@@ -88,7 +88,7 @@ def test_what_does_not_add_up_is_found_and_mended(flushed: Flusher, statement: s
     assert not repair_all(flushed).repaired, "a second run finds nothing to do"
 
 
-def test_what_adds_up_all_the_same_is_mended_by_the_findings_of_verify(flushed: Flusher) -> None:  # noqa: F811
+def test_wrong_slices_that_add_up_are_repaired_by_the_findings_of_verify(flushed: Flusher) -> None:  # noqa: F811
     cell = some_cell(flushed)
     other = some_cell(
         flushed, f"slice_block = {cell['slice_block']} AND arrived_at = {cell['arrived_at']} AND NOT ({at_cell(cell)})"
@@ -102,7 +102,7 @@ def test_what_adds_up_all_the_same_is_mended_by_the_findings_of_verify(flushed: 
     exact(flushed.verify())
 
 
-def test_findings_beyond_those_that_are_shown_are_mended_too(flushed: Flusher) -> None:  # noqa: F811
+def test_findings_beyond_the_printed_ones_are_repaired_too(flushed: Flusher) -> None:  # noqa: F811
     flushed.sql("ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE slice_block < 7")
     flushed.sql("ALTER TABLE dead_letters UPDATE value = 'x' WHERE 1")
     repair_all(flushed, findings(flushed.verify()))

@@ -308,7 +308,7 @@ def test_a_mirror_with_other_offsets_is_counted_on_behind_what_is_counted(field:
     exact_since_the_move(field)
 
 
-def test_a_new_cluster_with_new_records_alone_adds_them_and_keeps_the_clock(field: Field) -> None:
+def test_a_new_cluster_with_new_records_only_adds_them_and_keeps_stream_time(field: Field) -> None:
     field.produce()
     field.count()
     total = field.total

@@ -94,7 +94,7 @@ versions = st.integers(1, 12)
 
 
 @given(must=counts, wrong=counts, version=versions, complete=st.booleans())
-def test_after_mending_a_slice_is_equal_to_its_fold(
+def test_after_a_repair_a_slice_is_equal_to_its_fold(
     must: dict[tuple[int, int, int], int],
     wrong: dict[tuple[int, int, int], int],
     version: int,

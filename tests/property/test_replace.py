@@ -198,7 +198,7 @@ def test_a_copy_with_other_offsets_counts_as_if_it_had_never_moved(
 
 
 @given(cut_logs(wide=False))
-def test_new_records_alone_are_counted_with_the_clock_carried_over(drawn: tuple[Rules, Log, int]) -> None:
+def test_new_records_are_counted_and_stream_time_continues(drawn: tuple[Rules, Log, int]) -> None:
     """What is late for the old log is late for the new one; a partition that was added begins with the lowest clock."""
     rules, log, position = drawn
     moving = Moving(rules)
@@ -219,7 +219,7 @@ def test_new_records_alone_are_counted_with_the_clock_carried_over(drawn: tuple[
 
 
 @given(cut_logs(wide=False), st.integers(0, 3))
-def test_ids_are_collected_from_the_block_before_with_the_clock_that_leads_there(
+def test_ids_are_collected_from_the_block_before_with_the_stream_time_there(
     drawn: tuple[Rules, Log, int], shift: int
 ) -> None:
     rules, log, position = drawn

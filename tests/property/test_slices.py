@@ -43,7 +43,7 @@ def stream_time_at(offset: int, stream_times: dict[int, int]) -> int:
 
 
 @given(clocked_offsets(), st.integers(1, 15), st.integers(-1, 60))
-def test_every_offset_belongs_to_its_own_block_and_to_the_clock_at_it(
+def test_every_offset_belongs_to_its_own_block_and_to_the_stream_time_at_it(
     drawn: tuple[int, int, dict[int, int]], slice_records: int, also: int
 ) -> None:
     """C1 and C3: an absent offset belongs to the stream time before it."""

@@ -67,7 +67,7 @@ def test_it_takes_effect_at_the_start_of_each_sources_unfinished_slice_in_the_ne
     )
 
 
-def test_hours_are_opened_from_the_lowest_clock_less_the_greater_lateness() -> None:
+def test_hours_are_opened_from_the_lowest_stream_time_less_the_greater_lateness() -> None:
     for rules in (NEW, OLD):
         other = OLD if rules is NEW else NEW
         ledger = SourceLedger((start(SAVE, rules=other),), (row(SAVE, 0, 100), row(SAVE, 100, 150)))

@@ -155,7 +155,7 @@ def test_after_a_crash_anywhere_a_late_ledger_insert_vouches_for_no_dead_letter_
         assert vouched <= sink.dead_letters.keys(), f"after {steps} steps"
 
 
-def test_what_workers_of_the_new_rules_bury_stays_where_a_crash_is_mended_late() -> None:
+def test_dead_letters_of_the_new_rules_stay_if_a_crash_is_completed_late() -> None:
     for steps in range(STEPS):
         sink = counted()
         session = Crashing(sink, steps)

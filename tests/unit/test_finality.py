@@ -38,7 +38,7 @@ def until(*sources: tuple[Source, TopicInfo, SourceLedger | None, Offsets], now:
     return final_until(RULES, MARGIN_MS, topics, ledgers, {s: offsets for s, _, _, offsets in sources}, now)
 
 
-def test_the_slowest_flushed_clock_decides() -> None:
+def test_the_lowest_flushed_stream_time_decides() -> None:
     busy = Offsets(0, 100, 100)
     assert (
         until(
@@ -55,7 +55,7 @@ def test_a_caught_up_idle_source_counts_with_the_look_less_the_margin() -> None:
 
 
 @pytest.mark.parametrize("offsets", [Offsets(0, 11, 11), Offsets(0, 11, 10), Offsets(0, 10, 9)])
-def test_a_source_that_is_not_at_the_very_end_counts_with_its_own_clock(offsets: Offsets) -> None:
+def test_a_source_that_is_not_at_the_very_end_counts_with_its_own_stream_time(offsets: Offsets) -> None:
     assert until((SAVE, topic(SAVE), ledger(SAVE, 10, NOON - 2 * HOUR), offsets)) == (NOON - 3 * HOUR) // 1000
 
 
@@ -72,7 +72,7 @@ def test_nothing_is_final_beyond_the_time_of_the_look_whatever_the_sources_say()
     assert until((SAVE, topic(SAVE), ahead, Offsets(0, 10, 10))) == (NOON - HOUR) // 1000
 
 
-def test_a_source_whose_broker_is_behind_counts_with_its_own_clock_also_when_idle() -> None:
+def test_a_source_whose_broker_is_behind_counts_with_its_own_stream_time_also_when_idle() -> None:
     known = ledger(SAVE, 10, NOON - 3 * HOUR)
     topics = {SAVE.topic: topic(SAVE)}
     look = partial(final_until, RULES, MARGIN_MS, topics, {SAVE: known}, {SAVE: Offsets(0, 10, 10)}, NOON)

@@ -60,13 +60,13 @@ def test_event_time_may_be_as_old_as_the_tables_keep_and_no_older() -> None:
     assert outcome_of(record(0, T0, occurred_at=T0 - 24 * HOUR - 1), rules=patient) is Outcome.INVALID
 
 
-def test_skew_and_retention_are_measured_from_the_records_own_timestamp_not_from_the_clock() -> None:
+def test_skew_and_retention_are_measured_from_the_records_own_timestamp_not_from_stream_time() -> None:
     """C2."""
     ahead = record(0, T0 + 30 * MINUTE)
     assert outcome_of(ahead, record(1, T0, occurred_at=T0 + 6 * MINUTE)) is Outcome.INVALID
 
 
-def test_a_record_without_a_kafka_timestamp_is_dead_and_leaves_the_clock_where_it_is() -> None:
+def test_a_record_without_a_kafka_timestamp_is_invalid_and_does_not_change_stream_time() -> None:
     """It passes every bound that a broker sets, so it could count below what is final (C22)."""
     fold = folded(record(0, T0), record(1, -1, 9, occurred_at=T0), record(2, T0, 9))
     assert fold.stream_time == T0
@@ -77,7 +77,7 @@ def test_a_record_without_a_kafka_timestamp_is_dead_and_leaves_the_clock_where_i
     ]
 
 
-def test_a_minute_is_closed_when_its_end_and_the_lateness_reach_the_clock() -> None:
+def test_a_minute_is_closed_when_its_end_and_the_lateness_reach_stream_time() -> None:
     """C2: <=, with the stream time that includes this record."""
     assert T0 % MINUTE == 0
     stream_time = T0 + HOUR + MINUTE  # closes the minute that begins at T0
@@ -87,13 +87,13 @@ def test_a_minute_is_closed_when_its_end_and_the_lateness_reach_the_clock() -> N
     assert outcome_of(record(0, stream_time - 1, occurred_at=T0)) is Outcome.COUNTED
 
 
-def test_lateness_is_measured_by_the_clock_not_by_the_records_own_timestamp() -> None:
+def test_lateness_is_measured_by_stream_time_not_by_the_records_own_timestamp() -> None:
     """C2."""
     stream_time = T0 + HOUR + MINUTE
     assert outcome_of(record(0, stream_time), record(1, T0, occurred_at=T0)) is Outcome.LATE
 
 
-def test_event_time_never_moves_the_clock() -> None:
+def test_event_time_never_changes_stream_time() -> None:
     """C1: a device stream time four minutes ahead makes nobody late."""
     fold = folded(record(0, T0, occurred_at=T0 + 4 * MINUTE))
     assert fold.stream_time == T0
@@ -156,7 +156,7 @@ def test_a_minute_begins_at_its_first_millisecond() -> None:
     assert sorted(capture.cells[0].minute.tolist()) == [T0 // 1000 - 60, T0 // 1000]
 
 
-def test_absent_offsets_fill_slices_of_their_own_and_the_ledger_joins_them() -> None:
+def test_gaps_fill_slices_of_their_own_and_the_ledger_joins_them() -> None:
     """C3 and C25."""
     ledger = captured(folded(record(3, T0), record(320, T0), end=450)).ledger
     assert [(row.slice_block, row.arrived_at, row.start, row.position, row.outcomes.gaps) for row in ledger] == [
@@ -226,7 +226,7 @@ def test_a_base_inside_a_chunk_begins_a_slice_there() -> None:
     assert [letter.offset for letter in capture.dead_letters] == [3]
 
 
-def test_a_log_that_does_not_lead_to_the_clock_of_the_base_is_refused() -> None:
+def test_a_log_that_does_not_lead_to_the_stream_time_of_the_base_is_refused() -> None:
     """C13 and C14: records before the base are gone, or were changed."""
     with pytest.raises(LogChanged, match=f"is {T0} ms, but the ledger says {T0 + 1}"):
         folded(record(0, T0), record(1, T0), base=Base(0, 0, 1, T0 + 1))

@@ -74,7 +74,7 @@ def cells(slice_: Slice) -> list[tuple[int, int, int]]:
     ]
 
 
-def test_the_clock_is_the_highest_kafka_timestamp_and_never_falls_rule_1() -> None:
+def test_stream_time_is_the_highest_kafka_timestamp_and_never_falls_c1() -> None:
     (only,) = recount([save(0, NOON + 50), save(1, NOON + 20), save(2, -1), save(3, NOON + 60)], 4)
     assert list(only.stream_times) == [NOON + 50, NOON + 50, NOON + 50, NOON + 60]
     assert [Outcome(outcome) for outcome in only.outcomes] == [
@@ -86,7 +86,7 @@ def test_the_clock_is_the_highest_kafka_timestamp_and_never_falls_rule_1() -> No
     assert (only.at(2).stream_time, only.at(0).stream_time) == (NOON + 50, 0)
 
 
-def test_a_slice_ends_where_its_block_ends_or_the_clock_passes_ten_minutes_rule_1() -> None:
+def test_a_slice_ends_where_its_block_ends_or_stream_time_passes_ten_minutes_c1() -> None:
     records = [save(9), save(10), save(11, NOON + 10 * MINUTE - 1), save(12, NOON + 10 * MINUTE), save(13, NOON)]
     found = [
         (s.key, s.start, s.end, s.start_stream_time, s.complete)
@@ -100,7 +100,7 @@ def test_a_slice_ends_where_its_block_ends_or_the_clock_passes_ten_minutes_rule_
     ]
 
 
-def test_offsets_without_a_record_belong_to_their_block_and_the_clock_before_rule_3() -> None:
+def test_gaps_belong_to_their_block_and_the_stream_time_before_c3() -> None:
     slices = recount([save(3), save(34, NOON + 10 * MINUTE)], 52)
     noon = NOON // 1000
     assert [(s.key, s.start, s.end) for s in slices] == [
@@ -117,7 +117,7 @@ def test_offsets_without_a_record_belong_to_their_block_and_the_clock_before_rul
     assert all(sum(s.at(s.end)[1:]) == s.end - s.start for s in slices)
 
 
-def test_what_is_no_event_or_too_early_or_too_old_is_dead_and_registers_no_id_rule_2() -> None:
+def test_what_is_no_event_or_too_early_or_too_old_is_dead_and_registers_no_id_c2() -> None:
     records = [
         Record(0, NOON, None),
         Record(1, NOON, b"{}"),
@@ -137,7 +137,7 @@ def test_what_is_no_event_or_too_early_or_too_old_is_dead_and_registers_no_id_ru
     }
 
 
-def test_a_record_is_late_once_its_minute_and_the_lateness_are_over_rule_2() -> None:
+def test_a_record_is_late_once_its_minute_and_the_lateness_are_over_c2() -> None:
     closing = NOON + MINUTE + HOUR
     found = outcomes(
         recount([save(0, closing - 1, at=NOON), save(1, closing, at=NOON), save(2, closing, at=NOON + MINUTE)], 3)
@@ -145,17 +145,17 @@ def test_a_record_is_late_once_its_minute_and_the_lateness_are_over_rule_2() -> 
     assert found == {0: Outcome.COUNTED, 1: Outcome.LATE, 2: Outcome.COUNTED}
 
 
-def test_a_late_record_registers_its_id_rule_2() -> None:
+def test_a_late_record_registers_its_id_c2() -> None:
     found = outcomes(recount([save(0, id=1, at=NOON - 2 * HOUR), save(1, id=1), save(2, id=1, at=NOON - 2 * HOUR)], 3))
     assert found == {0: Outcome.LATE, 1: Outcome.DUPLICATE, 2: Outcome.LATE}
 
 
-def test_an_id_matters_to_its_own_block_and_the_next_rule_2() -> None:
+def test_an_id_matters_to_its_own_block_and_the_next_c2() -> None:
     found = outcomes(recount([save(9, id=1), save(19, id=1), save(20, id=1), save(40, id=1)], 41))
     assert found == {9: Outcome.COUNTED, 19: Outcome.DUPLICATE, 20: Outcome.DUPLICATE, 40: Outcome.COUNTED}
 
 
-def test_an_id_matters_to_its_own_ten_minutes_and_the_next_rule_2() -> None:
+def test_an_id_matters_to_its_own_ten_minutes_and_the_next_c2() -> None:
     later = [NOON, NOON + 20 * MINUTE - 1, NOON + 39 * MINUTE, NOON + 60 * MINUTE]
     found = outcomes(recount([save(n, at, id=1) for n, at in enumerate(later)], 4))
     assert list(found.values()) == [Outcome.COUNTED, Outcome.DUPLICATE, Outcome.COUNTED, Outcome.COUNTED]
@@ -176,7 +176,7 @@ def test_cells_are_minutes_and_pins_of_counted_records_alone() -> None:
     assert only.at(4)[1:] == (3, 1, 0, 0, 0)
 
 
-def test_collecting_ids_before_the_first_slice_gives_the_same_slices_rule_14() -> None:
+def test_collecting_ids_before_the_first_slice_gives_the_same_slices_c14() -> None:
     records = [save(n, NOON + n * MINUTE, id=n % 7, at=NOON + n * MINUTE) for n in range(60)]
     whole = recount(records, 60, place=SliceStart(0, NOON))
     middle = next(s for s in whole if s.start >= 30)
@@ -192,7 +192,7 @@ def test_the_first_slice_counted_begins_where_it_is_told_to() -> None:
     assert [(s.start, s.end) for s in slices] == [(5, 8)]
 
 
-def test_borders_of_what_kafka_hands_out_change_nothing_rule_3() -> None:
+def test_borders_of_what_kafka_hands_out_change_nothing_c3() -> None:
     records = [save(n, NOON + n * 40_000, id=n % 11) for n in range(0, 50, 2)]
     assert recount(records, 50, borders=[1, 7, 8, 20, 31]) == recount(records, 50)
 

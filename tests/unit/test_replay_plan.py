@@ -49,7 +49,7 @@ def test_a_late_letter_is_ready_however_late_it_is() -> None:
     assert verdict(letter(0, value(occurred_at=NOW - 89 * 86_400_000))).verdict is Verdict.READY
 
 
-def test_a_letter_is_invalid_until_it_is_mended() -> None:
+def test_a_letter_is_invalid_until_it_is_corrected() -> None:
     broken = letter(0, value(pin="x"), "invalid", "pin_id")
     assert verdict(broken).verdict is Verdict.INVALID
     assert "pin_id" in verdict(broken).why
@@ -119,7 +119,7 @@ def recorded(position: int, stream_time: int) -> LedgerRow:
     return LedgerRow(REPLAY, 0, 0, 0, 0, position, stream_time, Outcomes(position), position, 0, "r")
 
 
-def test_what_a_replay_topic_has_forgotten_came_before_the_clock_where_its_log_starts() -> None:
+def test_replays_that_a_topic_has_deleted_came_before_the_stream_time_where_its_log_starts() -> None:
     rows = (recorded(10, NOW - 50), recorded(20, NOW - 40), recorded(30, NOW - 30))
     ledger = SourceLedger((), rows)
     for log_start, until in ((5, NOW - 50), (10, NOW - 50), (11, NOW - 40), (30, NOW - 30)):

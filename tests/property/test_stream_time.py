@@ -10,7 +10,7 @@ TIMESTAMPS = st.lists(st.sampled_from([-1, 0, 1, 5, 1_700_000_000_000, 2**63 - 1
 
 
 @given(st.integers(0, 50), TIMESTAMPS)
-def test_the_clock_is_the_highest_timestamp_so_far_and_a_record_without_one_leaves_it(
+def test_stream_time_is_the_highest_timestamp_and_a_record_without_one_does_not_change_it(
     before: int, timestamps: list[int]
 ) -> None:
     """C1: -1 counts as the clock."""
@@ -19,7 +19,7 @@ def test_the_clock_is_the_highest_timestamp_so_far_and_a_record_without_one_leav
 
 
 @given(st.integers(0, 50), TIMESTAMPS, st.integers(0, 30))
-def test_the_clock_never_moves_by_chunk(before: int, timestamps: list[int], at: int) -> None:
+def test_stream_time_never_moves_by_chunk(before: int, timestamps: list[int], at: int) -> None:
     """C1."""
     whole = run_stream_time(before, np.array(timestamps, np.int64))
     first = run_stream_time(before, np.array(timestamps[:at], np.int64))
