@@ -28,6 +28,9 @@ Name = Literal[
     "chunks_repeated",  # refused: they begin below the position
     "chunks_ahead",  # refused: they begin beyond the position
     "seeks",  # because a chunk was missing
+    "hours_sealed",  # for the first time or again
+    "hours_corrected",  # of those: their counts differ from what was sealed before
+    "hours_unsettled",  # minutes kept changing; the next sealing tries again
     "pauses",  # of reading, because too many cells were pending
     "resumptions",
     "sessions_expired",  # silences longer than a session, after which a worker ends itself

@@ -29,6 +29,7 @@ from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
 from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
 from pintally.streams.worker.clocks import Reading, read_clocks
+from pintally.streams.worker.counters import counters
 from pintally.streams.worker.outage import outage_of
 
 IsBehind = Callable[[Source, int], bool]  # a source that is counted to its end and its clock: its broker is behind
@@ -184,4 +185,7 @@ def _seal(clickhouse: ClickHouseSettings, sink: MaintainedSink, found: Look) -> 
     with sink.session() as session:
         session.reopen_early(found.lateness_seconds)
     if found.final_until is not None:
-        seal(clickhouse, found.final_until)
+        result = seal(clickhouse, found.final_until)
+        counters.add("hours_sealed", len(result.hours))
+        counters.add("hours_corrected", len(result.corrected))
+        counters.add("hours_unsettled", len(result.unsettled))

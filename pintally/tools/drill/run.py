@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +24,14 @@ from pintally.tools.drill.report import MIB, Report
 from pintally.tools.drill.schedule import Say, Schedule
 from pintally.tools.drill.stack import Stack, open_stack, take_kafkas_clock
 from pintally.tools.drill.truth import Expected, differences
-from pintally.tools.drill.workers import PINTALLY_WORKER, Workers
+from pintally.tools.drill.workers import Workers
 from pintally.tools.emulate.pins import Pins
 from pintally.tools.python import PINTALLY
 
 GROUPS: tuple[Group, ...] = ("engines", "producers")
 STARTED_SECONDS = 180.0
 BACK_SECONDS = 300.0
+CAUGHT_UP_SECONDS = 300.0
 VERIFY_SECONDS = 3 * 3600
 READ_PINS = [*range(30), *range(100, PINS, 1_000)]  # by popularity
 FOREIGN_PINS = 1 << 40  # below: pins of foreign producers, above: the emulator's
@@ -49,8 +49,6 @@ class Options:
     workers: int
     memory_mib: int  # budget of one worker
     folder: Path
-    caught_up_seconds: float = 300.0
-    worker_command: Sequence[str] = PINTALLY_WORKER
 
 
 def drill(options: Options, say: Say) -> Report:
@@ -64,7 +62,7 @@ def drill(options: Options, say: Say) -> Report:
         expected = Expected()
         write_history(stack, options.seed, expected)
         take_kafkas_clock(stack.settings)
-        workers = Workers(stack, options.worker_command)
+        workers = Workers(stack)
         probe = Probe(stack)
         pins = _pins(options.seed)
         load = ends.enter_context(Load(stack, options.rate, options.seed, expected))
@@ -82,7 +80,7 @@ def drill(options: Options, say: Say) -> Report:
         say("faults are over; waiting until all is counted")
         load.stop()
         _heal(stack, workers)
-        _settle(options, probe, report)
+        _settle(probe, report)
         _judge(stack, probe, reader, expected, pins, report, say)
         _measure(workers, contexts, options, report)
         workers.stop()
@@ -122,9 +120,9 @@ def _heal(stack: Stack, workers: Workers) -> None:
         worker.start()
 
 
-def _settle(options: Options, probe: Probe, report: Report) -> None:
+def _settle(probe: Probe, report: Report) -> None:
     """All that was sent must be counted in time."""
-    probe.wait_caught_up(options.caught_up_seconds)
+    probe.wait_caught_up(CAUGHT_UP_SECONDS)
     try:
         report.lag = probe.lag()
         report.outcomes = probe.events()
@@ -132,7 +130,7 @@ def _settle(options: Options, probe: Probe, report: Report) -> None:
         report.inconclusive.append(f"the engines do not answer in the end: {error.what}")
         return
     if report.lag:
-        report.failures.append(f"lag is {report.lag:,} after {options.caught_up_seconds:.0f} s without faults")
+        report.failures.append(f"lag is {report.lag:,} after {CAUGHT_UP_SECONDS:.0f} s without faults")
 
 
 def _judge(

@@ -133,19 +133,19 @@ class WorkerProcess:
 class Worker(WorkerProcess):
     """One that comes through proxies of its own."""
 
-    def __init__(self, stack: Stack, proxies: WorkerProxies, name: str, static: bool, command: Sequence[str]) -> None:
-        super().__init__(stack.settings_of(proxies), stack.folder / f"{name}.log", name, static, command)
+    def __init__(self, stack: Stack, proxies: WorkerProxies, name: str, static: bool) -> None:
+        super().__init__(stack.settings_of(proxies), stack.folder / f"{name}.log", name, static, PINTALLY_WORKER)
         self.proxies = proxies
 
 
 class Workers:
     """All workers of a drill, the last of which comes and goes with rebalance storms."""
 
-    def __init__(self, stack: Stack, command: Sequence[str] = PINTALLY_WORKER) -> None:
+    def __init__(self, stack: Stack) -> None:
         # One of the steady workers has no name in its group: each of its restarts is a rebalance.
         last = len(stack.proxies) - 1
         self.all = [
-            Worker(stack, proxies, f"worker-{number + 1}", static=number < last - 1, command=command)
+            Worker(stack, proxies, f"worker-{number + 1}", static=number < last - 1)
             for number, proxies in enumerate(stack.proxies)
         ]
         self.steady, self.extra = self.all[:last], self.all[last]
