@@ -81,9 +81,9 @@ def refuse_recreated(source: Source, known: Iterable[Source], retired: Collectio
         "that were never counted, `pintally replace-topic --new-records`. Both keep the counts, and count nothing "
         "twice. "
         + (
-            "If they have nothing to do with each other, set another PINTALLY_CLICKHOUSE_DATABASE."
+            "If the two topics are unrelated, set another PINTALLY_CLICKHOUSE_DATABASE."
             if is_renamed
-            else "`pintally accept-loss` counts all that this topic holds beside them."
+            else "With `pintally accept-loss` all records of this topic are counted in addition."
         ),
     )
 
@@ -92,8 +92,8 @@ def refuse_retired(source: Source, ledger: SourceLedger) -> None:
     """Refuse a source that was given up: its topic was thought to be gone, and may live on in another cluster."""
     if is_retired(ledger):
         raise Refusal(
-            f"topic {source.topic} of UUID {source.topic_id} was given up by `pintally accept-loss`, and another one "
-            "is counted since then",
+            f"topic {source.topic} of UUID {source.topic_id} was given up by `pintally accept-loss`, and another "
+            "topic is counted now",
             "Set PINTALLY_KAFKA_BOOTSTRAP_SERVERS to the cluster that has that topic.",
         )
 
@@ -104,7 +104,7 @@ def refuse_lost_ledger(source: Source, committed: Mapping[tuple[str, int], int])
     if offset > 0:
         raise Refusal(
             f"the ledger has no row of {source}, but its group has committed offset {offset}: the ledger was lost",
-            "Restore ClickHouse's tables, or run `pintally accept-loss` to count anew what the log still holds.",
+            "Restore ClickHouse's tables, or run `pintally accept-loss` to count the log again.",
         )
 
 
@@ -137,14 +137,14 @@ def refuse_log(source: Source, chain: Chain, base: Base, offsets: Offsets) -> No
         raise Refusal(
             f"{source} must be read from offset {base.collect_start}, its log starts at {offsets.log_start}: retention "
             "overtook the counting",
-            "Raise the topic's retention, stop all workers, and run `pintally accept-loss` to give up what is gone.",
+            "Raise the topic's retention, stop all workers, and run `pintally accept-loss` to accept the loss.",
         )
     if offsets.log_end < chain.position:
         raise Refusal(
             f"{source} ends at offset {offsets.log_end}, the ledger has counted to {chain.position}: the log was "
             "truncated or replaced",
-            "Restore the topic; or stop all workers and run `pintally accept-loss` to take back the counts of what is "
-            "gone.",
+            "Restore the topic; or stop all workers and run `pintally accept-loss` to remove the counts of lost "
+            "records.",
         )
 
 
@@ -153,8 +153,8 @@ def refuse_hole(source: Source, chain: Chain) -> None:
     if chain.hole is not None:
         raise Refusal(
             f"the ledger of {source} has no row of the slice at offset {chain.hole}, which earlier rules counted "
-            f"(those of now begin at {chain.epoch_start.start})",
-            "Run `pintally repair` to fold it again.",
+            f"(the current rules begin at {chain.epoch_start.start})",
+            "Run `pintally repair` to recount it.",
         )
 
 
@@ -162,6 +162,6 @@ def refuse_half_lost(source: Source, ledger: SourceLedger) -> None:
     """Refuse a source that is being given up in part: whatever is counted now would not show."""
     if is_half_lost(ledger):
         raise Refusal(
-            f"`pintally accept-loss` was interrupted before counting could go on in {source}",
+            f"`pintally accept-loss` was interrupted before counting could continue in {source}",
             "Stop all workers, and run `pintally accept-loss` again.",
         )

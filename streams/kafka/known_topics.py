@@ -21,9 +21,9 @@ def _known_id(topic: TopicInfo, replaced: Sequence[ReplacedRow]) -> UUID:
     if row := taken_by(topic, replaced):
         raise Refusal(
             f"topic {topic.name} of UUID {topic.topic_id} is not counted any more: {row.source.topic} of UUID "
-            f"{row.source.topic_id} took its place",
+            f"{row.source.topic_id} replaced it",
             "Set PINTALLY_KAFKA_BOOTSTRAP_SERVERS to the cluster that has that topic; or run `pintally replace-topic`, "
-            "if this one shall take the place again.",
+            "to continue in this one again.",
         )
     return known_id(topic, replaced)
 

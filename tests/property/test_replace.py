@@ -145,7 +145,7 @@ def test_a_copy_with_the_same_offsets_counts_as_if_it_had_never_moved(
         read_back(session, [old])
     moving.count(SOURCE, log, log.end)
     assert (moving.events(), moving.outcomes()) == never_moved(log, rules)
-    with pytest.raises(Refusal, match="took its place"):
+    with pytest.raises(Refusal, match="replaced it"):
         as_known({TOPIC.name: replace(TOPIC, topic_id=SOURCE.topic_id)}, moving.sink.replaced())
 
 

@@ -1,6 +1,6 @@
--- Rows of a lower epoch in slices from a boundary on are superseded: an old worker's late insert after rules apply. A
--- boundary may lie below an earlier one, or inside a slice. Sealing and rules apply delete such rows; what the last three
--- views show must be empty. Made anew at each pintally migrate; readers have no right to them.
+-- Rows of a lower epoch in slices from an epoch start on are superseded, for example after a late insert of an old worker.
+-- An epoch start may be below an earlier one, or inside a slice. Sealing and rules apply delete such rows; the last three
+-- views must be empty. Each pintally migrate replaces these views; readers have no right to them.
 
 CREATE OR REPLACE VIEW superseded_slices{on_cluster}
 (
@@ -9,7 +9,7 @@ CREATE OR REPLACE VIEW superseded_slices{on_cluster}
     start UInt64 COMMENT '... in slices that start at this offset or later,',
     slice_block UInt64 COMMENT 'that is, from this block on,',
     arrived_at DateTime('UTC') COMMENT 'in the first block from this arrived_at on;',
-    inside UInt8 COMMENT '1: start lies inside a slice, and superseded is what has a version beyond it'
+    inside UInt8 COMMENT '1: start is inside a slice; rows with a version beyond it are superseded'
 )
 AS
 SELECT source, epoch, lowest.1 AS start,
@@ -39,7 +39,7 @@ FROM
     WHERE above.epoch > own.epoch
     GROUP BY source, epoch, begun, slice_records
 ) AS these
-COMMENT 'Boundaries that rules apply or accept-loss has set: one row a source and epoch that has a successor';
+COMMENT 'Epoch starts that end an earlier epoch: one row for each source and earlier epoch';
 
 CREATE OR REPLACE VIEW superseded_cells{on_cluster}
 (
@@ -60,7 +60,7 @@ FROM pin_minutes AS m
 INNER JOIN superseded_slices AS v ON m.source = v.source AND toUInt32(bitShiftRight(m.version, 48)) = v.epoch
 WHERE if(v.inside, bitAnd(m.version, 281474976710655) > v.start,
     m.slice_block > v.slice_block OR (m.slice_block = v.slice_block AND m.arrived_at >= v.arrived_at))
-COMMENT 'Cells that must not be counted; empty when all is well';
+COMMENT 'Superseded cells, which do not count; normally empty';
 
 CREATE OR REPLACE VIEW superseded_ledger{on_cluster}
 (
@@ -76,7 +76,7 @@ AS SELECT l.source AS source, l.epoch AS epoch, l.slice_block AS slice_block, l.
 FROM ingest_ledger AS l
 INNER JOIN superseded_slices AS v ON l.source = v.source AND l.epoch = v.epoch
 WHERE l.start >= v.start
-COMMENT 'Ledger rows that vouch for nothing; empty when all is well';
+COMMENT 'Superseded ledger rows; normally empty';
 
 CREATE OR REPLACE VIEW superseded_letters{on_cluster}
 (
@@ -94,4 +94,4 @@ INNER JOIN
     (SELECT source, groupArray((epoch, start)) AS boundaries FROM ingest_starts WHERE epoch > 0 GROUP BY source)
     AS s ON l.source = s.source
 WHERE arrayExists(b -> b.1 > l.epoch AND l.offset >= b.2, s.boundaries)
-COMMENT 'Dead letters that rules say no more; empty when all is well';
+COMMENT 'Superseded dead letters; normally empty';

@@ -1,5 +1,5 @@
--- What readers see, made anew at each pintally migrate. Who is granted a reader's rights may read every view in this file.
--- A line with {column} stands once for each action of schemas/actions.py.
+-- The views of readers. Each pintally migrate replaces them. A user with the rights of a reader may read all of them. A
+-- line with {column} is repeated for each action of schemas/actions.py.
 --
 -- ClickHouse takes a table's snapshot before it runs the scalar subqueries beside it, and that of a view's tables after
 -- them. Hence the views called *_read: what is sealed is read first, and every roll-up it names is then there.
@@ -17,14 +17,14 @@
 
 CREATE OR REPLACE VIEW seal_state{on_cluster}
 (
-    sealed_until DateTime('UTC') COMMENT 'End of the last sealed hour; 1970 when none is',
+    sealed_until DateTime('UTC') COMMENT 'End of the last sealed hour; 1970 if none is sealed',
     minutes_from DateTime('UTC') COMMENT 'No hour before it is read from minutes',
-    open_hours Array(DateTime('UTC')) COMMENT 'Hours before sealed_until that await correction',
-    hour_seals Array(UInt64) COMMENT 'Seals of the hours that count',
-    days_until DateTime('UTC') COMMENT 'End of the last sealed day; 1970 when none is',
+    open_hours Array(DateTime('UTC')) COMMENT 'Hours before sealed_until that are open: read from minutes until they are sealed again',
+    hour_seals Array(UInt64) COMMENT 'Seal numbers of the hours that count',
+    days_until DateTime('UTC') COMMENT 'End of the last sealed day; 1970 if none is sealed',
     days_from DateTime('UTC') COMMENT 'No day before it is read from hours and minutes',
-    open_days Array(DateTime('UTC')) COMMENT 'Days before days_until that await correction',
-    day_seals Array(UInt64) COMMENT 'Seals of the days that count'
+    open_days Array(DateTime('UTC')) COMMENT 'Days before days_until that are open',
+    day_seals Array(UInt64) COMMENT 'Seal numbers of the days that count'
 )
 AS
 SELECT
@@ -63,7 +63,7 @@ CREATE OR REPLACE VIEW minutes_read{on_cluster}
     pin_id UInt64 COMMENT 'The pin',
     action UInt8 COMMENT '{actions}',
     events UInt64 COMMENT 'Counted events',
-    updated_at DateTime('UTC') COMMENT 'When ClickHouse took the row'
+    updated_at DateTime('UTC') COMMENT 'When ClickHouse received the row'
 )
 AS
 WITH concat(
@@ -93,7 +93,7 @@ WHERE hour >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY
         'additional_result_filter = ; use_query_cache = 0'
     ), '1', concat('settings of yours cut this answer short, one of these is not ClickHouse''s default: ', cutting)))
 SETTINGS optimize_move_to_prewhere_if_final = 1, do_not_merge_across_partitions_select_final = 1, apply_deleted_mask = 1
-COMMENT 'Part of the pin_engagement views: cells, one a key';
+COMMENT 'Part of the pin_engagement views: one current cell for each key';
 
 CREATE OR REPLACE VIEW hours_read{on_cluster}
 (
