@@ -38,13 +38,14 @@ drill: install ## a few minutes of faults, each at least once, on engines of its
 
 # Half of the suite's time is waiting for engines, so three processes fit two cores. Each has engines of its own.
 # Long tests come first (tests/conftest.py), and whoever is free takes the next one.
-PARALLEL = -n 3 --dist loadgroup --no-loadscope-reorder
+ORDER = --dist loadgroup --no-loadscope-reorder
+PARALLEL = -n 3 $(ORDER)
 
 test: install ## the whole suite, on the real engines
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-unit: install ## only the tests that need no engines
-	@$(BIN)/python -m pytest tests/unit tests/property
+unit: install ## only the tests that need no engines, the simulation among them; about a minute on two cores
+	@$(BIN)/python -m pytest -n 2 $(ORDER) tests/unit tests/property tests/simulation
 
 lint: install ## ruff: rules and format
 	@$(BIN)/ruff check .

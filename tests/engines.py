@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pintally.tools.engines import EngineAddresses, local_engines
+from pintally.tools.engines import EngineAddresses, kafka, local_engines
 from pintally.tools.engines.jars import LOCK
 from pintally.tools.engines.ports import free_port
 from pintally.tools.engines.ready import clickhouse_answers, kafka_answers, wait_until
@@ -22,6 +22,7 @@ KAFKA_IMAGE = os.environ.get("PINTALLY_TEST_KAFKA_IMAGE", "apache/kafka:4.1.0")
 CLICKHOUSE_IMAGE = os.environ.get("PINTALLY_TEST_CLICKHOUSE_IMAGE", "clickhouse/clickhouse-server:26.7")
 KAFKA = os.environ.get("PINTALLY_TEST_KAFKA")  # another version of the local Kafka: `python -m tests.compatibility`
 READY_LIMIT_S = 120.0
+kafka.JVM = (*kafka.JVM, kafka.BRIEF)  # a broker of tests ends before code that is optimized pays
 
 
 class EngineHandle(Protocol):
