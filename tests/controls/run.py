@@ -17,6 +17,8 @@ from pintally.tools.engines import EngineAddresses
 from pintally.tools.python import module
 from tests.controls.scenario_context import ScenarioContext, scenario_context
 from tests.controls.scenarios import Scenario
+from tests.controls.worker import NAME
+from tests.e2e.forked import Forks
 
 WITH_TESTS = ("/usr/bin/env", f"PYTHONPATH={Path(__file__).parents[2]}")  # `tests` is not installed
 REFUSED = 2  # a worker's exit code when a person must act
@@ -41,11 +43,19 @@ class ControlRun:
 
 
 def run_scenario(
-    scenario: Scenario, addresses: EngineAddresses, folder: Path, control: str | None = None, name: str = "scenario"
+    scenario: Scenario,
+    addresses: EngineAddresses,
+    folder: Path,
+    control: str | None = None,
+    name: str = "scenario",
+    forks: Forks | None = None,
 ) -> ControlRun:
-    """Run a scenario with everything on, or without one protection. Logs are in `folder`, topics begin with `name`."""
+    """Run a scenario with everything on, or without one protection. Logs are in `folder`, topics begin with `name`.
+
+    Workers are started as users start them, or are forks of a process that has imported what they need.
+    """
     run, began = ControlRun(scenario.name, control), time.monotonic()
-    with scenario_context(addresses, name, folder, command(scenario, control), scenario.chosen) as context:
+    with scenario_context(addresses, name, folder, command(scenario, control), scenario.chosen, forks) as context:
         try:
             scenario.run(context)
             run.failures += judge(context, scenario)
@@ -59,7 +69,7 @@ def command(scenario: Scenario, control: str | None) -> Sequence[str]:
     """How workers are started: as users start them, unless something is to be wrong with them."""
     wrong = [text for name, value in (("--without", control), ("--inject", scenario.inject)) if value
              for text in (name, value)]  # fmt: skip
-    return (*WITH_TESTS, *module("tests.controls.worker"), *wrong) if wrong else PINTALLY_WORKER
+    return (*WITH_TESTS, *module(NAME), *wrong) if wrong else PINTALLY_WORKER
 
 
 def judge(context: ScenarioContext, scenario: Scenario) -> list[str]:

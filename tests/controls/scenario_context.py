@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from pintally.tools.drill.workers import WorkerProcess
 from pintally.tools.engines import EngineAddresses
 from pintally.tools.engines.ports import free_port
 from pintally.tools.engines.ready import wait_until
+from tests.e2e.forked import Forked, Forks
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
@@ -78,16 +80,53 @@ class Event:
         return int(action), moment // MINUTE_MS * 60, self.pin
 
 
+class ForkGuard:
+    """A forked worker, as `WorkerProcess` knows the process that guards one: it ends when its stdin is closed."""
+
+    stdout = None
+
+    def __init__(self, fork: Forked) -> None:
+        self.fork = fork
+        self.stdin = self
+
+    def close(self) -> None:
+        """SIGTERM."""
+        self.fork.signal(signal.SIGTERM)
+
+    def poll(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self.fork.code
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended."""
+        return self.fork.code
+
+    def wait(self, seconds: float) -> int:
+        """How it ended, once it has."""
+        return self.fork.wait(seconds, "the end of a worker")
+
+
 class ScenarioWorker(WorkerProcess):
     """A worker whose way to ClickHouse leads through a proxy."""
 
     proxy: Proxy
+    forks: Forks | None = None  # None: it is started as users start it
+
+    def _spawn(self) -> tuple[Any, int]:
+        if self.forks is None:
+            return super()._spawn()
+        path = str(Path(__file__).parents[2])  # `tests` is not installed
+        fork = self.forks.start({**self._environment, "PYTHONPATH": path}, self.log, command=self._command)
+        return ForkGuard(fork), fork.pid
 
 
 class ScenarioContext:
     """What a scenario runs on."""
 
-    def __init__(self, settings: Settings, folder: Path, proxies: Proxies, command: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, proxies: Proxies, command: Sequence[str], forks: Forks | None
+    ) -> None:
         self.settings = settings  # straight to the engines; workers started from now on count by them
         self.folder = folder
         self.sink = ClickHouseSink(settings.clickhouse, READ_SECONDS)
@@ -99,6 +138,7 @@ class ScenarioContext:
         self.begin = int(time.time() * 1000) // HOUR_MS * HOUR_MS - 6 * HOUR_MS  # ms; scenarios happen in the past
         self._proxies = proxies
         self._command = command
+        self._forks = forks
 
     def start(self, held_table: str = "pin_minutes", name: str = "") -> ScenarioWorker:
         """Start a worker; its proxy can hold inserts into `held_table`."""
@@ -107,7 +147,7 @@ class ScenarioContext:
         proxy.open()
         through = self.settings.changed(clickhouse_host="127.0.0.1", clickhouse_port=proxy.port)
         worker = ScenarioWorker(through, self.folder / f"{name}.log", name, True, self._command)
-        worker.proxy = proxy
+        worker.proxy, worker.forks = proxy, self._forks
         self.workers.append(worker)
         worker.start()
         return worker
@@ -185,7 +225,12 @@ class ScenarioContext:
 
 @contextmanager
 def scenario_context(
-    addresses: EngineAddresses, name: str, folder: Path, command: Sequence[str], chosen: Mapping[str, Any]
+    addresses: EngineAddresses,
+    name: str,
+    folder: Path,
+    command: Sequence[str],
+    chosen: Mapping[str, Any],
+    forks: Forks | None = None,
 ) -> Iterator[ScenarioContext]:
     """Topics, tables and a group of this name, left to whoever owns the engines; `chosen` are settings by name."""
     own = {"clickhouse_database": name, "topic_prefix": f"{name}.", "kafka_group_id": name}
@@ -194,6 +239,6 @@ def scenario_context(
     create_topics(*settings.sources)
     with ExitStack() as ends:
         proxies = ends.enter_context(Proxies())
-        context = ScenarioContext(settings, folder, proxies, command)
+        context = ScenarioContext(settings, folder, proxies, command, forks)
         ends.callback(context.end)
         yield context

@@ -23,6 +23,7 @@ from pintally.tools.python import module
 from tests.controls import CONTROLS
 from tests.controls.switch import replaced
 
+NAME = "tests.controls.worker"
 CHANGED = 2  # which chunk of each source
 
 
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
         settings = settings.changed(kafka_group_instance_id=chosen.instance)
     if chosen.counters:
         counters.keep_in(chosen.counters)
-    process.command = (*module("tests.controls.worker"), *arguments)
+    process.command = (*module(NAME), *arguments)
     with ExitStack() as wrong:
         if chosen.without:
             wrong.enter_context(CONTROLS[chosen.without]())

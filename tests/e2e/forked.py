@@ -5,19 +5,19 @@
 
 import json
 import os
+import runpy
 import select
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pintally.streams.settings import Settings
 from tests.e2e.running import wait_for
 
 POLL_SECONDS = 0.01
@@ -55,11 +55,11 @@ class Forks:
     workers: dict[int, Forked] = field(default_factory=dict)
     _made: list[Forked] = field(default_factory=list)
 
-    def start(self, settings: Settings, **asked: Any) -> Forked:
-        """A worker by these settings; `asked` is passed to `run` in the child."""
-        log, count = self.folder / f"forked-{len(self._made)}.log", len(self._made)
+    def start(self, environment: Mapping[str, str], log: Path | None = None, **asked: Any) -> Forked:
+        """A worker in this environment; `asked` is what `_child` looks for. Its words are appended to `log`."""
+        log, count = log or self.folder / f"forked-{len(self._made)}.log", len(self._made)
         log.touch()
-        asked |= {"log": str(log), "environment": settings.environment()}
+        asked |= {"log": str(log), "environment": dict(environment)}
         assert self.process.stdin
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
@@ -107,6 +107,7 @@ def main() -> None:
     """Fork what is asked for; say who has ended; kill all that is left when nobody asks any more."""
     from pintally.streams.worker import app, run  # noqa: F401 - what takes long
     from pintally.streams.worker.process import SIGNALS
+    from tests.controls import worker  # noqa: F401
 
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a worker takes what comes before it has begun
     running: set[int] = set()
@@ -148,9 +149,15 @@ def _child(asked: dict[str, Any]) -> None:
     from tests.e2e.faults import install
 
     try:
+        if command := asked.get("command"):
+            sys.argv = command[command.index("-m") + 1 :]
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+            os._exit(0)
         if asked.get("fault"):
             install(asked["fault"], Path(asked["trigger"]))
         count(load_settings(), "INFO")
+    except SystemExit as ended:
+        os._exit(int(ended.code or 0))
     except BaseException as error:  # noqa: BLE001 - the fork must not go on as its parent
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         os._exit(getattr(error, "exit_code", getattr(error, "code", 1)))

@@ -56,7 +56,7 @@ def fault_at(worker: Forked) -> float | None:
 def met(forked: Forks, settings: Settings, kind: str, frozen: float) -> float:
     """A worker that counts meets the error; seconds from it to the end."""
     trigger = forked.folder / f"trigger-{len(forked.workers)}"
-    worker = forked.start(settings, fault=kind, trigger=str(trigger))
+    worker = forked.start(settings.environment(), fault=kind, trigger=str(trigger))
     wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
     if frozen:
         worker.signal(signal.SIGSTOP)

@@ -41,7 +41,7 @@ class FaultContext:
 
     def start(self, **changes: object) -> Forked:
         """A worker; changes are of its settings."""
-        return self.forked.start(self.settings.changed(**changes))
+        return self.forked.start(self.settings.changed(**changes).environment())
 
     def counting(self) -> Forked:
         """A worker that counts."""
@@ -123,7 +123,7 @@ def mute_kafka(context: FaultContext) -> Iterator[Forked]:
 def hanging_loop(context: FaultContext) -> Iterator[Forked]:
     """Its loop does nothing any more."""
     trigger = context.forked.folder / f"trigger-{len(context.forked.workers)}"
-    worker = context.forked.start(context.settings, fault="loop-hangs", trigger=str(trigger))
+    worker = context.forked.start(context.settings.environment(), fault="loop-hangs", trigger=str(trigger))
     wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
     trigger.touch()
     time.sleep(0.2)

@@ -20,7 +20,7 @@ PATIENCE = 30.0
 
 def counting(forked: Forks, settings: Settings) -> Forked:
     """A worker that has counted all there is."""
-    worker = forked.start(settings.changed(kafka_group_instance_id="one"))
+    worker = forked.start(settings.changed(kafka_group_instance_id="one").environment())
     wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
     some_events(settings)
     wait_caught_up(settings)

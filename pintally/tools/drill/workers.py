@@ -57,20 +57,24 @@ class WorkerProcess:
                 return
             self._close()
             self._before = counters.read(self._counters)
-            guarded = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), "signal", *self._command]
-            with self.log.open("ab") as log:
-                self._guard = subprocess.Popen(
-                    guarded,
-                    env=self._environment,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    start_new_session=True,  # Ctrl-C is for the drill
-                )
-            assert self._guard.stdout
-            self.pid = int(self._guard.stdout.readline() or 0)
+            self._guard, self.pid = self._spawn()
             self.starts += 1
             self.wanted = True
+
+    def _spawn(self) -> tuple["subprocess.Popen[bytes]", int]:
+        """The process that guards the worker, and the worker's id."""
+        guarded = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), "signal", *self._command]
+        with self.log.open("ab") as log:
+            guard = subprocess.Popen(
+                guarded,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the drill
+            )
+        assert guard.stdout
+        return guard, int(guard.stdout.readline() or 0)
 
     def count(self, name: counters.Name) -> int:
         """How often it happened by now, to any process that ran here."""
