@@ -1,5 +1,6 @@
 """Settings come from PINTALLY_* variables, else from what `pintally up` wrote, else from the defaults."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
+from pintally.schemas.rules import Rules
 from pintally.sinks.clickhouse.scripts import script_of, statements
 from pintally.streams.settings import GROUPS, LOCAL_ENV, SETTINGS, Settings, load_settings
 from pintally.streams.settings.variables import RENAMED
@@ -132,3 +134,12 @@ def test_rules_are_the_settings_in_milliseconds(lateness: int, skew: int, days: 
     assert rules.max_clock_skew_ms == skew * 1000
     assert rules.retention_ms == days * 24 * 60 * 60 * 1000
     assert rules.slice_records == size
+
+
+def test_rules_in_the_ledger_that_this_version_does_not_know_are_an_error_with_a_remedy() -> None:
+    """A worker of an older version beside a newer one: it ended by a TypeError."""
+    held = json.dumps({**json.loads(Rules().to_json()), "cap_per_user": 3})
+    with pytest.raises(PintallyError) as refused:
+        Rules.from_json(held)
+    assert "cap_per_user" in refused.value.what
+    assert "newer" in refused.value.remedy
