@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.columns import decimals, is_utf8, numbers, sound, uuid_halves
-from pintally.schemas.decoding.decoded import Decoded
 from pintally.schemas.decoding.prefix import SEPARATORS, Layout
-from pintally.schemas.decoding.values import Values
+from pintally.schemas.decoding.values import Decoded, Values
 from pintally.schemas.events import (
     DECIMAL_PATTERN,
     MAX_EXPERIMENTS,

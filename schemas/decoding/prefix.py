@@ -18,19 +18,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
-from pintally.schemas.decoding.decoded import Decoded
-from pintally.schemas.decoding.jit import FLAGS, NOTHING, PAIRS, PLACES, UNSIGNEDS, WORDS, compiled, part, words_of
-from pintally.schemas.decoding.suffix import Tails
-from pintally.schemas.decoding.swar import (
+from pintally.schemas.decoding.jit import (
+    FLAGS,
+    NOTHING,
+    PAIRS,
+    PLACES,
+    UNSIGNEDS,
+    WORDS,
     Word,
     characters_before,
+    compiled,
     decimal,
     first_characters,
     hexadecimal,
     not_decimal,
     not_hexadecimal,
+    part,
+    words_of,
 )
-from pintally.schemas.decoding.values import Values
+from pintally.schemas.decoding.suffix import Tails
+from pintally.schemas.decoding.values import Decoded, Values
 from pintally.schemas.events import MAX_ID, MAX_OCCURRED_AT, ContractError, validate
 
 SEPARATORS: Final = ((",", ":"), (", ", ": "))  # (comma, colon): without spaces, and as Python's json.dumps writes

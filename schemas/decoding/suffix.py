@@ -13,8 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.decoding.columns import Mask, Places, Text
-from pintally.schemas.decoding.jit import FLAGS, NOTHING, NUMBER, PLACES, UNSIGNED, WORDS, compiled, part, words_of
-from pintally.schemas.decoding.swar import Word, last_characters
+from pintally.schemas.decoding.jit import (
+    FLAGS,
+    NOTHING,
+    NUMBER,
+    PLACES,
+    UNSIGNED,
+    WORDS,
+    Word,
+    compiled,
+    last_characters,
+    part,
+    words_of,
+)
 
 MAX_TAIL: Final = 512  # bytes
 MAX_TAILS: Final = 4_096  # refused ones included; then all are forgotten, for apps and experiments change

@@ -1,7 +1,11 @@
-"""The values of many records as columns over one text: no object is made of a value until somebody asks for it."""
+"""What the decoder is given and what it returns, in columns.
 
-from collections.abc import Iterator, Sequence
+Values lie in one text: no object is made of a value until somebody asks for it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, overload
 
 import numpy as np
@@ -67,3 +71,25 @@ class Values(Sequence[bytes | None]):
             None if length == TOMBSTONE else bytes(text[start : start + length])
             for start, length in zip(self.starts[places].tolist(), self.lengths[places].tolist(), strict=True)
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What the contract says of values: columns as long as them; 0 where a value is invalid."""
+
+    valid: NDArray[np.bool_]
+    pin_id: NDArray[np.uint64]
+    occurred_at: NDArray[np.int64]  # ms since 1970, UTC
+    event_id: NDArray[np.uint64]  # shape (n, 2): upper and lower half of the UUID
+    reasons: Mapping[int, str]  # index -> why that value is invalid
+
+    @classmethod
+    def blank(cls, count: int, reasons: Mapping[int, str]) -> "Decoded":
+        """Columns to be filled, none of whose values is valid yet."""
+        return cls(
+            valid=np.zeros(count, np.bool_),
+            pin_id=np.zeros(count, np.uint64),
+            occurred_at=np.zeros(count, np.int64),
+            event_id=np.zeros((count, 2), np.uint64),
+            reasons=MappingProxyType(reasons),
+        )

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding import decoder as codec
-from pintally.schemas.decoding.decoded import Decoded
 from pintally.schemas.decoding.prefix import SEPARATORS, Layout
-from pintally.schemas.decoding.values import Values
+from pintally.schemas.decoding.values import Decoded, Values
 from pintally.schemas.events import MAX_ID, MAX_OCCURRED_AT, ContractError, Event, validate
 from pintally.schemas.example_files import Example, read_examples
 from pintally.schemas.json_text import MAX_BYTES, MAX_DEPTH

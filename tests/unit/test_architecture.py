@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 DRAWING = re.findall(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)[0]
@@ -104,6 +106,23 @@ def test_each_arrow_is_an_import() -> None:
 
 def test_each_import_follows_arrows() -> None:
     assert [how for (origin, to), how in imports().items() if to not in reach(origin)] == []
+
+
+WAYS = {"### From the socket to the row": 27, "### From the row to the reader": 6}  # and how many files at most
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_way_of_a_record_is_short_and_leads_through_files_that_know_each_other(way: str) -> None:
+    files = [name for [file, _] in rows(way) for name in file]
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+    assert len(set(files)) == len(files) <= WAYS[way]
+    known = {(file, path_of(module)) for file in files for module in modules().get(file, ()) if ours(module)}
+    strangers = [a for a in files if a.endswith(".py") and not any({(a, b), (b, a)} & known for b in files if b != a)]
+    assert strangers == []
+
+
+def ours(module: str) -> bool:
+    return module.startswith("pintally.")
 
 
 def test_no_arrows_lead_back() -> None:

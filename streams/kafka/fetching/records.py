@@ -15,8 +15,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.record.util import decode_varint
 from numpy.typing import NDArray
 
-from pintally.schemas.decoding.jit import BYTES, NOTHING, PLACES, TABLE, compiled, part
-from pintally.schemas.decoding.swar import Word
+from pintally.schemas.decoding.jit import BYTES, NOTHING, PLACES, TABLE, Word, compiled, part
 from pintally.schemas.decoding.values import TOMBSTONE, Values
 from pintally.streams.counting.log import Envelope
 from pintally.streams.kafka.fetching.record_batches import (
