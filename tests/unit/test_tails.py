@@ -1,4 +1,4 @@
-"""What is learnt of tails, and when."""
+"""What is learnt of tails, when, and by which of their characters they are the same."""
 
 from typing import Any
 
