@@ -34,7 +34,7 @@ from pintally.streams.counting.slices import Base
 from pintally.streams.operations.change.restamp import Restamp, restamp
 from pintally.streams.operations.repair.choice import Choice
 from pintally.streams.worker.flush import write
-from tests.integration.test_repair import mend
+from tests.integration.test_repair import repair_all
 from tests.integration.test_verify import (  # noqa: F401 - fixtures
     RECORDS,
     RULES,
@@ -272,7 +272,7 @@ def test_slices_from_before_it_was_registered_are_not_missed_and_repair_fills_th
         Counting.restore(flusher).fold(RECORDS).flush()
         exact(flusher.verify())
         assert minutes(flusher) != pin_minutes(flusher)
-        mend(flusher, Choice(sources=frozenset([str(flusher.source)])))
+        repair_all(flusher, Choice(sources=frozenset([str(flusher.source)])))
         exact(flusher.verify())
         assert minutes(flusher) == pin_minutes(flusher)
 
@@ -291,9 +291,9 @@ def test_verify_names_its_wrong_rows_and_repair_mends_them(log: Flusher, kind: K
     report = log.verify()
     assert kinds(report) == {kind, Kind.INVARIANT}
     assert {found.table for found in shown(report, kind)} == {"action_minutes"}
-    assert mend(log).mended
+    assert repair_all(log).repaired
     exact(log.verify())
-    assert not mend(log).mended, "a second run finds nothing to do"
+    assert not repair_all(log).repaired, "a second run finds nothing to do"
 
 
 def test_its_superseded_rows_are_deleted(log: Flusher) -> None:
