@@ -143,7 +143,7 @@ def rejoin() -> None:
 
 
 def out_of_range() -> BaseException:
-    return OffsetOutOfRangeError({TopicPartition(topic, 0): 7 for topic in running[0].settings.topics.values()})
+    return OffsetOutOfRangeError({TopicPartition(topic, 0): 7 for topic in running[0].settings.topics.names.values()})
 
 
 ANEW, UNFORESEEN = "this worker restarts", "nobody foresaw"
