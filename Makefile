@@ -38,6 +38,8 @@ drill: install ## a few minutes of faults, each at least once, on engines of its
 
 # Half of the suite's time is waiting for engines, so three processes fit two cores. Each has engines of its own.
 # Long tests come first (tests/conftest.py), and whoever is free takes the next one.
+ROOMS = tests/schemas tests/counting tests/kafka tests/worker tests/operations tests/settings tests/sinks tests/audit \
+	tests/cli tests/tools tests/project
 ORDER = --dist loadgroup --no-loadscope-reorder
 PARALLEL = -n 3 $(ORDER)
 
@@ -45,7 +47,7 @@ test: install ## the whole suite, on the real engines
 	@$(BIN)/python -m pytest $(PARALLEL)
 
 unit: install ## only the tests that need no engines, the simulation among them; about a minute on two cores
-	@$(BIN)/python -m pytest -n 2 $(ORDER) tests/unit tests/property tests/simulation
+	@$(BIN)/python -m pytest -n 2 $(ORDER) -m "not engines" $(ROOMS) tests/simulation
 
 lint: install ## ruff: rules and format
 	@$(BIN)/ruff check .
@@ -58,7 +60,7 @@ imports: install ## who may import whom: the contracts in pyproject.toml
 	@$(BIN)/lint-imports
 
 audit: install ## known vulnerabilities in the locked packages
-	@$(BIN)/python -m tests.advisories
+	@$(BIN)/python -m tests.support.advisories
 
 bench: install ## Pintally beside its peers on the same records, every count checked; QUICK=--quick for a few minutes
 	@$(BIN)/python -m bench.run $(QUICK)
@@ -87,7 +89,7 @@ lock: install ## make requirements-dev.lock and requirements.lock again from pyp
 	@$(COMPILE_PEERS) --output-file bench/requirements.lock
 
 readme: install ## write the tables of README.md and docs/compatibility.md again from the code
-	@$(BIN)/python -m tests.readme
+	@$(BIN)/python -m tests.support.readme
 	@$(BIN)/python -m tests.compatibility.page
 
 clean: ## remove .venv, caches, and the local engines with their data (stop them first)

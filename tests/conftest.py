@@ -11,7 +11,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as examples
 
 from pintally.streams.settings import Settings
-from tests.engines import (
+from tests.support.engines import (
     TestEngines,
     choose_backend,
     docker_answers,
@@ -22,7 +22,7 @@ from tests.engines import (
 
 USED = pytest.StashKey[str]()
 PARTITIONS = 2
-LONG_FIRST = ("e2e", "simulation", "security", "fuzz", "integration")  # folders; what else there is takes seconds
+LONG = ("e2e", "simulation", "security", "fuzz", "compatibility")  # folders, the longest first
 
 # On a machine with other work an example may take any time: no test is red for that.
 examples.register_profile(
@@ -86,9 +86,15 @@ def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For pytest-xdist: long tests first, and those that share a fixture of their module in one process."""
-    order = {name: place for place, name in enumerate(LONG_FIRST)}
-    items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
+    """Mark what needs engines. For pytest-xdist: long tests first, and those that share a fixture of their module in
+    one process.
+    """
+    for item in items:
+        if "engines" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engines)
+    order = {name: place for place, name in enumerate(LONG)}
+    short = len(order)
+    items.sort(key=lambda item: order.get(item.path.parent.name, short + (item.get_closest_marker("engines") is None)))
     for item in items:
         fixtures = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
         if any(each[-1].scope == "module" for each in fixtures):

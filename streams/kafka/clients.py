@@ -1,6 +1,6 @@
 """How every Kafka client of ours connects: one function for the options that aiokafka and kafka-python share.
 
-Whoever makes a client passes it `**kafka_options(kafka)`; `tests/unit/test_kafka_clients.py` finds who does not.
+Whoever makes a client passes it `**kafka_options(kafka)`; `tests/kafka/test_kafka_clients.py` finds who does not.
 """
 
 import ssl

@@ -2,7 +2,7 @@
 
 Faust delivers, acknowledges and commits per record; here a "message" is a chunk, and nothing of that is trusted:
 the fold refuses a chunk that does not start at its position, commits follow the ledger, and a seek goes to the
-fold's position. `tests/unit/test_internals.py` fails when an overridden piece of Faust changes its form.
+fold's position. `tests/worker/test_internals.py` fails when an overridden piece of Faust changes its form.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

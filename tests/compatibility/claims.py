@@ -1,6 +1,6 @@
 """What is said to work on other versions of Kafka and ClickHouse, and the tests of the suite that show it."""
 
-TOPICS, EXACT = "tests/integration/test_topics.py", "tests/e2e/test_exact.py"
+TOPICS, EXACT = "tests/kafka/test_topics.py", "tests/e2e/test_exact.py"
 
 KAFKA_BY: dict[str, tuple[str, ...]] = {
     "migrate": (
@@ -26,23 +26,23 @@ KAFKA_BY: dict[str, tuple[str, ...]] = {
         "tests/e2e/test_explain.py::test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see",
     ),
     "accept-loss, status, rules show": ("tests/e2e/test_refusals_resolved.py::test_retention_overtook_the_counting",),
-    "rules apply": ("tests/integration/test_refusals_resolved.py::test_the_rules_were_changed[change0]",),
+    "rules apply": ("tests/operations/test_refusals_resolved.py::test_the_rules_were_changed[change0]",),
 }
 REFUSED_BY = ("tests/compatibility/refused.py",)
 
 CLICKHOUSE_BY: dict[str, tuple[str, ...]] = {
-    "migrate": ("tests/integration/test_migrations.py",),
-    "the contract of a sink": ("tests/contract/test_sink.py", "tests/integration/test_ledger.py"),
+    "migrate": ("tests/sinks/test_migrations.py",),
+    "the contract of a sink": ("tests/sinks/test_sink.py", "tests/sinks/test_ledger.py"),
     "views, sealing, retention": (
-        "tests/integration/test_views.py",
-        "tests/integration/test_seal.py",
-        "tests/integration/test_retention.py",
+        "tests/sinks/test_views.py",
+        "tests/sinks/test_seal.py",
+        "tests/operations/test_retention.py",
     ),
     "worker, emulate, verify": (f"{EXACT}::test_the_sums_equal_the_emulators_own_truth_cell_by_cell",),
     "dlq replay": (
         "tests/e2e/test_dlq.py::test_invalid_and_late_letters_are_corrected_replayed_counted_and_never_again",
     ),
-    "verify names what is wrong": ("tests/integration/test_verify.py",),
+    "verify names what is wrong": ("tests/audit/test_verify.py",),
     "repair": (
         "tests/e2e/test_refusals_resolved.py::test_deleted_rows_are_found_by_verify_and_repaired_while_a_worker_runs",
     ),

@@ -13,7 +13,7 @@ from tests.compatibility.test_producers import CODECS, RECORDS, produce_with_aio
 from tests.compatibility.versions import lowest_supported
 from tests.e2e.running import Traffic, pintally, verify, wait_caught_up, workers
 from tests.e2e.test_transactions import produce
-from tests.engines import TestEngines, drop_database
+from tests.support.engines import TestEngines, drop_database
 
 VERSIONS = os.environ.get("PINTALLY_TEST_BROKERS", lowest_supported()).split(",")
 

@@ -16,8 +16,8 @@ from pintally.streams.settings import Settings
 from tests.compatibility.test_producers import RECORDS, produce_with_kafka_python
 from tests.compatibility.topic_settings import COUNTED, NAMED, REFUSED, TopicCase
 from tests.e2e.running import Traffic, verify, wait_caught_up, workers
-from tests.engines import TestEngines, drop_database, drop_topics
 from tests.support.all_cells import all_cells
+from tests.support.engines import TestEngines, drop_database, drop_topics
 
 
 @pytest.fixture

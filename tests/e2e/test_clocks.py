@@ -13,9 +13,9 @@ from pintally.sinks.clickhouse.sealing.reopen import sealed_until
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
-from tests.integration.sealing import DAY, HOUR, TODAY, some_cells, write
+from tests.sinks.sealing import DAY, HOUR, TODAY, some_cells, write
 
-SHIFTED = (sys.executable, "-m", "tests.shifted_clock")
+SHIFTED = (sys.executable, "-m", "tests.support.shifted_clock")
 
 
 @pytest.fixture

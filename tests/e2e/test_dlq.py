@@ -24,7 +24,7 @@ from pintally.streams.kafka.topics import create_topics, describe_topics, read_o
 from pintally.streams.operations.replay.origins import replayed_origins
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
-from tests.engines import TestEngines, drop_database, drop_topics
+from tests.support.engines import TestEngines, drop_database, drop_topics
 
 HOUR_MS = 3_600_000
 

@@ -11,7 +11,7 @@ import pytest
 from tests.controls.run import ControlRun, run_scenario
 from tests.controls.scenarios import SCENARIOS, Scenario, scenario_of
 from tests.e2e.forked import Forks, forks
-from tests.engines import TestEngines, drop_database, drop_topics
+from tests.support.engines import TestEngines, drop_database, drop_topics
 
 ROOT = Path(__file__).parents[2]
 CELLS, LAG, LETTERS = (

@@ -10,8 +10,8 @@ from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, pintally, progress, verify, wait_caught_up, wait_for, workers
-from tests.engines import TestEngines
 from tests.support.all_cells import all_cells
+from tests.support.engines import TestEngines
 
 TRAFFIC = ("--duplicates", "0.02", "--late", "0.005", "--broken", "0.005")
 

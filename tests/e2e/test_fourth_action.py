@@ -18,10 +18,10 @@ from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.settings import Settings, load_settings
-from tests.cells import cells
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
-from tests.engines import TestEngines, drop_database
-from tests.integration.sealing import HOUR, TODAY, YESTERDAY, disagreements, read, some_cells, write
+from tests.sinks.sealing import HOUR, TODAY, YESTERDAY, disagreements, read, some_cells, write
+from tests.support.cells import cells
+from tests.support.engines import TestEngines, drop_database
 
 ROOT = Path(__file__).parents[2]
 ROW = '    SHARE = 4, "share", "shares", "shares", "Somebody sent a pin to somebody."\n'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, verify, wait_caught_up, wait_for, workers
-from tests.engines import TestEngines
+from tests.support.engines import TestEngines
 
 
 def test_a_worker_outlives_kafka_being_away_past_its_session(

@@ -7,8 +7,8 @@ from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.kafka.topics import group_members
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, Worker, progress, verify, wait_caught_up, wait_for, workers
-from tests.engines import TestEngines
 from tests.support.all_cells import all_cells
+from tests.support.engines import TestEngines
 
 
 def pauses(worker: Worker) -> int:

@@ -10,9 +10,9 @@ from pintally.sinks.clickhouse.migrate import migrate
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, pintally, verify, wait_caught_up, wait_for, workers
-from tests.engines import TestEngines, drop_topics
-from tests.own_clickhouse import clickhouse_with
-from tests.profiles import PROFILES
+from tests.support.engines import TestEngines, drop_topics
+from tests.support.own_clickhouse import clickhouse_with
+from tests.support.profiles import PROFILES
 
 
 @pytest.fixture

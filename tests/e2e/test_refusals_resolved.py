@@ -1,4 +1,4 @@
-"""Whole workers beside the commands that mend; each single case is in tests/integration/test_refusals_resolved.py."""
+"""Whole workers beside the commands that mend; each single case is in tests/operations/test_refusals_resolved.py."""
 
 import json
 from collections.abc import Callable

@@ -21,7 +21,7 @@ from pintally.tools.engines.ports import free_port
 from tests.e2e.forked import Forked, Forks, forks
 from tests.e2e.running import Traffic, verify, wait_caught_up, wait_for, workers
 from tests.e2e.test_endings import READY, busy
-from tests.engines import TestEngines
+from tests.support.engines import TestEngines
 
 ASKED = int(os.environ.get("PINTALLY_TEST_STOPS", "0"))
 USUAL = 5

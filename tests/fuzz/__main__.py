@@ -9,8 +9,8 @@ from pathlib import Path
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
-from tests.engines import open_engines
 from tests.fuzz.run import fuzz
+from tests.support.engines import open_engines
 
 
 def main() -> None:

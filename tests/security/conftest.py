@@ -7,8 +7,8 @@ import pytest
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.tools.engines.library import package_for_this_machine
-from tests.secured import ADMIN, Secured, secured_engines
 from tests.security.forked import Forked, forked
+from tests.support.secured import ADMIN, Secured, secured_engines
 
 DOORS = ("cut early", "cut later", "ends early", "ends later", "hangs later")
 

@@ -10,11 +10,11 @@ from pintally.sinks.clickhouse.migrate import migrate
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 from pintally.tools.engines.ports import LOOPBACK, free_port
-from tests.secured import ADMIN, NOBODY, SECRET, Secured
 from tests.security.commands import arguments, asked_by, commands
 from tests.security.failing_servers import GARBAGE, HTTP, Serve, answering, cutting, hang, listening, reset
 from tests.security.forked import Done, Forked
-from tests.tls_door import tls_doors
+from tests.support.secured import ADMIN, NOBODY, SECRET, Secured
+from tests.support.tls_door import tls_doors
 
 LIMIT_SECONDS = 240.0  # on a busy machine. By itself none takes more than 60 s: what hangs longer is killed, and red
 ALL = os.environ.get("PINTALLY_TEST_ALL_FAILURES") == "1"  # else commands that ask as others do meet a third of them

@@ -8,8 +8,8 @@ import pytest
 from pintally.schemas.errors import FOR_A_PERSON
 from pintally.sinks.clickhouse.users import users
 from pintally.streams.kafka.topics import create_topics
-from tests.secured import DATABASE, SECRET, Secured, lacks
 from tests.security.forked import Done, Forked
+from tests.support.secured import DATABASE, SECRET, Secured, lacks
 
 WORKER, _ = users(DATABASE)
 

@@ -16,9 +16,9 @@ from pintally.sinks.clickhouse.users import BEHIND_VIEWS, WRITTEN
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, workers
-from tests.engines import TestEngines, drop_topics
 from tests.security.grants import allowed
-from tests.server_container import SECRET, Server, clickhouse_server, skip_without_server
+from tests.support.engines import TestEngines, drop_topics
+from tests.support.server_container import SECRET, Server, clickhouse_server, skip_without_server
 
 READER = "pintally_reader"
 LOGINS = (("pintally_worker", "w0rker-of-the-tests"), (READER, "r3ader-of-the-tests"))

@@ -6,10 +6,10 @@ from concurrent.futures import Future
 import pytest
 
 from pintally.schemas.errors import FOR_A_PERSON, TRY_AGAIN
-from tests.secured import SECRET, Secured
 from tests.security.commands import ASKS, asked_by, commands
 from tests.security.failing import TRANSIENT, WAITS, WRONG, failing, failures, waits
 from tests.security.forked import Done, Forked
+from tests.support.secured import SECRET, Secured
 
 Started = dict[tuple[str, str, str], "Future[Done]"]
 

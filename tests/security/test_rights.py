@@ -23,10 +23,10 @@ from pintally.streams.kafka.rights import GROUP, TOPIC, TRANSACTIONAL_ID
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, wait_caught_up, workers
-from tests.readme import SECURITY, rights, with_tables
-from tests.secured import ADMIN, SECRET, Secured
 from tests.security.commands import ASKS, arguments
 from tests.security.forked import Done, Forked
+from tests.support.readme import SECURITY, rights, with_tables
+from tests.support.secured import ADMIN, SECRET, Secured
 
 KINDS = {TOPIC: ResourceType.TOPIC, GROUP: ResourceType.GROUP, TRANSACTIONAL_ID: ResourceType.TRANSACTIONAL_ID}
 OPERATIONS = {

@@ -21,9 +21,9 @@ from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
-from tests.secured import ADMIN, DATABASE, READER, SECRET, Secured
 from tests.security.grants import allowed
 from tests.support.all_cells import all_cells
+from tests.support.secured import ADMIN, DATABASE, READER, SECRET, Secured
 
 WRONG = "wr0ng-password-that-must-not-show"
 

@@ -15,7 +15,7 @@ from pintally.schemas.decoding.values import Decoded, Values
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Chunk, Envelope
-from tests.reference import LogRecord
+from tests.support.reference import LogRecord
 
 T0 = 1_700_000_400_000  # ms, a multiple of ten minutes
 MINUTE, HOUR = 60_000, 3_600_000

@@ -1,4 +1,4 @@
-"""What must be, by tests/reference.py: what readers may see at any moment, and what must stand there in the end."""
+"""What must be, by the reference: what readers may see at any moment, and what must stand there in the end."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,9 +8,9 @@ from typing import Any
 from pintally.schemas.rows import EPOCH_SHIFT, DeadLetterRow, LedgerRow, LostRow, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from tests.reference import Recount, ReferenceSlice, recount
 from tests.simulation.logs import SimLog
 from tests.support.memory_sink import CellKey, MemorySink, Origin, SliceKey
+from tests.support.reference import Recount, ReferenceSlice, recount
 
 OUTCOMES = ("counted", "duplicate", "late", "invalid", "gaps")
 Letter = tuple[object, ...]

@@ -22,8 +22,8 @@ from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
 from pintally.streams.worker.flush import LEDGER_CHECK_INTERVAL_SECONDS, Flusher
 from pintally.streams.worker.table import CellTable, Refold, SourceTables
 from pintally.streams.worker.transport import ChunkConsumer
-from tests.letter_batches import LetterBatch
 from tests.simulation.loop import SimLoop
+from tests.support.letter_batches import LetterBatch
 
 if TYPE_CHECKING:
     from tests.simulation.world import SimSettings, World

@@ -4,7 +4,7 @@ aiokafka gives a record at a time, by methods whose cost is a multiple of ours, 
 where it makes them. So `ChunkedConsumer` runs some of its functions with classes of ours for those names
 (`with_classes`). Nothing in aiokafka is changed: its other consumers and producers in this process are as they were.
 
-`tests/unit/test_internals.py` names what else is used of its inside, and fails when that changes.
+`tests/worker/test_internals.py` names what else is used of its inside, and fails when that changes.
 """
 
 import asyncio

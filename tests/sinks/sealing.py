@@ -1,0 +1,87 @@
+"""What the tests of views and sealing share: some cells, what readers see, and statements that can be watched."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from pintally.schemas.cells import CellRows
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sealing.reopening import Reopening
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from tests.support.cells import cells
+
+HOUR = 3600
+DAY = 86_400
+TODAY = int(time.time()) // DAY * DAY
+YESTERDAY = TODAY - DAY
+
+COUNTS = "pin_id, sum(saves), sum(clicks), sum(closeups), max(updated_at)"
+COMPARED = {
+    "hours": (f"toStartOfHour(window_start) AS w, {COUNTS}", "pin_engagement_1h"),
+    "days": (f"toStartOfDay(window_start) AS w, {COUNTS}", "pin_engagement_1d"),
+}
+
+
+def some_cells(version: int = 10, *, slice_block: int = 0, count: int = 3, start: int = YESTERDAY) -> CellRows:
+    """Two pins in two hours of one day and one of the next; also a cell whose count is 0."""
+    minutes = [start + 3 * HOUR, start + 3 * HOUR + 60, start + 22 * HOUR, start + DAY + 120]
+    rows = [
+        (1, slice_block, start, action, minute, pin, count, version)
+        for minute in minutes
+        for action, pin in ((1, 7), (3, 8))
+    ]
+    return cells(*rows, (1, slice_block, start, 2, minutes[0], 9, 0, version))
+
+
+def write(address: ClickHouseAddress, rows: CellRows) -> None:
+    """One flush's cells."""
+    with ClickHouseSink(address).session() as session:
+        session.write_cells(rows)
+
+
+def read(address: ClickHouseAddress, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query, as a reader gets them."""
+    with Connection(address, 30) as connection:
+        return connection.rows(sql)
+
+
+def reopen_from(address: ClickHouseAddress, moment: int) -> None:
+    """What a change of the rules opens: sealed hours from a moment (seconds since 1970) on."""
+    with Connection(address, 30) as connection:
+        Reopening(connection).reopen_from(moment)
+
+
+def disagreements(address: ClickHouseAddress) -> list[str]:
+    """Resolutions that are not the sums of minutes."""
+    return [
+        name
+        for name, (columns, view) in COMPARED.items()
+        if read(address, f"SELECT {columns} FROM {view} GROUP BY w, pin_id ORDER BY w, pin_id")
+        != read(address, f"SELECT {columns} FROM pin_engagement_1m GROUP BY w, pin_id ORDER BY w, pin_id")
+    ]
+
+
+@contextmanager
+def before_each_statement(monkeypatch: pytest.MonkeyPatch, look: Callable[[str], None]) -> Iterator[None]:
+    """Call `look` with each statement that this thread's connections are about to run."""
+    execute, thread = Connection.execute, threading.get_ident()
+    busy = False
+
+    def watched(self: Connection, sql: str, *args: Any, **kwargs: Any) -> Any:
+        nonlocal busy
+        if not busy and threading.get_ident() == thread:
+            busy = True
+            try:
+                look(sql)
+            finally:
+                busy = False
+        return execute(self, sql, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "execute", watched)
+        yield

@@ -1,0 +1,314 @@
+"""Seeded schedules of sealing on a real ClickHouse: several actors, of whom one does one statement at a time.
+
+`python -m tests.sinks.sealing_schedule --seeds 500` runs many, on the ClickHouse that the settings name.
+"""
+
+import argparse
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+from uuid import UUID, uuid4
+
+from pintally.schemas.cells import CellRows
+from pintally.schemas.rows import StartRow, version_of
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sealing import recheck
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from tests.sinks.sealing import HOUR, TODAY, YESTERDAY, reopen_from
+from tests.support.cells import cells
+
+STEPS = 120
+ACTORS = 6  # in a schedule
+WRITTEN = (YESTERDAY + 3 * HOUR, YESTERDAY + 4 * HOUR)  # hours that are written to
+SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
+TABLES = ("pin_minutes", "pin_hours", "pin_days", "sealed", "seal_numbers", "ingest_starts")
+
+UNEQUAL = """
+SELECT w, pin_id FROM
+(
+    SELECT toStartOf{unit}(window_start) AS w, pin_id, toInt64(saves) AS n FROM pin_engagement_1m
+    UNION ALL
+    SELECT window_start, pin_id, -toInt64(saves) FROM pin_engagement_{view}
+)
+GROUP BY w, pin_id HAVING sum(n) != 0
+"""
+
+
+class Wrong(AssertionError):
+    """Readers see what does not add up, or sealing moved back."""
+
+
+class Killed(BaseException):
+    """An actor's process ends before a statement."""
+
+
+class Actor(threading.Thread):
+    """Runs a function, and waits before each of its statements until it may go on."""
+
+    def __init__(self, name: str, function: Callable[[], object]) -> None:
+        super().__init__(name=name, daemon=True)
+        self.function = function
+        self.statement = ""  # the one it waits to execute
+        self.arguments: Any = None
+        self.before: set[str] = set()  # whose second looks it takes
+        self.settling = False  # it has written what may not add up until it has looked again
+        self.error: BaseException | None = None
+        self._go, self._waits = threading.Semaphore(0), threading.Semaphore(0)
+        self._kill = False
+        self.start()
+        self._waits.acquire()
+
+    def run(self) -> None:
+        """The thread."""
+        current.actor = self
+        try:
+            self.function()
+        except Killed:
+            pass
+        except Exception as error:  # noqa: BLE001  the schedule tells it
+            self.error = error
+        self.statement = ""
+        self._waits.release()
+
+    def wait(self, statement: str, arguments: Any) -> None:
+        """Called before each statement, in the thread."""
+        self.statement, self.arguments = statement, arguments
+        self._waits.release()
+        self._go.acquire()
+        if self._kill:
+            raise Killed
+
+    def step(self, kill: bool = False) -> None:
+        """Let it execute its statement, and run to the next one."""
+        self._kill = kill
+        self._go.release()
+        self._waits.acquire()
+        if not self.statement:
+            self.join()
+        if self.error:
+            raise self.error
+
+
+current = threading.local()
+
+
+@contextmanager
+def gated() -> Iterator[None]:
+    """Every statement of an actor waits for the schedule."""
+    execute = Connection.execute
+
+    def gate(self: Connection, sql: str, *args: Any, **kwargs: Any) -> Any:
+        if actor := getattr(current, "actor", None):
+            actor.wait(sql, args)
+        return execute(self, sql, *args, **kwargs)
+
+    Connection.execute = gate  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Connection.execute = execute  # type: ignore[method-assign]
+
+
+class Schedule:
+    """One seed: sealers, writers and one who opens hours again, in turns; a reader looks after every change."""
+
+    def __init__(self, seed: int, address: ClickHouseAddress, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.rng = Random(seed)
+        self.address = address
+        self.tell = tell
+        self.actors: list[Actor] = []
+        self.born = 0
+        self.version = 0
+        self.again: list[CellRows] = []  # writes whose worker was killed: whoever comes after it repeats them
+        self.until = 0
+        self.unlooked: set[str] = set()  # sealers that were killed before their second look: the next sealing takes it
+
+    def run(self) -> None:
+        """Raises Wrong."""
+        recheck._seen.clear()  # numbers begin anew
+        with Connection(self.address, 30) as self.reader:
+            for table in TABLES:
+                self.reader.execute(f"TRUNCATE TABLE {table}")
+            self._begin()
+            with gated():
+                for _ in range(STEPS):
+                    self._step()
+                while self.actors:
+                    self._advance(self.actors[0])
+                while self.again:
+                    self._repeat()
+                    while self.actors:
+                        self._advance(self.actors[0])
+            self._end()
+
+    def _begin(self) -> None:
+        starts = [StartRow(SOURCE, g, at, YESTERDAY * 1000, Rules().to_json()) for g, at in ((0, 0), (1, 500_000))]
+        with ClickHouseSink(self.address).session() as session:
+            session.write_starts(starts)
+            session.write_cells(self._cells())
+
+    def _cells(self, hours: Sequence[int] = WRITTEN) -> CellRows:
+        """One flush: a few cells of these hours; some are superseded."""
+        rows = []
+        self.version += 1
+        for _ in range(self.rng.randint(1, 3)):
+            minute = self.rng.choice(hours) + 60 * self.rng.randint(0, 1)
+            epoch = self.rng.choice((0, 1, 1, 1))
+            version = version_of(epoch, 600_000 + self.version)
+            pin = self.rng.randint(1, 2) + 10 * (epoch == 0)
+            rows.append((SOURCE.id, 2, YESTERDAY, 1, minute, pin, self.version, version))
+        return cells(*rows)
+
+    def _start(self, kind: str, function: Callable[[], object]) -> Actor:
+        self.born += 1
+        actor = Actor(f"{kind} {self.born}", function)
+        actor.before = set(self.unlooked)
+        self.actors.append(actor)
+        return actor
+
+    def _writer(self, rows: CellRows) -> Callable[[], object]:
+        def write() -> None:
+            with ClickHouseSink(self.address).session() as session:
+                session.write_cells(rows)
+
+        write.rows = rows  # type: ignore[attr-defined]
+        return write
+
+    def _step(self) -> None:
+        if (len(self.actors) < 2 or self.rng.random() < 0.05) and self.born < ACTORS:
+            self._spawn()
+        elif self.actors:
+            actor = self.rng.choice(self.actors)
+            publishes = actor.statement.startswith("INSERT INTO sealed") and not _opens(
+                actor.statement, actor.arguments
+            )
+            if publishes and self.rng.random() < 0.3:  # the worst moment for a row to come
+                hours = [start for _, start, *_ in actor.arguments[0] if start in WRITTEN] or WRITTEN
+                writer = self._start("writer", self._writer(self._cells(hours)))
+                while writer.statement:
+                    self._advance(writer)
+            self._advance(actor, kill=self.rng.random() < 0.04)
+
+    def _spawn(self) -> None:
+        kind = self.rng.choice(("sealer", "sealer", "writer", "writer", "opener"))
+        if kind == "sealer":
+            self._start(kind, lambda: seal(self.address, TODAY))
+        elif kind == "writer" and self.again:
+            self._repeat()
+        elif kind == "writer":
+            self._start(kind, self._writer(self._cells()))
+        else:
+            moment = self.rng.choice(WRITTEN)
+            self._start(kind, lambda: reopen_from(self.address, moment))
+
+    def _repeat(self) -> None:
+        """A worker flushes again what was not recorded."""
+        self._start("writer", self._writer(self.again.pop())).settling = True
+
+    def _advance(self, actor: Actor, kill: bool = False) -> None:
+        statement, arguments = actor.statement, actor.arguments
+        repeat = not kill and statement.startswith(("INSERT INTO pin_hours", "INSERT INTO pin_days"))
+        if statement:
+            if repeat and self.rng.random() < 0.3:
+                self.tell("an insert is done twice")
+                self.reader.execute(statement, *arguments)
+            self.tell(f"{actor.name}{' is killed before' if kill else ''}: {' '.join(statement.split())[:90]}")
+            actor.step(kill)
+        if kill and actor.settling and actor.name.startswith("sealer"):
+            self.unlooked.add(actor.name)
+        elif not actor.statement and actor.name.startswith("sealer"):
+            self.unlooked -= actor.before
+        if kill and actor.settling and (rows := getattr(actor.function, "rows", None)) is not None:
+            self.again.append(rows)
+        if not actor.statement:
+            self.actors.remove(actor)
+        if kill or not statement.startswith(("INSERT", "DELETE")):
+            if actor.settling and not actor.statement:
+                self._look(statement)
+            return
+        opens = _opens(statement, arguments)
+        if statement.startswith("INSERT INTO pin_minutes"):
+            actor.settling = True  # until it ends: it looks whether an hour was sealed meanwhile
+        elif actor.name.startswith("sealer") and statement.startswith(("INSERT INTO sealed", "INSERT INTO pin")):
+            actor.settling = statement.startswith("INSERT INTO sealed") and not opens  # until it has looked again
+        self._look(statement, opens)
+
+    def _look(self, statement: str, opens: bool = False) -> None:
+        """What a reader sees after this statement."""
+        until = self.reader.rows("SELECT toUnixTimestamp(sealed_until) FROM seal_state")[0][0]
+        if until < self.until and not opens:
+            raise Wrong(f"sealed_until went back from {self.until} to {until} by {statement[:60]}")
+        self.until = until
+        if self.again or self.unlooked or any(actor.settling and actor.statement for actor in self.actors):
+            return
+        self._compare()
+
+    def _compare(self) -> None:
+        for unit, view in (("Hour", "1h"), ("Day", "1d")):
+            if wrong := self.reader.rows(UNEQUAL.format(unit=unit, view=view)):
+                raise Wrong(f"{view} is not the sum of minutes: {wrong}")
+
+    def _end(self) -> None:
+        if not self.unlooked:
+            self._compare()
+        result = seal(self.address, TODAY)
+        if result.sealed_until != TODAY or result.unsettled:
+            raise Wrong(f"sealing does not come to its end: {result}")
+        self._compare()
+        if self.reader.rows("SELECT 1 FROM superseded_cells LIMIT 1"):
+            raise Wrong("superseded rows were sealed")
+        if self.reader.rows("SELECT open_hours, open_days FROM seal_state") != [([], [])]:
+            raise Wrong("something is left open")
+
+
+def _opens(statement: str, arguments: Any) -> bool:
+    """Whether a statement has hours read from minutes again."""
+    return statement.startswith("INSERT INTO sealed") and any(row[3] for row in arguments[0])
+
+
+def first_failure(seeds: range, address: ClickHouseAddress) -> int | None:
+    """The first of these seeds whose schedule goes wrong."""
+    for seed in seeds:
+        try:
+            Schedule(seed, address).run()
+        except Wrong:
+            return seed
+    return None
+
+
+def main() -> int:
+
+    from pintally.streams.settings import load_settings
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--start", type=int, default=0)
+    asked = parser.parse_args()
+    address = load_settings().clickhouse.model_copy(update={"database": f"sealing_{uuid4().hex[:8]}"})
+    migrate(address)
+    try:
+        failed = first_failure(range(asked.start, asked.start + asked.seeds), address)
+        if failed is not None:
+            try:
+                Schedule(failed, address, print).run()
+            except Wrong as wrong:
+                print(wrong)
+            print(f"seed {failed} failed")
+            return 1
+    finally:
+        with Connection(address, 30, database="") as connection:
+            connection.execute(f"DROP DATABASE `{address.database}`")
+    print(f"{asked.seeds} schedules of sealing from seed {asked.start}: every sum adds up")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""Readers with any settings profile see what a plain reader sees, or an error that says why; never fewer rows."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from clickhouse_driver import Client
+from clickhouse_driver.errors import ServerException
+
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sealing.seal import seal
+from tests.sinks.sealing import HOUR, TODAY, some_cells, write
+from tests.support.own_clickhouse import clickhouse_with
+from tests.support.profiles import OF_THE_READER, ONE_SETTING, PROFILES
+
+pytestmark = pytest.mark.engines
+
+VIEWS = ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d")
+QUERIES = (
+    "SELECT * FROM {} ORDER BY window_start, pin_id",
+    "SELECT count(), uniqExact(pin_id), countIf(is_final) FROM {}",
+    "SELECT pin_id, sum(saves), sum(clicks), sum(closeups) FROM {} GROUP BY pin_id ORDER BY pin_id",
+)
+DATABASE = "readers"
+# Errors of ClickHouse's own that do not name the setting.
+SAID = {
+    "enable_global_with_statement": ["identifier `state`"],
+    "force_primary_key": ["Primary key"],
+    "inject_random_order_for_select_without_order_by": ["Number of aliases does not match"],
+    **{name: ["allow_experimental_analyzer"] for name in PROFILES if name.startswith("compatibility")},
+}
+# A row policy is an administrator's word on what this reader may see.
+ROW_POLICIES = {name for name, profile in PROFILES.items() if profile.only_rows}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseAddress]:
+    with clickhouse_with(tmp_path_factory.mktemp("clickhouse"), PROFILES, DATABASE) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def address(server: ClickHouseAddress) -> ClickHouseAddress:
+    """Some hours sealed, some open again, some rows deleted."""
+    _fill(server, sealed=True)
+    return server
+
+
+@pytest.fixture(scope="module")
+def unsealed(server: ClickHouseAddress) -> ClickHouseAddress:
+    other = server.model_copy(update={"database": "unsealed"})
+    _fill(other, sealed=False)
+    return other
+
+
+def _fill(made: ClickHouseAddress, *, sealed: bool) -> None:
+    migrate(made)
+    write(made, some_cells())
+    write(made, some_cells(20, count=4, slice_block=1))
+    if sealed:
+        seal(made, TODAY)
+        write(made, some_cells(30, count=5, slice_block=1))  # opens hours again
+        seal(made, TODAY - 20 * HOUR)
+    with Connection(made, 30) as connection:
+        connection.execute("DELETE FROM pin_minutes WHERE pin_id = 9")
+        connection.execute("DELETE FROM pin_minutes WHERE action = 3 AND slice_block = 1")
+
+
+Answers = dict[str, list[tuple[object, ...]] | str]
+
+
+def ask(address: ClickHouseAddress, user: str, queries: Sequence[str]) -> Answers:
+    """The rows, or what the error says, of each query."""
+    answers: Answers = {}
+    with Client(address.host, address.port, address.database, user) as client:
+        for sql in queries:
+            try:
+                answers[sql] = list(client.execute(sql))
+            except ServerException as error:
+                answers[sql] = error.message
+    return answers
+
+
+@pytest.fixture(scope="module")
+def expected(address: ClickHouseAddress) -> Answers:
+    return plain(address)
+
+
+def plain(address: ClickHouseAddress) -> Answers:
+    return ask(address, "default", [query.format(view) for query in QUERIES for view in VIEWS])
+
+
+@pytest.mark.parametrize("name", [name for name in PROFILES if name not in OF_THE_READER and name not in ROW_POLICIES])
+def test_a_reader_sees_the_same_or_is_told_why_not(address: ClickHouseAddress, expected: Answers, name: str) -> None:
+    assert_same(address, expected, name)
+
+
+def test_so_it_is_before_anything_is_sealed(unsealed: ClickHouseAddress) -> None:
+    expected = plain(unsealed)
+    for name in (*ONE_SETTING.keys() - OF_THE_READER.keys(), "old_analyzer_and_nulls"):
+        assert_same(unsealed, expected, name)
+
+
+def assert_same(address: ClickHouseAddress, expected: Answers, name: str) -> None:
+    for sql, seen in ask(address, name, list(expected)).items():
+        assert isinstance(expected[sql], list)
+        if isinstance(seen, str):
+            assert any(word in seen for word in (*PROFILES[name].settings, *SAID.get(name, ()))), seen
+        else:
+            assert seen == expected[sql], sql
+
+
+@pytest.mark.parametrize("name", OF_THE_READER)
+def test_what_a_reader_cuts_off_himself_leaves_a_part_of_the_same_rows(
+    address: ClickHouseAddress, expected: Answers, name: str
+) -> None:
+    sql = QUERIES[0].format(VIEWS[0])
+    rows = expected[sql]
+    seen = ask(address, name, [sql])[sql]
+    assert seen[: len(rows)] == {"limit": rows[:1], "offset": rows[1:], "extremes": rows}[name]

@@ -1,0 +1,54 @@
+"""Sealing by schedules of several actors, and what each of its protections is for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sealing import recheck, rollup, seal
+from pintally.sinks.clickhouse.sealing.rollup import RolledUp, Row, Window
+from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
+from pintally.streams.settings import Settings
+from tests.sinks.sealing_schedule import first_failure
+
+SCHEDULES = range(3)
+
+
+def test_whoever_seals_writes_opens_and_dies_at_once_all_resolutions_agree(stack: Settings) -> None:
+    assert first_failure(SCHEDULES, stack.clickhouse) is None
+
+
+def roll_up_late(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> RolledUp:
+    """`roll_up` with its number taken after the minutes were read."""
+    source = rollup.MINUTES if window.resolution == "hour" else rollup.HOURS
+    read: list[Any] = (
+        []
+        if window.resolution == "day" and not hour_seals
+        else connection.rows(source, start=window.start, end=window.end, seals=list(hour_seals))
+    )
+    sums = (len(read), *(sum(row[i] for row in read) for i in (1, 2, 3)))
+    number = allocate_seal_id(connection)
+    rows = [(window.start, *row, number) for row in read]
+    names = ("window_start", "pin_id", "saves", "clicks", "closeups", "updated_at", "seal")
+    connection.insert(rollup.TABLES[window.resolution], names, rows)
+    rollup.publish(connection, [window], Row(number, False, False, sums))
+    return RolledUp(window, number)
+
+
+PROTECTIONS = {
+    "number_taken_after_reading": [(seal, "roll_up", roll_up_late)],
+    "no_second_look": [(rollup, "is_unchanged", lambda *_: True), (recheck, "is_unchanged", lambda *_: True)],
+    "sums_unchecked": [(rollup, "rolled_up", lambda connection, window, _: rollup.minutes_of(connection, window))],
+}
+RED = {"number_taken_after_reading": 0, "no_second_look": 7, "sums_unchecked": 4}  # the first seed that is red
+
+
+@pytest.mark.parametrize("name", PROTECTIONS)
+def test_without_a_protection_some_schedule_goes_wrong(
+    name: str, stack: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        for module, function, ours in PROTECTIONS[name]:
+            patch.setattr(module, function, ours)
+        assert first_failure(range(RED[name], RED[name] + 1), stack.clickhouse) is not None

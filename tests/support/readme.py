@@ -1,0 +1,74 @@
+"""The tables of README.md that are made from the code: `make readme` writes them, a test compares."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import SecretStr
+
+from pintally.cli import COMMANDS
+from pintally.cli.exit_codes import EXIT_CODES
+from pintally.streams.kafka.needed_rights import table
+from pintally.streams.settings import SETTINGS
+from pintally.streams.settings.variables import PASSWORDS, PREFIX
+
+README = Path(__file__).parents[2] / "README.md"
+SECURITY = README.parent / "docs" / "security.md"
+
+
+def tables() -> dict[str, str]:
+    """Name of the table, as its marks in README.md have it -> its lines."""
+    return {"commands": commands_table(), "settings": settings_table(), "exit codes": exit_codes_table()}
+
+
+def rights() -> dict[str, str]:
+    """The same of docs/security.md."""
+    return {"rights": "\n".join(table())}
+
+
+def commands_table() -> str:
+    """Each command and its summary."""
+    rows = [f"| `pintally {name}` | {summary} |" for name, summary in COMMANDS.items()]
+    return "\n".join(["| Command | What it does |", "|---|---|", *rows])
+
+
+def exit_codes_table() -> str:
+    """Each exit code and what it means."""
+    rows = [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
+    return "\n".join(["| Exit code | Meaning |", "|---|---|", *rows])
+
+
+def settings_table() -> str:
+    """Each variable, its default and what it means."""
+    rows = []
+    for name, (_, _, field) in SETTINGS.items():
+        choices = [f"`{choice}`" for choice in get_args(field.annotation) if isinstance(choice, str)]
+        meaning = f"{field.description} One of {', '.join(choices)}." if choices else field.description
+        rows.append(f"| `{PREFIX}{name.upper()}` | {shown(field.default)} | {meaning} |")
+    rows += [f"| `{PREFIX}{name}` |  | {meaning} |" for name, meaning in PASSWORDS.items()]
+    return "\n".join(["| Variable | Default | Meaning |", "|---|---|---|", *rows])
+
+
+def shown(default: Any) -> str:
+    """A default as one writes it into a variable."""
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    if default is None or default == "":
+        return ""
+    return f"`{json.dumps(default) if isinstance(default, bool) else default}`"
+
+
+def with_tables(text: str, made: Mapping[str, str] | None = None) -> str:
+    """A document's text with each marked table made again; README's tables if none are given."""
+    for name, lines in (tables() if made is None else made).items():
+        begin, end = f"<!-- {name}: written by `make readme` -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}\n{lines}\n\n{end}{after}"
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text()))
+    SECURITY.write_text(with_tables(SECURITY.read_text(), rights()))

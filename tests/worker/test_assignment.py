@@ -1,0 +1,91 @@
+"""What a worker looks up when it is assigned a source, while others still count it."""
+
+from uuid import UUID
+
+import pytest
+
+from pintally.schemas.outcomes import Outcomes
+from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
+from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
+from pintally.streams.counting.log import Offsets, TopicInfo
+from pintally.streams.counting.recovery import base_of, follow
+from pintally.streams.settings import KafkaSettings, Settings
+from pintally.streams.worker import assignment
+from pintally.streams.worker.assignment import Assigned
+from pintally.streams.worker.flush import SinkRolledBack, write
+from pintally.streams.worker.table import CellTable
+from tests.support.logs import ACTION, T0, Log, chunk, record
+from tests.support.logs import SOURCE as LOGGED
+from tests.support.memory_sink import MemorySink
+
+SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
+TOPIC = TopicInfo(SOURCE.topic, SOURCE.topic_id, 1, "LogAppendTime", 2**63 - 1, 2**63 - 1, "delete")
+
+
+def test_a_log_that_another_worker_counts_meanwhile_is_not_taken_for_a_truncated_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The former owner finishes its last flush, and producers go on, while the new one looks up where to begin."""
+    sink, ends = MemorySink(), iter(range(10, 1000, 10))
+    rules = Rules()
+
+    def others_go_on() -> int:
+        end = next(ends)
+        row = LedgerRow(SOURCE, 0, 600, 0, 0, end, 600_000, Outcomes(end), end, 0, rules.fingerprint)
+        with sink.session() as session:
+            session.write_ledger([row])
+        return end
+
+    def read_offsets(_: Settings, sources: list[Source]) -> dict[Source, Offsets]:
+        end = others_go_on()
+        return {source: Offsets(0, end, end) for source in sources}
+
+    class BusySink(MemorySink):
+        def open_session(self):  # type: ignore[no-untyped-def]
+            others_go_on()
+            return sink.open_session()
+
+    with sink.session() as session:
+        session.write_starts([StartRow(SOURCE, 0, 0, 0, rules.to_json())])
+    monkeypatch.setattr(assignment, "describe_topics", lambda *_: {SOURCE.topic: TOPIC})
+    monkeypatch.setattr(assignment, "read_offsets", read_offsets)
+    (assigned,) = assignment.look_up(*Settings.of(None).sources, BusySink(), [(SOURCE.topic, 0)])
+    assert assigned.chain.start == 0
+
+
+def test_a_source_that_another_worker_has_begun_meanwhile_is_not_taken_for_one_whose_ledger_was_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between this worker's look at the ledger and the one at the group's offsets the other counted and committed."""
+    sink, rules = MemorySink(), Rules()
+
+    def committed_offsets(_: KafkaSettings) -> dict[tuple[str, int], int]:
+        with sink.session() as session:
+            session.write_starts([StartRow(SOURCE, 0, 3, 0, rules.to_json())])
+        return {(SOURCE.topic, 0): 5}
+
+    monkeypatch.setattr(assignment, "describe_topics", lambda *_: {SOURCE.topic: TOPIC})
+    monkeypatch.setattr(assignment, "committed_offsets", committed_offsets)
+    monkeypatch.setattr(assignment, "read_offsets", lambda _, sources: {source: Offsets(3, 9, 9) for source in sources})
+    (assigned,) = assignment.look_up(*Settings.of(None).sources, sink, [(SOURCE.topic, 0)])
+    assert assigned.chain.start == 3
+    assert len(sink.starts) == 1
+
+
+def test_a_ledger_that_goes_back_before_the_first_flush_of_a_new_worker_is_noticed() -> None:
+    """C6: what was recorded is what the worker read when it began, too; else the slices lost stay lost."""
+    log = Log(tuple(record(offset, T0) for offset in range(8)), 8)
+    sink, rules = MemorySink(), Rules()
+    row = LedgerRow(LOGGED, 0, T0 // 1000, 0, 0, 5, T0, Outcomes(5), 5, 0, rules.fingerprint)
+    chain = follow(SourceLedger((StartRow(LOGGED, 0, 0, 0, rules.to_json()),), (row,)))
+    table = CellTable.__new__(CellTable)
+    table.action, table.folds = ACTION, {}
+    table.assign(Assigned(LOGGED, chain, base_of(chain), 0))
+    fold = table.folds[LOGGED.partition]
+    fold.fold(chunk(log, 0, 8))
+    captured = fold.capture()
+    assert captured
+    sink.starts.append(StartRow(LOGGED, 0, 0, 0, rules.to_json()))
+    with pytest.raises(SinkRolledBack, match="is at version None, 5 was recorded"):
+        write(sink, [fold], [captured])
