@@ -154,12 +154,16 @@ def main() -> None:
 
     watch = Stopwatch()
     watch.wrap()
-    try:
-        count(load_settings(), "WARNING")
-    finally:
+    leave = os._exit
+
+    def leave_with_a_word(code: int) -> None:
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         said = {"seconds": dict(watch.seconds), "chunks": watch.calls["fold: the rest"], "faults": faults}
         Path(os.environ[SAID]).write_text(json.dumps(said))
+        leave(code)
+
+    os._exit = leave_with_a_word  # type: ignore[assignment] # by which a worker that is told to stop ends
+    count(load_settings(), "WARNING")
 
 
 if __name__ == "__main__":
