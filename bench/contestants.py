@@ -9,11 +9,11 @@ from bench.measured import Measured
 from bench.pintally import Pintally
 from bench.python_peer import PythonPeer
 
-EXACT = "exact: counts that were landed stand, the rest is counted again"
+EXACT = "exact: flushed counts stay, the other records are counted again"
 NO_RECOVERY = "no recovery is built"
-DOUBLES = "counts what it had not committed twice"
-ROWS_LATER = "counts exact; a row between commit and insert is missing until its cell's next event"
-FINAL_ROWS = "counts exact: rows are final and landing them again is harmless"
+DOUBLES = "records that it had not committed are counted twice"
+ROWS_LATER = "counts exact; a row that was committed but not inserted is missing until the next event of its cell"
+FINAL_ROWS = "counts exact: rows are final, and inserting them again does no harm"
 
 
 class Contestant(Protocol):

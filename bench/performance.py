@@ -26,7 +26,8 @@ BUDGET_US = 1.0  # an event, at 1,000,000 events a CPU-second
 
 HEAD = """# Performance
 
-One worker beside other systems, on the same records, with validation, duplicates, dead letters and ledger.
+This page compares one worker with other systems, on the same records. The worker validates, drops duplicates, and
+writes dead letters and the ledger.
 `make performance` writes this page from `bench/results/`; `make bench` measures again, and `make profile` measures the
 cost of each stage. [bench/README.md](../bench/README.md) says how each figure is measured.
 
@@ -45,14 +46,14 @@ steps:
   expensive stage.
 - **A hash table of cells**: counted records are sorted by pin and minute; an open-addressing table in a compiled loop
   would count them without sorting.
-- **Suffixes that never repeat** (for example an experiment arm for each user) are read by msgspec, value by value.
+- **Suffixes that never repeat** (for example an experiment arm for each user) are read by msgspec, one value at a time.
 - **More cores**: run a second worker; sources share nothing.
 - **Smaller records**: shorter JSON is cheaper in nearly every stage; producers decide that."""
 
 GROWTH = """- **With events**: a chunk needs a few passes over columns, so the cost of an event does not depend on the
   number of earlier events. At a higher rate, more events share a poll and a flush.
-- **With pins**: more distinct pins mean fewer events in a cell, so more rows for each event: to insert, to keep, to
-  merge. A popular pin costs nothing extra: its events of a flush become one row.
+- **With pins**: more distinct pins mean fewer events in a cell, so ClickHouse inserts,
+  keeps and merges more rows for each event. A popular pin costs nothing extra: its events of a flush become one row.
 - **With partitions**: sources share nothing. Each source costs a slice in memory (cells, ids of two blocks) and a
   ledger row in each flush, whatever its traffic.
 - **With workers**: Kafka spreads partitions over workers, and ClickHouse receives their inserts in parallel."""
@@ -68,7 +69,7 @@ QUERIES = """The cost of a query in ClickHouse, with all its rows in the page ca
   reading only the sort column first.
 
 The speed of a shared machine differs by half from minute to minute, and so do these times: a query takes some
-milliseconds on two cores, and nothing averages that out. To compare two versions, run them in turns."""
+milliseconds on two cores, too few to average the difference out. To compare two versions, run them alternately."""
 
 CAPACITY = """Computed by `python -m bench.capacity` from the measured cost, rows and bytes of an event. Sources are
 independent, so the cost grows linearly with the rate; "How cost grows" shows how far that was measured. Networks, TLS,
@@ -100,7 +101,7 @@ def peers(at: Path) -> str:
     if not found:
         return unmeasured("make bench")
     picture = "![Events a CPU-second](../bench/results/peers.svg)" if (at / "peers.svg").exists() else ""
-    note = "After a crash, by how each one works; here nothing crashed:"
+    note = "What each system does after a crash, by its design. In these runs nothing crashed:"
     missing = failures(found) and f"Not shown:\n\n{failures(found)}"
     parts = (picture, contestants(found), missing, targets(found), note, crashes(found), surroundings(found))
     return "\n\n".join(part for part in parts if part)
@@ -131,9 +132,9 @@ def of_client(found: Results) -> str:
         return unmeasured("make bench")
     beside = f", beside {' and '.join(named)}, which decode and count nothing" if named else ""
     return (
-        f"An event costs a worker {us(found, OURS):.2f} us in all{beside}. The worker takes what the client fetched as "
-        "whole batches and makes no object of a record, which is most of what the client's own calls cost. 1,000,000 "
-        f"events a CPU-second would be a budget of {BUDGET_US:.2f} us."
+        f"An event costs a worker {us(found, OURS):.2f} us in all{beside}. The worker takes whole batches from the "
+        "client, and makes no object for a record; such objects are most of the cost of the client's own calls. "
+        f"1,000,000 events a CPU-second would be a budget of {BUDGET_US:.2f} us."
     )
 
 

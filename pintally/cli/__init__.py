@@ -47,7 +47,8 @@ A first session, in the folder of the project:
 Settings are read from variables named PINTALLY_..., for instance PINTALLY_KAFKA_BOOTSTRAP_SERVERS=broker:9092.
 Without them, a command uses the engines that `pintally up` started in the same folder.
 
-Exit codes: 0 done; 1 `verify` found a difference; 2 a person must act, the message says why and how;
+Exit codes: 0 done; 1 `verify` or `drill` found a difference, `explain` found nothing, or `dlq replay` left
+out dead letters; 2 a person must act, the message says why and how;
 75 Kafka or ClickHouse does not answer, try again; 130 interrupted.
 """
 

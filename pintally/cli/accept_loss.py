@@ -31,8 +31,8 @@ def accept_loss(
     source: Annotated[
         list[str] | None, typer.Option(help="Only this source, `topic[partition]`; may be repeated.")
     ] = None,
-    note: Annotated[str, typer.Option(help="The reason; it is stored with the range.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    note: Annotated[str, typer.Option(help="The reason; it is stored with the loss.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Accept the loss of records that are gone, so that counting can continue.
 

@@ -22,21 +22,21 @@ from pintally.tools.drill.run import drill as run
 
 
 def drill(
-    faults: Annotated[str, typer.Option(help="Names with commas between, or `all`.")] = "all",
-    minutes: Annotated[float, typer.Option(min=0, help="How long faults come; each comes at least once.")] = 3.0,
+    faults: Annotated[str, typer.Option(help="Names, separated by commas, or `all`.")] = "all",
+    minutes: Annotated[float, typer.Option(min=0, help="How long faults are injected; each one at least once.")] = 3.0,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Order and choices of the faults.", show_default="by the clock")
+        int | None, typer.Option(min=0, help="Determines order and choices of faults.", show_default="by the clock")
     ] = None,
     rate: Annotated[float, typer.Option(min=1, help="Events a second.")] = 2_000.0,
     workers: Annotated[int, typer.Option(min=2, help="Workers that share the partitions.")] = 3,
-    memory: Annotated[int, typer.Option(min=1, help="What one worker may take, in MiB.")] = 512,
+    memory: Annotated[int, typer.Option(min=1, help="Memory that one worker may use, in MiB.")] = 512,
     keep: Annotated[
-        Path | None, typer.Option(help="Data and logs stay in this folder.", show_default="deleted if all is well")
+        Path | None, typer.Option(help="Keep data and logs in this folder.", show_default="deleted if all is well")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report there too, as text.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
-    """Inject faults into a stack of its own, and prove the counts."""
+    """Inject faults into workers and engines of its own, and check the counts."""
     chosen = names(faults)
     folder = keep or _temporary_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,13 +95,13 @@ def help_text() -> str:
     listed = "\n".join(f"    {name:<{width}}  {fault.summary}" for name, fault in FAULTS.items())
     return f"""{drill.__doc__}
 
-Starts its own Kafka and ClickHouse, which nobody else uses, workers with a proxy to each engine, and steady traffic
-of which it knows what must be counted. Then it injects faults, at random but by the seed, and ends with
-`pintally verify`. The same seed gives the same order and choices, not the same moments.
+The drill starts its own Kafka and ClickHouse, workers with a proxy to each engine, and steady traffic whose counts are
+known in advance. It injects faults in an order that the seed determines, and ends with `pintally verify`. The same seed
+gives the same order and choices, not the same moments.
 
-Exit codes: 0 exact, and every fault took effect; 1 a count differs, a reader that polls the views throughout saw more
-than the truth or a final window that changed, lag does not come back to zero, or a worker took more memory than it may;
-2 inconclusive: some fault never took effect, or it could not tell.
+Exit codes: 0 exact, and every fault took effect; 1 a count differs; a reader of the views saw a count above the final
+one, or a final window that changed; the lag does not return to zero; or a worker used more memory than it may;
+2 inconclusive: a fault never took effect, or the counts could not be checked.
 
 Faults:
 

@@ -38,7 +38,7 @@ def explain(
     and what the views in ClickHouse show. It changes nothing, and may run while workers run. A late or invalid record
     has a dead letter, which `pintally dlq` can replay.
 
-    Exit codes: 0 found, 1 not found, 2 it could not look, 75 Kafka or ClickHouse does not answer.
+    Exit codes: 0 found, 1 not found, 2 it could not search, 75 Kafka or ClickHouse does not answer.
 
     Example:
 

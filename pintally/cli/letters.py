@@ -47,8 +47,8 @@ def wanted_of(
         str | None, typer.Option(help="Only Kafka timestamps from this time on, UTC: 2026-11-21T14:00.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Only Kafka timestamps before this time.")] = None,
-    pin: Annotated[str | None, typer.Option(help="Only this pin; needs a value that is JSON.")] = None,
-    event_id: Annotated[str | None, typer.Option(help="Only this event; needs a value that is JSON.")] = None,
+    pin: Annotated[str | None, typer.Option(help="Only this pin; finds only values that are JSON.")] = None,
+    event_id: Annotated[str | None, typer.Option(help="Only this event; finds only values that are JSON.")] = None,
     origins: Annotated[
         list[str] | None, typer.Option("--origin", help="Only this record, `topic[partition]@offset`; may be repeated.")
     ] = None,

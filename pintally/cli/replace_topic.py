@@ -39,7 +39,7 @@ def replace_topic(
     ] = None,
     note: Annotated[str, typer.Option(help="The reason; it is stored in the ledger.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare and show; change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Continue counting in another topic: a copy, or a topic in another cluster.
 

@@ -77,13 +77,13 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
 
 @rules.command()
 def apply(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Apply the rules of the settings, from the unfinished slice of each source on.
 
     Stop all workers first. Counts of earlier slices do not change. Cells, ledger rows and dead letters of the
-    unfinished slice are deleted, and are counted again when workers start. Sealed hours that may change are opened.
-    Slices can become smaller, never larger. If the command is interrupted, run it again.
+    unfinished slice and of later ones are deleted; workers count these slices again when they start. Sealed hours
+    that may change are opened. Slices can become smaller, never larger. If the command is interrupted, run it again.
 
     Exit codes: 0 done, or nothing to do; 2 it could not be done.
 

@@ -27,7 +27,7 @@ def verify(
     ] = None,
     since_hours: Annotated[
         float | None,
-        typer.Option(min=0, help="Only slices that arrived, and windows that began, in the last hours."),
+        typer.Option(min=0, help="Only slices that arrived in the last hours, and windows that began in them."),
     ] = None,
     processes: Annotated[
         int | None,

@@ -15,11 +15,11 @@ def worker(
     instance: Annotated[
         str | None,
         typer.Option(
-            help="Static member name, different for each worker. A restart within the session then needs no rebalance."
+            help="Static member name, different for each worker. A restart in the session timeout needs no rebalance."
         ),
     ] = None,
     counters: Annotated[
-        Path | None, typer.Option(help="Keep counters of what this worker does in this file, as JSON.", dir_okay=False)
+        Path | None, typer.Option(help="Write counters of this worker to this file, as JSON.", dir_okay=False)
     ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:

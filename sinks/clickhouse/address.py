@@ -23,7 +23,7 @@ class ClickHouseAddress(BaseModel):
     database: Name = Field("pintally", description="ClickHouse database.")
     secure: bool = Field(False, description="TLS to ClickHouse, on both ports.")
     ca_file: Optional = Field(
-        None, description="Whom to trust for ClickHouse's certificate, PEM; the system's authorities if not set."
+        None, description="CA certificates that verify ClickHouse's certificate, PEM; the system's if not set."
     )
 
     def __str__(self) -> str:

@@ -47,13 +47,13 @@ class KafkaSettings(Group):
     username: Optional = Field(None, description="Kafka user.")
     password: SecretStr = Field(SecretStr(""), description="Kafka password.")
     ca_file: Optional = Field(
-        None, description="Whom to trust for Kafka's certificate, PEM; the system's authorities if not set."
+        None, description="CA certificates that verify Kafka's certificate, PEM; the system's if not set."
     )
-    cert_file: Optional = Field(None, description="Our certificate for Kafka, PEM, where it asks for one.")
-    key_file: Optional = Field(None, description="Its key, PEM, not encrypted.")
+    cert_file: Optional = Field(None, description="Client certificate, PEM, if Kafka requires one.")
+    key_file: Optional = Field(None, description="Private key of the client certificate, PEM, not encrypted.")
     group_id: Name = Field("pintally", description="`group.id` of the workers; also the Faust app's id.")
     group_instance_id: Optional = Field(
-        None, description="`group.instance.id` (static membership), another one for each worker; makes restarts short."
+        None, description="`group.instance.id` (static membership), different for each worker; makes restarts short."
     )
 
     _servers = field_validator("bootstrap_servers")(staticmethod(servers_of))
@@ -73,14 +73,14 @@ class ClickHouseSettings(Group, ClickHouseAddress):
 class TopicSettings(Group):
     """The topics' names, and how `migrate` makes them."""
 
-    topic_prefix: str = Field("", description="Put before every topic's name.")
+    topic_prefix: str = Field("", description="Prefix of every topic's name.")
     partitions: int = Field(4, ge=1, description="Partitions of topics that `migrate` creates.")
     replication: int = Field(1, ge=1, description="Replicas of topics that `migrate` creates.")
     topic_timestamps: Literal["LogAppendTime", "CreateTime"] = Field(
         "LogAppendTime", description="`message.timestamp.type` of topics that `migrate` creates."
     )
     dead_letter_days: int = Field(
-        14, ge=1, le=90, description="Dead letters are deleted after so many days; applied by `migrate`."
+        14, ge=1, le=90, description="Dead letters are deleted after this number of days; applied by `migrate`."
     )
 
     @property
@@ -103,11 +103,11 @@ class WorkerSettings(Group):
     """How a worker counts, whatever it counts."""
 
     session_timeout_seconds: Seconds = Field(
-        10.0, description="Consumer session timeout: who sends no heartbeat for so long loses its partitions."
+        10.0, description="Consumer session timeout: a worker without a heartbeat for this time loses its partitions."
     )
     flush_interval_seconds: Seconds = Field(1.0, description="Time between flushes near the head of the log.")
-    max_pending_cells: int = Field(5_000_000, ge=1, description="Cells kept while ClickHouse is down, then pause.")
-    seal_seconds: Seconds = Field(30.0, description="Time between looks for hours that can be sealed.")
+    max_pending_cells: int = Field(5_000_000, ge=1, description="Reading pauses when this many cells are pending.")
+    seal_seconds: Seconds = Field(30.0, description="Time between two searches for hours that can be sealed.")
     idle_margin_seconds: int = Field(
         300,
         ge=0,
@@ -121,12 +121,17 @@ class RulesSettings(Group):
     """The counting rules, in the units in which people think of them."""
 
     allowed_lateness_seconds: int = Field(3600, ge=0, description="How long after its end a minute still counts.")
-    max_clock_skew_seconds: int = Field(300, ge=0, description="How far event time may lead the Kafka timestamp.")
+    max_clock_skew_seconds: int = Field(
+        300, ge=0, description="How far event time may be ahead of the Kafka timestamp."
+    )
     retention_days: int = Field(
-        90, ge=1, le=90, description="Events older than this are invalid; at most the 90 days that the tables keep."
+        90,
+        ge=1,
+        le=90,
+        description="Events older than this at their Kafka timestamp are invalid; at most the 90 days of the tables.",
     )
     slice_records: int = Field(250_000, ge=1, description="Offsets per slice; may be lowered, never raised.")
-    dedup: bool = Field(True, description="Drop records whose event_id was seen in this or the previous slice.")
+    dedup: bool = Field(True, description="Do not count an event_id again that was seen shortly before (rule C2).")
 
     def to_rules(self) -> Rules:
         """The rules that these settings ask for, in the topics that producers write to."""

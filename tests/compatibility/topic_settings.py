@@ -32,19 +32,19 @@ COUNTED = (
         Action.SAVE,
         {"compression.type": "gzip", "retention.ms": "-1", "segment.bytes": "1048576", "min.insync.replicas": "1"},
         Outcome.COUNTED,
-        why="the broker compresses anew; kept for ever; small segments",
+        why="the broker compresses again; records are kept for ever; segments are small",
     ),
     TopicCase(
         Action.CLICK,
         {"compression.type": "zstd", "max.message.bytes": "10485760", "flush.messages": "1", "preallocate": "true"},
         Outcome.COUNTED,
-        why="large records; written through at once",
+        why="records may be large; each write goes to disk at once",
     ),
     TopicCase(
         Action.CLOSEUP,
         {"compression.type": "snappy", "unclean.leader.election.enable": "true", "retention.bytes": "1073741824"},
         Outcome.COUNTED,
-        why="what an unclean election loses nobody can count; workers notice a log that ends too early",
+        why="nobody can count records that an unclean election loses; workers notice a log that ends too early",
     ),
 )
 NAMED = (
@@ -53,7 +53,7 @@ NAMED = (
         {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": "300000"},
         Outcome.NAMED,
         said="message.timestamp.type=CreateTime, it should be LogAppendTime",
-        why="where PINTALLY_TOPIC_TIMESTAMPS asks for another",
+        why="if `PINTALLY_TOPIC_TIMESTAMPS` has the other type",
     ),
 )
 REFUSED = (
@@ -76,7 +76,7 @@ REFUSED = (
         {"message.timestamp.type": "CreateTime"},
         Outcome.REFUSED,
         said="takes producers' timestamps up to",
-        why="one wrong clock would make all that follows late; `message.timestamp.after.max.ms` must be at most "
+        why="one wrong clock would make all later records late; `message.timestamp.after.max.ms` must be at most "
         "`PINTALLY_MAX_CLOCK_SKEW_SECONDS`",
     ),
 )
