@@ -95,8 +95,8 @@ def killed(own: Counting, worker: CountingWorker, found: Kept) -> CountingWorker
     own.wait(lambda: passed() == len(past), again)
     last, cpu = time.monotonic() - began, cpu_seconds([again.process.pid])
     limit = SECONDS + SECONDS_A_PARTITION * len(past)
-    found.add("start to new records of the first partition recorded", first, "s")
-    found.add("start to new records of all partitions recorded", last, "s", at_most=limit)
+    found.add("start to new records of the first partition flushed", first, "s")
+    found.add("start to new records of all partitions flushed", last, "s", at_most=limit)
     found.add("CPU of that", cpu, "s")
     found.add("records read again", read_again(again), "records")
     return again

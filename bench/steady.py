@@ -95,7 +95,7 @@ def tell(found: Kept, ran: Ran) -> None:
     found.add(f"{name}: worker", used.worker / used.seconds, "cores")
     found.add(f"{name}: worker, an event", ran.us_an_event, "us")
     found.add(f"{name}: rows inserted, an event", ran.rows / ran.events, "rows")
-    found.add(f"{name}: not recorded at the end", ran.behind, "s")
+    found.add(f"{name}: not flushed at the end", ran.behind, "s")
     for engine, cpu in (("ClickHouse", used.clickhouse), ("Kafka", used.kafka)):
         if cpu is not None:
             found.add(f"{name}: {engine}, an event", cpu / ran.events * 1e6, "us")

@@ -123,7 +123,7 @@ class ClickHouse:
         self._connection.close()
         if isinstance(error, ssl.SSLCertVerificationError):
             return CannotTell(
-                f"{self._where} shows a certificate that is not to be trusted: {error.verify_message}",
+                f"{self._where} presents a certificate that is not trusted: {error.verify_message}",
                 "Set PINTALLY_CLICKHOUSE_CA_FILE to the certificates of its authority.",
             )
         if wrong := wrong_protocol(error, self._host, self._port, isinstance(self._connection, HTTPSConnection)):

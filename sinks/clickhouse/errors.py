@@ -33,7 +33,7 @@ def translate(error: Exception, address: ClickHouseAddress) -> SinkError:
         return _refused(error, where, address)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return SinkError(
-            f"{where} shows a certificate that is not to be trusted: {_first_line(error, address)}",
+            f"{where} presents a certificate that is not trusted: {_first_line(error, address)}",
             "Set PINTALLY_CLICKHOUSE_CA_FILE to the certificates of its authority, and PINTALLY_CLICKHOUSE_HOST to the "
             "name in its certificate.",
         )

@@ -35,8 +35,10 @@ def wrong_protocol(kafka: KafkaSettings) -> WrongProtocol | None:
             if speaks_tls(*at, ANSWER_SECONDS):
                 return WrongProtocol(f"Kafka at {server.strip()} speaks TLS, {asked} does not", REMEDY)
             if (has_login := _has_login(at)) is not None and has_login is not asked.startswith("SASL"):
-                wants = "wants a login" if has_login else "knows no login"
-                return WrongProtocol(f"Kafka at {server.strip()} {wants}, not as {asked} would have it", REMEDY)
+                wants = "requires a login" if has_login else "has no login"
+                return WrongProtocol(
+                    f"Kafka at {server.strip()} {wants}, but PINTALLY_KAFKA_SECURITY_PROTOCOL={asked}", REMEDY
+                )
     return None
 
 

@@ -16,7 +16,7 @@ HUNG_UP = (ConnectionError, EOFError)
 def reach(kafka: str, protocol: str, tls: ssl.SSLContext | None) -> None:
     """Return when any of the servers answers as Kafka. Blocking.
 
-    Raises KafkaUnavailable if none does, KafkaRefused for a certificate that is not to be trusted and for another
+    Raises KafkaUnavailable if none does, KafkaRefused for a certificate that is not trusted and for another
     protocol than `protocol`, which is one of Kafka's four.
     """
     give_up = time.monotonic() + CONNECT_SECONDS
@@ -49,7 +49,7 @@ def _ask(server: str, host: str, port: int, protocol: str, tls: ssl.SSLContext |
                 speaks = speaks_kafka(asked)
         except ssl.SSLCertVerificationError as error:
             raise KafkaRefused(
-                f"Kafka at {server} shows a certificate that is not to be trusted: {error.verify_message}",
+                f"Kafka at {server} presents a certificate that is not trusted: {error.verify_message}",
                 "Set PINTALLY_KAFKA_CA_FILE to the certificates of its authority, or PINTALLY_KAFKA_BOOTSTRAP_SERVERS "
                 "to the name in its certificate.",
             ) from error
