@@ -40,7 +40,7 @@ def test_what_was_deleted_can_be_inserted_again(connection: Connection) -> None:
 def test_an_answer_without_the_row_that_must_come_is_an_error_and_no_data(connection: Connection) -> None:
     with pytest.raises(SinkError, match="returned 0 rows instead of one") as refused:
         connection.one("SELECT max(n) FROM windowed WHERE 0 HAVING 0")
-    assert "row policies" in refused.value.remedy
+    assert "row policy" in refused.value.remedy
 
 
 def test_sealing_never_ends_in_a_traceback_where_an_answer_is_missing(
