@@ -54,10 +54,8 @@ def verify(
         pintally verify --since-hours 24
     """
     settings = load_settings()
-    with open_admin(
-        settings.kafka
-    ):  # reports a wrong address or login; the audit's client only sees a closed connection
-        pass
+    with open_admin(settings.kafka):
+        pass  # it reports a wrong address or login; the audit's client only sees a closed connection
     try:
         report = _audit(settings, source or [], since_hours, processes, quiet=json)
     except CannotTell as reason:

@@ -16,6 +16,11 @@ ONCE: Final = tuple(sorted(path.name for path in SCHEMA.glob("[0-9]*.sql")))
 REPEATABLE: Final = ("views.sql", "superseded.sql")  # in this order
 FAMILY: Final = ""  # of engines: `Replicated` in a cluster
 ON_CLUSTER: Final = ""
+# Of a table of cells `c`: keeps the superseded ones, each joined to its row `s` of the view superseded_slices.
+SUPERSEDED: Final = """INNER JOIN superseded_slices AS s
+    ON c.source = s.source AND toUInt32(bitShiftRight(c.version, 48)) = s.epoch
+WHERE if(s.inside, bitAnd(c.version, 281474976710655) > s.start,
+    c.slice_block > s.slice_block OR (c.slice_block = s.slice_block AND c.arrived_at >= s.arrived_at))"""
 
 
 def script_of(name: str) -> str:
@@ -32,6 +37,7 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
         "actions": ", ".join(f"{action.value} {action.label}" for action in actions),
         "family": FAMILY,
         "on_cluster": ON_CLUSTER,
+        "superseded": SUPERSEDED,
     }
     text = re.sub(r"^.*\{(?:column|number)\}.*$", lambda line: each(line[0], "\n", actions), script, flags=re.MULTILINE)
     text = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], text)

@@ -11,16 +11,15 @@ letter has an offset: it is superseded if the offset is at the epoch start or be
 
 from pintally.schemas.cells import CELL_TABLES, CellRows, PinMinuteRows
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
+from pintally.sinks.clickhouse.scripts import SUPERSEDED
 
 IN_HOURS = (
     "toStartOfHour({window}) >= toDateTime(%(start)s, 'UTC') AND toStartOfHour({window}) < toDateTime(%(end)s, 'UTC')"
 )
-CELLS = """
+CELLS = f"""
 SELECT c.source, c.version, c.slice_block, c.arrived_at
-FROM {table} AS c
-INNER JOIN superseded_slices AS s ON c.source = s.source AND toUInt32(bitShiftRight(c.version, 48)) = s.epoch
-WHERE if(s.inside, bitAnd(c.version, 281474976710655) > s.start,
-    c.slice_block > s.slice_block OR (c.slice_block = s.slice_block AND c.arrived_at >= s.arrived_at))
+FROM {{table}} AS c
+{SUPERSEDED}
 """
 KEY = "source, epoch, slice_block, arrived_at"
 LETTER = "source, offset, epoch"

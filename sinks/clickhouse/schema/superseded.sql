@@ -54,12 +54,10 @@ CREATE OR REPLACE VIEW superseded_cells{on_cluster}
     events UInt64 COMMENT 'Events of the row',
     version UInt64 COMMENT 'Version of the row'
 )
-AS SELECT m.hour AS hour, m.source AS source, v.epoch AS epoch, m.slice_block AS slice_block, m.arrived_at AS arrived_at,
-    m.action AS action, m.minute AS minute, m.pin_id AS pin_id, m.events AS events, m.version AS version
-FROM pin_minutes AS m
-INNER JOIN superseded_slices AS v ON m.source = v.source AND toUInt32(bitShiftRight(m.version, 48)) = v.epoch
-WHERE if(v.inside, bitAnd(m.version, 281474976710655) > v.start,
-    m.slice_block > v.slice_block OR (m.slice_block = v.slice_block AND m.arrived_at >= v.arrived_at))
+AS SELECT c.hour AS hour, c.source AS source, s.epoch AS epoch, c.slice_block AS slice_block, c.arrived_at AS arrived_at,
+    c.action AS action, c.minute AS minute, c.pin_id AS pin_id, c.events AS events, c.version AS version
+FROM pin_minutes AS c
+{superseded}
 COMMENT 'Superseded cells, which do not count; normally empty';
 
 CREATE OR REPLACE VIEW superseded_ledger{on_cluster}
