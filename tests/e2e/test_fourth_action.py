@@ -81,6 +81,7 @@ def test_it_is_emulated_counted_verified_and_shown_beside_what_was_counted_befor
     stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = [tmp_path / "before.jsonl", tmp_path / "after.jsonl"]
+    stack = stack.changed(session_timeout_seconds=60.0)  # Kafka takes the second worker for the first one come again
     with monkeypatch.context() as three:
         three.delenv("PYTHONPATH")
         with workers(stack, tmp_path) as start:

@@ -1,9 +1,10 @@
-"""Two workers with one instance name: one ends and says why, the other counts on."""
+"""Workers with instance names: two of one name, and one that comes again before Kafka has missed it."""
 
 from pathlib import Path
 
 import pytest
 
+from pintally.streams.kafka.admin import open_admin
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 
@@ -28,3 +29,24 @@ def test_of_two_workers_with_one_instance_the_replaced_one_ends_and_says_why(sta
         third.wait_ready()
         assert third.alive
         assert third.stop() == 0
+
+
+@pytest.mark.timeout(300)
+def test_partitions_that_are_added_are_counted_though_the_leader_came_again_within_its_session(
+    stack: Settings, tmp_path: Path
+) -> None:
+    stack = stack.changed(session_timeout_seconds=60.0)  # however long a busy machine takes to start it again
+    with workers(stack, tmp_path) as start:
+        first = start("one")
+        first.wait_ready()
+        second = start("two")
+        second.wait_ready()
+        first.kill()
+        with open_admin(stack.kafka) as admin:
+            admin.create_partitions(dict.fromkeys(stack.topics.names.values(), stack.topics.partitions + 3))
+        first = start("one")
+        assert pintally(stack, "emulate", "--events", "500").returncode == 0
+        wait_caught_up(stack)
+        assert first.alive
+        assert second.alive
+        assert verify(stack)["exact"]

@@ -7,8 +7,9 @@ call for ever.
 from typing import Any, Protocol
 
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.protocol.group import JoinGroupRequest
 
-UNKNOWN_MEMBER, FENCED_INSTANCE = 25, 82  # Kafka's error codes
+OK, UNKNOWN_MEMBER, FENCED_INSTANCE = 0, 25, 82  # Kafka's error codes
 
 
 class GroupListener(Protocol):
@@ -28,7 +29,12 @@ class GroupListener(Protocol):
 
 
 class ObservedCoordinator(GroupCoordinator):
-    """A coordinator with a listener."""
+    """A coordinator with a listener, whose group leader leads on when it comes again as a static member.
+
+    Kafka gives a static member that comes again within its session its old assignment, names the member that it was as
+    the leader, and starts no rebalance. Nobody then watches for topics and partitions that are new. So who joins so
+    joins twice: at the second time Kafka starts a rebalance if it takes this member for the leader, and else nothing.
+    """
 
     def __init__(self, listener: GroupListener, *args: Any, **kwargs: Any) -> None:
         self._group_listener = listener
@@ -53,6 +59,14 @@ class ObservedCoordinator(GroupCoordinator):
     async def _send_req(self, request: Any) -> Any:
         mine = self.member_id
         response = await super()._send_req(request)
+        if isinstance(request, JoinGroupRequest) and not mine and self._group_instance_id and follows(response):
+            self.member_id = request._member_id = mine = response.member_id
+            response = await super()._send_req(request)
         if mine and getattr(response, "error_code", 0) in (UNKNOWN_MEMBER, FENCED_INSTANCE):
             await self._group_listener.forgotten(mine)
         return response
+
+
+def follows(joined: Any) -> bool:
+    """Whether the answer to a join names another member as the leader."""
+    return bool(joined.error_code == OK and joined.leader_id != joined.member_id)
