@@ -18,7 +18,6 @@ from pintally.tools.python import module
 from tests.controls.scenario_context import ScenarioContext, scenario_context
 from tests.controls.scenarios import Scenario
 from tests.controls.worker import NAME
-from tests.e2e.forked import Forks
 
 WITH_TESTS = ("/usr/bin/env", f"PYTHONPATH={Path(__file__).parents[2]}")  # `tests` is not installed
 REFUSED = 2  # a worker's exit code when a person must act
@@ -48,14 +47,17 @@ def run_scenario(
     folder: Path,
     control: str | None = None,
     name: str = "scenario",
-    forks: Forks | None = None,
+    *,
+    forked: bool = False,
 ) -> ControlRun:
     """Run a scenario with everything on, or without one protection. Logs are in `folder`, topics begin with `name`.
 
-    Workers are started as users start them, or are forks of a process that has imported what they need.
+    Workers are started as users start them, or `forked` from a process that has imported what they need.
     """
     run, began = ControlRun(scenario.name, control), time.monotonic()
-    with scenario_context(addresses, name, folder, command(scenario, control), scenario.chosen, forks) as context:
+    with scenario_context(
+        addresses, name, folder, command(scenario, control), scenario.chosen, forked=forked
+    ) as context:
         try:
             scenario.run(context)
             run.failures += judge(context, scenario)

@@ -30,7 +30,7 @@ from pintally.tools.drill.workers import WorkerProcess
 from pintally.tools.engines import EngineAddresses
 from pintally.tools.engines.ports import free_port
 from pintally.tools.engines.ready import wait_until
-from tests.e2e.forked import Forked, Forks
+from tests.support.forkserver import Forked, fork_server
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
@@ -91,33 +91,35 @@ class ForkGuard:
 
     def close(self) -> None:
         """SIGTERM."""
-        self.fork.signal(signal.SIGTERM)
+        self.fork.send_signal(signal.SIGTERM)
 
     def poll(self) -> int | None:
         """How it ended; None while it runs."""
-        return self.fork.code
+        return self.fork.returncode
 
     @property
     def returncode(self) -> int | None:
         """How it ended."""
-        return self.fork.code
+        return self.fork.returncode
 
     def wait(self, seconds: float) -> int:
         """How it ended, once it has."""
-        return self.fork.wait(seconds, "the end of a worker")
+        return self.fork.wait(seconds)
 
 
 class ScenarioWorker(WorkerProcess):
     """A worker whose way to ClickHouse leads through a proxy."""
 
     proxy: Proxy
-    forks: Forks | None = None  # None: it is started as users start it
+    forked = False  # else it is started as users start it
 
     def _spawn(self) -> tuple[Any, int]:
-        if self.forks is None:
+        if not self.forked:
             return super()._spawn()
         path = str(Path(__file__).parents[2])  # `tests` is not installed
-        fork = self.forks.start({**self._environment, "PYTHONPATH": path}, self.log, command=self._command)
+        command = self._command[self._command.index("-m") + 1 :]
+        environment = {**self._environment, "PYTHONPATH": path}
+        fork = fork_server().start(*command, environment=environment, log=self.log, signals_wait=True)
         return ForkGuard(fork), fork.pid
 
 
@@ -125,7 +127,7 @@ class ScenarioContext:
     """What a scenario runs on."""
 
     def __init__(
-        self, settings: Settings, folder: Path, proxies: Proxies, command: Sequence[str], forks: Forks | None
+        self, settings: Settings, folder: Path, proxies: Proxies, command: Sequence[str], forked: bool
     ) -> None:
         self.settings = settings  # straight to the engines; workers started from now on count by them
         self.folder = folder
@@ -138,7 +140,7 @@ class ScenarioContext:
         self.begin = int(time.time() * 1000) // HOUR_MS * HOUR_MS - 6 * HOUR_MS  # ms; scenarios happen in the past
         self._proxies = proxies
         self._command = command
-        self._forks = forks
+        self._forked = forked
 
     def start(self, held_table: str = "pin_minutes", name: str = "") -> ScenarioWorker:
         """Start a worker; its proxy can hold inserts into `held_table`."""
@@ -147,7 +149,7 @@ class ScenarioContext:
         proxy.open()
         through = self.settings.changed(clickhouse_host="127.0.0.1", clickhouse_port=proxy.port)
         worker = ScenarioWorker(through, self.folder / f"{name}.log", name, True, self._command)
-        worker.proxy, worker.forks = proxy, self._forks
+        worker.proxy, worker.forked = proxy, self._forked
         self.workers.append(worker)
         worker.start()
         return worker
@@ -230,7 +232,8 @@ def scenario_context(
     folder: Path,
     command: Sequence[str],
     chosen: Mapping[str, Any],
-    forks: Forks | None = None,
+    *,
+    forked: bool = False,
 ) -> Iterator[ScenarioContext]:
     """Topics, tables and a group of this name, left to whoever owns the engines; `chosen` are settings by name."""
     own = {"clickhouse_database": name, "topic_prefix": f"{name}.", "kafka_group_id": name}
@@ -239,6 +242,6 @@ def scenario_context(
     create_topics(*settings.sources)
     with ExitStack() as ends:
         proxies = ends.enter_context(Proxies())
-        context = ScenarioContext(settings, folder, proxies, command, forks)
+        context = ScenarioContext(settings, folder, proxies, command, forked)
         ends.callback(context.end)
         yield context

@@ -1,11 +1,15 @@
-"""Errors that a worker meets when a test has it so: kinds whose real cause cannot be made at will."""
+"""Errors that a worker meets when a test has it so: kinds whose real cause cannot be made at will.
+
+`python -m tests.e2e.faults [KIND TRIGGER]` is such a worker, or one without errors. Where `pintally worker` would take
+its own place it ends, with the exit code for a supervisor.
+"""
 
 import asyncio
 import gc
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +29,10 @@ from aiokafka.structs import TopicPartition
 from pintally.schemas.errors import PintallyError, SinkError
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
+from pintally.streams.settings import load_settings
 from pintally.streams.worker import app as app_module
 from pintally.streams.worker import flush as flush
+from pintally.streams.worker import run
 from pintally.streams.worker.backpressure import Backpressure
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
 from pintally.streams.worker.flush import SinkRolledBack
@@ -60,8 +66,6 @@ def install(kind: str, trigger: Path) -> None:
     def created(*args: Any) -> Any:
         running.append(create(*args))
         return running[-1]
-
-    from pintally.streams.worker import run
 
     run.create_app = created
     if kind in KINDS:
@@ -191,3 +195,19 @@ AT_ONCE: dict[str, Callable[[], None]] = {
     "task-bug-nobody-waits-for": in_loop(fail_unseen),
     "thread-bug": fail_in_thread,
 }
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Count until stopped, or until the error."""
+    if arguments:
+        kind, trigger = arguments
+        install(kind, Path(trigger))
+    try:
+        run.count(load_settings(), "INFO")
+    except PintallyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +15,23 @@ from pintally.schemas.errors import PintallyError, SinkUnavailable
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.operations.progress import read_progress
 from pintally.streams.settings import Settings
+from tests.support.forkserver import Forked, fork_server
 
 CATCH_UP_S = 120.0
 BUSY = 3.0  # times as long as all waits may take on a machine with other work; only failures take it
-PINTALLY_WORKER = (sys.executable, "-m", "pintally.cli", "worker")
+PINTALLY = (sys.executable, "-m", "pintally.cli")
+PINTALLY_WORKER = (*PINTALLY, "worker")
+
+
+def start_process(
+    command: Sequence[str], settings: Settings, log: Path, out: Path | None = None, *, signals_wait: bool = False
+) -> "subprocess.Popen[bytes] | Forked":
+    """Start a command with these settings; forked where that is the same. What it says is in the files."""
+    environment = settings.environment()
+    if fork_server().has_loaded(command, environment):
+        return fork_server().start(*command[2:], environment=environment, log=log, out=out, signals_wait=signals_wait)
+    with log.open("ab") as err, (out or log).open("ab") as said:
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=err)
 
 
 class Worker:
@@ -27,15 +41,8 @@ class Worker:
         self, settings: Settings, log: Path, instance: str | None = "one", command: Sequence[str] = PINTALLY_WORKER
     ) -> None:
         self.log = log
-        self._file = log.open("wb")
         named = ["--instance", instance] if instance else []
-        self.process = subprocess.Popen(
-            [*command, *named],
-            env=settings.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=self._file,
-            stderr=self._file,
-        )
+        self.process = start_process([*command, *named], settings, log, signals_wait=True)
 
     @property
     def alive(self) -> bool:
@@ -66,7 +73,6 @@ class Worker:
     def close(self) -> None:
         if self.alive:
             self.kill()
-        self._file.close()
 
 
 @contextmanager
@@ -90,36 +96,29 @@ def workers(settings: Settings, directory: Path) -> Iterator[Callable[..., Worke
 
 
 def pintally(settings: Settings, *arguments: str, timeout: float = 120.0) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "pintally.cli", *arguments],
-        env=settings.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout * BUSY,
-        check=False,
-    )
+    """Run a command to its end. Raises subprocess.TimeoutExpired."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = start_process([*PINTALLY, *arguments], settings, err, out)
+        try:
+            code = process.wait(timeout * BUSY)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
 
 
 class Traffic:
     """`pintally emulate` in the background."""
 
     def __init__(self, settings: Settings, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pintally.cli", "emulate", "--json", *arguments],
-            env=settings.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._folder = tempfile.TemporaryDirectory()
+        self._out, self._err = Path(self._folder.name, "out"), Path(self._folder.name, "err")
+        self.process = start_process([*PINTALLY, "emulate", "--json", *arguments], settings, self._err, self._out)
 
     def finish(self, timeout: float = 120.0) -> Mapping[str, int]:
         """Wait for its end; what it says it sent, by outcome. Raises AssertionError with its words if it failed."""
-        out, err = self.process.communicate(timeout=timeout * BUSY)
-        assert self.process.returncode == 0, err
-        sent: Mapping[str, int] = json.loads(out)
+        assert self.process.wait(timeout * BUSY) == 0, self._err.read_text()
+        sent: Mapping[str, int] = json.loads(self._out.read_text())
         return sent
 
     def stop(self) -> Mapping[str, int]:
@@ -131,9 +130,9 @@ class Traffic:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        self.process.kill()
+        self.process.wait()
+        self._folder.cleanup()
 
 
 def wait_for(condition: Callable[[], Any], timeout: float, what: str) -> Any:

@@ -3,14 +3,12 @@
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.controls.run import ControlRun, run_scenario
 from tests.controls.scenarios import SCENARIOS, Scenario, scenario_of
-from tests.e2e.forked import Forks, forks
 from tests.support.engines import TestEngines, drop_database, drop_topics
 
 ROOT = Path(__file__).parents[2]
@@ -42,19 +40,11 @@ SEEN_BY = {
 }
 
 
-@pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with forks(tmp_path_factory.mktemp("forks")) as made:
-        yield made
-
-
-def played(
-    scenario: Scenario, engines: TestEngines, folder: Path, forked: Forks, without: str | None = None
-) -> ControlRun:
+def played(scenario: Scenario, engines: TestEngines, folder: Path, without: str | None = None) -> ControlRun:
     """Run it on the engines that all tests share."""
     name = f"s{uuid.uuid4().hex[:12]}"
     try:
-        return run_scenario(scenario, engines.addresses, folder, without, name, forked)
+        return run_scenario(scenario, engines.addresses, folder, without, name, forked=True)
     finally:
         drop_topics(engines.addresses, f"{name}.")
         drop_database(engines.addresses, name)
@@ -62,20 +52,16 @@ def played(
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("control", SEEN_BY)
-def test_a_scenario_without_its_protection_fails(
-    control: str, engines: TestEngines, tmp_path: Path, forked: Forks
-) -> None:
-    run = played(scenario_of(control), engines, tmp_path, forked, control)
+def test_a_scenario_without_its_protection_fails(control: str, engines: TestEngines, tmp_path: Path) -> None:
+    run = played(scenario_of(control), engines, tmp_path, control)
     assert run.exit_code == 1, run
     assert any(SEEN_BY[control] in reason for reason in run.failures), run.failures
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_same_scenario_with_all_protections_on_is_exact(
-    name: str, engines: TestEngines, tmp_path: Path, forked: Forks
-) -> None:
-    run = played(SCENARIOS[name], engines, tmp_path, forked)
+def test_the_same_scenario_with_all_protections_on_is_exact(name: str, engines: TestEngines, tmp_path: Path) -> None:
+    run = played(SCENARIOS[name], engines, tmp_path)
     assert run.exit_code == 0, run
 
 

@@ -13,13 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
 from pintally.streams.settings import Settings
 from tests.e2e.faults import KINDS
-from tests.e2e.forked import Forked, Forks, forks
 from tests.e2e.running import BUSY, Traffic, verify, wait_caught_up, wait_for, workers
+from tests.support.forkserver import Forked, fork_server
 
 ASKED = int(os.environ.get("PINTALLY_TEST_ENDINGS", "0"))
 USUAL = 3
@@ -53,20 +54,33 @@ def fault_at(worker: Forked) -> float | None:
     return float(found[1]) if found else None
 
 
-def met(forked: Forks, settings: Settings, kind: str, frozen: float) -> float:
+def supervised(settings: Settings, folder: Path, *fault: str) -> Forked:
+    """A worker as under a supervisor: where it would take its own place it ends. `fault` is a kind and its trigger."""
+    log = Path(mkdtemp(dir=folder), "worker.log")
+    return fork_server().start(
+        "tests.e2e.faults", *fault, environment=settings.environment(), log=log, signals_wait=True
+    )
+
+
+def counting(worker: Forked) -> Forked:
+    """Once it counts, or has ended."""
+    wait_for(lambda: READY in worker.text() or worker.poll() is not None, 60, "a worker that counts")
+    return worker
+
+
+def met(folder: Path, settings: Settings, kind: str, frozen: float) -> float:
     """A worker that counts meets the error; seconds from it to the end."""
-    trigger = forked.folder / f"trigger-{len(forked.workers)}"
-    worker = forked.start(settings.environment(), fault=kind, trigger=str(trigger))
-    wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
+    trigger = Path(mkdtemp(dir=folder), "trigger")
+    worker = counting(supervised(settings, folder, kind, str(trigger)))
     if frozen:
-        worker.signal(signal.SIGSTOP)
+        worker.send_signal(signal.SIGSTOP)
         time.sleep(frozen)
     trigger.touch()
-    worker.signal(signal.SIGCONT)
-    wait_for(lambda: fault_at(worker) or worker.code is not None, 30, f"{kind} strikes")
-    worker.wait(SECONDS * 10, f"a worker with {kind} has ended")
+    worker.send_signal(signal.SIGCONT)
+    wait_for(lambda: fault_at(worker) or worker.poll() is not None, 30, f"{kind} strikes")
+    code = worker.wait(SECONDS * 10 * BUSY)
     expected = KINDS[kind]
-    assert worker.code == expected.code, f"{kind} ended with {worker.code}"
+    assert code == expected.code, f"{kind} ended with {code}:\n{worker.text()[-4000:]}"
     assert expected.words in worker.text(), kind
     if expected.code == 2:
         assert "Traceback" not in worker.text(), kind
@@ -86,7 +100,6 @@ def test_an_error_in_a_live_worker_ends_it_within_two_seconds_and_another_counts
     took: dict[str, float] = {}
     with (
         workers(stack, tmp_path) as start,
-        forks(tmp_path) as forked,
         Traffic(stack, "--rate", "200") as traffic,
         busy(os.cpu_count() or 1 if ASKED else 0),
     ):
@@ -94,7 +107,7 @@ def test_an_error_in_a_live_worker_ends_it_within_two_seconds_and_another_counts
         one = stack.changed(kafka_group_instance_id="one")  # who comes in its place does not wait for its session
         other.wait_ready()
         for number, kind in enumerate(kinds):
-            seconds = met(forked, one, kind, rng.choice([0.0, 0.0, 0.5]))
+            seconds = met(tmp_path, one, kind, rng.choice([0.0, 0.0, 0.5]))
             took[f"{number} {kind}"] = seconds
             assert seconds <= SECONDS * (1 if ASKED else BUSY), (seed, kind, seconds)
         traffic.stop()

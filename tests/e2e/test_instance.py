@@ -35,7 +35,7 @@ def test_of_two_workers_with_one_instance_the_replaced_one_ends_and_says_why(sta
 def test_partitions_that_are_added_are_counted_though_the_leader_came_again_within_its_session(
     stack: Settings, tmp_path: Path
 ) -> None:
-    stack = stack.changed(session_timeout_seconds=60.0)  # however long a busy machine takes to start it again
+    stack = stack.changed(session_timeout_seconds=30.0)  # however long a busy machine takes to start it again
     with workers(stack, tmp_path) as start:
         first = start("one")
         first.wait_ready()

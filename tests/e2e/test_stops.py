@@ -18,10 +18,10 @@ import pytest
 from pintally.streams.settings import Settings
 from pintally.tools.drill.proxy import Mode, Proxies, Proxy
 from pintally.tools.engines.ports import free_port
-from tests.e2e.forked import Forked, Forks, forks
-from tests.e2e.running import Traffic, verify, wait_caught_up, wait_for, workers
-from tests.e2e.test_endings import READY, busy
+from tests.e2e.running import BUSY, Traffic, verify, wait_caught_up, workers
+from tests.e2e.test_endings import busy, counting, supervised
 from tests.support.engines import TestEngines
+from tests.support.forkserver import Forked
 
 ASKED = int(os.environ.get("PINTALLY_TEST_STOPS", "0"))
 USUAL = 5
@@ -33,7 +33,7 @@ PATIENCE = 90.0  # for the test to see it
 class FaultContext:
     """What a worker that is to be stopped lives in."""
 
-    forked: Forks
+    folder: Path
     settings: Settings
     proxy: Proxy  # to ClickHouse
     kafka_pid: int | None
@@ -41,13 +41,11 @@ class FaultContext:
 
     def start(self, **changes: object) -> Forked:
         """A worker; changes are of its settings."""
-        return self.forked.start(self.settings.changed(**changes).environment())
+        return supervised(self.settings.changed(**changes), self.folder)
 
     def counting(self) -> Forked:
         """A worker that counts."""
-        worker = self.start()
-        wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
-        return worker
+        return counting(self.start())
 
     def some_time(self, longest: float) -> None:
         """Until a moment that nobody chose."""
@@ -122,9 +120,9 @@ def mute_kafka(context: FaultContext) -> Iterator[Forked]:
 
 def hanging_loop(context: FaultContext) -> Iterator[Forked]:
     """Its loop does nothing any more."""
-    trigger = context.forked.folder / f"trigger-{len(context.forked.workers)}"
-    worker = context.forked.start(context.settings.environment(), fault="loop-hangs", trigger=str(trigger))
-    wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
+    trigger = context.folder / "trigger"
+    trigger.unlink(missing_ok=True)
+    worker = counting(supervised(context.settings, context.folder, "loop-hangs", str(trigger)))
     trigger.touch()
     time.sleep(0.2)
     yield worker
@@ -147,14 +145,14 @@ STATES: dict[str, State] = {
 def stopped(context: FaultContext, name: str) -> float:
     """A worker in this state is told to stop, once or twice; the seconds it took."""
     with contextmanager(STATES[name])(context) as worker:
-        assert worker.code is None, f"{name}: ended by itself with {worker.code}"
+        assert worker.poll() is None, f"{name}: ended by itself with {worker.poll()}:\n{worker.text()[-4000:]}"
         told, before = time.time(), len(worker.text())
-        worker.signal(context.rng.choice([signal.SIGTERM, signal.SIGTERM, signal.SIGINT]))
+        worker.send_signal(context.rng.choice([signal.SIGTERM, signal.SIGTERM, signal.SIGINT]))
         if context.rng.random() < 0.3:
             context.some_time(1)
-            worker.signal(signal.SIGTERM)
-        worker.wait(PATIENCE, f"{name}: stopped")
-    assert worker.code == 0, f"{name}: ended with {worker.code}"
+            worker.send_signal(signal.SIGTERM)
+        code = worker.wait(PATIENCE * BUSY)
+    assert code == 0, f"{name}: ended with {code}:\n{worker.text()[-4000:]}"
     assert "this worker restarts" not in worker.text()[before:], name
     return worker.ended_at - told
 
@@ -172,14 +170,13 @@ def test_whoever_is_told_to_stop_has_stopped_in_every_state(
     took: dict[str, float] = {}
     with (
         Proxies() as proxies,
-        forks(tmp_path) as forked,
         Traffic(stack, "--rate", "200"),
         busy(os.cpu_count() or 1 if ASKED else 0),
     ):
         proxy = Proxy(proxies, free_port([]), stack.clickhouse.port)
         proxy.open()
         through = {"clickhouse_host": "127.0.0.1", "clickhouse_port": proxy.port, "kafka_group_instance_id": "one"}
-        context = FaultContext(forked, stack.changed(**through), proxy, kafka_pid, rng)
+        context = FaultContext(tmp_path, stack.changed(**through), proxy, kafka_pid, rng)
         try:
             for number, name in enumerate(names):
                 seconds = took[f"{number} {name}"] = stopped(context, name)

@@ -10,18 +10,17 @@ from kafka import TopicPartition
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.settings import Settings
-from tests.e2e.forked import Forked, Forks, forks
-from tests.e2e.running import Traffic, wait_caught_up, wait_for
-from tests.e2e.test_endings import READY, SECONDS
+from tests.e2e.running import BUSY, Traffic, wait_caught_up
+from tests.e2e.test_endings import SECONDS, counting, supervised
+from tests.support.forkserver import Forked
 
 FETCHED_SECONDS = 1.0  # a fetch that was asked for before a freeze is answered by then
 PATIENCE = 30.0
 
 
-def counting(forked: Forks, settings: Settings) -> Forked:
+def caught_up(folder: Path, settings: Settings) -> Forked:
     """A worker that has counted all there is."""
-    worker = forked.start(settings.changed(kafka_group_instance_id="one").environment())
-    wait_for(lambda: READY in worker.text() or worker.code is not None, 60, "a worker that counts")
+    worker = counting(supervised(settings.changed(kafka_group_instance_id="one"), folder))
     some_events(settings)
     wait_caught_up(settings)
     return worker
@@ -34,8 +33,8 @@ def some_events(settings: Settings) -> None:
 
 def refused(worker: Forked, words: str) -> None:
     """It has ended, and a person must act."""
-    worker.wait(PATIENCE, f"a worker that says {words!r}")
-    assert worker.code == 2, worker.code
+    code = worker.wait(PATIENCE * BUSY)
+    assert code == 2, f"{code}:\n{worker.text()[-4000:]}"
     assert words in worker.text()
     assert "Traceback" not in worker.text()
 
@@ -45,20 +44,18 @@ def test_a_table_and_records_that_were_not_read_are_taken_away_from_a_live_worke
     stack: Settings, tmp_path: Path
 ) -> None:
     stack = stack.changed(session_timeout_seconds=60.0)  # however long a busy machine takes
-    with forks(tmp_path) as forked:
-        a_table(forked, stack)
-        records_before_they_are_read(forked, stack)
+    a_table(tmp_path, stack)
+    records_before_they_are_read(tmp_path, stack)
 
 
 @pytest.mark.timeout(600)
 def test_a_topic_is_taken_away_from_a_live_worker(stack: Settings, tmp_path: Path) -> None:
     """Its clients went on without it, and it counted the others."""
-    with forks(tmp_path) as forked:
-        a_topic(forked, stack)
+    a_topic(tmp_path, stack)
 
 
-def a_table(forked: Forks, settings: Settings) -> None:
-    worker = counting(forked, settings)
+def a_table(folder: Path, settings: Settings) -> None:
+    worker = caught_up(folder, settings)
     with Connection(settings.clickhouse, 30) as clickhouse:
         clickhouse.execute("RENAME TABLE pin_minutes TO pin_minutes_elsewhere")
         some_events(settings)
@@ -66,10 +63,10 @@ def a_table(forked: Forks, settings: Settings) -> None:
         clickhouse.execute("RENAME TABLE pin_minutes_elsewhere TO pin_minutes")
 
 
-def records_before_they_are_read(forked: Forks, settings: Settings) -> None:
+def records_before_they_are_read(folder: Path, settings: Settings) -> None:
     """Faust's stop could hang here: nothing was counted any more, and nobody took over."""
-    worker = counting(forked, settings)
-    worker.signal(signal.SIGSTOP)
+    worker = caught_up(folder, settings)
+    worker.send_signal(signal.SIGSTOP)
     time.sleep(FETCHED_SECONDS)
     some_events(settings)
     partitions = {
@@ -80,14 +77,14 @@ def records_before_they_are_read(forked: Forks, settings: Settings) -> None:
     with open_admin(settings.kafka) as admin:
         admin.delete_records(partitions)
     awake = time.time()
-    worker.signal(signal.SIGCONT)
+    worker.send_signal(signal.SIGCONT)
     refused(worker, "retention overtook the counting")
     assert "pintally accept-loss" in worker.text()
     print(f"ended {worker.ended_at - awake:.2f} s after it woke, {SECONDS:.0f} are allowed on a machine of its own")
 
 
-def a_topic(forked: Forks, settings: Settings) -> None:
-    worker = counting(forked, settings)
+def a_topic(folder: Path, settings: Settings) -> None:
+    worker = caught_up(folder, settings)
     with open_admin(settings.kafka) as admin:
         admin.delete_topics([next(iter(settings.topics.names.values()))])
     refused(worker, "has no topic")

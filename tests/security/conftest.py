@@ -7,7 +7,7 @@ import pytest
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.tools.engines.library import package_for_this_machine
-from tests.security.forked import Forked, forked
+from tests.security.forked import Commands
 from tests.support.secured import ADMIN, Secured, secured_engines
 
 DOORS = ("cut early", "cut later", "ends early", "ends later", "hangs later")
@@ -25,7 +25,10 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     """Runs commands at once."""
-    with forked(tmp_path_factory.mktemp("forked") / "commands") as server:
-        yield server
+    commands = Commands(tmp_path_factory.mktemp("commands"))
+    try:
+        yield commands
+    finally:
+        commands.close()

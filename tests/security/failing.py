@@ -12,7 +12,7 @@ from pintally.streams.settings import Settings
 from pintally.tools.engines.ports import LOOPBACK, free_port
 from tests.security.commands import arguments, asked_by, commands
 from tests.security.failing_servers import GARBAGE, HTTP, Serve, answering, cutting, hang, listening, reset
-from tests.security.forked import Done, Forked
+from tests.security.forked import Commands, Done
 from tests.support.secured import ADMIN, NOBODY, SECRET, Secured
 from tests.support.tls_door import tls_doors
 
@@ -40,7 +40,7 @@ FINAL = ("wrong password", "no right", "an HTTP server", "a TLS server", "garbag
 
 @contextmanager
 def failing(
-    secured: Secured, run: Forked, chosen: list[str] | None = None
+    secured: Secured, run: Commands, chosen: list[str] | None = None
 ) -> Iterator[dict[tuple[str, str, str], "Future[Done]"]]:
     """All failures at once, and every command started against each of them."""
     at = secured.plain

@@ -8,14 +8,14 @@ import pytest
 from pintally.schemas.errors import FOR_A_PERSON
 from pintally.sinks.clickhouse.users import users
 from pintally.streams.kafka.topics import create_topics
-from tests.security.forked import Done, Forked
+from tests.security.forked import Commands, Done
 from tests.support.secured import DATABASE, SECRET, Secured, lacks
 
 WORKER, _ = users(DATABASE)
 
 
 @pytest.fixture(scope="module")
-def started(secured: Secured, run: Forked) -> Iterator[dict[str, "Future[Done]"]]:
+def started(secured: Secured, run: Commands) -> Iterator[dict[str, "Future[Done]"]]:
     """A worker without each of its rights, all at once."""
     settings = secured.settings(topic_prefix="lacking.", kafka_group_id="lacking")
     create_topics(*settings.sources)

@@ -8,14 +8,14 @@ import pytest
 from pintally.schemas.errors import FOR_A_PERSON, TRY_AGAIN
 from tests.security.commands import ASKS, asked_by, commands
 from tests.security.failing import TRANSIENT, WAITS, WRONG, failing, failures, waits
-from tests.security.forked import Done, Forked
+from tests.security.forked import Commands, Done
 from tests.support.secured import SECRET, Secured
 
 Started = dict[tuple[str, str, str], "Future[Done]"]
 
 
 @pytest.fixture(scope="module")
-def started(secured: Secured, run: Forked) -> Iterator[Started]:
+def started(secured: Secured, run: Commands) -> Iterator[Started]:
     with failing(secured, run) as all_started:
         yield all_started
 

@@ -24,7 +24,7 @@ from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, wait_caught_up, workers
 from tests.security.commands import ASKS, arguments
-from tests.security.forked import Done, Forked
+from tests.security.forked import Commands, Done
 from tests.support.readme import SECURITY, rights, with_tables
 from tests.support.secured import ADMIN, SECRET, Secured
 
@@ -101,7 +101,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def started(
-    secured: Secured, run: Forked, tmp_path_factory: pytest.TempPathFactory
+    secured: Secured, run: Commands, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[Case, "Future[Done]"]]:
     """Counted records in every topic, a user for each case, and all commands at once."""
     settings = secured.settings(

@@ -36,6 +36,8 @@ class ObservedCoordinator(GroupCoordinator):
     joins twice: at the second time Kafka starts a rebalance if it takes this member for the leader, and else nothing.
     """
 
+    member_id: str
+
     def __init__(self, listener: GroupListener, *args: Any, **kwargs: Any) -> None:
         self._group_listener = listener
         super().__init__(*args, **kwargs)
