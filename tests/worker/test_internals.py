@@ -18,6 +18,7 @@ import pytest
 from aiokafka import client, conn
 from aiokafka.consumer import consumer, fetcher, group_coordinator, subscription_state
 from aiokafka.producer import producer, sender
+from aiokafka.protocol import group
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
@@ -61,8 +62,10 @@ USED = {
     fetcher.FetchResult: ["_partition_records", "_update_position"],
     fetcher.PartitionRecords: ["_aborted_producers", "_consume_aborted_up_to", "_records", "_records_iterator"],
     group_coordinator.GroupCoordinator: [
-        "_coordination_task", "_do_heartbeat", "_on_join_complete", "_push_error_to_user", "_send_req",
+        "_coordination_task", "_do_heartbeat", "_group_instance_id", "_on_join_complete", "_push_error_to_user",
+        "_send_req",
     ],
+    group.JoinGroupRequest: ["_member_id"],
     producer.AIOKafkaProducer: ["_sender"],
     sender.Sender: ["_sender_task"],
 }  # fmt: skip
