@@ -132,7 +132,7 @@ def ledger_positions(own: Counting) -> Mapping[int, int]:
 
 def read_again(worker: CountingWorker) -> int:
     """Records between where the worker began to read and what was recorded already, as its log says."""
-    spans = re.findall(rf"{AGAIN} (\d+), recorded to (\d+)", worker.log.read_text(errors="replace"))
+    spans = re.findall(rf"{AGAIN} (\d+), flushed to (\d+)", worker.log.read_text(errors="replace"))
     return sum(int(recorded) - int(start) for start, recorded in spans)
 
 

@@ -51,7 +51,7 @@ class RecordReport:
     outcome: str | None = None
     why: str = ""
     unknown: str = ""
-    recorded: bool | None = None  # whether the ledger covers it
+    flushed: bool | None = None  # whether the ledger covers it
     position: int | None = None  # position of its source
     cell: Cell | None = None
     letter: Letter | None = None
@@ -186,7 +186,7 @@ class _Explainer:
         event = read_event(each.value, ACTIONS[self.actions[at.topic]])
         flushed = self.flushed.get((at.topic, at.topic_id, at.partition))
         if flushed is None:
-            return replace(report, unknown="no worker has begun to count this source", recorded=False)
+            return replace(report, unknown="no worker has begun to count this source", flushed=False)
         try:
             judged = judge(self.log, flushed, self.actions[at.topic], at, each.offset)
         except CannotTell as reason:
@@ -195,7 +195,7 @@ class _Explainer:
             report,
             outcome=judged.outcome.name.lower(),
             why=self._why(each, event, judged, report.letter, flushed, found),
-            recorded=each.offset < judged.position,
+            flushed=each.offset < judged.position,
             position=judged.position,
             cell=self._cell(flushed, event, judged) if judged.outcome is not Outcome.INVALID else None,
         )

@@ -125,12 +125,12 @@ def _lines(each: RecordReport) -> list[str]:
     stamp = "no timestamp" if each.timestamp < 0 else moment(each.timestamp)
     lines = [f"{each.place}  {stamp}, key {each.key!r}" if each.key is not None else f"{each.place}  {stamp}, no key"]
     lines.append(f"  {each.outcome}: {each.why}" if each.outcome else f"  outcome unknown: {each.unknown}")
-    if each.recorded is False and each.position is not None:
+    if each.flushed is False and each.position is not None:
         offset = int(each.place.rpartition("@")[2])
         lines.append(
             f"  not flushed yet: its source is at offset {each.position:,}, {offset - each.position + 1:,} behind"
         )
-    elif each.recorded:
+    elif each.flushed:
         lines.append(f"  flushed: its source is at offset {each.position:,}")
     if each.letter is not None and each.outcome not in (each.letter.outcome, None):
         lines.append(f"  table dead_letters: {each.letter.outcome}: {each.letter.reason}")

@@ -57,7 +57,7 @@ class SourceFold:
         rules: Rules,
         epoch: int,
         base: Base,
-        recorded: int | None = None,  # version of the last ledger row that led to `base`
+        flushed: int | None = None,  # version of the last ledger row that led to `base`
     ) -> None:
         self.source = source
         self.action = action
@@ -67,7 +67,7 @@ class SourceFold:
         self.position = base.collect_start  # next offset to fold
         self.stream_time = base.collect_stream_time  # ms, at `position`
         self._seen = SeenIds()
-        self._pending = Pending(source, action, rules, epoch, recorded)
+        self._pending = Pending(source, action, rules, epoch, flushed)
         self._is_cut = base.is_cut  # until the first record shows that what is gone does not matter
         if base.open_slice:
             self._pending.resume(base.open_slice)

@@ -27,16 +27,16 @@ class SliceState:
         self.start = self.position = piece.start
         self.start_stream_time = self.stream_time = piece.stream_time_before  # ms
         self.aggregates: list[Aggregate] = [make() for make in AGGREGATES]
-        self.recorded = piece.start  # position of the last ledger row that was acknowledged; the start: none was
+        self.flushed = piece.start  # position of the last ledger row that was acknowledged; the start: none was
         self._counted = self._duplicate = self._late = self._invalid = self._gaps = 0
 
     @classmethod
     def of(cls, row: LedgerRow) -> "SliceState":
-        """A slice as it is recorded, without its cells: none of them may change any more."""
+        """A slice as it is flushed, without its cells: none of them may change any more."""
         state = cls.__new__(cls)
         state.slice_id = SliceId(row.slice_block, row.arrived_at)
         state.start, state.start_stream_time = row.start, row.start_stream_time
-        state.position = state.recorded = row.position
+        state.position = state.flushed = row.position
         state.stream_time = row.stream_time
         counted = [(make, row.check_sums.get(make.rows.table)) for make in AGGREGATES]
         state.aggregates = [make(check_sum) for make, check_sum in counted if check_sum is not None]
@@ -80,7 +80,7 @@ class SliceState:
         return [aggregate.take_dirty(at) for aggregate in self.aggregates]
 
     def ledger_row(self, source: Source, epoch: int, rules: Rules) -> LedgerRow:
-        """What is to be recorded once the cells that were taken just now are durable."""
+        """The flush, once the cells that were taken just now are durable."""
         sums = {aggregate.rows.table: aggregate.sum for aggregate in self.aggregates}
         return LedgerRow(
             source=source,
@@ -118,12 +118,12 @@ def room_of(letter: DeadLetterRow) -> int:
 class Pending:
     """The slices of one source that are in memory: those that have ended, and the open one at the position."""
 
-    def __init__(self, source: Source, action: Action, rules: Rules, epoch: int, recorded: int | None = None) -> None:
+    def __init__(self, source: Source, action: Action, rules: Rules, epoch: int, flushed: int | None = None) -> None:
         self.source = source
         self.action = action
         self.rules = rules
         self.epoch = epoch
-        self.version = recorded  # highest version of a ledger row that is known to be durable
+        self.version = flushed  # highest version of a ledger row that is known to be durable
         self._ended: list[SliceState] = []  # can never change again, and are not all acknowledged; by start
         self._ended_rows = 0
         self._open: SliceState | None = None
@@ -132,7 +132,7 @@ class Pending:
         self._in_flight: Capture | None = None
 
     def resume(self, row: LedgerRow) -> None:
-        """Go on with a slice as it is recorded; only offsets without a record may still come to it."""
+        """Go on with a slice as it is flushed; only offsets without a record may still come to it."""
         self._open = SliceState.of(row)
 
     @property
@@ -160,7 +160,7 @@ class Pending:
     def end(self) -> None:
         """The open slice can never change again."""
         state, self._open = self._open, None
-        if state and state.position > state.recorded:  # else the sink has all of it
+        if state and state.position > state.flushed:  # else the sink has all of it
             for aggregate in state.aggregates:
                 aggregate.end()
             self._ended.append(state)
@@ -176,7 +176,7 @@ class Pending:
         """Take what is not flushed; None if there is nothing. Raises RuntimeError while another one is in flight."""
         if self._in_flight:
             raise RuntimeError(f"{self.source}: a capture is in flight; acknowledge it or merge it back first")
-        slices = tuple(state for state in self._slices(ended_only) if state.position > state.recorded)
+        slices = tuple(state for state in self._slices(ended_only) if state.position > state.flushed)
         if not slices:
             return None
         taken = [rows for state in slices for rows in state.take_dirty(self.source, self.action, self.epoch)]
@@ -196,9 +196,9 @@ class Pending:
         for state, row in zip(capture.slices, capture.ledger, strict=True):
             for aggregate in state.aggregates:
                 aggregate.mark_flushed()
-            state.recorded = row.position
+            state.flushed = row.position
         self.version = max(self.version or 0, *(row.version for row in capture.ledger))
-        self._ended = [state for state in self._ended if state.position > state.recorded]
+        self._ended = [state for state in self._ended if state.position > state.flushed]
         self._ended_rows = sum(state.pending for state in self._ended)
 
     def merge_back(self, capture: Capture) -> None:

@@ -79,7 +79,7 @@ class CountingApp(faust.App):
             try:
                 await self.flusher.flush()
             except (PintallyError, KafkaError) as error:  # whoever counts on folds it again
-                log.error("stopped without recording what was folded last: %s", error)
+                log.error("stopped without flushing what was folded last: %s", error)
         await super().on_stop()
 
 

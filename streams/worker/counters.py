@@ -22,9 +22,9 @@ Name = Literal[
     "restores",  # sources whose state was made anew from the log
     "states_kept",  # sources whose state outlived a rebalance
     "ledger_waits",  # times that the ledger or the log's ends could not be read, and were asked for again
-    "flushes",  # recorded
+    "flushes",  # that succeeded
     "flushed_cells",  # rows of those
-    "flushes_failed",  # not recorded, to be repeated
+    "flushes_failed",  # to be repeated
     "chunks_repeated",  # refused: they begin below the position
     "chunks_ahead",  # refused: they begin beyond the position
     "seeks",  # because a chunk was missing

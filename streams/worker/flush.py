@@ -22,7 +22,7 @@ LEDGER_CHECK_INTERVAL_SECONDS = 10.0  # of a worker that has nothing to flush
 
 
 class SinkRolledBack(PintallyError):
-    """The ledger is older than what was recorded: the sink was restored from a copy. Start again and re-fold."""
+    """The ledger is older than what was flushed: the sink was restored from a copy. Start again and re-fold."""
 
 
 class RulesChanged(PintallyError):
@@ -92,19 +92,19 @@ class Flusher:
         return sum(fold.pending_cells for fold in self.folds())
 
     def _is_mended_by_the_next(self, error: BaseException) -> bool:
-        """Whether repeating the flush may record it; says why it is not recorded, once and then now and then."""
+        """Whether the flush may succeed when it is repeated; says why it failed, once and then now and then."""
         if isinstance(error, SinkUnavailable):
             reason = error.what
-            CLICKHOUSE.away(reason, "what is folded and not recorded")
+            CLICKHOUSE.away(reason, "what is folded and not flushed")
         elif isinstance(error, KafkaError) and is_transient(error):
             reason = repr(error)
-            KAFKA.away(reason, "dead letters, and what is folded and not recorded")
+            KAFKA.away(reason, "dead letters, and what is folded and not flushed")
         elif isinstance(error, TOO_LARGE):  # until somebody raises the limit of the topic
             reason = repr(error)
         else:
             return False
         if not self._failed:
-            log.warning("flush not recorded, its cells stay for the next one: %s", reason)
+            log.warning("flush failed, its cells stay for the next one: %s", reason)
         self._failed = True
         return True
 
@@ -160,9 +160,9 @@ def read_back(session: SinkSession, folds: Sequence[SourceFold]) -> None:
             raise _rolled_back(fold.source, "version", newest.version, fold.flushed_version)
 
 
-def _rolled_back(source: Source, what: str, found: int | None, recorded: int) -> SinkRolledBack:
+def _rolled_back(source: Source, what: str, found: int | None, flushed: int) -> SinkRolledBack:
     counters.add("sink_rolled_back")
     return SinkRolledBack(
-        f"the ledger of {source} is at {what} {found}, {recorded} was recorded",
+        f"the ledger of {source} is at {what} {found}, {flushed} was flushed",
         "ClickHouse was restored from an older copy; the worker starts again and folds what is missing.",
     )

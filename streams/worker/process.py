@@ -103,8 +103,8 @@ watch = Watch()
 
 
 def leave_as_told(words: str) -> None:
-    """End the process, which was told to stop: exit code 0. What was not recorded the next worker folds again."""
-    briefly(lambda: log.info("%s; what is not recorded the next worker folds again", words))
+    """End the process, which was told to stop: exit code 0. What was not flushed the next worker folds again."""
+    briefly(lambda: log.info("%s; what is not flushed the next worker folds again", words))
     os._exit(0)
 
 

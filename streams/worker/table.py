@@ -61,7 +61,7 @@ class CellTable(faust.Table):
                 log.info("%s: state kept at offset %d", source, kept.position)
                 return
         counters.add("restores")
-        log.info("%s: folded again from offset %d, recorded to %d", source, assigned.base.collect_start, chain.position)
+        log.info("%s: folded again from offset %d, flushed to %d", source, assigned.base.collect_start, chain.position)
         self.folds[source.partition] = SourceFold(
             source, self.action, chain.rules, chain.epoch_start.epoch, assigned.base, chain.version
         )
@@ -105,7 +105,7 @@ class SourceTables(TableManager):
         return {TP(fold.source.topic, fold.source.partition): fold.position for fold in self.folds()}
 
     def flushed_positions(self) -> Mapping[TP, int]:
-        """The offset below which the ledger has recorded each source, where this worker knows it."""
+        """The offset below which each source is flushed, where this worker knows it."""
         return {
             TP(fold.source.topic, fold.source.partition): position_of(fold.flushed_version)
             for fold in self.folds()

@@ -156,7 +156,7 @@ def failed_ledger_rows_not_merged_back() -> Iterator[None]:
     def forget(self: Pending, failed: Capture) -> None:
         merge_back(self, failed)
         for each, row in zip(failed.slices, failed.ledger, strict=True):
-            each.recorded = row.position
+            each.flushed = row.position
 
     with replaced((Pending, "merge_back", forget)):
         yield

@@ -43,7 +43,7 @@ def test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see
         start()
         wait_caught_up(stack)
         counted, duplicate = explain(stack, once.upper())["records"]
-        assert (counted["place"], counted["outcome"], counted["recorded"]) == (f"{topic}[0]@0", "counted", True)
+        assert (counted["place"], counted["outcome"], counted["flushed"]) == (f"{topic}[0]@0", "counted", True)
         assert (duplicate["outcome"], duplicate["why"]) == ("duplicate", f"duplicate of {topic}[0]@0")
         for cell in (counted["cell"], duplicate["cell"]):
             assert (cell["action"], cell["pin"], cell["recounted"], cell["stored"]["events"]) == ("save", 5, 1, 1)
@@ -79,7 +79,7 @@ def test_an_event_that_is_nowhere_and_one_that_is_not_counted_yet(stack: Setting
     first, second = str(uuid.uuid4()), str(uuid.uuid4())
     produce(stack, [event("1", event_id=first)])
     (alone,) = explain(stack, first)["records"]
-    assert (alone["outcome"], alone["recorded"]) == (None, False)
+    assert (alone["outcome"], alone["flushed"]) == (None, False)
     assert "no worker has begun" in alone["unknown"]
     with workers(stack, tmp_path) as start:
         worker = start()
@@ -87,7 +87,7 @@ def test_an_event_that_is_nowhere_and_one_that_is_not_counted_yet(stack: Setting
         assert worker.stop() == 0
     produce(stack, [event("2", event_id=second)])
     (waiting,) = explain(stack, second)["records"]
-    assert (waiting["outcome"], waiting["recorded"], waiting["position"]) == ("counted", False, 1)
+    assert (waiting["outcome"], waiting["flushed"], waiting["position"]) == ("counted", False, 1)
     assert "1 behind" in here(stack, COMMAND, second)
 
     nothing = explain(stack, str(uuid.uuid4()), code=1)

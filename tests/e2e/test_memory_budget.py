@@ -28,7 +28,7 @@ def test_a_full_worker_pauses_past_its_session_and_goes_on_exactly_when_clickhou
         wait_caught_up(settings)
         restartable_engines.clickhouse.stop()
         with Traffic(settings, "--events", "30000", "--rate", "10000", "--seed", "31") as traffic:
-            wait_for(lambda: pauses(worker) and worker.said("flush not recorded"), 60, "reading pauses")
+            wait_for(lambda: pauses(worker) and worker.said("flush failed"), 60, "reading pauses")
             sent += traffic.finish()["counted"]
         past_its_session = time.monotonic() + settings.worker.session_timeout_seconds * 1.5
         while time.monotonic() < past_its_session:

@@ -9,7 +9,7 @@ SCHEDULES, BATCH = 1_000, 100
 
 BITES = (
     "drop", "repeat", "stale", "lost", "halved", "silent", "later", "a late ", "still on the way", "killed",
-    "is paused", "wakes up", "a flush is cancelled", "ClickHouse is down", "goes back to a copy", "was recorded",
+    "is paused", "wakes up", "a flush is cancelled", "ClickHouse is down", "goes back to a copy", "was flushed",
     "the rules shall be", "rules apply is interrupted", "rules apply is killed", "its session was over",
     "somebody ruins", "repair is interrupted", "repair is killed", "repair is done: 0",
     "and has them again", "write_ledger of a cancelled flush", "one after the other",

@@ -1,4 +1,4 @@
-"""How a worker stops: with what it folded recorded, or with a word about why not; never with a traceback."""
+"""How a worker stops: with what it folded flushed, or with a word about why not; never with a traceback."""
 
 import asyncio
 import logging
@@ -63,6 +63,6 @@ def test_a_worker_that_stops_and_finds_its_ledger_rolled_back_does_not_restart(
 ) -> None:
     monkeypatch.setattr("pintally.streams.worker.fatal.end_process", lambda reason: pytest.fail(reason))
     sink = FaultySink()
-    sink.fault = Fault("read_back", lambda: SinkRolledBack("the ledger is at version 1, 3 was recorded"))
+    sink.fault = Fault("read_back", lambda: SinkRolledBack("the ledger is at version 1, 3 was flushed"))
     stop(sink)
-    assert "3 was recorded" in caplog.text
+    assert "3 was flushed" in caplog.text

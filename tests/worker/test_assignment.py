@@ -74,7 +74,7 @@ def test_a_source_that_another_worker_has_begun_meanwhile_is_not_taken_for_one_w
 
 
 def test_a_ledger_that_goes_back_before_the_first_flush_of_a_new_worker_is_noticed() -> None:
-    """C6: what was recorded is what the worker read when it began, too; else the slices lost stay lost."""
+    """C6: what was flushed is what the worker read when it began, too; else the slices lost stay lost."""
     log = Log(tuple(record(offset, T0) for offset in range(8)), 8)
     sink, rules = MemorySink(), Rules()
     row = LedgerRow(LOGGED, 0, T0 // 1000, 0, 0, 5, T0, Outcomes(5), 5, 0, rules.fingerprint)
@@ -87,5 +87,5 @@ def test_a_ledger_that_goes_back_before_the_first_flush_of_a_new_worker_is_notic
     captured = fold.capture()
     assert captured
     sink.starts.append(StartRow(LOGGED, 0, 0, 0, rules.to_json()))
-    with pytest.raises(SinkRolledBack, match="is at version None, 5 was recorded"):
+    with pytest.raises(SinkRolledBack, match="is at version None, 5 was flushed"):
         write(sink, [fold], [captured])

@@ -42,7 +42,7 @@ class Bench:
         self.flusher = Flusher(self.sink, letters, lambda: self.folds, lambda _fold: self.lag, max_pending_cells)
 
     def done(self) -> tuple[int, ...]:
-        """Flushes that were recorded, those that were not, and the cells of the first, since the bench was made."""
+        """Flushes that succeeded, those that failed, and the cells of the first, since the bench was made."""
         return tuple(counters[name] - before for name, before in self._before.items())
 
     def feed(self, *values: int | None, fold: int = 0) -> None:
@@ -66,7 +66,7 @@ class Bench:
                 found[pin] = found.get(pin, 0) + count
         return found
 
-    def recorded(self, fold: int = 0) -> int:
+    def flushed(self, fold: int = 0) -> int:
         """The highest position that the ledger has of a source."""
         rows = [row for row in self.sink.ledger.values() if row.source == self.folds[fold].source]
         return max((row.position for row in rows), default=0)
@@ -82,7 +82,7 @@ def test_each_step_is_durable_before_the_next_begins() -> None:
     bench.feed(1, None, 2, None)
     assert bench.flush()
     assert bench.journal.steps == ["acknowledged", "read_back", "cells", "dead_letters", "ledger"]
-    assert (bench.pins(), bench.recorded()) == ({1: 1, 2: 1}, 4)
+    assert (bench.pins(), bench.flushed()) == ({1: 1, 2: 1}, 4)
     assert [letter.offset for letter in bench.topics.letters] == [1, 3]
     assert sorted(letter.offset for letter in bench.sink.dead_letters.values()) == [1, 3]
 
@@ -111,20 +111,20 @@ def test_a_step_that_fails_is_repeated_by_the_next_flush_with_newer_counts(step:
     bench.feed(1, 1)
     bench.sink.fault = None
     assert bench.flush()
-    assert (bench.pins(), bench.recorded(), bench.flusher.pending_cells) == ({1: 3, 2: 1}, 5, 0)
+    assert (bench.pins(), bench.flushed(), bench.flusher.pending_cells) == ({1: 3, 2: 1}, 5, 0)
     assert [letter.offset for letter in bench.sink.dead_letters.values()] == [1]
 
 
 @pytest.mark.parametrize("step", STEPS[:-1])
 def test_a_failure_before_the_ledger_leaves_it_as_it_was(step: str) -> None:
-    """C6: only the ledger says what is recorded."""
+    """C6: only the ledger says what is flushed."""
     bench = Bench()
     bench.feed(1)
     bench.flush()
     bench.feed(1, None)
     bench.sink.fault = Fault(step, unavailable, applied=True)
     assert not bench.flush()
-    assert bench.recorded() == 1
+    assert bench.flushed() == 1
 
 
 def test_a_ledger_row_applied_without_an_answer_is_no_reason_to_think_the_sink_rolled_back() -> None:
@@ -132,12 +132,12 @@ def test_a_ledger_row_applied_without_an_answer_is_no_reason_to_think_the_sink_r
     bench.feed(1)
     bench.sink.fault = Fault("ledger", unavailable, applied=True)
     assert not bench.flush()
-    assert bench.recorded() == 1
+    assert bench.flushed() == 1
     bench.sink.fault = None
     assert bench.flush()
     bench.feed(1)
     assert bench.flush()
-    assert (bench.pins(), bench.recorded()) == ({1: 2}, 2)
+    assert (bench.pins(), bench.flushed()) == ({1: 2}, 2)
 
 
 def test_what_was_sent_before_a_failure_and_arrives_after_the_repeat_changes_nothing() -> None:
@@ -155,7 +155,7 @@ def test_what_was_sent_before_a_failure_and_arrives_after_the_repeat_changes_not
     with again.sink.session() as session:
         session.write_cells(late.read_cells())
         session.write_ledger(list(late.ledger.values()))
-    assert (again.pins(), again.recorded()) == ({1: 2, 2: 1}, 3)
+    assert (again.pins(), again.flushed()) == ({1: 2, 2: 1}, 3)
 
 
 class Killed(BaseException):
@@ -180,7 +180,7 @@ def test_any_other_error_comes_through_after_everything_is_merged_back(
     assert bench.flusher.pending_cells == 3
     bench.sink.fault = None
     assert bench.flush()
-    assert (bench.pins(), bench.recorded()) == ({1: 1, 2: 1}, 3)
+    assert (bench.pins(), bench.flushed()) == ({1: 1, 2: 1}, 3)
 
 
 @pytest.mark.parametrize("error", [KafkaConnectionError, NotLeaderForPartitionError])
@@ -205,7 +205,7 @@ def test_one_source_that_fails_takes_all_sources_of_the_flush_back_with_it() -> 
     assert [fold.pending_cells for fold in bench.folds] == [1, 1, 1]
     bench.sink.fault = None
     assert bench.flush()
-    assert [bench.recorded(fold) for fold in range(3)] == [1, 1, 1]
+    assert [bench.flushed(fold) for fold in range(3)] == [1, 1, 1]
 
 
 def test_a_second_flush_waits_for_the_first() -> None:
@@ -234,7 +234,7 @@ def test_a_second_flush_waits_for_the_first() -> None:
 
     asyncio.run(two_flushes())
     assert bench.journal.steps == ["read_back", "cells", "dead_letters", "ledger"] * 2
-    assert (bench.pins(), bench.recorded()) == ({1: 2}, 2)
+    assert (bench.pins(), bench.flushed()) == ({1: 2}, 2)
 
 
 def test_a_failed_flush_of_a_source_that_was_revoked_meanwhile_is_merged_into_no_other() -> None:
@@ -253,10 +253,10 @@ def test_a_failed_flush_of_a_source_that_was_revoked_meanwhile_is_merged_into_no
     bench.sink.fault, bench.sink.before_cells = None, lambda: None
     bench.feed(1)
     assert bench.flush()
-    assert bench.recorded() == 1
+    assert bench.flushed() == 1
 
 
-def test_a_ledger_older_than_what_was_recorded_is_a_sink_that_rolled_back() -> None:
+def test_a_ledger_older_than_what_was_flushed_is_a_sink_that_rolled_back() -> None:
     """C6: nothing is written over a restored copy; the worker starts again and folds what is missing."""
     bench = Bench()
     bench.feed(1)
@@ -268,7 +268,7 @@ def test_a_ledger_older_than_what_was_recorded_is_a_sink_that_rolled_back() -> N
         bench.sink.ledger = dict(gone)
         bench.feed(1)
         bench.journal.steps.clear()
-        with pytest.raises(SinkRolledBack, match=r"engagement.save.v1\[0\] is at version (1|None), 3 was recorded"):
+        with pytest.raises(SinkRolledBack, match=r"engagement.save.v1\[0\] is at version (1|None), 3 was flushed"):
             bench.flush()
         assert bench.journal.steps == ["read_back"]
 
@@ -281,7 +281,7 @@ def test_an_idle_source_beside_a_busy_one_tells_of_a_sink_that_rolled_back() -> 
     bench.flush()
     bench.sink.ledger = older
     bench.feed(1, fold=1)
-    with pytest.raises(SinkRolledBack, match=r"engagement.save.v1\[0\] is at version None, 1 was recorded"):
+    with pytest.raises(SinkRolledBack, match=r"engagement.save.v1\[0\] is at version None, 1 was flushed"):
         bench.flush()
 
 
@@ -289,7 +289,7 @@ def test_a_start_row_that_is_gone_is_a_sink_that_rolled_back() -> None:
     bench = Bench()
     bench.sink.starts = []
     bench.feed(1)
-    with pytest.raises(SinkRolledBack, match="at epoch None, 0 was recorded"):
+    with pytest.raises(SinkRolledBack, match="at epoch None, 0 was flushed"):
         bench.flush()
 
 
@@ -320,7 +320,7 @@ def test_a_worker_whose_rules_were_replaced_writes_nothing_more() -> None:
     assert bench.journal.steps == ["read_back"]
 
 
-def test_a_ledger_ahead_of_what_was_recorded_is_no_reason_to_stop() -> None:
+def test_a_ledger_ahead_of_what_was_flushed_is_no_reason_to_stop() -> None:
     """Another worker went on while this one still believed it owned the source; its versions are higher."""
     bench = Bench()
     bench.feed(1)
@@ -330,7 +330,7 @@ def test_a_ledger_ahead_of_what_was_recorded_is_no_reason_to_stop() -> None:
         session.write_ledger([ahead])
     bench.feed(1)
     assert bench.flush()
-    assert bench.recorded() == 50
+    assert bench.flushed() == 50
 
 
 def test_far_behind_only_slices_that_have_ended_go_out() -> None:
@@ -339,13 +339,13 @@ def test_far_behind_only_slices_that_have_ended_go_out() -> None:
     bench.lag = RULES.slice_records + 1
     bench.feed(*range(1, 100))
     assert bench.flush()
-    assert bench.recorded() == 0
+    assert bench.flushed() == 0
     bench.feed(100, 1, 2)
     assert bench.flush()
-    assert (bench.recorded(), bench.flusher.pending_cells) == (100, 2)
+    assert (bench.flushed(), bench.flusher.pending_cells) == (100, 2)
     bench.lag = RULES.slice_records
     assert bench.flush()
-    assert (bench.recorded(), bench.flusher.pending_cells) == (102, 0)
+    assert (bench.flushed(), bench.flusher.pending_cells) == (102, 0)
 
 
 def test_far_behind_open_slices_go_out_too_once_half_the_memory_is_full() -> None:
@@ -355,10 +355,10 @@ def test_far_behind_open_slices_go_out_too_once_half_the_memory_is_full() -> Non
     bench.feed(1, 2, 3, 4, fold=0)
     bench.feed(1, 2, 3, 4, 5, fold=1)
     assert bench.flush()
-    assert (bench.recorded(0), bench.recorded(1)) == (0, 0)
+    assert (bench.flushed(0), bench.flushed(1)) == (0, 0)
     bench.feed(6, fold=1)
     assert bench.flush()
-    assert (bench.recorded(0), bench.recorded(1), bench.flusher.pending_cells) == (4, 6, 0)
+    assert (bench.flushed(0), bench.flushed(1), bench.flusher.pending_cells) == (4, 6, 0)
 
 
 def test_what_a_flush_did_is_counted() -> None:
