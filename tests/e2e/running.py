@@ -166,7 +166,7 @@ def wait_caught_up(settings: Settings, timeout: float = CATCH_UP_S) -> None:
 
 def verify(settings: Settings, timeout: float = 120.0) -> Mapping[str, Any]:
     """Run `pintally verify --json`; raises AssertionError with its words unless it finds the counts exact."""
-    done = pintally(settings, "verify", "--json", timeout=timeout)
+    done = pintally(settings, "verify", "--json", "--processes", "1", timeout=timeout)
     assert done.returncode == 0, f"verify exited {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     found: Mapping[str, Any] = json.loads(done.stdout)
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pintally.tools.engines import EngineAddresses, kafka, local_engines
 from pintally.tools.engines.jars import LOCK
+from pintally.tools.engines.kafka import BRIEF
 from pintally.tools.engines.ports import free_port
 from pintally.tools.engines.ready import clickhouse_answers, kafka_answers, wait_until
 from tests.compatibility.versions import kafka_locks
@@ -162,7 +163,8 @@ def open_engines(backend: str, directory: Path) -> Iterator[TestEngines]:
             with _containers() as engines:
                 yield engines
         case _:
-            with local_engines(directory, kafka_lock=kafka_locks()[KAFKA] if KAFKA else LOCK) as local:
+            lock = kafka_locks()[KAFKA] if KAFKA else LOCK
+            with local_engines(directory, kafka_lock=lock, java_options=[BRIEF]) as local:
                 yield TestEngines("local", local.addresses, local.kafka, local.clickhouse)
 
 
