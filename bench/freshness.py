@@ -21,7 +21,7 @@ import typer
 from bench.counting import Counting, counting
 from bench.engines import open_engines, say
 from bench.figures import RESULTS, Kept, kept, percentile
-from bench.live import PROBE_PINS, Producer, Sent, Shape
+from bench.live import PROBE_PINS, Mix, Producer, Sent
 from bench.steady import LEAD_SECONDS
 from pintally.sinks.clickhouse.connection import Connection
 
@@ -77,7 +77,7 @@ async def run(own: Counting, rate: int, seconds: float) -> list[tuple[float, flo
     whole = WARM_SECONDS + seconds
     async with Producer(own.settings) as producer:
         made = time.time() + 2.0 + 4e-6 * rate * whole
-        batches = producer.steady(Shape(), rate, whole, int(made * 1000), probe_every=PROBE_SECONDS)
+        batches = producer.steady(Mix(), rate, whole, int(made * 1000), probe_every=PROBE_SECONDS)
         await asyncio.sleep(max(0.0, made + LEAD_SECONDS - time.time()))
         sent, started = Sent(probes={}), time.monotonic()
         probes = {batch.probe for batch in batches if batch.probe is not None}

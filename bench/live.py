@@ -36,7 +36,7 @@ ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class Mix:
     """Which pins and actions get the events."""
 
     pins: int = 1_000_000
@@ -127,7 +127,7 @@ class Producer:
         await self._producer.stop()
 
     def steady(
-        self, shape: Shape, rate: float, seconds: float, start_ms: int, seed: int = 1, probe_every: float = 0.0
+        self, mix: Mix, rate: float, seconds: float, start_ms: int, seed: int = 1, probe_every: float = 0.0
     ) -> list[Batch]:
         """`rate` records a second for `seconds`, each occurring when it is due, `start_ms` being the start.
 
@@ -144,24 +144,24 @@ class Producer:
             probe = None
             if probe_every and due >= (probes + 1) * probe_every:
                 probe, probes = probes, probes + 1
-            batches += self._step(rng, shape, occurred.astype(np.int64), due, probe)
+            batches += self._step(rng, mix, occurred.astype(np.int64), due, probe)
         return batches
 
-    def at_once(self, shape: Shape, records: int, end_ms: int, span_ms: int, seed: int = 1) -> Iterator[list[Batch]]:
+    def at_once(self, mix: Mix, records: int, end_ms: int, span_ms: int, seed: int = 1) -> Iterator[list[Batch]]:
         """`records` in all, occurring in order within `span_ms` before `end_ms`; slab by slab, due at once."""
         rng, slab = default_rng([seed, end_ms]), 200_000
         for start in range(0, records, slab):
             numbers = np.arange(start, min(records, start + slab))
             occurred = end_ms - span_ms + numbers * (span_ms / records)
-            yield self._step(rng, shape, occurred.astype(np.int64), 0.0, None)
+            yield self._step(rng, mix, occurred.astype(np.int64), 0.0, None)
 
     def _step(
-        self, rng: Generator, shape: Shape, occurred: NDArray[np.int64], due: float, probe: int | None
+        self, rng: Generator, mix: Mix, occurred: NDArray[np.int64], due: float, probe: int | None
     ) -> list[Batch]:
         batches: list[Batch] = []
-        kinds, shares = zip(*shape.shares, strict=True)
+        kinds, shares = zip(*mix.shares, strict=True)
         action = rng.choice(np.array(kinds), len(occurred), p=shares)
-        pins = shape.draw(rng, len(occurred))
+        pins = mix.draw(rng, len(occurred))
         partition = (pins >> np.uint64(7)) % np.uint64(self.settings.topics.partitions)
         for kind, topic in self.settings.topics.names.items():
             of_kind = np.flatnonzero(action == kind)

@@ -2,14 +2,17 @@
 
 import asyncio
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from bench.cells import Cells
 from bench.recount import MINUTE_MS, Recount
+from bench.shapes import OWN, Shape
 from bench.work import MS_AN_EVENT, Slab, Work
 from pintally.schemas.actions import Action
 from pintally.streams.kafka.admin import open_admin
@@ -17,6 +20,8 @@ from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.settings import Settings
 
 BATCH_BYTES = 192 * 1024  # about 1,000 records
+MOST_RECORDS = 100_000  # in a batch; it is full of bytes before
+MOST_SENT = 100  # batches of a partition that wait for the broker
 SILENCE_MS = 30_000
 
 
@@ -82,10 +87,11 @@ class _Filling:
     ) -> None:
         self._producer = producer
         self._pins = work.pins
+        self._most = work.shape.batch_records or MOST_RECORDS
         self._topic_of = topic_of
         self._partitions = partitions
-        self._batches: dict[tuple[str, int], object] = {}
-        self._sent: dict[tuple[str, int], asyncio.Future[object]] = {}
+        self._batches: dict[tuple[str, int], BatchBuilder] = {}
+        self._sent: defaultdict[tuple[str, int], deque[asyncio.Future[object]]] = defaultdict(deque)
 
     async def send(self, slab: Slab) -> None:
         partitions = self._pins.partitions(slab.pin, self._partitions).tolist()
@@ -97,23 +103,25 @@ class _Filling:
             place = topics[action], partition
             batch = self._batches.get(place)
             key = self._pins.key(pin)
-            if batch is None or batch.append(timestamp=timestamp, key=key, value=value) is None:  # type: ignore[attr-defined]
-                if batch is not None:
-                    await self._send(place, batch)
-                batch = self._batches[place] = self._producer.create_batch()
-                batch.append(timestamp=timestamp, key=key, value=value)
+            if batch is not None:
+                if batch.record_count() < self._most and batch.append(timestamp=timestamp, key=key, value=value):
+                    continue
+                await self._send(place, batch)
+            batch = self._batches[place] = self._producer.create_batch()
+            batch.append(timestamp=timestamp, key=key, value=value)
 
     async def finish(self) -> None:
         for place, batch in self._batches.items():
             await self._send(place, batch)
-        await asyncio.gather(*self._sent.values())
+        await asyncio.gather(*(each for sent in self._sent.values() for each in sent))
 
-    async def _send(self, place: tuple[str, int], batch: object) -> None:
-        """One batch of a partition on its way at a time: their order stays."""
-        if place in self._sent:
-            await self._sent[place]
+    async def _send(self, place: tuple[str, int], batch: BatchBuilder) -> None:
+        """Hand over a batch. Those of a partition wait in their order, one on its way at a time: their order stays."""
+        sent = self._sent[place]
+        while len(sent) >= MOST_SENT:
+            await sent.popleft()
         topic, partition = place
-        self._sent[place] = await self._producer.send_batch(batch, topic, partition=partition)
+        sent.append(await self._producer.send_batch(batch, topic, partition=partition))
 
 
 async def read_back(settings: Settings, topic: str, take: Callable[[list[bytes]], None]) -> None:
@@ -138,7 +146,7 @@ async def read_back(settings: Settings, topic: str, take: Callable[[list[bytes]]
         await consumer.stop()
 
 
-def anchored(events: int, seed: int = 1) -> Work:
+def anchored(events: int, shape: Shape = OWN, seed: int = 1) -> Work:
     """Work whose last event happens about now, starting with a whole minute."""
     start = int(time.time() * 1000 - events * MS_AN_EVENT)
-    return Work(events, start - start % MINUTE_MS, seed)
+    return Work(events, start - start % MINUTE_MS, seed, shape=shape)

@@ -34,7 +34,7 @@ from bench.counting import Counting, counting
 from bench.drain import PeerFailed
 from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
-from bench.live import Producer, Sent, Shape
+from bench.live import Mix, Producer, Sent
 from pintally.schemas.decoding.values import Decoded
 from pintally.streams.counting.aggregates import PinMinutes
 from pintally.streams.counting.duplicates import SeenIds
@@ -146,12 +146,12 @@ async def send_for(producer: Producer, seconds: float, sent: Sent) -> None:
     """Steady traffic, one slab made while the one before is sent."""
     began = time.time()
     start = time.monotonic()
-    batches = producer.steady(Shape(), RATE, min(SLAB_SECONDS, seconds), int(began * 1000), seed=0)
+    batches = producer.steady(Mix(), RATE, min(SLAB_SECONDS, seconds), int(began * 1000), seed=0)
     for slab in range(1, int(seconds / SLAB_SECONDS) + 1):
         sending = asyncio.ensure_future(producer.send(batches, start, sent))
         await asyncio.sleep(0)
         following = int((began + slab * SLAB_SECONDS) * 1000)
-        batches = await asyncio.to_thread(producer.steady, Shape(), RATE, SLAB_SECONDS, following, slab)
+        batches = await asyncio.to_thread(producer.steady, Mix(), RATE, SLAB_SECONDS, following, slab)
         await sending
         start += SLAB_SECONDS
     await producer.send(batches, start, sent)
@@ -188,7 +188,7 @@ async def stopped(own: Counting) -> Sizes:
     assert pid is not None
     sent, seconds = Sent(), WARM_SECONDS + OUTAGE_SECONDS
     async with Producer(own.settings) as producer:
-        batches = producer.steady(Shape(), RATE, seconds, int(time.time() * 1000))
+        batches = producer.steady(Mix(), RATE, seconds, int(time.time() * 1000))
         sending = asyncio.ensure_future(producer.send(batches, time.monotonic(), sent))
         await asyncio.sleep(WARM_SECONDS)
         sizes = Sizes(worker.resident_bytes)

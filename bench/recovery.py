@@ -26,7 +26,7 @@ import typer
 from bench.counting import Counting, CountingWorker, counting
 from bench.engines import open_engines, say
 from bench.figures import RESULTS, Kept, kept
-from bench.live import EQUAL, Producer, Sent, Shape
+from bench.live import EQUAL, Mix, Producer, Sent
 from bench.measured import cpu_seconds
 from pintally.schemas.sources import Source
 from pintally.streams.kafka.topics import describe_topics, group_members, read_offsets, sources_of
@@ -38,7 +38,7 @@ TRICKLE = 1_200  # events a second while the worker is away and comes back
 TRICKLE_SECONDS = 40.0
 KEPT, AGAIN = "state kept at offset", "folded again from offset"
 POSITIONS = "SELECT source, max(position) FROM ingest_ledger GROUP BY source FORMAT TSV"
-SHAPE = Shape(shares=EQUAL)
+MIX = Mix(shares=EQUAL)
 
 
 def recovery(
@@ -65,11 +65,11 @@ async def measure(own: Counting, records: int, found: Kept) -> None:
     sent = Sent()
     async with Producer(own.settings) as producer:
         say(f"filling {records:,} records ...")
-        for batches in producer.at_once(SHAPE, records, int(time.time() * 1000), SPAN_MS):
+        for batches in producer.at_once(MIX, records, int(time.time() * 1000), SPAN_MS):
             await producer.send(batches, time.monotonic(), sent)
         first = own.start("one", "INFO")
         await asyncio.to_thread(own.wait_landed, records, first)
-        batches = producer.steady(SHAPE, TRICKLE, TRICKLE_SECONDS, int(time.time() * 1000))
+        batches = producer.steady(MIX, TRICKLE, TRICKLE_SECONDS, int(time.time() * 1000))
         sending = asyncio.ensure_future(producer.send(batches, time.monotonic(), sent))
         await asyncio.sleep(2.0)
         again = await asyncio.to_thread(killed, own, first, found)

@@ -25,7 +25,7 @@ from numpy.random import Generator, default_rng
 from bench.counting import Counting, counting
 from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
-from bench.live import Shape
+from bench.live import Mix
 from bench.scale import drained_by, fill
 from bench.steady import Ran, run_at
 from pintally.schemas.cells import PinMinuteRows
@@ -80,7 +80,7 @@ def catch_up(engines: Engines, folder: Path, backlog: int, found: Kept) -> None:
     """A backlog."""
     say(f"filling {backlog:,} records ...")
     with counting(engines, folder) as own:
-        sent = asyncio.run(fill(own.settings, Shape(), backlog))
+        sent = asyncio.run(fill(own.settings, Mix(), backlog))
         found.add("Kafka: bytes a record over the wire, not compressed", sent.bytes / sent.records, "B")
         before = own.inserted()
         own.start()
@@ -155,7 +155,7 @@ def cells(rng: Generator, at: int) -> PinMinuteRows:
         arrived_at=np.full(n, arrived_at, np.uint32),
         action=actions.astype(np.uint8),
         minute=minutes.astype(np.uint32),
-        pin_id=Shape().draw(rng, n),
+        pin_id=Mix().draw(rng, n),
         events=np.ones(n, np.uint64),
         version=np.full(n, version_of(1, at), np.uint64),
     )

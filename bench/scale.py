@@ -32,14 +32,14 @@ import typer
 from bench.counting import Counting, Used, counting_on, own_topics
 from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
-from bench.live import Producer, Sent, Shape
+from bench.live import Mix, Producer, Sent
 from pintally.schemas.actions import Action
 from pintally.streams.kafka.topics import group_members
 from pintally.streams.settings import Settings
 
 SPAN_MS = 20 * 60_000
 SLICES = 25_000  # small, so that the ledger tells within a slice how far workers are
-ANY = Shape()
+ANY = Mix()
 ONE_TOPIC = ((Action.CLOSEUP, 1.0), (Action.CLICK, 0.0), (Action.SAVE, 0.0))
 
 
@@ -48,7 +48,7 @@ class Case:
     """One log, and how many workers drain it."""
 
     name: str
-    shape: Shape = ANY
+    mix: Mix = ANY
     workers: int = 1
     settings: dict[str, Any] = field(default_factory=dict)
     log: str = ""  # cases of the same log share it; its own if empty
@@ -58,12 +58,12 @@ class Case:
 CASES = (
     Case("one worker", settings={"slice_records": SLICES}, log="common", times=4),
     Case("two workers", settings={"slice_records": SLICES}, workers=2, log="common", times=4),
-    Case("1 partition", Shape(shares=ONE_TOPIC), settings={"partitions": 1}),
-    Case("64 partitions", Shape(shares=ONE_TOPIC), settings={"partitions": 64}),
-    Case("100 pins", Shape(pins=100)),
-    Case("1,000,000 pins", Shape()),
-    Case("10,000,000 pins", Shape(pins=10_000_000)),
-    Case("1,000,000 pins, one with half of the events", Shape(hot=0.5)),
+    Case("1 partition", Mix(shares=ONE_TOPIC), settings={"partitions": 1}),
+    Case("64 partitions", Mix(shares=ONE_TOPIC), settings={"partitions": 64}),
+    Case("100 pins", Mix(pins=100)),
+    Case("1,000,000 pins", Mix()),
+    Case("10,000,000 pins", Mix(pins=10_000_000)),
+    Case("1,000,000 pins, one with half of the events", Mix(hot=0.5)),
 )
 
 
@@ -160,15 +160,15 @@ def logs(engines: Engines, events: int, cases: list[Case]) -> Iterator[dict[str,
             if name not in filled:
                 say(f"filling {case.times * events:,} records: {name} ...")
                 filled[name] = stack.enter_context(own_topics(engines, **case.settings))
-                asyncio.run(fill(filled[name], case.shape, case.times * events))
+                asyncio.run(fill(filled[name], case.mix, case.times * events))
         yield filled
 
 
-async def fill(settings: Settings, shape: Shape, events: int) -> Sent:
+async def fill(settings: Settings, mix: Mix, events: int) -> Sent:
     """Events of the last minutes into the topics of `settings`."""
     sent = Sent()
     async with Producer(settings) as producer:
-        for batches in producer.at_once(shape, events, int(time.time() * 1000), SPAN_MS):
+        for batches in producer.at_once(mix, events, int(time.time() * 1000), SPAN_MS):
             await producer.send(batches, time.monotonic(), sent)
     return sent
 

@@ -23,7 +23,7 @@ import typer
 from bench.counting import Counting, Used, counting
 from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
-from bench.live import STEP_SECONDS, Producer, Sent, Shape
+from bench.live import STEP_SECONDS, Mix, Producer, Sent
 
 RATES = (10_000, 50_000, 100_000)
 HIGHER = (150_000, 200_000, 250_000, 300_000, 400_000, 500_000)
@@ -101,19 +101,19 @@ def tell(found: Kept, ran: Ran) -> None:
             found.add(f"{name}: {engine}, an event", cpu / ran.events * 1e6, "us")
 
 
-def run_at(own: Counting, rate: int, seconds: float, shape: Shape | None = None) -> Ran:
+def run_at(own: Counting, rate: int, seconds: float, mix: Mix | None = None) -> Ran:
     """Events at `rate` for `seconds` and a start, counted by one worker. Raises PeerFailed."""
     worker = own.start()
     own.wait_ready(worker)
-    return asyncio.run(_run(own, rate, seconds, shape or Shape()))
+    return asyncio.run(_run(own, rate, seconds, mix or Mix()))
 
 
-async def _run(own: Counting, rate: int, seconds: float, shape: Shape) -> Ran:
+async def _run(own: Counting, rate: int, seconds: float, mix: Mix) -> Ran:
     worker = own.workers[-1]
     whole = WARM_SECONDS + seconds
     async with Producer(own.settings) as producer:
         made = time.time() + 2.0 + 4e-6 * rate * whole  # about what making takes: events must not be late or early
-        batches = producer.steady(shape, rate, whole, int(made * 1000))
+        batches = producer.steady(mix, rate, whole, int(made * 1000))
         await asyncio.sleep(max(0.0, made + LEAD_SECONDS - time.time()))
         sent, started = Sent(), time.monotonic()
         sending = asyncio.ensure_future(producer.send(batches, started, sent))

@@ -1,19 +1,20 @@
 """The work of the benchmark: a log of events in Kafka, and what a count of it must be.
 
-Events of about 173 bytes in JSON, in the order of their event time, 833 of them a second of event time, on pins drawn
-by popularity; keyed by pin, so that the partition follows from it. The same seed gives the same people, pins and order.
+JSON events in the order of their event time, 833 of them a second of event time, on pins drawn by popularity; keyed by
+pin, so that the partition follows from it. The same seed gives the same people, pins and order, whatever their shape.
 
 The peers get one topic with these records. Pintally gets its own topics, one an action, with the same records and, on
 top, what it is there to deal with: records sent twice, late ones and broken ones. Its counts must come out the same.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.random import default_rng
 from numpy.typing import NDArray
 
+from bench.shapes import OWN, Events, Shape
 from pintally.schemas.actions import Action
 from pintally.tools.emulate.pins import Pins
 from pintally.tools.emulate.values import PLATFORMS, SURFACES, event_ids
@@ -23,8 +24,8 @@ MS_AN_EVENT = 1.2  # of event time: 4,000,000 events are 80 minutes
 PINS = 600_000  # of which 4,000,000 events name about 340,000
 ACTIONS = {Action.CLOSEUP: 0.7, Action.CLICK: 0.2, Action.SAVE: 0.1}
 LATE_MS = 24 * 3_600_000  # a late event is so much older
-TAILS = ["}"] * 10 + [
-    f',"surface":"{surface}","platform":"{platform}"}}' for surface in SURFACES for platform in PLATFORMS
+SHOWN_ON: list[tuple[str | None, str | None]] = [(None, None)] * 10 + [  # surface and platform: two of five have none
+    (surface, platform) for surface in SURFACES for platform in PLATFORMS
 ]
 BROKEN = b'{"event_id":"not a uuid"}'
 
@@ -50,12 +51,13 @@ class Slab:
 
 @dataclass(frozen=True)
 class Work:
-    """The events numbered 0 to `events`; number 0 occurs at `start_ms`."""
+    """The events numbered 0 to `events`, written in one shape; number 0 occurs at `start_ms`."""
 
     events: int
     start_ms: int
     seed: int = 1
     different_pins: int = PINS  # to draw from
+    shape: Shape = OWN
     pins: Pins = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,36 +65,41 @@ class Work:
 
     def slabs(self, events: int | None = None) -> Iterator[Slab]:
         """The first `events` of the records, all if None. A prefix is the same whatever its length."""
+        return (slab for slab, _ in self.written(events))
+
+    def written(self, events: int | None = None) -> Iterator[tuple[Slab, Events]]:
+        """The same, beside what the records say; the events of the last slab may be more than its records."""
         end = self.events if events is None else min(events, self.events)
         for start in range(0, end, SLAB):
-            slab = self._slab(start)
+            slab, said = self._slab(start)
             kept = min(SLAB, end - start)
-            yield Slab(slab.occurred[:kept], slab.action[:kept], slab.pin[:kept], slab.values[:kept])
+            yield Slab(slab.occurred[:kept], slab.action[:kept], slab.pin[:kept], slab.values[:kept]), said
 
-    def _slab(self, start: int) -> Slab:
+    def _slab(self, start: int) -> tuple[Slab, Events]:
         rng = default_rng([self.seed, 1, start])
         occurred = self.start_ms + ((start + np.arange(SLAB)) * MS_AN_EVENT).astype(np.int64)
         pin = self.pins.draw(rng, SLAB)
         action = rng.choice(np.array([kind.value for kind in ACTIONS], np.uint8), SLAB, p=list(ACTIONS.values()))
         users = rng.integers(10_000_000, 100_000_000, SLAB).tolist()
-        tails = [TAILS[tail] for tail in rng.integers(0, len(TAILS), SLAB).tolist()]
+        shown_on = [SHOWN_ON[place] for place in rng.integers(0, len(SHOWN_ON), SLAB).tolist()]
         labels = {kind.value: kind.label for kind in ACTIONS}
-        # The same events sent again by another run must not be taken for duplicates: ids follow from the time as well.
-        ids = event_ids(default_rng([self.seed, 2, start, self.start_ms]), SLAB)
-        values = [
-            f'{{"event_id":"{event_id}","action":"{labels[kind]}","pin_id":"{self.pins.texts[index]}",'
-            f'"user_id":"{user}","occurred_at":{at}{tail}'.encode()
-            for event_id, kind, index, user, at, tail in zip(
-                ids, action.tolist(), pin.tolist(), users, occurred.tolist(), tails, strict=True
-            )
-        ]
-        return Slab(occurred, action, pin, values)
+        said = Events(
+            # The same events sent again by another run must not be taken for duplicates: ids follow from the time, too.
+            event_ids(default_rng([self.seed, 2, start, self.start_ms]), SLAB),
+            [labels[kind] for kind in action.tolist()],
+            [self.pins.texts[index] for index in pin.tolist()],
+            users,
+            occurred.tolist(),
+            [surface for surface, _ in shown_on],
+            [platform for _, platform in shown_on],
+        )
+        return Slab(occurred, action, pin, self.shape.write(said, default_rng([self.seed, 4, start]))), said
 
 
 def flawed(work: Work, flaws: Flaws, events: int | None = None) -> Iterator[Slab]:
     """The same records with flaws on top: duplicates shortly behind their original, late and broken ones among them."""
-    rng = default_rng([work.seed, 3, work.start_ms])
-    for slab in work.slabs(events):
+    rng, shape_rng = default_rng([work.seed, 3, work.start_ms]), default_rng([work.seed, 5])
+    for slab, said in work.written(events):
         size = len(slab.values)
         again, late, broken = (
             rng.choice(size, min(size, rng.poisson(share * size)), replace=False)
@@ -104,10 +111,7 @@ def flawed(work: Work, flaws: Flaws, events: int | None = None) -> Iterator[Slab
         )
         order = np.argsort(place, kind="stable")
         values = slab.values + [slab.values[index] for index in again.tolist()]
-        values += [
-            _late(slab, index, event_id)
-            for index, event_id in zip(late.tolist(), event_ids(rng, len(late)), strict=True)
-        ]
+        values += work.shape.write(_late(said, late.tolist(), event_ids(rng, len(late))), shape_rng)
         values += [BROKEN] * len(broken)
         origin = origin[order]
         # Stamped as they arrive: no record is stamped before the one it stands behind.
@@ -115,8 +119,7 @@ def flawed(work: Work, flaws: Flaws, events: int | None = None) -> Iterator[Slab
         yield Slab(stamped, slab.action[origin], slab.pin[origin], [values[index] for index in order.tolist()])
 
 
-def _late(slab: Slab, index: int, event_id: str) -> bytes:
-    """A new event like the one at `index`, much older."""
-    value, at = slab.values[index], int(slab.occurred[index])
-    value = value.replace(f":{at}".encode(), f":{at - LATE_MS}".encode(), 1)
-    return value.replace(value[13:49], event_id.encode(), 1)
+def _late(said: Events, places: list[int], ids: list[str]) -> Events:
+    """New events like those at `places`, much older."""
+    events = said.at(places)
+    return replace(events, event_ids=ids, occurred=[at - LATE_MS for at in events.occurred])

@@ -1,17 +1,20 @@
 """The benchmark, without engines: what it counts, compares and computes."""
 
+import json
 import os
 import subprocess
 import sys
 import time
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.cells import CELL, Cells, compare, count
 from bench.measured import cpu_seconds, family, peak_bytes
 from bench.recount import Recount
+from bench.shapes import SHAPES, Shape
 from bench.work import Flaws, Work, flawed
 
 START = 1_700_000_040_000  # a whole minute
@@ -63,8 +66,9 @@ def test_events_are_in_order_and_as_long_as_said() -> None:
     assert abs(np.mean([len(value) for slab in slabs for value in slab.values]) - 173) < 3
 
 
-def test_flaws_leave_the_counts_as_they_are() -> None:
-    work = Work(20_000, START, different_pins=500)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_flaws_leave_the_counts_as_they_are(shape: Shape) -> None:
+    work = Work(20_000, START, different_pins=500, shape=shape)
     clean, mended = Recount(), Recount()
     for slab in work.slabs():
         clean.add(slab.values)
@@ -77,7 +81,7 @@ def test_flaws_leave_the_counts_as_they_are() -> None:
         fresh = [value for value in dict.fromkeys(good) if value not in seen]
         assert len(fresh) < len(good)
         seen.update(fresh)
-        times = [int(value.partition(b'"occurred_at":')[2].partition(b",")[0].rstrip(b"}")) for value in fresh]
+        times = [json.loads(value)["occurred_at"] for value in fresh]
         late += sum(at < START for at in times)
         mended.add(value for value, at in zip(fresh, times, strict=True) if at >= START)
     assert late > 100

@@ -9,7 +9,7 @@ from numpy.random import default_rng
 
 from bench.capacity import Measured, cost, nearest, need
 from bench.figures import Figure, Kept, markdown, percentile
-from bench.live import FIRST_PIN, Shape, values
+from bench.live import FIRST_PIN, Mix, values
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.decoder import decode
 from pintally.schemas.decoding.values import Values
@@ -48,7 +48,7 @@ def test_a_percentile_is_the_smallest_value_that_the_share_does_not_exceed(share
 @pytest.mark.parametrize("action", list(Action))
 def test_every_event_is_valid_and_says_what_it_was_made_of(action: Action) -> None:
     rng = default_rng(1)
-    pins = Shape(pins=50).draw(rng, 100)
+    pins = Mix(pins=50).draw(rng, 100)
     occurred = np.arange(1_700_000_000_000, 1_700_000_000_100)
     keys, texts = values(rng, action, pins, occurred)
     decoded = decode(Values.of(list(texts)), action)
@@ -60,7 +60,7 @@ def test_every_event_is_valid_and_says_what_it_was_made_of(action: Action) -> No
 
 
 def test_a_hot_pin_gets_its_share() -> None:
-    pins = Shape(pins=1_000_000, hot=0.5).draw(default_rng(2), 10_000)
+    pins = Mix(pins=1_000_000, hot=0.5).draw(default_rng(2), 10_000)
     assert 0.45 < np.unique(pins, return_counts=True)[1].max() / len(pins) < 0.6
 
 
