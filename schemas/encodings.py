@@ -13,6 +13,7 @@ PLAIN: Final = "send the JSON itself"
 BATCHES: Final = f"{PLAIN}, and let the Kafka client compress batches (compression.type)"
 ONE: Final = "send each event as a record of its own"
 REGISTRY: Final = "serialize plain JSON, without a schema registry or with the schema id in headers"
+FRAMED: Final = f"{REGISTRY}; or name its action in PINTALLY_FRAMED_TOPICS, if all of its topic is framed"
 
 MARKS: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"\x1f\x8b", "it is compressed: it begins as gzip does", BATCHES),
@@ -79,7 +80,7 @@ def _framed(value: bytes) -> str | None:
     if value[0] == 0 and len(value) > 5:
         rest = value[5:].lstrip(b" \t\r\n")
         if rest[:1] in (b"{", b"["):
-            return f"it is framed by a schema registry: a byte 0 and a schema id stand before its JSON; {REGISTRY}"
+            return f"it is framed by a schema registry: a byte 0 and a schema id stand before its JSON; {FRAMED}"
         return (
             "it begins with a byte 0 and four more, as a schema registry frames values, and no JSON follows "
             f"(Avro and Protobuf are written so); {REGISTRY}"

@@ -1,6 +1,6 @@
 """The contract: when a Kafka value is a valid event of an action. These models decide; all else must agree.
 
-The rules in full, E1 to E11, so that an implementation in any language reaches the same verdict on every value:
+The rules in full, E1 to E12, so that an implementation in any language reaches the same verdict on every value:
 
 The value
 E1. It is there (no tombstone) and at most 1 MiB (1,048,576 bytes) long.
@@ -24,6 +24,11 @@ E9. `occurred_at`: a JSON integer, 0 <= occurred_at < 4102444800000 (the year 21
 Optional fields: absent and null mean the same; anything else that breaks the rule makes the event invalid
 E10. `surface`, `platform`: a string of 1 to 64 characters.
 E11. `experiments`: an object of at most 32 members, experiment to arm; each name and each arm has 1 to 64 characters.
+
+Topics that a schema registry frames
+E12. If the counting rules of a topic say `prefix_bytes: 5`, a value begins with five bytes, a byte 0 and four bytes of
+    a schema id, which nobody looks up. E1 to E11 are about what follows them; a value without them is invalid. If the
+    rules say 0, all of the value is the text of E1 to E11: no value is framed there.
 
 A character is a Unicode code point; half a surrogate pair is none, so strings of E10 and E11 must not hold one. A
 JSON integer is a number written without fraction and exponent (`1.0` and `1e3` are refused, `-0` is 0); `true` and

@@ -11,7 +11,8 @@ UNSAID: Final = (
     f"What JSON Schema cannot say: the value is UTF-8 without byte-order mark, at most {MAX_BYTES} bytes, and nests at "
     f"most {MAX_DEPTH} levels deep. Ids are at most {MAX_ID}, also as strings. An integer is written without fraction "
     "and exponent: 1.0 is refused. Of a name that occurs twice the last one counts. Strings of the fields named here "
-    "hold no half of a surrogate pair."
+    "hold no half of a surrogate pair. On a topic that a schema registry frames, all of this is about what follows the "
+    "five bytes of the prefix."
 )
 
 

@@ -18,7 +18,7 @@ NAMES: Final = (
     "pintally.replay.partition",
     "pintally.replay.offset",
     "pintally.replay.outcome",  # "late" or "invalid", as it was there
-    "pintally.replay.corrected",  # names of the fields that were changed, with commas; "value" if all of it; else empty
+    "pintally.replay.corrected",  # changed fields, with commas; "prefix" for what is before the JSON; or "value"
     "pintally.replay.by",  # who replayed it
 )
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from hashlib import sha256
 
-from pintally.schemas.actions import REPLAY
 from pintally.schemas.errors import PintallyError
+from pintally.schemas.framing import PREFIX_BYTES
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -17,7 +17,7 @@ NEVER_LATE_MS = 2**32 * 1000  # no clock goes so far: ClickHouse's DateTime ends
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What decides outcomes and slices. Durations in milliseconds, sizes in offsets."""
+    """What decides outcomes and slices. Durations in milliseconds, `slice_records` in offsets."""
 
     schema_version: int = 1
     code_version: int = 1
@@ -26,9 +26,13 @@ class Rules:
     retention_ms: int = 90 * 86_400_000
     slice_records: int = 250_000
     dedup: bool = True
+    prefix_bytes: int = 0  # before the JSON of a value: 0 or PREFIX_BYTES (E12)
 
     def to_json(self) -> str:
-        """Canonical JSON (sorted keys, no spaces), as start rows keep it."""
+        """Canonical JSON (sorted keys, no spaces), as start rows keep it.
+
+        `prefix_bytes` is left out if it is 0: rules that were recorded before it existed keep their fingerprint.
+        """
         return _to_json(self)
 
     @classmethod
@@ -41,9 +45,10 @@ class Rules:
         """These rules without lateness: those of a replay topic, which exists for what comes too late."""
         return replace(self, allowed_lateness_ms=NEVER_LATE_MS)
 
-    def in_topic(self, topic: str) -> "Rules":
-        """These rules as they hold in a topic: in a replay topic nothing is late."""
-        return self.never_late if topic.endswith(REPLAY) else self
+    @property
+    def framed(self) -> "Rules":
+        """These rules for values that a schema registry frames."""
+        return replace(self, prefix_bytes=PREFIX_BYTES)
 
     @property
     def fingerprint(self) -> str:
@@ -56,13 +61,20 @@ class Rules:
 
 @lru_cache
 def _to_json(rules: Rules) -> str:
-    return json.dumps(asdict(rules), sort_keys=True, separators=(",", ":"))
+    recorded = asdict(rules)
+    if not rules.prefix_bytes:
+        del recorded["prefix_bytes"]
+    return json.dumps(recorded, sort_keys=True, separators=(",", ":"))
 
 
 @lru_cache
 def _from_json(text: str) -> Rules:
     values = json.loads(text)
-    if unknown := sorted(values.keys() - {field.name for field in fields(Rules)}):
+    unknown = sorted(values.keys() - {field.name for field in fields(Rules)})
+    prefix_bytes = values.get("prefix_bytes", 0)
+    if type(prefix_bytes) is not int or prefix_bytes not in (0, PREFIX_BYTES):
+        unknown.append(f"prefix_bytes={prefix_bytes}")
+    if unknown:
         raise PintallyError(
             f"the ledger has rules that this version does not know: {', '.join(unknown)}, in {text}",
             "Run the version of Pintally that wrote them, or a newer one.",

@@ -39,6 +39,11 @@ def epochs_in_force(starts: Sequence[StartRow]) -> list[RulesEpoch]:
     ]
 
 
+def epoch_at(epochs: Sequence[RulesEpoch], offset: int) -> RulesEpoch | None:
+    """Returns the epoch whose rules hold at an offset; None before the first one."""
+    return next((epoch for epoch in reversed(epochs) if epoch.start <= offset), None)
+
+
 def superseded_ledger_rows(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> Iterator[Finding]:
     """Yields the ledger rows whose epoch does not hold at their offset."""
     for row in flushed.ledger:

@@ -1,4 +1,4 @@
-"""Is a value an event? E1 to E11 of the contract (schemas/events.py tells them), by the standard library alone.
+"""Is a value an event? E1 to E12 of the contract (schemas/events.py tells them), by the standard library alone.
 
 Written from the words, not from the models, so that a mistake in one is seen by the other.
 """
@@ -29,8 +29,16 @@ class Event(NamedTuple):
     occurred_at: int  # Unix ms
 
 
-def read_event(value: bytes | None, action: str) -> Event | None:
-    """The event that `value` holds, or None if the contract refuses it on the topic of `action`."""
+def behind_prefix(value: bytes | None, prefix_bytes: int) -> bytes | None:
+    """What follows the prefix of a schema registry (E12), or None if the value has none. Without a rule: the value."""
+    if value is None or prefix_bytes == 0:
+        return value
+    return value[prefix_bytes:] if value[:1] == b"\0" and len(value) >= prefix_bytes else None
+
+
+def read_event(value: bytes | None, action: str, prefix_bytes: int = 0) -> Event | None:
+    """The event that `value` holds, or None if the contract refuses it on the topic of `action`, by its rule."""
+    value = behind_prefix(value, prefix_bytes)
     if value is None or len(value) > MAX_BYTES:
         return None
     if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from pintally.audit.addresses import Addresses
+from pintally.audit.chain import epoch_at, epochs_of
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.contract import ACTIONS, Event, read_event
 from pintally.audit.errors import CannotTell
@@ -183,11 +184,12 @@ class _Explainer:
             replay=None if replayed is None else f"{_replay_topic(at.topic)}[0]@{replayed}",
             replay_of=self.origins.get((at.topic, each.offset)),
         )
-        event = read_event(each.value, ACTIONS[self.actions[at.topic]])
         flushed = self.flushed.get((at.topic, at.topic_id, at.partition))
         if flushed is None:
             return replace(report, unknown="no worker has begun to count this source", flushed=False)
+        event = None
         try:
+            event = self._event(each, flushed)
             judged = judge(self.log, flushed, self.actions[at.topic], at, each.offset)
         except CannotTell as reason:
             return replace(report, unknown=reason.what, cell=self._windows(at, event))
@@ -199,6 +201,12 @@ class _Explainer:
             position=judged.position,
             cell=self._cell(flushed, event, judged) if judged.outcome is not Outcome.INVALID else None,
         )
+
+    def _event(self, each: Occurrence, flushed: Flushed) -> Event | None:
+        """Returns the event of a record by the rules at its offset; before the first ones, by those."""
+        epochs = epochs_of(flushed)
+        rules = (epoch_at(epochs, each.offset) or epochs[0]).rules
+        return read_event(each.value, ACTIONS[self.actions[each.at.topic]], rules.prefix_bytes)
 
     def _why(
         self,

@@ -2,6 +2,9 @@
 
 The bytes are searched before a value is parsed, because nearly no record holds one of the ids. An id may be in upper or
 lower case. If a value has a backslash, the id may be written with escapes, so such a value is always parsed.
+
+Which rules hold does not matter here. JSON never begins with a byte 0, so a value that does is read behind the five
+bytes of a schema registry.
 """
 
 import json
@@ -46,7 +49,7 @@ class Ids:
         if mentioned is None and b"\\" not in value:
             return None
         try:
-            fields = json.loads(value.decode())
+            fields = json.loads(value[5 if value[:1] == b"\0" else 0 :].decode())
         except (ValueError, RecursionError):
             fields = None
         if not isinstance(fields, dict):

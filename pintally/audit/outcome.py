@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pintally.audit.aggregates import AGGREGATES
-from pintally.audit.chain import RulesEpoch, current_rows, cuts, epochs_of, follow
+from pintally.audit.chain import RulesEpoch, current_rows, cuts, epoch_at, epochs_of, follow
 from pintally.audit.contract import ACTIONS, Event
 from pintally.audit.errors import CannotTell
 from pintally.audit.flushed import Flushed, LedgerRow
@@ -38,7 +38,7 @@ def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -
     there is no record at that offset.
     """
     epochs = epochs_of(flushed)
-    epoch = next((each for each in reversed(epochs) if each.start <= offset), None)
+    epoch = epoch_at(epochs, offset)
     if epoch is None:
         raise CannotTell(f"{flushed}: counting begins at offset {epochs[0].start}", "Earlier records are not counted.")
     rows = current_rows(flushed, epochs)

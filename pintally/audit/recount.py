@@ -5,9 +5,10 @@ The rules, in the order in which they apply:
   invalid, and does not change it.
 - A slice is (offset // slice_records, stream time rounded down to ten minutes). An offset without a record belongs to
   the block of the offset and the stream time before it. A slice also ends where an epoch of the rules begins.
-- A record is invalid if it is not an event, or if its event time is after its timestamp + skew or before its timestamp
-  - retention. Else it is late if the end of its minute + lateness <= stream time. Else it is a duplicate if an earlier
-  record that is not invalid has its id, in the same block and bucket or one less. Else it is counted.
+- A record is invalid if it is not an event behind the prefix that the rules ask for (`prefix_bytes`), or if its event
+  time is after its timestamp + skew or before its timestamp - retention. Else it is late if the end of its minute +
+  lateness <= stream time. Else it is a duplicate if an earlier record that is not invalid has its id, in the same block
+  and bucket or one less. Else it is counted.
 
 Duplicates are found by sorting: equal ids are neighbours, in offset order. Since blocks and stream times only grow, the
 nearest earlier record with the id decides.
@@ -128,7 +129,7 @@ class Recount:
     def feed(self, piece: Piece, until: int = _NEVER) -> Iterator[Slice]:
         """Fold a piece of the log, up to the offset `until`; yields the slices that ended."""
         action, rules = self._action, self._rules
-        skew, retention = rules.max_clock_skew_ms, rules.retention_ms
+        skew, retention, prefix = rules.max_clock_skew_ms, rules.retention_ms, rules.prefix_bytes
         settled_after = MINUTE_MS + rules.allowed_lateness_ms
         for record in piece.records:
             offset = record.offset
@@ -143,7 +144,7 @@ class Recount:
                     self._slice.arrived_at = timestamp // ARRIVAL_BUCKET_MS * (ARRIVAL_BUCKET_MS // 1000)
                 self._stream_time = timestamp
             current = self._slice
-            event = read_event(record.value, action)
+            event = read_event(record.value, action, prefix)
             if (
                 event is None
                 or record.timestamp < 0

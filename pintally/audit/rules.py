@@ -13,6 +13,7 @@ MINUTE_MS = 60_000
 ARRIVAL_BUCKET_MS = 600_000  # slices are cut where the stream time passes a multiple of ten minutes
 KNOWN_SCHEMA = 1  # what audit.contract implements
 KNOWN_CODE = 1  # what audit.recount implements
+KNOWN_PREFIXES = (0, 5)  # what audit.contract implements
 FIELDS = {
     "schema_version": int,
     "code_version": int,
@@ -21,12 +22,16 @@ FIELDS = {
     "retention_ms": int,
     "slice_records": int,
     "dedup": bool,
+    "prefix_bytes": int,  # may be missing: rules of plain JSON do not state it
 }
 
 
 @dataclass(frozen=True, slots=True)
 class CountingRules:
-    """Durations in milliseconds, slice_records in offsets; ledger rows must have this `fingerprint`."""
+    """Durations in milliseconds, slice_records in offsets; ledger rows must have this `fingerprint`.
+
+    `prefix_bytes` stand before the JSON of each value.
+    """
 
     fingerprint: str
     allowed_lateness_ms: int
@@ -34,6 +39,7 @@ class CountingRules:
     retention_ms: int
     slice_records: int
     dedup: bool
+    prefix_bytes: int
 
 
 def parse_rules(text: str) -> CountingRules:
@@ -45,11 +51,14 @@ def parse_rules(text: str) -> CountingRules:
         fields = json.loads(text)
     except ValueError:
         raise unknown from None
-    if not isinstance(fields, dict) or {name: type(value) for name, value in fields.items()} != FIELDS:
+    if not isinstance(fields, dict):
+        raise unknown
+    fields.setdefault("prefix_bytes", 0)
+    if {name: type(value) for name, value in fields.items()} != FIELDS:
         raise unknown
     if (fields.pop("schema_version"), fields.pop("code_version")) != (KNOWN_SCHEMA, KNOWN_CODE):
         raise unknown
-    if fields["slice_records"] < 1:
+    if fields["slice_records"] < 1 or fields["prefix_bytes"] not in KNOWN_PREFIXES:
         raise unknown
     return CountingRules(fingerprint=_fingerprint(json.loads(text)), **fields)
 

@@ -92,8 +92,9 @@ def read_letter(clickhouse: ClickHouse, topic: str, topic_id: UUID, partition: i
 
 
 def letters_of(clickhouse: ClickHouse, event_id: str) -> list[Letter]:
-    """Returns the dead letters whose value is JSON with this event_id, in any case."""
-    where = "lower(JSONExtractString(ifNull(value, ''), 'event_id')) = {event_id:String}"
+    """Returns the dead letters whose value is JSON with this event_id, in any case; a schema registry may frame it."""
+    json = "substring(ifNull(value, ''), if(startsWith(ifNull(value, ''), char(0)), 6, 1))"
+    where = f"lower(JSONExtractString({json}, 'event_id')) = {{event_id:String}}"
     return _letters(clickhouse, where, event_id=event_id.lower())
 
 

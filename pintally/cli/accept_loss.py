@@ -55,7 +55,7 @@ def accept_loss(
             found = read_cluster_state(settings.kafka, settings.topics, sink, session)
             _refuse_unknown(source or [], found)
             plan = plan_lost(
-                settings.rules.to_rules().in_topic,
+                settings.rules.in_topic,
                 found.ledgers,
                 found.offsets,
                 found.committed,

@@ -100,6 +100,13 @@ def replay(
     edited: Annotated[
         Path | None, typer.Option("--from", help="Replay the edited lines of `show --json` in this file.")
     ] = None,
+    reframe: Annotated[
+        bool,
+        typer.Option(
+            "--reframe",
+            help="Put the prefix of a schema registry before each value, or take it away, as its topic asks.",
+        ),
+    ] = False,
     even_duplicates: Annotated[
         bool, typer.Option("--even-duplicates", help="Do not search for events that are already counted.")
     ] = False,
@@ -110,7 +117,9 @@ def replay(
     """Replay dead letters so that they are counted, each of them at most once.
 
     A dead letter is sent if it would be counted now: a late one as it is, an invalid one after its value is corrected.
-    The value after `=` of --set is JSON, else text; null removes the field. Not sent are dead letters that were
+    The value after `=` of --set is JSON, else text; null removes the field. What is corrected has the prefix that
+    the rules of its topic ask for, that of the dead letter or else one with schema id 0; --reframe corrects the
+    prefix alone. Not sent are dead letters that were
     replayed before, and those whose event is already counted: the command searches the log for its event_id, as far
     back as Kafka keeps it. The next run sends what --limit left out. Do not replay while `pintally rules apply` runs.
 
@@ -119,5 +128,5 @@ def replay(
     """
     from pintally.cli.replaying import Asked, replay_asked
 
-    asked = Asked(wanted, limit, tuple(changes or ()), edited, even_duplicates, dry_run, yes, as_json)
+    asked = Asked(wanted, limit, tuple(changes or ()), reframe, edited, even_duplicates, dry_run, yes, as_json)
     raise typer.Exit(replay_asked(settings, asked))

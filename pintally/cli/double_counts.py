@@ -32,7 +32,7 @@ def warn(settings: Settings, session: MaintenanceSession, found: ClusterState, p
 
 
 async def _of(settings: Settings, source: Source, start: int, end: int, stream_time: int) -> Would:
-    action, rules = settings.topics.actions[source.topic], settings.rules.to_rules().in_topic(source.topic)
+    action, rules = settings.topics.actions[source.topic], settings.rules.in_topic(source.topic)
     return await would_count(settings.kafka, source, action, rules, (start, 0), end, stream_time)
 
 

@@ -93,7 +93,7 @@ def run(settings: Settings, plan: Plan, topics: dict[str, TopicInfo], quiet: boo
     traffic = Traffic(plan, settings.rules.to_rules(), int(time.time() * 1000))
     with progress_bar("emulating", quiet=quiet) as bar:
         task = bar.add_task("", total=plan.events)
-        target = Target.of(settings.kafka, settings.topics, topics)
+        target = Target.of(settings.kafka, settings.topics, topics, settings.rules.framed)
         return asyncio.run(_until_stopped(target, traffic, lambda sent: bar.update(task, completed=sent.records)))
 
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 from pintally.cli.console import data, table
 from pintally.schemas.actions import Action, replay_topic
 from pintally.schemas.errors import PintallyError
+from pintally.schemas.framing import prefix_of
 from pintally.schemas.replays import Origin
 from pintally.schemas.rows import DeadLetterRow
 from pintally.sinks.clickhouse.dead_letter_queries import Kind, Wanted
@@ -145,7 +146,7 @@ def _value(value: bytes | None) -> dict[str, Any]:
         return {"value": None}
     fields = fields_of(value)
     if fields is not None and json.loads(json.dumps(fields)) == fields:
-        return {"value": fields}
+        return {"value": fields, **({"prefix": prefix.hex()} if (prefix := prefix_of(value)) else {})}
     try:
         return {"text": value.decode()}
     except UnicodeDecodeError:

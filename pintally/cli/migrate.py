@@ -27,7 +27,7 @@ def migrate(
     settings = load_settings()
     created = create_topics(*settings.sources)
     topics = describe_topics(settings.kafka, settings.topics)
-    differences = topic_differences(settings.topics, settings.rules.to_rules(), topics)
+    differences = topic_differences(settings.topics, settings.rules, topics)
     applied = migrate_tables(settings.clickhouse)
     kept = apply_dead_letter_days(settings.kafka, settings.clickhouse, settings.topics)
     if as_json:

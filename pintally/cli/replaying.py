@@ -2,7 +2,7 @@
 
 import getpass
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import Wanted, find_letters, have_letters
 from pintally.sinks.clickhouse.server import clock_of
 from pintally.sinks.clickhouse.sink import ClickHouseSink
-from pintally.streams.operations.replay.correct import fields_of, merged, read_change
+from pintally.streams.operations.replay.correct import Correction, read_change
 from pintally.streams.operations.replay.edited import Edited, read_edited
 from pintally.streams.operations.replay.horizon import read_replay_horizon
 from pintally.streams.operations.replay.origins import replayed_origins
@@ -46,6 +46,7 @@ class Asked:
     wanted: Wanted
     limit: int  # of dead letters that are not replayed yet
     changes: tuple[str, ...]  # of --set
+    reframe: bool
     edited: Path | None
     even_duplicates: bool
     dry_run: bool
@@ -70,10 +71,15 @@ def replay_asked(settings: Settings, asked: Asked) -> int:
 
 def _plan(settings: Settings, asked: Asked) -> list[Planned]:
     """Returns a verdict on each chosen dead letter, until `limit` of them are found that are not replayed yet."""
-    lines, changes = _read_lines(asked.edited), dict(map(read_change, asked.changes))
+    lines, correction = _read_lines(asked.edited), Correction(dict(map(read_change, asked.changes)), asked.reframe)
     wanted = asked.wanted if lines is None else _narrowed(asked.wanted, lines)
+    rules = {action: settings.rules.in_topic(topic) for action, topic in settings.topics.replay_names.items()}
+
+    def prefix_of_topic(topic: str) -> int:
+        return rules[settings.topics.actions[topic]].prefix_bytes
+
     by = Conditions(
-        settings.rules.to_rules().never_late,
+        rules,
         clock_of(settings.clickhouse),
         replayed_origins(settings),
         asked.even_duplicates,
@@ -81,8 +87,10 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
     )
     planned, fresh, size = [], 0, 0
     with Connection(settings.clickhouse, only_reads=True) as connection:
-        for letter, value in _corrected(find_letters(connection, wanted), lines, changes):
-            planned.append(plan(letter, value, settings.topics.actions[letter.source.topic], by))
+        for letter, edited in _edited(find_letters(connection, wanted), lines, prefix_of_topic):
+            topic = letter.source.topic
+            value = correction.applied(edited, prefix_of_topic(topic))
+            planned.append(plan(letter, value, settings.topics.actions[topic], by))
             fresh += planned[-1].verdict is not Verdict.REPLAYED
             size += len(value or b"") + len(letter.value or b"")
             if fresh == asked.limit or size > MAX_BYTES:
@@ -112,10 +120,10 @@ def _narrowed(wanted: Wanted, lines: Lines) -> Wanted:
     return replace(wanted, origins=tuple(read_origin(origin) for origin, _ in lines))
 
 
-def _corrected(
-    found: Iterator[DeadLetterRow], lines: Lines | None, changes: dict[str, Any]
+def _edited(
+    found: Iterator[DeadLetterRow], lines: Lines | None, prefix_of_topic: Callable[[str], int]
 ) -> Iterator[tuple[DeadLetterRow, bytes | None]]:
-    """Yields the dead letters with their new values. --set does not change a value that has no fields."""
+    """Yields the dead letters of the file with their values there; without a file, all with their own values."""
     left = None if lines is None else dict(lines)
     for letter in found:
         value = letter.value
@@ -123,8 +131,8 @@ def _corrected(
             line = left.pop((str(Origin(letter.source, letter.offset)), letter.source.topic_id), None)
             if line is None:
                 continue
-            value = line.value_for(letter.value)
-        yield letter, merged(value, changes) if changes and fields_of(value) is not None else value
+            value = line.value_for(letter.value, prefix_of_topic(letter.source.topic))
+        yield letter, value
     if left:
         origin, topic_id = next(iter(left))
         raise PintallyError(

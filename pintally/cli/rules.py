@@ -23,12 +23,13 @@ from pintally.streams.operations.change.epoch_starts import Change, apply_change
 from pintally.streams.operations.change.rules import plan_rules
 from pintally.streams.operations.replay.horizon import read_replay_horizon, refuse_before_horizon
 from pintally.streams.operations.replay.origins import refuse_replayed, replayed_origins
-from pintally.streams.settings import load_settings
+from pintally.streams.settings import RulesSettings, load_settings
 
 HELP = """Show or change the counting rules of each source.
 
-The rules are lateness, clock skew, retention, slice size, and whether duplicates are dropped. The ledger stores them
-with the counts. A worker whose settings have other rules refuses to start.
+The rules are lateness, clock skew, retention, slice size, whether duplicates are dropped, and whether a schema
+registry frames the values. The ledger stores them with the counts. A worker whose settings have other rules refuses to
+start.
 
 Example:
 
@@ -48,7 +49,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
     Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
     settings = load_settings()
-    asked = settings.rules.to_rules()
+    asked = settings.rules
     sink = ClickHouseSink(settings.clickhouse, only_reads=True)
     with sink.session() as session:
         found = read_cluster_state(settings.kafka, settings.topics, sink, session)
@@ -92,7 +93,7 @@ def apply(
         PINTALLY_ALLOWED_LATENESS_SECONDS=7200 pintally rules apply
     """
     settings = load_settings()
-    asked = settings.rules.to_rules()
+    asked = settings.rules
     sink = ClickHouseSink(settings.clickhouse, MAINTENANCE_SECONDS)
     refuse_members(settings.kafka, settings.worker)
     with sink.session() as session:
@@ -112,7 +113,7 @@ def apply(
     )
 
 
-def differs(asked: Rules, source: Source, ledger: SourceLedger) -> bool:
+def differs(asked: RulesSettings, source: Source, ledger: SourceLedger) -> bool:
     """Whether the settings have other rules than the source."""
     return bool(ledger.starts) and Rules.from_json(ruling(ledger.starts)[-1].rules) != asked.in_topic(source.topic)
 
@@ -120,10 +121,11 @@ def differs(asked: Rules, source: Source, ledger: SourceLedger) -> bool:
 def describe(text: str) -> str:
     """Returns rules as a line of text; `text` is their JSON."""
     parsed = Rules.from_json(text)
+    framed = ", framed by a schema registry" if parsed.prefix_bytes else ""
     lateness = "never" if parsed == parsed.never_late else f"after {parsed.allowed_lateness_ms // 1000} s"
     return (
         f"late {lateness}, skew {parsed.max_clock_skew_ms // 1000} s, {parsed.retention_ms // 86_400_000} days, "
-        f"slices of {parsed.slice_records:,}, {'no duplicates' if parsed.dedup else 'duplicates count'}"
+        f"slices of {parsed.slice_records:,}, {'no duplicates' if parsed.dedup else 'duplicates count'}{framed}"
     )
 
 
@@ -154,10 +156,11 @@ def _words(starts: tuple[StartRow, ...], found: ClusterState) -> list[str]:
     return sorted(changes)
 
 
-def _as_document(asked: Rules, found: ClusterState) -> dict[str, Any]:
+def _as_document(asked: RulesSettings, found: ClusterState) -> dict[str, Any]:
     """Returns the rules as JSON. Durations are in milliseconds, sizes in offsets."""
     return {
-        "settings": asdict(asked),
+        "settings": {name: value for name, value in asdict(asked.to_rules()).items() if name != "prefix_bytes"},
+        "framed": sorted(action.label for action in asked.framed),
         "differs": any(differs(asked, source, found.ledgers[source]) for source in found.offsets),
         "sources": [
             {

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from pintally.schemas.framing import PREFIX_BYTES
 from pintally.schemas.replays import Origin
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.sources import Source
@@ -18,10 +19,11 @@ RecordAddress = tuple[str, UUID, int, int]  # a record: topic, its UUID, partiti
 # Reasons that differ only in numbers and times are one kind.
 KIND = "replaceRegexpAll(reason, '[0-9][0-9T:.Z-]*', '0')"
 ORIGIN = "(topic, topic_id, partition, offset)"
+# JSON never begins with a byte 0: what does is framed by a schema registry (E12).
+JSON = f"substring(ifNull(value, ''), if(startsWith(ifNull(value, ''), char(0)), {PREFIX_BYTES} + 1, 1))"
 FIELDS = {  # a field of the value, as text or as a number; '' where the value is no JSON
-    "pin": "(JSONExtractString(ifNull(value, ''), 'pin_id') = %(pin)s"
-    " OR JSONExtractRaw(ifNull(value, ''), 'pin_id') = %(pin)s)",
-    "event_id": "lower(JSONExtractString(ifNull(value, ''), 'event_id')) = lower(%(event_id)s)",
+    "pin": f"(JSONExtractString({JSON}, 'pin_id') = %(pin)s OR JSONExtractRaw({JSON}, 'pin_id') = %(pin)s)",
+    "event_id": f"lower(JSONExtractString({JSON}, 'event_id')) = lower(%(event_id)s)",
 }
 CONDITIONS = {
     "topics": "topic IN %(topics)s",

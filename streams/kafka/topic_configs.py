@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from kafka.admin import ConfigResource, KafkaAdminClient
 
 from pintally.schemas.errors import KafkaRefused
-from pintally.schemas.rules import Rules
 from pintally.streams.counting.log import TopicInfo
 from pintally.streams.counting.refusals import alter, topic_faults
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.rights import TOPIC, right_missing
-from pintally.streams.settings import KafkaSettings, TopicSettings
+from pintally.streams.settings import KafkaSettings, RulesSettings, TopicSettings
 
 TAKEN_SECONDS = 30.0
 LOOK_SECONDS = 0.05
@@ -77,12 +76,12 @@ def _refuse(kafka: KafkaSettings, answers: Mapping[str, str]) -> None:
         )
 
 
-def topic_differences(asked: TopicSettings, rules: Rules, topics: Mapping[str, TopicInfo]) -> list[str]:
+def topic_differences(asked: TopicSettings, rules: RulesSettings, topics: Mapping[str, TopicInfo]) -> list[str]:
     """What in `topics` is not as the settings ask, a sentence each that names topic, value and remedy."""
     return [each for topic in topics.values() for each in _differences(asked, rules, topic)]
 
 
-def _differences(asked: TopicSettings, rules: Rules, topic: TopicInfo) -> Iterator[str]:
+def _differences(asked: TopicSettings, rules: RulesSettings, topic: TopicInfo) -> Iterator[str]:
     yield from map(str, topic_faults(topic, rules.in_topic(topic.name)))
     is_replay = topic.name in asked.replay_names.values()  # a replay happens when Kafka takes it
     wanted = "LogAppendTime" if is_replay else asked.topic_timestamps

@@ -10,13 +10,13 @@ from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, 
 
 from pintally.schemas.actions import dead_letter_topic
 from pintally.schemas.errors import KafkaRefused, PintallyError
-from pintally.schemas.rules import DAY_MS, Rules
+from pintally.schemas.rules import DAY_MS
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.kafka.admin import open_admin, retry_while_loading
 from pintally.streams.kafka.rights import GROUP, TOPIC, UNAUTHORIZED, needing, right_missing
 from pintally.streams.kafka.topic_configs import read_topic_configs
-from pintally.streams.settings import KafkaSettings, TopicSettings
+from pintally.streams.settings import KafkaSettings, RulesSettings, TopicSettings
 
 RETENTION_MS = 7 * DAY_MS
 FOREVER_MS = 2**63 - 1
@@ -31,7 +31,7 @@ class TopicRefused(PintallyError):
     """Kafka would not make a topic, or a topic has settings that cannot be counted exactly."""
 
 
-def create_topics(kafka: KafkaSettings, topics: TopicSettings, rules: Rules) -> list[str]:
+def create_topics(kafka: KafkaSettings, topics: TopicSettings, rules: RulesSettings) -> list[str]:
     """Make the topics of sources, replays and dead letters; return the names of those that did not exist before.
 
     Safe to run any number of times and from several processes at once. Topics that exist stay as they are:
@@ -145,7 +145,7 @@ def replay_retention(topics: TopicSettings) -> dict[str, str]:
     return {"retention.ms": str((topics.dead_letter_days + 1) * DAY_MS), "segment.ms": str(DAY_MS)}
 
 
-def _wanted(topics: TopicSettings, rules: Rules) -> dict[str, dict[str, Any]]:
+def _wanted(topics: TopicSettings, rules: RulesSettings) -> dict[str, dict[str, Any]]:
     shape = {"num_partitions": topics.partitions, "replication_factor": topics.replication}
     source = {
         "message.timestamp.type": topics.topic_timestamps,
@@ -154,7 +154,7 @@ def _wanted(topics: TopicSettings, rules: Rules) -> dict[str, dict[str, Any]]:
         "compression.type": "producer",
     }
     if topics.topic_timestamps == "CreateTime":
-        source["message.timestamp.after.max.ms"] = str(rules.max_clock_skew_ms)
+        source["message.timestamp.after.max.ms"] = str(rules.to_rules().max_clock_skew_ms)
     invalid = {
         "cleanup.policy": "delete",
         **dead_letter_retention(topics),

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from pintally.schemas.rules import Rules
 from pintally.streams.settings.groups import (
     ClickHouseSettings,
     Group,
@@ -86,9 +85,9 @@ class Settings(BaseModel):
         return {name: getattr(getattr(self, each.group), each.name) for name, each in SETTINGS.items()}
 
     @property
-    def sources(self) -> tuple[KafkaSettings, TopicSettings, Rules]:
+    def sources(self) -> tuple[KafkaSettings, TopicSettings, RulesSettings]:
         """What says which sources are counted, where they are, and how."""
-        return self.kafka, self.topics, self.rules.to_rules()
+        return self.kafka, self.topics, self.rules
 
     def environment(self) -> dict[str, str]:
         """The environment of a child process with these settings and no others. Holds the passwords in the clear."""

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from pintally.schemas.actions import Action, replay_topic
+from pintally.schemas.actions import REPLAY, Action, kind_of, replay_topic
 from pintally.schemas.rules import Rules
 from pintally.sinks.clickhouse.address import ClickHouseAddress, Name, Optional, Port
 from pintally.streams.settings.addresses import host_of, servers_of
+from pintally.streams.settings.labels import labels_of
 from pintally.streams.settings.variables import LOCAL_ENV, PREFIX, EnvironmentWithoutLinks
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -132,9 +133,31 @@ class RulesSettings(Group):
     )
     slice_records: int = Field(250_000, ge=1, description="Offsets per slice; may be lowered, never raised.")
     dedup: bool = Field(True, description="Do not count an event_id again that was seen shortly before (rule C2).")
+    framed_topics: str = Field(
+        "",
+        description="Actions whose topics a schema registry frames, for instance `save,click`: 5 bytes stand before "
+        "the JSON of each value (rule E12). All other topics hold plain JSON.",
+    )
+
+    _labels = field_validator("framed_topics")(staticmethod(labels_of))
+
+    def in_topic(self, topic: str) -> Rules:
+        """The rules that these settings ask for in a topic. In a replay topic nothing is late.
+
+        A replay topic is framed if its own topic is: a replay sends values as they were.
+        """
+        rules, own = self.to_rules(), topic.removesuffix(REPLAY)
+        if any(kind_of(own) == action.topic() for action in self.framed):
+            rules = rules.framed
+        return rules if own == topic else rules.never_late
+
+    @property
+    def framed(self) -> frozenset[Action]:
+        """The actions whose topics are framed."""
+        return frozenset(action for action in Action if action.label in self.framed_topics.split(","))
 
     def to_rules(self) -> Rules:
-        """The rules that these settings ask for, in the topics that producers write to."""
+        """The rules that these settings ask for in a topic of plain JSON that producers write to."""
         return Rules(
             allowed_lateness_ms=self.allowed_lateness_seconds * 1000,
             max_clock_skew_ms=self.max_clock_skew_seconds * 1000,

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pintally.schemas.rows import SourceLedger, StartRow
-from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
 from pintally.streams.counting.log import Offsets
@@ -21,7 +20,7 @@ from pintally.streams.counting.refusals import (
 from pintally.streams.counting.slices import Base
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import committed_offsets, describe_topics, read_offsets
-from pintally.streams.settings import KafkaSettings, TopicSettings
+from pintally.streams.settings import KafkaSettings, RulesSettings, TopicSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Assigned:
 
 
 def look_up(
-    kafka: KafkaSettings, asked: TopicSettings, rules: Rules, sink: Sink, partitions: Iterable[tuple[str, int]]
+    kafka: KafkaSettings, asked: TopicSettings, rules: RulesSettings, sink: Sink, partitions: Iterable[tuple[str, int]]
 ) -> list[Assigned]:
     """Read all that decides where the fold of each (topic, partition) begins. Blocking.
 
@@ -56,7 +55,9 @@ def look_up(
     return [_assigned(rules, source, ledgers[source], offsets[source]) for source in sources]
 
 
-def _write_starts(kafka: KafkaSettings, rules: Rules, session: SinkSession, sink: Sink, sources: list[Source]) -> None:
+def _write_starts(
+    kafka: KafkaSettings, rules: RulesSettings, session: SinkSession, sink: Sink, sources: list[Source]
+) -> None:
     """Begin the sources that no worker has begun, under the highest epoch in the ledger.
 
     The ledger is read again, after the group's offsets, which follow it: another worker may have begun since. And once
@@ -78,7 +79,7 @@ def _write_starts(kafka: KafkaSettings, rules: Rules, session: SinkSession, sink
     )
 
 
-def _assigned(rules: Rules, source: Source, ledger: SourceLedger, offsets: Offsets) -> Assigned:
+def _assigned(rules: RulesSettings, source: Source, ledger: SourceLedger, offsets: Offsets) -> Assigned:
     chain = follow(ledger)
     base = base_of(chain)
     refuse_rules(source, chain, rules.in_topic(source.topic))

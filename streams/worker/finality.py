@@ -27,7 +27,7 @@ from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import follow, least_lateness
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
-from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
+from pintally.streams.settings import ClickHouseSettings, KafkaSettings, RulesSettings, Settings, TopicSettings
 from pintally.streams.worker.clocks import Reading, read_clocks
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.outage import outage_of
@@ -129,12 +129,13 @@ def _clock(
 def look(
     kafka: KafkaSettings,
     asked: TopicSettings,
-    rules: Rules,
+    rules: RulesSettings,
     idle_margin_ms: int,
     sink: MaintainedSink,
     brokers: BrokersBehind,
 ) -> Look:
     """Ask both engines what is final now. Blocking. The order matters: clocks, log ends, ledgers."""
+    common = rules.to_rules()
     known = as_known(describe_topics(kafka, asked), sink.replaced())
     topics = {name: topic for name, topic in known.items() if name in asked.names.values()}
     sources = sources_of(topics)
@@ -147,11 +148,11 @@ def look(
     def is_behind(source: Source, clock: int) -> bool:
         return brokers.look(source, ledgers[source].rows, clock, at_ms, idle_margin_ms)
 
-    until = final_until(rules, idle_margin_ms, topics, ledgers, offsets, at_ms, is_behind)
+    until = final_until(common, idle_margin_ms, topics, ledgers, offsets, at_ms, is_behind)
     stamped = [s for s in sources if topics[s.topic].timestamp_type == "LogAppendTime" and ledgers[s].starts]
     return Look(
         until,
-        least_lateness(rules, ledgers.values()),
+        least_lateness(common, ledgers.values()),
         clocks,
         {source: follow(ledgers[source]).stream_time for source in stamped},
         {source: seen.behind_ms for source, seen in brokers.seen.items() if seen.behind_ms},

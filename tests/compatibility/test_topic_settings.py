@@ -49,14 +49,14 @@ def test_a_topic_that_is_no_faithful_record_is_refused_and_named(clean: Settings
     topics = describe_topics(clean.kafka, clean.topics)
     topic = topics[clean.topics.names[case.action]]
     with pytest.raises(Refusal, match=case.said):
-        refuse_topic(topic, clean.rules.to_rules().in_topic(topic.name))
-    assert any(case.said in line for line in topic_differences(clean.topics, clean.rules.to_rules(), topics))
+        refuse_topic(topic, clean.rules.in_topic(topic.name))
+    assert any(case.said in line for line in topic_differences(clean.topics, clean.rules, topics))
 
 
 def test_topics_with_other_settings_are_counted_exactly_and_nothing_is_said(clean: Settings, tmp_path: Path) -> None:
     make(clean, COUNTED)
     migrate(clean.clickhouse)
-    assert topic_differences(clean.topics, clean.rules.to_rules(), describe_topics(clean.kafka, clean.topics)) == []
+    assert topic_differences(clean.topics, clean.rules, describe_topics(clean.kafka, clean.topics)) == []
     with Traffic(clean, "--events", "1000") as traffic:
         sent = traffic.finish()
     with workers(clean, tmp_path) as start:
@@ -74,7 +74,7 @@ def test_a_topic_that_is_not_as_the_settings_ask_is_counted_and_named(
     migrate(clean.clickhouse)
     assert any(
         case.said in line
-        for line in topic_differences(clean.topics, clean.rules.to_rules(), describe_topics(clean.kafka, clean.topics))
+        for line in topic_differences(clean.topics, clean.rules, describe_topics(clean.kafka, clean.topics))
     )
     produce_with_kafka_python(clean, None, idempotent=False)
     with workers(clean, tmp_path) as start:

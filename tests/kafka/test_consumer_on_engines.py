@@ -18,7 +18,7 @@ LARGE = b"x" * 100_000  # longer than what a response may be to be copied
 @pytest.fixture
 def topic(settings: Settings) -> Iterator[str]:
     """A topic, which is dropped afterwards."""
-    create_topics(settings.kafka, settings.topics, settings.rules.to_rules())
+    create_topics(*settings.sources)
     yield min(settings.topics.names.values())
     with open_admin(settings.kafka) as admin:
         admin.delete_topics([*settings.topics.actions])

@@ -74,7 +74,7 @@ def test_topics_are_described_as_they_were_asked_for(made: Settings) -> None:
     assert {topic.timestamp_type for topic in found.values()} == {"LogAppendTime"}
     assert {topic.cleanup_policy for topic in found.values()} == {"delete"}
     assert len({topic.topic_id for topic in found.values()}) == 6
-    assert topic_differences(made.topics, made.rules.to_rules(), found) == []
+    assert topic_differences(made.topics, made.rules, found) == []
 
 
 def test_create_time_topics_refuse_timestamps_beyond_the_skew(settings: Settings) -> None:
@@ -84,9 +84,9 @@ def test_create_time_topics_refuse_timestamps_beyond_the_skew(settings: Settings
         found = describe_topics(by_producer.kafka, by_producer.topics)
         assert {found[name].timestamp_after_max_ms for name in by_producer.topics.names.values()} == {77_000}
         assert {found[name].timestamp_type for name in by_producer.topics.replay_names.values()} == {"LogAppendTime"}
-        assert topic_differences(by_producer.topics, by_producer.rules.to_rules(), found) == []
+        assert topic_differences(by_producer.topics, by_producer.rules, found) == []
         other = with_(by_producer, max_clock_skew_seconds=10)
-        assert len(topic_differences(other.topics, other.rules.to_rules(), found)) == 3
+        assert len(topic_differences(other.topics, other.rules, found)) == 3
     finally:
         drop(by_producer)
 
@@ -106,7 +106,7 @@ def test_topics_that_differ_are_named_and_left_as_they_are(made: Settings) -> No
     assert create_topics(*other.sources) == []
     found = describe_topics(other.kafka, other.topics)
     assert {found[name].partitions for name in made.topics.names.values()} == {made.topics.partitions}
-    differences = topic_differences(other.topics, other.rules.to_rules(), found)
+    differences = topic_differences(other.topics, other.rules, found)
     assert len(differences) == 6
     assert all(any(name in difference for name in made.topics.names.values()) for difference in differences)
     assert any("message.timestamp.type=LogAppendTime" in difference for difference in differences)
@@ -123,7 +123,7 @@ def test_a_compacted_source_is_named(made: Settings) -> None:
         admin.wait_for_topics([name])
     assert any(
         f"{name} has cleanup.policy=compact" in each
-        for each in topic_differences(made.topics, made.rules.to_rules(), describe_topics(made.kafka, made.topics))
+        for each in topic_differences(made.topics, made.rules, describe_topics(made.kafka, made.topics))
     )
 
 

@@ -29,7 +29,9 @@ from pintally.streams.settings import Settings
 NOW = 1_795_269_600_000
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 REPLAY = Source("engagement.save.v1.replay", UUID(int=2), 0)
-BY = Conditions(Rules().never_late, NOW, {SOURCE: {3: 0}})
+BY = Conditions(dict.fromkeys(Action, Rules().never_late), NOW, {SOURCE: {3: 0}})
+FRAMED = replace(BY, rules={**BY.rules, Action.SAVE: Rules().never_late.framed})
+PREFIX = b"\0\0\0\0\x07"
 
 
 def value(event_id: int = 1, pin: object = "1", occurred_at: int = NOW) -> bytes:
@@ -64,6 +66,25 @@ def test_time_heals_an_event_of_the_future_and_takes_one_that_is_too_old() -> No
     old = letter(0, value(occurred_at=NOW - 90 * 86_400_000))
     assert verdict(old).verdict is Verdict.READY
     assert verdict(old, by=replace(BY, now_ms=NOW + 1)).verdict is Verdict.INVALID
+
+
+def test_the_rules_of_the_replay_topic_say_whether_a_value_must_be_framed() -> None:
+    late = letter(0, PREFIX + value())
+    assert verdict(late, by=FRAMED).verdict is Verdict.READY
+    assert verdict(late).verdict is Verdict.INVALID
+    assert "PINTALLY_FRAMED_TOPICS" in verdict(late).why
+    plain = letter(0, value(), "invalid", "value: must be framed")
+    assert verdict(plain, by=FRAMED).verdict is Verdict.INVALID
+    corrected = verdict(plain, PREFIX + value(), FRAMED)
+    assert (corrected.verdict, corrected.corrected) == (Verdict.READY, ("prefix",))
+    assert plan(late, late.value, Action.CLICK, FRAMED).verdict is Verdict.INVALID
+
+
+def test_a_framed_letter_that_was_sent_before_is_left() -> None:
+    twice = letter(0, PREFIX + value(), reason="late by 3 s" + SENT_BEFORE)
+    assert verdict(twice, by=FRAMED).verdict is Verdict.DUPLICATE
+    assert verdict(twice, value()).verdict is Verdict.DUPLICATE, "its topic is not framed any more"
+    assert verdict(twice, PREFIX + value(event_id=2), FRAMED).verdict is Verdict.READY
 
 
 def test_an_origin_that_was_replayed_is_left_whatever_its_value() -> None:
@@ -108,8 +129,8 @@ def test_rules_do_not_change_below_a_letter_that_was_replayed() -> None:
 def test_replay_topics_have_the_rules_of_their_topic_but_nothing_is_late() -> None:
     settings = Settings.of(None, topic_prefix="p.", allowed_lateness_seconds=7)
     assert settings.topics.replay_names[Action.CLICK] == "p.engagement.click.v1.replay"
-    assert settings.rules.to_rules().in_topic("p.engagement.click.v1") == settings.rules.to_rules()
-    assert settings.rules.to_rules().in_topic("p.engagement.click.v1.replay") == replace(
+    assert settings.rules.in_topic("p.engagement.click.v1") == settings.rules.to_rules()
+    assert settings.rules.in_topic("p.engagement.click.v1.replay") == replace(
         settings.rules.to_rules(), allowed_lateness_ms=NEVER_LATE_MS
     )
     assert list(settings.topics.actions.values()) == [*Action, *Action]

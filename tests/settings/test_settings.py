@@ -54,6 +54,9 @@ def test_a_variable_wins_over_what_up_wrote(empty_folder: Path, monkeypatch: pyt
         ("PINTALLY_TOPIC_TIMESTAMPS", "SometimesTime"),
         ("PINTALLY_DEDUP", "perhaps"),
         ("PINTALLY_FLUSH_INTERVAL_SECONDS", "0"),
+        ("PINTALLY_FRAMED_TOPICS", "saves"),
+        ("PINTALLY_FRAMED_TOPICS", "save;click"),
+        ("PINTALLY_FRAMED_TOPICS", "engagement.save.v1"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name_and_value(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +137,16 @@ def test_rules_are_the_settings_in_milliseconds(lateness: int, skew: int, days: 
     assert rules.max_clock_skew_ms == skew * 1000
     assert rules.retention_ms == days * 24 * 60 * 60 * 1000
     assert rules.slice_records == size
+
+
+@pytest.mark.parametrize("prefix", ["", "eu."])
+def test_framed_topics_are_those_of_the_actions_that_are_named_and_their_replay_topics(prefix: str) -> None:
+    rules = Settings.of(None, framed_topics=" closeup, save,,save").rules
+    assert rules.framed_topics == "save,closeup"
+    for action in Action:
+        topic, wanted = action.topic(prefix), 0 if action is Action.CLICK else 5
+        assert [rules.in_topic(name).prefix_bytes for name in (topic, f"{topic}.replay")] == [wanted, wanted]
+    assert {Settings.of(None).rules.in_topic(action.topic(prefix)) for action in Action} == {Rules()}
 
 
 def test_rules_in_the_ledger_that_this_version_does_not_know_are_an_error_with_a_remedy() -> None:

@@ -58,8 +58,12 @@ class Recount:
 
 
 @lru_cache(maxsize=100_000)
-def parse(value: bytes | None, action: Action) -> Event | None:
-    """The event, or None if the contract refuses it."""
+def parse(value: bytes | None, action: Action, prefix_bytes: int = 0) -> Event | None:
+    """The event, or None if the contract refuses it, with this many bytes before its JSON (E12)."""
+    if prefix_bytes and value is not None:
+        if len(value) < prefix_bytes or not value.startswith(b"\0"):
+            return None
+        value = value[prefix_bytes:]
     try:
         return validate(value, action)
     except ContractError:
@@ -108,7 +112,7 @@ def recount(
         result.outcomes[offset] = outcome
         if outcome == "counted":
             assert record is not None
-            event = parse(record.value, action)
+            event = parse(record.value, action, rules.prefix_bytes)
             assert event is not None
             cell = (slice_block, arrived_at * 600, event.occurred_at // 60_000 * 60, event.pin_id)
             result.counted.setdefault(cell, []).append(offset)
@@ -130,7 +134,7 @@ def _outcome(
     action: Action,
 ) -> str:
     """C2, in its order."""
-    event = parse(record.value, action)
+    event = parse(record.value, action, rules.prefix_bytes)
     if event is None or record.timestamp == -1:  # nothing tells when it came
         return "invalid"
     if event.occurred_at > timestamp + rules.max_clock_skew_ms:

@@ -108,7 +108,7 @@ def write_history(stack: Stack, seed: int, expected: Expected) -> None:
     """
     hour = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
     topics = describe_topics(stack.settings.kafka, stack.settings.topics)
-    target = Target.of(stack.settings.kafka, stack.settings.topics, topics)
+    target = Target.of(stack.settings.kafka, stack.settings.topics, topics, stack.settings.rules.framed)
     for anchor in (hour - HOUR_MS - 5 * MINUTE_MS, hour - 5 * MINUTE_MS):
         plan = Plan(HISTORY_EVENTS, None, seed, 2 * MINUTE_MS, PINS, **SHARES)
         traffic = Traffic(plan, stack.settings.rules.to_rules(), anchor)

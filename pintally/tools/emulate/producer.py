@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from pintally.tools.emulate.traffic import Slab, Traffic
 from pintally.tools.emulate.truth import Truth
 
 BATCH_BYTES = 256 * 1024
+PREFIX = b"\0\0\0\0\1"  # of a framed value (E12): schema id 1
 PATIENCE_SECONDS = 180.0  # how long Kafka may be away: a batch that is given up leaves the truth uncertain
 LIVE_STEP_SECONDS = 0.05  # live records wait this long at most for company in their batch
 
@@ -34,11 +35,22 @@ class Target:
 
     kafka: KafkaSettings
     topics: Mapping[Action, TopicInfo]
+    framed: Collection[Action] = ()  # whose topics get values as a schema registry frames them
 
     @classmethod
-    def of(cls, kafka: KafkaSettings, asked: TopicSettings, topics: Mapping[str, TopicInfo]) -> "Target":
+    def of(
+        cls,
+        kafka: KafkaSettings,
+        asked: TopicSettings,
+        topics: Mapping[str, TopicInfo],
+        framed: Collection[Action] = (),
+    ) -> "Target":
         """The topics that producers write to, as Kafka described them."""
-        return cls(kafka, {action: topics[name] for action, name in asked.names.items()})
+        return cls(kafka, {action: topics[name] for action, name in asked.names.items()}, framed)
+
+    def prefix(self, action: Action) -> bytes:
+        """What stands before each value of the action's topic."""
+        return PREFIX if action in self.framed else b""
 
     def truth(self, traffic: Traffic) -> Truth:
         """An empty truth about these topics."""
@@ -149,18 +161,26 @@ async def send_slab(producer: AIOKafkaProducer, target: Target, traffic: Traffic
         partitions = traffic.pins.partitions(slab.pin[of_topic], topic.partitions)
         for partition in np.unique(partitions).tolist():
             chosen = of_topic[partitions == partition]
-            parts.append(_send_partition(producer, topic.name, partition, traffic, slab, chosen))
+            part = _send_partition(producer, topic.name, partition, traffic, slab, chosen, target.prefix(action))
+            parts.append(part)
     await asyncio.gather(*parts)
 
 
 async def _send_partition(
-    producer: AIOKafkaProducer, topic: str, partition: int, traffic: Traffic, slab: Slab, chosen: NDArray[np.int64]
+    producer: AIOKafkaProducer,
+    topic: str,
+    partition: int,
+    traffic: Traffic,
+    slab: Slab,
+    chosen: NDArray[np.int64],
+    prefix: bytes,
 ) -> None:
     acknowledged = []
     batch = producer.create_batch()
     times, pins = slab.arrival[chosen].tolist(), slab.pin[chosen].tolist()
     for index, timestamp, pin in zip(chosen.tolist(), times, pins, strict=True):
-        key, value = traffic.pins.key(pin), slab.values[index]
+        key, made = traffic.pins.key(pin), slab.values[index]
+        value = made if made is None else prefix + made
         if batch.append(timestamp=timestamp, key=key, value=value) is None:
             acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()

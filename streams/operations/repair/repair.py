@@ -5,19 +5,18 @@ Workers may run meanwhile. The log as it is now decides, with the rules that the
 
 from collections.abc import Callable
 
-from pintally.schemas.rules import Rules
 from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.recovery import is_retired, least_lateness
 from pintally.streams.operations.change.cluster_state import ClusterState
 from pintally.streams.operations.repair.choice import Choice, Repair
 from pintally.streams.operations.repair.source import SourceRepair
-from pintally.streams.settings import KafkaSettings, TopicSettings
+from pintally.streams.settings import KafkaSettings, RulesSettings, TopicSettings
 
 
 def repair(
     kafka: KafkaSettings,
     topics: TopicSettings,
-    rules: Rules,
+    rules: RulesSettings,
     session: MaintenanceSession,
     found: ClusterState,
     choice: Choice,
@@ -44,6 +43,6 @@ def repair(
         if source not in found.offsets and not is_retired(ledger) and choice.touches(source):
             done.gone.append(f"{source} of UUID {source.topic_id}: Kafka no longer has this topic")
     session.reopen_unequal()
-    session.reopen_early(least_lateness(rules, found.ledgers.values()))
+    session.reopen_early(least_lateness(rules.to_rules(), found.ledgers.values()))
     done.gone = list(dict.fromkeys(done.gone))
     return done

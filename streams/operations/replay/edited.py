@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pintally.schemas.errors import PintallyError
+from pintally.schemas.framing import framed_as
 from pintally.streams.operations.replay.correct import fields_of, written
 
 
@@ -22,13 +23,18 @@ class Edited(BaseModel):
     text: str | None = None
     base64: str | None = None
 
-    def value_for(self, original: bytes | None) -> bytes | None:
+    def value_for(self, original: bytes | None, prefix_bytes: int) -> bytes | None:
         """Returns the value to send instead of `original`; `original` itself if the fields are equal.
 
+        Fields are framed as a topic with this `prefix_bytes` asks; text and base64 are complete values.
         Raises ValueError for invalid base64, and for text with half a surrogate pair.
         """
         if self.value is not None:
-            return original if fields_of(original) == self.value else written(self.value)
+            return (
+                original
+                if fields_of(original) == self.value
+                else framed_as(written(self.value), prefix_bytes, original)
+            )
         if self.text is not None:
             return self.text.encode()
         return None if self.base64 is None else b64decode(self.base64, validate=True)
@@ -42,7 +48,7 @@ def read_edited(lines: Iterable[str], name: str) -> list[Edited]:
             continue
         try:
             edited = Edited.model_validate_json(line)
-            edited.value_for(None)
+            edited.value_for(None, 0)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))

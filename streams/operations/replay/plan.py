@@ -9,6 +9,7 @@ from uuid import UUID
 from pintally.schemas.actions import Action
 from pintally.schemas.dead_letters import SENT_BEFORE
 from pintally.schemas.events import Event, validate
+from pintally.schemas.framing import without_prefix
 from pintally.schemas.replays import Origin
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.rules import Rules
@@ -59,7 +60,7 @@ class Planned:
 class Conditions:
     """What the verdict depends on."""
 
-    rules: Rules  # of replay topics
+    rules: Mapping[Action, Rules]  # of replay topics
     now_ms: int  # the Kafka timestamp that a replay will get
     replayed: Replayed
     even_duplicates: bool = False  # replay even if the event was sent before
@@ -73,14 +74,19 @@ def plan(letter: DeadLetterRow, value: bytes | None, action: Action, by: Conditi
     if by.horizon.is_before(action, letter.timestamp):
         until = datetime.fromtimestamp(by.horizon.until[action] / 1000, UTC)
         return Planned(letter, value, Verdict.TOO_OLD, f"replays until {until:%Y-%m-%d %H:%M} UTC are unknown")
-    why = why_invalid(value, action, by.now_ms, by.rules)
+    why = why_invalid(value, action, by.now_ms, by.rules[action])
     if why is not None:
         return Planned(letter, value, Verdict.INVALID, why)
-    event = validate(value, action)
+    event = _event(value, action)
     sent_before = letter.outcome == "late" and letter.reason.endswith(SENT_BEFORE)
-    if sent_before and not by.even_duplicates and validate(letter.value, action).event_id == event.event_id:
+    if sent_before and not by.even_duplicates and _event(letter.value, action).event_id == event.event_id:
         return Planned(letter, value, Verdict.DUPLICATE, SENT_BEFORE.strip("; "), event)
     return Planned(letter, value, Verdict.READY, "", event)
+
+
+def _event(value: bytes | None, action: Action) -> Event:
+    """Returns the event of a value that is valid by the rules of its topic."""
+    return validate(without_prefix(value), action)
 
 
 def replayed_meanwhile(planned: Collection[Planned], replayed: Replayed) -> list[Planned]:

@@ -18,6 +18,7 @@ from pintally.schemas.replays import Origin, to_headers, transactional_id
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink
+from pintally.streams.counting.recovery import follow
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.rights import TOPIC, TRANSACTIONAL_ID, UNAUTHORIZED, forbidden
@@ -83,6 +84,7 @@ def replay_letters(settings: Settings, sink: Sink, replays: Sequence[Replay], by
         if mine:
             target = Source(name, topics[name].topic_id, 0)
             refuse_another_topic(target, sink)
+            refuse_other_prefix(settings, target, sink)
             asyncio.run(_replay(settings, target, mine, by, existing, sent))
     return sent
 
@@ -97,6 +99,20 @@ def refuse_another_topic(target: Source, sink: Sink) -> None:
             f"topic {target.topic} has UUID {target.topic_id}, but {min(map(str, others))} in the ledger: it was "
             "deleted and created again, and replays of the first one would be counted twice",
             "Restore the first topic; or run `pintally replace-topic`: older dead letters are then left out.",
+        )
+
+
+def refuse_other_prefix(settings: Settings, target: Source, sink: Sink) -> None:
+    """Refuse a replay topic that is framed, or not, against the settings: what is sent would be invalid there."""
+    with sink.session() as session:
+        ledger = session.read_ledgers([target])[target]
+    asked = settings.rules.in_topic(target.topic).prefix_bytes
+    if ledger.starts and (counted := follow(ledger).rules.prefix_bytes) != asked:
+        raise ReplayRefused(
+            f"{target} is counted by rules with prefix_bytes={counted}, the settings ask for {asked}: what is sent "
+            "would be a dead letter again",
+            "Set PINTALLY_FRAMED_TOPICS as `pintally rules show` says, or stop all workers and run `pintally rules "
+            "apply`.",
         )
 
 

@@ -1,0 +1,42 @@
+"""Rules as start rows keep them."""
+
+import json
+from hashlib import sha256
+
+import pytest
+
+from pintally.audit.errors import CannotTell
+from pintally.audit.rules import parse_rules
+from pintally.schemas.errors import PintallyError
+from pintally.schemas.rules import Rules
+
+RECORDED = (
+    '{"allowed_lateness_ms":3600000,"code_version":1,"dedup":true,"max_clock_skew_ms":300000,'
+    '"retention_ms":7776000000,"schema_version":1,"slice_records":250000}'
+)  # as it was written before `prefix_bytes` existed
+
+
+def test_rules_recorded_without_a_prefix_mean_plain_json_and_keep_their_fingerprint() -> None:
+    rules = Rules.from_json(RECORDED)
+    assert rules == Rules()
+    assert rules.prefix_bytes == parse_rules(RECORDED).prefix_bytes == 0
+    assert rules.to_json() == RECORDED
+    assert rules.fingerprint == parse_rules(RECORDED).fingerprint == sha256(RECORDED.encode()).hexdigest()[:16]
+
+
+def test_framed_rules_are_other_rules_for_the_worker_and_the_audit() -> None:
+    framed = Rules().framed
+    assert Rules.from_json(framed.to_json()) == framed != Rules()
+    assert json.loads(framed.to_json()) == {**json.loads(RECORDED), "prefix_bytes": 5}
+    read = parse_rules(framed.to_json())
+    assert (read.prefix_bytes, read.fingerprint) == (5, framed.fingerprint)
+    assert framed.never_late.prefix_bytes == 5
+
+
+@pytest.mark.parametrize("prefix", [1, 6, -5, "5", None, 5.0, True])
+def test_a_prefix_that_this_version_does_not_know_is_refused_by_both(prefix: object) -> None:
+    held = json.dumps(json.loads(RECORDED) | {"prefix_bytes": prefix})
+    with pytest.raises(CannotTell):
+        parse_rules(held)
+    with pytest.raises(PintallyError, match="prefix_bytes"):
+        Rules.from_json(held)
