@@ -39,7 +39,7 @@ class CountingRules:
     retention_ms: int
     slice_records: int
     dedup: bool
-    prefix_bytes: int
+    prefix_bytes: int = 0
 
 
 def parse_rules(text: str) -> CountingRules:
