@@ -62,11 +62,12 @@ imports: install ## who may import whom: the contracts in pyproject.toml
 audit: install ## known vulnerabilities in the locked packages
 	@$(BIN)/python -m tests.support.advisories
 
-bench: install ## Pintally beside its peers on the same records, every count checked; QUICK=--quick for a few minutes
+bench: install ## CPU an event by shape of traffic, Pintally beside its peers, limits; QUICK=--quick for a few minutes
+	@$(BIN)/python -m bench.marginal $(QUICK)
 	@$(BIN)/python -m bench.run $(QUICK)
 	@$(BIN)/python -m bench.limits $(QUICK)
 
-guard: install ## has the hot path become slower? Its rate beside the raw drain of the client
+guard: install ## has the hot path become slower? Its rate beside the raw drain of the client, for each shape of traffic
 	@$(BIN)/python -m bench.guard
 
 profile: install ## what an event costs in a worker, stage by stage; AGAINST="--against TREE" shows what a change did

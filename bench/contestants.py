@@ -1,5 +1,6 @@
 """Who is measured: one line each."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from bench.clickhouse_engine import ClickhouseEngine
@@ -8,6 +9,7 @@ from bench.jvm_peer import JvmPeer
 from bench.measured import Measured
 from bench.pintally import Pintally
 from bench.python_peer import PythonPeer
+from bench.shapes import OWN, Shape
 
 EXACT = "exact: flushed counts stay, the other records are counted again"
 NO_RECOVERY = "no recovery is built"
@@ -47,6 +49,18 @@ def kafka_streams(name: str, title: str, store: str) -> JvmPeer:
     """Kafka Streams with one of its stores."""
     title = f"Kafka Streams, exactly_once_v2, {title}"
     return JvmPeer(name, title, ROWS_LATER, "kafka_streams", "bench.KafkaStreamsPeer", (store,))
+
+
+# Who runs on the log of shape `arms` as well, if no shapes are asked for: a slow peer would take too long twice.
+ON_ARMS = frozenset(
+    ("pintally", "flink", "streams", "streams-memory", "clickhouse", "clickhouse-2", "aiokafka-raw", "confluent-raw")
+)
+
+
+def choose(shape: Shape, only: Collection[str] | None, asked: bool) -> list[Contestant]:
+    """Who runs on the log of this shape; `asked` if it was asked for, which lets everybody run."""
+    named = [each for each in CONTESTANTS if only is None or each.name in only]
+    return [each for each in named if asked or shape is OWN or each.name in ON_ARMS]
 
 
 CONTESTANTS: tuple[Contestant, ...] = (

@@ -7,6 +7,7 @@ from itertools import zip_longest
 import numpy as np
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from bench.shapes import OWN, Shape
 from bench.work import Flaws, Work, flawed
 from pintally.schemas.actions import Action
 
@@ -16,9 +17,13 @@ Record = tuple[int, int, bytes]  # time in ms, index of the pin, value
 Fetch = tuple[int, int, bytes, int]  # action, offset of the first record, batches, number of records
 
 
-def make_fetches(events: int, batch: int, fetch_bytes: int) -> list[Fetch]:
-    """About `events` records of three sources in turn, `batch` records a batch, at most `fetch_bytes` a fetch."""
-    work = Work(events * PARTITIONS, START_MS)
+def make_fetches(events: int, batch: int, fetch_bytes: int, shape: Shape = OWN) -> list[Fetch]:
+    """About `events` records of three sources in turn, `batch` records a batch, at most `fetch_bytes` a fetch.
+
+    A shape with smaller batches keeps them.
+    """
+    work = Work(events * PARTITIONS, START_MS, shape=shape)
+    batch = min(batch, shape.batch_records or batch)
     sources = {action: _Source(action, work, batch, fetch_bytes) for action in Action}
     for action, record in _records(work):
         sources[action].add(record)

@@ -3,11 +3,13 @@
     python -m bench.limits
     python -m bench.limits --quick
     python -m bench.limits --only views --only scale
+    python -m bench.limits --only steady --shapes own,extra
 
 Each runs as a command of its own with engines of its own (or those that PINTALLY_KAFKA_BOOTSTRAP_SERVERS and
 PINTALLY_CLICKHOUSE_HOST name), leaves NAME.json in the results, and can be run alone. Then limits.md shows all figures
 that lie there, and the capacity model is computed from them. It exits 1 if one of them could not be
-run; a target that is missed is no error, it is shown.
+run; a target that is missed is no error, it is shown. --shapes is for `steady` only, where events are decoded in small
+chunks; the others vary other things than how events are written.
 """
 
 import subprocess
@@ -18,6 +20,8 @@ from typing import Annotated
 import typer
 
 from bench.figures import RESULTS, Kept, markdown
+from bench.options import HELP, checked
+from bench.steady import BY_DEFAULT
 
 NAMES = ("steady", "freshness", "recovery", "memory", "scale", "rows", "views")
 
@@ -25,11 +29,14 @@ NAMES = ("steady", "freshness", "recovery", "memory", "scale", "rows", "views")
 def limits(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes, some minutes in all.")] = False,
     only: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
+    shapes: Annotated[str, typer.Option(help=f"Of `steady`. {HELP}", callback=checked, show_default=BY_DEFAULT)] = "",
     into: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
 ) -> None:
     """Run, write, print."""
     options = ["--into", str(into), *(["--quick"] if quick else [])]
-    failed = [name for name in NAMES if (not only or name in only) and run(name, *options)]
+    of_steady = ["--shapes", shapes] if shapes else []
+    chosen = [name for name in NAMES if not only or name in only]
+    failed = [name for name in chosen if run(name, *options, *(of_steady if name == "steady" else []))]
     if (into / "steady.json").exists() and (into / "rows.json").exists():
         failed += ["capacity"] if run("capacity", "--results", str(into)) else []
     (into / "limits.md").write_text(together(into))

@@ -1,8 +1,9 @@
 """Events made in advance and sent when they are due, so that sending costs the machine as little as can be.
 
 All values of an action have the same length (about 165 bytes): numpy writes them digit by digit, 20 times faster than
-one f-string an event. Pins have 19 digits; the n-th of `pins` is drawn with probability about 1/n, or one of them gets
-the share `hot` of all events. Kafka's partition follows from the pin.
+one f-string an event. Values of another shape than `own` are written by shapes.py, more slowly. Pins have 19 digits;
+the n-th of `pins` is drawn with probability about 1/n, or one of them gets the share `hot` of all events. Kafka's
+partition follows from the pin.
 """
 
 import asyncio
@@ -16,10 +17,11 @@ from aiokafka import AIOKafkaProducer
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
+from bench.shapes import OWN, Events, Shape
 from pintally.schemas.actions import Action
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.settings import Settings
-from pintally.tools.emulate.values import DASHES, HEX_COLUMNS, UUID_LENGTH
+from pintally.tools.emulate.values import DASHES, HEX_COLUMNS, UUID_LENGTH, event_ids
 
 BATCH_BYTES = 1 << 20
 STEP_SECONDS = 0.05  # records of one partition wait so long for company in their batch: chunks near the head are small
@@ -49,6 +51,19 @@ class Mix:
         numbers[rng.random(count) < self.hot] = 0
         drawn: NDArray[np.uint64] = np.uint64(FIRST_PIN) + numbers * ODD % np.uint64(7 * FIRST_PIN)
         return drawn
+
+
+def shaped(
+    rng: Generator, action: Action, pins: NDArray[np.uint64], occurred_ms: NDArray[np.int64], shape: Shape
+) -> tuple[list[bytes], list[bytes]]:
+    """Keys and values of events in any shape, one a pin."""
+    if shape.write is OWN.write:
+        return values(rng, action, pins, occurred_ms)
+    count, texts = len(pins), [str(pin) for pin in pins.tolist()]
+    users = rng.integers(10 ** (USER_DIGITS - 1), 10**USER_DIGITS, count).tolist()
+    labels: tuple[list[str | None], ...] = (["home"] * count, ["ios"] * count)
+    events = Events(event_ids(rng, count), [action.label] * count, texts, users, occurred_ms.tolist(), *labels)
+    return [text.encode() for text in texts], shape.write(events, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +127,9 @@ def _rows(text: NDArray[np.uint8]) -> list[bytes]:
 class Producer:
     """Makes batches and sends them on time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shape: Shape = OWN) -> None:
         self.settings = settings
+        self._shape = shape
         self._producer = AIOKafkaProducer(
             **kafka_options(settings.kafka), enable_idempotence=True, max_batch_size=BATCH_BYTES, linger_ms=0,
             max_request_size=4 * BATCH_BYTES,
@@ -165,7 +181,7 @@ class Producer:
         partition = (pins >> np.uint64(7)) % np.uint64(self.settings.topics.partitions)
         for kind, topic in self.settings.topics.names.items():
             of_kind = np.flatnonzero(action == kind)
-            keys, texts = values(rng, kind, pins[of_kind], occurred[of_kind])
+            keys, texts = shaped(rng, kind, pins[of_kind], occurred[of_kind], self._shape)
             places = partition[of_kind]
             for number in range(self.settings.topics.partitions):
                 chosen = np.flatnonzero(places == number).tolist()
@@ -175,7 +191,7 @@ class Producer:
                 pairs = [(keys[at], texts[at]) for at in chosen]
                 if probed is not None:
                     pin = np.array([PROBE_PINS + probed], np.uint64)
-                    key, text = values(rng, kind, pin, occurred[-1:])
+                    key, text = shaped(rng, kind, pin, occurred[-1:], self._shape)
                     pairs.append((key[0], text[0]))
                 batches += self._fill(topic, number, due, pairs, probed)
         return batches
@@ -186,7 +202,8 @@ class Producer:
         """One batch, or more if one is full; the probe is in the last."""
         builder, records = self._producer.create_batch(), 0
         for key, value in pairs:
-            if builder.append(timestamp=None, key=key, value=value) is None:
+            full = records == self._shape.batch_records
+            if full or builder.append(timestamp=None, key=key, value=value) is None:
                 yield Batch(topic, partition, due, builder, records, None)
                 builder, records = self._producer.create_batch(), 0
                 builder.append(timestamp=None, key=key, value=value)

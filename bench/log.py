@@ -34,6 +34,7 @@ class Log:
     events: int
     start_ms: int  # event time of its first record
     cells: Cells
+    value_bytes: int  # of a value, on average
 
     @property
     def pins(self) -> int:
@@ -53,7 +54,8 @@ def make_log(settings: Settings, work: Work, topic: str, events: int) -> Log:
     asyncio.run(read_back(settings, topic, recount.add))
     if recount.events != min(events, work.events):
         raise RuntimeError(f"topic {topic} holds {recount.events} records, not the {events} that were sent")
-    return Log(topic, settings.topics.partitions, recount.events, work.start_ms, recount.cells())
+    size = round(recount.bytes / recount.events)
+    return Log(topic, settings.topics.partitions, recount.events, work.start_ms, recount.cells(), size)
 
 
 def drop_topics(settings: Settings, mark: str) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.shapes import OWN
+
 FLUSHS = os.sysconf("SC_CLK_TCK")  # a second, usually 100: CPU time is known to 10 ms
 KIB = 1024
 
@@ -25,6 +27,7 @@ class Measured:
     landed: int | None  # sum of the counts in ClickHouse; None: it lands nothing
     wrong_cells: int | None  # cells that differ from the recount; None: it counts nothing
     load: float  # of the machine over the last minute, when it began
+    shape: str = OWN.name  # of the log
 
     @property
     def per_cpu_second(self) -> float:

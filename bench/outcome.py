@@ -12,6 +12,8 @@ from pathlib import Path
 
 from bench.clickhouse import Clickhouse
 from bench.measured import Measured
+from bench.options import in_order
+from bench.shapes import OWN
 from bench.venv import LOCK
 from pintally.streams.settings import Settings
 
@@ -27,6 +29,7 @@ class Failure:
     contestant: str
     run: int | None
     reason: str
+    shape: str = OWN.name  # of the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,20 @@ class Results:
     began: str  # ISO 8601, UTC
     machine: dict[str, str | int]
     versions: dict[str, str]
-    work: dict[str, int]
+    work: dict[str, int]  # the same of each shape
     contestants: list[Entry] = field(default_factory=list)
     runs: list[Measured] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    value_bytes: dict[str, int] = field(default_factory=dict)  # shape -> of a value in the log, on average
 
-    def of(self, contestant: str) -> list[Measured]:
-        """Its runs."""
-        return [each for each in self.runs if each.contestant == contestant]
+    @property
+    def shapes(self) -> list[str]:
+        """Names of the shapes of which there are runs."""
+        return in_order(each.shape for each in self.runs)
+
+    def of(self, contestant: str, shape: str = OWN.name) -> list[Measured]:
+        """Its runs on the log of one shape."""
+        return [each for each in self.runs if (each.contestant, each.shape) == (contestant, shape)]
 
     def to_json(self) -> str:
         """Everything."""

@@ -14,6 +14,7 @@ from bench.figures import Kept
 from bench.figures import markdown as figures
 from bench.outcome import Results
 from bench.report import contestants, crashes, failures, surroundings, table, targets
+from bench.spread import spread
 from bench.targets import OURS, median_rate
 
 ROOT = Path(__file__).parent.parent
@@ -26,8 +27,8 @@ BUDGET_US = 1.0  # an event, at 1,000,000 events a CPU-second
 
 HEAD = """# Performance
 
-This page compares one worker with other systems, on the same records. The worker validates, drops duplicates, and
-writes dead letters and the ledger.
+This page shows what an event costs one worker, from the slowest shape of traffic to the fastest, and compares it with
+other systems on the same records. The worker validates, drops duplicates, and writes dead letters and the ledger.
 `make performance` writes this page from `bench/results/`; `make bench` measures again, and `make profile` measures the
 cost of each stage. [bench/README.md](../bench/README.md) says how each figure is measured.
 
@@ -79,6 +80,7 @@ compression and replicas are not included."""
 def page(results: Path = RESULTS) -> str:
     """The whole document."""
     sections = (
+        ("The spread over shapes of traffic", spread),
         ("Beside its peers", peers),
         ("What an event costs", stages),
         ("What limits it", limit),
@@ -100,7 +102,8 @@ def peers(at: Path) -> str:
     found = read_peers(at)
     if not found:
         return unmeasured("make bench")
-    picture = "![Events a CPU-second](../bench/results/peers.svg)" if (at / "peers.svg").exists() else ""
+    drawn = [shape for shape in found.shapes if (at / f"peers-{shape}.svg").exists()]
+    picture = "\n\n".join(f"![Events a CPU-second, {each}](../bench/results/peers-{each}.svg)" for each in drawn)
     note = "What each system does after a crash, by its design. In these runs nothing crashed:"
     missing = failures(found) and f"Not shown:\n\n{failures(found)}"
     parts = (picture, contestants(found), missing, targets(found), note, crashes(found), surroundings(found))
@@ -108,7 +111,7 @@ def peers(at: Path) -> str:
 
 
 def stages(at: Path) -> str:
-    """Microseconds of CPU an event, by stage."""
+    """Microseconds of CPU an event, by stage and shape."""
     profile = read_profile(at)
     if not profile:
         return unmeasured(KEEP_PROFILE)
@@ -132,15 +135,21 @@ def of_client(found: Results) -> str:
         return unmeasured("make bench")
     beside = f", beside {' and '.join(named)}, which decode and count nothing" if named else ""
     return (
-        f"An event costs a worker {us(found, OURS):.2f} us in all{beside}. The worker takes whole batches from the "
-        "client, and makes no object for a record; such objects are most of the cost of the client's own calls. "
+        f"An event of shape `own` costs a worker {us(found, OURS):.2f} us in all{beside}. The worker takes whole "
+        "batches from the client, and makes no object for a record; such objects are most of the cost of the client's "
+        "own calls. "
         f"1,000,000 events a CPU-second would be a budget of {BUDGET_US:.2f} us."
     )
 
 
 def of_stages(parts: dict[str, Any]) -> str:
-    """Where the microseconds are: in the whole worker if it was measured."""
-    title, part = next(((title, part) for title, part in parts.items() if WHOLE in title), next(iter(parts.items())))
+    """Where the microseconds are, by shape: in the whole worker if it was measured."""
+    title, shapes = next(((title, part) for title, part in parts.items() if WHOLE in title), next(iter(parts.items())))
+    return "\n\n".join(of_shape(f"{title}, shape `{shape}`", part) for shape, part in shapes.items())
+
+
+def of_shape(title: str, part: dict[str, Any]) -> str:
+    """The most expensive stages of one shape."""
     costs = {name: cost["median"] for name, cost in part.items() if name not in SUMS}
     dearest = sorted(costs, key=lambda name: -costs[name])[:5]
     named = ", ".join(f"{name} ({costs[name]:.2f} us)" for name in dearest)
@@ -170,12 +179,17 @@ def capacity(at: Path) -> str:
 
 
 def stage_table(measured: dict[str, Any]) -> str:
-    """Median and spread of each stage."""
+    """A row for each stage, a column for each shape: median (lowest to highest)."""
+    stages = dict.fromkeys(stage for stages in measured.values() for stage in stages)
     rows = [
-        [name, number(cost["median"]), f"{number(cost['lowest'])} to {number(cost['highest'])}"]
-        for name, cost in measured.items()
+        [stage, *(spread_of(costs[stage]) if stage in costs else "" for costs in measured.values())] for stage in stages
     ]
-    return table(("", "median", "lowest to highest"), rows)
+    return table(("median (lowest to highest)", *(f"`{shape}`" for shape in measured)), rows)
+
+
+def spread_of(cost: dict[str, float]) -> str:
+    """Median (lowest to highest)."""
+    return f"{number(cost['median'])} ({number(cost['lowest'])} to {number(cost['highest'])})"
 
 
 def number(value: float) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.outcome import Results
+from bench.shapes import OWN
 
 RESULTS = Path(__file__).with_name("results")
 WIDTH, LABELS, BAR = 900, 380, 22
@@ -19,12 +20,12 @@ STYLE = 'font-family="sans-serif" font-size="12"'
 SAMPLES = "seconds since the start, seconds until visible"  # of freshness.json
 
 
-def throughput(results: Results) -> str:
+def throughput(results: Results, shape: str = OWN.name) -> str:
     """Events a CPU-second, on a logarithmic scale: a bar to the median, a line from the lowest to the highest run."""
     rated = [
         (entry, [each.per_cpu_second for each in runs])
         for entry in results.contestants
-        if (runs := results.of(entry.name))
+        if (runs := results.of(entry.name, shape))
     ]
     if not rated:
         raise ValueError("there is no run to plot")
@@ -49,7 +50,7 @@ def throughput(results: Results) -> str:
         parts.append(f'<rect x="{LABELS}" y="{top}" width="{end - LABELS:.1f}" height="{BAR - 6}" fill="{colour}"/>')
         parts.append(line(x(min(rates)), top + 8, x(max(rates)), top + 8, INK))
         parts.append(text(max(end, x(max(rates))) + 6, top + 13, f"{median(rates):,.0f}", "start"))
-    return picture("Events a CPU-second of the worker (logarithmic)", bottom + 10, parts)
+    return picture(f"Events a CPU-second of the worker (logarithmic), shape {shape}", bottom + 10, parts)
 
 
 def freshness(samples: Sequence[Sequence[float]]) -> str:
@@ -96,7 +97,9 @@ def main() -> None:
     """Plot what there is."""
     peers, fresh = RESULTS / "peers.json", RESULTS / "freshness.json"
     if peers.exists():
-        (RESULTS / "peers.svg").write_text(throughput(Results.from_json(peers.read_text())))
+        results = Results.from_json(peers.read_text())
+        for shape in results.shapes:
+            (RESULTS / f"peers-{shape}.svg").write_text(throughput(results, shape))
     if fresh.exists():
         (RESULTS / "freshness.svg").write_text(freshness(json.loads(fresh.read_text())["samples"][SAMPLES]))
 

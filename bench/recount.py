@@ -15,6 +15,7 @@ class Recount:
 
     def __init__(self) -> None:
         self.events = 0
+        self.bytes = 0  # of their values
         self._pins = [np.empty(0, np.uint64)]
         self._minutes = [np.empty(0, np.uint32)]
 
@@ -26,6 +27,7 @@ class Recount:
             event = json.loads(value)
             pins.append(int(event["pin_id"]))
             minutes.append(event["occurred_at"] // MINUTE_MS * 60)
+            self.bytes += len(value)
         self.events += len(pins)
         self._pins.append(np.array(pins, np.uint64))
         self._minutes.append(np.array(minutes, np.uint32))

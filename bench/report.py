@@ -5,6 +5,7 @@ from statistics import median
 
 from bench.measured import Measured
 from bench.outcome import Entry, Results
+from bench.shapes import SHAPES
 from bench.targets import Verdict, verdicts
 
 MILLION = 1_000_000
@@ -33,9 +34,15 @@ def markdown(results: Results) -> str:
 
 
 def contestants(results: Results) -> str:
-    """A row for each that ran, and below what a crash would do to its counts."""
-    rows = [row(entry, results.of(entry.name)) for entry in results.contestants if results.of(entry.name)]
-    return table(HEADINGS, rows)
+    """A table for each shape of the log, with a row for each that ran."""
+    return "\n\n".join(of_shape(results, name) for name in results.shapes)
+
+
+def of_shape(results: Results, shape: str) -> str:
+    """The contestants on the log of one shape."""
+    size = f", {results.value_bytes[shape]:,} bytes a value" if shape in results.value_bytes else ""
+    ran = [(entry, runs) for entry in results.contestants if (runs := results.of(entry.name, shape))]
+    return f"Shape `{shape}` ({SHAPES[shape].what}{size}):\n\n{table(HEADINGS, [row(*each) for each in ran])}"
 
 
 def crashes(results: Results) -> str:
@@ -48,17 +55,18 @@ def targets(results: Results) -> str:
     """What was asked for, met or not."""
     titles = {entry.name: entry.title for entry in results.contestants}
     rows = [
-        [each.asked, f"{each.target:,.0f}", measured(each), titles.get(each.of, ""), MET[each.met]]
+        [each.asked, each.shape, f"{each.target:,.0f}", measured(each), titles.get(each.of, ""), MET[each.met]]
         for each in verdicts(results)
     ]
-    return table(("Pintally, 1 worker", "asked", "median (lowest to highest)", "compared with", "met"), rows)
+    return table(("Pintally, 1 worker", "shape", "asked", "median (lowest to highest)", "compared with", "met"), rows)
 
 
 def failures(results: Results) -> str:
     """Who did not run, and why; empty if all did."""
     titles = {entry.name: entry.title for entry in results.contestants}
     return "\n".join(
-        f"- {titles[each.contestant]}, {f'run {each.run}' if each.run else 'left out'}: {each.reason.splitlines()[0]}"
+        f"- {titles[each.contestant]}, `{each.shape}`, {f'run {each.run}' if each.run else 'left out'}: "
+        f"{each.reason.splitlines()[0]}"
         for each in results.failures
     )
 

@@ -3,10 +3,13 @@
     python -m bench.run                       # everything this machine can run: 4,000,000 events, 5 runs
     python -m bench.run --quick               # a few minutes
     python -m bench.run --only pintally --only aiokafka-raw --runs 3
+    python -m bench.run --shapes sorted,extra # these shapes of traffic, with every contestant
 
-It starts Kafka and ClickHouse (or takes those that PINTALLY_* variables name), makes the log,
-lets each contestant drain it as a process of its own, one after the other, run by run, and writes results as JSON and
-Markdown. Nothing is asserted on time; it exits 1 if a run of Pintally failed or its counts are not exact.
+It starts Kafka and ClickHouse (or takes those that PINTALLY_* variables name), makes the log of a shape,
+lets each contestant drain it as a process of its own, one after the other, run by run, then takes the next shape, and
+writes results as JSON and Markdown. Without --shapes these are `own`, and `arms` for all but the slow peers: all eight
+would take many hours, and `bench.guard` and `bench.marginal` measure each of them. Nothing is asserted on time; it
+exits 1 if a run of Pintally failed or its counts are not exact.
 """
 
 import logging
@@ -14,23 +17,27 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.contestants import CONTESTANTS, Contestant
+from bench.contestants import CONTESTANTS, Contestant, choose
 from bench.drain import PeerFailed
 from bench.engines import open_engines, say
 from bench.ground import Ground
 from bench.log import anchored
 from bench.measured import Measured
+from bench.options import HELP, checked
 from bench.outcome import Entry, Failure, Results, machine, now, peer_versions, versions
 from bench.report import markdown
+from bench.shapes import named
 
 RESULTS = Path(__file__).with_name("results")
 QUICK_EVENTS = 1_000_000
 QUICK_SLOW = 0.2
+BY_DEFAULT = "own,arms"
 
 
 def bench(
@@ -39,23 +46,24 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A quarter of the log, one run.")] = False,
     slow: Annotated[float, typer.Option(help="Scales the prefixes of the log that slow peers get.")] = 1.0,
     only: Annotated[list[str] | None, typer.Option(help="Only this contestant; may be repeated.")] = None,
+    shapes: Annotated[str, typer.Option(help=HELP, callback=checked, show_default=BY_DEFAULT)] = "",
     into: Annotated[Path, typer.Option(help="Folder for peers.json and peers.md.")] = RESULTS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the table.")] = False,
 ) -> None:
     """Measure, write the table, print it."""
     if quick:
         events, runs, slow = min(events, QUICK_EVENTS), 1, min(slow, QUICK_SLOW)
-    chosen = [each for each in CONTESTANTS if only is None or each.name in only]
     with open_engines() as engines, tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder:
-        ground = Ground(engines, Path(folder), anchored(events), slow, runs)
-        entries = [Entry(each.name, each.title, each.crash) for each in chosen]
+        entries = [Entry(each.name, each.title, each.crash) for each in CONTESTANTS if not only or each.name in only]
         results = Results(now(), machine(), versions(engines.settings) | peer_versions(), {}, entries)
-        try:
-            results.work.update(describe_work(ground))
-            for _ in run_all(chosen, ground, runs, results):
-                write(results, into)  # so that an interrupted call leaves what it has
-        finally:
-            ground.close()
+        for shape in named(shapes or BY_DEFAULT):
+            ground = Ground(engines, Path(folder), anchored(events, shape), slow, runs)
+            try:
+                describe_work(ground, results)
+                for _ in run_all(choose(shape, only, bool(shapes)), ground, runs, results):
+                    write(results, into)  # so that an interrupted call leaves what it has
+            finally:
+                ground.close()
     typer.echo(results.to_json() if as_json else markdown(results))
     if not is_exact(results):
         raise typer.Exit(1)
@@ -76,29 +84,31 @@ def write(results: Results, into: Path) -> None:
 
 def run_all(chosen: list[Contestant], ground: Ground, runs: int, results: Results) -> Iterator[None]:
     """Every contestant once, then again, so that a disturbance of the machine falls on all; yields after each."""
-    able = []
+    able, shape = [], ground.work.shape.name
     for contestant in chosen:
         reason = contestant.missing()
         if reason:
-            results.failures.append(Failure(contestant.name, None, reason))
+            results.failures.append(Failure(contestant.name, None, reason, shape))
             say(f"{contestant.title}: left out, {reason}")
         else:
             able.append(contestant)
     for run in range(1, runs + 1):
         for contestant in able:
             try:
-                results.runs.append(contestant.drain(ground, run))
+                results.runs.append(replace(contestant.drain(ground, run), shape=shape))
                 say(describe(results.runs[-1]))
             except PeerFailed as failed:
-                results.failures.append(Failure(contestant.name, run, str(failed)))
+                results.failures.append(Failure(contestant.name, run, str(failed), shape))
                 say(f"run {run}: {contestant.title}: {failed}")
             yield
 
 
-def describe_work(ground: Ground) -> dict[str, int]:
-    """The size of the log."""
+def describe_work(ground: Ground, results: Results) -> None:
+    """Keep the size of the log."""
     log = ground.log(None)
-    return {"events": log.events, "cells": len(log.cells), "pins": log.pins, "partitions": log.partitions}
+    size = {"events": log.events, "cells": len(log.cells), "pins": log.pins, "partitions": log.partitions}
+    results.work.update(size)
+    results.value_bytes[ground.work.shape.name] = log.value_bytes
 
 
 def describe(measured: Measured) -> str:
@@ -106,7 +116,8 @@ def describe(measured: Measured) -> str:
     wrong = measured.wrong_cells
     exact = "counts nothing" if wrong is None else f"{wrong:,} cells WRONG" if wrong else "correct"
     return (
-        f"  {measured.run} {measured.contestant:<22} {measured.events:>10,} events {measured.cpu_seconds:7.2f} CPU-s "
+        f"  {measured.run} {measured.shape:<8} {measured.contestant:<22} {measured.events:>10,} events "
+        f"{measured.cpu_seconds:7.2f} CPU-s "
         f"{measured.seconds:7.2f} s {measured.per_cpu_second:>10,.0f} a CPU-s, "
         f"{measured.peak_bytes / 2**20:,.0f} MiB, {exact}, load {measured.load:.1f}"
     )

@@ -6,8 +6,9 @@ an object are made column by column, then joined row by row: about 1,000,000 eve
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -20,7 +21,7 @@ EXPERIMENTS, ARMS, ASSIGNED = 60, ("control", "treatment", "holdout"), 6  # an e
 VERSIONS = [f"12.{number}" for number in range(40)]
 LOCALES = ["en-US", "de-DE", "pt-BR", "ja-JP"]
 CLIENTS = [(system, model) for system in ("17.4", "17.5", "18.0") for model in ("iPhone15,2", "Pixel 8", "SM-S911B")]
-CONTEXTS, CONTEXT_BYTES = 256, 780  # different ones, and the size of each; with the other fields about 1 KB
+CONTEXTS, CONTEXT_LENGTH = 256, 760  # different ones, and the characters of each; with the other fields about 1 KB
 
 Members = dict[str, list[str]]  # name of a field -> one JSON member an event, "" where the event has no such field
 Writer = Callable[["Events", Generator], list[bytes]]
@@ -138,7 +139,7 @@ def large(events: Events, rng: Generator) -> list[bytes]:
         [
             *members(events).values(),
             [f'"session_id":"{each}"' for each in event_ids(rng, count)],
-            drawn(rng, CONTEXTS_TEXT, count),
+            drawn(rng, contexts(), count),
         ]
     )
 
@@ -148,25 +149,29 @@ def drawn(rng: Generator, texts: Sequence[str], count: int) -> list[str]:
     return [texts[place] for place in rng.integers(0, len(texts), count).tolist()]
 
 
-def contexts() -> Iterator[str]:
-    """Members `context`: objects with URLs, numbers, escapes, text that is not ASCII, and nested lists."""
+@cache
+def contexts() -> list[str]:
+    """Members `context`: objects with URLs, numbers, escapes, text that is not ASCII, and a nested list."""
     rng = default_rng(0)
-    for number in range(CONTEXTS):
-        context = {
-            "user_agent": f"Mozilla/5.0 (Linux; Android 14; Pixel {number % 9}) AppleWebKit/537.36 Mobile",
-            "referrer": f"https://www.example.com/ideas/home-decor/{number}?utm_source=mail&utm_campaign=autumn",
-            "query": f'Gâteau à la crème "sans four" 手作りケーキ {number}',
-            "viewport": {"width": 390 + number, "height": 844, "ratio": 2.625},
-            "consent": [True, False, None],
-            "seen": [],
-        }
-        seen: list[str] = context["seen"]  # type: ignore[assignment]
-        while len(text := json.dumps(context, ensure_ascii=False, separators=(",", ":")).encode()) < CONTEXT_BYTES:
-            seen.append(str(rng.integers(10**17, 10**18)))
-        yield f'"context":{text.decode()}'
+    return [f'"context":{context(rng, number)}' for number in range(CONTEXTS)]
 
 
-CONTEXTS_TEXT: Final = tuple(contexts())
+def context(rng: Generator, number: int) -> str:
+    """One object of CONTEXT_LENGTH characters or a little more."""
+    seen: list[str] = []
+    said = {
+        "user_agent": f"Mozilla/5.0 (Linux; Android 14; Pixel {number % 9}) AppleWebKit/537.36 Mobile",
+        "referrer": f"https://www.example.com/ideas/home-decor/{number}?utm_source=mail&utm_campaign=autumn",
+        "query": f'Gâteau à la crème "sans four" 手作りケーキ {number}',
+        "viewport": {"width": 390 + number, "height": 844, "ratio": 2.625},
+        "consent": [True, False, None],
+        "seen": seen,
+    }
+    while len(text := json.dumps(said, ensure_ascii=False, separators=(",", ":"))) < CONTEXT_LENGTH:
+        seen.append(str(rng.integers(10**17, 10**18)))
+    return text
+
+
 OWN: Final = Shape("own", "the order of `pintally emulate`", own)
 SHAPES: Final[Mapping[str, Shape]] = MappingProxyType(
     {

@@ -16,7 +16,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.shapes import Shape
 
 LOOK_SECONDS = 0.05
 GIVE_UP_SECONDS = 900
@@ -41,8 +44,8 @@ THE_REST = "receive, event loop, Faust"
 SAID = "PROFILE_SAID"  # variable: the file
 
 
-def measure_workers(trees: Sequence["Tree"], events: int, runs: int) -> list[list[dict[str, Any]]]:
-    """Each tree's worker catches up with the same log, in turns.
+def measure_workers(trees: Sequence["Tree"], events: int, runs: int, shape: "Shape") -> list[list[dict[str, Any]]]:
+    """Each tree's worker catches up with the same log of one shape, in turns.
 
     Of each run: `micros` (stage -> us of CPU an event), and figures of the whole.
     """
@@ -60,8 +63,8 @@ def measure_workers(trees: Sequence["Tree"], events: int, runs: int) -> list[lis
         )
         create_topics(*settings.sources)
         try:
-            say(f"filling {events:,} records ...")
-            work = anchored(events)
+            say(f"filling {events:,} records of shape {shape.name} ...")
+            work = anchored(events, shape)
             topics = settings.topics.names
             asyncio.run(fill(settings, work, flawed(work, Flaws()), lambda action: topics[action]))
             for run in range(runs):

@@ -9,10 +9,12 @@ from numpy.random import default_rng
 
 from bench.capacity import Measured, cost, nearest, need
 from bench.figures import Figure, Kept, markdown, percentile
-from bench.live import FIRST_PIN, Mix, values
+from bench.live import FIRST_PIN, Mix, shaped, values
+from bench.shapes import SHAPES, Shape
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.decoder import decode
 from pintally.schemas.decoding.values import Values
+from pintally.schemas.events import validate
 
 
 def kept(*figures: Figure) -> Kept:
@@ -57,6 +59,17 @@ def test_every_event_is_valid_and_says_what_it_was_made_of(action: Action) -> No
     assert decoded.occurred_at.tolist() == occurred.tolist()
     assert len(np.unique(decoded.event_id, axis=0)) == 100
     assert pins.min() >= FIRST_PIN
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_live_events_of_every_shape_are_valid_and_say_what_they_were_made_of(shape: Shape) -> None:
+    pins = Mix(pins=50).draw(default_rng(1), 100)
+    occurred = np.arange(1_700_000_000_000, 1_700_000_000_100)
+    keys, texts = shaped(default_rng(1), Action.CLICK, pins, occurred, shape)
+    events = [validate(text, Action.CLICK) for text in texts]
+    assert [event.pin_id for event in events] == pins.tolist() == [int(key) for key in keys]
+    assert [event.occurred_at for event in events] == occurred.tolist()
+    assert len({event.event_id for event in events}) == 100
 
 
 def test_a_hot_pin_gets_its_share() -> None:
