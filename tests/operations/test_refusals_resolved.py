@@ -357,7 +357,7 @@ def test_a_topic_that_cannot_be_counted_exactly_is_altered_by_the_command_of_its
     said = field.refused("kafka-configs.sh")
     differences = topic_differences(
         field.settings.topics,
-        field.settings.rules.to_rules(),
+        field.settings.rules,
         describe_topics(field.settings.kafka, field.settings.topics),
     )
     assert any(all(part in each for part in said.split("\n  ")) for each in differences)

@@ -50,7 +50,7 @@ def apply_rules(world: "World") -> Command:
         with world.sink.session() as session:
             found = read_cluster_state(settings.kafka, settings.topics, world.sink, session)
             known = found.ledgers, found.offsets, found.committed
-            apply_change(session, plan_rules(settings.rules.to_rules().in_topic, *known, session.slice_sums))
+            apply_change(session, plan_rules(settings.rules.in_topic, *known, session.slice_sums))
 
     return Command("rules apply", run)
 
@@ -64,7 +64,7 @@ def give_up(world: "World") -> Command:
             for _ in range(MAX_PASSES):
                 found = read_cluster_state(settings.kafka, settings.topics, world.sink, session)
                 known = found.ledgers, found.offsets, found.committed
-                plan = plan_lost(settings.rules.to_rules().in_topic, *known, session.slice_sums, NOW)
+                plan = plan_lost(settings.rules.in_topic, *known, session.slice_sums, NOW)
                 if not plan:
                     break
                 apply_change(session, change_of(plan))

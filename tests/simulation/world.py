@@ -58,9 +58,9 @@ class SimSettings:
         """Nobody asks a real Kafka."""
 
     @property
-    def sources(self) -> tuple[None, SimpleNamespace, Rules]:
+    def sources(self) -> tuple[None, SimpleNamespace, SimpleNamespace]:
         """As `Settings` has them."""
-        return self.kafka, self.topics, self.asked
+        return self.kafka, self.topics, self.rules
 
     @property
     def worker(self) -> SimpleNamespace:
@@ -69,8 +69,8 @@ class SimSettings:
 
     @property
     def rules(self) -> SimpleNamespace:
-        """The rules that are asked for; no topic is a replay topic."""
-        return SimpleNamespace(to_rules=lambda: self.asked)
+        """The rules that are asked for, the same in every topic."""
+        return SimpleNamespace(to_rules=lambda: self.asked, in_topic=lambda _: self.asked)
 
 
 def other_rules(rng: Random, rules: Rules) -> Rules:
