@@ -14,10 +14,12 @@ from aiokafka.partitioner import murmur2
 
 from pintally.schemas.actions import Action
 from pintally.schemas.rules import Rules
+from pintally.streams.settings import RulesSettings
 from pintally.tools.drill.patience import producing
 from pintally.tools.drill.truth import Cell
 from pintally.tools.emulate.broken import KINDS, Good
 from pintally.tools.emulate.plan import Plan, margins
+from pintally.tools.emulate.producer import PREFIX
 
 MINUTE_MS = 60_000
 Place = tuple[int, int]  # partition, offset
@@ -31,6 +33,12 @@ class Sent:
     records: int = 0
     places: list[Place] = field(default_factory=list)
     cells: Counter[Cell] = field(default_factory=Counter)  # what must be counted of it
+    prefix: bytes = b""  # before the JSON of each value (E12)
+
+    @classmethod
+    def to(cls, topic: str, rules: RulesSettings) -> "Sent":
+        """Nothing yet, to a topic by whose rules values are framed or plain."""
+        return cls(topic, prefix=PREFIX if rules.in_topic(topic).prefix_bytes else b"")
 
     def ends(self) -> dict[int, int]:
         """Partition -> the position that covers all of it."""
@@ -79,7 +87,7 @@ async def send_events(
         answers = []
         for number in range(count):
             event = Event(action, pin, now_ms())
-            partition, value = partitions[number % len(partitions)], event.value()
+            partition, value = partitions[number % len(partitions)], sent.prefix + event.value()
             answers += [
                 await producer.send(sent.topic, value, str(pin).encode(), partition=partition) for _ in range(repeat)
             ]
@@ -93,7 +101,7 @@ async def send_late(kafka: str, sent: Sent, action: Action, count: int, partitio
         answers = []
         for number in range(count):
             event = Event(action, number, now_ms() - rules.allowed_lateness_ms - 5 * MINUTE_MS)
-            answers.append(await producer.send(sent.topic, event.value(), partition=number % partitions))
+            answers.append(await producer.send(sent.topic, sent.prefix + event.value(), partition=number % partitions))
         _acknowledged(sent, await asyncio.gather(*answers))
 
 
@@ -104,7 +112,8 @@ async def send_hostile(kafka: str, sent: Sent, action: Action, partitions: int, 
     values: list[tuple[bytes | None, bytes | None]] = []
     for kind in KINDS.values():
         event = json.loads(Event(action, rng.getrandbits(60), now_ms()).value())
-        values.append((b"k", kind(Good(event, now_ms(), limits))))
+        made = kind(Good(event, now_ms(), limits))
+        values.append((b"k", made if made is None else sent.prefix + made))
     values += [
         (None, None),
         (b"\xff\x00\xfe", b"\x00" * 100),
@@ -140,7 +149,9 @@ async def send_transactions(
             answers, cells = [], []
             for record in range(50):
                 event = Event(action, pins[aborts], now_ms())
-                answers.append(await producer.send(sent.topic, event.value(), partition=record % partitions))
+                answers.append(
+                    await producer.send(sent.topic, sent.prefix + event.value(), partition=record % partitions)
+                )
                 cells.append(event.cell)
             await producer.flush()
             _acknowledged(sent, await asyncio.gather(*answers))

@@ -13,6 +13,7 @@ from typing import Any
 
 from numpy.random import default_rng
 
+from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.tools.drill.fault_context import FaultContext, Group
 from pintally.tools.drill.letters import missing_letters
@@ -88,7 +89,7 @@ def drill(options: Options, say: Say) -> Report:
 
 
 def _settings(options: Options) -> dict[str, Any]:
-    """Small enough that a few seconds are a long time."""
+    """Small enough that a few seconds are a long time; one topic is framed, beside plain ones."""
     return {
         "session_timeout_seconds": 3.0,
         "slice_records": 20_000,
@@ -97,6 +98,7 @@ def _settings(options: Options) -> dict[str, Any]:
         "allowed_lateness_seconds": 600,
         "idle_margin_seconds": 60,
         "partitions": 4,
+        "framed_topics": Action.CLICK.label,
     }
 
 

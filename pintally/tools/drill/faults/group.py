@@ -55,7 +55,7 @@ def add_partition(context: FaultContext) -> str:
                 admin.create_partitions({topic: NewPartitions(total_count=number + 1)})
 
     patiently(add)
-    sent, pin = Sent(topic), context.rng.getrandbits(40)
+    sent, pin = Sent.to(topic, settings.rules), context.rng.getrandbits(40)
     asyncio.run(send_events(settings.kafka.bootstrap_servers, sent, action, pin, EVENTS, [number]))
     context.expected.add(sent.cells, sent.records)
     ends = {(topic, partition): end for partition, end in sent.ends().items()}

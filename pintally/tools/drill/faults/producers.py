@@ -98,7 +98,8 @@ def _topic(context: FaultContext) -> tuple[Action, Sent, int]:
     """Some source topic, and how many partitions it has now."""
     action, settings = context.rng.choice(list(Action)), context.stack.settings
     topic = settings.topics.names[action]
-    return action, Sent(topic), patiently(lambda: describe_topics(settings.kafka, settings.topics))[topic].partitions
+    topics = patiently(lambda: describe_topics(settings.kafka, settings.topics))
+    return action, Sent.to(topic, settings.rules), topics[topic].partitions
 
 
 def _wait(context: FaultContext, sent: Sent) -> None:
