@@ -32,6 +32,14 @@ def test_only_the_field_event_id_counts_where_the_value_is_an_object(held: str, 
     assert Ids(ids).of(value) == expected
 
 
+@given(uuids, uuids, st.sets(st.integers(0, 35)), st.binary(min_size=4, max_size=4))
+def test_a_value_that_a_schema_registry_frames_is_read_behind_its_prefix(
+    held: str, mentioned: str, places: set[int], schema: bytes
+) -> None:
+    value = b'{"note": "' + mentioned.encode() + b'", "event_id": ' + escaped(held, places).encode() + b"}"
+    assert Ids([ID]).of(b"\0" + schema + value) == Ids([ID]).of(value)
+
+
 @given(st.binary(max_size=20), st.binary(max_size=20))
 def test_a_value_that_is_no_json_is_found_by_the_bytes_of_the_id(before: bytes, after: bytes) -> None:
     value = b"{" + before + b" " + ID.upper().encode() + b" " + after
