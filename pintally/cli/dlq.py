@@ -117,11 +117,11 @@ def replay(
     """Replay dead letters so that they are counted, each of them at most once.
 
     A dead letter is sent if it would be counted now: a late one as it is, an invalid one after its value is corrected.
-    The value after `=` of --set is JSON, else text; null removes the field. What is corrected has the prefix that
-    the rules of its topic ask for, that of the dead letter or else one with schema id 0; --reframe corrects the
-    prefix alone. Not sent are dead letters that were
-    replayed before, and those whose event is already counted: the command searches the log for its event_id, as far
-    back as Kafka keeps it. The next run sends what --limit left out. Do not replay while `pintally rules apply` runs.
+    The value after `=` of --set is JSON, else text; null removes the field. If a schema registry frames the topic
+    (PINTALLY_FRAMED_TOPICS), a corrected value keeps its prefix, or gets one with schema id 0; if not, it loses it.
+    --reframe corrects the prefix alone. Not sent are dead letters that were replayed before, and those whose event is
+    already counted: the command searches the log for its event_id, as far back as Kafka keeps it. The next run sends
+    what --limit left out. Do not replay while `pintally rules apply` runs.
 
     Exit codes: 0 all chosen dead letters are replayed; 1 some were left out, because they are still invalid or already
     counted; 2 it could not be done; 75 Kafka or ClickHouse does not answer.
