@@ -80,7 +80,7 @@ performance: install ## write the plots and docs/performance.md again from what 
 # Keeps what is locked where it still fits; `make lock UPGRADE=--upgrade` takes the newest.
 # The lock holds for every Python and platform, and names no package index: pip uses the one it is set to.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-flush-index-url $(UPGRADE) pyproject.toml
+	--generate-hashes --no-emit-index-url $(UPGRADE) pyproject.toml
 COMPILE_PEERS = $(subst pyproject.toml,bench/requirements.txt,$(COMPILE))
 
 lock: install ## make requirements-dev.lock and requirements.lock again from pyproject.toml

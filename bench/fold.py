@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -59,7 +60,8 @@ def _make_chunk(rng: np.random.Generator, start: int, n: int, partition: int) ->
         f"t{partition}", partition, start, start + n, offsets, timestamps, values,
         lambda wanted: dict.fromkeys(wanted, (None, ())),
     )  # fmt: skip
-    return chunk, Decoded(np.ones(n, np.bool_), pins, timestamps - lag, ids, {})
+    blank = Decoded.blank(n)
+    return chunk, replace(blank, valid=np.ones(n, np.bool_), pin_id=pins, occurred_at=timestamps - lag, event_id=ids)
 
 
 class Stopwatch:

@@ -19,7 +19,7 @@ from pintally.streams.settings import Settings
 
 POM = Path(__file__).with_name("peers") / "jvm" / "pom.xml"
 PEERS = ("quixstreams", "bytewax", "confluent-kafka")
-OURS = ("pintally", "faust-streaming", "aiokafka", "clickhouse-driver", "msgspec", "numpy", "uvloop")
+OURS = ("pintally", "faust-streaming", "aiokafka", "clickhouse-driver", "numba", "numpy", "uvloop")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pintally.schemas.decoding.jit import NUMBER, PLACES, UNSIGNED, WORDS, compiled, part, words_of
+from pintally.schemas.decoding.jit import NUMBER, PLACES, UNSIGNED, WORDS, compiled, inlined, part, words_of
 
 
 @part
@@ -41,6 +41,25 @@ def test_an_index_outside_of_its_array_is_refused(at: int) -> None:
 
 def test_what_numba_has_no_place_to_keep_is_compiled_all_the_same() -> None:
     assert compiled(NUMBER, NUMBER)(of_no_file())(3) == 12
+
+
+@inlined
+def first(places: Any) -> int:
+    return int(places[0])
+
+
+def of_an_array() -> Any:
+    namespace: dict[str, Any] = {"first": first}
+    exec("def first_of(places):\n    return first(places)", namespace)
+    return namespace["first_of"]
+
+
+@pytest.mark.parametrize("allocates", [True, False])
+def test_references_to_arrays_are_not_counted_in_what_makes_none(allocates: bool) -> None:
+    function: Any = compiled(NUMBER, PLACES, allocates=allocates)(of_an_array())
+    assert function(np.array([3])) == 3
+    [code] = function.inspect_llvm().values()
+    assert ("NRT_incref(" in code or "NRT_decref(" in code) == allocates
 
 
 @pytest.mark.parametrize("length", range(12))

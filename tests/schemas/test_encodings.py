@@ -8,7 +8,6 @@ from base64 import b64encode
 from bz2 import compress as bzip2
 
 import lz4.frame
-import msgspec
 import pytest
 import zstandard
 from hypothesis import given
@@ -30,6 +29,7 @@ EVENT = {
 }
 TEXT = json.dumps(EVENT)
 PLAIN = TEXT.encode()
+MESSAGE_PACK = b"\x85\xa8event_id" + b"\xd9\x24" + b"7d0bd1a6-3f0e-4ab9-9bb3-0e6c4a7d2b11"
 CBOR = b"\xa5\x68event_id" + b"\x78\x24" + b"7d0bd1a6-3f0e-4ab9-9bb3-0e6c4a7d2b11"
 ENCODED = {
     "registry, JSON": (b"\x00\x00\x00\x00\x07" + PLAIN, "framed by a schema registry"),
@@ -51,7 +51,7 @@ ENCODED = {
     "UTF-16 big endian": (TEXT.encode("utf-16-be"), "UTF-16"),
     "UTF-16 little endian": (TEXT.encode("utf-16-le"), "UTF-16"),
     "UTF-32": (TEXT.encode("utf-32"), "UTF-32"),
-    "MessagePack": (msgspec.msgpack.encode(EVENT), "MessagePack"),
+    "MessagePack": (MESSAGE_PACK, "MessagePack"),
     "CBOR": (CBOR, "CBOR"),
     "BSON": ((16).to_bytes(4, "little") + b"\x02a\x00\x04\x00\x00\x00abc\x00\x00"[:11] + b"\x00", "BSON"),
     "base64": (b64encode(PLAIN), "base64"),

@@ -4,13 +4,11 @@ import re
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
 import pytest
 from pydantic import ValidationError
 
 from pintally.schemas.actions import Action
 from pintally.schemas.dead_letters import NAMES
-from pintally.schemas.decoding.decoder import _decoders
 from pintally.schemas.events import ContractError, Event, model_of, validate
 from pintally.schemas.example_files import Example, read_examples
 from pintally.schemas.json_text import MAX_BYTES
@@ -90,14 +88,6 @@ def test_all_fields_at_fault_are_named_once_in_the_order_of_the_contract() -> No
 def test_an_event_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         setattr(validate(GOOD, Action.SAVE), "pin_id", 1)  # noqa: B010 - an assignment would not pass mypy
-
-
-@pytest.mark.parametrize("action", Action)
-def test_the_fast_decoder_reads_the_very_fields_of_the_model(action: Action) -> None:
-    struct, model = msgspec.inspect.type_info(_decoders[action].type), model_of[action]
-    assert isinstance(struct, msgspec.inspect.StructType)
-    required = {field.name: field.required for field in struct.fields}
-    assert required == {name: field.is_required() for name, field in model.model_fields.items()}
 
 
 def test_the_events_in_the_document_are_the_examples() -> None:

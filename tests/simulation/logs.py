@@ -1,7 +1,7 @@
 """The log of one source in a simulation: small, and full of what a log may hold."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 from uuid import UUID
@@ -70,7 +70,14 @@ class SimLog:
     def _decoded(self, first: int, last: int) -> Decoded:
         at, whole = slice(first, last), self.decoded
         reasons = {i - first: reason for i, reason in whole.reasons.items() if first <= i < last}
-        return Decoded(whole.valid[at], whole.pin_id[at], whole.occurred_at[at], whole.event_id[at], reasons)
+        return replace(
+            Decoded.blank(last - first),
+            valid=whole.valid[at],
+            pin_id=whole.pin_id[at],
+            occurred_at=whole.occurred_at[at],
+            event_id=whole.event_id[at],
+            reasons=reasons,
+        )
 
 
 @lru_cache(maxsize=1 << 16)

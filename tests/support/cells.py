@@ -1,6 +1,7 @@
 """Builds cells for tests of sinks, and counted records for tests of aggregates."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,6 +28,6 @@ def judged(counted: Sequence[tuple[int, int]]) -> Judged:
     n = len(counted)
     minutes = np.array([minute for minute, _ in counted], np.int64)
     pins = np.array([pin for _, pin in counted], np.uint64)
-    decoded = Decoded(np.ones(n, np.bool_), pins, minutes * 60_000, np.zeros((n, 2), np.uint64), {})
+    decoded = replace(Decoded.blank(n), valid=np.ones(n, np.bool_), pin_id=pins, occurred_at=minutes * 60_000)
     never = np.zeros(n, np.bool_)
     return Judged(decoded, minutes * 60_000, minutes * 60_000, minutes, never, never)

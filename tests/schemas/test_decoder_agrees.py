@@ -1,4 +1,4 @@
-"""The fast decoder says what the models say: of each value alone, and in any company."""
+"""The decoder says what the models say, and so does the audit: of each value alone, and in any company."""
 
 import json
 from collections.abc import Sequence
@@ -9,16 +9,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pintally.schemas.actions import Action
-from pintally.schemas.decoding import decoder as codec
-from pintally.schemas.decoding.prefix import SEPARATORS, Layout
+from pintally.schemas.decoding import decoder
 from pintally.schemas.decoding.values import Decoded, Values
-from pintally.schemas.events import MAX_ID, MAX_OCCURRED_AT, ContractError, Event, validate
+from pintally.schemas.events import MAX_ID, MAX_OCCURRED_AT, model_of
 from pintally.schemas.example_files import Example, read_examples
 from pintally.schemas.json_text import MAX_BYTES, MAX_DEPTH
+from tests.support.agreement import assert_agree
 
 # Time on a busy machine says nothing of the contract.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
+SEPARATORS = ((",", ":"), (", ", ": "))  # comma and colon: without spaces, and as Python's json.dumps writes
 NAMES = ["event_id", "action", "pin_id", "user_id", "occurred_at", "surface", "platform", "experiments", "more"]
 UUID = "0190b6c4-7e1a-7d3c-9a52-4f3f6f0f2b11"
 GOOD = {"event_id": f'"{UUID}"', "action": '"save"', "pin_id": '"7"', "user_id": '"8"', "occurred_at": "1767225600123"}
@@ -100,7 +101,7 @@ good = st.builds(
 )
 values = st.one_of(good, events(), events(), damaged(), st.none(), st.binary(max_size=20))
 
-# Values written alike: a head of the required fields in order, and a tail.
+# Values written alike: the required fields in order, and a tail.
 OTHER_UUID = "7d0bd1a6-3f0e-4ab9-9bb3-0e6c4a7d2b11"
 ODD_IDS = [
     "",
@@ -200,43 +201,17 @@ def alike(draw: st.DrawFn, separators: tuple[str, str]) -> bytes:
 
 
 def in_company(separators: tuple[str, str], odd: Sequence[bytes | None]) -> list[bytes | None]:
-    """A chunk with each odd value twice, so that its tail may be learnt, between more that are good."""
+    """A chunk with each odd value twice, between more that are good."""
     good = written(separators, tail=',"surface":"home"}')
     return [each for value in odd for _ in range(2) for each in (good, value)] + [good]
 
 
 def decode(values: Sequence[bytes | None], action: Action) -> Decoded:
-    return codec.decode(Values.of(values), action)
+    return decoder.decode(Values.of(values), action)
 
 
 def with_more(text: str) -> bytes:
     return ("{" + ",".join(f'"{name}":{value}' for name, value in (GOOD | {"more": text}).items()) + "}").encode()
-
-
-def verdict(value: bytes | None, action: Action = Action.SAVE) -> Event | str:
-    try:
-        return validate(value, action)
-    except ContractError as error:
-        return error.reason
-
-
-def assert_agrees(decoded: Decoded, values: Sequence[bytes | None], action: Action = Action.SAVE) -> None:
-    assert decoded.pin_id.dtype == np.uint64
-    assert decoded.occurred_at.dtype == np.int64
-    assert decoded.event_id.dtype == np.uint64
-    assert decoded.event_id.shape == (len(values), 2)
-    for index, value in enumerate(values):
-        upper, lower = (int(half) for half in decoded.event_id[index])
-        found = (int(decoded.pin_id[index]), int(decoded.occurred_at[index]), upper << 64 | lower)
-        expected = verdict(value, action)
-        assert decoded.valid[index] == isinstance(expected, Event)
-        if isinstance(expected, Event):
-            assert found == (expected.pin_id, expected.occurred_at, expected.event_id.int)
-        else:
-            assert found == (0, 0, 0)
-    assert dict(decoded.reasons) == {
-        index: reason for index, value in enumerate(values) if isinstance(reason := verdict(value, action), str)
-    }
 
 
 @unhurried
@@ -249,13 +224,13 @@ def assert_agrees(decoded: Decoded, values: Sequence[bytes | None], action: Acti
 @example(b"[" + b"{}," * 300_000)
 @example(b'{"pin_id":' + b"9" * 1_000_000 + b"}")
 def test_a_value_alone_is_decoded_as_the_model_says(value: bytes | None) -> None:
-    assert_agrees(decode([value], Action.SAVE), [value])
+    assert_agree(decode([value], Action.SAVE), [value], Action.SAVE)
 
 
 @unhurried
 @given(st.lists(values, max_size=12))
 def test_a_chunk_is_decoded_as_the_model_says_of_each_value(chunk: list[bytes | None]) -> None:
-    assert_agrees(decode(chunk, Action.SAVE), chunk)
+    assert_agree(decode(chunk, Action.SAVE), chunk, Action.SAVE)
 
 
 @unhurried
@@ -277,7 +252,7 @@ def test_a_chunk_is_decoded_as_its_parts_are(
 def test_values_written_alike_are_decoded_as_the_model_says(separators: tuple[str, str], data: st.DataObject) -> None:
     odd = data.draw(st.lists(alike(separators) | values, min_size=1, max_size=6))
     chunk = in_company(separators, odd)
-    assert_agrees(decode(chunk, Action.SAVE), chunk)
+    assert_agree(decode(chunk, Action.SAVE), chunk, Action.SAVE)
 
 
 @pytest.mark.parametrize("separators", SEPARATORS)
@@ -286,7 +261,7 @@ def test_an_odd_part_in_a_value_written_alike_is_decoded_as_the_model_says(
     separators: tuple[str, str], part: str, text: str
 ) -> None:
     chunk = in_company(separators, [written(separators, **{part: text})])
-    assert_agrees(decode(chunk, Action.SAVE), chunk)
+    assert_agree(decode(chunk, Action.SAVE), chunk, Action.SAVE)
 
 
 @pytest.mark.parametrize("separators", SEPARATORS)
@@ -296,14 +271,14 @@ def test_a_value_cut_short_is_not_completed_by_the_next(separators: tuple[str, s
     chunk: list[bytes] = [whole, whole]
     for cut in range(len(whole)):
         chunk += [whole, whole, whole[:cut], whole[cut:]]
-    assert_agrees(decode(chunk, Action.SAVE), chunk)
+    assert_agree(decode(chunk, Action.SAVE), chunk, Action.SAVE)
 
 
 @pytest.mark.parametrize("separators", SEPARATORS)
 @pytest.mark.parametrize("depth", [MAX_DEPTH - 2, MAX_DEPTH - 1, MAX_DEPTH])
 def test_what_stands_behind_the_head_nests_as_deep_as_the_model_says(separators: tuple[str, str], depth: int) -> None:
     chunk = in_company(separators, [written(separators, tail=f',"more":{"[" * depth}{"]" * depth}}}')])
-    assert_agrees(decode(chunk, Action.SAVE), chunk)
+    assert_agree(decode(chunk, Action.SAVE), chunk, Action.SAVE)
 
 
 @pytest.mark.parametrize("separators", SEPARATORS)
@@ -314,46 +289,40 @@ def test_a_name_repeated_behind_heads_of_which_one_says_the_same(
 ) -> None:
     tail = f',"{name}":"{number}"}}'
     chunk = in_company(separators, [written(separators, **{name: str(other)}, tail=tail) for other in range(9)])
-    assert_agrees(decode(chunk, Action.SAVE), chunk)
+    assert_agree(decode(chunk, Action.SAVE), chunk, Action.SAVE)
 
 
-@pytest.mark.parametrize("separators", SEPARATORS)
-@pytest.mark.parametrize("action", Action)
-def test_what_producers_write_is_read_by_a_layout(action: Action, separators: tuple[str, str]) -> None:
-    fit = [written(separators, action=action.label, tail=tail) for tail in ("}", ',"surface":"home"}')] * 3
-    unfit = [None, b"", b"{", written(separators, action=action.label, tail="}}")]
-    chunk = (fit + unfit) * 2
-    layout, values, decoded = Layout(action, *separators), Values.of(chunk), Decoded.blank(len(chunk), {})
-    layout.read(values, decoded)
-    layout.read(values, decoded)
-    assert decoded.valid.tolist() == ([True] * len(fit) + [False] * len(unfit)) * 2
-    assert_agrees(decode(chunk, action), chunk, action)
+@pytest.mark.parametrize("name", model_of[Action.SAVE].model_fields)
+def test_each_field_of_the_model_is_read(name: str) -> None:
+    fields = [f'"{other}":{text}' for other, text in GOOD.items() if other != name]
+    odd, without = (f"{{{','.join(each)}}}".encode() for each in ([*fields, f'"{name}":[7]'], fields))
+    required = model_of[Action.SAVE].model_fields[name].is_required()
+    assert decode([odd, without] * 2, Action.SAVE).valid.tolist() == [False, not required] * 2
 
 
 @pytest.mark.parametrize("action", Action)
 def test_the_examples_are_decoded_as_the_model_says_on_every_topic(action: Action) -> None:
     chunk = [example.value for example in read_examples()]
-    assert_agrees(decode(chunk, action), chunk, action)
+    assert_agree(decode(chunk, action), chunk, action)
 
 
 @pytest.mark.parametrize("company", [0, 1, 40])
 @pytest.mark.parametrize("example", read_examples(), ids=lambda example: example.name)
 def test_an_example_among_good_events_is_decoded_as_the_model_says(example: Example, company: int) -> None:
-    # Alone among good ones: a second odd value would send the whole chunk to the tests of single values.
     chunk = [with_more("{}")] * company + [example.value] + [with_more('"[{"')] * company
-    assert_agrees(decode(chunk, Action.SAVE), chunk)
+    assert_agree(decode(chunk, Action.SAVE), chunk, Action.SAVE)
 
 
 @pytest.mark.parametrize("example", read_examples(), ids=lambda example: example.name)
 def test_an_example_repeated_is_decoded_as_the_model_says(example: Example) -> None:
-    chunk = [example.value] * 32  # so that what each lacks or has too much may add up to a whole id
-    assert_agrees(decode(chunk, Action.SAVE), chunk)
+    chunk = [example.value] * 32
+    assert_agree(decode(chunk, Action.SAVE), chunk, Action.SAVE)
 
 
 def test_a_long_chunk_with_every_example_in_it_is_decoded_as_the_model_says() -> None:
     chunk = [example.value for example in read_examples()]
     chunk = [value for other in chunk for value in [with_more('"é"')] * 17 + [other]]
-    assert_agrees(decode(chunk, Action.SAVE), chunk)
+    assert_agree(decode(chunk, Action.SAVE), chunk, Action.SAVE)
 
 
 def test_halves_that_only_together_make_good_values_stay_bad() -> None:
@@ -365,4 +334,4 @@ def test_halves_that_only_together_make_good_values_stay_bad() -> None:
 
 
 def test_no_values_make_no_columns() -> None:
-    assert_agrees(decode([], Action.CLICK), [])
+    assert_agree(decode([], Action.CLICK), [], Action.CLICK)
