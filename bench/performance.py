@@ -47,7 +47,6 @@ steps:
   expensive stage.
 - **A hash table of cells**: counted records are sorted by pin and minute; an open-addressing table in a compiled loop
   would count them without sorting.
-- **Suffixes that never repeat** (for example an experiment arm for each user) are read by msgspec, one value at a time.
 - **More cores**: run a second worker; sources share nothing.
 - **Smaller records**: shorter JSON is cheaper in nearly every stage; producers decide that."""
 

@@ -21,11 +21,11 @@ WHOLE = (
     b'"experiments":{"exp_1":"on", "exp_2":"\\u006ff"}}\n' % UUID
 )
 ODD = b'\x00\t\n "\\/01-+.eE,:[]{}aunt\x7f\x80\xbf\xc3\xed\xff'
+SECOND = (0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0)
 UTF_8 = [
-    bytes(each)
-    for each in product(
-        range(0x80, 0x100), (0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0), (0x22, 0x80, 0xC0), (0x80, 0xC0)
-    )
+    bytes([first, second, *rest])
+    for size in range(3)
+    for first, second, *rest in product(range(0x80, 0x100), SECOND, *[(0x80, 0xC0)] * size)
 ]
 NUMBERS = [bytes(each) for size in range(1, 5) for each in product(b"01-+.eE", repeat=size)]
 BOUNDS = [10**digits for digits in range(8, 23)] + [2**bits for bits in (31, 32, 53, 63, 64)] + [4_102_444_800_000]
