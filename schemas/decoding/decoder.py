@@ -81,19 +81,19 @@ class _Loop:
         n, columns, words = len(values), Columns.of(len(values)), words_of(values.text)
         stop, row = self._stop, 0
         stop[SIZE], stop[LESSONS] = 0, _LESSONS
-        while (
-            row := read_events(
+        while True:
+            row = read_events(
                 words, values.starts, values.lengths, row, _ACTIONS[action], columns, self._pairs, self._labels.table,
                 self._spare, self._spare_words, stop,
-            )
-        ) < n:  # fmt: skip
-            if stop[SIZE]:
+            )  # fmt: skip
+            if row == n:
+                return columns, self._pairs[: columns.offsets[n]].copy(), self._labels
+            if stop[SIZE]:  # a label, written with escapes, that may be learnt
                 start = values.starts[row] + stop[PLACE]
                 self._labels.learn(values.text[start : start + stop[SIZE]].tobytes())
                 stop[SIZE] = 0
-            else:
+            else:  # no room for experiments
                 self._pairs = np.concatenate([self._pairs, np.empty_like(self._pairs)])
-        return columns, self._pairs[: columns.offsets[n]].copy(), self._labels
 
 
 class _OfThread(local):

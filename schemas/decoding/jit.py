@@ -28,9 +28,9 @@ _UNCOUNTED: Final[dict[str, Any]] = _OPTIONS | {"_nrt": False}
 
 # numba notices a change of the file that a compiled function is in, and not of the files that its parts and constants
 # come from. So the name of its cache file says which sources it was made of.
-_SOURCES: Final = blake2b(
-    b"".join(path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob("*.py"))), digest_size=8
-).hexdigest()
+_HERE: Final = Path(__file__).parent
+SOURCES: Final = (*sorted(_HERE.glob("*.py")), _HERE.parent / "events.py", _HERE.parent / "json_text.py")
+_DIGEST: Final = blake2b(b"".join(path.read_bytes() for path in SOURCES), digest_size=8).hexdigest()
 
 NOTHING: Final = types.void
 NUMBER: Final = types.int64
@@ -63,7 +63,7 @@ def compiled(returns: types.Type, *takes: types.Type, allocates: bool = True) ->
 
     def compile(function: F) -> F:
         signature = returns(*takes)
-        function.__qualname__ += f"-{_SOURCES}"
+        function.__qualname__ += f"-{_DIGEST}"
         try:
             return cast(F, numba.njit(signature, cache=True, **options)(function))
         except RuntimeError as error:

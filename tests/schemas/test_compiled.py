@@ -1,12 +1,25 @@
 """What `schemas.decoding.jit` promises of the functions that it compiles."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pintally.schemas.decoding.jit import NUMBER, PLACES, UNSIGNED, WORDS, compiled, inlined, part, words_of
+from pintally.schemas.decoding import jit
+from pintally.schemas.decoding.jit import (
+    NUMBER,
+    PLACES,
+    SOURCES,
+    UNSIGNED,
+    WORDS,
+    compiled,
+    inlined,
+    part,
+    words_of,
+)
 
 
 @part
@@ -46,6 +59,18 @@ def test_what_numba_has_no_place_to_keep_is_compiled_all_the_same() -> None:
 @inlined
 def first(places: Any) -> int:
     return int(places[0])
+
+
+def test_a_cache_file_is_named_by_all_sources_of_the_loop() -> None:
+    made_of = set()
+    for path in SOURCES:
+        text = path.read_text()
+        if "@inlined" in text or "@compiled" in text:
+            made_of |= set(re.findall(r"^from pintally\.schemas\.([\w.]+) import", text, re.MULTILINE))
+    assert {"decoding.ids", "events"} <= made_of
+    named = {path.resolve() for path in SOURCES}
+    folder = Path(jit.__file__).resolve().parents[1]
+    assert [name for name in made_of if (folder / name.replace(".", "/")).with_suffix(".py") not in named] == []
 
 
 def of_an_array() -> Any:

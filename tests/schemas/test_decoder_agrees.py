@@ -77,6 +77,29 @@ def events(draw: st.DrawFn) -> bytes:
     )
 
 
+labels = st.one_of(
+    string_texts,
+    st.text(max_size=66).map(lambda text: json.dumps(text, ensure_ascii=False)),
+    st.integers(0, 60).map(lambda number: f'"exp_{number}"'),
+)
+experiments = st.lists(st.tuples(labels, st.one_of(labels, labels, texts)), max_size=35).map(
+    lambda pairs: "{" + ",".join(f"{name}:{arm}" for name, arm in pairs) + "}"
+)
+
+
+@st.composite
+def labelled(draw: st.DrawFn) -> bytes:
+    """A good event with labels and experiments, good and bad ones, in any order, with any white space."""
+    fields = list(GOOD.items())
+    optional = (("surface", labels), ("platform", labels), ("experiments", experiments), ("experiments", experiments))
+    for name, strategy in (*optional, ("more", texts)):
+        if draw(st.booleans()):
+            fields.append((name, draw(strategy)))
+    space = draw(st.sampled_from(["", "", " ", "\n"]))
+    members = (f'{space}"{name}"{space}:{space}{text}{space}' for name, text in draw(st.permutations(fields)))
+    return f"{space}{{{','.join(members)}}}{space}".encode(errors="surrogatepass")
+
+
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
     """An event with some bytes overwritten, inserted or cut away."""
@@ -230,6 +253,12 @@ def test_a_value_alone_is_decoded_as_the_model_says(value: bytes | None) -> None
 @unhurried
 @given(st.lists(values, max_size=12))
 def test_a_chunk_is_decoded_as_the_model_says_of_each_value(chunk: list[bytes | None]) -> None:
+    assert_agree(decode(chunk, Action.SAVE), chunk, Action.SAVE)
+
+
+@unhurried
+@given(st.lists(labelled(), min_size=1, max_size=6))
+def test_labels_and_experiments_are_decoded_as_the_model_says(chunk: list[bytes]) -> None:
     assert_agree(decode(chunk, Action.SAVE), chunk, Action.SAVE)
 
 

@@ -4,13 +4,16 @@
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, islice, product
 
+import numpy as np
 import pytest
 
 from pintally.schemas.actions import Action
+from pintally.schemas.decoding import decoder
 from pintally.schemas.decoding.decoder import decode
-from pintally.schemas.decoding.values import Values
+from pintally.schemas.decoding.values import Decoded, Values
 from tests.fuzz.decoder import fuzz
 from tests.support.agreement import assert_agree
 
@@ -88,6 +91,16 @@ def test_an_odd_byte_at_each_place() -> None:
 
 def test_some_bytes_cut_out_at_each_place() -> None:
     agree(WHOLE[:at] + WHOLE[at + size :] for at in range(len(WHOLE)) for size in (1, 2, 3, 9, len(WHOLE)))
+
+
+def test_a_difference_ends_the_comparison_and_shows_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(values: Values, action: Action) -> Decoded:
+        found = decode(values, action)
+        return replace(found, user_id=found.user_id | np.uint64(1 << 63))
+
+    monkeypatch.setattr(decoder, "decode", wrong)
+    with pytest.raises(AssertionError, match=r"(?s)b'.*decoded Row.*by the models Row"):
+        fuzz(1_000, 1, lambda _line: None)
 
 
 @pytest.mark.parametrize("seed", range(3))
