@@ -23,6 +23,7 @@ import typer
 
 from bench.counting import counting_on
 from bench.engines import Engines, open_engines, say
+from bench.fetches import START_MS
 from bench.figures import RESULTS, Kept, kept
 from bench.ground import Ground
 from bench.log import anchored
@@ -94,13 +95,18 @@ def measure(
         found.add(f"{shape.name}: a value", value_bytes(shape), "bytes")
     for name, samples in micros.items():
         target = {"at_most": TARGETS_US[name]} if name in TARGETS_US else {}
-        found.add(name, median(samples), "us", **target)
+        found.add(figure(name), median(samples), "us", **target)
     found.samples.update(micros)
+
+
+def figure(shape: str) -> str:
+    """The name of the figure of a shape."""
+    return f"{shape}: one more event"
 
 
 def value_bytes(shape: Shape) -> float:
     """Bytes of a value, on average."""
-    values = next(Work(SLAB, 0, shape=shape).slabs()).values
+    values = next(Work(SLAB, START_MS, shape=shape).slabs()).values
     return sum(map(len, values)) / len(values)
 
 
@@ -132,22 +138,22 @@ def catch_up(engines: Engines, folder: Path, log: Sized) -> float:
 
 def columns(found: Kept) -> str:
     """The medians in one row beside what was asked; of several shapes in a column the slowest."""
-    shown = {title: names for title, names in COLUMNS.items() if any(found.find(name) is not None for name in names)}
+    shown = {title: (names, values) for title, names in COLUMNS.items() if (values := measured(found, names))}
     rows = [
-        ["asked, us an event", *(asked(names) for names in shown.values())],
-        ["measured", *(f"{slowest(found, names):.2f}" for names in shown.values())],
+        ["asked, us an event", *(asked(names) for names, _ in shown.values())],
+        ["measured", *(f"{max(values):.2f}" for _, values in shown.values())],
     ]
     return table(["", *shown], rows)
 
 
-def asked(names: Sequence[str]) -> str:
+def measured(found: Kept, shapes: Sequence[str]) -> list[float]:
+    """The medians of those that were measured."""
+    return [value for shape in shapes if (value := found.find(figure(shape))) is not None]
+
+
+def asked(shapes: Sequence[str]) -> str:
     """The target of a column; empty without one."""
-    return f"{TARGETS_US[names[0]]:.2f}" if names[0] in TARGETS_US else ""
-
-
-def slowest(found: Kept, names: Sequence[str]) -> float:
-    """The highest of their medians. Raises ValueError if none was measured."""
-    return max(value for name in names if (value := found.find(name)) is not None)
+    return f"{TARGETS_US[shapes[0]]:.2f}" if shapes[0] in TARGETS_US else ""
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 from bench.contestants import CONTESTANTS, choose
 from bench.figures import Figure, Kept
 from bench.guard import ROOM, Guarded, is_slower, keep_these, read, slower
-from bench.marginal import columns
+from bench.marginal import columns, figure
 from bench.measured import Measured
 from bench.outcome import Entry, Failure, Results
 from bench.performance import PAGE, page
@@ -121,7 +121,7 @@ def test_the_guard_names_the_shapes_that_fell_and_keeps_those_it_did_not_measure
 
 def test_the_spread_leads_the_page_with_the_slowest_shape_and_says_what_is_not_measured(tmp_path: Path) -> None:
     assert "**The spread is not measured yet**" in spread(tmp_path)
-    figures = [Figure("own: a value", 171, "bytes"), Figure("own", 1.0, "us"), Figure("arms", 4.0, "us")]
+    figures = [Figure("own: a value", 171, "bytes")]
     samples = {"own": [0.5, 1.0, 2.0], "arms": [4.0]}
     machine = {"cpu": "a CPU", "cores": 2}
     kept = Kept("marginal", "2026-01-01", machine, {"commit": "abc"}, [0.1, 0.2], {"rounds": 3}, figures, samples)
@@ -138,7 +138,7 @@ def test_the_spread_leads_the_page_with_the_slowest_shape_and_says_what_is_not_m
 
 
 def test_of_shapes_in_one_column_the_slowest_is_shown_beside_what_was_asked() -> None:
-    figures = [Figure(name, value, "us") for name, value in (("own", 0.9), ("sorted", 1.05), ("spaced", 1.2))]
+    figures = [Figure(figure(name), value, "us") for name, value in (("own", 0.9), ("sorted", 1.05), ("spaced", 1.2))]
     text = columns(Kept("marginal", "", {}, {}, [], {}, figures))
     assert "|  | own order | sorted, shuffled, spaced |" in text
     assert "| asked, us an event | 1.00 | 1.10 |" in text
