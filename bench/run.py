@@ -104,9 +104,11 @@ def run_all(chosen: list[Contestant], ground: Ground, runs: int, results: Result
 
 
 def describe_work(ground: Ground, results: Results) -> None:
-    """Keep the size of the log."""
+    """Keep the size of the log. Raises RuntimeError if it is not that of the shape before: the events are the same."""
     log = ground.log(None)
     size = {"events": log.events, "cells": len(log.cells), "pins": log.pins, "partitions": log.partitions}
+    if results.work and results.work != size:
+        raise RuntimeError(f"the log of {ground.work.shape.name} holds {size}; of the shape before {results.work}")
     results.work.update(size)
     results.value_bytes[ground.work.shape.name] = log.value_bytes
 

@@ -1,17 +1,25 @@
 """Traffic of every shape: valid, the same events in each, and written as its name says."""
 
+import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.memory_records import MemoryRecords
 
+from bench.fetches import make_fetches
+from bench.log import drop_topics, make_log, read_back
 from bench.shapes import EXPERIMENTS, SHAPES, Shape, UnknownShape, named
 from bench.work import Work
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.decoder import decode
 from pintally.schemas.decoding.values import Values
 from pintally.schemas.events import Event, validate
+from pintally.streams.settings import Settings
 
 START = 1_700_000_040_000
 EVENTS = 1_500
@@ -86,3 +94,44 @@ def test_shapes_are_chosen_by_name_each_once_and_another_name_is_refused() -> No
     assert [shape.name for shape in named("arms, own,arms")] == ["arms", "own"]
     with pytest.raises(UnknownShape, match="'owm': give some of own,sorted"):
         named("own,owm")
+
+
+def test_batches_of_a_fetch_hold_as_many_records_as_the_shape_says() -> None:
+    def most(shape: str) -> int:
+        fetches = make_fetches(3_000, batch=100, fetch_bytes=1 << 16, shape=SHAPES[shape])
+        return max(len(list(batch)) for _, _, data, _ in fetches for batch in batches(data))
+
+    assert most("small-batches") == 5
+    assert most("own") == 100
+
+
+def test_a_log_of_small_batches_is_sent_in_batches_of_five_and_its_order_stays(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, send = [], AIOKafkaProducer.send_batch
+
+    async def send_batch(self: AIOKafkaProducer, batch: Any, topic: str, *, partition: int) -> Any:
+        sent.append(batch.record_count())
+        return await send(self, batch, topic, partition=partition)
+
+    monkeypatch.setattr(AIOKafkaProducer, "send_batch", send_batch)
+    work = Work(EVENTS, START, different_pins=500, shape=SHAPES["small-batches"])
+    topic = f"bench-{uuid4().hex}"
+    try:
+        log = make_log(settings, work, topic, EVENTS)
+        read: list[bytes] = []
+        asyncio.run(read_back(settings, topic, read.extend))
+    finally:
+        drop_topics(settings, topic)
+    assert max(sent) == 5
+    assert sum(sent) == log.events == EVENTS
+    place = {value: number for number, value in enumerate(values("small-batches"))}
+    pin = {value: json.loads(value)["pin_id"] for value in read}
+    of_pin = [[place[value] for value in read if pin[value] == each] for each in set(pin.values())]
+    assert all(numbers == sorted(numbers) for numbers in of_pin)
+
+
+def batches(data: bytes) -> Iterator[Any]:
+    records = MemoryRecords(data)
+    while records.has_next():
+        yield records.next_batch()
