@@ -111,6 +111,12 @@ def test_reframing_leaves_no_value_without_its_bytes(value: bytes | None) -> Non
     assert correction.applied(framed_value, 0) == correction.applied(value, 0)
 
 
+def test_a_framed_letter_is_shown_as_its_fields_and_its_prefix() -> None:
+    shown = as_document(letter(PREFIX + b'{"a":1}'), None)
+    assert (shown["value"], shown["prefix"]) == ({"a": 1}, "0000000007")
+    assert "prefix" not in as_document(letter(b'{"a":1}'), None)
+
+
 def test_a_change_of_the_prefix_is_named() -> None:
     assert changed(b'{"a":1}', PREFIX + b'{"a":1}') == ("prefix",)
     assert changed(PREFIX + b'{"a":1}', b'{"a":2}') == ("a", "prefix")
