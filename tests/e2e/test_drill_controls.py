@@ -1,5 +1,6 @@
 """Each protection, switched off in real workers on real engines, is missed; with all of them on counts are exact."""
 
+import re
 import subprocess
 import sys
 import uuid
@@ -35,7 +36,7 @@ SEEN_BY = {
     "read-uncommitted": CELLS,
     "sums-instead-of-absolutes": CELLS,
     "two-flushes-in-flight": CELLS,
-    "version-from-the-wall-clock": LAG,
+    "version-from-the-wall-clock": f"{LAG}|field=version",  # whose row comes last is chance; what `verify` sees is not
     "superseded-rows-read": LAG,
 }
 
@@ -55,7 +56,7 @@ def played(scenario: Scenario, engines: TestEngines, folder: Path, without: str 
 def test_a_scenario_without_its_protection_fails(control: str, engines: TestEngines, tmp_path: Path) -> None:
     run = played(scenario_of(control), engines, tmp_path, control)
     assert run.exit_code == 1, run
-    assert any(SEEN_BY[control] in reason for reason in run.failures), run.failures
+    assert any(re.search(SEEN_BY[control], reason) for reason in run.failures), run.failures
 
 
 @pytest.mark.timeout(300)

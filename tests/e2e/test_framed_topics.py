@@ -11,9 +11,9 @@ from kafka import KafkaProducer
 from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
-from pintally.streams.kafka.topics import create_topics
+from pintally.streams.kafka.topics import create_topics, group_members
 from pintally.streams.settings import Settings
-from tests.e2e.running import pintally, verify, wait_caught_up, workers
+from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 from tests.e2e.test_dlq import dlq, event, now, pins, produce
 from tests.e2e.test_explain import explain
 from tests.support.engines import TestEngines, drop_database, drop_topics
@@ -100,6 +100,7 @@ def test_a_topic_that_is_framed_from_some_slice_on_counts_both_halves(by_produce
         wait_caught_up(plain)
         assert (pins(plain), len(letters(plain))) == ({1: 1, 2: 1}, 1)
         assert worker.stop() == 0
+    wait_for(lambda: not group_members(framed.kafka), 30, "an empty group")  # Kafka waits for a static one
     refused = pintally(framed, "dlq", "replay", "--yes")
     assert refused.returncode == 2
     assert "prefix_bytes=0" in refused.stderr
