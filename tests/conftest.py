@@ -15,9 +15,8 @@ from tests.support.engines import (
     TestEngines,
     choose_backend,
     docker_answers,
-    drop_database,
-    drop_topics,
     open_engines,
+    topics_and_tables,
 )
 
 USED = pytest.StashKey[str]()
@@ -73,16 +72,8 @@ def settings(engines: TestEngines, tmp_path: Path) -> Settings:
 @pytest.fixture
 def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
     """`settings` with its topics and tables made, and dropped afterwards."""
-    from pintally.sinks.clickhouse.migrate import migrate
-    from pintally.streams.kafka.topics import create_topics
-
-    try:
-        migrate(settings.clickhouse)
-        create_topics(*settings.sources)
+    with topics_and_tables(settings, engines.addresses):
         yield settings
-    finally:
-        drop_topics(engines.addresses, settings.topics.topic_prefix)
-        drop_database(engines.addresses, settings.clickhouse.database)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pintally.tools.engines.child import Child
 from pintally.tools.engines.folder import EngineFolder
-from pintally.tools.engines.kafka import BRIEF, kafka_program
+from pintally.tools.engines.kafka import kafka_program
 from pintally.tools.engines.ports import LOOPBACK
 from tests.compatibility.versions import kafka_locks
 
@@ -18,8 +18,7 @@ def broker(version: str, directory: Path) -> Iterator[str]:
     folder.take()
     try:
         ports = folder.choose_ports({"kafka": None, "kafka_controller": None})
-        lock = kafka_locks()[version]
-        program = kafka_program(folder, ports["kafka"], ports["kafka_controller"], lock=lock, java_options=[BRIEF])
+        program = kafka_program(folder, ports["kafka"], ports["kafka_controller"], lock=kafka_locks()[version])
         child = Child(program, folder.lock_fd, report=lambda _line: None)
         child.start()
         try:

@@ -18,13 +18,12 @@ from pintally.cli.dlq import dlq as dlq_command
 from pintally.schemas.actions import Action
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.migrate import migrate
 from pintally.streams.kafka.admin import open_admin
-from pintally.streams.kafka.topics import create_topics, describe_topics, read_offsets, sources_of
+from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
 from pintally.streams.operations.replay.origins import replayed_origins
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
-from tests.support.engines import TestEngines, drop_database, drop_topics
+from tests.support.engines import TestEngines, topics_and_tables
 
 HOUR_MS = 3_600_000
 
@@ -137,13 +136,8 @@ def by_producer(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
     """A stack whose topics keep the producers' timestamps, so that hours can be long gone; it looks for final hours
     twice a second."""
     made = settings.changed(topic_timestamps="CreateTime", seal_seconds=0.5)
-    try:
-        migrate(made.clickhouse)
-        create_topics(*made.sources)
+    with topics_and_tables(made, engines.addresses):
         yield made
-    finally:
-        drop_topics(engines.addresses, made.topics.topic_prefix)
-        drop_database(engines.addresses, made.clickhouse.database)
 
 
 def rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:

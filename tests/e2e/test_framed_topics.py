@@ -10,13 +10,12 @@ from kafka import KafkaProducer
 
 from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.migrate import migrate
-from pintally.streams.kafka.topics import create_topics, group_members
+from pintally.streams.kafka.topics import group_members
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 from tests.e2e.test_dlq import dlq, event, now, pins, produce
 from tests.e2e.test_explain import explain
-from tests.support.engines import TestEngines, drop_database, drop_topics
+from tests.support.engines import TestEngines, topics_and_tables
 
 PREFIX = b"\0\0\0\2\x9a"
 HALF_AN_HOUR_MS = 1_800_000
@@ -72,13 +71,8 @@ def test_a_framed_topic_is_counted_beside_plain_ones_and_what_is_framed_wrongly_
 def by_producer(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
     """A stack whose topics keep the producers' timestamps, so that a slice ends without waiting."""
     made = settings.changed(topic_timestamps="CreateTime")
-    try:
-        migrate(made.clickhouse)
-        create_topics(*made.sources)
+    with topics_and_tables(made, engines.addresses):
         yield made
-    finally:
-        drop_topics(engines.addresses, made.topics.topic_prefix)
-        drop_database(engines.addresses, made.clickhouse.database)
 
 
 def send(settings: Settings, pin: str, at_ms: int, prefix: bytes) -> None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pintally.tools.engines import EngineAddresses, kafka, local_engines
 from pintally.tools.engines.jars import LOCK
-from pintally.tools.engines.kafka import BRIEF
 from pintally.tools.engines.ports import free_port
 from pintally.tools.engines.ready import clickhouse_answers, kafka_answers, wait_until
 from tests.compatibility.versions import kafka_locks
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
+
+    from pintally.streams.settings import Settings
 
 BACKENDS = ("environment", "containers", "local")
 KAFKA_IMAGE = os.environ.get("PINTALLY_TEST_KAFKA_IMAGE", "apache/kafka:4.1.0")
@@ -163,8 +164,7 @@ def open_engines(backend: str, directory: Path) -> Iterator[TestEngines]:
             with _containers() as engines:
                 yield engines
         case _:
-            lock = kafka_locks()[KAFKA] if KAFKA else LOCK
-            with local_engines(directory, kafka_lock=lock, java_options=[BRIEF]) as local:
+            with local_engines(directory, kafka_lock=kafka_locks()[KAFKA] if KAFKA else LOCK) as local:
                 yield TestEngines("local", local.addresses, local.kafka, local.clickhouse)
 
 
@@ -246,6 +246,21 @@ def clickhouse_in_container(native: int, http: int) -> "DockerContainer":
 
     container = DockerContainer(CLICKHOUSE_IMAGE).with_bind_ports(9000, native).with_bind_ports(8123, http)
     return container.with_envs(CLICKHOUSE_USER="pintally", CLICKHOUSE_PASSWORD="pintally")
+
+
+@contextmanager
+def topics_and_tables(settings: "Settings", addresses: EngineAddresses) -> Iterator[None]:
+    """The topics and tables of these settings, dropped at the end."""
+    from pintally.sinks.clickhouse.migrate import migrate
+    from pintally.streams.kafka.topics import create_topics
+
+    try:
+        migrate(settings.clickhouse)
+        create_topics(*settings.sources)
+        yield
+    finally:
+        drop_topics(addresses, settings.topics.topic_prefix)
+        drop_database(addresses, settings.clickhouse.database)
 
 
 def drop_database(addresses: EngineAddresses, database: str) -> None:

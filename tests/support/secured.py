@@ -17,7 +17,7 @@ from pintally.tools.engines.addresses import EngineAddresses
 from pintally.tools.engines.child import Child
 from pintally.tools.engines.clickhouse import clickhouse_program
 from pintally.tools.engines.folder import EngineFolder
-from pintally.tools.engines.kafka import BRIEF, kafka_program, listeners
+from pintally.tools.engines.kafka import kafka_program, listeners
 from pintally.tools.engines.ports import LOOPBACK, free_port
 from tests.support.tls_door import tls_doors
 
@@ -150,7 +150,7 @@ def _certificates(directory: Path) -> dict[str, Path]:
 
 
 def _kafka(folder: EngineFolder, ports: dict[str, int], keys: dict[str, Path], doors: Mapping[int, int]) -> Child:
-    program = kafka_program(folder, ports["plain"], ports["controller"], java_options=[BRIEF])
+    program = kafka_program(folder, ports["plain"], ports["controller"])
     more = BROKER.format(
         host=LOOPBACK,
         keys=keys["server"],

