@@ -92,7 +92,7 @@ def run(parts: list[list[tuple[Chunk, Decoded]]], rules: Rules, flush_every: int
         SourceFold(Source(f"t{i}", UUID(int=1), i), Action.SAVE, rules, 1, Base(0, 0, 0, 0)) for i in range(len(parts))
     ]
     decoded_of = {id(chunk.values): decoded for part in parts for chunk, decoded in part}
-    patches = [mock.patch.object(fold_module, "decode", lambda values, _: decoded_of[id(values)])]
+    patches = [mock.patch.object(fold_module, "decode_by_rule", lambda values, *_: decoded_of[id(values)])]
     if by_stage:
         patches += [
             mock.patch.object(owner, name, watch.wrap(stage, getattr(owner, name)))

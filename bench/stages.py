@@ -21,7 +21,7 @@ FLUSH_EVENTS = 500_000  # about a second of catching up
 
 STAGES: tuple[tuple[str, str, str], ...] = (  # what is timed: the stage, module and function
     ("unpack", "pintally.streams.kafka.fetching.consumer", "unpack"),
-    ("decode", "pintally.streams.counting.fold", "decode"),
+    ("decode", "pintally.streams.counting.fold", "decode_by_rule"),
     ("outcomes", "pintally.streams.counting.fold", "run_stream_time"),
     ("outcomes", "pintally.streams.counting.fold", "judge"),
     ("duplicates", "pintally.streams.counting.duplicates", "SeenIds.register"),

@@ -12,6 +12,11 @@ from pintally.schemas.decoding.values import TOMBSTONE, Decoded, Values
 from pintally.schemas.framing import MAGIC, PREFIX_BYTES, not_framed
 
 
+def decode_by_rule(values: Values, action: Action, prefix_bytes: int) -> Decoded:
+    """The columns of a chunk from the topic of `action`, whose rules say how many bytes stand before the JSON."""
+    return decode_framed(values, action) if prefix_bytes else decode(values, action)
+
+
 def decode_framed(values: Values, action: Action) -> Decoded:
     """As `decode`, of a topic whose rules say that values are framed. A value that is not is invalid."""
     framed = values.lengths >= PREFIX_BYTES

@@ -4,8 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
-from pintally.schemas.decoding.decoder import decode
-from pintally.schemas.decoding.framed import decode_framed
+from pintally.schemas.decoding.framed import decode_by_rule
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
@@ -112,7 +111,7 @@ class SourceFold:
         gone before a cut base matters; LogChanged if the log does not lead to the base.
         """
         self._check_place(chunk)
-        decoded = (decode_framed if self.rules.prefix_bytes else decode)(chunk.values, self.action)
+        decoded = decode_by_rule(chunk.values, self.action, self.rules.prefix_bytes)
         stream_times = run_stream_time(self.stream_time, chunk.timestamps)
         self._check_cut(chunk, stream_times)
         judged = judge(decoded, chunk.timestamps, stream_times, self.rules)

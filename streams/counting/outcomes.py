@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
 from pintally.schemas.dead_letters import SENT_BEFORE
-from pintally.schemas.decoding.decoder import decode
-from pintally.schemas.decoding.framed import decode_framed
+from pintally.schemas.decoding.framed import decode_by_rule
 from pintally.schemas.decoding.values import Decoded, Values
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.rules import MINUTE_MS, Rules
@@ -85,7 +84,7 @@ def dead_letters(
 def why_invalid(value: bytes | None, action: Action, timestamp: int, rules: Rules) -> str | None:
     """Why a record with this value and Kafka timestamp (ms) would be invalid; None if it would not be."""
     moment = np.array([timestamp], np.int64)
-    decoded = (decode_framed if rules.prefix_bytes else decode)(Values.of([value]), action)
+    decoded = decode_by_rule(Values.of([value]), action, rules.prefix_bytes)
     judged = judge(decoded, moment, moment, rules)
     return _reason(judged, 0, rules) if judged.invalid[0] else None
 

@@ -34,8 +34,8 @@ class DecodedValues(Values):
     decoded: Decoded
 
 
-def decode_before(values: DecodedValues, _: Action) -> Decoded:
-    """Stands for `schemas.decoding.decoder.decode`: each value is decoded by it, but once a log, not once a chunk."""
+def decode_before(values: DecodedValues, *_: object) -> Decoded:
+    """Stands for `schemas.decoding.framed.decode_by_rule`: each value is decoded once a log, not once a chunk."""
     return values.decoded
 
 

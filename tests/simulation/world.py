@@ -553,7 +553,7 @@ class World:
             (cluster_state, "describe_topics", lambda *_: self._describe_topics()),
             (cluster_state, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
             (cluster_state, "committed_offsets", lambda _: blocking_call("committed_offsets")),
-            (fold, "decode", decode_before),
+            (fold, "decode_by_rule", decode_before),
             (flow, "monotonic", lambda: self.now),
             (flush, "monotonic", lambda: self.now),
             (table, "refuse", ends),
