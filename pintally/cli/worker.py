@@ -15,7 +15,7 @@ def worker(
     instance: Annotated[
         str | None,
         typer.Option(
-            help="Static member name, different for each worker. A restart in the session timeout needs no rebalance."
+            help="Static member name, different for each worker. A restart in the session timeout keeps its partitions."
         ),
     ] = None,
     counters: Annotated[

@@ -29,11 +29,11 @@ class GroupListener(Protocol):
 
 
 class ObservedCoordinator(GroupCoordinator):
-    """A coordinator with a listener, whose group leader leads on when it comes again as a static member.
+    """A coordinator with a listener. A static member that is the group leader is still the leader after a restart.
 
-    Kafka gives a static member that comes again within its session its old assignment, names the member that it was as
-    the leader, and starts no rebalance. Nobody then watches for topics and partitions that are new. So who joins so
-    joins twice: at the second time Kafka starts a rebalance if it takes this member for the leader, and else nothing.
+    When a static member restarts within its session, Kafka returns its old assignment and starts no rebalance. As the
+    leader it names the member id from before the restart, so no member watches for new topics and partitions. Therefore
+    such a member joins a second time: Kafka starts a rebalance if it is the leader, and changes nothing if it is not.
     """
 
     member_id: str
