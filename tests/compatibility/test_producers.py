@@ -9,7 +9,8 @@ from kafka import KafkaProducer
 from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
-from tests.e2e.running import PINTALLY_WORKER, verify, wait_caught_up, workers
+from pintally.tools.drill.workers import PINTALLY_WORKER
+from tests.e2e.running import verify, wait_caught_up, workers
 from tests.e2e.test_other_producers import event
 from tests.support.all_cells import all_cells
 

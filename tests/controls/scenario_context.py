@@ -117,9 +117,8 @@ class ScenarioWorker(WorkerProcess):
         if not self.forked:
             return super()._spawn()
         path = str(Path(__file__).parents[2])  # `tests` is not installed
-        command = self._command[self._command.index("-m") + 1 :]
         environment = {**self._environment, "PYTHONPATH": path}
-        fork = fork_server().start(*command, environment=environment, log=self.log, signals_wait=True)
+        fork = fork_server().start(self._command, environment=environment, log=self.log, signals_wait=True)
         return ForkGuard(fork), fork.pid
 
 

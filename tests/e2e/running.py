@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,12 +14,12 @@ from pintally.schemas.errors import PintallyError, SinkUnavailable
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.operations.progress import read_progress
 from pintally.streams.settings import Settings
+from pintally.tools.drill.workers import PINTALLY_WORKER
+from pintally.tools.python import PINTALLY
 from tests.support.forkserver import Forked, fork_server
 
 CATCH_UP_S = 120.0
 BUSY = 3.0  # times as long as all waits may take on a machine with other work; only failures take it
-PINTALLY = (sys.executable, "-m", "pintally.cli")
-PINTALLY_WORKER = (*PINTALLY, "worker")
 
 
 def start_process(
@@ -29,7 +28,7 @@ def start_process(
     """Start a command with these settings; forked where that is the same. What it says is in the files."""
     environment = settings.environment()
     if fork_server().has_loaded(command, environment):
-        return fork_server().start(*command[2:], environment=environment, log=log, out=out, signals_wait=signals_wait)
+        return fork_server().start(command, environment=environment, log=log, out=out, signals_wait=signals_wait)
     with log.open("ab") as err, (out or log).open("ab") as said:
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=err)
 

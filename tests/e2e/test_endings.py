@@ -18,6 +18,7 @@ from tempfile import mkdtemp
 import pytest
 
 from pintally.streams.settings import Settings
+from pintally.tools.python import module
 from tests.e2e.faults import KINDS
 from tests.e2e.running import BUSY, Traffic, verify, wait_caught_up, wait_for, workers
 from tests.support.forkserver import Forked, fork_server
@@ -58,7 +59,7 @@ def supervised(settings: Settings, folder: Path, *fault: str) -> Forked:
     """A worker as under a supervisor: where it would take its own place it ends. `fault` is a kind and its trigger."""
     log = Path(mkdtemp(dir=folder), "worker.log")
     return fork_server().start(
-        "tests.e2e.faults", *fault, environment=settings.environment(), log=log, signals_wait=True
+        [*module("tests.e2e.faults"), *fault], environment=settings.environment(), log=log, signals_wait=True
     )
 
 

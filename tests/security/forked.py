@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from pintally.tools.python import PINTALLY
 from tests.support.forkserver import Forked, fork_server
 
 AT_ONCE = 12  # most of them wait
@@ -44,9 +45,7 @@ class Commands:
     ) -> Done:
         began = time.monotonic()
         err, out = folder / "err", folder / "out"
-        process = fork_server().start(
-            "pintally.cli", *arguments, environment=environment, log=err, out=out, folder=folder
-        )
+        process = fork_server().start([*PINTALLY, *arguments], environment=environment, log=err, out=out, folder=folder)
         while process.poll() is None:
             if time.monotonic() - began > seconds or (until and until in process.text()):
                 return self._killed(process, began)

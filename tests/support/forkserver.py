@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from pintally.streams.worker.process import SIGNALS
+from pintally.tools.python import SAFE
 
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 PATHS = ("PYTHONPATH", "PYTHONSAFEPATH")  # where modules come from: the server's are loaded
 
 
 class Forked:
-    """A process, as `subprocess.Popen` shows one; `log` is what it says on stderr, and on stdout unless `out` is."""
+    """A process, as `subprocess.Popen` shows one; `log` has its stderr, and its stdout unless `out` is given."""
 
     def __init__(self, log: Path, out: Path | None) -> None:
         self.log = log
@@ -89,25 +90,25 @@ class ForkServer:
 
     def has_loaded(self, command: Sequence[str], environment: Mapping[str, str]) -> bool:
         """Whether it can take the place of starting this command, which it can of modules that it has."""
-        return list(command[:2]) == [sys.executable, "-m"] and [environment.get(name) for name in PATHS] == self._paths
+        return tuple(command[:3]) == (*SAFE, "-m") and [environment.get(name) for name in PATHS] == self._paths
 
     def start(
         self,
-        module: str,
-        *arguments: str,
+        command: Sequence[str],
+        *,
         environment: Mapping[str, str],
         log: Path,
         out: Path | None = None,
         folder: Path | None = None,
         signals_wait: bool = False,
     ) -> Forked:
-        """`python -m MODULE ARGUMENTS` in this environment, alone; what it says is appended to the files.
+        """Run what follows `-m` in the command, with no environment but this; what it says is appended to the files.
 
         With `signals_wait` SIGTERM and SIGINT wait until it takes them, however early they come.
         """
         made = Forked(log, out)
         asked = {
-            "command": [module, *arguments],
+            "command": command[command.index("-m") + 1 :],
             "environment": dict(environment),
             "log": str(log),
             "out": str(made.out),
