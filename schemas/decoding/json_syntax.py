@@ -114,6 +114,15 @@ def escape(words: Words, at: int) -> int:
 
 
 @inlined
+def special_character(words: Words, at: int) -> int:
+    """The place behind an escape, or behind a character that is not ASCII."""
+    byte = words[at] & BYTE
+    if byte == BACKSLASH:
+        return escape(words, at)
+    return wide_character(words, at) if byte > ASCII else LEFT
+
+
+@inlined
 def string(words: Words, at: int, end: int) -> int:
     """A string behind its first quote."""
     while at < end:
@@ -122,15 +131,9 @@ def string(words: Words, at: int, end: int) -> int:
             at += 8
             continue
         at += characters_before(found)
-        byte = words[at] & BYTE
-        if byte == QUOTE:
+        if words[at] & BYTE == QUOTE:
             return at + 1
-        if byte == BACKSLASH:
-            at = escape(words, at)
-        elif byte > ASCII:
-            at = wide_character(words, at)
-        else:
-            return LEFT
+        at = special_character(words, at)
         if at < 0:
             return LEFT
     return LEFT

@@ -40,7 +40,6 @@ from pintally.schemas.decoding.jit import (
     named,
 )
 from pintally.schemas.decoding.json_syntax import (
-    ASCII,
     BACKSLASH,
     CLOSE,
     COMMA,
@@ -48,11 +47,10 @@ from pintally.schemas.decoding.json_syntax import (
     NULL,
     OPEN,
     colon,
-    escape,
     skipped,
     space,
     special,
-    wide_character,
+    special_character,
 )
 from pintally.schemas.decoding.labels import PLACE, TABLE_TYPE, UNKNOWN, Table, label
 from pintally.schemas.events import MAX_EXPERIMENTS, MAX_OCCURRED_AT
@@ -162,12 +160,9 @@ def _other_name(words: Words, at: int, end: int) -> int:
         byte = words[at] & BYTE
         if byte == QUOTE:
             return at + 1
-        if byte > ASCII:
-            at = wide_character(words, at)
-        elif byte == BACKSLASH and (words[at] & FOUR != _U00 or words[at] >> _HALF & BYTE > Word(ord("7"))):
-            at = escape(words, at)
-        else:
+        if byte == BACKSLASH and words[at] & FOUR == _U00 and words[at] >> _HALF & BYTE <= Word(ord("7")):
             return LEFT
+        at = special_character(words, at)
         if at < 0:
             return LEFT
     return LEFT
