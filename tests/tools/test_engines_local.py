@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -20,7 +22,7 @@ from pintally.tools.engines.folder import EngineFolder
 from pintally.tools.engines.jars import LOCK, locked_jars
 from pintally.tools.engines.kafka import BROKER, _class_path, explain_kafka, java_environment, new_cluster_id
 from pintally.tools.engines.library import LOCKS, PACKAGES, package_for_this_machine
-from pintally.tools.engines.ports import free_port, is_free
+from pintally.tools.engines.ports import LOOPBACK, free_port, is_free
 from tests.support.engines import choose_backend
 
 ADDRESSES = EngineAddresses("127.0.0.1:19092", "127.0.0.1", 19000, 18123, "somebody", "se=cr#et")
@@ -180,6 +182,21 @@ def test_an_asked_port_in_use_is_refused_and_so_is_one_asked_for_twice(tmp_path:
     with pytest.raises(PintallyError, match="asked for twice"):
         folder.choose_ports({"kafka": free, "clickhouse": free})
     folder.release()
+
+
+def test_two_processes_are_never_given_one_port_and_a_server_may_listen_there() -> None:
+    first = free_port()
+    code = (
+        "import random\n"
+        "from pintally.tools.engines.ports import free_port\n"
+        f"random.sample = lambda candidates, _: [{first}, *candidates]\n"
+        "print(free_port())"
+    )
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(other) != first
+    for _ in range(2):
+        with socket.create_server((LOOPBACK, first)), socket.create_connection((LOOPBACK, first)):
+            pass
 
 
 def test_free_ports_are_free_and_never_those_taken() -> None:

@@ -1,7 +1,9 @@
 """TCP ports on loopback."""
 
+import os
 import random
 import socket
+from collections import deque
 from collections.abc import Container
 from pathlib import Path
 
@@ -9,6 +11,9 @@ from pintally.schemas.errors import PintallyError
 
 LOOPBACK = "127.0.0.1"
 LOWEST = 15_000
+KEPT = 200  # ports that a process keeps for itself, the last ones it chose
+
+_kept: deque[int] = deque()  # file descriptors
 
 
 def is_free(port: int) -> bool:
@@ -23,12 +28,34 @@ def is_free(port: int) -> bool:
 
 
 def free_port(taken: Container[int] = ()) -> int:
-    """A free port that no outgoing connection will be given, so that it is still free at a restart."""
+    """A free port that no outgoing connection will be given, so that it is still free at a restart.
+
+    No other process is given it by this function while this one runs and keeps it.
+    """
     candidates = range(LOWEST, _first_ephemeral())
     for port in random.sample(candidates, len(candidates)):
-        if port not in taken and is_free(port):
+        if port not in taken and _keep(port):
             return port
     raise PintallyError("no free TCP port on loopback", "End programs that listen on many ports.")
+
+
+def _keep(port: int) -> bool:
+    """Bind a socket to a free port; False if it is not free, or another process keeps it.
+
+    The socket never listens, and servers set SO_REUSEADDR, so it keeps no server away. But this function binds without
+    that option, which is set only afterwards: two processes cannot keep one port.
+    """
+    kept = socket.socket()
+    try:
+        kept.bind((LOOPBACK, port))
+    except OSError:
+        kept.close()
+        return False
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _kept.append(kept.detach())
+    if len(_kept) > KEPT:
+        os.close(_kept.popleft())
+    return True
 
 
 def _first_ephemeral() -> int:
