@@ -13,7 +13,8 @@ from pintally.sinks.clickhouse.per_action import each
 
 SCHEMA: Final = Path(__file__).parent / "schema"
 ONCE: Final = tuple(sorted(path.name for path in SCHEMA.glob("[0-9]*.sql")))
-REPEATABLE: Final = ("views.sql", "superseded.sql")  # in this order
+READ: Final = ("views.sql", "features.sql", "tops.sql")  # the views that readers may read
+REPEATABLE: Final = (*READ, "superseded.sql")  # in this order
 FAMILY: Final = ""  # of engines: `Replicated` in a cluster
 ON_CLUSTER: Final = ""
 # Of a table of cells `c`: keeps the superseded ones, each joined to its row `s` of the view superseded_slices.
@@ -61,5 +62,6 @@ def tables() -> tuple[str, ...]:
 
 
 def views_of_readers() -> tuple[str, ...]:
-    """The views that readers may read: all of views.sql."""
-    return tuple(re.findall(r"^CREATE OR REPLACE VIEW (\w+)", script_of("views.sql"), re.MULTILINE))
+    """The views that readers may read."""
+    scripts = "".join(map(script_of, READ))
+    return tuple(re.findall(r"^CREATE OR REPLACE VIEW (\w+)", scripts, re.MULTILINE))

@@ -15,9 +15,12 @@ from pintally.sinks.clickhouse.scripts import ON_CLUSTER, tables, views_of_reade
 COUNTED = tuple(kind.table for kind in CELL_TABLES)
 WRITTEN = tables()  # by workers: all that migrate does not write itself
 DELETED_FROM = (*COUNTED, "ingest_ledger", "dead_letters")  # rows of a lower epoch are deleted, never altered
-# Readers read the views of views.sql, which run with the rights of whoever asks (SQL SECURITY INVOKER), so that they
+# Readers read the views of scripts.READ, which run with the rights of whoever asks (SQL SECURITY INVOKER), so that they
 # outlive the account that made them. Hence the tables behind them. None of these holds anything of a person.
-BEHIND_VIEWS = ("sealed", "pin_minutes", "pin_hours", "pin_days")
+KNOWN_WHEN = (
+    "cuts", "feature_seals", "pin_tiles", "pin_hours_by_pin", "pin_corrections", "pin_base", "hour_tops", "tile_tops"
+)  # fmt: skip
+BEHIND_VIEWS = ("sealed", "pin_minutes", "pin_hours", "pin_days", *KNOWN_WHEN)
 MADE_BY_SQL = """
 SELECT name FROM system.users
 WHERE name IN ('pintally_worker', 'pintally_reader') AND storage NOT IN ('users_xml', 'ldap')

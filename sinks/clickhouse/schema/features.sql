@@ -1,0 +1,1 @@
+-- The views of features. Each pintally migrate replaces them. What views.sql says at its head holds for them too.
