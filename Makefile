@@ -39,7 +39,7 @@ drill: install ## a few minutes of faults, each at least once, on engines of its
 # Half of the suite's time is waiting for engines, so three processes fit two cores. Each has engines of its own.
 # Long tests come first (tests/conftest.py), and whoever is free takes the next one.
 ROOMS = tests/schemas tests/counting tests/kafka tests/worker tests/operations tests/settings tests/sinks tests/audit \
-	tests/cli tests/tools tests/project
+	tests/cli tests/features tests/tools tests/project
 ORDER = --dist loadgroup --no-loadscope-reorder
 PARALLEL = -n 3 $(ORDER)
 
@@ -82,15 +82,18 @@ performance: install ## write the plots and docs/performance.md again from what 
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url $(UPGRADE) pyproject.toml
 COMPILE_PEERS = $(subst pyproject.toml,bench/requirements.txt,$(COMPILE))
+COMPILE_EXAMPLES = $(subst pyproject.toml,docs/examples/requirements.txt pyproject.toml --extra features,$(COMPILE))
 
-lock: install ## make requirements-dev.lock and requirements.lock again from pyproject.toml
+lock: install ## make the lock files again from pyproject.toml and the two requirements.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check $(UV)
 	@$(COMPILE) --all-extras --group dev --output-file requirements-dev.lock
-	@$(COMPILE) --constraints requirements-dev.lock --output-file requirements.lock
+	@$(COMPILE) --extra worker --constraints requirements-dev.lock --output-file requirements.lock
 	@$(COMPILE_PEERS) --output-file bench/requirements.lock
+	@$(COMPILE_EXAMPLES) --output-file docs/examples/requirements.lock
 
-readme: install ## write the tables of README.md and docs/compatibility.md again from the code
+readme: install ## write the tables of README.md and of docs/ again from the code
 	@$(BIN)/python -m tests.support.readme
+	@$(BIN)/python -m tests.support.dictionary
 	@$(BIN)/python -m tests.compatibility.page
 
 clean: ## remove .venv, caches, and the local engines with their data (stop them first)

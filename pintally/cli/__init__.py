@@ -34,6 +34,9 @@ COMMANDS = {
     "schema": "Print the JSON Schema of the events.",
 }
 
+# What the extra `worker` installs, as modules: who only asks for counts has none of it.
+OF_THE_WORKER = ("aiokafka", "crc32c", "faust", "kafka", "mode", "numba", "uvloop")
+
 EPILOG = """
 A first session, in the folder of the project:
 
@@ -140,6 +143,10 @@ def main() -> None:
         app()
     except PintallyError as error:
         refuse(error)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in OF_THE_WORKER:
+            raise
+        refuse(PintallyError(f"this command needs {error.name}", "Run: python -m pip install 'pintally[worker]'"))
 
 
 def refuse(error: PintallyError) -> NoReturn:

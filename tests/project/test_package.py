@@ -35,7 +35,7 @@ def test_the_wheel_holds_nothing_but_pintally(wheel: Path) -> None:
 
 
 def test_the_wheel_holds_each_file_that_the_program_needs_and_each_once(wheel: Path) -> None:
-    rooms = ("schemas", "sinks", "streams", "pintally/cli", "pintally/audit", "pintally/tools")
+    rooms = ("schemas", "sinks", "streams", "pintally/cli", "pintally/audit", "pintally/features", "pintally/tools")
     files = [file for room in rooms for file in (ROOT / room).rglob("*") if file.is_file()]
     names = [file.relative_to(ROOT) for file in files if "__pycache__" not in file.parts]
     expected = {str("pintally" / Path(*name.parts[name.parts[0] == "pintally" :])) for name in names}

@@ -1,0 +1,1 @@
+"""What readers ask, for the command and for `pintally.features`."""
