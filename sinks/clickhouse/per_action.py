@@ -7,9 +7,10 @@ from pintally.schemas.actions import Action
 
 
 def each(template: str, separator: str = ", ", actions: Iterable[Action] = Action) -> str:
-    """The template once for each action, with its {number}, {column}, {heading} and {Heading}."""
+    """The template once for each action, with its {number}, {label}, {column}, {heading} and {Heading}."""
     return separator.join(
         template.replace("{number}", str(action.value))
+        .replace("{label}", action.label)
         .replace("{column}", action.column)
         .replace("{heading}", action.heading)
         .replace("{Heading}", action.heading.capitalize())

@@ -15,6 +15,7 @@ SCHEMA: Final = Path(__file__).parent / "schema"
 ONCE: Final = tuple(sorted(path.name for path in SCHEMA.glob("[0-9]*.sql")))
 READ: Final = ("views.sql", "features.sql", "tops.sql")  # the views that readers may read
 REPEATABLE: Final = (*READ, "superseded.sql")  # in this order
+PARTS: Final = ("feature_columns", "features_at_a_cut")  # of views: {name} in a script is the text of parts/name.sql
 FAMILY: Final = ""  # of engines: `Replicated` in a cluster
 ON_CLUSTER: Final = ""
 # Of a table of cells `c`: keeps the superseded ones, each joined to its row `s` of the view superseded_slices.
@@ -25,29 +26,39 @@ WHERE if(s.inside, bitAnd(c.version, 281474976710655) > s.start,
 
 
 def script_of(name: str) -> str:
-    """A file's text without its comments."""
-    return re.sub(r"^--.*\n", "", (SCHEMA / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    """A file's text without its comments, with its parts."""
+    text = re.sub(r"^--.*\n", "", (SCHEMA / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    parts = rf"^\{{({'|'.join(PARTS)})\}}\n"
+    return re.sub(parts, lambda part: script_of(f"parts/{part[1]}.sql"), text, flags=re.MULTILINE)
 
 
 def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
-    """The statements of a script, filled in: a line with {column} or {number} stands once for each action."""
+    """The statements of a script, filled in.
+
+    A line with {column} or {number} stands once for each action, a line with {label} for each but close-ups.
+    """
     actions = tuple(actions)
     values = {
         "columns": each("{column}", ", ", actions),
         "total": each("{column}", " + ", actions),
+        "total_1h": each("{column}_1h", " + ", actions),
+        "total_7d": each("{column}_7d", " + ", actions),
         "actions": ", ".join(f"{action.value} {action.label}" for action in actions),
         "family": FAMILY,
         "on_cluster": ON_CLUSTER,
         "superseded": SUPERSEDED,
     }
-    text = re.sub(r"^.*\{(?:column|number)\}.*$", lambda line: each(line[0], "\n", actions), script, flags=re.MULTILINE)
+    rated = tuple(action for action in actions if action is not Action.CLOSEUP)
+    text = re.sub(r"^.*\{label\}.*$", lambda line: each(line[0], "\n", rated), script, flags=re.MULTILINE)
+    text = re.sub(r"^.*\{(?:column|number)\}.*$", lambda line: each(line[0], "\n", actions), text, flags=re.MULTILINE)
     text = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], text)
     return [part.strip() for part in re.split(r";$", text, flags=re.MULTILINE) if part.strip()]
 
 
 def added_columns(script: str, there: set[tuple[str, str]]) -> Iterator[str]:
     """Statements that give tables the columns of actions that came later. `there`: (table, column) that there are."""
-    known, columns = {table for table, _ in there}, {action.column for action in Action}
+    known = {table for table, _ in there}
+    columns = {action.column + days for action in Action for days in ("", "_7d", "_30d")}
     for statement in statements(script):
         table = statement.removeprefix("CREATE TABLE IF NOT EXISTS ").split(maxsplit=1)[0]
         for column, definition in re.findall(r"^    (\w+) (.*?),?$", statement, re.MULTILINE):

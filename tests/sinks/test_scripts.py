@@ -7,6 +7,7 @@ import pytest
 from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.scripts import (
     ONCE,
+    PARTS,
     REPEATABLE,
     SCHEMA,
     added_columns,
@@ -19,7 +20,8 @@ TABLES = script_of("001_tables.sql")
 
 
 def test_every_file_is_applied() -> None:
-    assert {path.name for path in SCHEMA.iterdir()} == {*ONCE, *REPEATABLE}
+    assert {path.name for path in SCHEMA.iterdir() if path.is_file()} == {*ONCE, *REPEATABLE}
+    assert {path.stem for path in (SCHEMA / "parts").iterdir()} == set(PARTS)
 
 
 @pytest.mark.parametrize("name", [*ONCE, *REPEATABLE])
@@ -27,7 +29,7 @@ def test_each_statement_makes_one_thing_and_nothing_is_left_to_fill_in(name: str
     made = statements(script_of(name))
     assert len(made) == len(re.findall("^CREATE ", (SCHEMA / name).read_text(), re.MULTILINE))
     assert all(re.match(r"CREATE (TABLE IF NOT EXISTS|OR REPLACE VIEW) \w+\n\(\n", each) for each in made)
-    assert not re.search(r"\{\w", "".join(made))
+    assert set(re.findall(r"\{\w+[^}]*\}", "".join(made))) <= {"{as_of:DateTime64(3, 'UTC')}"}
 
 
 @pytest.mark.parametrize("name", [*ONCE, *REPEATABLE])
@@ -47,10 +49,24 @@ def test_an_action_has_its_column_in_each_roll_up_and_its_sum_in_each_view() -> 
     assert "saves + clicks > 0" in "".join(statements(script_of("views.sql"), [Action.SAVE, Action.CLICK]))
 
 
+def test_rates_are_of_each_action_but_close_ups() -> None:
+    few, all_ = (statements(script_of("features.sql"), actions) for actions in ([Action.SAVE, Action.CLOSEUP], Action))
+    rates = [set(re.findall(r"\w+_rate_24h", "".join(made))) for made in (few, all_)]
+    assert rates == [{"save_rate_24h"}, {"save_rate_24h", "click_rate_24h"}]
+
+
 def test_columns_are_added_where_a_table_lacks_them_and_nowhere_else() -> None:
     there = {("pin_hours", "saves"), ("pin_hours", "clicks"), ("sealed", "clicks"), ("sealed", "closeups")}
     assert list(added_columns(TABLES, there)) == [
         "ALTER TABLE pin_hours ADD COLUMN IF NOT EXISTS closeups UInt64 COMMENT 'Close-ups in the hour' "
         "CODEC(T64, LZ4)",
         "ALTER TABLE sealed ADD COLUMN IF NOT EXISTS saves UInt64 COMMENT 'Sum of saves in the roll-up'",
+    ]
+
+
+def test_sums_of_days_are_columns_of_an_action_too() -> None:
+    there = {("pin_base", column) for column in ("saves_7d", "saves_30d", "clicks_7d", "clicks_30d", "closeups_7d")}
+    added = list(added_columns(script_of("002_features.sql"), there))
+    assert [each.split(" COMMENT")[0] for each in added] == [
+        "ALTER TABLE pin_base ADD COLUMN IF NOT EXISTS closeups_30d UInt64"
     ]

@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS pin_corrections{on_cluster}
 ENGINE = {family}MergeTree
 PARTITION BY toMonday(window_start)
 ORDER BY (pin_id, window_start, known_from)
-TTL window_start + INTERVAL 90 DAY
+TTL window_start + INTERVAL 125 DAY
 SETTINGS ttl_only_drop_parts = 1, index_granularity = 256, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'What arrived for hours that were complete: replayed dead letters above all. Read pin_features';
 
@@ -108,7 +108,7 @@ CREATE TABLE IF NOT EXISTS feature_seals{on_cluster}
 )
 ENGINE = {family}ReplacingMergeTree(seal)
 ORDER BY (kind, window_start)
-TTL window_start + INTERVAL 120 DAY
+TTL window_start + INTERVAL 125 DAY
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Sealed windows of features, with their seal numbers. Read with FINAL';
 

@@ -1,1 +1,148 @@
 -- The views of features. Each pintally migrate replaces them. What views.sql says at its head holds for them too.
+--
+-- What is published is read first: the cut, then the seals, then the tables, each through a view. So a cut finds all seals
+-- that it was published after, and a seal all its rows. Seals are bounded to the windows that are read.
+-- A line with {label} is repeated for each action but close-ups.
+
+CREATE OR REPLACE VIEW feature_seals_read{on_cluster}
+(
+    kind Enum8('tiles' = 1, 'hours' = 2, 'base' = 3) COMMENT 'Which windows: see feature_seals',
+    window_start DateTime('UTC') COMMENT 'Start of the arrival bucket, of the hour, or the day',
+    rows_seal UInt64 COMMENT 'Seal number of the rows that count'
+)
+AS SELECT kind, window_start, rows_seal
+FROM feature_seals FINAL
+WHERE rows_seal > 0
+SETTINGS apply_deleted_mask = 1, input_format_tsv_enum_as_number = 0
+COMMENT 'Part of pin_features: which rows count';
+
+CREATE OR REPLACE VIEW tiles_read{on_cluster}
+(
+    pin_id UInt64 COMMENT 'The pin',
+    window_start DateTime('UTC') COMMENT 'Start of ten minutes of event time',
+    arrived_at DateTime('UTC') COMMENT 'Arrival bucket',
+    {column} UInt64 COMMENT '{Heading} of the ten minutes that arrived in the bucket',
+    seal UInt64 COMMENT 'The sealing that wrote the row'
+)
+AS SELECT pin_id, window_start, arrived_at, {columns}, seal
+FROM pin_tiles
+SETTINGS apply_deleted_mask = 1
+COMMENT 'Part of pin_features: tiles, of every seal';
+
+CREATE OR REPLACE VIEW complete_hours_read{on_cluster}
+(
+    pin_id UInt64 COMMENT 'The pin',
+    window_start DateTime('UTC') COMMENT 'Start of the hour',
+    {column} UInt64 COMMENT '{Heading} of the hour that arrived before it was complete',
+    seal UInt64 COMMENT 'The sealing that wrote the row'
+)
+AS SELECT pin_id, window_start, {columns}, seal
+FROM pin_hours_by_pin
+SETTINGS apply_deleted_mask = 1
+COMMENT 'Part of pin_features: complete hours, of every seal';
+
+CREATE OR REPLACE VIEW corrections_read{on_cluster}
+(
+    pin_id UInt64 COMMENT 'The pin',
+    window_start DateTime('UTC') COMMENT 'Start of the hour',
+    known_from DateTime('UTC') COMMENT 'Known at this cut and later ones',
+    {column} UInt64 COMMENT '{Heading} of the hour that arrived in the bucket before known_from',
+    seal UInt64 COMMENT 'The sealing that wrote the row'
+)
+AS SELECT pin_id, window_start, known_from, {columns}, seal
+FROM pin_corrections
+SETTINGS apply_deleted_mask = 1
+COMMENT 'Part of pin_features: corrections, of every seal';
+
+CREATE OR REPLACE VIEW base_read{on_cluster}
+(
+    day DateTime('UTC') COMMENT 'Start of a day, UTC',
+    pin_id UInt64 COMMENT 'The pin',
+    {column}_7d UInt64 COMMENT '{Heading} of the 7 days before',
+    {column}_30d UInt64 COMMENT '{Heading} of the 30 days before',
+    seal UInt64 COMMENT 'The sealing that wrote the row'
+)
+AS SELECT
+    day,
+    pin_id,
+    {column}_7d,
+    {column}_30d,
+    seal
+FROM pin_base
+SETTINGS apply_deleted_mask = 1
+COMMENT 'Part of pin_features: sums of the days before a day, of every seal';
+
+CREATE OR REPLACE VIEW pin_features{on_cluster}
+(
+{feature_columns}
+)
+AS
+WITH assumeNotNull((
+    SELECT max((cut, -toUnixTimestamp64Milli(published_at), hours_until))
+    FROM cuts
+    WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY AND published_at <= {as_of:DateTime64(3, 'UTC')}
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1
+)) AS at,
+{features_at_a_cut}
+COMMENT 'Features of pins as they were known at the moment as_of (UTC): pin_features(as_of = ''2026-01-31 12:00:00''). Columns as in pin_features_latest';
+
+CREATE OR REPLACE VIEW pin_features_latest{on_cluster}
+(
+{feature_columns}
+)
+AS
+WITH assumeNotNull((
+    SELECT max((cut, -toUnixTimestamp64Milli(published_at), hours_until))
+    FROM cuts
+    WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1
+)) AS at,
+{features_at_a_cut}
+COMMENT 'Features of pins at the newest cut';
+
+CREATE OR REPLACE VIEW data_status{on_cluster}
+(
+    data Enum8('tiles' = 1, 'complete_hours' = 2, 'base' = 3, 'hours' = 4, 'days' = 5) COMMENT 'tiles: what pin_features_latest knows; complete_hours and base: what it reads of older events; hours and days: pin_engagement_1h and pin_engagement_1d',
+    known_until DateTime('UTC') COMMENT 'Of tiles the newest cut, of base the start of the newest day, else the end of the newest window; 1970 for none',
+    age_seconds Int64 COMMENT 'Seconds from known_until to now',
+    published_at DateTime('UTC') COMMENT 'When ClickHouse received the newest window; 1970 for none',
+    open_windows UInt64 COMMENT 'Windows whose counts may have changed, to be sealed again',
+    corrected_windows UInt64 COMMENT 'Windows whose counts changed after they were first sealed',
+    status Enum8('PROCESSING' = 1, 'READY' = 2) COMMENT 'READY: no window is open; PROCESSING: some are open, or there is none yet'
+)
+AS
+SELECT
+    data,
+    max(until) AS known_until,
+    toInt64(toUnixTimestamp(now('UTC'))) - toInt64(toUnixTimestamp(known_until)) AS age_seconds,
+    max(published) AS published_at,
+    sum(arrayCount(start -> start < until, open)) AS open_windows,
+    sum(changed) AS corrected_windows,
+    if(open_windows = 0 AND known_until > toDateTime(0, 'UTC'), 'READY', 'PROCESSING') AS status
+FROM
+(
+    SELECT 'tiles' AS data, max(cut) AS until, toDateTime(max(cuts.published_at), 'UTC') AS published,
+        emptyArrayDateTime() AS open, 0 AS changed
+    FROM cuts
+    UNION ALL
+    SELECT multiIf(kind = 'hours', 'complete_hours', kind = 'base', 'base', 'tiles') AS data,
+        maxIf(window_start + INTERVAL if(kind = 'hours', 1, 0) HOUR, kind != 'tiles' AND rows_seal > 0) AS until,
+        maxIf(written_at, rows_seal > 0) AS published, groupArrayIf(window_start, is_open) AS open, countIf(corrected) AS changed
+    FROM feature_seals FINAL
+    WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY
+    GROUP BY kind
+    UNION ALL
+    SELECT if(resolution = 'hour', 'hours', 'days') AS data,
+        maxIf(window_start + INTERVAL if(resolution = 'hour', 1, 24) HOUR, NOT is_open) AS until,
+        maxIf(written_at, NOT is_open) AS published, groupArrayIf(window_start, is_open) AS open, countIf(corrected) AS changed
+    FROM sealed FINAL
+    WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL if(resolution = 'hour', 90, 730) DAY
+    GROUP BY resolution
+    UNION ALL
+    SELECT arrayJoin(['tiles', 'complete_hours', 'base', 'hours', 'days']) AS data, toDateTime(0, 'UTC') AS until,
+        until AS published, emptyArrayDateTime() AS open, 0 AS changed
+)
+GROUP BY data
+SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1,
+    input_format_tsv_enum_as_number = 0
+COMMENT 'How fresh and how complete the counts are: one row for each kind of window';

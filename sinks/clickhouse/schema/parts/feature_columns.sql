@@ -1,0 +1,10 @@
+    pin_id UInt64 COMMENT 'The pin. One that had no event in 30 days has no row',
+    {column}_1h UInt64 COMMENT '{Heading} of the last hour: of the tiles of ten minutes that start at or after as_of - 1 h',
+    {column}_24h UInt64 COMMENT '{Heading} of the last 24 hours: of the hours that start at or after as_of - 24 h, rounded down to an hour, and of the tiles since',
+    {column}_7d UInt64 COMMENT '{Heading} of the last 7 days: of the day of the last complete hour so far, and of the 7 days before it (UTC)',
+    {column}_30d UInt64 COMMENT '{Heading} of the last 30 days: of the day of the last complete hour so far, and of the 30 days before it (UTC)',
+    {label}_rate_24h Nullable(Float64) COMMENT '{Heading} for each close-up of the last 24 hours: {column}_24h / closeups_24h; NULL if there was no close-up',
+    {label}_rate_7d Nullable(Float64) COMMENT '{Heading} for each close-up of the last 7 days: {column}_7d / closeups_7d; NULL if there was no close-up',
+    {column}_decayed_6h Float64 COMMENT '{Heading} of the last 24 hours, each weighed with 2^(-age / 6 h): sum(events * round(2^20 * 2^(-age / 6 h))) / 2^20. Age: of a tile as_of less its start; of an hour as_of, rounded down to an hour, less its start',
+    trend_1h Float64 COMMENT 'Standard deviations by which the last hour is above the mean of the pin: (x - e) / sqrt(e + 1), x = all actions in 1h, e = (all actions in 7d - x) / hours from the start of the 7d to as_of - 1 h',
+    as_of DateTime('UTC') COMMENT 'The cut: these events had reached every source by then (arrival), and no others are counted'
