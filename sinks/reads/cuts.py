@@ -1,0 +1,39 @@
+"""The cut that an answer is of: what was known at a moment (docs/decisions/0017-features-as-of-a-cut.md)."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pintally.sinks.clickhouse.connection import Connection
+
+# Who publishes a cut again writes a second row. The one that was there last by the moment is taken.
+NEWEST = """
+SELECT toUnixTimestamp(cut), toUnixTimestamp(hours_until), published_at
+FROM cuts
+WHERE published_at <= fromUnixTimestamp64Milli(%(as_of)s, 'UTC')
+ORDER BY cut DESC, published_at DESC
+LIMIT 1
+"""
+NEVER = 4_000_000_000_000  # ms since 1970, in 2096: no cut is published later
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A published cut; moments are in seconds since 1970."""
+
+    moment: int  # what arrived before it is known
+    hours_until: int  # every hour before it is complete
+    published_at: datetime | None  # None: no cut is published yet, and nothing is known
+
+    @property
+    def as_of(self) -> datetime:
+        """The cut, as a time."""
+        return datetime.fromtimestamp(self.moment, UTC)
+
+
+NOTHING_KNOWN = Cut(0, 0, None)
+
+
+def read_cut(connection: Connection, as_of: datetime | None = None) -> Cut:
+    """Returns the highest cut that was published by `as_of`, by default the newest; NOTHING_KNOWN if there is none."""
+    rows = connection.rows(NEWEST, as_of=NEVER if as_of is None else int(as_of.timestamp() * 1000))
+    return Cut(*rows[0]) if rows else NOTHING_KNOWN

@@ -1,0 +1,51 @@
+"""Which pins can be among the top k, from bounds of their counts. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pintally.sinks.clickhouse.per_action import COLUMNS
+
+Counts = tuple[int, ...]  # of each action, in the order of schemas/actions.py
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pin and what lists say of its count: at least `low`, at most `up`."""
+
+    pin_id: int
+    low: int
+    up: int
+    unseen: int  # the highest count of a pin that is no candidate; the same for all
+    exact: bool  # whether its counts are exact
+    listed: Counts  # counts in lists
+    other: Counts  # counts elsewhere, where no row is left out
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> "Candidate":
+        """Returns the candidate in a row of `top_sql.candidates`."""
+        pin, low, up, unseen, exact, *counts = row
+        return cls(pin, low, up, unseen, bool(exact), tuple(counts[: len(COLUMNS)]), tuple(counts[len(COLUMNS) :]))
+
+
+def finalists(candidates: Sequence[Candidate], k: int, limit: int) -> list[Candidate] | None:
+    """Returns the pins that the top k are among; None if candidates do not tell.
+
+    `candidates` are the `limit` ones with the highest upper bounds, or all. At least k pins have the k-th highest lower
+    bound. Whoever has less in the best case is not among the top k. Places of equal counts are given by pin, so a pin
+    that is no candidate must have less, and not as much.
+    """
+    if not candidates:
+        return None
+    lows = sorted((each.low for each in candidates), reverse=True)
+    bound = max(1, lows[k - 1] if len(lows) >= k else 0)  # a pin without such an event is never among the top
+    if candidates[0].unseen >= bound:
+        return None
+    found = [each for each in candidates if each.up >= bound]
+    return found if len(found) < limit else None
+
+
+def top(sums: Iterator[tuple[int, Counts]], k: int, place: int | None) -> list[tuple[int, Counts]]:
+    """Returns the k pins with the highest counts of one action, or of all (`place` None): then by pin."""
+    weighed = [(sum(counts) if place is None else counts[place], pin, counts) for pin, counts in sums]
+    return [(pin, counts) for weight, pin, counts in sorted(weighed, key=lambda row: (-row[0], row[1])) if weight][:k]

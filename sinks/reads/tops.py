@@ -1,0 +1,98 @@
+"""The top pins of a window, as known at a cut or up to the last flush. Always exact.
+
+1. Candidates: pins with heavy rows, and bounds of their counts, from small tables (`hour_tops`, `tile_tops`).
+2. If the bounds tell that nobody else can be among the top k: the sums of those that can be.
+3. Else the sums of all pins.
+
+Nearly always 2 is enough. The idea is that of TPUT (Cao and Wang, PODC 2004); lists are cut once, when they are sealed.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pintally.schemas.actions import Action
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.reads import top_sql
+from pintally.sinks.reads.cuts import Cut, read_cut
+from pintally.sinks.reads.finalists import Candidate, Counts, finalists
+from pintally.sinks.reads.finalists import top as top_of
+from pintally.sinks.reads.known_rows import KnownRows
+from pintally.sinks.reads.windows import TEN_MINUTES, Parts, Recent, Window, recent
+
+ACTIONS = tuple(Action)
+
+
+@dataclass(frozen=True, slots=True)
+class TopPin:
+    """A pin, and its events of each action, in the order of `schemas/actions.py`."""
+
+    pin_id: int
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The top pins of a window: highest count first, equal counts by pin. Pins without such an event are left out."""
+
+    window: Window
+    cut: Cut  # what is known at it is counted
+    live: bool  # whether what was flushed after the cut is counted too, in hours that are not complete
+    certified: bool  # true: lists of heavy rows were enough, as their bounds prove; false: all pins were added up
+    pins: tuple[TopPin, ...]
+
+
+def read_top(
+    connection: Connection,
+    window: Recent | Window,
+    by: Action | None = None,
+    k: int = 100,
+    *,
+    as_of: datetime | None = None,
+    live: bool = False,
+) -> Top:
+    """Returns the k pins with the most events of one action, or of all actions together.
+
+    They are those at the newest cut, at the highest cut that was published by `as_of`, or, with `live`, up to the last
+    flush. A window is one that moves with the cut (`Recent`), or an hour or a day. Raises SinkUnavailable or SinkError.
+    """
+    cut = read_cut(connection, as_of)
+    if isinstance(window, Recent):
+        moment = connection.one("SELECT toUnixTimestamp(now('UTC'))")[0] if live else cut.moment
+        window = recent(window, moment // TEN_MINUTES * TEN_MINUTES)
+    rows = KnownRows.read(connection, cut, Parts.of(window, cut), live)
+    found = _from_lists(connection, rows, by, k)
+    pins = _from_all(connection, rows, by, k) if found is None else found
+    return Top(window, cut, live, found is not None, tuple(TopPin(pin, counts) for pin, counts in pins))
+
+
+def _from_lists(connection: Connection, rows: KnownRows, by: Action | None, k: int) -> list[tuple[int, Counts]] | None:
+    """Steps 1 and 2; None if the bounds do not tell."""
+    if not rows.lists():
+        return None
+    limit = 10 * k + 500  # so many finalists would cost more than all pins
+    found = connection.rows(top_sql.candidates(rows, by), **rows.parameters, limit=limit)
+    chosen = finalists([Candidate.of(row) for row in found], k, limit)
+    if chosen is None:
+        return None
+    listed = _listed(connection, rows, [each.pin_id for each in chosen if not each.exact])
+    sums = ((each.pin_id, _plus(listed.get(each.pin_id, each.listed), each.other)) for each in chosen)
+    return top_of(sums, k, ACTIONS.index(by) if by else None)
+
+
+def _listed(connection: Connection, rows: KnownRows, pins: list[int]) -> dict[int, Counts]:
+    if not pins:
+        return {}
+    return {pin: tuple(counts) for pin, *counts in connection.rows(top_sql.of_pins(rows), **rows.parameters, pins=pins)}
+
+
+def _from_all(connection: Connection, rows: KnownRows, by: Action | None, k: int) -> list[tuple[int, Counts]]:
+    """Step 3."""
+    if not [*rows.listed(), *rows.others()]:
+        return []
+    return [
+        (pin, tuple(counts)) for pin, *counts in connection.rows(top_sql.of_all(rows, by), **rows.parameters, limit=k)
+    ]
+
+
+def _plus(one: Counts, other: Counts) -> Counts:
+    return tuple(a + b for a, b in zip(one, other, strict=True))

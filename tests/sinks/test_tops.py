@@ -1,0 +1,170 @@
+"""The top pins of any window, from lists of heavy rows: always what adding up all pins gives."""
+
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from pintally.schemas.actions import Action
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.reads.cuts import NOTHING_KNOWN, Cut, read_cut
+from pintally.sinks.reads.tops import Top, read_top
+from pintally.sinks.reads.windows import FOREVER, Recent, Window
+from pintally.streams.settings import Settings
+from tests.sinks.known import FIRST, TEN, Fact, fill, hours_until, published_at, truth
+from tests.sinks.sealing import DAY, HOUR
+from tests.support.engines import TestEngines, drop_database
+
+CUT = FIRST + DAY + 5 * HOUR + 40 * 60  # a day has begun, four hours of it are complete
+CUTS = (FIRST + DAY, FIRST + DAY + 1200, CUT - HOUR, CUT)
+WINDOWS: tuple[tuple[Recent | Window, Callable[[int], tuple[int, int]]], ...] = (
+    (Recent.TODAY, lambda cut: (cut // DAY * DAY, cut // DAY * DAY + DAY)),
+    (Recent.LAST_24H, lambda cut: ((cut - DAY) // HOUR * HOUR, FOREVER)),
+    (Recent.LAST_HOUR, lambda cut: (cut - HOUR, FOREVER)),
+    (Recent.LAST_TEN_MINUTES, lambda cut: (cut - TEN, FOREVER)),
+    (Window(CUT - 5 * HOUR - 2400, CUT - 4 * HOUR - 2400), lambda _: (CUT - 5 * HOUR - 2400, CUT - 4 * HOUR - 2400)),
+    (Window(FIRST, FIRST + DAY), lambda _: (FIRST, FIRST + DAY)),
+)
+
+
+def arrivals(chance: random.Random, pins: Callable[[], int], size: int = 900, late: float = 0.02) -> list[Fact]:
+    """Events of 30 hours: most arrive at once, some up to an hour late, a few are replays of complete hours."""
+    facts = []
+    for _ in range(size):
+        arrived = chance.randrange(FIRST, CUT + 2 * TEN, TEN)
+        delay = (
+            chance.choice((0, 0, 0, TEN, 3 * TEN, -TEN)) if chance.random() > late else chance.randrange(0, DAY, TEN)
+        )
+        happened = max(FIRST, arrived - delay)
+        action = chance.choices(tuple(Action), (20, 30, 50))[0]
+        facts.append(Fact(arrived, happened, pins(), action, chance.choice((1, 1, 1, 2, 5))))
+    return facts
+
+
+def all_alike(chance: random.Random) -> list[Fact]:
+    """Every pin has the same in every ten minutes: lists are cut between equals everywhere."""
+    buckets = range(CUT - 3 * HOUR, CUT, TEN)
+    return [Fact(bucket, bucket, pin, Action.SAVE) for bucket in buckets for pin in chance.sample(range(1, 15), 14)]
+
+
+def one_has_all(chance: random.Random) -> list[Fact]:
+    return arrivals(chance, lambda: 42)
+
+
+def geometric(chance: random.Random) -> list[Fact]:
+    return arrivals(chance, lambda: next(pin for pin in range(60) if chance.random() < 0.3 or pin == 59))
+
+
+def flat(chance: random.Random) -> list[Fact]:
+    return arrivals(chance, lambda: chance.randrange(1, 400))
+
+
+def ties_at_the_last_place(_: random.Random) -> list[Fact]:
+    """Pins 1 to 3 are clearly ahead, ten others are equal; one of them has all of it in rows that no list names."""
+    facts = [Fact(b, b, pin, Action.SAVE, 50) for b in range(CUT - 2 * HOUR, CUT, TEN) for pin in (1, 2, 3)]
+    facts += [Fact(CUT - TEN, CUT - TEN, pin, Action.SAVE, 12) for pin in range(20, 29)]
+    return facts + [Fact(b, b, 10, Action.SAVE) for b in range(CUT - 2 * HOUR, CUT, TEN)]
+
+
+def a_rare_action(chance: random.Random) -> list[Fact]:
+    """Heavy pins are never clicked, light ones are."""
+    facts = arrivals(chance, lambda: chance.randrange(1, 12))
+    facts = [fact for fact in facts if fact.action is not Action.CLICK]
+    return facts + [Fact(CUT - k * HOUR, CUT - k * HOUR, 500 + k % 4, Action.CLICK) for k in range(1, 30)]
+
+
+def corrections_lift_a_pin(chance: random.Random) -> list[Fact]:
+    """A replay gives a pin that no list names more than all others have."""
+    replayed = [Fact(CUT - TEN, CUT - k * HOUR, 77, Action.SAVE, 500) for k in range(3, 30)]
+    return [*geometric(chance), *replayed]
+
+
+def few_pins(chance: random.Random) -> list[Fact]:
+    return arrivals(chance, lambda: chance.randrange(1, 4), size=60)
+
+
+def nothing(_: random.Random) -> list[Fact]:
+    return []
+
+
+DISTRIBUTIONS = (
+    all_alike,
+    one_has_all,
+    geometric,
+    flat,
+    ties_at_the_last_place,
+    a_rare_action,
+    corrections_lift_a_pin,
+    few_pins,
+    nothing,
+)
+
+
+@pytest.fixture(scope="module")
+def address(engines: TestEngines) -> Iterator[ClickHouseAddress]:
+    name = f"t{uuid4().hex[:12]}"
+    made = Settings.of(env_file=None, **engines.addresses.settings(), clickhouse_database=name).clickhouse
+    migrate(made)
+    yield made
+    drop_database(engines.addresses, name)
+
+
+@pytest.fixture(scope="module")
+def connection(address: ClickHouseAddress) -> Iterator[Connection]:
+    with Connection(address, 60, only_reads=True) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("listed", [2, 30])
+@pytest.mark.parametrize("make", DISTRIBUTIONS)
+def test_the_top_is_what_adding_up_all_pins_gives(
+    address: ClickHouseAddress, connection: Connection, make: Callable[[random.Random], list[Fact]], listed: int
+) -> None:
+    chance = random.Random(f"{make.__name__} {listed}")
+    facts = make(chance)
+    fill(address, facts, CUTS[0], CUT, listed)
+    for window, limits in WINDOWS:
+        for by in (None, chance.choice(tuple(Action))):
+            cut, k = chance.choice(CUTS), chance.choice((3, 20))
+            found = read_top(connection, window, by, k, as_of=published_at(cut))
+            assert found.cut.moment == cut
+            assert shown(found) == truth(facts, cut, *limits(cut), by, k), (window, by, k, found.certified)
+
+
+def test_lists_of_heavy_rows_are_enough_for_events_as_they_are(
+    address: ClickHouseAddress, connection: Connection
+) -> None:
+    fill(address, geometric(random.Random(1)), CUTS[0], CUT, 30)
+    assert all(read_top(connection, window, None, 3).certified for window in Recent)
+
+
+def test_lists_are_not_enough_where_a_pin_in_none_of_them_may_have_as_much(
+    address: ClickHouseAddress, connection: Connection
+) -> None:
+    fill(address, ties_at_the_last_place(random.Random(1)), CUTS[0], CUT, 3)
+    three, four = (read_top(connection, Recent.LAST_HOUR, Action.SAVE, k) for k in (3, 4))
+    assert (three.certified, four.certified) == (True, False)
+    assert [pin.pin_id for pin in four.pins] == [1, 2, 3, 20]
+
+
+def test_before_the_first_cut_nothing_is_known(address: ClickHouseAddress, connection: Connection) -> None:
+    fill(address, geometric(random.Random(1)), CUTS[0], CUT)
+    before = read_top(connection, Recent.TODAY, as_of=datetime.fromtimestamp(CUTS[0], UTC))
+    assert (before.cut, before.pins) == (NOTHING_KNOWN, ())
+
+
+def test_the_newest_cut_is_taken_and_its_last_publication(address: ClickHouseAddress, connection: Connection) -> None:
+    fill(address, geometric(random.Random(1)), CUTS[0], CUT)
+    again = published_at(CUT) + timedelta(seconds=1)
+    with Connection(address) as writer:
+        writer.insert("cuts", ("cut", "hours_until", "published_at", "seal"), [(CUT, CUT - 9 * HOUR, again, 0)])
+    assert read_cut(connection) == Cut(CUT, CUT - 9 * HOUR, again)
+    assert read_cut(connection, published_at(CUT)).hours_until == hours_until(CUT)
+
+
+def shown(top: Top) -> list[tuple[int, tuple[int, ...]]]:
+    return [(pin.pin_id, pin.counts) for pin in top.pins]
