@@ -9,13 +9,13 @@ inside a slice. Then the version of a cell decides: it is superseded if its posi
 letter has an offset: it is superseded if the offset is at the epoch start or beyond.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from pintally.schemas.cells import CELL_TABLES, CellRows, PinMinuteRows
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.scripts import SUPERSEDED
 
-IN_HOURS = (
-    "toStartOfHour({window}) >= toDateTime(%(start)s, 'UTC') AND toStartOfHour({window}) < toDateTime(%(end)s, 'UTC')"
-)
 CELLS = f"""
 SELECT c.source, c.version, c.slice_block, c.arrived_at
 FROM {{table}} AS c
@@ -27,30 +27,52 @@ CELL = "source, version, slice_block, arrived_at"
 LAST_SECOND = 2**32 - 1  # of DateTime
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Some of the cells. Its condition has {window} for the column of event time, and {of} before columns."""
+
+    condition: str
+    parameters: Mapping[str, int]
+
+    def of(self, kind: type[CellRows], alias: str = "") -> str:
+        """The condition on a table of cells."""
+        of = f"{alias}." if alias else ""
+        return self.condition.format(of=of, window=f"{of}{kind.window}")
+
+
+def in_hours(start: int, end: int) -> Selection:
+    """The cells of hours in [start, end), in seconds since 1970."""
+    hour = "toStartOfHour({window})"
+    condition = f"{hour} >= toDateTime(%(start)s, 'UTC') AND {hour} < toDateTime(%(end)s, 'UTC')"
+    return Selection(condition, {"start": start, "end": end})
+
+
+def in_bucket(bucket: int) -> Selection:
+    """The cells that arrived in a bucket."""
+    return Selection("{of}arrived_at = toDateTime(%(bucket)s, 'UTC')", {"bucket": bucket})
+
+
 class StaleRows(OnConnection):
     """The superseded rows of all sources."""
 
     def delete_superseded(self) -> None:
-        delete_superseded(self.connection, 0, LAST_SECOND)
+        delete_superseded(self.connection, in_hours(0, LAST_SECOND))
 
 
-def has_superseded(connection: Connection, start: int, end: int) -> bool:
-    """Whether hours in [start, end) hold superseded pin-minutes. Cheap where no rules were ever changed."""
-    return _has_later_epochs(connection) and _has_superseded_cells(connection, PinMinuteRows, start, end)
+def has_superseded(connection: Connection, selection: Selection) -> bool:
+    """Whether some of these pin-minutes are superseded. Cheap where no rules were ever changed."""
+    return _has_later_epochs(connection) and _has_superseded_cells(connection, PinMinuteRows, selection)
 
 
-def delete_superseded(connection: Connection, start: int, end: int) -> None:
-    """Delete superseded cells of hours in [start, end), every superseded ledger row and dead letter; they are gone
-    on return.
-    """
+def delete_superseded(connection: Connection, selection: Selection) -> None:
+    """Delete the superseded ones of these cells, all superseded ledger rows and letters; they are gone on return."""
     if not _has_later_epochs(connection):
         return
     for kind in CELL_TABLES:
-        if _has_superseded_cells(connection, kind, start, end):
-            in_hours = IN_HOURS.format(window=kind.window)
+        if _has_superseded_cells(connection, kind, selection):
             connection.execute(
-                f"DELETE FROM {kind.table} WHERE {in_hours} AND ({CELL}) IN ({_cells(kind)})",
-                {"start": start, "end": end},
+                f"DELETE FROM {kind.table} WHERE {selection.of(kind)} AND ({CELL}) IN ({_cells(kind, selection)})",
+                dict(selection.parameters),
             )
     if connection.rows("SELECT 1 FROM superseded_ledger LIMIT 1"):
         connection.execute(f"DELETE FROM ingest_ledger WHERE ({KEY}) IN (SELECT {KEY} FROM superseded_ledger)")
@@ -58,13 +80,13 @@ def delete_superseded(connection: Connection, start: int, end: int) -> None:
         connection.execute(f"DELETE FROM dead_letters WHERE ({LETTER}) IN (SELECT {LETTER} FROM superseded_letters)")
 
 
-def _cells(kind: type[CellRows]) -> str:
-    """The superseded cells of one table in hours [start, end)."""
-    return f"{CELLS.format(table=kind.table)} AND {IN_HOURS.format(window=f'c.{kind.window}')}"
+def _cells(kind: type[CellRows], selection: Selection) -> str:
+    """The superseded cells of one table in a selection."""
+    return f"{CELLS.format(table=kind.table)} AND {selection.of(kind, 'c')}"
 
 
-def _has_superseded_cells(connection: Connection, kind: type[CellRows], start: int, end: int) -> bool:
-    return bool(connection.rows(f"{_cells(kind)} LIMIT 1", start=start, end=end))
+def _has_superseded_cells(connection: Connection, kind: type[CellRows], selection: Selection) -> bool:
+    return bool(connection.rows(f"{_cells(kind, selection)} LIMIT 1", **selection.parameters))
 
 
 def _has_later_epochs(connection: Connection) -> bool:

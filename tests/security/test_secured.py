@@ -15,7 +15,7 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.scripts import views_of_readers
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sink import ClickHouseSink
-from pintally.sinks.clickhouse.stale_rows import delete_superseded
+from pintally.sinks.clickhouse.stale_rows import delete_superseded, in_hours
 from pintally.sinks.clickhouse.users import BEHIND_VIEWS, WRITTEN, create_users, statements, users
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topics import create_topics
@@ -240,7 +240,7 @@ def test_workers_may_seal_and_delete_superseded_rows(secured: Secured) -> None:
             [(1, 5, 0, 1, 1_700_000_000 // 60 * 60, 7, 1, 3)],
         )
         hour = 1_700_000_000 // 3600 * 3600
-        delete_superseded(connection, hour, hour + 3600)
+        delete_superseded(connection, in_hours(hour, hour + 3600))
         assert connection.rows("SELECT count() FROM pin_minutes WHERE source = 1") == [(0,)]
 
 

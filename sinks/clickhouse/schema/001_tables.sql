@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS pin_minutes{on_cluster}
     events UInt64 COMMENT 'Counted events of this slice below the position in version; an absolute count',
     version UInt64 COMMENT 'epoch x 2^48 + position; the highest is current',
     hour DateTime('UTC') ALIAS toStartOfHour(minute) COMMENT 'Start of the hour of minute; not stored',
-    updated_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row' CODEC(Delta, ZSTD(1))
+    updated_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row' CODEC(Delta, ZSTD(1)),
+    INDEX arrived_at arrived_at TYPE minmax GRANULARITY 8
 )
 ENGINE = {family}ReplacingMergeTree(version)
 PARTITION BY toYYYYMMDD(minute)

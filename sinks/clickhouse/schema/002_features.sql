@@ -7,7 +7,8 @@ CREATE TABLE IF NOT EXISTS pin_tiles{on_cluster}
     window_start DateTime('UTC') COMMENT 'Start of ten minutes of event time' CODEC(T64, LZ4),
     arrived_at DateTime('UTC') COMMENT 'Arrival bucket: known at every later cut' CODEC(T64, LZ4),
     {column} UInt64 COMMENT '{Heading} of the ten minutes that arrived in the bucket' CODEC(T64, LZ4),
-    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, LZ4)
+    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, LZ4),
+    INDEX seal seal TYPE minmax GRANULARITY 128
 )
 ENGINE = {family}MergeTree
 PARTITION BY toYYYYMMDD(window_start)
@@ -21,7 +22,8 @@ CREATE TABLE IF NOT EXISTS pin_hours_by_pin{on_cluster}
     pin_id UInt64 COMMENT 'The pin' CODEC(Delta, LZ4),
     window_start DateTime('UTC') COMMENT 'Start of the hour' CODEC(T64, LZ4),
     {column} UInt64 COMMENT '{Heading} of the hour that arrived before it was complete' CODEC(T64, LZ4),
-    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, LZ4)
+    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, LZ4),
+    INDEX seal seal TYPE minmax GRANULARITY 128
 )
 ENGINE = {family}MergeTree
 PARTITION BY toMonday(window_start)
@@ -36,7 +38,8 @@ CREATE TABLE IF NOT EXISTS pin_corrections{on_cluster}
     window_start DateTime('UTC') COMMENT 'Start of the hour, which was complete before' CODEC(T64, LZ4),
     known_from DateTime('UTC') COMMENT 'Known at this cut and later ones: end of the bucket in which the events arrived' CODEC(T64, LZ4),
     {column} UInt64 COMMENT '{Heading} of the hour that arrived in the bucket' CODEC(T64, LZ4),
-    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, LZ4)
+    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, LZ4),
+    INDEX seal seal TYPE minmax GRANULARITY 128
 )
 ENGINE = {family}MergeTree
 PARTITION BY toMonday(window_start)
@@ -104,6 +107,7 @@ CREATE TABLE IF NOT EXISTS feature_seals{on_cluster}
     complete_at DateTime('UTC') COMMENT 'Of hours: the cut at which it became complete; of others: the cut from which it is read',
     pins UInt64 COMMENT 'Rows in its tables, without tops',
     {column} UInt64 COMMENT 'Sum of {heading} in its tables, without tops; of base the sum over 30 days',
+    check_sum UInt64 COMMENT 'Sum over its cells of a hash of pin, action and, in tiles, start of the ten minutes, times their events',
     written_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row'
 )
 ENGINE = {family}ReplacingMergeTree(seal)

@@ -1,4 +1,4 @@
-"""Rolls up one hour or day: number, insert, check, publish. After a crash between two steps readers see no change."""
+"""Rolls up one hour or day by the steps of `steps`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COLUMNS, NAMES, each
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, SEALED, reopen
-from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
-from pintally.sinks.clickhouse.stale_rows import delete_superseded, has_superseded
-
-ATTEMPTS = 5
-
+from pintally.sinks.clickhouse.sealing.steps import seal_window
+from pintally.sinks.clickhouse.stale_rows import delete_superseded, has_superseded, in_hours
 
 Sums = tuple[int, ...]  # pins, then events of each action. Two windows with equal sums are taken for equal
 NOTHING: Sums = (0,) * (1 + len(COLUMNS))
@@ -71,42 +68,54 @@ SUMS = f"SELECT count(), {each('sum({column})')} FROM"
 
 
 def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> RolledUp:
-    """Seal one window, unless its minutes keep changing.
+    """Seal one window, unless its minutes keep changing: an hour from minutes, a day from the roll-ups of its hours.
 
-    1. Allocate a number, before anything is read (C23).
-    2. Read the row of the window in `sealed`; another sealer may have sealed it meanwhile.
-    3. Delete superseded rows (C19) and insert the roll-up with that number; no reader sees it yet.
-    4. Compare it with the minutes, which are read again on this connection.
-    5. Publish: one row in `sealed`. If a higher number exists, that one holds.
-    6. Read the minutes again. This finds rows that came between 4 and 5; a writer after 5 sees in `sealed_until` that
-       it must open the hour (see `cells.write_cells`). A day needs no second check: its hours were sealed before, so
-       every writer opens it. If the process ends before this check, the next sealing does it (see `recheck`).
-
-    An hour is rolled up from minutes, a day from the roll-ups `hour_seals` of its hours.
+    The second look of an hour finds rows that came before its publication; a writer after it sees in `sealed_until`
+    that it must open the hour (see `cells.write_cells`). A day needs no second look: its hours were sealed before, so
+    every writer opens it. If the process ends before it, the next sealing looks (see `recheck`).
     """
-    for _ in range(ATTEMPTS):
-        number = allocate_seal_id(connection)
-        before = read_row(connection, window)
-        if before.was_sealed and not before.is_open:
-            return RolledUp(window, before.seal)
-        if before.seal > number:
-            continue
-        delete_superseded(connection, window.start, window.end)
-        insert(connection, window, number, hour_seals)
-        sums = rolled_up(connection, window, number)
-        if sums != minutes_of(connection, window):
-            continue
-        changed = before.was_sealed and before.sums != sums
-        publish(connection, [window], Row(number, False, before.corrected or changed, sums))
-        if window.resolution == "day" or is_unchanged(connection, window, sums):
-            return RolledUp(window, number, changed)
-        reopen(connection, [window.start])
-    return RolledUp(window)
+    result = seal_window(connection, _Steps(connection, window, hour_seals))
+    return RolledUp(window, result.seal, result.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The steps of an hour or a day."""
+
+    connection: Connection
+    window: Window
+    hour_seals: Sequence[int]
+
+    def read_row(self) -> Row:
+        return read_row(self.connection, self.window)
+
+    def is_sealed(self, row: Row) -> bool:
+        return row.was_sealed and not row.is_open
+
+    def insert(self, number: int) -> None:
+        delete_superseded(self.connection, in_hours(self.window.start, self.window.end))
+        insert(self.connection, self.window, number, self.hour_seals)
+
+    def inserted(self, number: int) -> Sums:
+        return rolled_up(self.connection, self.window, number)
+
+    def expected(self) -> Sums:
+        return minutes_of(self.connection, self.window)
+
+    def publish(self, number: int, before: Row, sums: Sums, *, changed: bool) -> None:
+        publish(self.connection, [self.window], Row(number, False, before.corrected or changed, sums))
+
+    def is_unchanged(self, sums: Sums) -> bool:
+        return self.window.resolution == "day" or is_unchanged(self.connection, self.window, sums)
+
+    def reopen(self) -> None:
+        reopen(self.connection, [self.window.start])
 
 
 def is_unchanged(connection: Connection, window: Window, sums: Sums) -> bool:
-    """Step 6: whether the minutes still equal the roll-up, and none of them is superseded."""
-    return minutes_of(connection, window) == sums and not has_superseded(connection, window.start, window.end)
+    """Second look: whether the minutes still equal the roll-up, and none of them is superseded."""
+    hours = in_hours(window.start, window.end)
+    return minutes_of(connection, window) == sums and not has_superseded(connection, hours)
 
 
 def read_row(connection: Connection, window: Window) -> Row:
@@ -124,7 +133,7 @@ def read_row(connection: Connection, window: Window) -> Row:
 
 
 def insert(connection: Connection, window: Window, number: int, hour_seals: Sequence[int]) -> None:
-    """Step 3: insert the rows of the roll-up, with a number that is not published yet."""
+    """Insert the rows of the roll-up, with a number that is not published yet."""
     counts = f"pin_id, {NAMES}, updated_at"
     source = MINUTES if window.resolution == "hour" else HOURS
     if window.resolution == "day" and not hour_seals:
@@ -137,19 +146,19 @@ def insert(connection: Connection, window: Window, number: int, hour_seals: Sequ
 
 
 def rolled_up(connection: Connection, window: Window, number: int) -> Sums:
-    """Step 4, one side: sums of the inserted rows."""
+    """Sums of the inserted rows."""
     table = TABLES[window.resolution]
     where = "window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
     return connection.one(f"{SUMS} {table} WHERE {where}", start=window.start, number=number)
 
 
 def minutes_of(connection: Connection, window: Window) -> Sums:
-    """Step 4, other side: sums of the minutes now."""
+    """Sums of the minutes now."""
     return connection.one(f"{SUMS} ({MINUTES})", start=window.start, end=window.end)
 
 
 def publish(connection: Connection, windows: Sequence[Window], row: Row) -> None:
-    """Step 5: the same row for each window, in one insert, all or none; it holds unless a higher seal is there."""
+    """The same row for each window, in one insert, all or none; it holds unless a higher seal is there."""
     connection.insert(
         "sealed",
         SEALED,

@@ -1,0 +1,98 @@
+"""The steps by which a window is sealed (C23): number, rows, sums, publication, second look.
+
+After a crash between two steps readers see no change, and a sealer that slept never wins over a later one: the row of a
+window with the highest seal number holds, and a number that is allocated later is higher.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
+
+ATTEMPTS = 5
+
+
+class Published(Protocol):
+    """The row of a window with the highest seal number."""
+
+    @property
+    def seal(self) -> int:
+        """Its number; 0 if there is no row."""
+
+    @property
+    def sums(self) -> object:
+        """The sums of the rows that it published last."""
+
+    @property
+    def was_sealed(self) -> bool:
+        """Whether the window was ever sealed."""
+
+
+Row = TypeVar("Row", bound=Published)
+Sums = TypeVar("Sums")
+
+
+class Steps(Protocol[Row, Sums]):
+    """What is particular to one kind of window."""
+
+    def read_row(self) -> Row:
+        """The row that holds now."""
+
+    def is_sealed(self, row: Row) -> bool:
+        """Whether that row still holds, so that nothing is left to do."""
+
+    def insert(self, number: int) -> None:
+        """Insert the rows of the window with a number that no reader knows yet. Superseded cells are deleted before."""
+
+    def inserted(self, number: int) -> Sums:
+        """The sums of the rows with that number."""
+
+    def expected(self) -> Sums:
+        """The sums of what they were made of, read now."""
+
+    def publish(self, number: int, before: Row, sums: Sums, *, changed: bool) -> None:
+        """From here on readers take the rows with that number, unless a higher one is there."""
+
+    def is_unchanged(self, sums: Sums) -> bool:
+        """Second look: whether what the rows were made of still has these sums."""
+
+    def reopen(self) -> None:
+        """Have the window sealed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one window. `seal` is 0 if its cells kept changing; then readers see what they saw before."""
+
+    seal: int = 0
+    changed: bool = False  # its sums differ from those that were sealed before
+
+
+def seal_window(connection: Connection, steps: Steps[Row, Sums]) -> Result:
+    """Seal one window, unless its cells keep changing.
+
+    1. Allocate a number, before anything is read.
+    2. Read the row of the window; another sealer may have sealed it meanwhile.
+    3. Insert the rows with that number; no reader sees them yet.
+    4. Compare them with what they were made of, which is read again.
+    5. Publish.
+    6. Look again. This finds cells that came between 4 and 5; a writer after 5 sees what is sealed, and opens it.
+    """
+    for _ in range(ATTEMPTS):
+        number = allocate_seal_id(connection)
+        before = steps.read_row()
+        if steps.is_sealed(before):
+            return Result(before.seal)
+        if before.seal > number:
+            continue
+        steps.insert(number)
+        sums = steps.inserted(number)
+        if sums != steps.expected():
+            continue
+        changed = before.was_sealed and before.sums != sums
+        steps.publish(number, before, sums, changed=changed)
+        if steps.is_unchanged(sums):
+            return Result(number, changed)
+        steps.reopen()
+    return Result()
