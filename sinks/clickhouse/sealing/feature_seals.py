@@ -80,7 +80,7 @@ WHERE (kind = 'tiles' AND window_start >= toDateTime(%(bucket)s, 'UTC')
 def read_seals(connection: Connection, where: str, **parameters: object) -> list[FeatureSeal]:
     """The rows that hold and meet a condition."""
     rows = connection.rows(f"{READ} WHERE {where}", **parameters)
-    return [FeatureSeal(*row[:7], sums=Known(tuple(row[9:]), check_sum=row[8], pins=row[7])) for row in rows]
+    return [_seal_of(*row) for row in rows]
 
 
 def read_seal(connection: Connection, kind: str, start: int) -> FeatureSeal:
@@ -111,6 +111,15 @@ def open_from(connection: Connection, bucket: int, hour: int) -> None:
     """Have buckets and hours sealed again that start at these times or later, in one insert."""
     number = allocate_seal_id(connection)
     connection.execute(OPEN_FROM, {"number": number, "bucket": bucket, "hour": hour})
+
+
+def _seal_of(
+    kind: str, start: int, seal: int, rows_seal: int, is_open: bool, corrected: bool, complete_at: int, *sums: int
+) -> FeatureSeal:
+    pins, check_sum, *counts = sums
+    return FeatureSeal(
+        kind, start, seal, rows_seal, is_open, corrected, complete_at, Known(tuple(counts), check_sum, pins)
+    )
 
 
 def _values(row: FeatureSeal) -> Sequence[object]:
