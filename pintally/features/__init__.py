@@ -5,6 +5,7 @@ PINTALLY_CLICKHOUSE_* say where ClickHouse is and as whom to ask. `FeatureReader
 another address, and keeps one connection. Needs the extra `features`, which installs neither Faust nor numba.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from pintally.features.errors import (
 )
 from pintally.features.frames import Kind
 from pintally.features.reader import FeatureReader, Resolution
+from pintally.features.tops import WindowName
 from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 
@@ -33,7 +35,42 @@ __all__ = [
     "WrongColumn",
     "WrongTime",
     "counts",
+    "get_online_features",
+    "top",
 ]
+
+
+def get_online_features(pin_ids: Any, features: Sequence[str] | None = None, *, frame: Kind | None = None) -> Any:
+    """What is known of some pins now, at the newest cut.
+
+    A row for each of `pin_ids`, a list or a column, in its order: `pin_id`, the features, `as_of`, which is the cut,
+    and `published_at`, when the cut became known. `get_historical_features` gives the same numbers for that moment, so
+    log it with a prediction. All features if none are named; docs/data-dictionary.md explains them (`pin_features`). A
+    pin without events has counts of 0 and no rates.
+    Raises FeaturesError for a question that has no answer, SinkError, SinkUnavailable.
+    """
+    with FeatureReader() as reader:
+        return reader.get_online_features(pin_ids, features, frame=frame)
+
+
+def top(
+    window: WindowName | tuple[datetime, datetime] = "1h",
+    by: str = "all",
+    k: int = 100,
+    *,
+    as_of: datetime | None = None,
+    live: bool = False,
+    frame: Kind = "pandas",
+) -> Any:
+    """The k pins with the most events of one action (`by`, for example "saves"), or of all together.
+
+    The window is "today", "24h", "1h" or "10m" before the cut, or (start, end) of full hours. `as_of` asks what was
+    known at that moment; `live` adds what was flushed after the newest cut. Rows are exact, the highest count first,
+    then by pin: `pin_id`, a column of each action, `window_start`, `as_of` and `published_at`, which are the cut and
+    when it became known. Raises FeaturesError for a question that has no answer, SinkError, SinkUnavailable.
+    """
+    with FeatureReader() as reader:
+        return reader.top(window, by, k, as_of=as_of, live=live, frame=frame)
 
 
 def counts(

@@ -12,6 +12,7 @@ from pintally.sinks.clickhouse.dictionary import views
 VIEW: Final = "pin_features"  # as a Feast feature view is named: "pin_features:saves_7d" is the same as "saves_7d"
 LATEST: Final = "pin_features_latest"
 AS_OF: Final = "as_of"
+PUBLISHED_AT: Final = "published_at"
 
 
 @cache
@@ -31,6 +32,12 @@ def asked_for(features: Sequence[str] | None) -> list[str]:
             meant = f"Did you mean {near[0]!r}? " if near else ""
             raise UnknownFeature(f"there is no feature {name!r}", f"{meant}There are: {', '.join(known_features())}.")
     return list(dict.fromkeys(names))
+
+
+def types_of(features: Sequence[str]) -> dict[str, str]:
+    """The features and their types in ClickHouse."""
+    types = {each.name: each.type for each in views()[LATEST].columns}
+    return {name: types[name] for name in features}
 
 
 def refuse_taken(columns: Sequence[str], features: Sequence[str]) -> None:

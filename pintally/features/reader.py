@@ -1,19 +1,24 @@
 """Asks ClickHouse, on one connection, and answers with frames."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from pintally.features.entities import moment, pins_of
+from pintally.features.entities import PIN_ID, moment, pins_of
 from pintally.features.errors import WrongTime
 from pintally.features.frames import Kind, framed
+from pintally.features.names import asked_for, types_of
+from pintally.features.tops import WindowName, action_of, columns_of, cut_columns, window_of
 from pintally.schemas.errors import SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
 from pintally.sinks.clickhouse.users import BEHIND_VIEWS
 from pintally.sinks.reads.counts import read_counts
+from pintally.sinks.reads.cuts import Cut, read_cut
+from pintally.sinks.reads.online import read_features
+from pintally.sinks.reads.tops import read_top
 
 Resolution = Literal["1m", "1h", "1d"]
 Answer = TypeVar("Answer")
@@ -30,6 +35,35 @@ class FeatureReader:
         self._address = clickhouse or _from_settings()
         self._connection: Connection | None = None
 
+    def get_online_features(
+        self, pin_ids: Any, features: Sequence[str] | None = None, *, frame: Kind | None = None
+    ) -> Any:
+        """Features at the newest cut, as `pintally.features.get_online_features`."""
+        types = types_of(asked_for(features))
+        pins, kind = pins_of(pin_ids)
+        cut = self._ask(read_cut)
+        _refuse_unknown(cut, None)
+        found = self._ask(lambda connection: read_features(connection, cut, pins, types))
+        return framed({PIN_ID: pins, **found, **cut_columns(cut, len(pins))}, frame or kind or "pandas")
+
+    def top(
+        self,
+        window: WindowName | tuple[datetime, datetime] = "1h",
+        by: str = "all",
+        k: int = 100,
+        *,
+        as_of: datetime | None = None,
+        live: bool = False,
+        frame: Kind = "pandas",
+    ) -> Any:
+        """The pins with the most engagement, as `pintally.features.top`."""
+        asked, action = window_of(window), action_of(by)
+        if as_of is not None:
+            moment(as_of, "as_of")
+        found = self._ask(lambda connection: read_top(connection, asked, action, k, as_of=as_of, live=live))
+        _refuse_unknown(found.cut, as_of)
+        return framed(columns_of(found), frame)
+
     def counts(
         self,
         pin_ids: Any = None,
@@ -41,7 +75,7 @@ class FeatureReader:
     ) -> Any:
         """Counts of the windows that start in [start, end), as `pintally.features.counts`."""
         pins, kind = (None, None) if pin_ids is None else pins_of(pin_ids)
-        found = self._ask(lambda connection: read_counts(connection, resolution, *_window(start, end), pins))
+        found = self._ask(lambda connection: read_counts(connection, resolution, *_range(start, end), pins))
         return framed(found, frame or kind or "pandas")
 
     def close(self) -> None:
@@ -81,11 +115,21 @@ class FeatureReader:
         return answer
 
 
-def _window(start: datetime, end: datetime) -> tuple[int, int]:
+def _range(start: datetime, end: datetime) -> tuple[int, int]:
     first, last = moment(start, "start"), moment(end, "end")
     if first >= last:
         raise WrongTime(f"start {start.isoformat()} is not before end {end.isoformat()}", "Windows are [start, end).")
     return first, last
+
+
+def _refuse_unknown(cut: Cut, as_of: datetime | None) -> None:
+    if cut.published_at is None and as_of is None:
+        raise WrongTime("no cut is published yet", "Start a worker; it publishes one every ten minutes.")
+    if cut.published_at is None and as_of is not None:
+        raise WrongTime(
+            f"as_of {as_of.isoformat()} is before the first cut: nothing was known yet",
+            "Ask for a later moment: SELECT min(published_at) FROM cuts.",
+        )
 
 
 def _from_settings() -> ClickHouseAddress:

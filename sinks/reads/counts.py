@@ -51,5 +51,5 @@ def _ask(connection: Connection, resolution: str, start: int, end: int, pins: tu
     if pins == ():
         return [()] * len(NAMES)
     parameters = {"start": -(-start // 10**6), "end": -(-end // 10**6), "pins": pins}  # windows start at a full second
-    found: Sequence[Any] = connection.execute(sql, parameters, columnar=True, settings={"use_numpy": True})
+    found: Sequence[Any] = connection.execute(sql, parameters, columnar=True)
     return found or [()] * len(NAMES)

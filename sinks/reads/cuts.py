@@ -1,7 +1,7 @@
 """The cut that an answer is of: what was known at a moment (docs/decisions/0017-features-as-of-a-cut.md)."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pintally.sinks.clickhouse.connection import Connection
 
@@ -13,6 +13,7 @@ WHERE published_at <= fromUnixTimestamp64Milli(%(as_of)s, 'UTC')
 ORDER BY cut DESC, published_at DESC
 LIMIT 1
 """
+EPOCH = datetime.fromtimestamp(0, UTC)
 NEVER = 4_000_000_000_000  # ms since 1970, in 2096: no cut is published later
 
 
@@ -35,5 +36,5 @@ NOTHING_KNOWN = Cut(0, 0, None)
 
 def read_cut(connection: Connection, as_of: datetime | None = None) -> Cut:
     """Returns the highest cut that was published by `as_of`, by default the newest; NOTHING_KNOWN if there is none."""
-    rows = connection.rows(NEWEST, as_of=NEVER if as_of is None else int(as_of.timestamp() * 1000))
+    rows = connection.rows(NEWEST, as_of=NEVER if as_of is None else (as_of - EPOCH) // timedelta(milliseconds=1))
     return Cut(*rows[0]) if rows else NOTHING_KNOWN

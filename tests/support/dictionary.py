@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from pintally.sinks.clickhouse.dictionary import Described, tables, views
+from pintally.sinks.clickhouse.dictionary import Column, Described, tables, views
 from pintally.sinks.clickhouse.users import BEHIND_VIEWS
 from tests.support.readme import README
 
@@ -30,17 +30,23 @@ def page() -> str:
     parts = [each for each in views().values() if each.comment.startswith(PART)]
     behind = [tables()[name] for name in BEHIND_VIEWS]
     chapters = [(VIEWS, shown), (PARTS, parts), (TABLES, behind)]
-    texts = [HEAD, *(text for head, all_ in chapters for text in (head, *map(described, all_)))]
+    texts = [HEAD]
+    first: dict[tuple[Column, ...], str] = {}
+    for head, all_ in chapters:
+        texts.append(head)
+        for of in all_:
+            same = first.setdefault(of.columns, of.name)
+            texts.append(described(of, f"The columns are those of `{same}`." if same != of.name else ""))
     return "\n\n".join(texts) + "\n"
 
 
-def described(of: Described) -> str:
+def described(of: Described, columns: str) -> str:
     """A view or a table: what it is, what it must be given, and its columns."""
     names = ", ".join(f"{name} = ..." for name, _ in of.parameters)
     needs = [f"Parameter `{name}`: {kind}." for name, kind in of.parameters]
     title = f"### `{of.name}({names})`" if names else f"### `{of.name}`"
     said = [f"{' '.join([f'{of.comment}.', *needs])}"] if of.comment else needs
-    return "\n\n".join([title, *said, "\n".join(table(of))])
+    return "\n\n".join([title, *said, columns or "\n".join(table(of))])
 
 
 def table(of: Described) -> Iterator[str]:

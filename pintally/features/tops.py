@@ -1,0 +1,72 @@
+"""What `top` is asked, and its answer as columns."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pintally.features.entities import PIN_ID, moment
+from pintally.features.errors import UnknownFeature, WrongTime
+from pintally.features.names import AS_OF, PUBLISHED_AT
+from pintally.schemas.actions import Action
+from pintally.sinks.reads.cuts import Cut
+from pintally.sinks.reads.tops import Top
+from pintally.sinks.reads.windows import HOUR, Recent, Window
+
+WindowName = Literal["today", "24h", "1h", "10m"]
+ALL: Final = "all"
+
+
+def window_of(window: str | Sequence[datetime]) -> Recent | Window:
+    """A window that moves with the cut, or [start, end) of full hours. Raises WrongTime, NaiveTimestamps."""
+    if isinstance(window, str):
+        if window not in get_args(WindowName):
+            raise WrongTime(
+                f"there is no window {window!r}",
+                f"Choose one of {', '.join(get_args(WindowName))}, or give (start, end) of full hours.",
+            )
+        return Recent(window)
+    if len(window) != 2:
+        raise WrongTime(f"the window has {len(window)} times", "Give (start, end) of full hours.")
+    start, end = (_hour(each, name) for each, name in zip(window, ("start", "end"), strict=True))
+    if start >= end:
+        raise WrongTime(f"start {window[0].isoformat()} is not before end {window[1].isoformat()}", "Exchange them.")
+    return Window(start, end)
+
+
+def action_of(by: str) -> Action | None:
+    """The action of a column; None for all actions together. Raises UnknownFeature."""
+    columns = {ALL: None, **{action.column: action for action in Action}}
+    if by not in columns:
+        raise UnknownFeature(f"there is no count {by!r}", f"Choose one of {', '.join(columns)}.")
+    return columns[by]
+
+
+def columns_of(top: Top) -> dict[str, NDArray[Any]]:
+    """Pins and counts, the highest first; the start of the window and the cut in each row."""
+    counts = np.array([pin.counts for pin in top.pins], np.uint64).reshape(len(top.pins), len(Action))
+    return {
+        PIN_ID: np.array([pin.pin_id for pin in top.pins], np.uint64),
+        **{action.column: counts[:, place] for place, action in enumerate(Action)},
+        "window_start": _same(top.window.start * 10**6, len(top.pins)),
+        **cut_columns(top.cut, len(top.pins)),
+    }
+
+
+def cut_columns(cut: Cut, rows: int) -> dict[str, NDArray[Any]]:
+    """The cut and when it was published, in each row."""
+    published = 0 if cut.published_at is None else moment(cut.published_at, PUBLISHED_AT)
+    return {AS_OF: _same(cut.moment * 10**6, rows), PUBLISHED_AT: _same(published, rows)}
+
+
+def _same(microseconds: int, rows: int) -> NDArray[Any]:
+    return np.full(rows, microseconds, np.int64).astype("datetime64[us]")
+
+
+def _hour(value: datetime, name: str) -> int:
+    seconds, rest = divmod(moment(value, name), 10**6)
+    if rest or seconds % HOUR:
+        raise WrongTime(f"{name} {value.isoformat()} is no full hour", "Counts before the cut are known by the hour.")
+    return seconds
