@@ -22,6 +22,9 @@ class Kind(StrEnum):
     DEAD_LETTER_EXTRA = "dead_letter_extra"
     DEAD_LETTER_DIFFERS = "dead_letter_differs"
     ROLLUP_DIFFERS = "rollup_differs"
+    FEATURE_DIFFERS = "feature_differs"  # tables of features do not say what was known
+    CUT_DIFFERS = "cut_differs"  # a cut is missing, or does not say what it must
+    CUT_EARLY = "cut_early"  # a cut was published before every source had passed it
     SEALED_EARLY = "sealed_early"  # an hour was sealed while events could still count into it
     INVARIANT = "invariant"  # a condition that SQL alone can check
 
@@ -42,6 +45,7 @@ class Finding:
     table: str | None = None  # of the cell, unless that is pin_minutes
     start: int | None = None
     end: int | None = None
+    arrived: str | None = None  # arrival bucket, UTC
 
     def __str__(self) -> str:
         facts = {name: value for name, value in asdict(self).items() if value is not None}

@@ -7,18 +7,16 @@ was read again, because a window may be sealed again between two reads.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from time import sleep
 
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.contract import COLUMNS, KINDS
 from pintally.audit.findings import Finding, Kind
+from pintally.audit.looks import lasting
 from pintally.audit.tables import kept_days, server_time
 from pintally.audit.words import utc
 
 TABLES = {"hour": ("pin_hours", "hour", 3600), "day": ("pin_days", "toStartOfDay(hour)", 86_400)}
 DAY = 86_400
-LOOKS = 3
-PAUSE_SECONDS = 2.0
 
 NAMES = ", ".join(COLUMNS)
 SEALED = f"""
@@ -57,14 +55,7 @@ class Window:
 
 def check_rollups(clickhouse: ClickHouse, since: int) -> list[Finding]:
     """Compare every sealed window from `since` (seconds) on whose minutes are still kept, pin by pin."""
-    found = list(_look(clickhouse, since))
-    for _ in range(LOOKS - 1):
-        if not found:
-            break
-        sleep(PAUSE_SECONDS)
-        again = set(_look(clickhouse, since))
-        found = [finding for finding in found if finding in again]
-    return found
+    return lasting(lambda: _look(clickhouse, since))
 
 
 def count_sealed(clickhouse: ClickHouse, since: int) -> int:

@@ -8,6 +8,7 @@ query, one snapshot of the table), and last the log up to the furthest offset of
 - Between two reads, a row may be replaced by a newer one, or written again by a late retry or a stale worker. The
   newest version is current, and each version is right at its own position, because a count is a function of the log.
 - The log only grows, and its last stable offset is read last. All rows count records below it.
+- Cuts are read before the ledger. So every source that a cut has waited for has passed it in the ledger.
 - A source without a start row has not started, and is only reported. Start rows are read after the ledger, and the
   sources of cells before it, so a source that has started has a start row.
 - An insert into the ledger may be visible in part, while it is retried after a failure. A gap between slices counts
@@ -29,6 +30,9 @@ from pintally.audit.aggregates import AGGREGATES
 from pintally.audit.chain import epochs_in_force, follow
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell
+from pintally.audit.features.check import check_features, count_windows
+from pintally.audit.features.cuts import check_closed
+from pintally.audit.features.state import read_state
 from pintally.audit.findings import Finding, Findings, Kind
 from pintally.audit.flushed import Flushed
 from pintally.audit.invariants import check_ledger, read_sums, superseded_slices
@@ -91,7 +95,7 @@ def verify(
     report = Report()
     with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
         refuse_hidden_rows(clickhouse, addresses.user)
-        celled = read_cell_sources(clickhouse)
+        celled, published = read_cell_sources(clickhouse), read_state(clickhouse)
         flushed, replaced = _read_settled(clickhouse), read_replaced(clickhouse)
         if copies:
             flushed = supposed(flushed, copies)
@@ -101,9 +105,11 @@ def verify(
         _check_tables(clickhouse, report, ours)
         if not only and not copies:
             _check_orphans(report, celled, flushed)
-            report.windows = count_sealed(clickhouse, since)
+            report.windows = count_sealed(clickhouse, since) + count_windows(clickhouse, since)
             _add(report, check_rollups(clickhouse, since))
             _add(report, check_sealed_early(clickhouse, least_lateness_ms(ours), since))
+            _add(report, check_features(clickhouse, since))
+            _add(report, check_closed(clickhouse, log, published, ours, partitions))
         if not copies:
             report.replaced = said(replaced, only)
             report.unverifiable += counted_twice(clickhouse, flushed, replaced, only, since)

@@ -22,7 +22,7 @@ def verify(
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this source, `topic` or `topic[partition]`; may be repeated. Skips sealed hours and days."
+            help="Only this source, `topic` or `topic[partition]`; may be repeated. Skips sealed windows and features."
         ),
     ] = None,
     since_hours: Annotated[
@@ -39,10 +39,12 @@ def verify(
 
     The command reads the log with another client and another parser than the workers, and counts again by the rules in
     the ledger. It compares each cell, ledger row, dead letter, sealed hour and sealed day in both directions: nothing
-    may be missing in ClickHouse, and nothing may be there that is not in the log. It changes nothing, and may run while
-    workers run. Records that workers have not flushed yet are lag, not a difference. Accepted losses (`pintally
-    accept-loss`) are reported as lost, not as a difference. Counts of a topic that was given up or replaced cannot be
-    checked; the command lists the hours in which its log and the next one may both count an event.
+    may be missing in ClickHouse, and nothing may be there that is not in the log. In the same way it compares the
+    tables of features with the cells that are known at the newest cut, and each cut with what the sources have
+    reached. It changes nothing, and may run while workers run. Records that workers have not flushed yet are lag, not a
+    difference. Accepted losses (`pintally accept-loss`) are reported as lost, not as a difference. Counts of a topic
+    that was given up or replaced cannot be checked; the command lists the hours in which its log and the next one may
+    both count an event.
 
     Exit codes: 0 exact; 1 different, each difference is printed; 2 cannot tell for a part or for all: nothing is
     counted yet, the topic is not the counted one, the topic was given up or replaced, or Kafka no longer keeps the

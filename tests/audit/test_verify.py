@@ -176,7 +176,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def flusher(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Flusher:
     monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("pintally.audit.rollups.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.looks.PAUSE_SECONDS", 0.05)
     return Flusher(stack)
 
 
@@ -219,7 +219,7 @@ def shared(engines: TestEngines) -> Iterator[Flusher]:
 def flushed(shared: Flusher, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flusher]:
     """`shared`, mended after the test."""
     monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("pintally.audit.rollups.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.looks.PAUSE_SECONDS", 0.05)
     yield shared
     for table in TABLES:
         shared.sql(f"TRUNCATE TABLE {table}")
@@ -484,6 +484,56 @@ def seal(flusher: Flusher, table: str, window: str, resolution: str) -> None:
         "sum(closeups), window_start + INTERVAL 2 HOUR "
         f"FROM {table} GROUP BY window_start"
     )
+
+
+def cut_at(flusher: Flusher, offset: int, published: str = "now64(3, 'UTC') + INTERVAL 3 HOUR") -> int:
+    """Publish a cut some minutes after the record at an offset; returns it in seconds since 1970."""
+    [at] = [record.timestamp // TEN_MINUTES * 600 + 1200 for record in flusher.read() if record.offset == offset]
+    flusher.sql(f"INSERT INTO cuts (cut, hours_until, published_at) VALUES ({at}, {at - 7200}, {published})")
+    return int(at)
+
+
+def early_cuts(report: Report) -> list[tuple[Any, ...]]:
+    return [(finding.minute, finding.field) for finding in shown(report, Kind.CUT_EARLY)]
+
+
+def test_a_cut_that_a_source_has_not_reached_is_named(flusher: Flusher) -> None:
+    """As a copy of the ledger from before it leaves it."""
+    flusher.produce()
+    flusher.flush(until=500)
+    cut = cut_at(flusher, 500)
+    [(minute, about)] = early_cuts(flusher.verify())
+    assert minute == utc(cut)
+    assert about == f"the next record of {flusher.source} arrives before it"
+
+
+def test_a_cut_is_not_early_if_its_source_has_passed_it_or_nothing_arrives_before_it(flusher: Flusher) -> None:
+    flusher.produce()
+    flusher.flush(until=500)
+    cut_at(flusher, 200)
+    assert early_cuts(flusher.verify()) == []
+    flusher.flush()
+    cut = cut_at(flusher, RECORDS - 1)
+    assert early_cuts(flusher.verify()) == [], "the source is idle"
+    producer = KafkaProducer(bootstrap_servers=flusher.settings.kafka.bootstrap_servers)
+    producer.send(flusher.source.topic, b"{}", partition=0, timestamp_ms=cut * 1000)
+    producer.flush()
+    assert early_cuts(flusher.verify()) == [], "what it has not counted yet arrives later"
+
+
+def test_a_cut_is_not_early_for_what_somebody_set_back_or_began_later(flusher: Flusher) -> None:
+    flusher.produce()
+    flusher.flush(until=500)
+    cut_at(flusher, 500, "now64(3, 'UTC')")
+    assert early_cuts(flusher.verify()) == [], "the source is younger than the cut: an old backlog"
+    cut_at(flusher, 500)
+    bucket = "toStartOfTenMinutes(toDateTime(intDiv(max(stream_time), 1000), 'UTC') + INTERVAL {} MINUTE)"
+    for minutes in (0, 10):
+        flusher.sql(
+            "INSERT INTO feature_seals (kind, window_start, seal, is_open)"
+            f" SELECT 'tiles', {bucket.format(minutes)}, 1, true FROM ingest_ledger"
+        )
+    assert early_cuts(flusher.verify()) == [], "its bucket is open: it will be sealed again"
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_right_or_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("pintally.audit.rollups.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.looks.PAUSE_SECONDS", 0.05)
     monkeypatch.setattr("pintally.sinks.clickhouse.row_policies.LOOK_SECONDS", 0.0)
     if name not in POLICIES:  # an empty table has no plan that would tell of a policy
         for table in TABLES:

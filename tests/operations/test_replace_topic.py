@@ -44,7 +44,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def field(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Field:
     monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("pintally.audit.rollups.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("pintally.audit.looks.PAUSE_SECONDS", 0.05)
     return Field(stack, monkeypatch)
 
 
