@@ -2,7 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.settings import Settings
 from tests.sinks.sealing import TODAY, read, some_cells, write
@@ -17,3 +21,16 @@ def test_every_query_in_the_doc_runs(stack: Settings) -> None:
     assert len(queries) == DOC.read_text(encoding="utf-8").count("```sql") > 0
     for query in queries:
         read(stack.clickhouse, query)
+
+
+def test_the_python_in_the_doc_runs(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(stack.clickhouse, some_cells())
+    seal_cuts(stack.clickhouse, TODAY, 3600)
+    for name, value in stack.environment().items():
+        monkeypatch.setenv(name, value)
+    [example] = re.findall(r"```python\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(example, found)
+    assert list(found["online"].columns) == ["pin_id", "saves_24h", "save_rate_24h", "as_of", "published_at"]
+    assert len(found["online"]) == 2
+    assert {"window_start", "pin_id", "saves"} <= set(found["hours"].columns) & set(found["best"].columns)

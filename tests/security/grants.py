@@ -2,6 +2,7 @@
 
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.dictionary import views
 from pintally.streams.settings import Settings
 
 
@@ -15,3 +16,10 @@ def allowed(settings: Settings, sql: str) -> bool:
                 raise
             return False
         return True
+
+
+def one_row(name: str) -> str:
+    """A statement that reads a table or a view; a view with parameters is given the present for each."""
+    needs = views()[name].parameters if name in views() else ()
+    given = f"({', '.join(f'{parameter} = now()' for parameter, _ in needs)})" if needs else ""
+    return f"SELECT * FROM {name}{given} LIMIT 1"

@@ -1,0 +1,37 @@
+"""Who may only read the views asks all that `pintally.features` asks, with TLS and a login, and nothing else."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pintally.features import FeatureReader, SinkError
+from pintally.streams.settings import Settings
+from tests.features.kinds import rows
+from tests.sinks.known import FIRST, TEN, Fact, fill
+from tests.sinks.sealing import HOUR
+from tests.support.secured import ADMIN, NOBODY, READER, SECRET, Secured
+
+CUT = FIRST + 30 * HOUR
+FACTS = [Fact(CUT - TEN * (1 + i), CUT - TEN * (1 + i), 7 + i % 3, 1, 1 + i) for i in range(60)]
+
+
+@pytest.fixture(scope="module")
+def reading(secured: Secured) -> Settings:
+    """Settings of the reader's user, with something to read."""
+    fill(secured.settings(clickhouse_user=ADMIN).clickhouse, FACTS, CUT - 30 * TEN, CUT)
+    return secured.settings(clickhouse_user=READER)
+
+
+def test_the_reader_asks_all_that_there_is_to_ask(reading: Settings) -> None:
+    with FeatureReader(reading.clickhouse) as reader:
+        assert rows(reader.get_online_features([7]))[0]["saves_24h"] > 0
+        assert len(reader.top("24h")) == 3
+        assert len(reader.counts(start=datetime.fromtimestamp(FIRST, UTC), end=datetime.now(UTC))) == 0
+
+
+def test_a_user_without_these_rights_is_told_which_one_is_missing(reading: Settings) -> None:
+    with FeatureReader(reading.changed(clickhouse_user=NOBODY).clickhouse) as reader:
+        with pytest.raises(SinkError, match=f"does not let user '{NOBODY}' do this") as refused:
+            reader.top()
+        assert "GRANT SELECT" in refused.value.remedy
+        assert SECRET not in str(refused.value)
