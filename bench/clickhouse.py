@@ -1,5 +1,8 @@
 """ClickHouse over HTTP: statements, and tables of counts read as cells."""
 
+from io import BytesIO
+from shutil import copyfileobj
+from typing import IO
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
@@ -24,11 +27,17 @@ class Clickhouse:
 
     def run(self, statement: str) -> bytes:
         """What a statement answers. Raises RuntimeError with ClickHouse's reason if it refuses."""
+        answer = BytesIO()
+        self.save(statement, answer)
+        return answer.getvalue()
+
+    def save(self, statement: str, into: IO[bytes]) -> None:
+        """Write what a statement answers. Raises RuntimeError with ClickHouse's reason if it refuses."""
         login = {"X-ClickHouse-User": self.user, "X-ClickHouse-Key": self.password}
         url = f"{self.address}?{urlencode({'database': self.database})}"
         try:
             with urlopen(Request(url, statement.encode(), login), timeout=TIMEOUT_SECONDS) as answer:
-                return bytes(answer.read())
+                copyfileobj(answer, into)
         except HTTPError as refused:
             raise RuntimeError(f"ClickHouse refused {statement[:200]!r}: {refused.read().decode()[:500]}") from refused
 

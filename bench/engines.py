@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,14 +21,16 @@ class Engines:
 
 
 @contextmanager
-def open_engines() -> Iterator[Engines]:
-    """The engines that PINTALLY_* variables name, else local ones that end with us."""
+def open_engines(data: Path | None = None) -> Iterator[Engines]:
+    """The engines that PINTALLY_* variables name, else local ones that end with us; their data stays in `data`."""
     if os.environ.get("PINTALLY_KAFKA_BOOTSTRAP_SERVERS") and os.environ.get("PINTALLY_CLICKHOUSE_HOST"):
         yield Engines(Settings.of(None), None, None)
         return
     from pintally.tools.engines import local_engines  # its packages are needed only here
 
-    with tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder, local_engines(Path(folder), report=say) as up:
+    with ExitStack() as ends:
+        folder = data or Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="pintally-bench-")))
+        up = ends.enter_context(local_engines(folder, report=say))
         settings = Settings.of(None, **up.addresses.settings())
         yield Engines(settings, up.kafka.pid, up.clickhouse.pid)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import features_page
 from bench.figures import Kept
 from bench.figures import markdown as figures
 from bench.outcome import Results
@@ -90,6 +91,7 @@ def page(results: Path = RESULTS) -> str:
         ("How cost grows", lambda at: f"{GROWTH}\n\n{of_limits(at, 'scale')}"),
         ("Rows and bytes in ClickHouse", lambda at: of_limits(at, "rows")),
         ("Queries", lambda at: of_limits(at, "views", QUERIES)),
+        ("Tops and features", lambda at: features_page.section(at, unmeasured("python -m bench.features"))),
         ("Capacity", capacity),
     )
     written: list[tuple[str, Callable[[Path], str]]] = list(sections)

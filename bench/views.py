@@ -16,14 +16,15 @@ ClickHouse has whatever cores the machine has left. The data has just been writt
 import time
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bench.asking import Limits, Reader, keep, timed
 from bench.engines import open_engines, say
-from bench.figures import RESULTS, Kept, kept, percentile
-from bench.measured import cpu_seconds
+from bench.figures import RESULTS, Kept, kept
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sealing.seal import seal
@@ -97,18 +98,6 @@ def views(
                     measure(Reader(connection, engines.clickhouse_pid), settings, size, found)
             finally:
                 connection.execute(f"DROP DATABASE {settings.clickhouse.database} SYNC")
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """A connection, and the process that answers, where it is ours to look at."""
-
-    connection: Connection
-    pid: int | None
-
-    def cpu_seconds(self) -> float:
-        """CPU that ClickHouse has used so far; 0 if it cannot be told."""
-        return 0.0 if self.pid is None else cpu_seconds([self.pid])
 
 
 def measure(reader: Reader, settings: Settings, size: Size, found: Kept) -> None:
@@ -209,23 +198,16 @@ def ask_all(reader: Reader, size: Size, found: Kept, now: int, sealed_until: int
 
 
 def ask(reader: Reader, found: Kept, name: str, queries: list[str], limit_ms: float | None) -> None:
-    """Ask each query once, three before that for nothing."""
-    connection = reader.connection
-    for query in queries[:3]:
-        connection.rows(query)
-    took, rows, cpu = [], 0, reader.cpu_seconds()
-    for query in queries:
-        began = time.perf_counter()
-        rows = max(rows, len(connection.rows(query)))
-        took.append((time.perf_counter() - began) * 1000)
-    if not rows:
+    """Ask each query once."""
+    found_rows: list[int] = []
+
+    def run(query: str) -> None:
+        found_rows.append(len(reader.connection.rows(query)))
+
+    asked = timed(reader, [partial(run, query) for query in queries])
+    keep(found, name, asked, Limits(p95_ms=limit_ms), reader.pid is not None)
+    if not max(found_rows):
         raise RuntimeError(f"nothing was found: {queries[0]}")
-    target = {} if limit_ms is None else {"at_most": limit_ms}
-    found.add(f"{name}, p50", percentile(took, 0.5), "ms")
-    found.add(f"{name}, p95", percentile(took, 0.95), "ms", **target)
-    if reader.pid is not None:
-        found.add(f"{name}, CPU of ClickHouse", (reader.cpu_seconds() - cpu) / len(queries) * 1000, "ms")
-    found.samples[name] = [round(each, 2) for each in took]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,38 @@
+"""The section of docs/performance.md about tops and features, from bench/results/features.json."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from bench.figures import Figure, Kept, markdown, quantity, target
+from bench.report import table
+
+SAID = """Asked at 23:48 of a day, when nearly all of it is today. `bench/features_world.py` says what the tables hold.
+Each answer was compared with the sum of the cells before it was timed. Compare CPU: times hold for the load that the
+last line names."""
+COSTS = ("CPU of ClickHouse", "p50", "p95", "rows read")
+
+
+def section(at: Path, nothing: str) -> str:
+    """Questions in one table, everything else in another; `nothing` if nothing was measured."""
+    path = at / "features.json"
+    if not path.exists():
+        return nothing
+    found = Kept.from_json(path.read_text())
+    named = {figure.name: figure for figure in found.figures}
+    asked = [name.removesuffix(", p50") for name in named if name.endswith(", p50")]
+    rows = [
+        [f"{name} ({len(found.samples[name])} runs)", *(cell(named.get(f"{name}, {cost}")) for cost in COSTS)]
+        for name in asked
+    ]
+    costs = {f"{name}, {cost}" for name in asked for cost in COSTS}
+    rest = replace(found, figures=[figure for figure in found.figures if figure.name not in costs])
+    return f"{SAID}\n\n{table(('Question', *COSTS), rows)}\n\n{markdown(rest)}"
+
+
+def cell(figure: Figure | None) -> str:
+    """What was measured, and its target; bold where that is missed."""
+    if figure is None:
+        return "not measured"
+    value = f"{quantity(figure.value)} {figure.unit}".removesuffix(" rows")
+    value = f"**{value}**" if figure.met is False else value
+    return f"{value} ({target(figure)})" if target(figure) else value

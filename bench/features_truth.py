@@ -1,0 +1,80 @@
+"""What answers must equal: sums of the cells themselves, and of the older hours that were filled.
+
+Nothing here reads what sealing wrote.
+"""
+
+from collections.abc import Collection, Mapping
+
+from bench.features_world import DAY, HOUR, LATENESS, World
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.per_action import COLUMNS, each
+
+SPILL = {"max_bytes_before_external_group_by": 1_500_000_000}
+FOREVER = 2**32 - 1
+NOTHING = (0,) * len(COLUMNS)
+Counts = tuple[int, ...]  # of each action
+
+CELLS = f"""
+SELECT pin_id, {each("sumIf(events, action = {number}) AS {column}")} FROM pin_minutes FINAL
+WHERE hour >= toStartOfHour(toDateTime(%(start)s, 'UTC')) AND minute >= %(start)s AND minute < %(end)s
+    AND arrived_at < %(known)s {{which}}
+GROUP BY pin_id
+"""
+OF_PINS = "AND pin_id IN %(pins)s"
+OLDER = f"""
+SELECT pin_id, {each("sum({column})")} FROM pin_hours_by_pin
+WHERE window_start >= %(start)s AND window_start < %(end)s AND pin_id IN %(pins)s
+GROUP BY pin_id
+"""
+
+
+class WrongAnswer(RuntimeError):
+    """An answer that is not the sum of the cells."""
+
+
+def sums(
+    connection: Connection, pins: Collection[int], start: int, end: int = FOREVER, known: int = FOREVER
+) -> dict[int, Counts]:
+    """Of these pins the events of [start, end) that arrived before `known`."""
+    rows = connection.rows(CELLS.format(which=OF_PINS), pins=list(pins), start=start, end=end, known=known)
+    return {pin: tuple(counts) for pin, *counts in rows}
+
+
+def check_top(
+    connection: Connection, name: str, found: Mapping[int, Counts], by: int, start: int, end: int, known: int = FOREVER
+) -> int:
+    """Compare a top with all pins, by the action with this place in COLUMNS or, for len(COLUMNS), by all of them.
+
+    Returns how many pins were compared. Pins with equal counts at the last place may be exchanged.
+    """
+    measure = COLUMNS[by] if by < len(COLUMNS) else " + ".join(COLUMNS)
+    highest = f"SELECT {measure} AS n FROM ({CELLS.format(which='')}) ORDER BY n DESC LIMIT {len(found)}"
+    wanted = connection.execute(highest, {"start": start, "end": end, "known": known}, settings=SPILL)
+    have = [counts[by] if by < len(COLUMNS) else sum(counts) for counts in found.values()]
+    compare(f"{name}: counts in their order", have, [n for (n,) in wanted])
+    compare(f"{name}: counts of the pins", dict(found), sums(connection, found, start, end, known))
+    return len(found)
+
+
+def windows(connection: Connection, world: World, pins: Collection[int], cut: int) -> dict[str, dict[int, Counts]]:
+    """What was known of these pins at a cut: window -> pin -> counts."""
+    day = (cut - LATENESS) // HOUR * HOUR // DAY * DAY  # of hours_until
+    starts = {"1h": cut - HOUR, "24h": (cut - DAY) // HOUR * HOUR, "7d": day - 7 * DAY, "30d": day - 30 * DAY}
+    found = {}
+    for name, start in starts.items():
+        cells = sums(connection, pins, start, known=cut)
+        rows = connection.rows(OLDER, pins=list(pins), start=start, end=world.first)
+        older: dict[int, Counts] = {pin: tuple(counts) for pin, *counts in rows}
+        found[name] = {pin: added(cells.get(pin, NOTHING), older.get(pin, NOTHING)) for pin in pins}
+    return found
+
+
+def added(some: Counts, others: Counts) -> Counts:
+    """Both together."""
+    return tuple(a + b for a, b in zip(some, others, strict=True))
+
+
+def compare(name: str, found: object, expected: object) -> None:
+    """Raises WrongAnswer with both, cut short, unless they are equal."""
+    if found != expected:
+        raise WrongAnswer(f"{name}: the answer is {str(found)[:500]}, the sum of the cells {str(expected)[:500]}")
