@@ -18,7 +18,7 @@ from pintally.features.errors import (
     WrongTime,
 )
 from pintally.features.frames import Kind
-from pintally.features.reader import FeatureReader, Resolution
+from pintally.features.reader import FeatureReader, Frame, Resolution
 from pintally.features.tops import WindowName
 from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
@@ -35,9 +35,22 @@ __all__ = [
     "WrongColumn",
     "WrongTime",
     "counts",
+    "get_historical_features",
     "get_online_features",
     "top",
 ]
+
+
+def get_historical_features(entity_df: Frame, features: Sequence[str] | None = None) -> Frame:
+    """What was known of pins at past moments, to train a model on what it could have seen.
+
+    `entity_df` has a row for each example: `pin_id`, `event_timestamp` with a time zone, and any other columns. It
+    comes back with its rows as they were, and behind its columns the features and `as_of`, the newest cut that was
+    published at the moment. All features if none are named. Raises FeaturesError for a question that has no answer,
+    SinkError, SinkUnavailable.
+    """
+    with FeatureReader() as reader:
+        return reader.get_historical_features(entity_df, features)
 
 
 def get_online_features(pin_ids: Any, features: Sequence[str] | None = None, *, frame: Kind | None = None) -> Any:

@@ -13,6 +13,8 @@ from tests.sinks.sealing import TODAY, read, some_cells, write
 
 DOC = Path(__file__).parents[2] / "docs" / "tables.md"
 
+EARLIER = "INSERT INTO cuts (cut, hours_until, published_at, seal) SELECT cut, hours_until, cut, seal FROM cuts"
+
 
 def test_every_query_in_the_doc_runs(stack: Settings) -> None:
     write(stack.clickhouse, some_cells())
@@ -26,11 +28,13 @@ def test_every_query_in_the_doc_runs(stack: Settings) -> None:
 def test_the_python_in_the_doc_runs(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     write(stack.clickhouse, some_cells())
     seal_cuts(stack.clickhouse, TODAY, 3600)
+    read(stack.clickhouse, EARLIER)
     for name, value in stack.environment().items():
         monkeypatch.setenv(name, value)
     [example] = re.findall(r"```python\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)
     found: dict[str, Any] = {}
     exec(example, found)
     assert list(found["online"].columns) == ["pin_id", "saves_24h", "save_rate_24h", "as_of", "published_at"]
+    assert found["training"]["saved"].tolist() == [1, 0]
     assert len(found["online"]) == 2
     assert {"window_start", "pin_id", "saves"} <= set(found["hours"].columns) & set(found["best"].columns)

@@ -1,0 +1,43 @@
+"""Pairs of a pin and a moment: which of them can be asked about."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pintally.features.entities import EVENT_TIMESTAMP
+from pintally.features.errors import WrongTime
+from pintally.sinks.clickhouse.connection import Connection
+
+# Cuts that views of features still know, and the clock that dates them.
+KNOWN: Final = """
+SELECT count(), toUnixTimestamp64Micro(toDateTime64(min(published_at), 6, 'UTC')), toUnixTimestamp64Micro(now64(6))
+FROM cuts
+WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY
+"""
+
+
+def refuse_unknowable(connection: Connection, moments: NDArray[np.int64]) -> None:
+    """Raises WrongTime for moments before the first cut, or in the future."""
+    cuts, first, now = connection.one(KNOWN)
+    if not len(moments):
+        return
+    if not cuts:
+        raise WrongTime("no cut is published yet", "Start a worker; it publishes one every ten minutes.")
+    if early := int(np.count_nonzero(moments < first)):
+        raise WrongTime(
+            f"{early} of {len(moments)} values of {EVENT_TIMESTAMP!r} are before the first cut, which was published at "
+            f"{_said(first)}: nothing was known yet. The earliest is {_said(moments.min())}",
+            f"Leave out the rows before {_said(first)}.",
+        )
+    if late := int(np.count_nonzero(moments > now)):
+        raise WrongTime(
+            f"{late} of {len(moments)} values of {EVENT_TIMESTAMP!r} are in the future. The latest is "
+            f"{_said(moments.max())}; the clock of ClickHouse shows {_said(now)}",
+            "Leave out these rows; for the present use get_online_features.",
+        )
+
+
+def _said(microseconds: Any) -> str:
+    return f"{datetime.fromtimestamp(int(microseconds) / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
