@@ -15,7 +15,15 @@ SCHEMA: Final = Path(__file__).parent / "schema"
 ONCE: Final = tuple(sorted(path.name for path in SCHEMA.glob("[0-9]*.sql")))
 READ: Final = ("views.sql", "features.sql", "tops.sql")  # the views that readers may read
 REPEATABLE: Final = (*READ, "superseded.sql")  # in this order
-PARTS: Final = ("feature_columns", "features_at_a_cut")  # of views: {name} in a script is the text of parts/name.sql
+# Of views: a line {name} in a script is the text of parts/name.sql.
+PARTS: Final = ("feature_columns", "features_at_a_cut", "answers_are_whole", "analyzer_is_new")
+# Of top pins: a statement with {window} stands once for each, with {window_words}.
+WINDOWS: Final = {
+    "today": "today so far (UTC)",
+    "24h": "the last 24 hours",
+    "1h": "the last hour",
+    "10m": "the last ten minutes",
+}
 FAMILY: Final = ""  # of engines: `Replicated` in a cluster
 ON_CLUSTER: Final = ""
 # Of a table of cells `c`: keeps the superseded ones, each joined to its row `s` of the view superseded_slices.
@@ -26,10 +34,17 @@ WHERE if(s.inside, bitAnd(c.version, 281474976710655) > s.start,
 
 
 def script_of(name: str) -> str:
-    """A file's text without its comments, with its parts."""
+    """A file's text without its comments, with its parts, and with a statement for each window."""
     text = re.sub(r"^--.*\n", "", (SCHEMA / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
     parts = rf"^\{{({'|'.join(PARTS)})\}}\n"
-    return re.sub(parts, lambda part: script_of(f"parts/{part[1]}.sql"), text, flags=re.MULTILINE)
+    text = re.sub(parts, lambda part: script_of(f"parts/{part[1]}.sql"), text, flags=re.MULTILINE)
+    return "".join(of for each in re.split(r"(?<=;\n)", text) for of in _of_windows(each))
+
+
+def _of_windows(statement: str) -> Iterable[str]:
+    if "{window}" not in statement:
+        return [statement]
+    return [statement.replace("{window}", name).replace("{window_words}", said) for name, said in WINDOWS.items()]
 
 
 def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
@@ -41,6 +56,7 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
     values = {
         "columns": each("{column}", ", ", actions),
         "total": each("{column}", " + ", actions),
+        "total_of_sums": each("s{number}", " + ", actions),
         "total_1h": each("{column}_1h", " + ", actions),
         "total_7d": each("{column}_7d", " + ", actions),
         "actions": ", ".join(f"{action.value} {action.label}" for action in actions),

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from pintally.sinks.clickhouse.connection import Connection
 
-# Who publishes a cut again writes a second row. The one that was there last by the moment is taken.
+# Of two rows of one cut the one that was published first is taken, as in the views: later readers see no other.
 NEWEST = """
 SELECT toUnixTimestamp(cut), toUnixTimestamp(hours_until), published_at
 FROM cuts
 WHERE published_at <= fromUnixTimestamp64Milli(%(as_of)s, 'UTC')
-ORDER BY cut DESC, published_at DESC
+ORDER BY cut DESC, published_at
 LIMIT 1
 """
 EPOCH = datetime.fromtimestamp(0, UTC)

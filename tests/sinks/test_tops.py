@@ -2,21 +2,27 @@
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from pintally.schemas.actions import Action
+from pintally.schemas.cells import PinMinuteRows
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.per_action import COLUMNS
+from pintally.sinks.clickhouse.sealing.known_windows import Bucket, CompleteHour
 from pintally.sinks.reads.cuts import NOTHING_KNOWN, Cut, read_cut
 from pintally.sinks.reads.tops import Top, read_top
 from pintally.sinks.reads.windows import FOREVER, Recent, Window
 from pintally.streams.settings import Settings
-from tests.sinks.known import FIRST, TEN, Fact, fill, hours_until, published_at, truth
-from tests.sinks.sealing import DAY, HOUR
+from tests.sinks.known import FIRST, TABLES, TEN, Fact, fill, hours_until, published_at, truth
+from tests.sinks.sealed_cuts import sealed
+from tests.sinks.sealing import DAY, HOUR, write
+from tests.support.cells import cells
 from tests.support.engines import TestEngines, drop_database
 
 CUT = FIRST + DAY + 5 * HOUR + 40 * 60  # a day has begun, four hours of it are complete
@@ -83,6 +89,15 @@ def corrections_lift_a_pin(chance: random.Random) -> list[Fact]:
     return [*geometric(chance), *replayed]
 
 
+def power_law(chance: random.Random) -> list[Fact]:
+    """Many pins, the first ones much ahead of the others."""
+    facts = []
+    for bucket in range(CUT - 3 * HOUR, CUT, TEN):
+        shares = [(pin, 800 // pin) for pin in range(1, 150)] + [(chance.randrange(1000, 9000), 1) for _ in range(60)]
+        facts += [Fact(bucket, bucket, pin, chance.choice(tuple(Action)), events) for pin, events in shares]
+    return facts
+
+
 def few_pins(chance: random.Random) -> list[Fact]:
     return arrivals(chance, lambda: chance.randrange(1, 4), size=60)
 
@@ -135,6 +150,30 @@ def test_the_top_is_what_adding_up_all_pins_gives(
             assert shown(found) == truth(facts, cut, *limits(cut), by, k), (window, by, k, found.certified)
 
 
+@pytest.mark.parametrize(
+    ("make", "listed", "enough"),
+    [(power_law, 170, True), (power_law, 20, False), (flat, 3, None), (nothing, 3, True)],
+)
+def test_the_views_show_the_same_at_the_newest_cut(
+    address: ClickHouseAddress,
+    connection: Connection,
+    make: Callable[[random.Random], list[Fact]],
+    listed: int,
+    enough: bool | None,
+) -> None:
+    facts = make(random.Random(listed))
+    fill(address, facts, CUTS[0], CUT, listed)
+    certified = []
+    for window, limits in WINDOWS[:4]:
+        names = f"pin_id, {', '.join(COLUMNS)}, place, events, toUnixTimestamp(as_of), certified"
+        rows = connection.rows(f"SELECT {names} FROM pin_top_{window} ORDER BY place")
+        wanted = truth(facts, CUT, *limits(CUT), None, 100)
+        assert [(pin, tuple(counts)) for pin, *counts, _, _, _, _ in rows] == wanted, window
+        assert [row[4:7] for row in rows] == [(n, sum(counts), CUT) for n, (_, counts) in enumerate(wanted, 1)]
+        certified += [row[-1] for row in rows]
+    assert enough is None or set(certified) <= {enough}
+
+
 def test_lists_of_heavy_rows_are_enough_for_events_as_they_are(
     address: ClickHouseAddress, connection: Connection
 ) -> None:
@@ -157,13 +196,58 @@ def test_before_the_first_cut_nothing_is_known(address: ClickHouseAddress, conne
     assert (before.cut, before.pins) == (NOTHING_KNOWN, ())
 
 
-def test_the_newest_cut_is_taken_and_its_last_publication(address: ClickHouseAddress, connection: Connection) -> None:
+def test_the_newest_cut_is_taken_as_it_was_first_published(address: ClickHouseAddress, connection: Connection) -> None:
     fill(address, geometric(random.Random(1)), CUTS[0], CUT)
     again = published_at(CUT) + timedelta(seconds=1)
     with Connection(address) as writer:
         writer.insert("cuts", ("cut", "hours_until", "published_at", "seal"), [(CUT, CUT - 9 * HOUR, again, 0)])
-    assert read_cut(connection) == Cut(CUT, CUT - 9 * HOUR, again)
-    assert read_cut(connection, published_at(CUT)).hours_until == hours_until(CUT)
+    assert read_cut(connection) == read_cut(connection, again) == Cut(CUT, hours_until(CUT), published_at(CUT))
+
+
+def test_it_is_so_after_sealing(
+    address: ClickHouseAddress, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bucket, "tops", replace(Bucket.tops, length=4))
+    monkeypatch.setattr(CompleteHour, "tops", replace(CompleteHour.tops, length=6))
+    chance = random.Random(3)
+    first, until = CUT - 5 * HOUR, CUT - 2 * HOUR
+    facts = [fact for fact in [*geometric(chance), *flat(chance)] if first <= fact.happened and fact.arrived < until]
+    with Connection(address) as writer:
+        for table in (*TABLES, "pin_minutes"):
+            writer.execute(f"TRUNCATE TABLE {table}")
+    assert sealed(address, cells_of(facts), until=until)
+    certified = set()
+    for window in (*Recent, Window(first // HOUR * HOUR + HOUR, first // HOUR * HOUR + 2 * HOUR)):
+        for by, k in ((None, 2), (Action.SAVE, 1), (Action.CLICK, 9)):
+            found = read_top(connection, window, by, k)
+            assert found.cut == Cut(until, hours_until(until), found.cut.published_at)
+            assert shown(found) == truth(facts, until, found.window.start, found.window.end, by, k), (window, by, k)
+            certified.add(found.certified)
+    assert certified == {False, True}
+
+
+def test_live_adds_what_was_flushed_after_the_cut(address: ClickHouseAddress, connection: Connection) -> None:
+    now = connection.one("SELECT toUnixTimestamp(now('UTC'))")[0] // TEN * TEN
+    facts = [Fact(now - (n % 9) * TEN, now - (n % 9) * TEN, 1 + n % 5, Action.CLICK, 1 + n) for n in range(40)]
+    with Connection(address) as writer:
+        for table in (*TABLES, "pin_minutes"):
+            writer.execute(f"TRUNCATE TABLE {table}")
+    everything = now + DAY
+    before = read_top(connection, Recent.LAST_HOUR, None, 3, live=True)
+    write(address, cells_of(facts))
+    unsealed = read_top(connection, Recent.LAST_HOUR, None, 3, live=True)
+    sealed(address, until=now - 2 * TEN)
+    known, live = (read_top(connection, Recent.LAST_HOUR, None, 3, live=live) for live in (False, True))
+    assert before.pins == ()
+    for found in (unsealed, live):
+        assert shown(found) == truth(facts, everything, found.window.start, FOREVER, None, 3)
+    assert shown(known) == truth(facts, now - 2 * TEN, known.window.start, FOREVER, None, 3) != shown(live)
+
+
+def cells_of(facts: list[Fact]) -> PinMinuteRows:
+    return cells(
+        *((1, n, fact.arrived, fact.action, fact.happened, fact.pin, fact.events, 1) for n, fact in enumerate(facts))
+    )
 
 
 def shown(top: Top) -> list[tuple[int, tuple[int, ...]]]:
