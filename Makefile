@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c '$(CAN_SERVE)' >/dev/null 2>&1 && { command -v $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill test unit lint types imports audit bench guard profile performance lock readme clean
+.PHONY: help install demo drill test unit lint types imports audit bench guard profile performance notebook lock readme clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -90,6 +90,9 @@ lock: install ## make the lock files again from pyproject.toml and the two requi
 	@$(COMPILE) --extra worker --constraints requirements-dev.lock --output-file requirements.lock
 	@$(COMPILE_PEERS) --output-file bench/requirements.lock
 	@$(COMPILE_EXAMPLES) --output-file docs/examples/requirements.lock
+
+notebook: install ## run the notebook of docs/examples on emulated traffic, and write it as HTML
+	@$(BIN)/python -m tests.support.notebook
 
 readme: install ## write the tables of README.md and of docs/ again from the code
 	@$(BIN)/python -m tests.support.readme

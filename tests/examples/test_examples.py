@@ -1,0 +1,35 @@
+"""The examples of docs/examples run as they stand, each by its own program, in an environment without a worker."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pintally.streams.settings import Settings
+from tests.support.notebook import execute
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def cells(notebook: Path) -> list[Any]:
+    return list(json.loads(notebook.read_text(encoding="utf-8"))["cells"])
+
+
+def texts(cell: Any) -> str:
+    """What a cell printed or showed."""
+    outputs = cell.get("outputs", [])
+    return "".join("".join(out.get("text", out.get("data", {}).get("text/plain", []))) for out in outputs)
+
+
+def test_the_notebook_shows_what_hindsight_costs(emulated: Settings, tmp_path: Path) -> None:
+    made = tmp_path / "training.ipynb"
+    execute(made, emulated)
+    shown = [texts(cell) for cell in cells(made)]
+    pictures = [out for cell in cells(made) for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
+    [table] = [text for text in shown if "log loss" in text]
+    auc = [float(line.split()[-2]) for line in table.splitlines()[1:]]
+    assert len(pictures) == 2
+    assert any("all equal" in text for text in shown)
+    promised, kept, honest = auc
+    assert promised > honest > kept

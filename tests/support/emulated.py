@@ -1,0 +1,87 @@
+"""Hours of the emulator's traffic in ClickHouse, as workers would have counted and sealed them at the time.
+
+The emulator says which records are counted and when each arrives, so no Kafka is needed. It gives each pin the same
+popularity for ever; here each of several runs has pins of its own for three hours, so that pins come and go.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.outcomes import Outcome
+from pintally.schemas.rules import HOUR_MS, Rules
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.tools.emulate.plan import Plan
+from pintally.tools.emulate.traffic import Slab, Traffic
+
+BUCKET, HOUR = 600, 3600
+RULES = Rules()
+WIDE = Rules(allowed_lateness_ms=6 * HOUR_MS)  # the emulator wants its span within the lateness, as it sends it at once
+PUBLISHED_AFTER = 5  # seconds after a cut until workers have published it
+# What sealing wrote now, workers would have written then.
+DATED = (
+    "INSERT INTO cuts (cut, hours_until, published_at, seal)"
+    " SELECT cut, hours_until, toDateTime64(cut, 3, 'UTC') + INTERVAL {seconds} SECOND, seal FROM cuts",
+    "DELETE FROM cuts WHERE published_at > cut + INTERVAL {seconds} SECOND",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What to emulate: the hours before `end` (seconds since 1970). In each of them a run begins."""
+
+    end: int
+    hours: int = 8
+    events: int = 12_000  # of each run
+    pins: int = 400  # of each run
+    lasts: int = 3  # hours of each run
+
+    def slabs(self) -> Iterator[tuple[Traffic, Slab]]:
+        """The records of all runs, also those that arrive after the end."""
+        for run in range(self.hours):
+            anchor = (self.end + (self.lasts + run - self.hours) * HOUR) * 1000
+            plan = Plan(self.events, seed=run + 1, span_ms=self.lasts * HOUR_MS, pins=self.pins, late=0, broken=0)
+            traffic = Traffic(plan, WIDE, anchor)
+            yield from ((traffic, slab) for slab in traffic.slabs())
+
+
+def fill(address: ClickHouseAddress, world: World) -> None:
+    """Count and seal a world, up to its end, with each cut published at its time."""
+    with ClickHouseSink(address).session() as session:
+        session.write_cells(cells_of(world))
+    seal(address, world.end - RULES.allowed_lateness_ms // 1000)
+    while seal_cuts(address, world.end, RULES.allowed_lateness_ms // 1000).more:
+        pass
+    with Connection(address, 60) as connection:
+        for statement in DATED:
+            connection.execute(statement.format(seconds=PUBLISHED_AFTER))
+
+
+def cells_of(world: World) -> PinMinuteRows:
+    """The cells of all counted records: one source, and a slice for each bucket of arrival."""
+    parts = []
+    for traffic, slab in world.slabs():
+        counted = (slab.outcome == Outcome.COUNTED) & (slab.arrival < world.end * 1000)
+        arrived = slab.arrival[counted] // 1000 // BUCKET * BUCKET
+        minute = slab.occurred[counted] // 60_000 * 60
+        pin = traffic.pins.ids[slab.pin[counted]]
+        parts.append(np.rec.fromarrays([arrived, slab.action[counted], minute, pin], names="arrived,action,minute,pin"))
+    keys, events = np.unique(np.concatenate(parts), return_counts=True)
+    same = np.ones(len(keys), np.int64)
+    columns = {
+        "source": same,
+        "slice_block": same * 0,
+        "arrived_at": keys["arrived"],
+        "action": keys["action"],
+        "minute": keys["minute"],
+        "pin_id": keys["pin"],
+        "events": events,
+        "version": same,
+    }
+    return PinMinuteRows.of(columns[name] for name in PinMinuteRows.columns())

@@ -1,0 +1,45 @@
+"""`make notebook`: runs the notebook on emulated traffic, and writes docs/examples/notebook/training.html."""
+
+import tempfile
+import time
+from pathlib import Path
+
+from pintally.sinks.clickhouse.migrate import migrate
+from pintally.streams.settings import Settings
+from tests.support.emulated import HOUR, World, fill
+from tests.support.examples import EXAMPLES, run
+from tests.support.own_clickhouse import clickhouse_with
+
+NOTEBOOK = EXAMPLES / "notebook" / "training.py"
+
+
+def execute(made: Path, settings: Settings) -> None:
+    """Run the notebook, and write it with its outputs to an .ipynb file. Raises AssertionError with its error."""
+    options = ("--to", "ipynb", "--execute", "--output", made)
+    run("-m", "jupytext", *options, NOTEBOOK, settings=settings, folder=made.parent)
+
+
+def main() -> None:
+    """Run it on twelve hours of traffic in a ClickHouse of its own."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        clickhouse_with(Path(folder) / "clickhouse", {}, "notebook") as address,
+    ):
+        migrate(address)
+        fill(address, World(end=int(time.time()) // HOUR * HOUR, hours=12))
+        settings = Settings.of(
+            None,
+            clickhouse_host=address.host,
+            clickhouse_port=address.port,
+            clickhouse_http_port=address.http_port,
+            clickhouse_database=address.database,
+        )
+        made = Path(folder) / "training.ipynb"
+        execute(made, settings)
+        html = NOTEBOOK.with_suffix(".html")
+        run("-m", "nbconvert", "--to", "html", "--output", html, made, settings=settings, folder=Path(folder))
+        print(html)
+
+
+if __name__ == "__main__":
+    main()
