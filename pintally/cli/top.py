@@ -1,6 +1,6 @@
 """`pintally top`: the pins with the most engagement."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -8,10 +8,11 @@ import typer
 
 from pintally.cli.choice import choice
 from pintally.schemas.actions import Action
+from pintally.schemas.errors import PintallyError
 
 
 class Resolution(StrEnum):
-    """Length of a window; the view of that name has its counts."""
+    """Length of a past window; the view of that name has its counts."""
 
     MINUTE = "1m"
     HOUR = "1h"
@@ -19,85 +20,151 @@ class Resolution(StrEnum):
 
 
 COLUMNS = tuple(action.column for action in Action)
-ALL = "all"
+ALL, TREND = "all", "trend"
+# As pintally.sinks.reads.windows has them, which is not imported, so that --help is quick.
+RECENT = {
+    "today": "today so far",
+    "24h": "the last 24 hours",
+    "1h": "the last hour",
+    "10m": "the last ten minutes",
+}
 
 
 def top(
-    resolution: Annotated[
-        Resolution, typer.Option("--resolution", "-r", help="Length of the window.")
-    ] = Resolution.HOUR,
     window: Annotated[
         str | None,
-        typer.Option(help="Start of the window in UTC, for example 2026-11-21T14:00; the newest if left out."),
+        typer.Option(
+            "--window",
+            "-w",
+            metavar=f"[{'|'.join(RECENT)}|START]",
+            help="today is the time since 00:00 UTC; 24h, 1h and 10m are the time before the newest cut. START is the "
+            "start of a past minute, hour or day in UTC, for example 2026-11-21T14:00.",
+            show_default="1h",
+        ),
     ] = None,
-    by: Annotated[str, typer.Option(**choice((ALL, *COLUMNS)), help="Which count to sort by.")] = ALL,
+    resolution: Annotated[
+        Resolution | None,
+        typer.Option(
+            "--resolution",
+            "-r",
+            help="Length of a past window. Without --window, the newest window of this length is shown.",
+            show_default="1h",
+        ),
+    ] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            **choice((ALL, *COLUMNS, TREND)),
+            help="What to sort by: a count, or trend, which says how far the last hour is above the mean of the pin.",
+        ),
+    ] = ALL,
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="Show what was known at this time in UTC, for example 2026-11-21T14:05.", show_default="now"),
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Add what was counted after the newest cut.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many pins.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show the pins with the most engagement.
 
-    The command reads the views that all readers use. Counts of a window that is not final may still grow.
+    Every ten minutes a cut is published: it counts the events that had arrived by then. The windows today, 24h, 1h and
+    10m are shown as known at the newest cut. With --live they include what was counted after it, and with --as-of they
+    are shown as known at an earlier time. All counts are exact.
 
-    Example: pintally top --resolution 1d --by saves
+    Examples:
+
+        pintally top --window today --by saves
+        pintally top --by trend --limit 20
+        pintally top --window 2026-11-21 --resolution 1d
     """
     from pintally.cli.console import print_json
+    from pintally.cli.top_answer import Asked, newest, past, recent, start_of, trending
     from pintally.sinks.clickhouse.connection import Connection
-    from pintally.sinks.clickhouse.row_policies import SHOWN, refuse_hidden_rows
+    from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
+    from pintally.sinks.clickhouse.users import BEHIND_VIEWS
     from pintally.streams.settings import load_settings
 
-    settings = load_settings()
-    with Connection(settings.clickhouse, only_reads=True) as connection:
-        refuse_hidden_rows(connection, SHOWN)
-        start = start_of(window) if window else newest(connection, resolution)
-        pins = read_top(connection, resolution, start, by, limit) if start else []
+    refuse_what_does_not_go_together(window, resolution, by, as_of, live)
+    asked = Asked(by, limit, start_of(as_of, "--as-of") if as_of else None, live)
+    start = start_of(window, "--window") if window and window not in RECENT else None
+    with Connection(load_settings().clickhouse, only_reads=True) as connection:
+        refuse_hidden_rows(connection, BEHIND_VIEWS)
+        if by == TREND:
+            answer = trending(connection, asked)
+        elif start is None and resolution is None:
+            answer = recent(connection, window or "1h", asked)
+        else:
+            length = resolution or Resolution.HOUR
+            start = start or newest(connection, length)
+            answer = past(connection, length.value, start, asked) if start else nothing_yet(length)
     if as_json:
-        print_json({"resolution": resolution.value, "window_start": start and start.isoformat(), "pins": pins})
+        print_json(answer)
     else:
-        show(resolution, start, pins)
+        show(answer, by)
 
 
-def start_of(text: str) -> datetime:
-    """Returns the start of a window; UTC unless the text has a time zone. Raises PintallyError if it is not a time."""
-    from pintally.schemas.errors import PintallyError
-
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise PintallyError(f"--window {text!r} is not a time", "Write it as 2026-11-21T14:00.") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def newest(connection: Any, resolution: Resolution) -> datetime | None:
-    """Returns the start of the newest window that has counts."""
-    rows = connection.rows(f"SELECT window_start FROM pin_engagement_{resolution} ORDER BY window_start DESC LIMIT 1")
-    return rows[0][0] if rows else None
-
-
-def read_top(connection: Any, resolution: Resolution, start: datetime, by: str, limit: int) -> list[dict[str, Any]]:
-    """Returns the top pins of one window, highest count first, then by pin."""
-    order = " + ".join(COLUMNS) if by == ALL else by
-    names = ("pin_id", *COLUMNS, "is_final")
-    rows = connection.rows(
-        f"SELECT {', '.join(names)} FROM pin_engagement_{resolution}"
-        f" WHERE window_start = toDateTime(%(start)s, 'UTC') ORDER BY {order} DESC, pin_id LIMIT %(limit)s",
-        start=int(start.timestamp()),
-        limit=limit,
-    )
-    # Ids are text, as in the contract: many languages round JSON numbers above 2^53.
-    return [dict(zip(names, (str(pin), *rest), strict=True)) for pin, *rest in rows]
+def refuse_what_does_not_go_together(
+    window: str | None, resolution: Resolution | None, by: str, as_of: str | None, live: bool
+) -> None:
+    """Raises PintallyError for options of which one says nothing beside another."""
+    past = resolution is not None or (window is not None and window not in RECENT)
+    if live and as_of:
+        raise PintallyError("--live and --as-of exclude each other", "Leave out one of them.")
+    if live and past:
+        raise PintallyError("--live is for today, 24h, 1h and 10m", "Leave it out: past windows include all counts.")
+    if by == TREND and (past or live or window not in (None, "1h")):
+        raise PintallyError("--by trend is for the last hour, as known at a cut", "Leave out --window and --live.")
+    if resolution and window in RECENT:
+        raise PintallyError(f"--resolution is for past windows, and {window} is not one", "Leave out --resolution.")
+    if as_of and resolution is Resolution.MINUTE:
+        raise PintallyError("what was known of single minutes is not kept", "Ask for an hour: --resolution 1h.")
+    if as_of and resolution and not window:
+        raise PintallyError("--as-of does not say which past window", "Add --window and its start.")
 
 
-def show(resolution: Resolution, start: datetime | None, pins: list[dict[str, Any]]) -> None:
+def nothing_yet(resolution: Resolution) -> dict[str, Any]:
+    """Returns the answer where there are no counts."""
+    return {"resolution": resolution.value, "window_start": None, "pins": []}
+
+
+def show(answer: dict[str, Any], by: str) -> None:
     """Print a table, or that there are no counts."""
     from pintally.cli.console import data, progress, table
 
-    if start is None or not pins:
-        where = f" in the window that starts {start:%Y-%m-%d %H:%M} UTC" if start else " yet"
-        progress.print(f"No engagement{where}.")
+    if not answer["pins"]:
+        progress.print(f"No engagement{_where(answer)}.")
         return
-    state = "final" if pins[0]["is_final"] else "not final yet"
-    data.print(f"Top pins, {resolution} from {start:%Y-%m-%d %H:%M} UTC, {state}", style="bold", highlight=False)
-    made = table(None, "pin", *(action.heading for action in Action))  # narrower than its title, which would wrap
-    for pin in pins:
-        made.add_row(pin["pin_id"], *(f"{pin[name]:,}" for name in COLUMNS))
+    if answer.get("live") and answer["as_of"] is None:
+        progress.print("No cut is published yet, so these are the counts up to the last flush.")
+    data.print(f"Top pins{_where(answer)}", style="bold", highlight=False)
+    more = ["trend"] if by == TREND else []
+    made = table(
+        None, "pin", *(action.heading for action in Action), *more
+    )  # narrower than its title, which would wrap
+    for pin in answer["pins"]:
+        trend = [f"{pin['trend_1h']:.1f}"] if by == TREND else []
+        made.add_row(pin["pin_id"], *(f"{pin[name]:,}" for name in COLUMNS), *trend)
     data.print(made)
+
+
+def _where(answer: dict[str, Any]) -> str:
+    if answer["window_start"] is None:
+        return ": no cut was published by then" if "window" in answer else " yet"
+    start = _time(answer["window_start"])
+    if "window" in answer:
+        known = "up to the last flush" if answer["live"] else f"as known at {_time(answer['as_of'])} UTC"
+        return f" of {RECENT[answer['window']]}, from {start} UTC, {known}"
+    return f", {answer['resolution']} from {start} UTC{_state(answer)}"
+
+
+def _state(answer: dict[str, Any]) -> str:
+    if not answer["pins"]:
+        return ""
+    if answer["pins"][0]["is_final"]:
+        return ", final"
+    return f", as known at {_time(answer['as_of'])} UTC" if answer["as_of"] else ", not final yet"
+
+
+def _time(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}"

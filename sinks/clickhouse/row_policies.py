@@ -13,7 +13,6 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.users import WRITTEN
 
-SHOWN = ("pin_minutes", "pin_hours", "pin_days", "sealed")
 LOOK_SECONDS = 60.0
 FILTERED = re.compile(r"ReadFromMergeTree \(\S+?\.(\w+)\)(?:(?!ReadFrom).)*?Row level filter", re.DOTALL)
 

@@ -8,12 +8,14 @@ import pytest
 
 from pintally.audit.errors import CannotTell
 from pintally.cli.status import read_status
-from pintally.cli.top import ALL, Resolution, newest, read_top
+from pintally.cli.top_answer import Asked, newest, past, recent
 from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.sinks.clickhouse.users import BEHIND_VIEWS
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.operations.change.cluster_state import read_cluster_state
 from pintally.streams.operations.repair.choice import Choice
@@ -154,13 +156,13 @@ def _reads(user: Flusher, name: str) -> None:
 
 
 def _top(flusher: Flusher) -> list[dict[str, Any]]:
-    from pintally.sinks.clickhouse.row_policies import SHOWN, refuse_hidden_rows
-
     with Connection(flusher.settings.clickhouse, 30, only_reads=True) as connection:
-        refuse_hidden_rows(connection, SHOWN)
-        start = newest(connection, Resolution.HOUR)
+        refuse_hidden_rows(connection, BEHIND_VIEWS)
+        start = newest(connection, "1h")
         assert start is not None
-        return read_top(connection, Resolution.HOUR, start, ALL, 10)
+        assert past(connection, "1h", start, Asked())["pins"]
+        pins: list[dict[str, Any]] = recent(connection, "24h", Asked())["pins"]
+        return pins
 
 
 def _repair(flusher: Flusher) -> None:

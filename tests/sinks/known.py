@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pintally.schemas.actions import Action
+from pintally.schemas.cells import PinMinuteRows
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COLUMNS
 from tests.sinks.sealing import DAY, HOUR, TODAY
+from tests.support.cells import cells
 
 TEN = 600
 FIRST = TODAY - 2 * DAY  # of the days in these tests
@@ -41,6 +43,12 @@ def hours_until(cut: int) -> int:
 def published_at(cut: int) -> datetime:
     """When readers see a cut: seven seconds after it."""
     return datetime.fromtimestamp(cut + 7, UTC)
+
+
+def cells_of(facts: Sequence[Fact]) -> PinMinuteRows:
+    """A cell for each fact."""
+    rows = [(1, n, fact.arrived, fact.action, fact.happened, fact.pin, fact.events, 1) for n, fact in enumerate(facts)]
+    return cells(*rows)
 
 
 def truth(facts: Iterable[Fact], cut: int, start: int, end: int, by: Action | None, k: int) -> list[tuple[int, Counts]]:

@@ -4,26 +4,21 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
 
 from pintally.schemas.actions import Action
-from pintally.schemas.cells import PinMinuteRows
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.per_action import COLUMNS
 from pintally.sinks.clickhouse.sealing.known_windows import Bucket, CompleteHour
 from pintally.sinks.reads.cuts import NOTHING_KNOWN, Cut, read_cut
 from pintally.sinks.reads.tops import Top, read_top
 from pintally.sinks.reads.windows import FOREVER, Recent, Window
-from pintally.streams.settings import Settings
-from tests.sinks.known import FIRST, TABLES, TEN, Fact, fill, hours_until, published_at, truth
+from tests.sinks.known import FIRST, TABLES, TEN, Fact, cells_of, fill, hours_until, published_at, truth
 from tests.sinks.sealed_cuts import sealed
 from tests.sinks.sealing import DAY, HOUR, write
-from tests.support.cells import cells
-from tests.support.engines import TestEngines, drop_database
+from tests.support.engines import TestEngines, tables
 
 CUT = FIRST + DAY + 5 * HOUR + 40 * 60  # a day has begun, four hours of it are complete
 CUTS = (FIRST + DAY, FIRST + DAY + 1200, CUT - HOUR, CUT)
@@ -121,11 +116,8 @@ DISTRIBUTIONS = (
 
 @pytest.fixture(scope="module")
 def address(engines: TestEngines) -> Iterator[ClickHouseAddress]:
-    name = f"t{uuid4().hex[:12]}"
-    made = Settings.of(env_file=None, **engines.addresses.settings(), clickhouse_database=name).clickhouse
-    migrate(made)
-    yield made
-    drop_database(engines.addresses, name)
+    with tables(engines.addresses) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -242,12 +234,6 @@ def test_live_adds_what_was_flushed_after_the_cut(address: ClickHouseAddress, co
     for found in (unsealed, live):
         assert shown(found) == truth(facts, everything, found.window.start, FOREVER, None, 3)
     assert shown(known) == truth(facts, now - 2 * TEN, known.window.start, FOREVER, None, 3) != shown(live)
-
-
-def cells_of(facts: list[Fact]) -> PinMinuteRows:
-    return cells(
-        *((1, n, fact.arrived, fact.action, fact.happened, fact.pin, fact.events, 1) for n, fact in enumerate(facts))
-    )
 
 
 def shown(top: Top) -> list[tuple[int, tuple[int, ...]]]:

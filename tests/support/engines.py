@@ -2,6 +2,7 @@
 
 import os
 import socket
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from tests.compatibility.versions import kafka_locks
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
+    from pintally.sinks.clickhouse.address import ClickHouseAddress
     from pintally.streams.settings import Settings
 
 BACKENDS = ("environment", "containers", "local")
@@ -261,6 +263,21 @@ def topics_and_tables(settings: "Settings", addresses: EngineAddresses) -> Itera
     finally:
         drop_topics(addresses, settings.topics.topic_prefix)
         drop_database(addresses, settings.clickhouse.database)
+
+
+@contextmanager
+def tables(addresses: EngineAddresses) -> Iterator["ClickHouseAddress"]:
+    """A database with all tables and nothing in them, for tests that need no topics; dropped at the end."""
+    from pintally.sinks.clickhouse.migrate import migrate
+    from pintally.streams.settings import Settings
+
+    name = f"t{uuid.uuid4().hex[:12]}"
+    address = Settings.of(env_file=None, **addresses.settings(), clickhouse_database=name).clickhouse
+    try:
+        migrate(address)
+        yield address
+    finally:
+        drop_database(addresses, name)
 
 
 def drop_database(addresses: EngineAddresses, database: str) -> None:

@@ -231,3 +231,33 @@ FROM
     SETTINGS aggregate_functions_null_for_empty = 0
 ) AS ranked
 COMMENT 'The 100 pins with the most events of {window_words}, at the newest cut';
+
+-- Among pins with heavy rows alone: whatever has a high trend has many events in the last hour, as x >= trend_1h.
+CREATE OR REPLACE VIEW pin_trending{on_cluster}
+(
+    place UInt64 COMMENT 'From 1 to 100: highest trend first, equal ones by pin',
+    pin_id UInt64 COMMENT 'The pin',
+    {column}_1h UInt64 COMMENT '{Heading} of the last hour, as in pin_features_latest',
+    trend_1h Float64 COMMENT 'Standard deviations by which the last hour is above the mean of the pin, as in pin_features_latest',
+    as_of DateTime('UTC') COMMENT 'The cut: these events had reached every source by then (arrival), and no others are counted'
+)
+AS
+SELECT
+    row_number() OVER (ORDER BY trend_1h DESC, pin_id) AS place,
+    pin_id,
+    {column}_1h,
+    trend_1h,
+    as_of
+FROM
+(
+    SELECT
+        {column}_1h,
+        pin_id,
+        trend_1h,
+        as_of
+    FROM pin_features_latest
+    WHERE pin_id IN (SELECT pin_id FROM top_lists_1h WHERE NOT is_rest)
+    ORDER BY trend_1h DESC, pin_id
+    LIMIT 100
+) AS highest
+COMMENT 'The 100 pins with the highest trend among those with the most events of the last hour, at the newest cut';

@@ -1,0 +1,57 @@
+"""The trending pins at a cut: those whose last hour is most above their own mean."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.per_action import each
+from pintally.sinks.reads.cuts import EPOCH, Cut, read_cut
+from pintally.sinks.reads.finalists import Counts
+from pintally.sinks.reads.known_rows import KnownRows, together
+from pintally.sinks.reads.windows import Parts, Recent, Window, recent
+
+# The features are those that everybody sees at the cut, of the pins that have heavy rows in its last hour.
+TRENDING: Final = f"""
+SELECT pin_id, trend_1h, {each("{column}_1h")}
+FROM pin_features(as_of = fromUnixTimestamp64Milli(%(published)s, 'UTC'))
+WHERE pin_id IN (SELECT pin_id FROM ({{lists}}) WHERE NOT is_rest)
+ORDER BY trend_1h DESC, pin_id
+LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrendingPin:
+    """A pin, its events of the last hour, and its `trend_1h`."""
+
+    pin_id: int
+    counts: Counts  # in the order of schemas/actions.py
+    trend: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trending:
+    """The pins with the highest trend among those with the most events of the last hour; equal ones by pin."""
+
+    window: Window
+    cut: Cut
+    pins: tuple[TrendingPin, ...]
+
+
+def read_trending(connection: Connection, k: int = 100, *, as_of: datetime | None = None) -> Trending:
+    """Returns what `pin_trending` shows, of the highest cut that was published by `as_of`.
+
+    Raises SinkUnavailable or SinkError.
+    """
+    cut = read_cut(connection, as_of)
+    window = recent(Recent.LAST_HOUR, cut.moment)
+    rows = KnownRows.read(connection, cut, Parts.of(window, cut), live=False)
+    lists = rows.lists()
+    if cut.published_at is None or not lists:
+        return Trending(window, cut, ())
+    published = (cut.published_at - EPOCH) // timedelta(milliseconds=1)
+    sql = TRENDING.format(lists=together(lists))
+    found = connection.rows(sql, **rows.parameters, published=published, limit=k)
+    pins = (TrendingPin(pin, tuple(counts), trend) for pin, trend, *counts in found)
+    return Trending(window, cut, tuple(pins))
