@@ -4,6 +4,8 @@ import numpy as np
 
 from pintally.schemas.cells import CellRows, PinMinuteRows, Rows, rows_of
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
+from pintally.sinks.clickhouse.sealing.feature_seals import open_features, open_windows
+from pintally.sinks.clickhouse.sealing.opened_by_cells import known_windows
 from pintally.sinks.clickhouse.sealing.reopen import early_hours, open_hours, reopen, sealed_until
 
 
@@ -13,14 +15,15 @@ class Cells(OnConnection):
     def write_cells(self, *tables: CellRows) -> None:
         """Insert cells. Hours already sealed are read from minutes until they are sealed again.
 
-        1. Hours below `sealed_until` are opened, so that hours and days change in the same moment as minutes.
+        1. Hours below `sealed_until` are opened, so that hours and days change in the same moment as minutes. Buckets
+           and complete hours that are known at a published cut are opened too: their readers see the change once they
+           are sealed again.
         2. The cells go in, each aggregate's into its table.
         3. They are opened once more: a sealing that began in between may have read the minutes without them.
         """
         minutes = rows_of(PinMinuteRows, tables)  # what is sealed is made of these alone
-        early = early_hours(minutes, sealed_until(self.connection)) if len(minutes) else []
-        if early and not open_hours(self.connection).issuperset(early):
-            reopen(self.connection, early)
+        if len(minutes):
+            self._open(minutes, unless_open=True)
         for rows in tables:
             if len(rows):
                 names = rows.columns()
@@ -28,7 +31,18 @@ class Cells(OnConnection):
                 columns = [getattr(rows, name) for name in names]
                 self.connection.execute(insert, columns, columnar=True, settings={"use_numpy": True})
         if len(minutes):
-            reopen(self.connection, early_hours(minutes, sealed_until(self.connection)))
+            self._open(minutes, unless_open=False)
+
+    def _open(self, minutes: PinMinuteRows, *, unless_open: bool) -> None:
+        """Open what is sealed of these cells' windows. `unless_open`: those that are open stay as they are."""
+        until, newest = sealed_until(self.connection)
+        early, known = early_hours(minutes, until), known_windows(self.connection, minutes, newest)
+        if unless_open and early and open_hours(self.connection).issuperset(early):
+            early = []
+        if unless_open and known:
+            known -= open_features(self.connection)
+        reopen(self.connection, early)
+        open_windows(self.connection, known)
 
 
 def select_cells(connection: Connection, kind: type[Rows], where: str, **parameters: object) -> Rows:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pintally.schemas.rows import LedgerRow, LostKind, LostRow, Replacement, SourceLedger, StartRow
-from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, NEVER_LATE_MS, Rules
 from pintally.streams.counting.slices import Base
 
 
@@ -154,6 +154,13 @@ def is_half_lost(ledger: SourceLedger) -> bool:
     """Whether `accept-loss` was interrupted: the lost range is recorded, but not the epoch start after it."""
     begun = max((start.epoch for start in ledger.starts), default=0)
     return any(row.kind is LostKind.TRIMMED and row.epoch > begun for row in ledger.lost)
+
+
+def greatest_lateness(rules: Rules, ledgers: Iterable[SourceLedger]) -> int:
+    """The greatest lateness of the rules in force, in seconds, where lateness is bounded: replay topics have none."""
+    known = [Rules.from_json(ruling(ledger.starts)[-1].rules) for ledger in ledgers if ledger.starts]
+    bounded = [each.allowed_lateness_ms for each in known if each.allowed_lateness_ms < NEVER_LATE_MS]
+    return max([*bounded, rules.allowed_lateness_ms]) // 1000
 
 
 def cut_base(chain: Chain) -> Base:

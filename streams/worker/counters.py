@@ -31,6 +31,9 @@ Name = Literal[
     "hours_sealed",  # for the first time or again
     "hours_corrected",  # of those: their counts differ from what was sealed before
     "hours_unsettled",  # minutes kept changing; the next sealing tries again
+    "cuts_sealed",  # published: what arrived before them is known
+    "features_corrected",  # buckets, hours and days sealed again whose counts differ from what was sealed before
+    "features_unsettled",  # their cells kept changing; the next sealing tries again
     "pauses",  # of reading, because too many cells were pending
     "resumptions",
     "sessions_expired",  # silences longer than a session, after which a worker ends itself

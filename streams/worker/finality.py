@@ -1,6 +1,9 @@
-"""Which minutes are final: no source can still count into them (C21 and C22). Decides; `sealing` acts.
+"""Which minutes are final, and which cuts are closed: no source can still count into them (C21, C22, C26).
 
-Replay topics hold nothing back, for what comes through them is late by nature: it corrects hours that are sealed.
+Decides; `sinks/clickhouse/sealing` acts.
+
+Replay topics hold no minute back, for what comes through them is late by nature: it corrects hours that are sealed.
+They hold cuts back: a cut says what arrived, and what comes through them arrives when it is replayed.
 
 Whose clock: a minute is final once its end and the lateness are over by every clock there is, so that none that is
 wrong by itself makes anything final before its time.
@@ -16,20 +19,23 @@ wrong by itself makes anything final before its time.
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
 from pintally.schemas.rows import LedgerRow, SourceLedger
 from pintally.schemas.rules import MINUTE_MS, Rules
 from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.maintenance import MaintainedSink
 from pintally.streams.counting.log import Offsets, TopicInfo
-from pintally.streams.counting.recovery import follow, least_lateness
+from pintally.streams.counting.recovery import follow, greatest_lateness, least_lateness
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
 from pintally.streams.settings import ClickHouseSettings, KafkaSettings, RulesSettings, Settings, TopicSettings
 from pintally.streams.worker.clocks import Reading, read_clocks
 from pintally.streams.worker.counters import counters
+from pintally.streams.worker.cut_looks import SOON_SECONDS, due, seconds_to_next_look
 from pintally.streams.worker.outage import outage_of
 
 IsBehind = Callable[[Source, int], bool]  # a source that is counted to its end and its clock: its broker is behind
@@ -76,7 +82,9 @@ class Look:
     """What one look found."""
 
     final_until: int | None  # seconds since 1970 below which every minute is final; None while a source holds all back
+    passed_ms: int | None  # what the flushed stream time of every source has reached; None while one holds all back
     lateness_seconds: int  # the least that any rules of the ledger ask for
+    greatest_lateness_seconds: int  # the greatest of the rules in force
     clocks: Reading
     source_clocks: Mapping[Source, int]  # ms; of sources that brokers stamp
     behind_ms: Mapping[Source, int]  # how far the brokers of these are behind, at least
@@ -96,6 +104,25 @@ def final_until(
     `looked_at_ms` is the time taken before `offsets` were read: no later record can carry an earlier append time. It
     must not be one clock's alone. No minute is final whose end and lateness are not over by it.
     """
+    reached = passed(idle_margin_ms, topics, ledgers, offsets, looked_at_ms, is_behind)
+    if reached is None:
+        return None
+    final_ms = reached - rules.allowed_lateness_ms
+    return max(0, final_ms // MINUTE_MS * MINUTE_MS // 1000)
+
+
+def passed(
+    idle_margin_ms: int,
+    topics: Mapping[str, TopicInfo],
+    ledgers: Mapping[Source, SourceLedger],
+    offsets: Mapping[Source, Offsets],
+    looked_at_ms: int,
+    is_behind: IsBehind = lambda *_: False,
+) -> int | None:
+    """What the flushed stream time of every source has reached, in ms; None while some source holds all back.
+
+    Given all topics, replay topics too, a cut is closed that is at or before it (C26).
+    """
     clocks = [looked_at_ms]
     for source in sources_of(topics):
         clock = _clock(idle_margin_ms, topics[source.topic], source, ledgers.get(source), offsets[source], looked_at_ms,
@@ -103,8 +130,7 @@ def final_until(
         if clock is None:
             return None
         clocks.append(clock)
-    final_ms = min(clocks) - rules.allowed_lateness_ms
-    return max(0, final_ms // MINUTE_MS * MINUTE_MS // 1000)
+    return min(clocks)
 
 
 def _clock(
@@ -138,7 +164,7 @@ def look(
     common = rules.to_rules()
     known = as_known(describe_topics(kafka, asked), sink.replaced())
     topics = {name: topic for name, topic in known.items() if name in asked.names.values()}
-    sources = sources_of(topics)
+    sources = sources_of(known)
     with sink.session() as session:
         clocks = read_clocks(session)
         offsets = read_offsets(kafka, sources)
@@ -149,10 +175,12 @@ def look(
         return brokers.look(source, ledgers[source].rows, clock, at_ms, idle_margin_ms)
 
     until = final_until(common, idle_margin_ms, topics, ledgers, offsets, at_ms, is_behind)
-    stamped = [s for s in sources if topics[s.topic].timestamp_type == "LogAppendTime" and ledgers[s].starts]
+    stamped = [s for s in sources_of(topics) if topics[s.topic].timestamp_type == "LogAppendTime" and ledgers[s].starts]
     return Look(
         until,
+        passed(idle_margin_ms, known, ledgers, offsets, at_ms, is_behind),
         least_lateness(common, ledgers.values()),
+        greatest_lateness(common, ledgers.values()),
         clocks,
         {source: follow(ledgers[source]).stream_time for source in stamped},
         {source: seen.behind_ms for source, seen in brokers.seen.items() if seen.behind_ms},
@@ -165,24 +193,32 @@ async def seal_final_hours(
     assigned: Collection[tuple[str, int]],
     brokers: BrokersBehind,
     tell: Callable[[Reading, Mapping[Source, int], Mapping[Source, int]], None] = lambda *_: None,
-) -> None:
-    """Seal what is final. Done by the worker that counts partition 0 of the first topic; harmless if two do it.
+) -> float:
+    """Seal what is final, and publish cuts that are closed. Returns the seconds to the next look.
 
-    What was sealed too early, by a version that trusted one clock, is opened again first. `tell` gets what was found.
+    Done by the worker that counts partition 0 of the first topic; harmless if two do it. What was sealed too early,
+    by a version that trusted one clock, is opened again first. `tell` gets what was found.
     """
     kafka, topics, rules = settings.sources
+    ordinary, margin_ms = settings.worker.seal_seconds, settings.worker.idle_margin_seconds * 1000
     if (min(topics.names.values()), 0) not in assigned:
-        return
+        return ordinary
+    began = monotonic()
     try:
-        margin_ms = settings.worker.idle_margin_seconds * 1000
         found = await asyncio.to_thread(look, kafka, topics, rules, margin_ms, sink, brokers)
         tell(found.clocks, found.source_clocks, found.behind_ms)
-        await asyncio.to_thread(_seal, settings.clickhouse, sink, found)
+        more = await asyncio.to_thread(_seal, settings.clickhouse, sink, found)
     except (SinkUnavailable, KafkaUnavailable) as error:
         outage_of(error).away(error.what, "sealing")
+        return ordinary
+    if more:
+        return min(SOON_SECONDS, ordinary)
+    due_ms = due(found.passed_ms, found.clocks.earliest_ms, margin_ms)
+    return seconds_to_next_look(found.clocks.earliest_ms + (monotonic() - began) * 1000, due_ms, ordinary)
 
 
-def _seal(clickhouse: ClickHouseSettings, sink: MaintainedSink, found: Look) -> None:
+def _seal(clickhouse: ClickHouseSettings, sink: MaintainedSink, found: Look) -> bool:
+    """Returns whether there is more to do at once."""
     with sink.session() as session:
         session.reopen_early(found.lateness_seconds)
     if found.final_until is not None:
@@ -190,3 +226,10 @@ def _seal(clickhouse: ClickHouseSettings, sink: MaintainedSink, found: Look) -> 
         counters.add("hours_sealed", len(result.hours))
         counters.add("hours_corrected", len(result.corrected))
         counters.add("hours_unsettled", len(result.unsettled))
+    if found.passed_ms is None:
+        return False
+    cuts = seal_cuts(clickhouse, found.passed_ms // 1000, found.greatest_lateness_seconds)
+    counters.add("cuts_sealed", len(cuts.cuts))
+    counters.add("features_corrected", len(cuts.corrected))
+    counters.add("features_unsettled", len(cuts.unsettled))
+    return cuts.more

@@ -34,9 +34,9 @@ async def every(
 def start_timers(app: Any) -> None:
     """Have the app run all of them from its start on. An error in one ends the process."""
 
-    async def guarded(what: str, step: Any) -> None:
+    async def guarded(what: str, step: Any) -> Any:
         try:
-            await step
+            return await step
         except Exception as error:  # nothing of it may stay in a log alone
             end_by(app, error, what)
             raise
@@ -80,8 +80,13 @@ def start_timers(app: Any) -> None:
     async def compare_clocks() -> None:
         await guarded("while clocks are compared", clocks.compare(app.sink))
 
-    @app.timer(app.settings.worker.seal_seconds)
+    @app.task
     async def seal() -> None:
-        await guarded("while clocks are compared", clocks.compare(app.sink))
-        step = seal_final_hours(app.settings, app.sink, app.consumer.assignment(), brokers, clocks.tell)
-        await guarded("while sealing", step)
+        seconds = app.settings.worker.seal_seconds
+        while True:
+            await app.sleep(seconds)
+            if app.should_stop:
+                return
+            await guarded("while clocks are compared", clocks.compare(app.sink))
+            step = seal_final_hours(app.settings, app.sink, app.consumer.assignment(), brokers, clocks.tell)
+            seconds = await guarded("while sealing", step)

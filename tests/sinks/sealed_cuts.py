@@ -1,11 +1,8 @@
-"""Cells that are known at cuts: what the tests of features share.
+"""Cells, and the cuts at which they are known: what the tests of features share.
 
-`sealed(address, *cells, until=...)` writes cells and publishes every cut up to `until`. `known(address, cut)` adds up
-what the tables of features hold for a reader of a cut, `counted(address, cut)` the cells, both by hour and pin.
+`sealed(address, *cells, until=...)` writes cells and publishes every cut up to `until`. `wrong(address)` compares what
+a reader of each cut adds up with the cells, by pin, and by hour where it is complete, else by ten minutes.
 """
-
-from collections.abc import Iterable
-from typing import Any
 
 from pintally.schemas.cells import CellRows
 from pintally.sinks.clickhouse.address import ClickHouseAddress
@@ -14,33 +11,33 @@ from tests.sinks.sealing import read, write
 
 TEN = 600
 HOUR = 3600
-Counts = dict[tuple[int, int], tuple[int, ...]]  # (hour, pin) -> saves, clicks, close-ups
-
-# Hours that are complete from their rows and corrections, the others from tiles, as docs/decisions/0017 says.
+# Of every cut: hours that are complete from their rows and corrections, the others from tiles (docs/decisions/0017).
 KNOWN = """
 WITH
-    (SELECT max(hours_until) FROM cuts WHERE cut = toDateTime({cut}, 'UTC')) AS hours_until,
     (SELECT groupArray((toString(kind), window_start, rows_seal)) FROM feature_seals FINAL WHERE rows_seal > 0) AS seals
-SELECT toUnixTimestamp(hour) AS h, pin_id, sum(s), sum(c), sum(u) FROM
+SELECT toUnixTimestamp(cut), toUnixTimestamp(start), pin_id, sum(saves), sum(clicks), sum(closeups) FROM
 (
-    SELECT toStartOfHour(window_start) AS hour, pin_id, saves AS s, clicks AS c, closeups AS u FROM pin_tiles
-    WHERE window_start >= hours_until AND arrived_at < toDateTime({cut}, 'UTC')
-        AND has(seals, ('tiles', arrived_at, seal))
+    SELECT 'tiles' AS place, window_start AS start, arrived_at AS arrived, pin_id, saves, clicks, closeups
+    FROM pin_tiles
+    WHERE has(seals, ('tiles', arrived_at, seal))
     UNION ALL
-    SELECT window_start, pin_id, saves, clicks, closeups FROM pin_hours_by_pin
-    WHERE window_start < hours_until AND has(seals, ('hours', window_start, seal))
+    SELECT 'hours', window_start, toDateTime(0, 'UTC'), pin_id, saves, clicks, closeups FROM pin_hours_by_pin
+    WHERE has(seals, ('hours', window_start, seal))
     UNION ALL
-    SELECT window_start, pin_id, saves, clicks, closeups FROM pin_corrections
-    WHERE window_start < hours_until AND known_from <= toDateTime({cut}, 'UTC')
-        AND has(seals, ('tiles', known_from - INTERVAL 10 MINUTE, seal))
-)
-GROUP BY h, pin_id
+    SELECT 'hours', window_start, known_from - INTERVAL 10 MINUTE, pin_id, saves, clicks, closeups FROM pin_corrections
+    WHERE has(seals, ('tiles', known_from - INTERVAL 10 MINUTE, seal))
+) AS known
+CROSS JOIN (SELECT cut, max(hours_until) AS hours_until FROM cuts GROUP BY cut) AS cuts
+WHERE arrived < cut AND (place = 'tiles') = (start >= hours_until)
+GROUP BY cut, start, pin_id
 """
 COUNTED = """
-SELECT toUnixTimestamp(hour) AS h, pin_id, sumIf(events, action = 1), sumIf(events, action = 2),
-    sumIf(events, action = 3)
-FROM pin_minutes FINAL WHERE arrived_at < toDateTime({cut}, 'UTC')
-GROUP BY h, pin_id HAVING sum(events) > 0
+SELECT toUnixTimestamp(cut), toUnixTimestamp(if(hour < hours_until, hour, toStartOfTenMinutes(minute))) AS start,
+    pin_id, sumIf(events, action = 1), sumIf(events, action = 2), sumIf(events, action = 3)
+FROM (SELECT minute, toStartOfHour(minute) AS hour, arrived_at, pin_id, action, events FROM pin_minutes FINAL) AS cells
+CROSS JOIN (SELECT cut, max(hours_until) AS hours_until FROM cuts GROUP BY cut) AS cuts
+WHERE arrived_at < cut
+GROUP BY cut, start, pin_id HAVING sum(events) > 0
 """
 
 
@@ -66,15 +63,31 @@ def published(address: ClickHouseAddress) -> list[int]:
     return [row[0] for row in read(address, "SELECT DISTINCT toUnixTimestamp(cut) AS c FROM cuts ORDER BY c")]
 
 
-def known(address: ClickHouseAddress, cut: int) -> Counts:
-    """What a reader of a cut adds up."""
-    return _counts(read(address, KNOWN.format(cut=cut)))
+BASE_WITHOUT_SUMS = """
+SELECT DISTINCT toUnixTimestamp(day), pin_id FROM
+(
+    SELECT day, pin_id, toInt64(saves_7d + 1000 * clicks_7d) AS week, toInt64(saves_30d + 1000 * closeups_30d) AS month
+    FROM pin_base
+    WHERE (day, seal) IN (SELECT window_start, rows_seal FROM feature_seals FINAL WHERE kind = 'base')
+    UNION ALL
+    SELECT day, pin_id, -toInt64(sumIf(saves + 1000 * clicks, hour >= day - INTERVAL 7 DAY)),
+        -toInt64(sum(saves + 1000 * closeups))
+    FROM
+    (
+        SELECT pin_id, window_start AS hour, saves, clicks, closeups,
+            arrayJoin(arrayMap(n -> toStartOfDay(hour) + toIntervalDay(n), range(1, 31))) AS day
+        FROM pin_hours_by_pin
+        WHERE (window_start, seal) IN (SELECT window_start, rows_seal FROM feature_seals FINAL WHERE kind = 'hours')
+    )
+    WHERE day IN (SELECT window_start FROM feature_seals FINAL WHERE kind = 'base' AND rows_seal > 0)
+    GROUP BY day, pin_id
+)
+GROUP BY day, pin_id HAVING sum(week) != 0 OR sum(month) != 0
+"""
 
 
-def counted(address: ClickHouseAddress, cut: int) -> Counts:
-    """The cells that are known at a cut."""
-    return _counts(read(address, COUNTED.format(cut=cut)))
-
-
-def _counts(rows: Iterable[tuple[Any, ...]]) -> Counts:
-    return {(hour, pin): tuple(counts) for hour, pin, *counts in rows}
+def wrong(address: ClickHouseAddress) -> dict[str, object]:
+    """What does not add up: (cut, start, pin, counts) that a reader finds or misses, and (day, pin) of bases."""
+    different = set(read(address, KNOWN)) ^ set(read(address, COUNTED))
+    found = {"cuts": sorted(different), "bases": read(address, BASE_WITHOUT_SUMS)}
+    return {name: rows for name, rows in found.items() if rows}

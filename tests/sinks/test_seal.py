@@ -266,7 +266,7 @@ def test_writers_and_readers_agree_on_how_far_hours_are_sealed(address: ClickHou
     def agree() -> bool:
         with Connection(address, 30) as connection:
             [(until,)] = connection.rows("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
-            return until == sealed_until(connection)
+            return bool(until == sealed_until(connection)[0])
 
     assert agree()  # nothing is sealed
     seal(address, TODAY)

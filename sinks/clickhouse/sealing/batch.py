@@ -21,6 +21,7 @@ from pintally.sinks.clickhouse.sealing.feature_seals import (
     read_seals,
 )
 from pintally.sinks.clickhouse.sealing.known_windows import Base, Bucket, CompleteHour, KnownWindow, Overtaken
+from pintally.sinks.clickhouse.sealing.recheck import Looked
 from pintally.sinks.clickhouse.sealing.reopen import HOUR
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.sinks.clickhouse.sealing.steps import seal_window
@@ -37,9 +38,10 @@ IS_OURS = "SELECT count() FROM cuts WHERE cut = toDateTime(%(cut)s, 'UTC') AND s
 class SealBatch:
     """One batch of cuts on one connection."""
 
-    def __init__(self, connection: Connection, batch: Batch) -> None:
+    def __init__(self, connection: Connection, batch: Batch, looked: Looked) -> None:
         self.connection = connection
         self.batch = batch
+        self.looked = looked
         self.after = batch.before.after(batch)
         self.sealed: list[KnownWindow] = []  # with cells
         self.empty: list[Name] = []
@@ -62,14 +64,14 @@ class SealBatch:
             unsettled = self._seal_each([Base(self.connection, day, self.batch.cuts[0].cut, self.batch.before.newest)])
         if unsettled:
             return unsettled
-        filled_buckets = self._filled_buckets()
-        unsettled = self._seal_each([self._bucket(start) for start in sorted(filled_buckets)])
-        return unsettled or self._seal_empty(TILES, [b for b in self.batch.buckets if b not in filled_buckets])
+        if self.batch.has_cells:
+            return self._seal_each([self._bucket(start) for start in self.batch.buckets])
+        return self._seal_empty(TILES, self.batch.buckets)
 
     def _hours(self) -> tuple[list[int], list[int]]:
         """The hours that become complete: with cells, and without. At the first cut only those with cells matter."""
         first, end = self.batch.complete
-        filled = self._filled_hours(first, end)
+        filled = self._filled_hours(first, end) if first < end else set[int]()
         return sorted(filled), [hour for hour in range(first, end, HOUR) if hour not in filled] if first else []
 
     def _hour(self, start: int) -> CompleteHour:
@@ -142,7 +144,11 @@ class SealBatch:
         open_windows(self.connection, changed)
 
     def _is_unchanged(self, window: KnownWindow) -> bool:
-        return window.still_has(read_seal(self.connection, *window.name).sums)
+        row = read_seal(self.connection, *window.name)
+        unchanged = window.still_has(row.sums)
+        if unchanged:
+            self.looked.add(row.name, row.seal)
+        return unchanged
 
     def _filled(self, kind: str, starts: Sequence[int]) -> Collection[int]:
         """Those of consecutive windows that have cells now."""

@@ -78,6 +78,7 @@ class Batch:
 
     cuts: tuple[Cut, ...]
     before: Cuts
+    has_cells: bool
 
     @property
     def buckets(self) -> tuple[int, ...]:
@@ -121,9 +122,9 @@ def batches(cuts: Cuts, first: int, until: int, lateness: int, filled: Iterable[
         each = Cut(cut, hours_until)
         new_day = bool(batch) and hours_until // DAY > batch[-1].hours_until // DAY
         if batch and (new_day or each.bucket in full or batch[-1].bucket in full):
-            whole = Batch(tuple(batch), cuts)
+            whole = Batch(tuple(batch), cuts, batch[-1].bucket in full)
             yield whole
             cuts, batch = cuts.after(whole), []
         batch.append(each)
     if batch:
-        yield Batch(tuple(batch), cuts)
+        yield Batch(tuple(batch), cuts, batch[-1].bucket in full)

@@ -15,7 +15,7 @@ from pintally.sinks.clickhouse.sealing.batch import SealBatch
 from pintally.sinks.clickhouse.sealing.cut_times import BUCKET, Batch, batches, lateness_of, read_cuts
 from pintally.sinks.clickhouse.sealing.feature_seals import Name
 from pintally.sinks.clickhouse.sealing.known_windows import Overtaken
-from pintally.sinks.clickhouse.sealing.recheck import recheck_known
+from pintally.sinks.clickhouse.sealing.recheck import Looked, recheck_known
 from pintally.sinks.clickhouse.sealing.reopen import DAY
 
 FILLED_A_PASS = 12  # cuts whose bucket has cells: hours are sealed between two passes
@@ -43,14 +43,15 @@ def seal_cuts(
     """
     with Connection(address, timeout_seconds) as connection:
         refuse_hidden_rows(connection)
-        recheck_known(connection)
+        looked = Looked(connection)
+        recheck_known(connection, looked)
         again = seal_again(connection)
         published: list[int] = []
         unsettled = list(again.unsettled)
         due = list(_due(connection, closed_until, lateness_of(lateness_seconds)))
         for batch in due:
             try:
-                left = SealBatch(connection, batch).run()
+                left = SealBatch(connection, batch, looked).run()
             except Overtaken:
                 break  # another sealer goes on from here
             unsettled += left
@@ -75,7 +76,7 @@ def _due(connection: Connection, closed_until: int, lateness: int) -> Iterator[B
     left = FILLED_A_PASS
     for batch in batches(cuts, first, until, lateness, filled):
         yield batch
-        left -= batch.cuts[0].bucket in filled
+        left -= batch.has_cells
         if not left:
             return
 

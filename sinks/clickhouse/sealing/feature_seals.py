@@ -107,6 +107,11 @@ def open_windows(connection: Connection, windows: Collection[Name]) -> None:
         connection.execute(OPEN, {"windows": some, "number": number})
 
 
+def open_features(connection: Connection) -> set[Name]:
+    """The windows that are open."""
+    return {row.name for row in read_seals(connection, "is_open")}
+
+
 def open_from(connection: Connection, bucket: int, hour: int) -> None:
     """Have buckets and hours sealed again that start at these times or later, in one insert."""
     number = allocate_seal_id(connection)

@@ -16,6 +16,7 @@ from pintally.sinks.clickhouse.sealing.feature_seals import (
     open_windows,
     publish,
     read_seal,
+    read_seals,
 )
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR
 from pintally.sinks.clickhouse.sealing.top_rows import HOUR_TOPS, TILE_TOPS, Tops
@@ -104,20 +105,16 @@ class OfCells(KnownWindow):
         """Cells that may not be superseded."""
         raise NotImplementedError
 
-    @property
-    def tops_from(self) -> Mapping[str, int]:
-        """What tops need to know of the window."""
-        return {"start": self.start}
-
     def insert(self, number: int) -> None:
         delete_superseded(self.connection, self.cells)
         for statement in self.statements:
             self.connection.execute(statement, {**self.parameters, "number": number})
-        self.tops.insert(self.connection, number, **self.tops_from)
+        self.tops.insert(self.connection, {**self.parameters, "number": number})
 
     def inserted(self, number: int) -> Known:
-        *counts, check_sum, pins = self.connection.one(self.rows_of, **self.parameters, number=number)
-        return Known(tuple(counts), check_sum, pins, self.tops.fit(self.connection, number, **self.tops_from))
+        given = {**self.parameters, "number": number}
+        *counts, check_sum, pins = self.connection.one(self.rows_of, **given)
+        return Known(tuple(counts), check_sum, pins, self.tops.fit(self.connection, given))
 
     def expected(self) -> Known:
         return self._sums(self.cells_of)
@@ -144,10 +141,6 @@ class Bucket(OfCells):
     @property
     def parameters(self) -> Mapping[str, int]:
         return {"start": self.start, "hours_until": self.hours_until}
-
-    @property
-    def tops_from(self) -> Mapping[str, int]:
-        return self.parameters
 
 
 @dataclass(frozen=True)
@@ -194,8 +187,6 @@ class Base(KnownWindow):
 
 def bases_with(connection: Connection, hour: int) -> list[FeatureSeal]:
     """The bases that were sealed and that an hour is part of."""
-    return [
-        row
-        for day in range(hour // DAY * DAY + DAY, hour // DAY * DAY + 31 * DAY, DAY)
-        if (row := read_seal(connection, BASE, day)).was_sealed
-    ]
+    where = "kind = 'base' AND rows_seal > 0 AND window_start > toDateTime(%(hour)s, 'UTC')"
+    end = " AND window_start <= toStartOfDay(toDateTime(%(hour)s, 'UTC')) + INTERVAL 30 DAY"
+    return read_seals(connection, where + end, hour=hour)

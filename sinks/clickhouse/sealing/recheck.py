@@ -8,7 +8,7 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import NAMES
 from pintally.sinks.clickhouse.sealing.again import known_window
 from pintally.sinks.clickhouse.sealing.cut_times import read_cuts
-from pintally.sinks.clickhouse.sealing.feature_seals import open_windows, read_seals
+from pintally.sinks.clickhouse.sealing.feature_seals import FeatureSeal, Name, open_windows, read_seals
 from pintally.sinks.clickhouse.sealing.reopen import reopen
 from pintally.sinks.clickhouse.sealing.rollup import Window, is_unchanged
 
@@ -20,9 +20,7 @@ FEATURES_PUBLISHED_LAST = """
 NOT is_open AND kind != 'base' AND written_at >= (SELECT max(written_at) FROM feature_seals) - INTERVAL 10 MINUTE
 """
 
-_seen: set[tuple[object, ...]] = (
-    set()
-)  # server, database, hour and seal that this process has looked at; of features with kind
+_seen: set[tuple[object, ...]] = set()  # server, database, window and seal that this process looked at
 
 
 def recheck(connection: Connection) -> None:
@@ -35,12 +33,26 @@ def recheck(connection: Connection) -> None:
         _seen.add(name)
 
 
-def recheck_known(connection: Connection) -> None:
+class Looked:
+    """The windows of features of which this process took the second look, each with its seal."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._where = connection.one("SELECT serverUUID(), currentDatabase()")
+
+    def add(self, name: Name, seal: int) -> None:
+        """Its cells were as they had been sealed, after the cut was published."""
+        _seen.add((*self._where, name, seal))
+
+    def __contains__(self, row: FeatureSeal) -> bool:
+        return (*self._where, row.name, row.seal) in _seen
+
+
+def recheck_known(connection: Connection, looked: Looked) -> None:
     """The same of the buckets and complete hours of published cuts. Bases are looked at in each pass (`again`)."""
-    where, cuts = connection.one("SELECT serverUUID(), currentDatabase()"), read_cuts(connection)
+    cuts = read_cuts(connection)
     for row in read_seals(connection, FEATURES_PUBLISHED_LAST):
-        name = (*where, row.name, row.seal)
-        if name not in _seen and (window := known_window(connection, cuts, row)):
-            if not window.still_has(row.sums):
-                open_windows(connection, [row.name])
-            _seen.add(name)
+        window = None if row in looked else known_window(connection, cuts, row)
+        if window and not window.still_has(row.sums):
+            open_windows(connection, [row.name])
+        elif window:
+            looked.add(row.name, row.seal)

@@ -22,14 +22,17 @@ NEVER_SEALED = (False, 0, *(0 for _ in COLUMNS))  # its `corrected`, pins and co
 
 # The first column of seal_state by itself, as every flush asks for it twice: 3 ms of ClickHouse's CPU, not 6.5.
 SEALED_UNTIL = """
-SELECT toUnixTimestamp(maxIf(window_start + INTERVAL 1 HOUR, resolution = 'hour' AND NOT is_open)) FROM sealed FINAL
+SELECT toUnixTimestamp(maxIf(window_start + INTERVAL 1 HOUR, resolution = 'hour' AND NOT is_open)),
+    (SELECT toUnixTimestamp(max(cut)) FROM cuts)
+FROM sealed FINAL
 WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 90 DAY
 """
 
 
-def sealed_until(connection: Connection) -> int:
-    """End of the last sealed hour in seconds since 1970; 0 when none is sealed."""
-    return int(connection.one(SEALED_UNTIL)[0])
+def sealed_until(connection: Connection) -> tuple[int, int]:
+    """End of the last sealed hour, and the newest cut, in seconds since 1970; 0 where there is none."""
+    hour, cut = connection.one(SEALED_UNTIL)
+    return int(hour), int(cut or 0)
 
 
 def early_hours(rows: PinMinuteRows, until: int) -> list[int]:

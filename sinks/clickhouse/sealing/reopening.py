@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.per_action import NAMES, each
+from pintally.sinks.clickhouse.sealing.cut_times import BUCKET
+from pintally.sinks.clickhouse.sealing.feature_seals import open_from
 from pintally.sinks.clickhouse.sealing.reopen import HOUR, reopen
 from pintally.sinks.clickhouse.sealing.seal import read_state
 
@@ -89,9 +91,17 @@ class Reopening(OnConnection):
     def reopen_from(self, moment: int) -> None:
         first = moment // HOUR * HOUR
         reopen(self.connection, [hour for hour in read_state(self.connection).hours if hour >= first])
+        open_from(self.connection, moment // BUCKET * BUCKET, first)  # events arrive after they happened
 
     def reopen_unequal(self) -> None:
+        self._reopen_unequal_hours()
+        self._reopen_unequal_features()
+
+    def _reopen_unequal_hours(self) -> None:
         reopen(self.connection, set(_unequal(self.connection)))
+
+    def _reopen_unequal_features(self) -> None:
+        """Buckets, complete hours and bases that are not what their cells say."""
 
     def reopen_early(self, lateness_seconds: int) -> None:
         early = self.connection.rows(EARLY, needed=HOUR + lateness_seconds)

@@ -5,6 +5,7 @@ the list long. One row more has the highest count of each action among those tha
 can have more. Of a bucket there is one for each ten minutes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pintally.schemas.actions import Action
@@ -19,60 +20,59 @@ class Tops:
     """The tops of one kind of window."""
 
     table: str
-    key: str  # columns of the table before is_rest
-    names: str  # those columns
-    of: str  # rows that are compared with each other: a SELECT
+    names: str  # its first columns: those of rows that are compared with each other
+    ranked: str  # the rows of the window that they are taken from
     length: int
 
-    @property
-    def select(self) -> str:
-        """The rows of the table for the window, without their number."""
-        ranked = f"SELECT {self.key}, pin_id, {NAMES}, {TOTAL} AS events FROM {self.of}"
-        highest = f"SELECT events FROM ({ranked}) ORDER BY events DESC LIMIT {self.length}"
-        least = f"SELECT if(count() < {self.length}, 0, min(events)) FROM ({highest})"
-        return f"""
-SELECT {self.names}, false AS is_rest, pin_id, {NAMES}, events FROM ({ranked}) WHERE events > ({least})
-UNION ALL
-SELECT {self.names}, true AS is_rest, toUInt64(0) AS pin_id,
-    {each("max(r.{column}) AS {column}")}, max(r.events) AS events
-FROM ({ranked}) AS r WHERE r.events <= ({least}) GROUP BY {self.names}
-"""
-
-    def insert(self, connection: Connection, number: int, start: int, hours_until: int = 0) -> None:
-        """Insert the tops of the rows with that number."""
+    def insert(self, connection: Connection, window: Mapping[str, int]) -> None:
+        """Insert the tops of a window's rows; `window` has their `number`."""
+        given = {**window, "least": self._least(connection, window)}
         connection.execute(
-            f"INSERT INTO {self.table} ({self.names}, is_rest, pin_id, {NAMES}, events, seal)"
-            f" SELECT *, %(number)s FROM ({self.select})",
-            {"number": number, "start": start, "hours_until": hours_until},
+            f"""
+INSERT INTO {self.table} ({self.names}, is_rest, pin_id, {NAMES}, events, seal)
+SELECT {self.names}, false, pin_id, {NAMES}, events, %(number)s FROM ({self.ranked}) WHERE events > %(least)s
+UNION ALL
+SELECT {self.names}, true, toUInt64(0), {each("max(r.{column})")}, max(r.events), %(number)s
+FROM ({self.ranked}) AS r WHERE r.events <= %(least)s GROUP BY {self.names}
+""",
+            given,
         )
 
-    def fit(self, connection: Connection, number: int, start: int, hours_until: int = 0) -> bool:
-        """Whether the tops with that number are those of the rows with it."""
-        columns = f"{self.names}, is_rest, pin_id, {NAMES}, events"
-        sums = f"count(), sum(cityHash64({columns}))"
-        first = self.names.split(", ")[0]
-        inserted = (
-            f"SELECT {columns} FROM {self.table} WHERE {first} = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
+    def fit(self, connection: Connection, window: Mapping[str, int]) -> bool:
+        """Whether tops with that number are there once, and whole."""
+        least = self._least(connection, window)
+        wanted = connection.one(
+            f"SELECT countIf(events > {least}), sumIf(events, events > {least}),"
+            f" uniqExactIf(window_start, events <= {least}) FROM ({self.ranked})",
+            **window,
         )
-        there, wanted = connection.rows(
-            f"SELECT {sums} FROM ({inserted}) UNION ALL SELECT {sums} FROM ({self.select})",
-            number=number, start=start, hours_until=hours_until,
-        )  # fmt: skip
-        return bool(there == wanted)
+        where = f"{self.names.split(', ')[0]} = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
+        there = connection.one(
+            "SELECT countIf(NOT is_rest), sumIf(events, NOT is_rest), countIf(is_rest)"
+            f" FROM {self.table} WHERE {where}",
+            **window,
+        )
+        return there == wanted
+
+    def _least(self, connection: Connection, window: Mapping[str, int]) -> int:
+        """Rows with more events than this are listed."""
+        highest = f"SELECT events FROM ({self.ranked}) ORDER BY events DESC LIMIT {self.length}"
+        sql = f"SELECT if(count() < {self.length}, 0, min(events)) FROM ({highest})"
+        return int(connection.one(sql, **window)[0])
 
 
 HOUR_TOPS = Tops(
     "hour_tops",
     "window_start",
-    "window_start",
-    "(SELECT * FROM pin_hours_by_pin WHERE window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s)",
+    f"SELECT window_start, pin_id, {NAMES}, {TOTAL} AS events FROM pin_hours_by_pin"
+    " WHERE window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s",
     10_000,
 )
 TILE_TOPS = Tops(
     "tile_tops",
     "arrived_at, window_start",
-    "arrived_at, window_start",
-    "(SELECT * FROM pin_tiles WHERE arrived_at = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
-    " AND window_start >= toDateTime(%(hours_until)s, 'UTC'))",
+    f"SELECT arrived_at, window_start, pin_id, {NAMES}, {TOTAL} AS events FROM pin_tiles"
+    " WHERE arrived_at = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
+    " AND window_start >= toDateTime(%(hours_until)s, 'UTC')",
     1_700,
 )
