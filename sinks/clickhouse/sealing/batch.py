@@ -45,6 +45,7 @@ class SealBatch:
         self.after = batch.before.after(batch)
         self.sealed: list[KnownWindow] = []  # with cells
         self.empty: list[Name] = []
+        self.opened: list[Name] = []  # by the second look
         self.seals: dict[int, int] = {}  # of buckets
 
     def run(self) -> list[Name]:
@@ -137,11 +138,11 @@ class SealBatch:
 
     def _look_again(self) -> None:
         """Step 3."""
-        changed = [window.name for window in self.sealed if not self._is_unchanged(window)]
+        self.opened = [window.name for window in self.sealed if not self._is_unchanged(window)]
         for kind in (TILES, HOURS):
             starts = [start for of, start in self.empty if of == kind]
-            changed += [(kind, start) for start in (self._filled(kind, starts) if starts else ())]
-        open_windows(self.connection, changed)
+            self.opened += [(kind, start) for start in (self._filled(kind, starts) if starts else ())]
+        open_windows(self.connection, self.opened)
 
     def _is_unchanged(self, window: KnownWindow) -> bool:
         row = read_seal(self.connection, *window.name)

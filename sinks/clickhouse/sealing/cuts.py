@@ -48,20 +48,27 @@ def seal_cuts(
         again = seal_again(connection)
         published: list[int] = []
         unsettled = list(again.unsettled)
-        due = list(_due(connection, closed_until, lateness_of(lateness_seconds)))
-        for batch in due:
+        opened = False
+        for batch in list(_due(connection, closed_until, lateness_of(lateness_seconds))):
+            step = SealBatch(connection, batch, looked)
             try:
-                left = SealBatch(connection, batch, looked).run()
+                left = step.run()
             except Overtaken:
                 break  # another sealer goes on from here
             unsettled += left
+            opened |= bool(step.opened)
             if left:
                 break
             published += [each.cut for each in batch.cuts]
         newest = read_cuts(connection).newest
-        more = again.more or bool(published and newest + BUCKET <= closed_until)
+        left_over = again.more or opened or bool(published and newest + BUCKET <= closed_until)
         return CutsSealed(
-            newest, tuple(published), again.sealed, again.changed, tuple(unsettled), more and not unsettled
+            newest,
+            tuple(published),
+            again.sealed,
+            again.changed,
+            tuple(unsettled),
+            more=left_over and not unsettled,
         )
 
 
