@@ -30,10 +30,11 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """At most so many milliseconds; None: no target."""
+    """At most so many milliseconds, at least so many answers; None: no target."""
 
     cpu_ms: float | None = None
     p95_ms: float | None = None
+    per_cpu_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Question:
     limits: Limits
     check: Callable[[], int]  # compares answers with the truth; returns how many. Raises if one is wrong
     warm_up: int = WARM_UP
+    pins: Callable[[], int] | None = None  # how many one run answers for, where CPU a pin is what counts
 
 
 def timed(reader: Reader, runs: Sequence[Callable[[], object]], warm_up: int = WARM_UP) -> Asked:
@@ -69,17 +71,20 @@ def timed(reader: Reader, runs: Sequence[Callable[[], object]], warm_up: int = W
     return Asked(took, cpu * 1000, reader.rows_read() - rows)
 
 
-def keep(found: Kept, name: str, asked: Asked, limits: Limits, known_cpu: bool) -> None:
-    """The figures of one question."""
+def keep(found: Kept, name: str, asked: Asked, limits: Limits, known_cpu: bool, pins: int | None = None) -> None:
+    """The figures of one question; `pins`: how many one run answered for."""
     runs = len(asked.took_ms)
     found.add(f"{name}, p50", percentile(asked.took_ms, 0.5), "ms")
-    found.add(f"{name}, p95", percentile(asked.took_ms, 0.95), "ms", **at_most(limits.p95_ms))
+    found.add(f"{name}, p95", percentile(asked.took_ms, 0.95), "ms", **target(at_most=limits.p95_ms))
     if known_cpu:
-        found.add(f"{name}, CPU of ClickHouse", asked.cpu_ms / runs, "ms", **at_most(limits.cpu_ms))
+        found.add(f"{name}, CPU of ClickHouse", asked.cpu_ms / runs, "ms", **target(at_most=limits.cpu_ms))
+    if known_cpu and pins:
+        rate = pins * runs / asked.cpu_ms * 1000
+        found.add(f"{name}: pins a CPU-second", rate, "pins", **target(at_least=limits.per_cpu_second))
     found.add(f"{name}, rows read", asked.rows_read / runs, "rows")
     found.samples[name] = [round(each, 2) for each in asked.took_ms]
 
 
-def at_most(limit: float | None) -> dict[str, float]:
+def target(**limits: float | None) -> dict[str, float]:
     """The target of a figure, for Kept.add."""
-    return {} if limit is None else {"at_most": limit}
+    return {name: limit for name, limit in limits.items() if limit is not None}

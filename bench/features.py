@@ -23,8 +23,10 @@ from typing import Annotated
 
 import typer
 
-from bench.asking import Reader, keep, timed
+from bench.asking import Question, Reader, keep, timed
+from bench.clickhouse import Clickhouse
 from bench.engines import open_engines, say
+from bench.features_export import Export
 from bench.features_made import Made, make
 from bench.features_pins import features as of_pins
 from bench.features_tops import tops
@@ -70,20 +72,31 @@ def features(
         else:
             made = make(reader, settings, world, found, data)
         found.parameters |= {"cells": made.world.cells, "pins": made.world.pins}
-        ask_all(reader, made.world, found, runs, only or [""], pair)
+        asked = [each for each in questions(reader, settings, made.world, runs) if is_one_of(each.name, only)]
+        ask_all(reader, asked, found, pair)
 
 
-def ask_all(reader: Reader, world: World, found: Kept, runs: int, only: list[str], pair: Pair | None) -> None:
-    """Check and ask every question that has some of the words of `only`."""
-    for question in [*tops(reader, world, runs), *of_pins(reader, world, runs)]:
-        if not any(words in question.name for words in only):
-            continue
+def is_one_of(name: str, only: list[str] | None) -> bool:
+    """Whether a question is asked."""
+    return not only or any(words in name for words in only)
+
+
+def questions(reader: Reader, settings: Settings, world: World, runs: int) -> list[Question]:
+    """All of them; the large ones are asked a few times only."""
+    export = Export(reader, Clickhouse(settings, settings.clickhouse.database), world)
+    return [*tops(reader, world, runs), *of_pins(reader, world, runs), export.question(max(1, runs // 100))]
+
+
+def ask_all(reader: Reader, asked: list[Question], found: Kept, pair: Pair | None) -> None:
+    """Check each answer, then take its time."""
+    for question in asked:
         say(f"{question.name}: {question.check():,} answers compared")
         if pair:
             pair.take_turns(reader, found, question.name, question.runs)
         else:
-            asked = timed(reader, question.runs, question.warm_up)
-            keep(found, question.name, asked, question.limits, reader.pid is not None)
+            times = timed(reader, question.runs, question.warm_up)
+            pins = question.pins() if question.pins else None
+            keep(found, question.name, times, question.limits, reader.pid is not None, pins)
 
 
 def drop(settings: Settings) -> None:

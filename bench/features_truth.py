@@ -14,18 +14,14 @@ FOREVER = 2**32 - 1
 NOTHING = (0,) * len(COLUMNS)
 Counts = tuple[int, ...]  # of each action
 
-CELLS = f"""
-SELECT pin_id, {each("sumIf(events, action = {number}) AS {column}")} FROM pin_minutes FINAL
+WINDOWS = ("1h", "24h", "7d", "30d")
+
+EVENTS, OLDER_EVENTS = each("sumIf(events, action = {number}) AS {column}"), each("sum({column})")
+OF_CELLS = """FROM pin_minutes FINAL
 WHERE hour >= toStartOfHour(toDateTime(%(start)s, 'UTC')) AND minute >= %(start)s AND minute < %(end)s
-    AND arrived_at < %(known)s {{which}}
-GROUP BY pin_id
-"""
-OF_PINS = "AND pin_id IN %(pins)s"
-OLDER = f"""
-SELECT pin_id, {each("sum({column})")} FROM pin_hours_by_pin
-WHERE window_start >= %(start)s AND window_start < %(end)s AND pin_id IN %(pins)s
-GROUP BY pin_id
-"""
+    AND arrived_at < %(known)s"""
+OF_OLDER = "FROM pin_hours_by_pin WHERE window_start >= %(start)s AND window_start < %(first)s"
+OF_PINS, BY_PIN = "AND pin_id IN %(pins)s", "GROUP BY pin_id"
 
 
 class WrongAnswer(RuntimeError):
@@ -36,7 +32,8 @@ def sums(
     connection: Connection, pins: Collection[int], start: int, end: int = FOREVER, known: int = FOREVER
 ) -> dict[int, Counts]:
     """Of these pins the events of [start, end) that arrived before `known`."""
-    rows = connection.rows(CELLS.format(which=OF_PINS), pins=list(pins), start=start, end=end, known=known)
+    sql = f"SELECT pin_id, {EVENTS} {OF_CELLS} {OF_PINS} {BY_PIN}"
+    rows = connection.rows(sql, pins=list(pins), start=start, end=end, known=known)
     return {pin: tuple(counts) for pin, *counts in rows}
 
 
@@ -48,7 +45,8 @@ def check_top(
     Returns how many pins were compared. Pins with equal counts at the last place may be exchanged.
     """
     measure = COLUMNS[by] if by < len(COLUMNS) else " + ".join(COLUMNS)
-    highest = f"SELECT {measure} AS n FROM ({CELLS.format(which='')}) ORDER BY n DESC LIMIT {len(found)}"
+    all_pins = f"SELECT pin_id, {EVENTS} {OF_CELLS} {BY_PIN}"
+    highest = f"SELECT {measure} AS n FROM ({all_pins}) ORDER BY n DESC LIMIT {len(found)}"
     wanted = connection.execute(highest, {"start": start, "end": end, "known": known}, settings=SPILL)
     have = [counts[by] if by < len(COLUMNS) else sum(counts) for counts in found.values()]
     compare(f"{name}: counts in their order", have, [n for (n,) in wanted])
@@ -56,16 +54,30 @@ def check_top(
     return len(found)
 
 
+def starts(cut: int) -> dict[str, int]:
+    """Where each window of features begins at a cut."""
+    day = (cut - LATENESS) // HOUR * HOUR // DAY * DAY  # of hours_until
+    return dict(zip(WINDOWS, (cut - HOUR, (cut - DAY) // HOUR * HOUR, day - 7 * DAY, day - 30 * DAY), strict=True))
+
+
 def windows(connection: Connection, world: World, pins: Collection[int], cut: int) -> dict[str, dict[int, Counts]]:
     """What was known of these pins at a cut: window -> pin -> counts."""
-    day = (cut - LATENESS) // HOUR * HOUR // DAY * DAY  # of hours_until
-    starts = {"1h": cut - HOUR, "24h": (cut - DAY) // HOUR * HOUR, "7d": day - 7 * DAY, "30d": day - 30 * DAY}
     found = {}
-    for name, start in starts.items():
+    for name, start in starts(cut).items():
         cells = sums(connection, pins, start, known=cut)
-        rows = connection.rows(OLDER, pins=list(pins), start=start, end=world.first)
+        sql = f"SELECT pin_id, {OLDER_EVENTS} {OF_OLDER} {OF_PINS} {BY_PIN}"
+        rows = connection.rows(sql, pins=list(pins), start=start, first=world.first)
         older: dict[int, Counts] = {pin: tuple(counts) for pin, *counts in rows}
         found[name] = {pin: added(cells.get(pin, NOTHING), older.get(pin, NOTHING)) for pin in pins}
+    return found
+
+
+def totals(connection: Connection, world: World, cut: int) -> list[int]:
+    """What was known of all pins together: the counts of each window."""
+    found: list[int] = []
+    for start in starts(cut).values():
+        cells = connection.one(f"SELECT {EVENTS} {OF_CELLS}", start=start, end=FOREVER, known=cut)
+        found += added(cells, connection.one(f"SELECT {OLDER_EVENTS} {OF_OLDER}", start=start, first=world.first))
     return found
 
 
