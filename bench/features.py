@@ -28,6 +28,7 @@ from bench.clickhouse import Clickhouse
 from bench.engines import open_engines, say
 from bench.features_export import Export
 from bench.features_made import Made, make
+from bench.features_pairs import pairs
 from bench.features_pins import features as of_pins
 from bench.features_tops import tops
 from bench.features_turns import Pair
@@ -40,6 +41,7 @@ from pintally.streams.settings import Settings
 CELLS, PINS = 90_000_000, 10_000_000
 QUICK = {"cells": 300_000, "pins": 100_000, "busy_from": 20 * HOUR}
 RUNS, QUICK_RUNS = 200, 10
+PAIRS = 1_000_000
 TIMEOUT_SECONDS = 900
 
 
@@ -83,8 +85,10 @@ def is_one_of(name: str, only: list[str] | None) -> bool:
 
 def questions(reader: Reader, settings: Settings, world: World, runs: int) -> list[Question]:
     """All of them; the large ones are asked a few times only."""
-    export = Export(reader, Clickhouse(settings, settings.clickhouse.database), world)
-    return [*tops(reader, world, runs), *of_pins(reader, world, runs), export.question(max(1, runs // 100))]
+    few = max(1, runs // 50)
+    export = Export(reader, Clickhouse(settings, settings.clickhouse.database), world).question(few)
+    of_pairs = pairs(reader, world, min(PAIRS, world.cells // 30), few)
+    return [*tops(reader, world, runs), *of_pins(reader, world, runs), of_pairs, export]
 
 
 def ask_all(reader: Reader, asked: list[Question], found: Kept, pair: Pair | None) -> None:
