@@ -1,4 +1,4 @@
-"""When to look whether the next cut is closed. Pure; times in ms since 1970.
+"""When to look whether the next cut is closed (C26). Pure; times in ms since 1970.
 
 A cut is due at its time if every source had records of late, and after the idle margin if one had none: it counts with
 the clock less the margin (C22). When it is due, it is looked for each second for ten seconds, and then at the ordinary

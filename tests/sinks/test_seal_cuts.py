@@ -5,6 +5,8 @@ from random import Random
 
 import pytest
 
+from pintally.audit.clickhouse import ClickHouse
+from pintally.audit.features.check import check_features
 from pintally.schemas.cells import CellRows
 from pintally.schemas.rows import StartRow, version_of
 from pintally.schemas.rules import Rules
@@ -13,6 +15,7 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing import known_rows
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.audit_addresses import addresses_of
 from pintally.streams.settings import Settings
 from tests.sinks.sealed_cuts import HOUR, TEN, published, seal_all, sealed, wrong
 from tests.sinks.sealing import DAY, YESTERDAY, before_each_statement, read, reopen_from, write
@@ -20,8 +23,8 @@ from tests.sinks.sealing_schedule import SOURCE
 from tests.sinks.test_seal import Crash, in_another_thread
 from tests.support.cells import cells
 
-EVENING = YESTERDAY + 21 * HOUR
-MIDNIGHT = YESTERDAY + DAY
+MIDNIGHT = YESTERDAY - DAY
+EVENING = MIDNIGHT - 3 * HOUR
 LAST = MIDNIGHT + 2 * HOUR  # the first hour of the day is complete at it, by the least lateness
 LATENESSES = (0, HOUR, 2 * HOUR + 1)
 
@@ -52,9 +55,9 @@ class Traffic:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_reader_of_any_cut_finds_the_cells_that_arrived_before_it(seed: int, address: ClickHouseAddress) -> None:
+def test_a_reader_of_any_cut_finds_the_cells_that_arrived_before_it(seed: int, stack: Settings) -> None:
     """Buckets are empty or not, cells late or replayed, the lateness changes; then cells come for what is sealed."""
-    traffic, random = Traffic(seed), Random(seed)
+    address, traffic, random = stack.clickhouse, Traffic(seed), Random(seed)
     first = EVENING - random.randrange(6) * TEN
     buckets = [first + n * TEN for n in range(15) if n < 2 or random.random() < 0.5]
     for until in (first + 6 * TEN, first + 12 * TEN, first + 8 * HOUR):
@@ -67,6 +70,8 @@ def test_a_reader_of_any_cut_finds_the_cells_that_arrived_before_it(seed: int, a
     seal_all(address, first + 8 * HOUR)
     assert wrong(address) == {}
     assert read(address, "SELECT count() FROM feature_seals FINAL WHERE is_open") == [(0,)]
+    with ClickHouse(addresses_of(stack)) as clickhouse:
+        assert [each for each in check_features(clickhouse, 0) if each.source != "cuts"] == [], "verify agrees"
 
 
 def small(address: ClickHouseAddress) -> ClickHouseAddress:

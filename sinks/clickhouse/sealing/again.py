@@ -1,4 +1,4 @@
-"""Windows of features that are sealed again: those that are open, and those that do not fit what they are made of.
+"""Windows of features that are sealed again (C28): those that are open, and those that do not fit their contents.
 
 An hour does not fit if it was sealed for another cut than the one at which it became complete: a sealer did that which
 ended, or was overtaken, before that cut. A base does not fit if its check sum is not that of its hours: one of them was

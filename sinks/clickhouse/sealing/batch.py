@@ -1,4 +1,4 @@
-"""Seals what readers of one or several cuts need, publishes these cuts, and looks again.
+"""Seals what readers of one or several cuts need, publishes these cuts, and looks again (C27).
 
 1. Hours that become complete, then the base of a new day, then the buckets. No reader of an earlier cut takes them.
 2. The cuts, in one statement that does nothing if another sealer published one of them meanwhile.

@@ -1,6 +1,6 @@
 """The rows of `feature_seals`: which rows of the tables of features count. Times in seconds since 1970.
 
-A window that is opened keeps the rows that were published last, so that readers see a change only once it is whole.
+A window that is opened keeps the rows that were published last, so that readers see a change once it is whole (C28).
 """
 
 from collections.abc import Collection, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Which windows of features cells change: their buckets, and hours that were complete after they arrived."""
+"""Which windows of features cells change: their buckets, and hours that were complete after they arrived (C28)."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The steps by which a window is sealed (C23): number, rows, sums, publication, second look.
+"""The steps by which a window is sealed (C23, C27): number, rows, sums, publication, second look.
 
 After a crash between two steps readers see no change, and a sealer that slept never wins over a later one: the row of a
 window with the highest seal number holds, and a number that is allocated later is higher.
