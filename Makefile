@@ -97,6 +97,7 @@ notebook: install ## run the notebook of docs/examples on emulated traffic, and 
 readme: install ## write the tables of README.md and of docs/ again from the code
 	@$(BIN)/python -m tests.support.readme
 	@$(BIN)/python -m tests.support.dictionary
+	@$(BIN)/python -m tests.support.dbt_sources
 	@$(BIN)/python -m tests.compatibility.page
 
 clean: ## remove .venv, caches, and the local engines with their data (stop them first)

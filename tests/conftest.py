@@ -21,7 +21,7 @@ from tests.support.engines import (
 
 USED = pytest.StashKey[str]()
 PARTITIONS = 2
-LONG = ("e2e", "simulation", "security", "fuzz", "compatibility")  # folders, the longest first
+LONG = ("e2e", "examples", "simulation", "security", "fuzz", "compatibility")  # folders, the longest first
 
 # On a machine with other work an example may take any time: no test is red for that.
 examples.register_profile(

@@ -1,6 +1,6 @@
 """A ClickHouse with users of its own, each with a settings profile: what an administrator may have set up."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,14 @@ from pintally.tools.engines.ports import LOOPBACK, free_port
 
 @dataclass(frozen=True)
 class Profile:
-    """Settings, constraints on some of them (`name` -> XML within), and row policies (table -> condition)."""
+    """Settings, constraints on some of them (`name` -> XML within), row policies (table -> condition), and grants
+    (what stands between GRANT and TO; all rights if there are none).
+    """
 
     settings: Mapping[str, object] = field(default_factory=dict)
     constraints: Mapping[str, str] = field(default_factory=dict)
     only_rows: Mapping[str, str] = field(default_factory=dict)
+    grants: Sequence[str] = ()
 
 
 @contextmanager
@@ -61,7 +64,9 @@ def _user(name: str, profile: Profile, database: str) -> str:
         f"<{table}><filter>{escape(condition)}</filter></{table}>" for table, condition in profile.only_rows.items()
     )
     databases = f"<databases><{database}>{policies}</{database}></databases>" if policies else ""
+    queries = "".join(f"<query>GRANT {escape(grant)}</query>" for grant in profile.grants)
+    grants = f"<grants>{queries}</grants>" if queries else ""
     return (
         f"<{name}><password/><networks><ip>::/0</ip></networks><profile>{name}</profile><quota>default</quota>"
-        f"{databases}</{name}>\n"
+        f"{databases}{grants}</{name}>\n"
     )

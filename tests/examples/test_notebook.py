@@ -1,4 +1,4 @@
-"""The examples of docs/examples run as they stand, each by its own program, in an environment without a worker."""
+"""The notebook runs as it stands, with the rights of readers, in an environment without a worker."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from pintally.streams.settings import Settings
 from tests.support.notebook import execute
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(600), pytest.mark.xdist_group("examples")]
 
 
 def cells(notebook: Path) -> list[Any]:
@@ -22,9 +22,9 @@ def texts(cell: Any) -> str:
     return "".join("".join(out.get("text", out.get("data", {}).get("text/plain", []))) for out in outputs)
 
 
-def test_the_notebook_shows_what_hindsight_costs(emulated: Settings, tmp_path: Path) -> None:
+def test_the_notebook_shows_what_hindsight_costs(reading: Settings, tmp_path: Path) -> None:
     made = tmp_path / "training.ipynb"
-    execute(made, emulated)
+    execute(made, reading)
     shown = [texts(cell) for cell in cells(made)]
     pictures = [out for cell in cells(made) for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
     [table] = [text for text in shown if "log loss" in text]
