@@ -16,7 +16,6 @@ class Candidate:
     pin_id: int
     low: int
     up: int
-    unseen: int  # the highest count of a pin that is no candidate; the same for all
     exact: bool  # whether its counts are exact
     listed: Counts  # counts in lists
     other: Counts  # counts elsewhere, where no row is left out
@@ -24,22 +23,20 @@ class Candidate:
     @classmethod
     def of(cls, row: Sequence[Any]) -> "Candidate":
         """Returns the candidate in a row of `top_sql.candidates`."""
-        pin, low, up, unseen, exact, *counts = row
-        return cls(pin, low, up, unseen, bool(exact), tuple(counts[: len(COLUMNS)]), tuple(counts[len(COLUMNS) :]))
+        pin, low, up, exact, *counts = row
+        return cls(pin, low, up, bool(exact), tuple(counts[: len(COLUMNS)]), tuple(counts[len(COLUMNS) :]))
 
 
-def finalists(candidates: Sequence[Candidate], k: int, limit: int) -> list[Candidate] | None:
+def finalists(candidates: Sequence[Candidate], unseen: int, k: int, limit: int) -> list[Candidate] | None:
     """Returns the pins that the top k are among; None if candidates do not tell.
 
-    `candidates` are the `limit` ones with the highest upper bounds, or all. At least k pins have the k-th highest lower
-    bound. Whoever has less in the best case is not among the top k. Places of equal counts are given by pin, so a pin
-    that is no candidate must have less, and not as much.
+    `candidates` are all pins that have a row, or the `limit` ones of them with the highest upper bounds. A pin without
+    a row has `unseen` at most. At least k pins have the k-th highest lower bound, so whoever has less in the best case
+    is not among the top k. Of equal counts the lower pin is first, so a pin without a row must have less.
     """
-    if not candidates:
-        return None
     lows = sorted((each.low for each in candidates), reverse=True)
     bound = max(1, lows[k - 1] if len(lows) >= k else 0)  # a pin without such an event is never among the top
-    if candidates[0].unseen >= bound:
+    if unseen >= bound:
         return None
     found = [each for each in candidates if each.up >= bound]
     return found if len(found) < limit else None

@@ -5,11 +5,11 @@ window that is empty has no SELECT.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import NAMES, each
+from pintally.sinks.clickhouse.per_action import each
 from pintally.sinks.reads.cuts import Cut
 from pintally.sinks.reads.windows import DAY, Parts
 
@@ -35,6 +35,7 @@ WHERE rows_seal > 0 AND pins > 0 AND
         (SELECT known_from - INTERVAL 10 MINUTE FROM pin_corrections WHERE {CORRECTED})
 )
 """
+CORRECTIONS: Final = f"SELECT count() FROM pin_corrections WHERE {CORRECTED} AND seal IN %(tile_seals)s"
 # Cells of complete hours are left out: only corrections arrive there, and they are known at the next cut.
 FLUSHED: Final = f"""
 SELECT pin_id, {each("if(action = {number}, events, 0) AS {column}")}
@@ -46,8 +47,6 @@ FROM
         AND minute < toDateTime(%(end)s, 'UTC') AND arrived_at >= toDateTime(%(cut)s, 'UTC')
     SETTINGS optimize_move_to_prewhere_if_final = 1, do_not_merge_across_partitions_select_final = 1
 )"""
-ROWS: Final = f"pin_id, {NAMES}"
-LISTED: Final = f"is_rest, pin_id, {NAMES}, events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +58,17 @@ class KnownRows:
     live: bool = False  # whether to add what was flushed after the cut, in hours that are not complete
     hour_seals: list[int] = field(default_factory=list)
     tile_seals: list[int] = field(default_factory=list)
+    corrected: bool = False  # whether there are corrections
 
     @classmethod
     def read(cls, connection: Connection, cut: Cut, parts: Parts, live: bool) -> "KnownRows":
         """Returns the SELECTs for what is published now. Raises SinkUnavailable or SinkError."""
-        hours, tiles = connection.one(SEALS, **cls(cut, parts).parameters)
-        return cls(cut, parts, live, hours, tiles)
+        found = cls(cut, parts, live)
+        hours, tiles = connection.one(SEALS, **found.parameters)
+        found = replace(found, hour_seals=hours, tile_seals=tiles)
+        if parts.start < parts.complete and tiles:  # after the seals: what they name is there
+            found = replace(found, corrected=bool(connection.one(CORRECTIONS, **found.parameters)[0]))
+        return found
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -80,30 +84,42 @@ class KnownRows:
             "tile_seals": self.tile_seals,
         }
 
-    def lists(self) -> list[str]:
-        """The heavy rows of each list, and its row with `is_rest`; `list` numbers the lists."""
-        hours = f"SELECT toUInt64(window_start) AS list, {LISTED} FROM hour_tops WHERE {HOURS}"
-        key = "bitShiftLeft(toUInt64(arrived_at), 32) + toUInt64(window_start)"
-        return list(self._sealed(hours, f"SELECT {key} AS list, {LISTED} FROM tile_tops WHERE {TILES}"))
+    @property
+    def has_lists(self) -> bool:
+        """Whether there are lists of heavy rows."""
+        return bool(self.lists("pin_id", "true"))
 
-    def listed(self) -> list[str]:
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row is known."""
+        return not self.has_lists and not self.others("pin_id")
+
+    def lists(self, columns: str, where: str) -> list[str]:
+        """The heavy rows of each list, and its row with `is_rest`; {list} in `columns` is the number of the list."""
+        hours = columns.replace("{list}", "toUInt64(window_start)")
+        tiles = columns.replace("{list}", "bitShiftLeft(toUInt64(arrived_at), 32) + toUInt64(window_start)")
+        return self._sealed(f"{hours} FROM hour_tops", f"{tiles} FROM tile_tops", where)
+
+    def listed(self, columns: str, where: str = "true") -> list[str]:
         """All rows that lists are taken from."""
-        hours, tiles = (f"SELECT {ROWS} FROM {table} WHERE " for table in ("pin_hours_by_pin", "pin_tiles"))
-        return list(self._sealed(hours + HOURS, tiles + TILES))
+        return self._sealed(f"{columns} FROM pin_hours_by_pin", f"{columns} FROM pin_tiles", where)
 
-    def others(self) -> list[str]:
+    def others(self, columns: str) -> list[str]:
         """All rows that no list is taken from: corrections, and what was flushed after the cut."""
-        corrections = f"SELECT {ROWS} FROM pin_corrections WHERE {CORRECTED} AND seal IN %(tile_seals)s"
-        found = [corrections] if self.parts.start < self.parts.complete and self.tile_seals else []
-        return [*found, FLUSHED] if self.live and self.parts.open < self.parts.end else found
+        corrections = f"SELECT {columns} FROM pin_corrections WHERE {CORRECTED} AND seal IN %(tile_seals)s"
+        found = [corrections] if self.corrected else []
+        flushed = f"SELECT {columns} FROM ({FLUSHED})"
+        return [*found, flushed] if self.live and self.parts.open < self.parts.end else found
 
-    def _sealed(self, hours: str, tiles: str) -> Iterable[str]:
+    def _sealed(self, hours: str, tiles: str, where: str) -> list[str]:
+        found = []
         if self.parts.start < self.parts.complete and self.hour_seals:
-            yield f"{hours} AND seal IN %(hour_seals)s"
+            found.append(f"SELECT {hours} WHERE {HOURS} AND seal IN %(hour_seals)s AND {where}")
         if self.parts.open < self.parts.end and self.tile_seals:
-            yield f"{tiles} AND seal IN %(tile_seals)s"
+            found.append(f"SELECT {tiles} WHERE {TILES} AND seal IN %(tile_seals)s AND {where}")
+        return found
 
 
 def together(selects: Iterable[str]) -> str:
-    """One SELECT of the rows of all."""
-    return " UNION ALL ".join(f"SELECT * FROM ({each})" for each in selects)
+    """The rows of all, which have the same columns."""
+    return " UNION ALL ".join(selects)

@@ -67,11 +67,13 @@ def read_top(
 
 def _from_lists(connection: Connection, rows: KnownRows, by: Action | None, k: int) -> list[tuple[int, Counts]] | None:
     """Steps 1 and 2; None if the bounds do not tell."""
-    if not rows.lists():
-        return None
+    if rows.is_empty:
+        return []
     limit = 10 * k + 500  # so many finalists would cost more than all pins
-    found = connection.rows(top_sql.candidates(rows, by), **rows.parameters, limit=limit)
-    chosen = finalists([Candidate.of(row) for row in found], k, limit)
+    places, rests = connection.one(top_sql.rests(rows, by), **rows.parameters) if rows.has_lists else ([], [])
+    lists = {"places": places or [0], "rests": rests or [0], "lists": len(places)}  # no list has the number 0
+    found = connection.rows(top_sql.candidates(rows, by), **rows.parameters, **lists, limit=limit)
+    chosen = finalists([Candidate.of(row) for row in found], sum(rests), k, limit)
     if chosen is None:
         return None
     listed = _listed(connection, rows, [each.pin_id for each in chosen if not each.exact])
@@ -87,8 +89,6 @@ def _listed(connection: Connection, rows: KnownRows, pins: list[int]) -> dict[in
 
 def _from_all(connection: Connection, rows: KnownRows, by: Action | None, k: int) -> list[tuple[int, Counts]]:
     """Step 3."""
-    if not [*rows.listed(), *rows.others()]:
-        return []
     return [
         (pin, tuple(counts)) for pin, *counts in connection.rows(top_sql.of_all(rows, by), **rows.parameters, limit=k)
     ]

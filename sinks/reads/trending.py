@@ -15,7 +15,7 @@ from pintally.sinks.reads.windows import Parts, Recent, Window, recent
 TRENDING: Final = f"""
 SELECT pin_id, trend_1h, {each("{column}_1h")}
 FROM pin_features(as_of = fromUnixTimestamp64Milli(%(published)s, 'UTC'))
-WHERE pin_id IN (SELECT pin_id FROM ({{lists}}) WHERE NOT is_rest)
+WHERE pin_id IN ({{pins}})
 ORDER BY trend_1h DESC, pin_id
 LIMIT %(limit)s
 """
@@ -47,11 +47,10 @@ def read_trending(connection: Connection, k: int = 100, *, as_of: datetime | Non
     cut = read_cut(connection, as_of)
     window = recent(Recent.LAST_HOUR, cut.moment)
     rows = KnownRows.read(connection, cut, Parts.of(window, cut), live=False)
-    lists = rows.lists()
-    if cut.published_at is None or not lists:
+    if cut.published_at is None or not rows.has_lists:
         return Trending(window, cut, ())
     published = (cut.published_at - EPOCH) // timedelta(milliseconds=1)
-    sql = TRENDING.format(lists=together(lists))
+    sql = TRENDING.format(pins=together(rows.lists("pin_id", "NOT is_rest")))
     found = connection.rows(sql, **rows.parameters, published=published, limit=k)
     pins = (TrendingPin(pin, tuple(counts), trend) for pin, trend, *counts in found)
     return Trending(window, cut, tuple(pins))
