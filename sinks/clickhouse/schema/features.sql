@@ -1,7 +1,7 @@
 -- The views of features. Each pintally migrate replaces them. What views.sql says at its head holds for them too.
 --
--- What is published is read first: the cut, then the seals, then the tables, each through a view. So a cut finds all seals
--- that it was published after, and a seal all its rows. Seals are bounded to the windows that are read.
+-- What is published is read first: the cut, then the seals, then the tables. So a cut finds all seals that it was published
+-- after, and a seal all its rows. Seals are bounded to the windows that are read.
 -- A line with {label} is repeated for each action but close-ups.
 
 CREATE OR REPLACE VIEW feature_seals_read{on_cluster}
@@ -12,9 +12,9 @@ CREATE OR REPLACE VIEW feature_seals_read{on_cluster}
 )
 AS SELECT kind, window_start, rows_seal
 FROM feature_seals FINAL
-WHERE rows_seal > 0
+WHERE rows_seal > 0 AND pins > 0
 SETTINGS apply_deleted_mask = 1, input_format_tsv_enum_as_number = 0
-COMMENT 'Part of pin_features: which rows count';
+COMMENT 'Part of pin_features and pin_top: which rows count';
 
 CREATE OR REPLACE VIEW tiles_read{on_cluster}
 (
@@ -27,7 +27,7 @@ CREATE OR REPLACE VIEW tiles_read{on_cluster}
 AS SELECT pin_id, window_start, arrived_at, {columns}, seal
 FROM pin_tiles
 SETTINGS apply_deleted_mask = 1
-COMMENT 'Part of pin_features: tiles, of every seal';
+COMMENT 'Part of pin_top: tiles, of every seal';
 
 CREATE OR REPLACE VIEW complete_hours_read{on_cluster}
 (
@@ -39,7 +39,7 @@ CREATE OR REPLACE VIEW complete_hours_read{on_cluster}
 AS SELECT pin_id, window_start, {columns}, seal
 FROM pin_hours_by_pin
 SETTINGS apply_deleted_mask = 1
-COMMENT 'Part of pin_features: complete hours, of every seal';
+COMMENT 'Part of pin_top: complete hours, of every seal';
 
 CREATE OR REPLACE VIEW corrections_read{on_cluster}
 (
@@ -52,39 +52,55 @@ CREATE OR REPLACE VIEW corrections_read{on_cluster}
 AS SELECT pin_id, window_start, known_from, {columns}, seal
 FROM pin_corrections
 SETTINGS apply_deleted_mask = 1
-COMMENT 'Part of pin_features: corrections, of every seal';
+COMMENT 'Part of pin_top: corrections, of every seal';
 
-CREATE OR REPLACE VIEW base_read{on_cluster}
+-- A scalar subquery is planned anew in each SELECT that names it: so all that can be is in views, and it is short.
+CREATE OR REPLACE VIEW cuts_read{on_cluster}
 (
-    day DateTime('UTC') COMMENT 'Start of a day, UTC',
-    pin_id UInt64 COMMENT 'The pin',
-    {column}_7d UInt64 COMMENT '{Heading} of the 7 days before',
-    {column}_30d UInt64 COMMENT '{Heading} of the 30 days before',
-    seal UInt64 COMMENT 'The sealing that wrote the row'
+    cut DateTime('UTC') COMMENT 'The cut: what arrived before it is known',
+    rank Tuple(Int64, Int64) COMMENT 'Of two rows of a cut the one that was published first holds: it is the higher',
+    published_at DateTime64(3, 'UTC') COMMENT 'When readers could see the cut',
+    hours_until DateTime('UTC') COMMENT 'Every hour before it is complete at the cut',
+    base_day DateTime('UTC') COMMENT 'The day of hours_until',
+    last_24h DateTime('UTC') COMMENT 'The cut less 24 hours, rounded down to an hour',
+    hours_from DateTime('UTC') COMMENT 'The first hour that is read',
+    last_1h DateTime('UTC') COMMENT 'The cut less an hour',
+    tiles_age_to Int64 COMMENT 'The cut, in seconds since 1970',
+    hours_age_to Int64 COMMENT 'The cut, rounded down to an hour, in seconds since 1970'
 )
 AS SELECT
-    day,
-    pin_id,
-    {column}_7d,
-    {column}_30d,
-    seal
-FROM pin_base
+    cut,
+    (-toUnixTimestamp64Milli(published_at), -toInt64(seal)) AS rank,
+    published_at,
+    hours_until,
+    toStartOfDay(hours_until) AS base_day,
+    toStartOfHour(cut) - INTERVAL 24 HOUR AS last_24h,
+    least(base_day, last_24h) AS hours_from,
+    cut - INTERVAL 1 HOUR AS last_1h,
+    toInt64(toUnixTimestamp(cut)) AS tiles_age_to,
+    toInt64(toUnixTimestamp(toStartOfHour(cut))) AS hours_age_to
+FROM cuts
+WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY AND
+{answers_are_whole}
+    AND
+{analyzer_is_new}
 SETTINGS apply_deleted_mask = 1
-COMMENT 'Part of pin_features: sums of the days before a day, of every seal';
+COMMENT 'Part of pin_features: cuts';
 
-CREATE OR REPLACE VIEW pin_features{on_cluster}
+CREATE OR REPLACE VIEW newest_cut{on_cluster}
 (
-{feature_columns}
+    cut DateTime('UTC') COMMENT 'The newest cut: what arrived before it is known; 1970 if there is none',
+    hours_until DateTime('UTC') COMMENT 'Every hour before it is complete at the cut'
 )
 AS
-WITH assumeNotNull((
-    SELECT max((cut, -toUnixTimestamp64Milli(published_at), hours_until))
-    FROM cuts
-    WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY AND published_at <= {as_of:DateTime64(3, 'UTC')}
-    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1
-)) AS at,
-{features_at_a_cut}
-COMMENT 'Features of pins as they were known at the moment as_of (UTC): pin_features(as_of = ''2026-01-31 12:00:00''). Columns as in pin_features_latest';
+SELECT newest.1 AS cut, newest.3 AS hours_until
+FROM
+(
+    SELECT max((cut, rank, hours_until)) AS newest
+    FROM cuts_read
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0
+) AS published
+COMMENT 'Part of pin_top: one row, the newest cut';
 
 CREATE OR REPLACE VIEW pin_features_latest{on_cluster}
 (
@@ -92,13 +108,27 @@ CREATE OR REPLACE VIEW pin_features_latest{on_cluster}
 )
 AS
 WITH assumeNotNull((
-    SELECT max((cut, -toUnixTimestamp64Milli(published_at), hours_until))
-    FROM cuts
-    WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY
-    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1
+    SELECT max((cut, rank, hours_until, base_day, last_24h, hours_from, last_1h, tiles_age_to, hours_age_to))
+    FROM cuts_read
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0
 )) AS at,
 {features_at_a_cut}
 COMMENT 'Features of pins at the newest cut';
+
+CREATE OR REPLACE VIEW pin_features{on_cluster}
+(
+{feature_columns}
+)
+AS
+WITH assumeNotNull((
+    SELECT max((cut, rank, hours_until, base_day, last_24h, hours_from, last_1h, tiles_age_to, hours_age_to))
+    FROM cuts_read
+    WHERE published_at <= {as_of:DateTime64(3, 'UTC')}
+        AND toUInt8(if({as_of:DateTime64(3, 'UTC')} <= now('UTC') + INTERVAL 1 MINUTE, '1', 'as_of is in the future'))
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0
+)) AS at,
+{features_at_a_cut}
+COMMENT 'Features of pins as they were known at the moment as_of (UTC): pin_features(as_of = ''2026-01-31 12:00:00''). Columns as in pin_features_latest';
 
 CREATE OR REPLACE VIEW data_status{on_cluster}
 (

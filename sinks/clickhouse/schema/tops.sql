@@ -37,23 +37,6 @@ FROM tile_tops
 SETTINGS apply_deleted_mask = 1
 COMMENT 'Part of pin_top: the pins with the most events of each arrival bucket, of every seal';
 
-CREATE OR REPLACE VIEW newest_cut{on_cluster}
-(
-    cut DateTime('UTC') COMMENT 'The newest cut: what arrived before it is known; 1970 if there is none',
-    hours_until DateTime('UTC') COMMENT 'Every hour before it is complete at the cut'
-)
-AS
-SELECT newest.1 AS cut, newest.3 AS hours_until
-FROM
-(
-    SELECT max((cut, -toUnixTimestamp64Milli(published_at), hours_until)) AS newest
-    FROM cuts
-    WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY AND
-{answers_are_whole}
-    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1
-) AS published
-COMMENT 'One row: the cut that pin_top is of';
-
 CREATE OR REPLACE VIEW top_windows{on_cluster}
 (
     window_name String COMMENT 'today, 24h, 1h or 10m',
