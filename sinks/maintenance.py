@@ -41,8 +41,13 @@ class MaintenanceSession(SinkSession, Protocol):
     def reopen_from(self, moment: int) -> None:
         """Open sealed hours from `moment` (seconds since 1970) on: readers take minutes until the next sealing."""
 
-    def reopen_unequal(self) -> None:
-        """Open sealed hours and days whose roll-up is not the sum of their minutes, pin by pin."""
+    def reopen_unequal(self) -> Sequence[str]:
+        """Open sealed hours and days whose roll-up is not the sum of their minutes, pin by pin, and windows of features
+        that are not what their cells say; put back cuts that are gone between others. Returns what was done, in words.
+        """
+
+    def newest_cut(self) -> int:
+        """The newest published cut, in seconds since 1970; 0 if there is none."""
 
     def reopen_early(self, lateness_seconds: int) -> None:
         """Open hours that were sealed before their end + `lateness_seconds`, by the clock of the sink."""

@@ -44,6 +44,10 @@ def repair(
     with a higher version. It deletes rows only if the log has no such slice or record. Readers take sealed hours that
     change from the minutes until the next sealing.
 
+    Sealed hours and days, and tables of features, that are not what their cells say are opened, and listed; the next
+    sealing writes them anew. Cuts that are gone between others are put back. Sources that have not reached the newest
+    cut are listed, as when the ledger was restored from a copy.
+
     Exit codes: 0 done, or nothing to do; 2 something could not be repaired, and is listed.
 
     Example:
@@ -135,6 +139,12 @@ def _print(done: Repair) -> None:
         data.print(f"repaired {each.source} offsets {each.start:,} to {each.end:,}: {words}", markup=False)
     for orphan in done.removed:
         data.print(f"deleted, the log has no such slice: {orphan}", markup=False)
+    for window in done.opened:
+        data.print(f"did not add up, and is mended by the next sealing: {window}", markup=False)
+    for source in done.before_cut:
+        data.print(f"has not reached the newest cut: {source}", markup=False)
+    if done.before_cut:
+        data.print("  What it counts until then opens the windows that it changes; they are marked as corrected.")
     for place in done.waiting:
         data.print(f"not repaired yet: {place}", markup=False)
     for place in done.gone:

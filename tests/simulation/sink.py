@@ -137,7 +137,9 @@ class SimSession(MemorySession):
             pass
         return blocking_call(name, args, kwargs, self.epoch)
 
-    reopen_from = reopen_unequal = reopen_early = lambda *_: None  # nothing is sealed in memory
+    reopen_from = reopen_early = lambda *_: None  # nothing is sealed in memory
+    reopen_unequal = lambda *_: []  # noqa: E731
+    newest_cut = lambda *_: 0  # noqa: E731
 
     def read_clock(self) -> int:
         """What is old by it has been dropped; nothing is."""

@@ -189,8 +189,13 @@ class MemorySession:
     def reopen_from(self, _moment: int) -> None:
         self._nothing_is_sealed()
 
-    def reopen_unequal(self) -> None:
+    def reopen_unequal(self) -> list[str]:
         self._nothing_is_sealed()
+        return []
+
+    def newest_cut(self) -> int:
+        self._nothing_is_sealed()
+        return 0
 
     def reopen_early(self, _lateness_seconds: int) -> None:
         self._nothing_is_sealed()

@@ -4,19 +4,24 @@
 - Those that are not the sum of their minutes, pin by pin. Every writer of ours opens what it changes, so what is found
   here was done by other hands: rows or partitions of roll-ups that were deleted, rows of `sealed` that were. A sealing
   that runs meanwhile may have a window opened once more than needed, and closes it again.
+- Windows of features that are not what their cells say (`unequal_features`), found in the same cases. Cuts that were
+  deleted between others are put back (`missing_cuts`).
 - Hours that were sealed before their time, by ClickHouse's clock, which stamps each row of `sealed`. No version seals
   such an hour any more. One that trusted a clock of its own that was ahead did, and readers were told that an hour is
   final into which events still came.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.per_action import NAMES, each
-from pintally.sinks.clickhouse.sealing.cut_times import BUCKET
-from pintally.sinks.clickhouse.sealing.feature_seals import open_from
+from pintally.sinks.clickhouse.sealing.cut_times import BUCKET, NEWEST
+from pintally.sinks.clickhouse.sealing.feature_seals import BASE, HOURS, TILES, open_from, open_windows
+from pintally.sinks.clickhouse.sealing.missing_cuts import put_back_cuts
 from pintally.sinks.clickhouse.sealing.reopen import HOUR, reopen
 from pintally.sinks.clickhouse.sealing.seal import read_state
+from pintally.sinks.clickhouse.sealing.unequal_features import unequal_features
 
 KEPT = "toStartOfDay(now('UTC')) - INTERVAL 88 DAY"  # minutes of older days may have been dropped with age
 SPILL = {"max_bytes_before_external_group_by": 1 << 30}
@@ -74,6 +79,7 @@ SELECT DISTINCT toUnixTimestamp(start) FROM
     HAVING sum(p) != 0 OR {each("sum(c{number}) != 0", " OR ")}
 )
 """
+WORDS = {TILES: "arrival bucket", HOURS: "complete hour", BASE: "base of the day"}
 WINDOWS = {"hour": ("pin_hours", "hour"), "day": ("pin_days", "toStartOfDay(hour)")}
 
 
@@ -93,19 +99,28 @@ class Reopening(OnConnection):
         reopen(self.connection, [hour for hour in read_state(self.connection).hours if hour >= first])
         open_from(self.connection, moment // BUCKET * BUCKET, first)  # events arrive after they happened
 
-    def reopen_unequal(self) -> None:
-        self._reopen_unequal_hours()
-        self._reopen_unequal_features()
+    def reopen_unequal(self) -> list[str]:
+        hours = set(_unequal(self.connection))
+        reopen(self.connection, hours)
+        cuts = put_back_cuts(self.connection)
+        features = unequal_features(self.connection)
+        open_windows(self.connection, features)
+        return [
+            *(f"hour {_utc(hour)} and its day" for hour in sorted(hours)),
+            *(f"cut {_utc(cut)}: put back, with the time of its last trace" for cut in cuts),
+            *(f"features, {WORDS[kind]} {_utc(start)}" for kind, start in sorted(features)),
+        ]
 
-    def _reopen_unequal_hours(self) -> None:
-        reopen(self.connection, set(_unequal(self.connection)))
-
-    def _reopen_unequal_features(self) -> None:
-        """Buckets, complete hours and bases that are not what their cells say."""
+    def newest_cut(self) -> int:
+        return int(self.connection.one(NEWEST)[0])
 
     def reopen_early(self, lateness_seconds: int) -> None:
         early = self.connection.rows(EARLY, needed=HOUR + lateness_seconds)
         reopen(self.connection, [int(row[0]) for row in early])
+
+
+def _utc(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def _unequal(connection: Connection) -> Iterator[int]:

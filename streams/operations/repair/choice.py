@@ -37,6 +37,8 @@ class Repair:
     removed: list[str] = field(default_factory=list)  # orphaned rows: of slices that the log does not have
     gone: list[str] = field(default_factory=list)  # slices that the log no longer holds
     waiting: list[str] = field(default_factory=list)  # slices that a worker must count first
+    opened: list[str] = field(default_factory=list)  # windows that did not add up: the next sealing writes them anew
+    before_cut: list[str] = field(default_factory=list)  # sources that have not reached the newest cut
 
     @property
     def exit_code(self) -> int:

@@ -9,6 +9,7 @@ from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.recovery import is_retired, least_lateness
 from pintally.streams.operations.change.cluster_state import ClusterState
 from pintally.streams.operations.repair.choice import Choice, Repair
+from pintally.streams.operations.repair.cuts_ahead import sources_before_cut
 from pintally.streams.operations.repair.source import SourceRepair
 from pintally.streams.settings import KafkaSettings, RulesSettings, TopicSettings
 
@@ -29,7 +30,9 @@ def repair(
     3. Slices whose cells or dead letters do not add up to their ledger row, and slices that were chosen, are recounted
        and rewritten (see `streams.operations.repair.rewrite`).
     4. Orphaned rows are deleted: cells of slices that the log does not have.
-    5. Sealed hours that do not add up, or were sealed too early, are opened until the next sealing.
+    5. Sealed hours that do not add up, or were sealed too early, are opened until the next sealing; so are windows of
+       features that are not what their cells say. Cuts that are gone between others are put back. Sources that have
+       not reached the newest cut are told.
 
     Safe to interrupt and to run again. Raises KafkaUnavailable, SinkUnavailable and SinkError.
     """
@@ -42,7 +45,8 @@ def repair(
     for source, ledger in found.started.items():
         if source not in found.offsets and not is_retired(ledger) and choice.touches(source):
             done.gone.append(f"{source} of UUID {source.topic_id}: Kafka no longer has this topic")
-    session.reopen_unequal()
+    done.opened = list(session.reopen_unequal())
+    done.before_cut = list(sources_before_cut(kafka, session, list(found.offsets)))
     session.reopen_early(least_lateness(rules.to_rules(), found.ledgers.values()))
     done.gone = list(dict.fromkeys(done.gone))
     return done
