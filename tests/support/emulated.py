@@ -37,7 +37,7 @@ class World:
     """What to emulate: the hours before `end` (seconds since 1970). In each of them a run begins."""
 
     end: int
-    hours: int = 8
+    hours: int = 6
     events: int = 12_000  # of each run
     pins: int = 400  # of each run
     lasts: int = 3  # hours of each run
