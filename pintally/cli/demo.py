@@ -1,10 +1,10 @@
 """`pintally demo`: engines, events, counts and `verify`, by the commands that a person would type."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +13,22 @@ from typing import Annotated
 
 import typer
 
-from pintally.cli.console import progress, progress_bar, step
+from pintally.cli.console import progress, step
+from pintally.cli.demo_waits import wait_until_counted, wait_until_known
 from pintally.schemas.errors import PintallyError
 from pintally.streams.settings import LOCAL_DIR, LOCAL_ENV, load_settings
 from pintally.tools.python import PINTALLY
 
-STALL_SECONDS = 60.0  # if the ledger does not grow for so long, something is wrong
-POLL_SECONDS = 0.5
+HOURS = 3  # of event time, ending now: hours become complete, and features have a past
+# Topics, group and database of its own. Its producers stamp the records, with times of the last hours; topics of other
+# traffic have the broker's time.
+APART = {
+    "PINTALLY_TOPIC_PREFIX": "demo.",
+    "PINTALLY_TOPIC_TIMESTAMPS": "CreateTime",
+    "PINTALLY_KAFKA_GROUP_ID": "pintally-demo",
+    "PINTALLY_CLICKHOUSE_DATABASE": "pintally_demo",
+    "PINTALLY_SEAL_SECONDS": "1",
+}
 
 
 def demo(
@@ -29,9 +38,10 @@ def demo(
     """Start engines and a worker, produce events, show the counts and verify them.
 
     The demo starts Kafka and ClickHouse on this machine, or uses those that `pintally up` started in the same folder.
-    It creates the topics and tables, runs a worker, produces events with duplicates, late and invalid records, and
-    waits until all records are counted. Then it shows the top pins and the outcomes, and runs `verify`. The worker and
-    the engines end with the demo. The data is kept: the next demo adds to it.
+    It creates topics and tables of its own (`demo.engagement...`, database `pintally_demo`), runs a worker, produces
+    events of the last three hours with duplicates, late and invalid records, and waits until all records are counted
+    and known at a cut. Then it shows the outcomes, runs `verify`, and ends with the top pins of the last hour and the
+    features of the first of them. The worker and the engines end with the demo. The next demo starts anew.
 
     Exit codes: those of `verify` (0 exact, 1 different, 2 cannot tell, 75 cannot tell now); 2 if another step failed.
 
@@ -40,17 +50,44 @@ def demo(
         pintally demo --events 1000000
     """
     with ended_by_signals(), engines(directory) as addresses:
-        os.environ.update(addresses)
+        os.environ.update(addresses | APART)
+        forget_the_last()
         run("migrate")
         log = directory / "logs" / "demo-worker.log"
         with worker(log) as counting:
-            run("emulate", "--events", str(events))
+            run("emulate", "--events", str(events), "--span", str(HOURS * 60))
             with step("the ledger has caught up with the log"):
                 wait_until_counted(counting, log)
-            run("top")
+            with step("what arrived before the last full ten minutes is sealed, and the cut is published"):
+                wait_until_known(counting, log)
             run("status")
             verdict = call("verify")
+            run("top", "--window", "1h")
+            if pin := top_pin():
+                run("features", pin)
     raise typer.Exit(verdict)
+
+
+def forget_the_last() -> None:
+    """Delete the topics and the database of an earlier demo on these engines."""
+    from pintally.sinks.clickhouse.connection import Connection
+    from pintally.streams.kafka.admin import open_admin
+
+    settings = load_settings()
+    prefix = settings.topics.topic_prefix
+    with open_admin(settings.kafka) as admin:
+        if old := [name for name in admin.list_topics() if name.startswith(prefix)]:
+            admin.delete_topics(old)
+    with Connection(settings.clickhouse, database="") as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS `{settings.clickhouse.database}` SYNC")
+
+
+def top_pin() -> str | None:
+    """Returns the first pin of what `pintally top` has just shown; None if there is none."""
+    command = [*PINTALLY, "top", "--window", "1h", "--limit", "1", "--json"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+    pins = json.loads(done.stdout)["pins"]
+    return pins[0]["pin_id"] if pins else None
 
 
 @contextmanager
@@ -114,38 +151,6 @@ def worker(log: Path) -> Iterator[subprocess.Popen[bytes]]:
             assert process.stdin
             process.stdin.close()
             process.wait()
-
-
-def wait_until_counted(counting: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when the ledger covers the whole log. Raises PintallyError if the worker ended or makes no progress."""
-    from pintally.sinks.clickhouse.sink import ClickHouseSink
-    from pintally.streams.operations.progress import lag_of, read_progress
-
-    settings = load_settings()
-    sink = ClickHouseSink(settings.clickhouse)
-    with progress_bar("counting") as bar:
-        task, best, since = bar.add_task("counting", total=None), -1, time.monotonic()
-        while True:
-            sources = read_progress(settings.kafka, settings.topics, sink)
-            total, lag = sum(source.log_end - source.log_start for source in sources), lag_of(sources)
-            bar.update(task, total=total, completed=total - lag)
-            if lag == 0:
-                return
-            if total - lag > best:
-                best, since = total - lag, time.monotonic()
-            check_worker(counting, log, time.monotonic() - since, lag)
-            time.sleep(POLL_SECONDS)
-
-
-def check_worker(counting: subprocess.Popen[bytes], log: Path, still_seconds: float, lag: int) -> None:
-    """Raises PintallyError if the worker ended or makes no progress."""
-    if counting.poll() is not None:
-        said = log.read_text(errors="replace").strip().splitlines()[-3:]
-        last = "\n".join(f"    {line}" for line in said)
-        raise PintallyError(f"the worker ended with exit code {counting.returncode}:\n{last}", f"Read {log}.")
-    if still_seconds > STALL_SECONDS:
-        what = f"the worker has flushed nothing for {still_seconds:.0f} s; {lag:,} records are not counted"
-        raise PintallyError(what, f"Read {log}.")
 
 
 @contextmanager

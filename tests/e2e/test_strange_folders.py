@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pintally.cli.demo import APART
 from pintally.schemas.errors import PintallyError
 from pintally.tools.engines.library import package_for_this_machine
 from pintally.tools.python import PINTALLY, keep_children_safe
@@ -89,7 +90,7 @@ def test_the_demo_runs_there_and_the_engines_come_back_with_their_data(strange: 
                 said += line
             assert "Ctrl-C stops them" in said, said
             status = subprocess.run(
-                [command(), "status", "--json"], cwd=strange, env=environment(), capture_output=True, text=True,
+                [command(), "status", "--json"], cwd=strange, env=environment(**APART), capture_output=True, text=True,
                 timeout=60 * BUSY, check=False,
             )  # fmt: skip
         finally:

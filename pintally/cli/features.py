@@ -1,0 +1,85 @@
+"""`pintally features`: the features of some pins, at the newest cut or as of a moment."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from pintally.cli.moments import moment_of
+from pintally.schemas.actions import Action
+
+WINDOWS = ("1h", "24h", "7d", "30d")
+RATES = ("24h", "7d")
+DECAYED = "decayed_6h"
+TREND = "trend_1h"
+
+
+def features(
+    pins: Annotated[list[int], typer.Argument(min=0, max=2**64 - 1, help="The pins, one or more.")],
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="As they were known at this moment in UTC, for example 2026-11-21T14:00; now if left out."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show what is known of pins: counts of the last hour, day, week and month, rates and the trend.
+
+    The command reads the view `pin_features`. All numbers are of one cut: what arrived before it is counted.
+
+    Example: pintally features 2182134825669524563 --as-of 2026-11-21T14:00
+    """
+    from pintally.cli.console import print_json, progress
+    from pintally.sinks.clickhouse.connection import Connection
+    from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
+    from pintally.sinks.clickhouse.users import BEHIND_VIEWS
+    from pintally.sinks.reads.cuts import read_cut
+    from pintally.streams.settings import load_settings
+
+    with Connection(load_settings().clickhouse, only_reads=True) as connection:
+        refuse_hidden_rows(connection, BEHIND_VIEWS)
+        cut = read_cut(connection, moment_of(as_of, "--as-of") if as_of else None)
+        found = read(connection, cut, list(dict.fromkeys(pins))) if cut.published_at else []
+    if as_json:
+        print_json({"as_of": cut.published_at and cut.as_of.isoformat(), "pins": found})
+    elif not found:
+        progress.print("Nothing is known: no cut was published by then. The first one follows ten minutes of traffic.")
+    for pin in [] if as_json else found:
+        show(pin, cut.as_of)
+
+
+def read(connection: Any, cut: Any, pins: list[int]) -> list[dict[str, Any]]:
+    """Returns a row for each pin, in their order; None where a rate has nothing to divide by."""
+    import numpy as np
+
+    from pintally.features.names import asked_for, types_of
+    from pintally.sinks.reads.online import read_features
+
+    columns = read_features(connection, cut, np.array(pins, np.uint64), types_of(asked_for(None)))
+    # Ids are text, as in the contract: many languages round JSON numbers above 2^53.
+    return [
+        {"pin_id": str(pin)} | {name: _plain(column[place].item()) for name, column in columns.items()}
+        for place, pin in enumerate(pins)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return None if value != value else value  # NaN is the one value that does not equal itself
+
+
+def show(pin: dict[str, Any], as_of: datetime) -> None:
+    """Print the features of one pin as a table: windows down, actions across."""
+    from pintally.cli.console import data, table
+
+    data.print(f"Pin {pin['pin_id']}, as of {as_of:%Y-%m-%d %H:%M} UTC", style="bold", highlight=False)
+    made = table(None, "", *(action.heading for action in Action))
+    for window in WINDOWS:
+        made.add_row(window, *(f"{pin[f'{action.column}_{window}']:,}" for action in Action))
+    made.add_row(DECAYED.replace("_", " "), *(f"{pin[f'{action.column}_{DECAYED}']:,.1f}" for action in Action))
+    for window in RATES:
+        made.add_row(f"per close-up {window}", *(_rate(pin.get(f"{action.label}_rate_{window}")) for action in Action))
+    data.print(made)
+    data.print(f"trend of the last hour: {pin[TREND]:+.1f} standard deviations")
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
