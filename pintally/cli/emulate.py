@@ -64,8 +64,9 @@ def emulate(
     settings = load_settings()
     if events is None and rate is None:
         events = 100_000
-    plan = Plan(events, rate, seed, int(span * MINUTE_MS), pins, duplicates, late, broken)
     topics = describe_topics(settings.kafka, settings.topics)
+    keeps_times = all(topics[name].timestamp_type == "CreateTime" for name in settings.topics.names.values())
+    plan = Plan(events, rate, seed, int(span * MINUTE_MS), pins, duplicates, late, broken, keeps_times)
     refuse_topics(plan, topics)
     began = time.monotonic()
     sent, stopped = run(settings, plan, topics, quiet=as_json)

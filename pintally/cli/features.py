@@ -51,10 +51,12 @@ def read(connection: Any, cut: Any, pins: list[int]) -> list[dict[str, Any]]:
     """Returns a row for each pin, in their order; None where a rate has nothing to divide by."""
     import numpy as np
 
-    from pintally.features.names import asked_for, types_of
+    from pintally.sinks.clickhouse.dictionary import views
     from pintally.sinks.reads.online import read_features
 
-    columns = read_features(connection, cut, np.array(pins, np.uint64), types_of(asked_for(None)))
+    types = {each.name: each.type for each in views()["pin_features_latest"].columns}
+    features = {name: types[name] for name in types if name not in ("pin_id", "as_of")}
+    columns = read_features(connection, cut, np.array(pins, np.uint64), features)
     # Ids are text, as in the contract: many languages round JSON numbers above 2^53.
     return [
         {"pin_id": str(pin)} | {name: _plain(column[place].item()) for name, column in columns.items()}

@@ -79,15 +79,16 @@ def top(
         pintally top --window 2026-11-21 --resolution 1d
     """
     from pintally.cli.console import print_json
-    from pintally.cli.top_answer import Asked, newest, past, recent, start_of, trending
+    from pintally.cli.moments import moment_of
+    from pintally.cli.top_answer import Asked, newest, past, recent, trending
     from pintally.sinks.clickhouse.connection import Connection
     from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
     from pintally.sinks.clickhouse.users import BEHIND_VIEWS
     from pintally.streams.settings import load_settings
 
     refuse_what_does_not_go_together(window, resolution, by, as_of, live)
-    asked = Asked(by, limit, start_of(as_of, "--as-of") if as_of else None, live)
-    start = start_of(window, "--window") if window and window not in RECENT else None
+    asked = Asked(by, limit, moment_of(as_of, "--as-of") if as_of else None, live)
+    start = moment_of(window, "--window") if window and window not in RECENT else None
     with Connection(load_settings().clickhouse, only_reads=True) as connection:
         refuse_hidden_rows(connection, BEHIND_VIEWS)
         if by == TREND:

@@ -82,15 +82,6 @@ def newest(connection: Connection, resolution: str) -> datetime | None:
     return rows[0][0] if rows else None
 
 
-def start_of(text: str, option: str) -> datetime:
-    """Returns a time; UTC unless the text has a time zone. Raises PintallyError if it is not a time."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise PintallyError(f"{option} {text!r} is not a time", "Write it as 2026-11-21T14:00.") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
 def _refuse_unaligned(start: datetime, resolution: str) -> None:
     """Raises PintallyError if no window of this length starts then."""
     length = int(LENGTHS[resolution].total_seconds())

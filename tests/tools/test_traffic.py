@@ -113,6 +113,16 @@ def test_the_partitioner_hashes_as_kafkas_java_client_does(key: str, hashed: int
     assert pins.partitions(np.zeros(1, np.int64), 7).tolist() == [(hashed & 0x7FFFFFFF) % 7]
 
 
+def test_hours_that_are_longer_than_the_lateness_are_covered_where_records_keep_their_times() -> None:
+    plan = replace(PLAN, span_ms=6 * 60 * MINUTE_MS, keeps_times=True)
+    made = slabs(plan)
+    arrival, occurred, outcome = (column(made, name) for name in ("arrival", "occurred", "outcome"))
+    assert arrival[-1] - arrival[0] > 5 * 60 * MINUTE_MS
+    closed = occurred // MINUTE_MS * MINUTE_MS + MINUTE_MS + Rules().allowed_lateness_ms <= arrival
+    assert closed[outcome == Outcome.COUNTED].sum() == 0
+    assert closed[outcome == Outcome.LATE].all()
+
+
 @pytest.mark.parametrize(
     ("change", "rules", "names"),
     [

@@ -25,6 +25,7 @@ class Plan:
     duplicates: float = 0.01
     late: float = 0.002
     broken: float = 0.001
+    keeps_times: bool = False  # the topics keep the timestamps that records are sent with (CreateTime)
 
     @property
     def live(self) -> bool:
@@ -49,7 +50,7 @@ def margins(plan: Plan, rules: Rules) -> Margins:
     """The margins for `plan` under `rules`. Raises PlanRefused if one of them would not hold."""
     _check_shares(plan)
     lateness = rules.allowed_lateness_ms
-    span = 0 if plan.live else plan.span_ms
+    span = 0 if plan.live or plan.keeps_times else plan.span_ms  # the broker stamps all of it with one time
     delay = min(5 * MINUTE_MS, lateness // 10)
     reserve = min(MINUTE_MS, lateness // 20)  # clocks of this machine and of the broker may differ
     reach = min(DUPLICATE_REACH_MS, lateness // 10)
