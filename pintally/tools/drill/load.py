@@ -110,7 +110,7 @@ def write_history(stack: Stack, seed: int, expected: Expected) -> None:
     topics = describe_topics(stack.settings.kafka, stack.settings.topics)
     target = Target.of(stack.settings.kafka, stack.settings.topics, topics, stack.settings.rules.framed)
     for anchor in (hour - HOUR_MS - 5 * MINUTE_MS, hour - 5 * MINUTE_MS):
-        plan = Plan(HISTORY_EVENTS, None, seed, 2 * MINUTE_MS, PINS, **SHARES)
+        plan = Plan(HISTORY_EVENTS, None, seed, 2 * MINUTE_MS, PINS, keeps_times=True, **SHARES)
         traffic = Traffic(plan, stack.settings.rules.to_rules(), anchor)
         asyncio.run(_send(target, traffic, expected))
 
