@@ -46,7 +46,7 @@ def fetch_once(name: str, fetch: Callable[[Path], None]) -> Path:
         return done
     try:
         done.parent.mkdir(parents=True, exist_ok=True)
-        opened = (done.parent / f"{name}.lock").open("w")
+        opened = (done.parent / f"{done.name}.lock").open("w")
     except OSError as error:
         raise PintallyError(
             f"cannot keep the engines in {done.parent}: {error.strerror}",
@@ -55,7 +55,7 @@ def fetch_once(name: str, fetch: Callable[[Path], None]) -> Path:
     with opened as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.is_dir():
-            part = Path(tempfile.mkdtemp(prefix=f"{name}.part-", dir=done.parent))
+            part = Path(tempfile.mkdtemp(prefix=f"{done.name}.part-", dir=done.parent))
             try:
                 fetch(part)
                 part.rename(done)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pintally.schemas.errors import PintallyError
+from pintally.tools.engines.aot_cache import aot_options
 from pintally.tools.engines.child import Program
 from pintally.tools.engines.folder import EngineFolder
 from pintally.tools.engines.jars import LOCK, kafka_jars
@@ -87,7 +88,8 @@ def kafka_program(
     )
     (folder.kafka / LOGGING_PROPERTIES).write_text(LOGGING)
     logging = f"-Dlog4j2.configurationFile={LOGGING_PROPERTIES}"
-    java = [str(JAVA), *JVM, logging, "-cp", _class_path(kafka_jars(lock))]
+    jars = kafka_jars(lock)
+    java = [str(JAVA), *JVM, *aot_options(jars, JAVA), logging, "-cp", _class_path(jars)]
     environment = java_environment(os.environ)
     if not (folder.kafka / DATA / "meta.properties").exists():
         _format(java, folder.kafka, environment)

@@ -10,10 +10,11 @@ from time import monotonic
 
 from pintally.schemas.errors import PintallyError
 from pintally.tools.engines.addresses import EngineAddresses
+from pintally.tools.engines.aot_training import make_aot_cache
 from pintally.tools.engines.child import Child
 from pintally.tools.engines.clickhouse import clickhouse_program
 from pintally.tools.engines.folder import EngineFolder
-from pintally.tools.engines.jars import LOCK, kafka_is_cached, kafka_jars
+from pintally.tools.engines.jars import LOCK, kafka_is_cached
 from pintally.tools.engines.kafka import kafka_program
 from pintally.tools.engines.library import clickhouse_is_cached, clickhouse_library, package_for_this_machine
 from pintally.tools.engines.ports import LOOPBACK
@@ -80,11 +81,12 @@ def _check_installed() -> None:
 def _fetch(report: Callable[[str], None]) -> None:
     """Both engines at once into the cache, if they are not there yet."""
     if kafka_is_cached() and clickhouse_is_cached():
+        make_aot_cache(report)
         return
     began = monotonic()
     report("Fetching Apache Kafka and ClickHouse (about 240 MB), once for all folders ...")
     with ThreadPoolExecutor(2) as threads:
-        for fetched in (threads.submit(kafka_jars), threads.submit(clickhouse_library)):
+        for fetched in (threads.submit(make_aot_cache, report), threads.submit(clickhouse_library)):
             fetched.result()
     report(f"✓ fetched ({monotonic() - began:.0f} s)")
 
