@@ -15,10 +15,21 @@ import pytest
 FAULTS = ("worker-kill", "clickhouse-kill", "answers-lost", "duplicated-sends", "hostile-records")
 
 
-def drill(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+# A fault that can have no effect is injected three times, each time until nobody waits for its effect any more.
+BRIEFLY = """
+import runpy
+from pintally.tools.drill.faults import network
+network.LOST_SECONDS = 2.0
+runpy.run_module("pintally.cli", run_name="__main__", alter_sys=True)
+"""
+
+
+def drill(
+    folder: Path, *arguments: str, program: Sequence[str] = ("-m", "pintally.cli")
+) -> "subprocess.CompletedProcess[str]":
     """Run `pintally drill --json` to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "pintally.cli", "drill", "--json", "--keep", str(folder), *arguments],
+        [sys.executable, *program, "drill", "--json", "--keep", str(folder), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -65,7 +76,9 @@ def test_a_short_drill_passes_names_what_took_effect_and_leaves_nothing_running(
 @pytest.mark.timeout(900)
 def test_a_drill_whose_fault_can_have_no_effect_is_inconclusive(tmp_path: Path) -> None:
     """At two events a second no insert is large enough to lose its answer."""
-    done = drill(tmp_path, "--faults", "answers-lost", "--minutes", "0", "--rate", "2", "--seed", "5")
+    done = drill(
+        tmp_path, "--faults", "answers-lost", "--minutes", "0", "--rate", "2", "--seed", "5", program=("-c", BRIEFLY)
+    )
     assert done.returncode == 2, f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
     found: dict[str, Any] = json.loads(done.stdout)
     assert found["inconclusive"] == ["never took effect: answers-lost"]
