@@ -253,15 +253,25 @@ def clickhouse_in_container(native: int, http: int) -> "DockerContainer":
 @contextmanager
 def topics_and_tables(settings: "Settings", addresses: EngineAddresses) -> Iterator[None]:
     """The topics and tables of these settings, dropped at the end."""
-    from pintally.sinks.clickhouse.migrate import migrate
     from pintally.streams.kafka.topics import create_topics
+
+    with tables(settings, addresses):
+        try:
+            create_topics(*settings.sources)
+            yield
+        finally:
+            drop_topics(addresses, settings.topics.topic_prefix)
+
+
+@contextmanager
+def tables(settings: "Settings", addresses: EngineAddresses) -> Iterator[None]:
+    """The tables of these settings, dropped at the end."""
+    from pintally.sinks.clickhouse.migrate import migrate
 
     try:
         migrate(settings.clickhouse)
-        create_topics(*settings.sources)
         yield
     finally:
-        drop_topics(addresses, settings.topics.topic_prefix)
         drop_database(addresses, settings.clickhouse.database)
 
 
