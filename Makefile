@@ -43,6 +43,9 @@ ROOMS = tests/schemas tests/counting tests/kafka tests/worker tests/operations t
 ORDER = --dist loadgroup --no-loadscope-reorder
 PARALLEL = -n 3 $(ORDER)
 
+# Each process prepares the asserts of all test files, which takes seconds: that is kept, whatever the environment says.
+test unit: export PYTHONDONTWRITEBYTECODE =
+
 test: install ## the whole suite, on the real engines
 	@$(BIN)/python -m pytest $(PARALLEL)
 
