@@ -87,9 +87,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     short = len(order)
     items.sort(key=lambda item: order.get(item.path.parent.name, short + (item.get_closest_marker("engines") is None)))
     for item in items:
-        fixtures = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
-        if any(each[-1].scope == "module" for each in fixtures):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if isinstance(item, pytest.Function) and (group := _group(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Function) -> str | None:
+    """The tests that run in one process: those of a module with a fixture for all, and those of the secured engines.
+
+    The tests of failures have secured engines of their own: they wait for a minute, the others need not wait for them.
+    """
+    fixtures = item._fixtureinfo.name2fixturedefs
+    if "secured" in fixtures and item.path.stem != "test_failures":
+        return "secured"
+    return item.path.stem if any(each[-1].scope == "module" for each in fixtures.values()) else None
 
 
 def pytest_report_header() -> str:
