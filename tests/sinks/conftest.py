@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from pintally.streams.settings import Settings
-from tests.support.engines import TestEngines, tables
+from tests.support.engines import TestEngines, tables_of
 
 
 @pytest.fixture
 def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
     """`settings` with its tables made, and dropped afterwards; there are no topics."""
-    with tables(settings, engines.addresses):
+    with tables_of(settings, engines.addresses):
         yield settings

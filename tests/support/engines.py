@@ -255,7 +255,7 @@ def topics_and_tables(settings: "Settings", addresses: EngineAddresses) -> Itera
     """The topics and tables of these settings, dropped at the end."""
     from pintally.streams.kafka.topics import create_topics
 
-    with tables(settings, addresses):
+    with tables_of(settings, addresses):
         try:
             create_topics(*settings.sources)
             yield
@@ -264,7 +264,7 @@ def topics_and_tables(settings: "Settings", addresses: EngineAddresses) -> Itera
 
 
 @contextmanager
-def tables(settings: "Settings", addresses: EngineAddresses) -> Iterator[None]:
+def tables_of(settings: "Settings", addresses: EngineAddresses) -> Iterator[None]:
     """The tables of these settings, dropped at the end."""
     from pintally.sinks.clickhouse.migrate import migrate
 
@@ -278,16 +278,12 @@ def tables(settings: "Settings", addresses: EngineAddresses) -> Iterator[None]:
 @contextmanager
 def tables(addresses: EngineAddresses) -> Iterator["ClickHouseAddress"]:
     """A database with all tables and nothing in them, for tests that need no topics; dropped at the end."""
-    from pintally.sinks.clickhouse.migrate import migrate
     from pintally.streams.settings import Settings
 
     name = f"t{uuid.uuid4().hex[:12]}"
-    address = Settings.of(env_file=None, **addresses.settings(), clickhouse_database=name).clickhouse
-    try:
-        migrate(address)
-        yield address
-    finally:
-        drop_database(addresses, name)
+    settings = Settings.of(env_file=None, **addresses.settings(), clickhouse_database=name)
+    with tables_of(settings, addresses):
+        yield settings.clickhouse
 
 
 def drop_database(addresses: EngineAddresses, database: str) -> None:
