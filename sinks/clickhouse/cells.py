@@ -3,10 +3,13 @@
 import numpy as np
 
 from pintally.schemas.cells import CellRows, PinMinuteRows, Rows, rows_of
+from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.sealing.feature_seals import open_features, open_windows
 from pintally.sinks.clickhouse.sealing.opened_by_cells import known_windows
-from pintally.sinks.clickhouse.sealing.reopen import early_hours, open_hours, reopen, sealed_until
+from pintally.sinks.clickhouse.sealing.reopen import early_hours, open_hours, reopen, sealed_and_cut, sealed_until
+
+_newest_cuts: dict[ClickHouseAddress, int] = {}  # the newest cut that this process saw
 
 
 class Cells(OnConnection):
@@ -23,7 +26,7 @@ class Cells(OnConnection):
         """
         minutes = rows_of(PinMinuteRows, tables)  # what is sealed is made of these alone
         if len(minutes):
-            self._open(minutes, unless_open=True)
+            self._open(minutes, before=True)
         for rows in tables:
             if len(rows):
                 names = rows.columns()
@@ -31,18 +34,29 @@ class Cells(OnConnection):
                 columns = [getattr(rows, name) for name in names]
                 self.connection.execute(insert, columns, columnar=True, settings={"use_numpy": True})
         if len(minutes):
-            self._open(minutes, unless_open=False)
+            self._open(minutes, before=False)
 
-    def _open(self, minutes: PinMinuteRows, *, unless_open: bool) -> None:
-        """Open what is sealed of these cells' windows. `unless_open`: those that are open stay as they are."""
-        until, newest = sealed_until(self.connection)
+    def _open(self, minutes: PinMinuteRows, *, before: bool) -> None:
+        """Open what is sealed of these cells' windows. `before` they go in, what is open stays as it is."""
+        until, newest = self._sealed(before)
         early, known = early_hours(minutes, until), known_windows(self.connection, minutes, newest)
-        if unless_open and early and open_hours(self.connection).issuperset(early):
+        if before and early and open_hours(self.connection).issuperset(early):
             early = []
-        if unless_open and known:
+        if before and known:
             known -= open_features(self.connection)
         reopen(self.connection, early)
         open_windows(self.connection, known)
+
+    def _sealed(self, before: bool) -> tuple[int, int]:
+        """End of the last sealed hour, and the newest cut.
+
+        Before cells go in, a cut that this process saw earlier will do: whatever is newer is opened after them.
+        """
+        address = self.connection.address
+        if before and address in _newest_cuts:
+            return sealed_until(self.connection), _newest_cuts[address]
+        until, _newest_cuts[address] = sealed_and_cut(self.connection)
+        return until, _newest_cuts[address]
 
 
 def select_cells(connection: Connection, kind: type[Rows], where: str, **parameters: object) -> Rows:

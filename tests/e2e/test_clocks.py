@@ -25,7 +25,7 @@ def settings(settings: Settings) -> Settings:
 
 def how_far(settings: Settings) -> int:
     with Connection(settings.clickhouse, 30) as connection:
-        return sealed_until(connection)[0]
+        return sealed_until(connection)
 
 
 def shifted(settings: Settings, off: int, *arguments: str) -> str:

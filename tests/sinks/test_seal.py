@@ -11,7 +11,7 @@ from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.sealing.reopen import sealed_until
+from pintally.sinks.clickhouse.sealing.reopen import sealed_and_cut, sealed_until
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.sinks.clickhouse.sink import ClickHouseSink
@@ -266,7 +266,7 @@ def test_writers_and_readers_agree_on_how_far_hours_are_sealed(address: ClickHou
     def agree() -> bool:
         with Connection(address, 30) as connection:
             [(until,)] = connection.rows("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
-            return bool(until == sealed_until(connection)[0])
+            return (until, 0) == sealed_and_cut(connection) and until == sealed_until(connection)
 
     assert agree()  # nothing is sealed
     seal(address, TODAY)

@@ -68,10 +68,10 @@ def _hours_and_buckets(connection: Connection, cuts: Cuts, rows: Iterable[Featur
 
 
 def _bases(connection: Connection, cuts: Cuts, rows: Iterable[FeatureSeal]) -> Iterator[KnownWindow]:
-    """The newest first."""
-    rows = list(rows)
+    """First that of readers of the newest cut, then the oldest: each is made from the one of the day before."""
+    rows, current = list(rows), cuts.hours_until // DAY * DAY
     hours = {row.start: row.sums.check_sum for row in rows if row.kind == HOURS}
-    for row in sorted((row for row in rows if row.kind == BASE), key=lambda row: -row.start):
+    for row in sorted((row for row in rows if row.kind == BASE), key=lambda row: (row.start != current, row.start)):
         complete_at = cuts.complete_at(row.start - HOUR)
         if complete_at is not None and (row.is_open or row.sums.check_sum != _check_sum(hours, row.start)):
             yield Base(connection, row.start, complete_at)

@@ -9,6 +9,7 @@ from pintally.sinks.clickhouse.sealing.cut_times import NEWEST
 from pintally.sinks.clickhouse.sealing.feature_seals import (
     BASE,
     HOURS,
+    KEPT,
     TILES,
     FeatureSeal,
     Known,
@@ -187,6 +188,6 @@ class Base(KnownWindow):
 
 def bases_with(connection: Connection, hour: int) -> list[FeatureSeal]:
     """The bases that were sealed and that an hour is part of."""
-    where = "kind = 'base' AND rows_seal > 0 AND window_start > toDateTime(%(hour)s, 'UTC')"
-    end = " AND window_start <= toStartOfDay(toDateTime(%(hour)s, 'UTC')) + INTERVAL 30 DAY"
-    return read_seals(connection, where + end, hour=hour)
+    where = f"kind = 'base' AND rows_seal > 0 AND {KEPT} AND window_start > toDateTime(%(hour)s, 'UTC')"
+    end = "window_start <= toStartOfDay(toDateTime(%(hour)s, 'UTC')) + INTERVAL 30 DAY"
+    return read_seals(connection, f"{where} AND {end}", hour=hour)

@@ -22,17 +22,21 @@ NEVER_SEALED = (False, 0, *(0 for _ in COLUMNS))  # its `corrected`, pins and co
 
 # The first column of seal_state by itself, as every flush asks for it twice: 3 ms of ClickHouse's CPU, not 6.5.
 SEALED_UNTIL = """
-SELECT toUnixTimestamp(maxIf(window_start + INTERVAL 1 HOUR, resolution = 'hour' AND NOT is_open)),
-    (SELECT toUnixTimestamp(max(cut)) FROM cuts)
-FROM sealed FINAL
+SELECT toUnixTimestamp(maxIf(window_start + INTERVAL 1 HOUR, resolution = 'hour' AND NOT is_open)){} FROM sealed FINAL
 WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 90 DAY
 """
+NEWEST_CUT = ", (SELECT toUnixTimestamp(max(cut)) FROM cuts)"
 
 
-def sealed_until(connection: Connection) -> tuple[int, int]:
-    """End of the last sealed hour, and the newest cut, in seconds since 1970; 0 where there is none."""
-    hour, cut = connection.one(SEALED_UNTIL)
-    return int(hour), int(cut or 0)
+def sealed_until(connection: Connection) -> int:
+    """End of the last sealed hour in seconds since 1970; 0 when none is sealed."""
+    return int(connection.one(SEALED_UNTIL.format(""))[0])
+
+
+def sealed_and_cut(connection: Connection) -> tuple[int, int]:
+    """`sealed_until`, and the newest cut, 0 if there is none. It costs a millisecond of CPU more."""
+    until, cut = connection.one(SEALED_UNTIL.format(NEWEST_CUT))
+    return int(until), int(cut or 0)
 
 
 def early_hours(rows: PinMinuteRows, until: int) -> list[int]:
