@@ -151,7 +151,7 @@ def saves_of_pin_1(settings: Settings) -> list[int]:
     return [pins(settings, view).get(1, 0) for view in views]
 
 
-def test_a_sealed_hour_that_a_replay_touches_is_sealed_again_and_the_views_agree(
+def test_a_sealed_hour_that_a_replay_touches_is_sealed_again_and_the_views_agree_and_cuts_are_published(
     by_producer: Settings, tmp_path: Path
 ) -> None:
     settings = by_producer
@@ -172,6 +172,10 @@ def test_a_sealed_hour_that_a_replay_touches_is_sealed_again_and_the_views_agree
         )
         assert saves_of_pin_1(settings) == [1, 1, 1]
         assert rows(settings, f"SELECT corrected FROM sealed FINAL WHERE window_start = {hour}") == [(False,)]
+        idle = (after // 1000 - settings.worker.idle_margin_seconds) // 600 * 600  # replay topics hold cuts back
+        cut = f"SELECT 1 FROM cuts WHERE cut >= toDateTime({idle}, 'UTC')"
+        wait_for(lambda: rows(settings, cut), 60, "every cut up to the idle margin is published")
+        assert rows(settings, "SELECT saves_24h FROM pin_features_latest WHERE pin_id = 1") == [(1,)]
         assert dlq(settings, "replay", "--yes")["sent"] == 1
         wait_caught_up(settings)
         assert saves_of_pin_1(settings) == [2, 2, 2]

@@ -285,3 +285,36 @@ def test_the_cells_of_a_bucket_are_found_by_its_index_though_versions_are_merged
     text = "\n".join(row[0] for row in plan)
     assert "Name: arrived_at" in text, text
     assert "Parts: 1/20" in text.split("Name: arrived_at")[1], text
+
+
+def test_each_base_is_the_sum_of_its_days_as_days_come_and_leave(address: ClickHouseAddress) -> None:
+    """Cells of each of 34 days arrive at once. Every day one more leaves the 7 days, and the 30."""
+    first = YESTERDAY - 6 * DAY
+    rows = [(1, n, first, 1 + n % 3, first - n * DAY + 7 * HOUR, n % 4 + 1, 1 + n, 9) for n in range(34)]
+    sealed(address, cells(*rows), until=YESTERDAY)
+    assert wrong(address) == {}
+    bases = "SELECT day, sum(saves_7d + clicks_7d + closeups_7d), sum(saves_30d + clicks_30d + closeups_30d)"
+    found = read(address, f"{bases} FROM pin_base GROUP BY day ORDER BY day")
+    assert len({row[1] for row in found}) == len({row[2] for row in found}) == len(found) == 7
+
+
+def test_a_base_whose_hours_were_sealed_with_other_counts_meanwhile_is_sealed_again(
+    address: ClickHouseAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hour changes between the check of the base's sums and its publication: nobody opens the base after it."""
+    small(address)
+    changed = False
+
+    def change(sql: str) -> None:
+        nonlocal changed
+        based = sql.startswith("INSERT INTO feature_seals") and read(address, "SELECT 1 FROM pin_base WHERE pin_id = 1")
+        if based and not changed:
+            changed = True
+            in_another_thread(lambda: late(address, 20))
+            in_another_thread(lambda: seal_cuts(address, 0, HOUR))
+
+    with before_each_statement(monkeypatch, change):
+        seal_all(address, MIDNIGHT + 26 * HOUR)
+    assert changed
+    seal_all(address, MIDNIGHT + 26 * HOUR)
+    assert wrong(address) == {}

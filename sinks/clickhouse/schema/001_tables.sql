@@ -7,6 +7,7 @@
 -- The sort key begins with an expression of minute, so that a condition on minute and one on hour both find their rows.
 -- A query for one pin wants a granule an hour and part, and of each column but pin_id a few rows: blocks of a granule, not
 -- of up to eight, save a tenth of its CPU and cost 0.1% of disk.
+-- Sealing finds the cells of an arrival bucket by the index, which costs 16 bytes for 65,536 rows.
 CREATE TABLE IF NOT EXISTS pin_minutes{on_cluster}
 (
     source UInt64 COMMENT 'Source.id: 8 bytes of blake2b over topic, topic UUID and partition',
