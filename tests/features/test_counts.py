@@ -12,14 +12,16 @@ from pintally.sinks.reads import counts as reads
 from tests.features.kinds import KINDS, TYPES, rows
 from tests.sinks.sealing import YESTERDAY, read
 
+pytestmark = pytest.mark.xdist_group("features")
+
 START = datetime.fromtimestamp(YESTERDAY, UTC)
 END = START + timedelta(days=2)
 
 
-def expected(counted: ClickHouseAddress, resolution: str, where: str = "1") -> list[Any]:
+def expected(known: ClickHouseAddress, resolution: str, where: str = "1") -> list[Any]:
     names = "window_start, pin_id, saves, clicks, closeups, is_final"
     return read(
-        counted,
+        known,
         f"SELECT {names} FROM pin_engagement_{resolution} WHERE {where} ORDER BY window_start, pin_id",
     )
 
@@ -31,11 +33,11 @@ def plain(frame: Any) -> list[Any]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("resolution", ["1m", "1h", "1d"])
 def test_all_pins_are_as_the_views_show_them(
-    counted: ClickHouseAddress, reader: FeatureReader, kind: Any, resolution: Any
+    known: ClickHouseAddress, reader: FeatureReader, kind: Any, resolution: Any
 ) -> None:
     asked = reader.counts(start=START, end=END, resolution=resolution, frame=kind)
     assert type(asked) is TYPES[kind]
-    assert plain(asked) == expected(counted, resolution) != []
+    assert plain(asked) == expected(known, resolution) != []
 
 
 def test_the_end_is_left_out_and_the_start_is_in(reader: FeatureReader) -> None:
@@ -46,11 +48,11 @@ def test_the_end_is_left_out_and_the_start_is_in(reader: FeatureReader) -> None:
 
 
 def test_only_the_pins_that_are_asked_for_are_there_and_each_once(
-    counted: ClickHouseAddress, reader: FeatureReader
+    known: ClickHouseAddress, reader: FeatureReader
 ) -> None:
     asked = reader.counts(pl.Series([8, 12345, 8]), start=START, end=END)
     assert isinstance(asked, pl.DataFrame)
-    assert len(asked) == len(expected(counted, "1h", "pin_id = 8")) > 1
+    assert len(asked) == len(expected(known, "1h", "pin_id = 8")) > 1
     assert set(asked["pin_id"]) == {8}
 
 
@@ -84,10 +86,10 @@ def test_a_reader_goes_on_after_its_connection_is_over(reader: FeatureReader) ->
     assert rows(reader.counts(start=START, end=END)) == first
 
 
-def test_what_clickhouse_refuses_is_said_and_what_is_not_there_too(counted: ClickHouseAddress) -> None:
-    elsewhere = FeatureReader(counted.model_copy(update={"database": "nowhere"}))
+def test_what_clickhouse_refuses_is_said_and_what_is_not_there_too(known: ClickHouseAddress) -> None:
+    elsewhere = FeatureReader(known.model_copy(update={"database": "nowhere"}))
     with pytest.raises(SinkError, match=r"has no database 'nowhere'\n  Run pintally migrate"):
         elsewhere.counts(start=START, end=END)
-    closed = FeatureReader(counted.model_copy(update={"port": 1}))
+    closed = FeatureReader(known.model_copy(update={"port": 1}))
     with pytest.raises(SinkUnavailable, match="PINTALLY_CLICKHOUSE_HOST"):
         closed.counts(start=START, end=END)

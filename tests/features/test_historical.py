@@ -1,6 +1,5 @@
 """Features of past moments by the Python reader are what `pin_features` says of these moments."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,32 +7,17 @@ import pytest
 
 from pintally.features import ClickHouseAddress, FeatureReader, UnknownFeature, WrongColumn, WrongTime
 from pintally.features.names import known_features
-from pintally.schemas.actions import Action
+from tests.features.conftest import CUT
 from tests.features.kinds import KINDS, MAKE, TYPES, rows
-from tests.sinks.known import FIRST, TEN, Fact, fill, published_at
-from tests.sinks.sealing import HOUR, read
+from tests.sinks.known import TEN, published_at
+from tests.sinks.sealing import read
 
-CUT = FIRST + 30 * HOUR
-FACTS = [
-    Fact(CUT - TEN * (1 + i), CUT - TEN * (1 + i + i % 2), 7 + i % 3, list(Action)[i % 2 + i % 3 // 2], i + 1)
-    for i in range(170)
-]
+pytestmark = pytest.mark.xdist_group("features")
+
 PAIRS = [
     (pin, published_at(CUT - TEN * back) + timedelta(milliseconds=moved))
     for pin, back, moved in [(8, 3, 0), (7, 3, 1), (8, 2, -1), (9, 29, 0), (12345, 0, 5), (8, 3, 0), (7, 0, 3_600_000)]
 ]
-
-
-@pytest.fixture(scope="module")
-def known(address: ClickHouseAddress) -> ClickHouseAddress:
-    fill(address, FACTS, CUT - 30 * TEN, CUT)
-    return address
-
-
-@pytest.fixture
-def asking(known: ClickHouseAddress) -> Iterator[FeatureReader]:
-    with FeatureReader(known) as made:
-        yield made
 
 
 def entities(kind: str, pairs: list[tuple[int, datetime]]) -> Any:
@@ -49,9 +33,9 @@ def of_the_view(known: ClickHouseAddress, pin: int, moment: datetime) -> list[An
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_row_has_what_was_known_at_its_moment(known: ClickHouseAddress, asking: FeatureReader, kind: str) -> None:
+def test_each_row_has_what_was_known_at_its_moment(known: ClickHouseAddress, reader: FeatureReader, kind: str) -> None:
     given = entities(kind, PAIRS)
-    answer = asking.get_historical_features(given)
+    answer = reader.get_historical_features(given)
     assert type(answer) is TYPES[kind]
     found = rows(answer)
     assert [(row["label"], row["pin_id"]) for row in found] == [(at, pin) for at, (pin, _) in enumerate(PAIRS)]
@@ -61,34 +45,34 @@ def test_each_row_has_what_was_known_at_its_moment(known: ClickHouseAddress, ask
     assert [(CUT - row["as_of"].timestamp()) / TEN for row in found] == [3, 3, 3, 29, 0, 3, 0]
 
 
-def test_what_was_served_is_what_is_asked_later(asking: FeatureReader) -> None:
-    online = asking.get_online_features([7, 8, 9, 10])
-    later = asking.get_historical_features(online[["pin_id"]].assign(event_timestamp=online["published_at"]))
+def test_what_was_served_is_what_is_asked_later(reader: FeatureReader) -> None:
+    online = reader.get_online_features([7, 8, 9, 10])
+    later = reader.get_historical_features(online[["pin_id"]].assign(event_timestamp=online["published_at"]))
     assert rows(later[[*known_features(), "as_of"]]) == rows(online[[*known_features(), "as_of"]])
 
 
-def test_only_the_features_that_are_asked_for_come_and_each_once(asking: FeatureReader) -> None:
+def test_only_the_features_that_are_asked_for_come_and_each_once(reader: FeatureReader) -> None:
     names = ["pin_features:saves_7d", "clicks_1h", "saves_7d"]
-    answer = asking.get_historical_features(entities("polars", PAIRS), names)
+    answer = reader.get_historical_features(entities("polars", PAIRS), names)
     assert answer.columns == ["label", "pin_id", "event_timestamp", "saves_7d", "clicks_1h", "as_of"]
 
 
-def test_no_rows_are_no_rows_and_have_the_same_types(asking: FeatureReader) -> None:
+def test_no_rows_are_no_rows_and_have_the_same_types(reader: FeatureReader) -> None:
     some = entities("polars", PAIRS)
-    assert asking.get_historical_features(some[:0]).schema == asking.get_historical_features(some).schema
+    assert reader.get_historical_features(some[:0]).schema == reader.get_historical_features(some).schema
 
 
-def test_moments_before_the_first_cut_are_refused(asking: FeatureReader) -> None:
+def test_moments_before_the_first_cut_are_refused(reader: FeatureReader) -> None:
     early = published_at(CUT - 30 * TEN) - timedelta(milliseconds=1)
     said = r"1 of 8 values of 'event_timestamp' are before the first cut, which was published at 20.*\n  Leave out"
     with pytest.raises(WrongTime, match=said):
-        asking.get_historical_features(entities("pandas", [*PAIRS, (7, early)]))
+        reader.get_historical_features(entities("pandas", [*PAIRS, (7, early)]))
 
 
-def test_moments_in_the_future_are_refused(asking: FeatureReader) -> None:
+def test_moments_in_the_future_are_refused(reader: FeatureReader) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     with pytest.raises(WrongTime, match=r"1 of 8 values of 'event_timestamp' are in the future"):
-        asking.get_historical_features(entities("arrow", [*PAIRS, (7, later)]))
+        reader.get_historical_features(entities("arrow", [*PAIRS, (7, later)]))
 
 
 def test_what_cannot_be_asked_is_refused_before_clickhouse_is() -> None:

@@ -1,6 +1,5 @@
 """Features at the newest cut by the Python reader are those of the view, for each pin that is asked for."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,30 +11,13 @@ import pytest
 
 from pintally.features import ClickHouseAddress, FeatureReader, UnknownFeature, WrongTime
 from pintally.features.names import known_features
-from pintally.schemas.actions import Action
 from pintally.sinks.reads import online
+from tests.features.conftest import CUT
 from tests.features.kinds import TYPES, rows
-from tests.sinks.known import FIRST, TEN, Fact, fill, published_at
-from tests.sinks.sealing import HOUR, read
+from tests.sinks.known import published_at
+from tests.sinks.sealing import read
 
-CUT = FIRST + 30 * HOUR
-FACTS = [
-    Fact(CUT - TEN * (1 + i), CUT - TEN * (1 + i + i % 2), 7 + i % 3, list(Action)[i % 2 + i % 3 // 2], i + 1)
-    for i in range(170)
-]
-
-
-@pytest.fixture(scope="module")
-def known(address: ClickHouseAddress) -> ClickHouseAddress:
-    """Three pins with events in complete hours and in open ones, at 30 cuts."""
-    fill(address, FACTS, CUT - 30 * TEN, CUT)
-    return address
-
-
-@pytest.fixture
-def asking(known: ClickHouseAddress) -> Iterator[FeatureReader]:
-    with FeatureReader(known) as made:
-        yield made
+pytestmark = pytest.mark.xdist_group("features")
 
 
 def of_the_view(known: ClickHouseAddress, names: list[str]) -> dict[int, list[Any]]:
@@ -43,27 +25,27 @@ def of_the_view(known: ClickHouseAddress, names: list[str]) -> dict[int, list[An
     return {pin: values for pin, *values in found}
 
 
-def test_each_pin_has_its_row_in_the_order_that_was_asked_for(known: ClickHouseAddress, asking: FeatureReader) -> None:
+def test_each_pin_has_its_row_in_the_order_that_was_asked_for(known: ClickHouseAddress, reader: FeatureReader) -> None:
     names = list(known_features())
     expected = of_the_view(known, names)
-    answer = rows(asking.get_online_features([8, 7, 9, 8]))
-    assert set(expected) == {7, 8, 9}
+    answer = rows(reader.get_online_features([8, 7, 9, 8]))
+    assert set(expected) >= {7, 8, 9}
     assert [row["pin_id"] for row in answer] == [8, 7, 9, 8]
     assert [[row[name] for name in names] for row in answer] == [expected[row["pin_id"]] for row in answer]
 
 
 def test_each_row_says_its_cut_and_the_moment_that_gives_the_same_numbers_later(
-    known: ClickHouseAddress, asking: FeatureReader
+    known: ClickHouseAddress, reader: FeatureReader
 ) -> None:
-    [row] = rows(asking.get_online_features([7], ["saves_24h"]))
+    [row] = rows(reader.get_online_features([7], ["saves_24h"]))
     assert (row["as_of"], row["published_at"]) == (datetime.fromtimestamp(CUT, UTC), published_at(CUT))
     moment = row["published_at"].strftime("%F %T")
     later = read(known, f"SELECT saves_24h, as_of FROM pin_features(as_of = '{moment}') WHERE pin_id = 7")
     assert later == [(row["saves_24h"], row["as_of"])]
 
 
-def test_a_pin_without_events_has_none(asking: FeatureReader) -> None:
-    [row] = rows(asking.get_online_features([12345]))
+def test_a_pin_without_events_has_none(reader: FeatureReader) -> None:
+    [row] = rows(reader.get_online_features([12345]))
     values = {name: row[name] for name in known_features()}
     assert {value for name, value in values.items() if "rate" in name} == {None}
     assert {value for name, value in values.items() if "rate" not in name} == {0}
@@ -80,14 +62,14 @@ def test_a_pin_without_events_has_none(asking: FeatureReader) -> None:
         (pd.Series([7], index=[5]), None, "pandas"),
     ],
 )
-def test_what_kind_of_column_goes_in_comes_out(asking: FeatureReader, pins: Any, frame: Any, kind: str) -> None:
-    answer = asking.get_online_features(pins, ["saves_7d", "pin_features:save_rate_7d"], frame=frame)
+def test_what_kind_of_column_goes_in_comes_out(reader: FeatureReader, pins: Any, frame: Any, kind: str) -> None:
+    answer = reader.get_online_features(pins, ["saves_7d", "pin_features:save_rate_7d"], frame=frame)
     assert type(answer) is TYPES[kind]
     assert list(rows(answer)[0]) == ["pin_id", "saves_7d", "save_rate_7d", "as_of", "published_at"]
 
 
-def test_counts_are_whole_numbers_and_no_pins_have_the_same_types(asking: FeatureReader) -> None:
-    some, none = (asking.get_online_features(pins, frame="polars") for pins in ([7], []))
+def test_counts_are_whole_numbers_and_no_pins_have_the_same_types(reader: FeatureReader) -> None:
+    some, none = (reader.get_online_features(pins, frame="polars") for pins in ([7], []))
     assert none.schema == some.schema
     assert {some.schema[name] for name in known_features() if name.startswith("saves_") and "dec" not in name} == {
         pl.UInt64
@@ -95,20 +77,20 @@ def test_counts_are_whole_numbers_and_no_pins_have_the_same_types(asking: Featur
 
 
 def test_many_pins_are_asked_for_in_several_statements_at_one_cut(
-    asking: FeatureReader, monkeypatch: pytest.MonkeyPatch
+    reader: FeatureReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = rows(asking.get_online_features(np.arange(30)))
+    whole = rows(reader.get_online_features(np.arange(30)))
     monkeypatch.setattr(online, "AT_ONCE", 4)
-    assert rows(asking.get_online_features(np.arange(30))) == whole
+    assert rows(reader.get_online_features(np.arange(30))) == whole
 
 
-def test_a_feature_that_there_is_not_is_named_beside_those_that_there_are(asking: FeatureReader) -> None:
+def test_a_feature_that_there_is_not_is_named_beside_those_that_there_are(reader: FeatureReader) -> None:
     with pytest.raises(
         UnknownFeature, match=r"no feature 'saves_1d'\n  Did you mean 'saves_.*'\? There are: saves_1h, "
     ):
-        asking.get_online_features([7], ["saves_7d", "saves_1d"])
+        reader.get_online_features([7], ["saves_7d", "saves_1d"])
     with pytest.raises(UnknownFeature, match=r"features is the text 'saves_7d'\n  Give a list: \['saves_7d'\]"):
-        asking.get_online_features([7], "saves_7d")
+        reader.get_online_features([7], "saves_7d")
 
 
 def test_before_the_first_cut_there_are_no_features(engines: Any, known: ClickHouseAddress) -> None:

@@ -1,37 +1,22 @@
 """Top pins by the Python reader are those of the tables, as they are known at the moment that is asked about."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from pintally.features import ClickHouseAddress, FeatureReader, NaiveTimestamps, UnknownFeature, WrongTime
+from pintally.features import FeatureReader, NaiveTimestamps, UnknownFeature, WrongTime
 from pintally.schemas.actions import Action
+from tests.features.conftest import CUT, FACTS
 from tests.features.kinds import KINDS, TYPES, rows
-from tests.sinks.known import FIRST, TEN, Fact, fill, published_at, truth
+from tests.sinks.known import TEN, published_at, truth
 from tests.sinks.sealing import HOUR
 
-CUT = FIRST + 30 * HOUR
-FACTS = [
-    Fact(CUT - TEN * (1 + i), CUT - TEN * (1 + i), 7 + i % 5, list(Action)[i % 3], 1 + i * i % 11) for i in range(170)
-]
+pytestmark = pytest.mark.xdist_group("features")
 
 
 def utc(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-@pytest.fixture(scope="module")
-def known(address: ClickHouseAddress) -> ClickHouseAddress:
-    fill(address, FACTS, CUT - 30 * TEN, CUT)
-    return address
-
-
-@pytest.fixture
-def asking(known: ClickHouseAddress) -> Iterator[FeatureReader]:
-    with FeatureReader(known) as made:
-        yield made
 
 
 def expected(cut: int, start: int, end: int, by: Action | None, k: int = 100) -> list[list[int]]:
@@ -43,26 +28,26 @@ def pins(frame: Any) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("by", [None, *Action])
-def test_the_top_of_a_recent_window_is_that_of_the_events(asking: FeatureReader, by: Action | None) -> None:
-    answer = asking.top("24h", by.column if by else "all", 3)
+def test_the_top_of_a_recent_window_is_that_of_the_events(reader: FeatureReader, by: Action | None) -> None:
+    answer = reader.top("24h", by.column if by else "all", 3)
     assert pins(answer) == expected(CUT, CUT - 24 * HOUR, CUT + HOUR, by, 3)
     assert len(answer) == 3
 
 
-def test_the_top_of_a_past_moment_is_what_was_known_then(asking: FeatureReader) -> None:
+def test_the_top_of_a_past_moment_is_what_was_known_then(reader: FeatureReader) -> None:
     cut = CUT - 20 * TEN
-    answer = asking.top("1h", as_of=published_at(cut))
-    assert pins(answer) == expected(cut, cut - HOUR, cut + HOUR, None) != pins(asking.top("1h"))
+    answer = reader.top("1h", as_of=published_at(cut))
+    assert pins(answer) == expected(cut, cut - HOUR, cut + HOUR, None) != pins(reader.top("1h"))
     assert {(row["as_of"], row["published_at"]) for row in rows(answer)} == {(utc(cut), published_at(cut))}
-    assert pins(asking.top("1h", as_of=published_at(cut) - timedelta(milliseconds=1))) == expected(
+    assert pins(reader.top("1h", as_of=published_at(cut) - timedelta(milliseconds=1))) == expected(
         cut - TEN, cut - TEN - HOUR, cut, None
     )
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_full_hours_have_their_top(asking: FeatureReader, kind: Any) -> None:
+def test_full_hours_have_their_top(reader: FeatureReader, kind: Any) -> None:
     start, end = CUT - 9 * HOUR, CUT - 3 * HOUR
-    answer = asking.top((utc(start), utc(end)), frame=kind)
+    answer = reader.top((utc(start), utc(end)), frame=kind)
     assert type(answer) is TYPES[kind]
     assert pins(answer) == expected(CUT, start, end, None) != []
     assert {row["window_start"] for row in rows(answer)} == {utc(start)}
@@ -77,15 +62,15 @@ def test_full_hours_have_their_top(asking: FeatureReader, kind: Any) -> None:
         ((utc(CUT),), r"the window has 1 times"),
     ],
 )
-def test_a_window_that_there_is_not_is_refused(asking: FeatureReader, window: Any, says: str) -> None:
+def test_a_window_that_there_is_not_is_refused(reader: FeatureReader, window: Any, says: str) -> None:
     with pytest.raises(WrongTime, match=says):
-        asking.top(window)
+        reader.top(window)
 
 
-def test_questions_without_an_answer_are_refused(asking: FeatureReader) -> None:
+def test_questions_without_an_answer_are_refused(reader: FeatureReader) -> None:
     with pytest.raises(UnknownFeature, match=r"no count 'likes'\n  Choose one of all, saves, clicks, closeups"):
-        asking.top("1h", "likes")
+        reader.top("1h", "likes")
     with pytest.raises(WrongTime, match=r"is before the first cut: nothing was known yet\n  Ask for a later moment"):
-        asking.top("1h", as_of=utc(CUT - 40 * TEN))
+        reader.top("1h", as_of=utc(CUT - 40 * TEN))
     with pytest.raises(NaiveTimestamps, match=r"as_of, .*, has no time zone"):
-        asking.top("1h", as_of=utc(CUT).replace(tzinfo=None))
+        reader.top("1h", as_of=utc(CUT).replace(tzinfo=None))
