@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing import known_rows
+from pintally.sinks.clickhouse.sealing.before_first import open_before_first
 from pintally.sinks.clickhouse.sealing.cut_times import BUCKET, NEWEST, Batch
 from pintally.sinks.clickhouse.sealing.feature_seals import (
     HOURS,
@@ -143,6 +144,8 @@ class SealBatch:
             starts = [start for of, start in self.empty if of == kind]
             self.opened += [(kind, start) for start in (self._filled(kind, starts) if starts else ())]
         open_windows(self.connection, self.opened)
+        if not self.batch.before.newest:
+            self.opened += open_before_first(self.connection, self.after)
 
     def _is_unchanged(self, window: KnownWindow) -> bool:
         row = read_seal(self.connection, *window.name)

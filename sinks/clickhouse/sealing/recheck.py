@@ -7,9 +7,10 @@ checked again are among the windows that were published last.
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import NAMES
 from pintally.sinks.clickhouse.sealing.again import known_window
+from pintally.sinks.clickhouse.sealing.before_first import open_before_first
 from pintally.sinks.clickhouse.sealing.cut_times import read_cuts
 from pintally.sinks.clickhouse.sealing.feature_seals import FeatureSeal, Name, open_windows, read_seals
-from pintally.sinks.clickhouse.sealing.reopen import reopen
+from pintally.sinks.clickhouse.sealing.reopen import DAY, reopen
 from pintally.sinks.clickhouse.sealing.rollup import Window, is_unchanged
 
 PUBLISHED_LAST = f"""
@@ -43,6 +44,10 @@ class Looked:
         """Its cells were as they had been sealed, after the cut was published."""
         _seen.add((*self._where, name, seal))
 
+    def first(self, cut: int) -> tuple[object, ...]:
+        """The name of the look before the first cut; with age another one becomes the first, once a day."""
+        return (*self._where, "before", cut // DAY)
+
     def __contains__(self, row: FeatureSeal) -> bool:
         return (*self._where, row.name, row.seal) in _seen
 
@@ -50,6 +55,9 @@ class Looked:
 def recheck_known(connection: Connection, looked: Looked) -> None:
     """The same of the buckets and complete hours of published cuts. Bases are looked at in each pass (`again`)."""
     cuts = read_cuts(connection)
+    if cuts.steps and (first := looked.first(cuts.steps[0][0])) not in _seen:
+        open_before_first(connection, cuts)
+        _seen.add(first)
     for row in read_seals(connection, FEATURES_PUBLISHED_LAST):
         window = None if row in looked else known_window(connection, cuts, row)
         if window and not window.still_has(row.sums):
