@@ -72,12 +72,14 @@ def windows(connection: Connection, world: World, pins: Collection[int], cut: in
     return found
 
 
-def totals(connection: Connection, world: World, cut: int) -> list[int]:
-    """What was known of all pins together: the counts of each window."""
+def totals(connection: Connection, world: World, cut: int, below: int) -> list[int]:
+    """What was known of all pins with ids below that one together: the counts of each window."""
     found: list[int] = []
+    which = f"AND pin_id < {below}"
     for start in starts(cut).values():
-        cells = connection.one(f"SELECT {EVENTS} {OF_CELLS}", start=start, end=FOREVER, known=cut)
-        found += added(cells, connection.one(f"SELECT {OLDER_EVENTS} {OF_OLDER}", start=start, first=world.first))
+        cells = connection.one(f"SELECT {EVENTS} {OF_CELLS} {which}", start=start, end=FOREVER, known=cut)
+        older = f"SELECT {OLDER_EVENTS} {OF_OLDER} {which}"
+        found += added(cells, connection.one(older, start=start, first=world.first))
     return found
 
 
