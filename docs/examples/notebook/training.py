@@ -11,12 +11,12 @@
 # %% [markdown]
 # # From counts to a model that keeps its promise
 #
-# We want to know **which pins will be saved in the next hour**. We train a small model on the past, and look at three
+# We want to know **which pins will be saved in the next hour**. We train a small model on the past, and ask two
 # questions:
 #
-# 1. Which numbers about a pin help? 2. How good is the model? 3. Will it be as good when it runs? A model often is
-# not, because its training data knew things that nobody could have    known at the time. We show how much that costs,
-# and how to avoid it.
+# 1. How good is the model?
+# 2. Will it be as good when it runs? A model often is not, because its training data knew things that nobody could
+#    have known at the time. We show how much that costs, and how to avoid it.
 #
 # All numbers come from ClickHouse through `pintally.features`. The variables `PINTALLY_CLICKHOUSE_*` say where it is.
 
@@ -39,14 +39,15 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 # %% [markdown]
 # ## The traffic
 #
-# Counts of each pin and minute, for the hours before the newest cut. A *cut* is a moment, every ten minutes, up
-# to which everything that had arrived is counted.
+# Counts of each pin and minute, for the hours before the newest cut. A *cut* is a moment, every ten minutes, up to
+# which everything that had arrived is counted. (`make notebook` runs on emulated traffic, in which each pin is popular
+# for three hours.)
 
 # %%
 newest = reader.top("1h", k=1)["as_of"].iloc[0]
 minutes = reader.counts(start=newest - 12 * HOUR, end=newest, resolution="1m")
 ten = minutes.set_index("window_start")[["saves", "clicks", "closeups"]].resample("10min").sum()
-ten.plot(drawstyle="steps-post", figsize=(9, 3), xlabel="UTC", ylabel="events in ten minutes", title="All pins")
+ten.plot(drawstyle="steps-post", figsize=(9, 3), xlabel="UTC", ylabel="events in ten minutes")
 plt.show()
 
 print(f"{minutes['pin_id'].nunique():,} pins, {minutes['saves'].sum():,} saves")
@@ -152,7 +153,7 @@ def trained(columns):
 
 
 def scores(model, columns):
-    """How well it ranks (1 is perfect, 0.5 is chance), and how far its probabilities are off (0 is perfect)."""
+    """AUC: how well it ranks (1 is perfect, 0.5 is chance). Log loss: how far its chances are off."""
     chances = model.predict_proba(columns[test])[:, 1]
     return roc_auc_score(saved[test], chances), log_loss(saved[test], chances), chances
 
@@ -183,7 +184,8 @@ for (name, chance), colour in zip(chances.items(), colours, strict=True):
     points = [(chance[part == each].mean(), saved[test][part == each].mean()) for each in np.unique(part)]
     right.plot(*zip(*points, strict=True), marker="o", color=colour, label=name)
 right.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-right.set(xlabel="predicted chance of a save", ylabel="share that was saved", title="Can its chances be believed?")
+right.set(xlabel="predicted chance of a save", ylabel="share that was saved")
+right.set_title("Can its chances be believed?")
 right.legend(fontsize=8)
 fig.tight_layout()
 plt.show()
@@ -212,4 +214,4 @@ print(f"{len(online):,} pins x {len(KNOWN)} features: all equal")
 
 # %%
 online["chance of a save"] = honest.predict_proba(online[KNOWN].astype(float).to_numpy())[:, 1]
-online.nlargest(5, "chance of a save")[["pin_id", *KNOWN, "as_of", "chance of a save"]].round(3)
+online.nlargest(5, "chance of a save").drop(columns=["as_of", "published_at"]).round(3)
