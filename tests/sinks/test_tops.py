@@ -173,6 +173,22 @@ def test_lists_of_heavy_rows_are_enough_for_events_as_they_are(
     assert all(read_top(connection, window, None, 3).certified for window in Recent)
 
 
+def test_what_lists_leave_out_can_lift_a_pin_to_the_last_place(
+    address: ClickHouseAddress, connection: Connection
+) -> None:
+    """Lists have 30 events of pin 500 and 28 of pin 600, which has 16 more in places where no list names it."""
+    buckets = range(CUT - HOUR, CUT, TEN)
+    facts = [Fact(at, at, pin, Action.SAVE, 50) for at in buckets for pin in range(1, 100)]
+    facts += [Fact(at, at, 600, Action.SAVE, 14 if place < 2 else 4) for place, at in enumerate(buckets)]
+    facts += [Fact(at, at, 500, Action.SAVE, 10) for at in buckets[2:5]]
+    facts.append(Fact(buckets[5], buckets[5], 700, Action.SAVE, 5))
+    fill(address, facts, CUTS[0], CUT, 100)
+    found = read_top(connection, Recent.LAST_HOUR, None, 100)
+    view = connection.rows("SELECT pin_id, saves, certified FROM pin_top_1h ORDER BY place")
+    assert (found.certified, found.pins[-1].pin_id, found.pins[-1].counts[0]) == (True, 600, 44)
+    assert view[-1] == (600, 44, True)
+
+
 def test_lists_are_not_enough_where_a_pin_in_none_of_them_may_have_as_much(
     address: ClickHouseAddress, connection: Connection
 ) -> None:
