@@ -78,7 +78,7 @@ def top(
         pintally top --by trend --limit 20
         pintally top --window 2026-11-21 --resolution 1d
     """
-    from pintally.cli.console import print_json
+    from pintally.cli.console import print_json, progress
     from pintally.cli.moments import moment_of
     from pintally.cli.top_answer import Asked, newest, past, recent, trending
     from pintally.sinks.clickhouse.connection import Connection
@@ -102,6 +102,8 @@ def top(
     if as_json:
         print_json(answer)
     else:
+        if answer.get("live") and not live:
+            progress.print("No cut is published yet, so these are the counts up to the last flush.")
         show(answer, by)
 
 
@@ -136,8 +138,6 @@ def show(answer: dict[str, Any], by: str) -> None:
     if not answer["pins"]:
         progress.print(f"No engagement{_where(answer)}.")
         return
-    if answer.get("live") and answer["as_of"] is None:
-        progress.print("No cut is published yet, so these are the counts up to the last flush.")
     data.print(f"Top pins{_where(answer)}", style="bold", highlight=False)
     more = ["trend"] if by == TREND else []
     made = table(

@@ -10,7 +10,7 @@ NEWEST = """
 SELECT toUnixTimestamp(cut), toUnixTimestamp(hours_until), published_at
 FROM cuts
 WHERE published_at <= fromUnixTimestamp64Milli(%(as_of)s, 'UTC')
-ORDER BY cut DESC, published_at
+ORDER BY cut DESC, published_at, seal
 LIMIT 1
 """
 EPOCH = datetime.fromtimestamp(0, UTC)

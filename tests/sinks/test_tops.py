@@ -166,6 +166,25 @@ def test_the_views_show_the_same_at_the_newest_cut(
     assert enough is None or set(certified) <= {enough}
 
 
+def test_an_answer_of_a_view_is_of_one_cut_also_if_another_is_published_meanwhile(engines: TestEngines) -> None:
+    facts = flat(random.Random(1))
+    cuts = [CUT - TEN, CUT]
+    either = f"arrayElement({cuts}, 1 + rand() % 2)"  # another one, each time that it is read
+    with tables(engines.addresses) as address, Connection(address) as connection:
+        fill(address, facts, CUTS[0], CUT, 5)
+        connection.execute(
+            f"CREATE OR REPLACE VIEW newest_cut AS SELECT toDateTime({either}, 'UTC') AS cut,"
+            f" toDateTime({hours_until(CUT)}, 'UTC') AS hours_until"
+        )
+        seen = set()
+        for _ in range(12):
+            rows = connection.rows("SELECT pin_id, saves, clicks, closeups, toUnixTimestamp(as_of) FROM pin_top_1h")
+            seen.add(rows[0][-1])
+            wanted = truth(facts, rows[0][-1], rows[0][-1] - HOUR, FOREVER, None, 100)
+            assert {(pin, (s, c, u)) for pin, s, c, u, _ in rows} == set(wanted)
+        assert seen == set(cuts)
+
+
 def test_lists_of_heavy_rows_are_enough_for_events_as_they_are(
     address: ClickHouseAddress, connection: Connection
 ) -> None:

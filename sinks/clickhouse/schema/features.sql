@@ -16,44 +16,6 @@ WHERE rows_seal > 0 AND pins > 0
 SETTINGS apply_deleted_mask = 1, input_format_tsv_enum_as_number = 0
 COMMENT 'Part of pin_features and pin_top: which rows count';
 
-CREATE OR REPLACE VIEW tiles_read{on_cluster}
-(
-    pin_id UInt64 COMMENT 'The pin',
-    window_start DateTime('UTC') COMMENT 'Start of ten minutes of event time',
-    arrived_at DateTime('UTC') COMMENT 'Arrival bucket',
-    {column} UInt64 COMMENT '{Heading} of the ten minutes that arrived in the bucket',
-    seal UInt64 COMMENT 'The sealing that wrote the row'
-)
-AS SELECT pin_id, window_start, arrived_at, {columns}, seal
-FROM pin_tiles
-SETTINGS apply_deleted_mask = 1
-COMMENT 'Part of pin_top: tiles, of every seal';
-
-CREATE OR REPLACE VIEW complete_hours_read{on_cluster}
-(
-    pin_id UInt64 COMMENT 'The pin',
-    window_start DateTime('UTC') COMMENT 'Start of the hour',
-    {column} UInt64 COMMENT '{Heading} of the hour that arrived before it was complete',
-    seal UInt64 COMMENT 'The sealing that wrote the row'
-)
-AS SELECT pin_id, window_start, {columns}, seal
-FROM pin_hours_by_pin
-SETTINGS apply_deleted_mask = 1
-COMMENT 'Part of pin_top: complete hours, of every seal';
-
-CREATE OR REPLACE VIEW corrections_read{on_cluster}
-(
-    pin_id UInt64 COMMENT 'The pin',
-    window_start DateTime('UTC') COMMENT 'Start of the hour',
-    known_from DateTime('UTC') COMMENT 'Known at this cut and later ones',
-    {column} UInt64 COMMENT '{Heading} of the hour that arrived in the bucket before known_from',
-    seal UInt64 COMMENT 'The sealing that wrote the row'
-)
-AS SELECT pin_id, window_start, known_from, {columns}, seal
-FROM pin_corrections
-SETTINGS apply_deleted_mask = 1
-COMMENT 'Part of pin_top: corrections, of every seal';
-
 -- A scalar subquery is planned anew in each SELECT that names it: so all that can be is in views, and it is short.
 CREATE OR REPLACE VIEW cuts_read{on_cluster}
 (

@@ -2,40 +2,13 @@
 -- statement with {window} is repeated for each window of scripts.WINDOWS; {window_words} says which it is.
 --
 -- pin_top_... are plain views, so that BI tools find their columns: 100 pins by all actions together, at the newest cut. A
--- view with parameters (window, action, number, as_of) would look up what is sealed anew at each place that names it:
--- measured, 370 ms of CPU to plan it. `pintally top` and the Python reader ask the same in a few statements.
+-- view with parameters (window, action, number, as_of) would be planned anew at each place that names it: measured, 370 ms
+-- of CPU. `pintally top` and the Python reader ask the same in a few statements.
 --
--- Each layer is a view of its own, for the same reason: a scalar subquery that reads a plain view costs little to plan, and
--- is read once. What is published is read first.
-
-CREATE OR REPLACE VIEW hour_tops_read{on_cluster}
-(
-    window_start DateTime('UTC') COMMENT 'Start of the hour',
-    is_rest Bool COMMENT 'true: the highest count of each action among all pins that have no row here',
-    pin_id UInt64 COMMENT 'The pin; 0 with is_rest',
-    {column} UInt64 COMMENT '{Heading} of the pin in the hour',
-    events UInt64 COMMENT 'All actions',
-    seal UInt64 COMMENT 'The sealing that wrote the row'
-)
-AS SELECT window_start, is_rest, pin_id, {columns}, events, seal
-FROM hour_tops
-SETTINGS apply_deleted_mask = 1
-COMMENT 'Part of pin_top: the pins with the most events of each complete hour, of every seal';
-
-CREATE OR REPLACE VIEW tile_tops_read{on_cluster}
-(
-    arrived_at DateTime('UTC') COMMENT 'Arrival bucket',
-    window_start DateTime('UTC') COMMENT 'Start of ten minutes of event time',
-    is_rest Bool COMMENT 'true: the highest count of each action among all pins that have no row here for this tile',
-    pin_id UInt64 COMMENT 'The pin; 0 with is_rest',
-    {column} UInt64 COMMENT '{Heading} of the pin in the tile',
-    events UInt64 COMMENT 'All actions',
-    seal UInt64 COMMENT 'The sealing that wrote the row'
-)
-AS SELECT arrived_at, window_start, is_rest, pin_id, {columns}, events, seal
-FROM tile_tops
-SETTINGS apply_deleted_mask = 1
-COMMENT 'Part of pin_top: the pins with the most events of each arrival bucket, of every seal';
+-- Scalar subqueries are short and read plain views, because they are planned at each place that names them. Those of one
+-- text are read once in a query, also where views hold them, so an answer is of one cut. What is published is read first:
+-- the first SELECT of each union finds nothing, and makes ClickHouse read `of` before it takes the snapshots of the tables
+-- that follow.
 
 CREATE OR REPLACE VIEW top_windows{on_cluster}
 (
@@ -96,19 +69,24 @@ WITH assumeNotNull((
 SELECT list, is_rest, pin_id, events
 FROM
 (
+    SELECT toUInt64(0) AS list, false AS is_rest, toUInt64(0) AS pin_id, toUInt64(0) AS events
+    FROM system.one
+    WHERE dummy > 0 AND empty(of.5)
+    UNION ALL
     SELECT toUInt64(window_start) AS list, is_rest, pin_id, events
-    FROM hour_tops_read
+    FROM hour_tops
     WHERE window_start >= of.2 AND window_start < of.3 AND seal IN of.5
     UNION ALL
     SELECT bitShiftLeft(toUInt64(arrived_at), 32) + toUInt64(window_start) AS list, is_rest, pin_id, events
-    FROM tile_tops_read
+    FROM tile_tops
     WHERE window_start >= of.3 AND window_start < of.4 AND arrived_at >= of.3 - INTERVAL 1 DAY AND arrived_at < of.1
         AND seal IN of.6
     UNION ALL
     SELECT toUInt64(0) AS list, false AS is_rest, pin_id, {total} AS events
-    FROM corrections_read
+    FROM pin_corrections
     WHERE window_start >= of.2 AND window_start < of.3 AND known_from <= of.1 AND seal IN of.6
 ) AS rows
+SETTINGS apply_deleted_mask = 1
 COMMENT 'Part of pin_top_{window}: pins with heavy rows in {window_words}, and corrections';
 
 -- A pin has at least the events that lists say, and at most those and of each list that leaves it out the highest count
@@ -188,22 +166,28 @@ FROM
     FROM
     (
         SELECT
+            toUInt64(0) AS c{number},
+            toUInt64(0) AS pin_id
+        FROM system.one
+        WHERE dummy > 0 AND empty(of.5)
+        UNION ALL
+        SELECT
             {column} AS c{number},
             pin_id
-        FROM complete_hours_read
+        FROM pin_hours_by_pin
         WHERE window_start >= of.2 AND window_start < of.3 AND seal IN of.5 AND (NOT finalists.2 OR pin_id IN finalists.1)
         UNION ALL
         SELECT
             {column} AS c{number},
             pin_id
-        FROM tiles_read
+        FROM pin_tiles
         WHERE window_start >= of.3 AND window_start < of.4 AND arrived_at < of.1 AND seal IN of.6
             AND (NOT finalists.2 OR pin_id IN finalists.1)
         UNION ALL
         SELECT
             {column} AS c{number},
             pin_id
-        FROM corrections_read
+        FROM pin_corrections
         WHERE window_start >= of.2 AND window_start < of.3 AND known_from <= of.1 AND seal IN of.6
             AND (NOT finalists.2 OR pin_id IN finalists.1)
     )
@@ -211,7 +195,7 @@ FROM
     HAVING total > 0
     ORDER BY total DESC, pin_id
     LIMIT 100
-    SETTINGS aggregate_functions_null_for_empty = 0
+    SETTINGS aggregate_functions_null_for_empty = 0, apply_deleted_mask = 1
 ) AS ranked
 COMMENT 'The 100 pins with the most events of {window_words}, at the newest cut';
 
