@@ -1,45 +1,68 @@
-"""Features of (pin, moment) pairs, each as it was known at its moment."""
+"""Features of (pin, moment) pairs, each as it was known at its moment, or as hindsight knows it.
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+The cut of each moment is looked up here. ClickHouse reads each table once, for all distinct pairs of a pin and a cut; what
+it returns is sums, and rates and trend are computed from them here, by the formulas of `pin_features`.
+"""
+
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.reads.cuts import NOTHING_KNOWN, Cut
-from pintally.sinks.reads.online import read_features
+from pintally.sinks.reads.pair_sums import Keys, read_sums
+from pintally.sinks.reads.sums import features_of
 
-# A cut counts from its first publication on.
+Known = Literal["arrived", "event"]
+# Of two rows of a cut the one that was published first holds; of equal moments the highest cut.
 CUTS: Final = """
-SELECT toUnixTimestamp(cut) AS c, toUnixTimestamp(hours_until), min(toUnixTimestamp64Milli(published_at)) AS published
-FROM cuts
-WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY
-GROUP BY cut, hours_until
-ORDER BY published, c
+SELECT toUnixTimestamp(cut), argMin(hours, (published, seal)), min(published) AS first
+FROM
+(
+    SELECT cut, toUnixTimestamp(hours_until) AS hours, toUnixTimestamp64Milli(published_at) AS published, seal
+    FROM cuts
+    WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY
+)
+GROUP BY cut
+ORDER BY first, cut
 """
-EPOCH: Final = datetime.fromtimestamp(0, UTC)
+MS: Final = 1000  # microseconds
 
 
 def read_pairs(
-    connection: Connection, pins: NDArray[np.uint64], moments: NDArray[np.int64], types: dict[str, str]
+    connection: Connection,
+    pins: NDArray[np.uint64],
+    moments: NDArray[np.int64],
+    types: dict[str, str],
+    known: Known = "arrived",
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
     """The cut of each pair, in seconds since 1970, and the columns of `pin_features` that `types` names.
 
-    `moments` are in microseconds since 1970. One query for each cut. Raises SinkError, SinkUnavailable.
+    `moments` are in microseconds since 1970. `arrived`: what had arrived by the cut; `event`: what happened before the cut,
+    whenever it arrived. The cut is 0 where none was published yet. Raises SinkError, SinkUnavailable.
     """
-    cuts = [
-        Cut(cut, until, EPOCH + timedelta(milliseconds=published)) for cut, until, published in connection.rows(CUTS)
-    ]
-    newest = np.maximum.accumulate(np.array([cut.moment for cut in cuts], np.int64))
-    published = np.array([(cut.published_at or EPOCH) - EPOCH for cut in cuts], "timedelta64[us]").astype(np.int64)
-    place = np.searchsorted(published, moments, side="right") - 1
-    of_pair = np.where(place < 0, 0, newest[place]) if len(cuts) else np.zeros(len(moments), np.int64)
-    by_moment = {cut.moment: cut for cut in reversed(cuts)}
-    found: dict[str, NDArray[Any]] = {}
-    for moment in np.unique(of_pair).tolist():
-        chosen = of_pair == moment
-        at = read_features(connection, by_moment.get(moment, NOTHING_KNOWN), pins[chosen], types)
-        for name, values in at.items():
-            found.setdefault(name, np.empty(len(pins), values.dtype))[chosen] = values
-    return of_pair, found or read_features(connection, NOTHING_KNOWN, pins, types)
+    rows = [(0, 0, 0), *connection.rows(CUTS)]  # the first stands for no cut
+    cuts = np.array(rows, np.int64)
+    of_pair = cuts[_newest(cuts, moments)]
+    keys, place = _distinct(pins, of_pair)
+    newest = int(cuts[:, 0].max())
+    sums = read_sums(connection, keys, tuple(types), newest if known == "event" else None)
+    found = features_of(sums, keys.cuts, keys.days, types)
+    return of_pair[:, 0], {name: values[place] for name, values in found.items()}
+
+
+def _newest(cuts: NDArray[np.int64], moments: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each moment the place of the highest cut that was published by then."""
+    by_cut = np.argsort(cuts[:, 0])
+    highest = by_cut[np.searchsorted(cuts[by_cut, 0], np.maximum.accumulate(cuts[:, 0]))]
+    last = np.searchsorted(cuts[:, 2] * MS, moments, side="right") - 1
+    return np.where(last < 0, 0, highest[last])
+
+
+def _distinct(pins: NDArray[np.uint64], of_pair: NDArray[np.int64]) -> tuple[Keys, NDArray[np.int64]]:
+    """The distinct pairs of a pin and a cut, by pin and cut, and for each pair the place of its own."""
+    order = np.lexsort((of_pair[:, 0], pins))
+    keys, ranks = Keys(pins[order], of_pair[order, 0], of_pair[order, 1]).by(of_pair[order, 0])
+    place = np.empty(len(pins), np.int64)
+    place[order] = ranks
+    return keys, place

@@ -4,50 +4,20 @@ import random
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import pytest
 
-from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.migrate import migrate
-from pintally.streams.settings import Settings
-from tests.sinks.sealed_cuts import published, sealed
-from tests.sinks.sealing import TODAY, read
-from tests.support.cells import cells
-from tests.support.engines import TestEngines, drop_database
-from tests.support.true_features import ACTIONS, DAY, HOUR, TEN, Event, Row, true_features
+from tests.sinks.feature_world import arrivals, feature_world
+from tests.sinks.sealed_cuts import published
+from tests.sinks.sealing import read
+from tests.support.engines import TestEngines
+from tests.support.true_features import DAY, HOUR, TEN, Event, Row, true_features
 
-END = TODAY - HOUR  # the last cut: of yesterday evening
-PINS = 40
+pytestmark = pytest.mark.engines
 NEWEST = "pin_features_latest"
-
-
-def arrivals(chance: random.Random) -> list[Event]:
-    """Nine days ago, some hours of three days, and the last hours: in time, late, from a clock ahead, and replayed."""
-    starts = (END - 9 * DAY, END - 2 * DAY - 2 * HOUR, END - DAY - HOUR, END - 3 * HOUR, END - HOUR)
-    events = []
-    for start in starts:
-        for _ in range(120):
-            arrived = start + chance.choice((0, 1, 4)) * TEN
-            delay = chance.choice((0, 30, 60, 200, 900, 3500, -200))
-            happened = arrived + chance.randrange(TEN) - delay
-            events.append(_event(chance, arrived, happened))
-        ages = (2, 5, 26, 170, 24 * 29, 24 * 32)  # hours: nothing is late in a replay topic
-        events += [_event(chance, start + 4 * TEN, start - age * HOUR) for age in ages]
-    return events
-
-
-def _event(chance: random.Random, arrived: int, happened: int) -> Event:
-    pin = min(PINS, int(1.1 ** chance.randrange(45)))
-    return Event(arrived, happened // 60 * 60, pin, chance.choice(ACTIONS), chance.choice((1, 1, 1, 2, 7)))
-
-
-def as_cells(events: list[Event]) -> PinMinuteRows:
-    """A cell of each, in a slice of its own."""
-    return cells(*((1, place, e.arrived_at, e.action, e.minute, e.pin, e.events, 10) for place, e in enumerate(events)))
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +27,13 @@ def events() -> list[Event]:
 
 @pytest.fixture(scope="module")
 def address(engines: TestEngines, events: list[Event]) -> Iterator[ClickHouseAddress]:
-    name = f"t{uuid4().hex[:12]}"
-    made = Settings.of(env_file=None, **engines.addresses.settings(), clickhouse_database=name).clickhouse
-    migrate(made)
-    sealed(made, as_cells(events), until=END)
-    yield made
-    drop_database(engines.addresses, name)
+    with feature_world(engines, events) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cuts(address: ClickHouseAddress) -> list[int]:
+    return published(address)
 
 
 def found(address: ClickHouseAddress, view: str, where: str = "1") -> dict[int, Row]:
@@ -76,44 +47,31 @@ def as_of(address: ClickHouseAddress, cut: int) -> str:
     return f"pin_features(as_of = '{moment}')"
 
 
-@pytest.fixture(scope="module")
-def apart(address: ClickHouseAddress) -> list[int]:
-    """The cuts, each published a second after its bucket ended."""
-    cuts = published(address)
-    with Connection(address, 60) as connection:
-        rows = connection.rows("SELECT cut, hours_until, seal FROM cuts")
-        connection.execute("TRUNCATE TABLE cuts")
-        moved = [(cut, until, datetime.fromtimestamp(cut.timestamp() + 1, UTC), seal) for cut, until, seal in rows]
-        connection.insert("cuts", ("cut", "hours_until", "published_at", "seal"), moved)
-    return cuts
-
-
 def test_at_each_cut_are_the_events_that_had_arrived(
-    address: ClickHouseAddress, apart: list[int], events: list[Event]
+    address: ClickHouseAddress, cuts: list[int], events: list[Event]
 ) -> None:
     near = {end for event in events for end in (event.arrived_at + TEN, event.arrived_at + 2 * TEN)}
-    chosen = random.Random(3).sample(sorted(near & set(apart)), 16)
-    days = [cut for cut in apart if cut % DAY in (0, HOUR, 2 * HOUR)][-6:]
-    for cut in (*chosen, *days, apart[0], apart[-1]):
+    chosen = random.Random(3).sample(sorted(near & set(cuts)), 16)
+    days = [cut for cut in cuts if cut % DAY in (0, HOUR, 2 * HOUR)][-6:]
+    for cut in (*chosen, *days, cuts[0], cuts[-1]):
         assert found(address, as_of(address, cut)) == true_features(events, cut), cut
 
 
 def test_the_newest_cut_is_shown_without_a_moment(
-    address: ClickHouseAddress, apart: list[int], events: list[Event]
+    address: ClickHouseAddress, cuts: list[int], events: list[Event]
 ) -> None:
-    assert found(address, NEWEST) == true_features(events, apart[-1])
-    assert read(address, f"SELECT DISTINCT toUnixTimestamp(as_of) FROM {NEWEST}") == [(apart[-1],)]
+    assert found(address, NEWEST) == true_features(events, cuts[-1])
+    assert read(address, f"SELECT DISTINCT toUnixTimestamp(as_of) FROM {NEWEST}") == [(cuts[-1],)]
 
 
-def test_nothing_is_shown_of_a_moment_before_the_first_cut(address: ClickHouseAddress, apart: list[int]) -> None:
+def test_nothing_is_shown_of_a_moment_before_the_first_cut(address: ClickHouseAddress, cuts: list[int]) -> None:
     before, then = (
-        f"pin_features(as_of = fromUnixTimestamp64Milli({apart[0] * 1000 + ms}, 'UTC'))" for ms in (999, 1000)
+        f"pin_features(as_of = fromUnixTimestamp64Milli({cuts[0] * 1000 + ms}, 'UTC'))" for ms in (999, 1000)
     )
     assert found(address, before) == {}
     assert found(address, then) != {}
 
 
-@pytest.mark.usefixtures("apart")
 @pytest.mark.parametrize(
     "moment",
     ["now('UTC')", "now64(6, 'UTC')", "(SELECT max(published_at) FROM cuts)", "now('UTC') - INTERVAL 1 SECOND"],
@@ -128,9 +86,9 @@ def test_a_moment_that_is_yet_to_come_is_refused(address: ClickHouseAddress) -> 
 
 
 def test_of_two_rows_of_a_cut_the_one_that_was_published_first_holds(
-    address: ClickHouseAddress, apart: list[int], events: list[Event]
+    address: ClickHouseAddress, cuts: list[int], events: list[Event]
 ) -> None:
-    cut = apart[-1]
+    cut = cuts[-1]
     rows = [(cut, cut - 7 * HOUR, datetime.fromtimestamp(cut + second, UTC), 2**40) for second in (1, 2)]
     with Connection(address, 30) as connection:
         connection.insert("cuts", ("cut", "hours_until", "published_at", "seal"), rows)
@@ -174,9 +132,9 @@ def granules(address: ClickHouseAddress, sql: str) -> dict[str, tuple[int, int]]
 
 
 @pytest.fixture(scope="module")
-def wide(address: ClickHouseAddress, apart: list[int]) -> ClickHouseAddress:
+def wide(address: ClickHouseAddress, cuts: list[int]) -> ClickHouseAddress:
     """100,000 pins beside those that count, in the windows that are read and in others."""
-    until = (apart[-1] - HOUR) // HOUR * HOUR
+    until = (cuts[-1] - HOUR) // HOUR * HOUR
     day = until // DAY * DAY
     many = "SELECT number * 1000003 + 1000, toDateTime({}, 'UTC')"
     for age in (0, 3 * DAY, 9 * DAY):
