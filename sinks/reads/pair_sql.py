@@ -1,7 +1,7 @@
-"""The SQL of the sums of pins at cuts. `keys` is an external table of one row: see `pair_sums.KEYS`.
+"""The SQL of the sums of pins at cuts. `keys` is an external table of one row: see `pair_sums.STRUCTURE`.
 
-Times are seconds since 1970. Of a row of a table: `s` is its start. Of a key: `cut`; `until`, its hours_until; `known`, what
-arrived before it counts; `head`, what starts at or after it does not count.
+Times are seconds since 1970. Of a row of a table: `s` is its start. Of a key: `cut`; `until`, its hours_until; `known`,
+what arrived before it counts; `head`, what starts at or after it does not count.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
 """Sums of pins at cuts, each table read once: tiles, complete hours, corrections, and the base of the day.
 
-The keys go to ClickHouse as one row of arrays in an external table. What comes back is the number of a key and its sums, as
-bytes: a million rows of numbers would cost the driver more than ClickHouse.
+The keys go to ClickHouse as one row of arrays in an external table. What comes back is the number of a key and its
+sums, as bytes: a million rows of numbers would cost the driver more than ClickHouse.
 """
 
 from collections.abc import Sequence
@@ -90,8 +90,8 @@ class _Asked:
                 sql, self.parameters, columnar=True, external_tables=external, settings=AS_BYTES
             )
             numbers = np.frombuffer(b"".join(answer[0]) if answer else b"", "<u8").reshape(-1, 1 + len(found))
-            places = [self.columns.index(name) for name in found]
-            total[np.ix_(numbers[:, 0].astype(np.int64) - 1, places)] = numbers[:, 1:]
+            for place, name in enumerate(found, 1):
+                total[numbers[:, 0] - 1, self.columns.index(name)] = numbers[:, place]
         return total
 
     def _row(self, keys: Keys) -> list[list[int]]:

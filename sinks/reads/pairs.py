@@ -1,7 +1,7 @@
 """Features of (pin, moment) pairs, each as it was known at its moment, or as hindsight knows it.
 
-The cut of each moment is looked up here. ClickHouse reads each table once, for all distinct pairs of a pin and a cut; what
-it returns is sums, and rates and trend are computed from them here, by the formulas of `pin_features`.
+The cut of each moment is looked up here. ClickHouse reads each table once, for all distinct pairs of a pin and a cut,
+and returns sums. Rates and trend are computed from them here, by the formulas of `pin_features`.
 """
 
 from typing import Any, Final, Literal
@@ -38,8 +38,9 @@ def read_pairs(
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
     """The cut of each pair, in seconds since 1970, and the columns of `pin_features` that `types` names.
 
-    `moments` are in microseconds since 1970. `arrived`: what had arrived by the cut; `event`: what happened before the cut,
-    whenever it arrived. The cut is 0 where none was published yet. Raises SinkError, SinkUnavailable.
+    `moments` are in microseconds since 1970. `arrived`: what had arrived by the cut. `event`: what happened before the
+    cut and arrived by now; a correction has no minute, and is of the end of its hour. The cut is 0 where none was
+    published yet. Raises SinkError, SinkUnavailable.
     """
     rows = [(0, 0, 0), *connection.rows(CUTS)]  # the first stands for no cut
     cuts = np.array(rows, np.int64)

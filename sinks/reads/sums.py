@@ -50,5 +50,6 @@ def _feature(name: str, sums: Sums, cuts: NDArray[np.int64], days: NDArray[np.in
         return trend
     if len(parts) == 2:
         count, closeups = (sums[part].astype(np.float64) for part in parts)
-        return np.divide(count, closeups, out=np.full(len(count), np.nan), where=closeups != 0)
+        rate: NDArray[np.float64] = np.divide(count, closeups, out=np.full(len(count), np.nan), where=closeups != 0)
+        return rate
     return sums[name] / ONE if "_decayed_" in name else sums[name]

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import SecretStr
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.users import users
 from pintally.sinks.reads.pairs import Known, read_pairs
 from tests.sinks.feature_world import END, PINS, arrivals, feature_world
 from tests.sinks.sealed_cuts import published
@@ -103,16 +101,3 @@ def test_hindsight_counts_what_happened_before_the_cut_whenever_it_arrived(
 
 def test_no_pairs_are_an_empty_answer(address: ClickHouseAddress, types: dict[str, str]) -> None:
     assert asked(address, [], types) == []
-
-
-def test_who_may_only_read_gets_the_same(address: ClickHouseAddress, types: dict[str, str]) -> None:
-    pairs = moments(random.Random(3), 50)
-    read(address, "CREATE USER IF NOT EXISTS pairs_only_read SETTINGS readonly = 1")
-    _, reader = users(address.database)
-    try:
-        for grant in reader.grants:
-            read(address, f"GRANT {grant} TO pairs_only_read")
-        as_reader = address.model_copy(update={"user": "pairs_only_read", "password": SecretStr("")})
-        assert asked(as_reader, pairs, types) == asked(address, pairs, types)
-    finally:
-        read(address, "DROP USER pairs_only_read")

@@ -9,6 +9,7 @@ from clickhouse_driver.errors import ServerException
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from tests.sinks.sealed_cuts import seal_all
 from tests.sinks.sealing import HOUR, TODAY, some_cells, write
@@ -24,6 +25,13 @@ QUERIES = (
     "SELECT pin_id, sum(saves), sum(clicks), sum(closeups) FROM {} GROUP BY pin_id ORDER BY pin_id",
 )
 TOP = "SELECT * FROM pin_top_24h ORDER BY place"  # its text is that of the other windows
+# Of features: one row a pin, and what no row is of.
+FEATURES = ("pin_features_latest", "pin_features(as_of = (SELECT max(published_at) FROM cuts))")
+OF_FEATURES = (
+    *(f"SELECT * FROM {view} ORDER BY pin_id" for view in FEATURES),
+    *(f"SELECT count(), sum(saves_7d), sum(clicks_24h), sum(closeups_decayed_6h) FROM {view}" for view in FEATURES),
+    "SELECT data, known_until, open_windows, corrected_windows, status FROM data_status ORDER BY data",
+)
 DATABASE = "readers"
 # Errors of ClickHouse's own that do not name the setting.
 SAID = {
@@ -63,12 +71,16 @@ def _fill(made: ClickHouseAddress, *, sealed: bool) -> None:
     write(made, some_cells(20, count=4, slice_block=1))
     if sealed:
         seal(made, TODAY)
+        seal_cuts(made, TODAY - HOUR, HOUR)
         write(made, some_cells(30, count=5, slice_block=1))  # opens hours again
         seal(made, TODAY - 20 * HOUR)
         seal_all(made, TODAY + 10 * 60)
     with Connection(made, 30) as connection:
         connection.execute("DELETE FROM pin_minutes WHERE pin_id = 9")
         connection.execute("DELETE FROM pin_minutes WHERE action = 3 AND slice_block = 1")
+        if sealed:
+            connection.execute("DELETE FROM pin_hours_by_pin WHERE pin_id = 8")
+            connection.execute("DELETE FROM pin_tiles WHERE pin_id = 8")
 
 
 Answers = dict[str, list[tuple[object, ...]] | str]
@@ -88,7 +100,9 @@ def ask(address: ClickHouseAddress, user: str, queries: Sequence[str]) -> Answer
 
 @pytest.fixture(scope="module")
 def expected(address: ClickHouseAddress) -> Answers:
-    return plain(address)
+    found = plain(address)
+    assert all(found.values())
+    return found
 
 
 def plain(address: ClickHouseAddress) -> Answers:
