@@ -123,7 +123,10 @@ class RulesSettings(Group):
 
     allowed_lateness_seconds: int = Field(3600, ge=0, description="How long after its end a minute still counts.")
     max_clock_skew_seconds: int = Field(
-        300, ge=0, description="How far event time may be ahead of the Kafka timestamp."
+        300,
+        ge=0,
+        le=86_400,
+        description="How far event time may be ahead of the Kafka timestamp; at most a day.",
     )
     retention_days: int = Field(
         90,

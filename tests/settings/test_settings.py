@@ -14,6 +14,7 @@ from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.rules import Rules
 from pintally.sinks.clickhouse.scripts import script_of, statements
+from pintally.sinks.reads.known_rows import AHEAD
 from pintally.streams.settings import GROUPS, LOCAL_ENV, SETTINGS, Settings, load_settings
 from pintally.streams.settings.variables import RENAMED
 
@@ -123,12 +124,18 @@ def test_no_event_is_counted_that_the_tables_would_drop_at_once() -> None:
         assert re.findall(r"INTERVAL (\d+) DAY", created) == [str(bound)]
 
 
+def test_tops_look_for_tiles_in_every_bucket_that_may_have_them() -> None:
+    (bound,) = [rule.le for rule in SETTINGS["max_clock_skew_seconds"].field.metadata if hasattr(rule, "le")]
+    assert bound == AHEAD
+    assert "arrived_at >= of.3 - INTERVAL 1 DAY" in script_of("tops.sql")
+
+
 def test_a_prefix_comes_before_every_topic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PINTALLY_TOPIC_PREFIX", "eu.")
     assert load_settings().topics.names == {action: f"eu.engagement.{action.label}.v1" for action in Action}
 
 
-@given(lateness=st.integers(0, 10**6), skew=st.integers(0, 10**6), days=st.integers(1, 90), size=st.integers(1, 10**9))
+@given(lateness=st.integers(0, 10**6), skew=st.integers(0, 86_400), days=st.integers(1, 90), size=st.integers(1, 10**9))
 def test_rules_are_the_settings_in_milliseconds(lateness: int, skew: int, days: int, size: int) -> None:
     rules = Settings.of(
         allowed_lateness_seconds=lateness, max_clock_skew_seconds=skew, retention_days=days, slice_records=size
