@@ -1,12 +1,11 @@
 """Runs dbt commands in one process of the examples' environment, and prints what came of each as a line of JSON.
 
-Arguments: a database and a command each, as `database:source freshness`.
+Arguments: commands, as `source freshness`.
 """
 
 import contextlib
 import io
 import json
-import os
 import sys
 
 from dbt.cli.main import dbtRunner
@@ -14,16 +13,18 @@ from dbt.cli.main import dbtRunner
 
 def main() -> None:
     """One command after the other."""
-    for argument in sys.argv[1:]:
-        database, _, command = argument.partition(":")
-        os.environ["PINTALLY_CLICKHOUSE_DATABASE"] = database
+    for command in sys.argv[1:]:
         with contextlib.redirect_stdout(io.StringIO()) as said:
             done = dbtRunner().invoke([*command.split(), "--profiles-dir", "."])
         if done.exception is not None or not done.result:
             print(said.getvalue())
             raise SystemExit(f"dbt {command}: {done.exception}")
         found = {
-            result.node.name: {"status": str(result.status), "until": str(getattr(result, "max_loaded_at", ""))}
+            result.node.name: {
+                "status": str(result.status),
+                "until": str(getattr(result, "max_loaded_at", "")),
+                "sql": getattr(result.node, "compiled_code", ""),
+            }
             for result in done.result.results
         }
         print(json.dumps(found))
