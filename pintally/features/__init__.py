@@ -22,6 +22,7 @@ from pintally.features.reader import FeatureReader, Frame, Resolution
 from pintally.features.tops import WindowName
 from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.reads.pairs import Known
 
 __all__ = [
     "ClickHouseAddress",
@@ -41,16 +42,19 @@ __all__ = [
 ]
 
 
-def get_historical_features(entity_df: Frame, features: Sequence[str] | None = None) -> Frame:
+def get_historical_features(
+    entity_df: Frame, features: Sequence[str] | None = None, *, known: Known = "arrived"
+) -> Frame:
     """What was known of pins at past moments, to train a model on what it could have seen.
 
     `entity_df` has a row for each example: `pin_id`, `event_timestamp` with a time zone, and any other columns. It
     comes back with its rows as they were, and behind its columns the features and `as_of`, the newest cut that was
-    published at the moment. All features if none are named. Raises FeaturesError for a question that has no answer,
-    SinkError, SinkUnavailable.
+    published at the moment. All features if none are named. `known="event"` adds what had happened before the cut but
+    arrived after it: numbers with hindsight, which no model could have seen. Raises FeaturesError for a question that
+    has no answer, SinkError, SinkUnavailable.
     """
     with FeatureReader() as reader:
-        return reader.get_historical_features(entity_df, features)
+        return reader.get_historical_features(entity_df, features, known=known)
 
 
 def get_online_features(pin_ids: Any, features: Sequence[str] | None = None, *, frame: Kind | None = None) -> Any:

@@ -1,7 +1,7 @@
 """Pairs of a pin and a moment: which of them can be asked about."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pintally.features.entities import EVENT_TIMESTAMP
 from pintally.features.errors import WrongTime
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.reads.pairs import Known
 
 # Cuts that views of features still know, and the clock that dates them.
 KNOWN: Final = """
@@ -16,6 +17,15 @@ SELECT count(), toUnixTimestamp64Micro(toDateTime64(min(published_at), 6, 'UTC')
 FROM cuts
 WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY
 """
+
+
+def refuse_unknown_clock(known: str) -> None:
+    """Raises WrongTime for a word that says neither of the two clocks."""
+    if known not in get_args(Known):
+        raise WrongTime(
+            f"known={known!r} says of no clock",
+            "Choose 'arrived': what had arrived by the cut; or 'event': what had happened by then, with hindsight.",
+        )
 
 
 def refuse_unknowable(connection: Connection, moments: NDArray[np.int64]) -> None:

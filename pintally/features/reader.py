@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 from pintally.features.entities import EVENT_TIMESTAMP, PIN_ID, column, moment, moments_in, pins_in, pins_of
 from pintally.features.errors import WrongTime
 from pintally.features.frames import Kind, framed, opened, with_columns
-from pintally.features.historical import refuse_unknowable
+from pintally.features.historical import refuse_unknowable, refuse_unknown_clock
 from pintally.features.names import AS_OF, asked_for, refuse_taken, types_of
 from pintally.features.tops import WindowName, action_of, columns_of, cut_columns, window_of
 from pintally.schemas.errors import SinkUnavailable
@@ -19,7 +19,7 @@ from pintally.sinks.clickhouse.users import BEHIND_VIEWS
 from pintally.sinks.reads.counts import read_counts
 from pintally.sinks.reads.cuts import Cut, read_cut
 from pintally.sinks.reads.online import read_features
-from pintally.sinks.reads.pairs import read_pairs
+from pintally.sinks.reads.pairs import Known, read_pairs
 from pintally.sinks.reads.tops import read_top
 
 Resolution = Literal["1m", "1h", "1d"]
@@ -38,14 +38,17 @@ class FeatureReader:
         self._address = clickhouse or _from_settings()
         self._connection: Connection | None = None
 
-    def get_historical_features(self, entity_df: Frame, features: Sequence[str] | None = None) -> Frame:
+    def get_historical_features(
+        self, entity_df: Frame, features: Sequence[str] | None = None, *, known: Known = "arrived"
+    ) -> Frame:
         """Features as they were known at each moment, as `pintally.features.get_historical_features`."""
         frame, names = opened(entity_df), asked_for(features)
         refuse_taken(frame.columns, names)
+        refuse_unknown_clock(known)
         pins = pins_in(column(frame, PIN_ID), PIN_ID)
         moments = moments_in(column(frame, EVENT_TIMESTAMP), EVENT_TIMESTAMP)
         self._ask(lambda connection: refuse_unknowable(connection, moments))
-        cuts, found = self._ask(lambda connection: read_pairs(connection, pins, moments, types_of(names)))
+        cuts, found = self._ask(lambda connection: read_pairs(connection, pins, moments, types_of(names), known))
         made: Frame = with_columns(frame, {**found, AS_OF: cuts.astype("datetime64[s]").astype("datetime64[us]")})
         return made
 

@@ -7,10 +7,11 @@ import pytest
 
 from pintally.features import ClickHouseAddress, FeatureReader, UnknownFeature, WrongColumn, WrongTime
 from pintally.features.names import known_features
-from tests.features.conftest import CUT
+from pintally.schemas.actions import Action
+from tests.features.conftest import CUT, FACTS
 from tests.features.kinds import KINDS, MAKE, TYPES, rows
 from tests.sinks.known import TEN, published_at
-from tests.sinks.sealing import read
+from tests.sinks.sealing import HOUR, read
 
 pytestmark = pytest.mark.xdist_group("features")
 
@@ -43,6 +44,28 @@ def test_each_row_has_what_was_known_at_its_moment(known: ClickHouseAddress, rea
         expected = of_the_view(known, pin, moment)
         assert [row[name] for name in (*known_features(), "as_of")][: len(expected)] == expected
     assert [(CUT - row["as_of"].timestamp()) / TEN for row in found] == [3, 3, 3, 29, 0, 3, 0]
+
+
+def test_hindsight_adds_what_arrived_after_the_cut(reader: FeatureReader) -> None:
+    cut = CUT - 4 * TEN
+    frame = entities("pandas", [(pin, published_at(cut)) for pin in range(7, 12)])
+    honest, hindsight = (
+        rows(reader.get_historical_features(frame, ["saves_1h", "clicks_1h", "closeups_1h"], known=known))
+        for known in ("arrived", "event")
+    )
+    for row, more, pin in zip(honest, hindsight, range(7, 12), strict=True):
+        for action in Action:
+            of_pin = [fact for fact in FACTS if (fact.pin, fact.action) == (pin, action)]
+            happened = [fact for fact in of_pin if cut - HOUR <= fact.happened < cut]
+            assert more[f"{action.column}_1h"] == sum(fact.events for fact in happened)
+            assert row[f"{action.column}_1h"] == sum(fact.events for fact in happened if fact.arrived < cut)
+        assert row["as_of"] == more["as_of"]
+    assert honest != hindsight
+
+
+def test_a_clock_that_there_is_not_is_refused(reader: FeatureReader) -> None:
+    with pytest.raises(WrongTime, match=r"known='all' says of no clock\n  Choose 'arrived'"):
+        reader.get_historical_features(entities("pandas", PAIRS), known="all")  # type: ignore[arg-type]
 
 
 def test_what_was_served_is_what_is_asked_later(reader: FeatureReader) -> None:
