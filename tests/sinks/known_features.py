@@ -1,0 +1,124 @@
+"""What a reader of a cut must see, counted from cells, and what the tables of features give him. Pure, but for `read`.
+
+Both give, for each pin, counts of the last hour, 24 hours, 7 and 30 days by action: docs/decisions/0017 defines them.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from pintally.sinks.clickhouse.connection import Connection
+
+TEN, HOUR, DAY = 600, 3600, 86_400
+Vector = tuple[int, ...]  # 4 windows x 3 actions
+EVERYTHING = """
+SELECT 'tiles', pin_id, toUnixTimestamp(window_start), toUnixTimestamp(arrived_at), seal, saves, clicks, closeups,
+    0, 0, 0 FROM pin_tiles
+UNION ALL SELECT 'hours', pin_id, toUnixTimestamp(window_start), 0, seal, saves, clicks, closeups, 0, 0, 0
+FROM pin_hours_by_pin
+UNION ALL SELECT 'corrections', pin_id, toUnixTimestamp(window_start), toUnixTimestamp(known_from), seal, saves, clicks,
+    closeups, 0, 0, 0 FROM pin_corrections
+UNION ALL SELECT 'base', pin_id, toUnixTimestamp(day), 0, seal, saves_7d, clicks_7d, closeups_7d, saves_30d, clicks_30d,
+    closeups_30d FROM pin_base
+UNION ALL SELECT 'cells', pin_id, toUnixTimestamp(minute), toUnixTimestamp(arrived_at), action, events, 0, 0, 0, 0, 0
+FROM pin_minutes FINAL WHERE events > 0
+UNION ALL SELECT 'seals', seal, toUnixTimestamp(window_start), toUInt32(kind), rows_seal, is_open, corrected, 0, 0, 0, 0
+FROM feature_seals FINAL
+UNION ALL SELECT 'cuts', 0, toUnixTimestamp(cut), toUnixTimestamp(argMin(c.hours_until, (published_at, seal))), 0,
+    0, 0, 0, 0, 0, 0 FROM cuts AS c GROUP BY cut
+"""
+TILES, HOURS, BASE = 1, 2, 3
+Row = tuple[Any, ...]
+
+
+@dataclass
+class Tables:
+    """All rows, as they are at one moment."""
+
+    rows: dict[str, list[Row]]  # by table, without its name
+
+    @property
+    def cuts(self) -> dict[int, int]:
+        """Cut -> hours_until."""
+        return {row[1]: row[2] for row in self.rows["cuts"]}
+
+    @property
+    def newest(self) -> int:
+        """The newest cut; 0 if there is none."""
+        return max(self.cuts, default=0)
+
+    @property
+    def open_windows(self) -> set[tuple[int, int]]:
+        """Kind and start of open windows."""
+        return {(kind, start) for _, start, kind, _, is_open, *_ in self.rows["seals"] if is_open}
+
+    @property
+    def corrected(self) -> set[tuple[int, int]]:
+        """Kind and start of corrected windows."""
+        return {(kind, start) for _, start, kind, _, _, corrected, *_ in self.rows["seals"] if corrected}
+
+
+def read(connection: Connection) -> Tables:
+    """Everything, in one statement."""
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for table, *row in connection.rows(EVERYTHING):
+        rows[table].append(tuple(row))
+    return Tables(rows)
+
+
+def add(pins: dict[int, list[int]], pin: int, window: int, counts: Row) -> None:
+    """Add counts to one of the four windows."""
+    vector = pins.setdefault(pin, [0] * 12)
+    for action in range(3):
+        vector[3 * window + action] += counts[action]
+
+
+def expected(tables: Tables, cut: int) -> dict[int, Vector]:
+    """From the cells that arrived before a cut."""
+    pins: dict[int, list[int]] = {}
+    day = tables.cuts[cut] // DAY * DAY
+    for pin, minute, arrived, action, events, *_ in tables.rows["cells"]:
+        if arrived >= cut:
+            continue
+        counts = tuple(events * (action == each) for each in (1, 2, 3))
+        begins = (minute // TEN * TEN >= cut - HOUR, minute // HOUR * HOUR >= cut // HOUR * HOUR - DAY,
+                  minute >= day - 7 * DAY, minute >= day - 30 * DAY)  # fmt: skip
+        for window, inside in enumerate(begins):
+            if inside:
+                add(pins, pin, window, counts)
+    return _vectors(pins)
+
+
+def seen(tables: Tables, cut: int, *, by_seal: bool = True, by_known_from: bool = True) -> dict[int, Vector]:
+    """From the tables of features."""
+    pins: dict[int, list[int]] = {}
+    until = tables.cuts[cut]
+    day, last_day = until // DAY * DAY, cut // HOUR * HOUR - DAY
+    seals = {(kind, start): rows_seal for _, start, kind, rows_seal, *_ in tables.rows["seals"]}
+
+    def counts_of(kind: int, start: int, seal: int) -> bool:
+        return not by_seal or seals.get((kind, start)) == seal
+
+    def events(pin: int, start: int, counts: Row, *, of_base: bool = True) -> None:
+        for window, first in enumerate((cut - HOUR, last_day, day - 7 * DAY, day - 30 * DAY)):
+            if start >= (first if of_base or window < 2 else day):
+                add(pins, pin, window, counts)
+
+    for pin, start, arrived, seal, *counts in tables.rows["tiles"]:
+        if arrived < cut and start >= until and counts_of(TILES, arrived, seal):
+            events(pin, start, tuple(counts))
+    for pin, start, _, seal, *counts in tables.rows["hours"]:
+        if start < until and counts_of(HOURS, start, seal):
+            events(pin, start, tuple(counts), of_base=False)
+    for pin, start, known, seal, *counts in tables.rows["corrections"]:
+        if start < until and (known <= cut or not by_known_from) and counts_of(TILES, known - TEN, seal):
+            events(pin, start, tuple(counts))
+    for pin, start, _, seal, *counts in tables.rows["base"]:
+        if start == day and counts_of(BASE, day, seal):
+            add(pins, pin, 2, tuple(counts))
+            add(pins, pin, 3, tuple(counts[3:]))
+    return _vectors(pins)
+
+
+def _vectors(pins: dict[int, list[int]]) -> dict[int, Vector]:
+    return {pin: tuple(vector) for pin, vector in pins.items() if any(vector)}
