@@ -8,13 +8,12 @@ from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.reads.cuts import read_cut
-from pintally.sinks.reads.tops import Top, read_top
+from pintally.sinks.reads.tops import KEPT, Top, read_top
 from pintally.sinks.reads.trending import read_trending
 from pintally.sinks.reads.windows import Recent, Window
 
 COLUMNS = tuple(action.column for action in Action)
 LENGTHS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
-KEPT = timedelta(days=88)  # lists of heavy rows; decision 17
 ALL, TREND = "all", "trend"
 
 Document = dict[str, Any]

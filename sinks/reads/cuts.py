@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.connection import Connection
 
 # Of two rows of one cut the one that was published first is taken, as in the views: later readers see no other.
 NEWEST = """
-SELECT toUnixTimestamp(cut), toUnixTimestamp(hours_until), published_at
+SELECT toUnixTimestamp(cut), toUnixTimestamp(hours_until), published_at,
+    hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY
 FROM cuts
 WHERE published_at <= fromUnixTimestamp64Milli(%(as_of)s, 'UTC')
 ORDER BY cut DESC, published_at, seal
@@ -34,7 +36,21 @@ class Cut:
 NOTHING_KNOWN = Cut(0, 0, None)
 
 
+class NotKept(SinkError):
+    """What is asked for is so old that its rows may be gone."""
+
+
 def read_cut(connection: Connection, as_of: datetime | None = None) -> Cut:
-    """Returns the highest cut that was published by `as_of`, by default the newest; NOTHING_KNOWN if there is none."""
+    """Returns the highest cut that was published by `as_of`, by default the newest; NOTHING_KNOWN if there is none.
+
+    Raises NotKept if `as_of` is too long ago.
+    """
     rows = connection.rows(NEWEST, as_of=NEVER if as_of is None else (as_of - EPOCH) // timedelta(milliseconds=1))
-    return Cut(*rows[0]) if rows else NOTHING_KNOWN
+    if not rows:
+        return NOTHING_KNOWN
+    *cut, is_kept = rows[0]
+    if not is_kept and as_of is not None:
+        raise NotKept(
+            f"what was known at {as_of.isoformat()} is not kept any more", "Ask for a moment of the last 88 days."
+        )
+    return Cut(*cut) if is_kept else NOTHING_KNOWN

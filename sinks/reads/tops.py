@@ -8,18 +8,19 @@ Nearly always 2 is enough. The idea is that of TPUT (Cao and Wang, PODC 2004); l
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.reads import top_sql
-from pintally.sinks.reads.cuts import Cut, read_cut
+from pintally.sinks.reads.cuts import Cut, NotKept, read_cut
 from pintally.sinks.reads.finalists import Candidate, Counts, finalists
 from pintally.sinks.reads.finalists import top as top_of
 from pintally.sinks.reads.known_rows import KnownRows
 from pintally.sinks.reads.windows import TEN_MINUTES, Parts, Recent, Window, recent
 
 ACTIONS = tuple(Action)
+KEPT = timedelta(days=88)  # decision 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,18 @@ def read_top(
     """Returns the k pins with the most events of one action, or of all actions together.
 
     They are those at the newest cut, at the highest cut that was published by `as_of`, or, with `live`, up to the last
-    flush. A window is one that moves with the cut (`Recent`), or an hour or a day. Raises SinkUnavailable or SinkError.
+    flush. A window is one that moves with the cut (`Recent`), or an hour or a day. Raises SinkUnavailable, SinkError,
+    and NotKept for what is too long ago.
     """
     cut = read_cut(connection, as_of)
     if isinstance(window, Recent):
         moment = connection.one("SELECT toUnixTimestamp(now('UTC'))")[0] if live else cut.moment
         window = recent(window, moment // TEN_MINUTES * TEN_MINUTES)
+    elif window.starts_at < datetime.now(UTC) - KEPT:
+        raise NotKept(
+            f"counts of {window.starts_at.isoformat()} are not kept by pin and hour any more",
+            "Ask for a window of the last 88 days, or for days: the view pin_engagement_1d has the last 729.",
+        )
     rows = KnownRows.read(connection, cut, Parts.of(window, cut), live)
     found = _from_lists(connection, rows, by, k)
     pins = _from_all(connection, rows, by, k) if found is None else found

@@ -38,7 +38,7 @@ def test_the_lock_that_readers_of_counts_install_has_none_of_it() -> None:
     assert not set(locked) & (PACKAGES - {"uvloop"})  # Feast brings uvloop itself
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", sorted(MODULES))
 def test_a_command_that_needs_a_worker_says_how_to_install_it(module: str) -> None:
     assert module in OF_THE_WORKER
     code = (

@@ -12,7 +12,7 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COLUMNS
 from pintally.sinks.clickhouse.sealing.known_windows import Bucket, CompleteHour
-from pintally.sinks.reads.cuts import NOTHING_KNOWN, Cut, read_cut
+from pintally.sinks.reads.cuts import NOTHING_KNOWN, Cut, NotKept, read_cut
 from pintally.sinks.reads.tops import Top, read_top
 from pintally.sinks.reads.windows import FOREVER, Recent, Window
 from tests.sinks.known import FIRST, TABLES, TEN, Fact, cells_of, fill, hours_until, published_at, truth
@@ -221,6 +221,21 @@ def test_before_the_first_cut_nothing_is_known(address: ClickHouseAddress, conne
     fill(address, geometric(random.Random(1)), CUTS[0], CUT)
     before = read_top(connection, Recent.TODAY, as_of=datetime.fromtimestamp(CUTS[0], UTC))
     assert (before.cut, before.pins) == (NOTHING_KNOWN, ())
+
+
+def test_what_is_not_kept_any_more_is_refused_and_not_half_an_answer(
+    address: ClickHouseAddress, connection: Connection
+) -> None:
+    fill(address, geometric(random.Random(1)), CUTS[0], CUT)
+    old = CUT - 100 * DAY
+    with Connection(address) as writer:
+        names = ("cut", "hours_until", "published_at", "seal")
+        writer.insert("cuts", names, [(old, hours_until(old), published_at(old), 0)])
+    with pytest.raises(NotKept, match="is not kept any more"):
+        read_top(connection, Recent.TODAY, as_of=published_at(old))
+    with pytest.raises(NotKept, match="by pin and hour"):
+        read_top(connection, Window(old // DAY * DAY, old // DAY * DAY + DAY))
+    assert read_cut(connection).moment == CUT
 
 
 def test_the_newest_cut_is_taken_as_it_was_first_published(address: ClickHouseAddress, connection: Connection) -> None:
