@@ -35,6 +35,7 @@ def _fill(folder: Path) -> None:
 def run(*arguments: str | Path, settings: Settings, folder: Path, **environment: str) -> str:
     """Run Python with these arguments in a folder, and return what it printed. A failure shows all of it."""
     known = settings.environment() | {"PYTHONPATH": str(ROOT), "HOME": str(folder), "PYTHONSAFEPATH": ""}
+    known["PYTHONDONTWRITEBYTECODE"] = ""  # else each run would compile a thousand modules again
     done = subprocess.run(
         [python(), *arguments],
         cwd=folder,
