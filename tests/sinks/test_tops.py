@@ -208,6 +208,18 @@ def test_what_lists_leave_out_can_lift_a_pin_to_the_last_place(
     assert view[-1] == (600, 44, True)
 
 
+def test_a_pin_that_a_list_leaves_out_is_first_among_equals_if_its_number_is(
+    address: ClickHouseAddress, connection: Connection
+) -> None:
+    facts = [Fact(CUT - TEN, CUT - TEN, pin, Action.SAVE, 10) for pin in (*range(2, 102), 1)]
+    fill(address, facts, CUTS[0], CUT, 100)
+    for pins in (
+        [pin.pin_id for pin in read_top(connection, Recent.LAST_HOUR, None, 100).pins],
+        [pin for (pin,) in connection.rows("SELECT pin_id FROM pin_top_1h ORDER BY place")],
+    ):
+        assert pins == list(range(1, 101))
+
+
 def test_lists_are_not_enough_where_a_pin_in_none_of_them_may_have_as_much(
     address: ClickHouseAddress, connection: Connection
 ) -> None:
