@@ -8,6 +8,8 @@ from tests.sinks.cuts_schedule import first_failure, without_fsync
 
 SCHEDULES = range(2)
 RED = {  # a seed that is red, or one before it; else 0
+    "number taken after the cells are read": 3,
+    "replay sources forgotten": 7,
     "rows_seal not kept": 7,
     "a slow sealer publishes its cut all the same": 7,
     "no second look": 10,
