@@ -19,6 +19,7 @@ PEERS = {
     "ClickHouse's Kafka engine": ("clickhouse", "clickhouse-2"),
 }
 UNKNOWN = "not measured"
+BY_SHAPE = "peers-by-shape.json"  # what `python -m bench.run --shapes ... --into FOLDER` leaves as peers.json
 SAID = """Producers write the same event in many ways: the order of the fields, spaces, further fields, experiments and
 the size of batches differ. Each shape below holds the same events. The cost of an event is that of one more event in a
 whole worker: two sizes of log, and the difference (`python -m bench.marginal`). A ratio compares events a CPU-second on
@@ -33,7 +34,7 @@ class Found:
     micros: dict[str, list[float]]  # shape -> us of CPU an event, of each round
     bytes: dict[str, float]  # shape -> of a value, on average
     of_client: dict[str, guard.Guarded]
-    peers: Results | None
+    peers: tuple[Results, ...]  # the first that has a shape counts
 
     @property
     def by_cost(self) -> list[str]:
@@ -52,9 +53,9 @@ def spread(at: Path) -> str:
 
 def read(at: Path) -> Found:
     """What lies in the folder of the results."""
-    marginal, peers = at / "marginal.json", at / "peers.json"
+    marginal, peers = at / "marginal.json", [at / BY_SHAPE, at / "peers.json"]
     kept = Kept.from_json(marginal.read_text()) if marginal.exists() else None
-    results = Results.from_json(peers.read_text()) if peers.exists() else None
+    results = tuple(Results.from_json(path.read_text()) for path in peers if path.exists())
     sizes = {shape: size for shape in SHAPES if kept and (size := kept.find(f"{shape}: a value"))}
     return Found(kept.samples if kept else {}, sizes, guard.read(at / "guard.json"), results)
 
@@ -86,10 +87,12 @@ def row(found: Found, shape: str) -> list[str]:
     ]
 
 
-def of_peer(results: Results | None, peers: Sequence[str], shape: str) -> list[float]:
+def of_peer(found: Sequence[Results], peers: Sequence[str], shape: str) -> list[float]:
     """Our rate to that of the fastest of these contestants, run by run; empty if none ran on this shape."""
-    best = fastest(results, peers, shape) if results else None
-    return ratios(results, OURS, best, shape) if results and best else []
+    for results in found:
+        if best := fastest(results, peers, shape):
+            return ratios(results, OURS, best, shape)
+    return []
 
 
 def shown(values: Sequence[float], digits: int) -> str:
@@ -104,8 +107,19 @@ def told(at: Path) -> str:
     path = at / "marginal.json"
     if not path.exists():
         return ""
+    peers = at / BY_SHAPE
+    beside = f" {ratios_told(Results.from_json(peers.read_text()))}" if peers.exists() else ""
     kept = Kept.from_json(path.read_text())
     about = ", ".join(f"{name} {value:,}" for name, value in kept.parameters.items())
     load = " to ".join(f"{each:.1f}" for each in kept.load)
     where = f"{kept.machine['cpu']}, {kept.machine['cores']} cores"
-    return f"us an event: {kept.began}, commit {kept.versions['commit']}; {where}; load {load}; {about}."
+    return f"us an event: {kept.began}, commit {kept.versions['commit']}; {where}; load {load}; {about}.{beside}"
+
+
+def ratios_told(found: Results) -> str:
+    """When and on what the ratios to peers were measured, and at which load."""
+    loads = [run.load for run in found.runs]
+    return (
+        f"Ratios to peers: {found.began}, commit {found.versions['commit']}; logs of {found.work['events']:,} events; "
+        f"load {min(loads):.1f} to {max(loads):.1f}."
+    )
