@@ -93,19 +93,25 @@ class Source:
 
 def sources(chance: Generator) -> list[Source]:
     made = [
-        _source(chance, 1 + number, 1 + number % 3, records) for number, records in enumerate((3000, 5000, 8000) * 2)
+        make_source(chance, 1 + number, 1 + number % 3, records)
+        for number, records in enumerate((3000, 5000, 8000) * 2)
     ]
     made[3].away = (START + HOUR, START + HOUR + 1500)
-    idle = _source(chance, 8, 3, 200)
+    idle = make_source(chance, 8, 3, 200)
     idle.stamps[:] = np.minimum(idle.stamps, START + HOUR)
     idle.__post_init__()
-    return [*made, idle, _source(chance, 9, 1, 800, is_replay=True)]
+    return [*made, idle, make_source(chance, 9, 1, 800, is_replay=True)]
 
 
-def _source(chance: Generator, number: int, action: int, records: int, *, is_replay: bool = False) -> Source:
-    stamps = np.sort(chance.integers(START + (2 * HOUR if is_replay else 0), END, records)) + chance.integers(
-        -3, 3, records
-    )
+def make_source(
+    chance: Generator, number: int, action: int, records: int, *, is_replay: bool = False, in_each_bucket: bool = False
+) -> Source:
+    """A log of some hours. `in_each_bucket`: a record at the start of each, so that the source holds no cut back."""
+    stamps = np.sort(chance.integers(START + (2 * HOUR if is_replay else 0), END, records))
+    stamps += chance.integers(-3, 3, records)
+    if in_each_bucket:
+        stamps = np.sort(np.concatenate([stamps, np.arange(START, END, TEN)]), kind="stable")
+        records = len(stamps)
     delays = chance.exponential(120, records)
     late = chance.random(records) < 0.04
     delays[late] = chance.exponential(2500, int(late.sum()))
