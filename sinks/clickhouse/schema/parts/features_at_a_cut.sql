@@ -1,6 +1,7 @@
 -- at.1: the cut; .3 to .9: the columns of cuts_read. `w` says of which windows a row is: 1 for 1h, 2 for 24h, 4 for 7d, 8
 -- for 30d. The first SELECT of the union finds nothing: it makes ClickHouse read the seals before it takes the snapshots of
--- the tables that follow.
+-- the tables that follow. A view with a parameter is looked at twice, and the first time no subquery is run: a snapshot
+-- that is shared within the query would be of before it.
 assumeNotNull((
     SELECT (groupArrayIf(rows_seal, kind = 'tiles'), groupArrayIf(rows_seal, kind = 'hours'), groupArrayIf(rows_seal, kind = 'base'))
     FROM feature_seals_read
@@ -65,4 +66,4 @@ FROM
     WHERE day = at.4 AND seal IN seals.3
 )
 GROUP BY pin_id
-SETTINGS aggregate_functions_null_for_empty = 0, apply_deleted_mask = 1
+SETTINGS aggregate_functions_null_for_empty = 0, apply_deleted_mask = 1, enable_shared_storage_snapshot_in_query = 0
