@@ -3,7 +3,7 @@
 Nothing here reads what sealing wrote.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from bench.features_world import DAY, HOUR, LATENESS, World
 from pintally.sinks.clickhouse.connection import Connection
@@ -37,21 +37,23 @@ def sums(
     return {pin: tuple(counts) for pin, *counts in rows}
 
 
-def check_top(
-    connection: Connection, name: str, found: Mapping[int, Counts], by: int, start: int, end: int, known: int = FOREVER
+def check_tops(
+    connection: Connection, name: str, tops: Sequence[Mapping[int, Counts]], start: int, end: int, known: int
 ) -> int:
-    """Compare a top with all pins, by the action with this place in COLUMNS or, for len(COLUMNS), by all of them.
+    """Compare a top by each action, and one by all of them together, with all pins; returns how many pins.
 
-    Returns how many pins were compared. Pins with equal counts at the last place may be exchanged.
+    Pins with equal counts at the last place may be exchanged.
     """
-    measure = COLUMNS[by] if by < len(COLUMNS) else " + ".join(COLUMNS)
-    all_pins = f"SELECT pin_id, {EVENTS} {OF_CELLS} {BY_PIN}"
-    highest = f"SELECT {measure} AS n FROM ({all_pins}) ORDER BY n DESC LIMIT {len(found)}"
-    wanted = connection.execute(highest, {"start": start, "end": end, "known": known}, settings=SPILL)
-    have = [counts[by] if by < len(COLUMNS) else sum(counts) for counts in found.values()]
-    compare(f"{name}: counts in their order", have, [n for (n,) in wanted])
-    compare(f"{name}: counts of the pins", dict(found), sums(connection, found, start, end, known))
-    return len(found)
+    measures = [*COLUMNS, " + ".join(COLUMNS)]
+    asked = zip(measures, tops, strict=True)
+    highest = ", ".join(f"groupArraySorted({max(1, len(top))})(-toInt64({measure}))" for measure, top in asked)
+    sql = f"SELECT {highest} FROM (SELECT pin_id, {EVENTS} {OF_CELLS} {BY_PIN})"
+    wanted = connection.execute(sql, {"start": start, "end": end, "known": known}, settings=SPILL)[0]
+    for place, (top, least) in enumerate(zip(tops, wanted, strict=True)):
+        have = [counts[place] if place < len(COLUMNS) else sum(counts) for counts in top.values()]
+        compare(f"{name}, by {measures[place]}: counts in their order", have, [-each for each in least])
+        compare(f"{name}: counts of the pins", dict(top), sums(connection, top, start, end, known))
+    return sum(map(len, tops))
 
 
 def starts(cut: int) -> dict[str, int]:
