@@ -1,5 +1,8 @@
 -- What was known when (docs/decisions/0017-features-as-of-a-cut.md). Only sealing writes these tables. A row counts only if
 -- feature_seals has its seal as the rows_seal of its window. A line with {column} is repeated for each action.
+--
+-- A pin is looked up in granules of 256 rows, and in compressed blocks of a few granules: a look-up unpacks a whole block
+-- of each column, so with blocks of 64 KiB, the default, it costs twice the CPU. Smaller blocks cost 0 to 5% of disk.
 
 CREATE TABLE IF NOT EXISTS pin_tiles{on_cluster}
 (
@@ -14,7 +17,8 @@ ENGINE = {family}MergeTree
 PARTITION BY toYYYYMMDD(window_start)
 ORDER BY (pin_id, window_start, arrived_at)
 TTL window_start + INTERVAL 90 DAY
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 256, fsync_after_insert = 1, fsync_part_directory = 1
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 256, min_compress_block_size = 8192, fsync_after_insert = 1,
+    fsync_part_directory = 1
 COMMENT 'What became known of a pin in one arrival bucket, by ten minutes, in hours that were not complete. Read pin_features';
 
 CREATE TABLE IF NOT EXISTS pin_hours_by_pin{on_cluster}
@@ -29,7 +33,8 @@ ENGINE = {family}MergeTree
 PARTITION BY toMonday(window_start)
 ORDER BY (pin_id, window_start)
 TTL window_start + INTERVAL 90 DAY
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 256, fsync_after_insert = 1, fsync_part_directory = 1
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 256, min_compress_block_size = 8192, fsync_after_insert = 1,
+    fsync_part_directory = 1
 COMMENT 'Complete hours by pin, without later corrections. Read pin_features';
 
 CREATE TABLE IF NOT EXISTS pin_corrections{on_cluster}
@@ -45,7 +50,8 @@ ENGINE = {family}MergeTree
 PARTITION BY toMonday(window_start)
 ORDER BY (pin_id, window_start, known_from)
 TTL window_start + INTERVAL 125 DAY
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 256, fsync_after_insert = 1, fsync_part_directory = 1
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 256, min_compress_block_size = 8192, fsync_after_insert = 1,
+    fsync_part_directory = 1
 COMMENT 'What arrived for hours that were complete: replayed dead letters above all. Read pin_features';
 
 CREATE TABLE IF NOT EXISTS pin_base{on_cluster}
@@ -60,7 +66,8 @@ ENGINE = {family}MergeTree
 PARTITION BY toYYYYMMDD(day)
 ORDER BY pin_id
 TTL day + INTERVAL 90 DAY
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 256, fsync_after_insert = 1, fsync_part_directory = 1
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 256, min_compress_block_size = 8192, fsync_after_insert = 1,
+    fsync_part_directory = 1
 COMMENT 'Sums of the days before a day by pin, without later corrections. Read pin_features';
 
 CREATE TABLE IF NOT EXISTS hour_tops{on_cluster}
