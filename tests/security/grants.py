@@ -19,7 +19,11 @@ def allowed(settings: Settings, sql: str) -> bool:
 
 
 def one_row(name: str) -> str:
-    """A statement that reads a table or a view; a view with parameters is given the present for each."""
+    """A statement that reads a row of a table or a view."""
+    return f"SELECT * FROM {called(name)} LIMIT 1"
+
+
+def called(name: str) -> str:
+    """What stands after FROM: a view with parameters is given the present for each."""
     needs = views()[name].parameters if name in views() else ()
-    given = f"({', '.join(f'{parameter} = now()' for parameter, _ in needs)})" if needs else ""
-    return f"SELECT * FROM {name}{given} LIMIT 1"
+    return f"{name}({', '.join(f'{parameter} = now()' for parameter, _ in needs)})" if needs else name

@@ -21,7 +21,7 @@ from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
-from tests.security.grants import allowed, one_row
+from tests.security.grants import allowed, called, one_row
 from tests.support.all_cells import all_cells
 from tests.support.secured import ADMIN, DATABASE, READER, SECRET, Secured
 
@@ -268,7 +268,7 @@ def test_nothing_of_a_person_is_in_any_table_but_the_dead_letters(secured: Secur
         logged = worker.log.read_text()
     with Connection(secured.settings(clickhouse_user=ADMIN).clickhouse, 30) as connection:
         for name in tables(secured):
-            held = "".join(str(row) for row in connection.rows(f"SELECT * FROM `{DATABASE}`.`{name}`"))
+            held = "".join(str(row) for row in connection.rows(f"SELECT * FROM {called(name)}"))
             assert any(person in held for person in people) == (name == "dead_letters"), name
     assert not any(person in logged for person in people)
 
