@@ -7,14 +7,13 @@ from tests.sinks.cuts_controls import without
 from tests.sinks.cuts_schedule import first_failure, without_fsync
 
 SCHEDULES = range(2)
-# Controls, and a seed that is red or one before it. The others take minutes: `python -m tests.sinks.cuts_controls`.
+# Controls, and a seed that is red. The others take minutes: `python -m tests.sinks.cuts_controls`.
 QUICK = {
     "no seal filter": 0,
     "known_from left out": 0,
     "cut published before its bucket": 0,
     "correction written into the hour": 0,
     "sums unchecked": 0,
-    "number taken after the cells are read": 3,
 }
 AT_MOST = 20  # seeds of a control
 
