@@ -49,7 +49,7 @@ test unit: export PYTHONDONTWRITEBYTECODE =
 test: install ## the whole suite, on the real engines
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-unit: install ## only the tests that need no engines, the simulation among them
+unit: install ## only the tests that need no engines, the simulation among them; about a minute on two cores
 	@$(BIN)/python -m pytest -n 2 $(ORDER) -m "not engines" $(ROOMS) tests/simulation
 
 lint: install ## ruff: rules and format
