@@ -1,6 +1,5 @@
 """`pintally demo`: engines, events, counts and `verify`, by the commands that a person would type."""
 
-import json
 import os
 import signal
 import subprocess
@@ -84,10 +83,13 @@ def forget_the_last() -> None:
 
 def top_pin() -> str | None:
     """Returns the first pin of what `pintally top` has just shown; None if there is none."""
-    command = [*PINTALLY, "top", "--window", "1h", "--limit", "1", "--json"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
-    pins = json.loads(done.stdout)["pins"]
-    return pins[0]["pin_id"] if pins else None
+    from pintally.sinks.clickhouse.connection import Connection
+    from pintally.sinks.reads.tops import read_top
+    from pintally.sinks.reads.windows import Recent
+
+    with Connection(load_settings().clickhouse, only_reads=True) as connection:
+        pins = read_top(connection, Recent.LAST_HOUR, k=1).pins
+    return str(pins[0].pin_id) if pins else None
 
 
 @contextmanager

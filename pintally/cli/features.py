@@ -1,6 +1,7 @@
 """`pintally features`: the features of some pins, at the newest cut or as of a moment."""
 
 from datetime import datetime
+from math import isnan
 from typing import Annotated, Any
 
 import typer
@@ -51,12 +52,9 @@ def read(connection: Any, cut: Any, pins: list[int]) -> list[dict[str, Any]]:
     """Returns a row for each pin, in their order; None where a rate has nothing to divide by."""
     import numpy as np
 
-    from pintally.sinks.clickhouse.dictionary import views
-    from pintally.sinks.reads.online import read_features
+    from pintally.sinks.reads.online import feature_types, read_features
 
-    types = {each.name: each.type for each in views()["pin_features_latest"].columns}
-    features = {name: types[name] for name in types if name not in ("pin_id", "as_of")}
-    columns = read_features(connection, cut, np.array(pins, np.uint64), features)
+    columns = read_features(connection, cut, np.array(pins, np.uint64), feature_types())
     # Ids are text, as in the contract: many languages round JSON numbers above 2^53.
     return [
         {"pin_id": str(pin)} | {name: _plain(column[place].item()) for name, column in columns.items()}
@@ -64,8 +62,8 @@ def read(connection: Any, cut: Any, pins: list[int]) -> list[dict[str, Any]]:
     ]
 
 
-def _plain(value: Any) -> Any:
-    return None if value != value else value  # NaN is the one value that does not equal itself
+def _plain(value: float) -> float | None:
+    return None if isnan(value) else value
 
 
 def show(pin: dict[str, Any], as_of: datetime) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pintally.cli.top import ALL, COLUMNS
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.connection import Connection
@@ -12,9 +13,7 @@ from pintally.sinks.reads.tops import KEPT, Top, read_top
 from pintally.sinks.reads.trending import read_trending
 from pintally.sinks.reads.windows import Recent, Window
 
-COLUMNS = tuple(action.column for action in Action)
 LENGTHS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
-ALL, TREND = "all", "trend"
 
 Document = dict[str, Any]
 

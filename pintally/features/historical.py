@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from pintally.features.entities import EVENT_TIMESTAMP
 from pintally.features.errors import WrongTime
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.reads.cuts import IS_KEPT
 from pintally.sinks.reads.pairs import Known
 
 # Cuts that views of features still know, and the clock that dates them.
-KNOWN: Final = """
+KNOWN: Final = f"""
 SELECT count(), toUnixTimestamp64Micro(toDateTime64(min(published_at), 6, 'UTC')), toUnixTimestamp64Micro(now64(6))
 FROM cuts
-WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY
+WHERE {IS_KEPT}
 """
 
 

@@ -5,6 +5,9 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pintally.features.entities import EVENT_TIMESTAMP, PIN_ID, column, moment, moments_in, pins_in, pins_of
 from pintally.features.errors import WrongTime
 from pintally.features.frames import Kind, framed, opened, with_columns
@@ -24,6 +27,9 @@ from pintally.sinks.reads.tops import read_top
 
 Resolution = Literal["1m", "1h", "1d"]
 Answer = TypeVar("Answer")
+Columns = dict[str, NDArray[Any]]
+Pairs = tuple[NDArray[np.int64], Columns]
+Online = tuple[Cut, Columns]
 Frame = TypeVar("Frame")  # of pandas, Polars or Arrow
 
 
@@ -47,8 +53,12 @@ class FeatureReader:
         refuse_unknown_clock(known)
         pins = pins_in(column(frame, PIN_ID), PIN_ID)
         moments = moments_in(column(frame, EVENT_TIMESTAMP), EVENT_TIMESTAMP)
-        self._ask(lambda connection: refuse_unknowable(connection, moments))
-        cuts, found = self._ask(lambda connection: read_pairs(connection, pins, moments, types_of(names), known))
+
+        def known_then(connection: Connection) -> Pairs:
+            refuse_unknowable(connection, moments)
+            return read_pairs(connection, pins, moments, types_of(names), known)
+
+        cuts, found = self._ask(known_then)
         made: Frame = with_columns(frame, {**found, AS_OF: cuts.astype("datetime64[s]").astype("datetime64[us]")})
         return made
 
@@ -58,9 +68,13 @@ class FeatureReader:
         """Features at the newest cut, as `pintally.features.get_online_features`."""
         types = types_of(asked_for(features))
         pins, kind = pins_of(pin_ids)
-        cut = self._ask(read_cut)
+
+        def known_now(connection: Connection) -> Online:
+            cut = read_cut(connection)
+            return cut, read_features(connection, cut, pins, types)
+
+        cut, found = self._ask(known_now)
         _refuse_unknown(cut, None)
-        found = self._ask(lambda connection: read_features(connection, cut, pins, types))
         return framed({PIN_ID: pins, **found, **cut_columns(cut, len(pins))}, frame or kind or "pandas")
 
     def top(

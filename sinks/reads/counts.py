@@ -1,6 +1,6 @@
 """Counts of some pins, or of all, in a range of windows: what `pintally.features.counts` asks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COLUMNS
+from pintally.sinks.reads.some_pins import in_parts
 
 RESOLUTIONS: Final = ("1m", "1h", "1d")
-AT_ONCE: Final = 10_000  # pins named in one statement: ClickHouse reads 256 KiB of it at most
 NAMES: Final = ("window_start", "pin_id", *COLUMNS, "is_final")
+_NOTHING: Final[Sequence[Any]] = [()] * len(NAMES)
 KINDS: Final = {"window_start": np.uint32, "is_final": np.bool_}  # all others are uint64
 
 
@@ -22,7 +23,8 @@ def read_counts(
 
     All pins that have events if `pins` is None. Raises SinkError, SinkUnavailable.
     """
-    answers = [_ask(connection, resolution, start, end, some) for some in _parts(pins)]
+    parts = [None] if pins is None else list(in_parts(np.unique(pins)))
+    answers = [_ask(connection, resolution, start, end, some) for some in parts] or [_NOTHING]
     found = {
         name: np.concatenate([np.asarray(answer[place], KINDS.get(name, np.uint64)) for answer in answers])
         for place, name in enumerate(NAMES)
@@ -32,15 +34,6 @@ def read_counts(
     return {name: values[order] for name, values in found.items()}
 
 
-def _parts(pins: NDArray[np.uint64] | None) -> Iterator[tuple[int, ...] | None]:
-    if pins is None:
-        yield None
-        return
-    distinct = np.unique(pins)
-    for first in range(0, max(len(distinct), 1), AT_ONCE):  # no pins: one empty answer
-        yield tuple(distinct[first : first + AT_ONCE].tolist())
-
-
 def _ask(connection: Connection, resolution: str, start: int, end: int, pins: tuple[int, ...] | None) -> Sequence[Any]:
     these = "" if pins is None else " AND pin_id IN %(pins)s"
     shown = ("toUnixTimestamp(window_start)", *NAMES[1:])
@@ -48,8 +41,6 @@ def _ask(connection: Connection, resolution: str, start: int, end: int, pins: tu
         f"SELECT {', '.join(shown)} FROM pin_engagement_{resolution}"
         f" WHERE window_start >= toDateTime(%(start)s, 'UTC') AND window_start < toDateTime(%(end)s, 'UTC'){these}"
     )
-    if pins == ():
-        return [()] * len(NAMES)
     parameters = {"start": -(-start // 10**6), "end": -(-end // 10**6), "pins": pins}  # windows start at a full second
     found: Sequence[Any] = connection.execute(sql, parameters, columnar=True)
-    return found or [()] * len(NAMES)
+    return found or _NOTHING

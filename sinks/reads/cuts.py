@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.connection import Connection
 
+KEPT_DAYS: Final = 88  # decision 17
+IS_KEPT: Final = f"hours_until >= toStartOfDay(now('UTC')) - INTERVAL {KEPT_DAYS} DAY"  # cuts that views still know
 # Of two rows of one cut the one that was published first is taken, as in the views: later readers see no other.
-NEWEST = """
-SELECT toUnixTimestamp(cut), toUnixTimestamp(hours_until), published_at,
-    hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY
+NEWEST = f"""
+SELECT toUnixTimestamp(cut), toUnixTimestamp(hours_until), published_at, {IS_KEPT}
 FROM cuts
 WHERE published_at <= fromUnixTimestamp64Milli(%(as_of)s, 'UTC')
 ORDER BY cut DESC, published_at, seal
@@ -32,8 +34,18 @@ class Cut:
         """The cut, as a time."""
         return datetime.fromtimestamp(self.moment, UTC)
 
+    @property
+    def published_ms(self) -> int:
+        """When it was published, in ms since 1970: asked as of then, views are of this cut. 0 if nothing is known."""
+        return in_ms(self.published_at) if self.published_at else 0
+
 
 NOTHING_KNOWN = Cut(0, 0, None)
+
+
+def in_ms(moment: datetime) -> int:
+    """Returns a moment in ms since 1970, rounded down; a float would lose one at times."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 class NotKept(SinkError):
@@ -45,12 +57,13 @@ def read_cut(connection: Connection, as_of: datetime | None = None) -> Cut:
 
     Raises NotKept if `as_of` is too long ago.
     """
-    rows = connection.rows(NEWEST, as_of=NEVER if as_of is None else (as_of - EPOCH) // timedelta(milliseconds=1))
+    rows = connection.rows(NEWEST, as_of=NEVER if as_of is None else in_ms(as_of))
     if not rows:
         return NOTHING_KNOWN
     *cut, is_kept = rows[0]
     if not is_kept and as_of is not None:
         raise NotKept(
-            f"what was known at {as_of.isoformat()} is not kept any more", "Ask for a moment of the last 88 days."
+            f"what was known at {as_of.isoformat()} is not kept any more",
+            f"Ask for a moment of the last {KEPT_DAYS} days.",
         )
     return Cut(*cut) if is_kept else NOTHING_KNOWN

@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.reads.cuts import IS_KEPT
 from pintally.sinks.reads.pair_sums import Keys, read_sums
 from pintally.sinks.reads.sums import features_of
 
 Known = Literal["arrived", "event"]
 # Of two rows of a cut the one that was published first holds; of equal moments the highest cut.
-CUTS: Final = """
+CUTS: Final = f"""
 SELECT toUnixTimestamp(cut), argMin(hours, (published, seal)), min(published) AS first
 FROM
 (
     SELECT cut, toUnixTimestamp(hours_until) AS hours, toUnixTimestamp64Milli(published_at) AS published, seal
     FROM cuts
-    WHERE hours_until >= toStartOfDay(now('UTC')) - INTERVAL 88 DAY
+    WHERE {IS_KEPT}
 )
 GROUP BY cut
 ORDER BY first, cut

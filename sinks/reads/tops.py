@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.reads import top_sql
-from pintally.sinks.reads.cuts import Cut, NotKept, read_cut
+from pintally.sinks.reads.cuts import KEPT_DAYS, Cut, NotKept, read_cut
 from pintally.sinks.reads.finalists import Candidate, Counts, finalists
 from pintally.sinks.reads.finalists import top as top_of
 from pintally.sinks.reads.known_rows import KnownRows
 from pintally.sinks.reads.windows import TEN_MINUTES, Parts, Recent, Window, recent
 
 ACTIONS = tuple(Action)
-KEPT = timedelta(days=88)  # decision 17
+KEPT = timedelta(days=KEPT_DAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def read_top(
     elif window.starts_at < datetime.now(UTC) - KEPT:
         raise NotKept(
             f"counts of {window.starts_at.isoformat()} are not kept by pin and hour any more",
-            "Ask for a window of the last 88 days, or for days: the view pin_engagement_1d has the last 729.",
+            f"Ask for a window of the last {KEPT_DAYS} days, or for days: the view pin_engagement_1d has the last 729.",
         )
     rows = KnownRows.read(connection, cut, Parts.of(window, cut), live)
     found = _from_lists(connection, rows, by, k)

@@ -1,12 +1,12 @@
 """The trending pins at a cut: those whose last hour is most above their own mean."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import each
-from pintally.sinks.reads.cuts import EPOCH, Cut, read_cut
+from pintally.sinks.reads.cuts import Cut, read_cut
 from pintally.sinks.reads.finalists import Counts
 from pintally.sinks.reads.known_rows import KnownRows, together
 from pintally.sinks.reads.windows import Parts, Recent, Window, recent
@@ -49,8 +49,7 @@ def read_trending(connection: Connection, k: int = 100, *, as_of: datetime | Non
     rows = KnownRows.read(connection, cut, Parts.of(window, cut), live=False)
     if cut.published_at is None or not rows.has_lists:
         return Trending(window, cut, ())
-    published = (cut.published_at - EPOCH) // timedelta(milliseconds=1)
     sql = TRENDING.format(pins=together(rows.lists("pin_id", "NOT is_rest")))
-    found = connection.rows(sql, **rows.parameters, published=published, limit=k)
+    found = connection.rows(sql, **rows.parameters, published=cut.published_ms, limit=k)
     pins = (TrendingPin(pin, tuple(counts), trend) for pin, trend, *counts in found)
     return Trending(window, cut, tuple(pins))

@@ -1,7 +1,6 @@
 """Verify names each way in which the tables of features can differ from the cells, and finds nothing else."""
 
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 
@@ -9,12 +8,11 @@ from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.features.check import check_features, count_windows
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.words import utc
-from pintally.sinks.clickhouse.migrate import migrate
 from pintally.streams.audit_addresses import addresses_of
 from pintally.streams.settings import Settings
 from tests.audit.feature_world import CUTS, FIRST, NEWEST, TEN, World, hours_until
 from tests.sinks.sealing import DAY, HOUR, YESTERDAY
-from tests.support.engines import TestEngines, drop_database
+from tests.support.engines import TestEngines, own_tables
 
 HOUR_OF = FIRST + HOUR  # complete, with cells
 BUCKET = FIRST + 7 * TEN
@@ -38,17 +36,10 @@ class Audited(World):
 
 @pytest.fixture(scope="module")
 def shared(engines: TestEngines) -> Iterator[Audited]:
-    name = f"t{uuid4().hex[:12]}"
-    settings = Settings.of(
-        env_file=None, **engines.addresses.settings(), clickhouse_database=name, topic_prefix=f"{name}."
-    )
-    try:
-        migrate(settings.clickhouse)
+    with own_tables(engines.addresses) as settings:
         world = Audited(settings)
         world.fill()
         yield world
-    finally:
-        drop_database(engines.addresses, name)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from pintally.features import ClickHouseAddress, FeatureReader, NaiveTimestamps, SinkError, SinkUnavailable, WrongTime
-from pintally.sinks.reads import counts as reads
+from pintally.sinks.reads import some_pins
 from tests.features.kinds import KINDS, TYPES, rows
 from tests.sinks.sealing import YESTERDAY, read
 
@@ -58,7 +58,7 @@ def test_only_the_pins_that_are_asked_for_are_there_and_each_once(
 
 def test_many_pins_are_asked_for_in_several_statements(reader: FeatureReader, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = rows(reader.counts(range(1, 10_000), start=START, end=END))
-    monkeypatch.setattr(reads, "AT_ONCE", 7)
+    monkeypatch.setattr(some_pins, "AT_ONCE", 7)
     assert rows(reader.counts(range(1, 30), start=START, end=END)) == whole != []
 
 

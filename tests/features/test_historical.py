@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pintally.features import ClickHouseAddress, FeatureReader, UnknownFeature, WrongColumn, WrongTime
-from pintally.features.names import known_features
 from pintally.schemas.actions import Action
+from pintally.sinks.reads.online import feature_types
 from tests.features.conftest import CUT, FACTS
 from tests.features.kinds import KINDS, MAKE, TYPES, rows
 from tests.sinks.known import TEN, published_at
@@ -27,10 +27,10 @@ def entities(kind: str, pairs: list[tuple[int, datetime]]) -> Any:
 
 
 def of_the_view(known: ClickHouseAddress, pin: int, moment: datetime) -> list[Any]:
-    names = ", ".join(known_features())
+    names = ", ".join(feature_types())
     at = moment.strftime("%F %T.%f")[:-3]
     found = read(known, f"SELECT {names}, as_of FROM pin_features(as_of = '{at}') WHERE pin_id = {pin}")
-    return list(found[0]) if found else [None if "rate" in name else 0 for name in known_features()]
+    return list(found[0]) if found else [None if "rate" in name else 0 for name in feature_types()]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -42,7 +42,7 @@ def test_each_row_has_what_was_known_at_its_moment(known: ClickHouseAddress, rea
     assert [(row["label"], row["pin_id"]) for row in found] == [(at, pin) for at, (pin, _) in enumerate(PAIRS)]
     for row, (pin, moment) in zip(found, PAIRS, strict=True):
         expected = of_the_view(known, pin, moment)
-        assert [row[name] for name in (*known_features(), "as_of")][: len(expected)] == expected
+        assert [row[name] for name in (*feature_types(), "as_of")][: len(expected)] == expected
     assert [(CUT - row["as_of"].timestamp()) / TEN for row in found] == [3, 3, 3, 29, 0, 3, 0]
 
 
@@ -71,7 +71,7 @@ def test_a_clock_that_there_is_not_is_refused(reader: FeatureReader) -> None:
 def test_what_was_served_is_what_is_asked_later(reader: FeatureReader) -> None:
     online = reader.get_online_features([7, 8, 9, 10])
     later = reader.get_historical_features(online[["pin_id"]].assign(event_timestamp=online["published_at"]))
-    assert rows(later[[*known_features(), "as_of"]]) == rows(online[[*known_features(), "as_of"]])
+    assert rows(later[[*feature_types(), "as_of"]]) == rows(online[[*feature_types(), "as_of"]])
 
 
 def test_only_the_features_that_are_asked_for_come_and_each_once(reader: FeatureReader) -> None:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from pintally.features import ClickHouseAddress, FeatureReader, UnknownFeature, WrongTime
-from pintally.features.names import known_features
-from pintally.sinks.reads import online
+from pintally.sinks.reads import some_pins
+from pintally.sinks.reads.online import feature_types
 from tests.features.conftest import CUT
 from tests.features.kinds import TYPES, rows
 from tests.sinks.known import published_at
@@ -26,7 +26,7 @@ def of_the_view(known: ClickHouseAddress, names: list[str]) -> dict[int, list[An
 
 
 def test_each_pin_has_its_row_in_the_order_that_was_asked_for(known: ClickHouseAddress, reader: FeatureReader) -> None:
-    names = list(known_features())
+    names = list(feature_types())
     expected = of_the_view(known, names)
     answer = rows(reader.get_online_features([8, 7, 9, 8]))
     assert set(expected) >= {7, 8, 9}
@@ -46,7 +46,7 @@ def test_each_row_says_its_cut_and_the_moment_that_gives_the_same_numbers_later(
 
 def test_a_pin_without_events_has_none(reader: FeatureReader) -> None:
     [row] = rows(reader.get_online_features([12345]))
-    values = {name: row[name] for name in known_features()}
+    values = {name: row[name] for name in feature_types()}
     assert {value for name, value in values.items() if "rate" in name} == {None}
     assert {value for name, value in values.items() if "rate" not in name} == {0}
 
@@ -71,7 +71,7 @@ def test_what_kind_of_column_goes_in_comes_out(reader: FeatureReader, pins: Any,
 def test_counts_are_whole_numbers_and_no_pins_have_the_same_types(reader: FeatureReader) -> None:
     some, none = (reader.get_online_features(pins, frame="polars") for pins in ([7], []))
     assert none.schema == some.schema
-    assert {some.schema[name] for name in known_features() if name.startswith("saves_") and "dec" not in name} == {
+    assert {some.schema[name] for name in feature_types() if name.startswith("saves_") and "dec" not in name} == {
         pl.UInt64
     }
 
@@ -80,7 +80,7 @@ def test_many_pins_are_asked_for_in_several_statements_at_one_cut(
     reader: FeatureReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = rows(reader.get_online_features(np.arange(30)))
-    monkeypatch.setattr(online, "AT_ONCE", 4)
+    monkeypatch.setattr(some_pins, "AT_ONCE", 4)
     assert rows(reader.get_online_features(np.arange(30))) == whole
 
 

@@ -1,7 +1,6 @@
 """Whatever is damaged in the tables of features: `verify` names it, and `repair` and the next sealing mend it."""
 
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 
@@ -9,7 +8,6 @@ from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.features.check import check_features
 from pintally.audit.findings import Finding
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sealing import recheck
 from pintally.sinks.clickhouse.sealing.unequal_features import unequal_features
 from pintally.sinks.clickhouse.sink import ClickHouseSink
@@ -19,7 +17,7 @@ from tests.audit.feature_world import FIRST, NEWEST, TEN, World, some_cells
 from tests.sinks.sealed_cuts import sealed
 from tests.sinks.sealing import HOUR, YESTERDAY
 from tests.support.cells import cells
-from tests.support.engines import TestEngines, drop_database
+from tests.support.engines import TestEngines, own_tables
 
 BUCKET = FIRST + 7 * TEN
 HOUR_OF = FIRST + HOUR
@@ -60,17 +58,10 @@ class Sealed(World):
 
 @pytest.fixture(scope="module")
 def shared(engines: TestEngines) -> Iterator[Sealed]:
-    name = f"t{uuid4().hex[:12]}"
-    settings = Settings.of(
-        env_file=None, **engines.addresses.settings(), clickhouse_database=name, topic_prefix=f"{name}."
-    )
-    try:
-        migrate(settings.clickhouse)
+    with own_tables(engines.addresses) as settings:
         world = Sealed(settings)
         world.fill()
         yield world
-    finally:
-        drop_database(engines.addresses, name)
 
 
 @pytest.fixture

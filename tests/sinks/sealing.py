@@ -85,3 +85,38 @@ def before_each_statement(monkeypatch: pytest.MonkeyPatch, look: Callable[[str],
     with monkeypatch.context() as patch:
         patch.setattr(Connection, "execute", watched)
         yield
+
+
+class Crash(Exception):
+    """A sealer dies here."""
+
+
+def crash_before_each_statement(
+    monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], look: Callable[[], None]
+) -> int:
+    """Let `act` die before its first statement, then before the second that is left, and so on until it comes to its
+    end; look after each death. Returns how often it died."""
+    crashes = 0
+    while True:
+        left = crashes + 1
+
+        def crash(_sql: str) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Crash
+
+        try:
+            with before_each_statement(monkeypatch, crash):
+                act()
+            return crashes
+        except Crash:
+            crashes += 1
+            look()
+
+
+def in_another_thread(call: object) -> None:
+    """Not watched by `before_each_statement`."""
+    thread = threading.Thread(target=call)  # type: ignore[arg-type]
+    thread.start()
+    thread.join()

@@ -1,6 +1,5 @@
 """Sealing survives crashes, company and sleep."""
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,18 +20,17 @@ from tests.sinks.sealing import (
     HOUR,
     TODAY,
     YESTERDAY,
+    Crash,
     before_each_statement,
+    crash_before_each_statement,
     disagreements,
+    in_another_thread,
     read,
     reopen_from,
     some_cells,
     write,
 )
 from tests.support.cells import cells
-
-
-class Crash(Exception):
-    """The sealer dies here."""
 
 
 @pytest.fixture
@@ -63,23 +61,10 @@ def test_without_any_minute_there_is_nothing_to_seal(stack: Settings) -> None:
 def test_a_crash_before_any_statement_changes_no_count_and_the_next_call_goes_on(
     address: ClickHouseAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crashes, done = 0, False
-    while not done:
-        left = crashes + 1
+    def compare() -> None:
+        assert disagreements(address) == []
 
-        def crash(_sql: str) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                raise Crash
-
-        try:
-            with before_each_statement(monkeypatch, crash):
-                seal(address, TODAY + HOUR)
-            done = True
-        except Crash:
-            crashes += 1
-            assert disagreements(address) == []
+    crashes = crash_before_each_statement(monkeypatch, lambda: seal(address, TODAY + HOUR), compare)
     assert crashes > 10
     assert read(address, "SELECT toUnixTimestamp(sealed_until) FROM seal_state") == [(TODAY + HOUR,)]
     assert disagreements(address) == []
@@ -231,13 +216,6 @@ def test_numbers_taken_at_once_differ_and_later_ones_are_higher(address: ClickHo
 
 def hour_is_rolled_up(address: ClickHouseAddress) -> bool:
     return bool(read(address, "SELECT 1 FROM pin_hours LIMIT 1"))
-
-
-def in_another_thread(call: object) -> None:
-    """Not watched by `before_each_statement`."""
-    thread = threading.Thread(target=call)  # type: ignore[arg-type]
-    thread.start()
-    thread.join()
 
 
 def test_a_sealer_that_ends_before_its_second_look_leaves_nothing_wrong_behind(

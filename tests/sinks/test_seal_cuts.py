@@ -18,9 +18,18 @@ from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.audit_addresses import addresses_of
 from pintally.streams.settings import Settings
 from tests.sinks.sealed_cuts import HOUR, TEN, published, seal_all, sealed, wrong
-from tests.sinks.sealing import DAY, YESTERDAY, before_each_statement, read, reopen_from, write
+from tests.sinks.sealing import (
+    DAY,
+    YESTERDAY,
+    Crash,
+    before_each_statement,
+    crash_before_each_statement,
+    in_another_thread,
+    read,
+    reopen_from,
+    write,
+)
 from tests.sinks.sealing_schedule import SOURCE
-from tests.sinks.test_seal import Crash, in_another_thread
 from tests.support.cells import cells
 
 MIDNIGHT = YESTERDAY - DAY
@@ -90,23 +99,11 @@ def test_a_crash_before_any_statement_changes_nothing_that_readers_see_and_the_n
     address: ClickHouseAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small(address)
-    crashes, done = 0, False
-    while not done:
-        left = crashes + 1
 
-        def crash(_sql: str) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                raise Crash
+    def compare() -> None:
+        assert wrong(address) == {}
 
-        try:
-            with before_each_statement(monkeypatch, crash):
-                seal_cuts(address, LAST, HOUR)
-            done = True
-        except Crash:
-            crashes += 1
-            assert wrong(address) == {}
+    crashes = crash_before_each_statement(monkeypatch, lambda: seal_cuts(address, LAST, HOUR), compare)
     assert crashes > 30
     assert published(address) == list(range(MIDNIGHT + TEN, LAST + 1, TEN))
     assert wrong(address) == {}

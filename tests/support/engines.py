@@ -276,13 +276,20 @@ def tables_of(settings: "Settings", addresses: EngineAddresses) -> Iterator[None
 
 
 @contextmanager
-def tables(addresses: EngineAddresses) -> Iterator["ClickHouseAddress"]:
-    """A database with all tables and nothing in them, for tests that need no topics; dropped at the end."""
+def own_tables(addresses: EngineAddresses) -> Iterator["Settings"]:
+    """Settings of a database with all tables and nothing in them, for tests that need no topics; dropped at the end."""
     from pintally.streams.settings import Settings
 
     name = f"t{uuid.uuid4().hex[:12]}"
-    settings = Settings.of(env_file=None, **addresses.settings(), clickhouse_database=name)
+    settings = Settings.of(env_file=None, **addresses.settings(), clickhouse_database=name, topic_prefix=f"{name}.")
     with tables_of(settings, addresses):
+        yield settings
+
+
+@contextmanager
+def tables(addresses: EngineAddresses) -> Iterator["ClickHouseAddress"]:
+    """The address of such a database."""
+    with own_tables(addresses) as settings:
         yield settings.clickhouse
 
 

@@ -71,15 +71,33 @@ def _split(day: Day, state: State) -> Expected:
 
 
 def _tiles(day: Day, expected: Expected, state: State, unnamed: dict[int, int]) -> Iterator[Difference]:
-    found = {(window, arrived): rows for window, arrived, rows in _counting(day.tiles, state)}
-    for window, arrived in sorted(found.keys() | expected.tiles.keys()):
-        needed = expected.tiles.get((window, arrived), NOTHING)
+    return _in_buckets(TILES, day.tiles, expected.tiles, state, unnamed, state.first_hours_until)
+
+
+def _corrections(day: Day, expected: Expected, state: State, unnamed: dict[int, int]) -> Iterator[Difference]:
+    found = {(hour, known - TEN_MINUTES, seal): rows for (hour, known, seal), rows in day.corrections.items()}
+    return _in_buckets(CORRECTIONS, found, expected.corrections, state, unnamed)
+
+
+def _in_buckets(
+    table: str,
+    there: Mapping[tuple[int, int, int], Rows],
+    expected: Mapping[tuple[int, int], Sums],
+    state: State,
+    unnamed: dict[int, int],
+    first: int = 0,
+) -> Iterator[Difference]:
+    """Rows that buckets are sealed into, by window, bucket and seal. `unnamed` gets the events from window `first` on
+    of buckets without a seal."""
+    found = {(window, arrived): rows for window, arrived, rows in _counting(there, state)}
+    for window, arrived in sorted(found.keys() | expected.keys()):
+        needed = expected.get((window, arrived), NOTHING)
         seal = state.closed("tiles", arrived)
         if seal is not None and arrived + TEN_MINUTES <= state.newest:
             rows = found.get((window, arrived), NO_ROWS)
             if rows.sums != needed:
-                yield Difference(TILES, window, rows.sums, needed, arrived, seal=seal.rows_seal)
-        elif ("tiles", arrived) not in state.windows and window >= state.first_hours_until:
+                yield Difference(table, window, rows.sums, needed, arrived, seal=seal.rows_seal)
+        elif ("tiles", arrived) not in state.windows and window >= first:
             unnamed[arrived] += sum(needed.counts)
 
 
@@ -88,20 +106,6 @@ def _counting(tiles: Mapping[tuple[int, int, int], Rows], state: State) -> Itera
         row = state.windows.get(("tiles", arrived))
         if row is not None and row.rows_seal == seal:
             yield window, arrived, rows
-
-
-def _corrections(day: Day, expected: Expected, state: State, unnamed: dict[int, int]) -> Iterator[Difference]:
-    found = {(hour, known - TEN_MINUTES, seal): rows for (hour, known, seal), rows in day.corrections.items()}
-    counting = {(window, arrived): rows for window, arrived, rows in _counting(found, state)}
-    for hour, arrived in sorted(counting.keys() | expected.corrections.keys()):
-        needed = expected.corrections.get((hour, arrived), NOTHING)
-        seal = state.closed("tiles", arrived)
-        if seal is not None and arrived + TEN_MINUTES <= state.newest:
-            rows = counting.get((hour, arrived), NO_ROWS)
-            if rows.sums != needed:
-                yield Difference(CORRECTIONS, hour, rows.sums, needed, arrived, seal=seal.rows_seal)
-        elif ("tiles", arrived) not in state.windows:
-            unnamed[arrived] += sum(needed.counts)
 
 
 def _hours(day: Day, expected: Expected, state: State) -> Iterator[Difference]:

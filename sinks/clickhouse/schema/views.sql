@@ -66,32 +66,10 @@ CREATE OR REPLACE VIEW minutes_read{on_cluster}
     updated_at DateTime('UTC') COMMENT 'When ClickHouse received the row'
 )
 AS
-WITH concat(
-    'read_overflow_mode = ', getSetting('read_overflow_mode'),
-    '; read_overflow_mode_leaf = ', getSetting('read_overflow_mode_leaf'),
-    '; group_by_overflow_mode = ', getSetting('group_by_overflow_mode'),
-    '; sort_overflow_mode = ', getSetting('sort_overflow_mode'),
-    '; result_overflow_mode = ', getSetting('result_overflow_mode'),
-    '; distinct_overflow_mode = ', getSetting('distinct_overflow_mode'),
-    '; set_overflow_mode = ', getSetting('set_overflow_mode'),
-    '; join_overflow_mode = ', getSetting('join_overflow_mode'),
-    '; transfer_overflow_mode = ', getSetting('transfer_overflow_mode'),
-    '; timeout_overflow_mode = ', getSetting('timeout_overflow_mode'),
-    '; timeout_overflow_mode_leaf = ', getSetting('timeout_overflow_mode_leaf'),
-    '; additional_table_filters = ', toString(getSetting('additional_table_filters')),
-    '; additional_result_filter = ', getSetting('additional_result_filter'),
-    '; use_query_cache = ', toString(toUInt8(getSetting('use_query_cache')))
-) AS cutting
 SELECT hour, minute, pin_id, action, events, updated_at
 FROM pin_minutes FINAL
-WHERE hour >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY
-    AND toUInt8(if(cutting = concat(
-        'read_overflow_mode = throw; read_overflow_mode_leaf = throw; group_by_overflow_mode = throw; ',
-        'sort_overflow_mode = throw; result_overflow_mode = throw; distinct_overflow_mode = throw; ',
-        'set_overflow_mode = throw; join_overflow_mode = throw; transfer_overflow_mode = throw; ',
-        'timeout_overflow_mode = throw; timeout_overflow_mode_leaf = throw; additional_table_filters = {}; ',
-        'additional_result_filter = ; use_query_cache = 0'
-    ), '1', concat('settings of yours cut this answer short, one of these is not ClickHouse''s default: ', cutting)))
+WHERE hour >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY AND
+{answers_are_whole}
 SETTINGS optimize_move_to_prewhere_if_final = 1, do_not_merge_across_partitions_select_final = 1, apply_deleted_mask = 1
 COMMENT 'Part of the pin_engagement views: one current cell for each key';
 

@@ -1,4 +1,4 @@
--- A condition that is true, or an error where settings of a reader would cut an answer short: see minutes_read.
+-- A condition that is true, or an error where settings of a reader would cut an answer short: see views.sql.
 toUInt8(if((concat(
     'read_overflow_mode = ', getSetting('read_overflow_mode'),
     '; read_overflow_mode_leaf = ', getSetting('read_overflow_mode_leaf'),
