@@ -56,8 +56,9 @@ lint: install ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-types: install ## mypy --strict on our packages and the benchmarks
+types: install ## mypy --strict on our packages, the benchmarks and the examples
 	@$(BIN)/mypy
+	@$(BIN)/mypy docs/examples/feast docs/examples/notebook
 
 imports: install ## who may import whom: the contracts in pyproject.toml
 	@$(BIN)/lint-imports
