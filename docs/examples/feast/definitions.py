@@ -6,8 +6,8 @@ from feast import Entity, FeatureView, Field, ValueType
 from feast.types import Float64, Int64
 from pintally_stores import PintallySource
 
-from pintally.features.names import asked_for, types_of
 from pintally.sinks.clickhouse.dictionary import views
+from pintally.sinks.reads.online import feature_types
 
 SAID = {column.name: column.comment for column in views()["pin_features_latest"].columns}
 
@@ -19,7 +19,7 @@ pin_features = FeatureView(
     ttl=timedelta(0),  # what was known at a moment, however old
     schema=[
         Field(name=name, dtype=Int64 if kind == "UInt64" else Float64, description=SAID[name])
-        for name, kind in types_of(asked_for(None)).items()
+        for name, kind in feature_types().items()
     ],
     source=PintallySource(name="pin_features", timestamp_field="as_of"),
     online=True,
