@@ -18,6 +18,7 @@ from tests.support.engines import (
     open_engines,
     topics_and_tables,
 )
+from tests.support.temporary import use_memory
 
 USED = pytest.StashKey[str]()
 PARTITIONS = 2
@@ -31,6 +32,8 @@ examples.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 examples.load_profile("unhurried")
+
+use_memory(os.environ)
 
 
 @pytest.fixture(scope="session")
