@@ -36,12 +36,12 @@ demo: install ## Kafka, ClickHouse, a worker and traffic; then top pins, outcome
 drill: install ## a few minutes of faults, each at least once, on engines of its own; then the verdict
 	@$(BIN)/pintally drill --minutes 3
 
-# Half of the suite's time is waiting for engines, so three processes fit two cores. Each has engines of its own.
+# Tests also wait for engines, so four processes fit two cores. Each has engines of its own.
 # Long tests come first (tests/conftest.py), and whoever is free takes the next one.
 ROOMS = tests/schemas tests/counting tests/kafka tests/worker tests/operations tests/settings tests/sinks tests/audit \
 	tests/cli tests/features tests/tools tests/project
 ORDER = --dist loadgroup --no-loadscope-reorder
-PARALLEL = -n 3 $(ORDER)
+PARALLEL = -n 4 $(ORDER)
 
 # Each process prepares the asserts of all test files, which takes seconds: that is kept, whatever the environment says.
 test unit: export PYTHONDONTWRITEBYTECODE =
