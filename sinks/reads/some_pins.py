@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 AT_ONCE: Final = 10_000  # ClickHouse reads 256 KiB of a statement at most
 
 
-def in_parts(pins: NDArray[np.uint64]) -> Iterator[tuple[int, ...]]:
-    """Yields the pins in order, so many that one statement can name them."""
-    for first in range(0, len(pins), AT_ONCE):
-        yield tuple(pins[first : first + AT_ONCE].tolist())
+def in_parts(pins: NDArray[np.uint64], times: int = 1) -> Iterator[tuple[int, ...]]:
+    """Yields the pins in order, so many that one statement can name them this many times."""
+    step = max(1, AT_ONCE // times)
+    for first in range(0, len(pins), step):
+        yield tuple(pins[first : first + step].tolist())

@@ -1,0 +1,85 @@
+"""The SQL of features at one cut, as two statements: which rows count, then the rows of some pins.
+
+It reads what `features_at_a_cut.sql` reads. All moments are literals, and nothing is a view or a subquery: of one pin,
+ClickHouse would plan for longer than it reads. Seals are read before rows, so that what a seal names is there.
+"""
+
+from typing import Any, Final
+
+from pintally.sinks.clickhouse.per_action import each
+from pintally.sinks.reads.cuts import Cut
+from pintally.sinks.reads.windows import DAY, HOUR
+
+TILES, HOURS, CORRECTIONS, BASE = range(4)  # the tables, as `ROWS` numbers them
+TABLES: Final = 4
+
+# The seal numbers of buckets, of complete hours and of the base.
+SEALS: Final = """
+SELECT groupArrayIf(rows_seal, kind = 'tiles'), groupArrayIf(rows_seal, kind = 'hours'),
+    groupArrayIf(rows_seal, kind = 'base')
+FROM feature_seals FINAL
+WHERE rows_seal > 0 AND pins > 0 AND
+(
+    kind = 'tiles' AND window_start >= toDateTime(%(base_day)s, 'UTC') - INTERVAL 31 DAY
+        AND window_start < toDateTime(%(cut)s, 'UTC')
+    OR kind = 'hours' AND window_start >= toDateTime(%(hours_from)s, 'UTC')
+        AND window_start < toDateTime(%(until)s, 'UTC')
+    OR kind = 'base' AND window_start = toDateTime(%(base_day)s, 'UTC')
+)
+"""
+
+
+def _rows(number: int, start: str, counts: str, table: str, where: str) -> str:
+    return (
+        f"SELECT toUInt8({number}), pin_id, {start}, seal, {counts} FROM {table} WHERE pin_id IN %(pins)s AND {where}"
+    )
+
+
+_START: Final = "toUnixTimestamp(window_start)"
+_COUNTS: Final = each("{column}") + ", " + each("toUInt64(0)")
+# Columns: table, pin, start of the window, seal, counts; of the base the counts of 7 days, then those of 30 days.
+ROWS: Final = " UNION ALL ".join(
+    (
+        _rows(
+            TILES,
+            _START,
+            _COUNTS,
+            "pin_tiles",
+            "window_start >= toDateTime(%(until)s, 'UTC') AND arrived_at < toDateTime(%(cut)s, 'UTC')",
+        ),
+        _rows(
+            HOURS,
+            _START,
+            _COUNTS,
+            "pin_hours_by_pin",
+            "window_start >= toDateTime(%(hours_from)s, 'UTC') AND window_start < toDateTime(%(until)s, 'UTC')",
+        ),
+        _rows(
+            CORRECTIONS,
+            _START,
+            _COUNTS,
+            "pin_corrections",
+            "window_start >= toDateTime(%(base_day)s, 'UTC') - INTERVAL 30 DAY"
+            " AND known_from <= toDateTime(%(cut)s, 'UTC')",
+        ),
+        _rows(
+            BASE,
+            "toUInt32(0)",
+            each("{column}_7d") + ", " + each("{column}_30d"),
+            "pin_base",
+            "day = toDateTime(%(base_day)s, 'UTC')",
+        ),
+    )
+)
+
+
+def moments(cut: Cut) -> dict[str, Any]:
+    """What both statements are told of a cut; names and values as in the view `cuts_read`."""
+    base_day, last_24h = cut.hours_until // DAY * DAY, cut.moment // HOUR * HOUR - DAY
+    return {
+        "cut": cut.moment,
+        "until": cut.hours_until,
+        "base_day": base_day,
+        "last_24h": last_24h,
+        "hours_from": min(base_day, last_24h),
+    }
