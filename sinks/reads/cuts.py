@@ -48,6 +48,11 @@ def in_ms(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
+def at_ms(moment: int) -> datetime:
+    """The inverse of `in_ms`."""
+    return EPOCH + timedelta(milliseconds=moment)
+
+
 class NotKept(SinkError):
     """What is asked for is so old that its rows may be gone."""
 

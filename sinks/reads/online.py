@@ -4,8 +4,10 @@ ClickHouse finds the rows, and they are added up here. The view `pin_features` g
 of few pins it costs several times as much, because ClickHouse plans it for each question anew.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from functools import cache
+from operator import neg
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,12 @@ from numpy.typing import NDArray
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dictionary import views
-from pintally.sinks.reads.cuts import Cut
-from pintally.sinks.reads.online_sql import ROWS, SEALS, TABLES, moments
+from pintally.sinks.reads.cuts import Cut, at_ms, read_cut
+from pintally.sinks.reads.online_sql import NEWEST, ROWS, SEALS, TABLES, moments
 from pintally.sinks.reads.online_sums import Rows, Seals, add_up
 from pintally.sinks.reads.some_pins import in_parts
 from pintally.sinks.reads.sums import Sums, features_of, sums_for
+from pintally.sinks.reads.windows import DAY, TEN_MINUTES
 
 
 @cache
@@ -27,27 +30,51 @@ def feature_types() -> dict[str, str]:
     return {each.name: each.type for each in columns if each.name not in ("pin_id", "as_of")}
 
 
+def read_newest(
+    connection: Connection, pins: NDArray[np.uint64], types: dict[str, str]
+) -> tuple[Cut, dict[str, NDArray[Any]]]:
+    """The newest cut, and what `read_features` returns of it. Of a cut of today or yesterday the seals come with it."""
+    day = int(time.time()) // DAY * DAY - DAY
+    (_, moments, published, seals, untils), (_, *found, _) = sorted(connection.rows(NEWEST, day=day))
+    if moments:
+        newest = max(zip(moments, map(neg, published), map(neg, seals), untils, strict=True))
+        cut = Cut(newest[0], newest[3], at_ms(-newest[1]))
+        if cut.hours_until >= day and _holds_bucket(found, cut.moment - TEN_MINUTES, -newest[2]):
+            return cut, read_features(connection, cut, pins, types, Seals.of(cut.moment, *found))
+    cut = read_cut(connection)
+    return cut, read_features(connection, cut, pins, types)
+
+
+def _holds_bucket(found: Sequence[Sequence[int]], start: int, seal: int) -> bool:
+    """Whether these seals were read after a cut that is published after its bucket, which is published last of all.
+
+    One statement may take the snapshot of a table before that of another one that it names earlier.
+    """
+    starts, buckets, _ = found
+    return start in starts and buckets[starts.index(start)] >= seal
+
+
 def read_features(
-    connection: Connection, cut: Cut, pins: NDArray[np.uint64], types: dict[str, str]
+    connection: Connection,
+    cut: Cut,
+    pins: NDArray[np.uint64],
+    types: dict[str, str],
+    seals: Seals | None = None,
 ) -> dict[str, NDArray[Any]]:
     """The columns of the view `pin_features` that `types` names, a row for each of `pins`, in their order.
 
-    NaN is NULL. A pin without a row had no event in 30 days: its counts are 0. Every row is of the same cut. Raises
-    SinkError, SinkUnavailable.
+    NaN is NULL. A pin without a row had no event in 30 days: its counts are 0. Every row is of the same cut. `seals`
+    are asked for if they are left out. Raises SinkError, SinkUnavailable.
     """
     distinct, places = np.unique(pins, return_inverse=True)
     at, names = moments(cut), sums_for(tuple(types))
     sums = {name: np.zeros(len(distinct), np.uint64) for name in names}
     if cut.published_at is not None and len(distinct):
-        sums = _read_sums(connection, at, distinct, names)
+        seals = seals or Seals.of(cut.moment, *connection.one(SEALS, day=at["base_day"]))
+        parts = [_of_some(connection, at, some, seals, names) for some in in_parts(distinct, TABLES)]
+        sums = {name: np.concatenate([part[name] for part in parts]) for name in names}
     found = features_of(sums, np.array([at["cut"]]), np.array([at["base_day"]]), types)
     return {name: values[places] for name, values in found.items()}
-
-
-def _read_sums(connection: Connection, at: Mapping[str, int], pins: NDArray[np.uint64], names: tuple[str, ...]) -> Sums:
-    seals = connection.one(SEALS, **at)  # before any row: what they name is there
-    parts = [_of_some(connection, at, some, seals, names) for some in in_parts(pins, TABLES)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
 def _of_some(

@@ -13,8 +13,21 @@ from pintally.sinks.reads.sums import ONE, Sums
 from pintally.sinks.reads.windows import DAY, HOUR
 
 HALF_LIFE: Final = 6 * HOUR
-Seals = Sequence[Sequence[int]]  # of buckets, of complete hours, of the base
 Numbers = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Seals:
+    """The seal numbers of rows that count at one cut."""
+
+    buckets: Numbers  # of tiles and corrections
+    others: Numbers  # of complete hours and of the base
+
+    @classmethod
+    def of(cls, cut: int, starts: Sequence[int], buckets: Sequence[int], others: Sequence[int]) -> "Seals":
+        """Those of an answer to `online_sql.SEALS`: of buckets before the cut. `starts`: of the buckets."""
+        known = np.array(buckets, np.uint64)[np.array(starts, np.int64) < cut]
+        return cls(known, np.array(others, np.uint64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +44,8 @@ class Rows:
     def of(cls, columns: Sequence[Sequence[Any]], seals: Seals) -> "Rows":
         """Those of an answer, without rows of sealings that were never published, or that others replaced."""
         table, seal = np.array(columns[0], np.uint8), np.array(columns[3], np.uint64)
-        tiles, hours, base = (np.array(each, np.uint64) for each in seals)
-        valid = np.zeros(len(table), np.bool_)
-        for number, holding in ((TILES, tiles), (HOURS, hours), (CORRECTIONS, tiles), (BASE, base)):
-            valid |= (table == number) & np.isin(seal, holding)
+        of_bucket = (table == TILES) | (table == CORRECTIONS)
+        valid = np.where(of_bucket, np.isin(seal, seals.buckets), np.isin(seal, seals.others))
         pins, *counts = (np.array(columns[place], np.uint64)[valid] for place in (1, *range(4, len(columns))))
         width = len(COLUMNS)
         starts = np.array(columns[2], np.int64)[valid]
@@ -81,4 +92,5 @@ def _weights(rows: Rows, at: Mapping[str, int]) -> Numbers:
 
 def weights_of(ages: NDArray[np.int64]) -> Numbers:
     """The weights of events of these ages, which are negative, in seconds: whole numbers, as ClickHouse rounds them."""
-    return np.rint(ONE * np.exp2(ages / HALF_LIFE)).astype(np.uint64)
+    weights: Numbers = np.rint(ONE * np.exp2(ages / HALF_LIFE)).astype(np.uint64)
+    return weights

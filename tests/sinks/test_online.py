@@ -9,10 +9,10 @@ import pytest
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.reads import online_sql
+from pintally.sinks.reads import online, online_sql
 from pintally.sinks.reads.cuts import Cut, read_cut
 from pintally.sinks.reads.online import feature_types, read_features
-from pintally.sinks.reads.online_sums import Rows, weights_of
+from pintally.sinks.reads.online_sums import Rows, Seals, weights_of
 from pintally.streams.settings import Settings
 from tests.sinks.feature_world import PINS, arrivals, as_cells, feature_world
 from tests.sinks.sealed_cuts import published, sealed
@@ -84,11 +84,29 @@ def test_weights_are_those_of_clickhouse_at_every_age(address: ClickHouseAddress
 
 
 def test_rows_of_a_sealing_that_does_not_hold_are_left_out() -> None:
-    columns = [[table, 5, 3600, seal, 1, 1, 1, 9, 9, 9] for table in range(online_sql.TABLES) for seal in (1, 2, 3)]
-    rows = Rows.of(list(zip(*columns, strict=True)), ([1], [2], [3]))
-    assert list(zip(rows.table.tolist(), rows.pins.tolist(), strict=True)) == [(table, 5) for table in range(4)]
-    kept = [column for column in columns if column[3] == {0: 1, 1: 2, 2: 1, 3: 3}[column[0]]]
-    assert len(kept) == len(rows.table)
+    columns = [(table, 5, 3600, seal, 1, 1, 1, 9, 9, 9) for table in range(online_sql.TABLES) for seal in (1, 2, 3)]
+    seals = Seals.of(7200, [6600, 7200], [1, 2], [3])  # the second bucket is not before the cut
+    rows = Rows.of(list(zip(*columns, strict=True)), seals)
+    assert rows.table.tolist() == [online_sql.TILES, online_sql.HOURS, online_sql.CORRECTIONS, online_sql.BASE]
+    assert len(rows.pins) == len(rows.counts[0]) == len(rows.months[-1]) == online_sql.TABLES
+
+
+@pytest.mark.parametrize("seals_are", ["new", "of before the cut"])
+def test_the_newest_cut_is_read_with_its_seals(
+    address: ClickHouseAddress, monkeypatch: pytest.MonkeyPatch, seals_are: str
+) -> None:
+    if seals_are != "new":  # as if ClickHouse had looked at seals before it looked at cuts
+        late = online_sql.NEWEST.replace(
+            "WHERE rows_seal > 0", "WHERE rows_seal > 0 AND window_start < (SELECT max(cut) FROM cuts) - 600"
+        )
+        assert late != online_sql.NEWEST
+        monkeypatch.setattr(online, "NEWEST", late)
+    with Connection(address, 60, only_reads=True) as connection:
+        cut, columns = online.read_newest(connection, ALL, feature_types())
+        assert cut == read_cut(connection)
+        expected = read_features(connection, cut, ALL, feature_types())
+    for name, values in columns.items():
+        np.testing.assert_array_equal(values, expected[name])
 
 
 def test_a_cut_that_is_published_meanwhile_changes_no_answer(stack: Settings) -> None:
