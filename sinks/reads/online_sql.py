@@ -14,8 +14,8 @@ from pintally.sinks.reads.windows import DAY, HOUR
 TILES, HOURS, CORRECTIONS, BASE = range(4)  # the tables, as `ROWS` numbers them
 TABLES: Final = 4
 
-# What may count at a cut whose `hours_until` is of `day` or later: seal numbers of buckets with their starts, of complete
-# hours and of bases. Those of other windows name no row that `ROWS` finds.
+# What may count at a cut whose `hours_until` is of `day` or later: seal numbers of buckets with their starts, of
+# complete hours and of bases. Those of other windows name no row that `ROWS` finds.
 _SEALS: Final = """
 SELECT {first}groupArrayIf(toUnixTimestamp(window_start), kind = 'tiles'), groupArrayIf(rows_seal, kind = 'tiles'),
     groupArrayIf(rows_seal, kind != 'tiles')
@@ -54,7 +54,8 @@ ROWS: Final = " UNION ALL ".join(
             _START,
             _COUNTS,
             "pin_tiles",
-            "window_start >= toDateTime(%(until)s, 'UTC') AND window_start < toDateTime(%(cut)s, 'UTC') + INTERVAL 1 DAY",
+            "window_start >= toDateTime(%(until)s, 'UTC')"
+            " AND window_start < toDateTime(%(cut)s, 'UTC') + INTERVAL 1 DAY",
         ),
         _rows(
             HOURS,
