@@ -15,7 +15,7 @@ from bench.asking import Limits, Question, Reader
 from bench.features_truth import compare, sums, windows
 from bench.features_world import DAY, HOUR, World
 from pintally.sinks.clickhouse.per_action import COLUMNS
-from pintally.sinks.reads.online import feature_types, read_newest
+from pintally.sinks.reads.online import feature_types, read_online
 
 ONE, SOME, MINUTES = Limits(8, 12), Limits(45, 60), Limits(12, 20)
 BATCH = 500
@@ -56,7 +56,7 @@ def added_up(
     """As the Python reader asks."""
     types = feature_types()
     asked = [np.array(each, np.uint64) for each in pins]
-    runs = [partial(read_newest, reader.connection, each, types) for each in asked]
+    runs = [partial(read_online, reader.connection, each, types) for each in asked]
     return Question(name, runs, limits, partial(check, reader, world, compared, by_reader))
 
 
@@ -98,7 +98,7 @@ def by_view(reader: Reader, pins: Sequence[int]) -> Answer:
 def by_reader(reader: Reader, pins: Sequence[int]) -> Answer:
     """The same by the Python reader."""
     distinct: NDArray[np.uint64] = np.unique(np.array(pins, np.uint64))
-    cut, columns = read_newest(reader.connection, distinct, feature_types())
+    cut, columns = read_online(reader.connection, distinct, feature_types())
     rows = {
         int(pin): {name: values[place].item() for name, values in columns.items()} for place, pin in enumerate(distinct)
     }

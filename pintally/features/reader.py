@@ -21,7 +21,7 @@ from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
 from pintally.sinks.clickhouse.users import BEHIND_VIEWS
 from pintally.sinks.reads.counts import read_counts
 from pintally.sinks.reads.cuts import Cut
-from pintally.sinks.reads.online import read_newest
+from pintally.sinks.reads.online import read_online
 from pintally.sinks.reads.pairs import Known, read_pairs
 from pintally.sinks.reads.tops import read_top
 
@@ -68,7 +68,7 @@ class FeatureReader:
         """Features at the newest cut, as `pintally.features.get_online_features`."""
         types = types_of(asked_for(features))
         pins, kind = pins_of(pin_ids)
-        cut, found = self._ask(lambda connection: read_newest(connection, pins, types))
+        cut, found = self._ask(lambda connection: read_online(connection, pins, types))
         _refuse_unknown(cut, None)
         return framed({PIN_ID: pins, **found, **cut_columns(cut, len(pins))}, frame or kind or "pandas")
 

@@ -10,21 +10,31 @@ Counts = tuple[int, ...]  # of each action, in the order of schemas/actions.py
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """The counts of a pin in lists of one kind."""
+
+    exact: bool  # whether none of these lists leaves the pin out
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A pin and what lists say of its count: at least `low`, at most `up`."""
 
     pin_id: int
     low: int
     up: int
-    exact: bool  # whether its counts are exact
-    listed: Counts  # counts in lists
+    hours: Listed
+    tiles: Listed
     other: Counts  # counts elsewhere, where no row is left out
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> "Candidate":
         """Returns the candidate in a row of `top_sql.candidates`."""
-        pin, low, up, exact, *counts = row
-        return cls(pin, low, up, bool(exact), tuple(counts[: len(COLUMNS)]), tuple(counts[len(COLUMNS) :]))
+        pin, low, up, hours_exact, tiles_exact, *counts = row
+        width = len(COLUMNS)
+        hours, tiles, other = (tuple(counts[place : place + width]) for place in range(0, 3 * width, width))
+        return cls(pin, low, up, Listed(bool(hours_exact), hours), Listed(bool(tiles_exact), tiles), other)
 
 
 def finalists(candidates: Sequence[Candidate], unseen: int, k: int, limit: int) -> list[Candidate] | None:

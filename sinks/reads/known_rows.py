@@ -11,31 +11,33 @@ from typing import Any, Final
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import each
 from pintally.sinks.reads.cuts import Cut
+from pintally.sinks.reads.seals import Seals
 from pintally.sinks.reads.windows import DAY, Parts
 
 # A bucket has events of a later time where a producer's clock is ahead: by five minutes at most, unless rules say more.
 AHEAD: Final = DAY
+LIST_BITS: Final = 32  # a list of tiles has the bucket above these bits of its number, a list of an hour nothing
 
 HOURS: Final = "window_start >= toDateTime(%(start)s, 'UTC') AND window_start < toDateTime(%(complete)s, 'UTC')"
+# Seals tell which tiles arrived before the cut; lists of tiles are in order of their buckets.
+TILES: Final = "window_start >= toDateTime(%(open)s, 'UTC') AND window_start < toDateTime(%(end)s, 'UTC')"
 BUCKETS: Final = "arrived_at >= toDateTime(%(arrived_from)s, 'UTC') AND arrived_at < toDateTime(%(cut)s, 'UTC')"
-TILES: Final = (
-    f"window_start >= toDateTime(%(open)s, 'UTC') AND window_start < toDateTime(%(end)s, 'UTC') AND {BUCKETS}"
-)
 CORRECTED: Final = f"{HOURS} AND known_from <= toDateTime(%(cut)s, 'UTC')"
 
-# The seal numbers of complete hours, and of buckets: of those with open hours, and of those with corrections.
+# As `seals.SEALS`, of an earlier window: the seal numbers of its complete hours, and of buckets with their starts.
 SEALS: Final = f"""
-SELECT groupArrayIf(rows_seal, kind = 'hours'), groupArrayIf(rows_seal, kind = 'tiles')
+SELECT groupArrayIf(toUnixTimestamp(window_start), kind = 'tiles'), groupArrayIf(rows_seal, kind = 'tiles'),
+    groupArrayIf(rows_seal, kind = 'hours')
 FROM feature_seals FINAL
 WHERE rows_seal > 0 AND pins > 0 AND
 (
     kind = 'hours' AND {HOURS}
-    OR kind = 'tiles' AND {BUCKETS.replace("arrived_at", "window_start")}
-    OR kind = 'tiles' AND window_start IN
-        (SELECT known_from - INTERVAL 10 MINUTE FROM pin_corrections WHERE {CORRECTED})
+    OR kind = 'tiles' AND window_start >= toDateTime(%(first_bucket)s, 'UTC')
+        AND window_start < toDateTime(%(cut)s, 'UTC')
 )
 """
-CORRECTIONS: Final = f"SELECT count() FROM pin_corrections WHERE {CORRECTED} AND seal IN %(tile_seals)s"
+# Asked after the seals: the rows of what they name are there.
+CORRECTIONS: Final = f"SELECT groupUniqArray(seal) FROM pin_corrections WHERE {CORRECTED}"
 # Cells of complete hours are left out: only corrections arrive there, and they are known at the next cut.
 FLUSHED: Final = f"""
 SELECT pin_id, {each("if(action = {number}, events, 0) AS {column}")}
@@ -58,17 +60,30 @@ class KnownRows:
     live: bool = False  # whether to add what was flushed after the cut, in hours that are not complete
     hour_seals: list[int] = field(default_factory=list)
     tile_seals: list[int] = field(default_factory=list)
-    corrected: bool = False  # whether there are corrections
+    correction_seals: list[int] = field(default_factory=list)
 
     @classmethod
-    def read(cls, connection: Connection, cut: Cut, parts: Parts, live: bool) -> "KnownRows":
-        """Returns the SELECTs for what is published now. Raises SinkUnavailable or SinkError."""
+    def read(
+        cls, connection: Connection, cut: Cut, parts: Parts, live: bool, seals: Seals | None = None
+    ) -> "KnownRows":
+        """Returns the SELECTs for what is published now. `seals`: of the cut, where they were read with it.
+
+        Raises SinkUnavailable or SinkError.
+        """
         found = cls(cut, parts, live)
-        hours, tiles = connection.one(SEALS, **found.parameters)
-        found = replace(found, hour_seals=hours, tile_seals=tiles)
-        if parts.start < parts.complete and tiles:  # after the seals: what they name is there
-            found = replace(found, corrected=bool(connection.one(CORRECTIONS, **found.parameters)[0]))
-        return found
+        if seals is None or parts.start < seals.hours_from:
+            seals = Seals.of(cut.moment, parts.start, *connection.one(SEALS, **found.parameters))
+        tiles = seals.of_buckets(found.arrived_from)
+        found = replace(found, hour_seals=seals.others.tolist(), tile_seals=tiles)
+        if parts.start == parts.complete or not (buckets := seals.of_buckets(parts.start)):
+            return found
+        corrections = connection.one(CORRECTIONS, **found.parameters)[0]
+        return replace(found, correction_seals=sorted(set(buckets) & set(corrections)))
+
+    @property
+    def arrived_from(self) -> int:
+        """The first bucket that may have events of open hours."""
+        return max(0, self.parts.open - AHEAD)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -79,9 +94,11 @@ class KnownRows:
             "complete": self.parts.complete,
             "open": self.parts.open,
             "end": self.parts.end,
-            "arrived_from": max(0, self.parts.open - AHEAD),
+            "arrived_from": self.arrived_from,
+            "first_bucket": min(self.arrived_from, self.parts.start),
             "hour_seals": self.hour_seals,
             "tile_seals": self.tile_seals,
+            "correction_seals": self.correction_seals,
         }
 
     @property
@@ -95,29 +112,42 @@ class KnownRows:
         return not self.has_lists and not self.others("pin_id")
 
     def lists(self, columns: str, where: str) -> list[str]:
-        """The heavy rows of each list, and its row with `is_rest`; {list} in `columns` is the number of the list."""
-        hours = columns.replace("{list}", "toUInt64(window_start)")
-        tiles = columns.replace("{list}", "bitShiftLeft(toUInt64(arrived_at), 32) + toUInt64(window_start)")
-        return self._sealed(f"{hours} FROM hour_tops", f"{tiles} FROM tile_tops", where)
+        """The heavy rows of each list, and its row with `is_rest`.
 
-    def listed(self, columns: str, where: str = "true") -> list[str]:
-        """All rows that lists are taken from."""
-        return self._sealed(f"{columns} FROM pin_hours_by_pin", f"{columns} FROM pin_tiles", where)
+        In `columns`, {list} is the number of the list, and {kind} 0 for lists of hours and 1 for lists of tiles.
+        """
+        hours = columns.replace("{list}", "toUInt64(window_start)").replace("{kind}", "0")
+        tiles = columns.replace("{list}", f"bitShiftLeft(toUInt64(arrived_at), {LIST_BITS}) + toUInt64(window_start)")
+        tiles = tiles.replace("{kind}", "1")
+        return [
+            *self._hours(f"{hours} FROM hour_tops", where),
+            *self._tiles(f"{tiles} FROM tile_tops", f"{BUCKETS} AND {where}"),
+        ]
+
+    def hours(self, columns: str, where: str = "true") -> list[str]:
+        """All rows that lists of hours are taken from."""
+        return self._hours(f"{columns} FROM pin_hours_by_pin", where)
+
+    def tiles(self, columns: str, where: str = "true") -> list[str]:
+        """All rows that lists of tiles are taken from."""
+        return self._tiles(f"{columns} FROM pin_tiles", where)
 
     def others(self, columns: str) -> list[str]:
         """All rows that no list is taken from: corrections, and what was flushed after the cut."""
-        corrections = f"SELECT {columns} FROM pin_corrections WHERE {CORRECTED} AND seal IN %(tile_seals)s"
-        found = [corrections] if self.corrected else []
+        corrections = f"SELECT {columns} FROM pin_corrections WHERE {CORRECTED} AND seal IN %(correction_seals)s"
+        found = [corrections] if self.correction_seals else []
         flushed = f"SELECT {columns} FROM ({FLUSHED})"
         return [*found, flushed] if self.live and self.parts.open < self.parts.end else found
 
-    def _sealed(self, hours: str, tiles: str, where: str) -> list[str]:
-        found = []
-        if self.parts.start < self.parts.complete and self.hour_seals:
-            found.append(f"SELECT {hours} WHERE {HOURS} AND seal IN %(hour_seals)s AND {where}")
-        if self.parts.open < self.parts.end and self.tile_seals:
-            found.append(f"SELECT {tiles} WHERE {TILES} AND seal IN %(tile_seals)s AND {where}")
-        return found
+    def _hours(self, select: str, where: str) -> list[str]:
+        if self.parts.start == self.parts.complete or not self.hour_seals:
+            return []
+        return [f"SELECT {select} WHERE {HOURS} AND seal IN %(hour_seals)s AND {where}"]
+
+    def _tiles(self, select: str, where: str) -> list[str]:
+        if self.parts.open == self.parts.end or not self.tile_seals:
+            return []
+        return [f"SELECT {select} WHERE {TILES} AND seal IN %(tile_seals)s AND {where}"]
 
 
 def together(selects: Iterable[str]) -> str:

@@ -4,10 +4,8 @@ ClickHouse finds the rows, and they are added up here. The view `pin_features` g
 of few pins it costs several times as much, because ClickHouse plans it for each question anew.
 """
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
-from operator import neg
 from typing import Any
 
 import numpy as np
@@ -15,12 +13,12 @@ from numpy.typing import NDArray
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dictionary import views
-from pintally.sinks.reads.cuts import Cut, at_ms, read_cut
-from pintally.sinks.reads.online_sql import NEWEST, ROWS, SEALS, TABLES, moments
-from pintally.sinks.reads.online_sums import Rows, Seals, add_up
+from pintally.sinks.reads.cuts import Cut
+from pintally.sinks.reads.online_sql import ROWS, TABLES, moments
+from pintally.sinks.reads.online_sums import Rows, add_up
+from pintally.sinks.reads.seals import Seals, read_newest, read_seals
 from pintally.sinks.reads.some_pins import in_parts
 from pintally.sinks.reads.sums import Sums, features_of, sums_for
-from pintally.sinks.reads.windows import DAY, TEN_MINUTES
 
 
 @cache
@@ -30,28 +28,12 @@ def feature_types() -> dict[str, str]:
     return {each.name: each.type for each in columns if each.name not in ("pin_id", "as_of")}
 
 
-def read_newest(
+def read_online(
     connection: Connection, pins: NDArray[np.uint64], types: dict[str, str]
 ) -> tuple[Cut, dict[str, NDArray[Any]]]:
-    """The newest cut, and what `read_features` returns of it. Of a cut of today or yesterday the seals come with it."""
-    day = int(time.time()) // DAY * DAY - DAY
-    (_, moments, published, seals, untils), (_, *found, _) = sorted(connection.rows(NEWEST, day=day))
-    if moments:
-        newest = max(zip(moments, map(neg, published), map(neg, seals), untils, strict=True))
-        cut = Cut(newest[0], newest[3], at_ms(-newest[1]))
-        if cut.hours_until >= day and _holds_bucket(found, cut.moment - TEN_MINUTES, -newest[2]):
-            return cut, read_features(connection, cut, pins, types, Seals.of(cut.moment, *found))
-    cut = read_cut(connection)
-    return cut, read_features(connection, cut, pins, types)
-
-
-def _holds_bucket(found: Sequence[Sequence[int]], start: int, seal: int) -> bool:
-    """Whether these seals were read after a cut that is published after its bucket, which is published last of all.
-
-    One statement may take the snapshot of a table before that of another one that it names earlier.
-    """
-    starts, buckets, _ = found
-    return start in starts and buckets[starts.index(start)] >= seal
+    """The newest cut, and what `read_features` returns of it. Raises SinkError, SinkUnavailable."""
+    cut, seals = read_newest(connection)
+    return cut, read_features(connection, cut, pins, types, seals)
 
 
 def read_features(
@@ -70,7 +52,7 @@ def read_features(
     at, names = moments(cut), sums_for(tuple(types))
     sums = {name: np.zeros(len(distinct), np.uint64) for name in names}
     if cut.published_at is not None and len(distinct):
-        seals = seals or Seals.of(cut.moment, *connection.one(SEALS, day=at["base_day"]))
+        seals = seals or read_seals(connection, cut)
         parts = [_of_some(connection, at, some, seals, names) for some in in_parts(distinct, TABLES)]
         sums = {name: np.concatenate([part[name] for part in parts]) for name in names}
     found = features_of(sums, np.array([at["cut"]]), np.array([at["base_day"]]), types)

@@ -1,8 +1,7 @@
-"""The SQL of features at one cut, as two statements: which rows count, then the rows of some pins.
+"""The SQL of features at one cut: the rows of some pins, as `features_at_a_cut.sql` reads them.
 
-It reads what `features_at_a_cut.sql` reads. All moments are literals, and nothing is a view: of one pin, ClickHouse
-would plan for longer than it reads. Seals are read before rows, so that what a seal names is there. Which tiles and
-corrections had arrived before the cut is told by their seals, so that no column of arrival is read.
+All moments are literals, and nothing is a view: of one pin, ClickHouse would plan for longer than it reads. Which tiles
+and corrections had arrived before the cut is told by their seals, so that no column of arrival is read.
 """
 
 from typing import Any, Final
@@ -13,29 +12,6 @@ from pintally.sinks.reads.windows import DAY, HOUR
 
 TILES, HOURS, CORRECTIONS, BASE = range(4)  # the tables, as `ROWS` numbers them
 TABLES: Final = 4
-
-# What may count at a cut whose `hours_until` is of `day` or later: seal numbers of buckets with their starts, of
-# complete hours and of bases. Those of other windows name no row that `ROWS` finds.
-_SEALS: Final = """
-SELECT {first}groupArrayIf(toUnixTimestamp(window_start), kind = 'tiles'), groupArrayIf(rows_seal, kind = 'tiles'),
-    groupArrayIf(rows_seal, kind != 'tiles')
-FROM feature_seals FINAL
-WHERE rows_seal > 0 AND
-(
-    kind = 'tiles' AND window_start >= toDateTime(%(day)s, 'UTC') - INTERVAL 31 DAY
-    OR kind != 'tiles' AND window_start >= toDateTime(%(day)s, 'UTC') - INTERVAL 1 DAY
-)
-"""
-SEALS: Final = _SEALS.format(first="")
-# The same in a row with true, and one with false: of each cut from `day` on when it was published, the seal of its
-# bucket, and its hours_until.
-NEWEST: Final = f"""
-SELECT false, groupArray(toUnixTimestamp(cut)), groupArray(toUInt64(toUnixTimestamp64Milli(published_at))),
-    groupArray(seal), groupArray(toUInt64(toUnixTimestamp(hours_until)))
-FROM cuts
-WHERE cut >= toDateTime(%(day)s, 'UTC')
-UNION ALL {_SEALS.format(first="true, ").replace("FROM", ", emptyArrayUInt64() FROM", 1)}
-"""
 
 
 def _rows(number: int, start: str, counts: str, table: str, where: str) -> str:

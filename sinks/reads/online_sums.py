@@ -9,25 +9,11 @@ from numpy.typing import NDArray
 
 from pintally.sinks.clickhouse.per_action import COLUMNS
 from pintally.sinks.reads.online_sql import BASE, CORRECTIONS, HOURS, TILES
+from pintally.sinks.reads.seals import Numbers, Seals
 from pintally.sinks.reads.sums import ONE, Sums
 from pintally.sinks.reads.windows import DAY, HOUR
 
 HALF_LIFE: Final = 6 * HOUR
-Numbers = NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class Seals:
-    """The seal numbers of rows that count at one cut."""
-
-    buckets: Numbers  # of tiles and corrections
-    others: Numbers  # of complete hours and of the base
-
-    @classmethod
-    def of(cls, cut: int, starts: Sequence[int], buckets: Sequence[int], others: Sequence[int]) -> "Seals":
-        """Those of an answer to `online_sql.SEALS`: of buckets before the cut. `starts`: of the buckets."""
-        known = np.array(buckets, np.uint64)[np.array(starts, np.int64) < cut]
-        return cls(known, np.array(others, np.uint64))
 
 
 @dataclass(frozen=True, slots=True)

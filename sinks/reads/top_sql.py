@@ -5,6 +5,7 @@ has at most the counts of the list's row with `is_rest`, and none if the list ha
 and none has a subquery that it names twice: to plan them is a large part of their cost.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from pintally.schemas.actions import Action
@@ -15,6 +16,7 @@ ROWS: Final = f"pin_id, {NAMES}"
 SUMS: Final = each("sum({column}) AS {column}")
 TOTAL: Final = " + ".join(COLUMNS)
 PLACE: Final = "transform({list}, %(places)s, range(1, length(%(places)s) + 1), 0) AS place"
+OF_HOURS, OF_TILES, OF_OTHERS = range(3)  # kinds of rows
 
 
 def rests(rows: KnownRows, by: Action | None) -> str:
@@ -27,22 +29,21 @@ def rests(rows: KnownRows, by: Action | None) -> str:
 def candidates(rows: KnownRows, by: Action | None) -> str:
     """Each pin that has a row in a list or elsewhere, with bounds of its count; highest upper bound first.
 
-    `places` and `rests` are what `rests` returned, `lists` is their number. Columns: pin, lower bound, upper bound,
-    whether the counts are exact, then its counts in lists, then elsewhere. They are exact if the pin has a row in each
-    list that leaves pins out.
+    `places` and `rests` are what `rests` returned, `hour_lists` and `tile_lists` are how many of each kind. Columns:
+    pin, lower bound, upper bound; whether its counts in hours are exact, and those in tiles; then its counts in lists
+    of hours, in lists of tiles, and elsewhere. They are exact if the pin has a row in each list that leaves pins out.
     """
-    listed, other, none = each("{column} AS l{number}"), each("{column} AS o{number}"), each("0 AS o{number}")
-    lists = rows.lists(f"pin_id, {listed}, {none}, {PLACE}", "NOT is_rest")
-    others = rows.others(f"pin_id, {each('0 AS l{number}')}, {other}, materialize(0) AS place")
-    low = [by] if by else list(Action)
+    lists = rows.lists(f"{ROWS}, {{kind}} AS kind, {PLACE}", "NOT is_rest")
+    others = rows.others(f"{ROWS}, {OF_OTHERS} AS kind, materialize(0) AS place")
+    counts = (each(f"sumIf({{column}}, kind = {kind})") for kind in (OF_HOURS, OF_TILES, OF_OTHERS))
     return f"""
 SELECT
     pin_id,
-    {each("sum(l{number}) + sum(o{number})", " + ", low)} AS low,
+    sum({by.column if by else TOTAL}) AS low,
     low + arraySum(%(rests)s) - sum(%(rests)s[place]) AS up,
-    countIf(place > 0) = %(lists)s AS exact,
-    {each("sum(l{number})")},
-    {each("sum(o{number})")}
+    countIf(place > 0 AND kind = {OF_HOURS}) = %(hour_lists)s,
+    countIf(place > 0 AND kind = {OF_TILES}) = %(tile_lists)s,
+    {", ".join(counts)}
 FROM ({together([*lists, *others])})
 GROUP BY pin_id
 ORDER BY up DESC, pin_id
@@ -50,9 +51,20 @@ LIMIT %(limit)s
 """
 
 
-def of_pins(rows: KnownRows) -> str:
-    """The sums of `pins` over the rows that lists are taken from."""
-    return f"SELECT pin_id, {SUMS} FROM ({together(rows.listed(ROWS, 'pin_id IN %(pins)s'))}) GROUP BY pin_id"
+def of_pins(rows: KnownRows, in_hours: Collection[int], in_tiles: Collection[int]) -> str:
+    """The sums of some pins over the rows that lists are taken from: pin, kind of rows, counts.
+
+    `in_hours` are the pins that are looked for in hours, `in_tiles` those in tiles.
+    """
+    found = [
+        *(rows.hours(f"{ROWS}, {OF_HOURS} AS kind", _one_of(in_hours)) if in_hours else ()),
+        *(rows.tiles(f"{ROWS}, {OF_TILES} AS kind", _one_of(in_tiles)) if in_tiles else ()),
+    ]
+    return f"SELECT pin_id, kind, {SUMS} FROM ({together(found)}) GROUP BY pin_id, kind"
+
+
+def _one_of(pins: Collection[int]) -> str:
+    return f"pin_id IN ({', '.join(map(str, pins))})"
 
 
 def of_all(rows: KnownRows, by: Action | None) -> str:
@@ -60,7 +72,7 @@ def of_all(rows: KnownRows, by: Action | None) -> str:
     counted = by.column if by else TOTAL
     return f"""
 SELECT pin_id, {SUMS}
-FROM ({together([*rows.listed(ROWS), *rows.others(ROWS)])})
+FROM ({together([*rows.hours(ROWS), *rows.tiles(ROWS), *rows.others(ROWS)])})
 GROUP BY pin_id
 HAVING {counted} > 0
 ORDER BY {counted} DESC, pin_id

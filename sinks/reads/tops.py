@@ -16,7 +16,8 @@ from pintally.sinks.reads import top_sql
 from pintally.sinks.reads.cuts import KEPT_DAYS, Cut, NotKept, read_cut
 from pintally.sinks.reads.finalists import Candidate, Counts, finalists
 from pintally.sinks.reads.finalists import top as top_of
-from pintally.sinks.reads.known_rows import KnownRows
+from pintally.sinks.reads.known_rows import LIST_BITS, KnownRows
+from pintally.sinks.reads.seals import read_newest
 from pintally.sinks.reads.windows import TEN_MINUTES, Parts, Recent, Window, recent
 
 ACTIONS = tuple(Action)
@@ -57,7 +58,7 @@ def read_top(
     flush. A window is one that moves with the cut (`Recent`), or an hour or a day. Raises SinkUnavailable, SinkError,
     and NotKept for what is too long ago.
     """
-    cut = read_cut(connection, as_of)
+    cut, seals = read_newest(connection) if as_of is None else (read_cut(connection, as_of), None)
     if isinstance(window, Recent):
         moment = connection.one("SELECT toUnixTimestamp(now('UTC'))")[0] if live else cut.moment
         window = recent(window, moment // TEN_MINUTES * TEN_MINUTES)
@@ -66,7 +67,7 @@ def read_top(
             f"counts of {window.starts_at.isoformat()} are not kept by pin and hour any more",
             f"Ask for a window of the last {KEPT_DAYS} days, or for days: the view pin_engagement_1d has the last 729.",
         )
-    rows = KnownRows.read(connection, cut, Parts.of(window, cut), live)
+    rows = KnownRows.read(connection, cut, Parts.of(window, cut), live, seals)
     found = _from_lists(connection, rows, by, k)
     pins = _from_all(connection, rows, by, k) if found is None else found
     return Top(window, cut, live, found is not None, tuple(TopPin(pin, counts) for pin, counts in pins))
@@ -78,20 +79,32 @@ def _from_lists(connection: Connection, rows: KnownRows, by: Action | None, k: i
         return []
     limit = 10 * k + 500  # so many finalists would cost more than all pins
     places, rests = connection.one(top_sql.rests(rows, by), **rows.parameters) if rows.has_lists else ([], [])
-    lists = {"places": places or [0], "rests": rests or [0], "lists": len(places)}  # no list has the number 0
-    found = connection.rows(top_sql.candidates(rows, by), **rows.parameters, **lists, limit=limit)
+    of_hours = sum(place < 1 << LIST_BITS for place in places)
+    lists = {"places": places or [0], "rests": rests or [0]}  # no list has the number 0
+    numbers = {"hour_lists": of_hours, "tile_lists": len(places) - of_hours}
+    found = connection.rows(top_sql.candidates(rows, by), **rows.parameters, **lists, **numbers, limit=limit)
     chosen = finalists([Candidate.of(row) for row in found], sum(rests), k, limit)
     if chosen is None:
         return None
-    listed = _listed(connection, rows, [each.pin_id for each in chosen if not each.exact])
-    sums = ((each.pin_id, _plus(listed.get(each.pin_id, each.listed), each.other)) for each in chosen)
-    return top_of(sums, k, ACTIONS.index(by) if by else None)
+    sums = _exact(connection, rows, chosen)
+    return top_of(((each.pin_id, sums[each.pin_id]) for each in chosen), k, ACTIONS.index(by) if by else None)
 
 
-def _listed(connection: Connection, rows: KnownRows, pins: list[int]) -> dict[int, Counts]:
-    if not pins:
-        return {}
-    return {pin: tuple(counts) for pin, *counts in connection.rows(top_sql.of_pins(rows), **rows.parameters, pins=pins)}
+def _exact(connection: Connection, rows: KnownRows, chosen: list[Candidate]) -> dict[int, Counts]:
+    """The counts of each. Where lists of hours or of tiles leave a pin out, its rows of hours or its tiles are read."""
+    in_hours = [each.pin_id for each in chosen if not each.hours.exact]
+    in_tiles = [each.pin_id for each in chosen if not each.tiles.exact]
+    listed = {(each.pin_id, top_sql.OF_HOURS): each.hours.counts for each in chosen}
+    listed |= {(each.pin_id, top_sql.OF_TILES): each.tiles.counts for each in chosen}
+    if in_hours or in_tiles:
+        found = connection.rows(top_sql.of_pins(rows, in_hours, in_tiles), **rows.parameters)
+        listed |= {(pin, kind): tuple(counts) for pin, kind, *counts in found}
+    return {
+        each.pin_id: _plus(
+            listed[each.pin_id, top_sql.OF_HOURS], _plus(listed[each.pin_id, top_sql.OF_TILES], each.other)
+        )
+        for each in chosen
+    }
 
 
 def _from_all(connection: Connection, rows: KnownRows, by: Action | None, k: int) -> list[tuple[int, Counts]]:

@@ -9,6 +9,7 @@ from pintally.sinks.clickhouse.per_action import each
 from pintally.sinks.reads.cuts import Cut, read_cut
 from pintally.sinks.reads.finalists import Counts
 from pintally.sinks.reads.known_rows import KnownRows, together
+from pintally.sinks.reads.seals import read_newest
 from pintally.sinks.reads.windows import Parts, Recent, Window, recent
 
 # The features are those that everybody sees at the cut, of the pins that have heavy rows in its last hour.
@@ -44,9 +45,9 @@ def read_trending(connection: Connection, k: int = 100, *, as_of: datetime | Non
 
     Raises SinkUnavailable or SinkError.
     """
-    cut = read_cut(connection, as_of)
+    cut, seals = read_newest(connection) if as_of is None else (read_cut(connection, as_of), None)
     window = recent(Recent.LAST_HOUR, cut.moment)
-    rows = KnownRows.read(connection, cut, Parts.of(window, cut), live=False)
+    rows = KnownRows.read(connection, cut, Parts.of(window, cut), live=False, seals=seals)
     if cut.published_at is None or not rows.has_lists:
         return Trending(window, cut, ())
     sql = TRENDING.format(pins=together(rows.lists("pin_id", "NOT is_rest")))

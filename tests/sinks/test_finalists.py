@@ -5,8 +5,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pintally.sinks.reads.finalists import Candidate, Counts, finalists, top
+from pintally.sinks.reads.finalists import Candidate, Counts, Listed, finalists, top
 
+NONE = Listed(True, (0,))
 PINS, PLACES = st.integers(1, 12), st.integers(0, 4)
 # Of each list the counts of its pins, and how many of the heaviest it names.
 LISTS = st.lists(st.tuples(st.dictionaries(PINS, st.integers(1, 9), max_size=12), PLACES), max_size=5)
@@ -25,7 +26,9 @@ def candidates(lists: list[tuple[dict[int, int], int]], elsewhere: dict[int, int
         listed = sum(named.get(pin, 0) for named in cut)
         missing = [rest for named, rest in zip(cut, rests, strict=True) if pin not in named]
         low = listed + elsewhere.get(pin, 0)
-        found.append(Candidate(pin, low, low + sum(missing), not any(missing), (listed,), (low - listed,)))
+        found.append(
+            Candidate(pin, low, low + sum(missing), Listed(not any(missing), (listed,)), NONE, (low - listed,))
+        )
     return sorted(found, key=lambda each: -each.up), sum(rests)
 
 
@@ -49,7 +52,7 @@ def test_lists_that_name_all_pins_are_enough(lists: list[tuple[dict[int, int], i
 
 
 def candidate(pin: int, low: int, up: int) -> Candidate:
-    return Candidate(pin, low, up, False, (low,), (0,))
+    return Candidate(pin, low, up, Listed(False, (low,)), NONE, (0,))
 
 
 def test_a_pin_in_no_list_must_have_less_than_the_last_place_and_not_as_much() -> None:

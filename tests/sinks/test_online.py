@@ -9,10 +9,11 @@ import pytest
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.reads import online, online_sql
+from pintally.sinks.reads import online_sql, seals
 from pintally.sinks.reads.cuts import Cut, read_cut
-from pintally.sinks.reads.online import feature_types, read_features
-from pintally.sinks.reads.online_sums import Rows, Seals, weights_of
+from pintally.sinks.reads.online import feature_types, read_features, read_online
+from pintally.sinks.reads.online_sums import Rows, weights_of
+from pintally.sinks.reads.seals import Seals
 from pintally.streams.settings import Settings
 from tests.sinks.feature_world import PINS, arrivals, as_cells, feature_world
 from tests.sinks.sealed_cuts import published, sealed
@@ -85,8 +86,8 @@ def test_weights_are_those_of_clickhouse_at_every_age(address: ClickHouseAddress
 
 def test_rows_of_a_sealing_that_does_not_hold_are_left_out() -> None:
     columns = [(table, 5, 3600, seal, 1, 1, 1, 9, 9, 9) for table in range(online_sql.TABLES) for seal in (1, 2, 3)]
-    seals = Seals.of(7200, [6600, 7200], [1, 2], [3])  # the second bucket is not before the cut
-    rows = Rows.of(list(zip(*columns, strict=True)), seals)
+    known = Seals.of(7200, 0, [6600, 7200], [1, 2], [3])  # the second bucket is not before the cut
+    rows = Rows.of(list(zip(*columns, strict=True)), known)
     assert rows.table.tolist() == [online_sql.TILES, online_sql.HOURS, online_sql.CORRECTIONS, online_sql.BASE]
     assert len(rows.pins) == len(rows.counts[0]) == len(rows.months[-1]) == online_sql.TABLES
 
@@ -96,13 +97,13 @@ def test_the_newest_cut_is_read_with_its_seals(
     address: ClickHouseAddress, monkeypatch: pytest.MonkeyPatch, seals_are: str
 ) -> None:
     if seals_are != "new":  # as if ClickHouse had looked at seals before it looked at cuts
-        late = online_sql.NEWEST.replace(
+        late = seals.NEWEST.replace(
             "WHERE rows_seal > 0", "WHERE rows_seal > 0 AND window_start < (SELECT max(cut) FROM cuts) - 600"
         )
-        assert late != online_sql.NEWEST
-        monkeypatch.setattr(online, "NEWEST", late)
+        assert late != seals.NEWEST
+        monkeypatch.setattr(seals, "NEWEST", late)
     with Connection(address, 60, only_reads=True) as connection:
-        cut, columns = online.read_newest(connection, ALL, feature_types())
+        cut, columns = read_online(connection, ALL, feature_types())
         assert cut == read_cut(connection)
         expected = read_features(connection, cut, ALL, feature_types())
     for name, values in columns.items():
