@@ -8,6 +8,7 @@ import numpy as np
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.reads.online import feature_types, read_online
 from pintally.sinks.reads.pairs import Known, read_pairs
 from tests.sinks.sealing import read
 from tests.support.true_features import Event, Row, true_features
@@ -30,6 +31,14 @@ def online(address: ClickHouseAddress) -> list[Answer]:
         [moment] = connection.one("SELECT now64(3, 'UTC')")
         rows = connection.rows("SELECT * FROM pin_features_latest ORDER BY pin_id")
     return [(moment, round(row[-1].timestamp()), row[0], tuple(row[1:-1])) for row in rows]
+
+
+def by_reader(address: ClickHouseAddress, pins: list[int]) -> tuple[int, list[Row]]:
+    """The newest cut, and these pins at it, as the Python reader adds them up."""
+    with Connection(address, 60, only_reads=True) as connection:
+        cut, found = read_online(connection, np.array(pins, np.uint64), feature_types())
+    rows = zip(*(values.tolist() for values in found.values()), strict=True)
+    return cut.moment, [tuple(None if value != value else value for value in row) for row in rows]
 
 
 def later(address: ClickHouseAddress, answers: list[Answer], known: Known = "arrived") -> list[Row]:

@@ -61,8 +61,10 @@ FROM pin_minutes FINAL WHERE {ARRIVED}
 SETTINGS {FAST}
 """
 HOUR_CELLS = f"SELECT {TOTALS}, {_of_cells()} FROM pin_minutes FINAL WHERE {BEFORE} SETTINGS {FAST}"
+# Of each hour or ten minutes its sums, its rows, and the highest numbers of events, negative, for its tops.
+OF_WINDOW = f"count(), groupArraySorted(%(length)s)(-toInt64({TOTAL}))"
 BUCKET_ROWS = f"""
-SELECT {each("sum({column})")}, {_of_rows("toUInt32(window_start)")}, count() FROM
+SELECT toUnixTimestamp(window_start), {each("sum({column})")}, {_of_rows("toUInt32(window_start)")}, {OF_WINDOW} FROM
 (
     SELECT pin_id, window_start, {NAMES} FROM pin_tiles
     WHERE {ARRIVED} AND seal = %(number)s AND window_start >= {UNTIL}
@@ -70,10 +72,12 @@ SELECT {each("sum({column})")}, {_of_rows("toUInt32(window_start)")}, count() FR
     SELECT pin_id, window_start, {NAMES} FROM pin_corrections
     WHERE known_from = {BUCKET} + INTERVAL 10 MINUTE AND seal = %(number)s AND window_start < {UNTIL}
 )
+GROUP BY window_start
 """
 HOUR_ROWS = f"""
-SELECT {each("sum({column})")}, {_of_rows()}, count() FROM pin_hours_by_pin
+SELECT toUnixTimestamp(window_start), {each("sum({column})")}, {_of_rows()}, {OF_WINDOW} FROM pin_hours_by_pin
 WHERE window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s
+GROUP BY window_start
 """
 FILLED_BUCKETS = """
 SELECT DISTINCT toUnixTimestamp(arrived_at) FROM pin_minutes

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.per_action import COLUMNS
 from pintally.sinks.clickhouse.sealing import base_rows, known_rows
 from pintally.sinks.clickhouse.sealing.cut_times import NEWEST
 from pintally.sinks.clickhouse.sealing.feature_seals import (
@@ -20,7 +21,7 @@ from pintally.sinks.clickhouse.sealing.feature_seals import (
     read_seals,
 )
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR
-from pintally.sinks.clickhouse.sealing.top_rows import HOUR_TOPS, TILE_TOPS, Tops
+from pintally.sinks.clickhouse.sealing.top_rows import HOUR_TOPS, TILE_TOPS, Highest, Tops, wanted
 from pintally.sinks.clickhouse.stale_rows import Selection, delete_superseded, has_superseded, in_bucket, in_hours
 
 
@@ -106,16 +107,32 @@ class OfCells(KnownWindow):
         """Cells that may not be superseded."""
         raise NotImplementedError
 
+    @property
+    def ranked_from(self) -> int:
+        """Rows of earlier times are corrections, which have no tops."""
+        return self.start
+
     def insert(self, number: int) -> None:
         delete_superseded(self.connection, self.cells)
         for statement in self.statements:
             self.connection.execute(statement, {**self.parameters, "number": number})
-        self.tops.insert(self.connection, {**self.parameters, "number": number})
 
     def inserted(self, number: int) -> Known:
+        """Their sums. The tops are inserted now, as one look at the rows finds their sums and which ones are listed."""
         given = {**self.parameters, "number": number}
-        *counts, check_sum, pins = self.connection.one(self.rows_of, **given)
-        return Known(tuple(counts), check_sum, pins, self.tops.fit(self.connection, given))
+        rows = self.connection.rows(self.rows_of, **given, length=self.tops.length)
+        ranked = [
+            Highest(pins, [-events for events in highest])
+            for start, *_, pins, highest in rows
+            if start >= self.ranked_from
+        ]
+        least = self.tops.least(ranked)
+        if ranked:
+            self.tops.insert(self.connection, given, least)
+        fit = self.tops.there(self.connection, given) == wanted(ranked, least)
+        nothing = (0,) * (len(COLUMNS) + 2)
+        *counts, check_sum, pins = map(sum, zip(nothing, *(row[1:-1] for row in rows), strict=True))
+        return Known(tuple(counts), check_sum % 2**64, pins, fit)
 
     def expected(self) -> Known:
         return self._sums(self.cells_of)
@@ -142,6 +159,10 @@ class Bucket(OfCells):
     @property
     def parameters(self) -> Mapping[str, int]:
         return {"start": self.start, "hours_until": self.hours_until}
+
+    @property
+    def ranked_from(self) -> int:
+        return self.hours_until
 
 
 @dataclass(frozen=True)

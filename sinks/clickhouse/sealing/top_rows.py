@@ -5,7 +5,7 @@ the list long. One row more has the highest count of each action among those tha
 can have more. Of a bucket there is one for each ten minutes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pintally.schemas.actions import Action
@@ -13,6 +13,17 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import NAMES, each
 
 TOTAL = " + ".join(action.column for action in Action)
+
+
+Wanted = tuple[int, int, int]  # rows that are listed, their events, and windows of which some row is not
+
+
+@dataclass(frozen=True, slots=True)
+class Highest:
+    """Of the rows of one hour, or of ten minutes of a bucket."""
+
+    rows: int
+    events: Sequence[int]  # of the rows with the most, at least so many as a list may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +35,13 @@ class Tops:
     ranked: str  # the rows of the window that they are taken from
     length: int
 
-    def insert(self, connection: Connection, window: Mapping[str, int]) -> None:
+    def least(self, found: Iterable[Highest]) -> int:
+        """Rows with more events than this are listed."""
+        highest = sorted((events for each in found for events in each.events), reverse=True)
+        return highest[self.length - 1] if len(highest) >= self.length else 0
+
+    def insert(self, connection: Connection, window: Mapping[str, int], least: int) -> None:
         """Insert the tops of a window's rows; `window` has their `number`."""
-        given = {**window, "least": self._least(connection, window)}
         connection.execute(
             f"""
 INSERT INTO {self.table} ({self.names}, is_rest, pin_id, {NAMES}, events, seal)
@@ -35,30 +50,25 @@ UNION ALL
 SELECT {self.names}, true, toUInt64(0), {each("max(r.{column})")}, max(r.events), %(number)s
 FROM ({self.ranked}) AS r WHERE r.events <= %(least)s GROUP BY {self.names}
 """,
-            given,
+            {**window, "least": least},
         )
 
-    def fit(self, connection: Connection, window: Mapping[str, int]) -> bool:
-        """Whether tops with that number are there once, and whole."""
-        least = self._least(connection, window)
-        wanted = connection.one(
-            f"SELECT countIf(events > {least}), sumIf(events, events > {least}),"
-            f" uniqExactIf(window_start, events <= {least}) FROM ({self.ranked})",
-            **window,
-        )
+    def there(self, connection: Connection, window: Mapping[str, int]) -> Wanted:
+        """What the tops with that number hold."""
         where = f"{self.names.split(', ')[0]} = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
-        there = connection.one(
+        listed, events, rests = connection.one(
             "SELECT countIf(NOT is_rest), sumIf(events, NOT is_rest), countIf(is_rest)"
             f" FROM {self.table} WHERE {where}",
             **window,
         )
-        return there == wanted
+        return listed, events, rests
 
-    def _least(self, connection: Connection, window: Mapping[str, int]) -> int:
-        """Rows with more events than this are listed."""
-        highest = f"SELECT events FROM ({self.ranked}) ORDER BY events DESC LIMIT {self.length}"
-        sql = f"SELECT if(count() < {self.length}, 0, min(events)) FROM ({highest})"
-        return int(connection.one(sql, **window)[0])
+
+def wanted(found: Iterable[Highest], least: int) -> Wanted:
+    """What the tops of these rows must hold. Of events above `least` all are among the highest."""
+    listed = [(each.rows, [events for events in each.events if events > least]) for each in found]
+    rests = sum(len(events) < rows for rows, events in listed)
+    return sum(len(events) for _, events in listed), sum(sum(events) for _, events in listed), rests
 
 
 HOUR_TOPS = Tops(
