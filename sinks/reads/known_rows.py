@@ -16,6 +16,7 @@ from pintally.sinks.reads.windows import DAY, Parts
 
 # A bucket has events of a later time where a producer's clock is ahead: by five minutes at most, unless rules say more.
 AHEAD: Final = DAY
+NAMED: Final = 1000  # seals of buckets, of a week, that a statement names though few of them have corrections
 LIST_BITS: Final = 32  # a list of tiles has the bucket above these bits of its number, a list of an hour nothing
 
 HOURS: Final = "window_start >= toDateTime(%(start)s, 'UTC') AND window_start < toDateTime(%(complete)s, 'UTC')"
@@ -36,7 +37,7 @@ WHERE rows_seal > 0 AND pins > 0 AND
         AND window_start < toDateTime(%(cut)s, 'UTC')
 )
 """
-# Asked after the seals: the rows of what they name are there.
+# Which seals have corrections: asked after the seals, so that the rows of what they name are there.
 CORRECTIONS: Final = f"SELECT groupUniqArray(seal) FROM pin_corrections WHERE {CORRECTED}"
 # Cells of complete hours are left out: only corrections arrive there, and they are known at the next cut.
 FLUSHED: Final = f"""
@@ -75,10 +76,10 @@ class KnownRows:
             seals = Seals.of(cut.moment, parts.start, *connection.one(SEALS, **found.parameters))
         tiles = seals.of_buckets(found.arrived_from)
         found = replace(found, hour_seals=seals.others.tolist(), tile_seals=tiles)
-        if parts.start == parts.complete or not (buckets := seals.of_buckets(parts.start)):
-            return found
-        corrections = connection.one(CORRECTIONS, **found.parameters)[0]
-        return replace(found, correction_seals=sorted(set(buckets) & set(corrections)))
+        buckets = seals.of_buckets(parts.start) if parts.start < parts.complete else []
+        if len(buckets) > NAMED:
+            buckets = sorted(set(buckets) & set(connection.one(CORRECTIONS, **found.parameters)[0]))
+        return replace(found, correction_seals=buckets)
 
     @property
     def arrived_from(self) -> int:

@@ -35,7 +35,8 @@ def candidates(rows: KnownRows, by: Action | None) -> str:
     """
     lists = rows.lists(f"{ROWS}, {{kind}} AS kind, {PLACE}", "NOT is_rest")
     others = rows.others(f"{ROWS}, {OF_OTHERS} AS kind, materialize(0) AS place")
-    counts = (each(f"sumIf({{column}}, kind = {kind})") for kind in (OF_HOURS, OF_TILES, OF_OTHERS))
+    kinds = {OF_HOURS: rows.hours("pin_id"), OF_TILES: rows.tiles("pin_id"), OF_OTHERS: others}
+    counts = (_counts(kind) if there else each("toUInt64(0)") for kind, there in kinds.items())
     return f"""
 SELECT
     pin_id,
@@ -49,6 +50,10 @@ GROUP BY pin_id
 ORDER BY up DESC, pin_id
 LIMIT %(limit)s
 """
+
+
+def _counts(kind: int) -> str:
+    return each(f"sumIf({{column}}, kind = {kind})")
 
 
 def of_pins(rows: KnownRows, in_hours: Collection[int], in_tiles: Collection[int]) -> str:

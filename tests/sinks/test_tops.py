@@ -12,9 +12,11 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COLUMNS
 from pintally.sinks.clickhouse.sealing.known_windows import Bucket, CompleteHour
+from pintally.sinks.reads import known_rows
 from pintally.sinks.reads.cuts import NOTHING_KNOWN, Cut, NotKept, read_cut
+from pintally.sinks.reads.known_rows import KnownRows
 from pintally.sinks.reads.tops import Top, read_top
-from pintally.sinks.reads.windows import FOREVER, Recent, Window
+from pintally.sinks.reads.windows import FOREVER, Parts, Recent, Window, recent
 from tests.sinks.known import FIRST, TABLES, TEN, Fact, cells_of, fill, hours_until, published_at, truth
 from tests.sinks.sealed_cuts import sealed
 from tests.sinks.sealing import DAY, HOUR, write
@@ -140,6 +142,24 @@ def test_the_top_is_what_adding_up_all_pins_gives(
             found = read_top(connection, window, by, k, as_of=published_at(cut))
             assert found.cut.moment == cut
             assert shown(found) == truth(facts, cut, *limits(cut), by, k), (window, by, k, found.certified)
+        newest = read_top(connection, window, None, 5)  # the cut and its seals come in one statement
+        assert newest.cut.moment == CUT
+        assert shown(newest) == truth(facts, CUT, *limits(CUT), None, 5), window
+
+
+def test_of_many_buckets_only_those_with_corrections_are_named(
+    address: ClickHouseAddress, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = corrections_lift_a_pin(random.Random(6))
+    fill(address, facts, CUTS[0], CUT, 3)
+    window, limits = WINDOWS[0]
+    cut = read_cut(connection)
+    parts = Parts.of(recent(Recent.TODAY, CUT), cut)
+    every = KnownRows.read(connection, cut, parts, live=False).correction_seals
+    monkeypatch.setattr(known_rows, "NAMED", 0)
+    some = KnownRows.read(connection, cut, parts, live=False).correction_seals
+    assert 0 < len(some) < len(every)
+    assert shown(read_top(connection, window, None, 5)) == truth(facts, CUT, *limits(CUT), None, 5)
 
 
 @pytest.mark.parametrize(
