@@ -50,4 +50,4 @@ def test_each_question_is_a_row_and_what_missed_its_target_is_bold(tmp_path: Pat
     text = section(tmp_path, "nothing")
     assert "| one pin (2 runs) | 7 ms (at most 8 ms) | 3 ms | **13 ms** (at most 12 ms) | not measured |" in text
     assert "| sealing | 0.5 s | at most 1 s | yes |" in text
-    assert text.count("one pin") == 1
+    assert text.count("| one pin") == 1
