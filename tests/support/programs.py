@@ -1,0 +1,34 @@
+"""Programs that a machine may lack: found, or the test is skipped and says how to install them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pintally.tools.engines.prometheus import find_prometheus, how_to_get_it
+
+ALL = "tests/support/install_programs.sh (as root, Debian or Ubuntu) installs all that tests need"
+
+
+def promtool() -> Path:
+    """Prometheus' tool that checks rules and metrics. Skips the test if there is none."""
+    return _found("promtool", find_prometheus("promtool"), how_to_get_it())
+
+
+def prometheus() -> Path:
+    """The server. Skips the test if there is none."""
+    return _found("prometheus", find_prometheus(), how_to_get_it())
+
+
+def chromium() -> Path:
+    """The browser. Skips the test if there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    remedy = "Debian, Ubuntu: apt-get install --no-install-recommends chromium"
+    return _found("chromium", Path(found) if found else None, remedy)
+
+
+def _found(name: str, path: Path | None, remedy: str) -> Path:
+    if path is None:
+        pytest.skip(f"waits for {name}. {remedy}; {ALL}")
+    return path
