@@ -35,14 +35,15 @@ def test_the_wheel_holds_nothing_but_pintally(wheel: Path) -> None:
 
 
 def test_the_wheel_holds_each_file_that_the_program_needs_and_each_once(wheel: Path) -> None:
-    rooms = ("schemas", "sinks", "streams", "pintally/cli", "pintally/audit", "pintally/features", "pintally/tools")
+    ours = ("audit", "cli", "features", "serve", "tools")
+    rooms = ("schemas", "sinks", "streams", *(f"pintally/{room}" for room in ours))
     files = [file for room in rooms for file in (ROOT / room).rglob("*") if file.is_file()]
     names = [file.relative_to(ROOT) for file in files if "__pycache__" not in file.parts]
     expected = {str("pintally" / Path(*name.parts[name.parts[0] == "pintally" :])) for name in names}
     expected |= {"pintally/__init__.py", "pintally/py.typed"}
     found = {name for name in contents(wheel) if name.startswith("pintally/")}
     assert found == expected
-    assert {Path(name).suffix for name in found} >= {".py", ".sql", ".json", ".toml", ".typed"}
+    assert {Path(name).suffix for name in found} >= {".py", ".sql", ".json", ".toml", ".typed", ".html", ".css", ".js"}
 
 
 def test_the_wheel_is_the_same_from_the_tree_and_from_the_sdist(wheel: Path, tmp_path: Path) -> None:

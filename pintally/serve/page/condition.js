@@ -1,0 +1,122 @@
+// What stands first: the sentence, in the tab's title too; what is away, with the age of what is shown.
+
+import { byId, element, keyed, say, setAttribute, setText } from "./dom.js";
+import { age, clock } from "./format.js";
+
+const WORDS = { ok: "All well", behind: "Behind", stopped: "Stopped", wrong: "Wrong", unknown: "Unknown" };
+const NAMES = { kafka: "Kafka", clickhouse: "ClickHouse" };
+const OLD_S = 5; // an older document is not shown as if it were of now
+
+const lost = (connection) => connection.state && connection.age > OLD_S;
+
+function condition(connection) {
+  if (!connection.state) {
+    const sentence = connection.open ? "Waiting for the first look." : "pintally serve does not answer yet.";
+    return { level: "unknown", sentence, command: null, runbook: null };
+  }
+  if (!lost(connection)) return connection.state.condition;
+  const what = connection.open ? "pintally serve has not looked" : "No connection to pintally serve";
+  return {
+    level: "unknown",
+    sentence: `${what} for ${age(connection.age)}: what is shown is that old.`,
+    command: null,
+    runbook: null,
+  };
+}
+
+export function showCondition(connection) {
+  const { level, sentence, command, runbook } = condition(connection);
+  setAttribute(byId("condition"), "data-level", level);
+  setAttribute(byId("icon"), "href", `/page/icon-${level}.svg`);
+  say("level", WORDS[level]);
+  say("sentence", sentence);
+  announce(sentence);
+  const title = `${WORDS[level]}: ${sentence} – Pintally`;
+  if (document.title !== title) document.title = title;
+  byId("remedy").hidden = !command;
+  say("command", command ?? "");
+  showRunbook(runbook);
+  byId("last").hidden = !lost(connection);
+  if (lost(connection)) say("last", `Last known: ${connection.state.condition.sentence}`);
+}
+
+/** A screen reader hears the sentence when it says something else, not when a number in it moves. */
+function announce(sentence) {
+  const node = byId("announced");
+  const gist = sentence.replace(/[\d.,:]+( (ms|s|min|h|d)\b)?/g, "#");
+  if (node.dataset.gist === gist) return;
+  node.dataset.gist = gist;
+  setText(node, sentence);
+}
+
+/** A link if it leads somewhere from here, else the place in the documentation as text. */
+function showRunbook(runbook) {
+  byId("more").hidden = !runbook;
+  const link = byId("runbook");
+  const leads = /^(https?:\/\/|\/)/.test(runbook ?? "");
+  if (leads) setAttribute(link, "href", runbook);
+  else link.removeAttribute("href");
+  setText(link, leads || !runbook ? (runbook ?? "") : `docs/runbook.md#${runbook.replace(/^.*#/, "")}`);
+}
+
+/** How old what comes from an engine is; 0 if it answers. */
+export function engineAge(connection, engine) {
+  const since = connection.state.away[engine];
+  return since === undefined ? 0 : connection.age + Math.max(0, connection.state.looked_at - since);
+}
+
+export function showAway(connection) {
+  const { state } = connection;
+  const away = state ? Object.keys(state.away) : [];
+  keyed(byId("notices"), away, (engine) => engine, () => element("li"), (item, engine) => {
+    const since = clock(state.away[engine], state.looked_at);
+    const old = age(engineAge(connection, engine));
+    setText(item, `${NAMES[engine]} has not answered since ${since} UTC. What comes from it is ${old} old.`);
+  });
+  if (state) for (const part of document.querySelectorAll("[data-of]")) markPart(part, ageOf(connection, part.dataset.of));
+}
+
+function ageOf(connection, of) {
+  const engines = { both: ["kafka", "clickhouse"], clickhouse: ["clickhouse"], workers: [] }[of];
+  return Math.max(lost(connection) ? connection.age : 0, ...engines.map((engine) => engineAge(connection, engine)));
+}
+
+/** Mark a part of the page with the age of what it shows, if that is not of now. */
+function markPart(part, seconds) {
+  part.classList.toggle("old", seconds > 0);
+  let tag = part.querySelector(".age");
+  if (!tag) {
+    tag = element("span", "age");
+    part.querySelector("h2, dt").after(tag);
+  }
+  tag.hidden = !(seconds > 0);
+  setText(tag, seconds > 0 ? `${age(seconds)} old` : "");
+}
+
+export function showLink(connection) {
+  const { state, open } = connection;
+  say("link", open ? "Live" : state ? "Connecting again" : "Connecting");
+  setAttribute(byId("link"), "data-open", open);
+  if (!state) return;
+  say("version", state.version);
+  say("looked", `${clock(state.looked_at, state.looked_at)} UTC, ${age(connection.age)} ago`);
+}
+
+export function copyOnClick() {
+  const button = byId("copy");
+  button.addEventListener("click", async () => {
+    setText(button, (await copied(byId("command"))) ? "Copied" : "Select and copy");
+    setTimeout(() => setText(button, "Copy"), 2000);
+  });
+}
+
+/** Only a page of HTTPS or of this machine may use the clipboard; elsewhere the selection is copied. */
+async function copied(node) {
+  try {
+    await navigator.clipboard.writeText(node.textContent);
+    return true;
+  } catch {
+    getSelection().selectAllChildren(node);
+    return document.execCommand("copy");
+  }
+}
