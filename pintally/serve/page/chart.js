@@ -67,12 +67,15 @@ export class Chart {
       ...this.#size(),
       legend: { show: false },
       cursor: { show: false },
-      padding: [8, 4, 0, 0],
+      padding: [8, 30, 0, 0],
       tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      scales: { x: { time: true, range: (_, __, max) => [max - this.#span(), max] }, y: { range: (_, __, max) => [0, (max || 1) * 1.1] } },
+      scales: {
+        x: { time: true, range: (_, __, max) => [max - this.#span(), max] },
+        y: { range: (_, __, max) => [0, (max || 1) * 1.1] },
+      },
       axes: [
         { ...axis, grid: { show: false }, size: 28, space: 70, values: (_, ticks) => ticks.map(this.#hour) },
-        { ...axis, grid: line, size: 58, space: 36, values: (_, ticks) => ticks.map(this.#format) },
+        { ...axis, grid: line, size: 58, space: 28, values: (_, ticks) => ticks.map(this.#format) },
       ],
       series: [{}, ...this.#names.map((name, place) => this.#series(name, place))],
     };

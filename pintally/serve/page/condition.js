@@ -29,7 +29,7 @@ export function showCondition(connection) {
   setAttribute(byId("condition"), "data-level", level);
   setAttribute(byId("icon"), "href", `/page/icon-${level}.svg`);
   say("level", WORDS[level]);
-  say("sentence", sentence);
+  say("sentence", together(sentence));
   announce(sentence);
   const title = `${WORDS[level]}: ${sentence} – Pintally`;
   if (document.title !== title) document.title = title;
@@ -39,6 +39,9 @@ export function showCondition(connection) {
   byId("last").hidden = !lost(connection);
   if (lost(connection)) say("last", `Last known: ${connection.state.condition.sentence}`);
 }
+
+/** A number and its unit stay on one line. */
+const together = (sentence) => sentence.replace(/(\d) (ms|s|min|h|d)\b/g, "$1\u00a0$2");
 
 /** A screen reader hears the sentence when it says something else, not when a number in it moves. */
 function announce(sentence) {

@@ -8,7 +8,7 @@ const OUTCOMES = ["counted", "duplicate", "late", "invalid", "gaps"];
 let chosen = "counted";
 let last = null;
 
-const lines = new Chart(byId("outcomes-chart"), 240, rate);
+const lines = new Chart(byId("outcomes-chart"), 272, rate);
 const name = (outcome, topic) => `${outcome} ${topic}`;
 
 export function showOutcomes(state) {

@@ -1,0 +1,62 @@
+"""Documents that the page shows in tests: a quiet one, and changes of it."""
+
+import time
+from typing import Any
+
+from pintally.serve.state import State
+
+PREFIX = "engagement."
+TOPICS = (f"{PREFIX}save.v1", f"{PREFIX}click.v1", f"{PREFIX}closeup.v1")
+RATES = {"counted": 640.0, "duplicate": 6.4, "late": 1.2, "invalid": 0.6, "gaps": 0.0}
+MARKUP = "pin_id: <img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script> & more"
+
+
+def _source(topic: str, partition: int, now: float) -> dict[str, Any]:
+    return {
+        "topic": topic, "partition": partition, "log_start": 0, "log_end": 12_345_678, "position": 12_345_600,
+        "lag": 78, "lag_seconds": 0.8, "stream_time": now - 0.8, "retention_headroom": 604_799.0, "blocked": False,
+        "holds_sealing": partition == 0, "member": f"worker-{partition % 2}", "state": "ok",
+    }  # fmt: skip
+
+
+def _rates() -> list[dict[str, Any]]:
+    return [
+        {"topic": topic, "outcome": outcome, "total": int(rate * 3_600), "per_second": rate * (place + 1)}
+        for place, topic in enumerate(TOPICS)
+        for outcome, rate in RATES.items()
+    ]
+
+
+def _workers() -> dict[str, Any]:
+    steps = {"connect": 0.002, "read_back": 0.018, "cells": 0.21, "dead_letters": 0.012, "ledger": 0.047}
+    known = [
+        {
+            "address": f"127.0.0.1:{9301 + number}", "answers": True, "partitions": 6, "paused": 0,
+            "pending_cells": 21_000, "pending_cells_limit": 2_000_000, "restoring": False,
+        }
+        for number in range(2)
+    ]  # fmt: skip
+    named = [{"step": step, "seconds": seconds} for step, seconds in steps.items()]
+    return {"known": known, "freshness_p50": 0.71, "freshness_p99": 1.36, "steps": named}
+
+
+def state(number: int = 1, now: float | None = None, **changes: Any) -> State:
+    """A document of now in which all is well, with some of its parts changed."""
+    now = time.time() if now is None else now
+    hour = now // 3600 * 3600
+    document: dict[str, Any] = {
+        "version": "0.1.0", "number": number, "looked_at": now, "away": {}, "lag": 936, "lag_seconds": 0.8,
+        "condition": {"level": "ok", "sentence": "All records are counted, 0.8 s behind; hours are final until 11:00 UTC."},
+        "sources": [_source(topic, partition, now) for topic in TOPICS for partition in range(4)],
+        "outcomes": _rates(), "workers": _workers(),
+        "sealing": {"sealed_until": hour - 3600, "newest_cut": now // 600 * 600, "open_hours": 0,
+                    "held_by": f"{TOPICS[0]}[0]", "held_at": now - 0.8},
+        "top": [{"pin_id": str(2**63 + 12_345 * place), "events": 8_000 // (place + 1),
+                 "by_minute": [(minute * 37 + place * 11) % 90 for minute in range(60)]} for place in range(10)],
+        "dead_letters": [
+            {"topic": TOPICS[0], "outcome": "late", "field": "late", "records": 400, "reason": "late by 485.554 s"},
+            {"topic": TOPICS[1], "outcome": "invalid", "field": "pin_id", "records": 24, "reason": MARKUP},
+        ],
+        "lost_records": 0, "verified": {"at": now - 5_400, "records": 198_000_000, "differences": 0},
+    }  # fmt: skip
+    return State.model_validate(document | changes)

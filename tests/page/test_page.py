@@ -1,0 +1,215 @@
+"""The page in a real Chromium: what it shows is what the document says, for everyone who reads it."""
+
+import hashlib
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import WAIT_MS, Open
+from tests.page.page_server import PAGE, PageServer
+from tests.page.states import MARKUP, TOPICS, state
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+VENDORED = {
+    "LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
+    "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+    "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+}
+STALLED = {"level": "stopped", "sentence": "No worker counts engagement.save.v1[3].", "command": "pintally status --json"}
+
+
+def wait_shown(page: Page) -> None:
+    expect(page.locator("#sources tbody tr").first).to_be_visible(timeout=WAIT_MS)
+
+
+def table(page: Page, name: str) -> list[list[str]]:
+    cells = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+    found: list[list[str]] = page.eval_on_selector_all(f"#{name} tbody tr", cells)
+    return found
+
+
+def stalled_source() -> list[dict[str, Any]]:
+    sources = [source.model_dump() for source in state().sources]
+    sources[3] |= {"state": "stalled", "lag": 120_000, "lag_seconds": 400.0, "member": None}
+    return sources
+
+
+def test_uplot_is_the_release_that_was_vendored() -> None:
+    folder = PAGE / "vendor" / "uplot"
+    assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()} == VENDORED
+
+
+def test_the_page_names_no_other_host_and_has_no_inline_script_or_style() -> None:
+    page = (PAGE / "index.html").read_text()
+    assert not re.search(r"https?://|<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", page)
+
+
+def test_the_sentence_stands_first_and_in_the_title_of_the_tab(open_page: Open, served: PageServer) -> None:
+    page = open_page(served.url)
+    wait_shown(page)
+    sentence = served.state.condition.sentence
+    expect(page.locator("h1")).to_have_text(sentence)
+    assert page.title() == f"All well: {sentence} – Pintally"
+    assert page.get_by_role("heading").first.text_content() == page.locator("h1").text_content()
+
+
+def test_each_table_has_what_the_document_has(open_page: Open, served: PageServer) -> None:
+    page = open_page(served.url)
+    wait_shown(page)
+    shown, now = served.state, time.strftime("%H:%M:%S", time.gmtime(served.state.sources[0].stream_time))
+    assert table(page, "sources")[0] == [
+        f"{TOPICS[0]}[0]", "● ok", "78", "0.8 s", now, "12,345,600", "12,345,678", "worker-0", "6 d 23 h",
+    ]  # fmt: skip
+    assert [row[0] for row in table(page, "sources")] == [f"{each.topic}[{each.partition}]" for each in shown.sources]
+    totals = {(row[0], row[1]): row[3] for row in table(page, "outcomes")}
+    assert totals == {(each.topic, each.outcome): f"{each.total:,}" for each in shown.outcomes}
+    assert [row[:2] for row in table(page, "top")] == [[pin.pin_id, f"{pin.events:,}"] for pin in shown.top]
+    assert page.locator("#top svg").first.locator("rect").count() == 60
+    assert [row[0] for row in table(page, "workers")] == [worker.address for worker in shown.workers.known]
+    assert [row[0] for row in table(page, "steps")] == [step.step.replace("_", " ") for step in shown.workers.steps]
+    assert page.locator("#differences").text_content() == "● none: exact"
+    assert page.locator("#held-by").text_content() == shown.sealing.held_by
+
+
+def test_a_reason_with_markup_is_shown_as_text(open_page: Open, served: PageServer) -> None:
+    page = open_page(served.url)
+    wait_shown(page)
+    assert MARKUP in [row[4] for row in table(page, "letters")]
+    assert page.locator("#letters img, #letters script").count() == 0
+    assert "owned" not in page.title()
+
+
+def test_trouble_comes_first_with_the_command_and_a_word_for_each_state(open_page: Open, served: PageServer) -> None:
+    page = open_page(served.url)
+    wait_shown(page)
+    served.show(state(2, condition={**STALLED, "runbook": "pintallysourcestalled"}, sources=stalled_source()))
+    expect(page.locator("h1")).to_have_text(STALLED["sentence"])
+    expect(page.locator("#command")).to_have_text(STALLED["command"])
+    expect(page.locator("#runbook")).to_have_text("docs/runbook.md#pintallysourcestalled")
+    first = table(page, "sources")[0]
+    assert first[:3] == [f"{TOPICS[0]}[3]", "■ stalled", "120,000"]
+    assert first[7] == "nobody"
+    assert page.title().startswith("Stopped: ")
+    assert page.get_attribute("#icon", "href") == "/page/icon-stopped.svg"
+
+
+def test_the_command_can_be_copied(open_page: Open, served: PageServer) -> None:
+    served.show(state(2, condition=STALLED))
+    page = open_page(served.url, permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy").click()
+    expect(page.locator("#copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == STALLED["command"]
+
+
+def test_an_engine_away_is_named_and_the_age_of_what_is_shown_ticks(open_page: Open, served: PageServer) -> None:
+    page = open_page(served.url)
+    wait_shown(page)
+    served.show(state(2, away={"clickhouse": time.time() - 42}))
+    notice = page.locator("#notices li")
+    expect(notice).to_contain_text("ClickHouse has not answered since")
+    ages = [_age(notice.text_content() or "")]
+    page.wait_for_function("old => !document.querySelector('#notices li').textContent.includes(old)", arg=f"{ages[0]} s")
+    ages.append(_age(notice.text_content() or ""))
+    assert 42 <= ages[0] < ages[1]
+    assert "s old" in (page.locator("section[data-of=clickhouse] .age").first.text_content() or "")
+    assert page.locator("section[data-of=workers] .age:visible").count() == 0
+    served.show(state(3))
+    expect(notice).to_have_count(0)
+    expect(page.locator(".age:visible")).to_have_count(0)
+
+
+def _age(notice: str) -> int:
+    found = re.search(r"is (\d+) s old", notice)
+    assert found, notice
+    return int(found[1])
+
+
+def test_a_lost_connection_is_said_with_the_age_and_mends_itself(open_page: Open, served: PageServer) -> None:
+    page = open_page(served.url)
+    wait_shown(page)
+    said = served.state.condition.sentence
+    served.cut()
+    expect(page.locator("h1")).to_have_text(re.compile(r"^No connection to pintally serve for \d+\ss"), timeout=WAIT_MS)
+    expect(page.locator("#last")).to_have_text(f"Last known: {said}")
+    assert page.title().startswith("Unknown: No connection")
+    expect(page.locator("#h-sources + .age")).to_contain_text("s old")
+    served.cut(off=False)
+    served.show(state(7, lag=4_321))
+    expect(page.locator("h1")).to_have_text(said, timeout=WAIT_MS)
+    expect(page.locator("#f-lag")).to_have_text("4,321")
+    expect(page.locator("#link")).to_have_text("Live")
+
+
+def test_only_the_sentence_is_live_and_moving_numbers_are_not_read_out(open_page: Open, served: PageServer) -> None:
+    page = open_page(served.url)
+    wait_shown(page)
+    live = page.locator("[aria-live], [role=status], [role=alert]")
+    assert live.evaluate_all("nodes => nodes.map(node => node.id)") == ["announced"]
+    first = served.state.condition.sentence
+    moved = first.replace("0.8 s", "1.4 s")
+    served.show(state(2, condition={"level": "ok", "sentence": moved}))
+    expect(page.locator("h1")).to_have_text(moved)
+    expect(live).to_have_text(first)
+    served.show(state(3, condition=STALLED))
+    expect(live).to_have_text(STALLED["sentence"])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_axe_finds_nothing(open_page: Open, served: PageServer, scheme: str, width: int) -> None:
+    trouble = {"away": {"clickhouse": time.time() - 42}, "condition": STALLED, "sources": stalled_source()}
+    page = open_page(served.url, width=width, scheme=scheme)
+    wait_shown(page)
+    page.locator("summary").click()
+    for changes in ({}, trouble):
+        served.show(state(served.state.number + 1, **changes))
+        expect(page.locator("h1")).to_have_text(served.state.condition.sentence)
+        page.evaluate(AXE)
+        found = page.evaluate("axe.run(document)")
+        assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
+
+
+@pytest.mark.parametrize("width", [360, 768])
+def test_a_narrow_page_does_not_scroll_sideways(open_page: Open, served: PageServer, width: int) -> None:
+    served.show(state(2, condition={**STALLED, "command": "pintally accept-loss " + "engagement.closeup.v1:3 " * 4}))
+    page = open_page(served.url, width=width)
+    wait_shown(page)
+    page.locator("summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_all_is_reached_by_keyboard(open_page: Open, served: PageServer) -> None:
+    served.show(state(2, condition=STALLED))
+    page = open_page(served.url, width=360)
+    wait_shown(page)
+    page.locator("#command").wait_for()
+    names = []
+    for _ in range(14):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("(e => e.id || e.getAttribute('aria-labelledby') || e.className || e.value || e.tagName)"
+                                   "(document.activeElement)"))  # fmt: skip
+    assert names[:4] == ["skip", "copy", "h-sources", "counted"], names
+    assert {"SUMMARY", "h-top", "h-letters", "h-workers"} <= set(names)
+    region = page.locator("[aria-labelledby=h-sources][role=group]")
+    region.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('[aria-labelledby=h-sources][role=group]').scrollLeft > 0")
+
+
+def test_the_chart_draws_under_the_strict_policy_and_follows_the_choice(open_page: Open, served: PageServer) -> None:
+    page = open_page(served.url)
+    wait_shown(page)
+    for number in range(2, 5):
+        served.show(state(number, now=time.time() + number))
+    canvas = page.locator("#outcomes-chart canvas")
+    expect(canvas).to_be_visible()
+    painted = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(value => value)"
+    assert canvas.evaluate(painted)
+    page.locator("#choice label", has_text="late").click()
+    expect(page.locator("#outcomes-chart")).to_have_attribute("aria-label", re.compile("^late a second by topic"))
+    expect(page.locator("#choice label", has_text="counted").locator("b")).to_have_text("3,840")
