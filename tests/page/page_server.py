@@ -22,7 +22,7 @@ class PageServer(ThreadingHTTPServer):
 
     def __init__(self, state: State) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
-        self.state, self.cut_off, self.silent = state, False, False
+        self.state, self.cut_off, self.was_cut = state, False, False
         self.changed = threading.Condition()
 
     @property
@@ -37,6 +37,7 @@ class PageServer(ThreadingHTTPServer):
     def cut(self, *, off: bool = True) -> None:
         with self.changed:
             self.cut_off = off
+            self.was_cut = True
             self.changed.notify_all()
 
 
@@ -83,7 +84,8 @@ class Answer(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 shown = state
             with self.server.changed:
-                self.server.changed.wait_for(lambda: self.server.cut_off or self.server.state is not shown, 0.5)
+                if self.server.state is shown and not self.server.cut_off:
+                    self.server.changed.wait(0.5)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

@@ -7,6 +7,7 @@ from pintally.serve.state import State
 
 PREFIX = "engagement."
 TOPICS = (f"{PREFIX}save.v1", f"{PREFIX}click.v1", f"{PREFIX}closeup.v1")
+SENTENCE = "All records are counted, 0.8 s behind; hours are final until 11:00 UTC."
 RATES = {"counted": 640.0, "duplicate": 6.4, "late": 1.2, "invalid": 0.6, "gaps": 0.0}
 MARKUP = "pin_id: <img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script> & more"
 
@@ -46,7 +47,7 @@ def state(number: int = 1, now: float | None = None, **changes: Any) -> State:
     hour = now // 3600 * 3600
     document: dict[str, Any] = {
         "version": "0.1.0", "number": number, "looked_at": now, "away": {}, "lag": 936, "lag_seconds": 0.8,
-        "condition": {"level": "ok", "sentence": "All records are counted, 0.8 s behind; hours are final until 11:00 UTC."},
+        "condition": {"level": "ok", "sentence": SENTENCE},
         "sources": [_source(topic, partition, now) for topic in TOPICS for partition in range(4)],
         "outcomes": _rates(), "workers": _workers(),
         "sealing": {"sealed_until": hour - 3600, "newest_cut": now // 600 * 600, "open_hours": 0,

@@ -20,7 +20,16 @@ VENDORED = {
     "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
     "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
 }
-STALLED = {"level": "stopped", "sentence": "No worker counts engagement.save.v1[3].", "command": "pintally status --json"}
+STALLED = {
+    "level": "stopped",
+    "sentence": "No worker counts engagement.save.v1[3].",
+    "command": "pintally status --json",
+}
+
+FOCUSED = """() => {
+    const e = document.activeElement;
+    return e.id || e.getAttribute('aria-labelledby') || e.className || e.value || e.tagName;
+}"""
 
 
 def wait_shown(page: Page) -> None:
@@ -54,7 +63,7 @@ def test_the_sentence_stands_first_and_in_the_title_of_the_tab(open_page: Open, 
     wait_shown(page)
     sentence = served.state.condition.sentence
     expect(page.locator("h1")).to_have_text(sentence)
-    assert page.title() == f"All well: {sentence} – Pintally"
+    assert page.title() == f"All well: {sentence} \N{EN DASH} Pintally"
     assert page.get_by_role("heading").first.text_content() == page.locator("h1").text_content()
 
 
@@ -113,7 +122,9 @@ def test_an_engine_away_is_named_and_the_age_of_what_is_shown_ticks(open_page: O
     notice = page.locator("#notices li")
     expect(notice).to_contain_text("ClickHouse has not answered since")
     ages = [_age(notice.text_content() or "")]
-    page.wait_for_function("old => !document.querySelector('#notices li').textContent.includes(old)", arg=f"{ages[0]} s")
+    page.wait_for_function(
+        "old => !document.querySelector('#notices li').textContent.includes(old)", arg=f"{ages[0]} s"
+    )
     ages.append(_age(notice.text_content() or ""))
     assert 42 <= ages[0] < ages[1]
     assert "s old" in (page.locator("section[data-of=clickhouse] .age").first.text_content() or "")
@@ -191,14 +202,13 @@ def test_all_is_reached_by_keyboard(open_page: Open, served: PageServer) -> None
     names = []
     for _ in range(14):
         page.keyboard.press("Tab")
-        names.append(page.evaluate("(e => e.id || e.getAttribute('aria-labelledby') || e.className || e.value || e.tagName)"
-                                   "(document.activeElement)"))  # fmt: skip
+        names.append(page.evaluate(FOCUSED))
     assert names[:4] == ["skip", "copy", "h-sources", "counted"], names
     assert {"SUMMARY", "h-top", "h-letters", "h-workers"} <= set(names)
     region = page.locator("[aria-labelledby=h-sources][role=group]")
     region.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('[aria-labelledby=h-sources][role=group]').scrollLeft > 0")
+    page.wait_for_function("() => document.querySelector('[role=group][aria-labelledby=h-sources]').scrollLeft > 0")
 
 
 def test_the_chart_draws_under_the_strict_policy_and_follows_the_choice(open_page: Open, served: PageServer) -> None:

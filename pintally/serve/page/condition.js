@@ -90,7 +90,9 @@ function markPart(part, seconds) {
   let tag = part.querySelector(".age");
   if (!tag) {
     tag = element("span", "age");
-    part.querySelector("h2, dt").after(tag);
+    const heading = part.querySelector("h2");
+    if (heading) heading.after(tag);
+    else part.querySelector("dt").append(" ", tag); // a <dl> has nothing beside its terms and their values
   }
   tag.hidden = !(seconds > 0);
   setText(tag, seconds > 0 ? `${age(seconds)} old` : "");
