@@ -1,0 +1,1 @@
+"""The HTTP server of `pintally worker` and `pintally serve`."""
