@@ -6,7 +6,7 @@ from typing import Any
 from pintally.cli.console import data
 from pintally.schemas.rows import LostKind, LostRow, SourceLedger
 from pintally.schemas.sources import Source
-from pintally.streams.counting.recovery import effective
+from pintally.streams.counting.recovery import given_up
 
 WORDS = {
     LostKind.TRIMMED: "deleted from the log before it was counted",
@@ -15,11 +15,6 @@ WORDS = {
     LostKind.DAMAGED: "counted; its rows are damaged, and the log no longer holds it",
     LostKind.RECOUNTED: "no longer in the log when the rest was counted again",
 }
-
-
-def given_up(ledger: SourceLedger) -> list[LostRow]:
-    """The accepted losses of a source, without the empty range that marks a replaced topic."""
-    return [row for row in effective(ledger) if row.start < row.end or not ledger.replaced]
 
 
 def print_lost(ledgers: Mapping[Source, SourceLedger]) -> None:

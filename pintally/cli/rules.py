@@ -8,7 +8,7 @@ import typer
 from pintally.cli import group
 from pintally.cli.confirm import agree
 from pintally.cli.console import data, print_json, table
-from pintally.cli.lost_ranges import as_documents, given_up, print_lost
+from pintally.cli.lost_ranges import as_documents, print_lost
 from pintally.cli.replaced_topics import as_documents as replaced_documents
 from pintally.cli.replaced_topics import print_replaced
 from pintally.schemas.rows import SourceLedger, StartRow
@@ -16,7 +16,7 @@ from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.connection import MAINTENANCE_SECONDS
 from pintally.sinks.clickhouse.sink import ClickHouseSink
-from pintally.streams.counting.recovery import ruling
+from pintally.streams.counting.recovery import given_up, ruling
 from pintally.streams.counting.refusals import refuse_topic
 from pintally.streams.operations.change.cluster_state import ClusterState, read_cluster_state, refuse_members
 from pintally.streams.operations.change.epoch_starts import Change, apply_change

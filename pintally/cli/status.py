@@ -10,12 +10,14 @@ from rich.markup import escape
 
 from pintally.cli import replaced_topics
 from pintally.cli.console import data, print_json, table
-from pintally.cli.lost_ranges import as_documents, describe, given_up
+from pintally.cli.lost_ranges import as_documents, describe
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LostRow, ReplacedRow
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import KIND
 from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.sinks.reads.operating import read_sealed
+from pintally.streams.counting.recovery import given_up
 from pintally.streams.kafka.open_transactions import OpenTransaction, hanging_transactions
 from pintally.streams.kafka.topics import describe_topics
 from pintally.streams.operations.progress import Progress, lag_of, read_progress, sum_of
@@ -104,7 +106,7 @@ def read_status(settings: Settings) -> Status:
     replaced = [row for row in sink.replaced() if row.source.topic in settings.topics.actions]
     with Connection(settings.clickhouse, only_reads=True) as connection:
         reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.topics.actions))]
-        (until,) = connection.one("SELECT toUnixTimestamp(sealed_until) FROM seal_state")
+        until = read_sealed(connection).until
     sealed_until = datetime.fromtimestamp(until, UTC) if until else None
     waiting = hanging_transactions(settings.kafka, {each.source: each.ends for each in sources})
     return Status(

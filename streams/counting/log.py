@@ -47,6 +47,7 @@ class TopicInfo:
     timestamp_before_max_ms: int  # how far it may lag
     cleanup_policy: str  # 'delete', 'compact' or both with a comma
     message_format: str = ""  # the version of Kafka whose format records are kept in; brokers from 4.0 on have one only
+    retention_ms: int = -1  # how long records are kept; -1: for ever
 
 
 @dataclass(frozen=True, slots=True)

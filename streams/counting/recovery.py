@@ -138,6 +138,11 @@ def effective(ledger: SourceLedger) -> list[LostRow]:
     ]
 
 
+def given_up(ledger: SourceLedger) -> list[LostRow]:
+    """The accepted losses of a source, without the empty range that marks a replaced topic."""
+    return [row for row in effective(ledger) if row.start < row.end or not ledger.replaced]
+
+
 def _goes_on_after(row: LostRow, ledger: SourceLedger) -> bool:
     """Whether counting begins anew at a range's end. Later rules may begin there too, but not below it."""
     at_end = any((start.epoch, start.start) == (row.epoch, row.end) for start in ledger.starts)

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from kafka import TopicPartition
-from kafka.admin import OffsetSpec
+from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from pintally.schemas.actions import dead_letter_topic
@@ -55,20 +55,25 @@ def create_topics(kafka: KafkaSettings, topics: TopicSettings, rules: RulesSetti
 
 def describe_topics(kafka: KafkaSettings, topics: TopicSettings) -> dict[str, TopicInfo]:
     """The source topics by name. Raises TopicMissing naming those that do not exist, KafkaUnavailable."""
-    names = list(topics.actions)
     with open_admin(kafka) as admin:
-        found = {topic["name"]: topic for topic in admin.describe_topics(names)}
-        errors = {name: for_code(topic["error_code"]) for name, topic in found.items() if topic["error_code"]}
-        missing = [name for name in names if name not in found or errors.get(name) is UnknownTopicOrPartitionError]
-        if missing:
-            raise TopicMissing(
-                f"Kafka at {kafka} has no topic {', '.join(missing)}",
-                "Run `pintally migrate` to create it.",
-            )
-        _refuse_hidden(kafka, found.values())
-        for name, error in errors.items():
-            raise error(name)
-        configs = read_topic_configs(admin, kafka, names)
+        return describe_by(admin, kafka, topics)
+
+
+def describe_by(admin: KafkaAdminClient, kafka: KafkaSettings, topics: TopicSettings) -> dict[str, TopicInfo]:
+    """The same by a connection that is open."""
+    names = list(topics.actions)
+    found = {topic["name"]: topic for topic in admin.describe_topics(names)}
+    errors = {name: for_code(topic["error_code"]) for name, topic in found.items() if topic["error_code"]}
+    missing = [name for name in names if name not in found or errors.get(name) is UnknownTopicOrPartitionError]
+    if missing:
+        raise TopicMissing(
+            f"Kafka at {kafka} has no topic {', '.join(missing)}",
+            "Run `pintally migrate` to create it.",
+        )
+    _refuse_hidden(kafka, found.values())
+    for name, error in errors.items():
+        raise error(name)
+    configs = read_topic_configs(admin, kafka, names)
     return {name: _info(found[name], configs[name]) for name in names}
 
 
@@ -89,10 +94,16 @@ def sources_of(topics: Mapping[str, TopicInfo]) -> list[Source]:
 
 def read_offsets(kafka: KafkaSettings, sources: Sequence[Source]) -> dict[Source, Offsets]:
     """Log start, log end and last stable offset of each source, in offsets. Raises KafkaUnavailable."""
-    by_partition = {TopicPartition(source.topic, source.partition): source for source in sources}
-    if not by_partition:
+    if not sources:
         return {}
-    with open_admin(kafka) as admin, needing(kafka, TOPIC, "Describe", {source.topic for source in sources}):
+    with open_admin(kafka) as admin:
+        return offsets_by(admin, kafka, sources)
+
+
+def offsets_by(admin: KafkaAdminClient, kafka: KafkaSettings, sources: Sequence[Source]) -> dict[Source, Offsets]:
+    """The same by a connection that is open."""
+    by_partition = {TopicPartition(source.topic, source.partition): source for source in sources}
+    with needing(kafka, TOPIC, "Describe", {source.topic for source in sources}):
 
         def offsets(spec: OffsetSpec, isolation: str) -> dict[TopicPartition, Any]:
             specs = dict.fromkeys(by_partition, spec)
@@ -122,14 +133,20 @@ def committed_offsets(kafka: KafkaSettings) -> dict[tuple[str, int], int]:
 
 def group_members(kafka: KafkaSettings) -> list[str]:
     """The client ids of the group's members now; empty for a group that Kafka does not know."""
-    with open_admin(kafka) as admin, needing(kafka, GROUP, "Describe", [kafka.group_id]):
+    with open_admin(kafka) as admin:
+        return sorted(member["client_id"] for member in members_by(admin, kafka))
+
+
+def members_by(admin: KafkaAdminClient, kafka: KafkaSettings) -> Sequence[Mapping[str, Any]]:
+    """The members of the group as Kafka describes them, by a connection that is open."""
+    with needing(kafka, GROUP, "Describe", [kafka.group_id]):
         group = retry_while_loading(lambda: admin.describe_groups([kafka.group_id]))[kafka.group_id]
     if error := group["error"]:  # silence would be taken for an empty group
         if "Authorization" in error:
             raise right_missing(kafka, GROUP, "Describe", [kafka.group_id])
         if "GroupIdNotFound" not in error:
             raise KafkaRefused(f"Kafka at {kafka} does not describe group {kafka.group_id}: {error}")
-    return sorted(member["client_id"] for member in group.get("members") or ())
+    return group.get("members") or ()
 
 
 def dead_letter_retention(topics: TopicSettings) -> dict[str, str]:
@@ -197,6 +214,7 @@ def _info(topic: Mapping[str, Any], config: Mapping[str, str]) -> TopicInfo:
         timestamp_after_max_ms=number("message.timestamp.after.max.ms", FOREVER_MS),
         timestamp_before_max_ms=number("message.timestamp.before.max.ms", FOREVER_MS),
         cleanup_policy=config["cleanup.policy"],
+        retention_ms=number("retention.ms", -1),
         message_format=config.get("message.format.version", ""),
     )
 

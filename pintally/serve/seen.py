@@ -1,0 +1,55 @@
+"""What looks before this one say of a source: since when it has not moved, and when it was counted to its end. Pure."""
+
+from dataclasses import dataclass, replace
+
+from pintally.schemas.sources import Source
+from pintally.streams.operations.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One source; moments in Unix seconds."""
+
+    position: int | None
+    moved_at: float  # when its position last changed
+    caught_up_at: float  # when it was last counted to its end; 0: not since we look
+
+
+def see(before: dict[Source, Seen], sources: list[Progress], now: float) -> dict[Source, Seen]:
+    """Returns what is known after a look. A source that is new to us has just moved."""
+    return {each.source: _see(before.get(each.source), each, now) for each in sources}
+
+
+def _see(before: Seen | None, progress: Progress, now: float) -> Seen:
+    moved_at = before.moved_at if before and before.position == progress.position else now
+    known = Seen(progress.position, moved_at, before.caught_up_at if before else 0.0)
+    return known if progress.lag else replace(known, caught_up_at=now)
+
+
+def lag_seconds(progress: Progress, seen: Seen, now: float) -> float:
+    """The age of what is counted: of the flushed stream time, or of the last moment at which all was counted.
+
+    A source without records for a day has an old stream time; its next record is not a day behind.
+    """
+    if not progress.lag:
+        return 0.0
+    return max(0.0, now - max((progress.stream_time or 0) / 1000, seen.caught_up_at)) if _dated(progress, seen) else 0.0
+
+
+def _dated(progress: Progress, seen: Seen) -> bool:
+    return bool((progress.stream_time or 0) > 0 or seen.caught_up_at)
+
+
+def retention_headroom(
+    progress: Progress, seen: Seen, retention_ms: int, *, by_broker: bool, now: float
+) -> float | None:
+    """Seconds until retention may delete a record that is not counted; None if nothing is, or nothing is deleted.
+
+    `by_broker`: the broker stamps records when they come. Else a producer may stamp one as old as what came before it.
+    """
+    if not progress.lag or retention_ms < 0:
+        return None
+    if progress.position is not None and progress.position < progress.log_start:
+        return 0.0
+    oldest = max((progress.stream_time or 0) / 1000, seen.caught_up_at if by_broker else 0.0)
+    return max(0.0, oldest + retention_ms / 1000 - now) if oldest > 0 else None

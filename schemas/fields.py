@@ -1,0 +1,33 @@
+"""The field at fault of a dead letter, from its reason: a closed list, so that it can be the label of a metric. Pure."""
+
+import re
+from typing import Final
+
+from pintally.schemas.metrics import FIELDS
+
+# Reasons that do not begin with a field and a colon (streams/counting/outcomes.py), by how they begin.
+BEGINNINGS: Final = (
+    ("it has no Kafka timestamp", "no_timestamp"),
+    ("late by", "late"),
+)
+OF_EVENT_TIME: Final = ((" leads the Kafka timestamp ", "ahead"), (" is older than the tables keep", "too_old"))
+CLAUSE: Final = re.compile(r"(?:^|; )([a-z_]+): ")
+
+
+def field_of(reason: str, *, unreadable: bool = False) -> str:
+    """Returns one of FIELDS; `several` if more than one field is at fault. `unreadable`: it stands for a batch that
+    nobody can read, as its header says.
+    """
+    if unreadable:
+        return "unreadable"
+    for beginning, field in BEGINNINGS:
+        if reason.startswith(beginning):
+            return field
+    if reason.startswith("event time "):
+        return next((field for words, field in OF_EVENT_TIME if words in reason), "other")
+    named = [name for name in CLAUSE.findall(reason) if name in FIELDS]
+    if len(named) > 1:
+        return "several"
+    if named:
+        return named[0] if reason.startswith(f"{named[0]}: ") else "other"
+    return "other"
