@@ -115,6 +115,9 @@ class WorkerSettings(Group):
         description="Idleness margin (Flink: `withIdleness`): how far the stream time of a source that gets no records "
         "stays behind the clock.",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Lines of the log: sentences, or one JSON object each, with fields by name."
+    )
     web_port: Port | None = Field(None, description="Port of Faust's web views, on loopback; none if not set.")
 
 

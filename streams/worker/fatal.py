@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from pintally.schemas.errors import PintallyError, Unavailable
 from pintally.sinks.base import Sink
 from pintally.streams.kafka.errors import is_transient, refusal_of
+from pintally.streams.log.exceptions import named
 from pintally.streams.settings import Settings
 from pintally.streams.worker.assignment import look_up
 from pintally.streams.worker.flush import SinkRolledBack
@@ -60,9 +61,9 @@ def end_on_loop_errors(worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
     def failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if error is None or isinstance(error, (OSError, EOFError, TimeoutError, asyncio.CancelledError)):
-            log.info("%s: %r", context["message"], error)  # connections come and go
+            log.info("%s: %s", context["message"], error and named(error))  # connections come and go
         elif isinstance(error, KafkaError) and is_transient(error):
-            log.info("%s: %r", context["message"], error)
+            log.info("%s: %s", context["message"], named(error))
         else:
             end_by(worker, error, f"in the background ({context['message']})")
 
@@ -84,7 +85,7 @@ def end_with(worker: Worker, what: str, tasks: Iterable["asyncio.Task[Any] | Non
 def end_by(worker: Worker, error: BaseException, where: str) -> None:
     """End the process by this error; returns only if it was told to stop, which goes on then. From any thread."""
     if watch.told:
-        log.info("while it stops, %s: %r", where, error)
+        log.info("while it stops, %s: %s", where, named(error))
         return
     cause = error
     if isinstance(error, KafkaError) and isinstance(error.__cause__, Exception):
@@ -108,11 +109,11 @@ def _unforeseen(error: BaseException, where: str) -> None:
     if restarts() >= TRIED and not isinstance(error, MemoryError):
         refuse(
             PintallyError(
-                f"{restarts() + 1} workers in a row ended by an error that nobody foresaw, {where}: {error!r}",
+                f"{restarts() + 1} workers in a row ended by an error that nobody foresaw, {where}: {named(error)}",
                 "Report it with the traceback above. Until it is mended nothing of this partition is counted.",
             )
         )
-    end_process(f"{where}: {error!r}")
+    end_process(f"{where}: {named(error)}")
 
 
 def _why_out_of_range(worker: Worker, error: OffsetOutOfRangeError) -> BaseException:

@@ -1,6 +1,5 @@
 """A worker in this process, from its settings to its end."""
 
-import logging
 import time
 
 import uvloop
@@ -9,6 +8,7 @@ from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
 from pintally.sinks.clickhouse.rights import refuse_missing_grants
 from pintally.streams.kafka.needed_rights import refuse_missing_rights
 from pintally.streams.kafka.topics import describe_topics
+from pintally.streams.log.setup import log_to_stderr
 from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
 from pintally.streams.worker.app import create_app
 from pintally.streams.worker.counters import counters
@@ -23,7 +23,7 @@ def count(settings: Settings, log_level: str) -> None:
     """Run a worker in this process to its end. `process.command` is what it becomes where it restarts."""
     watch.begin()
     counters.set("ready", 0)
-    logging.basicConfig(level=log_level, format="%(message)s")  # until Faust sets its own up
+    log_to_stderr(log_level, settings.worker.log_format)
     pause()
     uvloop.install()
     await_topics(settings.kafka, settings.topics)

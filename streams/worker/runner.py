@@ -6,9 +6,9 @@ from typing import Any
 
 import faust
 
+from pintally.streams.log.setup import log_to_stderr
 from pintally.streams.worker.fatal import end_by, end_on_errors, end_on_loop_errors
 from pintally.streams.worker.process import leave_as_told, watch
-from pintally.streams.worker.repeated import count_repeated
 
 
 class CountingWorker(faust.Worker):  # type: ignore[misc]
@@ -40,7 +40,8 @@ class CountingWorker(faust.Worker):  # type: ignore[misc]
         await self.stop()
         leave_as_told("stopped")
 
-    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
-        """Lines that repeat are counted."""
-        super().on_setup_root_logger(logger, level)
-        count_repeated(logger)
+    def _setup_logging(self) -> None:
+        """The log is ours: no colours, tables, spinner, or lines of Faust's services."""
+        self.spinner = None
+        level = self.loglevel or "INFO"
+        log_to_stderr(level if isinstance(level, str) else logging.getLevelName(level), self.app.settings.worker.log_format)

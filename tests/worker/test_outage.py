@@ -4,9 +4,10 @@ import logging
 
 import pytest
 
-from pintally.streams.worker import outage, repeated
+from pintally.streams.log import repeated
+from pintally.streams.log.repeated import Repeated
+from pintally.streams.worker import outage
 from pintally.streams.worker.outage import Outage
-from pintally.streams.worker.repeated import Repeated
 
 
 class Clock:

@@ -60,10 +60,3 @@ class Repeated(logging.Filter):
             record.args = ()
         kind.left_out, kind.last, kind.gap = 0, now, min(2 * kind.gap, LONGEST_SECONDS)
         return True
-
-
-def count_repeated(root: logging.Logger) -> None:
-    """Have all that is written through the root's handlers counted where it repeats."""
-    repeated = Repeated()
-    for handler in root.handlers:
-        handler.addFilter(repeated)
