@@ -39,6 +39,8 @@ STEPS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 WORKER: Final = (
     Metric("pintally_worker_build_info", GAUGE, "1; the labels say what runs.",
            ("version", "python", "faust", "aiokafka", "clickhouse_driver")),
+    Metric("pintally_worker_start_time_seconds", GAUGE,
+           "When it began to run. Unlike process_start_time_seconds it changes also if a worker restarts itself."),
     Metric("pintally_worker_rules_info", GAUGE, "1; the rules by which this worker counts an assigned topic.",
            ("topic", "epoch", "fingerprint")),
     Metric("pintally_worker_records_total", COUNTER,
@@ -107,6 +109,7 @@ SERVE: Final = (
            ("topic", "outcome", "field")),
     Metric("pintally_lost_records_total", COUNTER, "Offsets whose loss was accepted.", TOPIC),
     Metric("pintally_sealed_until_timestamp_seconds", GAUGE, "Hours before it are sealed; 0 if none is."),
+    Metric("pintally_allowed_lateness_seconds", GAUGE, "Setting: how long after its end a minute still counts."),
     Metric("pintally_open_hours", GAUGE, "Hours that were sealed and are opened again."),
     Metric("pintally_newest_cut_timestamp_seconds", GAUGE, "The newest published cut; 0 if there is none."),
     Metric("pintally_source_holds_sealing", GAUGE, "1 for the sources that hold sealing back most, else 0.", SOURCE),
@@ -118,6 +121,8 @@ SERVE: Final = (
     Metric("pintally_clickhouse_bytes", GAUGE, "Bytes of a table on disk.", ("table",)),
     Metric("pintally_look_timestamp_seconds", GAUGE, "When a look last succeeded.", ("at",)),  # ledger, tables
     Metric("pintally_look_seconds", GAUGE, "Duration of the last look.", ("at",)),
+    Metric("pintally_engine_away_seconds", GAUGE, "How long an engine has not answered `pintally serve`; 0 if it does.",
+           ("engine",)),  # kafka, clickhouse
     Metric("pintally_look_errors_total", COUNTER, "Looks that failed, by the engine that did not answer.", ("engine",)),
     Metric("pintally_verified_timestamp_seconds", GAUGE, "When `pintally verify --metrics` last ended."),
     Metric("pintally_verified_records", GAUGE, "Records that it recounted."),
