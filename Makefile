@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c '$(CAN_SERVE)' >/dev/null 2>&1 && { command -v $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill test unit lint types imports audit bench guard profile performance notebook lock readme clean
+.PHONY: help install demo drill test unit lint types imports audit bench guard profile performance notebook lock readme dashboards clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,7 +39,7 @@ drill: install ## a few minutes of faults, each at least once, on engines of its
 # Tests also wait for engines, so four processes fit two cores. Each has engines of its own.
 # Long tests come first (tests/conftest.py), and whoever is free takes the next one.
 ROOMS = tests/schemas tests/counting tests/kafka tests/worker tests/operations tests/settings tests/sinks tests/audit \
-	tests/cli tests/features tests/tools tests/project
+	tests/cli tests/features tests/tools tests/deploy tests/project
 ORDER = --dist loadgroup --no-loadscope-reorder
 PARALLEL = -n 4 $(ORDER)
 
@@ -103,6 +103,9 @@ readme: install ## write the tables of README.md and of docs/ again from the cod
 	@$(BIN)/python -m tests.support.dictionary
 	@$(BIN)/python -m tests.support.dbt_sources
 	@$(BIN)/python -m tests.compatibility.page
+
+dashboards: install ## write the JSON of Grafana's dashboards again from deploy/grafana
+	@$(BIN)/python -m deploy.grafana
 
 clean: ## remove .venv, caches, and the local engines with their data (stop them first)
 	rm -rf $(VENV) .pintally build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,64 @@
+"""What an expression of PromQL asks for: metrics and labels, for tests that hold them against schemas/metrics.py."""
+
+from collections.abc import Iterator
+
+from promql_parser import AggregateExpr, Expr, VectorSelector, parse, walk
+
+from pintally.schemas.metrics import METRICS, Kind
+
+OF_A_HISTOGRAM = ("_bucket", "_sum", "_count")
+# What Prometheus itself, and the client of each Python process, expose.
+OF_OTHERS = ("up", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds")
+OF_A_TARGET = {"job", "instance"}
+
+
+def unknown(text: str, also: tuple[str, ...] = OF_OTHERS) -> list[str]:
+    """Metrics and labels that the expression names, but nobody declares. Raises ValueError if it cannot be read."""
+    return [*_unknown(parse(text), also)]
+
+
+def metrics(text: str) -> set[str]:
+    """The names in the expression, as they are declared: of a histogram without its suffix."""
+    return {declared(selector.name or "") for selector in _selectors(parse(text))}
+
+
+def declared(name: str) -> str:
+    """The name under which schemas/metrics.py has it."""
+    for suffix in OF_A_HISTOGRAM:
+        base = name.removesuffix(suffix)
+        if base != name and base in METRICS and METRICS[base].kind is Kind.HISTOGRAM:
+            return base
+    return name
+
+
+def _unknown(expression: Expr, also: tuple[str, ...]) -> Iterator[str]:
+    allowed: set[str] = {*OF_A_TARGET}
+    for selector in _selectors(expression):
+        name = declared(selector.name or "")
+        if name in METRICS:
+            if METRICS[name].kind is Kind.HISTOGRAM and name == selector.name:
+                yield f"{name}: a histogram has only {', '.join(OF_A_HISTOGRAM)}"
+            labels = {*METRICS[name].labels, *OF_A_TARGET, *(["le"] if METRICS[name].kind is Kind.HISTOGRAM else [])}
+        elif name in also:
+            labels = OF_A_TARGET
+        else:
+            yield name
+            continue
+        allowed |= labels
+        yield from (f"{name}{{{each.name}}}" for each in selector.matchers.matchers if each.name not in labels)
+    yield from (f"by ({label})" for label in _grouped(expression) if label not in allowed)
+
+
+def _selectors(expression: Expr) -> list[VectorSelector]:
+    found: list[VectorSelector] = []
+    walk(expression, lambda each: found.append(each) if isinstance(each, VectorSelector) else None)
+    return found
+
+
+def _grouped(expression: Expr) -> list[str]:
+    found: list[str] = []
+    walk(
+        expression,
+        lambda each: found.extend(each.modifier.labels) if isinstance(each, AggregateExpr) and each.modifier else None,
+    )
+    return found
