@@ -3,14 +3,20 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from pintally.streams.settings import SETTINGS
+from pintally.streams.settings.variables import PASSWORDS
 from pintally.tools.engines.jars import LOCK, locked_jars
 from pintally.tools.engines.library import LOCKS
 
-COMPOSE = (Path(__file__).parents[2] / "docker-compose.yml").read_text()
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
+MONITORING = {"users", "prometheus", "grafana"}
 ONE_A_WORKER = {"kafka_group_instance_id"}  # the same name for all workers would make them fence each other
 PLAIN_INSIDE = {"clickhouse_secure"}  # the two talk within compose's own network
 
@@ -22,13 +28,13 @@ def test_every_setting_reaches_the_worker(field: str) -> None:
 
 def test_every_setting_that_is_passed_exists() -> None:
     passed = {name.lower() for name in re.findall(r"^ +PINTALLY_(\w+):", COMPOSE, re.MULTILINE)}
-    assert passed <= set(SETTINGS)
+    assert passed <= {*SETTINGS, *map(str.lower, PASSWORDS)}
 
 
 def test_only_loopback_is_published() -> None:
-    ports = re.findall(r'"([^"]*):(?:9092|9000|8123)"', COMPOSE)
-    assert len(ports) == 3
-    assert all(port.startswith("127.0.0.1:") for port in ports)
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(ports) >= 5
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
 
 
 def test_containers_and_local_engines_have_the_same_versions() -> None:
@@ -37,3 +43,22 @@ def test_containers_and_local_engines_have_the_same_versions() -> None:
     wanted = json.loads((LOCKS / "package.json").read_text())["dependencies"].values()
     series = re.findall(r"clickhouse-server:([\d.]+)", COMPOSE)[0]
     assert all(version.startswith(f"{series}.") for version in wanted)
+
+
+def test_prometheus_and_grafana_start_with_their_profile_alone() -> None:
+    assert {name for name, service in SERVICES.items() if service.get("profiles") == ["monitoring"]} == MONITORING
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == MONITORING
+
+
+def test_every_image_has_a_version_and_can_be_replaced() -> None:
+    images = {name: service["image"] for name, service in SERVICES.items() if service["image"] != "pintally:local"}
+    assert set(images) == {"kafka", "clickhouse", "prometheus", "grafana"}
+    for name, image in images.items():
+        assert re.fullmatch(rf"\$\{{{name.upper()}_IMAGE:-[\w/-]+:v?\d+(\.\d+)+\}}", image)
+
+
+@pytest.mark.parametrize("name", ["prometheus", "grafana"])
+def test_a_folder_that_is_mounted_is_there_and_only_read(name: str) -> None:
+    folders = [volume.split(":") for volume in SERVICES[name]["volumes"] if volume.startswith("./")]
+    assert folders
+    assert [folder for folder, _, *mode in folders if not (ROOT / folder).is_dir() or mode != ["ro"]] == []
