@@ -1,4 +1,4 @@
-"""The field at fault of a dead letter, from its reason: a closed list, so that it can be the label of a metric. Pure."""
+"""The field at fault of a dead letter, from its reason: a closed list, so that it can be a label of a metric. Pure."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""Connections to Kafka and ClickHouse that stay open from look to look, and are opened again after an error. Blocking."""
+"""Connections to Kafka and ClickHouse that stay open from look to look; opened again after an error. Blocking."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""The address that a server listens on: taken before anything starts, so that one that cannot be had is said at once."""
+"""The address that a server listens on: taken before anything starts, so that a bad one is said at once."""
 
 import errno
 import socket

@@ -33,7 +33,7 @@ async def serving(
     A path may have variables, as aiohttp writes them. `middlewares` come around every route, the first outermost; those
     that are given see what the errors became. The socket stays open: it can be served again, by another loop too.
     """
-    app = web.Application(middlewares=[*map(web.middleware, middlewares), in_our_words])
+    app = web.Application(middlewares=[_as_aiohttp_calls(each) for each in (*middlewares, in_our_words)])
     for path, route in routes.items():
         app.router.add_get(path, route)
     runner = web.AppRunner(
@@ -47,12 +47,18 @@ async def serving(
         await runner.cleanup()
 
 
-@web.middleware
-async def in_our_words(request: web.Request, route: Any) -> web.StreamResponse:
+def _as_aiohttp_calls(middleware: Middleware) -> Any:
+    @web.middleware
+    async def called(request: web.Request, handler: Route) -> web.StreamResponse:  # aiohttp passes it by this name
+        return await middleware(request, handler)
+
+    return called
+
+
+async def in_our_words(request: web.Request, route: Route) -> web.StreamResponse:
     """An error becomes one line of text; what nobody foresaw is written to the log too, once."""
     try:
-        response: web.StreamResponse = await route(request)
-        return response
+        return await route(request)
     except web.HTTPException as error:
         return web.Response(status=error.status, headers=_kept(error), text=f"{_words(request, error)}\n")
     except Exception:

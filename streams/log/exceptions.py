@@ -1,6 +1,6 @@
 """What the log says of an exception: where it was raised, and its text only if no value of a record can be in it.
 
-Errors of a conversion quote what they could not convert: `int()`, a look-up in a dict, a model. That may be of a person.
+Errors of a conversion quote what they could not convert: `int()`, a look-up in a dict, a model. It may be of a person.
 """
 
 import traceback

@@ -44,4 +44,5 @@ class CountingWorker(faust.Worker):  # type: ignore[misc]
         """The log is ours: no colours, tables, spinner, or lines of Faust's services."""
         self.spinner = None
         level = self.loglevel or "INFO"
-        log_to_stderr(level if isinstance(level, str) else logging.getLevelName(level), self.app.settings.worker.log_format)
+        name = level if isinstance(level, str) else logging.getLevelName(level)
+        log_to_stderr(name, self.app.settings.worker.log_format)

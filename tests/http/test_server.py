@@ -1,4 +1,4 @@
-"""The server: it answers its routes, says errors in our words, stops soon, and its address is refused before a start."""
+"""The server: it answers its routes, says errors in our words and stops soon; a bad address is refused at once."""
 
 import asyncio
 import socket
@@ -63,10 +63,10 @@ def test_it_answers_its_routes_and_says_errors_in_one_line_of_ours(caplog: pytes
 
 def test_only_get_is_answered() -> None:
     async def work(listening: Listening, _: Ask) -> None:
-        async with serving(listening, ROUTES), aiohttp.ClientSession() as session:
-            async with session.post(f"{listening.url}/hello") as answer:
-                assert (answer.status, await answer.text()) == (405, "error: POST is not possible here; use GET\n")
-                assert answer.headers["Allow"] == "GET,HEAD"
+        url = f"{listening.url}/hello"
+        async with serving(listening, ROUTES), aiohttp.ClientSession() as session, session.post(url) as answer:
+            assert (answer.status, await answer.text()) == (405, "error: POST is not possible here; use GET\n")
+            assert answer.headers["Allow"] == "GET,HEAD"
 
     run(work)
 
@@ -85,6 +85,7 @@ def test_it_stops_soon_while_an_answer_is_under_way() -> None:
             await began.wait()
             start = time.monotonic()
         assert time.monotonic() - start < 30
+        listening.close()  # a client tries once more
         with pytest.raises(aiohttp.ClientError):
             await asked
 
