@@ -29,6 +29,7 @@ LATER = {
     "streams/settings/addresses.py": "settings: every command reads them first, and names variable and value",
     "streams/settings/__init__.py": "settings",
     "streams/settings/variables.py": "settings",
+    "streams/http/listening.py": "settings: an address for metrics that cannot be had, with the variable's name",
     "streams/worker/fatal.py": "an error that nobody foresaw",
     "streams/worker/counters.py": "an option of `worker` that names a file",
     "streams/worker/session_watchdog.py": "while it counts: another worker has taken its name",
