@@ -32,6 +32,7 @@ CONFIG = """\
   <path>./</path>
   <tmp_path>tmp/</tmp_path>
   <user_files_path>user_files/</user_files_path>
+  <backups><allowed_path>backups/</allowed_path></backups>
   <format_schema_path>format_schemas/</format_schema_path>
   <user_directories><users_xml><path>users.xml</path></users_xml></user_directories>
   <default_profile>default</default_profile>
