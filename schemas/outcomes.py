@@ -1,5 +1,6 @@
 """Outcomes: what becomes of a record. Exactly one each, decided in the order of the numbers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -27,3 +28,9 @@ class Outcomes:
     def total(self) -> int:
         """Offsets covered: position - start of the range."""
         return self.counted + self.duplicate + self.late + self.invalid + self.gaps
+
+
+def sum_of(outcomes: Iterable[Outcomes]) -> Outcomes:
+    """Returns the sums, outcome by outcome."""
+    rows = [(each.counted, each.duplicate, each.late, each.invalid, each.gaps) for each in outcomes]
+    return Outcomes(*map(sum, zip(*rows, strict=True))) if rows else Outcomes()

@@ -20,6 +20,7 @@ COMMANDS = {
     "migrate": "Create the topics and the tables; safe to run again.",
     "users": "Print or create the ClickHouse users for workers and readers.",
     "worker": "Count events from Kafka into ClickHouse until stopped.",
+    "serve": "Serve the live page, and metrics of all sources, until stopped.",
     "emulate": "Produce realistic events, with duplicates, late and invalid records.",
     "verify": "Recount the log independently and compare every count.",
     "top": "Show the pins with the most engagement.",

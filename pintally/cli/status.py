@@ -11,7 +11,7 @@ from rich.markup import escape
 from pintally.cli import replaced_topics
 from pintally.cli.console import data, print_json, table
 from pintally.cli.lost_ranges import as_documents, describe
-from pintally.schemas.outcomes import Outcomes
+from pintally.schemas.outcomes import Outcomes, sum_of
 from pintally.schemas.rows import LostRow, ReplacedRow
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import KIND
@@ -20,7 +20,7 @@ from pintally.sinks.reads.operating import read_sealed
 from pintally.streams.counting.recovery import given_up
 from pintally.streams.kafka.open_transactions import OpenTransaction, hanging_transactions
 from pintally.streams.kafka.topics import describe_topics
-from pintally.streams.operations.progress import Progress, lag_of, read_progress, sum_of
+from pintally.streams.operations.progress import Progress, lag_of, read_progress
 from pintally.streams.settings import Settings, load_settings
 from pintally.streams.worker.clocks import Reading, broker_differences, difference, read_clocks
 

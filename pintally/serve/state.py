@@ -124,6 +124,7 @@ class State(Part):
     number: int  # of the look; grows
     looked_at: float
     away: dict[Literal["kafka", "clickhouse"], float]  # engines that do not answer, and since when
+    refused: dict[Literal["kafka", "clickhouse"], str] = {}  # those of them that answer, but say no; and what they say
     condition: Condition
     lag: int
     lag_seconds: float

@@ -41,7 +41,10 @@ class Ledger(OnConnection):
             [(*_name(row.source), row.epoch, row.kind.value, row.start, row.end, row.note) for row in rows],
         )
 
-    def read_ledgers(self, sources: Sequence[Source]) -> dict[Source, SourceLedger]:
+    def read_ledgers(
+        self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
+    ) -> dict[Source, SourceLedger]:
+        """`first`, where given, has the block and bucket of the first slice whose rows are read."""
         starts: dict[int, list[StartRow]] = {source.id: [] for source in sources}
         rows: dict[int, list[LedgerRow]] = {source.id: [] for source in sources}
         lost: dict[int, list[LostRow]] = {source.id: [] for source in sources}
@@ -58,7 +61,8 @@ class Ledger(OnConnection):
         for id_, *values in self.connection.rows(
             "SELECT source, slice_block, toUnixTimestamp(arrived_at), start, start_stream_time, position, stream_time,"
             " counted, duplicate, late, invalid, gaps, cells_sum, epoch, rules, sums"
-            " FROM ingest_ledger FINAL WHERE source IN %(ids)s ORDER BY source, start, epoch, position",
+            f" FROM ingest_ledger FINAL WHERE source IN %(ids)s{_from(first or {})}"
+            " ORDER BY source, start, epoch, position",
             ids=list(by_id),
         ):
             slice_, outcomes, rest = values[:6], Outcomes(*values[6:11]), values[11:]
@@ -95,6 +99,18 @@ def known_sources(connection: Connection) -> Iterable[Source]:
     """Every source that has a start row."""
     rows = connection.rows("SELECT DISTINCT topic, topic_id, partition FROM ingest_starts ORDER BY topic, partition")
     return [Source(*row) for row in rows]
+
+
+def _from(first: Mapping[Source, tuple[int, int]]) -> str:
+    """SQL that leaves out the slices before the first one of each source. By the sort key: they are not read."""
+    if not first:
+        return ""
+    named = ", ".join(str(source.id) for source in first)
+    parts = [
+        f"(source = {source.id} AND slice_block >= {block} AND (slice_block > {block} OR arrived_at >= {bucket}))"
+        for source, (block, bucket) in first.items()
+    ]
+    return f" AND (source NOT IN ({named}) OR {' OR '.join(parts)})"
 
 
 def _name(source: Source) -> tuple[Any, ...]:

@@ -68,6 +68,7 @@ _GROUP = Need("Describe", GROUP, "the group")
 NEEDED: dict[str, tuple[Need, ...]] = {
     "worker": (*_READ_ALL, *_topics("Write", LETTERS), Need("Read", GROUP, "the group")),
     "status": _DESCRIBED,
+    "serve": (*_DESCRIBED, _GROUP),
     "verify": _topics("Read", SOURCES, REPLAYS),
     "explain": _READ_ALL,
     "dlq list": _READ_REPLAYS,

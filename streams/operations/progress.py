@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pintally.schemas.outcomes import Outcomes
+from pintally.schemas.outcomes import Outcomes, sum_of
 from pintally.schemas.rows import SourceLedger
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink
@@ -59,11 +59,6 @@ def progress_of(source: Source, ledger: SourceLedger | None, offsets: Offsets) -
     return Progress(
         source, offsets.log_start, offsets.log_end, chain.position, chain.stream_time, outcomes, offsets.last_stable
     )
-
-
-def sum_of(outcomes: list[Outcomes]) -> Outcomes:
-    """Returns the sums, outcome by outcome."""
-    return Outcomes(**{name: sum(getattr(each, name) for each in outcomes) for name in Outcomes.__dataclass_fields__})
 
 
 def lag_of(progress: list[Progress]) -> int:

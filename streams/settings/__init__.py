@@ -13,6 +13,7 @@ from pintally.streams.settings.groups import (
     Group,
     KafkaSettings,
     RulesSettings,
+    ServeSettings,
     TopicSettings,
     WorkerSettings,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "ClickHouseSettings",
     "KafkaSettings",
     "RulesSettings",
+    "ServeSettings",
     "Settings",
     "TopicSettings",
     "WorkerSettings",
@@ -37,6 +39,7 @@ GROUPS: dict[str, type[Group]] = {
     "topics": TopicSettings,
     "worker": WorkerSettings,
     "rules": RulesSettings,
+    "serve": ServeSettings,
 }
 
 
@@ -57,7 +60,7 @@ SETTINGS = {
 
 
 class Settings(BaseModel):
-    """All five groups. Who needs one of them is given that one and no other."""
+    """All groups. Who needs one of them is given that one and no other."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,6 +69,7 @@ class Settings(BaseModel):
     topics: TopicSettings
     worker: WorkerSettings
     rules: RulesSettings
+    serve: ServeSettings
 
     @classmethod
     def of(cls, env_file: Path | None = LOCAL_ENV, **values: Any) -> Self:

@@ -1,4 +1,4 @@
-"""The settings in five groups; each field is a variable, as `KafkaSettings.group_id` PINTALLY_KAFKA_GROUP_ID."""
+"""The settings in groups; each field is a variable, as `KafkaSettings.group_id` PINTALLY_KAFKA_GROUP_ID."""
 
 from typing import Annotated, Literal
 
@@ -119,6 +119,21 @@ class WorkerSettings(Group):
         "text", description="Lines of the log: sentences, or one JSON object each, with fields by name."
     )
     web_port: Port | None = Field(None, description="Port of Faust's web views, on loopback; none if not set.")
+
+
+class ServeSettings(Group):
+    """Where `pintally serve` listens, and what it asks beside Kafka and ClickHouse."""
+
+    model_config = SettingsConfigDict(env_prefix=f"{PREFIX}SERVE_")
+
+    host: str = Field("127.0.0.1", description="Address that `pintally serve` listens on. It has no login.")
+    port: int = Field(9465, ge=0, le=65535, description="Port of the page and of its metrics; 0 for any that is free.")
+    workers: str = Field(
+        "",
+        description="Metrics of workers that the page shows, host:port, separated by commas; a name stands for all its "
+        "addresses. If not set, those of the workers that run in this folder.",
+    )
+    verified: Optional = Field(None, description="The file that `pintally verify --metrics` writes.")
 
 
 class RulesSettings(Group):

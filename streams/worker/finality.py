@@ -124,13 +124,28 @@ def passed(
     Given all topics, replay topics too, a cut is closed that is at or before it (C26).
     """
     clocks = [looked_at_ms]
-    for source in sources_of(topics):
-        clock = _clock(idle_margin_ms, topics[source.topic], source, ledgers.get(source), offsets[source], looked_at_ms,
-                       is_behind)  # fmt: skip
+    for clock in clocks_of(idle_margin_ms, topics, ledgers, offsets, looked_at_ms, is_behind).values():
         if clock is None:
             return None
         clocks.append(clock)
     return min(clocks)
+
+
+def clocks_of(
+    idle_margin_ms: int,
+    topics: Mapping[str, TopicInfo],
+    ledgers: Mapping[Source, SourceLedger],
+    offsets: Mapping[Source, Offsets],
+    looked_at_ms: int,
+    is_behind: IsBehind = lambda *_: False,
+) -> dict[Source, int | None]:
+    """What each source has reached, in ms; None where it was never read and is not empty. The lowest holds sealing."""
+    return {
+        source: _clock(
+            idle_margin_ms, topics[source.topic], source, ledgers.get(source), offsets[source], looked_at_ms, is_behind
+        )
+        for source in sources_of(topics)
+    }
 
 
 def _clock(

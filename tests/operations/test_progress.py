@@ -5,12 +5,12 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pintally.schemas.outcomes import Outcomes
+from pintally.schemas.outcomes import Outcomes, sum_of
 from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets
-from pintally.streams.operations.progress import lag_of, progress_of, sum_of
+from pintally.streams.operations.progress import lag_of, progress_of
 
 SOURCE = Source("engagement.save.v1", UUID(int=7), 0)
 START = StartRow(SOURCE, 0, start=100, start_stream_time=0, rules=Rules().to_json())

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pintally.schemas.errors import Refusal
-from pintally.schemas.outcomes import Outcomes
+from pintally.schemas.outcomes import Outcomes, sum_of
 from pintally.schemas.rows import Replacement, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -34,7 +34,6 @@ from pintally.streams.operations.change.replace import (
     plan_other_offsets,
     plan_same_offsets,
 )
-from pintally.streams.operations.progress import sum_of
 from pintally.streams.worker.flush import read_back
 from tests.support.logs import ACTION, SOURCE, Log, chunk, chunks, logs
 from tests.support.logs import rules as some_rules

@@ -18,10 +18,11 @@ COMPOSE = (ROOT / "docker-compose.yml").read_text()
 SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
 MONITORING = {"users", "prometheus", "grafana"}
 ONE_A_WORKER = {"kafka_group_instance_id"}  # the same name for all workers would make them fence each other
+OF_THE_PAGE = {"serve_host", "serve_port"}  # set where it is published
 PLAIN_INSIDE = {"clickhouse_secure"}  # the two talk within compose's own network
 
 
-@pytest.mark.parametrize("field", sorted(set(SETTINGS) - ONE_A_WORKER - PLAIN_INSIDE))
+@pytest.mark.parametrize("field", sorted(set(SETTINGS) - ONE_A_WORKER - OF_THE_PAGE - PLAIN_INSIDE))
 def test_every_setting_reaches_the_worker(field: str) -> None:
     assert re.search(rf"^ +PINTALLY_{field.upper()}:", COMPOSE, re.MULTILINE)
 

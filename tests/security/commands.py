@@ -5,6 +5,7 @@ from pintally import cli
 LEAST: dict[str, tuple[str, ...]] = {
     "emulate": ("--events", "20"),
     "users": ("--create",),
+    "serve": ("--port", "0"),
     "features": ("813744226420795884",),
     "explain": ("7d0bd1a6-3f0e-4ab9-9bb3-0e6c4a7d2b11",),
     "dlq replay": ("--dry-run",),
@@ -19,6 +20,7 @@ ASKS: dict[str, tuple[str, ...]] = {
     "migrate": ("kafka", "native"),
     "users": ("native",),
     "worker": ("kafka", "native"),
+    "serve": ("kafka", "native"),
     "emulate": ("kafka",),
     "top": ("native",),
     "features": ("native",),

@@ -122,8 +122,8 @@ def failures(command: str, engine: str) -> list[str]:
 
 
 def waits(command: str, failure: str) -> bool:
-    """Whether it goes on all the same: a worker waits for engines that are away, and says so."""
-    return command == "worker" and failure in TRANSIENT
+    """Whether it goes on all the same: a worker and the page wait for engines that are away, and say so."""
+    return command in ("worker", "serve") and failure in TRANSIENT
 
 
 def _at(engine: str, port: int) -> dict[str, Any]:

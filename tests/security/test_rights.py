@@ -38,7 +38,7 @@ OPERATIONS = {
     "AlterConfigs": ACLOperation.ALTER_CONFIGS,
 }
 INCLUDED = {"Read": "Describe", "Write": "Describe", "AlterConfigs": "DescribeConfigs"}
-READY = "Worker ready"
+READY = {"worker": "Worker ready", "serve": "both engines answer"}  # commands that go on until they are stopped
 LIMIT_SECONDS = 120.0
 
 
@@ -134,7 +134,7 @@ def started(
     for case in CASES:
         environment = case.settings(settings).environment()
         ours = {name: value for name, value in environment.items() if name.startswith("PINTALLY_")}
-        until = READY if case.command == "worker" else ""
+        until = READY.get(case.command, "")
         futures[case] = run.start(case.arguments, ours, LIMIT_SECONDS, until)
     yield futures
     for future in futures.values():
@@ -190,9 +190,7 @@ def test_the_rights_that_are_listed_are_enough_and_each_is_needed(
     assert "Traceback" not in said
     assert SECRET not in said
     if case.lacks is None:
-        assert done.code in ((None,) if case.command == "worker" else (0, 1) if case.command == "explain" else (0,)), (
-            said
-        )
+        assert done.code in ((None,) if case.command in READY else (0, 1) if case.command == "explain" else (0,)), said
         return
     assert done.code == FOR_A_PERSON, said
     error = next(line for line in said.splitlines() if line.startswith(("error: ", "cannot tell: ")))

@@ -89,7 +89,7 @@ def test_a_name_that_no_setting_has_is_no_argument() -> None:
 def test_a_group_holds_the_password_of_one_engine_alone() -> None:
     settings = Settings.of(None, kafka_password="for Kafka", clickhouse_password="for ClickHouse")
     held = {name: [key for key in type(getattr(settings, name)).model_fields if "password" in key] for name in GROUPS}
-    assert held == {"kafka": ["password"], "clickhouse": ["password"], "topics": [], "worker": [], "rules": []}
+    assert {name: keys for name, keys in held.items() if keys} == {"kafka": ["password"], "clickhouse": ["password"]}
 
 
 def test_the_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pintally.schemas.actions import Action
 from pintally.schemas.cells import PinMinuteRows, rows_of
 from pintally.schemas.errors import PintallyError, Refusal
-from pintally.schemas.outcomes import Outcomes
+from pintally.schemas.outcomes import Outcomes, sum_of
 from pintally.schemas.rows import LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -24,7 +24,6 @@ from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.fetching.reader import read_chunks
 from pintally.streams.operations.change.replace import Begin, Pair
 from pintally.streams.operations.change.totals import totals_of
-from pintally.streams.operations.progress import sum_of
 from pintally.streams.operations.repair.refold import Stretch
 from pintally.streams.settings import KafkaSettings
 

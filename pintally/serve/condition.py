@@ -1,0 +1,171 @@
+"""The one sentence: what matters most now, and the command that helps. Pure."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pintally.serve.findings import Look
+from pintally.serve.state import Condition, Level, Sealing, SourceState, Verified
+
+NAMES = {"kafka": "Kafka", "clickhouse": "ClickHouse"}
+FAR_SECONDS = 60.0
+NEAR_SECONDS = 6 * 3600.0  # until retention deletes what is not counted
+HELD_SECONDS = 2 * 3600.0  # beyond the lateness and an hour, which are as they should be
+STATUS = "pintally status"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a sentence is made of."""
+
+    sources: Sequence[SourceState]
+    look: Look
+    sealing: Sealing | None
+    verified: Verified | None
+
+    def of(self, state: str) -> list[SourceState]:
+        """The sources in a state."""
+        return [source for source in self.sources if source.state == state]
+
+
+def condition_of(
+    sources: Sequence[SourceState], look: Look, sealing: Sealing | None, verified: Verified | None
+) -> Condition:
+    """Returns the first that is true of: an engine is away, counts differ, records are deleted uncounted, no worker
+    runs, retention is near, a source is blocked, is stalled, is far behind, sealing is held back; else all is well.
+    """
+    facts = Facts(sources, look, sealing, verified)
+    return next(found for rule in RULES for found in rule(facts)) if sources or look.trouble else _waiting()
+
+
+def _waiting() -> Condition:
+    return Condition(level="unknown", sentence="Waiting for the first look at Kafka and ClickHouse.")
+
+
+def _engine(facts: Facts) -> Iterator[Condition]:
+    for engine, trouble in facts.look.trouble.items():
+        if trouble.refuses:
+            command = _command(trouble.remedy) or STATUS
+            yield _said("wrong", f"{NAMES[engine]} refuses: {trouble.what}.", command, "pintallyengineaway")
+        else:
+            since = ago(facts.look.at - trouble.since)
+            sentence = f"{NAMES[engine]} has not answered for {since}. Nothing is counted meanwhile; nothing is lost."
+            yield _said("stopped", sentence, STATUS, "pintallyengineaway")
+
+
+def _differs(facts: Facts) -> Iterator[Condition]:
+    if facts.verified and facts.verified.differences:
+        number = f"{facts.verified.differences:,}"
+        found = "difference" if number == "1" else "differences"
+        sentence = f"The last verify found {number} {found} between the log and ClickHouse."
+        yield _said("wrong", sentence, "pintally verify", "pintallynotexact")
+
+
+def _deleted(facts: Facts) -> Iterator[Condition]:
+    gone = [each for each in facts.sources if (each.position or 0) < each.log_start and each.position is not None]
+    if gone:
+        lost = sum(each.log_start - (each.position or 0) for each in gone)
+        sentence = f"Kafka deleted {lost:,} {_records(lost)} of {_named(gone)} that were not counted."
+        yield _said("wrong", sentence, "pintally accept-loss", "pintallyretentionnear")
+
+
+def _nobody(facts: Facts) -> Iterator[Condition]:
+    lag = sum(each.lag for each in facts.sources)
+    if facts.look.kafka and not facts.look.kafka.group.members:
+        waits = f": {lag:,} {_records(lag)} wait" if lag else ""
+        yield _said("stopped", f"No worker runs{waits}.", "pintally worker", "pintallynoworker")
+
+
+def _retention(facts: Facts) -> Iterator[Condition]:
+    near = [each for each in facts.sources if (each.retention_headroom or NEAR_SECONDS) < NEAR_SECONDS]
+    if near:
+        left = min(each.retention_headroom or 0.0 for each in near)
+        sentence = f"Kafka deletes uncounted records of {_named(near)} in {ago(left)}."
+        yield _said("stopped", sentence, STATUS, "pintallyretentionnear")
+
+
+def _blocked(facts: Facts) -> Iterator[Condition]:
+    if blocked := facts.of("blocked"):
+        sentence = f"An open transaction blocks {_named(blocked)}: nothing behind it can be read until it ends."
+        yield _said("stopped", sentence, STATUS, "pintallysourceblocked")
+
+
+def _stalled(facts: Facts) -> Iterator[Condition]:
+    if stalled := facts.of("stalled"):
+        lag = sum(each.lag for each in stalled)
+        seconds = max(each.lag_seconds for each in stalled)
+        sentence = f"Nobody counts {_named(stalled)}: {lag:,} {_records(lag)} wait, {ago(seconds)} behind."
+        yield _said("stopped", sentence, STATUS, "pintallysourcestalled")
+
+
+def _behind(facts: Facts) -> Iterator[Condition]:
+    waiting = facts.of("not started")
+    far = [each for each in facts.sources if each.lag_seconds > FAR_SECONDS]
+    if far:
+        worst = max(far, key=lambda each: each.lag_seconds)
+        lag = sum(each.lag for each in facts.sources)
+        sentence = f"Counting is {ago(worst.lag_seconds)} behind: {lag:,} {_records(lag)} wait, most of {_named(far)}."
+        yield _said("behind", sentence, STATUS, "pintallyfallsbehind")
+    elif waiting:
+        yield _said("behind", f"Counting of {_named(waiting)} has not begun.", STATUS, "pintallysourcestalled")
+
+
+def _held(facts: Facts) -> Iterator[Condition]:
+    sealing = facts.sealing
+    if sealing and sealing.sealed_until and facts.look.at - sealing.sealed_until > HELD_SECONDS + 2 * 3600:
+        since = _utc(sealing.sealed_until, facts.look.at)
+        sentence = f"Hours are final only until {since}: sealing waits for {sealing.held_by}."
+        yield _said("behind", sentence, STATUS, "pintallysealingstuck")
+
+
+def _well(facts: Facts) -> Iterator[Condition]:
+    until = facts.sealing.sealed_until if facts.sealing else None
+    final = f"hours are final until {_utc(until, facts.look.at)}" if until else "no hour is final yet"
+    behind = max((each.lag_seconds for each in facts.sources), default=0.0)
+    lag = sum(each.lag for each in facts.sources)
+    if behind >= 5.0:
+        waits = f"{lag:,} {_records(lag)} wait"
+        yield Condition(level="behind", sentence=f"Counting is {ago(behind)} behind: {waits}; {final}.")
+    near = f", {behind:.1f} s behind" if behind >= 0.05 else ""
+    yield Condition(level="ok", sentence=f"All records are counted{near}; {final}.")
+
+
+RULES: tuple[Callable[[Facts], Iterator[Condition]], ...] = (
+    _engine, _differs, _deleted, _nobody, _retention, _blocked, _stalled, _behind, _held, _well,
+)  # fmt: skip
+
+
+def _said(level: Level, sentence: str, command: str, anchor: str) -> Condition:
+    return Condition(level=level, sentence=sentence, command=command, runbook=anchor)
+
+
+def _command(remedy: str) -> str | None:
+    """The command in a remedy, which stands between backquotes or after `Run `."""
+    parts = remedy.split("`")
+    if len(parts) > 2 and parts[1].startswith("pintally "):
+        return parts[1]
+    after = remedy.partition("un pintally ")[2]
+    return f"pintally {after.split(',')[0].split('.')[0]}" if after else None
+
+
+def _named(sources: Sequence[SourceState]) -> str:
+    names = [f"{each.topic}[{each.partition}]" for each in sources]
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _records(number: int) -> str:
+    return "record" if number == 1 else "records"
+
+
+def ago(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86_400:.0f} d"
+
+
+def _utc(moment: float, now: float) -> str:
+    time, today = datetime.fromtimestamp(moment, UTC), datetime.fromtimestamp(now, UTC)
+    return f"{time:%H:%M} UTC" if time.date() == today.date() else f"{time:%Y-%m-%d %H:%M} UTC"

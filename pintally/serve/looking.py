@@ -1,0 +1,165 @@
+"""The look: one for all viewers, a second apart while somebody looks, seldom else."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic, time
+
+from pintally.schemas.errors import PintallyError
+from pintally.schemas.rows import ReplacedRow
+from pintally.serve.asking import FIRST_SECONDS, Asking
+from pintally.serve.findings import Engine, InClickHouse, InKafka, Look, Tables, Trouble
+from pintally.serve.put_together import put_together
+from pintally.serve.questions import AskClickHouse, AskKafka, AskTables
+from pintally.streams.kafka.topics import sources_of
+from pintally.streams.settings import Settings
+from pintally.streams.worker.outage import CLICKHOUSE, KAFKA, Outage
+
+log = logging.getLogger(__name__)
+
+VIEWED_SECONDS, SCRAPED_SECONDS, IDLE_SECONDS = 1.0, 5.0, 15.0  # from look to look
+TABLES_VIEWED_SECONDS, TABLES_IDLE_SECONDS = 10.0, 60.0
+SHARE = 30  # an idle look comes at most every 30 times what it takes
+OUTAGES: Mapping[Engine, Outage] = {"kafka": KAFKA, "clickhouse": CLICKHOUSE}
+ASKED_SECONDS = 60.0  # so long after a question somebody is taken to look
+
+
+class Looking:
+    """Looks again and again. `look` and `tables` are the newest; `changed` is called after each look."""
+
+    def __init__(self, settings: Settings, changed: Callable[[], None] = lambda: None) -> None:
+        self._settings, self._changed = settings, changed
+        self._began = time()
+        self._kafka, self._clickhouse, self._tables = AskKafka(settings), AskClickHouse(settings), AskTables(settings)
+        self._asking_kafka: Asking[InKafka] = Asking("Kafka")
+        self._asking_clickhouse: Asking[tuple[list[ReplacedRow], InClickHouse | None]] = Asking("ClickHouse")
+        self._asking_tables: Asking[Tables] = Asking("ClickHouse")
+        self._replaced: list[ReplacedRow] = []
+        self._answered: dict[Engine, float] = {}
+        self._wake = asyncio.Event()
+        self._viewers = 0
+        self._polled = self._scraped = -ASKED_SECONDS
+        self.errors: dict[Engine, int] = {"kafka": 0, "clickhouse": 0}
+        self.look = Look(0, self._began, None, None, (), {}, {}, {})
+        self.tables = Tables()
+
+    @contextlib.contextmanager
+    def viewing(self) -> Iterator[None]:
+        """Somebody sees every look in this block."""
+        self._viewers += 1
+        self._wake.set()
+        try:
+            yield
+        finally:
+            self._viewers -= 1
+
+    @property
+    def viewers(self) -> int:
+        """How many see every look."""
+        return self._viewers
+
+    def polled(self) -> None:
+        """Somebody asked for the document."""
+        if not self.viewed:
+            self._wake.set()
+        self._polled = monotonic()
+
+    def scraped(self) -> None:
+        """Somebody asked for the metrics."""
+        self._scraped = monotonic()
+
+    async def run(self) -> None:
+        """Look until cancelled. Raises what an engine refuses that has never answered."""
+        tables = asyncio.create_task(self._run_tables())
+        try:
+            while True:
+                self._wake.clear()
+                began = monotonic()
+                before, self.look = self.look, await self._look()
+                if self.look.answered and not before.answered:
+                    log.info("both engines answer: %d sources", len(self.look.sources))
+                self._changed()
+                await self._pause(began, monotonic() - began)
+        finally:
+            tables.cancel()
+            await asyncio.gather(tables, return_exceptions=True)
+            await self._asking_kafka.close(self._kafka.close)
+            await self._asking_clickhouse.close(self._clickhouse.close)
+            await self._asking_tables.close(self._tables.close)
+
+    @property
+    def viewed(self) -> bool:
+        """Whether somebody looks now."""
+        return self._viewers > 0 or monotonic() - self._polled < ASKED_SECONDS / 6
+
+    def _seconds(self, took: float) -> float:
+        if self.viewed:
+            return VIEWED_SECONDS
+        idle = SCRAPED_SECONDS if monotonic() - self._scraped < ASKED_SECONDS else IDLE_SECONDS
+        return max(idle, SHARE * took)
+
+    async def _pause(self, began: float, took: float) -> None:
+        """Until the next look is due; a viewer who comes makes it due at once, but for a second after the last."""
+        due = began + min(self._seconds(took), ASKED_SECONDS / 2)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(0.0, due - monotonic()))
+        await asyncio.sleep(max(0.0, began + VIEWED_SECONDS - monotonic()))
+
+    async def _look(self) -> Look:
+        """The ledger before the log, so that the lag is never too low."""
+        began, before = monotonic(), self.look
+        trouble: dict[Engine, Trouble] = {}
+        kafka = before.kafka or await self._ask_kafka(trouble)
+        clickhouse = await self._ask_clickhouse(kafka, trouble)
+        kafka = (await self._ask_kafka(trouble) if "kafka" not in trouble else None) or kafka
+        margin_ms = self._settings.worker.idle_margin_seconds * 1000
+        return put_together(
+            before, kafka, clickhouse or before.clickhouse, trouble, margin_ms, time(), monotonic() - began
+        )
+
+    async def _ask_kafka(self, trouble: dict[Engine, Trouble]) -> InKafka | None:
+        try:
+            found = await self._asking_kafka.ask(
+                lambda: self._kafka.look(self._replaced), FIRST_SECONDS if "kafka" not in self._answered else 2.5
+            )
+        except PintallyError as error:
+            self._failed("kafka", error, trouble)
+            return None
+        self._answers("kafka")
+        return found
+
+    async def _ask_clickhouse(self, kafka: InKafka | None, trouble: dict[Engine, Trouble]) -> InClickHouse | None:
+        sources = sources_of(kafka.topics) if kafka else []
+        try:
+            self._replaced, found = await self._asking_clickhouse.ask(
+                lambda: (self._clickhouse.replaced(), self._clickhouse.look(sources) if sources else None)
+            )
+        except PintallyError as error:
+            self._failed("clickhouse", error, trouble)
+            return None
+        self._answers("clickhouse")
+        return found
+
+    def _answers(self, engine: Engine) -> None:
+        self._answered[engine] = time()
+        OUTAGES[engine].back()
+
+    def _failed(self, engine: Engine, error: PintallyError, trouble: dict[Engine, Trouble]) -> None:
+        trouble[engine] = now = Trouble.of(error, self._answered.get(engine, self._began))
+        self.errors[engine] += 1
+        if now.refuses and engine not in self._answered:
+            raise error  # at the start a person reads it where the command was given
+        OUTAGES[engine].away(error.what, "the page")
+
+    async def _run_tables(self) -> None:
+        while True:
+            began = monotonic()
+            with contextlib.suppress(PintallyError):  # the look beside it says what is wrong
+                self.tables = await self._asking_tables.ask(self._tables.look, FIRST_SECONDS)
+            took = monotonic() - began
+            while monotonic() - began < max(SHARE * took, self._tables_seconds()):
+                await asyncio.sleep(1.0)
+
+    def _tables_seconds(self) -> float:
+        return TABLES_VIEWED_SECONDS if self.viewed else TABLES_IDLE_SECONDS

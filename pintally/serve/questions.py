@@ -1,0 +1,123 @@
+"""What a look asks Kafka and ClickHouse, on connections that stay open. Blocking; one thread an engine."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from time import monotonic, time
+from typing import Any
+
+from kafka.admin import KafkaAdminClient
+
+from pintally.schemas.rows import ReplacedRow
+from pintally.schemas.sources import Source
+from pintally.serve.engines import kept_clickhouse, kept_kafka
+from pintally.serve.findings import Group, InClickHouse, InKafka, Member, Pin, Tables
+from pintally.serve.ledgers import KeptLedgers
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.replaced import read_replaced
+from pintally.sinks.reads.operating import (
+    MINUTES,
+    read_letter_kinds,
+    read_minutes,
+    read_sealed,
+    read_superseded,
+    read_table_sizes,
+)
+from pintally.sinks.reads.tops import read_top
+from pintally.sinks.reads.windows import Recent
+from pintally.streams.counting.log import TopicInfo
+from pintally.streams.kafka.known_topics import as_known
+from pintally.streams.kafka.topics import describe_by, members_by, offsets_by, sources_of
+from pintally.streams.settings import Settings
+
+TOPICS_SECONDS = 10.0  # topics are seldom made or changed
+TOP_PINS = 10
+
+
+class AskKafka:
+    """Topics, the ends of their logs, and who is in the group."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._kept = kept_kafka(settings.kafka)
+        self._topics: dict[str, TopicInfo] = {}
+        self._described = -TOPICS_SECONDS
+
+    def look(self, replaced: Sequence[ReplacedRow]) -> InKafka:
+        """Raises TopicMissing, KafkaUnavailable, KafkaRefused, RightMissing, Refusal."""
+        return self._kept.ask(lambda admin: self._look(admin, replaced))
+
+    def _look(self, admin: KafkaAdminClient, replaced: Sequence[ReplacedRow]) -> InKafka:
+        kafka = self._settings.kafka
+        if monotonic() - self._described >= TOPICS_SECONDS:
+            self._topics = describe_by(admin, kafka, self._settings.topics)
+            self._described = monotonic()
+        topics = as_known(self._topics, replaced)
+        group = Group(tuple(_member(each) for each in members_by(admin, kafka)))
+        return InKafka(topics, offsets_by(admin, kafka, sources_of(topics)), group)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._kept.close()
+
+
+class AskClickHouse:
+    """The ledger and what is sealed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._kept = kept_clickhouse(settings.clickhouse)
+        self._ledgers = KeptLedgers()
+
+    def look(self, sources: Sequence[Source]) -> InClickHouse:
+        """Raises SinkUnavailable and SinkError."""
+        return self._kept.ask(
+            lambda connection: InClickHouse(self._ledgers.read(connection, sources), read_sealed(connection))
+        )
+
+    def replaced(self) -> list[ReplacedRow]:
+        """The topics that replaced others."""
+        return self._kept.ask(read_replaced)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._kept.close()
+
+
+class AskTables:
+    """Dead letters, sizes, superseded rows, top pins."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topics = tuple(settings.topics.actions)
+        self._kept = kept_clickhouse(settings.clickhouse)
+
+    def look(self) -> Tables:
+        """Raises SinkUnavailable and SinkError."""
+        return self._kept.ask(self._look)
+
+    def _look(self, connection: Connection) -> Tables:
+        began = monotonic()
+        letters = read_letter_kinds(connection, self._topics)
+        sizes, superseded = read_table_sizes(connection), read_superseded(connection)
+        top = tuple(_top(connection))
+        return Tables(time(), monotonic() - began, tuple(letters), tuple(sizes), superseded, top)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._kept.close()
+
+
+def _top(connection: Connection) -> Iterable[Pin]:
+    """The pins with the most events of the last hour, up to the last flush."""
+    top = read_top(connection, Recent.LAST_HOUR, None, TOP_PINS, live=True)
+    (now,) = connection.one("SELECT toUnixTimestamp(toStartOfMinute(now('UTC')))")
+    minutes = read_minutes(connection, tuple(pin.pin_id for pin in top.pins), now)
+    for pin in top.pins:
+        yield Pin(pin.pin_id, sum(pin.counts), tuple(minutes.get(pin.pin_id, [0] * MINUTES)))
+
+
+def _member(described: Mapping[str, Any]) -> Member:
+    """A member by its static name; else by its client id and the end of its member id, which differs."""
+    name = described.get("group_instance_id") or f"{described['client_id']}-{described['member_id'][-8:]}"
+    assignment = described.get("member_assignment") or {}
+    if not isinstance(assignment, Mapping):  # bytes that Kafka's client could not read, or its own class
+        assignment = assignment.to_dict() if hasattr(assignment, "to_dict") else {}
+    topics = assignment.get("assigned_partitions") or ()
+    return Member(name, frozenset((each["topic"], each_) for each in topics for each_ in each["partitions"]))

@@ -1,0 +1,79 @@
+"""What is served: the newest look as a document, as metrics, and to everybody who waits for the next."""
+
+import asyncio
+from collections import Counter
+from importlib.metadata import version
+from time import monotonic
+
+from pintally.serve.document import outcomes_of, state_of
+from pintally.serve.findings import Engine, Look, Tables
+from pintally.serve.looking import VIEWED_SECONDS, Looking
+from pintally.serve.rates import Rates
+from pintally.serve.state import State, Verified
+from pintally.serve.verified import read_verified
+from pintally.serve.workers import NOBODY, AskWorkers
+from pintally.streams.settings import Settings
+
+WORKERS_SECONDS = 2.0
+
+
+class Served:
+    """Looks while somebody looks. Made in the event loop that serves it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.looking = Looking(settings, self._changed)
+        self.answers: Counter[tuple[str, str]] = Counter()
+        self.verified: Verified | None = None
+        self._settings, self._version = settings, version("pintally")
+        self._ask_workers, self._workers = AskWorkers(settings.serve.workers), NOBODY
+        self._rates = Rates()
+        self._next: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._make()
+
+    @property
+    def look(self) -> Look:
+        """The newest look."""
+        return self.looking.look
+
+    @property
+    def tables(self) -> Tables:
+        """What is looked at less often."""
+        return self.looking.tables
+
+    @property
+    def errors(self) -> dict[Engine, int]:
+        """Looks that failed, by engine."""
+        return self.looking.errors
+
+    async def run(self) -> None:
+        """Look, and ask workers, until cancelled. Raises what the first look is refused."""
+        workers = asyncio.create_task(self._run_workers())
+        try:
+            await self.looking.run()
+        finally:
+            workers.cancel()
+            await asyncio.gather(workers, return_exceptions=True)
+
+    async def wait_changed(self) -> None:
+        """Until the next look."""
+        await asyncio.shield(self._next)
+
+    def _changed(self) -> None:
+        if self.look.clickhouse and "clickhouse" not in self.look.trouble:
+            self._rates.add(self.look.at, outcomes_of(self.look))
+        self.verified = read_verified(self._settings.serve.verified)
+        self._make()
+        was, self._next = self._next, asyncio.get_running_loop().create_future()
+        was.set_result(None)
+
+    def _make(self) -> None:
+        """Once a look, whoever asks for it."""
+        self.state: State = state_of(self.look, self.tables, self._rates, self._workers, self.verified, self._version)
+        self.document: bytes = self.state.model_dump_json().encode()
+
+    async def _run_workers(self) -> None:
+        while True:
+            began = monotonic()
+            if self.looking.viewed:
+                self._workers = await self._ask_workers.ask()
+            await asyncio.sleep(max(VIEWED_SECONDS, began + WORKERS_SECONDS - monotonic()))
