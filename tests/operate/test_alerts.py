@@ -114,3 +114,9 @@ def test_an_alert_is_silenced_only_by_alerts_that_exist() -> None:
     ]
     assert silencing
     assert {name for each in silencing for name in each} <= names
+
+
+def test_the_page_leads_to_sections_that_exist() -> None:
+    texts = [path.read_text() for path in (README.parent / "pintally" / "serve").glob("*.py")]
+    leads = {anchor for text in texts for anchor in re.findall(r'"(pintally[a-z]+)"', text)}
+    assert leads <= {alert.anchor for alert in ALERTS}
