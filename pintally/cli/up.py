@@ -2,7 +2,8 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from shlex import quote
 from types import FrameType
@@ -10,11 +11,25 @@ from typing import Annotated
 
 import typer
 
+from pintally.streams.http.targets import TARGETS
 from pintally.streams.settings import LOCAL_DIR, LOCAL_ENV
 from pintally.tools.engines import EngineAddresses, local_engines
 from pintally.tools.engines.announce import announced
+from pintally.tools.engines.local_prometheus import local_prometheus, needed_prometheus
 
 Port = Annotated[int | None, typer.Option(min=1, max=65535, show_default="the last one, else a free one")]
+
+
+class Extra(StrEnum):
+    """What runs beside the engines if asked for."""
+
+    PROMETHEUS = "prometheus"
+
+
+With = Annotated[
+    list[Extra] | None,
+    typer.Option("--with", help="Also start this: Prometheus scrapes the workers and `pintally serve` of this folder."),
+]
 
 
 def up(
@@ -24,33 +39,54 @@ def up(
     kafka_port: Port = None,
     clickhouse_port: Port = None,
     clickhouse_http_port: Port = None,
+    with_: With = None,
 ) -> None:
     """Run Kafka and ClickHouse on this machine, without Docker, until stopped.
 
     Data is kept for the next start. Other commands find these engines if they run in the same folder.
 
-    Example: pintally up --kafka-port 9092
+    Example: pintally up --kafka-port 9092 --with prometheus
     """
     ports = (kafka_port, clickhouse_port, clickhouse_http_port)
+    check_found(with_)
     with (
         contextlib.suppress(KeyboardInterrupt),
         interrupted_by_signals(),
         local_engines(directory, *ports, report=typer.echo) as engines,
         announced(engines.addresses, directory / LOCAL_ENV.name),
+        monitoring(directory, with_, typer.echo) as prometheus,
     ):
-        typer.echo(describe(engines.addresses, directory))
+        typer.echo(describe(engines.addresses, directory, prometheus))
         signal.pause()
     typer.echo("Stopped. The data is kept.")
 
 
-def describe(addresses: EngineAddresses, directory: Path) -> str:
+def check_found(wanted: list[Extra] | None) -> None:
+    """Before anything starts: raises PintallyError, with how to get it, if this machine lacks what is asked for."""
+    if wanted:
+        needed_prometheus()
+
+
+@contextlib.contextmanager
+def monitoring(directory: Path, wanted: list[Extra] | None, report: Callable[[str], None]) -> Iterator[str | None]:
+    """Yields the address of a Prometheus that scrapes what runs here, if it is asked for."""
+    if not wanted:
+        yield None
+        return
+    with local_prometheus(directory / "prometheus", directory / TARGETS.name, report) as address:
+        yield address
+
+
+def describe(addresses: EngineAddresses, directory: Path, prometheus: str | None = None) -> str:
     """Returns the addresses of the engines, and how to use them, as text."""
+    asks = f"\n  Prometheus  {prometheus}, with the alerts" if prometheus else ""
     file = quote(str(directory / LOCAL_ENV.name))
     elsewhere = "" if directory == LOCAL_DIR else f"\n  From elsewhere: set -a; . {file}; set +a"
     return (
         f"  Kafka       {addresses.kafka}\n"
         f"  ClickHouse  {addresses.clickhouse_host}:{addresses.clickhouse_port}, "
         f"http://{addresses.clickhouse_host}:{addresses.clickhouse_http_port}\n"
+        f"  Page        run `pintally serve` in this folder: it prints its address, with metrics at /metrics{asks}\n"
         f"  Data, logs  {directory}{elsewhere}\n"
         "Ctrl-C stops them."
     )

@@ -39,7 +39,7 @@ class Program:
 class Child:
     """One engine. Once it has been ready, a crash is reported and it is started again, until `stop` or `kill`."""
 
-    def __init__(self, program: Program, lock_fd: int, report: Callable[[str], None]) -> None:
+    def __init__(self, program: Program, lock_fd: int | None, report: Callable[[str], None]) -> None:
         self._program = program
         self._lock_fd = lock_fd
         self._report = report
@@ -114,7 +114,7 @@ class Child:
                 cwd=self._program.folder,
                 env=dict(self._program.environment),
                 start_new_session=True,  # Ctrl-C is for us, not for the engine
-                pass_fds=(self._lock_fd,),
+                pass_fds=() if self._lock_fd is None else (self._lock_fd,),
             )
         assert self._guard.stdout
         self._engine_pid = int(self._guard.stdout.readline() or 0)
