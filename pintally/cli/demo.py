@@ -3,9 +3,8 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -13,7 +12,9 @@ from typing import Annotated
 import typer
 
 from pintally.cli.console import progress, step
+from pintally.cli.demo_processes import running, wait_until_served
 from pintally.cli.demo_waits import wait_until_counted, wait_until_known
+from pintally.cli.up import Extra, With, check_found, monitoring
 from pintally.schemas.errors import PintallyError
 from pintally.streams.settings import LOCAL_DIR, LOCAL_ENV, load_settings
 from pintally.tools.python import PINTALLY
@@ -33,6 +34,10 @@ APART = {
 def demo(
     events: Annotated[int, typer.Option(min=1, help="How many records to produce.")] = 200_000,
     directory: Annotated[Path, typer.Option(help="Folder for data and logs of the local engines.")] = LOCAL_DIR,
+    with_: With = None,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Do not end by itself: go on until Ctrl-C, with page and metrics.")
+    ] = False,
 ) -> None:
     """Start engines and a worker, produce events, show the counts and verify them.
 
@@ -40,20 +45,27 @@ def demo(
     It creates topics and tables of its own (`demo.engagement...`, database `pintally_demo`), runs a worker, produces
     events of the last three hours with duplicates, late and invalid records, and waits until all records are counted
     and known at a cut. Then it shows the outcomes, runs `verify`, and ends with the top pins of the last hour and the
-    features of the first of them. The worker and the engines end with the demo. The next demo starts anew.
+    features of the first of them. The worker, the live page (`pintally serve`) and the engines end with the demo. The
+    next demo starts anew.
 
     Exit codes: those of `verify` (0 exact, 1 different, 2 cannot tell, 75 cannot tell now); 2 if another step failed.
 
     Example:
 
         pintally demo --events 1000000
+        pintally demo --with prometheus --stay
     """
-    with ended_by_signals(), engines(directory) as addresses:
+    check_found(with_)
+    with ended_by_signals(), engines(directory) as addresses, scraped(directory, with_):
         os.environ.update(addresses | APART)
         forget_the_last()
         run("migrate")
-        log = directory / "logs" / "demo-worker.log"
-        with worker(log) as counting:
+        log, page_log = (directory / "logs" / f"demo-{name}.log" for name in ("worker", "serve"))
+        with (
+            running(log, "worker", "--instance", "demo") as counting,
+            running(page_log, "serve", "--port", "0") as page,
+        ):
+            wait_until_served(page, page_log)
             run("emulate", "--events", str(events), "--span", str(HOURS * 60))
             with step("the ledger has caught up with the log"):
                 wait_until_counted(counting, log)
@@ -64,7 +76,25 @@ def demo(
             run("top", "--window", "1h")
             if pin := top_pin():
                 run("features", pin)
+            if stay:
+                wait_for_ctrl_c()
     raise typer.Exit(verdict)
+
+
+@contextmanager
+def scraped(directory: Path, wanted: list[Extra] | None) -> Iterator[None]:
+    """Prometheus, if it is asked for, and its address in the output."""
+    with monitoring(directory / "prometheus-demo", wanted, progress.print) as address:
+        if address:
+            progress.print(f"✓ Prometheus: {address}")
+        yield
+
+
+def wait_for_ctrl_c() -> None:
+    """Return when somebody presses Ctrl-C."""
+    progress.print("\nCtrl-C ends the demo.")
+    with suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 def forget_the_last() -> None:
@@ -127,32 +157,6 @@ def run(*command: str) -> None:
             f"`pintally {command[0]}` ended with exit code {code}",
             "Its message above says why. Resolve it, then run the demo again.",
         )
-
-
-@contextmanager
-def worker(log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `pintally worker` until the block ends, or until this process dies in any way; its output goes to `log`."""
-    from pintally.tools.engines.child import GUARD
-
-    progress.print(f"\n[bold]$ pintally worker --instance demo[/bold]  (its log: {log})")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    guarded = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), "signal"]
-    with (
-        log.open("ab") as output,
-        subprocess.Popen(
-            [*guarded, *PINTALLY, "worker", "--instance", "demo"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=output,
-            start_new_session=True,  # Ctrl-C is for us; the guard stops the worker when we close its input
-        ) as process,
-    ):
-        try:
-            yield process
-        finally:
-            assert process.stdin
-            process.stdin.close()
-            process.wait()
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from pintally.streams.http.targets import TARGETS
 from pintally.streams.settings import LOCAL_DIR, LOCAL_ENV
 from pintally.tools.engines import EngineAddresses, local_engines
 from pintally.tools.engines.announce import announced
@@ -54,7 +53,7 @@ def up(
         interrupted_by_signals(),
         local_engines(directory, *ports, report=typer.echo) as engines,
         announced(engines.addresses, directory / LOCAL_ENV.name),
-        monitoring(directory, with_, typer.echo) as prometheus,
+        monitoring(directory / "prometheus", with_, typer.echo) as prometheus,
     ):
         typer.echo(describe(engines.addresses, directory, prometheus))
         signal.pause()
@@ -68,12 +67,12 @@ def check_found(wanted: list[Extra] | None) -> None:
 
 
 @contextlib.contextmanager
-def monitoring(directory: Path, wanted: list[Extra] | None, report: Callable[[str], None]) -> Iterator[str | None]:
-    """Yields the address of a Prometheus that scrapes what runs here, if it is asked for."""
+def monitoring(folder: Path, wanted: list[Extra] | None, report: Callable[[str], None]) -> Iterator[str | None]:
+    """Yields the address of a Prometheus that scrapes what runs here, if it is asked for. `folder` is for its data."""
     if not wanted:
         yield None
         return
-    with local_prometheus(directory / "prometheus", directory / TARGETS.name, report) as address:
+    with local_prometheus(folder, report) as address:
         yield address
 
 

@@ -77,6 +77,7 @@ def test_the_demo_runs_there_and_the_engines_come_back_with_their_data(strange: 
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert "exact: 500 records" in done.stdout
+    assert "the live page: http://127.0.0.1:" in done.stderr
     assert list(strange.parent.iterdir()) == [strange], "data beside the folder"
     new = {path.relative_to(strange).parts[0] for path in strange.rglob("*") if path.is_file() and path not in before}
     assert new == {".pintally"}

@@ -10,21 +10,23 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from pintally.schemas.errors import PintallyError
+from pintally.streams.http.targets import TARGETS
 from pintally.tools.engines.child import Child, Program
 from pintally.tools.engines.ports import LOOPBACK, free_port
 from pintally.tools.engines.prometheus import find_prometheus, how_to_get_it
 
 RULES: Final = Path(__file__).parent / "pintally.rules.yml"  # a link; installed, a copy
+# Prometheus runs in its folder, and all names are relative: characters of a path would be taken for patterns.
 CONFIG: Final = """\
 # Written by Pintally at each start.
 global:
   scrape_interval: 5s
   evaluation_interval: 5s
-rule_files: ["{rules}"]
+rule_files: [pintally.rules.yml]
 scrape_configs:
   - job_name: pintally
     file_sd_configs:
-      - files: ["{targets}/*.json"]
+      - files: [../targets/*.json]
         refresh_interval: 5s
 """
 KEPT: Final = "7d"
@@ -38,17 +40,18 @@ def needed_prometheus() -> Path:
 
 
 @contextmanager
-def local_prometheus(folder: Path, targets: Path, report: Callable[[str], None]) -> Iterator[str]:
-    """Yields the address of a Prometheus, ready, that finds what it scrapes in the files of `targets`.
+def local_prometheus(folder: Path, report: Callable[[str], None]) -> Iterator[str]:
+    """Yields the address of a Prometheus, ready, that finds what it scrapes in the folder `targets` beside its own.
 
     Its data, configuration and log are in `folder`. It listens on loopback, is started again if it crashes, and is
     stopped at the end, also when this process dies. Raises PintallyError if there is none, or it does not start.
     """
     program = needed_prometheus()
-    folder, targets = folder.absolute(), targets.absolute()
-    for each in (folder, targets):
+    folder = folder.absolute()
+    for each in (folder, folder.parent / TARGETS.name):
         each.mkdir(parents=True, exist_ok=True)
-    (folder / "prometheus.yml").write_text(CONFIG.format(rules=quoted(RULES), targets=quoted(targets)))
+    (folder / "prometheus.yml").write_text(CONFIG)
+    (folder / RULES.name).write_bytes(RULES.read_bytes())
     port = free_port()
     prometheus = Child(_program(program, folder, port), None, report)
     prometheus.start()
@@ -57,11 +60,6 @@ def local_prometheus(folder: Path, targets: Path, report: Callable[[str], None])
         yield f"http://{LOOPBACK}:{port}"
     finally:
         prometheus.stop()
-
-
-def quoted(path: Path) -> str:
-    """A path between double quotes of YAML."""
-    return str(path).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def explain_prometheus(log: str) -> PintallyError | None:
