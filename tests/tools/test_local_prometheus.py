@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from pintally.schemas.errors import PintallyError
-from pintally.streams.http.targets import WORKER_JOB, announced_target
+from pintally.streams.http.targets import TARGETS, WORKER_JOB, announced_target
 from pintally.tools.engines import local_prometheus as module
 from pintally.tools.engines.local_prometheus import explain_prometheus, local_prometheus, needed_prometheus
 from pintally.tools.engines.ready import wait_until
@@ -48,7 +48,7 @@ def test_it_scrapes_what_says_so_in_the_folder_and_knows_the_alerts(tmp_path: Pa
     with (
         exposing() as target,
         local_prometheus(folder / "prometheus", print) as url,
-        announced_target(target, WORKER_JOB, "one", folder / "targets"),
+        announced_target(target, WORKER_JOB, "one", folder / TARGETS.name),
     ):
         prometheus = Prometheus(url)
         assert wait_until(lambda: prometheus.query('pintally_worker_pending_cells{job="pintally-worker"}'), 60)

@@ -10,7 +10,6 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from pintally.schemas.errors import PintallyError
-from pintally.streams.http.targets import TARGETS
 from pintally.tools.engines.child import Child, Program
 from pintally.tools.engines.ports import LOOPBACK, free_port
 from pintally.tools.engines.prometheus import find_prometheus, how_to_get_it
@@ -30,6 +29,7 @@ scrape_configs:
         refresh_interval: 5s
 """
 KEPT: Final = "7d"
+TARGETS: Final = "targets"  # the folder that workers and `pintally serve` write to
 
 
 def needed_prometheus() -> Path:
@@ -48,7 +48,7 @@ def local_prometheus(folder: Path, report: Callable[[str], None]) -> Iterator[st
     """
     program = needed_prometheus()
     folder = folder.absolute()
-    for each in (folder, folder.parent / TARGETS.name):
+    for each in (folder, folder.parent / TARGETS):
         each.mkdir(parents=True, exist_ok=True)
     (folder / "prometheus.yml").write_text(CONFIG)
     (folder / RULES.name).write_bytes(RULES.read_bytes())
