@@ -72,6 +72,11 @@ QUERIES = """The cost of a query in ClickHouse, with all its rows in the page ca
 The speed of a shared machine differs by half from minute to minute, and so do these times: a query takes some
 milliseconds on two cores, too few to average the difference out. To compare two versions, run them alternately."""
 
+RECOUNT = """`pintally verify` as a command in one process: the CPU of one more record of the log (read, recounted,
+compared with its rows), and what a run costs besides (imports, questions to Kafka and ClickHouse). A record of a sample
+costs up to twice as much, because the slices before a drawn one are read for their ids.
+[Verify all the time](verify.md) says how to run it."""
+
 CAPACITY = """Computed by `python -m bench.capacity` from the measured cost, rows and bytes of an event. Sources are
 independent, so the cost grows linearly with the rate; "How cost grows" shows how far that was measured. Networks, TLS,
 compression and replicas are not included."""
@@ -92,6 +97,7 @@ def page(results: Path = RESULTS) -> str:
         ("Rows and bytes in ClickHouse", lambda at: of_limits(at, "rows")),
         ("Queries", lambda at: of_limits(at, "views", QUERIES)),
         ("Tops and features", lambda at: features_page.section(at, unmeasured("python -m bench.features"))),
+        ("The recount", lambda at: of_limits(at, "verify", RECOUNT)),
         ("Capacity", capacity),
     )
     written: list[tuple[str, Callable[[Path], str]]] = list(sections)

@@ -3,17 +3,24 @@
 A row is checked at its own version. Rows are written before the ledger row of their flush, so they may be ahead of it.
 The ledger row says which rows must exist: a cell with a record below its position must have a row, and that row must be
 as new as the last record of the cell below that position.
+
+Where all rows of a slice are right, that is seen in columns, many rows at once. Else its rows are compared one by one,
+to say what is wrong.
 """
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from pintally.audit.aggregates import AGGREGATES, Aggregate, CellRow
+import numpy as np
+from numpy.typing import NDArray
+
+from pintally.audit.aggregates import AGGREGATES, Aggregate, CellRow, cell_rows, key_columns
 from pintally.audit.findings import Finding, Kind
-from pintally.audit.flushed import EPOCH_SHIFT, DeadLetter, LedgerRow
-from pintally.audit.recount import OFFSET_BITS, Rejected, Slice
+from pintally.audit.flushed import EPOCH_SHIFT, POSITION_MASK, DeadLetter, LedgerRow
 from pintally.audit.rules import CountingRules
+from pintally.audit.slices import OFFSET_BITS, Rejected, Slice
 
 _END = 1 << OFFSET_BITS
 
@@ -57,9 +64,31 @@ class Judge:
             if found[field] != value:
                 yield replace(self._about(slice_, Kind.LEDGER_DIFFERS), field=field, found=found[field], expected=value)
 
-    def cells(self, table: Table, slice_: Slice, rows: Sequence[CellRow], position: int) -> Iterator[Finding]:
+    def cells(self, table: Table, slice_: Slice, rows: NDArray[Any], position: int) -> Iterator[Finding]:
         """Compare the slice's cells; all that has a record below `position` must have its row. Rows come sorted."""
-        records, at = slice_.counted[table.number], 0
+        if not self._are_right(table, slice_, rows):
+            yield from self._cells_one_by_one(table, slice_, cell_rows(table.aggregate, rows), position)
+
+    def _are_right(self, table: Table, slice_: Slice, rows: NDArray[Any]) -> bool:
+        """Whether each cell has its row, and each row counts all records of its cell."""
+        cells = slice_.cells[table.number]
+        if len(rows) != len(cells):
+            return False
+        versions, last = rows["version"], cells.offsets[cells.starts[1:] - 1]
+        positions = (versions & np.uint64(POSITION_MASK)).astype(np.int64)
+        names = key_columns(table.aggregate)
+        return bool(
+            all(np.array_equal(rows[name], keys) for name, keys in zip(names, cells.keys, strict=True))
+            and np.array_equal(rows["value"], cells.counts)
+            and (versions >> np.uint64(EPOCH_SHIFT) == self.epoch).all()
+            and (positions > last).all()
+            and (slice_.complete or (positions <= slice_.end).all())
+        )
+
+    def _cells_one_by_one(
+        self, table: Table, slice_: Slice, rows: Sequence[CellRow], position: int
+    ) -> Iterator[Finding]:
+        records, at = slice_.counted(table.number), 0
         for row in rows:
             if row.epoch != self.epoch:
                 yield self.superseded(table, row)

@@ -16,10 +16,10 @@ from pintally.audit.flushed import Flushed
 from pintally.audit.log import Log, Partition
 from pintally.audit.occurrences import Ids, Occurrence, find
 from pintally.audit.outcome import Judged, judge
-from pintally.audit.recount import Outcome
 from pintally.audit.row_policies import refuse_hidden_rows
 from pintally.audit.rules import MINUTE_MS
 from pintally.audit.shown import Letter, Stored, Window, letters_of, read_cell, read_letter, read_windows
+from pintally.audit.slices import Outcome
 from pintally.audit.tables import known_ids, read_flushed, read_replaced
 from pintally.audit.waiting import Waiting
 from pintally.audit.words import duration, moment

@@ -1,25 +1,28 @@
 """Rows that come in the order of the log, taken slice by slice."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from pintally.audit.aggregates import CellRow
+import numpy as np
+from numpy.typing import NDArray
+
 from pintally.audit.flushed import DeadLetter
+
+Rows = NDArray[Any]  # with a column `slice_block` and a column `arrived_at`
 
 
 class CellsBySlice:
     """Cells slice by slice, in the order of the log."""
 
-    def __init__(self, rows: Iterable[CellRow]) -> None:
-        self._groups = groupby(rows, key=lambda row: (row.slice_block, row.arrived_at))
-        self._next: tuple[tuple[int, int], list[CellRow]] | None = None
+    def __init__(self, pieces: Iterable[Rows]) -> None:
+        self._groups = _groups(pieces)
+        self._next: tuple[tuple[int, int], list[Rows]] | None = None
         self._advance()
 
     def _advance(self) -> None:
-        found = next(self._groups, None)
-        self._next = None if found is None else (found[0], list(found[1]))
+        self._next = next(self._groups, None)
 
-    def before(self, key: tuple[int, int]) -> Iterator[CellRow]:
+    def before(self, key: tuple[int, int]) -> Iterator[Rows]:
         """Rows of earlier slices that nobody asked for."""
         while self._next is not None and self._next[0] < key:
             yield from self._next[1]
@@ -30,19 +33,37 @@ class CellsBySlice:
         for _ in self.before(key):
             pass
 
-    def of(self, key: tuple[int, int]) -> Sequence[CellRow]:
-        """Rows of this slice."""
+    def of(self, key: tuple[int, int]) -> Rows | None:
+        """Rows of this slice; None if it has none."""
         if self._next is None or self._next[0] != key:
-            return ()
+            return None
         rows = self._next[1]
         self._advance()
-        return rows
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
-    def rest(self) -> Iterator[CellRow]:
+    def rest(self) -> Iterator[Rows]:
         """All rows that are left."""
         while self._next is not None:
             yield from self._next[1]
             self._advance()
+
+
+def _groups(pieces: Iterable[Rows]) -> Iterator[tuple[tuple[int, int], list[Rows]]]:
+    """The rows of each slice, in as many parts as they were read in."""
+    open_: tuple[tuple[int, int], list[Rows]] | None = None
+    for piece in pieces:
+        blocks, times = piece["slice_block"], piece["arrived_at"]
+        begins = np.flatnonzero((blocks[1:] != blocks[:-1]) | (times[1:] != times[:-1])) + 1
+        for rows in np.split(piece, begins):
+            key = int(rows["slice_block"][0]), int(rows["arrived_at"][0])
+            if open_ is not None and open_[0] == key:
+                open_[1].append(rows)
+                continue
+            if open_ is not None:
+                yield open_
+            open_ = key, [rows]
+    if open_ is not None:
+        yield open_
 
 
 class LettersByOffset:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from socket import create_connection
 from types import MappingProxyType, TracebackType
-from typing import Protocol
 from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
@@ -22,41 +21,26 @@ from kafka.errors import (
 )
 
 from pintally.audit.addresses import Addresses
-from pintally.audit.batches import read_every_record
+from pintally.audit.batches import read_batches
 from pintally.audit.errors import CannotTell, CannotTellNow
+from pintally.audit.records import Records, records_of
 from pintally.audit.waiting import Waiting
 
 SILENCE_SECONDS = 60.0  # without progress; longer than the election of a leader
 CONNECT_SECONDS = 5.0
-POLL_RECORDS = 20_000
 FETCH_BYTES = 16 << 20
+FEW_BYTES = 1 << 20  # for who reads a little here and there
 UNKNOWN_TOPIC = 3  # Kafka's error code UNKNOWN_TOPIC_OR_PARTITION
 FORBIDDEN_TOPIC = 29  # TOPIC_AUTHORIZATION_FAILED
 
 logging.getLogger("kafka").addHandler(logging.NullHandler())  # errors are raised
 
 
-class LogRecord(Protocol):
-    """The fields of a record that the recount needs."""
-
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-
-    @property
-    def timestamp(self) -> int: ...  # noqa: D102
-
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-
-
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Consecutive records of a log up to `end`. Offsets without a record since the last piece are gaps."""
 
-    records: Sequence[LogRecord]
+    records: Records
     end: int
 
 
@@ -74,7 +58,7 @@ class Partition:
 class Log:
     """One consumer, and questions about topics. Raises CannotTell if Kafka does not answer."""
 
-    def __init__(self, addresses: Addresses, *, committed: bool = True) -> None:
+    def __init__(self, addresses: Addresses, *, committed: bool = True, fetch_bytes: int = FETCH_BYTES) -> None:
         """Read committed records; or all records, also those of open and aborted transactions."""
         bootstrap = addresses.kafka
         self._bootstrap = [server.strip() for server in bootstrap.split(",")]
@@ -90,14 +74,14 @@ class Log:
                 auto_offset_reset="none",
                 isolation_level="read_committed" if committed else "read_uncommitted",
                 check_crcs=find_spec("crc32c") is not None,  # in pure Python ten times slower than everything else
-                max_poll_records=POLL_RECORDS,
-                max_partition_fetch_bytes=FETCH_BYTES,
+                max_poll_records=1,  # see read_batches
+                max_partition_fetch_bytes=fetch_bytes,
                 metrics_enabled=False,
                 bootstrap_timeout_ms=15_000,
             )
         except (KafkaError, OSError, ValueError) as error:
             raise _unavailable(bootstrap, error) from error
-        read_every_record(self._consumer)
+        read_batches(self._consumer)
 
     def __enter__(self) -> "Log":
         return self
@@ -179,7 +163,7 @@ class Log:
         position, heard = start, time.monotonic()
         while True:
             try:
-                records = self._consumer.poll(1000).get(at, [])
+                found = self._consumer.poll(1000).get(at, [])
                 reached = self._consumer.position(at, timeout_ms=10_000)
             except OffsetOutOfRangeError as error:
                 raise _overtaken(topic, partition, position) from error
@@ -191,7 +175,7 @@ class Log:
             except KafkaError as error:
                 raise _unavailable(f"{topic}[{partition}] at offset {position}", error) from error
             if reached is not None and reached > position:
-                yield Piece(records, reached)
+                yield Piece(records_of(found).between(position, reached), reached)
                 position, heard = reached, time.monotonic()
             elif time.monotonic() - heard > SILENCE_SECONDS:
                 raise _unavailable(f"{topic}[{partition}] at offset {position}", TimeoutError(f"{SILENCE_SECONDS} s"))

@@ -1,17 +1,18 @@
 """The outcome of one record, by a recount of its slice. Earlier ids that matter are collected before the slice."""
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pintally.audit.aggregates import AGGREGATES
+import numpy as np
+
 from pintally.audit.chain import RulesEpoch, current_rows, cuts, epoch_at, epochs_of, follow
 from pintally.audit.contract import ACTIONS, Event
 from pintally.audit.errors import CannotTell
 from pintally.audit.flushed import Flushed, LedgerRow
 from pintally.audit.log import Log, Partition
 from pintally.audit.places import beginning, counted_elsewhere
-from pintally.audit.recount import OFFSET_BITS, Outcome, Recount, Slice, SliceStart
+from pintally.audit.recount import Recount, SliceStart
+from pintally.audit.slices import Outcome, Slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,10 @@ class Judged:
 
     def events_in(self, action: int, minute: int, event: Event, below: int) -> int:
         """Counted records in the pin-minute of an event (minute in seconds), below an offset that was recounted."""
-        key, counted = AGGREGATES[0].key_of(action, minute, event) << OFFSET_BITS, self.slice_.counted[0]
-        return bisect_left(counted, key + below) - bisect_left(counted, key)
+        cells = self.slice_.cells[0]
+        actions, minutes, pins = cells.keys
+        of_record = np.repeat((actions == action) & (minutes == minute) & (pins == event.pin_id), cells.counts)
+        return int(np.count_nonzero(cells.offsets[of_record] < below))
 
 
 def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -> Judged:
@@ -56,14 +59,15 @@ def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -
     recount = Recount(ACTIONS[action], epoch.rules, begin.collect, begin.first.offset)
     for slice_ in _slices(log, at, recount, end):
         if slice_.start <= offset < slice_.end:
-            index = bisect_left(slice_.offsets, offset)
+            index = int(np.searchsorted(slice_.offsets, offset))
             if index == len(slice_.offsets) or slice_.offsets[index] != offset:
                 raise CannotTell(
                     f"{flushed}@{offset}: there is no record", "It was aborted, or it is the marker of a transaction."
                 )
             row = next((row for row in rows if row.start == slice_.start), None)
             position = follow(flushed, epochs)[0]
-            return Judged(Outcome(slice_.outcomes[index]), slice_.stream_times[index], slice_, epoch, row, position)
+            outcome, stream_time = Outcome(int(slice_.outcomes[index])), int(slice_.stream_times[index])
+            return Judged(outcome, stream_time, slice_, epoch, row, position)
     raise CannotTell(
         f"{flushed}@{offset}: no slice holds it", "Run `pintally verify`: the ledger and the log do not fit."
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pintally.audit.chain import RulesEpoch
+from pintally.audit.chain import RulesEpoch, current_rows, cuts
 from pintally.audit.flushed import Flushed
 from pintally.audit.recount import SliceStart
 from pintally.audit.rules import ARRIVAL_BUCKET_MS
@@ -22,6 +22,18 @@ def counted_elsewhere(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[Sl
     if row is None or row.start != epochs[0].start or row.collect_start == row.start:
         return []
     return [SliceStart(row.collect_start, row.collect_stream_time)]
+
+
+def ledger_places(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[SliceStart]:
+    """Returns where the slices of the ledger and the epochs begin, ascending."""
+    known = {row.start: SliceStart(row.start, row.start_stream_time) for row in current_rows(flushed, epochs)}
+    known |= {epoch.start: SliceStart(epoch.start, epoch.start_stream_time) for epoch in epochs}
+    return [known[offset] for offset in sorted(known) if offset >= epochs[0].start]
+
+
+def last_cut(flushed: Flushed, epoch: RulesEpoch) -> int:
+    """The offset before which no ids are known: where counting continued after a lost range."""
+    return max((cut for cut in cuts(flushed) if cut <= epoch.start), default=0)
 
 
 def beginning(

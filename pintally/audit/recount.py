@@ -10,37 +10,28 @@ The rules, in the order in which they apply:
   lateness <= stream time. Else it is a duplicate if an earlier record that is not invalid has its id, in the same block
   and bucket or one less. Else it is counted.
 
-Duplicates are found by sorting: equal ids are neighbours, in offset order. Since blocks and stream times only grow, the
-nearest earlier record with the id decides.
+Records are judged many at once, in columns. Times are compared as differences, because sums may not fit in 64 bits.
 """
 
-from array import array
-from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from enum import IntEnum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import md5
-from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pintally.audit.aggregates import AGGREGATES
-from pintally.audit.contract import ACTIONS, read_event
-from pintally.audit.log import LogRecord, Piece
+from pintally.audit.contract import ACTIONS
+from pintally.audit.duplicates import Ids, repeated
+from pintally.audit.events import EventReader, Events
+from pintally.audit.log import Piece
+from pintally.audit.records import Records
 from pintally.audit.rules import ARRIVAL_BUCKET_MS, MINUTE_MS, CountingRules
+from pintally.audit.slices import Cells, Outcome, Rejected, Slice
 
-_ID_PLACE = Struct(">QI")  # offset and bucket: they follow the 16 bytes of the id in a sorted entry
-OFFSET_BITS = 48  # as in a row's version
-OFFSET = (1 << OFFSET_BITS) - 1
-_NEVER = 1 << 63
-
-
-class Outcome(IntEnum):
-    """The outcome of a record. The numbers are used in this module only."""
-
-    INVALID = 0
-    LATE = 1
-    DUPLICATE = 2
-    COUNTED = 3
+_NEVER = (1 << 63) - 1
+_AT_ONCE = 4_000  # records: their columns stay in the cache of the processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,58 +42,21 @@ class SliceStart:
     stream_time: int
 
 
-class Rejected(NamedTuple):
-    """A late or invalid record, for its dead letter. `digest` is the MD5 of the value, None for a tombstone."""
+class _Judged(NamedTuple):
+    """Columns of records of one slice: outcomes so far, as duplicates are found at the end of the slice."""
 
-    offset: int
-    timestamp: int
-    outcome: str
-    digest: bytes | None
-    stream_time: int  # of the source, this record included
-
-
-class State(NamedTuple):
-    """The state of a slice at a position."""
-
-    stream_time: int
-    counted: int
-    duplicate: int
-    late: int
-    invalid: int
-    gaps: int
+    offsets: NDArray[np.int64]
+    stream_times: NDArray[np.int64]
+    outcomes: NDArray[np.uint8]
+    events: Events
 
 
-@dataclass(slots=True)
-class Slice:
-    """One slice, recounted up to `end`. Arrays have one entry a record, ascending by offset.
-
-    `counted` has for each aggregate one number a counted record, ascending when the slice is given out: the key of the
-    cell that it adds to, and in the lowest OFFSET_BITS its offset.
-    """
-
-    slice_block: int
-    arrived_at: int  # seconds since 1970
-    start: int
-    start_stream_time: int
-    end: int = -1
-    complete: bool = False  # the next offset is known to belong to another slice
-    offsets: "array[int]" = field(default_factory=lambda: array("q"))
-    stream_times: "array[int]" = field(default_factory=lambda: array("q"))
-    outcomes: bytearray = field(default_factory=bytearray)
-    counted: list[list[int]] = field(default_factory=lambda: [[] for _ in AGGREGATES])
-    rejected: list[Rejected] = field(default_factory=list)
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """The name of the slice in ClickHouse; ascending in the order of the log."""
-        return self.slice_block, self.arrived_at
-
-    def at(self, position: int) -> State:
-        """Returns stream time and outcomes of [start, position), for any position from start to end."""
-        records = bisect_left(self.offsets, position)
-        invalid, late, duplicate, counted = (self.outcomes.count(outcome, 0, records) for outcome in Outcome)
-        stream_time = self.stream_times[records - 1] if records else self.start_stream_time
-        return State(stream_time, counted, duplicate, late, invalid, position - self.start - records)
+_NOTHING = _Judged(
+    np.empty(0, np.int64),
+    np.empty(0, np.int64),
+    np.empty(0, np.uint8),
+    Events(np.empty(0, np.bool_), np.empty((0, 2), np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64)),
+)
 
 
 class Recount:
@@ -110,64 +64,68 @@ class Recount:
 
     def __init__(self, action: str, rules: CountingRules, place: SliceStart, first: int) -> None:
         self.position = place.offset
-        self._action = action
         self._number = next(number for number, label in ACTIONS.items() if label == action)
+        self._reader = EventReader(action, rules.prefix_bytes)
         self._rules = rules
         self._stream_time = place.stream_time
         self._first = first
-        self._ids: list[bytes] = []  # sorted entries of earlier slices that may still matter
-        self._open_ids: list[bytes] = []  # entries of the open slice
+        self._ids = Ids.none()  # of earlier slices that may still matter
+        self._open: list[_Judged] = []  # records of the open slice
         self._slice = self._begin(place.offset)
         self._block_end = (self._slice.slice_block + 1) * rules.slice_records
         self._cut = self._next_cut(place.offset)
 
     @property
     def stream_time(self) -> int:
-        """The source's stream time at `position`, ms."""
+        """Of the source, in ms, at `position`."""
         return self._stream_time
 
     def feed(self, piece: Piece, until: int = _NEVER) -> Iterator[Slice]:
         """Fold a piece of the log, up to the offset `until`; yields the slices that ended."""
-        action, rules = self._action, self._rules
-        skew, retention, prefix = rules.max_clock_skew_ms, rules.retention_ms, rules.prefix_bytes
-        settled_after = MINUTE_MS + rules.allowed_lateness_ms
-        for record in piece.records:
-            offset = record.offset
-            if offset >= until:
-                break
-            if offset >= self._cut:
-                yield from self._cross(offset)
-            timestamp = record.timestamp if record.timestamp >= 0 else self._stream_time
-            if timestamp > self._stream_time:
-                if timestamp // ARRIVAL_BUCKET_MS > self._stream_time // ARRIVAL_BUCKET_MS:
-                    yield from self._end(offset)
-                    self._slice.arrived_at = timestamp // ARRIVAL_BUCKET_MS * (ARRIVAL_BUCKET_MS // 1000)
-                self._stream_time = timestamp
-            current = self._slice
-            event = read_event(record.value, action, prefix)
-            if (
-                event is None
-                or record.timestamp < 0
-                or not timestamp - retention <= event.occurred_at <= timestamp + skew
-            ):
-                outcome = Outcome.INVALID
-            else:
-                minute = event.occurred_at // MINUTE_MS
-                outcome = Outcome.LATE if minute * MINUTE_MS + settled_after <= self._stream_time else Outcome.COUNTED
-                if outcome is Outcome.COUNTED:  # so far: duplicates are found at the end
-                    for counted, aggregate in zip(current.counted, AGGREGATES, strict=True):
-                        counted.append(aggregate.key_of(self._number, minute * 60, event) << OFFSET_BITS | offset)
-                self._open_ids.append(event.event_id + _ID_PLACE.pack(offset, self._stream_time // ARRIVAL_BUCKET_MS))
-            if outcome <= Outcome.LATE:
-                current.rejected.append(_rejected(record, outcome, self._stream_time))
-            current.offsets.append(offset)
-            current.stream_times.append(self._stream_time)
-            current.outcomes.append(outcome)
+        records = piece.records.between(0, until)
+        for at in range(0, len(records), _AT_ONCE):
+            yield from self._fold(records.part(at, at + _AT_ONCE))
         yield from self._advance(min(piece.end, until))
 
     def finish(self) -> Iterator[Slice]:
         """Yields the open slice as far as it was read, and ends the recount."""
         yield from self._close(self.position, complete=self.position >= self._cut)
+
+    def _fold(self, records: Records) -> Iterator[Slice]:
+        """Cut records into slices where a block, an arrival bucket or an epoch ends."""
+        stream_times = np.maximum(np.maximum.accumulate(records.timestamps), self._stream_time)
+        judged = self._judge(records, stream_times)
+        buckets, at = stream_times // ARRIVAL_BUCKET_MS, 0
+        while at < len(records):
+            offset, bucket = int(records.offsets[at]), int(buckets[at])
+            if offset >= self._cut:
+                yield from self._cross(offset)
+            if bucket > self._stream_time // ARRIVAL_BUCKET_MS:
+                yield from self._end(offset)
+                self._slice.arrived_at = bucket * (ARRIVAL_BUCKET_MS // 1000)
+            to = int(min(np.searchsorted(records.offsets, self._cut), np.searchsorted(buckets, bucket, "right")))
+            self._take(records, judged, at, to)
+            self._stream_time, at = int(stream_times[to - 1]), to
+
+    def _judge(self, records: Records, stream_times: NDArray[np.int64]) -> _Judged:
+        """Which records are invalid, late, or else counted unless they are duplicates."""
+        rules, events = self._rules, self._reader.read(records.values)
+        since = events.occurred_at - np.maximum(records.timestamps, 0)
+        timely = (since >= -rules.retention_ms) & (since <= rules.max_clock_skew_ms)
+        invalid = ~(events.valid & (records.timestamps >= 0) & timely)
+        minute_starts = events.occurred_at - events.occurred_at % MINUTE_MS
+        late = stream_times - minute_starts >= MINUTE_MS + rules.allowed_lateness_ms
+        outcomes = np.where(invalid, Outcome.INVALID, np.where(late, Outcome.LATE, Outcome.COUNTED))
+        return _Judged(records.offsets, stream_times, outcomes.astype(np.uint8), events)
+
+    def _take(self, records: Records, judged: _Judged, at: int, to: int) -> None:
+        """Add records to the open slice."""
+        part = slice(at, to)
+        offsets, stream_times, outcomes = judged.offsets[part], judged.stream_times[part], judged.outcomes[part]
+        self._open.append(_Judged(offsets, stream_times, outcomes, judged.events.at(part)))
+        for index in (at + np.flatnonzero(outcomes <= Outcome.LATE)).tolist():
+            outcome, stream_time = Outcome(judged.outcomes[index]), int(judged.stream_times[index])
+            self._slice.rejected.append(_rejected(records, index, outcome, stream_time))
 
     def _advance(self, to: int) -> Iterator[Slice]:
         if to > self._cut:  # a cut at `to` itself belongs to what comes next
@@ -196,42 +154,52 @@ class Recount:
     def _close(self, end: int, *, complete: bool) -> Iterator[Slice]:
         current = self._slice
         current.end, current.complete = end, complete
-        self._settle(current)
+        self._settle(current, _joined([_NOTHING, *self._open]))
+        self._open = []
         if current.start >= self._first and end > current.start:
             yield current
 
-    def _settle(self, current: Slice) -> None:
-        """Find the slice's duplicates and sort its counted records."""
+    def _settle(self, current: Slice, judged: _Judged) -> None:
+        """Find the slice's duplicates, and count its cells."""
         if self._rules.dedup:
-            self._mark_duplicates(current)
-        outcomes = zip(current.offsets, current.outcomes, strict=True)
-        duplicates = {offset for offset, outcome in outcomes if outcome == Outcome.DUPLICATE}
-        current.counted = [sorted(n for n in counted if n & OFFSET not in duplicates) for counted in current.counted]
+            self._mark_duplicates(current, judged)
+        current.offsets, current.stream_times, current.outcomes, events = judged
+        counted = judged.outcomes == Outcome.COUNTED
+        offsets, events = judged.offsets[counted], events.at(counted)
+        minutes = (events.occurred_at // MINUTE_MS * (MINUTE_MS // 1000)).astype(np.uint32)
+        current.cells = tuple(
+            Cells.of(aggregate.keys_of(self._number, minutes, events), offsets) for aggregate in AGGREGATES
+        )
 
-    def _mark_duplicates(self, current: Slice) -> None:
-        slice_records = self._rules.slice_records
+    def _mark_duplicates(self, current: Slice, judged: _Judged) -> None:
         bucket = current.arrived_at * 1000 // ARRIVAL_BUCKET_MS
-        entries = [entry for entry in self._ids if self._matters(entry, current.slice_block, bucket)]
-        entries += self._open_ids
-        entries.sort()
-        self._ids, self._open_ids = entries, []
-        earlier = b""
-        for entry in entries:
-            if entry[:16] == earlier[:16]:
-                offset, own_bucket = _ID_PLACE.unpack_from(entry, 16)
-                before, its_bucket = _ID_PLACE.unpack_from(earlier, 16)
-                near = offset // slice_records - before // slice_records <= 1 and own_bucket - its_bucket <= 1
-                if near and offset >= current.start:
-                    at = bisect_left(current.offsets, offset)
-                    if current.outcomes[at] == Outcome.COUNTED:
-                        current.outcomes[at] = Outcome.DUPLICATE
-            earlier = entry
-
-    def _matters(self, entry: bytes, slice_block: int, bucket: int) -> bool:
-        offset, its_bucket = _ID_PLACE.unpack_from(entry, 16)
-        return bool(offset >= (slice_block - 1) * self._rules.slice_records and its_bucket >= bucket - 1)
+        registers = judged.outcomes != Outcome.INVALID
+        own = Ids(
+            judged.events.event_id[registers],
+            judged.offsets[registers],
+            judged.stream_times[registers] // ARRIVAL_BUCKET_MS,
+        )
+        oldest = (current.slice_block - 1) * self._rules.slice_records
+        matter = (self._ids.offsets >= oldest) & (self._ids.buckets >= bucket - 1)
+        self._ids = Ids.joined([self._ids.at(matter), own])
+        found = repeated(self._ids, self._rules.slice_records)
+        at = np.searchsorted(judged.offsets, found[found >= current.start])
+        judged.outcomes[at[judged.outcomes[at] == Outcome.COUNTED]] = Outcome.DUPLICATE
 
 
-def _rejected(record: LogRecord, outcome: Outcome, stream_time: int) -> Rejected:
-    digest = None if record.value is None else md5(record.value, usedforsecurity=False).digest()
-    return Rejected(record.offset, record.timestamp, outcome.name.lower(), digest, stream_time)
+def _joined(parts: list[_Judged]) -> _Judged:
+    events = [part.events for part in parts]
+    together = Events(*(_column(events, name) for name in ("valid", "event_id", "pin_id", "occurred_at")))
+    columns = [_column(parts, name) for name in ("offsets", "stream_times", "outcomes")]
+    return _Judged(columns[0], columns[1], columns[2], together)
+
+
+def _column(parts: Sequence[Any], name: str) -> NDArray[Any]:
+    return np.concatenate([getattr(part, name) for part in parts])
+
+
+def _rejected(records: Records, index: int, outcome: Outcome, stream_time: int) -> Rejected:
+    value = records.values[index]
+    digest = None if value is None else md5(value, usedforsecurity=False).digest()
+    offset, timestamp = int(records.offsets[index]), int(records.timestamps[index])
+    return Rejected(offset, timestamp, outcome.name.lower(), digest, stream_time)

@@ -1,30 +1,39 @@
 """Reads the tables of ClickHouse: the newest version of each row (FINAL), one snapshot for each query."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
-from struct import Struct
+from itertools import starmap
 from types import TracebackType
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Any
 from uuid import UUID
 
-from pintally.audit.aggregates import AGGREGATES, Aggregate, CellRow
+import numpy as np
+from numpy.typing import NDArray
+
+from pintally.audit.aggregates import AGGREGATES, Aggregate
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.flushed import SAME_OFFSETS, DeadLetter, Flushed, LedgerRow, LostRow, ReplacedRow, StartRow
 
-_LETTER = Struct("<Qq1s1s16sI")
+_LETTER = np.dtype([
+    ("offset", "<u8"), ("timestamp", "<i8"), ("outcome", "S1"), ("has_value", "S1"), ("digest", "V16"), ("epoch", "<u4")
+])  # fmt: skip
 _READ_ROWS = 50_000
 
 CELLS = """
 SELECT slice_block, toUInt32(arrived_at), {key}, {value}, version
-FROM {table} FINAL WHERE source = {{source:UInt64}}
+FROM {table} FINAL WHERE source = {{source:UInt64}}{chosen}
 ORDER BY slice_block, arrived_at, {key}"""
+CHOSEN_CELLS = " AND has({slices:Array(Tuple(UInt32, UInt32))}, (slice_block, toUInt32(arrived_at)))"
 LETTERS = """
 SELECT offset, timestamp, CAST(if(outcome = 'late', 'l', 'd'), 'FixedString(1)'),
     CAST(if(isNull(value), 'n', 'v'), 'FixedString(1)'), MD5(ifNull(value, '')), epoch
 FROM dead_letters FINAL
-WHERE topic = {topic:String} AND topic_id = {topic_id:UUID} AND partition = {partition:UInt32}
+WHERE topic = {{topic:String}} AND topic_id = {{topic_id:UUID}} AND partition = {{partition:UInt32}}{chosen}
 ORDER BY offset, epoch"""
+CHOSEN_LETTERS = """
+    AND arrayExists(range -> offset >= range.1 AND offset < range.2, {ranges:Array(Tuple(UInt64, UInt64))})"""
 STARTS = """
 SELECT source, topic, toString(topic_id) AS topic_id, partition, epoch,
     min(start) AS first, argMin(start_stream_time, start) AS first_stream_time, argMin(rules, start) AS first_rules
@@ -51,38 +60,53 @@ KEPT = """
 SELECT toUInt32OrZero(extract(engine_full, 'TTL .*toIntervalDay\\\\((\\\\d+)\\\\)')) AS days
 FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"""
 
-Row = TypeVar("Row")
 
-
-class Spooled(Generic[Row]):
+class Spooled:
     """Rows of a fixed size in a temporary file; each iteration reads them from the beginning. Close it after use."""
 
-    def __init__(self, file: IO[bytes], layout: Struct, make: Callable[..., Row]) -> None:
-        self._file, self._layout, self._make = file, layout, make
+    def __init__(self, file: IO[bytes], layout: "np.dtype[Any]") -> None:
+        self._file, self._layout = file, layout
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[NDArray[Any]]:
         self._file.seek(0)
-        while piece := self._file.read(self._layout.size * _READ_ROWS):
-            for fields in self._layout.iter_unpack(piece):
-                yield self._make(*fields)
+        while piece := self._file.read(self._layout.itemsize * _READ_ROWS):
+            yield np.frombuffer(piece, self._layout)
 
-    def __enter__(self) -> "Spooled[Row]":
+    def __enter__(self) -> "Spooled":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
 
 
-def read_cells(clickhouse: ClickHouse, aggregate: Aggregate, source: int) -> Spooled[CellRow]:
-    """All cells of an aggregate and source, in the order of its slices and then of their keys. One snapshot."""
-    sql = CELLS.format(table=aggregate.table, key=aggregate.key, value=aggregate.value)
-    return Spooled(clickhouse.spool(sql, source=source), aggregate.layout, aggregate.row)
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Slices whose rows are read: their names, and their offsets as ranges [start, end)."""
+
+    slices: list[tuple[int, int]]
+    ranges: list[tuple[int, int]]
 
 
-def read_dead_letters(clickhouse: ClickHouse, source: Flushed) -> Spooled[DeadLetter]:
-    """All dead letters of a source by offset."""
+def read_cells(clickhouse: ClickHouse, aggregate: Aggregate, source: int, chosen: Chosen | None = None) -> Spooled:
+    """Cells of an aggregate and source, in the order of its slices and then of their keys. One snapshot."""
+    only = CHOSEN_CELLS if chosen else ""
+    sql = CELLS.format(table=aggregate.table, key=aggregate.key, value=aggregate.value, chosen=only)
+    parameters = {"slices": chosen.slices} if chosen else {}
+    return Spooled(clickhouse.spool(sql, source=source, **parameters), aggregate.layout)
+
+
+def read_dead_letters(clickhouse: ClickHouse, source: Flushed, chosen: Chosen | None = None) -> Spooled:
+    """Dead letters of a source by offset."""
     origin = {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition}
-    return Spooled(clickhouse.spool(LETTERS, **origin), _LETTER, _letter)
+    sql = LETTERS.format(chosen=CHOSEN_LETTERS if chosen else "")
+    parameters = {"ranges": chosen.ranges} if chosen else {}
+    return Spooled(clickhouse.spool(sql, **origin, **parameters), _LETTER)
+
+
+def letters_of(pieces: Iterable[NDArray[Any]]) -> Iterator[DeadLetter]:
+    """Dead letters one by one."""
+    for piece in pieces:
+        yield from starmap(_letter, piece.tolist())
 
 
 def read_cell_sources(clickhouse: ClickHouse) -> set[int]:

@@ -17,11 +17,8 @@ query, one snapshot of the table), and last the log up to the furthest offset of
   the cells; if they differ, the source is reported as not verifiable this time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from os import cpu_count
 from time import monotonic, sleep, time
 from typing import Any
 
@@ -40,14 +37,15 @@ from pintally.audit.log import Log, Partition
 from pintally.audit.replaced import Copy, counted_twice, said, supposed
 from pintally.audit.rollups import check_rollups, count_sealed
 from pintally.audit.row_policies import refuse_hidden_rows
+from pintally.audit.sampling import Sample, Sampling, Slices, draw, recountable
 from pintally.audit.sealed_early import check_sealed_early, least_lateness_ms
-from pintally.audit.source import SourceReport, audit_source
+from pintally.audit.source_audit import SourceReport
+from pintally.audit.sources import Progress, audit_all
 from pintally.audit.tables import kept_days, known_ids, read_cell_sources, read_flushed, read_replaced, server_time
 
 DAY_SECONDS = 86_400
 GAP_LOOKS = 6
 PAUSE_SECONDS = 1.0
-Progress = Callable[[int, int], None]  # (offsets recounted, offsets in all)
 
 
 @dataclass(slots=True)
@@ -65,6 +63,7 @@ class Report:
     windows: int = 0  # sealed hours and days compared
     records: int = 0
     seconds: float = 0.0
+    sample: Sample | None = None  # what was drawn; None: every slice was recounted
 
     @property
     def exit_code(self) -> int:
@@ -83,8 +82,11 @@ def verify(
     processes: int | None = None,
     progress: Progress = lambda _done, _of: None,
     copies: Sequence[Copy] = (),
+    sampling: Sampling | None = None,
 ) -> Report:
     """Audit every source whose name, `topic` or `topic[partition]`, is in `only` (all if empty).
+
+    With `sampling` only some slices of them are recounted. All else is checked whole.
 
     `copies` are assumed to be copies with the same offsets; then only the topics that they copy are checked.
 
@@ -121,7 +123,8 @@ def verify(
         if not only or topic in only
     ]
     report.unverifiable += _unknown(only, addresses, partitions, flushed)
-    report.sources = _audit_all(addresses, ours, since, processes, progress)
+    drawn = _draw(report, ours, partitions, since, sampling) if sampling else None
+    report.sources = audit_all(addresses, ours, since, processes, progress, drawn)
     for source in report.sources:
         report.findings.merge(source.findings)
         report.unverifiable += source.unverifiable
@@ -135,6 +138,24 @@ def verify(
         report.unverifiable += _nothing_counted(report, sum(each.end - each.offset for each in waiting))
     report.seconds = monotonic() - began
     return report
+
+
+def _draw(
+    report: Report, ours: Sequence[Flushed], partitions: Sequence[Partition], since: int, sampling: Sampling
+) -> Slices:
+    """Draw among the slices that can be recounted."""
+    starts = {(at.topic, at.topic_id, at.partition): at.start for at in partitions}
+    known: Slices = {}
+    for source in ours:
+        log_start = starts.get((source.topic, source.topic_id, source.partition))
+        try:
+            known[source.id] = [] if log_start is None else recountable(source, log_start, since)
+        except CannotTell:
+            continue  # audit_source reports it
+    drawn = draw(known, sampling)
+    chosen, of = (sum(map(len, slices.values())) for slices in (drawn, known))
+    report.sample = Sample(sampling.share, sampling.seed, chosen, of)
+    return drawn
 
 
 def _read_settled(clickhouse: ClickHouse) -> list[Flushed]:
@@ -228,59 +249,3 @@ def _nothing_counted(report: Report, waiting: int) -> Iterator[str]:
 def _add(report: Report, findings: Any) -> None:
     for finding in findings:
         report.findings.add(finding)
-
-
-_recounted: Any = None  # offsets that each process has recounted, shared with the parent
-
-
-def _share(counters: Any) -> None:
-    global _recounted
-    _recounted = counters
-
-
-def _audit_shared(addresses: Addresses, flushed: Flushed, since: int, number: int) -> SourceReport:
-    def add(offsets: int) -> None:
-        _recounted[number] += offsets
-
-    return audit_source(addresses, flushed, since, add)
-
-
-def _audit_all(
-    addresses: Addresses, flushed: Sequence[Flushed], since: int, processes: int | None, progress: Progress
-) -> list[SourceReport]:
-    """Check each source in a process of its own, as many at once as there are cores."""
-    of = sum(_to_recount(source, since) for source in flushed)
-    workers = min(len(flushed), processes or cpu_count() or 1)
-    if workers <= 1:
-        return _audit_here(addresses, flushed, since, lambda done: progress(done, of))
-    context = get_context("spawn")  # a fork would copy the locks of threads that do not live on in it
-    counters = context.RawArray("Q", len(flushed))
-    with ProcessPoolExecutor(workers, context, _share, (counters,)) as pool:
-        futures: list[Future[SourceReport]] = [
-            pool.submit(_audit_shared, addresses, source, since, number) for number, source in enumerate(flushed)
-        ]
-        pending = set(futures)
-        while pending:
-            _, pending = wait(pending, timeout=0.5)
-            progress(sum(counters), of)
-        return [future.result() for future in futures]
-
-
-def _audit_here(
-    addresses: Addresses, flushed: Sequence[Flushed], since: int, progress: Callable[[int], None]
-) -> list[SourceReport]:
-    done = 0
-
-    def add(offsets: int) -> None:
-        nonlocal done
-        done += offsets
-        progress(done)
-
-    return [audit_source(addresses, source, since, add) for source in flushed]
-
-
-def _to_recount(source: Flushed, since: int) -> int:
-    """Returns the approximate number of offsets that the recount will read."""
-    starts = [row.start for row in source.starts] + [row.start for row in source.ledger if row.arrived_at >= since]
-    furthest = max((row.position for row in source.ledger), default=0)
-    return max(0, furthest - min((start for start in starts if since == 0 or start), default=furthest))

@@ -7,6 +7,7 @@ from kafka.record.util import calc_crc32c
 
 import pintally.audit.batches
 from pintally.audit.batches import PlainBatches
+from pintally.audit.records import records_of
 from tests.fuzz.raw import Raw, RawBatch
 
 NOW = 1_700_000_000_000
@@ -28,9 +29,9 @@ def with_crc(data: bytearray) -> bytearray:
 
 
 def read(data: bytearray) -> list[tuple[int, int, bytes | None]]:
-    records = PlainBatches(MemoryRecords(bytes(data))).next_batch()
-    assert records.validate_crc()
-    return [(record.offset, record.timestamp, record.value) for record in records]
+    batch = PlainBatches(MemoryRecords(bytes(data))).next_batch()
+    assert batch.validate_crc()
+    return [(record.offset, record.timestamp, record.value) for record in records_of(list(batch))]
 
 
 def test_consumers_that_were_not_taught_still_read_headers() -> None:

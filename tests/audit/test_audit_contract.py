@@ -1,4 +1,4 @@
-"""The audit's reading of the contract and the models' are one, on valid, odd and hostile values."""
+"""The audit's two readings of the contract and the models' are one, on valid, odd and hostile values."""
 
 import json
 from pathlib import Path
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pintally.audit.contract import ACTIONS, Event, read_event
 from pintally.schemas.actions import Action
 from pintally.schemas.events import ContractError, validate
+from tests.support.agreement import audited_at_once
 
 # Time on a busy machine says nothing of the contract.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,10 +27,13 @@ def models_say(value: bytes | None, action: Action) -> Event | None:
 
 
 def agree(value: bytes | None) -> Event | None:
-    """Both say the same for every topic; what they say for saves."""
+    """All say the same for every topic, also if the value stands among others; what they say for saves."""
     verdicts = {action: (models_say(value, action), read_event(value, action.label)) for action in Action}
-    for models, audit in verdicts.values():
+    good = to_bytes(GOOD)
+    for action, (models, audit) in verdicts.items():
         assert audit == models
+        assert audited_at_once([value], action) == [models]
+        assert audited_at_once([good, value, None, value, good], action)[1:4] == [models, None, models]
     return verdicts[Action.SAVE][1]
 
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from struct import Struct
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,8 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from pintally.audit import aggregates as audited
-from pintally.audit.aggregates import CellRow
-from pintally.audit.contract import ACTIONS, Event
+from pintally.audit.aggregates.aggregate import COUNT, NAME
+from pintally.audit.contract import ACTIONS
+from pintally.audit.events import Events
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.words import utc
 from pintally.schemas.actions import Action
@@ -118,14 +118,13 @@ class AuditedActionMinutes:
     """The same for the audit. A key is action and minute."""
 
     table, value, key = "action_minutes", "events", "action, toUInt32(minute)"
-    layout = Struct("<IIBIQQ")
+    layout = np.dtype([*NAME, ("action", "u1"), ("minute", "<u4"), *COUNT])
 
-    def row(self, *fields: int) -> CellRow:
-        slice_block, arrived_at, action, minute, events, version = fields
-        return CellRow(slice_block, arrived_at, action << 32 | minute, events, version)
+    def keys_of(self, action: int, minutes: NDArray[np.uint32], _: Events) -> tuple[NDArray[Any], ...]:
+        return np.full(len(minutes), action, np.uint8), minutes
 
-    def key_of(self, action: int, minute: int, _: Event) -> int:
-        return action << 32 | minute
+    def number(self, *key: int) -> int:
+        return key[0] << 32 | key[1]
 
     def start_of(self, key: int) -> int:
         return key & 0xFFFFFFFF

@@ -14,6 +14,7 @@ from pintally.schemas.decoding.decoder import decode
 from pintally.schemas.decoding.framed import decode_framed
 from pintally.schemas.decoding.values import Decoded, Values
 from pintally.schemas.framing import NO_SCHEMA, framed_as, is_framed, not_framed, prefix_of, without_prefix
+from tests.support.agreement import audited_at_once
 
 EVENT = {
     "event_id": "0189d2f4-5c6b-7a3e-9f00-0123456789ab",
@@ -40,8 +41,10 @@ unhurried = settings(deadline=None)
 
 def assert_agrees(decoded: Decoded, chunk: Sequence[bytes | None]) -> None:
     """Each value is what its JSON is, alone; the audit says the same."""
+    audited = audited_at_once(chunk, Action.SAVE, 5)
     for i, value in enumerate(chunk):
         event = read_event(value, "save", 5)
+        assert audited[i] == event
         assert decoded.valid[i] == (event is not None)
         if value is not None and not is_framed(value):
             assert decoded.reasons[i] == not_framed("save")

@@ -1,10 +1,11 @@
-"""What must agree about each value: the decoder, the models, and the audit's own reader of events."""
+"""What must agree about each value: the decoder, the models, and the audit's two readers of events."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pintally.audit.contract import Event as AuditEvent
 from pintally.audit.contract import read_event
+from pintally.audit.events import EventReader
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.values import Decoded
 from pintally.schemas.events import ContractError, validate
@@ -55,15 +56,29 @@ def by_the_models(value: bytes | None, action: Action) -> Row:
     )  # fmt: skip
 
 
+def audited_at_once(values: Sequence[bytes | None], action: Action, prefix_bytes: int = 0) -> list[AuditEvent | None]:
+    """What the audit's reader of many values says of each."""
+    events = EventReader(action.label, prefix_bytes).read(values)
+    columns = (events.valid, events.event_id, events.pin_id, events.occurred_at)
+    found: list[AuditEvent | None] = []
+    for valid, (upper, lower), pin_id, occurred_at in zip(*(column.tolist() for column in columns), strict=True):
+        event_id = (upper << 64 | lower).to_bytes(16, "big")
+        assert valid or (upper, lower, pin_id, occurred_at) == (0, 0, 0, 0)
+        found.append(AuditEvent(event_id, pin_id, occurred_at) if valid else None)
+    return found
+
+
 def assert_agree(decoded: Decoded, values: Sequence[bytes | None], action: Action) -> int:
     """Raises AssertionError, with the value, at the first difference; returns how many values are valid."""
     found, valid = list(rows_of(decoded)), 0
+    audited_together = audited_at_once(values, action)
     assert len(found) == len(values), f"{len(values)} values, {len(found)} rows"
-    for row, value in zip(found, values, strict=True):
+    for row, value, at_once in zip(found, values, audited_together, strict=True):
         expected = by_the_models(value, action)
         assert row == expected, f"{action.label} {value!r}: decoded {row}, by the models {expected}"
         audited = read_event(value, action.label)
         counted = None if row.reason else AuditEvent(row.event_id.to_bytes(16, "big"), row.pin_id, row.occurred_at)
         assert audited == counted, f"{action.label} {value!r}: decoded {counted}, by the audit {audited}"
+        assert at_once == counted, f"{action.label} {value!r}: decoded {counted}, by the audit in columns {at_once}"
         valid += row.reason is None
     return valid

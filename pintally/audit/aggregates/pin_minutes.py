@@ -1,10 +1,14 @@
 """Counted records a pin, minute and action."""
 
 from dataclasses import replace
-from struct import Struct
+from typing import Any
 
-from pintally.audit.aggregates.aggregate import CellRow
-from pintally.audit.contract import ACTIONS, Event
+import numpy as np
+from numpy.typing import NDArray
+
+from pintally.audit.aggregates.aggregate import COUNT, NAME
+from pintally.audit.contract import ACTIONS
+from pintally.audit.events import Events
 from pintally.audit.findings import Finding
 from pintally.audit.words import utc
 
@@ -20,16 +24,16 @@ class PinMinutes:
     table = "pin_minutes"
     value = "events"
     key = "action, toUInt32(minute), pin_id"
-    layout = Struct("<IIBIQQQ")
+    layout = np.dtype([*NAME, ("action", "u1"), ("minute", "<u4"), ("pin_id", "<u8"), *COUNT])
 
-    def row(self, *fields: int) -> CellRow:
-        """A row of the table from the fields of `layout`."""
-        slice_block, arrived_at, action, minute, pin, events, version = fields
-        return CellRow(slice_block, arrived_at, (action << MINUTE_BITS | minute) << PIN_BITS | pin, events, version)
+    def keys_of(self, action: int, minutes: NDArray[np.uint32], events: Events) -> tuple[NDArray[Any], ...]:
+        """The cells that counted records add to."""
+        return np.full(len(minutes), action, np.uint8), minutes, events.pin_id
 
-    def key_of(self, action: int, minute: int, event: Event) -> int:
-        """The cell that a counted record adds to."""
-        return (action << MINUTE_BITS | minute) << PIN_BITS | event.pin_id
+    def number(self, *key: int) -> int:
+        """A key as one number."""
+        action, minute, pin = key
+        return (action << MINUTE_BITS | minute) << PIN_BITS | pin
 
     def start_of(self, key: int) -> int:
         """Start of the minute, in seconds since 1970."""

@@ -1,0 +1,170 @@
+"""Many values to the columns of events. msgspec reads what is ordinary; contract.py decides all the rest, one by one.
+
+Only what E1 to E12 surely accept is accepted here, so that the verdict is always that of contract.py:
+- msgspec reads one JSON text by RFC 8259 into a struct, and checks types, bounds of numbers, lengths in characters and
+  the number of experiments. It refuses half a surrogate and resolves escapes; of a name that occurs twice the last one
+  counts.
+- It is lax in two things, which are tested here: it accepts wrong UTF-8 in fields that are ignored, and deep nesting.
+- The forms of UUIDs and numbers are tested here, for all events at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import hexdigits
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from pintally.audit.contract import (
+    END_OF_TIME_MS,
+    MAX_BYTES,
+    MAX_CHARACTERS,
+    MAX_DEPTH,
+    MAX_ID,
+    MAX_MEMBERS,
+    Event,
+    behind_prefix,
+    read_event,
+)
+
+_Label = Annotated[str, Meta(min_length=1, max_length=MAX_CHARACTERS)]
+_Id = Annotated[str, Meta(min_length=1, max_length=20)] | Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)  # TypeError: a tombstone
+_HYPHENS = (8, 13, 18, 23)
+_HYPHEN, _WRONG = 16, 17
+_NIBBLES = bytes(  # of each character: the value of its digit
+    _HYPHEN if chr(code) == "-" else int(chr(code), 16) if chr(code) in hexdigits else _WRONG for code in range(256)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Columns of events; where `valid` is false, the others are 0. `event_id` has the two halves of the UUID."""
+
+    valid: NDArray[np.bool_]
+    event_id: NDArray[np.uint64]  # (n, 2)
+    pin_id: NDArray[np.uint64]
+    occurred_at: NDArray[np.int64]  # Unix ms
+
+    def at(self, places: Any) -> "Events":
+        """The events at some places."""
+        return Events(self.valid[places], self.event_id[places], self.pin_id[places], self.occurred_at[places])
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+
+class _Read(msgspec.Struct, gc=False):
+    event_id: Annotated[str, Meta(min_length=36, max_length=36)]
+    pin_id: _Id
+    user_id: _Id
+    occurred_at: Annotated[int, Meta(ge=0, lt=END_OF_TIME_MS)]
+    surface: _Label | None = None
+    platform: _Label | None = None
+    experiments: Annotated[dict[_Label, _Label], Meta(max_length=MAX_MEMBERS)] | None = None
+
+
+_BLANK = _Read("00000000-0000-0000-0000-000000000000", "0", "0", 0)  # stands for what was not accepted
+
+
+class EventReader:
+    """Reads the values of the topic of an action."""
+
+    def __init__(self, action: str, prefix_bytes: int = 0) -> None:
+        fits: Any = Literal[action]
+        struct = msgspec.defstruct("Event", [("action", fits)], bases=(_Read,), kw_only=True, gc=False)
+        self._decode = msgspec.json.Decoder(struct).decode
+        self._action, self._prefix_bytes = action, prefix_bytes
+
+    def read(self, values: Sequence[bytes | None]) -> Events:
+        """The events that the values hold, by the verdicts of `read_event`."""
+        prefix = self._prefix_bytes
+        texts = [behind_prefix(value, prefix) for value in values] if prefix else values
+        events, accepted = self._structs(texts)
+        accepted &= ~_doubtful(texts)
+        pins, pins_fit = _numbers([event.pin_id for event in events])
+        _, users_fit = _numbers([event.user_id for event in events])
+        ids, ids_fit = _halves([event.event_id for event in events])
+        accepted &= pins_fit & users_fit & ids_fit
+        occurred_at = np.array([event.occurred_at for event in events], np.int64)
+        ids[~accepted], pins[~accepted], occurred_at[~accepted] = 0, 0, 0
+        found = Events(accepted, ids, pins, occurred_at)
+        for index in np.flatnonzero(~accepted).tolist():
+            if (event := read_event(values[index], self._action, prefix)) is not None:
+                _write(found, index, event)
+        return found
+
+    def _structs(self, texts: Sequence[bytes | None]) -> tuple[list[Any], NDArray[np.bool_]]:
+        """What msgspec accepts, blanks for what it does not, and which it accepts."""
+        events: list[Any] = []
+        accepted = np.ones(len(texts), np.bool_)
+        rest: Sequence[bytes | None] = texts
+        while rest:
+            try:
+                events.extend(map(self._decode, rest))  # type: ignore[arg-type] # None is refused
+            except _REFUSALS:  # those before it stay in the list
+                accepted[len(events)] = False
+                events.append(_BLANK)
+            rest = texts[len(events) :]
+        return events, accepted
+
+
+def _write(found: Events, index: int, event: Event) -> None:
+    found.valid[index] = True
+    found.event_id[index] = np.frombuffer(event.event_id, ">u8")
+    found.pin_id[index], found.occurred_at[index] = event.pin_id, event.occurred_at
+
+
+def _doubtful(texts: Sequence[bytes | None]) -> NDArray[np.bool_]:
+    """Which texts are too long, may nest too deep, or are not UTF-8."""
+    known = [text or b"" for text in texts]
+    whole, lengths = b"".join(known), np.fromiter(map(len, known), np.int64, len(known))
+    brackets = np.flatnonzero((np.frombuffer(whole, np.uint8) | 0x20) == ord("{"))  # 0x20 makes a { of a [
+    opened = np.diff(np.searchsorted(brackets, np.cumsum(lengths)), prepend=0)
+    doubtful: NDArray[np.bool_] = (lengths > MAX_BYTES) | (opened > MAX_DEPTH)
+    if not whole.isascii():
+        doubtful |= np.fromiter((not _is_utf8(text) for text in known), np.bool_, len(known))
+    return doubtful
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _numbers(written: Sequence[str | int]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """The numbers, and which are written as the contract says: Python writes a number in the same way."""
+    try:
+        numbers = list(map(int, written))
+        if list(map(str, numbers)) == written and min(numbers, default=0) >= 0:
+            return np.array(numbers, np.uint64), np.ones(len(numbers), np.bool_)
+    except (ValueError, OverflowError):
+        pass
+    each = [_number(text) for text in written]
+    return np.array([number or 0 for number in each], np.uint64), np.array([number is not None for number in each])
+
+
+def _number(written: str | int) -> int | None:
+    try:
+        number = int(written)
+    except ValueError:
+        return None
+    return number if 0 <= number <= MAX_ID and (type(written) is int or str(number) == written) else None
+
+
+def _halves(uuids: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """The two halves of UUIDs of 36 characters, and which of them are such."""
+    joined = "".join(uuids)
+    if not joined.isascii():
+        joined = "".join(uuid if uuid.isascii() else "?" * 36 for uuid in uuids)
+    text = np.frombuffer(joined.encode().translate(_NIBBLES), np.uint8).reshape(-1, 36)
+    digits = np.delete(text, _HYPHENS, axis=1)
+    fits = (digits < _HYPHEN).all(axis=1) & (text[:, _HYPHENS] == _HYPHEN).all(axis=1)
+    octets = np.ascontiguousarray(digits[:, ::2] << 4 | digits[:, 1::2] & 15)
+    return octets.view(">u8").astype(np.uint64), fits
