@@ -88,6 +88,15 @@ WORKER: Final = (
            "Hours and features that were sealed again with other counts than before.", ("what",)),  # hours, features
 )  # fmt: skip
 
+# What `pintally verify --metrics FILE` writes, and `pintally serve` shows: of the last run of each scope.
+VERIFIED: Final = (
+    Metric("pintally_verified_timestamp_seconds", GAUGE, "When `pintally verify --metrics` last ended with an answer.",
+           ("scope",)),  # whole, sample
+    Metric("pintally_verified_records", GAUGE, "Records that it recounted.", ("scope",)),
+    Metric("pintally_verified_share", GAUGE, "Share of the slices that it recounted; 1: all.", ("scope",)),
+    Metric("pintally_differences", GAUGE, "Differences that it found; 0: exact.", ("scope",)),
+)  # fmt: skip
+
 # The truth of the ledger, of Kafka and of sealing, of all sources, also when no worker runs: `pintally serve`.
 SERVE: Final = (
     Metric("pintally_source_offset", GAUGE,
@@ -124,9 +133,7 @@ SERVE: Final = (
     Metric("pintally_engine_away_seconds", GAUGE, "How long an engine has not answered `pintally serve`; 0 if it does.",
            ("engine",)),  # kafka, clickhouse
     Metric("pintally_look_errors_total", COUNTER, "Looks that failed, by the engine that did not answer.", ("engine",)),
-    Metric("pintally_verified_timestamp_seconds", GAUGE, "When `pintally verify --metrics` last ended."),
-    Metric("pintally_verified_records", GAUGE, "Records that it recounted."),
-    Metric("pintally_differences", GAUGE, "Differences that it found; 0: exact."),
+    *VERIFIED,
     Metric("pintally_http_requests_total", COUNTER, "Answers of `pintally serve`.", ("route", "status")),
 )  # fmt: skip
 

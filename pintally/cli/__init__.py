@@ -37,7 +37,18 @@ COMMANDS = {
 }
 
 # What the extra `worker` installs, as modules: who only asks for counts has none of it.
-OF_THE_WORKER = ("aiohttp", "aiokafka", "crc32c", "faust", "kafka", "mode", "numba", "prometheus_client", "uvloop")
+OF_THE_WORKER = (
+    "aiohttp",
+    "aiokafka",
+    "crc32c",
+    "faust",
+    "kafka",
+    "mode",
+    "msgspec",
+    "numba",
+    "prometheus_client",
+    "uvloop",
+)
 
 EPILOG = """
 A first session, in the folder of the project:

@@ -9,12 +9,12 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pintally.schemas.metrics import METRICS, Kind
+from pintally.schemas.metrics import METRICS, VERIFIED, Kind
 from pintally.schemas.rules import Rules
 from pintally.serve.document import headroom, holders, is_blocked, lost_records, outcomes_of
 from pintally.serve.findings import ENGINES, Engine, Look, Tables
 from pintally.serve.seen import lag_seconds
-from pintally.serve.state import Verified
+from pintally.serve.verified import Runs
 from pintally.streams.counting.recovery import ruling
 from pintally.streams.operations.progress import Progress
 from pintally.streams.settings import Settings
@@ -25,7 +25,7 @@ Sample = tuple[str, tuple[str, ...], float]  # name, label values in the order o
 class Known(Protocol):
     """What the metrics are made of."""
 
-    verified: Verified | None
+    verified: Runs
     answers: Counter[tuple[str, str]]
 
     @property
@@ -91,10 +91,9 @@ def samples(settings: Settings, known: Known) -> Iterator[Sample]:
     yield "pintally_allowed_lateness_seconds", (), settings.rules.allowed_lateness_seconds
     yield from _tables(tables)
     yield from _looks(known)
-    if known.verified:
-        yield "pintally_verified_timestamp_seconds", (), known.verified.at
-        yield "pintally_verified_records", (), known.verified.records
-        yield "pintally_differences", (), known.verified.differences
+    for scope, values in known.verified.by_scope.items():
+        for metric in VERIFIED:
+            yield metric.name, (scope,), values[metric.name]
     for (route, status), number in known.answers.items():
         yield "pintally_http_requests_total", (route, status), number
 

@@ -9,8 +9,8 @@ from pintally.serve.document import outcomes_of, state_of
 from pintally.serve.findings import Engine, Look, Tables
 from pintally.serve.looking import VIEWED_SECONDS, Looking
 from pintally.serve.rates import Rates
-from pintally.serve.state import State, Verified
-from pintally.serve.verified import read_verified
+from pintally.serve.state import State
+from pintally.serve.verified import Runs, files_in, read_runs
 from pintally.serve.workers import NOBODY, AskWorkers
 from pintally.streams.settings import Settings
 
@@ -23,7 +23,7 @@ class Served:
     def __init__(self, settings: Settings) -> None:
         self.looking = Looking(settings, self._changed)
         self.answers: Counter[tuple[str, str]] = Counter()
-        self.verified: Verified | None = None
+        self.verified = Runs()
         self._settings, self._version = settings, version("pintally")
         self._ask_workers, self._workers = AskWorkers(settings.serve.workers), NOBODY
         self._rates = Rates()
@@ -61,14 +61,15 @@ class Served:
     def _changed(self) -> None:
         if self.look.clickhouse and "clickhouse" not in self.look.trouble:
             self._rates.add(self.look.at, outcomes_of(self.look))
-        self.verified = read_verified(self._settings.serve.verified)
+        self.verified = read_runs(files_in(self._settings.serve.verified))
         self._make()
         was, self._next = self._next, asyncio.get_running_loop().create_future()
         was.set_result(None)
 
     def _make(self) -> None:
         """Once a look, whoever asks for it."""
-        self.state: State = state_of(self.look, self.tables, self._rates, self._workers, self.verified, self._version)
+        verified = self.verified.latest()
+        self.state: State = state_of(self.look, self.tables, self._rates, self._workers, verified, self._version)
         self.document: bytes = self.state.model_dump_json().encode()
 
     async def _run_workers(self) -> None:

@@ -1,19 +1,58 @@
-"""What the last `pintally verify --metrics FILE` found, from its file."""
+"""Reads what `pintally verify --metrics FILE` left: when counts were last recounted, and what was found."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from pintally.schemas.metrics import VERIFIED
 from pintally.serve.state import Verified
 
-AT, RECORDS, DIFFERENCES = "pintally_verified_timestamp_seconds", "pintally_verified_records", "pintally_differences"
+Values = dict[str, float]  # name of the metric -> value
 
 
-def read_verified(file: str | None) -> Verified | None:
-    """Returns what the file says; None if there is no such file, or it does not say all of it."""
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The last run of each scope (`whole`, `sample`) that has left a file."""
+
+    by_scope: dict[str, Values] = field(default_factory=dict)
+
+    def latest(self) -> Verified | None:
+        """The last run, with the most differences of any scope: a sample does not clear what a whole run found."""
+        if not self.by_scope:
+            return None
+        last = max(self.by_scope.values(), key=_when)
+        differences = max(values["pintally_differences"] for values in self.by_scope.values())
+        return Verified(at=_when(last), records=int(last["pintally_verified_records"]), differences=int(differences))
+
+
+def files_in(names: str | None) -> list[Path]:
+    """The files that are named, with commas between."""
+    return [Path(name.strip()) for name in (names or "").split(",") if name.strip()]
+
+
+def read_runs(files: Iterable[Path]) -> Runs:
+    """Reads the files that are there and are such files; of two runs of a scope the later one counts."""
+    runs: dict[str, Values] = {}
+    for file in files:
+        for scope, values in _read(file).items():
+            if scope not in runs or _when(values) > _when(runs[scope]):
+                runs[scope] = values
+    return Runs(runs)
+
+
+def _read(file: Path) -> dict[str, Values]:
+    found: dict[str, Values] = {}
     try:
-        text = Path(file).read_text() if file else ""
-        found = {each.name: each.samples[0].value for each in text_string_to_metric_families(text) if each.samples}
-        return Verified(at=found[AT], records=int(found[RECORDS]), differences=int(found[DIFFERENCES]))
-    except (OSError, ValueError, KeyError):
-        return None
+        for family in text_string_to_metric_families(file.read_text()):
+            for sample in family.samples:
+                found.setdefault(sample.labels.get("scope", ""), {})[sample.name] = sample.value
+    except (OSError, ValueError):  # not there yet, or another file
+        return {}
+    names = {metric.name for metric in VERIFIED}
+    return {scope: values for scope, values in found.items() if names <= values.keys()}
+
+
+def _when(values: Values) -> float:
+    return values["pintally_verified_timestamp_seconds"]

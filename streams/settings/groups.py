@@ -133,7 +133,7 @@ class ServeSettings(Group):
         description="Metrics of workers that the page shows, host:port, separated by commas; a name stands for all its "
         "addresses. If not set, those of the workers that run in this folder.",
     )
-    verified: Optional = Field(None, description="The file that `pintally verify --metrics` writes.")
+    verified: Optional = Field(None, description="Files that `pintally verify --metrics` writes, with commas.")
 
 
 class RulesSettings(Group):

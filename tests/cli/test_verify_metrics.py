@@ -1,0 +1,109 @@
+"""`verify --metrics`: the file that it leaves, and what is read from it."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pintally.audit.findings import Finding, Kind
+from pintally.audit.sampling import Sample
+from pintally.audit.verify import Report
+from pintally.cli.verify_metrics import check_place, write_metrics
+from pintally.schemas.errors import PintallyError
+from pintally.schemas.metrics import VERIFIED
+from pintally.serve.verified import read_runs
+from tests.support.programs import promtool
+
+
+def report(differences: int = 0, sample: Sample | None = None, unverifiable: tuple[str, ...] = ()) -> Report:
+    made = Report(records=1_234, sample=sample, unverifiable=list(unverifiable))
+    for _ in range(differences):
+        made.findings.add(Finding(Kind.ROW_MISSING, "topic[0]"))
+    return made
+
+
+WHOLE, SAMPLED = report(), report(differences=30, sample=Sample(0.05, 7, 5, 100))
+
+
+def values(file: Path) -> dict[tuple[str, str], float]:
+    families = text_string_to_metric_families(file.read_text())
+    return {(each.name, each.labels["scope"]): each.value for family in families for each in family.samples}
+
+
+def test_the_file_says_what_was_found_and_when(tmp_path: Path) -> None:
+    before, file = time.time(), tmp_path / "pintally.prom"
+    assert write_metrics(SAMPLED, file)
+    found = values(file)
+    assert before <= found.pop(("pintally_verified_timestamp_seconds", "sample")) <= time.time()
+    assert found == {
+        ("pintally_verified_records", "sample"): 1_234,
+        ("pintally_verified_share", "sample"): 0.05,
+        ("pintally_differences", "sample"): 30,  # all, not only the twenty that are shown
+    }
+    assert write_metrics(WHOLE, file)
+    assert values(file)["pintally_verified_share", "whole"] == 1
+    assert {name for name, _ in values(file)} == {metric.name for metric in VERIFIED}
+    assert list(tmp_path.iterdir()) == [file], "what was written beside it was renamed"
+
+
+@pytest.mark.parametrize("made", [WHOLE, SAMPLED], ids=["whole", "sample"])
+def test_promtool_finds_nothing_to_say(made: Report, tmp_path: Path) -> None:
+    tool, file = promtool(), tmp_path / "pintally.prom"
+    write_metrics(made, file)
+    done = subprocess.run([tool, "check", "metrics"], input=file.read_bytes(), capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_reader_never_sees_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, seen = tmp_path / "pintally.prom", []
+
+    def rename(written: str, to: str) -> None:
+        seen.append((values(Path(written)).keys() > set(), values(file)))
+        renamed(written, to)
+
+    renamed = os.rename
+    write_metrics(WHOLE, file)
+    before = values(file)
+    monkeypatch.setattr(os, "rename", rename)
+    write_metrics(SAMPLED, file)
+    assert seen == [(True, before)], "until the new file is complete, the old one is read"
+    assert values(file)["pintally_differences", "sample"] == 30
+
+
+def test_who_cannot_tell_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "pintally.prom"
+    assert not write_metrics(report(unverifiable=("the log was truncated",)), file)
+    assert not file.exists()
+    write_metrics(WHOLE, file)
+    before = file.read_bytes()
+    assert not write_metrics(report(unverifiable=("the log was truncated",)), file)
+    assert file.read_bytes() == before
+    assert write_metrics(report(differences=1, unverifiable=("the log was truncated",)), file)
+    assert values(file)["pintally_differences", "whole"] == 1
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_recount(tmp_path: Path) -> None:
+    check_place(tmp_path / "pintally.prom")
+    for place in (tmp_path, tmp_path / "nowhere" / "pintally.prom"):
+        with pytest.raises(PintallyError, match="cannot be written") as refused:
+            check_place(place)
+        assert str(place) in refused.value.what
+
+
+def test_the_last_run_of_each_scope_is_read_and_a_sample_clears_no_difference(tmp_path: Path) -> None:
+    whole, sample, other = tmp_path / "whole.prom", tmp_path / "sample.prom", tmp_path / "other.prom"
+    assert read_runs([whole]).latest() is None
+    write_metrics(report(differences=2), whole)
+    write_metrics(report(sample=Sample(0.05, 7, 5, 100)), sample)
+    other.write_text("# HELP up is not ours\nup 1\n")
+    runs = read_runs([whole, sample, other, tmp_path / "not-there.prom"])
+    assert set(runs.by_scope) == {"whole", "sample"}
+    latest = runs.latest()
+    assert latest is not None
+    assert (latest.records, latest.differences) == (1_234, 2)
+    assert latest.at == runs.by_scope["sample"]["pintally_verified_timestamp_seconds"]
+    other.write_bytes(b"\xff{broken")
+    assert set(read_runs([other, whole]).by_scope) == {"whole"}
