@@ -31,10 +31,12 @@ def worker(
     Example: pintally worker --instance worker-1
     """
     watch.begin()  # before any thread is started
+    from pintally.streams.log.setup import refuse_level
     from pintally.streams.settings import load_settings
     from pintally.streams.worker.counters import counters as own_counters
     from pintally.streams.worker.run import count
 
+    refuse_level(log_level)
     settings = load_settings()
     if instance:
         settings = settings.changed(kafka_group_instance_id=instance)

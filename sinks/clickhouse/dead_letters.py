@@ -19,7 +19,7 @@ class DeadLetters(OnConnection):
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
         # Nothing is decoded: keys, values and headers need not be UTF-8. Hence even the names go as bytes.
-        self.connection.insert("dead_letters", COLUMNS, [_values(row) for row in rows], strings_as_bytes=True)
+        self.connection.insert_records("dead_letters", COLUMNS, [_values(row) for row in rows], strings_as_bytes=True)
 
 
 def letter_of(

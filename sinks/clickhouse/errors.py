@@ -2,11 +2,22 @@
 
 import re
 
-from clickhouse_driver.errors import Error, ErrorCodes, NetworkError, ServerException, SocketTimeoutError
+from clickhouse_driver.errors import (
+    CannotParseDomainError,
+    CannotParseUuidError,
+    Error,
+    ErrorCodes,
+    LogicalError,
+    NetworkError,
+    ServerException,
+    SocketTimeoutError,
+    TypeMismatchError,
+)
 
 from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 
+QUOTES_A_VALUE = (TypeMismatchError, CannotParseUuidError, CannotParseDomainError, LogicalError)  # the driver's own
 AUTHENTICATION_FAILED = 516  # clickhouse-driver names no code above 441
 LOGIN = {ErrorCodes.UNKNOWN_USER, ErrorCodes.WRONG_PASSWORD, ErrorCodes.REQUIRED_PASSWORD, AUTHENTICATION_FAILED}
 RIGHTS = {ErrorCodes.DATABASE_ACCESS_DENIED, 497}  # ACCESS_DENIED
@@ -26,11 +37,14 @@ LIMITED = {158, 159, 160, 191, 290, 307, 396, 565}
 FINAL = {62, 43, 46, 42, 53, 36, 115, 60, 81, 16, 47, 8, 20, 44, 48, 70, 72, 27, 6, 349, 344}
 
 
-def translate(error: Exception, address: ClickHouseAddress) -> SinkError:
-    """Returns the error as SinkUnavailable (try again) or SinkError (a person must act), never with the password."""
+def translate(error: Exception, address: ClickHouseAddress, *, may_quote: bool = False) -> SinkError:
+    """Returns the error as SinkUnavailable (try again) or SinkError (a person must act), never with the password.
+
+    `may_quote`: the server was given records. What it says may quote them, so only the name of its error is kept.
+    """
     where = f"ClickHouse at {address}"
     if isinstance(error, ServerException):
-        return _refused(error, where, address)
+        return _refused(error, where, address, _name(error) if may_quote else _first_line(error, address))
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return SinkError(
             f"{where} presents a certificate that is not trusted: {_first_line(error, address)}",
@@ -41,6 +55,8 @@ def translate(error: Exception, address: ClickHouseAddress) -> SinkError:
         return SinkUnavailable(f"{where} did not answer in time", _START)
     if isinstance(error, (NetworkError, OSError, EOFError)):
         return SinkUnavailable(f"{where} does not answer: {_first_line(error, address)}", _START)
+    if isinstance(error, QUOTES_A_VALUE):
+        return SinkUnavailable(f"{where}: {type(error).__name__} (its text may quote a record)", _START)
     if isinstance(error, Error):  # an unreadable answer: it is unknown what was applied
         return SinkUnavailable(f"{where}: {_first_line(error, address)}", _START)
     raise TypeError(f"not an error of the driver: {error!r}")
@@ -49,8 +65,13 @@ def translate(error: Exception, address: ClickHouseAddress) -> SinkError:
 _START = "Start it (without Docker: pintally up), or set PINTALLY_CLICKHOUSE_HOST and PINTALLY_CLICKHOUSE_PORT."
 
 
-def _refused(error: ServerException, where: str, address: ClickHouseAddress) -> SinkError:
-    said = _first_line(error, address)
+def _name(error: ServerException) -> str:
+    """As `VIOLATED_CONSTRAINT`: the server ends its sentence with it, unless it is cut."""
+    found = re.findall(r"\(([A-Z][A-Z_]+)\)", error.message or "")
+    return f"{found[-1] if found else f'code {error.code}'} (what it says may quote a record; its own log has it)"
+
+
+def _refused(error: ServerException, where: str, address: ClickHouseAddress, said: str) -> SinkError:
     if error.code in LOGIN:
         return SinkError(
             f"{where} refused the login of user {address.user!r}",

@@ -9,22 +9,35 @@ import re
 from dataclasses import dataclass
 from time import monotonic
 
-FIRST = {"aiokafka": 1, "faust": 2, "mode": 2, "kafka": 1, "clickhouse_driver": 1}  # lines of a kind, by package
-OURS = 20  # a minute, of all others: one a source, say
-MINUTE = 60.0
+FIRST = {"aiokafka": 1, "kafka": 1, "clickhouse_driver": 1}  # lines of a kind, by package
+OURS = 20  # of all others: one a source, say
 SHORTEST_SECONDS = 10.0
 LONGEST_SECONDS = 600.0
+MOST_KINDS = 1000
 _VARYING = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?")
 
 
 @dataclass(slots=True)
 class _Kind:
-    written: int
+    first: int  # lines that are written before any is left out
     last: float  # when one was written
     seen: float  # when one came
-    began: float  # the minute of ours
+    written: int = 0
     gap: float = SHORTEST_SECONDS
     left_out: int = 0
+
+    def may_be_written(self, now: float) -> bool:
+        """Whether one that comes now is written; it is counted in any case."""
+        if now - self.seen > 2 * self.gap:
+            self.written, self.gap = 0, SHORTEST_SECONDS
+        self.seen = now
+        if self.written >= self.first:
+            if now - self.last < self.gap:
+                self.left_out += 1
+                return False
+            self.gap = min(2 * self.gap, LONGEST_SECONDS)
+        self.written += 1
+        return True
 
 
 class Repeated(logging.Filter):
@@ -39,24 +52,21 @@ class Repeated(logging.Filter):
         if record.levelno >= logging.CRITICAL or record.levelno <= logging.DEBUG:
             return True
         now = monotonic()
-        key = record.name, record.levelno, _VARYING.sub("#", str(record.msg))
-        kind = self._kinds.get(key)
-        if kind is None or now - kind.seen > 2 * kind.gap:
-            self._kinds[key] = _Kind(1, now, now, now)
-            return True
-        kind.seen = now
-        first = FIRST.get(record.name.partition(".")[0], OURS)
-        if first == OURS and now - kind.began >= MINUTE:
-            kind.began, kind.written = now, 0
-        if kind.written < first:
-            kind.written += 1
-            kind.last = now
-            return True
-        if now - kind.last < kind.gap:
-            kind.left_out += 1
+        kind = self._kind(record, now)
+        if not kind.may_be_written(now):
             return False
         if kind.left_out:
             record.msg = f"{record.getMessage()} [{kind.left_out} more like it in {now - kind.last:.0f} s]"
             record.args = ()
-        kind.left_out, kind.last, kind.gap = 0, now, min(2 * kind.gap, LONGEST_SECONDS)
+            record.left_out = kind.left_out
+        kind.left_out, kind.last = 0, now
         return True
+
+    def _kind(self, record: logging.LogRecord, now: float) -> _Kind:
+        """Lines of one sentence, whatever its numbers. Silent ones are forgotten where there are many."""
+        key = record.name, record.levelno, _VARYING.sub("#", str(record.msg))
+        if key not in self._kinds:
+            if len(self._kinds) >= MOST_KINDS:
+                self._kinds = {old: kind for old, kind in self._kinds.items() if now - kind.seen <= 2 * kind.gap}
+            self._kinds[key] = _Kind(FIRST.get(record.name.partition(".")[0], OURS), now, now)
+        return self._kinds[key]

@@ -1,54 +1,56 @@
 """Sets a process's log up: `log_to_stderr` is all that a command calls.
 
-Levels: CRITICAL, this process ends. ERROR, a person must look, and nothing repeats it. WARNING, something waits, and
-goes on by itself. INFO, what a process does. DEBUG adds what the libraries do.
+Levels: CRITICAL, this process ends. ERROR, a person must look, and nothing repeats it. WARNING, something waits or is
+wrong and goes on by itself; also that this is over. INFO, what a process does. DEBUG adds details, and what the clients
+of Kafka and ClickHouse say.
 """
 
 import logging
 import sys
-from typing import Final, Literal
+from types import TracebackType
+from typing import Any, Literal
 
+from pintally.schemas.errors import PintallyError
+from pintally.streams.log.exceptions import named
 from pintally.streams.log.formats import JsonFormatter, TextFormatter
+from pintally.streams.log.libraries import Ours, OursAndClients
 from pintally.streams.log.repeated import Repeated
 
 Format = Literal["text", "json"]
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
-# Each of their errors that matters ends the process or is said by us, in our words.
-LIBRARIES: Final = ("faust", "mode", "aiokafka", "kafka", "clickhouse_driver", "aiohttp.access")
-SERVICE = "[^"  # with this begin the lines of mode's services, ours among them, under the name of any logger
-
-
-class WithoutLibraries(logging.Filter):
-    """Leaves out what libraries say of their own work."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is ours."""
-        return not is_of_a_library(record)
+log = logging.getLogger(__name__)
 
 
-class LibrariesInBrief(logging.Filter):
-    """Leaves out what libraries say at DEBUG: it may hold requests with values of records."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is ours, or at INFO at least."""
-        return record.levelno >= logging.INFO or not is_of_a_library(record)
+def refuse_level(level: str) -> None:
+    """Raises PintallyError if it is none of LEVELS, in any case of letters."""
+    if level.upper() not in LEVELS:
+        raise PintallyError(f"--log-level {level}: no level has this name", f"Use one of {', '.join(LEVELS)}.")
 
 
-def is_of_a_library(record: logging.LogRecord) -> bool:
-    """Whether a library speaks, not we. All that is not ours counts as a library below WARNING."""
-    if str(record.msg).startswith(SERVICE) or record.name.startswith(LIBRARIES):
-        return True
-    return record.levelno < logging.WARNING and not record.name.startswith("pintally")
-
-
-def log_to_stderr(level: str, style: Format) -> None:
+def log_to_stderr(level: str, style: Format, instance: str | None = None) -> None:
     """Write the log of this process to stderr from now on, and nothing of it elsewhere. May be called again.
 
-    `level` is a name of `logging`; raises ValueError if it is none.
+    `level` is one of LEVELS in any case of letters; raises ValueError if it is none.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
-    handler.addFilter(LibrariesInBrief() if level.upper() == "DEBUG" else WithoutLibraries())
+    handler.setFormatter(JsonFormatter(instance) if style == "json" else TextFormatter())
+    handler.addFilter(OursAndClients() if level.upper() == "DEBUG" else Ours())
     handler.addFilter(Repeated())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.captureWarnings(capture=True)
+    logging.captureWarnings(capture=True)  # of libraries; they are left out as all that libraries say
+    logging.raiseExceptions = False  # else a line that cannot be written is printed with what it was given
+    sys.excepthook = _ended
+    sys.unraisablehook = _ignored
+
+
+def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Instead of Python's traceback, which shows the text of any exception."""
+    if not isinstance(error, KeyboardInterrupt):
+        log.critical("this process ends: an error that nobody foresaw", exc_info=(kind, error, trace))
+
+
+def _ignored(ignored: Any) -> None:
+    """Instead of what Python prints of an exception in a destructor."""
+    error = ignored.exc_value
+    log.debug("an object was not closed cleanly: %s", named(error) if error else ignored.exc_type.__name__)

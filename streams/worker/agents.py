@@ -44,8 +44,12 @@ async def count_chunk(app: Worker, table: CellTable, chunk: Chunk) -> None:
     try:
         table.fold(chunk)
     except ChunkRefused as refused:
-        log.info("%s[%d]: %s", chunk.topic, chunk.partition, refused)
         ahead = chunk.start > refused.expected
+        log.info(
+            "%s[%d]: a chunk begins at offset %d instead of %d; it is %s",
+            chunk.topic, chunk.partition, chunk.start, refused.expected, "fetched again" if ahead else "left out",
+            extra={"topic": chunk.topic, "partition": chunk.partition, "offset": chunk.start, "end": chunk.end},
+        )  # fmt: skip
         counters.add("chunks_ahead" if ahead else "chunks_repeated")
         if ahead:
             await app.backpressure.seek_again(chunk.topic, chunk.partition)

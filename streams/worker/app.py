@@ -18,6 +18,7 @@ from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.sinks.maintenance import MaintainedSink
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.kafka.clients import kafka_options
+from pintally.streams.log.exceptions import named
 from pintally.streams.settings import KafkaSettings, Settings, load_settings
 from pintally.streams.worker.agents import counting_agent
 from pintally.streams.worker.backpressure import Backpressure
@@ -79,7 +80,7 @@ class CountingApp(faust.App):
             try:
                 await self.flusher.flush()
             except (PintallyError, KafkaError) as error:  # whoever counts on folds it again
-                log.error("stopped without flushing what was folded last: %s", error)
+                log.warning("it stops without the last flush, the next worker folds it again: %s", named(error))
         await super().on_stop()
 
 

@@ -44,11 +44,14 @@ class Backpressure:
         if pending >= limit:
             if not consumer.paused:
                 counters.add("pauses")
-                log.warning("%d cells wait for ClickHouse (max_pending_cells=%d): reading pauses", pending, limit)
+                log.warning(
+                    "reading pauses: %d cells wait for ClickHouse (PINTALLY_MAX_PENDING_CELLS=%d)", pending, limit,
+                    extra={"pending_cells": pending},
+                )  # fmt: skip
             consumer.pause_all()  # each time: sources that a rebalance brought are not paused yet
         elif pending <= limit // 2 and consumer.paused:
             counters.add("resumptions")
-            log.info("reading goes on")
+            log.warning("reading goes on: %d cells wait for ClickHouse", pending, extra={"pending_cells": pending})
             consumer.resume_all()
 
     async def seek_again(self, topic: str, partition: int) -> None:
@@ -56,7 +59,7 @@ class Backpressure:
         try:
             await self.app.consumer.seek_to_folds([TP(topic, partition)])
         except IllegalStateError:
-            log.info("%s[%d] is not ours any more", topic, partition)
+            log.debug("%s[%d] is not ours any more", topic, partition, extra={"topic": topic, "partition": partition})
 
     async def seek_stuck(self) -> None:
         """Seek again where the fold stays below the fetch position with nothing queued: the tail was dropped."""
@@ -68,7 +71,11 @@ class Backpressure:
             before, since = self._behind.get(tp, (position, now))
             behind[tp] = (position, since if before == position else now)
             if before == position and now - since >= STUCK_SECONDS:
-                log.info("%s[%d] stays at %d, fetched to %d: seeking again", *tp, position, fetched)
+                log.info(
+                    "%s[%d] stays at offset %d, though it is fetched to %d: it is fetched again",
+                    *tp, position, fetched,
+                    extra={"topic": tp.topic, "partition": tp.partition, "offset": position, "end": fetched},
+                )  # fmt: skip
                 counters.add("seeks")
                 await self.seek_again(*tp)
                 del behind[tp]

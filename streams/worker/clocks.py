@@ -121,7 +121,7 @@ class ClockDifferences:
         now = self._monotonic()
         for whose, words in wrong.items():
             if now - self._said.get(whose, float("-inf")) >= AGAIN_SECONDS:
-                log.warning("%s", words)
+                log.warning("clocks differ: %s", words, extra={"reason": words})
                 self._said[whose] = now
         for whose in (self._said.keys() & asked) - wrong.keys():
             log.warning("clocks agree again: %s", whose)

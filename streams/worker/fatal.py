@@ -21,6 +21,7 @@ from pintally.schemas.errors import PintallyError, Unavailable
 from pintally.sinks.base import Sink
 from pintally.streams.kafka.errors import is_transient, refusal_of
 from pintally.streams.log.exceptions import named
+from pintally.streams.log.libraries import asyncio_words
 from pintally.streams.settings import Settings
 from pintally.streams.worker.assignment import look_up
 from pintally.streams.worker.flush import SinkRolledBack
@@ -61,13 +62,17 @@ def end_on_loop_errors(worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
     def failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if error is None or isinstance(error, (OSError, EOFError, TimeoutError, asyncio.CancelledError)):
-            log.info("%s: %s", context["message"], error and named(error))  # connections come and go
+            _say_passing(context["message"], error)  # connections come and go
         elif isinstance(error, KafkaError) and is_transient(error):
-            log.info("%s: %s", context["message"], named(error))
+            _say_passing(context["message"], error)
         else:
-            end_by(worker, error, f"in the background ({context['message']})")
+            end_by(worker, error, f"in the background ({asyncio_words(context['message'])})")
 
     loop.set_exception_handler(failed)
+
+
+def _say_passing(said: str, error: BaseException | None) -> None:
+    log.info("in the background: %s: %s", asyncio_words(said), named(error) if error else "no exception")
 
 
 def end_with(worker: Worker, what: str, tasks: Iterable["asyncio.Task[Any] | None"]) -> None:
@@ -85,7 +90,7 @@ def end_with(worker: Worker, what: str, tasks: Iterable["asyncio.Task[Any] | Non
 def end_by(worker: Worker, error: BaseException, where: str) -> None:
     """End the process by this error; returns only if it was told to stop, which goes on then. From any thread."""
     if watch.told:
-        log.info("while it stops, %s: %s", where, named(error))
+        log.info("while it stops, an error %s: %s", where, named(error))
         return
     cause = error
     if isinstance(error, KafkaError) and isinstance(error.__cause__, Exception):
@@ -99,13 +104,13 @@ def end_by(worker: Worker, error: BaseException, where: str) -> None:
     elif isinstance(cause, PintallyError):
         end_process(cause.what)
     elif isinstance(cause, KafkaError):
-        end_process(f"{where}: {cause!r}")
+        end_process(f"{where}: {named(cause)}")
     else:
         _unforeseen(cause, where)
 
 
 def _unforeseen(error: BaseException, where: str) -> None:
-    log.error("%s: an error that nobody foresaw", where, exc_info=error)
+    log.error("an error that nobody foresaw, %s: %s", where, named(error), exc_info=error)
     if restarts() >= TRIED and not isinstance(error, MemoryError):
         refuse(
             PintallyError(

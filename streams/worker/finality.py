@@ -37,6 +37,7 @@ from pintally.streams.worker.clocks import Reading, read_clocks
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.cut_looks import SOON_SECONDS, due, seconds_to_next_look
 from pintally.streams.worker.outage import outage_of
+from pintally.streams.worker.sealing_lines import say_published, say_sealed
 
 IsBehind = Callable[[Source, int], bool]  # a source that is counted to its end and its clock: its broker is behind
 
@@ -241,10 +242,12 @@ def _seal(clickhouse: ClickHouseSettings, sink: MaintainedSink, found: Look) -> 
         counters.add("hours_sealed", len(result.hours))
         counters.add("hours_corrected", len(result.corrected))
         counters.add("hours_unsettled", len(result.unsettled))
+        say_sealed(result)
     if found.passed_ms is None:
         return False
     cuts = seal_cuts(clickhouse, found.passed_ms // 1000, found.greatest_lateness_seconds)
     counters.add("cuts_sealed", len(cuts.cuts))
     counters.add("features_corrected", len(cuts.corrected))
     counters.add("features_unsettled", len(cuts.unsettled))
+    say_published(cuts)
     return cuts.more

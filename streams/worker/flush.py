@@ -1,7 +1,6 @@
 """A flush: what changed since the last one goes to the sink, then to the ledger, in this order and no other."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
@@ -12,11 +11,10 @@ from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
 from pintally.streams.counting.fold import Capture, SourceFold
 from pintally.streams.kafka.errors import is_transient
+from pintally.streams.log.exceptions import named
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.dead_letter_topics import TOO_LARGE, DeadLetterTopics
-from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
-
-log = logging.getLogger(__name__)
+from pintally.streams.worker.outage import CLICKHOUSE, LETTERS
 
 LEDGER_CHECK_INTERVAL_SECONDS = 10.0  # of a worker that has nothing to flush
 
@@ -46,7 +44,6 @@ class Flusher:
         self.lag = lag
         self.max_pending_cells = max_pending_cells
         self._in_flight = asyncio.Lock()
-        self._failed = False  # the last flush
         self._looked = monotonic()  # when the ledger was last found to be as it was left
 
     async def flush(self) -> bool:
@@ -79,7 +76,7 @@ class Flusher:
                 return False
             for fold, capture in captures:
                 fold.acknowledge(capture)
-            self._failed = False
+            LETTERS.back()
             CLICKHOUSE.back()
             self._looked = monotonic()
             counters.add("flushes")
@@ -94,18 +91,11 @@ class Flusher:
     def _is_mended_by_the_next(self, error: BaseException) -> bool:
         """Whether the flush may succeed when it is repeated; says why it failed, once and then now and then."""
         if isinstance(error, SinkUnavailable):
-            reason = error.what
-            CLICKHOUSE.away(reason, "what is folded and not flushed")
-        elif isinstance(error, KafkaError) and is_transient(error):
-            reason = repr(error)
-            KAFKA.away(reason, "dead letters, and what is folded and not flushed")
-        elif isinstance(error, TOO_LARGE):  # until somebody raises the limit of the topic
-            reason = repr(error)
+            CLICKHOUSE.away(error.what, "what is folded and not flushed")
+        elif isinstance(error, TOO_LARGE) or (isinstance(error, KafkaError) and is_transient(error)):
+            LETTERS.away(named(error), "what is folded and not flushed")
         else:
             return False
-        if not self._failed:
-            log.warning("flush failed, its cells stay for the next one: %s", reason)
-        self._failed = True
         return True
 
     async def _look(self, folds: Sequence[SourceFold]) -> None:

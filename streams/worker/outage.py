@@ -12,8 +12,10 @@ MINUTE = 60.0
 class Outage:
     """One engine, seen by all threads of this process."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, stops: str = "is away", starts: str = "is back") -> None:
+        """`stops` and `starts` are what it does, in words."""
         self.name = name
+        self._stops, self._starts = stops, starts
         self._since: float | None = None
         self._said = 0
         self._reason = ""
@@ -42,14 +44,22 @@ class Outage:
             while lasted >= due(self._said):
                 self._said += 1
             ago = f" for {lasted:.0f} s" if lasted >= 1 else ""
-            log.warning("%s is away%s: %s (waiting: %s)", self.name, ago, reason, ", ".join(sorted(self._waiting)))
+            waiting = ", ".join(sorted(self._waiting))
+            log.warning(
+                "%s %s%s: %s (waiting: %s)", self.name, self._stops, ago, reason, waiting,
+                extra={"engine": self.name, "reason": reason, "waiting": waiting, "seconds": round(lasted, 1)},
+            )  # fmt: skip
 
     def back(self) -> None:
         """It answered."""
         since, self._since = self._since, None
         if since is not None:
             self._waiting.clear()
-            log.warning("%s is back after %.0f s", self.name, monotonic() - since)
+            seconds = monotonic() - since
+            log.warning(
+                "%s %s after %.0f s", self.name, self._starts, seconds,
+                extra={"engine": self.name, "seconds": round(seconds, 1)},
+            )  # fmt: skip
 
 
 def due(said: int) -> float:
@@ -61,6 +71,7 @@ def due(said: int) -> float:
 
 KAFKA = Outage("Kafka")
 CLICKHOUSE = Outage("ClickHouse")
+LETTERS = Outage("writing to dead-letter topics", "fails", "works again")  # for Kafka may answer all else meanwhile
 
 
 def outage_of(error: Exception) -> Outage:

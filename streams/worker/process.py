@@ -104,7 +104,7 @@ watch = Watch()
 
 def leave_as_told(words: str) -> None:
     """End the process, which was told to stop: exit code 0. What was not flushed the next worker folds again."""
-    briefly(lambda: log.info("%s; what is not flushed the next worker folds again", words))
+    briefly(lambda: log.info("this worker ends: %s; what is not flushed the next worker folds again", words))
     os._exit(0)
 
 
@@ -130,7 +130,7 @@ def end_process(reason: str) -> None:
         leave_as_told(reason)
 
     def say() -> None:
-        log.critical("%s: this worker restarts", reason)
+        log.critical("this worker restarts: %s", reason, extra={"reason": reason})
         counters.set("ready", 0)
         counters.add("restarts")
 
@@ -139,13 +139,16 @@ def end_process(reason: str) -> None:
 
 def refuse(error: PintallyError) -> None:
     """End with the exit code of the error: 2 where starting again would not help until a person has acted."""
+    code = error.exit_code
 
     def say() -> None:
-        log.critical("this worker ends: %s", error.what)
+        log.critical(
+            "this worker ends: %s. %s", error.what, error.remedy,
+            extra={"reason": error.what, "remedy": error.remedy, "exit_code": code},
+        )  # fmt: skip
         counters.add("refusals")
-        print(f"error: {error}", file=sys.stderr)
 
-    watch.end(lambda: os._exit(0 if watch.told else error.exit_code), say)
+    watch.end(lambda: os._exit(0 if watch.told else code), say)
 
 
 def restarts() -> int:
@@ -158,7 +161,10 @@ def pause(sleep: Callable[[float], None] = time.sleep) -> None:
     global _began
     if restarts() > 1:
         seconds = min(2.0 ** (restarts() - 2), LONGEST_PAUSE_SECONDS)
-        log.warning("restarted %d times in a row: counting begins in %.0f s", restarts(), seconds)
+        log.warning(
+            "workers ended %d times in a row: this one waits %.0f s before it starts", restarts(), seconds,
+            extra={"restarts": restarts(), "seconds": seconds},
+        )  # fmt: skip
         sleep(seconds)
     _began = time.monotonic()
 

@@ -4,7 +4,7 @@ import time
 
 import uvloop
 
-from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
+from pintally.schemas.errors import KafkaUnavailable, PintallyError, SinkUnavailable
 from pintally.sinks.clickhouse.rights import refuse_missing_grants
 from pintally.streams.kafka.needed_rights import refuse_missing_rights
 from pintally.streams.kafka.topics import describe_topics
@@ -12,8 +12,9 @@ from pintally.streams.log.setup import log_to_stderr
 from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
 from pintally.streams.worker.app import create_app
 from pintally.streams.worker.counters import counters
+from pintally.streams.worker.first_lines import say_start
 from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
-from pintally.streams.worker.process import pause, watch
+from pintally.streams.worker.process import pause, refuse, watch
 from pintally.streams.worker.runner import CountingWorker
 
 RETRY_SECONDS = 1.0
@@ -23,11 +24,15 @@ def count(settings: Settings, log_level: str) -> None:
     """Run a worker in this process to its end. `process.command` is what it becomes where it restarts."""
     watch.begin()
     counters.set("ready", 0)
-    log_to_stderr(log_level, settings.worker.log_format)
+    log_to_stderr(log_level, settings.worker.log_format, settings.kafka.group_instance_id)
+    say_start(settings)
     pause()
     uvloop.install()
-    await_topics(settings.kafka, settings.topics)
-    refuse_without_grants(settings.clickhouse)
+    try:
+        await_topics(settings.kafka, settings.topics)
+        refuse_without_grants(settings.clickhouse)
+    except PintallyError as error:
+        refuse(error)
     app = create_app(settings)
     runner = CountingWorker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
     counters.add("starts")

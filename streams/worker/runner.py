@@ -43,6 +43,6 @@ class CountingWorker(faust.Worker):  # type: ignore[misc]
     def _setup_logging(self) -> None:
         """The log is ours: no colours, tables, spinner, or lines of Faust's services."""
         self.spinner = None
-        level = self.loglevel or "INFO"
+        level, settings = self.loglevel or "INFO", self.app.settings
         name = level if isinstance(level, str) else logging.getLevelName(level)
-        log_to_stderr(name, self.app.settings.worker.log_format)
+        log_to_stderr(name, settings.worker.log_format, settings.kafka.group_instance_id)

@@ -6,7 +6,7 @@ recovery as Faust's do, but their state is the fold of the source, so nothing is
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -21,6 +21,7 @@ from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.log import Chunk
 from pintally.streams.worker.assignment import Assigned, look_up
 from pintally.streams.worker.counters import counters
+from pintally.streams.worker.first_lines import say_assigned, say_counting
 from pintally.streams.worker.outage import CLICKHOUSE, outage_of
 from pintally.streams.worker.process import refuse
 
@@ -49,8 +50,11 @@ class CellTable(faust.Table):
             fold.fold(chunk)
         return fold
 
-    def assign(self, assigned: Assigned) -> None:
-        """Keep the source's state if the ledger agrees with it, else begin anew at its base (C15 and C16)."""
+    def assign(self, assigned: Assigned) -> bool:
+        """Keep the source's state if the ledger agrees with it, else begin anew at its base (C15 and C16).
+
+        Returns whether it was kept.
+        """
         source, chain = assigned.source, assigned.chain
         kept = self.folds.get(source.partition)
         if kept is not None and kept.source == source:
@@ -58,13 +62,14 @@ class CellTable(faust.Table):
                 raise PintallyError(f"the rules of {source} changed while this worker counted it", "Start it again.")
             if kept.position >= max(chain.start, assigned.log_start):
                 counters.add("states_kept")
-                log.info("%s: state kept at offset %d", source, kept.position)
-                return
+                log.debug("%s: its state is kept, at offset %d", source, kept.position)
+                return True
         counters.add("restores")
-        log.info("%s: folded again from offset %d, flushed to %d", source, assigned.base.collect_start, chain.position)
+        log.debug("%s: restored from offset %d on, flushed to %d", source, assigned.base.collect_start, chain.position)
         self.folds[source.partition] = SourceFold(
             source, self.action, chain.rules, chain.epoch_start.epoch, assigned.base, chain.version
         )
+        return False
 
 
 class SourceTables(TableManager):
@@ -116,12 +121,16 @@ class SourceTables(TableManager):
 class Refold(Recovery):
     """Before the partitions flow: the ledger is read, each source keeps its state or begins at its base, and seeks."""
 
+    _assigned: Sequence[Assigned] = ()
+    _kept: Sequence[Assigned] = ()
+
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """Called by Faust when it would have restored the tables; all partitions are still paused."""
         await self._wait(self._assign())
         await self._wait(self.app.consumer.perform_seek())
         await super().on_recovery_completed(generation_id)
         counters.set("ready", 1)
+        say_counting(self._assigned, self._kept)
 
     async def _assign(self) -> None:
         counters.add("assignments")
@@ -130,10 +139,11 @@ class Refold(Recovery):
         for table in tables.values():
             table.folds = {p: fold for p, fold in table.folds.items() if (table.topic, p) in partitions}
         try:
-            for assigned in await self._look_up(partitions):
-                tables[assigned.source.topic].assign(assigned)
+            self._assigned = await self._look_up(partitions)
+            self._kept = [each for each in self._assigned if tables[each.source.topic].assign(each)]
         except PintallyError as error:
             refuse(error)
+        say_assigned(self._assigned)
 
     async def _look_up(self, partitions: list[tuple[str, int]]) -> list[Assigned]:
         kafka, topics, rules = self.app.settings.sources

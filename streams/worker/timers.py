@@ -72,6 +72,7 @@ def start_timers(app: Any) -> None:
                 "%s[%d] has waited %.0f s for an open transaction from offset %d on; `pintally status` names its "
                 "producer. If that is gone for good: %s",
                 topic, partition, seconds, offset, abort(str(app.settings.kafka), topic, partition, offset),
+                extra={"topic": topic, "partition": partition, "offset": offset, "seconds": round(seconds, 1)},
             )  # fmt: skip
 
     clocks, brokers = ClockDifferences(), BrokersBehind()

@@ -21,6 +21,7 @@ from faust.types.tuples import ConsumerMessage
 from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer, producer_tasks
+from pintally.streams.log.exceptions import named
 from pintally.streams.worker.fatal import end_by, end_on_loop_errors, end_with
 from pintally.streams.worker.session_watchdog import SessionWatchdog
 
@@ -108,7 +109,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             keyed = {aiokafka.TopicPartition(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
             await self.call_thread(self.chunked.commit, keyed)
         except KafkaError as error:
-            log.info("offsets not committed, the next commit will: %r", error)
+            log.info("the group's offsets are not committed, the next commit will do it: %s", named(error))
             return False
         # Else Faust reports after five minutes that nothing is committed.
         self.tp_last_committed_at.update(dict.fromkeys(offsets, monotonic()))

@@ -19,6 +19,7 @@ from pintally.tools.python import PINTALLY
 from tests.support.forkserver import Forked, fork_server
 
 CATCH_UP_S = 120.0
+READY = "counting begins"  # in the log of a worker: it has partitions and reads them
 BUSY = 3.0  # times as long as all waits may take on a machine with other work; only failures take it
 
 
@@ -53,7 +54,7 @@ class Worker:
 
     def wait_ready(self) -> None:
         """Return once it has partitions and reads them."""
-        wait_for(lambda: self.said("Worker ready"), 60, "worker ready")
+        wait_for(lambda: self.said(READY), 60, "worker ready")
 
     def kill(self) -> None:
         """SIGKILL: no time to say goodbye."""

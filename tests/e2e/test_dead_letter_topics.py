@@ -65,7 +65,7 @@ def test_a_dead_letter_topic_that_is_missing_is_named_and_counting_goes_on_once_
     producer.close()
     with workers(stack, tmp_path) as start:
         worker = start()
-        wait_for(lambda: worker.said("flush failed"), 60, "a flush fails")
+        wait_for(lambda: worker.said("writing to dead-letter topics fails"), 60, "a flush fails")
         assert worker.said("UnknownTopicOrPartition")
         create_topics(*stack.sources)
         wait_caught_up(stack)

@@ -20,13 +20,12 @@ import pytest
 from pintally.streams.settings import Settings
 from pintally.tools.python import module
 from tests.e2e.faults import KINDS
-from tests.e2e.running import BUSY, Traffic, verify, wait_caught_up, wait_for, workers
+from tests.e2e.running import BUSY, READY, Traffic, verify, wait_caught_up, wait_for, workers
 from tests.support.forkserver import Forked, fork_server
 
 ASKED = int(os.environ.get("PINTALLY_TEST_ENDINGS", "0"))
 USUAL = 3
 SECONDS = 2.0  # from the error to the end
-READY = "Worker ready"
 
 
 @contextmanager

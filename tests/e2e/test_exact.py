@@ -74,7 +74,7 @@ def test_counting_goes_on_while_clickhouse_is_down_and_is_exact_after(
         worker = start()
         wait_until_counted(stack, 2_000)
         restartable_engines.clickhouse.kill()
-        wait_for(lambda: worker.said("flush failed"), 60, "a flush fails")
+        wait_for(lambda: worker.said("ClickHouse is away"), 60, "a flush fails")
         sent = traffic.stop()["counted"]
         restartable_engines.clickhouse.start()
         restartable_engines.clickhouse.wait_ready()

@@ -17,7 +17,7 @@ def test_of_two_workers_with_one_instance_the_replaced_one_ends_and_says_why(sta
         second = start("same")
         wait_for(lambda: not first.alive, 60, "the first one ends")
         assert first.process.returncode == 2
-        assert first.said("error: another worker runs with --instance same")
+        assert first.said("this worker ends: another worker runs with --instance same")
         assert first.said("Give each worker a name of its own")
         assert not first.said("Traceback")
         assert pintally(stack, "emulate", "--events", "200").returncode == 0

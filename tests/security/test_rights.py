@@ -1,5 +1,6 @@
 """Each command works with the rights in Kafka that docs/security.md lists, and without any one names that one."""
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from pintally.streams.kafka.needed_rights import NEEDED, Need
 from pintally.streams.kafka.rights import GROUP, TOPIC, TRANSACTIONAL_ID
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
-from tests.e2e.running import pintally, wait_caught_up, workers
+from tests.e2e.running import READY, pintally, wait_caught_up, workers
 from tests.security.commands import ASKS, arguments
 from tests.security.forked import Commands, Done
 from tests.support.readme import SECURITY, rights, with_tables
@@ -38,7 +39,7 @@ OPERATIONS = {
     "AlterConfigs": ACLOperation.ALTER_CONFIGS,
 }
 INCLUDED = {"Read": "Describe", "Write": "Describe", "AlterConfigs": "DescribeConfigs"}
-READY = {"worker": "Worker ready", "serve": "both engines answer"}  # commands that go on until they are stopped
+UNTIL = {"worker": READY, "serve": "both engines answer"}  # commands that go on until they are stopped
 LIMIT_SECONDS = 120.0
 
 
@@ -134,7 +135,7 @@ def started(
     for case in CASES:
         environment = case.settings(settings).environment()
         ours = {name: value for name, value in environment.items() if name.startswith("PINTALLY_")}
-        until = READY.get(case.command, "")
+        until = UNTIL.get(case.command, "")
         futures[case] = run.start(case.arguments, ours, LIMIT_SECONDS, until)
     yield futures
     for future in futures.values():
@@ -190,10 +191,10 @@ def test_the_rights_that_are_listed_are_enough_and_each_is_needed(
     assert "Traceback" not in said
     assert SECRET not in said
     if case.lacks is None:
-        assert done.code in ((None,) if case.command in READY else (0, 1) if case.command == "explain" else (0,)), said
+        assert done.code in ((None,) if case.command in UNTIL else (0, 1) if case.command == "explain" else (0,)), said
         return
     assert done.code == FOR_A_PERSON, said
-    error = next(line for line in said.splitlines() if line.startswith(("error: ", "cannot tell: ")))
+    error = next(line for line in said.splitlines() if re.search(r"^(error|cannot tell): | this worker ends: ", line))
     need = case.lacks
     assert need.operation in error
     assert any(name in error for name in need.names(*case.settings(OURS).sources[:2]))

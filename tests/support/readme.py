@@ -10,11 +10,13 @@ from pydantic import SecretStr
 from pintally.cli import COMMANDS
 from pintally.cli.exit_codes import EXIT_CODES
 from pintally.streams.kafka.needed_rights import table
+from pintally.streams.log.fields import FIELDS
 from pintally.streams.settings import SETTINGS
 from pintally.streams.settings.variables import PASSWORDS, PREFIX
 
 README = Path(__file__).parents[2] / "README.md"
 SECURITY = README.parent / "docs" / "security.md"
+LOG = README.parent / "docs" / "log.md"
 
 
 def tables() -> dict[str, str]:
@@ -25,6 +27,12 @@ def tables() -> dict[str, str]:
 def rights() -> dict[str, str]:
     """The same of docs/security.md."""
     return {"rights": "\n".join(table())}
+
+
+def fields() -> dict[str, str]:
+    """The same of docs/log.md."""
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in FIELDS.items()]
+    return {"fields": "\n".join(["| Field | Meaning |", "|---|---|", *rows])}
 
 
 def commands_table() -> str:
@@ -72,3 +80,4 @@ def with_tables(text: str, made: Mapping[str, str] | None = None) -> str:
 if __name__ == "__main__":
     README.write_text(with_tables(README.read_text()))
     SECURITY.write_text(with_tables(SECURITY.read_text(), rights()))
+    LOG.write_text(with_tables(LOG.read_text(), fields()))

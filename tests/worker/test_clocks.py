@@ -54,7 +54,7 @@ def test_it_is_said_once_again_after_ten_minutes_and_when_it_is_over(
         ahead[0] = off
         asyncio.run(differences.compare(sink))
         differences.tell(AGREED, brokers, {})
-        return [" ".join(record.getMessage().split()[:3]) for record in caplog.records]
+        return [" ".join(record.getMessage().removeprefix("clocks differ: ").split()[:3]) for record in caplog.records]
 
     with caplog.at_level(logging.INFO):
         assert said(0, 3 * HOUR, {}) == ["the clock of"]

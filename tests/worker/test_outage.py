@@ -74,11 +74,12 @@ def test_our_own_lines_may_come_once_for_each_of_many_sources(clock: Clock) -> N
     assert len(passed(clock, Repeated(), "pintally.streams.worker.table", "%s: folded again", 1.2, 0.1)) == 12
 
 
-def test_a_line_that_was_silent_for_a_while_is_written_at_once(clock: Clock) -> None:
+def test_a_line_that_was_silent_for_a_while_is_written_at_once_with_the_number_of_those_left_out(clock: Clock) -> None:
     filter_ = Repeated()
     passed(clock, filter_, "aiokafka", "gone", 5, 0.1)
     clock.now += 60
-    assert passed(clock, filter_, "aiokafka", "gone", 0.1, 0.1) == ["gone"]
+    assert passed(clock, filter_, "aiokafka", "gone", 0.1, 0.1) == ["gone [49 more like it in 65 s]"]
+    assert passed(clock, filter_, "aiokafka", "gone", 0.1, 0.1) == []
 
 
 def test_the_last_words_of_a_worker_are_never_left_out() -> None:

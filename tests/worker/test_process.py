@@ -44,13 +44,13 @@ def run(program: str, stderr: int = subprocess.PIPE, **environment: str) -> tupl
 def test_it_asks_to_be_started_again_where_nobody_else_would_start_it() -> None:
     code, said = run("end_process('no answered heartbeat')")
     assert code == 75
-    assert "no answered heartbeat: this worker restarts" in said
+    assert "this worker restarts: no answered heartbeat" in said
 
 
 def test_a_refusal_has_the_exit_code_of_its_error() -> None:
     code, said = run("refuse(PintallyError('the topic is gone', 'Make it.'))")
     assert code == 2
-    assert "error: the topic is gone\n  Make it." in said
+    assert "this worker ends: the topic is gone. Make it." in said
     assert run("refuse(Unavailable('Kafka is away', 'Start it.'))")[0] == 75
 
 

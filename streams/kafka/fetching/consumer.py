@@ -167,7 +167,10 @@ class ChunkedConsumer(AIOKafkaConsumer):
                 "See with kafka-dump-log.sh which broker has it whole, and make that one the leader; or delete the "
                 "records up to it with kafka-delete-records.sh, stop all workers and run `pintally accept-loss`.",
             )
-        log.error("%s; it is fetched again", error)
+        log.warning(
+            "%s[%d] cannot be read from offset %d on, it is fetched again: %s", tp.topic, tp.partition, offset, error,
+            extra={"topic": tp.topic, "partition": tp.partition, "offset": offset},
+        )  # fmt: skip
 
 
 def producer_tasks(producer: AIOKafkaProducer) -> Iterable["asyncio.Task[Any] | None"]:

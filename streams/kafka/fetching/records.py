@@ -125,7 +125,10 @@ def _runs(heads: Heads) -> Iterator[slice]:
 def _placeholder(head: Any, error: BatchUnreadable) -> Records:
     """The record in the place of a batch that nobody can read: a tombstone at its first offset."""
     offset, end = int(head["base_offset"]), int(head["next_offset"])
-    log.error("the batch at offset %d, to %d, is unreadable: %s", offset, end, error)
+    log.error(
+        "the batch of offsets %d to %d cannot be read and becomes a dead letter: %s", offset, end - 1, error,
+        extra={"offset": offset, "end": end, "reason": str(error)},
+    )  # fmt: skip
     said = f"offsets {offset} to {end - 1}: {error}"
     return Records.of([(offset, int(head["max_timestamp"]), None, (None, ((UNREADABLE, said.encode()),)))])
 
