@@ -10,11 +10,11 @@ ledger of every source has moved past what the log held at the kill. A worker's 
 group) and the flush that records the new position are inside.
 
 The rebalance: a second worker joins, and leaves again. What stays with the first worker, or comes back within a
-rebalance, keeps its state: the worker says so for each source, and says from which offset it folds where it does not.
+rebalance, keeps its state: the worker says of how many sources, and how many records it folds again.
 """
 
 import asyncio
-import re
+import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ SECONDS, SECONDS_A_PARTITION = 3.0, 1.0
 SPAN_MS = 60_000
 TRICKLE = 1_200  # events a second while the worker is away and comes back
 TRICKLE_SECONDS = 40.0
-KEPT, AGAIN = "state kept at offset", "folded again from offset"
+BEGINS = "counting begins"  # a line of a worker: how many sources it has, and how many of them kept their state
 POSITIONS = "SELECT source, max(position) FROM ingest_ledger GROUP BY source FORMAT TSV"
 MIX = Mix(shares=EQUAL)
 
@@ -52,7 +52,7 @@ def recovery(
     sources = 3 * PARTITIONS
     with open_engines() as engines, tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder:
         parameters = {"partitions": sources, "records a slice": slice_records, "slices filled": 1.5}
-        changed = {"partitions": PARTITIONS, "slice_records": slice_records}
+        changed = {"partitions": PARTITIONS, "slice_records": slice_records, "log_format": "json"}
         with (
             kept("recovery", engines.settings, into, as_json, parameters) as found,
             counting(engines, Path(folder), **changed) as own,
@@ -98,21 +98,20 @@ def killed(own: Counting, worker: CountingWorker, found: Kept) -> CountingWorker
     found.add("start to new records of the first partition flushed", first, "s")
     found.add("start to new records of all partitions flushed", last, "s", at_most=limit)
     found.add("CPU of that", cpu, "s")
-    found.add("records read again", read_again(again), "records")
+    found.add("records read again", total(begun(again), "records_again"), "records")
     return again
 
 
 def rebalanced(own: Counting, worker: CountingWorker, found: Kept) -> None:
     """A second worker joins: what stays with the first one is kept. Blocking."""
-    kept_before, again_before = worker.said(KEPT), worker.said(AGAIN)
+    before = len(begun(worker))
     other = own.start("two", "INFO")
     own.wait(lambda: len(group_members(own.settings.kafka)) == 2, worker, other)
-    own.wait(lambda: worker.said(KEPT) > kept_before and other.said(AGAIN) > 0, worker, other)
+    own.wait(lambda: total(begun(worker)[before:], "kept") > 0 and total(begun(other), "sources") > 0, worker, other)
     time.sleep(2.0)  # the last lines of the log
-    found.add("rebalance: sources that stayed and kept their state", worker.said(KEPT) - kept_before, "sources")
-    found.add(
-        "rebalance: sources that stayed and were read again", worker.said(AGAIN) - again_before, "sources", at_most=0
-    )
+    after = begun(worker)[before:]
+    found.add("rebalance: sources that stayed and kept their state", total(after, "kept"), "sources")
+    found.add("rebalance: sources that stayed and were read again", total(after, "restored"), "sources", at_most=0)
 
 
 def log_ends(own: Counting) -> dict[int, int]:
@@ -130,10 +129,15 @@ def ledger_positions(own: Counting) -> Mapping[int, int]:
     return dict(zip(map(int, lines[::2]), map(int, lines[1::2]), strict=True))
 
 
-def read_again(worker: CountingWorker) -> int:
-    """Records between where the worker began to read and what was recorded already, as its log says."""
-    spans = re.findall(rf"{AGAIN} (\d+), flushed to (\d+)", worker.log.read_text(errors="replace"))
-    return sum(int(recorded) - int(start) for start, recorded in spans)
+def begun(worker: CountingWorker) -> list[dict[str, int]]:
+    """The fields of each line of its log that says that counting begins."""
+    lines = worker.log.read_text(errors="replace").splitlines()
+    return [json.loads(line) for line in lines if BEGINS in line and line.endswith("}")]
+
+
+def total(lines: list[dict[str, int]], field: str) -> int:
+    """The sum of a field."""
+    return sum(line[field] for line in lines)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from aiokafka.structs import TopicPartition
 
 from pintally.schemas.errors import PintallyError, SinkError
 from pintally.streams.counting.fold import SourceFold
+from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
 from pintally.streams.settings import load_settings
 from pintally.streams.worker import app as app_module
@@ -110,6 +111,19 @@ def bug() -> BaseException:
     return ZeroDivisionError("nobody foresaw this")
 
 
+def quote_a_record() -> None:
+    """The fold fails as a conversion does: with an error that quotes the value."""
+    real = SourceFold.fold
+
+    def fold(self: SourceFold, chunk: Chunk) -> None:
+        if armed.is_set() and len(chunk):
+            strike(bug())
+            int(chunk.values[0] or b"nothing")
+        real(self, chunk)
+
+    SourceFold.fold = fold  # type: ignore[method-assign]
+
+
 def nothing() -> None: ...
 
 
@@ -159,6 +173,7 @@ KINDS = {
     "fetch-memory": Kind(fetching(MemoryError), 75, ANEW),
     "fetch-bug-while-the-loop-hangs": Kind(fetching(bug), 75, UNFORESEEN),
     "fold-bug": Kind(raising(SourceFold, "fold", bug), 75, UNFORESEEN),
+    "fold-quotes-a-record": Kind(quote_a_record, 75, UNFORESEEN),
     "fold-refuses": Kind(raising(SourceFold, "fold", lambda: PintallyError("it is", "Mend it.")), 2, "Mend it."),
     "flush-bug": Kind(raising(flush, "write", bug), 75, UNFORESEEN),
     "flush-refused": Kind(raising(flush, "write", lambda: SinkError("no", "Grant it.")), 2, "Grant it."),

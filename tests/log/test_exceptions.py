@@ -76,13 +76,13 @@ def test_errors_that_an_error_came_from_are_treated_alike() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (PintallyError("topic saves is gone", "Run `pintally migrate`."), "topic saves is gone Run `pintally migrate`."),
+        (PintallyError("saves is gone", "Run `pintally migrate`."), "saves is gone Run `pintally migrate`."),
         (KafkaConnectionError("Connection at 10.0.0.1:9092 closed"), "10.0.0.1:9092"),
         (TopicAuthorizationFailedError("engagement.save.v1"), "engagement.save.v1"),
         (OffsetOutOfRangeError({TopicPartition("saves", 0): 1234567}), "1234567"),
         (ConnectionRefusedError(111, "Connection refused"), "[Errno 111] Connection refused"),
         (FileNotFoundError(2, "No such file or directory", "/etc/ca.pem"), "/etc/ca.pem"),
-        (AttributeError("'NoneType' object has no attribute 'position'"), "'NoneType' object has no attribute 'position'"),
+        (AttributeError("'NoneType' object has no attribute 'end'"), "'NoneType' object has no attribute 'end'"),
         (ZeroDivisionError("division by zero"), "division by zero"),
         (RuntimeError("Event loop is closed"), "Event loop is closed"),
     ],

@@ -18,33 +18,14 @@ from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.sinks.clickhouse.stale_rows import delete_superseded, in_hours
 from pintally.sinks.clickhouse.users import BEHIND_VIEWS, WRITTEN, create_users, statements, users
 from pintally.streams.kafka.admin import open_admin
-from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 from tests.security.grants import allowed, called, one_row
 from tests.support.all_cells import all_cells
 from tests.support.secured import ADMIN, DATABASE, READER, SECRET, Secured
 
-WRONG = "wr0ng-password-that-must-not-show"
-
-
 Make = Callable[..., Settings]
-
-
-@pytest.fixture
-def make(secured: Secured) -> Make:
-    """Settings with topics of this test's own, which are made; the ledger knows no others."""
-    with Connection(secured.settings(clickhouse_user=ADMIN).clickhouse, 30) as connection:
-        for table in WRITTEN:
-            connection.execute(f"TRUNCATE TABLE `{DATABASE}`.{table}")
-
-    def settings(**changes: Any) -> Settings:
-        name = f"t{uuid.uuid4().hex[:8]}"
-        made = secured.settings(topic_prefix=f"{name}.", kafka_group_id=name, **changes)
-        create_topics(*made.sources)
-        return made
-
-    return settings
+WRONG = "wr0ng-password-that-must-not-show"
 
 
 @pytest.mark.timeout(180)
