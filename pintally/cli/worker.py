@@ -37,10 +37,11 @@ def worker(
     from pintally.streams.worker.run import count
 
     refuse_level(log_level)
-    settings = load_settings()
+    warnings: list[str] = []
+    settings = load_settings(warnings.append)
     if instance:
         settings = settings.changed(kafka_group_instance_id=instance)
     if counters:
         own_counters.keep_in(counters)
     process.command = (*PINTALLY, *sys.argv[1:])
-    count(settings, log_level)
+    count(settings, log_level, warnings)

@@ -12,6 +12,7 @@ from pintally.streams.http.server import serving
 from pintally.streams.http.targets import SERVE_JOB, announced_target
 from pintally.streams.log.setup import log_to_stderr
 from pintally.streams.settings import Settings
+from pintally.streams.worker import supervisor
 
 SETTING = "PINTALLY_SERVE"
 
@@ -32,12 +33,14 @@ async def _serve(settings: Settings, listening: Listening, tell: Callable[[str],
     served = Served(settings)
     async with serving(listening, routes(settings, served), guarded(served)):
         tell(listening.url)
+        supervisor.tell(READY="1", STATUS=f"serves {listening.url}")
+        watched = asyncio.create_task(supervisor.answer())
         looks = asyncio.create_task(served.run())
         waits = asyncio.create_task(ended.wait())
         await asyncio.wait({looks, waits}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (looks, waits):
+        for task in (looks, waits, watched):
             task.cancel()
-        results = await asyncio.gather(looks, waits, return_exceptions=True)
+        results = await asyncio.gather(looks, waits, watched, return_exceptions=True)
     for result in results:
         if isinstance(result, Exception):
             raise result

@@ -17,6 +17,7 @@ from clickhouse_driver.errors import (
 from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 
+HIDDEN = "whose text may quote a record: the server's own log has it"
 QUOTES_A_VALUE = (TypeMismatchError, CannotParseUuidError, CannotParseDomainError, LogicalError)  # the driver's own
 AUTHENTICATION_FAILED = 516  # clickhouse-driver names no code above 441
 LOGIN = {ErrorCodes.UNKNOWN_USER, ErrorCodes.WRONG_PASSWORD, ErrorCodes.REQUIRED_PASSWORD, AUTHENTICATION_FAILED}
@@ -40,11 +41,13 @@ FINAL = {62, 43, 46, 42, 53, 36, 115, 60, 81, 16, 47, 8, 20, 44, 48, 70, 72, 27,
 def translate(error: Exception, address: ClickHouseAddress, *, may_quote: bool = False) -> SinkError:
     """Returns the error as SinkUnavailable (try again) or SinkError (a person must act), never with the password.
 
-    `may_quote`: the server was given records. What it says may quote them, so only the name of its error is kept.
+    `may_quote`: the server was given records. What it says may quote them, so only the number of its error is kept.
     """
     where = f"ClickHouse at {address}"
     if isinstance(error, ServerException):
-        return _refused(error, where, address, _name(error) if may_quote else _first_line(error, address))
+        return _refused(
+            error, where, address, f"error {error.code}, {HIDDEN}" if may_quote else _first_line(error, address)
+        )
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return SinkError(
             f"{where} presents a certificate that is not trusted: {_first_line(error, address)}",
@@ -56,19 +59,13 @@ def translate(error: Exception, address: ClickHouseAddress, *, may_quote: bool =
     if isinstance(error, (NetworkError, OSError, EOFError)):
         return SinkUnavailable(f"{where} does not answer: {_first_line(error, address)}", _START)
     if isinstance(error, QUOTES_A_VALUE):
-        return SinkUnavailable(f"{where}: {type(error).__name__} (its text may quote a record)", _START)
+        return SinkUnavailable(f"{where}: {type(error).__name__}, whose text may quote a record", _START)
     if isinstance(error, Error):  # an unreadable answer: it is unknown what was applied
         return SinkUnavailable(f"{where}: {_first_line(error, address)}", _START)
     raise TypeError(f"not an error of the driver: {error!r}")
 
 
 _START = "Start it (without Docker: pintally up), or set PINTALLY_CLICKHOUSE_HOST and PINTALLY_CLICKHOUSE_PORT."
-
-
-def _name(error: ServerException) -> str:
-    """As `VIOLATED_CONSTRAINT`: the server ends its sentence with it, unless it is cut."""
-    found = re.findall(r"\(([A-Z][A-Z_]+)\)", error.message or "")
-    return f"{found[-1] if found else f'code {error.code}'} (what it says may quote a record; its own log has it)"
 
 
 def _refused(error: ServerException, where: str, address: ClickHouseAddress, said: str) -> SinkError:

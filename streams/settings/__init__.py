@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -111,8 +112,13 @@ def _by_group(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return given
 
 
-def load_settings() -> Settings:
-    """Read the settings; what is probably not meant is said on stderr.
+def to_stderr(warning: str) -> None:
+    """Say it as commands do."""
+    print(f"warning: {warning}", file=sys.stderr)
+
+
+def load_settings(warn: Callable[[str], None] = to_stderr) -> Settings:
+    """Read the settings; `warn` gets what is probably not meant, a sentence each.
 
     Raises PintallyError naming the variable, its value (but no password) and what it may be.
     """
@@ -123,7 +129,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         raise explained(error, _fields(error.title)) from None  # its text holds what was given, passwords too
     for warning in warnings_of(given, settings.values()):
-        print(f"warning: {warning}", file=sys.stderr)
+        warn(warning)
     return settings
 
 

@@ -10,12 +10,13 @@ from pintally.schemas.actions import REPLAY
 from pintally.schemas.rules import NEVER_LATE_MS, Rules
 from pintally.streams.settings import Settings
 from pintally.streams.worker.assignment import Assigned
+from pintally.streams.worker.supervisor import tell
 
 log = logging.getLogger(__name__)
 
 
-def say_start(settings: Settings) -> None:
-    """Say what it is set to, before Kafka and ClickHouse are asked."""
+def say_start(settings: Settings, warnings: Iterable[str] = ()) -> None:
+    """Say what it is set to, and what of it is probably not meant, before Kafka and ClickHouse are asked."""
     kafka, ours = settings.kafka, version("pintally")
     log.info(
         "pintally %s: a worker of group %s, instance %s, process %d",
@@ -30,6 +31,8 @@ def say_start(settings: Settings) -> None:
     )  # fmt: skip
     rules = settings.rules.to_rules()
     log.info("its settings ask for these rules: %s", in_words(rules), extra={"fingerprint": rules.fingerprint})
+    for warning in warnings:
+        log.warning("a setting is probably not what is meant: %s", warning, extra={"reason": warning})
 
 
 def say_assigned(assigned: Iterable[Assigned]) -> None:
@@ -45,6 +48,7 @@ def say_counting(assigned: Sequence[Assigned], kept: Collection[Assigned]) -> No
     """Say that counting begins, or goes on after a rebalance. `kept` are those whose state was kept."""
     restored = [each for each in assigned if each not in kept]
     again = sum(max(0, each.chain.position - each.base.collect_start) for each in restored)
+    tell(STATUS=f"counts {len(assigned)} sources")
     log.info(
         "counting begins: %d sources, %d with the state that was kept, %d restored from the log; "
         "%d records that are flushed are folded again",

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pintally.schemas.errors import TRY_AGAIN, PintallyError
+from pintally.streams.worker import supervisor
 from pintally.streams.worker.counters import counters
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Watch:
         if self.told_at is not None:
             leave_as_told(f"told to stop again ({name}): it ends at once")
         self.told_at = time.monotonic()
+        supervisor.tell(STOPPING="1")
         if not self.stop_cleanly:
             leave_as_told(f"told to stop ({name})")
         else:
@@ -165,7 +167,9 @@ def pause(sleep: Callable[[float], None] = time.sleep) -> None:
             "workers ended %d times in a row: this one waits %.0f s before it starts", restarts(), seconds,
             extra={"restarts": restarts(), "seconds": seconds},
         )  # fmt: skip
-        sleep(seconds)
+        for _ in range(round(seconds)):
+            sleep(1.0)
+            supervisor.tell(WATCHDOG="1")
     _began = time.monotonic()
 
 

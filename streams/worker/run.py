@@ -1,6 +1,7 @@
 """A worker in this process, from its settings to its end."""
 
 import time
+from collections.abc import Sequence
 
 import uvloop
 
@@ -10,6 +11,7 @@ from pintally.streams.kafka.needed_rights import refuse_missing_rights
 from pintally.streams.kafka.topics import describe_topics
 from pintally.streams.log.setup import log_to_stderr
 from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
+from pintally.streams.worker import supervisor
 from pintally.streams.worker.app import create_app
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.first_lines import say_start
@@ -20,12 +22,16 @@ from pintally.streams.worker.runner import CountingWorker
 RETRY_SECONDS = 1.0
 
 
-def count(settings: Settings, log_level: str) -> None:
-    """Run a worker in this process to its end. `process.command` is what it becomes where it restarts."""
+def count(settings: Settings, log_level: str, warnings: Sequence[str] = ()) -> None:
+    """Run a worker in this process to its end. `process.command` is what it becomes where it restarts.
+
+    `warnings` are of the settings.
+    """
     watch.begin()
     counters.set("ready", 0)
     log_to_stderr(log_level, settings.worker.log_format, settings.kafka.group_instance_id)
-    say_start(settings)
+    say_start(settings, warnings)
+    supervisor.tell(READY="1", STATUS="waits for Kafka and its partitions")
     pause()
     uvloop.install()
     try:
@@ -58,6 +64,7 @@ def await_topics(kafka: KafkaSettings, topics: TopicSettings) -> None:
             describe_topics(kafka, topics)
         except KafkaUnavailable as error:
             KAFKA.away(error.what, "counting")
+            supervisor.tell(WATCHDOG="1")
             time.sleep(RETRY_SECONDS)
         else:
             KAFKA.back()

@@ -218,7 +218,8 @@ def main(arguments: Sequence[str]) -> None:
         kind, trigger = arguments
         install(kind, Path(trigger))
     try:
-        run.count(load_settings(), "INFO")
+        warnings: list[str] = []
+        run.count(load_settings(warnings.append), "INFO", warnings)
     except PintallyError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

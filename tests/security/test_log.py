@@ -86,7 +86,7 @@ def test_nothing_of_a_person_and_no_password_is_in_a_workers_log(
         worker.wait_ready()
         with constraint(secured):
             send(settings)
-            wait_for(lambda: worker.said("VIOLATED_CONSTRAINT"), 60, "ClickHouse refuses dead letters")
+            wait_for(lambda: worker.said("error 469"), 60, "ClickHouse refuses dead letters")
         wait_caught_up(settings)
         assert worker.stop() == 0
         said = worker.log.read_text()

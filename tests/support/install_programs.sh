@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what some tests need beside Python: Chromium, and Prometheus with promtool. Debian or Ubuntu, as root.
+# Installs what some tests need beside Python: Chromium, Prometheus with promtool, systemd-analyze. Debian or Ubuntu, as root.
 # What is there already stays as it is. What cannot be installed is named; its tests then skip and say so.
 set -euo pipefail
 
@@ -28,6 +28,7 @@ if missing chromium; then wanted="chromium"; fi
 if { missing prometheus || missing promtool; } && [ ! -x "$cache/prometheus/usr/bin/promtool" ]; then
 	wanted="$wanted prometheus"
 fi
+if missing systemd-analyze; then wanted="$wanted systemd"; fi
 [ -n "$wanted" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || missing apt-get; then
@@ -40,5 +41,6 @@ for program in $wanted; do
 	case "$program" in
 	chromium) DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null ;;
 	prometheus) unpack_prometheus ;;
+	systemd) DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends systemd >/dev/null ;;
 	esac
 done
