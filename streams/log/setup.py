@@ -7,6 +7,7 @@ of Kafka and ClickHouse say.
 
 import logging
 import sys
+import threading
 from types import TracebackType
 from typing import Any, Literal
 
@@ -42,12 +43,20 @@ def log_to_stderr(level: str, style: Format, instance: str | None = None) -> Non
     logging.raiseExceptions = False  # else a line that cannot be written is printed with what it was given
     sys.excepthook = _ended
     sys.unraisablehook = _ignored
+    threading.excepthook = _thread_ended
 
 
 def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Instead of Python's traceback, which shows the text of any exception."""
     if not isinstance(error, KeyboardInterrupt):
         log.critical("this process ends: an error that nobody foresaw", exc_info=(kind, error, trace))
+
+
+def _thread_ended(ended: Any) -> None:
+    """The same of a thread. A worker ends then (fatal.py) once it runs."""
+    name = ended.thread.name if ended.thread else "(unknown)"
+    error = ended.exc_value or ended.exc_type()
+    log.error("thread %s ended: an error that nobody foresaw", name, exc_info=error)
 
 
 def _ignored(ignored: Any) -> None:

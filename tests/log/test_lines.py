@@ -1,9 +1,12 @@
 """A process's log: one line an event as text or JSON, and no library's words."""
 
 import asyncio
+import gc
 import json
 import logging
+import re
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -20,13 +23,14 @@ log = logging.getLogger("pintally.streams.worker.flush")
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    root, before = logging.getLogger(), (sys.excepthook, sys.unraisablehook, logging.raiseExceptions)
+    root = logging.getLogger()
+    before = sys.excepthook, sys.unraisablehook, threading.excepthook, logging.raiseExceptions
     handlers, level = list(root.handlers), root.level
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(capture=False)
-    sys.excepthook, sys.unraisablehook, logging.raiseExceptions = before
+    sys.excepthook, sys.unraisablehook, threading.excepthook, logging.raiseExceptions = before
 
 
 def objects(text: str) -> list[dict[str, Any]]:
@@ -38,7 +42,7 @@ def test_a_line_of_text_has_the_time_in_utc_the_level_and_the_sentence(capsys: p
     log_to_stderr("info", "text")
     log.warning("%s is away", "Kafka", extra={"engine": "Kafka"})
     [line] = capsys.readouterr().err.splitlines()
-    assert __import__("re").match(LINE, line)
+    assert re.match(LINE, line)
     assert line.endswith(" WARNING  Kafka is away")
 
 
@@ -121,14 +125,18 @@ def test_errors_that_nobody_catches_are_lines_of_the_log(style: Format, capsys: 
 
     log_to_stderr("INFO", style)
     asyncio.run(forget())
-    __import__("gc").collect()
+    gc.collect()
+    thread = threading.Thread(target=int, args=(SECRET,), name="looks")
+    thread.start()
+    thread.join()
     error = ValueError(SECRET)
     sys.excepthook(type(error), error, None)
     said = capsys.readouterr().err
     starts = objects(said) if style == "json" else [line for line in said.splitlines() if line[0] != " "]
-    assert len(starts) == 2
+    assert len(starts) == 3
     assert "Task exception was never retrieved" in said
-    assert "an error that nobody foresaw" in said
+    assert "thread looks ended: an error that nobody foresaw" in said
+    assert "this process ends: an error that nobody foresaw" in said
     assert SECRET not in said
 
 
