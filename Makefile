@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c '$(CAN_SERVE)' >/dev/null 2>&1 && { command -v $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill test unit lint types imports audit bench guard profile performance notebook lock readme dashboards clean
+.PHONY: help install demo drill test unit lint types imports audit bench guard profile performance notebook lock readme dashboards screenshot clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,7 +39,7 @@ drill: install ## a few minutes of faults, each at least once, on engines of its
 # Tests also wait for engines, so four processes fit two cores. Each has engines of its own.
 # Long tests come first (tests/conftest.py), and whoever is free takes the next one.
 ROOMS = tests/schemas tests/counting tests/kafka tests/worker tests/operations tests/settings tests/sinks tests/audit \
-	tests/cli tests/features tests/log tests/tools tests/deploy tests/project
+	tests/cli tests/features tests/serve tests/log tests/tools tests/deploy tests/project
 ORDER = --dist loadgroup --no-loadscope-reorder
 PARALLEL = -n 4 $(ORDER)
 
@@ -97,6 +97,9 @@ lock: install ## make the lock files again from pyproject.toml and the two requi
 
 notebook: install ## run the notebook of docs/examples on emulated traffic, and write it as HTML
 	@$(BIN)/python -m tests.support.notebook
+
+screenshot: install ## the live page with traffic in a real Chromium, as docs/page.png
+	@$(BIN)/python -m tests.support.screenshot
 
 readme: install ## write the tables of README.md and of docs/ again from the code
 	@$(BIN)/python -m tests.support.readme

@@ -119,7 +119,7 @@ SERVE: Final = (
     Metric("pintally_lost_records_total", COUNTER, "Offsets whose loss was accepted.", TOPIC),
     Metric("pintally_sealed_until_timestamp_seconds", GAUGE, "Hours before it are sealed; 0 if none is."),
     Metric("pintally_allowed_lateness_seconds", GAUGE, "Setting: how long after its end a minute still counts."),
-    Metric("pintally_open_hours", GAUGE, "Hours that were sealed and are opened again."),
+    Metric("pintally_open_windows", GAUGE, "Hours that were sealed and are opened again."),
     Metric("pintally_newest_cut_timestamp_seconds", GAUGE, "The newest published cut; 0 if there is none."),
     Metric("pintally_source_holds_sealing", GAUGE, "1 for the sources that hold sealing back most, else 0.", SOURCE),
     Metric("pintally_superseded_rows", GAUGE, "Rows of an older epoch that must not count and are not deleted yet.",

@@ -144,7 +144,7 @@ SEALING: Final = Row("Sealing and rules", (
           Query("sum by (what) (increase(pintally_worker_sealed_total[1h]))", "sealed {{what}}"),
           Query("sum by (what) (increase(pintally_worker_corrected_total[1h]))", "corrected {{what}}")),
     lines("Open hours and superseded rows", "Hours to be sealed again; rows of an older epoch to be deleted.", "none",
-          Query("max(pintally_open_hours)", "open hours"),
+          Query("max(pintally_open_windows)", "open hours"),
           Query("sum by (table) (pintally_superseded_rows)", "superseded in {{table}}")),
     table("Rules in force", "One line for each topic; workers must agree.",
           Query(f"max by (topic, epoch, fingerprint) (pintally_rules_info{TOPIC})"), width=8),

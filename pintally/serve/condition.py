@@ -10,7 +10,8 @@ from pintally.serve.state import Condition, Level, Sealing, SourceState, Verifie
 NAMES = {"kafka": "Kafka", "clickhouse": "ClickHouse"}
 FAR_SECONDS = 60.0
 NEAR_SECONDS = 6 * 3600.0  # until retention deletes what is not counted
-HELD_SECONDS = 2 * 3600.0  # beyond the lateness and an hour, which are as they should be
+HELD_SECONDS = 3 * 3600.0  # beyond the allowed lateness; the alert PintallySealingStuck has the same
+CUT_SECONDS = 3000.0  # cuts are ten minutes apart
 STATUS = "pintally status"
 
 
@@ -22,6 +23,7 @@ class Facts:
     look: Look
     sealing: Sealing | None
     verified: Verified | None
+    lateness: int  # allowed, in seconds
 
     def of(self, state: str) -> list[SourceState]:
         """The sources in a state."""
@@ -29,12 +31,12 @@ class Facts:
 
 
 def condition_of(
-    sources: Sequence[SourceState], look: Look, sealing: Sealing | None, verified: Verified | None
+    sources: Sequence[SourceState], look: Look, sealing: Sealing | None, verified: Verified | None, lateness: int
 ) -> Condition:
     """Returns the first that is true of: an engine is away, counts differ, records are deleted uncounted, no worker
     runs, retention is near, a source is blocked, is stalled, is far behind, sealing is held back; else all is well.
     """
-    facts = Facts(sources, look, sealing, verified)
+    facts = Facts(sources, look, sealing, verified, lateness)
     return next(found for rule in RULES for found in rule(facts)) if sources or look.trouble else _waiting()
 
 
@@ -111,10 +113,13 @@ def _behind(facts: Facts) -> Iterator[Condition]:
 
 
 def _held(facts: Facts) -> Iterator[Condition]:
-    sealing = facts.sealing
-    if sealing and sealing.sealed_until and facts.look.at - sealing.sealed_until > HELD_SECONDS + 2 * 3600:
-        since = _utc(sealing.sealed_until, facts.look.at)
+    sealing, now = facts.sealing, facts.look.at
+    if sealing and sealing.sealed_until and now - sealing.sealed_until > facts.lateness + HELD_SECONDS:
+        since = _utc(sealing.sealed_until, now)
         sentence = f"Hours are final only until {since}: sealing waits for {sealing.held_by}."
+        yield _said("behind", sentence, STATUS, "pintallysealingstuck")
+    if sealing and sealing.newest_cut and now - sealing.newest_cut > CUT_SECONDS:
+        sentence = f"The newest cut is {ago(now - sealing.newest_cut)} old: sealing waits for {sealing.held_by}."
         yield _said("behind", sentence, STATUS, "pintallysealingstuck")
 
 

@@ -1,9 +1,11 @@
 """The document of the page, from what was found. Pure."""
 
+from collections.abc import Set
 from dataclasses import asdict
 
 from pintally.schemas.actions import REPLAY
 from pintally.schemas.outcomes import Outcomes, sum_of
+from pintally.schemas.sources import Source
 from pintally.serve.condition import condition_of
 from pintally.serve.findings import Look, Tables
 from pintally.serve.rates import Rates
@@ -26,17 +28,25 @@ BEHIND_SECONDS = 30.0
 
 
 def state_of(
-    look: Look, tables: Tables, rates: Rates, workers: Workers, verified: Verified | None, version: str
+    look: Look,
+    tables: Tables,
+    rates: Rates,
+    workers: Workers,
+    verified: Verified | None,
+    *,
+    version: str,
+    lateness: int,
 ) -> State:
-    """Returns the document of a look."""
-    sources = [source_state(each, look) for each in look.sources]
+    """Returns the document of a look. `lateness` is what the settings allow, in seconds."""
+    held = holders(look)
+    sources = [source_state(each, look, held) for each in look.sources]
     parts = State(
         version=version,
         number=look.number,
         looked_at=look.at,
         away={engine: trouble.since for engine, trouble in look.trouble.items()},
         refused={engine: trouble.what for engine, trouble in look.trouble.items() if trouble.refuses},
-        condition=condition_of([], look, None, None),
+        condition=condition_of([], look, None, None, lateness),
         lag=sum(each.lag for each in sources),
         lag_seconds=max((each.lag_seconds for each in sources), default=0.0),
         sources=sources,
@@ -48,10 +58,10 @@ def state_of(
         lost_records=sum(lost_records(look).values()),
         verified=verified,
     )
-    return parts.model_copy(update={"condition": condition_of(sources, look, parts.sealing, verified)})
+    return parts.model_copy(update={"condition": condition_of(sources, look, parts.sealing, verified, lateness)})
 
 
-def source_state(progress: Progress, look: Look) -> SourceState:
+def source_state(progress: Progress, look: Look, held: Set[Source]) -> SourceState:
     """Returns what is known of one source."""
     source, seen = progress.source, look.seen[progress.source]
     lag = max(0, progress.lag)
@@ -64,10 +74,10 @@ def source_state(progress: Progress, look: Look) -> SourceState:
         position=progress.position,
         lag=lag,
         lag_seconds=lag_seconds(progress, seen, look.at),
-        stream_time=progress.stream_time / 1000 if (progress.stream_time or 0) > 0 and progress.stream_time else None,
+        stream_time=progress.stream_time / 1000 if progress.stream_time and progress.stream_time > 0 else None,
         retention_headroom=headroom(progress, look),
         blocked=blocked,
-        holds_sealing=source in holders(look),
+        holds_sealing=source in held,
         member=look.kafka.group.owner(source) if look.kafka else None,
         state=_state(progress, seen, look, blocked),
     )
@@ -90,7 +100,7 @@ def headroom(progress: Progress, look: Look) -> float | None:
     return retention_headroom(progress, seen, topic.retention_ms, by_broker=by_broker, now=look.at)
 
 
-def holders(look: Look) -> set[object]:
+def holders(look: Look) -> set[Source]:
     """The sources that hold the sealing of hours back most: replays hold none back."""
     clocks = {source: clock for source, clock in look.clocks.items() if not source.topic.endswith(REPLAY)}
     if not clocks:

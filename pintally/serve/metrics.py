@@ -1,7 +1,7 @@
 """The metrics of `pintally serve`: the last look as Prometheus reads it. A scrape asks no engine."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from math import inf
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from pintally.schemas.metrics import METRICS, VERIFIED, Kind
 from pintally.schemas.rules import Rules
+from pintally.schemas.sources import Source
 from pintally.serve.document import headroom, holders, is_blocked, lost_records, outcomes_of
 from pintally.serve.findings import ENGINES, Engine, Look, Tables
 from pintally.serve.seen import lag_seconds
@@ -77,8 +78,9 @@ def families(found: Iterable[Sample]) -> Iterator[Metric]:
 def samples(settings: Settings, known: Known) -> Iterator[Sample]:
     """Every sample of what is known."""
     look, tables = known.look, known.tables
+    held = holders(look)
     for progress in look.sources:
-        yield from _source(progress, look)
+        yield from _source(progress, look, held)
     for topic, outcomes in outcomes_of(look).items():
         for outcome in ("counted", "duplicate", "late", "invalid", "gaps"):
             yield "pintally_records_total", (topic, outcome), getattr(outcomes, outcome)
@@ -98,7 +100,7 @@ def samples(settings: Settings, known: Known) -> Iterator[Sample]:
         yield "pintally_http_requests_total", (route, status), number
 
 
-def _source(progress: Progress, look: Look) -> Iterator[Sample]:
+def _source(progress: Progress, look: Look, held: Set[Source]) -> Iterator[Sample]:
     source = progress.source.topic, str(progress.source.partition)
     offsets = {"log_start": progress.log_start, "flushed": progress.position,
                "last_stable": progress.ends.last_stable, "log_end": progress.log_end}  # fmt: skip
@@ -112,7 +114,7 @@ def _source(progress: Progress, look: Look) -> Iterator[Sample]:
         yield "pintally_source_stream_time_seconds", source, progress.stream_time / 1000
     yield "pintally_source_retention_headroom_seconds", source, inf if left is None else left
     yield "pintally_source_blocked", source, is_blocked(progress)
-    yield "pintally_source_holds_sealing", source, progress.source in holders(look)
+    yield "pintally_source_holds_sealing", source, progress.source in held
 
 
 def _group(look: Look) -> Iterator[Sample]:
@@ -128,7 +130,7 @@ def _sealed(look: Look) -> Iterator[Sample]:
     if look.clickhouse:
         sealed = look.clickhouse.sealed
         yield "pintally_sealed_until_timestamp_seconds", (), sealed.until
-        yield "pintally_open_hours", (), sealed.open_hours
+        yield "pintally_open_windows", (), sealed.open_hours
         yield "pintally_newest_cut_timestamp_seconds", (), sealed.newest_cut
 
 

@@ -47,6 +47,7 @@ def routes(settings: Settings, served: Served) -> Mapping[str, Route]:
 
     async def state(request: web.Request) -> web.StreamResponse:
         served.looking.polled()
+        await served.fresh()
         tag = f'"{served.state.number}"'
         headers = {"Cache-Control": "no-cache", "ETag": tag}
         if request.headers.get("If-None-Match") == tag:

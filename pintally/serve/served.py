@@ -1,9 +1,10 @@
 """What is served: the newest look as a document, as metrics, and to everybody who waits for the next."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from importlib.metadata import version
-from time import monotonic
+from time import monotonic, time
 
 from pintally.serve.document import outcomes_of, state_of
 from pintally.serve.findings import Engine, Look, Tables
@@ -15,6 +16,7 @@ from pintally.serve.workers import NOBODY, AskWorkers
 from pintally.streams.settings import Settings
 
 WORKERS_SECONDS = 2.0
+FRESH_SECONDS = 3.0
 
 
 class Served:
@@ -54,6 +56,12 @@ class Served:
             workers.cancel()
             await asyncio.gather(workers, return_exceptions=True)
 
+    async def fresh(self) -> None:
+        """Until there is a look of the last seconds, if one comes soon. For who asks once, while nobody looks."""
+        if time() - self.look.at > FRESH_SECONDS:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.wait_changed(), FRESH_SECONDS)
+
     async def wait_changed(self) -> None:
         """Until the next look."""
         await asyncio.shield(self._next)
@@ -69,7 +77,10 @@ class Served:
     def _make(self) -> None:
         """Once a look, whoever asks for it."""
         verified = self.verified.latest()
-        self.state: State = state_of(self.look, self.tables, self._rates, self._workers, verified, self._version)
+        self.state: State = state_of(
+            self.look, self.tables, self._rates, self._workers, verified,
+            version=self._version, lateness=self._settings.rules.allowed_lateness_seconds,
+        )  # fmt: skip
         self.document: bytes = self.state.model_dump_json().encode()
 
     async def _run_workers(self) -> None:

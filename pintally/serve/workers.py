@@ -114,12 +114,12 @@ async def _read(session: aiohttp.ClientSession, address: str) -> Series | None:
         return None
 
 
-def parse(text: str) -> Series:
-    """Returns the value of each series. Raises ValueError for what is not of Prometheus."""
+def parse(text: str, prefix: str = "pintally_worker") -> Series:
+    """Returns the value of each series whose name begins so. Raises ValueError for what is not of Prometheus."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
-        if family.name.startswith("pintally_worker")
+        if family.name.startswith(prefix)
         for sample in family.samples
     }
 

@@ -74,7 +74,9 @@ export function showAway(connection) {
   keyed(byId("notices"), away, (engine) => engine, () => element("li"), (item, engine) => {
     const since = clock(state.away[engine], state.looked_at);
     const old = age(engineAge(connection, engine));
-    setText(item, `${NAMES[engine]} has not answered since ${since} UTC. What comes from it is ${old} old.`);
+    const refused = state.refused[engine];
+    const why = refused ? `${NAMES[engine]} refuses: ${refused}.` : `${NAMES[engine]} has not answered since ${since} UTC.`;
+    setText(item, `${why} What comes from it is ${old} old.`);
   });
   if (state) for (const part of document.querySelectorAll("[data-of]")) markPart(part, ageOf(connection, part.dataset.of));
 }

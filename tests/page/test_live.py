@@ -1,0 +1,85 @@
+"""The page of a real `pintally serve` in a real Chromium: it equals the ledger, and finds what is wrong by itself."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from pintally.streams.settings import Settings
+from tests.e2e.running import Traffic, wait_caught_up, workers
+from tests.page.conftest import WAIT_MS
+from tests.serve.serving import Counted, Serve, between, of_ledger, serving
+from tests.support.engines import TestEngines
+
+TRAFFIC = ("--rate", "1500", "--duplicates", "0.02", "--late", "0.02", "--broken", "0.01")
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def shown(page: Page) -> Counted:
+    """The table of all outcomes, as a person reads it."""
+    rows = page.eval_on_selector_all(
+        "#outcomes tbody tr", "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    return {(topic, outcome): int(total.replace(",", "")) for topic, outcome, _, total in rows}
+
+
+def look_again(page: Page) -> Counted:
+    """What it shows of a look that began after this call."""
+    number = "async () => (await (await fetch('/api/state.json')).json()).number"
+    first = page.evaluate(number)
+    page.wait_for_function(f"async first => await ({number})() > first + 1", arg=first)
+    page.wait_for_timeout(1_500)  # its event is here by then; an older table would only be too low
+    return shown(page)
+
+
+def test_the_page_equals_the_ledger_and_says_what_is_wrong(
+    stack: Settings, restartable_engines: TestEngines, page: Page, tmp_path: Path
+) -> None:
+    with serving(stack, tmp_path) as serve, workers(stack, tmp_path) as start:
+        page.goto(serve.url)
+        headline = page.locator("h1")
+        expect(headline).to_have_text(re.compile("No worker runs"), timeout=WAIT_MS)
+        expect(page.locator("#command")).to_have_text("pintally worker")
+        worker = start("one")
+        with Traffic(stack, *TRAFFIC) as traffic:
+            expect(headline).to_have_text(re.compile("^All records are counted"), timeout=WAIT_MS * 2)
+            low = of_ledger(stack)
+            seen = look_again(page)
+            assert between(low, seen, of_ledger(stack))
+            worker.kill()
+            expect(headline).to_have_text(re.compile("No worker runs: [0-9,]+ records wait"), timeout=WAIT_MS)
+            goes_away(page, serve, restartable_engines)
+            start("one")
+            expect(headline).to_have_text(re.compile("^(All records are counted|Counting is)"), timeout=WAIT_MS * 3)
+            traffic.stop()
+        wait_caught_up(stack)
+        expect(page.locator("#f-lag")).to_have_text("0", timeout=WAIT_MS)
+        assert look_again(page) == of_ledger(stack)
+
+
+def goes_away(page: Page, serve: Serve, engines: TestEngines) -> None:
+    """ClickHouse is killed: the page says so, and how old what it shows is; then it comes back."""
+    engines.clickhouse.kill()
+    expect(page.locator("h1")).to_have_text(re.compile("^ClickHouse has not answered for"), timeout=WAIT_MS)
+    notice = page.locator("#notices li")
+    expect(notice).to_contain_text("ClickHouse has not answered since")
+    expect(page.locator("section[data-of=clickhouse] .age").first).to_have_text(re.compile(r"\d+ s old"))
+    expect(page.locator("#link")).to_have_text("Live")
+    assert serve.get("/livez")[0] == 200
+    engines.clickhouse.start()
+    engines.clickhouse.wait_ready()
+    expect(notice).to_have_count(0, timeout=WAIT_MS)
