@@ -1,6 +1,9 @@
 """Translates errors of ClickHouse: try again later, or a person must act."""
 
 import re
+import threading
+from collections import Counter
+from typing import Final
 
 from clickhouse_driver.errors import (
     CannotParseDomainError,
@@ -36,13 +39,41 @@ SETTING = re.compile(r"(?:modify '|etting '?)(\w+)'? (?:setting|should|is)")  # 
 LIMITED = {158, 159, 160, 191, 290, 307, 396, 565}
 # Errors of a request that the server would always refuse.
 FINAL = {62, 43, 46, 42, 53, 36, 115, 60, 81, 16, 47, 8, 20, 44, 48, 70, 72, 27, 6, 349, 344}
+KINDS: Final = ("timeout", "network", "server", "login", "rights", "schema", "refused")
+
+
+class Seen:
+    """How many errors of each kind ClickHouse and its driver had for this process; any thread may count."""
+
+    def __init__(self) -> None:
+        self.kinds: Counter[str] = Counter()
+        self._turn = threading.Lock()
+
+    def add(self, kind: str) -> None:
+        """One more of KINDS."""
+        with self._turn:
+            self.kinds[kind] += 1
+
+
+seen = Seen()
+
+
+def kind_of(error: Exception) -> str:
+    """Returns one of KINDS."""
+    if isinstance(error, ServerException):
+        refused = FINAL | {READONLY, CONSTRAINT, ErrorCodes.UNKNOWN_DATABASE}
+        codes = {"login": LOGIN, "rights": RIGHTS | USERS_IN_FILES, "schema": SCHEMA, "refused": refused}
+        return next((kind for kind, of in codes.items() if error.code in of), "server")
+    return "timeout" if isinstance(error, (SocketTimeoutError, TimeoutError)) else "network"
 
 
 def translate(error: Exception, address: ClickHouseAddress, *, may_quote: bool = False) -> SinkError:
     """Returns the error as SinkUnavailable (try again) or SinkError (a person must act), never with the password.
 
     `may_quote`: the server was given records. What it says may quote them, so only the number of its error is kept.
+    It is counted in `seen`.
     """
+    seen.add(kind_of(error))
     where = f"ClickHouse at {address}"
     if isinstance(error, ServerException):
         return _refused(

@@ -6,13 +6,16 @@ from numpy.typing import NDArray
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.framed import decode_by_rule
 from pintally.schemas.errors import PintallyError
+from pintally.schemas.outcomes import Outcomes
+from pintally.schemas.rows import position_of
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.duplicates import SeenIds
 from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.outcomes import Judged, dead_letters, judge
-from pintally.streams.counting.pending import Capture, Pending
+from pintally.streams.counting.pending import Capture, Pending, SliceState
 from pintally.streams.counting.slices import Base, Piece, cut, run_stream_time
+from pintally.streams.counting.tally import Tally
 
 __all__ = ["Capture", "ChunkMissing", "ChunkRefused", "ChunkRepeated", "LogChanged", "RecordsGone", "SourceFold"]
 
@@ -58,6 +61,7 @@ class SourceFold:
         epoch: int,
         base: Base,
         flushed: int | None = None,  # version of the last ledger row that led to `base`
+        tally: Tally | None = None,  # of the topic, in this process; one of its own if not given
     ) -> None:
         self.source = source
         self.action = action
@@ -67,6 +71,8 @@ class SourceFold:
         self.position = base.collect_start  # next offset to fold
         self.stream_time = base.collect_stream_time  # ms, at `position`
         self._seen = SeenIds()
+        self._tally = tally if tally is not None else Tally()
+        self._known_below = 0 if flushed is None else position_of(flushed)  # what is flushed already is not new
         self._pending = Pending(source, action, rules, epoch, flushed)
         self._is_cut = base.is_cut  # until the first record shows that what is gone does not matter
         if base.open_slice:
@@ -90,6 +96,11 @@ class SourceFold:
     def nbytes(self) -> int:
         """Bytes of cells and ids."""
         return self._seen.nbytes + self._pending.nbytes
+
+    @property
+    def oldest_pending(self) -> int | None:
+        """The lowest Kafka timestamp of what is folded and not flushed, in ms; None if nothing is, or has one."""
+        return self._pending.oldest
 
     @property
     def flushed_version(self) -> int | None:
@@ -127,9 +138,10 @@ class SourceFold:
         for piece in pieces:
             duplicate = self._register(judged, piece)
             if piece.start >= self.base.start:
-                self._count(judged, duplicate, piece)
-                letters = dead_letters(self.source, chunk, judged, duplicate, piece, self.rules, self.epoch)
+                self._count(judged, duplicate, piece).saw(self._oldest(chunk, piece))
+                letters = [*dead_letters(self.source, chunk, judged, duplicate, piece, self.rules, self.epoch)]
                 self._pending.add_dead_letters(letters)
+                self._tally.add_letters(letters)
             self.position, self.stream_time = piece.end, piece.stream_time
             self._check_base()
 
@@ -177,17 +189,35 @@ class SourceFold:
         duplicate[~invalid] = self._seen.register(ids[~invalid], name.slice_block, name.bucket)
         return duplicate
 
-    def _count(self, judged: Judged, duplicate: NDArray[np.bool_], piece: Piece) -> None:
-        """Count the records that are neither invalid nor late nor duplicates."""
+    def _oldest(self, chunk: Chunk, piece: Piece) -> int | None:
+        """The lowest Kafka timestamp of records of a piece that were not flushed before, in ms; None if none has one.
+
+        A record without a timestamp has -1.
+        """
+        first = piece.first
+        if piece.start < self._known_below:
+            first = max(first, int(chunk.offsets.searchsorted(self._known_below)))
+        timestamps = chunk.timestamps[first : piece.last]
+        if len(timestamps) and (lowest := int(timestamps.min())) >= 0:
+            return lowest
+        timestamps = timestamps[timestamps >= 0]
+        return int(timestamps.min()) if len(timestamps) else None
+
+    def _count(self, judged: Judged, duplicate: NDArray[np.bool_], piece: Piece) -> SliceState:
+        """Count the records that are neither invalid nor late nor duplicates. Returns their slice."""
         invalid, late = judged.invalid[piece.records], judged.late[piece.records]
         duplicate = duplicate & ~late
         counted = (~(invalid | late | duplicate)).nonzero()[0]
         counted += piece.first
         state = self._pending.slice_state(piece)
         state.add(judged, counted)
-        state.advance(piece, len(counted), *(int(np.count_nonzero(mask)) for mask in (duplicate, late, invalid)))
+        duplicates, lates, invalids = (int(np.count_nonzero(mask)) for mask in (duplicate, late, invalid))
+        state.advance(piece, len(counted), duplicates, lates, invalids)
+        gaps = piece.end - piece.start - (piece.last - piece.first)
+        self._tally.add(Outcomes(len(counted), duplicates, lates, invalids, gaps))
         if piece.end % self.rules.slice_records == 0:
             self._pending.end()
+        return state
 
     def capture(self, ended_only: bool = False) -> Capture | None:
         """Take what is not flushed, as it is at this moment; None if all is flushed.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ class SliceState:
         self.aggregates: list[Aggregate] = [make() for make in AGGREGATES]
         self.flushed = piece.start  # position of the last ledger row that was acknowledged; the start: none was
         self._counted = self._duplicate = self._late = self._invalid = self._gaps = 0
+        self.oldest: int | None = None  # the lowest Kafka timestamp of what no flush has taken, in ms
+        self.oldest_in_flight: int | None = None
 
     @classmethod
     def of(cls, row: LedgerRow) -> "SliceState":
@@ -43,6 +46,7 @@ class SliceState:
         outcomes = row.outcomes
         state._counted, state._duplicate, state._late = outcomes.counted, outcomes.duplicate, outcomes.late
         state._invalid, state._gaps = outcomes.invalid, outcomes.gaps
+        state.oldest = state.oldest_in_flight = None
         return state
 
     @property
@@ -73,6 +77,19 @@ class SliceState:
         self._invalid += invalid
         self._gaps += piece.end - piece.start - (piece.last - piece.first)
         self.position, self.stream_time = piece.end, piece.stream_time
+
+    def saw(self, timestamp: int | None) -> None:
+        """There is a record of this Kafka timestamp (ms) to flush; None: there is none that has one."""
+        self.oldest = lower(self.oldest, timestamp)
+
+    def take_oldest(self) -> int | None:
+        """The lowest timestamp of what a flush takes now."""
+        self.oldest_in_flight, self.oldest = self.oldest, None
+        return self.oldest_in_flight
+
+    def put_oldest_back(self) -> None:
+        """The flush failed."""
+        self.oldest, self.oldest_in_flight = lower(self.oldest, self.oldest_in_flight), None
 
     def take_dirty(self, source: Source, action: Action, epoch: int) -> list[CellRows]:
         """The rows of the dirty cells, which are in flight from now on; their version is the slice's position."""
@@ -107,6 +124,12 @@ class Capture:
     ledger: tuple[LedgerRow, ...]  # one a slice with something new since its last acknowledged row, by start
     dead_letters: tuple[DeadLetterRow, ...]  # those not yet taken, by offset
     slices: tuple[SliceState, ...] = field(repr=False)  # those of `ledger`, in its order
+    oldest: int | None = None  # the lowest Kafka timestamp of all that is taken, in ms; None: nothing has one
+
+
+def lower(a: int | None, b: int | None) -> int | None:
+    """The lower of two, of which both may be unknown."""
+    return b if a is None else a if b is None else min(a, b)
 
 
 def room_of(letter: DeadLetterRow) -> int:
@@ -149,6 +172,12 @@ class Pending:
         """Bytes of all cells."""
         return sum(state.nbytes for state in self._slices(ended_only=False))
 
+    @property
+    def oldest(self) -> int | None:
+        """The lowest Kafka timestamp of what is not flushed, in ms."""
+        slices = self._slices(ended_only=False)
+        return reduce(lower, [lower(state.oldest, state.oldest_in_flight) for state in slices], None)
+
     def slice_state(self, piece: Piece) -> SliceState:
         """The slice that a piece belongs to: the open one, or a new one that ends it."""
         if self._open and self._open.slice_id != piece.slice_id:
@@ -186,6 +215,7 @@ class Pending:
             tuple(state.ledger_row(self.source, self.epoch, self.rules) for state in slices),
             self._take_dead_letters(slices[-1].position),
             slices,
+            reduce(lower, [state.take_oldest() for state in slices]),
         )
         return self._in_flight
 
@@ -197,6 +227,7 @@ class Pending:
             for aggregate in state.aggregates:
                 aggregate.mark_flushed()
             state.flushed = row.position
+            state.oldest_in_flight = None
         self.version = max(self.version or 0, *(row.version for row in capture.ledger))
         self._ended = [state for state in self._ended if state.position > state.flushed]
         self._ended_rows = sum(state.pending for state in self._ended)
@@ -207,6 +238,7 @@ class Pending:
         for state in capture.slices:
             for aggregate in state.aggregates:
                 aggregate.merge_back()
+            state.put_oldest_back()
         self._letters[:0] = capture.dead_letters
 
     def _answered(self, capture: Capture) -> None:

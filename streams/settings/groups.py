@@ -118,6 +118,10 @@ class WorkerSettings(Group):
     log_format: Literal["text", "json"] = Field(
         "text", description="Lines of the log: sentences, or one JSON object each, with fields by name."
     )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address that a worker serves metrics and health checks on. They have no login."
+    )
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port of those; 0 for any that is free.")
     web_port: Port | None = Field(None, description="Port of Faust's web views, on loopback; none if not set.")
 
 

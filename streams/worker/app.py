@@ -3,6 +3,7 @@
 import gc
 import logging
 from functools import partial
+from time import monotonic, time
 from typing import Any
 
 import clickhouse_driver.numpy.helpers  # noqa: F401 - loads pandas (0.5 s) now, not in the first flush
@@ -14,9 +15,11 @@ from yarl import URL
 
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
+from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.sinks.maintenance import MaintainedSink
 from pintally.streams.counting.fold import SourceFold
+from pintally.streams.http.listening import Listening
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.log.exceptions import named
 from pintally.streams.settings import KafkaSettings, Settings, load_settings
@@ -24,6 +27,8 @@ from pintally.streams.worker.agents import counting_agent
 from pintally.streams.worker.backpressure import Backpressure
 from pintally.streams.worker.dead_letter_topics import BATCH_BYTES, DeadLetterTopics
 from pintally.streams.worker.flush import Flusher
+from pintally.streams.worker.health import Health, Stage
+from pintally.streams.worker.lag import caught_up
 from pintally.streams.worker.process import refuse, watch
 from pintally.streams.worker.runner import CountingWorker
 from pintally.streams.worker.table import CellTable, SourceTables
@@ -53,6 +58,9 @@ class CountingApp(faust.App):
     sink: MaintainedSink
     flusher: Flusher
     backpressure: Backpressure
+    health: Health
+    listening: Listening | None = None  # where metrics and health are served; taken at the start if not given
+    caught_up: dict[Source, float]
 
     def _new_transport(self) -> ChunkTransport:
         return ChunkTransport(self.conf.broker_consumer, self)
@@ -60,10 +68,20 @@ class CountingApp(faust.App):
     def _create_directories(self) -> None:
         """Faust makes a data folder here; all state is in the log and the ledger."""
 
+    def end(self, fold: SourceFold) -> int | None:
+        """The end of what may be read of its log, as far as the consumer knows."""
+        end: int | None = self.consumer.highwater(TP(fold.source.topic, fold.source.partition))
+        return end
+
     def lag(self, fold: SourceFold) -> int:
         """Offsets between the fold and the end of what may be read of its log, as far as the consumer knows."""
-        highwater = self.consumer.highwater(TP(fold.source.topic, fold.source.partition))
-        return max(0, (highwater or 0) - fold.position)
+        return max(0, (self.end(fold) or 0) - fold.position)
+
+    def follow(self) -> None:
+        """After each flush: which sources are restored, and which are flushed to their end."""
+        folds = list(self.tables.folds())
+        self.tables.restoring.look(folds, monotonic())
+        self.caught_up = caught_up([(fold, self.end(fold)) for fold in folds], self.caught_up, time())
 
     def queued(self, topic: str) -> bool:
         """Whether chunks of a topic wait for their agent."""
@@ -72,10 +90,12 @@ class CountingApp(faust.App):
     async def on_started(self) -> None:
         """All is loaded: what was made so far stays."""
         tune_gc()
+        self.health.stage = Stage.RUNNING
         await super().on_started()
 
     async def on_stop(self) -> None:
         """Flush what is folded, then stop; after a crash nothing is flushed any more."""
+        self.health.stage = Stage.STOPPING
         if not self._crashed.is_set():
             try:
                 await self.flusher.flush()
@@ -111,6 +131,7 @@ def create_app(settings: Settings, sink: MaintainedSink | None = None) -> Counti
         web_port=settings.worker.web_port or 6066,
     )
     app.settings = settings
+    app.health, app.caught_up = Health(), {}
     app.sink = sink or ClickHouseSink(settings.clickhouse)
     app.backpressure = Backpressure(app)
     for topic, action in settings.topics.actions.items():

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, nullcontext
 from time import monotonic
 
 from aiokafka.errors import KafkaError
@@ -14,6 +15,7 @@ from pintally.streams.kafka.errors import is_transient
 from pintally.streams.log.exceptions import named
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.dead_letter_topics import TOO_LARGE, DeadLetterTopics
+from pintally.streams.worker.measured import Measured, Timed
 from pintally.streams.worker.outage import CLICKHOUSE, LETTERS
 
 LEDGER_CHECK_INTERVAL_SECONDS = 10.0  # of a worker that has nothing to flush
@@ -45,6 +47,7 @@ class Flusher:
         self.max_pending_cells = max_pending_cells
         self._in_flight = asyncio.Lock()
         self._looked = monotonic()  # when the ledger was last found to be as it was left
+        self.measured = Measured()
 
     async def flush(self) -> bool:
         """Flush what changed. True if all of it is durable, False if it was merged back for the next flush.
@@ -63,14 +66,18 @@ class Flusher:
             captures = [(fold, capture) for fold in folds if (capture := self._capture(fold, are_many))]
             if not captures:
                 await self._look(folds)
+                self.measured.outcomes["empty"] += 1
                 return True
+            began, timed = monotonic(), self.measured.step
             try:
-                await self.dead_letters.send([letter for _, capture in captures for letter in capture.dead_letters])
-                await asyncio.to_thread(write, self.sink, folds, [capture for _, capture in captures])
+                with timed("dead_letter_topics"):
+                    await self.dead_letters.send([letter for _, capture in captures for letter in capture.dead_letters])
+                await asyncio.to_thread(write, self.sink, folds, [capture for _, capture in captures], timed)
             except BaseException as error:
                 for fold, capture in captures:
                     fold.merge_back(capture)
                 counters.add("flushes_failed")
+                self.measured.outcomes["failed"] += 1
                 if not self._is_mended_by_the_next(error):
                     raise
                 return False
@@ -79,6 +86,7 @@ class Flusher:
             LETTERS.back()
             CLICKHOUSE.back()
             self._looked = monotonic()
+            self.measured.flushed(monotonic() - began, [capture for _, capture in captures])
             counters.add("flushes")
             counters.add("flushed_cells", sum(len(rows) for _, capture in captures for rows in capture.cells))
             return True
@@ -100,6 +108,8 @@ class Flusher:
 
     async def _look(self, folds: Sequence[SourceFold]) -> None:
         """Idle sources too may be those of a sink that was rolled back, or of rules that changed."""
+        if not folds:
+            self.measured.looked()
         if not folds or monotonic() - self._looked < LEDGER_CHECK_INTERVAL_SECONDS:
             return
         try:
@@ -109,6 +119,7 @@ class Flusher:
         else:
             CLICKHOUSE.back()
             self._looked = monotonic()
+            self.measured.looked()
 
     def _capture(self, fold: SourceFold, are_many: bool) -> Capture | None:
         """Far behind only ended slices go out, unless cells pile up before any slice ends (C9)."""
@@ -116,13 +127,22 @@ class Flusher:
         return fold.capture(ended_only=far_behind and not are_many)
 
 
-def write(sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture]) -> None:
+def write(
+    sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture], timed: Timed = lambda _: nullcontext()
+) -> None:
     """Step 3 of a flush, on one connection; blocking. Whatever is raised, nothing counts as flushed."""
-    with sink.session() as session:
-        read_back(session, folds)
-        session.write_cells(*(rows[0].concat(rows) for rows in zip(*(each.cells for each in captures), strict=True)))
-        session.write_dead_letters([letter for capture in captures for letter in capture.dead_letters])
-        session.write_ledger([row for capture in captures for row in capture.ledger])
+    with ExitStack() as stack:
+        with timed("connect"):
+            session = stack.enter_context(sink.session())
+        with timed("read_back"):
+            read_back(session, folds)
+        with timed("cells"):
+            cells = zip(*(each.cells for each in captures), strict=True)
+            session.write_cells(*(rows[0].concat(rows) for rows in cells))
+        with timed("dead_letters"):
+            session.write_dead_letters([letter for capture in captures for letter in capture.dead_letters])
+        with timed("ledger"):
+            session.write_ledger([row for capture in captures for row in capture.ledger])
 
 
 def look(sink: Sink, folds: Sequence[SourceFold]) -> None:

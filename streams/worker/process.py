@@ -43,6 +43,7 @@ class Watch:
     def __init__(self) -> None:
         self.told_at: float | None = None
         self.stop_cleanly: Callable[[], None] | None = None  # asks the running worker to stop; None before it runs
+        self.leaving: Callable[[], None] = lambda: None  # the last thing before an end that was asked for
         self._end: Callable[[], None] | None = None  # replaces the process
         self._taken = threading.Lock()  # by the first who has the process end; never waited for
         self._thread: threading.Thread | None = None
@@ -107,6 +108,8 @@ watch = Watch()
 def leave_as_told(words: str) -> None:
     """End the process, which was told to stop: exit code 0. What was not flushed the next worker folds again."""
     briefly(lambda: log.info("this worker ends: %s; what is not flushed the next worker folds again", words))
+    with suppress(OSError):
+        watch.leaving()
     os._exit(0)
 
 

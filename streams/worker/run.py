@@ -1,5 +1,6 @@
 """A worker in this process, from its settings to its end."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -7,6 +8,8 @@ import uvloop
 
 from pintally.schemas.errors import KafkaUnavailable, PintallyError, SinkUnavailable
 from pintally.sinks.clickhouse.rights import refuse_missing_grants
+from pintally.streams.http.listening import Listening
+from pintally.streams.http.server import serving
 from pintally.streams.kafka.needed_rights import refuse_missing_rights
 from pintally.streams.kafka.topics import describe_topics
 from pintally.streams.log.setup import log_to_stderr
@@ -15,9 +18,11 @@ from pintally.streams.worker import supervisor
 from pintally.streams.worker.app import create_app
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.first_lines import say_start
+from pintally.streams.worker.health import Health, Stage
 from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
 from pintally.streams.worker.process import pause, refuse, watch
 from pintally.streams.worker.runner import CountingWorker
+from pintally.streams.worker.serving import routes, take_address
 
 RETRY_SECONDS = 1.0
 
@@ -32,17 +37,27 @@ def count(settings: Settings, log_level: str, warnings: Sequence[str] = ()) -> N
     log_to_stderr(log_level, settings.worker.log_format, settings.kafka.group_instance_id)
     say_start(settings, warnings)
     supervisor.tell(READY="1", STATUS="waits for Kafka and its partitions")
-    pause()
-    uvloop.install()
     try:
-        await_topics(settings.kafka, settings.topics)
-        refuse_without_grants(settings.clickhouse)
+        listening, health = take_address(settings), Health(Stage.WAITING)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as waiting:
+            waiting.run(wait(settings, listening, health))
     except PintallyError as error:
         refuse(error)
+    uvloop.install()
     app = create_app(settings)
+    app.health, app.listening = health, listening
     runner = CountingWorker(app, loglevel=log_level, override_logging=True, redirect_stdouts=False, quiet=False)
     counters.add("starts")
     runner.execute_from_commandline()
+
+
+async def wait(settings: Settings, listening: Listening, health: Health) -> None:
+    """Wait until counting can begin, and answer meanwhile. Raises as `await_topics` and `refuse_without_grants` do."""
+    async with serving(listening, routes(health)):
+        await asyncio.to_thread(pause)
+        await asyncio.to_thread(await_topics, settings.kafka, settings.topics)
+        await asyncio.to_thread(refuse_without_grants, settings.clickhouse)
+    health.stage = Stage.STARTING
 
 
 def refuse_without_grants(clickhouse: ClickHouseSettings) -> None:

@@ -2,13 +2,16 @@
 
 import logging
 import signal
+from contextlib import AsyncExitStack
 from typing import Any
 
 import faust
 
+from pintally.streams.http.server import serving
 from pintally.streams.log.setup import log_to_stderr
 from pintally.streams.worker.fatal import end_by, end_on_errors, end_on_loop_errors
 from pintally.streams.worker.process import leave_as_told, watch
+from pintally.streams.worker.serving import routes, take_address
 
 
 class CountingWorker(faust.Worker):  # type: ignore[misc]
@@ -16,11 +19,17 @@ class CountingWorker(faust.Worker):  # type: ignore[misc]
 
     app: Any
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._serving = AsyncExitStack()  # to the end of the process
+
     async def on_first_start(self) -> None:
         """All that can fail from here on is watched."""
         end_on_errors(self.app)
         end_on_loop_errors(self.app, self.loop)
         await super().on_first_start()
+        self.app.listening = self.app.listening or take_address(self.app.settings)
+        await self._serving.enter_async_context(serving(self.app.listening, routes(self.app.health, self.app)))
 
     async def start(self) -> None:
         """Run to the end. An error while it starts ends the process as any other."""

@@ -41,6 +41,11 @@ class SessionWatchdog:
         self._clock = clock
         self._answered_at: float | None = None  # seconds
 
+    @property
+    def silence(self) -> float | None:
+        """Seconds since the coordinator last answered; None before it has."""
+        return None if self._answered_at is None else self._clock() - self._answered_at
+
     def answered(self) -> None:
         """End the process if the last answer is longer ago than a session."""
         now = self._clock()

@@ -7,6 +7,8 @@ recovery as Faust's do, but their state is the fold of the source, so nothing is
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from time import monotonic
 from typing import Any
 
 import faust
@@ -19,11 +21,13 @@ from pintally.schemas.errors import KafkaUnavailable, PintallyError, SinkUnavail
 from pintally.schemas.rows import position_of
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.log import Chunk
+from pintally.streams.counting.tally import Tally
 from pintally.streams.worker.assignment import Assigned, look_up
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.first_lines import say_assigned, say_counting
 from pintally.streams.worker.outage import CLICKHOUSE, outage_of
 from pintally.streams.worker.process import refuse
+from pintally.streams.worker.restoring import Restoring
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,11 @@ class CellTable(faust.Table):
         self.action = action
         self.topic = topic
         self.folds: dict[int, SourceFold] = {}
+
+    @cached_property
+    def tally(self) -> Tally:
+        """What this process counted of the topic; a source that leaves takes nothing away."""
+        return Tally()
 
     def fold(self, chunk: Chunk) -> SourceFold | None:
         """Fold a chunk into its source's cells. None if the partition is not ours any more.
@@ -66,8 +75,9 @@ class CellTable(faust.Table):
                 return True
         counters.add("restores")
         log.debug("%s: restored from offset %d on, flushed to %d", source, assigned.base.collect_start, chain.position)
+        self.tally.restored += max(0, chain.position - assigned.base.collect_start)
         self.folds[source.partition] = SourceFold(
-            source, self.action, chain.rules, chain.epoch_start.epoch, assigned.base, chain.version
+            source, self.action, chain.rules, chain.epoch_start.epoch, assigned.base, chain.version, self.tally
         )
         return False
 
@@ -76,6 +86,11 @@ class SourceTables(TableManager):
     """All tables; no changelog topics, no waiting, positions of the folds for seeks and commits."""
 
     _recovery: "Refold | None" = None
+
+    @cached_property
+    def restoring(self) -> Restoring:
+        """How far the sources are that were assigned last."""
+        return Restoring()
 
     def add(self, table: CellTable) -> CellTable:
         """Register a table without a changelog topic of its own."""
@@ -129,11 +144,13 @@ class Refold(Recovery):
         await self._wait(self._assign())
         await self._wait(self.app.consumer.perform_seek())
         await super().on_recovery_completed(generation_id)
+        self.tables.restoring.all_assigned()
         counters.set("ready", 1)
         say_counting(self._assigned, self._kept)
 
     async def _assign(self) -> None:
         counters.add("assignments")
+        self.tables.restoring.begin(monotonic())
         partitions = [(tp.topic, tp.partition) for tp in self.app.consumer.assignment()]
         tables = {table.topic: table for table in self.tables.values()}
         for table in tables.values():
@@ -141,6 +158,8 @@ class Refold(Recovery):
         try:
             self._assigned = await self._look_up(partitions)
             self._kept = [each for each in self._assigned if tables[each.source.topic].assign(each)]
+            for each in self._assigned:
+                self.tables.restoring.expect(each.source, each.chain.position)
         except PintallyError as error:
             refuse(error)
         say_assigned(self._assigned)

@@ -21,14 +21,14 @@ HELD_BACK_SECONDS = 10.0
 
 async def every(
     interval: float, sleep: Callable[[float], Awaitable[None]], clock: Callable[[], float] = monotonic
-) -> AsyncIterator[None]:
+) -> AsyncIterator[float]:
     """Yield every `interval` seconds, first after one; Faust's timers wait that long after each call instead.
 
-    What takes longer is followed at once; none is made up for."""
+    What takes longer is followed at once; none is made up for. Yields how late the loop was, in seconds."""
     due = clock() + interval
     while True:
         await sleep(max(0.0, due - clock()))
-        yield
+        yield max(0.0, clock() - due)
         due = max(due + interval, clock())
 
 
@@ -44,11 +44,13 @@ def start_timers(app: Any) -> None:
 
     @app.task
     async def flush() -> None:
-        async for _ in every(app.settings.worker.flush_interval_seconds, app.sleep):
+        async for delay in every(app.settings.worker.flush_interval_seconds, app.sleep):
             if app.should_stop:
                 return
+            app.flusher.measured.loop_delay = delay
             await guarded("in a flush", app.flusher.flush())
             app.backpressure.pause_if_full()
+            app.follow()
 
     @app.task
     async def answer_supervisor() -> None:

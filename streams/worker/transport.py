@@ -44,12 +44,14 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that fetches: read_committed, sticky, in chunks."""
 
     paused: frozenset[TP] = frozenset()  # fetched no further, polled all the same
+    watchdog: SessionWatchdog
 
     def _create_worker_consumer(self, transport: "ChunkTransport") -> ChunkedConsumer:
         conf, settings = self.app.conf, self.app.settings
+        self.watchdog = SessionWatchdog(settings.kafka, settings.worker.session_timeout_seconds, self._failed)
         session_ms = int(conf.broker_session_timeout * 1000)
         return ChunkedConsumer(
-            SessionWatchdog(settings.kafka, settings.worker.session_timeout_seconds, self._failed),
+            self.watchdog,
             **kafka_options(settings.kafka),
             client_id=conf.broker_client_id,
             group_id=conf.id,
@@ -188,6 +190,16 @@ class ChunkConsumer(driver.Consumer):
     def paused(self) -> bool:
         """Whether delivery is paused."""
         return bool(self._thread.paused)
+
+    @property
+    def paused_partitions(self) -> int:
+        """How many of the assigned partitions are paused."""
+        return len(self._thread.paused & self.assignment())
+
+    @property
+    def silence(self) -> float | None:
+        """Seconds since the group's coordinator last answered; None before it has."""
+        return self._thread.watchdog.silence
 
     def fetch_position(self, tp: TP) -> int | None:
         """The next offset to fetch, or None while there is none."""

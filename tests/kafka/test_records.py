@@ -9,9 +9,10 @@ from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pintally.schemas.dead_letters import UNREADABLE
 from pintally.schemas.decoding.values import Values
 from pintally.streams.kafka.fetching.record_batches import FetchedBatches
-from pintally.streams.kafka.fetching.records import UNREADABLE, Records, read_records
+from pintally.streams.kafka.fetching.records import Records, read_records
 from tests.fuzz.raw import Raw, RawBatch
 
 BASE = 1_000

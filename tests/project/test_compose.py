@@ -20,9 +20,10 @@ MONITORING = {"users", "prometheus", "grafana"}
 ONE_A_WORKER = {"kafka_group_instance_id"}  # the same name for all workers would make them fence each other
 OF_THE_PAGE = {"serve_host", "serve_port"}  # set where it is published
 PLAIN_INSIDE = {"clickhouse_secure"}  # the two talk within compose's own network
+LEFT_OFF = {"web_port"}  # Faust's web views: health and metrics have a server of their own
 
 
-@pytest.mark.parametrize("field", sorted(set(SETTINGS) - ONE_A_WORKER - OF_THE_PAGE - PLAIN_INSIDE))
+@pytest.mark.parametrize("field", sorted(set(SETTINGS) - ONE_A_WORKER - OF_THE_PAGE - PLAIN_INSIDE - LEFT_OFF))
 def test_every_setting_reaches_the_worker(field: str) -> None:
     assert re.search(rf"^ +PINTALLY_{field.upper()}:", COMPOSE, re.MULTILINE)
 
@@ -44,6 +45,23 @@ def test_containers_and_local_engines_have_the_same_versions() -> None:
     wanted = json.loads((LOCKS / "package.json").read_text())["dependencies"].values()
     series = re.findall(r"clickhouse-server:([\d.]+)", COMPOSE)[0]
     assert all(version.startswith(f"{series}.") for version in wanted)
+
+
+def test_a_worker_is_unhealthy_only_if_it_does_not_live() -> None:
+    """Whoever restarts what is unhealthy must not restart a worker that waits."""
+    image = (ROOT / "deploy" / "Dockerfile").read_text()
+    health = re.findall(r"^HEALTHCHECK(.*?)^(?=[A-Z])", image, re.MULTILINE | re.DOTALL)
+    asked = [*health, str(SERVICES["worker"]["healthcheck"]["test"])]
+    assert len(asked) == 2
+    assert [re.findall(r"/(livez|readyz|startupz)", text) for text in asked] == [["livez"], ["livez"]]
+    assert f":{SERVICES['worker']['environment']['PINTALLY_METRICS_PORT']}/" in asked[1]
+
+
+def test_what_is_no_worker_has_not_its_health_check() -> None:
+    others = [name for name, service in SERVICES.items() if service["image"] == "pintally:local" and name != "worker"]
+    assert "migrate" in others
+    checks = {name: SERVICES[name].get("healthcheck", {}) for name in others}
+    assert [name for name, check in checks.items() if not check.get("disable") and not check.get("test")] == []
 
 
 def test_prometheus_and_grafana_start_with_their_profile_alone() -> None:

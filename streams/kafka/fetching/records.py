@@ -15,6 +15,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.record.util import decode_varint
 from numpy.typing import NDArray
 
+from pintally.schemas.dead_letters import UNREADABLE
 from pintally.schemas.decoding.jit import BYTES, NOTHING, PLACES, TABLE, Word, compiled, part
 from pintally.schemas.decoding.values import TOMBSTONE, Values
 from pintally.streams.counting.log import Envelope
@@ -30,7 +31,6 @@ from pintally.streams.kafka.fetching.record_batches import (
 )
 
 MAX_RECORDS: Final = 1_000_000  # in one batch; a record takes seven bytes at least
-UNREADABLE: Final = "pintally.unreadable"  # header of the placeholder of a batch: its offsets, and why
 log = logging.getLogger(__name__)
 
 

@@ -4,13 +4,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from pintally.schemas.dead_letters import UNREADABLE
 from pintally.schemas.errors import Refusal
 from pintally.schemas.replays import Origin, origin_of
 from pintally.schemas.rows import StartRow
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.kafka.fetching.reader import read_chunks
-from pintally.streams.kafka.fetching.records import UNREADABLE
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
 from pintally.streams.operations.replay.horizon import ReplaysUnknown

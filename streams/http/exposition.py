@@ -1,0 +1,36 @@
+"""Metrics as Prometheus reads them, each as schemas/metrics.py declares it."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from prometheus_client import Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from pintally.schemas.metrics import METRICS, Kind
+
+Sample = tuple[str, tuple[str, ...], float]  # name, values of the labels in the order of the declaration, value
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # Prometheus' text format would show each as a gauge
+
+
+def histogram(name: str) -> Histogram:
+    """A new histogram of this name; it is in no registry."""
+    metric = METRICS[name]
+    return Histogram(name, metric.help, metric.labels, buckets=metric.buckets, registry=None)
+
+
+def families(samples: Iterable[Sample]) -> Iterator[Metric]:
+    """Counters and gauges as the library wants them, in the order of schemas/metrics.py."""
+    by_name: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_name.setdefault(sample[0], []).append(sample)
+    for name in (name for name in METRICS if name in by_name):
+        metric = METRICS[name]
+        make = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
+        family = make(name, metric.help, labels=metric.labels)
+        for _, labels, value in by_name[name]:
+            family.add_metric(labels, value)
+        yield family
+
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
