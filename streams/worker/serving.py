@@ -26,10 +26,7 @@ NAMELESS = "worker-"  # begins the name of the file of a worker without an insta
 
 def routes(health: Health, app: Any = None) -> dict[str, Route]:
     """The routes. Without an app the worker waits: it lives, and is not ready."""
-    registry = CollectorRegistry()
-    registry.register(WorkerCollector(health, app))
-    for collector in (ProcessCollector, PlatformCollector, GCCollector):
-        collector(registry=registry)
+    registry = registry_of(health, app)
 
     async def livez(_: web.Request) -> web.Response:
         return web.json_response({"live": True})
@@ -46,6 +43,15 @@ def routes(health: Health, app: Any = None) -> dict[str, Route]:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE})
 
     return {"/livez": livez, "/startupz": startupz, "/readyz": readyz, "/metrics": metrics}
+
+
+def registry_of(health: Health, app: Any = None) -> CollectorRegistry:
+    """All that `/metrics` shows: the worker's metrics, and those of its process and Python."""
+    registry = CollectorRegistry()
+    registry.register(WorkerCollector(health, app))
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry
 
 
 def take_address(settings: Settings, folder: Path = TARGETS) -> Listening:
