@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pintally.schemas.metrics import METRICS, WORKER, Kind
+from pintally.schemas.outcomes import sum_of
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.counting.tally import OUTCOMES
-from pintally.streams.operations.progress import read_progress, sum_of
+from pintally.streams.operations.progress import read_progress
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, Worker, wait_caught_up, wait_for, workers
 from tests.support.programs import promtool
@@ -99,7 +100,7 @@ def settled(seen: dict[str, Series], first: str, second: str) -> bool:
 def assert_true(settings: Settings, series: Series) -> None:
     """A worker that counted all there is says what the ledger says."""
     found = read_progress(settings.kafka, settings.topics, ClickHouseSink(settings.clickhouse))
-    outcomes = sum_of(found)
+    outcomes = sum_of([each.outcomes for each in found])
     for outcome in OUTCOMES:
         said = sum(
             value for (name, labels), value in series.items() if name.endswith("records_total") and labels[0] == outcome
