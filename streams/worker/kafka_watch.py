@@ -47,6 +47,15 @@ class HeldBack:
         return told
 
 
+def notice_silence(seconds: float | None, session_seconds: float) -> None:
+    """Kafka is away if the coordinator has not answered for a session: while a worker joins, nobody else sees it.
+
+    `seconds` is None before the first answer.
+    """
+    if seconds is not None and seconds > session_seconds:
+        KAFKA.away("the coordinator of the group does not answer", "this worker's place in its group")
+
+
 async def ask_why(kafka: KafkaSettings, topics: TopicSettings, unknown: Collection[str]) -> None:
     """Ask once where Kafka seems to be away, or does not know some topics any more; else do nothing.
 

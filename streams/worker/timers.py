@@ -10,7 +10,7 @@ from pintally.streams.worker import supervisor
 from pintally.streams.worker.clocks import ClockDifferences
 from pintally.streams.worker.fatal import end_by
 from pintally.streams.worker.finality import BrokersBehind, seal_final_hours
-from pintally.streams.worker.kafka_watch import HeldBack, ask_why
+from pintally.streams.worker.kafka_watch import HeldBack, ask_why, notice_silence
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ def start_timers(app: Any) -> None:
     async def ask() -> None:
         while not app.should_stop:
             await app.sleep(ASK_SECONDS)
+            notice_silence(app.consumer.silence, app.settings.worker.session_timeout_seconds)
             await guarded(
                 "while Kafka is asked why",
                 ask_why(app.settings.kafka, app.settings.topics, app.consumer.unknown_topics()),

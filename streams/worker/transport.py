@@ -44,7 +44,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that fetches: read_committed, sticky, in chunks."""
 
     paused: frozenset[TP] = frozenset()  # fetched no further, polled all the same
-    watchdog: SessionWatchdog
+    watchdog: SessionWatchdog | None = None  # from the start of the consumer on
 
     def _create_worker_consumer(self, transport: "ChunkTransport") -> ChunkedConsumer:
         conf, settings = self.app.conf, self.app.settings
@@ -199,7 +199,7 @@ class ChunkConsumer(driver.Consumer):
     @property
     def silence(self) -> float | None:
         """Seconds since the group's coordinator last answered; None before it has."""
-        return self._thread.watchdog.silence
+        return self._thread.watchdog.silence if self._thread.watchdog else None
 
     def fetch_position(self, tp: TP) -> int | None:
         """The next offset to fetch, or None while there is none."""

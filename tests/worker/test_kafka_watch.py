@@ -1,6 +1,10 @@
 """When a worker says that an open transaction holds a partition back."""
 
+import pytest
+
+from pintally.streams.worker import kafka_watch
 from pintally.streams.worker.kafka_watch import AGAIN_SECONDS, NOTICE_SECONDS, HeldBack
+from pintally.streams.worker.outage import Outage
 
 AT = ("t", 0)
 
@@ -30,3 +34,14 @@ def test_partitions_that_were_taken_away_are_forgotten() -> None:
     held.look(0, {AT: (5, 9)})
     held.look(50, {})
     assert held.look(70, {AT: (5, 9)}) == []
+
+
+def test_kafka_is_away_if_the_coordinator_is_silent_for_longer_than_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a worker joins its group no heartbeat fails."""
+    kafka = Outage("Kafka")
+    monkeypatch.setattr(kafka_watch, "KAFKA", kafka)
+    for silence in (None, 0.1, 6.0):
+        kafka_watch.notice_silence(silence, 6.0)
+        assert not kafka.seconds
+    kafka_watch.notice_silence(6.1, 6.0)
+    assert kafka.seconds
