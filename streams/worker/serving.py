@@ -1,6 +1,5 @@
 """What a worker serves over HTTP: whether it lives, whether it is ready, and its metrics."""
 
-import logging
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,11 +13,10 @@ from pintally.streams.http.listening import AddressRefused, Listening, listen
 from pintally.streams.http.server import Route
 from pintally.streams.http.targets import TARGETS, WORKER_JOB, announced_target, targets_in
 from pintally.streams.settings import Settings
+from pintally.streams.worker.first_lines import say_served
 from pintally.streams.worker.health import Health, Readiness, Stage, readiness
 from pintally.streams.worker.metrics import WorkerCollector, seen_of
 from pintally.streams.worker.process import watch
-
-log = logging.getLogger(__name__)
 
 SETTING = "PINTALLY_METRICS"  # begins the names of both settings
 NAMELESS = "worker-"  # begins the name of the file of a worker without an instance id; its process id follows
@@ -65,7 +63,7 @@ def take_address(settings: Settings, folder: Path = TARGETS) -> Listening:
     announced = ExitStack()
     announced.enter_context(announced_target(listening.target, WORKER_JOB, name, folder))
     watch.leaving = announced.close
-    log.info("metrics and health: %s/metrics, /livez, /readyz, /startupz", listening.url)
+    say_served(listening.url)
     return listening
 
 

@@ -30,6 +30,7 @@ LATER = {
     "streams/settings/__init__.py": "settings",
     "streams/settings/variables.py": "settings",
     "streams/http/listening.py": "settings: an address for metrics that cannot be had, with the variable's name",
+    "streams/log/setup.py": "an option of `worker`: a level of the log that is none",
     "streams/worker/fatal.py": "an error that nobody foresaw",
     "streams/worker/counters.py": "an option of `worker` that names a file",
     "streams/worker/session_watchdog.py": "while it counts: another worker has taken its name",

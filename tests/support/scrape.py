@@ -11,7 +11,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 Series = Mapping[tuple[str, tuple[str, ...]], float]  # (name of the sample, values of its labels by their names)
-SAID = re.compile(r"metrics and health: (http://\S+)/metrics")
+SAID = re.compile(r"metrics and health are served at (http://\S+)")
 
 
 def url_in(log: Path) -> str | None:
