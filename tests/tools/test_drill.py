@@ -1,5 +1,6 @@
 """The drill's verdict: it must be able to fail, and to say that it proves nothing."""
 
+import logging
 from itertools import islice
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from pintally.cli.drill import help_text, names
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
+from pintally.streams.log.formats import TextFormatter
 from pintally.tools.drill.faults import FAULTS
 from pintally.tools.drill.producers import default_partition
 from pintally.tools.drill.read_consistency import ReadConsistencyChecker, Row
@@ -159,6 +161,11 @@ def test_errors_are_what_tracebacks_in_logs_end_with() -> None:
     assert tracebacks(begun) == []
     log = begun + "ValueError: z\n[INFO] on\nTraceback (most recent call last):\n  x\nValueError: z\nOSError\n"
     assert tracebacks(log) == ["ValueError: z"] * 2
+    try:
+        raise TypeError("t") from ZeroDivisionError("z")
+    except TypeError as error:
+        kept = logging.makeLogRecord({"levelname": "ERROR", "msg": "oh", "exc_info": (TypeError, error, None)})
+    assert tracebacks(f"{TextFormatter().format(kept)}\n") == ["ZeroDivisionError: z", "TypeError: t"]
     made = Report(1, 3, 100.0, ("a",), errors={"ValueError: z": 2})
     assert "2 times ValueError: z" in made.text()
     assert made.to_dict()["errors"] == {"ValueError: z": 2}

@@ -22,7 +22,8 @@ PINTALLY_WORKER = (*PINTALLY, "worker")
 LOOK_SECONDS = 0.3
 AGAIN_SECONDS = 0.5  # before a worker that ended by itself is started again
 STOP_SECONDS = 30.0
-TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:\s.*\n)*(\S.*)$", re.MULTILINE)
+# In the log its lines are indented; what Python itself prints is not.
+TRACEBACK = re.compile(r"^( *)Traceback \(most recent call last\):\n(?:\1\s.*\n)*\1(\S.*)$", re.MULTILINE)
 LONGEST = 200  # characters kept of an error
 
 
@@ -199,7 +200,7 @@ class Workers:
 
 def tracebacks(log: str) -> list[str]:
     """The last line of each traceback."""
-    return [last[:LONGEST] for last in TRACEBACK.findall(log)]
+    return [last[:LONGEST] for _, last in TRACEBACK.findall(log)]
 
 
 def peak_of(pid: int) -> int:
