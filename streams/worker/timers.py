@@ -6,7 +6,6 @@ from time import monotonic
 from typing import Any
 
 from pintally.streams.kafka.open_transactions import abort
-from pintally.streams.worker import supervisor
 from pintally.streams.worker.clocks import ClockDifferences
 from pintally.streams.worker.fatal import end_by
 from pintally.streams.worker.finality import BrokersBehind, seal_final_hours
@@ -51,10 +50,6 @@ def start_timers(app: Any) -> None:
             await guarded("in a flush", app.flusher.flush())
             app.backpressure.pause_if_full()
             app.follow()
-
-    @app.task
-    async def answer_supervisor() -> None:
-        await supervisor.answer()
 
     @app.timer(WATCH_SECONDS)
     async def look_for_gaps() -> None:
