@@ -170,9 +170,7 @@ def pause(sleep: Callable[[float], None] = time.sleep) -> None:
             "workers ended %d times in a row: this one waits %.0f s before it starts", restarts(), seconds,
             extra={"restarts": restarts(), "seconds": seconds},
         )  # fmt: skip
-        for _ in range(round(seconds)):
-            sleep(1.0)
-            supervisor.tell(WATCHDOG="1")
+        sleep(seconds)
     _began = time.monotonic()
 
 

@@ -54,9 +54,11 @@ def count(settings: Settings, log_level: str, warnings: Sequence[str] = ()) -> N
 async def wait(settings: Settings, listening: Listening, health: Health) -> None:
     """Wait until counting can begin, and answer meanwhile. Raises as `await_topics` and `refuse_without_grants` do."""
     async with serving(listening, routes(health)):
+        watchdog = asyncio.create_task(supervisor.answer())  # the runner cancels it where this ends by an error
         await asyncio.to_thread(pause)
         await asyncio.to_thread(await_topics, settings.kafka, settings.topics)
         await asyncio.to_thread(refuse_without_grants, settings.clickhouse)
+        watchdog.cancel()
     health.stage = Stage.STARTING
 
 
@@ -79,7 +81,6 @@ def await_topics(kafka: KafkaSettings, topics: TopicSettings) -> None:
             describe_topics(kafka, topics)
         except KafkaUnavailable as error:
             KAFKA.away(error.what, "counting")
-            supervisor.tell(WATCHDOG="1")
             time.sleep(RETRY_SECONDS)
         else:
             KAFKA.back()
