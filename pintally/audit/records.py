@@ -165,8 +165,7 @@ def _columns(batches: Sequence[PlainBatch], data: bytes, starts: Numbers, length
         delta = np.arange(len(starts)) - np.repeat(first, counts)
     offsets = np.repeat(np.array([batch.base_offset for batch in batches], np.int64), counts) + delta
     stamps = [(batch.max_timestamp, 0) if batch.is_stamped else (batch.first_timestamp, 1) for batch in batches]
-    far = max((abs(stamp) for stamp, _ in stamps), default=0) >= _FAR or np.any(np.abs(later) >= _FAR)
-    if far or np.any(offsets[1:] <= offsets[:-1]):
+    if max((abs(stamp) for stamp, _ in stamps), default=0) >= _FAR or np.any(np.abs(later) >= _FAR):
         return None
     of_batch = np.repeat(np.array(stamps, np.int64).reshape(-1, 2), counts, axis=0)
     return Records(

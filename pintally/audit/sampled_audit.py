@@ -30,7 +30,8 @@ class SampledAudit(SourceAudit):
     def __init__(self, drawn: Sequence[int], *given: Any) -> None:
         super().__init__(*given)
         rows = list(self.ledger.values())
-        chosen = [row for row in rows if row.start in set(drawn)]
+        wanted = set(drawn)
+        chosen = [row for row in rows if row.start in wanted]
         self.chosen = Chosen([row.key for row in chosen], [(row.start, row.position) for row in chosen])
         self.runs = [
             (epoch, run) for epoch in self.epochs for run in runs_of([row for row in rows if epoch.holds(row)], drawn)

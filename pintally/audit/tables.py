@@ -25,7 +25,7 @@ CELLS = """
 SELECT slice_block, toUInt32(arrived_at), {key}, {value}, version
 FROM {table} FINAL WHERE source = {{source:UInt64}}{chosen}
 ORDER BY slice_block, arrived_at, {key}"""
-CHOSEN_CELLS = " AND has({slices:Array(Tuple(UInt32, UInt32))}, (slice_block, toUInt32(arrived_at)))"
+CHOSEN_CELLS = " AND (slice_block, toUInt32(arrived_at)) IN {slices:Array(Tuple(UInt32, UInt32))}"
 LETTERS = """
 SELECT offset, timestamp, CAST(if(outcome = 'late', 'l', 'd'), 'FixedString(1)'),
     CAST(if(isNull(value), 'n', 'v'), 'FixedString(1)'), MD5(ifNull(value, '')), epoch

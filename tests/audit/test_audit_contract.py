@@ -175,6 +175,13 @@ def test_known_traps(text: str) -> None:
     agree((good[:-1] + ", " + text[1:]).encode() if text.startswith("{") else (good + text).encode())
 
 
+@pytest.mark.parametrize("at", range(36))
+def test_each_character_of_a_uuid_is_read(at: int) -> None:
+    good = str(GOOD["event_id"])
+    for character in {"-", "0", "g", "\u0661"} - {good[at]}:
+        agree(to_bytes(GOOD | {"event_id": good[:at] + character + good[at + 1 :]}, ascii_only=False))
+
+
 def test_size_and_encoding() -> None:
     good = to_bytes(GOOD)
     room = 1_048_576 - len(good)

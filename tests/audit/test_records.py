@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kafka.record.memory_records import MemoryRecords
@@ -89,6 +90,14 @@ def test_offsets_of_a_compacted_batch_are_its_own(deltas: list[int]) -> None:
     log = [with_crc(data)]
     assert [record.offset for record in together(log)] == [50 + delta for delta in deltas]
     assert together(log) == one_by_one(log)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_a_batch_of_more_or_fewer_records_than_it_says_is_read_by_nobody(count: int) -> None:
+    (data,) = built([RawBatch([Raw(b"v", timestamp=NOW) for _ in range(3)])])
+    data[57:61] = count.to_bytes(4, "big")
+    log = [with_crc(data)]
+    assert together(log) == one_by_one(log) == [LogRecord(50, NOW, None, None)]
 
 
 def test_ordinary_batches_are_read_together(monkeypatch: Any) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pintally.audit.source import SourceReport
+from pintally.audit.source_audit import SourceReport
 from pintally.audit.verify import Report
 from pintally.schemas.errors import KafkaRefused, KafkaUnavailable, SinkError, SinkUnavailable
 
