@@ -25,6 +25,7 @@ NOT_SHOWN = {
     "pintally_worker_source_offset",  # shown as pintally_source_offset, for all sources
     "pintally_worker_source_lag_seconds",  # shown as pintally_source_lag_seconds
     "pintally_verified_records",  # the page shows it
+    "pintally_verified_share",  # its label says whether it was all
 }
 
 
