@@ -1,0 +1,77 @@
+"""Every PromQL of the dashboard of counting, asked of a real Prometheus that scrapes two workers and `pintally serve`
+while events are produced: none is refused, none is empty.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pintally.streams.http.targets import SERVE_JOB, WORKER_JOB
+from pintally.streams.settings import Settings
+from pintally.tools.engines.ports import LOOPBACK, free_port
+from pintally.tools.python import PINTALLY
+from tests.e2e.running import Traffic, progress, start_process, wait_for, workers
+from tests.support.dashboards import Asked, promql, queries
+from tests.support.prometheus import Prometheus, running_prometheus
+
+RATE = "5s"
+SHOWN_S = 10.0  # of the past
+VERIFIED = "pintally_verified_timestamp_seconds {now}\npintally_verified_records 1\npintally_differences 0\n"
+
+
+@pytest.fixture
+def scraped(stack: Settings, tmp_path: Path) -> Iterator[Prometheus]:
+    """Prometheus, with something to scrape of everything."""
+    (tmp_path / "verified.prom").write_text(VERIFIED.format(now=time.time()))
+    ports = {"one": free_port(), "two": free_port()}
+    page = free_port()
+    with ExitStack() as ends:
+        for name, port in ports.items():
+            (tmp_path / name).mkdir()
+            ends.enter_context(workers(stack.changed(metrics_port=port), tmp_path / name))(name)
+        ends.enter_context(
+            Traffic(stack, "--rate", "2000", "--duplicates", "0.02", "--late", "0.01", "--broken", "0.01")
+        )
+        wait_for(lambda: progress(stack)[0] > 1_000, 60, "counting has begun")
+        serve = start_process(
+            [*PINTALLY, "serve", "--port", str(page)],
+            stack.changed(serve_verified=str(tmp_path / "verified.prom")),
+            tmp_path / "serve.log",
+        )
+        ends.callback(serve.wait)
+        ends.callback(serve.kill)
+        targets = {
+            WORKER_JOB: [f"{LOOPBACK}:{port}" for port in ports.values()],
+            SERVE_JOB: [f"{LOOPBACK}:{page}"],
+        }
+        yield ends.enter_context(running_prometheus(tmp_path, targets))
+
+
+def shows(prometheus: Prometheus, asked: Asked) -> bool:
+    """Whether a panel would show a number for this query now."""
+    query = promql(asked.query, rate=RATE)
+    if asked.instant:
+        found = [[series["value"]] for series in prometheus.query(query)]
+    else:
+        now = time.time()
+        found = [series["values"] for series in prometheus.query_range(query, now - SHOWN_S, now, 1)]
+    return any(not math.isnan(float(value)) for values in found for _, value in values)
+
+
+@pytest.mark.timeout(600)
+def test_every_panel_has_something_to_show(scraped: Prometheus) -> None:
+    empty = list(queries("counting"))
+
+    def all_show() -> bool:
+        empty[:] = [asked for asked in empty if not shows(scraped, asked)]
+        return not empty
+
+    try:
+        wait_for(all_show, 60, "something in every panel")
+    except TimeoutError as error:
+        error.add_note("\n".join(map(str, empty)))
+        raise
