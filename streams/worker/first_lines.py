@@ -95,8 +95,8 @@ def in_words(rules: Rules) -> str:
 
 
 def _duration(ms: int) -> str:
-    """As `1:00:00` or `90 days, 0:00:00`."""
-    return str(timedelta(milliseconds=ms))
+    """As `1:00:00` or `90 days`."""
+    return str(timedelta(milliseconds=ms)).removesuffix(", 0:00:00")
 
 
 def say_served(url: str) -> None:

@@ -81,9 +81,15 @@ def test_what_goes_on_is_watched_and_has_the_time_to_end(name: str) -> None:
     assert Unit(name)["Unit"]["StartLimitIntervalSec"] == "0"
 
 
-def test_verify_writes_the_file_that_serve_reads() -> None:
-    [written] = re.findall(r"--metrics (\S+)", Unit("pintally-verify.service")["Service"]["ExecStart"])
+def test_serve_reads_the_files_that_verify_writes() -> None:
+    commands = [Unit(f"pintally-{name}.service")["Service"]["ExecStart"] for name in ("verify", "sample")]
+    written = ",".join(file for command in commands for file in re.findall(r"--metrics (\S+)", command))
     assert f"PINTALLY_SERVE_VERIFIED={written}\n" in (UNITS / "pintally-serve.service").read_text()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".timer")])
+def test_a_timer_has_its_service(name: str) -> None:
+    assert name.replace(".timer", ".service") in NAMES
 
 
 def test_every_unit_is_on_the_page() -> None:

@@ -46,7 +46,7 @@ def test_the_first_ten_lines_say_all(caplog: pytest.LogCaptureFixture) -> None:
         "of group pintally, instance one",
         "it counts engagement.click.v1, engagement.closeup.v1, engagement.save.v1 and their replay topics",
         "from Kafka at 127.0.0.1:9092 into ClickHouse at 127.0.0.1:9000/pintally",
-        "lateness 1:00:00, clock skew 0:05:00, retention 90 days, 0:00:00",
+        "lateness 1:00:00, clock skew 0:05:00, retention 90 days, slices of 250000 offsets",
         f"(fingerprint {RULES.fingerprint})",
         "metrics and health are served at http://127.0.0.1:9464",
         "engagement.save.v1: partitions 0-2, 5, replay topic 0-2, 5; epoch 2 of the rules, "
