@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pintally.cli import COMMANDS
+from pintally.cli import COMMANDS, load
 from pintally.cli.exit_codes import EXIT_CODES
 from pintally.schemas.errors import DIFFERS, FOR_A_PERSON, TRY_AGAIN
+from pintally.streams.settings import SETTINGS
 from pintally.streams.worker.process import STOP_SECONDS
 from tests.support.programs import ALL
 
@@ -28,6 +29,13 @@ class Unit(configparser.RawConfigParser):
         super().__init__(strict=False, delimiters=("=",), comment_prefixes=("#",), interpolation=None)
         self.optionxform = str  # type: ignore[assignment,method-assign]
         self.read(UNITS / name)
+
+
+def test_variables_that_units_set_are_settings() -> None:
+    text = "".join(unit.read_text() for unit in UNITS.iterdir())
+    given = re.findall(r"^#?(?:Environment=)?PINTALLY_(\w+)=", text, re.MULTILINE)
+    assert given
+    assert {name.lower() for name in given} <= SETTINGS.keys()
 
 
 def verified(folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -65,6 +73,8 @@ def test_a_unit_runs_a_command_that_exists_and_ends_as_systemd_is_told(name: str
     service = Unit(name)["Service"]
     [command] = re.findall(rf"^{INSTALLED} (\w+)", service["ExecStart"])
     assert command in COMMANDS
+    known = {option for parameter in load(command).params for option in parameter.opts}
+    assert set(re.findall(r" (--[a-z-]+)", service["ExecStart"])) <= known
     prevented = {int(code) for code in service["RestartPreventExitStatus"].split()}
     assert FOR_A_PERSON in prevented
     assert TRY_AGAIN not in prevented
