@@ -20,13 +20,14 @@ from tests.support.prometheus import Prometheus, running_prometheus
 
 RATE = "5s"
 SHOWN_S = 10.0  # of the past
-VERIFIED = "pintally_verified_timestamp_seconds {now}\npintally_verified_records 1\npintally_differences 0\n"
+VERIFIED = {"verified_timestamp_seconds": time.time(), "verified_records": 1, "verified_share": 1, "differences": 0}
 
 
 @pytest.fixture
 def scraped(stack: Settings, tmp_path: Path) -> Iterator[Prometheus]:
     """Prometheus, with something to scrape of everything."""
-    (tmp_path / "verified.prom").write_text(VERIFIED.format(now=time.time()))
+    said = (f'pintally_{name}{{scope="whole"}} {value}\n' for name, value in VERIFIED.items())
+    (tmp_path / "verified.prom").write_text("".join(said))
     ports = {"one": free_port(), "two": free_port()}
     page = free_port()
     with ExitStack() as ends:

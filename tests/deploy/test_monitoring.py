@@ -89,3 +89,15 @@ def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
     }
     home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert (DEPLOY / "grafana" / "dashboards" / Path(home).name).is_file()
+
+
+def test_prometheus_scrapes_the_services_of_compose_at_their_ports() -> None:
+    jobs = {each["job_name"]: each for each in loaded(PROMETHEUS / "compose.yml")["scrape_configs"]}
+    [discovery] = jobs[WORKER_JOB]["dns_sd_configs"]
+    assert (discovery["names"], discovery["type"]) == (["worker"], "A")
+    assert discovery["port"] == SERVICES["worker"]["environment"]["PINTALLY_METRICS_PORT"]
+    serve = SERVICES["serve"]["environment"]
+    assert jobs[SERVE_JOB]["static_configs"] == [{"targets": [f"serve:{serve['PINTALLY_SERVE_PORT']}"]}]
+    assert serve["PINTALLY_SERVE_WORKERS"] == f"worker:{discovery['port']}"
+    hosts = SERVICES["worker"]["environment"]["PINTALLY_METRICS_HOST"], serve["PINTALLY_SERVE_HOST"]
+    assert hosts == ("0.0.0.0", "0.0.0.0")
