@@ -64,7 +64,7 @@ def worker(sources: int) -> Any:
     restoring.begin(0.0)
     restoring.all_assigned()
     return SimpleNamespace(
-        tables=SimpleNamespace(values=tables.values, folds=lambda: iter(folds), restoring=restoring),
+        tables=SimpleNamespace(values=tables.values, folds=lambda: iter(folds), restoring=restoring, leave=folds.pop),
         flusher=SimpleNamespace(measured=flushed(list(tables))),
         consumer=SimpleNamespace(paused=False, paused_partitions=0, silence=0.1),
         settings=SimpleNamespace(worker=SimpleNamespace(max_pending_cells=5_000_000)),

@@ -43,3 +43,22 @@ def test_the_next_begins_an_interval_after_the_last_began_or_as_soon_as_that_is_
     took: list[float], expected: list[float]
 ) -> None:
     assert asyncio.run(begun(Clock(), took)) == expected
+
+
+def test_it_says_how_late_the_loop_was_and_not_how_long_the_work_took() -> None:
+    clock = Clock()
+    late = iter([0.0, 0.25, 0.0])
+
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds + next(late)
+
+    async def delays() -> list[float]:
+        steps = every(1.0, sleep, clock)
+        found = []
+        for took in (0.5, 0.0, 3.0):
+            found.append(await anext(steps))
+            clock.now += took
+        await steps.aclose()  # type: ignore[attr-defined]
+        return found
+
+    assert asyncio.run(delays()) == [0.0, 0.25, 0.0]
