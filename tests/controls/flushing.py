@@ -50,7 +50,7 @@ def sums_instead_of_absolutes() -> Iterator[None]:
 def _write(*, late_rows: bool = False, ledger_first: bool = False, all_read_back: bool = True) -> Callable[..., None]:
     """`flush.write` with one thing done differently."""
 
-    def write(sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture]) -> None:
+    def write(sink: Sink, folds: Sequence[SourceFold], captures: Sequence[Capture], _timed: Any = None) -> None:
         def ledger() -> None:
             if late_rows:
                 of = {fold.source: fold for fold in folds}

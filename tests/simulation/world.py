@@ -1,5 +1,6 @@
 """The world of a simulation: Kafka, its group, ClickHouse, time, and the workers that live in it."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ UUIDS = {action: UUID(int=int(action)) for action in Action}
 RECORDS = 24  # a source
 DAMAGES = ("cells", "cells", "a slice", "a minute", "ledger rows", "letters", "wrong counts")
 LOST = "pintally accept-loss"  # as remedies name it
-SILENT = SimpleNamespace(info=lambda *_: None, warning=lambda *_: None)  # a schedule tells all in its own words
+SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # a schedule tells all in its own words
 
 
 @dataclass(frozen=True, eq=False)
@@ -559,7 +560,7 @@ class World:
             (table, "refuse", ends),
             (fatal, "refuse", ends),
             (fatal, "end_process", starts_anew),
-            *((module, "log", SILENT) for module in (agents, flush, fatal, flow, outage)),
+            *((module, "log", SILENT) for module in (agents, fatal, flow, outage)),
         ]
         real = [(module, name, getattr(module, name)) for module, name, _ in edges]
         for module, name, ours in edges:
