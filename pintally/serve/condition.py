@@ -79,11 +79,17 @@ def _nobody(facts: Facts) -> Iterator[Condition]:
 
 
 def _retention(facts: Facts) -> Iterator[Condition]:
-    near = [each for each in facts.sources if (each.retention_headroom or NEAR_SECONDS) < NEAR_SECONDS]
+    near = [each for each in facts.sources if _is_near(each)]
     if near:
         left = min(each.retention_headroom or 0.0 for each in near)
         sentence = f"Kafka deletes uncounted records of {_named(near)} in {ago(left)}."
         yield _said("stopped", sentence, STATUS, "pintallyretentionnear")
+
+
+def _is_near(source: SourceState) -> bool:
+    """As PintallyRetentionNear has it: hours are left, and more than half of the retention is used."""
+    left = source.retention_headroom
+    return left is not None and left < min(NEAR_SECONDS, source.lag_seconds)
 
 
 def _blocked(facts: Facts) -> Iterator[Condition]:

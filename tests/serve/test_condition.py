@@ -82,7 +82,7 @@ CASES = {
         "pintally accept-loss",
     ),
     "nobody": (replace(WELL, members=(), **WAITS), "stopped", "No worker runs: 600 records wait", "pintally worker"),
-    "retention": (replace(WELL, **WAITS, retention_ms=7_200_000), "stopped", "deletes uncounted records", STATUS),
+    "retention": (replace(WELL, **WAITS, retention_ms=120_000), "stopped", "deletes uncounted records", STATUS),
     "blocked": (
         replace(WELL, **WAITS | {"position": 900}, last_stable=900),
         "stopped",
@@ -127,6 +127,14 @@ def test_what_is_read_but_not_flushed_yet_is_well_too() -> None:
         .state()
         .condition.sentence.startswith("All records are counted, 0.8 s behind; ")
     )
+
+
+def test_a_short_retention_of_which_little_is_used_is_no_danger() -> None:
+    assert "deletes" not in replace(WELL, **WAITS, retention_ms=7_200_000).state().condition.sentence
+
+
+def test_retention_that_is_over_is_near() -> None:
+    assert "deletes uncounted records" in replace(WELL, **WAITS, retention_ms=60_000).state().condition.sentence
 
 
 def test_of_two_troubles_the_one_that_matters_more_is_said() -> None:
