@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
 
 from pintally.schemas.rows import SourceLedger
 from pintally.schemas.sources import Source
@@ -9,20 +11,26 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.ledger import Ledger
 from pintally.streams.counting.compact import Place, compact, with_rows
 
+WHOLE_SECONDS: Final = 3600.0
+
 
 @dataclass
 class KeptLedgers:
     """What was read before. Not to be shared between threads.
 
     A source is read as a whole again if what an operator decides of it changed (epochs, losses, a replaced topic), or
-    if the last complete slice is not there any more, as after ClickHouse was restored from a backup.
+    if the last complete slice is not there any more, as after ClickHouse was restored from a backup. All are read as a
+    whole once an hour: `repair` may have written other outcomes.
     """
 
     _kept: dict[Source, tuple[SourceLedger, Place]] = field(default_factory=dict)
+    _whole_at: float = field(default_factory=monotonic)
 
     def read(self, connection: Connection, sources: Sequence[Source]) -> dict[Source, SourceLedger]:
         """Returns the ledger of each source: as it is now, with its complete slices added up."""
         ledger = Ledger(connection)
+        if monotonic() - self._whole_at > WHOLE_SECONDS:
+            self._kept, self._whole_at = {}, monotonic()
         known = {source: self._kept[source] for source in sources if source in self._kept}
         read = ledger.read_ledgers(sources, {source: place for source, (_, place) in known.items()})
         changed = [source for source, (kept, place) in known.items() if not _goes_on(kept, place, read[source])]
@@ -33,10 +41,6 @@ class KeptLedgers:
             found |= ledger.read_ledgers(changed)
         self._keep(found)
         return found
-
-    def forget(self) -> None:
-        """Have the next look read all of it."""
-        self._kept = {}
 
     def _keep(self, found: Mapping[Source, SourceLedger]) -> None:
         compacted = {source: compact(ledger) for source, ledger in found.items()}

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from pintally.streams.settings import Settings
+from pintally.tools.engines.ports import free_port
 from tests.e2e.running import Traffic, wait_caught_up, workers
 from tests.page.conftest import WAIT_MS
 from tests.serve.serving import Counted, Serve, between, of_ledger, serving
@@ -49,7 +50,11 @@ def look_again(page: Page) -> Counted:
 def test_the_page_equals_the_ledger_and_says_what_is_wrong(
     stack: Settings, restartable_engines: TestEngines, page: Page, tmp_path: Path
 ) -> None:
-    with serving(stack, tmp_path) as serve, workers(stack, tmp_path) as start:
+    port = free_port()
+    with (
+        serving(stack, tmp_path, serve_workers=f"127.0.0.1:{port}") as serve,
+        workers(stack.changed(metrics_port=port), tmp_path) as start,
+    ):
         page.goto(serve.url)
         headline = page.locator("h1")
         expect(headline).to_have_text(re.compile("No worker runs"), timeout=WAIT_MS)
@@ -60,8 +65,12 @@ def test_the_page_equals_the_ledger_and_says_what_is_wrong(
             low = of_ledger(stack)
             seen = look_again(page)
             assert between(low, seen, of_ledger(stack))
+            expect(page.locator("#workers tbody tr")).to_contain_text("answers")
+            expect(page.locator("#steps tbody tr").first).to_be_visible(timeout=WAIT_MS)
+            expect(page.locator("#f-fresh")).to_have_text(re.compile(r"\d"))
             worker.kill()
             expect(headline).to_have_text(re.compile("No worker runs: [0-9,]+ records wait"), timeout=WAIT_MS)
+            expect(page.locator("#workers tbody tr")).to_contain_text("no answer")
             goes_away(page, serve, restartable_engines)
             start("one")
             expect(headline).to_have_text(re.compile("^(All records are counted|Counting is)"), timeout=WAIT_MS * 3)

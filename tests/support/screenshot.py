@@ -6,6 +6,7 @@
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -14,6 +15,7 @@ from pintally.sinks.clickhouse.migrate import migrate
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 from pintally.tools.engines import local_engines
+from pintally.tools.engines.ports import free_port
 from tests.e2e.running import Traffic, wait_for, workers
 from tests.page.conftest import FLAGS
 from tests.serve.serving import serving
@@ -47,13 +49,18 @@ def main() -> None:
         settings = Settings.of(folder / "none", **engines.addresses.settings())
         migrate(settings.clickhouse)
         create_topics(*settings.sources)
+        first = free_port()
+        ports = {"worker-1": first, "worker-2": free_port((first,))}
+        addresses = ",".join(f"127.0.0.1:{port}" for port in ports.values())
         with (
-            workers(settings, folder) as start,
-            serving(settings, folder) as serve,
+            ExitStack() as started,
+            serving(settings, folder, serve_workers=addresses) as serve,
             Traffic(settings, *TRAFFIC),
             sync_playwright() as playwright,
         ):
-            for name in ("worker-1", "worker-2"):
+            for name, port in ports.items():
+                (folder / name).mkdir()
+                start = started.enter_context(workers(settings.changed(metrics_port=port), folder / name))
                 start(name)
             wait_for(lambda: serve.state()["condition"]["level"] == "ok", 60, "all is counted")
             time.sleep(5)

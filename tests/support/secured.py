@@ -23,6 +23,7 @@ from tests.support.tls_door import tls_doors
 
 SECRET = "corr3ct-horse-b4ttery"
 ADMIN, WORKER, READER = "pintally_admin", "pintally_worker", "pintally_reader"
+PAGE = "pintally_page"  # may only read, of this database
 NOBODY = "nobody_in_particular"  # has a login in Kafka and in ClickHouse, and no rights
 DATABASE = "secured"
 
@@ -183,8 +184,9 @@ def _clickhouse(folder: EngineFolder, addresses: EngineAddresses) -> Child:
     users_file = folder.clickhouse / "users.xml"
     worker, reader = users(DATABASE, SECRET, SECRET)
     lacking = [replace(worker, name=lacks(right), grants=others) for right, others in without_one(worker.grants)]
+    page = replace(reader, name=PAGE, grants=(f"SELECT ON `{DATABASE}`.*",))
     nobody = replace(reader, name=NOBODY, grants=(f"SELECT ON `{DATABASE}_other`.*",))
-    made = users_xml([worker, reader, nobody, *lacking]).split("<users>\n")[1].split("  </users>")[0]
+    made = users_xml([worker, reader, page, nobody, *lacking]).split("<users>\n")[1].split("  </users>")[0]
     admin = (
         f"    <{ADMIN}><password>{SECRET}</password><networks><ip>::/0</ip></networks>"
         f"<access_management>1</access_management></{ADMIN}>\n"
