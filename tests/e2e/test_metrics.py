@@ -54,7 +54,7 @@ def test_each_source_is_reported_by_one_worker_and_no_counter_falls_over_rebalan
         assert_true(stack, alone)
         assert_declared(alone)
 
-        with Traffic(stack, "--events", "1000000", "--rate", "500", "--seed", "61") as traffic:
+        with Traffic(stack, "--rate", "500", "--seed", "61") as traffic:
             second_worker = start("two")
             second = url_of(second_worker)
             seen: dict[str, Series] = {first: alone}
@@ -65,11 +65,8 @@ def test_each_source_is_reported_by_one_worker_and_no_counter_falls_over_rebalan
 
             second_worker.kill()
             del seen[second]
-            wait_for(
-                watched(seen, lambda: len(sources(seen[first])) == SOURCES and ready(first)[0]), 60, "one counts all"
-            )
+            wait_for(watched(seen, lambda: has_restored_all(seen[first])), 60, "one counts all")
             assert seen[first]["pintally_worker_assignments_total", ()] >= 3
-            assert seen[first]["pintally_worker_restore_seconds", ()] >= 0
             traffic.stop()
         wait_caught_up(stack)
         assert_declared(scrape(first))
@@ -85,6 +82,10 @@ def watched(seen: dict[str, Series], condition: Callable[[], bool]) -> Callable[
         return condition()
 
     return look
+
+
+def has_restored_all(series: Series) -> bool:
+    return len(sources(series)) == SOURCES and series["pintally_worker_restore_seconds", ()] >= 0  # not NaN
 
 
 def settled(seen: dict[str, Series], first: str, second: str) -> bool:
