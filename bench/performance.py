@@ -74,7 +74,7 @@ milliseconds on two cores, too few to average the difference out. To compare two
 
 RECOUNT = """`pintally verify` as a command in one process: the CPU of one more record of the log (read, recounted,
 compared with its rows), and what a run costs besides (imports, questions to Kafka and ClickHouse). A record of a sample
-costs up to twice as much, because the slices before a drawn one are read for their ids.
+costs about twice as much, because the slices before a drawn one are read for their ids.
 [Verify all the time](verify.md) says how to run it."""
 
 CAPACITY = """Computed by `python -m bench.capacity` from the measured cost, rows and bytes of an event. Sources are

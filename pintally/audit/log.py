@@ -23,7 +23,7 @@ from kafka.errors import (
 from pintally.audit.addresses import Addresses
 from pintally.audit.batches import read_batches
 from pintally.audit.errors import CannotTell, CannotTellNow
-from pintally.audit.records import Records, records_of
+from pintally.audit.records import Records, columns_of
 from pintally.audit.waiting import Waiting
 
 SILENCE_SECONDS = 60.0  # without progress; longer than the election of a leader
@@ -175,7 +175,12 @@ class Log:
             except KafkaError as error:
                 raise _unavailable(f"{topic}[{partition}] at offset {position}", error) from error
             if reached is not None and reached > position:
-                yield Piece(records_of(found).between(position, reached), reached)
+                for records in columns_of(found):
+                    if len(some := records.between(position, reached)):
+                        position = int(some.offsets[-1]) + 1
+                        yield Piece(some, position)
+                if reached > position:  # gaps behind the last record
+                    yield Piece(Records.of(()), reached)
                 position, heard = reached, time.monotonic()
             elif time.monotonic() - heard > SILENCE_SECONDS:
                 raise _unavailable(f"{topic}[{partition}] at offset {position}", TimeoutError(f"{SILENCE_SECONDS} s"))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pintally.audit.batches import PlainBatch
 
 Numbers = NDArray[np.int64]
+MOST_BYTES = 64 << 20
 _SPARE = bytes(16)  # behind the last record: a number that is cut off is read into it, and then refused
 _LONGEST = 56  # bits before the ninth and last byte of a number that is read here
 _FAR = 1 << 61  # timestamps (ms) that are added without overflow
@@ -81,6 +82,28 @@ class Records:
     def part(self, low: int, high: int) -> "Records":
         """Those at the places [low, high)."""
         return Records(self.offsets[low:high], self.timestamps[low:high], self.keys[low:high], self.values[low:high])
+
+
+def columns_of(found: list[Any]) -> Iterator[Records]:
+    """What a consumer gave out, in columns of not much more than MOST_BYTES at once. Empties the list on the way."""
+    taken: list[Any] = []
+    size = 0
+    for index, record in enumerate(found):
+        found[index] = None  # so that what is unpacked can be forgotten
+        taken.append(record)
+        size += _unpacked_bytes(record.value)
+        if size >= MOST_BYTES:
+            yield records_of(taken)
+            taken, size = [], 0
+    if taken:
+        yield records_of(taken)
+
+
+def _unpacked_bytes(value: Any) -> int:
+    try:
+        return len(value.unpacked() if isinstance(value, PlainBatch) else value or b"")
+    except CorruptRecordError:
+        return 0
 
 
 def records_of(found: Sequence[Any]) -> Records:

@@ -11,7 +11,7 @@ from kafka.record.util import calc_crc32c
 
 from pintally.audit import records as audited
 from pintally.audit.batches import PlainBatches
-from pintally.audit.records import LogRecord, Records, records_of
+from pintally.audit.records import LogRecord, Records, columns_of, records_of
 from tests.fuzz.raw import Raw, RawBatch
 
 NOW = 1_767_268_800_000
@@ -107,6 +107,18 @@ def test_ordinary_batches_are_read_together(monkeypatch: Any) -> None:
     found = together(log)
     assert [record.value for record in found] == [b"%d" % n for n in range(300)] * 2
     assert [record.offset for record in found] == list(range(50, 650))
+
+
+def test_what_unpacks_to_much_is_given_out_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audited, "MOST_BYTES", 30_000)
+    large, corrupt = [Raw(b"x" * 9_000, timestamp=NOW)] * 2, RawBatch([Raw(b"", timestamp=NOW)])
+    corrupt._body = b"\x01" + corrupt._body[1:]
+    log = built([RawBatch(large, 3), RawBatch(large, 3), corrupt, RawBatch(large, 3)])
+    found = [Given(batch) for batch in read(log)]
+    parts = list(columns_of(found))
+    assert [len(part) for part in parts] == [4, 3]
+    assert [record for part in parts for record in part] == one_by_one(log)
+    assert not any(found), "what was given out is not kept"
 
 
 def test_parts_of_columns_are_chosen_by_offset() -> None:
