@@ -31,7 +31,8 @@ def named(error: BaseException) -> str:
     kind, text = type(error).__name__, text_of(error)
     if text is None:
         return f"{kind} {HIDDEN}"
-    return f"{kind}: {one_line(text)[:LONGEST]}" if text else kind
+    line = one_line(text)[:LONGEST]
+    return line if line.startswith(kind) else f"{kind}: {line}" if line else kind
 
 
 def text_of(error: BaseException) -> str | None:

@@ -178,8 +178,11 @@ def faust_credentials(kafka: KafkaSettings) -> SASLCredentials | SSLCredentials 
 def __getattr__(name: str) -> Any:
     """`app`, made when `faust -A` asks for it, so that importing this module reads no settings."""
     if name == "app":
+        from faust.cli.worker import worker as command
+
         try:
             watch.begin()
+            command.on_worker_created = lambda *_: None  # its table: our first lines say what it is
             return globals().setdefault("app", create_app(load_settings()))
         except PintallyError as error:
             refuse(error)

@@ -11,6 +11,7 @@ from pintally.streams.http.server import serving
 from pintally.streams.log.setup import log_to_stderr
 from pintally.streams.worker import supervisor
 from pintally.streams.worker.fatal import end_by, end_on_errors, end_on_loop_errors
+from pintally.streams.worker.first_lines import say_start
 from pintally.streams.worker.process import leave_as_told, watch
 from pintally.streams.worker.serving import routes, take_address
 
@@ -30,7 +31,9 @@ class CountingWorker(faust.Worker):  # type: ignore[misc]
         end_on_loop_errors(self.app, self.loop)
         self.watchdog = self.loop.create_task(supervisor.answer())  # also while Kafka keeps the app from starting
         await super().on_first_start()
-        self.app.listening = self.app.listening or take_address(self.app.settings)
+        if self.app.listening is None:  # Faust's own command started it
+            say_start(self.app.settings)
+            self.app.listening = take_address(self.app.settings)
         await self._serving.enter_async_context(serving(self.app.listening, routes(self.app.health, self.app)))
 
     async def start(self) -> None:

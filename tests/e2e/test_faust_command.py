@@ -8,6 +8,7 @@ from pathlib import Path
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, verify, wait_caught_up, wait_for, workers
 
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+Z [A-Z]+ ")  # of our log, and nothing of Faust's
 FAUST = (
     str(Path(sys.executable).parent / "faust"),
     "-A",
@@ -31,6 +32,8 @@ def test_a_worker_started_by_faust_counts_exactly_and_stops_with_everything_reco
         wait_caught_up(stack)
         assert worker.stop() == 0
         assert not worker.said("Traceback")
+        assert worker.said("it counts ")
+        assert [line for line in worker.log.read_text().splitlines() if not LINE.match(line)] == []
     found = verify(stack)
     assert sum(source["counted"] for source in found["sources"]) == sent["counted"] > 0
 
