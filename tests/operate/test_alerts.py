@@ -15,7 +15,7 @@ from tests.support.readme import README
 RUNBOOK = README.parent / "docs" / "runbook.md"
 ALERTS = alerts.alerts()
 EXPRESSIONS = {**{alert.name: alert.expression for alert in ALERTS}, **alerts.recorded()}
-GIVEN_BY_PROMETHEUS = {"up": {"job", "instance"}, "ALERTS": {"alertname", "alertstate"}}
+GIVEN_BY_PROMETHEUS = {"up": {"job", "instance"}, "ALERTS": {"alertname", "alertstate", "severity"}}
 OF_HISTOGRAMS = ("_bucket", "_count", "_sum")
 SEVERITIES = {"critical", "warning"}
 
