@@ -25,7 +25,6 @@ def counting() -> build.Dashboard:
         .refresh("30s")
         .time("now-1h", "now")
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .readonly()
         .link(
             build.DashboardLink("Pintally").type(model.DashboardLinkType.DASHBOARDS).tags(["pintally"]).keep_time(True)
         )

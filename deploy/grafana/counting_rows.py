@@ -30,7 +30,7 @@ GLANCE: Final = Row("At a glance", (
     number("Partitions without a worker", "Nobody counts them.", "none",
            'sum(pintally_group_partitions{state="unassigned"})', bad=1),
     number("Sealed until", "Age of the end of the last sealed hour.", "s",
-           "time() - pintally_sealed_until_timestamp_seconds", warn=3 * 3600, bad=5 * 3600),
+           "time() - (pintally_sealed_until_timestamp_seconds > 0)", warn=3 * 3600, bad=5 * 3600),
     number("Differences", "What the last `pintally verify` found. 0: exact.", "none",
            "max(pintally_differences)", bad=1),
     number("Verified", "Time since the last `pintally verify` ended.", "s",
@@ -133,8 +133,8 @@ WORKERS: Final = Row("Workers", (
 
 SEALING: Final = Row("Sealing and rules", (
     lines("Age of what is sealed and published", "Of the end of the last sealed hour, and of the newest cut.", "s",
-          Query("time() - pintally_sealed_until_timestamp_seconds", "sealed hours"),
-          Query("time() - pintally_newest_cut_timestamp_seconds", "newest cut"),
+          Query("time() - (pintally_sealed_until_timestamp_seconds > 0)", "sealed hours"),
+          Query("time() - (pintally_newest_cut_timestamp_seconds > 0)", "newest cut"),
           Query("pintally_allowed_lateness_seconds", "allowed lateness")),
     lines("Stream time behind the clock", "By source. The one that is furthest behind holds sealing back.", "s",
           Query(f"time() - pintally_source_stream_time_seconds{TOPIC}", "{{topic}}[{{partition}}]")),

@@ -24,7 +24,6 @@ def engagement() -> build.Dashboard:
         .refresh("1m")
         .time("now-3h", "now")
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .readonly()
         .link(
             build.DashboardLink("Pintally").type(model.DashboardLinkType.DASHBOARDS).tags(["pintally"]).keep_time(True)
         )

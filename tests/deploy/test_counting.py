@@ -16,15 +16,25 @@ from pintally.tools.engines.ports import LOOPBACK, free_port
 from pintally.tools.python import PINTALLY
 from tests.e2e.running import Traffic, progress, start_process, wait_for, workers
 from tests.support.dashboards import Asked, promql, queries
+from tests.support.engines import TestEngines, topics_and_tables
 from tests.support.prometheus import Prometheus, running_prometheus
 
+EARLIER = 20_000  # records of the last three hours
 RATE = "5s"
 SHOWN_S = 10.0  # of the past
 VERIFIED = {"verified_timestamp_seconds": time.time(), "verified_records": 1, "verified_share": 1, "differences": 0}
 
 
 @pytest.fixture
-def scraped(stack: Settings, tmp_path: Path) -> Iterator[Prometheus]:
+def past(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
+    """Topics whose producers stamp the records, so that hours are sealed and cuts published in seconds."""
+    changed = settings.changed(topic_timestamps="CreateTime", seal_seconds=0.5)
+    with topics_and_tables(changed, engines.addresses):
+        yield changed
+
+
+@pytest.fixture
+def scraped(past: Settings, tmp_path: Path) -> Iterator[Prometheus]:
     """Prometheus, with something to scrape of everything."""
     said = (f'pintally_{name}{{scope="whole"}} {value}\n' for name, value in VERIFIED.items())
     (tmp_path / "verified.prom").write_text("".join(said))
@@ -33,14 +43,16 @@ def scraped(stack: Settings, tmp_path: Path) -> Iterator[Prometheus]:
     with ExitStack() as ends:
         for name, port in ports.items():
             (tmp_path / name).mkdir()
-            ends.enter_context(workers(stack.changed(metrics_port=port), tmp_path / name))(name)
+            ends.enter_context(workers(past.changed(metrics_port=port), tmp_path / name))(name)
+        with Traffic(past, "--events", str(EARLIER), "--span", "180") as earlier:
+            earlier.finish()
         ends.enter_context(
-            Traffic(stack, "--rate", "2000", "--duplicates", "0.02", "--late", "0.01", "--broken", "0.01")
+            Traffic(past, "--rate", "2000", "--duplicates", "0.02", "--late", "0.01", "--broken", "0.01")
         )
-        wait_for(lambda: progress(stack)[0] > 1_000, 60, "counting has begun")
+        wait_for(lambda: progress(past)[0] > EARLIER, 60, "counting has come to what is produced now")
         serve = start_process(
             [*PINTALLY, "serve", "--port", str(page)],
-            stack.changed(serve_verified=str(tmp_path / "verified.prom")),
+            past.changed(serve_verified=str(tmp_path / "verified.prom")),
             tmp_path / "serve.log",
         )
         ends.callback(serve.wait)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 from pintally.cli.demo import APART
 from pintally.schemas.errors import PintallyError
 from pintally.tools.engines.library import package_for_this_machine
+from pintally.tools.engines.ports import is_free
+from pintally.tools.engines.prometheus import find_prometheus
 from pintally.tools.python import PINTALLY, keep_children_safe
 from tests.e2e.running import BUSY
 
@@ -81,8 +84,14 @@ def test_the_demo_runs_there_and_the_engines_come_back_with_their_data(strange: 
     assert list(strange.parent.iterdir()) == [strange], "data beside the folder"
     new = {path.relative_to(strange).parts[0] for path in strange.rglob("*") if path.is_file() and path not in before}
     assert new == {".pintally"}
+    extra = ["--with", "prometheus"] if find_prometheus() else []
     with subprocess.Popen(
-        [command(), "up"], cwd=strange, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [command(), "up", *extra],
+        cwd=strange,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as up:
         try:
             assert up.stdout
@@ -97,6 +106,8 @@ def test_the_demo_runs_there_and_the_engines_come_back_with_their_data(strange: 
         finally:
             up.send_signal(signal.SIGTERM)
             up.stdout.read()
+    prometheus = re.findall(r"Prometheus  http://127.0.0.1:(\d+), with the alerts", said)
+    assert [is_free(int(port)) for port in prometheus] == [True] * bool(extra)  # it was there, and has ended
     found = json.loads(status.stdout)
     assert (found["lag"], sum(each["position"] or 0 for each in found["sources"])) == (0, 500)
 
