@@ -1,0 +1,193 @@
+"""What goes wrong in a day, which alerts must fire for it, and how it is mended: as docs/runbook.md says."""
+
+import asyncio
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+
+from pintally.streams.kafka.topic_configs import set_topic_configs
+from pintally.streams.kafka.topics import describe_topics
+from tests.e2e.running import Traffic, pintally, wait_for
+from tests.operate.world import World
+
+AWAY_S = 120.0  # after which PintallyEngineAway fires
+RETENTION_MS = 60_000
+
+Fault = Callable[[World], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One fault. `page` is the section of the runbook that the page leads to; None: it need not lead to any."""
+
+    name: str
+    fault: Fault
+    alerts: frozenset[str]
+    page: str | None = None
+
+
+@contextmanager
+def worker_killed_and_started(world: World) -> Iterator[None]:
+    """A supervisor starts it again at once."""
+    world.workers["one"].kill()
+    world.start_worker("one")
+    yield
+
+
+@contextmanager
+def worker_killed(world: World) -> Iterator[None]:
+    """Nobody starts it again."""
+    world.workers["one"].kill()
+    yield
+    world.start_worker("one")
+
+
+@contextmanager
+def worker_frozen(world: World) -> Iterator[None]:
+    """The process is stopped: it says nothing and does not end."""
+    world.workers["two"].signal(signal.SIGSTOP)
+    yield
+    world.workers["two"].kill()
+    world.start_worker("two")
+
+
+@contextmanager
+def no_worker(world: World) -> Iterator[None]:
+    """All are told to end."""
+    for worker in world.workers.values():
+        worker.stop()
+    yield
+    world.start_workers()
+
+
+@contextmanager
+def clickhouse_away(world: World) -> Iterator[None]:
+    """ClickHouse is stopped for minutes."""
+    world.engines.clickhouse.stop()
+    yield
+    world.engines.clickhouse.start()
+    world.engines.clickhouse.wait_ready()
+
+
+@contextmanager
+def serve_ended(world: World) -> Iterator[None]:
+    """`pintally serve` is killed."""
+    world.end_serve()
+    yield
+    world.start_serve()
+
+
+@contextmanager
+def producer_mad(world: World) -> Iterator[None]:
+    """A release of a producer: two of its five records are invalid, one of ten comes hours late."""
+    mad = ("--rate", "900", "--broken", "0.4", "--late", "0.1", "--duplicates", "0", "--seed", "7")
+    with Traffic(world.settings, *mad) as traffic:
+        yield
+        traffic.stop()
+
+
+@contextmanager
+def retention_near(world: World) -> Iterator[None]:
+    """A topic keeps its records for a minute, and no worker runs. Traffic goes on, so no segment is deleted yet."""
+    kafka, topics = world.settings.kafka, world.settings.topics
+    topic = next(iter(topics.names.values()))
+    before = describe_topics(kafka, topics)[topic].retention_ms
+    with no_worker(world):
+        set_topic_configs(kafka, {topic: {"retention.ms": str(RETENTION_MS)}})
+        yield
+        set_topic_configs(kafka, {topic: {"retention.ms": str(before)}})
+
+
+@contextmanager
+def rules_changed(world: World) -> Iterator[None]:
+    """Workers are started with another lateness, and nobody ran `pintally rules apply`."""
+    other = world.settings.changed(allowed_lateness_seconds=7200)
+    for worker in world.workers.values():
+        worker.stop()
+    world.start_workers(allowed_lateness_seconds=7200)
+    wait_for(lambda: not any(worker.alive for worker in world.workers.values()), 60, "workers refuse")
+    yield
+    done = pintally(other, "rules", "apply", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    world.start_workers(allowed_lateness_seconds=7200)
+    world.settings = other
+
+
+@contextmanager
+def transaction_open(world: World) -> Iterator[None]:
+    """A producer begins a transaction and does not end it."""
+    with asyncio.Runner() as runner:
+        transaction = hanging(world)
+        runner.run(transaction.__aenter__())
+        yield
+        runner.run(transaction.__aexit__(None, None, None))
+
+
+@asynccontextmanager
+async def hanging(world: World) -> AsyncIterator[None]:
+    """A record in a transaction; at the end it is aborted."""
+    kafka = world.settings.kafka.bootstrap_servers
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"hanging-{uuid.uuid4()}")
+    await producer.start()
+    try:
+        await producer.begin_transaction()
+        await producer.send_and_wait(next(iter(world.settings.topics.names.values())), b"{}", partition=0)
+        yield
+        await producer.abort_transaction()
+    finally:
+        await producer.stop()
+
+
+def fires(*alerts: str) -> frozenset[str]:
+    """Alerts, without the beginning that all names have."""
+    return frozenset(f"Pintally{alert}" for alert in alerts)
+
+
+NONE = fires()
+STAGES = (
+    Stage("a worker is killed, and started again", worker_killed_and_started, NONE),
+    Stage("a worker is killed for good", worker_killed, fires("WorkerDown")),
+    Stage("a worker is frozen", worker_frozen, fires("WorkerDown")),
+    Stage("all workers end", no_worker, fires("NoWorker"), "pintallynoworker"),
+    Stage("ClickHouse is away", clickhouse_away, fires("EngineAway"), "pintallyengineaway"),
+    Stage("pintally serve is killed", serve_ended, fires("ServeDown")),
+    Stage("a producer goes mad", producer_mad, fires("InvalidRecords", "LateRecords")),
+    Stage("a transaction stays open", transaction_open, fires("SourceBlocked"), "pintallysourceblocked"),
+    Stage("retention comes near", retention_near, fires("NoWorker", "RetentionNear"), "pintallynoworker"),
+    Stage("rules change, and are not applied", rules_changed, fires("NoWorker"), "pintallynoworker"),
+)
+
+
+def play(world: World, stage: Stage, patience: float) -> float:
+    """Play a stage: its alerts fire, and no other; then all are silent. Returns how long it took in seconds."""
+    began, clock = time.time(), time.monotonic()
+    with stage.fault(world):
+        if stage.alerts:
+            world.wait_firing(set(stage.alerts), patience)
+        else:
+            world.passes(AWAY_S)
+        if stage.page:
+            world.wait_page(stage.page)  # its own times are not divided
+    world.wait_silent()
+    fired = world.prometheus.fired(began)
+    assert fired == stage.alerts, f"{stage.name}: {fired} fired"
+    return time.monotonic() - clock
+
+
+def restart_kafka(world: World) -> float:
+    """Kafka is restarted, as in an upgrade: an alert fires only if it is away for two minutes of the day."""
+    began, clock = time.time(), time.monotonic()
+    world.engines.kafka.stop()
+    world.engines.kafka.start()
+    world.engines.kafka.wait_ready()
+    away = (time.monotonic() - clock) * world.factor
+    world.passes(AWAY_S)
+    world.wait_silent()
+    fired = world.prometheus.fired(began)
+    assert fired == NONE or (fired == fires("EngineAway") and away > AWAY_S), f"Kafka away for {away:.0f} s: {fired}"
+    return time.monotonic() - clock

@@ -1,0 +1,154 @@
+"""What a day is played on: two workers, `pintally serve`, steady traffic, and a Prometheus with shorter rules."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import yaml
+
+from pintally.streams.settings import Settings
+from pintally.tools.engines.ports import LOOPBACK, free_port
+from pintally.tools.python import PINTALLY
+from tests.e2e.running import Traffic, Worker, start_process, wait_for
+from tests.operate.scaled import scaled_rules
+from tests.support.engines import TestEngines
+from tests.support.forkserver import Forked
+from tests.support.prometheus import Prometheus, running_prometheus
+
+NAMES = ("one", "two")
+# Its 5 s cannot be divided, and where all share few cores, flushes are late for reasons of their own.
+WITHOUT = ("pintally-freshness",)
+SETTLED_S = 120.0
+SETTLED = (
+    "sum(up) == {targets}"
+    " and count(pintally_worker_partitions{{state='assigned'}} > 0) == {workers}"
+    " and max(pintally_source_lag_seconds) < 2"
+    " and count(pintally_look_timestamp_seconds{{at='ledger'}}) == 1"
+)
+STEADY = ("--rate", "300", "--late", "0", "--broken", "0", "--duplicates", "0.01")
+
+
+@dataclass
+class World:
+    """All of it. `workers` are those that were started last, by name."""
+
+    settings: Settings
+    engines: TestEngines
+    folder: Path
+    factor: float
+    prometheus: Prometheus
+    ports: dict[str, int]
+    workers: dict[str, Worker] = field(default_factory=dict)
+    serve: "subprocess.Popen[bytes] | Forked | None" = None
+
+    def start_worker(self, name: str, **changed: Any) -> None:
+        """Start `pintally worker --instance NAME` at its port, with these settings changed."""
+        settings = self.settings.changed(metrics_port=self.ports[name], **changed)
+        self.workers[name] = Worker(settings, self.folder / f"{name}.log", name)
+
+    def start_workers(self, **changed: Any) -> None:
+        """Start those that do not run."""
+        for name in NAMES:
+            if name not in self.workers or not self.workers[name].alive:
+                self.start_worker(name, **changed)
+
+    def start_serve(self) -> None:
+        """Start `pintally serve`."""
+        command = [*PINTALLY, "serve", "--port", str(self.ports["serve"])]
+        self.serve = start_process(command, self.settings, self.folder / "serve.log")
+
+    def end_serve(self) -> None:
+        """End it with SIGKILL."""
+        assert self.serve
+        self.serve.kill()
+        self.serve.wait()
+
+    def condition(self) -> dict[str, Any]:
+        """The sentence that the page shows first, and its level and section of the runbook; empty without a page.
+
+        Whoever asks every few seconds has `pintally serve` look every second.
+        """
+        try:
+            with urlopen(f"http://{LOOPBACK}:{self.ports['serve']}/api/state.json", timeout=10) as answer:
+                shown: dict[str, Any] = json.load(answer)["condition"]
+                return shown
+        except (URLError, OSError):
+            return {}
+
+    def wait_firing(self, alerts: set[str], timeout: float) -> None:
+        """Return once exactly these alerts fire. Raises TimeoutError that names those that do."""
+        try:
+            wait_for(lambda: (self.condition(), self.prometheus.firing())[1] == alerts, timeout, "alerts")
+        except TimeoutError as error:
+            raise TimeoutError(f"{self.prometheus.firing() or 'no alert'} instead of {alerts or 'none'}") from error
+
+    def wait_page(self, section: str) -> None:
+        """Return once the page leads to this section of the runbook. Raises TimeoutError with what it says."""
+        try:
+            wait_for(lambda: self.condition().get("runbook") == section, SETTLED_S, "page")
+        except TimeoutError as error:
+            raise TimeoutError(f"the page says {self.condition()}, and does not lead to {section}") from error
+
+    def wait_silent(self) -> None:
+        """Return once Prometheus sees that all is counted, no alert fires, and the page says that all is well."""
+        wait_for(self._is_seen, SETTLED_S, "Prometheus sees that all is counted")
+        wait_for(lambda: self.condition().get("level") == "ok", SETTLED_S, "the page says that all is well")
+        self.wait_firing(set(), SETTLED_S)
+
+    def _is_seen(self) -> bool:
+        """Every process, the partitions of each worker, and that each source is counted up to now."""
+        self.condition()
+        return bool(self.prometheus.query(SETTLED.format(targets=len(self.ports), workers=len(NAMES))))
+
+    def passes(self, seconds: float) -> None:
+        """So much time of the day passes: divided by the factor."""
+        end = time.monotonic() + seconds / self.factor
+        while time.monotonic() < end:
+            self.condition()
+            time.sleep(0.2)
+
+
+@contextmanager
+def open_world(settings: Settings, engines: TestEngines, folder: Path, factor: float) -> Iterator[World]:
+    """Everything runs and all is counted."""
+    ports: dict[str, int] = {}
+    for name in (*NAMES, "serve"):
+        ports[name] = free_port(list(ports.values()))
+    targets = {
+        "pintally-worker": [f"{LOOPBACK}:{ports[name]}" for name in NAMES],
+        "pintally-serve": [f"{LOOPBACK}:{ports['serve']}"],
+    }
+    rules = folder / "rules.yml"
+    rules.write_text(yaml.safe_dump(scaled_rules(factor, WITHOUT)))
+    with ExitStack() as ends:
+        prometheus = ends.enter_context(running_prometheus(folder, targets, rules))
+        world = World(settings, engines, folder, factor, prometheus, ports)
+        ends.callback(end_all, world)
+        world.start_serve()
+        world.start_workers()
+        ends.enter_context(Traffic(settings, *STEADY))
+        try:
+            world.wait_silent()
+            yield world
+        except BaseException as error:
+            for log in sorted(folder.glob("*.log")):
+                error.add_note(f"{log.name}:\n{log.read_text(errors='replace')[-2000:]}")
+            raise
+
+
+def end_all(world: World) -> None:
+    """End what still runs."""
+    for worker in world.workers.values():
+        if worker.alive:
+            worker.signal(signal.SIGCONT)
+        worker.close()
+    if world.serve is not None and world.serve.poll() is None:
+        world.end_serve()
