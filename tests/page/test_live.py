@@ -78,6 +78,7 @@ def test_the_page_equals_the_ledger_and_says_what_is_wrong(
         wait_caught_up(stack)
         expect(page.locator("#f-lag")).to_have_text("0", timeout=WAIT_MS)
         assert look_again(page) == of_ledger(stack)
+        page.goto("about:blank")  # else the browser complains that serve ends
 
 
 def goes_away(page: Page, serve: Serve, engines: TestEngines) -> None:
