@@ -1,5 +1,6 @@
 """What Kafka says of our topics, and how they are made. Blocking; each call opens one connection and closes it."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -140,13 +141,22 @@ def group_members(kafka: KafkaSettings) -> list[str]:
 def members_by(admin: KafkaAdminClient, kafka: KafkaSettings) -> Sequence[Mapping[str, Any]]:
     """The members of the group as Kafka describes them, by a connection that is open."""
     with needing(kafka, GROUP, "Describe", [kafka.group_id]):
-        group = retry_while_loading(lambda: admin.describe_groups([kafka.group_id]))[kafka.group_id]
+        group = retry_while_loading(lambda: _described(admin, kafka.group_id))
     if error := group["error"]:  # silence would be taken for an empty group
         if "Authorization" in error:
             raise right_missing(kafka, GROUP, "Describe", [kafka.group_id])
         if "GroupIdNotFound" not in error:
             raise KafkaRefused(f"Kafka at {kafka} does not describe group {kafka.group_id}: {error}")
     return group.get("members") or ()
+
+
+def _described(admin: KafkaAdminClient, group_id: str) -> Mapping[str, Any]:
+    """One group. The client returns errors as text; those that pass by themselves are raised, as other answers' are."""
+    group: Mapping[str, Any] = admin.describe_groups([group_id])[group_id]
+    number = re.match(r"\[Error (\d+)\]", group["error"] or "")
+    if number and (error := for_code(int(number[1]))).retriable:
+        raise error
+    return group
 
 
 def dead_letter_retention(topics: TopicSettings) -> dict[str, str]:
