@@ -62,10 +62,13 @@ def demo(
         run("migrate")
         log, page_log = (directory / "logs" / f"demo-{name}.log" for name in ("worker", "serve"))
         with (
+            scraped_at(directory) as (metrics, served),
             running(log, "worker", "--instance", "demo") as counting,
-            running(page_log, "serve", "--port", "0") as page,
+            running(page_log, "serve", "--port", served.rpartition(":")[2]) as page,
         ):
-            wait_until_served(page, page_log)
+            wait_until_served(page, page_log, served)
+            progress.print(f"✓ the live page: http://{served}/  (metrics: http://{served}/metrics)")
+            progress.print(f"✓ metrics of the worker: http://{metrics}/metrics")
             run("emulate", "--events", str(events), "--span", str(HOURS * 60))
             with step("the ledger has caught up with the log"):
                 wait_until_counted(counting, log)
@@ -88,6 +91,19 @@ def scraped(directory: Path, wanted: list[Extra] | None) -> Iterator[None]:
         if address:
             progress.print(f"✓ Prometheus: {address}")
         yield
+
+
+@contextmanager
+def scraped_at(directory: Path) -> Iterator[tuple[str, str]]:
+    """Yields host:port for the worker's metrics and for the page. Prometheus finds both, whatever folder this is."""
+    from pintally.streams.http.targets import SERVE_JOB, TARGETS, WORKER_JOB, announced_target
+    from pintally.tools.engines.ports import LOOPBACK, free_port
+
+    metrics, page = free_port(), free_port()
+    os.environ.update(PINTALLY_METRICS_HOST=LOOPBACK, PINTALLY_METRICS_PORT=str(metrics), PINTALLY_SERVE_HOST=LOOPBACK)
+    worker, served, folder = f"{LOOPBACK}:{metrics}", f"{LOOPBACK}:{page}", directory / TARGETS.name
+    with announced_target(worker, WORKER_JOB, "demo", folder), announced_target(served, SERVE_JOB, "serve", folder):
+        yield worker, served
 
 
 def wait_for_ctrl_c() -> None:

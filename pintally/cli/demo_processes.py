@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 from pintally.cli.console import progress
 from pintally.schemas.errors import PintallyError
-from pintally.streams.http.targets import SERVE_JOB, WORKER_JOB, announced_targets
 from pintally.tools.python import PINTALLY
 
 START_SECONDS = 60.0
@@ -42,13 +42,18 @@ def running(log: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
             process.wait()
 
 
-def wait_until_served(page: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when the page is served, and print where it and the metrics are. Raises PintallyError if it ended."""
+def wait_until_served(page: subprocess.Popen[bytes], log: Path, served: str) -> None:
+    """Return when the page answers at `served`, host:port. Raises PintallyError if it ended, or does not answer."""
     deadline = time.monotonic() + START_SECONDS
-    while not (served := announced_targets(SERVE_JOB)):
+    while not _answers(served):
         if page.poll() is not None or time.monotonic() > deadline:
             raise PintallyError("`pintally serve` did not start", f"Read {log}.")
         time.sleep(0.1)
-    progress.print(f"✓ the live page: http://{served[-1]}/  (metrics: http://{served[-1]}/metrics)")
-    for worker in announced_targets(WORKER_JOB):
-        progress.print(f"✓ metrics of the worker: http://{worker}/metrics")
+
+
+def _answers(served: str) -> bool:
+    try:
+        with urlopen(f"http://{served}/livez", timeout=2):
+            return True
+    except OSError:
+        return False
