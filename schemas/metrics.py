@@ -52,7 +52,7 @@ WORKER: Final = (
            "Offsets of an assigned source: folded, flushed, and the end of what may be read.",
            (*SOURCE, "position")),
     Metric("pintally_worker_source_lag_seconds", GAUGE,
-           "Age of the stream time of an assigned source; 0 if all that may be read is flushed.", SOURCE),
+           "Age of the oldest record of an assigned source that is not flushed; 0 if all that may be read is.", SOURCE),
     Metric("pintally_worker_freshness_seconds", HISTOGRAM,
            "From the Kafka timestamp of the oldest record of a source in a flush to the answer of the ledger.",
            TOPIC, FRESH),

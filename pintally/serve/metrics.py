@@ -6,10 +6,10 @@ from math import inf
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from pintally.schemas.metrics import METRICS, VERIFIED, Kind
+from pintally.schemas.metrics import VERIFIED
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.serve.document import headroom, holders, is_blocked, lost_records, outcomes_of
@@ -17,10 +17,9 @@ from pintally.serve.findings import ENGINES, Engine, Look, Tables
 from pintally.serve.seen import lag_seconds
 from pintally.serve.verified import Runs
 from pintally.streams.counting.recovery import ruling
+from pintally.streams.http.exposition import Sample, families
 from pintally.streams.operations.progress import Progress
 from pintally.streams.settings import Settings
-
-Sample = tuple[str, tuple[str, ...], float]  # name, label values in the order of its declaration, value
 
 
 class Known(Protocol):
@@ -59,20 +58,6 @@ def exposition(settings: Settings, known: Known) -> bytes:
     registry.register(Serving(settings, known))
     ProcessCollector(registry=registry)
     return generate_latest(registry)
-
-
-def families(found: Iterable[Sample]) -> Iterator[Metric]:
-    """Samples as the library wants them, in the order of schemas/metrics.py."""
-    by_name: dict[str, list[Sample]] = {}
-    for sample in found:
-        by_name.setdefault(sample[0], []).append(sample)
-    for name in (name for name in METRICS if name in by_name):
-        metric = METRICS[name]
-        make = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
-        family = make(name, metric.help, labels=metric.labels)
-        for _, labels, value in by_name[name]:
-            family.add_metric(labels, value)
-        yield family
 
 
 def samples(settings: Settings, known: Known) -> Iterator[Sample]:
