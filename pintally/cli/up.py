@@ -53,7 +53,7 @@ def up(
         interrupted_by_signals(),
         local_engines(directory, *ports, report=typer.echo) as engines,
         announced(engines.addresses, directory / LOCAL_ENV.name),
-        monitoring(directory / "prometheus", with_, typer.echo) as prometheus,
+        monitoring(LOCAL_DIR / "prometheus", with_, typer.echo) as prometheus,
     ):
         typer.echo(describe(engines.addresses, directory, prometheus))
         signal.pause()
