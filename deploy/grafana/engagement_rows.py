@@ -46,7 +46,7 @@ ONE: Final = Row("One pin: ${pin}", (
     lines("Events a minute", "Of this pin.", "short",
           over_time("pin_engagement_1m", condition=f" AND {PIN}"), width=HALF),
     table("Features", "What a model is given for this pin at the newest cut.",
-          Query(f"SELECT * REPLACE toString(pin_id) AS pin_id\nFROM pin_features_latest\nWHERE {PIN}")),
+          Query(f"SELECT toString(pin_id) AS pin, * EXCEPT pin_id\nFROM pin_features_latest\nWHERE {PIN}")),
 ))  # fmt: skip
 
 FRESH: Final = Row("How fresh, and how complete", (

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -59,4 +60,6 @@ class CountingWorker(faust.Worker):  # type: ignore[misc]
         self.spinner = None
         level, settings = self.loglevel or "INFO", self.app.settings
         name = level if isinstance(level, str) else logging.getLevelName(level)
+        watched = threading.excepthook
         log_to_stderr(name, settings.worker.log_format, settings.kafka.group_instance_id)
+        threading.excepthook = watched  # an error that ends a thread ends the worker, and is not only logged

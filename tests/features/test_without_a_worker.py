@@ -13,8 +13,11 @@ from pintally.cli import OF_THE_WORKER
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-MODULES = {"aiokafka", "crc32c", "faust", "kafka", "mode", "numba", "uvloop"}
-PACKAGES = {"aiokafka", "crc32c", "faust-streaming", "kafka-python", "mode-streaming", "numba", "uvloop"}
+MODULES = {"aiohttp", "aiokafka", "crc32c", "faust", "kafka", "mode", "msgspec", "numba", "prometheus_client", "uvloop"}
+PACKAGES = {
+    "aiohttp", "aiokafka", "crc32c", "faust-streaming", "kafka-python", "mode-streaming", "msgspec", "numba",
+    "prometheus-client", "uvloop",
+}  # fmt: skip
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -35,7 +38,7 @@ def test_nothing_of_a_worker_is_installed() -> None:
 def test_the_lock_that_readers_of_counts_install_has_none_of_it() -> None:
     locked = re.findall(r"^([\w.-]+)==", (ROOT / "docs" / "examples" / "requirements.lock").read_text(), re.MULTILINE)
     assert {"clickhouse-driver", "narwhals", "pandas", "pydantic-settings"} <= set(locked)
-    assert not set(locked) & (PACKAGES - {"uvloop"})  # Feast brings uvloop itself
+    assert not set(locked) & (PACKAGES - {"prometheus-client", "uvloop"})  # Feast brings these itself
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

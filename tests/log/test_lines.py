@@ -9,12 +9,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pintally.schemas.errors import PintallyError
 from pintally.streams.log.setup import Format, log_to_stderr, refuse_level
+from pintally.streams.settings import Settings
+from pintally.streams.worker.runner import CountingWorker
 
 SECRET = "hunter2-7f3a"
 LINE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR|CRITICAL) "
@@ -138,6 +141,16 @@ def test_errors_that_nobody_catches_are_lines_of_the_log(style: Format, capsys: 
     assert "thread looks ended: an error that nobody foresaw" in said
     assert "this process ends: an error that nobody foresaw" in said
     assert SECRET not in said
+
+
+def test_a_worker_that_ends_by_an_error_in_a_thread_does_so_after_its_log_is_set_up_again() -> None:
+    def ended(_: object) -> None:
+        """What watches the worker."""
+
+    threading.excepthook = ended
+    worker = SimpleNamespace(loglevel="INFO", app=SimpleNamespace(settings=Settings.of(None)), spinner=None)
+    CountingWorker._setup_logging(worker)  # type: ignore[arg-type]
+    assert threading.excepthook is ended
 
 
 def test_a_line_that_cannot_be_written_is_dropped_without_what_it_was_given(capsys: pytest.CaptureFixture[str]) -> None:

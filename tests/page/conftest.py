@@ -19,7 +19,7 @@ WAIT_MS = 30_000
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright leaves an event loop running: until its end no other test may have its own
 def browser() -> Iterator[Browser]:
     program = chromium()
     with sync_playwright() as playwright:

@@ -34,7 +34,7 @@ def started(secured: Secured, run: Commands) -> Iterator[dict[str, "Future[Done]
 def test_each_right_that_a_worker_lacks_is_named(started: dict[str, "Future[Done]"], grant: str) -> None:
     done = started[grant].result(550)
     assert done.code == FOR_A_PERSON, done.err
-    assert f"lacks: {grant}\n" in done.err
+    assert f"lacks: {grant}. " in done.err
     assert f"GRANT {grant} TO `{lacks(grant)}`" in done.err
     assert "Traceback" not in done.err
     assert SECRET not in done.out + done.err
