@@ -15,9 +15,7 @@ from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.sources import Source
 
 SENT_BEFORE: Final = "; its event_id was sent before"  # end of the reason of a late record that is a duplicate too
-UNREADABLE: Final = (
-    "pintally.unreadable"  # header of what stands for a batch that nobody can read: its offsets, and why
-)
+UNREADABLE: Final = "pintally.unreadable"  # header of what stands for an unreadable batch: its offsets, and why
 Header = tuple[str, bytes | None]
 
 NAMES: Final = (
