@@ -138,9 +138,3 @@ SERVE: Final = (
 )  # fmt: skip
 
 METRICS: Final = {metric.name: metric for metric in (*WORKER, *SERVE)}
-
-# The field at fault of a dead letter: what stands before the first colon of its reason, or one of these. A closed list.
-FIELDS: Final = (
-    "value", "event_id", "action", "pin_id", "user_id", "occurred_at", "surface", "platform", "experiments",
-    "several", "no_timestamp", "ahead", "too_old", "late", "unreadable", "other",
-)  # fmt: skip

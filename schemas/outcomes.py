@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 
 class Outcome(IntEnum):
@@ -28,6 +29,9 @@ class Outcomes:
     def total(self) -> int:
         """Offsets covered: position - start of the range."""
         return self.counted + self.duplicate + self.late + self.invalid + self.gaps
+
+
+OUTCOMES: Final = ("counted", "duplicate", "late", "invalid", "gaps")  # the fields of Outcomes
 
 
 def sum_of(outcomes: Iterable[Outcomes]) -> Outcomes:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pintally.schemas.fields import field_of
+from pintally.schemas.field_at_fault import field_of
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import KIND
 

@@ -3,14 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
 
 from pintally.schemas.dead_letters import UNREADABLE
-from pintally.schemas.fields import field_of
+from pintally.schemas.field_at_fault import field_of
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import DeadLetterRow
-
-OUTCOMES: Final = ("counted", "duplicate", "late", "invalid", "gaps")
 
 
 @dataclass(slots=True)

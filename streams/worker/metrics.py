@@ -12,9 +12,9 @@ from typing import Any, Final
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from pintally.schemas.metrics import FIELDS
+from pintally.schemas.field_at_fault import FIELDS
+from pintally.schemas.outcomes import OUTCOMES
 from pintally.sinks.clickhouse.errors import KINDS, seen
-from pintally.streams.counting.tally import OUTCOMES
 from pintally.streams.http.exposition import Sample, families
 from pintally.streams.worker.counters import Name, counters
 from pintally.streams.worker.health import Health, Seen, Stage
@@ -124,7 +124,7 @@ def _reading(app: Any) -> Iterator[Sample]:
 
 def seen_of(health: Health, app: Any = None) -> Seen:
     """What readiness is decided by."""
-    away = {"Kafka": KAFKA.seconds, "ClickHouse": CLICKHOUSE.seconds}
+    away = {outage.name: outage.seconds for outage in ENGINES.values()}
     if app is None or health.stage is not Stage.RUNNING:
         return Seen(health.stage, away, rebalancing=False, restoring=0, paused=False, flushed_ago=0.0)
     restoring = app.tables.restoring

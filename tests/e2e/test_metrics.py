@@ -5,9 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pintally.schemas.metrics import METRICS, WORKER, Kind
-from pintally.schemas.outcomes import sum_of
+from pintally.schemas.outcomes import OUTCOMES, sum_of
 from pintally.sinks.clickhouse.sink import ClickHouseSink
-from pintally.streams.counting.tally import OUTCOMES
 from pintally.streams.operations.progress import read_progress
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, Worker, wait_caught_up, wait_for, workers

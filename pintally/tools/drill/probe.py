@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
+from pintally.schemas.outcomes import OUTCOMES
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.kafka.topics import group_members
@@ -125,9 +126,8 @@ class Probe:
 
     def events(self) -> dict[str, int]:
         """Offsets by outcome, over all sources, as the ledger has them."""
-        names = ("counted", "duplicate", "late", "invalid", "gaps")
         progress = patiently(self.progress)
-        return {name: sum(getattr(each.outcomes, name) for each in progress) for name in names}
+        return {name: sum(getattr(each.outcomes, name) for each in progress) for name in OUTCOMES}
 
     def _wait(self, holds: Callable[[], bool], seconds: float) -> bool:
         return wait_until(holds, seconds, excused=(PintallyError,), pause_s=LOOK_SECONDS)

@@ -3,8 +3,11 @@
 import re
 from typing import Final
 
-from pintally.schemas.metrics import FIELDS
-
+# What stands before the first colon of a reason, and what else can be at fault.
+FIELDS: Final = (
+    "value", "event_id", "action", "pin_id", "user_id", "occurred_at", "surface", "platform", "experiments",
+    "several", "no_timestamp", "ahead", "too_old", "late", "unreadable", "other",
+)  # fmt: skip
 # Reasons that do not begin with a field and a colon (streams/counting/outcomes.py), by how they begin.
 BEGINNINGS: Final = (
     ("it has no Kafka timestamp", "no_timestamp"),
@@ -28,6 +31,4 @@ def field_of(reason: str, *, unreadable: bool = False) -> str:
     named = [name for name in CLAUSE.findall(reason) if name in FIELDS]
     if len(named) > 1:
         return "several"
-    if named:
-        return named[0] if reason.startswith(f"{named[0]}: ") else "other"
-    return "other"
+    return named[0] if named and reason.startswith(f"{named[0]}: ") else "other"
