@@ -213,8 +213,7 @@ class SourceFold:
         state.add(judged, counted)
         duplicates, lates, invalids = (int(np.count_nonzero(mask)) for mask in (duplicate, late, invalid))
         state.advance(piece, len(counted), duplicates, lates, invalids)
-        gaps = piece.end - piece.start - (piece.last - piece.first)
-        self._tally.add(Outcomes(len(counted), duplicates, lates, invalids, gaps))
+        self._tally.add(Outcomes(len(counted), duplicates, lates, invalids, piece.gaps))
         if piece.end % self.rules.slice_records == 0:
             self._pending.end()
         return state

@@ -75,7 +75,7 @@ class SliceState:
         self._duplicate += duplicate
         self._late += late
         self._invalid += invalid
-        self._gaps += piece.end - piece.start - (piece.last - piece.first)
+        self._gaps += piece.gaps
         self.position, self.stream_time = piece.end, piece.stream_time
 
     def saw(self, timestamp: int | None) -> None:

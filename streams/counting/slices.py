@@ -56,6 +56,11 @@ class Piece:
         """Where its records are in the chunk's arrays."""
         return slice(self.first, self.last)
 
+    @property
+    def gaps(self) -> int:
+        """Offsets without a record."""
+        return self.end - self.start - (self.last - self.first)
+
 
 class ClockTooFar(PintallyError):
     """A Kafka timestamp past the year 2106: every later record of its source would be late."""

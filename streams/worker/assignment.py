@@ -32,6 +32,11 @@ class Assigned:
     base: Base
     log_start: int
 
+    @property
+    def flushed_again(self) -> int:
+        """Offsets that are flushed and are folded again if the state of the source is not kept."""
+        return max(0, self.chain.position - self.base.collect_start)
+
 
 def look_up(
     kafka: KafkaSettings, asked: TopicSettings, rules: RulesSettings, sink: Sink, partitions: Iterable[tuple[str, int]]

@@ -47,7 +47,7 @@ def say_assigned(assigned: Iterable[Assigned]) -> None:
 def say_counting(assigned: Sequence[Assigned], kept: Collection[Assigned]) -> None:
     """Say that counting begins, or goes on after a rebalance. `kept` are those whose state was kept."""
     restored = [each for each in assigned if each not in kept]
-    again = sum(max(0, each.chain.position - each.base.collect_start) for each in restored)
+    again = sum(each.flushed_again for each in restored)
     tell(STATUS=f"counts {len(assigned)} sources")
     log.info(
         "counting begins: %d sources, %d with the state that was kept, %d restored from the log; "

@@ -75,7 +75,7 @@ class CellTable(faust.Table):
                 return True
         counters.add("restores")
         log.debug("%s: restored from offset %d on, flushed to %d", source, assigned.base.collect_start, chain.position)
-        self.tally.restored += max(0, chain.position - assigned.base.collect_start)
+        self.tally.restored += assigned.flushed_again
         self.folds[source.partition] = SourceFold(
             source, self.action, chain.rules, chain.epoch_start.epoch, assigned.base, chain.version, self.tally
         )
