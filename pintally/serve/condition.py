@@ -64,7 +64,7 @@ def _differs(facts: Facts) -> Iterator[Condition]:
 
 
 def _deleted(facts: Facts) -> Iterator[Condition]:
-    gone = [each for each in facts.sources if (each.position or 0) < each.log_start and each.position is not None]
+    gone = [each for each in facts.sources if each.position is not None and each.position < each.log_start]
     if gone:
         lost = sum(each.log_start - (each.position or 0) for each in gone)
         sentence = f"Kafka deleted {lost:,} {_records(lost)} of {_named(gone)} that were not counted."

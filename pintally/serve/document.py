@@ -4,7 +4,7 @@ from collections.abc import Set
 from dataclasses import asdict
 
 from pintally.schemas.actions import REPLAY
-from pintally.schemas.outcomes import Outcomes, sum_of
+from pintally.schemas.outcomes import OUTCOMES, Outcomes, sum_of
 from pintally.schemas.sources import Source
 from pintally.serve.condition import condition_of
 from pintally.serve.findings import Look, Tables
@@ -39,26 +39,25 @@ def state_of(
 ) -> State:
     """Returns the document of a look. `lateness` is what the settings allow, in seconds."""
     held = holders(look)
-    sources = [source_state(each, look, held) for each in look.sources]
-    parts = State(
+    sources, sealing = [source_state(each, look, held) for each in look.sources], _sealing(look, held)
+    return State(
         version=version,
         number=look.number,
         looked_at=look.at,
         away={engine: trouble.since for engine, trouble in look.trouble.items()},
         refused={engine: trouble.what for engine, trouble in look.trouble.items() if trouble.refuses},
-        condition=condition_of([], look, None, None, lateness),
+        condition=condition_of(sources, look, sealing, verified, lateness),
         lag=sum(each.lag for each in sources),
         lag_seconds=max((each.lag_seconds for each in sources), default=0.0),
         sources=sources,
         outcomes=_rates(look, rates),
         workers=workers,
-        sealing=_sealing(look),
+        sealing=sealing,
         top=[TopPin(pin_id=str(pin.pin_id), events=pin.events, by_minute=list(pin.by_minute)) for pin in tables.top],
         dead_letters=[Letters.model_validate(asdict(each)) for each in tables.letters],
         lost_records=sum(lost_records(look).values()),
         verified=verified,
     )
-    return parts.model_copy(update={"condition": condition_of(sources, look, parts.sealing, verified, lateness)})
 
 
 def source_state(progress: Progress, look: Look, held: Set[Source]) -> SourceState:
@@ -102,11 +101,13 @@ def headroom(progress: Progress, look: Look) -> float | None:
 
 def holders(look: Look) -> set[Source]:
     """The sources that hold the sealing of hours back most: replays hold none back."""
-    clocks = {source: clock for source, clock in look.clocks.items() if not source.topic.endswith(REPLAY)}
-    if not clocks:
-        return set()
-    lowest = min(clock if clock is not None else -1 for clock in clocks.values())
-    return {source for source, clock in clocks.items() if (clock if clock is not None else -1) == lowest}
+    clocks = {
+        source: -1 if clock is None else clock
+        for source, clock in look.clocks.items()
+        if not source.topic.endswith(REPLAY)
+    }
+    lowest = min(clocks.values(), default=None)
+    return {source for source, clock in clocks.items() if clock == lowest}
 
 
 def lost_records(look: Look) -> dict[str, int]:
@@ -143,18 +144,18 @@ def _rates(look: Look, rates: Rates) -> list[Rate]:
     return [
         Rate(topic=topic, outcome=outcome, total=getattr(outcomes, outcome), per_second=rates.of(topic, outcome))
         for topic, outcomes in outcomes_of(look).items()
-        for outcome in ("counted", "duplicate", "late", "invalid", "gaps")
+        for outcome in OUTCOMES
     ]
 
 
-def _sealing(look: Look) -> Sealing:
+def _sealing(look: Look, held: Set[Source]) -> Sealing:
     sealed = look.clickhouse.sealed if look.clickhouse else None
-    held = min((str(source) for source in holders(look)), default=None)
-    clock = next((clock for source, clock in look.clocks.items() if str(source) == held), None)
+    by = min(held, key=str, default=None)
+    clock = look.clocks[by] if by else None
     return Sealing(
         sealed_until=float(sealed.until) if sealed and sealed.until else None,
         newest_cut=float(sealed.newest_cut) if sealed and sealed.newest_cut else None,
         open_hours=sealed.open_hours if sealed else 0,
-        held_by=held,
+        held_by=str(by) if by else None,
         held_at=clock / 1000 if clock else None,
     )

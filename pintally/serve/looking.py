@@ -8,9 +8,9 @@ from time import monotonic, time
 
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.rows import ReplacedRow
-from pintally.serve.asking import FIRST_SECONDS, Asking
-from pintally.serve.findings import Engine, InClickHouse, InKafka, Look, Tables, Trouble
-from pintally.serve.put_together import put_together
+from pintally.serve.asking import FIRST_SECONDS, PATIENCE_SECONDS, Asking
+from pintally.serve.findings import ENGINES, Engine, InClickHouse, InKafka, Look, Tables, Trouble
+from pintally.serve.next_look import next_look
 from pintally.serve.questions import AskClickHouse, AskKafka, AskTables
 from pintally.streams.kafka.topics import sources_of
 from pintally.streams.settings import Settings
@@ -20,9 +20,11 @@ log = logging.getLogger(__name__)
 
 VIEWED_SECONDS, SCRAPED_SECONDS, IDLE_SECONDS = 1.0, 5.0, 15.0  # from look to look
 TABLES_VIEWED_SECONDS, TABLES_IDLE_SECONDS = 10.0, 60.0
-SHARE = 30  # an idle look comes at most every 30 times what it takes
+SHARE = 30  # looks that nobody waits for take at most a thirtieth of the time
+LONGEST_SECONDS = 30.0  # from look to look, however long one takes
 OUTAGES: Mapping[Engine, Outage] = {"kafka": KAFKA, "clickhouse": CLICKHOUSE}
-ASKED_SECONDS = 60.0  # so long after a question somebody is taken to look
+ASKED_SECONDS = 60.0  # a scrape, and for this long others are expected
+POLLED_SECONDS = 10.0  # the document was asked for, and for this long somebody is taken to look
 
 
 class Looking:
@@ -40,7 +42,7 @@ class Looking:
         self._wake = asyncio.Event()
         self._viewers = 0
         self._polled = self._scraped = -ASKED_SECONDS
-        self.errors: dict[Engine, int] = {"kafka": 0, "clickhouse": 0}
+        self.errors: dict[Engine, int] = dict.fromkeys(ENGINES, 0)
         self.look = Look(0, self._began, None, None, (), {}, {}, {})
         self.tables = Tables()
 
@@ -91,7 +93,7 @@ class Looking:
     @property
     def viewed(self) -> bool:
         """Whether somebody looks now."""
-        return self._viewers > 0 or monotonic() - self._polled < ASKED_SECONDS / 6
+        return self._viewers > 0 or monotonic() - self._polled < POLLED_SECONDS
 
     def _seconds(self, took: float) -> float:
         if self.viewed:
@@ -101,7 +103,7 @@ class Looking:
 
     async def _pause(self, began: float, took: float) -> None:
         """Until the next look is due; a viewer who comes makes it due at once, but for a second after the last."""
-        due = began + min(self._seconds(took), ASKED_SECONDS / 2)
+        due = began + min(self._seconds(took), LONGEST_SECONDS)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(0.0, due - monotonic()))
         await asyncio.sleep(max(0.0, began + VIEWED_SECONDS - monotonic()))
@@ -114,14 +116,15 @@ class Looking:
         clickhouse = await self._ask_clickhouse(kafka, trouble)
         kafka = (await self._ask_kafka(trouble) if "kafka" not in trouble else None) or kafka
         margin_ms = self._settings.worker.idle_margin_seconds * 1000
-        return put_together(
+        return next_look(
             before, kafka, clickhouse or before.clickhouse, trouble, margin_ms, time(), monotonic() - began
         )
 
     async def _ask_kafka(self, trouble: dict[Engine, Trouble]) -> InKafka | None:
         try:
             found = await self._asking_kafka.ask(
-                lambda: self._kafka.look(self._replaced), FIRST_SECONDS if "kafka" not in self._answered else 2.5
+                lambda: self._kafka.look(self._replaced),
+                PATIENCE_SECONDS if "kafka" in self._answered else FIRST_SECONDS,
             )
         except PintallyError as error:
             self._failed("kafka", error, trouble)

@@ -10,6 +10,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from pintally.schemas.metrics import VERIFIED
+from pintally.schemas.outcomes import OUTCOMES
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.serve.document import headroom, holders, is_blocked, lost_records, outcomes_of
@@ -67,7 +68,7 @@ def samples(settings: Settings, known: Known) -> Iterator[Sample]:
     for progress in look.sources:
         yield from _source(progress, look, held)
     for topic, outcomes in outcomes_of(look).items():
-        for outcome in ("counted", "duplicate", "late", "invalid", "gaps"):
+        for outcome in OUTCOMES:
             yield "pintally_records_total", (topic, outcome), getattr(outcomes, outcome)
     yield from _group(look)
     yield from _sealed(look)

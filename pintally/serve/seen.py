@@ -33,11 +33,8 @@ def lag_seconds(progress: Progress, seen: Seen, now: float) -> float:
     """
     if not progress.lag:
         return 0.0
-    return max(0.0, now - max((progress.stream_time or 0) / 1000, seen.caught_up_at)) if _dated(progress, seen) else 0.0
-
-
-def _dated(progress: Progress, seen: Seen) -> bool:
-    return bool((progress.stream_time or 0) > 0 or seen.caught_up_at)
+    since = max((progress.stream_time or 0) / 1000, seen.caught_up_at)
+    return max(0.0, now - since) if since > 0 else 0.0
 
 
 def retention_headroom(

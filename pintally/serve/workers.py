@@ -5,6 +5,7 @@ import socket
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isnan
 from time import monotonic
 
 import aiohttp
@@ -125,11 +126,13 @@ def parse(text: str, prefix: str = "pintally_worker") -> Series:
 
 
 def _worker(address: str, series: Series | None) -> WorkerState:
-    def value(name: str, **labels: str) -> float:
-        found = (series or {}).get((f"pintally_worker_{name}", tuple(sorted(labels.items()))), 0.0)
-        return 0.0 if found != found else found
+    def found(name: str, **labels: str) -> float:
+        return (series or {}).get((f"pintally_worker_{name}", tuple(sorted(labels.items()))), 0.0)
 
-    restore = (series or {}).get(("pintally_worker_restore_seconds", ()), 0.0)
+    def value(name: str, **labels: str) -> float:
+        number = found(name, **labels)
+        return 0.0 if isnan(number) else number
+
     return WorkerState(
         address=address,
         answers=series is not None,
@@ -137,7 +140,7 @@ def _worker(address: str, series: Series | None) -> WorkerState:
         paused=int(value("partitions", state="paused")),
         pending_cells=int(value("pending_cells")),
         pending_cells_limit=int(value("pending_cells_limit")),
-        restoring=restore != restore,  # NaN while under way
+        restoring=isnan(found("restore_seconds")),  # NaN while under way
     )
 
 

@@ -1,4 +1,4 @@
-"""What both engines said, as one look. Pure."""
+"""The next look, of the one before and of what both engines said now. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from pintally.streams.operations.progress import Progress, progress_of
 from pintally.streams.worker.finality import clocks_of
 
 
-def put_together(
+def next_look(
     before: Look,
     kafka: InKafka | None,
     clickhouse: InClickHouse | None,
