@@ -52,14 +52,10 @@ function announce(sentence) {
   setText(node, sentence);
 }
 
-/** A link if it leads somewhere from here, else the place in the documentation as text. */
+/** The place in the documentation: `runbook` is an anchor in docs/runbook.md. */
 function showRunbook(runbook) {
   byId("more").hidden = !runbook;
-  const link = byId("runbook");
-  const leads = /^(https?:\/\/|\/)/.test(runbook ?? "");
-  if (leads) setAttribute(link, "href", runbook);
-  else link.removeAttribute("href");
-  setText(link, leads || !runbook ? (runbook ?? "") : `docs/runbook.md#${runbook.replace(/^.*#/, "")}`);
+  say("runbook", runbook ? `docs/runbook.md#${runbook}` : "");
 }
 
 /** How old what comes from an engine is; 0 if it answers. */

@@ -45,14 +45,12 @@ export class Connection {
     this.#heard = performance.now();
     const events = new EventSource("/api/events");
     this.#events = events;
-    const take = (event) => {
+    events.addEventListener("message", (event) => {
       if (!this.open) this.#fetch();
       this.open = true;
       this.#heard = performance.now();
       this.#take(JSON.parse(event.data));
-    };
-    events.addEventListener("message", take);
-    events.addEventListener("state", take);
+    });
     events.addEventListener("error", () => this.#lost(events));
   }
 

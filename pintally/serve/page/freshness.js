@@ -4,7 +4,7 @@ import { Chart } from "./chart.js";
 import { byId, rows, say, setAttribute, svg } from "./dom.js";
 import { duration } from "./format.js";
 
-const lines = new Chart(byId("fresh-chart"), 120, (seconds) => duration(seconds));
+const lines = new Chart(byId("fresh-chart"), 120, duration);
 
 export function showFreshness(state) {
   const { freshness_p50: p50, freshness_p99: p99 } = state.workers;
