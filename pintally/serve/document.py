@@ -1,26 +1,16 @@
-"""The document of the page, from what was found. Pure."""
+"""Makes the document of state.py from a look. Pure."""
 
 from collections.abc import Set
 from dataclasses import asdict
 
-from pintally.schemas.actions import REPLAY
-from pintally.schemas.outcomes import OUTCOMES, Outcomes, sum_of
+from pintally.schemas.outcomes import OUTCOMES
 from pintally.schemas.sources import Source
 from pintally.serve.condition import condition_of
+from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of
 from pintally.serve.findings import Look, Tables
 from pintally.serve.rates import Rates
-from pintally.serve.seen import Seen, lag_seconds, retention_headroom
-from pintally.serve.state import (
-    Letters,
-    Rate,
-    Sealing,
-    SourceState,
-    State,
-    TopPin,
-    Verified,
-    Workers,
-)
-from pintally.streams.counting.recovery import given_up
+from pintally.serve.seen import Seen, lag_seconds
+from pintally.serve.state import Letters, Rate, Sealing, SourceState, State, TopPin, Verified, Workers
 from pintally.streams.operations.progress import Progress
 
 STALLED_SECONDS = 60.0  # so long without a step, though there is something to count: more than a restart takes
@@ -80,51 +70,6 @@ def source_state(progress: Progress, look: Look, held: Set[Source]) -> SourceSta
         member=look.kafka.group.owner(source) if look.kafka else None,
         state=_state(progress, seen, look, blocked),
     )
-
-
-def is_blocked(progress: Progress) -> bool:
-    """Whether all that may be read is counted, and an open transaction is before the rest."""
-    ends = progress.ends
-    position = progress.log_start if progress.position is None else progress.position
-    return position >= ends.last_stable < ends.log_end
-
-
-def headroom(progress: Progress, look: Look) -> float | None:
-    """Seconds until retention may delete what is not counted."""
-    topic = look.kafka.topics[progress.source.topic] if look.kafka else None
-    if topic is None or "delete" not in topic.cleanup_policy:
-        return None
-    by_broker = topic.timestamp_type == "LogAppendTime"
-    seen = look.seen[progress.source]
-    return retention_headroom(progress, seen, topic.retention_ms, by_broker=by_broker, now=look.at)
-
-
-def holders(look: Look) -> set[Source]:
-    """The sources that hold the sealing of hours back most: replays hold none back."""
-    clocks = {
-        source: -1 if clock is None else clock
-        for source, clock in look.clocks.items()
-        if not source.topic.endswith(REPLAY)
-    }
-    lowest = min(clocks.values(), default=None)
-    return {source for source, clock in clocks.items() if clock == lowest}
-
-
-def lost_records(look: Look) -> dict[str, int]:
-    """Offsets whose loss was accepted, by topic."""
-    topics = look.kafka.topics if look.kafka else ()
-    lost = dict.fromkeys(topics, 0)
-    for source, ledger in look.clickhouse.ledgers.items() if look.clickhouse else ():
-        lost[source.topic] = lost.get(source.topic, 0) + sum(row.end - row.start for row in given_up(ledger))
-    return lost
-
-
-def outcomes_of(look: Look) -> dict[str, Outcomes]:
-    """Outcomes by topic."""
-    topics = {each.source.topic for each in look.sources}
-    return {
-        topic: sum_of(each.outcomes for each in look.sources if each.source.topic == topic) for topic in sorted(topics)
-    }
 
 
 def _state(progress: Progress, seen: Seen, look: Look, blocked: bool) -> str:

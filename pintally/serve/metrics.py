@@ -13,7 +13,7 @@ from pintally.schemas.metrics import VERIFIED
 from pintally.schemas.outcomes import OUTCOMES
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.serve.document import headroom, holders, is_blocked, lost_records, outcomes_of
+from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of
 from pintally.serve.findings import ENGINES, Engine, Look, Tables
 from pintally.serve.seen import lag_seconds
 from pintally.serve.verified import Runs

@@ -6,7 +6,8 @@ from collections import Counter
 from importlib.metadata import version
 from time import monotonic, time
 
-from pintally.serve.document import outcomes_of, state_of
+from pintally.serve.derived import outcomes_of
+from pintally.serve.document import state_of
 from pintally.serve.findings import Engine, Look, Tables
 from pintally.serve.looking import VIEWED_SECONDS, Looking
 from pintally.serve.rates import Rates

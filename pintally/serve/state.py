@@ -1,7 +1,7 @@
-"""What `pintally serve` knows now: the one document behind the page, `/api/state.json` and the stream of events.
+"""The models of the document: what `pintally serve` knows now, for the page, `/api/state.json` and `/api/events`.
 
-Times are Unix seconds, durations seconds, offsets and positions numbers of records. A pin id is text: JavaScript's
-numbers end at 2^53.
+document.py makes one from each look. Times are Unix seconds, durations seconds, offsets and positions numbers of
+records. A pin id is text: JavaScript's numbers end at 2^53.
 """
 
 from typing import Literal
