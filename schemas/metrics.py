@@ -100,10 +100,11 @@ VERIFIED: Final = (
 # The truth of the ledger, of Kafka and of sealing, of all sources, also when no worker runs: `pintally serve`.
 SERVE: Final = (
     Metric("pintally_source_offset", GAUGE,
-           "Offsets of a source: the first and last of its log, the last stable, and the flushed position.",
+           "Offsets of a source: start and end of its log, the last stable offset, and the flushed position.",
            (*SOURCE, "position")),  # log_start, flushed, last_stable, log_end
     Metric("pintally_source_lag_records", GAUGE, "Offsets in the log that are not in ClickHouse.", SOURCE),
-    Metric("pintally_source_lag_seconds", GAUGE, "Age of the flushed stream time; 0 if the lag is 0.", SOURCE),
+    Metric("pintally_source_lag_seconds", GAUGE,
+           "Age of the flushed stream time, at most the time since all was counted; 0 if the lag is 0.", SOURCE),
     Metric("pintally_source_stream_time_seconds", GAUGE, "Flushed stream time, as Unix time.", SOURCE),
     Metric("pintally_source_retention_headroom_seconds", GAUGE,
            "Time until retention deletes a record that is not counted; +Inf if nothing is, or nothing is deleted.",
