@@ -56,13 +56,13 @@ def demo(
         pintally demo --with prometheus --stay
     """
     check_found(with_)
-    with ended_by_signals(), engines(directory) as addresses, scraped(directory, with_):
+    with ended_by_signals(), engines(directory) as addresses, prometheus(directory, with_):
         os.environ.update(addresses | APART)
         forget_the_last()
         run("migrate")
         log, page_log = (directory / "logs" / f"demo-{name}.log" for name in ("worker", "serve"))
         with (
-            scraped_at(directory) as (metrics, served),
+            served_at(directory) as (metrics, served),
             running(log, "worker", "--instance", "demo") as counting,
             running(page_log, "serve", "--port", served.rpartition(":")[2]) as page,
         ):
@@ -85,7 +85,7 @@ def demo(
 
 
 @contextmanager
-def scraped(directory: Path, wanted: list[Extra] | None) -> Iterator[None]:
+def prometheus(directory: Path, wanted: list[Extra] | None) -> Iterator[None]:
     """Prometheus, if it is asked for, and its address in the output."""
     with monitoring(directory / "prometheus-demo", wanted, progress.print) as address:
         if address:
@@ -94,7 +94,7 @@ def scraped(directory: Path, wanted: list[Extra] | None) -> Iterator[None]:
 
 
 @contextmanager
-def scraped_at(directory: Path) -> Iterator[tuple[str, str]]:
+def served_at(directory: Path) -> Iterator[tuple[str, str]]:
     """Yields host:port for the worker's metrics and for the page. Prometheus finds both, whatever folder this is."""
     from pintally.streams.http.targets import SERVE_JOB, TARGETS, WORKER_JOB, announced_target
     from pintally.tools.engines.ports import LOOPBACK, free_port

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from pintally.schemas.errors import PintallyError
@@ -90,5 +89,5 @@ def _is_ready(port: int) -> bool:
     try:
         with urlopen(f"http://{LOOPBACK}:{port}/-/ready", timeout=2) as answer:
             return bool(answer.status == HTTPStatus.OK)
-    except (URLError, OSError):
+    except OSError:
         return False
