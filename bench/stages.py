@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,8 @@ STAGES: tuple[tuple[str, str, str], ...] = (  # what is timed: the stage, module
     ("duplicates", "pintally.streams.counting.duplicates", "SeenIds.register"),
     ("fold: cells", "pintally.streams.counting.aggregates.pin_minutes", "PinMinutes.add"),
     ("fold: cells", "pintally.streams.counting.pending", "Pending.end"),
+    ("fold: letters", "pintally.streams.counting.fold", "dead_letters"),
+    ("fold: letters", "pintally.streams.counting.fold", "Tally.add_letters"),
     ("fold: letters", "pintally.streams.counting.pending", "Pending.add_dead_letters"),
     ("fold: the rest", "pintally.streams.counting.fold", "SourceFold.fold"),
     ("flush: capture", "pintally.streams.counting.pending", "Pending.capture"),
@@ -52,15 +54,18 @@ class Stopwatch:
             for part in path:
                 owner = getattr(owner, part, None)
             if function := getattr(owner, last, None):
-                setattr(owner, last, self._timed(stage, function))
+                setattr(owner, last, self.timed(stage, function))
 
-    def _timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function with a watch around it, and around all that a generator does."""
+
         def timed(*args: Any, **kwargs: Any) -> Any:
             stack: list[float] = self._inner.__dict__.setdefault("stack", [])
             stack.append(0.0)
             began = time.thread_time()
             try:
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
+                return iter(list(result)) if isinstance(result, Iterator) else result
             finally:
                 took = time.thread_time() - began
                 self.seconds[stage] += took - stack.pop()

@@ -5,13 +5,17 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import stages
 from bench.cells import CELL, Cells, compare, count
+from bench.fetches import make_fetches
 from bench.measured import cpu_seconds, family, peak_bytes
 from bench.recount import Recount
 from bench.shapes import SHAPES, Shape
@@ -104,3 +108,30 @@ def test_cpu_time_of_children_counts_while_they_run_and_when_they_have_ended() -
             assert cpu_seconds([child.pid, os.getpid()]) > cpu_seconds([child.pid])
         finally:
             child.kill()
+
+
+def test_a_log_calls_the_function_of_each_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    functions = [f"{module}:{name}" for _, module, name in stages.STAGES]
+    for function in functions:
+        monkeypatch.setattr(function.replace(":", "."), resolve_name(function))  # is put back after the test
+    monkeypatch.setattr(stages, "STAGES", [(function, *function.split(":")) for function in functions])
+    monkeypatch.setattr(stages, "FLUSH_EVENTS", 5_000)
+    watch = stages.Stopwatch()
+    watch.wrap()
+    stages.fold_all(make_fetches(20_000, 1_000, 100_000))
+    assert {function for function in functions if not watch.calls[function]} == {
+        "pintally.streams.worker.flush:write",  # of a whole worker only
+        "pintally.streams.counting.pending:Pending.end",  # the log ends before its first slice does
+    }
+
+
+def test_what_a_generator_does_is_in_its_stage() -> None:
+    def busy() -> Iterator[int]:
+        until = time.thread_time() + 0.05
+        while time.thread_time() < until:
+            pass
+        yield 1
+
+    watch = stages.Stopwatch()
+    assert [*watch.timed("letters", busy)()] == [1]
+    assert watch.seconds["letters"] >= 0.05
