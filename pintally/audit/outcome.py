@@ -1,17 +1,16 @@
 """The outcome of one record, by a recount of its slice. Earlier ids that matter are collected before the slice."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pintally.audit.chain import RulesEpoch, current_rows, cuts, epoch_at, epochs_of, follow
+from pintally.audit.chain import RulesEpoch, current_rows, epoch_at, epochs_of, follow
 from pintally.audit.contract import ACTIONS, Event
 from pintally.audit.errors import CannotTell
 from pintally.audit.flushed import Flushed, LedgerRow
 from pintally.audit.log import Log, Partition
-from pintally.audit.places import beginning, counted_elsewhere
-from pintally.audit.recount import Recount, SliceStart
+from pintally.audit.places import beginning, places_of, usable
+from pintally.audit.recount import Recount, recounted
 from pintally.audit.slices import Outcome, Slice
 
 
@@ -45,9 +44,7 @@ def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -
     if epoch is None:
         raise CannotTell(f"{flushed}: counting begins at offset {epochs[0].start}", "Earlier records are not counted.")
     rows = current_rows(flushed, epochs)
-    since = max((cut for cut in cuts(flushed) if cut <= epoch.start), default=0)
-    places = [*counted_elsewhere(flushed, epochs), *_places(rows, epochs)]
-    places = [place for place in places if place.offset >= since]
+    places = usable(places_of(flushed, epochs), flushed, epoch)
     wanted = max(place.offset for place in places if epoch.start <= place.offset <= offset)
     begin = beginning(places, at.start, epoch.rules.slice_records, wanted, offset + 1)
     if begin is None:
@@ -57,7 +54,7 @@ def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -
         )
     end = max([offset + 1, *(min(row.position, at.end) for row in rows if row.start <= offset < row.position)])
     recount = Recount(ACTIONS[action], epoch.rules, begin.collect, begin.first.offset)
-    for slice_ in _slices(log, at, recount, end):
+    for slice_ in recounted(log, at, recount, end):
         if slice_.start <= offset < slice_.end:
             index = int(np.searchsorted(slice_.offsets, offset))
             if index == len(slice_.offsets) or slice_.offsets[index] != offset:
@@ -71,17 +68,3 @@ def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -
     raise CannotTell(
         f"{flushed}@{offset}: no slice holds it", "Run `pintally verify`: the ledger and the log do not fit."
     )
-
-
-def _places(rows: Sequence[LedgerRow], epochs: Sequence[RulesEpoch]) -> list[SliceStart]:
-    known = {row.start: SliceStart(row.start, row.start_stream_time) for row in rows}
-    known |= {epoch.start: SliceStart(epoch.start, epoch.start_stream_time) for epoch in epochs}
-    return [known[offset] for offset in sorted(known) if offset >= epochs[0].start]
-
-
-def _slices(log: Log, at: Partition, recount: Recount, end: int) -> Iterator[Slice]:
-    for piece in log.read(at.topic, at.partition, recount.position):
-        yield from recount.feed(piece, end)
-        if recount.position >= end:
-            break
-    yield from recount.finish()

@@ -16,24 +16,18 @@ class Beginning(NamedTuple):
     first: SliceStart
 
 
-def counted_elsewhere(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[SliceStart]:
-    """Returns where the ids begin that were counted in the log which this one replaced."""
-    row = flushed.replaces
-    if row is None or row.start != epochs[0].start or row.collect_start == row.start:
-        return []
-    return [SliceStart(row.collect_start, row.collect_stream_time)]
-
-
-def ledger_places(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[SliceStart]:
-    """Returns where the slices of the ledger and the epochs begin, ascending."""
+def places_of(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[SliceStart]:
+    """Returns where slices and epochs begin, ascending; and before them, where ids begin that another log counted."""
     known = {row.start: SliceStart(row.start, row.start_stream_time) for row in current_rows(flushed, epochs)}
     known |= {epoch.start: SliceStart(epoch.start, epoch.start_stream_time) for epoch in epochs}
-    return [known[offset] for offset in sorted(known) if offset >= epochs[0].start]
+    ours = [known[offset] for offset in sorted(known) if offset >= epochs[0].start]
+    return [*_counted_elsewhere(flushed, epochs), *ours]
 
 
-def last_cut(flushed: Flushed, epoch: RulesEpoch) -> int:
-    """The offset before which no ids are known: where counting continued after a lost range."""
-    return max((cut for cut in cuts(flushed) if cut <= epoch.start), default=0)
+def usable(places: Sequence[SliceStart], flushed: Flushed, epoch: RulesEpoch) -> list[SliceStart]:
+    """Returns the places from which ids of an epoch may be collected: none before its last cut."""
+    since = max((cut for cut in cuts(flushed) if cut <= epoch.start), default=0)
+    return [place for place in places if place.offset >= since]
 
 
 def beginning(
@@ -62,3 +56,11 @@ def nothing_before_matters(place: SliceStart, first: SliceStart, slice_records: 
     blocks_away = first.offset // slice_records - (place.offset - 1) // slice_records
     buckets_away = first.stream_time // ARRIVAL_BUCKET_MS - place.stream_time // ARRIVAL_BUCKET_MS
     return blocks_away >= 2 or buckets_away >= 2
+
+
+def _counted_elsewhere(flushed: Flushed, epochs: Sequence[RulesEpoch]) -> list[SliceStart]:
+    """Where the ids begin that were counted in the log which this one replaced."""
+    row = flushed.replaces
+    if row is None or row.start != epochs[0].start or row.collect_start == row.start:
+        return []
+    return [SliceStart(row.collect_start, row.collect_stream_time)]

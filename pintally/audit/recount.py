@@ -13,7 +13,7 @@ The rules, in the order in which they apply:
 Records are judged many at once, in columns. Times are compared as differences, because sums may not fit in 64 bits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import md5
 from typing import Any, NamedTuple
@@ -25,11 +25,12 @@ from pintally.audit.aggregates import AGGREGATES
 from pintally.audit.contract import ACTIONS
 from pintally.audit.duplicates import Ids, repeated
 from pintally.audit.events import EventReader, Events
-from pintally.audit.log import Piece
+from pintally.audit.log import Log, Partition, Piece
 from pintally.audit.records import Records
 from pintally.audit.rules import ARRIVAL_BUCKET_MS, MINUTE_MS, CountingRules
 from pintally.audit.slices import Cells, Outcome, Rejected, Slice
 
+Progress = Callable[[int], None]  # is called with the number of offsets that were recounted since the last call
 _NEVER = (1 << 63) - 1
 _AT_ONCE = 4_000  # records: their columns stay in the cache of the processor
 
@@ -185,6 +186,20 @@ class Recount:
         found = repeated(self._ids, self._rules.slice_records)
         at = np.searchsorted(judged.offsets, found[found >= current.start])
         judged.outcomes[at[judged.outcomes[at] == Outcome.COUNTED]] = Outcome.DUPLICATE
+
+
+def recounted(
+    log: Log, at: Partition, recount: Recount, end: int, progress: Progress = lambda _offsets: None
+) -> Iterator[Slice]:
+    """Yields the slices of a recount up to an offset."""
+    if recount.position < end:
+        for piece in log.read(at.topic, at.partition, recount.position):
+            before = recount.position
+            yield from recount.feed(piece, end)
+            progress(recount.position - before)
+            if recount.position >= end:
+                break
+    yield from recount.finish()
 
 
 def _joined(parts: list[_Judged]) -> _Judged:

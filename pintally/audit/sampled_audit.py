@@ -4,9 +4,8 @@ The ids that matter to a slice are those of two blocks or buckets, so the slices
 more record is read: it must begin the next slice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from pintally.audit.chain import RulesEpoch
@@ -16,11 +15,11 @@ from pintally.audit.errors import CannotTellNow
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.flushed import LedgerRow
 from pintally.audit.log import Log, Partition
-from pintally.audit.places import beginning, last_cut
-from pintally.audit.recount import Recount
+from pintally.audit.places import beginning, usable
+from pintally.audit.recount import Recount, recounted
 from pintally.audit.sampling import Run, runs_of
 from pintally.audit.slices import Slice
-from pintally.audit.source_audit import SourceAudit, extra_row, recounted
+from pintally.audit.source_audit import SourceAudit, extra_row
 from pintally.audit.tables import Chosen
 
 
@@ -37,17 +36,12 @@ class SampledAudit(SourceAudit):
             (epoch, run) for epoch in self.epochs for run in runs_of([row for row in rows if epoch.holds(row)], drawn)
         ]
 
-    @classmethod
-    def of(cls, drawn: Sequence[int]) -> "Callable[..., SampledAudit]":
-        """What makes the audit of these slices."""
-        return partial(cls, drawn)
-
     def _recount_all(self, log: Log, partition: Partition, target: int) -> None:
         for epoch, run in self.runs:
             self._run(log, epoch, partition, run, target)
 
     def _run(self, log: Log, epoch: RulesEpoch, partition: Partition, run: Run, target: int) -> None:
-        places = [place for place in self.places if last_cut(self.flushed, epoch) <= place.offset <= run.start]
+        places = [place for place in usable(self.places, self.flushed, epoch) if place.offset <= run.start]
         place = beginning(places, partition.start, epoch.rules.slice_records, run.start, run.start + 1)
         if place is None:
             raise CannotTellNow(
@@ -61,7 +55,7 @@ class SampledAudit(SourceAudit):
         end = run.end + 1 if run.is_followed else min(target, epoch.end or target)
         left = list(run.rows)
         self.letters.skip_before(run.start)
-        for slice_ in recounted(log, self.flushed, recount, end, self.progress):
+        for slice_ in recounted(log, partition, recount, end, self.progress):
             if not left or slice_.start >= run.end:
                 break
             slice_.complete = slice_.complete or slice_.end == epoch.end

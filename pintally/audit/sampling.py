@@ -17,7 +17,7 @@ from math import ceil, exp, lgamma, log
 
 from pintally.audit.chain import current_rows, epochs_of
 from pintally.audit.flushed import Flushed, LedgerRow
-from pintally.audit.places import beginning, counted_elsewhere, last_cut, ledger_places
+from pintally.audit.places import beginning, places_of, usable
 
 CONFIDENCE = 0.95
 
@@ -88,11 +88,11 @@ def recountable(flushed: Flushed, log_start: int, since: int) -> list[int]:
     if flushed.is_over:
         return []
     epochs, found = epochs_of(flushed), list[int]()
-    places = [*counted_elsewhere(flushed, epochs), *ledger_places(flushed, epochs)]
+    places = places_of(flushed, epochs)
     rows = sorted(current_rows(flushed, epochs), key=lambda row: row.start)
     for epoch in epochs:
-        known = [place for place in places if place.offset >= last_cut(flushed, epoch)]
         end = epoch.end if epoch.end is not None else 1 << 63
+        known = usable(places, flushed, epoch)
         place = beginning(known, log_start, epoch.rules.slice_records, epoch.start, end)
         if place is not None:
             found += [

@@ -1,6 +1,7 @@
 """Audits one source: reads its rows and its log, recounts, compares."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from pintally.audit.addresses import Addresses
 from pintally.audit.chain import RulesEpoch, current_rows, epochs_of, follow, in_force, superseded_ledger_rows
@@ -8,8 +9,9 @@ from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell, CannotTellNow
 from pintally.audit.flushed import Flushed, LostRow
 from pintally.audit.log import FETCH_BYTES, FEW_BYTES, Log
+from pintally.audit.recount import Progress
 from pintally.audit.sampled_audit import SampledAudit
-from pintally.audit.source_audit import Progress, SourceAudit, SourceReport
+from pintally.audit.source_audit import SourceAudit, SourceReport
 from pintally.audit.tables import read_starts
 
 
@@ -33,7 +35,7 @@ def audit_source(
             return report
         if drawn is not None and not drawn:
             return report
-        audit = SourceAudit if drawn is None else SampledAudit.of(drawn)
+        audit = SourceAudit if drawn is None else partial(SampledAudit, drawn)
         fetch_bytes = FETCH_BYTES if drawn is None else FEW_BYTES
         with ClickHouse(addresses) as clickhouse, Log(addresses, fetch_bytes=fetch_bytes) as log:
             audit(addresses, flushed, epochs, report, progress).run(clickhouse, log, since)

@@ -1,6 +1,6 @@
 """Recounts the slices of one source and compares each with its rows."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,14 +19,13 @@ from pintally.audit.findings import Finding, Findings, Kind
 from pintally.audit.flushed import POSITION_MASK, Flushed, LedgerRow
 from pintally.audit.in_log_order import CellsBySlice, LettersByOffset
 from pintally.audit.log import Log, Partition
-from pintally.audit.places import beginning, counted_elsewhere, last_cut, ledger_places
-from pintally.audit.recount import Recount, SliceStart
+from pintally.audit.places import Beginning, beginning, places_of, usable
+from pintally.audit.recount import Progress, Recount, SliceStart, recounted
 from pintally.audit.slices import Slice, State
 from pintally.audit.tables import Chosen, kept_days, known_ids, letters_of, read_cells, read_dead_letters, server_time
 
 DAY_MS = 86_400_000
 SPARE_DAYS = 1  # rows that are deleted by age may be missing a day earlier
-Progress = Callable[[int], None]  # is called with the number of offsets that were recounted since the last call
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ class SourceAudit:
         self.progress = progress
         self.action = dict(addresses.topics)[flushed.topic]
         self.ledger = {(row.epoch, *row.key): row for row in current_rows(flushed, epochs)}
-        self.places = [*counted_elsewhere(flushed, epochs), *ledger_places(flushed, epochs)]
+        self.places = places_of(flushed, epochs)
         self.cuts = cuts(flushed)
         self.covered = epochs[0].start
 
@@ -140,8 +139,7 @@ class SourceAudit:
         if end <= max(wanted, epoch.start):
             return
         start = max(wanted, epoch.start)
-        since = last_cut(self.flushed, epoch)
-        places = [place for place in self.places if place.offset >= since]
+        places = usable(self.places, self.flushed, epoch)
         place = beginning(places, partition.start, epoch.rules.slice_records, start, end)
         unread = start if place is None else place.first.offset
         if place is None or place.first.offset > start:
@@ -155,13 +153,13 @@ class SourceAudit:
             return
         if self.report.checked_from is None:
             self.report.checked_from = unread
-        self._recount(log, epoch, place.collect, place.first, end)
+        self._recount(log, epoch, partition, place, end)
 
-    def _recount(self, log: Log, epoch: RulesEpoch, collect: SliceStart, first: SliceStart, end: int) -> None:
+    def _recount(self, log: Log, epoch: RulesEpoch, partition: Partition, place: Beginning, end: int) -> None:
         judge = Judge(str(self.flushed), epoch.number, epoch.rules)
-        recount = Recount(ACTIONS[self.action], epoch.rules, collect, first.offset)
+        recount = Recount(ACTIONS[self.action], epoch.rules, place.collect, place.first.offset)
         fresh = True
-        for slice_ in recounted(log, self.flushed, recount, end, self.progress):
+        for slice_ in recounted(log, partition, recount, end, self.progress):
             if fresh:
                 self._at_first(judge, epoch, slice_)
                 fresh = False
@@ -241,18 +239,6 @@ def extra_row(judge: Judge, row: LedgerRow) -> Finding:
     """Returns the finding for a ledger row of a slice that the log does not have."""
     about = Finding(Kind.LEDGER_EXTRA, judge.source, row.counted, None, "slice not in the log")
     return replace(about, slice=f"{row.slice_block}/{row.arrived_at}", start=row.start, end=row.position)
-
-
-def recounted(log: Log, flushed: Flushed, recount: Recount, end: int, progress: Progress) -> Iterator[Slice]:
-    """Yields the slices of a recount up to an offset."""
-    if recount.position < end:
-        for piece in log.read(flushed.topic, flushed.partition, recount.position):
-            before = recount.position
-            yield from recount.feed(piece, end)
-            progress(recount.position - before)
-            if recount.position >= end:
-                break
-    yield from recount.finish()
 
 
 def _highest(rows: NDArray[Any]) -> int:

@@ -209,9 +209,7 @@ def _not_started(
     return [
         (f"{at.topic}[{at.partition}]", at.end - at.start)
         for at in partitions
-        if (at.topic, at.topic_id, at.partition) not in started
-        and at.end > at.start
-        and (not only or at.topic in only or f"{at.topic}[{at.partition}]" in only)
+        if (at.topic, at.topic_id, at.partition) not in started and at.end > at.start and _is_asked(at, only)
     ]
 
 
