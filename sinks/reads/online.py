@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dictionary import views
 from pintally.sinks.reads.cuts import Cut
-from pintally.sinks.reads.online_sql import ROWS, TABLES, moments
+from pintally.sinks.reads.online_sql import ROWS, TABLES, WIDTH, moments
 from pintally.sinks.reads.online_sums import Rows, add_up
 from pintally.sinks.reads.seals import Seals, read_newest, read_seals
 from pintally.sinks.reads.some_pins import in_parts
@@ -63,5 +63,5 @@ def _of_some(
     connection: Connection, at: Mapping[str, int], pins: tuple[int, ...], seals: Seals, names: tuple[str, ...]
 ) -> Sums:
     columns = connection.execute(ROWS, {**at, "pins": pins}, columnar=True)
-    rows = Rows.of(columns or [()] * 10, seals)
+    rows = Rows.of(columns or [()] * WIDTH, seals)
     return add_up(rows, np.array(pins, np.uint64), at, names)

@@ -6,7 +6,7 @@ and corrections had arrived before the cut is told by their seals, so that no co
 
 from typing import Any, Final
 
-from pintally.sinks.clickhouse.per_action import each
+from pintally.sinks.clickhouse.per_action import COLUMNS, each
 from pintally.sinks.reads.cuts import Cut
 from pintally.sinks.reads.windows import DAY, HOUR
 
@@ -57,10 +57,11 @@ ROWS: Final = " UNION ALL ".join(
         ),
     )
 )
+WIDTH: Final = 4 + 2 * len(COLUMNS)  # so many columns
 
 
 def moments(cut: Cut) -> dict[str, Any]:
-    """What both statements are told of a cut; names and values as in the view `cuts_read`."""
+    """What `ROWS` is told of a cut; names and values as in the view `cuts_read`."""
     base_day, last_24h = cut.hours_until // DAY * DAY, cut.moment // HOUR * HOUR - DAY
     return {
         "cut": cut.moment,

@@ -6,7 +6,6 @@ Seals are read after the cut and before rows. So of a cut all seals are found, a
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import neg
 from typing import Final
 
 import numpy as np
@@ -78,9 +77,10 @@ def read_newest(connection: Connection) -> tuple[Cut, Seals | None]:
     day = int(time.time()) // DAY * DAY - DAY
     (_, moments, published, numbers, untils), (_, *found, _) = sorted(connection.rows(NEWEST, day=day))
     if moments:
-        moment, at, number, until = max(zip(moments, map(neg, published), map(neg, numbers), untils, strict=True))
-        if until >= day and _holds_bucket(found, moment - TEN_MINUTES, -number):
-            return Cut(moment, until, at_ms(-at)), Seals.of(moment, day, *found)
+        known = zip(moments, published, numbers, untils, strict=True)
+        moment, at, number, until = min(known, key=lambda row: (-row[0], *row[1:]))  # in the order of `cuts.NEWEST`
+        if until >= day and _holds_bucket(found, moment - TEN_MINUTES, number):
+            return Cut(moment, until, at_ms(at)), Seals.of(moment, day, *found)
     return read_cut(connection), None
 
 
