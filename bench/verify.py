@@ -7,9 +7,9 @@
 
 A worker counts a log of 100,000 events, and another one with those and 1,000,000 more; the log has the flaws of
 work.py on top. Then `pintally verify` recounts each as a command of its own, in one process, and must find it exact.
-Its CPU time (user + system) is taken whole: the difference divided by the records is
-what one more record costs, and what the small log leaves is the fixed cost: start, imports, questions to Kafka and
-ClickHouse. The CPU of Kafka and ClickHouse is not in it.
+Its CPU time (user + system) is taken whole: the difference, divided by the records, is what one more record costs; what
+the small log leaves is the fixed cost: start, imports, questions to Kafka and ClickHouse. The CPU of Kafka and
+ClickHouse is not in it.
 """
 
 import json
@@ -29,13 +29,12 @@ from bench.counting import Counting, counting_on
 from bench.drain import PeerFailed
 from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
-from bench.marginal import Sized, fill
+from bench.marginal import QUICK_FEW, QUICK_MORE, Sized, fill
 from bench.options import HELP, checked
 from bench.shapes import Shape, named
 from pintally.streams.settings import Settings
 
 FEW, MORE = 100_000, 1_000_000
-QUICK_FEW, QUICK_MORE = 20_000, 200_000
 BY_DEFAULT = "own,extra,arms"
 OURS = Path(__file__).resolve().parent.parent
 ASKED_US, ASKED_OF = 4.0, ("own", "sorted", "shuffled", "spaced", "extra", "arms")
@@ -69,12 +68,11 @@ def measure(
     """The figures of one shape; those of another tree have its name."""
     with ExitStack() as stack:
         logs = fill(engines, folder, shape, few, many, stack)
-        small, large = (stack.enter_context(counting_on(engines, folder, log.settings)) for log in logs)
-        for own, log in ((small, logs[0]), (large, logs[1])):
+        counted = [(stack.enter_context(counting_on(engines, folder, log.settings)), log) for log in logs]
+        for own, log in counted:
             count(own, log)
         for tree in trees:
-            used = [[verified(tree, each.settings, log.records) for each, log in zip((small, large), logs, strict=True)]
-                    for _ in range(rounds)]  # fmt: skip
+            used = [[verified(tree, own.settings, log.records) for own, log in counted] for _ in range(rounds)]
             keep(found, shape.name if tree == OURS else f"{shape.name} ({tree.name})", logs, used)
 
 
