@@ -24,6 +24,7 @@ from typing import Any
 
 from pintally.audit.addresses import Addresses
 from pintally.audit.aggregates import AGGREGATES
+from pintally.audit.all_sources import Progress, audit_all
 from pintally.audit.chain import epochs_in_force, follow
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell
@@ -40,7 +41,6 @@ from pintally.audit.row_policies import refuse_hidden_rows
 from pintally.audit.sampling import Sample, Sampling, Slices, draw, recountable
 from pintally.audit.sealed_early import check_sealed_early, least_lateness_ms
 from pintally.audit.source_audit import SourceReport
-from pintally.audit.sources import Progress, audit_all
 from pintally.audit.tables import kept_days, known_ids, read_cell_sources, read_flushed, read_replaced, server_time
 
 DAY_SECONDS = 86_400

@@ -10,8 +10,8 @@ from pintally.audit.chain import current_rows, epochs_of
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.findings import Kind
 from pintally.audit.flushed import Flushed
+from pintally.audit.one_source import audit_source
 from pintally.audit.sampling import CONFIDENCE, Sample, Sampling, draw, recountable, runs_of
-from pintally.audit.source import audit_source
 from pintally.audit.source_audit import SourceReport
 from pintally.audit.tables import read_flushed
 from pintally.streams.audit_addresses import addresses_of

@@ -8,8 +8,8 @@ from typing import Any
 
 from pintally.audit.addresses import Addresses
 from pintally.audit.flushed import Flushed
+from pintally.audit.one_source import audit_source
 from pintally.audit.sampling import Slices
-from pintally.audit.source import audit_source
 from pintally.audit.source_audit import SourceReport
 
 FEW_OFFSETS = 1_000_000  # one process more costs as much CPU as some 100,000 records
