@@ -7,16 +7,20 @@ from typing import Any
 import pytest
 import yaml
 
-from pintally.schemas.metrics import METRICS, Kind
+from pintally.schemas.metrics import METRICS
 from tests.support import alerts, programs
 from tests.support.alerts import Alert
+from tests.support.promql import OF_PROMETHEUS, declared, selectors, unknown
 from tests.support.readme import README
 
 RUNBOOK = README.parent / "docs" / "runbook.md"
 ALERTS = alerts.alerts()
-EXPRESSIONS = {**{alert.name: alert.expression for alert in ALERTS}, **alerts.recorded()}
-GIVEN_BY_PROMETHEUS = {"up": {"job", "instance"}, "ALERTS": {"alertname", "alertstate", "severity"}}
-OF_HISTOGRAMS = ("_bucket", "_count", "_sum")
+EXPRESSIONS = [*(alert.expression for alert in ALERTS), *alerts.recorded().values()]
+OTHERS = {
+    **OF_PROMETHEUS,
+    "ALERTS": frozenset({"alertname", "alertstate", "severity"}),
+    **dict.fromkeys(alerts.recorded(), frozenset({"topic", "outcome"})),
+}
 SEVERITIES = {"critical", "warning"}
 
 
@@ -69,38 +73,18 @@ def test_a_section_says_meaning_impact_diagnosis_and_mitigation(name: str) -> No
     assert re.findall(r"^\*\*(\w+)\.\*\*", section, re.MULTILINE) == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
 
-def metric_of(series: str) -> tuple[str, set[str]] | None:
-    """The name of the metric that a series belongs to, and the labels that it has; None if nobody exposes it."""
-    ending = next((each for each in OF_HISTOGRAMS if series.endswith(each)), "")
-    metric = METRICS.get(series) or METRICS.get(series.removesuffix(ending))
-    if metric is None or (metric.kind is Kind.HISTOGRAM) != bool(series != metric.name):
-        return None
-    of_buckets = {"le"} if series.endswith("_bucket") else set()
-    return metric.name, {*metric.labels, *of_buckets, "job", "instance"}
-
-
-@pytest.mark.parametrize("name", EXPRESSIONS)
-def test_every_metric_and_label_of_a_rule_exists(name: str) -> None:
-    for selector in alerts.selectors(EXPRESSIONS[name]):
-        asked = {matcher.name for matcher in selector.matchers.matchers}
-        if selector.name in GIVEN_BY_PROMETHEUS:
-            assert asked <= GIVEN_BY_PROMETHEUS[selector.name]
-        elif selector.name in alerts.recorded():
-            assert asked <= {"topic", "outcome"}
-        else:
-            found = metric_of(selector.name or "")
-            assert found, f"no metric is called {selector.name}"
-            assert asked <= found[1]
+@pytest.mark.parametrize("expression", EXPRESSIONS, ids=[*map(said, ALERTS), *alerts.recorded()])
+def test_every_metric_and_label_of_a_rule_exists(expression: str) -> None:
+    assert unknown(expression, OTHERS) == []
 
 
 def test_every_bucket_that_a_rule_asks_for_exists() -> None:
-    for expression in EXPRESSIONS.values():
-        for selector in alerts.selectors(expression):
+    for expression in EXPRESSIONS:
+        for selector in selectors(expression):
             for matcher in selector.matchers.matchers:
                 if matcher.name == "le":
-                    found = metric_of(selector.name or "")
-                    assert found
-                    assert matcher.value in [str(bound) for bound in METRICS[found[0]].buckets]
+                    metric = METRICS[declared(selector.name or "")]
+                    assert matcher.value in [str(bound) for bound in metric.buckets]
 
 
 def test_an_alert_is_silenced_only_by_alerts_that_exist() -> None:
@@ -108,7 +92,7 @@ def test_an_alert_is_silenced_only_by_alerts_that_exist() -> None:
     silencing = [
         matcher.value.split("|")
         for alert in ALERTS
-        for selector in alerts.selectors(alert.expression)
+        for selector in selectors(alert.expression)
         for matcher in selector.matchers.matchers
         if matcher.name == "alertname"
     ]

@@ -1,11 +1,9 @@
-"""The rules for Prometheus: alerts, recorded series, and the metrics that their expressions ask for."""
+"""The rules for Prometheus: alerts and recorded series."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import promql_parser as promql
 import yaml
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
@@ -47,24 +45,3 @@ def alerts() -> list[Alert]:
 def recorded() -> dict[str, str]:
     """Returns the expression of each recorded series."""
     return {rule["record"]: rule["expr"] for group in read_groups() for rule in group["rules"] if "record" in rule}
-
-
-def selectors(expression: str) -> Iterator[promql.VectorSelector]:
-    """Every selector of an expression. Raises ValueError if it is not PromQL."""
-    yield from _selectors(promql.parse(expression))
-
-
-def _selectors(node: Any) -> Iterator[promql.VectorSelector]:
-    match node:
-        case promql.VectorSelector():
-            yield node
-        case promql.MatrixSelector():
-            yield node.vector_selector
-        case promql.BinaryExpr():
-            yield from _selectors(node.lhs)
-            yield from _selectors(node.rhs)
-        case promql.Call():
-            for each in node.args:
-                yield from _selectors(each)
-        case promql.AggregateExpr() | promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
-            yield from _selectors(node.expr)

@@ -1,25 +1,38 @@
 """What an expression of PromQL asks for: metrics and labels, for tests that hold them against schemas/metrics.py."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from promql_parser import AggregateExpr, Expr, VectorSelector, parse, walk
 
 from pintally.schemas.metrics import METRICS, Kind
 
+Labels = Mapping[str, frozenset[str]]  # by series
+
 OF_A_HISTOGRAM = ("_bucket", "_sum", "_count")
-# What Prometheus itself, and the client of each Python process, expose.
-OF_OTHERS = ("up", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds")
-OF_A_TARGET = {"job", "instance"}
+OF_A_TARGET = frozenset({"job", "instance"})
+# Series and labels that Prometheus itself, and its client in each process, expose.
+OF_PROMETHEUS = {"up": OF_A_TARGET}
+OF_A_PROCESS = dict.fromkeys(
+    ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds"), OF_A_TARGET
+)
 
 
-def unknown(text: str, also: tuple[str, ...] = OF_OTHERS) -> list[str]:
-    """Metrics and labels that the expression names, but nobody declares. Raises ValueError if it cannot be read."""
-    return [*_unknown(parse(text), also)]
+def unknown(text: str, others: Labels = OF_PROMETHEUS | OF_A_PROCESS) -> list[str]:
+    """Metrics and labels that the expression names, but neither schemas/metrics.py nor `others` have.
+
+    Raises ValueError if it cannot be read.
+    """
+    return [*_unknown(parse(text), others)]
 
 
 def metrics(text: str) -> set[str]:
     """The names in the expression, as they are declared: of a histogram without its suffix."""
-    return {declared(selector.name or "") for selector in _selectors(parse(text))}
+    return {declared(selector.name or "") for selector in selectors(text)}
+
+
+def selectors(text: str) -> list[VectorSelector]:
+    """Every selector of an expression. Raises ValueError if it cannot be read."""
+    return _selectors(parse(text))
 
 
 def declared(name: str) -> str:
@@ -31,16 +44,17 @@ def declared(name: str) -> str:
     return name
 
 
-def _unknown(expression: Expr, also: tuple[str, ...]) -> Iterator[str]:
+def _unknown(expression: Expr, others: Labels) -> Iterator[str]:
     allowed: set[str] = {*OF_A_TARGET}
     for selector in _selectors(expression):
-        name = declared(selector.name or "")
+        series = selector.name or ""
+        name = declared(series)
         if name in METRICS:
-            if METRICS[name].kind is Kind.HISTOGRAM and name == selector.name:
+            if METRICS[name].kind is Kind.HISTOGRAM and name == series:
                 yield f"{name}: a histogram has only {', '.join(OF_A_HISTOGRAM)}"
-            labels = {*METRICS[name].labels, *OF_A_TARGET, *(["le"] if METRICS[name].kind is Kind.HISTOGRAM else [])}
-        elif name in also:
-            labels = OF_A_TARGET
+            labels = OF_A_TARGET.union(METRICS[name].labels, ["le"] if series.endswith("_bucket") else [])
+        elif name in others:
+            labels = others[name]
         else:
             yield name
             continue
