@@ -11,6 +11,7 @@ from pintally.streams.operations.progress import read_progress
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, Worker, wait_caught_up, wait_for, workers
 from tests.support.programs import promtool
+from tests.support.promql import OF_A_HISTOGRAM
 from tests.support.scrape import Series, ask, ready, scrape, total, url_in
 
 SOURCES = 9  # three topics of two partitions, and their replay topics of one
@@ -27,8 +28,8 @@ def sources(series: Series) -> set[tuple[str, ...]]:
 
 
 def counters(series: Series) -> Series:
-    grow = {"_total", "_bucket", "_count", "_sum"}
-    return {key: value for key, value in series.items() if any(key[0].endswith(end) for end in grow)}
+    grow = ("_total", *OF_A_HISTOGRAM)
+    return {key: value for key, value in series.items() if key[0].endswith(grow)}
 
 
 def grown(before: Series, after: Series) -> list[str]:
@@ -121,9 +122,8 @@ def assert_true(settings: Settings, series: Series) -> None:
 
 def assert_declared(series: Series) -> None:
     """Every metric of a worker is there, with the labels and type that it is declared with, and none besides."""
-    ends = ("_bucket", "_count", "_sum")
     found = {name for name, _ in series if name.startswith("pintally_")}
-    of_histograms = {f"{each.name}{end}" for each in WORKER if each.kind is Kind.HISTOGRAM for end in ends}
+    of_histograms = {f"{each.name}{end}" for each in WORKER if each.kind is Kind.HISTOGRAM for end in OF_A_HISTOGRAM}
     others = {each.name for each in WORKER if each.kind is not Kind.HISTOGRAM}
     assert found == of_histograms | others
     for name, labels in series:

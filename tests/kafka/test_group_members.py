@@ -28,8 +28,9 @@ def members(*errors: str) -> Any:
     return members_by(cast(KafkaAdminClient, Answers(*errors)), KafkaSettings())
 
 
-def test_a_coordinator_that_is_loading_is_asked_again() -> None:
-    assert members(LOADING, LOADING) == MEMBERS
+@pytest.mark.parametrize("error", [LOADING, "[Error 16] NotCoordinatorError: None"])
+def test_a_coordinator_that_is_loading_is_asked_again(error: str) -> None:
+    assert members(error, error) == MEMBERS
 
 
 def test_another_error_that_passes_is_no_refusal() -> None:
@@ -37,6 +38,7 @@ def test_another_error_that_passes_is_no_refusal() -> None:
         members("[Error 7] RequestTimedOutError: None")
 
 
-def test_an_error_that_stays_is_a_refusal() -> None:
-    with pytest.raises(KafkaRefused, match="does not describe group"):
-        members("[Error 24] InvalidGroupIdError: None")
+@pytest.mark.parametrize("error", ["[Error 24] InvalidGroupIdError: None", "[Error 1] SomethingElseError: None"])
+def test_an_error_that_stays_is_a_refusal(error: str) -> None:
+    with pytest.raises(KafkaRefused, match="does not describe group pintally"):
+        members(error)

@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ from pintally.sinks.clickhouse.users import BEHIND_VIEWS, WRITTEN, create_users,
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
+from tests.security.conftest import Make
 from tests.security.grants import allowed, called, one_row
 from tests.support.all_cells import all_cells
 from tests.support.secured import ADMIN, DATABASE, READER, SECRET, Secured
 
-Make = Callable[..., Settings]
 WRONG = "wr0ng-password-that-must-not-show"
 
 

@@ -20,8 +20,8 @@ ROWS = Outcomes(70)
 
 def assigned(topic: str, partition: int) -> Assigned:
     """A source in epoch 2, of which 70 records are flushed."""
-    source, rules = Source(topic, UUID(int=partition), partition), RULES
-    rules = rules.never_late if topic.endswith(".replay") else rules
+    source = Source(topic, UUID(int=partition), partition)
+    rules = RULES.never_late if topic.endswith(".replay") else RULES
     row = LedgerRow(source, 0, 600, 0, 0, 70, 600_000, ROWS, 70, 2, rules.fingerprint)
     chain = follow(SourceLedger((StartRow(source, 2, 0, 0, rules.to_json()),), (row,)))
     return Assigned(source, chain, base_of(chain), 0)
