@@ -2,7 +2,6 @@
 
 import configparser
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from pintally.cli.exit_codes import EXIT_CODES
 from pintally.schemas.errors import DIFFERS, FOR_A_PERSON, TRY_AGAIN
 from pintally.streams.settings import SETTINGS
 from pintally.streams.worker.process import STOP_SECONDS
-from tests.support.programs import ALL
+from tests.support.programs import systemd_analyze
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy" / "systemd"
@@ -40,14 +39,13 @@ def test_variables_that_units_set_are_settings() -> None:
 
 def verified(folder: Path) -> "subprocess.CompletedProcess[str]":
     """What `systemd-analyze verify` says of all units; skips the test where it is not found."""
-    if not shutil.which("systemd-analyze"):
-        pytest.skip(f"waits for systemd-analyze. Debian, Ubuntu: apt-get install systemd; {ALL}")
+    program = systemd_analyze()
     for name in NAMES:
         text = (UNITS / name).read_text().replace(INSTALLED, sys.executable)
         (folder / name.replace("@.", "@1.")).write_text(text)
     files = sorted(map(str, folder.iterdir()))
     return subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", "--generators=no", *files],
+        [program, "verify", "--man=no", "--generators=no", *files],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 

@@ -1,15 +1,15 @@
 """The alerts: each one is tested, complete, asks for metrics that exist, and has its section in the runbook."""
 
 import re
-import subprocess
 from typing import Any
 
 import pytest
 import yaml
 
 from pintally.schemas.metrics import METRICS
-from tests.support import alerts, programs
+from tests.support import alerts
 from tests.support.alerts import Alert
+from tests.support.programs import promtool
 from tests.support.promql import OF_PROMETHEUS, declared, selectors, unknown
 from tests.support.readme import README
 
@@ -35,14 +35,14 @@ def said(alert: Alert) -> str:
 
 
 def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
-    done = subprocess.run([programs.promtool(), "check", "rules", alerts.RULES], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    code, output = promtool("check", "rules", alerts.RULES)
+    assert code == 0, output
 
 
 @pytest.mark.parametrize("tests", alerts.TESTS, ids=lambda path: path.name)
 def test_every_alert_fires_and_is_silent_when_its_tests_say_so(tests: Any) -> None:
-    done = subprocess.run([programs.promtool(), "test", "rules", tests], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    code, output = promtool("test", "rules", tests)
+    assert code == 0, output
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=said)

@@ -1,14 +1,13 @@
 """The rules with shorter times: every time is divided, and nothing else."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.operate.scaled import scaled_duration, scaled_expression, scaled_rules
-from tests.support import programs
 from tests.support.alerts import read_groups
+from tests.support.programs import promtool
 
 
 @pytest.mark.parametrize(
@@ -34,8 +33,8 @@ def test_the_scaled_rules_are_rules_and_have_every_alert(tmp_path: Path) -> None
     file = tmp_path / "scaled.yml"
     scaled = scaled_rules(30)
     file.write_text(yaml.safe_dump(scaled))
-    done = subprocess.run([programs.promtool(), "check", "rules", file], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    code, said = promtool("check", "rules", file)
+    assert code == 0, said
     for group, real in zip(scaled["groups"], read_groups(), strict=True):
         assert [rule.get("alert") for rule in group["rules"]] == [rule.get("alert") for rule in real["rules"]]
         assert (group == real) == (group["name"] == "pintally-sealing")

@@ -1,6 +1,7 @@
 """Programs that a machine may lack: found, or the test is skipped and says how to install them."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from pintally.tools.engines.prometheus import find_prometheus, how_to_get_it
 ALL = "tests/support/install_programs.sh (as root, Debian or Ubuntu) installs all that tests need"
 
 
-def promtool() -> Path:
-    """Prometheus' tool that checks rules and metrics. Skips the test if there is none."""
-    return _found("promtool", find_prometheus("promtool"), how_to_get_it())
+def promtool(*arguments: str | Path, text: str = "") -> tuple[int, str]:
+    """Exit code, and all that Prometheus' tool that checks rules and metrics says. Skips the test if there is none."""
+    tool = _found("promtool", find_prometheus("promtool"), how_to_get_it())
+    done = subprocess.run([tool, *arguments], input=text, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
 
 
 def prometheus() -> Path:
@@ -26,6 +29,12 @@ def chromium() -> Path:
     found = next(filter(None, map(shutil.which, names)), None)
     remedy = "Debian, Ubuntu: apt-get install --no-install-recommends chromium"
     return _found("chromium", Path(found) if found else None, remedy)
+
+
+def systemd_analyze() -> Path:
+    """The tool that checks units. Skips the test if there is none."""
+    found = shutil.which("systemd-analyze")
+    return _found("systemd-analyze", Path(found) if found else None, "Debian, Ubuntu: apt-get install systemd")
 
 
 def _found(name: str, path: Path | None, remedy: str) -> Path:
