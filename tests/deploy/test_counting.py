@@ -13,8 +13,8 @@ import pytest
 from pintally.streams.http.targets import SERVE_JOB, WORKER_JOB
 from pintally.streams.settings import Settings
 from pintally.tools.engines.ports import LOOPBACK, free_port
-from pintally.tools.python import PINTALLY
-from tests.e2e.running import Traffic, progress, start_process, wait_for, workers
+from tests.e2e.running import Traffic, progress, wait_for, workers
+from tests.serve.serving import serving
 from tests.support.dashboards import Asked, promql, queries
 from tests.support.engines import TestEngines, topics_and_tables
 from tests.support.prometheus import Prometheus, running_prometheus
@@ -39,7 +39,6 @@ def scraped(past: Settings, tmp_path: Path) -> Iterator[Prometheus]:
     said = (f'pintally_{name}{{scope="whole"}} {value}\n' for name, value in VERIFIED.items())
     (tmp_path / "verified.prom").write_text("".join(said))
     ports = {"one": free_port(), "two": free_port()}
-    page = free_port()
     with ExitStack() as ends:
         for name, port in ports.items():
             (tmp_path / name).mkdir()
@@ -50,16 +49,10 @@ def scraped(past: Settings, tmp_path: Path) -> Iterator[Prometheus]:
             Traffic(past, "--rate", "2000", "--duplicates", "0.02", "--late", "0.01", "--broken", "0.01")
         )
         wait_for(lambda: progress(past)[0] > EARLIER, 60, "counting has come to what is produced now")
-        serve = start_process(
-            [*PINTALLY, "serve", "--port", str(page)],
-            past.changed(serve_verified=str(tmp_path / "verified.prom")),
-            tmp_path / "serve.log",
-        )
-        ends.callback(serve.wait)
-        ends.callback(serve.kill)
+        serve = ends.enter_context(serving(past, tmp_path, serve_verified=str(tmp_path / "verified.prom")))
         targets = {
             WORKER_JOB: [f"{LOOPBACK}:{port}" for port in ports.values()],
-            SERVE_JOB: [f"{LOOPBACK}:{page}"],
+            SERVE_JOB: [serve.url.removeprefix("http://")],
         }
         yield ends.enter_context(running_prometheus(tmp_path, targets))
 

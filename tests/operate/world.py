@@ -2,25 +2,22 @@
 
 import json
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import yaml
 
+from pintally.streams.http.targets import SERVE_JOB, WORKER_JOB
 from pintally.streams.settings import Settings
 from pintally.tools.engines.ports import LOOPBACK, free_port
-from pintally.tools.python import PINTALLY
-from tests.e2e.running import Traffic, Worker, start_process, wait_for
+from tests.e2e.running import Traffic, Worker, wait_for
 from tests.operate.scaled import scaled_rules
+from tests.serve.serving import Serve
 from tests.support.engines import TestEngines
-from tests.support.forkserver import Forked
 from tests.support.prometheus import Prometheus, running_prometheus
 
 NAMES = ("one", "two")
@@ -47,7 +44,7 @@ class World:
     prometheus: Prometheus
     ports: dict[str, int]
     workers: dict[str, Worker] = field(default_factory=dict)
-    serve: "subprocess.Popen[bytes] | Forked | None" = None
+    serve: Serve | None = None
 
     def start_worker(self, name: str, **changed: Any) -> None:
         """Start `pintally worker --instance NAME` at its port, with these settings changed."""
@@ -62,26 +59,22 @@ class World:
 
     def start_serve(self) -> None:
         """Start `pintally serve`."""
-        command = [*PINTALLY, "serve", "--port", str(self.ports["serve"])]
-        self.serve = start_process(command, self.settings, self.folder / "serve.log")
+        self.serve = Serve(self.settings, self.folder, serve_port=self.ports["serve"])
 
     def end_serve(self) -> None:
         """End it with SIGKILL."""
         assert self.serve
         self.serve.kill()
-        self.serve.wait()
 
     def condition(self) -> dict[str, Any]:
         """The sentence that the page shows first, and its level and section of the runbook; empty without a page.
 
         Whoever asks every few seconds has `pintally serve` look every second.
         """
-        try:
-            with urlopen(f"http://{LOOPBACK}:{self.ports['serve']}/api/state.json", timeout=10) as answer:
-                shown: dict[str, Any] = json.load(answer)["condition"]
-                return shown
-        except (URLError, OSError):
-            return {}
+        assert self.serve
+        status, text = self.serve.get("/api/state.json")
+        shown: dict[str, Any] = json.loads(text)["condition"] if status == 200 else {}
+        return shown
 
     def wait_firing(self, alerts: set[str], timeout: float) -> None:
         """Return once exactly these alerts fire. Raises TimeoutError that names those that do."""
@@ -123,8 +116,8 @@ def open_world(settings: Settings, engines: TestEngines, folder: Path, factor: f
     for name in (*NAMES, "serve"):
         ports[name] = free_port(list(ports.values()))
     targets = {
-        "pintally-worker": [f"{LOOPBACK}:{ports[name]}" for name in NAMES],
-        "pintally-serve": [f"{LOOPBACK}:{ports['serve']}"],
+        WORKER_JOB: [f"{LOOPBACK}:{ports[name]}" for name in NAMES],
+        SERVE_JOB: [f"{LOOPBACK}:{ports['serve']}"],
     }
     rules = folder / "rules.yml"
     rules.write_text(yaml.safe_dump(scaled_rules(factor, WITHOUT)))
@@ -150,5 +143,5 @@ def end_all(world: World) -> None:
         if worker.alive:
             worker.signal(signal.SIGCONT)
         worker.close()
-    if world.serve is not None and world.serve.poll() is None:
+    if world.serve:
         world.end_serve()

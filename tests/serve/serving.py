@@ -3,8 +3,6 @@
 import json
 import re
 import signal
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,17 +14,18 @@ from pintally.streams.operations.progress import read_progress
 from pintally.streams.settings import Settings
 from pintally.tools.python import PINTALLY
 from tests.e2e.running import BUSY, start_process, wait_for
+from tests.support.scrape import ask
 
 Counted = dict[tuple[str, str], int]  # by topic and outcome
 NAMES = tuple(Outcomes.__dataclass_fields__)
 
 
 class Serve:
-    """One `pintally serve` process on a free port."""
+    """One `pintally serve` process, on a free port unless `serve_port` is given."""
 
     def __init__(self, settings: Settings, folder: Path, **changes: Any) -> None:
         self.log, self.out = folder / "serve.log", folder / "serve.out"
-        changed = settings.changed(serve_port=0, **changes)
+        changed = settings.changed(**{"serve_port": 0, **changes})
         self.process = start_process([*PINTALLY, "serve"], changed, self.log, self.out)
         self.url = wait_for(self._announced, 60, "serve says where it is")
 
@@ -36,12 +35,8 @@ class Serve:
         return found[0] if found else None
 
     def get(self, path: str) -> tuple[int, str]:
-        """The status and the text of an answer."""
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=30) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+        """The status and the text of an answer; (0, reason) if there is none."""
+        return ask(self.url + path)
 
     def state(self) -> dict[str, Any]:
         """The document."""
@@ -71,6 +66,11 @@ class Serve:
             raise
         return found
 
+    def kill(self) -> None:
+        """SIGKILL and wait."""
+        self.process.kill()
+        self.process.wait()
+
     def stop(self) -> int:
         """SIGTERM and wait; its exit code."""
         self.process.send_signal(signal.SIGTERM)
@@ -87,8 +87,7 @@ def serving(settings: Settings, folder: Path, **changes: Any) -> Iterator[Serve]
         error.add_note(f"serve:\n{serve.log.read_text(errors='replace')[-3000:]}")
         raise
     finally:
-        serve.process.kill()
-        serve.process.wait()
+        serve.kill()
 
 
 def of_document(state: dict[str, Any]) -> Counted:

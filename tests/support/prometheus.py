@@ -1,24 +1,22 @@
 """A real Prometheus for a test: it scrapes what the test runs, evaluates rules, and is asked over HTTP."""
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import yaml
 
+from pintally.tools.engines.child import Child
+from pintally.tools.engines.local_prometheus import prometheus_at
 from pintally.tools.engines.ports import LOOPBACK, free_port
-from pintally.tools.engines.ready import wait_until
 from tests.support import programs
 
-READY_S = 60.0
 INTERVAL_S = 0.25  # between two scrapes, and between two evaluations of rules
 
 
@@ -64,33 +62,15 @@ def running_prometheus(
     none on this machine.
     """
     program = programs.prometheus()
-    configuration = directory / "prometheus.yml"
-    configuration.write_text(yaml.safe_dump(_configuration(targets, rules)))
-    server = Prometheus(f"http://{LOOPBACK}:{free_port([])}")
-    command = [
-        str(program),
-        f"--config.file={configuration}",
-        f"--storage.tsdb.path={directory / 'data'}",
-        f"--web.listen-address={server.url.removeprefix('http://')}",
-        "--log.level=warn",
-    ]
-    log = directory / "prometheus.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+    (directory / "prometheus.yml").write_text(yaml.safe_dump(_configuration(targets, rules)))
+    port = free_port()
+    process = Child(prometheus_at(program, directory, port), None, print)
+    process.start()
     try:
-        if (
-            not wait_until(lambda: process.poll() is not None or _is_ready(server), READY_S)
-            or process.poll() is not None
-        ):
-            raise RuntimeError(f"Prometheus does not answer:\n{log.read_text(errors='replace')[-3000:]}")
-        yield server
+        process.wait_ready()
+        yield Prometheus(f"http://{LOOPBACK}:{port}")
     finally:
-        process.terminate()
-        try:
-            process.wait(READY_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.stop()
 
 
 def _configuration(targets: Mapping[str, Sequence[str]], rules: Path | None) -> dict[str, Any]:
@@ -102,11 +82,3 @@ def _configuration(targets: Mapping[str, Sequence[str]], rules: Path | None) -> 
             {"job_name": job, "static_configs": [{"targets": list(of_job)}]} for job, of_job in targets.items()
         ],
     }
-
-
-def _is_ready(server: Prometheus) -> bool:
-    try:
-        with urlopen(f"{server.url}/-/ready", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False

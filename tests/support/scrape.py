@@ -1,4 +1,4 @@
-"""What a worker answers over HTTP: its metrics, and whether it lives and is ready."""
+"""What a worker and `pintally serve` answer over HTTP: metrics, and of a worker whether it lives and is ready."""
 
 import json
 import re

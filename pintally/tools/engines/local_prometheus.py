@@ -52,7 +52,7 @@ def local_prometheus(folder: Path, report: Callable[[str], None]) -> Iterator[st
     (folder / "prometheus.yml").write_text(CONFIG)
     (folder / RULES.name).write_bytes(RULES.read_bytes())
     port = free_port()
-    prometheus = Child(_program(program, folder, port), None, report)
+    prometheus = Child(prometheus_at(program, folder, port), None, report)
     prometheus.start()
     try:
         prometheus.wait_ready()
@@ -70,7 +70,8 @@ def explain_prometheus(log: str) -> PintallyError | None:
     return None
 
 
-def _program(program: Path, folder: Path, port: int) -> Program:
+def prometheus_at(program: Path, folder: Path, port: int) -> Program:
+    """Prometheus with the `prometheus.yml`, the data and the log of a folder, on a port of loopback."""
     listen = f"--web.listen-address={LOOPBACK}:{port}"
     data = ["--storage.tsdb.path=data", f"--storage.tsdb.retention.time={KEPT}"]
     return Program(
