@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from deploy.grafana.counting_rows import ROWS
-from deploy.grafana.layout import add_rows, source, source_variable
+from deploy.grafana.layout import add_rows, new_dashboard, source, source_variable
 from deploy.grafana.panels import Kind, Query
 
 PLUGIN: Final = "prometheus"
@@ -16,21 +16,9 @@ PLUGIN: Final = "prometheus"
 
 def counting() -> build.Dashboard:
     """The whole dashboard."""
-    dashboard = (
-        build.Dashboard("Pintally: counting")
-        .uid("pintally-counting")
-        .description("Whether all is counted, how fresh and how exact; and what each worker does.")
-        .tags(["pintally"])
-        .timezone("utc")
-        .refresh("30s")
-        .time("now-1h", "now")
-        .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .link(
-            build.DashboardLink("Pintally").type(model.DashboardLinkType.DASHBOARDS).tags(["pintally"]).keep_time(True)
-        )
-        .with_variable(source_variable(PLUGIN, "Prometheus"))
-        .with_variable(_topics())
-    )
+    description = "Whether all is counted, how fresh and how exact; and what each worker does."
+    dashboard = new_dashboard("counting", description).refresh("30s").time("now-1h", "now")
+    dashboard.with_variable(source_variable(PLUGIN, "Prometheus")).with_variable(_topics())
     return add_rows(dashboard, ROWS, PLUGIN, _asks)
 
 

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.clickhouse import PLUGIN, Sql, SqlBuilder
 from deploy.grafana.engagement_rows import PINS, ROWS
-from deploy.grafana.layout import add_rows, source, source_variable
+from deploy.grafana.layout import add_rows, new_dashboard, source, source_variable
 from deploy.grafana.panels import Kind, Query
 
 OVER_TIME: Final = (Kind.LINES, Kind.STACK)
@@ -15,21 +15,9 @@ OVER_TIME: Final = (Kind.LINES, Kind.STACK)
 
 def engagement() -> build.Dashboard:
     """The whole dashboard."""
-    dashboard = (
-        build.Dashboard("Pintally: engagement")
-        .uid("pintally-engagement")
-        .description("What people do with pins: counts, top pins, and how fresh and final they are.")
-        .tags(["pintally"])
-        .timezone("utc")
-        .refresh("1m")
-        .time("now-3h", "now")
-        .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .link(
-            build.DashboardLink("Pintally").type(model.DashboardLinkType.DASHBOARDS).tags(["pintally"]).keep_time(True)
-        )
-        .with_variable(source_variable(PLUGIN, "ClickHouse"))
-        .with_variable(_pin())
-    )
+    description = "What people do with pins: counts, top pins, and how fresh and final they are."
+    dashboard = new_dashboard("engagement", description).refresh("1m").time("now-3h", "now")
+    dashboard.with_variable(source_variable(PLUGIN, "ClickHouse")).with_variable(_pin())
     return add_rows(dashboard, ROWS, PLUGIN, _asks)
 
 

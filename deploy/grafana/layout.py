@@ -34,6 +34,13 @@ def source_variable(plugin: str, label: str) -> build.DatasourceVariable:
     return build.DatasourceVariable(SOURCE).label(label).type(plugin)
 
 
+def new_dashboard(name: str, description: str) -> build.Dashboard:
+    """A dashboard without rows, with a link to the others of ours."""
+    others = build.DashboardLink("Pintally").type(model.DashboardLinkType.DASHBOARDS).tags(["pintally"]).keep_time(True)
+    dashboard = build.Dashboard(f"Pintally: {name}").uid(f"pintally-{name}").description(description)
+    return dashboard.tags(["pintally"]).timezone("utc").tooltip(model.DashboardCursorSync.CROSSHAIR).link(others)
+
+
 def add_rows(dashboard: build.Dashboard, rows: tuple[Row, ...], plugin: str, asks: Asks) -> build.Dashboard:
     """Put the rows into the dashboard, in order."""
     number = 0
