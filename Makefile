@@ -39,7 +39,7 @@ drill: install ## a few minutes of faults, each at least once, on engines of its
 # Tests also wait for engines, so four processes fit two cores. Each has engines of its own.
 # Long tests come first (tests/conftest.py), and whoever is free takes the next one.
 ROOMS = tests/schemas tests/counting tests/kafka tests/worker tests/operations tests/settings tests/sinks tests/audit \
-	tests/cli tests/features tests/serve tests/log tests/tools tests/deploy tests/project
+	tests/cli tests/features tests/serve tests/log tests/tools tests/operate tests/project
 ORDER = --dist loadgroup --no-loadscope-reorder
 PARALLEL = -n 4 $(ORDER)
 
