@@ -103,7 +103,6 @@ screenshot: install ## the live page with traffic in a real Chromium, as docs/pa
 
 readme: install ## write the tables of README.md and of docs/ again from the code
 	@$(BIN)/python -m tests.support.readme
-	@$(BIN)/python -m tests.support.metrics_page
 	@$(BIN)/python -m tests.support.dictionary
 	@$(BIN)/python -m tests.support.dbt_sources
 	@$(BIN)/python -m tests.compatibility.page

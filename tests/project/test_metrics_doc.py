@@ -5,11 +5,12 @@ import re
 import pytest
 
 from pintally.schemas.metrics import METRICS, SERVE, WORKER, Kind, Metric
-from tests.support.metrics_page import PAGE, page
+from tests.support import readme
 
 
 def test_the_page_is_made_from_the_declarations() -> None:
-    assert PAGE.read_text() == page(), "run `make readme`"
+    page = readme.METRICS.read_text()
+    assert page == readme.with_tables(page, readme.metrics()), "run `make readme`"
 
 
 def test_no_name_is_declared_twice() -> None:

@@ -1,7 +1,7 @@
-"""The tables of README.md that are made from the code: `make readme` writes them, a test compares."""
+"""The tables of README.md and docs/ that are made from the code: `make readme` writes them, tests compare."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from pintally.cli import COMMANDS
 from pintally.cli.exit_codes import EXIT_CODES
+from pintally.schemas.metrics import SERVE, WORKER, Metric
 from pintally.streams.kafka.needed_rights import table
 from pintally.streams.log.fields import FIELDS
 from pintally.streams.settings import SETTINGS
@@ -17,6 +18,7 @@ from pintally.streams.settings.variables import PASSWORDS, PREFIX
 README = Path(__file__).parents[2] / "README.md"
 SECURITY = README.parent / "docs" / "security.md"
 LOG = README.parent / "docs" / "log.md"
+METRICS = README.parent / "docs" / "metrics.md"
 
 
 def tables() -> dict[str, str]:
@@ -33,6 +35,20 @@ def fields() -> dict[str, str]:
     """The same of docs/log.md."""
     rows = [f"| `{name}` | {meaning} |" for name, meaning in FIELDS.items()]
     return {"fields": "\n".join(["| Field | Meaning |", "|---|---|", *rows])}
+
+
+def metrics() -> dict[str, str]:
+    """The same of docs/metrics.md."""
+    return {"worker": metrics_table(WORKER), "serve": metrics_table(SERVE)}
+
+
+def metrics_table(declared: Iterable[Metric]) -> str:
+    """Each metric, its type and labels, and what it says."""
+    rows = [
+        f"| `{each.name}` | {each.kind} | {', '.join(f'`{label}`' for label in each.labels)} | {each.help} |"
+        for each in declared
+    ]
+    return "\n".join(["| Metric | Type | Labels | What it says |", "|---|---|---|---|", *rows])
 
 
 def commands_table() -> str:
@@ -81,3 +97,4 @@ if __name__ == "__main__":
     README.write_text(with_tables(README.read_text()))
     SECURITY.write_text(with_tables(SECURITY.read_text(), rights()))
     LOG.write_text(with_tables(LOG.read_text(), fields()))
+    METRICS.write_text(with_tables(METRICS.read_text(), metrics()))
