@@ -8,16 +8,21 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import pintally as package
 from pintally.schemas.actions import Action
+from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.scripts import REPEATABLE
 from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.reads.cuts import Cut
+from pintally.sinks.reads.online import feature_types, read_features
 from pintally.streams.settings import Settings, load_settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 from tests.sinks.sealing import HOUR, TODAY, YESTERDAY, disagreements, read, some_cells, write
@@ -132,6 +137,10 @@ def seal_shares() -> None:
     assert len(seal(address, TODAY).corrected) == 2
     assert read(address, "SELECT sum(shares), min(is_final) FROM pin_engagement_1d WHERE shares > 0") == [(12, True)]
     assert (disagreements(address), read(address, sums[1])) == ([], [(12,)])
+    with Connection(address, 30) as connection:  # of a pin without a row
+        cut = Cut(TODAY, TODAY, datetime.now(UTC))
+        features = read_features(connection, cut, np.array([99], np.uint64), feature_types())
+    assert features["shares_30d"].tolist() == [0]
 
 
 @pytest.mark.usefixtures("four_actions")
