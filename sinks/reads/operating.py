@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from pintally.schemas.dead_letters import UNREADABLE
 from pintally.schemas.field_at_fault import field_of
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import KIND
@@ -15,7 +16,7 @@ SUPERSEDED: Final = {
 }
 LETTERS = f"""
 SELECT topic, toString(outcome) AS what, {KIND} AS kind,
-    arrayExists(header -> header.1 = 'pintally.unreadable', headers) AS unreadable,
+    arrayExists(header -> header.1 = '{UNREADABLE}', headers) AS unreadable,
     argMin(reason, (topic_id, partition, offset)), count() AS records
 FROM dead_letters FINAL
 WHERE topic IN %(topics)s
