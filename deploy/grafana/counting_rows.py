@@ -65,7 +65,7 @@ RECORDS: Final = Row("Records", (
 ))  # fmt: skip
 
 SOURCES: Final = Row("Sources", (
-    lines("Lag", "Age of the flushed stream time; 0 if the lag is 0.", "s",
+    lines("Lag", "Age of the flushed stream time, at most the time since all was counted; 0 if the lag is 0.", "s",
           Query(f"pintally_source_lag_seconds{TOPIC}", "{{topic}}[{{partition}}]")),
     lines("Lag in records", "Offsets in the log that are not in ClickHouse.", "short",
           Query(f"pintally_source_lag_records{TOPIC}", "{{topic}}[{{partition}}]")),
