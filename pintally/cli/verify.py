@@ -16,12 +16,12 @@ from pintally.audit.verify import Report
 from pintally.audit.verify import verify as audit
 from pintally.cli.console import data, print_json, progress_bar, table
 from pintally.cli.verify_metrics import check_place, write_metrics
+from pintally.schemas.outcomes import OUTCOMES
 from pintally.streams.audit_addresses import addresses_of, as_ours
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.settings import Settings, load_settings
 
 SEEDS = 1_000_000
-OUTCOMES = ("counted", "duplicate", "late", "invalid", "gaps")
 
 
 def verify(

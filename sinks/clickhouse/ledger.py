@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pintally.schemas.outcomes import Outcomes
+from pintally.schemas.outcomes import OUTCOMES, Outcomes
 from pintally.schemas.rows import LedgerRow, LostKind, LostRow, Newest, SourceLedger, StartRow
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
@@ -12,7 +12,6 @@ from pintally.sinks.clickhouse.replaced import read_replaced
 SOURCE = ("source", "topic", "topic_id", "partition")
 START = (*SOURCE, "epoch", "start", "start_stream_time", "rules")
 LOST = (*SOURCE, "epoch", "kind", "start", "end", "note")
-OUTCOMES = ("counted", "duplicate", "late", "invalid", "gaps")
 LEDGER = (
     *SOURCE, "slice_block", "arrived_at", "start", "start_stream_time", "position", "stream_time", *OUTCOMES,
     "cells_sum", "epoch", "rules", "sums", "version",

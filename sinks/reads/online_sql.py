@@ -23,7 +23,6 @@ def _rows(number: int, start: str, counts: str, table: str, where: str) -> str:
 _START: Final = "toUnixTimestamp(window_start)"
 _COUNTS: Final = each("{column}") + ", " + each("toUInt64(0)")
 # Columns: table, pin, start of the window, seal, counts; of the base the counts of 7 days, then those of 30 days.
-WIDTH: Final = 4 + 2 * len(COLUMNS)
 ROWS: Final = " UNION ALL ".join(
     (
         _rows(
