@@ -4,8 +4,9 @@ The format is that of Prometheus' `file_sd_configs`. The label `job` takes the p
 """
 
 import json
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,27 +15,43 @@ from pintally.streams.settings import LOCAL_DIR
 TARGETS: Final = LOCAL_DIR / "targets"
 WORKER_JOB: Final = "pintally-worker"  # the alerts name both
 SERVE_JOB: Final = "pintally-serve"
+log = logging.getLogger(__name__)
 
 
 @contextmanager
 def announced_target(target: str, job: str, name: str, folder: Path = TARGETS) -> Iterator[None]:
     """`folder` has a file NAME.json until the end of the block. Does nothing where `pintally up` has no folder.
 
-    `target` is host:port. A process that is killed leaves its file; the next one of that name writes it again.
+    `target` is host:port. A process that is killed leaves its file; the next one of that name writes it again. If it
+    cannot be written, the log says so and the process goes on: it may run as another user than `pintally up`.
     """
-    if not folder.parent.is_dir():
-        yield
-        return
     file = folder / f"{name.replace('/', '_')}.json"
-    folder.mkdir(exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps([{"targets": [target], "labels": {"job": job}}]))
-    part.replace(file)  # a reader sees all or nothing
+    if folder.parent.is_dir():
+        try:
+            _write(file, target, job)
+        except OSError as error:
+            log.warning(
+                "%s cannot be written, so Prometheus does not find %s there: %s", file, target, error.strerror,
+                extra={"reason": error.strerror},
+            )  # fmt: skip
     try:
         yield
     finally:
         if targets_in(file) == [(target, job)]:  # else it is of another process by now
-            file.unlink(missing_ok=True)
+            remove(file)
+
+
+def _write(file: Path, target: str, job: str) -> None:
+    file.parent.mkdir(exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps([{"targets": [target], "labels": {"job": job}}]))
+    part.replace(file)  # a reader sees all or nothing
+
+
+def remove(file: Path) -> None:
+    """Remove a file of targets, if this user may."""
+    with suppress(OSError):
+        file.unlink()
 
 
 def announced_targets(job: str, folder: Path = TARGETS) -> list[str]:

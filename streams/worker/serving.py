@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from pintally.streams.http.exposition import CONTENT_TYPE
 from pintally.streams.http.listening import AddressRefused, Listening, listen
 from pintally.streams.http.server import Route
-from pintally.streams.http.targets import TARGETS, WORKER_JOB, announced_target, targets_in
+from pintally.streams.http.targets import TARGETS, WORKER_JOB, announced_target, remove, targets_in
 from pintally.streams.settings import Settings
 from pintally.streams.worker.first_lines import say_served
 from pintally.streams.worker.health import Health, Readiness, Stage, readiness
@@ -82,4 +82,4 @@ def _forget_ended(folder: Path) -> None:
     for file in folder.glob(f"{NAMELESS}*.json"):
         process = file.stem.removeprefix(NAMELESS)
         if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc").exists():
-            file.unlink(missing_ok=True)
+            remove(file)
