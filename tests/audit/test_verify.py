@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Semaphore
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -705,15 +706,22 @@ def test_nobody_there_cannot_be_told(flushed: Flusher) -> None:
 def test_a_live_stream_is_exact_at_any_moment(flusher: Flusher) -> None:
     flusher.produce()
     flusher.flush(until=1)
+    allowed = Semaphore(0)  # flushes: each look lets four more come while it looks
+
+    def flush_beside_a_look(records: list[Any]) -> list[Any]:
+        assert allowed.acquire(timeout=60)
+        return records
+
     with ThreadPoolExecutor(1) as pool:
-        worker = pool.submit(flusher.flush, chunk=17)
+        worker = pool.submit(flusher.flush, chunk=RECORDS // 20, twist=flush_beside_a_look)
         looks = 0
         while not worker.done():
+            allowed.release(4)
             exact(flusher.verify())
             looks += 1
         worker.result()
     exact(flusher.verify())
-    assert looks > 2
+    assert looks >= 5
 
 
 def test_several_processes_come_to_the_same(flushed: Flusher) -> None:
