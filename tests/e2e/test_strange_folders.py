@@ -71,7 +71,7 @@ def test_the_demo_runs_there_and_the_engines_come_back_with_their_data(strange: 
     done = subprocess.run(
         [command(), "demo", "--events", "500"],
         cwd=strange,
-        env=environment(PYTHONPATH=f":{os.environ.get('PYTHONPATH', '')}".rstrip(":")),
+        env=environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
