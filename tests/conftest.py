@@ -79,6 +79,7 @@ def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
         yield settings
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook of this name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs engines. For pytest-xdist: long tests first, and those that share a fixture of their module in
     one process.
