@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,12 @@ def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
     """`settings` with its topics and tables made, and dropped afterwards."""
     with topics_and_tables(settings, engines.addresses):
         yield settings
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the loops over columns once, before pytest-xdist starts its processes: each would compile all of them."""
+    if session.config.getoption("dist", "no") != "no" and not hasattr(session.config, "workerinput"):
+        import_module("pintally.streams.worker.transport")
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook of this name
