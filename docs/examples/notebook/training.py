@@ -192,9 +192,9 @@ plt.show()
 
 # %% [markdown]
 # **What happened.** The model with hindsight looks best in the notebook, because a part of the answer was among its
-# numbers. When it runs, that part is missing: it ranks worse than the other, and its chances are wrong (on the grey
-# line they would be right). The model that was trained on what was known gets the same numbers when it runs, so its
-# bar and its line stay where they are.
+# numbers. When it runs, that part is missing: it ranks far worse than it promised, and its chances are wrong (on the
+# grey line they would be right), so its log loss is the highest of the three. The model that was trained on what was
+# known gets the same numbers when it runs, so its bar and its line stay where they are.
 #
 # ## The same numbers online
 #
