@@ -7,7 +7,7 @@ and deletes the rows of every table in CELL_TABLES in one way.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, ClassVar, Self, TypeVar, get_args
+from typing import Any, ClassVar, Self, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class CellRows:
     @cache
     def columns(cls) -> dict[str, type[np.generic]]:
         """The table's columns and their types, as the fields are annotated."""
-        return {field.name: get_args(get_args(field.type)[1])[0] for field in fields(cls)}
+        return {field.name: _element(field.type) for field in fields(cls)}
 
     @classmethod
     def values(cls) -> list[str]:
@@ -62,6 +62,12 @@ class CellRows:
     def tuples(self, names: Iterable[str]) -> list[tuple[int, ...]]:
         """These columns row by row."""
         return list(zip(*(getattr(self, name).tolist() for name in names), strict=True))
+
+
+def _element(annotation: Any) -> type[np.generic]:
+    """The type of the elements of an NDArray, however numpy spells that: from 2.5 on it is a type alias of its own."""
+    arguments = get_args(annotation)
+    return _element(arguments[-1]) if arguments else cast(type[np.generic], annotation)
 
 
 SLICE_COLUMNS = tuple(CellRows.columns())  # which every table has

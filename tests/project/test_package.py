@@ -1,5 +1,6 @@
 """What is installed: the wheel puts `pintally` into site-packages and nothing else, whatever it was built from."""
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -52,6 +53,19 @@ def test_the_wheel_is_the_same_from_the_tree_and_from_the_sdist(wheel: Path, tmp
         archive.extractall(tmp_path, filter="data")
     again = built("wheel", tmp_path / sdist.name.removesuffix(".tar.gz"), tmp_path)
     assert contents(again) == contents(wheel)
+
+
+def test_the_wheel_is_the_same_from_what_the_image_is_built_from(wheel: Path, tmp_path: Path) -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert [line for line in lines if not line.startswith(("#", "!"))] == ["*", "**/__pycache__"]
+    for name in (line.removeprefix("!") for line in lines if line.startswith("!")):
+        source, copy = ROOT / name, tmp_path / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy)
+    assert contents(built("wheel", tmp_path, tmp_path)) == contents(wheel)
 
 
 def test_what_is_installed_runs_without_the_tree(wheel: Path, tmp_path: Path) -> None:
