@@ -21,7 +21,8 @@ from uuid import UUID
 import numpy as np
 
 from pintally.schemas.actions import Action
-from pintally.schemas.decoding.values import Decoded, Values
+from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.decoding.values import Values
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting import fold as fold_module

@@ -35,7 +35,7 @@ from bench.drain import PeerFailed
 from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
 from bench.live import Mix, Producer, Sent
-from pintally.schemas.decoding.values import Decoded
+from pintally.schemas.decoding.decoded import Decoded
 from pintally.streams.counting.aggregates import PinMinutes
 from pintally.streams.counting.duplicates import SeenIds
 from pintally.streams.counting.outcomes import Judged

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
+from pintally.schemas.decoding.decoded import Decoded, Experiments
 from pintally.schemas.decoding.jit import words_of
 from pintally.schemas.decoding.labels import CROWDED, LESSONS, PLACE, SIZE, Labels
 from pintally.schemas.decoding.read_events import (
@@ -29,7 +30,7 @@ from pintally.schemas.decoding.read_events import (
     Literal,
     read_events,
 )
-from pintally.schemas.decoding.values import Decoded, Experiments, Values
+from pintally.schemas.decoding.values import Values
 from pintally.schemas.events import ContractError, Event, validate
 
 _LESSONS: Final = 32  # labels written with escapes that a chunk may teach: each costs as much as a value by the models

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
+from pintally.schemas.decoding.decoded import Decoded
 from pintally.schemas.decoding.decoder import decode
-from pintally.schemas.decoding.values import TOMBSTONE, Decoded, Values
+from pintally.schemas.decoding.values import TOMBSTONE, Values
 from pintally.schemas.framing import MAGIC, PREFIX_BYTES, not_framed
 
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
 from pintally.schemas.dead_letters import SENT_BEFORE
+from pintally.schemas.decoding.decoded import Decoded
 from pintally.schemas.decoding.framed import decode_by_rule
-from pintally.schemas.decoding.values import Decoded, Values
+from pintally.schemas.decoding.values import Values
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.rules import MINUTE_MS, Rules
 from pintally.schemas.sources import Source

@@ -11,7 +11,7 @@ import numpy as np
 
 from pintally.schemas.actions import Action
 from pintally.schemas.cells import PinMinuteRows, rows_of
-from pintally.schemas.decoding.values import Decoded
+from pintally.schemas.decoding.decoded import Decoded
 from pintally.schemas.rows import DeadLetterRow, LedgerRow
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession

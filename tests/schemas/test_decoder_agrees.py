@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding import decoder
-from pintally.schemas.decoding.values import Decoded, Values
+from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.decoding.values import Values
 from pintally.schemas.events import MAX_ID, MAX_OCCURRED_AT, model_of
 from pintally.schemas.example_files import Example, read_examples
 from pintally.schemas.json_text import MAX_BYTES, MAX_DEPTH

@@ -12,8 +12,9 @@ import pytest
 
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding import decoder
+from pintally.schemas.decoding.decoded import Decoded
 from pintally.schemas.decoding.decoder import decode
-from pintally.schemas.decoding.values import Decoded, Values
+from pintally.schemas.decoding.values import Values
 from tests.fuzz.decoder import fuzz
 from tests.support.agreement import assert_agree
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from pintally.audit.contract import read_event
 from pintally.schemas.actions import Action
+from pintally.schemas.decoding.decoded import Decoded
 from pintally.schemas.decoding.decoder import decode
 from pintally.schemas.decoding.framed import decode_framed
-from pintally.schemas.decoding.values import Decoded, Values
+from pintally.schemas.decoding.values import Values
 from pintally.schemas.framing import NO_SCHEMA, framed_as, is_framed, not_framed, prefix_of, without_prefix
 from tests.support.agreement import audited_at_once
 

@@ -9,8 +9,9 @@ import pytest
 
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding import decoder
+from pintally.schemas.decoding.decoded import Decoded
 from pintally.schemas.decoding.labels import CROWDED, MAX_LABELS, Labels
-from pintally.schemas.decoding.values import Decoded, Values
+from pintally.schemas.decoding.values import Values
 from tests.support.agreement import assert_agree
 
 EVENT = '{"event_id":"0190b6c4-7e1a-7d3c-9a52-4f3f6f0f2b11","action":"save","pin_id":"7","user_id":"8","occurred_at":1'

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
+from pintally.schemas.decoding.decoded import Decoded
 from pintally.schemas.decoding.decoder import decode
-from pintally.schemas.decoding.values import Decoded, Values
+from pintally.schemas.decoding.values import Values
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Chunk, Envelope

@@ -7,7 +7,7 @@ from pintally.audit.contract import Event as AuditEvent
 from pintally.audit.contract import read_event
 from pintally.audit.events import EventReader
 from pintally.schemas.actions import Action
-from pintally.schemas.decoding.values import Decoded
+from pintally.schemas.decoding.decoded import Decoded
 from pintally.schemas.events import ContractError, validate
 
 

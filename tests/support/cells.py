@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from pintally.schemas.cells import PinMinuteRows
-from pintally.schemas.decoding.values import Decoded
+from pintally.schemas.decoding.decoded import Decoded
 from pintally.streams.counting.outcomes import Judged
 
 NAMES = ("source", "slice_block", "arrived_at", "action", "minute", "pin_id", "events", "version")
