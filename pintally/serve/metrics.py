@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Set
 from math import inf
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
@@ -53,12 +53,12 @@ class Serving(Collector):
         return families(samples(self._settings, self._known))
 
 
-def exposition(settings: Settings, known: Known) -> bytes:
-    """Returns `/metrics`."""
+def registry_of(settings: Settings, known: Known) -> CollectorRegistry:
+    """Returns all that `/metrics` shows: what is known, and the metrics of this process."""
     registry = CollectorRegistry()
     registry.register(Serving(settings, known))
     ProcessCollector(registry=registry)
-    return generate_latest(registry)
+    return registry
 
 
 def samples(settings: Settings, known: Known) -> Iterator[Sample]:

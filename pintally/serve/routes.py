@@ -7,10 +7,10 @@ from time import time
 from typing import Final
 
 from aiohttp import web
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from pintally.serve.metrics import exposition
+from pintally.serve.metrics import registry_of
 from pintally.serve.served import Served
+from pintally.streams.http.exposition import answer
 from pintally.streams.http.server import Middleware, Route
 from pintally.streams.settings import Settings
 
@@ -35,6 +35,7 @@ STALE_SECONDS: Final = 60.0
 def routes(settings: Settings, served: Served) -> Mapping[str, Route]:
     """Every route, by path."""
     files = {f"/{path.relative_to(PAGE.parent)}": path for path in PAGE.rglob("*") if path.is_file()}
+    registry = registry_of(settings, served)
 
     async def file(request: web.Request) -> web.StreamResponse:
         path = files.get(request.path, PAGE / "index.html")
@@ -56,7 +57,7 @@ def routes(settings: Settings, served: Served) -> Mapping[str, Route]:
 
     async def metrics(_request: web.Request) -> web.StreamResponse:
         served.looking.scraped()
-        return web.Response(body=exposition(settings, served), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return answer(registry)
 
     async def events(request: web.Request) -> web.StreamResponse:
         return await _events(request, served)

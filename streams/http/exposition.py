@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from prometheus_client import Histogram, disable_created_metrics
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from pintally.schemas.metrics import METRICS, Kind
 
+# The library names another version for the same text, which Prometheus before 3.0 does not know.
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[str, tuple[str, ...], float]  # name, values of the labels in the order of the declaration, value
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # Prometheus' text format would show each as a gauge
@@ -33,4 +36,6 @@ def families(samples: Iterable[Sample]) -> Iterator[Metric]:
         yield family
 
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+def answer(registry: CollectorRegistry) -> web.Response:
+    """Returns what a registry has, in the text format that every Prometheus reads."""
+    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE})

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from pintally.streams.http.exposition import CONTENT_TYPE
+from pintally.streams.http.exposition import answer
 from pintally.streams.http.listening import AddressRefused, Listening, listen
 from pintally.streams.http.server import Route
 from pintally.streams.http.targets import TARGETS, WORKER_JOB, announced_target, remove, targets_in
@@ -38,7 +38,7 @@ def routes(health: Health, app: Any = None) -> dict[str, Route]:
         return web.json_response(found.document, status=200 if found.ready else 503)
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE})
+        return answer(registry)
 
     return {"/livez": livez, "/startupz": startupz, "/readyz": readyz, "/metrics": metrics}
 
