@@ -104,7 +104,8 @@ SERVE: Final = (
            (*SOURCE, "position")),  # log_start, flushed, last_stable, log_end
     Metric("pintally_source_lag_records", GAUGE, "Offsets in the log that are not in ClickHouse.", SOURCE),
     Metric("pintally_source_lag_seconds", GAUGE,
-           "Age of the flushed stream time, at most the time since all was counted; 0 if the lag is 0.", SOURCE),
+           "Age of the flushed stream time, at most the time since all was counted; 0 if the lag is 0. "
+           "If nothing was ever counted: age of the oldest record.", SOURCE),
     Metric("pintally_source_stream_time_seconds", GAUGE, "Flushed stream time, as Unix time.", SOURCE),
     Metric("pintally_source_retention_headroom_seconds", GAUGE,
            "Time until retention deletes a record that is not counted; +Inf if nothing is, or nothing is deleted.",

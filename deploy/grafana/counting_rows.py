@@ -33,8 +33,8 @@ GLANCE: Final = Row("At a glance", (
            "time() - (pintally_sealed_until_timestamp_seconds > 0)", warn=3 * 3600, bad=5 * 3600),
     number("Differences", "What the last `pintally verify` found. 0: exact.", "none",
            "max(pintally_differences)", bad=1),
-    number("Verified", "Time since the last `pintally verify` ended.", "s",
-           "time() - max(pintally_verified_timestamp_seconds)", warn=36 * 3600),
+    number("Verified", "Time since the last `pintally verify` ended; of the whole and the sample, the older one.", "s",
+           "time() - min(max by (scope) (pintally_verified_timestamp_seconds))", warn=36 * 3600),
 ))  # fmt: skip
 
 FRESHNESS: Final = Row("Freshness: from Kafka's timestamp of a flush's oldest record to the answer of the ledger", (

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pintally.serve.findings import Look
+from pintally.serve.producers import faults_of
+from pintally.serve.rates import Rates
 from pintally.serve.state import Condition, Level, Sealing, SourceState, Verified
 
 NAMES = {"kafka": "Kafka", "clickhouse": "ClickHouse"}
@@ -24,6 +26,7 @@ class Facts:
     sealing: Sealing | None
     verified: Verified | None
     lateness: int  # allowed, in seconds
+    rates: Rates
 
     def of(self, state: str) -> list[SourceState]:
         """The sources in a state."""
@@ -31,12 +34,18 @@ class Facts:
 
 
 def condition_of(
-    sources: Sequence[SourceState], look: Look, sealing: Sealing | None, verified: Verified | None, lateness: int
+    sources: Sequence[SourceState],
+    look: Look,
+    sealing: Sealing | None,
+    verified: Verified | None,
+    lateness: int,
+    rates: Rates,
 ) -> Condition:
     """Returns the first that is true of: an engine is away, counts differ, records are deleted uncounted, no worker
-    runs, retention is near, a source is blocked, is stalled, is far behind, sealing is held back; else all is well.
+    runs, retention is near, a source is blocked, is stalled, is far behind, producers send what is not counted, sealing
+    is held back; else all is well.
     """
-    facts = Facts(sources, look, sealing, verified, lateness)
+    facts = Facts(sources, look, sealing, verified, lateness, rates)
     return next(found for rule in RULES for found in rule(facts)) if sources or look.trouble else _waiting()
 
 
@@ -102,20 +111,38 @@ def _stalled(facts: Facts) -> Iterator[Condition]:
     if stalled := facts.of("stalled"):
         lag = sum(each.lag for each in stalled)
         seconds = max(each.lag_seconds for each in stalled)
-        sentence = f"Nobody counts {_named(stalled)}: {lag:,} {_records(lag)} wait, {ago(seconds)} behind."
+        owners = list({each.member for each in stalled})
+        one = owners[0] if len(owners) == 1 else None
+        who = f"The worker {one} does not count" if one else "Nobody counts"
+        sentence = f"{who} {_named(stalled)}: {lag:,} {_records(lag)} wait, {ago(seconds)} behind."
         yield _said("stopped", sentence, STATUS, "pintallysourcestalled")
 
 
 def _behind(facts: Facts) -> Iterator[Condition]:
     waiting = facts.of("not started")
     far = [each for each in facts.sources if each.lag_seconds > FAR_SECONDS]
-    if far:
+    if waiting:
+        lag = sum(each.lag for each in waiting)
+        sentence = f"Counting of {_named(waiting)} has not begun: {lag:,} {_records(lag)} wait."
+        yield _said("behind", sentence, STATUS, "pintallysourcestalled")
+    elif far:
         worst = max(far, key=lambda each: each.lag_seconds)
         lag = sum(each.lag for each in facts.sources)
         sentence = f"Counting is {ago(worst.lag_seconds)} behind: {lag:,} {_records(lag)} wait, most of {_named(far)}."
         yield _said("behind", sentence, STATUS, "pintallyfallsbehind")
-    elif waiting:
-        yield _said("behind", f"Counting of {_named(waiting)} has not begun.", STATUS, "pintallysourcestalled")
+
+
+def _producers(facts: Facts) -> Iterator[Condition]:
+    topics = sorted({each.topic for each in facts.sources})
+    for outcome, what in (("invalid", "are invalid"), ("late", "come too late")):
+        found = list(faults_of(facts.rates, topics, outcome))
+        if found:
+            worst = max(found, key=lambda each: each.share)
+            sentence = (
+                f"{worst.share:.0%} of the records of {worst.topic} {what}, {worst.records:,} in the last minute: "
+                "they are not counted, all others are."
+            )
+            yield _said("wrong", sentence, f"pintally dlq list --outcome {outcome}", f"pintally{outcome}records")
 
 
 def _held(facts: Facts) -> Iterator[Condition]:
@@ -142,7 +169,7 @@ def _well(facts: Facts) -> Iterator[Condition]:
 
 
 RULES: tuple[Callable[[Facts], Iterator[Condition]], ...] = (
-    _engine, _differs, _deleted, _nobody, _retention, _blocked, _stalled, _behind, _held, _well,
+    _engine, _differs, _deleted, _nobody, _retention, _blocked, _stalled, _behind, _producers, _held, _well,
 )  # fmt: skip
 
 

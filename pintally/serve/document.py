@@ -36,7 +36,7 @@ def state_of(
         looked_at=look.at,
         away={engine: trouble.since for engine, trouble in look.trouble.items()},
         refused={engine: trouble.what for engine, trouble in look.trouble.items() if trouble.refuses},
-        condition=condition_of(sources, look, sealing, verified, lateness),
+        condition=condition_of(sources, look, sealing, verified, lateness, rates),
         lag=sum(each.lag for each in sources),
         lag_seconds=max((each.lag_seconds for each in sources), default=0.0),
         sources=sources,

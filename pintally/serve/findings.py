@@ -43,6 +43,7 @@ class InKafka:
     topics: Mapping[str, TopicInfo]  # by the UUIDs that the ledger knows
     offsets: Mapping[Source, Offsets]
     group: Group
+    oldest: Mapping[Source, int] = field(default_factory=dict)  # Kafka timestamp, ms, where nothing was ever counted
 
 
 @dataclass(frozen=True, slots=True)

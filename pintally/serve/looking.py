@@ -10,7 +10,7 @@ from pintally.schemas.errors import PintallyError
 from pintally.schemas.rows import ReplacedRow
 from pintally.serve.asking import FIRST_SECONDS, PATIENCE_SECONDS, Asking
 from pintally.serve.findings import ENGINES, Engine, InClickHouse, InKafka, Look, Tables, Trouble
-from pintally.serve.next_look import next_look
+from pintally.serve.next_look import next_look, uncounted
 from pintally.serve.questions import AskClickHouse, AskKafka, AskTables
 from pintally.streams.kafka.topics import sources_of
 from pintally.streams.settings import Settings
@@ -123,7 +123,7 @@ class Looking:
     async def _ask_kafka(self, trouble: dict[Engine, Trouble]) -> InKafka | None:
         try:
             found = await self._asking_kafka.ask(
-                lambda: self._kafka.look(self._replaced),
+                lambda: self._kafka.look(self._replaced, uncounted(self.look)),
                 PATIENCE_SECONDS if "kafka" in self._answered else FIRST_SECONDS,
             )
         except PintallyError as error:

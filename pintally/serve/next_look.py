@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pintally.schemas.sources import Source
 from pintally.serve.findings import Engine, InClickHouse, InKafka, Look, Trouble
-from pintally.serve.seen import Seen, see
+from pintally.serve.seen import Seen, is_counted, see
 from pintally.streams.counting.log import Offsets
 from pintally.streams.operations.progress import Progress, progress_of
 from pintally.streams.worker.finality import clocks_of
@@ -26,13 +26,18 @@ def next_look(
     if kafka is None or clickhouse is None:
         return look
     sources = tuple(_progress(source, clickhouse, offsets) for source, offsets in kafka.offsets.items())
-    seen = see(_seen_before(before, now), list(sources), now)
+    seen = see(_seen_before(before, now), list(sources), now, kafka.oldest)
     if trouble:  # what is old says nothing of now
         seen = {source: before.seen.get(source, known) for source, known in seen.items()}
     clocks: dict[Source, int | None] = clocks_of(
         margin_ms, kafka.topics, clickhouse.ledgers, {each.source: each.ends for each in sources}, int(now * 1000)
     )
     return replace(look, sources=sources, seen=seen, clocks=clocks)
+
+
+def uncounted(look: Look) -> list[Source]:
+    """Returns the sources that have records of which none was ever counted."""
+    return [each.source for each in look.sources if each.lag and not is_counted(each)]
 
 
 def _seen_before(before: Look, now: float) -> dict[Source, Seen]:

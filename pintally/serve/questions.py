@@ -25,6 +25,7 @@ from pintally.sinks.reads.tops import read_top
 from pintally.sinks.reads.windows import Recent
 from pintally.streams.counting.log import TopicInfo
 from pintally.streams.kafka.known_topics import as_known
+from pintally.streams.kafka.oldest import oldest_by
 from pintally.streams.kafka.topics import describe_by, members_by, offsets_by, sources_of
 from pintally.streams.settings import Settings
 
@@ -41,18 +42,23 @@ class AskKafka:
         self._topics: dict[str, TopicInfo] = {}
         self._described = -TOPICS_SECONDS
 
-    def look(self, replaced: Sequence[ReplacedRow]) -> InKafka:
-        """Raises TopicMissing, KafkaUnavailable, KafkaRefused, RightMissing, Refusal."""
-        return self._kept.ask(lambda admin: self._look(admin, replaced))
+    def look(self, replaced: Sequence[ReplacedRow], uncounted: Sequence[Source]) -> InKafka:
+        """`uncounted`: sources of which nothing was ever counted.
 
-    def _look(self, admin: KafkaAdminClient, replaced: Sequence[ReplacedRow]) -> InKafka:
+        Raises TopicMissing, KafkaUnavailable, KafkaRefused, RightMissing, Refusal.
+        """
+        return self._kept.ask(lambda admin: self._look(admin, replaced, uncounted))
+
+    def _look(self, admin: KafkaAdminClient, replaced: Sequence[ReplacedRow], uncounted: Sequence[Source]) -> InKafka:
         kafka = self._settings.kafka
         if monotonic() - self._described >= TOPICS_SECONDS:
             self._topics = describe_by(admin, kafka, self._settings.topics)
             self._described = monotonic()
         topics = as_known(self._topics, replaced)
         group = Group(tuple(_member(each) for each in members_by(admin, kafka)))
-        return InKafka(topics, offsets_by(admin, kafka, sources_of(topics)), group)
+        offsets = offsets_by(admin, kafka, sources_of(topics))
+        oldest = oldest_by(admin, kafka, [source for source in uncounted if source in offsets])
+        return InKafka(topics, offsets, group, oldest)
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,5 +1,6 @@
 """What looks before this one say of a source: since when it has not moved, and when it was counted to its end. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pintally.schemas.sources import Source
@@ -13,27 +14,41 @@ class Seen:
     position: int | None
     moved_at: float  # when its position last changed
     caught_up_at: float  # when it was last counted to its end; 0: not since we look
+    oldest_at: float = 0.0  # Kafka timestamp of its oldest record, if none was ever counted; 0: unknown
 
 
-def see(before: dict[Source, Seen], sources: list[Progress], now: float) -> dict[Source, Seen]:
-    """Returns what is known after a look. A source that is new to us has just moved."""
-    return {each.source: _see(before.get(each.source), each, now) for each in sources}
+def see(
+    before: Mapping[Source, Seen], sources: list[Progress], now: float, oldest: Mapping[Source, int]
+) -> dict[Source, Seen]:
+    """Returns what is known after a look. A source that is new to us has just moved.
+
+    `oldest` has the Kafka timestamp, in ms, of the oldest record of sources that were never counted.
+    """
+    return {each.source: _see(before.get(each.source), each, now, oldest.get(each.source, 0)) for each in sources}
 
 
-def _see(before: Seen | None, progress: Progress, now: float) -> Seen:
+def _see(before: Seen | None, progress: Progress, now: float, oldest: int) -> Seen:
     moved_at = before.moved_at if before and before.position == progress.position else now
-    known = Seen(progress.position, moved_at, before.caught_up_at if before else 0.0)
+    known = Seen(progress.position, moved_at, before.caught_up_at if before else 0.0, oldest / 1000)
     return known if progress.lag else replace(known, caught_up_at=now)
+
+
+def is_counted(progress: Progress) -> bool:
+    """Whether any record of it was ever counted."""
+    return (progress.stream_time or 0) > 0
 
 
 def lag_seconds(progress: Progress, seen: Seen, now: float) -> float:
     """The age of what is counted: of the flushed stream time, or of the last moment at which all was counted.
 
-    A source without records for a day has an old stream time; its next record is not a day behind.
+    A source without records for a day has an old stream time; its next record is not a day behind. If it was never
+    counted: the age of its oldest record.
     """
     if not progress.lag:
         return 0.0
     since = max((progress.stream_time or 0) / 1000, seen.caught_up_at)
+    if seen.oldest_at and not is_counted(progress):
+        since = seen.oldest_at
     return max(0.0, now - since) if since > 0 else 0.0
 
 
@@ -48,5 +63,8 @@ def retention_headroom(
         return None
     if progress.position is not None and progress.position < progress.log_start:
         return 0.0
-    oldest = max((progress.stream_time or 0) / 1000, seen.caught_up_at if by_broker else 0.0)
+    if is_counted(progress):
+        oldest = max((progress.stream_time or 0) / 1000, seen.caught_up_at if by_broker else 0.0)
+    else:
+        oldest = seen.oldest_at
     return max(0.0, oldest + retention_ms / 1000 - now) if oldest > 0 else None

@@ -14,7 +14,7 @@ from tests.page.conftest import WAIT_MS
 from tests.serve.serving import Counted, Serve, between, of_ledger, serving
 from tests.support.engines import TestEngines
 
-TRAFFIC = ("--rate", "1500", "--duplicates", "0.02", "--late", "0.02", "--broken", "0.01")
+TRAFFIC = ("--rate", "1500", "--duplicates", "0.02", "--late", "0.004", "--broken", "0.004")
 
 
 @pytest.fixture

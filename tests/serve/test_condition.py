@@ -26,6 +26,7 @@ TOPIC = "engagement.save.v1"
 SOURCE = Source(TOPIC, UUID(int=1), 0)
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
 WEEK_MS = 7 * 86_400_000
+USUAL = Outcomes(60_000, invalid=60, late=60)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class World:
     verified: Verified | None = None
     retention_ms: int = WEEK_MS
     trouble: dict[Engine, Trouble] = field(default_factory=dict)
+    minute: Outcomes = USUAL  # of the last minute
+    oldest: float | None = None  # age of the oldest record, if none was ever counted
 
     def state(self) -> State:
         """The document."""
@@ -51,15 +54,21 @@ class World:
                           retention_ms=self.retention_ms)  # fmt: skip
         offsets = Offsets(self.log_start, self.log_end, self.last_stable)
         group = Group(tuple(Member(name, frozenset({(TOPIC, 0)})) for name in self.members))
-        stream_time = int((NOW - self.behind) * 1000)
+        stream_time = 0 if self.oldest else int((NOW - self.behind) * 1000)
         counted = Outcomes(self.position or 0)
         ends = self.log_start, self.log_end, self.position
         progress = Progress(SOURCE, *ends, stream_time, counted, self.last_stable)
         sealed = Sealed(int(NOW - self.sealed_ago), 0, int(NOW - self.cut_ago))
+        seen = Seen(self.position, NOW - self.moved, 0.0, NOW - self.oldest if self.oldest else 0.0)
         look = Look(1, NOW, InKafka({TOPIC: topic}, {SOURCE: offsets}, group), InClickHouse({}, sealed), (progress,),
-                    {SOURCE: Seen(self.position, NOW - self.moved, 0.0)}, {SOURCE: stream_time}, self.trouble,
-                    answered=NOW)  # fmt: skip
-        return state_of(look, Tables(), Rates(), NOBODY, self.verified, version="1", lateness=3600)
+                    {SOURCE: seen}, {SOURCE: stream_time}, self.trouble, answered=NOW)  # fmt: skip
+        return state_of(look, Tables(), self._rates(), NOBODY, self.verified, version="1", lateness=3600)
+
+    def _rates(self) -> Rates:
+        rates = Rates()
+        rates.add(NOW - 60, {TOPIC: Outcomes()})
+        rates.add(NOW, {TOPIC: self.minute})
+        return rates
 
 
 STATUS = "pintally status"
@@ -90,7 +99,31 @@ CASES = {
         "open transaction blocks",
         STATUS,
     ),
-    "stalled": (replace(WELL, **WAITS), "stopped", "Nobody counts .*: 600 records wait", STATUS),
+    "stalled": (replace(WELL, **WAITS), "stopped", "^The worker one does not count .*: 600 records wait", STATUS),
+    "not begun": (
+        replace(WELL, position=None, oldest=900.0),
+        "behind",
+        r"has not begun: 1,000 records wait",
+        STATUS,
+    ),
+    "deleted before it is counted": (
+        replace(WELL, position=None, oldest=900.0, retention_ms=1_000_000),
+        "stopped",
+        "Kafka deletes uncounted records of .* in 100 s",
+        STATUS,
+    ),
+    "invalid": (
+        replace(WELL, minute=Outcomes(1_000, invalid=3_000)),
+        "wrong",
+        "^75% of the records of engagement.save.v1 are invalid, 3,000 in the last minute",
+        "pintally dlq list --outcome invalid",
+    ),
+    "late": (
+        replace(WELL, minute=Outcomes(9_700, late=300)),
+        "wrong",
+        "^3% of the records of engagement.save.v1 come too late, 300 in the last minute",
+        "pintally dlq list --outcome late",
+    ),
     "behind": (replace(WELL, position=400, behind=900.0), "behind", "is 15 min behind: 600 records wait", STATUS),
     "hours": (replace(WELL, sealed_ago=5 * 3600), "behind", "Hours are final only until", STATUS),
     "cuts": (replace(WELL, cut_ago=4000), "behind", "newest cut is 67 min old", STATUS),
@@ -142,7 +175,7 @@ def test_of_two_troubles_the_one_that_matters_more_is_said() -> None:
     assert (
         "differences" in replace(both, verified=Verified(at=NOW, records=9, differences=2)).state().condition.sentence
     )
-    assert len(RULES) == 10
+    assert len(RULES) == 11
 
 
 def test_an_idle_source_that_gets_one_record_is_not_stalled() -> None:

@@ -9,13 +9,15 @@ import pytest
 
 from pintally.schemas.metrics import SERVE, VERIFIED
 from pintally.serve.workers import parse
+from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, pintally, wait_caught_up, wait_for, workers
 from tests.serve.serving import between, of_document, of_ledger, serving
 from tests.support.engines import TestEngines
 from tests.support.programs import promtool
 
-TRAFFIC = ("--rate", "1500", "--duplicates", "0.02", "--late", "0.02", "--broken", "0.01")
+RETENTION_S = 3600
+TRAFFIC = ("--rate", "1500", "--duplicates", "0.02", "--late", "0.004", "--broken", "0.004")
 
 
 def test_it_shows_the_ledger_while_traffic_runs_a_worker_is_killed_and_clickhouse_goes_away(
@@ -70,6 +72,23 @@ def test_its_metrics_are_those_that_are_declared_and_promtool_accepts_them(stack
         }
         assert told == ledger
         assert promtool("check", "metrics", text=text) == (0, "")
+
+
+def test_retention_comes_near_for_a_source_that_was_never_counted_too(stack: Settings, tmp_path: Path) -> None:
+    topic = next(iter(stack.topics.names.values()))
+    set_topic_configs(stack.kafka, {topic: {"retention.ms": str(RETENTION_S * 1000)}})
+    assert pintally(stack, "emulate", "--events", "500").returncode == 0
+    with serving(stack, tmp_path) as serve:
+        found = wait_for(
+            lambda: [each for each in serve.state()["sources"] if each["lag_seconds"]], 60, "a second look"
+        )
+        assert {each["state"] for each in found} == {"not started"}
+        for each in found:
+            if each["topic"] == topic:
+                assert RETENTION_S - 2 < each["retention_headroom"] + each["lag_seconds"] <= RETENTION_S
+        told = parse(serve.get("/metrics")[1], "pintally_source_retention_headroom_seconds")
+        left = {dict(labels)["topic"] for (_, labels), value in told.items() if value < RETENTION_S}
+        assert left == {topic}
 
 
 def test_what_verify_wrote_is_on_the_page_and_in_the_metrics(stack: Settings, tmp_path: Path) -> None:
