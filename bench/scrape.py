@@ -81,7 +81,7 @@ def flushed(topics: list[str]) -> Measured:
         for step in STEPS:
             measured.steps.labels(step).observe(number % 100 / 1000)
         for topic in topics:
-            measured.freshness.labels(topic).observe(number % 200 / 100)
+            measured.freshness.observe((topic,), number % 200 / 100, 1_000)
     return measured
 
 

@@ -54,7 +54,8 @@ WORKER: Final = (
     Metric("pintally_worker_source_lag_seconds", GAUGE,
            "Age of the oldest record of an assigned source that is not flushed; 0 if all that may be read is.", SOURCE),
     Metric("pintally_worker_freshness_seconds", HISTOGRAM,
-           "From the Kafka timestamp of the oldest record of a source in a flush to the answer of the ledger.",
+           "Records by how long after the Kafka timestamp of the oldest record of their source in a flush the ledger "
+           "answered.",
            TOPIC, FRESH),
     Metric("pintally_worker_flushes_total", COUNTER, "Flushes by outcome.", ("outcome",)),  # flushed, failed, empty
     Metric("pintally_worker_flush_seconds", HISTOGRAM, "Duration of flushes that had something to flush.", (), STEPS),

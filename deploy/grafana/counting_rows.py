@@ -17,7 +17,7 @@ def quantile(share: float, metric: str, by: str = "le", only: str = "") -> str:
 
 
 def fresh_share(window: str) -> str:
-    """The share of flushes whose oldest record was visible within 5 s: the indicator of the objective."""
+    """The share of records that were visible within 5 s: the indicator of the objective."""
     good = f'sum(rate({FRESH}_bucket{{le="5.0"}}{window}))'
     return f"{good} / sum(rate({FRESH}_count{window}))"
 
@@ -38,12 +38,12 @@ GLANCE: Final = Row("At a glance", (
 ))  # fmt: skip
 
 FRESHNESS: Final = Row("Freshness: from Kafka's timestamp of a flush's oldest record to the answer of the ledger", (
-    lines("Freshness", "Half, and 99%, of the flushes are at least as fresh. The objective is 99% within 5 s.", "s",
+    lines("Freshness", "Half, and 99%, of the records are at least as fresh. The objective is 99% within 5 s.", "s",
           Query(quantile(0.5, FRESH, only=TOPIC), "50%"), Query(quantile(0.99, FRESH, only=TOPIC), "99%")),
     lines("Freshness by topic, 99%", "The same for each topic.", "s",
           Query(quantile(0.99, FRESH, "le, topic", TOPIC), "{{topic}}")),
-    Panel("Error budget left", "Of the 1% of flushes that may be later than 5 s in 30 days: 100% is all of it, below 0 "
-          "it is used up; and the part of flushes within 5 s in an hour.",
+    Panel("Error budget left", "Of the 1% of records that may be later than 5 s in 30 days: 100% is all of it, below 0 "
+          "it is used up; and the part of records within 5 s in an hour.",
           (Query(f"1 - (1 - {fresh_share('[30d]')}) / 0.01", "budget left"),
            Query(fresh_share("[1h]"), "within 5 s")), unit="percentunit", least=None, most=1),
 ))  # fmt: skip

@@ -38,6 +38,7 @@ async def _serve(settings: Settings, listening: Listening, tell: Callable[[str],
         looks = asyncio.create_task(served.run())
         waits = asyncio.create_task(ended.wait())
         await asyncio.wait({looks, waits}, return_when=asyncio.FIRST_COMPLETED)
+        supervisor.tell(STOPPING="1")
         for task in (looks, waits, watched):
             task.cancel()
         results = await asyncio.gather(looks, waits, watched, return_exceptions=True)

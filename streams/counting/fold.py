@@ -16,6 +16,7 @@ from pintally.streams.counting.outcomes import Judged, dead_letters, judge
 from pintally.streams.counting.pending import Capture, Pending, SliceState
 from pintally.streams.counting.slices import Base, Piece, cut, run_stream_time
 from pintally.streams.counting.tally import Tally
+from pintally.streams.counting.unflushed import Unflushed
 
 __all__ = ["Capture", "ChunkMissing", "ChunkRefused", "ChunkRepeated", "LogChanged", "RecordsGone", "SourceFold"]
 
@@ -138,7 +139,7 @@ class SourceFold:
         for piece in pieces:
             duplicate = self._register(judged, piece)
             if piece.start >= self.base.start:
-                self._count(judged, duplicate, piece).saw(self._oldest(chunk, piece))
+                self._count(judged, duplicate, piece).saw(self._unflushed(chunk, piece))
                 letters = [*dead_letters(self.source, chunk, judged, duplicate, piece, self.rules, self.epoch)]
                 self._pending.add_dead_letters(letters)
                 self._tally.add_letters(letters)
@@ -189,19 +190,12 @@ class SourceFold:
         duplicate[~invalid] = self._seen.register(ids[~invalid], name.slice_block, name.bucket)
         return duplicate
 
-    def _oldest(self, chunk: Chunk, piece: Piece) -> int | None:
-        """The lowest Kafka timestamp of records of a piece that were not flushed before, in ms; None if none has one.
-
-        A record without a timestamp has -1.
-        """
+    def _unflushed(self, chunk: Chunk, piece: Piece) -> Unflushed:
+        """The records of a piece that were not flushed before."""
         first = piece.first
         if piece.start < self._known_below:
             first = max(first, int(chunk.offsets.searchsorted(self._known_below)))
-        timestamps = chunk.timestamps[first : piece.last]
-        if len(timestamps) and (lowest := int(timestamps.min())) >= 0:
-            return lowest
-        timestamps = timestamps[timestamps >= 0]
-        return int(timestamps.min()) if len(timestamps) else None
+        return Unflushed.of(chunk.timestamps[first : piece.last])
 
     def _count(self, judged: Judged, duplicate: NDArray[np.bool_], piece: Piece) -> SliceState:
         """Count the records that are neither invalid nor late nor duplicates. Returns their slice."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from pintally.schemas.sources import Source
 from pintally.streams.counting.aggregates import AGGREGATES, Aggregate, SliceVersion
 from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import Piece, SliceId
+from pintally.streams.counting.unflushed import NOTHING, Unflushed
 
 LETTER_BYTES = 100  # about a cell's room in memory; a dead letter may take that of ten thousand
 
@@ -30,8 +30,7 @@ class SliceState:
         self.aggregates: list[Aggregate] = [make() for make in AGGREGATES]
         self.flushed = piece.start  # position of the last ledger row that was acknowledged; the start: none was
         self._counted = self._duplicate = self._late = self._invalid = self._gaps = 0
-        self.oldest: int | None = None  # the lowest Kafka timestamp of what no flush has taken, in ms
-        self.oldest_in_flight: int | None = None
+        self.unflushed = self.in_flight = NOTHING  # what no flush has taken, and what one is taking
 
     @classmethod
     def of(cls, row: LedgerRow) -> "SliceState":
@@ -46,7 +45,7 @@ class SliceState:
         outcomes = row.outcomes
         state._counted, state._duplicate, state._late = outcomes.counted, outcomes.duplicate, outcomes.late
         state._invalid, state._gaps = outcomes.invalid, outcomes.gaps
-        state.oldest = state.oldest_in_flight = None
+        state.unflushed = state.in_flight = NOTHING
         return state
 
     @property
@@ -78,18 +77,18 @@ class SliceState:
         self._gaps += piece.gaps
         self.position, self.stream_time = piece.end, piece.stream_time
 
-    def saw(self, timestamp: int | None) -> None:
-        """There is a record of this Kafka timestamp (ms) to flush; None: there is none that has one."""
-        self.oldest = lower(self.oldest, timestamp)
+    def saw(self, records: Unflushed) -> None:
+        """There are these records to flush."""
+        self.unflushed += records
 
-    def take_oldest(self) -> int | None:
-        """The lowest timestamp of what a flush takes now."""
-        self.oldest_in_flight, self.oldest = self.oldest, None
-        return self.oldest_in_flight
+    def take_unflushed(self) -> Unflushed:
+        """What a flush takes now."""
+        self.in_flight, self.unflushed = self.unflushed, NOTHING
+        return self.in_flight
 
-    def put_oldest_back(self) -> None:
+    def put_back(self) -> None:
         """The flush failed."""
-        self.oldest, self.oldest_in_flight = lower(self.oldest, self.oldest_in_flight), None
+        self.unflushed, self.in_flight = self.unflushed + self.in_flight, NOTHING
 
     def take_dirty(self, source: Source, action: Action, epoch: int) -> list[CellRows]:
         """The rows of the dirty cells, which are in flight from now on; their version is the slice's position."""
@@ -124,12 +123,7 @@ class Capture:
     ledger: tuple[LedgerRow, ...]  # one a slice with something new since its last acknowledged row, by start
     dead_letters: tuple[DeadLetterRow, ...]  # those not yet taken, by offset
     slices: tuple[SliceState, ...] = field(repr=False)  # those of `ledger`, in its order
-    oldest: int | None = None  # the lowest Kafka timestamp of all that is taken, in ms; None: nothing has one
-
-
-def lower(a: int | None, b: int | None) -> int | None:
-    """The lower of two, of which both may be unknown."""
-    return b if a is None else a if b is None else min(a, b)
+    taken: Unflushed = NOTHING  # of all records of it
 
 
 def room_of(letter: DeadLetterRow) -> int:
@@ -175,8 +169,7 @@ class Pending:
     @property
     def oldest(self) -> int | None:
         """The lowest Kafka timestamp of what is not flushed, in ms."""
-        slices = self._slices(ended_only=False)
-        return reduce(lower, [lower(state.oldest, state.oldest_in_flight) for state in slices], None)
+        return sum((state.unflushed + state.in_flight for state in self._slices(ended_only=False)), NOTHING).oldest
 
     def slice_state(self, piece: Piece) -> SliceState:
         """The slice that a piece belongs to: the open one, or a new one that ends it."""
@@ -215,7 +208,7 @@ class Pending:
             tuple(state.ledger_row(self.source, self.epoch, self.rules) for state in slices),
             self._take_dead_letters(slices[-1].position),
             slices,
-            reduce(lower, [state.take_oldest() for state in slices]),
+            sum((state.take_unflushed() for state in slices), NOTHING),
         )
         return self._in_flight
 
@@ -227,7 +220,7 @@ class Pending:
             for aggregate in state.aggregates:
                 aggregate.mark_flushed()
             state.flushed = row.position
-            state.oldest_in_flight = None
+            state.in_flight = NOTHING
         self.version = max(self.version or 0, *(row.version for row in capture.ledger))
         self._ended = [state for state in self._ended if state.position > state.flushed]
         self._ended_rows = sum(state.pending for state in self._ended)
@@ -238,7 +231,7 @@ class Pending:
         for state in capture.slices:
             for aggregate in state.aggregates:
                 aggregate.merge_back()
-            state.put_oldest_back()
+            state.put_back()
         self._letters[:0] = capture.dead_letters
 
     def _answered(self, capture: Capture) -> None:

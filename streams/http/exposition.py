@@ -1,11 +1,15 @@
 """Metrics as Prometheus reads them, each as schemas/metrics.py declares it."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from math import inf
 from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
 
 from pintally.schemas.metrics import METRICS, Kind
 
@@ -20,6 +24,30 @@ def histogram(name: str) -> Histogram:
     """A new histogram of this name; it is in no registry."""
     metric = METRICS[name]
     return Histogram(name, metric.help, metric.labels, buckets=metric.buckets, registry=None)
+
+
+class Weighted:
+    """A histogram in which a value may stand for many things that were measured at once."""
+
+    def __init__(self, name: str) -> None:
+        self._metric = METRICS[name]
+        self._bounds = (*self._metric.buckets, inf)
+        self._numbers: dict[tuple[str, ...], list[int]] = {}
+        self._sums: dict[tuple[str, ...], float] = {}
+
+    def observe(self, labels: tuple[str, ...], value: float, number: int) -> None:
+        """So many things had this value."""
+        numbers = self._numbers.setdefault(labels, [0] * len(self._bounds))
+        numbers[bisect_left(self._bounds, value)] += number
+        self._sums[labels] = self._sums.get(labels, 0.0) + value * number
+
+    def collect(self) -> Iterator[Metric]:
+        """The metric, as the library wants it."""
+        family = HistogramMetricFamily(self._metric.name, self._metric.help, labels=self._metric.labels)
+        for labels, numbers in self._numbers.items():
+            below = zip(map(floatToGoString, self._bounds), accumulate(numbers), strict=True)
+            family.add_metric(labels, [*below], self._sums[labels])
+        yield family
 
 
 def families(samples: Iterable[Sample]) -> Iterator[Metric]:

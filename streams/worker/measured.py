@@ -7,7 +7,7 @@ from time import time
 from typing import Final
 
 from pintally.streams.counting.fold import Capture
-from pintally.streams.http.exposition import histogram
+from pintally.streams.http.exposition import Weighted, histogram
 
 Timed = Callable[[str], AbstractContextManager[None]]  # the step of this name takes as long as the block
 
@@ -22,7 +22,7 @@ class Measured:
         self.outcomes = Counter(dict.fromkeys(OUTCOMES, 0))
         self.seconds = histogram("pintally_worker_flush_seconds")
         self.steps = histogram("pintally_worker_flush_step_seconds")
-        self.freshness = histogram("pintally_worker_freshness_seconds")
+        self.freshness = Weighted("pintally_worker_freshness_seconds")
         self.last_at = time()  # Unix seconds: of the last flush or look that succeeded; of the start before the first
         self.loop_delay = 0.0  # seconds, of the last flush
         for step in STEPS:  # each has a series from the start
@@ -39,8 +39,10 @@ class Measured:
         self.outcomes["flushed"] += 1
         self.seconds.observe(seconds)
         for capture in captures:
-            if capture.oldest is not None:
-                self.freshness.labels(capture.source.topic).observe(max(0.0, self.last_at - capture.oldest / 1000))
+            taken = capture.taken
+            if taken.oldest is not None:
+                seconds = max(0.0, self.last_at - taken.oldest / 1000)
+                self.freshness.observe((capture.source.topic,), seconds, taken.records)
 
     def looked(self) -> None:
         """The ledger answered, or there is no source whose ledger could be asked."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -17,7 +18,8 @@ from pintally.tools.engines.library import package_for_this_machine
 from pintally.tools.engines.ports import is_free
 from pintally.tools.engines.prometheus import find_prometheus
 from pintally.tools.python import PINTALLY, keep_children_safe
-from tests.e2e.running import BUSY
+from tests.e2e.running import BUSY, wait_for
+from tests.support.scrape import ask
 
 NAME = 'дом 家 "q" it\'s $HOME ${x} %d %F #1 a:b=c,d;e\\n !&<>*?[] ~'
 MODULES = (
@@ -66,21 +68,40 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "LANG": "C", "LC_ALL": "POSIX", "JDK_JAVA_OPTIONS": "-broken", "CLASSPATH": "broken", **more}
 
 
-def test_the_demo_runs_there_and_the_engines_come_back_with_their_data(strange: Path) -> None:
-    before = {path for path in strange.rglob("*") if path.is_file()}
-    done = subprocess.run(
-        [command(), "demo", "--events", "500"],
-        cwd=strange,
+def demo_that_stays(folder: Path, out: TextIO, err: TextIO) -> None:
+    """The demo goes on with page and metrics until Ctrl-C, and ends then as it would have ended."""
+    with subprocess.Popen(
+        [command(), "demo", "--events", "500", "--stay"],
+        cwd=folder,
         env=environment(),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=150 * BUSY,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    assert "exact: 500 records" in done.stdout
-    assert "the live page: http://127.0.0.1:" in done.stderr
+        stdout=out,
+        stderr=err,
+    ) as demo:
+        try:
+            wait_for(lambda: demo.poll() is not None or "Ctrl-C ends the demo" in said(err), 150, "the demo")
+            assert demo.poll() is None, f"{said(out)[-3000:]}\n{said(err)[-3000:]}"
+            [page] = re.findall(r"the live page: (http://127.0.0.1:\d+)/", said(err))
+            [worker] = re.findall(r"metrics of the worker: (http://127.0.0.1:\d+/metrics)", said(err))
+            assert json.loads(ask(f"{page}/api/state.json")[1])["lag"] == 0
+            assert [ask(url)[0] for url in (f"{page}/", f"{page}/metrics", worker)] == [200] * 3
+        finally:
+            demo.send_signal(signal.SIGINT)
+            demo.wait(60 * BUSY)
+    assert demo.returncode == 0, f"{said(out)[-3000:]}\n{said(err)[-3000:]}"
+    assert ask(f"{page}/livez")[0] == 0
+
+
+def said(file: TextIO) -> str:
+    """All that was written to it."""
+    return Path(file.name).read_text()
+
+
+def test_the_demo_runs_there_and_the_engines_come_back_with_their_data(strange: Path, tmp_path: Path) -> None:
+    before = {path for path in strange.rglob("*") if path.is_file()}
+    with (tmp_path / "out").open("w+") as out, (tmp_path / "err").open("w+") as err:
+        demo_that_stays(strange, out, err)
+    assert "exact: 500 records" in (tmp_path / "out").read_text()
     assert list(strange.parent.iterdir()) == [strange], "data beside the folder"
     new = {path.relative_to(strange).parts[0] for path in strange.rglob("*") if path.is_file() and path not in before}
     assert new == {".pintally"}

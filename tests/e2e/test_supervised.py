@@ -1,4 +1,4 @@
-"""A worker under systemd says that it runs, what it does, that its event loop answers, and that it ends."""
+"""A worker and `pintally serve` under systemd say that they run, what they do, that their loop answers, and the end."""
 
 import socket
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from pintally.streams.settings import Settings
 from tests.e2e.running import BUSY, workers
+from tests.serve.serving import serving
 
 
 def heard(listening: socket.socket, words: str) -> list[str]:
@@ -51,3 +52,16 @@ def test_systemd_hears_from_a_worker_that_waits_for_kafka(
         for _ in range(3):
             told += heard(systemd, "WATCHDOG=1")
         assert "counts" not in "".join(told)
+
+
+def test_systemd_hears_where_serve_listens_and_from_its_loop_also_while_no_engine_answers(
+    settings: Settings, tmp_path: Path, systemd: socket.socket
+) -> None:
+    nobody = settings.changed(kafka_bootstrap_servers="127.0.0.1:1", clickhouse_port=1)
+    with systemd, serving(nobody, tmp_path) as serve:
+        assert heard(systemd, "READY=1")[-1] == f"READY=1\nSTATUS=serves {serve.url}"
+        for _ in range(5):
+            heard(systemd, "WATCHDOG=1")
+        serve.process.send_signal(15)
+        heard(systemd, "STOPPING=1")
+        assert serve.stop() == 0
