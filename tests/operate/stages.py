@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 
 from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.kafka.topics import describe_topics
+from pintally.tools.drill.proxy import Mode
 from tests.e2e.running import Traffic, pintally, wait_for
 from tests.operate.world import World
 
@@ -72,6 +73,13 @@ def clickhouse_away(world: World) -> Iterator[None]:
     yield
     world.engines.clickhouse.start()
     world.engines.clickhouse.wait_ready()
+
+
+@contextmanager
+def clickhouse_slow(world: World) -> Iterator[None]:
+    """Each flush takes many seconds."""
+    with world.to_clickhouse.failing(Mode.DELAY):
+        yield
 
 
 @contextmanager
@@ -160,6 +168,7 @@ STAGES = (
     Stage("a transaction stays open", transaction_open, fires("SourceBlocked"), "pintallysourceblocked"),
     Stage("retention comes near", retention_near, fires("NoWorker", "RetentionNear"), "pintallynoworker"),
     Stage("rules change, and are not applied", rules_changed, fires("NoWorker"), "pintallynoworker"),
+    Stage("ClickHouse is slow", clickhouse_slow, fires("FreshnessBurnsFast")),
 )
 
 

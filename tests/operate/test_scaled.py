@@ -17,11 +17,11 @@ from tests.support.programs import promtool
         ("a offset 5m > 300", "a offset 10000ms > 10"),
         ("a > 14.4 * 0.01", "a > 14.4 * 0.01"),
         ("time() - max(a) > 36 * 3600", "time() - max(a) > 36 * 120"),
-        ('a{le="5.0",n="600"} > 1', 'a{le="5.0",n="600"} > 1'),
+        ('a{le="5.0",n="600"} > 1', 'a{le="10.0",n="600"} > 1'),
         ("x:rate10m == 0 and changes(b[1h]) > 3", "x:rate10m == 0 and changes(b[120000ms]) > 3"),
     ],
 )
-def test_windows_offsets_and_seconds_are_divided(expression: str, scaled: str) -> None:
+def test_windows_offsets_and_seconds_are_divided_and_the_objective_is_its_double(expression: str, scaled: str) -> None:
     assert scaled_expression(expression, 30) == scaled
 
 
