@@ -140,7 +140,7 @@ def _producers(facts: Facts) -> Iterator[Condition]:
             worst = max(found, key=lambda each: each.share)
             sentence = (
                 f"{worst.share:.0%} of the records of {worst.topic} {what}, {worst.records:,} in the last minute: "
-                "they are not counted, all others are."
+                "they are dead letters, and not counted."
             )
             yield _said("wrong", sentence, f"pintally dlq list --outcome {outcome}", f"pintally{outcome}records")
 
