@@ -111,11 +111,17 @@ def _stalled(facts: Facts) -> Iterator[Condition]:
     if stalled := facts.of("stalled"):
         lag = sum(each.lag for each in stalled)
         seconds = max(each.lag_seconds for each in stalled)
-        owners = list({each.member for each in stalled})
-        one = owners[0] if len(owners) == 1 else None
-        who = f"The worker {one} does not count" if one else "Nobody counts"
-        sentence = f"{who} {_named(stalled)}: {lag:,} {_records(lag)} wait, {ago(seconds)} behind."
+        sentence = f"{_who_stands(stalled)} {_named(stalled)}: {lag:,} {_records(lag)} wait, {ago(seconds)} behind."
         yield _said("stopped", sentence, STATUS, "pintallysourcestalled")
+
+
+def _who_stands(stalled: Sequence[SourceState]) -> str:
+    owners = sorted({each.member or "" for each in stalled})
+    if "" in owners:
+        return "Nobody counts"
+    if len(owners) == 1:
+        return f"The worker {owners[0]} does not count"
+    return f"{len(owners)} workers do not count"
 
 
 def _behind(facts: Facts) -> Iterator[Condition]:

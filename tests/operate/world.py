@@ -23,7 +23,7 @@ from tests.support.prometheus import Prometheus, running_prometheus
 
 NAMES = ("one", "two")
 WITHOUT = ("PintallyFreshnessBurnsSlowly",)  # it looks back over three days, and so over all faults of the day
-SLOW_S = 0.6  # each piece of a question or an answer, while ClickHouse is slow
+SLOW_S = 0.2  # each piece of a question or an answer, while ClickHouse is slow
 SETTLED_S = 120.0
 SETTLED = (
     "sum(up) == {targets}"

@@ -10,7 +10,7 @@ import pytest
 from pintally.cli import COMMANDS
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.sources import Source
-from pintally.serve.condition import RULES
+from pintally.serve.condition import RULES, _who_stands
 from pintally.serve.document import _state, state_of
 from pintally.serve.findings import Engine, Group, InClickHouse, InKafka, Look, Member, Tables, Trouble
 from pintally.serve.rates import Rates
@@ -185,3 +185,16 @@ def test_an_idle_source_that_gets_one_record_is_not_stalled() -> None:
     progress = Progress(SOURCE, 0, 1000, 999, int((NOW - 86_400) * 1000), Outcomes(), 1000)
     look = Look(1, NOW, None, None, (), {}, {}, {}, answered=NOW)
     assert _state(progress, seen, look, blocked=False) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("members", "who"),
+    [
+        (("one", "one"), "The worker one does not count"),
+        (("one", "two"), "2 workers do not count"),
+        (("one", None), "Nobody counts"),
+    ],
+)
+def test_who_does_not_count_is_said_as_far_as_it_is_known(members: tuple[str | None, ...], who: str) -> None:
+    [source] = replace(WELL, **WAITS).state().sources
+    assert _who_stands([source.model_copy(update={"member": member}) for member in members]) == who
