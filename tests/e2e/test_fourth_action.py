@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,12 @@ from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.reads.cuts import Cut
 from pintally.sinks.reads.online import feature_types, read_features
 from pintally.streams.settings import Settings, load_settings
+from tests.e2e import running
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 from tests.sinks.sealing import HOUR, TODAY, YESTERDAY, disagreements, read, some_cells, write
 from tests.support.cells import cells
 from tests.support.engines import TestEngines, drop_database
+from tests.support.forkserver import PATHS, ForkServer, fork_server
 
 ROOT = Path(__file__).parents[2]
 ROW = '    SHARE = 4, "share", "shares", "shares", "Somebody sent a pin to somebody."\n'
@@ -36,17 +40,31 @@ EXAMPLE = "schemas/examples/valid/share.json"
 SHARE = 4
 
 
-@pytest.fixture
-def four_actions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package with the row, from which processes of this test take `pintally`."""
-    folder = tmp_path / "fourth"
+@pytest.fixture(scope="module")
+def fourth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package with the row."""
+    folder = tmp_path_factory.mktemp("fourth")
     shutil.copytree(Path(package.__file__).parent, folder / "pintally")
     put_after(folder / "pintally/schemas/actions.py", "    CLOSEUP = 3", ROW)
     put_after(folder / "pintally/audit/contract.py", "    (3, ", ROW_OF_AUDIT)
     save = (ROOT / "schemas/examples/valid/only_required_fields.json").read_text()
     (folder / "pintally" / EXAMPLE).write_text(save.replace('"save"', '"share"'))
+    return folder
+
+
+@pytest.fixture
+def four_actions(fourth: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of this test take `pintally` from there."""
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
-    monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
+    monkeypatch.setenv("PYTHONPATH", f"{fourth}:{ROOT}")
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Those that are commands are forked. After `four_actions`: the server takes modules from where they do."""
+    with closing(ForkServer()) as server:
+        monkeypatch.setattr(running, "fork_server", lambda: server)
+        yield
 
 
 def put_after(file: Path, start: str, row: str) -> None:
@@ -81,7 +99,7 @@ def of_the_emulator(truth: Path) -> Counter[tuple[str, int, int]]:
     return found
 
 
-@pytest.mark.usefixtures("four_actions")
+@pytest.mark.usefixtures("four_actions", "forked")
 @pytest.mark.timeout(600)
 def test_it_is_emulated_counted_verified_and_shown_beside_what_was_counted_before(
     stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -89,7 +107,9 @@ def test_it_is_emulated_counted_verified_and_shown_beside_what_was_counted_befor
     sent = [tmp_path / "before.jsonl", tmp_path / "after.jsonl"]
     stack = stack.changed(session_timeout_seconds=60.0)  # Kafka takes the second worker for the first one come again
     with monkeypatch.context() as three:
-        three.delenv("PYTHONPATH")
+        for name in PATHS:
+            three.delenv(name)
+        three.setattr(running, "fork_server", fork_server)
         with workers(stack, tmp_path) as start:
             start()
             assert pintally(stack, "emulate", "--events", "2000", "--truth", str(sent[0])).returncode == 0
@@ -171,7 +191,7 @@ def test_its_example_is_valid_on_its_topic_alone(settings: Settings) -> None:
 def test_a_drill_is_exact_with_it(tmp_path: Path, settings: Settings) -> None:
     report = told(
         settings, "drill", "--json", "--keep", str(tmp_path / "drill"), "--faults", "worker-kill,duplicated-sends",
-        "--minutes", "0", "--rate", "500", "--seed", "4",
+        "--minutes", "0", "--rate", "500", "--workers", "2", "--seed", "4",
     )  # fmt: skip
     assert report["verify"]["exit_code"] == 0
     assert report["reader"]["violations"] == []

@@ -14,7 +14,7 @@ from pintally.streams.settings import Settings
 from pintally.tools.engines.cache import cache_folder, is_cached
 from pintally.tools.engines.kafka import LOCK
 from pintally.tools.python import PINTALLY
-from tests.e2e.running import BUSY, wait_for, workers
+from tests.e2e.running import BUSY, wait_caught_up, workers
 
 NOBODY = "54321"
 # May read what root may, so that it does not matter where Python is installed; may write what everybody may.
@@ -86,9 +86,8 @@ def test_a_worker_counts_and_status_and_verify_answer(stack: Settings, folder: P
         worker = start(command=(*AS_NOBODY, *PINTALLY, "worker"))
         worker.wait_ready()
         assert run(folder, stack.environment(), *PINTALLY, "emulate", "--events", "100").returncode == 0
-        wait_for(
-            lambda: '"lag": 0' in run(folder, stack.environment(), *PINTALLY, "status", "--json").stdout, 60, "all"
-        )
+        wait_caught_up(stack)
+        assert '"lag": 0' in run(folder, stack.environment(), *PINTALLY, "status", "--json").stdout
         assert worker.stop() == 0
     done = run(folder, stack.environment(), *PINTALLY, "verify", "--processes", "1")
     assert "Set TMPDIR to a folder that you may write to." not in done.stderr

@@ -71,7 +71,7 @@ class Forked:
 
 
 class ForkServer:
-    """The server, from without."""
+    """The server, from without. It takes modules from where the environment says when it is made."""
 
     def __init__(self) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PINTALLY_")}
@@ -86,7 +86,8 @@ class ForkServer:
             env=environment,
             cwd=Path(__file__).parents[2],
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def has_loaded(self, command: Sequence[str], environment: Mapping[str, str]) -> bool:
         """Whether it can take the place of starting this command, which it can of modules that it has."""
@@ -125,6 +126,13 @@ class ForkServer:
         if not made.there.wait(60):
             raise TimeoutError("the server that forks does not answer")
         return made
+
+    def close(self) -> None:
+        """End it, and kill what it still runs."""
+        with self._process:  # closes its pipes, and waits
+            assert self._process.stdin
+            self._process.stdin.close()
+            self._listener.join()
 
     def _listen(self) -> None:
         assert self._process.stdout
