@@ -20,6 +20,7 @@ from tests.support.forkserver import Forked, fork_server
 
 CATCH_UP_S = 120.0
 READY = "counting begins"  # in the log of a worker: it has partitions and reads them
+ASKED_S = 0.3  # between two questions that open connections to both engines
 BUSY = 3.0  # times as long as all waits may take on a machine with other work; only failures take it
 
 
@@ -135,13 +136,13 @@ class Traffic:
         self._folder.cleanup()
 
 
-def wait_for(condition: Callable[[], Any], timeout: float, what: str) -> Any:
-    """The first true answer of `condition`; raises TimeoutError naming `what`."""
+def wait_for(condition: Callable[[], Any], timeout: float, what: str, pause: float = 0.1) -> Any:
+    """The first true answer of `condition`, which is asked again after a pause; raises TimeoutError naming `what`."""
     end = time.monotonic() + timeout * BUSY
     while not (answer := condition()):
         if time.monotonic() > end:
             raise TimeoutError(f"{what}: not within {timeout * BUSY:.0f} s")
-        time.sleep(0.1)
+        time.sleep(pause)
     return answer
 
 
@@ -161,7 +162,7 @@ def wait_caught_up(settings: Settings, timeout: float = CATCH_UP_S) -> None:
             return False
         return recorded == end
 
-    wait_for(caught_up, timeout, "ledger caught up with the log")
+    wait_for(caught_up, timeout, "ledger caught up with the log", ASKED_S)
 
 
 def verify(settings: Settings, timeout: float = 120.0) -> Mapping[str, Any]:

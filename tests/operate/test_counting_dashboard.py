@@ -45,9 +45,7 @@ def scraped(past: Settings, tmp_path: Path) -> Iterator[Prometheus]:
             ends.enter_context(workers(past.changed(metrics_port=port), tmp_path / name))(name)
         with Traffic(past, "--events", str(EARLIER), "--span", "180") as earlier:
             earlier.finish()
-        ends.enter_context(
-            Traffic(past, "--rate", "2000", "--duplicates", "0.02", "--late", "0.01", "--broken", "0.01")
-        )
+        ends.enter_context(Traffic(past, "--rate", "500", "--duplicates", "0.02", "--late", "0.01", "--broken", "0.01"))
         wait_for(lambda: progress(past)[0] > EARLIER, 60, "counting has come to what is produced now")
         serve = ends.enter_context(serving(past, tmp_path, serve_verified=str(tmp_path / "verified.prom")))
         targets = {
