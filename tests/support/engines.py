@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pintally.tools.engines import EngineAddresses, kafka, local_engines
+from pintally.tools.engines import EngineAddresses, clickhouse, kafka, local_engines
 from pintally.tools.engines.jars import LOCK
 from pintally.tools.engines.ports import free_port
 from pintally.tools.engines.ready import clickhouse_answers, kafka_answers, wait_until
@@ -26,7 +26,15 @@ KAFKA_IMAGE = os.environ.get("PINTALLY_TEST_KAFKA_IMAGE", "apache/kafka:4.1.0")
 CLICKHOUSE_IMAGE = os.environ.get("PINTALLY_TEST_CLICKHOUSE_IMAGE", "clickhouse/clickhouse-server:26.7")
 KAFKA = os.environ.get("PINTALLY_TEST_KAFKA")  # another version of the local Kafka: `python -m tests.compatibility`
 READY_LIMIT_S = 120.0
-kafka.JVM = (*kafka.JVM, kafka.BRIEF)  # a broker of tests ends before code that is optimized pays
+# Engines of tests end before code that is optimized pays.
+kafka.JVM = (*kafka.JVM, kafka.BRIEF)
+COMPILED = ("compile_expressions", "compile_aggregate_expressions", "compile_sort_description")
+clickhouse.USERS = clickhouse.USERS.replace(
+    "    </default>\n  </profiles>",
+    "".join(f"<{name}>0</{name}>" for name in COMPILED) + "    </default>\n  </profiles>",
+)
+# An idle broker writes two records a second of its own, which costs it a quarter of its CPU time.
+kafka.BROKER += "metadata.max.idle.interval.ms=0\n"
 
 
 class EngineHandle(Protocol):
