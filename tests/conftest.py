@@ -24,6 +24,7 @@ from tests.support.temporary import use_memory
 USED = pytest.StashKey[str]()
 PARTITIONS = 2
 LONG = ("e2e", "examples", "simulation", "security", "fuzz", "compatibility")  # folders, the longest first
+SHARED = {"secured", "feature_world", "known", "emulated"}  # fixtures of a session that several modules use
 
 # On a machine with other work an example may take any time: no test is red for that.
 examples.register_profile(
@@ -103,14 +104,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Function) -> str | None:
-    """The tests that run in one process: those of a module with a fixture for all, and those of the secured engines.
+    """The tests that run in one process: those with a fixture for all of their module, and those that share a large one
+    with other modules.
 
     The tests of failures have secured engines of their own: they wait for a minute, the others need not wait for them.
     """
     fixtures = item._fixtureinfo.name2fixturedefs
-    if "secured" in fixtures and item.path.stem != "test_failures":
-        return "secured"
-    return item.path.stem if any(each[-1].scope == "module" for each in fixtures.values()) else None
+    if shared := SHARED & fixtures.keys():
+        return ".".join((*sorted(shared), *(("failures",) if item.path.stem == "test_failures" else ())))
+    of_module = any(each[-1].scope == "module" for each in fixtures.values())
+    return f"{item.path.parent.name}.{item.path.stem}" if of_module else None
 
 
 def pytest_report_header() -> str:

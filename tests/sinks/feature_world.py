@@ -1,8 +1,9 @@
-"""Some days of events, sealed by the product: what the tests of features share."""
+"""Some days of events, sealed by the product: what the tests of features share, and do not change."""
 
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -46,8 +47,16 @@ def as_cells(events: list[Event]) -> PinMinuteRows:
     return cells(*((1, place, e.arrived_at, e.action, e.minute, e.pin, e.events, 10) for place, e in enumerate(events)))
 
 
+@dataclass(frozen=True, slots=True)
+class FeatureWorld:
+    """Events, and the database in which they are sealed."""
+
+    events: list[Event]
+    address: ClickHouseAddress
+
+
 @contextmanager
-def feature_world(engines: TestEngines, events: list[Event]) -> Iterator[ClickHouseAddress]:
+def sealed_events(engines: TestEngines, events: list[Event]) -> Iterator[FeatureWorld]:
     """A database in which these events are sealed, and each cut was published a second after its bucket ended."""
     name = f"t{uuid4().hex[:12]}"
     made = Settings.of(env_file=None, **engines.addresses.settings(), clickhouse_database=name).clickhouse
@@ -55,7 +64,7 @@ def feature_world(engines: TestEngines, events: list[Event]) -> Iterator[ClickHo
     try:
         sealed(made, as_cells(events), until=END)
         _publish_apart(made)
-        yield made
+        yield FeatureWorld(events, made)
     finally:
         drop_database(engines.addresses, name)
 

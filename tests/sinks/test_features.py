@@ -2,7 +2,6 @@
 
 import random
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -10,10 +9,9 @@ import pytest
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
-from tests.sinks.feature_world import arrivals, feature_world
+from tests.sinks.feature_world import FeatureWorld
 from tests.sinks.sealed_cuts import published
 from tests.sinks.sealing import read
-from tests.support.engines import TestEngines
 from tests.support.true_features import DAY, HOUR, TEN, Event, Row, true_features
 
 pytestmark = pytest.mark.engines
@@ -21,14 +19,13 @@ NEWEST = "pin_features_latest"
 
 
 @pytest.fixture(scope="module")
-def events() -> list[Event]:
-    return arrivals(random.Random(7))
+def events(feature_world: FeatureWorld) -> list[Event]:
+    return feature_world.events
 
 
 @pytest.fixture(scope="module")
-def address(engines: TestEngines, events: list[Event]) -> Iterator[ClickHouseAddress]:
-    with feature_world(engines, events) as made:
-        yield made
+def address(feature_world: FeatureWorld) -> ClickHouseAddress:
+    return feature_world.address
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Features that the Python reader adds up are those of the view, at each cut, to the last bit."""
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,9 @@ from pintally.sinks.reads.online import feature_types, read_features, read_onlin
 from pintally.sinks.reads.online_sums import Rows, weights_of
 from pintally.sinks.reads.seals import Seals
 from pintally.streams.settings import Settings
-from tests.sinks.feature_world import PINS, arrivals, as_cells, feature_world
+from tests.sinks.feature_world import PINS, FeatureWorld, as_cells
 from tests.sinks.sealed_cuts import published, sealed
 from tests.sinks.sealing import TODAY, read
-from tests.support.engines import TestEngines
 from tests.support.true_features import DAY, HOUR, TEN, Event, Row, true_features
 
 pytestmark = pytest.mark.engines
@@ -26,14 +24,13 @@ ALL = np.arange(PINS + 3, dtype=np.uint64)
 
 
 @pytest.fixture(scope="module")
-def events() -> list[Event]:
-    return arrivals(random.Random(11))
+def events(feature_world: FeatureWorld) -> list[Event]:
+    return feature_world.events
 
 
 @pytest.fixture(scope="module")
-def address(engines: TestEngines, events: list[Event]) -> Iterator[ClickHouseAddress]:
-    with feature_world(engines, events) as made:
-        yield made
+def address(feature_world: FeatureWorld) -> ClickHouseAddress:
+    return feature_world.address
 
 
 def added_up(connection: Connection, cut: Cut, pins: Any = ALL) -> dict[int, Row]:

@@ -1,7 +1,6 @@
 """Pairs of a pin and a moment: each the row that pin_features shows as of the moment, bit for bit."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,24 +11,22 @@ import pytest
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.reads.pairs import Known, read_pairs
-from tests.sinks.feature_world import END, PINS, arrivals, feature_world
+from tests.sinks.feature_world import END, PINS, FeatureWorld
 from tests.sinks.sealed_cuts import published
 from tests.sinks.sealing import read
-from tests.support.engines import TestEngines
 from tests.support.true_features import DAY, HOUR, TEN, Event, hours_until, true_features
 
 NOTHING = (*(0,) * 12, *(None,) * 4, *(0.0,) * 4)  # of a pin without events in 30 days; trend_1h is 0 / sqrt(1)
 
 
 @pytest.fixture(scope="module")
-def events() -> list[Event]:
-    return arrivals(random.Random(8))
+def events(feature_world: FeatureWorld) -> list[Event]:
+    return feature_world.events
 
 
 @pytest.fixture(scope="module")
-def address(engines: TestEngines, events: list[Event]) -> Iterator[ClickHouseAddress]:
-    with feature_world(engines, events) as made:
-        yield made
+def address(feature_world: FeatureWorld) -> ClickHouseAddress:
+    return feature_world.address
 
 
 @pytest.fixture(scope="module")
