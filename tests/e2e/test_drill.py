@@ -19,7 +19,9 @@ FAULTS = ("worker-kill", "clickhouse-kill", "answers-lost", "duplicated-sends", 
 BRIEFLY = """
 import runpy
 from pintally.tools.drill.faults import network
+from pintally.tools.engines import kafka
 network.LOST_SECONDS = 2.0
+kafka.JVM = (*kafka.JVM, kafka.BRIEF)
 runpy.run_module("pintally.cli", run_name="__main__", alter_sys=True)
 """
 
@@ -77,8 +79,9 @@ def test_a_short_drill_passes_names_what_took_effect_and_leaves_nothing_running(
 def test_a_drill_whose_fault_can_have_no_effect_is_inconclusive(tmp_path: Path) -> None:
     """At two events a second no insert is large enough to lose its answer."""
     done = drill(
-        tmp_path, "--faults", "answers-lost", "--minutes", "0", "--rate", "2", "--seed", "5", program=("-c", BRIEFLY)
-    )
+        tmp_path, "--faults", "answers-lost", "--minutes", "0", "--rate", "2", "--workers", "2", "--seed", "5",
+        program=("-c", BRIEFLY),
+    )  # fmt: skip
     assert done.returncode == 2, f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
     found: dict[str, Any] = json.loads(done.stdout)
     assert found["inconclusive"] == ["never took effect: answers-lost"]
