@@ -165,10 +165,10 @@ STAGES = (
     Stage("ClickHouse is away", clickhouse_away, fires("EngineAway"), "pintallyengineaway"),
     Stage("pintally serve is killed", serve_ended, fires("ServeDown")),
     Stage("a producer goes mad", producer_mad, fires("InvalidRecords", "LateRecords"), "pintallyinvalidrecords"),
+    Stage("ClickHouse is slow", clickhouse_slow, fires("FreshnessBurnsFast")),
     Stage("a transaction stays open", transaction_open, fires("SourceBlocked"), "pintallysourceblocked"),
     Stage("retention comes near", retention_near, fires("NoWorker", "RetentionNear"), "pintallynoworker"),
     Stage("rules change, and are not applied", rules_changed, fires("NoWorker"), "pintallynoworker"),
-    Stage("ClickHouse is slow", clickhouse_slow, fires("FreshnessBurnsFast")),
 )
 
 
