@@ -1,5 +1,5 @@
-"""A short drill as an operator runs it: it passes with every fault it claims, and is inconclusive where one can
-have no effect.
+"""A short drill as an operator runs it: it passes with every fault it claims, also with a fourth action, and is
+inconclusive where one can have no effect.
 """
 
 import json
@@ -53,8 +53,10 @@ def processes_of(folder: Path) -> Sequence[str]:
     return lines
 
 
+@pytest.mark.usefixtures("four_actions")
 @pytest.mark.timeout(900)
 def test_a_short_drill_passes_names_what_took_effect_and_leaves_nothing_running(tmp_path: Path) -> None:
+    """With a fourth action: what holds then holds of three."""
     done = drill(
         tmp_path, "--faults", ",".join(FAULTS), "--minutes", "0.3", "--rate", "1000", "--seed", "4",
         "--report", str(tmp_path / "report.txt"),
@@ -73,6 +75,7 @@ def test_a_short_drill_passes_names_what_took_effect_and_leaves_nothing_running(
     assert 0 < found["memory"]["peak_mib"] <= found["memory"]["budget_mib"]
     assert "verdict  exact" in (tmp_path / "report.txt").read_text()
     assert processes_of(tmp_path) == []
+    assert any(log.stat().st_size for log in tmp_path.rglob("*.share.v1-*/*.log")), "there were shares"
 
 
 @pytest.mark.timeout(900)

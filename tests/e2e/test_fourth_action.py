@@ -1,10 +1,10 @@
 """A fourth action, `share`, is one row and one example, and one row of the audit's: all else follows.
 
-The package is copied with these, and processes run there: on tables that three actions made, in sealing, in a drill.
+The package is copied with these, and processes run there: on tables that three actions made, in sealing; in a drill in
+`test_drill.py`.
 """
 
 import json
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import pintally as package
 from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
@@ -33,30 +32,7 @@ from tests.support.cells import cells
 from tests.support.engines import TestEngines, drop_database
 from tests.support.forkserver import PATHS, ForkServer, fork_server
 
-ROOT = Path(__file__).parents[2]
-ROW = '    SHARE = 4, "share", "shares", "shares", "Somebody sent a pin to somebody."\n'
-ROW_OF_AUDIT = '    (4, "share", "shares"),\n'
-EXAMPLE = "schemas/examples/valid/share.json"
 SHARE = 4
-
-
-@pytest.fixture(scope="module")
-def fourth(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package with the row."""
-    folder = tmp_path_factory.mktemp("fourth")
-    shutil.copytree(Path(package.__file__).parent, folder / "pintally")
-    put_after(folder / "pintally/schemas/actions.py", "    CLOSEUP = 3", ROW)
-    put_after(folder / "pintally/audit/contract.py", "    (3, ", ROW_OF_AUDIT)
-    save = (ROOT / "schemas/examples/valid/only_required_fields.json").read_text()
-    (folder / "pintally" / EXAMPLE).write_text(save.replace('"save"', '"share"'))
-    return folder
-
-
-@pytest.fixture
-def four_actions(fourth: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes of this test take `pintally` from there."""
-    monkeypatch.setenv("PYTHONSAFEPATH", "1")
-    monkeypatch.setenv("PYTHONPATH", f"{fourth}:{ROOT}")
 
 
 @pytest.fixture
@@ -65,13 +41,6 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with closing(ForkServer()) as server:
         monkeypatch.setattr(running, "fork_server", lambda: server)
         yield
-
-
-def put_after(file: Path, start: str, row: str) -> None:
-    """Insert a row after the one that begins so."""
-    lines = file.read_text().splitlines(keepends=True)
-    (place,) = [number for number, line in enumerate(lines) if line.startswith(start)]
-    file.write_text("".join([*lines[: place + 1], row, *lines[place + 1 :]]))
 
 
 def python(settings: Settings, code: str) -> str:
@@ -184,15 +153,3 @@ def test_its_example_is_valid_on_its_topic_alone(settings: Settings) -> None:
         "print([action.label for action in Action if decode(values, action).valid.all()], share.action.label)"
     )
     assert python(settings, code) == "['share'] share\n"
-
-
-@pytest.mark.usefixtures("four_actions")
-@pytest.mark.timeout(600)
-def test_a_drill_is_exact_with_it(tmp_path: Path, settings: Settings) -> None:
-    report = told(
-        settings, "drill", "--json", "--keep", str(tmp_path / "drill"), "--faults", "worker-kill,duplicated-sends",
-        "--minutes", "0", "--rate", "500", "--workers", "2", "--seed", "4",
-    )  # fmt: skip
-    assert report["verify"]["exit_code"] == 0
-    assert report["reader"]["violations"] == []
-    assert report["reader"]["final_windows"] > 0
