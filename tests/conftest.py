@@ -84,7 +84,7 @@ def stack(settings: Settings, engines: TestEngines) -> Iterator[Settings]:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the loops over columns once, before pytest-xdist starts its processes: each would compile all of them."""
     if session.config.getoption("dist", "no") != "no" and not hasattr(session.config, "workerinput"):
-        import_module("pintally.streams.worker.transport")
+        import_module("pintally.streams.worker.run")
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook of this name

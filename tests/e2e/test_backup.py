@@ -11,7 +11,7 @@ from clickhouse_driver import Client
 
 from pintally.sinks.clickhouse.scripts import tables
 from pintally.streams.settings import Settings
-from tests.e2e.running import Traffic, pintally, progress, verify, wait_caught_up, wait_for, workers
+from tests.e2e.running import ASKED_S, Traffic, pintally, progress, verify, wait_caught_up, wait_for, workers
 from tests.support.engines import TestEngines, topics_and_tables
 
 DOC = (Path(__file__).parents[2] / "docs" / "backup.md").read_text()
@@ -57,17 +57,17 @@ def test_a_database_that_was_backed_up_while_workers_count_is_restored_and_count
         wait_for(lambda: ask(past, f"SELECT count() FROM {database}.cuts")[0][0], 60, "a published cut")
         with Traffic(past, "--rate", "3000", "--seed", "2", *TRAFFIC) as traffic:
             begin = progress(past)[0]
-            wait_for(lambda: progress(past)[0] > begin, 60, "traffic is counted")
+            wait_for(lambda: progress(past)[0] > begin, 60, "traffic is counted", ASKED_S)
             run(past, BACK_UP, folder)
             backed_up = progress(past)[0]
-            wait_for(lambda: progress(past)[0] > backed_up + 5_000, 60, "more is counted after the backup")
+            wait_for(lambda: progress(past)[0] > backed_up + 5_000, 60, "more is counted after the backup", ASKED_S)
             worker.kill()
             before = progress(past)[0]
             run(past, RESTORE, folder)
             assert 0 < progress(past)[0] < before
             assert pintally(past, "migrate").returncode == 0
             start()
-            wait_for(lambda: progress(past)[0] > before, 60, "what was lost is counted again")
+            wait_for(lambda: progress(past)[0] > before, 60, "what was lost is counted again", ASKED_S)
             sent += traffic.stop()["counted"]
         wait_caught_up(past)
         verify(past)

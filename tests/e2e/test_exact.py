@@ -9,7 +9,7 @@ from pathlib import Path
 from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
-from tests.e2e.running import Traffic, pintally, progress, verify, wait_caught_up, wait_for, workers
+from tests.e2e.running import ASKED_S, Traffic, pintally, progress, verify, wait_caught_up, wait_for, workers
 from tests.support.all_cells import all_cells
 from tests.support.engines import TestEngines
 
@@ -24,7 +24,7 @@ def counted(settings: Settings) -> Mapping[str, int]:
 
 def wait_until_counted(settings: Settings, offsets: int) -> None:
     """Return once the ledger has recorded this many offsets."""
-    wait_for(lambda: progress(settings)[0] >= offsets, 60, f"{offsets} offsets counted")
+    wait_for(lambda: progress(settings)[0] >= offsets, 60, f"{offsets} offsets counted", ASKED_S)
 
 
 def test_counts_are_exact_after_five_kills_at_different_moments(stack: Settings, tmp_path: Path) -> None:

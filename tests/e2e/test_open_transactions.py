@@ -17,7 +17,7 @@ from pintally.schemas.actions import Action
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.settings import Settings
-from tests.e2e.running import pintally, progress, wait_for, workers
+from tests.e2e.running import ASKED_S, pintally, progress, wait_for, workers
 
 OLD_MS = 20 * 60_000
 
@@ -121,6 +121,6 @@ def test_a_transaction_that_goes_on_alarms_nobody_and_one_that_is_aborted_lets_c
         assert code == 0
         assert "open transaction" not in said
         asyncio.run(abort(offset))
-        wait_for(lambda: len(set(progress(stack))) == 1, 60, "all is counted")
+        wait_for(lambda: len(set(progress(stack))) == 1, 60, "all is counted", ASKED_S)
         assert run(stack, "verify")[0] == 0
         assert run(stack, "explain", event_id)[0] == 0

@@ -14,7 +14,7 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.reads.cuts import read_cut
 from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.settings import Settings
-from tests.e2e.running import verify, wait_caught_up, wait_for, workers
+from tests.e2e.running import ASKED_S, verify, wait_caught_up, wait_for, workers
 from tests.simulation.logs import event
 from tests.sinks.answers import Answer, assert_parity, online
 from tests.sinks.parity_world import END, START, Source, make_source
@@ -97,7 +97,7 @@ def test_answers_of_features_are_as_of_their_moments_whatever_fails_meanwhile(
                 restartable_engines.clickhouse.start()
                 restartable_engines.clickhouse.wait_ready()
             if step and step not in IDLE:
-                wait_for(lambda cut=moment: newest_cut(stack) >= cut, 60, f"the cut of step {step}")
+                wait_for(lambda cut=moment: newest_cut(stack) >= cut, 60, f"the cut of step {step}", ASKED_S)
             if step:
                 answers += online(stack.clickhouse)
         wait_caught_up(stack)

@@ -13,7 +13,7 @@ import pytest
 from pintally.streams.http.targets import SERVE_JOB, WORKER_JOB
 from pintally.streams.settings import Settings
 from pintally.tools.engines.ports import LOOPBACK, free_port
-from tests.e2e.running import Traffic, progress, wait_for, workers
+from tests.e2e.running import ASKED_S, Traffic, progress, wait_for, workers
 from tests.serve.serving import serving
 from tests.support.dashboards import Asked, promql, queries
 from tests.support.engines import TestEngines, topics_and_tables
@@ -46,7 +46,7 @@ def scraped(past: Settings, tmp_path: Path) -> Iterator[Prometheus]:
         with Traffic(past, "--events", str(EARLIER), "--span", "180") as earlier:
             earlier.finish()
         ends.enter_context(Traffic(past, "--rate", "500", "--duplicates", "0.02", "--late", "0.01", "--broken", "0.01"))
-        wait_for(lambda: progress(past)[0] > EARLIER, 60, "counting has come to what is produced now")
+        wait_for(lambda: progress(past)[0] > EARLIER, 60, "counting has come to what is produced now", ASKED_S)
         serve = ends.enter_context(serving(past, tmp_path, serve_verified=str(tmp_path / "verified.prom")))
         targets = {
             WORKER_JOB: [f"{LOOPBACK}:{port}" for port in ports.values()],
