@@ -97,15 +97,20 @@ def workers(settings: Settings, directory: Path) -> Iterator[Callable[..., Worke
 
 
 def pintally(settings: Settings, *arguments: str, timeout: float = 120.0) -> "subprocess.CompletedProcess[str]":
+    """Run `pintally` with these arguments to its end. Raises subprocess.TimeoutExpired."""
+    return run([*PINTALLY, *arguments], settings, timeout)
+
+
+def run(command: Sequence[str], settings: Settings, timeout: float = 120.0) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end. Raises subprocess.TimeoutExpired."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = start_process([*PINTALLY, *arguments], settings, err, out)
+        process = start_process(command, settings, err, out)
         try:
             code = process.wait(timeout * BUSY)
         finally:
             process.kill()
-        return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
+        return subprocess.CompletedProcess(command, code, out.read_text(), err.read_text())
 
 
 class Traffic:

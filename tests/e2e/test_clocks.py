@@ -1,7 +1,6 @@
 """A worker whose clock is wrong, as a whole process: it seals nothing early, and says so."""
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,10 +11,11 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing.reopen import sealed_until
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.settings import Settings
-from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
+from pintally.tools.python import module
+from tests.e2e.running import pintally, run, verify, wait_caught_up, wait_for, workers
 from tests.sinks.sealing import DAY, HOUR, TODAY, some_cells, write
 
-SHIFTED = (sys.executable, "-m", "tests.support.shifted_clock")
+SHIFTED = (sys.executable, "-m", "tests.support.shifted_clock")  # before anything else is imported
 
 
 @pytest.fixture
@@ -30,9 +30,8 @@ def how_far(settings: Settings) -> int:
 
 def shifted(settings: Settings, off: int, *arguments: str) -> str:
     """What a command says on a machine whose clock is so many seconds ahead."""
-    done = subprocess.run(
-        [*SHIFTED, str(off), *arguments], env=settings.environment(), capture_output=True, text=True, check=True
-    )
+    done = run([*module("tests.support.shifted_clock"), str(off), *arguments], settings)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

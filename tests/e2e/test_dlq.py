@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -195,22 +196,22 @@ def late_letters(settings: Settings, directory: Path, count: int) -> None:
         wait_caught_up(settings)
 
 
-def replayer(settings: Settings, *, stay_open: bool = False) -> "subprocess.Popen[str]":
-    """A replay in a process of its own; with `stay_open` it waits for a line between sending and committing."""
-    code = "import sys; from pintally.cli import main; sys.argv[1:] = ['dlq', 'replay', '--yes', '--json']; "
-    if stay_open:
-        code += (
-            "from aiokafka import AIOKafkaProducer as P; import asyncio\n"
-            "real = P.commit_transaction\n"
-            "async def commit(self):\n"
-            "    await self.flush()\n"
-            "    print('sent', flush=True)\n"
-            "    await asyncio.to_thread(sys.stdin.readline)\n"
-            "    await real(self)\n"
-            "P.commit_transaction = commit\n"
-        )
+def sleeper_of(settings: Settings) -> "subprocess.Popen[str]":
+    """A replay in a process of its own; it waits for a line between sending and committing."""
+    code = (
+        "import sys; from pintally.cli import main; sys.argv[1:] = ['dlq', 'replay', '--yes', '--json']\n"
+        "from aiokafka import AIOKafkaProducer as P; import asyncio\n"
+        "real = P.commit_transaction\n"
+        "async def commit(self):\n"
+        "    await self.flush()\n"
+        "    print('sent', flush=True)\n"
+        "    await asyncio.to_thread(sys.stdin.readline)\n"
+        "    await real(self)\n"
+        "P.commit_transaction = commit\n"
+        "main()"
+    )
     return subprocess.Popen(
-        [sys.executable, "-c", code + "main()"],
+        [sys.executable, "-c", code],
         env=settings.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -229,7 +230,7 @@ def test_a_replay_killed_between_sending_and_committing_counts_nothing_and_the_n
     stack: Settings, tmp_path: Path
 ) -> None:
     late_letters(stack, tmp_path, 5)
-    killed = replayer(stack, stay_open=True)
+    killed = sleeper_of(stack)
     try:
         assert killed.stdout is not None
         assert killed.stdout.readline() == "sent\n"
@@ -253,21 +254,23 @@ def test_of_two_replays_at_once_the_first_is_overtaken_and_nothing_is_there_twic
     stack: Settings, tmp_path: Path
 ) -> None:
     late_letters(stack, tmp_path, 5)
-    sleeper = replayer(stack, stay_open=True)
+    sleeper = sleeper_of(stack)
     try:
         assert sleeper.stdout is not None
         assert sleeper.stdout.readline() == "sent\n"
-        racers = [replayer(stack) for _ in range(3)]
-        ends = [(racer.communicate(timeout=360), racer.returncode) for racer in racers]
+        with ThreadPoolExecutor() as at_once:
+            replays = [at_once.submit(pintally, stack, "dlq", "replay", "--yes", "--json") for _ in range(3)]
+        racers = [replay.result() for replay in replays]
         _, words = sleeper.communicate("commit\n", timeout=360)
         assert sleeper.returncode == 2
         assert "another replay" in words
     finally:
         sleeper.kill()
         sleeper.communicate()
-    for (out, words), code in ends:
-        assert code == 0 or (code == 2 and "another replay" in words), out + words
-    assert dlq(stack, "replay", "--yes")["sent"] + sum(json.loads(out)["sent"] for (out, _), code in ends if code == 0)
+    for racer in racers:
+        assert racer.returncode == 0 or (racer.returncode == 2 and "another replay" in racer.stderr), racer
+    sent = [json.loads(racer.stdout)["sent"] for racer in racers if racer.returncode == 0]
+    assert dlq(stack, "replay", "--yes")["sent"] + sum(sent)
     with workers(stack, tmp_path) as start:
         start()
         wait_caught_up(stack)
