@@ -29,6 +29,7 @@ from bench.live import Mix
 from bench.scale import drained_by, fill
 from bench.steady import Ran, run_at
 from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.label_column import UNKNOWN, LabelColumn
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, version_of
 from pintally.schemas.sources import Source
@@ -156,7 +157,10 @@ def cells(rng: Generator, at: int) -> PinMinuteRows:
         action=actions.astype(np.uint8),
         minute=minutes.astype(np.uint32),
         pin_id=Mix().draw(rng, n),
+        surface=LabelColumn.repeat(UNKNOWN, n),
+        platform=LabelColumn.repeat(UNKNOWN, n),
         events=np.ones(n, np.uint64),
+        trusted=np.ones(n, np.uint64),
         version=np.full(n, version_of(1, at), np.uint64),
     )
 

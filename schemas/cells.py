@@ -12,13 +12,18 @@ from typing import Any, ClassVar, Self, TypeVar, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from pintally.schemas.label_column import LabelColumn
+
+Column = NDArray[Any] | LabelColumn
+
 
 @dataclass(frozen=True, slots=True)
 class CellRows:
     """n cells of one aggregate with absolute values, one array a column, all of length n.
 
     A subclass adds first the columns that name a cell within its slice, then those that hold its values. Fields are
-    called as the table's columns are, and have their types; a time is in seconds since 1970.
+    called as the table's columns are, and have their types; a time is in seconds since 1970. A LabelColumn is
+    LowCardinality(String) in the table.
     """
 
     table: ClassVar[str]  # the sink's table
@@ -35,7 +40,7 @@ class CellRows:
 
     @classmethod
     @cache
-    def columns(cls) -> dict[str, type[np.generic]]:
+    def columns(cls) -> dict[str, type[np.generic | LabelColumn]]:
         """The table's columns and their types, as the fields are annotated."""
         return {field.name: _element(field.type) for field in fields(cls)}
 
@@ -45,29 +50,39 @@ class CellRows:
         return [name for name in cls.columns() if name not in (*SLICE_COLUMNS, *cls.key)]
 
     @classmethod
-    def of(cls, columns: Iterable[Sequence[int] | NDArray[Any]]) -> Self:
+    def of(cls, columns: Iterable[Sequence[Any] | Column]) -> Self:
         """Rows of these columns, in the order of `columns`."""
-        return cls(*(np.asarray(column, kind) for column, kind in zip(columns, cls.columns().values(), strict=True)))
+        return cls(*(_column(kind, column) for column, kind in zip(columns, cls.columns().values(), strict=True)))
 
     @classmethod
     def concat(cls, parts: Iterable[Self]) -> Self:
         """All rows of `parts`, in order; no rows for no parts."""
         parts = [cls.of([()] * len(cls.columns())), *parts]
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.columns()))
+        return cls(*(_concat(kind, [getattr(part, name) for part in parts]) for name, kind in cls.columns().items()))
 
     def select(self, at: "NDArray[Any] | slice") -> Self:
         """The rows at some indexes, where a mask is true, or of a slice."""
         return type(self)(*(getattr(self, name)[at] for name in self.columns()))
 
-    def tuples(self, names: Iterable[str]) -> list[tuple[int, ...]]:
+    def tuples(self, names: Iterable[str]) -> list[tuple[Any, ...]]:
         """These columns row by row."""
         return list(zip(*(getattr(self, name).tolist() for name in names), strict=True))
 
 
-def _element(annotation: Any) -> type[np.generic]:
+def _element(annotation: Any) -> type[np.generic | LabelColumn]:
     """The type of the elements of an NDArray, however numpy spells that: from 2.5 on it is a type alias of its own."""
     arguments = get_args(annotation)
-    return _element(arguments[-1]) if arguments else cast(type[np.generic], annotation)
+    return _element(arguments[-1]) if arguments else cast(type[np.generic | LabelColumn], annotation)
+
+
+def _column(kind: type[np.generic | LabelColumn], column: Sequence[Any] | Column) -> Any:
+    if isinstance(column, LabelColumn):
+        return column
+    return LabelColumn.of(column) if issubclass(kind, LabelColumn) else np.asarray(column, kind)
+
+
+def _concat(kind: type[np.generic | LabelColumn], parts: Sequence[Any]) -> Any:
+    return LabelColumn.concat(parts) if issubclass(kind, LabelColumn) else np.concatenate(parts)
 
 
 SLICE_COLUMNS = tuple(CellRows.columns())  # which every table has
@@ -76,16 +91,19 @@ Rows = TypeVar("Rows", bound=CellRows)
 
 @dataclass(frozen=True, slots=True)
 class PinMinuteRows(CellRows):
-    """Counted events a pin and minute."""
+    """Counted events a pin, minute, surface and platform."""
 
     table: ClassVar[str] = "pin_minutes"
-    key: ClassVar[tuple[str, ...]] = ("action", "minute", "pin_id")
+    key: ClassVar[tuple[str, ...]] = ("action", "minute", "pin_id", "surface", "platform")
     window: ClassVar[str] = "minute"
 
     action: NDArray[np.uint8]  # Action
     minute: NDArray[np.uint32]  # start of the window [minute, minute + 60)
     pin_id: NDArray[np.uint64]
+    surface: LabelColumn  # one of the first labels of the slice, `other` or `unknown` (C29)
+    platform: LabelColumn
     events: NDArray[np.uint64]
+    trusted: NDArray[np.uint64]  # of `events` (C30)
 
 
 CELL_TABLES: list[type[CellRows]] = [PinMinuteRows]  # what is counted; `streams.counting.aggregates` counts it

@@ -27,6 +27,8 @@ class Rules:
     slice_records: int = 250_000
     dedup: bool = True
     prefix_bytes: int = 0  # before the JSON of a value: 0 or PREFIX_BYTES (E12)
+    breakdown: bool = True  # cells by surface and platform (C29); off: both are `unknown`
+    trusted_cap: int = 5  # trusted records a slice of one user, pin and action (C30); 0: every record is trusted
 
     def to_json(self) -> str:
         """Canonical JSON (sorted keys, no spaces), as start rows keep it.
@@ -74,6 +76,11 @@ def _from_json(text: str) -> Rules:
     prefix_bytes = values.get("prefix_bytes", 0)
     if type(prefix_bytes) is not int or prefix_bytes not in (0, PREFIX_BYTES):
         unknown.append(f"prefix_bytes={prefix_bytes}")
+    breakdown, cap = values.get("breakdown", True), values.get("trusted_cap", 0)
+    if type(breakdown) is not bool:
+        unknown.append(f"breakdown={breakdown}")
+    if type(cap) is not int or cap < 0:
+        unknown.append(f"trusted_cap={cap}")
     if unknown:
         raise PintallyError(
             f"the ledger has rules that this version does not know: {', '.join(unknown)}, in {text}",

@@ -22,6 +22,8 @@ FIELDS = {
     "retention_ms": int,
     "slice_records": int,
     "dedup": bool,
+    "breakdown": bool,
+    "trusted_cap": int,
     "prefix_bytes": int,  # may be missing: rules of plain JSON do not state it
 }
 
@@ -39,6 +41,8 @@ class CountingRules:
     retention_ms: int
     slice_records: int
     dedup: bool
+    breakdown: bool
+    trusted_cap: int
     prefix_bytes: int = 0
 
 
@@ -58,7 +62,7 @@ def parse_rules(text: str) -> CountingRules:
         raise unknown
     if (fields.pop("schema_version"), fields.pop("code_version")) != (KNOWN_SCHEMA, KNOWN_CODE):
         raise unknown
-    if fields["slice_records"] < 1 or fields["prefix_bytes"] not in KNOWN_PREFIXES:
+    if fields["slice_records"] < 1 or fields["trusted_cap"] < 0 or fields["prefix_bytes"] not in KNOWN_PREFIXES:
         raise unknown
     return CountingRules(fingerprint=_fingerprint(json.loads(text)), **fields)
 

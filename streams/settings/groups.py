@@ -158,6 +158,12 @@ class RulesSettings(Group):
     )
     slice_records: int = Field(250_000, ge=1, description="Offsets per slice; may be lowered, never raised.")
     dedup: bool = Field(True, description="Do not count an event_id again that was seen shortly before (rule C2).")
+    breakdown: bool = Field(True, description="Count by surface and platform too (rule C29).")
+    trusted_cap: int = Field(
+        5,
+        ge=0,
+        description="Of one user, pin and action at most so many events of a slice are trusted (rule C30); 0: all are.",
+    )
     framed_topics: str = Field(
         "",
         description="Actions whose topics a schema registry frames, for instance `save,click`: 5 bytes stand before "
@@ -189,4 +195,6 @@ class RulesSettings(Group):
             retention_ms=self.retention_days * 86_400_000,
             slice_records=self.slice_records,
             dedup=self.dedup,
+            breakdown=self.breakdown,
+            trusted_cap=self.trusted_cap,
         )

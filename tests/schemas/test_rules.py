@@ -1,6 +1,7 @@
 """Rules as start rows keep them."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -11,12 +12,12 @@ from pintally.schemas.errors import PintallyError
 from pintally.schemas.rules import Rules
 
 RECORDED = (
-    '{"allowed_lateness_ms":3600000,"code_version":1,"dedup":true,"max_clock_skew_ms":300000,'
-    '"retention_ms":7776000000,"schema_version":1,"slice_records":250000}'
-)  # as it was written before `prefix_bytes` existed
+    '{"allowed_lateness_ms":3600000,"breakdown":true,"code_version":1,"dedup":true,"max_clock_skew_ms":300000,'
+    '"retention_ms":7776000000,"schema_version":1,"slice_records":250000,"trusted_cap":5}'
+)  # without `prefix_bytes`
 
 
-def test_rules_recorded_without_a_prefix_mean_plain_json_and_keep_their_fingerprint() -> None:
+def test_rules_recorded_without_a_prefix_mean_plain_json_and_have_one_fingerprint() -> None:
     rules = Rules.from_json(RECORDED)
     assert rules == Rules()
     assert rules.prefix_bytes == parse_rules(RECORDED).prefix_bytes == 0
@@ -40,3 +41,22 @@ def test_a_prefix_that_this_version_does_not_know_is_refused_by_both(prefix: obj
         parse_rules(held)
     with pytest.raises(PintallyError, match="prefix_bytes"):
         Rules.from_json(held)
+
+
+@pytest.mark.parametrize(
+    "held", [{"breakdown": 1}, {"breakdown": None}, {"trusted_cap": -1}, {"trusted_cap": True}, {"trusted_cap": 5.0}]
+)
+def test_a_breakdown_or_a_cap_that_is_none_is_refused_by_both(held: dict[str, object]) -> None:
+    text = json.dumps(json.loads(RECORDED) | held)
+    with pytest.raises(CannotTell):
+        parse_rules(text)
+    with pytest.raises(PintallyError, match=next(iter(held))):
+        Rules.from_json(text)
+
+
+def test_rules_with_another_breakdown_or_cap_are_other_rules_for_the_worker_and_the_audit() -> None:
+    for other in (replace(Rules(), breakdown=False), replace(Rules(), trusted_cap=0)):
+        read = parse_rules(other.to_json())
+        assert Rules.from_json(other.to_json()) == other
+        assert (read.breakdown, read.trusted_cap) == (other.breakdown, other.trusted_cap)
+        assert read.fingerprint == other.fingerprint != Rules().fingerprint

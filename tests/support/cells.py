@@ -7,20 +7,30 @@ import numpy as np
 
 from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.label_column import UNKNOWN
 from pintally.streams.counting.outcomes import Judged
 
 NAMES = ("source", "slice_block", "arrived_at", "action", "minute", "pin_id", "events", "version")
+BROKEN_DOWN = (*NAMES, "surface", "platform", "trusted")
 
 
-def cells(*rows: Sequence[int]) -> PinMinuteRows:
-    """Pin-minutes of (source, slice_block, arrived_at, action, minute, pin_id, events, version)."""
-    columns = dict(zip(NAMES, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(NAMES, ())
+def cells(*rows: Sequence[int | str]) -> PinMinuteRows:
+    """Pin-minutes of (source, slice_block, arrived_at, action, minute, pin_id, events, version), and surface, platform
+    and trusted; of rows without the last three neither label is known, and all events are trusted.
+    """
+    whole = [(*row, UNKNOWN, UNKNOWN, row[6])[: len(BROKEN_DOWN)] for row in rows]
+    columns = dict(zip(BROKEN_DOWN, zip(*whole, strict=True) if rows else [()] * len(BROKEN_DOWN), strict=True))
     return PinMinuteRows.of(columns[name] for name in PinMinuteRows.columns())
 
 
 def rows_of(found: PinMinuteRows) -> list[tuple[int, ...]]:
-    """The rows of `found` as tuples, in order."""
+    """The rows of `found` as tuples without labels and trusted counts, in order."""
     return found.tuples(NAMES)
+
+
+def broken_down(found: PinMinuteRows) -> list[tuple[int | str, ...]]:
+    """The rows of `found` as tuples, in order."""
+    return found.tuples(BROKEN_DOWN)
 
 
 def judged(counted: Sequence[tuple[int, int]]) -> Judged:

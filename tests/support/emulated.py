@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.label_column import UNKNOWN, LabelColumn
 from pintally.schemas.outcomes import Outcome
 from pintally.schemas.rules import HOUR_MS, Rules
 from pintally.sinks.clickhouse.address import ClickHouseAddress
@@ -81,7 +82,10 @@ def cells_of(world: World) -> PinMinuteRows:
         "action": keys["action"],
         "minute": keys["minute"],
         "pin_id": keys["pin"],
+        "surface": LabelColumn.repeat(UNKNOWN, len(keys)),
+        "platform": LabelColumn.repeat(UNKNOWN, len(keys)),
         "events": events,
+        "trusted": events,
         "version": same,
     }
     return PinMinuteRows.of(columns[name] for name in PinMinuteRows.columns())

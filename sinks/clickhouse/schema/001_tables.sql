@@ -16,7 +16,10 @@ CREATE TABLE IF NOT EXISTS pin_minutes{on_cluster}
     action UInt8 COMMENT 'Number of the action; minutes_read says which',
     minute DateTime('UTC') COMMENT 'Start of the event-time window [minute, minute + 60 s)',
     pin_id UInt64 COMMENT 'The pin',
+    surface LowCardinality(String) COMMENT 'Surface of the events: a label, other (after 256 labels in a slice) or unknown (they have none)',
+    platform LowCardinality(String) COMMENT 'Platform of the events, in the same way',
     events UInt64 COMMENT 'Counted events of this slice below the position in version; an absolute count',
+    trusted UInt64 COMMENT 'Of events, those that are among the first of their user, pin and action in the slice; an absolute count',
     version UInt64 COMMENT 'epoch x 2^48 + position; the highest is current',
     hour DateTime('UTC') ALIAS toStartOfHour(minute) COMMENT 'Start of the hour of minute; not stored',
     updated_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row' CODEC(Delta, ZSTD(1)),
@@ -24,10 +27,10 @@ CREATE TABLE IF NOT EXISTS pin_minutes{on_cluster}
 )
 ENGINE = {family}ReplacingMergeTree(version)
 PARTITION BY toYYYYMMDD(minute)
-ORDER BY (toStartOfHour(minute), pin_id, toMinute(minute), action, source, slice_block, arrived_at)
+ORDER BY (toStartOfHour(minute), pin_id, toMinute(minute), action, surface, platform, source, slice_block, arrived_at)
 TTL toStartOfHour(minute) + INTERVAL 90 DAY
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1, min_compress_block_size = 8192
-COMMENT 'Cells: counts per source, slice, action, minute and pin. Read with FINAL, or through pin_engagement_1m';
+COMMENT 'Cells: counts per source, slice, action, minute, pin, surface and platform. Read with FINAL, or through pin_engagement_1m';
 
 CREATE TABLE IF NOT EXISTS ingest_starts{on_cluster}
 (

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.cells import CellRows, PinMinuteRows
+from pintally.schemas.label_column import UNKNOWN, LabelColumn
 from pintally.streams.counting.aggregates.aggregate import SliceVersion
 from pintally.streams.counting.outcomes import Judged
 
@@ -68,12 +69,17 @@ class PinMinutes:
         dirty = np.flatnonzero(self._marks & DIRTY)
         self._marks[dirty] = IN_FLIGHT
         minutes, n = self._minutes[dirty], len(dirty)
+        columns: dict[str, Any] = at.columns(n)
+        events = self._counts[dirty].astype(np.uint64)
         return PinMinuteRows(
-            **at.columns(n),
+            **columns,
             action=np.full(n, at.action, np.uint8),
             minute=minutes * np.uint32(60),
             pin_id=self._keys[dirty] ^ self._spread(minutes),
-            events=self._counts[dirty].astype(np.uint64),
+            surface=LabelColumn.repeat(UNKNOWN, n),
+            platform=LabelColumn.repeat(UNKNOWN, n),
+            events=events,
+            trusted=events,
         )
 
     def mark_flushed(self) -> None:
