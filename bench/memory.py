@@ -36,6 +36,7 @@ from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
 from bench.live import Mix, Producer, Sent
 from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.rules import Rules
 from pintally.streams.counting.aggregates import PinMinutes
 from pintally.streams.counting.duplicates import SeenIds
 from pintally.streams.counting.outcomes import Judged
@@ -85,7 +86,7 @@ def fill_cells() -> tuple[int, int, int]:
     rng, before, every = default_rng(1), resident(), []
     never = np.zeros(CHUNK, np.bool_)
     for _ in range(SOURCES):
-        cells = PinMinutes()
+        cells = PinMinutes(Rules())
         for _ in range(0, SLICE_RECORDS, CHUNK):
             minutes = rng.integers(29_000_000, 29_000_060, CHUNK)
             decoded = replace(Decoded.blank(CHUNK), pin_id=rng.integers(1, 2**63, CHUNK, dtype=np.uint64))

@@ -9,7 +9,7 @@ Every index is checked: one outside of its array raises IndexError, as in Python
 `NUMBA_DISABLE_JIT=1` runs the same functions as Python, for a debugger.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -53,17 +53,21 @@ def named(row: type[tuple[Any, ...]], *fields: types.Type) -> types.Type:
     return types.NamedTuple(fields, row)  # type: ignore[no-untyped-call]
 
 
-def compiled(returns: types.Type, *takes: types.Type, allocates: bool = True) -> Callable[[F], F]:
+def compiled(
+    returns: types.Type, *takes: types.Type, allocates: bool = True, sources: Sequence[str] = ()
+) -> Callable[[F], F]:
     """Compile a function of these types. An array that is only read may be declared read-only: it takes both kinds.
 
     Results in columns go into arrays that are passed in: to return an array costs a call 15 us. A function that makes
-    no array, nor any of its parts, says so: it is faster.
+    no array, nor any of its parts, says so: it is faster. `sources` are the files of its parts, where they are neither
+    here nor in its own file.
     """
     options = _OPTIONS if allocates else _UNCOUNTED
+    digest = "".join((_DIGEST, *(blake2b(Path(file).read_bytes(), digest_size=4).hexdigest() for file in sources)))
 
     def compile(function: F) -> F:
         signature = returns(*takes)
-        function.__qualname__ += f"-{_DIGEST}"
+        function.__qualname__ += f"-{digest}"
         try:
             return cast(F, numba.njit(signature, cache=True, **options)(function))
         except RuntimeError as error:

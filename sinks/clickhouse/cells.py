@@ -1,10 +1,15 @@
 """Writes and reads cells of any aggregate, in columns, without Python work for each row."""
 
-import numpy as np
+from typing import Any
 
-from pintally.schemas.cells import CellRows, PinMinuteRows, Rows, rows_of
+import numpy as np
+from numpy.typing import NDArray
+
+from pintally.schemas.cells import CellRows, Column, PinMinuteRows, Rows, rows_of
+from pintally.schemas.label_column import LabelColumn
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
+from pintally.sinks.clickhouse.label_blocks import LabelArray
 from pintally.sinks.clickhouse.sealing.feature_seals import open_features, open_windows
 from pintally.sinks.clickhouse.sealing.opened_by_cells import known_windows
 from pintally.sinks.clickhouse.sealing.reopen import early_hours, open_hours, reopen, sealed_and_cut, sealed_until
@@ -31,7 +36,7 @@ class Cells(OnConnection):
             if len(rows):
                 names = rows.columns()
                 insert = f"INSERT INTO {rows.table} ({', '.join(names)}) VALUES"
-                columns = [getattr(rows, name) for name in names]
+                columns = [_sent(getattr(rows, name)) for name in names]
                 self.connection.execute(insert, columns, columnar=True, settings={"use_numpy": True})
         if len(minutes):
             self._open(minutes, before=False)
@@ -57,6 +62,11 @@ class Cells(OnConnection):
             return sealed_until(self.connection), _newest_cuts[address]
         until, _newest_cuts[address] = sealed_and_cut(self.connection)
         return until, _newest_cuts[address]
+
+
+def _sent(column: Column) -> NDArray[Any]:
+    """A column as the driver takes it."""
+    return LabelArray.of(column) if isinstance(column, LabelColumn) else column
 
 
 def select_cells(connection: Connection, kind: type[Rows], where: str, **parameters: object) -> Rows:

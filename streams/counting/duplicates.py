@@ -98,8 +98,8 @@ class SeenIds:
 
 
 @part
-def _hash(upper: np.uint64, lower: np.uint64, keys: Keys) -> np.int64:
-    """31 bits of an id, above a 0.
+def hash_pair(upper: np.uint64, lower: np.uint64, keys: Keys) -> np.int64:
+    """31 bits of an id, or of any pair of numbers, above a 0.
 
     A multilinear hash of its four words (Lemire and Kaser, "Strongly universal string hashing is fast", 2014): of any
     two ids, however they were made or chosen, the hashes are independent, unless who chose them knows the keys. The
@@ -155,7 +155,7 @@ def _register(
     for start in range(0, len(ids), BATCH):
         batch = min(BATCH, len(ids) - start)
         for i in range(batch):
-            hashes[i] = _hash(ids[start + i, 0], ids[start + i, 1], keys)
+            hashes[i] = hash_pair(ids[start + i, 0], ids[start + i, 1], keys)
         for i in range(batch):
             firsts[i] = slots[(hashes[i] & mask) + 1 - side]
         for i in range(batch):

@@ -24,6 +24,7 @@ from pintally.schemas.actions import Action
 from pintally.schemas.cells import CELL_TABLES, CellRows, PinMinuteRows
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.rows import EPOCH_SHIFT, LedgerRow, StartRow
+from pintally.schemas.rules import Rules
 from pintally.sinks.clickhouse.sink import ClickHouseSession, ClickHouseSink
 from pintally.streams.counting import aggregates
 from pintally.streams.counting.aggregates import Aggregate, SliceVersion
@@ -75,7 +76,7 @@ class ActionMinutes:
 
     rows: ClassVar[type[CellRows]] = ActionMinuteRows
 
-    def __init__(self, check_sum: int = 0) -> None:
+    def __init__(self, _: Rules, check_sum: int = 0) -> None:
         self.sum = check_sum
         self._counts: Counter[int] = Counter()
         self._dirty: set[int] = set()

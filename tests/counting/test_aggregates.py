@@ -7,11 +7,18 @@ import pytest
 
 from pintally.audit.aggregates import AGGREGATES as AUDITED
 from pintally.schemas.cells import CELL_TABLES, CellRows, PinMinuteRows, rows_of
+from pintally.schemas.label_column import LabelColumn
 from pintally.sinks.clickhouse.scripts import ONCE, script_of, statements
 from pintally.streams.counting.aggregates import AGGREGATES
 from tests.support.cells import NAMES, cells
 
-TYPES = {"UInt8": np.uint8, "UInt32": np.uint32, "DateTime('UTC')": np.uint32, "UInt64": np.uint64}
+TYPES = {
+    "UInt8": np.uint8,
+    "UInt32": np.uint32,
+    "DateTime('UTC')": np.uint32,
+    "UInt64": np.uint64,
+    "LowCardinality(String)": LabelColumn,
+}
 
 
 def test_every_aggregate_has_a_table_and_a_recount() -> None:

@@ -1,6 +1,7 @@
-"""C6 and C7: cells, and which of them the sink does not know."""
+"""C6, C7, C29 and C30: cells, what they count, and which of them the sink does not know."""
 
-from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -9,44 +10,54 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pintally.schemas.actions import Action
+from pintally.schemas.decoding.labels import Labels
+from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.aggregates import PinMinutes, SliceVersion, pin_minutes
 from pintally.streams.counting.slices import SliceId
-from tests.support.cells import judged
+from tests.support.cells import Counted, judged
+from tests.support.reference import SliceCells
 
-Records = list[tuple[int, int]]  # minute, pin
+Key = tuple[int, int, str, str]  # minute, pin, surface, platform
 AT = SliceVersion(Source("engagement.save.v1", UUID(int=1), 0), Action.SAVE, SliceId(0, 0), 0, 1)
 
+LABELS = st.sampled_from([None, "home", "search", "other", "unknown", "a\\n'\"\x00", "\u00e9"])
 RECORDS = st.lists(
-    st.tuples(st.sampled_from([0, 1, 28_333_340, 2**32 // 60]), st.sampled_from([0, 1, 2, 3, 2**63, 2**64 - 1])),
+    st.builds(
+        Counted,
+        st.sampled_from([0, 1, 28_333_340, 2**32 // 60]),
+        st.sampled_from([0, 1, 2, 3, 2**63, 2**64 - 1]),
+        st.sampled_from([0, 1, 2**64 - 1]),
+        LABELS,
+        LABELS,
+    ),
     max_size=30,
 )
-OPS = st.lists(st.one_of(RECORDS, st.sampled_from(["take", "flushed", "back", "merge"])), max_size=25)
+OPS = st.lists(st.one_of(RECORDS, st.sampled_from(["take", "flushed", "back", "merge", "new table"])), max_size=25)
+RULES = st.builds(Rules, breakdown=st.booleans(), trusted_cap=st.sampled_from([0, 1, 2, 5, 2**40]))
 
 
-def add(cells: PinMinutes, records: Records) -> None:
-    cells.add(judged(records), np.arange(len(records)))
-
-
-def taken(cells: PinMinutes) -> dict[tuple[int, int], int]:
+def taken(cells: PinMinutes) -> dict[Key, tuple[int, int]]:
     rows = cells.take_dirty(AT)
-    keys = list(zip((rows.minute // 60).tolist(), rows.pin_id.tolist(), strict=True))
-    assert len(set(keys)) == len(keys)
-    return dict(zip(keys, rows.events.tolist(), strict=True))
+    found = rows.tuples(("minute", "pin_id", "surface", "platform", "events", "trusted"))
+    values = {(minute // 60, *key): (events, trusted) for minute, *key, events, trusted in found}
+    assert len(values) == len(found)
+    return values  # type: ignore[return-value]
 
 
-def replay(ops: list[Records | str]) -> None:
-    """The same on a Counter; every take says all that changed since it was last known to the sink."""
-    cells, truth = PinMinutes(), Counter[tuple[int, int]]()
-    dirty: set[tuple[int, int]] = set()
-    in_flight: set[tuple[int, int]] | None = None
+def replay(ops: Sequence[list[Counted] | str], rules: Rules) -> None:
+    """The same in dicts; every take says all that changed since it was last known to the sink."""
+    cells, truth, labels = PinMinutes(rules), SliceCells(rules), Labels()
+    dirty: set[Key] = set()
+    in_flight: set[Key] | None = None
     for op in [*ops, "flushed", "take"]:
         if isinstance(op, list):
-            add(cells, op)
-            truth.update(op)
-            dirty.update(op)
+            cells.add(judged(op, labels), np.arange(len(op)))
+            dirty |= {truth.add(each.minute, each.pin, each.user, each.surface, each.platform) for each in op}
+        elif op == "new table":
+            labels = Labels()
         elif op == "take" and in_flight is None:
-            assert taken(cells) == {key: truth[key] for key in dirty}
+            assert taken(cells) == {key: truth.values[key] for key in dirty}
             dirty, in_flight = set(), dirty
         elif op == "flushed" and in_flight is not None:
             cells.mark_flushed()
@@ -57,61 +68,122 @@ def replay(ops: list[Records | str]) -> None:
         elif op == "merge":
             cells.merge_buffer()
             assert cells.pending == len(dirty | (in_flight or set()))
-            assert cells.sum == truth.total()
-            assert len(cells) == len(truth)
+            assert cells.sum == sum(events for events, _ in truth.values.values())
+            assert len(cells) == len(truth.values)
         assert cells.pending >= len(dirty | (in_flight or set()))
 
 
-@given(OPS)
+@given(OPS, RULES)
 @settings(deadline=None)
-def test_what_is_taken_is_all_that_changed_since_the_sink_last_knew(ops: list[Records | str]) -> None:
+def test_what_is_taken_is_all_that_changed_since_the_sink_last_knew(
+    ops: list[list[Counted] | str], rules: Rules
+) -> None:
     """C6 and C7: absolute counts; dirty is not cleared before the answer; what came back is dirty again."""
-    replay(ops)
+    replay(ops, rules)
 
 
-@given(OPS)
+@given(OPS, RULES)
 @settings(deadline=None, max_examples=40)
-def test_cells_that_meet_in_one_key_are_told_apart(ops: list[Records | str]) -> None:
-    """The first ways to spread a minute are bad on purpose: all minutes share a key, then every other one."""
+def test_cells_that_meet_in_one_key_are_told_apart(ops: list[list[Counted] | str], rules: Rules) -> None:
+    """The first ways to spread a place are bad on purpose: all places share a key, then every other one."""
     spread = PinMinutes._spread
 
-    def bad(self: PinMinutes, minutes: np.ndarray) -> np.ndarray:
+    def bad(self: PinMinutes, places: np.ndarray) -> np.ndarray:
         self._tries = getattr(self, "_tries", {self._multiplier: 0})  # type: ignore[attr-defined]
         nth = self._tries.setdefault(self._multiplier, len(self._tries))  # type: ignore[attr-defined]
-        return (minutes & nth).astype(np.uint64) if nth < 3 else spread(self, minutes)
+        return places & np.uint64(nth) if nth < 3 else spread(self, places)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PinMinutes, "_spread", bad)
-        replay(ops)
+        replay(ops, rules)
 
 
 @pytest.mark.parametrize("merged_between", [True, False])
 def test_a_cell_that_meets_an_older_one_in_its_key_is_told_apart(merged_between: bool) -> None:
-    """Pins made so that both cells have the same key, by whoever knows how minutes are spread."""
-    cells = PinMinutes()
-    one, other = (int(key) for key in cells._spread(np.array([28_000_000, 28_000_001], np.uint32)))
-    add(cells, [(28_000_000, 5)])
+    """Pins made so that both cells have the same key, by whoever knows how places are spread."""
+    cells = PinMinutes(Rules())
+    one, other = (int(key) for key in cells._spread(np.array([28_000_000 << 18, 28_000_001 << 18], np.uint64)))
+    cells.add(judged([Counted(28_000_000, 5)]), np.arange(1))
     if merged_between:
         cells.merge_buffer()
-    add(cells, [(28_000_001, 5 ^ one ^ other)])
-    assert taken(cells) == {(28_000_000, 5): 1, (28_000_001, 5 ^ one ^ other): 1}
+    cells.add(judged([Counted(28_000_001, 5 ^ one ^ other)]), np.arange(1))
+    nowhere = ("unknown", "unknown")
+    assert taken(cells) == {(28_000_000, 5, *nowhere): (1, 1), (28_000_001, 5 ^ one ^ other, *nowhere): (1, 1)}
 
 
-@given(OPS)
+@given(OPS, RULES)
 @settings(deadline=None, max_examples=40)
-def test_when_the_buffer_is_merged_changes_nothing(ops: list[Records | str]) -> None:
+def test_when_the_buffer_is_merged_changes_nothing(ops: list[list[Counted] | str], rules: Rules) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pin_minutes, "BUFFER_RECORDS", 5)
         patch.setattr(pin_minutes, "INITIAL_BUFFER", 2)
-        replay(ops)
+        replay(ops, rules)
 
 
-def test_a_live_cell_costs_at_most_twenty_four_bytes() -> None:
+def test_a_live_cell_costs_at_most_thirty_two_bytes() -> None:
     rng = np.random.default_rng(3)
-    cells = PinMinutes()
+    cells = PinMinutes(Rules())
     for _ in range(50):
-        minutes, pins = rng.integers(28_000_000, 28_000_080, 5_000), rng.integers(0, 10_000, 5_000)
-        add(cells, list(zip(minutes.tolist(), pins.tolist(), strict=True)))
+        chunk = judged([Counted(0, 0)] * 5_000)
+        minutes, pins = rng.integers(28_000_000, 28_000_080, 5_000), rng.integers(0, 10_000, 5_000).astype(np.uint64)
+        cells.add(replace(chunk, minutes=minutes, decoded=replace(chunk.decoded, pin_id=pins)), np.arange(5_000))
     cells.end()
     assert cells.sum == 250_000
-    assert cells.nbytes <= 24 * len(cells)
+    assert cells.nbytes <= 32 * len(cells)
+
+
+def test_the_first_256_labels_of_a_slice_count_under_their_own_name() -> None:
+    """C29: by offset, surfaces and platforms apart; what has no label, or says `other` or `unknown`, takes no room."""
+    named = [
+        Counted(0, 1, 0, "other", "unknown"),
+        Counted(0, 1),
+        *(Counted(0, 1, 0, f"s{n}", "ios") for n in range(300)),
+    ]
+    last = [Counted(0, 2, 0, "s255", "android"), Counted(0, 2, 0, "s256", "android")]
+    cells, labels = PinMinutes(Rules()), Labels()
+    cells.add(judged(named, labels), np.arange(len(named)))
+    cells.add(judged(last, Labels()), np.arange(2))
+    found = taken(cells)
+    assert found[0, 1, "other", "unknown"] == (1, 1)
+    assert found[0, 1, "unknown", "unknown"] == (1, 1)
+    assert found[0, 1, "s255", "ios"][0] == 1
+    assert found[0, 1, "other", "ios"][0] == 300 - 256
+    assert found[0, 2, "s255", "android"] == found[0, 2, "other", "android"] == (1, 1)
+    assert len(found) == 2 + 256 + 1 + 2
+
+
+def test_labels_beyond_what_the_decoder_numbers_are_told_apart() -> None:
+    """C29: a chunk with more labels than the decoder's table has room for."""
+    chunk = [Counted(0, n % 3, n, f"s{n}", f"p{n % 300}") for n in range(9_000)]
+    cells, truth = PinMinutes(Rules()), SliceCells(Rules())
+    cells.add(judged(chunk), np.arange(len(chunk)))
+    for each in chunk:
+        truth.add(each.minute, each.pin, each.user, each.surface, each.platform)
+    assert taken(cells) == truth.values
+
+
+@pytest.mark.parametrize("chunk", [97, 1_000, 100_000])
+def test_of_one_user_and_pin_the_first_records_of_a_slice_are_trusted(chunk: int) -> None:
+    """C30: by offset, whatever the chunks are, and whatever is flushed between; in all cells of the slice together."""
+    rng = np.random.default_rng(5)
+    log = [
+        Counted(int(minute), int(pin), int(user), "home" if minute else "search")
+        for minute, pin, user in zip(
+            rng.integers(0, 3, 4_000), rng.integers(0, 20, 4_000), rng.integers(0, 50, 4_000) ** 2, strict=True
+        )
+    ]
+    cells, truth, found = (
+        PinMinutes(Rules(trusted_cap=3)),
+        SliceCells(Rules(trusted_cap=3)),
+        dict[Key, tuple[int, int]](),
+    )
+    for start in range(0, len(log), chunk):
+        part = log[start : start + chunk]
+        cells.add(judged(part), np.arange(len(part)))
+        if start % 5 == 0:
+            found |= taken(cells)
+            cells.mark_flushed()
+    for each in log:
+        truth.add(each.minute, each.pin, each.user, each.surface, each.platform)
+    assert found | taken(cells) == truth.values
+    assert sum(trusted for _, trusted in truth.values.values()) < 4_000

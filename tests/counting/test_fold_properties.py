@@ -83,15 +83,10 @@ class Worker:
     def _check_cells(self, capture: Capture) -> None:
         """Whoever says something of a cell at a position says the truth of that position."""
         [rows] = capture.cells
-        for slice_block, arrived_at, minute, pin, version, count in zip(
-            *(
-                c.tolist()
-                for c in (rows.slice_block, rows.arrived_at, rows.minute, rows.pin_id, rows.version, rows.events)
-            ),
-            strict=True,
-        ):
+        names = ("slice_block", "arrived_at", "minute", "pin_id", "surface", "platform", "version", "events", "trusted")
+        for *cell, version, events, trusted in rows.tuples(names):
             assert version >> 48 == EPOCH
-            assert count == self.expected.count_below((slice_block, arrived_at, minute, pin), version & MASK)
+            assert (events, trusted) == self.expected.values(tuple(cell), version & MASK)
 
     def rest(self) -> Iterator[Chunk]:
         """What is left of the log, as one chunk."""
@@ -115,8 +110,8 @@ def worker(rules: Rules, log: Log) -> Worker:
 
 def agrees(store: Store, expected: Recount, rules: Rules) -> None:
     """The sink says what the reference says: cells, ledger, dead letters."""
-    assert {cell: count for cell, (_, count) in store.cells.items()} == {
-        cell: len(offsets) for cell, offsets in expected.counted.items()
+    assert {cell: tuple(values) for cell, (_, *values) in store.cells.items()} == {
+        cell: expected.values(cell) for cell in expected.counted
     }
     rows = sorted(store.ledger.values(), key=lambda row: row.start)
     assert [

@@ -10,12 +10,13 @@ from hypothesis import settings as bounds
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from pintally.schemas.label_column import UNKNOWN
 from pintally.schemas.rows import DeadLetterRow, LedgerRow, position_of
 from pintally.schemas.rules import Rules
 from pintally.streams.counting.aggregates import pin_minutes
 from pintally.streams.counting.pending import LETTER_BYTES, Capture, Pending, room_of
 from pintally.streams.counting.slices import Piece, SliceId
-from tests.support.cells import judged
+from tests.support.cells import Counted, judged
 from tests.support.logs import ACTION, SOURCE, T0
 from tests.support.reference import Store
 
@@ -76,7 +77,7 @@ class Flushes(RuleBasedStateMachine):
         end = start + max(1, n + gaps)
         piece = Piece(truth.slice_id, start, end, 0, n, T0 + start, T0 + end)
         state = self.pending.slice_state(piece)
-        state.add(judged(counted), np.arange(len(counted)))
+        state.add(judged([Counted(*cell) for cell in counted]), np.arange(len(counted)))
         state.advance(piece, len(counted), 0, 0, len(letters))
         rows = [self.letter(start + len(counted) + i, size) for i, size in enumerate(letters)]
         self.pending.add_dead_letters(rows)
@@ -172,7 +173,7 @@ class Flushes(RuleBasedStateMachine):
     def every_cell_is_what_was_counted_below_its_version(self) -> None:
         """Counts are absolute."""
         truths = {(t.slice_id.slice_block, t.slice_id.arrived_at_seconds): t for t in self.slices}
-        for (slice_block, arrived_at, minute, pin), (version, count) in self.sink.cells.items():
+        for (slice_block, arrived_at, minute, pin, *_), (version, count, _) in self.sink.cells.items():
             assert truths[slice_block, arrived_at].counts(position_of(version))[minute // 60, pin] == count
 
     @invariant()
@@ -252,7 +253,7 @@ class Flushes(RuleBasedStateMachine):
     def sink_count(self, truth: Slice, cell: Cell) -> int:
         """What the sink says of a cell."""
         minute, pin = cell
-        key = (truth.slice_id.slice_block, truth.slice_id.arrived_at_seconds, minute * 60, pin)
+        key = (truth.slice_id.slice_block, truth.slice_id.arrived_at_seconds, minute * 60, pin, UNKNOWN, UNKNOWN)
         return self.sink.cells.get(key, (0, 0))[1]
 
 

@@ -336,11 +336,12 @@ def trims(data: st.DataObject, size: int, change_of: Callable[[list[Lost]], Chan
         starts = {(row.slice_block, row.arrived_at): row.start for row in sink.ledger.values()}
         # A cell without a ledger row tells of a slice's offsets up to its version, as every cell here does.
         ranges = sorted(
-            (position_of(version) - count, position_of(version)) for version, count in sink.cells.values() if count
+            (position_of(version) - count, position_of(version)) for version, count, _ in sink.cells.values() if count
         )
         assert all(stop <= begin for (_, stop), (begin, _) in pairwise(ranges)), "no cell counts what another counts"
         for (_, slice_block, arrived_at), row in sink.ledger.items():
-            version, count = sink.cells.get((SOURCE.id, slice_block, arrived_at, 1, NOW, 7), (0, 0))
+            key = (SOURCE.id, slice_block, arrived_at, 1, NOW, 7, "unknown", "unknown")
+            version, count, _ = sink.cells.get(key, (0, 0, 0))
             assert count >= row.position - row.start, "what the ledger vouches for is there"
             assert position_of(version) - count == starts[slice_block, arrived_at]
 

@@ -90,7 +90,7 @@ class Moving:
     def events(self) -> Counter[tuple[int, int]]:
         """What readers see: events by minute and pin."""
         found: Counter[tuple[int, int]] = Counter()
-        for (_, _, _, _, minute, pin), (_, count) in self.sink.cells.items():
+        for (_, _, _, _, minute, pin, *_), (_, count, _) in self.sink.cells.items():
             found[minute, pin] += count
         return +found
 

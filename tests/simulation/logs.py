@@ -22,6 +22,8 @@ T0 = 1_700_000_400_000  # ms, a multiple of ten minutes
 MINUTE, HOUR = 60_000, 3_600_000
 LATENESS = (0, MINUTE, 20 * MINUTE)
 PINS = (1, 1, 1, 2, 2**64 - 1)
+USERS = (1, 1, 1, 2, 2**64 - 1)
+LABELS = ("null", "null", '"home"', '"ho\\u006de"', '"\\"\\\\\\n"', '"other"')  # as JSON
 
 GAPS = (0,) * 14 + (1, 1, 2, 6)  # offsets without a record: aborted transactions, markers
 STEPS = (0, 1, 900, 20_000, MINUTE, 4 * MINUTE, 10 * MINUTE, 21 * MINUTE, -1, -30_000, -11 * MINUTE, None, None)
@@ -75,6 +77,10 @@ class SimLog:
             Decoded.blank(last - first),
             valid=whole.valid[at],
             pin_id=whole.pin_id[at],
+            user_id=whole.user_id[at],
+            surface=whole.surface[at],
+            platform=whole.platform[at],
+            labels=whole.labels,
             occurred_at=whole.occurred_at[at],
             event_id=whole.event_id[at],
             reasons=reasons,
@@ -82,10 +88,19 @@ class SimLog:
 
 
 @lru_cache(maxsize=1 << 16)
-def event(action: Action, event_id: int, pin: int, occurred_at: int) -> bytes:
-    """A valid event as a producer writes it."""
-    text = '{"event_id":"%s","action":"%s","pin_id":"%d","user_id":"1","occurred_at":%d}'
-    return (text % (UUID(int=event_id << 64 | event_id), action.label, pin, occurred_at)).encode()
+def event(
+    action: Action,
+    event_id: int,
+    pin: int,
+    occurred_at: int,
+    user: int = 1,
+    surface: str = "null",
+    platform: str = "null",
+) -> bytes:
+    """A valid event as a producer writes it; labels are given as JSON."""
+    text = '{"event_id":"%s","action":"%s","pin_id":"%d","user_id":"%d","occurred_at":%d,"surface":%s,"platform":%s}'
+    name = UUID(int=event_id << 64 | event_id)
+    return (text % (name, action.label, pin, user, occurred_at, surface, platform)).encode()
 
 
 def make_rules(rng: Random) -> Rules:
@@ -95,6 +110,8 @@ def make_rules(rng: Random) -> Rules:
         max_clock_skew_ms=rng.choice((5_000, 5 * MINUTE)),
         retention_ms=rng.choice((HOUR, 90 * 24 * HOUR)),
         slice_records=rng.randint(5, 20),
+        breakdown=rng.random() < 0.8,
+        trusted_cap=rng.choice((0, 1, 2, 5)),
     )
 
 
@@ -131,5 +148,6 @@ def _record(
         "ancient": stamp - rules.retention_ms - rng.choice((0, 1)),
     }.get(kind, stamp)
     event_id = rng.randint(1, 8) if rng.random() < 0.5 else 1000 + offset
-    value = event(action, event_id, rng.choice(PINS), max(0, occurred_at))
+    who = rng.choice(USERS), rng.choice(LABELS), rng.choice(LABELS)
+    value = event(action, event_id, rng.choice(PINS), max(0, occurred_at), *who)
     return LogRecord(offset, timestamp, value, b"k%d" % offset, (("h", None),))

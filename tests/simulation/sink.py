@@ -12,7 +12,7 @@ from pintally.schemas.sources import Source
 from tests.simulation.logs import HOUR, T0
 from tests.simulation.loop import blocking_call
 from tests.simulation.truth import Truth
-from tests.support.memory_sink import SLICE, CellKey, MemorySession, MemorySink, Origin, SliceKey
+from tests.support.memory_sink import SLICE, CellKey, MemorySession, MemorySink, Origin, SliceKey, Values
 
 STALE_READS = ("read_ledgers", "read_back")
 READS = (*STALE_READS, "slice_sums", "read_slice", "letter_offsets", "read_dead_letters")
@@ -24,7 +24,7 @@ class Copy:
     """All tables as they were at some moment."""
 
     starts: list[StartRow]
-    cells: dict[CellKey, tuple[int, int]]
+    cells: dict[CellKey, Values]
     ledger: dict[SliceKey, LedgerRow]
     dead_letters: dict[Origin, DeadLetterRow]
     lost: list[LostRow]

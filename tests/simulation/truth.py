@@ -37,14 +37,15 @@ class Truth:
 
     def _recount(self) -> None:
         self.cells: dict[CellKey, list[int]] = {}  # -> the offsets it counts
+        self.trusted: set[tuple[int, int]] = set()  # source and offset of the records that are trusted
         self.slices: dict[SliceKey, ReferenceSlice] = {}
         self.epoch_of: dict[SliceKey, int] = {}
         self.cells_of: dict[SliceKey, list[CellKey]] = defaultdict(list)
         self.ahead: dict[CellKey, list[int]] = {}  # -> offsets of lost ranges that it may count too
         self.letters: dict[Origin, Letter] = {}
         self.letters_ahead: dict[Origin, Letter] = {}  # of lost ranges: may be there too
-        self.totals: dict[tuple[int, ...], int] = defaultdict(int)  # action, minute, pin -> counted
-        self.seen: dict[tuple[int, ...], int] = {}  # the same, as readers see it
+        self.totals: dict[tuple[Any, ...], int] = defaultdict(int)  # the key of a cell but for its slice -> counted
+        self.seen: dict[tuple[Any, ...], int] = {}  # the same, as readers see it
         self.open: set[SliceKey] = set()  # slices that were cut short, or not begun, when the rest of them was lost
         self._complete: set[SliceKey] = set()  # found complete and true
         for log in self.logs.values():
@@ -77,8 +78,9 @@ class Truth:
                 self.epoch_of[key] = epoch
                 self.said[key].add(epoch)
                 self.open.add(key)
-        for (slice_block, arrived_at, minute, pin), offsets in found.counted.items():
-            cell = (log.source.id, slice_block, arrived_at, int(log.action), minute, pin)
+        self.trusted |= {(log.source.id, offset) for offset in found.trusted}
+        for (slice_block, arrived_at, *key), offsets in found.counted.items():
+            cell = (log.source.id, slice_block, arrived_at, int(log.action), *key)
             if beyond := [offset for offset in offsets if offset >= start]:
                 self.ahead[cell] = beyond
                 self.totals[cell[3:]] += len(beyond)
@@ -98,8 +100,9 @@ class Truth:
             self.slices[key] = piece
             self.epoch_of[key] = epoch
             self.said[key].add(epoch)
-        for (slice_block, arrived_at, minute, pin), offsets in found.counted.items():
-            cell = (source.id, slice_block, arrived_at, int(log.action), minute, pin)
+        self.trusted |= {(source.id, offset) for offset in found.trusted}
+        for (slice_block, arrived_at, *name), offsets in found.counted.items():
+            cell = (source.id, slice_block, arrived_at, int(log.action), *name)
             self.cells[cell] = offsets
             self.cells_of[source.id, slice_block, arrived_at].append(cell)
             self.totals[cell[3:]] += len(offsets)
@@ -151,7 +154,7 @@ class Truth:
 
     def shown(self, sink: MemorySink, key: CellKey) -> int:
         """The count of a cell; superseded ones are sealing's to delete."""
-        version, count = sink.cells.get(key, (0, 0))
+        version, count, *_ = sink.cells.get(key, (0, 0))
         return 0 if self.is_superseded(key[:3], version) else count
 
     def check_cells(self, sink: MemorySink, before: Mapping[CellKey, int]) -> None:
@@ -238,17 +241,17 @@ class Truth:
         if (must := self.slices.get(key)) is None or _said(row) != _must(must):
             raise Violation(f"complete slice {_row(row)} {row.outcomes} should be {must}")
         for cell in self.cells_of[key]:
-            if sink.cells.get(cell, (0, 0))[1] != len(self.cells[cell]):
+            if sink.cells.get(cell, (0, 0, 0))[1:] != self._values(cell):
                 raise Violation(f"complete slice {_row(row)}: {_cell(cell)} is {sink.cells.get(cell)}")
         self._complete.add(key)
 
     def check_end(self, sink: MemorySink) -> None:
         """All of it, exactly: cells, ledger rows, dead letters in the table and on their topic."""
-        counts = {key: count for key, (_, count) in sink.cells.items()}
-        truth = {key: len(offsets) for key, offsets in self.cells.items()}
+        counts = {key: tuple(values) for key, (_, *values) in sink.cells.items()}
+        truth = {key: self._values(key) for key in self.cells}
         for key in self.ahead:
-            least, most = truth.pop(key, 0), len(self.cells.get(key, ())) + len(self.ahead[key])
-            if not least <= (count := counts.pop(key, 0)) <= most:
+            least, most = truth.pop(key, (0,))[0], len(self.cells.get(key, ())) + len(self.ahead[key])
+            if not least <= (count := counts.pop(key, (0,))[0]) <= most:
                 raise Violation(f"in the end {_cell(key)} of a lost range is {count}, not {least} to {most}")
         _equal("cells", counts, truth)
         rows = {key: (_said(row), row.epoch) for key, row in sink.ledger.items()}
@@ -263,6 +266,11 @@ class Truth:
         ahead = {origin: letter for origin, letter in self.letters_ahead.items() if origin in letters}
         _equal("dead letters", letters, ahead | self.letters)
         self._check_letters("letters on the dead-letter topic", {o: self.letters.get(o) for o in self.buried})
+
+    def _values(self, cell: CellKey) -> tuple[int, int]:
+        """What the row of a cell must say in the end: events and trusted."""
+        offsets = self.cells[cell]
+        return len(offsets), sum((cell[0], offset) in self.trusted for offset in offsets)
 
     def _check_letters(self, what: str, found: Mapping[Origin, Letter | None]) -> None:
         """All that must be there are; others are left over from rules that held before, a record of what was said."""
@@ -311,7 +319,8 @@ def _equal(what: str, found: Mapping[Any, object], must: Mapping[Any, object]) -
 
 
 def _cell(key: CellKey) -> str:
-    return f"cell (block {key[1]}, arrived {key[2]}, action {key[3]}, minute {key[4]}, pin {key[5]})"
+    names = "block", "arrived", "action", "minute", "pin", "surface", "platform"
+    return f"cell ({', '.join(f'{name} {value}' for name, value in zip(names, key[1:], strict=True))})"
 
 
 def _row(row: LedgerRow) -> str:

@@ -390,8 +390,9 @@ class World:
         elif kind == "wrong counts":
             complete = self.truth.complete_slices(sink)
             for key in half(key for key in cells if key[:3] in complete):
-                version, count = sink.cells[key]
-                sink.cells[key] = version, count + 1
+                version, *values = sink.cells[key]
+                wrong = self.rng.randrange(len(values))
+                sink.cells[key] = version, *(value + (at == wrong) for at, value in enumerate(values))
         elif cells:
             chosen, at = self.rng.choice(cells), {"a slice": slice(3), "a minute": slice(4, 5)}.get(kind)
             for key in [k for k in cells if k[at] == chosen[at]] if at else half(cells):

@@ -7,7 +7,7 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.support.memory_sink import MemorySink
 
-IN_ORDER = "1 ORDER BY hour, pin_id, minute, action, source, slice_block, arrived_at"
+IN_ORDER = "1 ORDER BY hour, pin_id, minute, action, surface, platform, source, slice_block, arrived_at"
 
 
 def all_cells(sink: Sink) -> PinMinuteRows:

@@ -1,12 +1,13 @@
 """Builds cells for tests of sinks, and counted records for tests of aggregates."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.decoding.labels import Labels
 from pintally.schemas.label_column import UNKNOWN
 from pintally.streams.counting.outcomes import Judged
 
@@ -33,11 +34,30 @@ def broken_down(found: PinMinuteRows) -> list[tuple[int | str, ...]]:
     return found.tuples(BROKEN_DOWN)
 
 
-def judged(counted: Sequence[tuple[int, int]]) -> Judged:
-    """A chunk whose records are all valid and in time: of each the minute (since 1970) and the pin."""
-    n = len(counted)
-    minutes = np.array([minute for minute, _ in counted], np.int64)
-    pins = np.array([pin for _, pin in counted], np.uint64)
-    decoded = replace(Decoded.blank(n), valid=np.ones(n, np.bool_), pin_id=pins, occurred_at=minutes * 60_000)
+@dataclass(frozen=True)
+class Counted:
+    """A counted record, as aggregates see it."""
+
+    minute: int  # since 1970
+    pin: int
+    user: int = 0
+    surface: str | None = None
+    platform: str | None = None
+
+
+def judged(counted: Sequence[Counted], labels: Labels | None = None) -> Judged:
+    """A chunk whose records are all valid and in time. `labels` has the numbers of the decoder."""
+    n, labels = len(counted), labels or Labels()
+    minutes = np.array([record.minute for record in counted], np.int64)
+    decoded = replace(
+        Decoded.blank(n),
+        valid=np.ones(n, np.bool_),
+        pin_id=np.array([record.pin for record in counted], np.uint64),
+        user_id=np.array([record.user for record in counted], np.uint64),
+        surface=np.array([labels.number(record.surface) for record in counted], np.uint32),
+        platform=np.array([labels.number(record.platform) for record in counted], np.uint32),
+        labels=labels,
+        occurred_at=minutes * 60_000,
+    )
     never = np.zeros(n, np.bool_)
     return Judged(decoded, minutes * 60_000, minutes * 60_000, minutes, never, never)

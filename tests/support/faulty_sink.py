@@ -47,7 +47,7 @@ class FaultySink(MemorySink):
 
     def counts(self) -> dict[tuple[int, ...], int]:
         """Cells of the sink without their versions."""
-        return {key: count for key, (_, count) in self.cells.items()}
+        return {key: count for key, (_, count, _) in self.cells.items()}
 
 
 class FaultySession(MemorySession):

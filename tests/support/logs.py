@@ -20,6 +20,8 @@ ACTION = Action.SAVE
 SOURCE = Source("engagement.save.v1", UUID(int=7), 3)
 T0 = 1_700_000_400_000  # a multiple of ten minutes
 PINS = (0, 1, 2, 2**63, 2**64 - 1)
+USERS = (0, 1, 2**64 - 1)
+LABELS = (None, None, "home", "ho\\me", '\u00e9"\n\x00', "other", "unknown")  # of surfaces and of platforms
 MINUTE, HOUR = 60_000, 3_600_000
 
 
@@ -31,22 +33,36 @@ class Log:
     end: int
 
 
-def event(event_id: int, pin: int, occurred_at: int) -> bytes:
+def event(
+    event_id: int, pin: int, occurred_at: int, user: int = 1, surface: str | None = None, platform: str | None = None
+) -> bytes:
     return json.dumps(
         {
             "event_id": str(UUID(int=event_id << 64 | event_id)),
             "action": ACTION.label,
             "pin_id": str(pin),
-            "user_id": "1",
+            "user_id": str(user),
             "occurred_at": occurred_at,
-        }
+            "surface": surface,
+            "platform": platform,
+        },
+        ensure_ascii=user > 0,
     ).encode()
 
 
-def record(offset: int, timestamp: int, event_id: int = 0, pin: int = 1, occurred_at: int | None = None) -> LogRecord:
+def record(
+    offset: int,
+    timestamp: int,
+    event_id: int = 0,
+    pin: int = 1,
+    occurred_at: int | None = None,
+    user: int = 1,
+    surface: str | None = None,
+    platform: str | None = None,
+) -> LogRecord:
     """A record that is counted unless its numbers say otherwise; ids are fresh unless given."""
     occurred_at = timestamp if occurred_at is None else occurred_at
-    value = event(event_id or 1_000_000 + offset, pin, occurred_at)
+    value = event(event_id or 1_000_000 + offset, pin, occurred_at, user, surface, platform)
     return LogRecord(offset, timestamp, value, f"k{offset}".encode(), (("h", None),))
 
 
@@ -80,12 +96,15 @@ def rules(draw: st.DrawFn) -> Rules:
         retention_ms=draw(st.sampled_from([3 * MINUTE, HOUR, 90 * 24 * HOUR])),
         slice_records=draw(st.integers(1, 12)),
         dedup=draw(st.sampled_from([True, True, True, False])),
+        breakdown=draw(st.sampled_from([True, True, True, False])),
+        trusted_cap=draw(st.sampled_from([0, 1, 2, 5])),
     )
 
 
 _GAPS = st.sampled_from([0] * 12 + [1, 2, 5, 11, 12, 13, 25])
 _STEPS = st.sampled_from([0, 0, 1, 999, 20_000, MINUTE, 10 * MINUTE, 20 * MINUTE, -1, -30_000, -11 * MINUTE, None])
 _IDS = st.integers(0, 9)  # 0: a fresh one
+_WHO = st.tuples(st.sampled_from(USERS), st.sampled_from(LABELS), st.sampled_from(LABELS))
 _NUDGES = st.sampled_from([0, -1, 1])
 _KINDS = st.sampled_from(["now", "now", "now", "skew", "retention", "late", "late", "early", "invalid", "tombstone"])
 
@@ -95,12 +114,13 @@ def logs(draw: st.DrawFn, rules: Rules, max_records: int = 40) -> Log:
     """A log whose records stand at the edges of `rules`: skew, retention, lateness, minutes, blocks, buckets."""
     steps = draw(
         st.lists(
-            st.tuples(_GAPS, _STEPS, _KINDS, _NUDGES, _IDS, st.sampled_from(PINS), st.booleans()), max_size=max_records
+            st.tuples(_GAPS, _STEPS, _KINDS, _NUDGES, _IDS, st.sampled_from(PINS), _WHO, st.booleans()),
+            max_size=max_records,
         )
     )
     offset, stream_time, records = draw(st.integers(0, 30)), 0, []
     time = T0 + draw(st.sampled_from([0, -1, 59_999, 9 * MINUTE]))
-    for gap, step, kind, nudge, event_id, pin, aligned in steps:
+    for gap, step, kind, nudge, event_id, pin, who, aligned in steps:
         offset += gap
         time += step or 0
         if aligned:
@@ -113,7 +133,7 @@ def logs(draw: st.DrawFn, rules: Rules, max_records: int = 40) -> Log:
             "late": stream_time - rules.allowed_lateness_ms - MINUTE,
             "early": effective - 2 * MINUTE,
         }.get(kind, effective)
-        made = record(offset, -1 if step is None else time, event_id, pin, max(0, occurred_at))
+        made = record(offset, -1 if step is None else time, event_id, pin, max(0, occurred_at), *who)
         if kind in ("invalid", "tombstone"):
             made = LogRecord(offset, made.timestamp, b"{}" if kind == "invalid" else None, made.key, made.headers)
         records.append(made)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from time import time_ns
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,10 @@ from pintally.schemas.sources import Source
 from pintally.sinks.maintenance import CellTotals, MaintenanceSession
 from pintally.sinks.stale_rows import superseded_from
 
-CellKey = tuple[int, ...]  # source, slice_block, arrived_at, and the aggregate's key: action, minute, pin_id
-Values = tuple[int, ...]  # version, and the aggregate's values: events
+CellKey = tuple[
+    Any, ...
+]  # source, slice_block, arrived_at, and the aggregate's key: action, minute, pin_id, surface, ...
+Values = tuple[int, ...]  # version, and the aggregate's values: events, trusted
 SLICE = tuple(name for name in SLICE_COLUMNS if name != "version")
 SliceKey = tuple[int, int, int]  # source, slice_block, arrived_at
 Origin = tuple[Source, int]
@@ -226,7 +229,7 @@ class MemorySession:
         totals: dict[tuple[int, int], int] = {}
         ids = {source.id for source in sources}
         with self._step():
-            for (owner, _, _, _, minute, pin), (_, count) in self.sink.cells.items():
+            for (owner, _, _, _, minute, pin, *_), (_, count, *_) in self.sink.cells.items():
                 if owner in ids and count:
                     totals[minute, pin] = totals.get((minute, pin), 0) + count
         keys = sorted(totals)
@@ -298,9 +301,9 @@ class MemorySession:
         )
 
 
-def _table_order(key: CellKey) -> tuple[int, ...]:
-    source, slice_block, arrived_at, action, minute, pin_id = key
-    return minute // 3600, pin_id, minute, action, source, slice_block, arrived_at
+def _table_order(key: CellKey) -> CellKey:
+    source, slice_block, arrived_at, action, minute, pin_id, surface, platform = key
+    return minute // 3600, pin_id, minute, action, surface, platform, source, slice_block, arrived_at
 
 
 def _lost_order(row: LostRow) -> tuple[int, int, int, str]:

@@ -3,6 +3,7 @@
 The oracle of the fold's tests. Comments name the rules of the protocol; speed is of no concern.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,7 +15,8 @@ from pintally.schemas.rows import DeadLetterRow, LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.streams.counting.log import Headers
 
-Cell = tuple[int, int, int, int]  # slice_block, arrived_at seconds, minute in seconds, pin
+Key = tuple[int, int, str, str]  # minute, pin, surface, platform
+Cell = tuple[int, int, int, int, str, str]  # slice_block, arrived_at seconds, minute in seconds, pin, surface, platform
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,40 @@ class ReferenceSlice:
     )
 
 
+class SliceCells:
+    """The cells of one slice: C29 and C30 in their order."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._surfaces: list[str] = []  # those that count under their own name
+        self._platforms: list[str] = []
+        self._records: Counter[tuple[int, int]] = Counter()  # of each user and pin
+        self.values: dict[Key, tuple[int, int]] = {}  # events, trusted
+
+    def add(self, minute: int, pin: int, user: int, surface: str | None, platform: str | None) -> Key:
+        """Count the next counted record; returns its cell."""
+        return self.place(minute, pin, user, surface, platform)[0]
+
+    def place(self, minute: int, pin: int, user: int, surface: str | None, platform: str | None) -> tuple[Key, bool]:
+        """Count the next counted record; returns its cell, and whether it is trusted."""
+        self._records[user, pin] += 1
+        trusted = not self._rules.trusted_cap or self._records[user, pin] <= self._rules.trusted_cap
+        key = minute, pin, self._label(surface, self._surfaces), self._label(platform, self._platforms)
+        events, before = self.values.get(key, (0, 0))
+        self.values[key] = events + 1, before + trusted
+        return key, trusted
+
+    def _label(self, label: str | None, named: list[str]) -> str:
+        if not self._rules.breakdown or label is None:
+            return "unknown"
+        if label in ("other", "unknown") or label in named:
+            return label
+        if len(named) == 256:
+            return "other"
+        named.append(label)
+        return label
+
+
 @dataclass
 class Recount:
     """All that the rules make of a log."""
@@ -50,11 +86,13 @@ class Recount:
     slices: list[ReferenceSlice] = field(default_factory=list)
     outcomes: dict[int, str] = field(default_factory=dict)  # offset -> outcome, absent offsets included
     counted: dict[Cell, list[int]] = field(default_factory=dict)  # the offsets that each cell counts
+    trusted: set[int] = field(default_factory=set)  # the offsets of those that are trusted
     dead_letters: list[tuple[int, int, str, bytes | None, bytes | None, Headers]] = field(default_factory=list)
 
-    def count_below(self, cell: Cell, position: int) -> int:
-        """What a row of this cell must say at a version's position."""
-        return sum(offset < position for offset in self.counted.get(cell, []))
+    def values(self, cell: Cell, position: int = 2**64) -> tuple[int, int]:
+        """What a row of this cell must say at a version's position: events and trusted."""
+        below = [offset for offset in self.counted.get(cell, []) if offset < position]
+        return len(below), len(self.trusted.intersection(below))
 
 
 @lru_cache(maxsize=100_000)
@@ -83,7 +121,7 @@ def recount(
     ids.
     """
     records = {record.offset: record for record in log}
-    result = Recount()
+    result, cells = Recount(), SliceCells(rules)
     ids: dict[
         object, list[tuple[int, int]]
     ] = {}  # event id -> (slice_block, arrived_at number) of all that registered it
@@ -107,6 +145,7 @@ def recount(
             slices.append(
                 ReferenceSlice(slice_block, arrived_at * 600, offset, stream_time_before, offset, stream_time_before)
             )
+            cells = SliceCells(rules)
         slices[-1].outcomes[outcome] += 1
         slices[-1].position, slices[-1].stream_time = offset + 1, stream_time
         result.outcomes[offset] = outcome
@@ -114,8 +153,10 @@ def recount(
             assert record is not None
             event = parse(record.value, action, rules.prefix_bytes)
             assert event is not None
-            cell = (slice_block, arrived_at * 600, event.occurred_at // 60_000 * 60, event.pin_id)
-            result.counted.setdefault(cell, []).append(offset)
+            minute = event.occurred_at // 60_000 * 60
+            key, trusted = cells.place(minute, event.pin_id, event.user_id, event.surface, event.platform)
+            result.counted.setdefault((slice_block, arrived_at * 600, *key), []).append(offset)
+            result.trusted |= {offset} if trusted else set()
         if outcome in ("invalid", "late"):
             assert record is not None
             letter = (offset, record.timestamp, outcome, record.key, record.value, record.headers)
@@ -156,15 +197,15 @@ class Store:
     """A sink in three dicts: highest version of each cell and of each ledger row, dead letters by offset."""
 
     def __init__(self) -> None:
-        self.cells: dict[Cell, tuple[int, int]] = {}  # cell -> version, count
+        self.cells: dict[Cell, tuple[int, int, int]] = {}  # cell -> version, events, trusted
         self.ledger: dict[tuple[int, int], LedgerRow] = {}
         self.dead_letters: dict[int, DeadLetterRow] = {}
 
     def write_cells(self, rows: PinMinuteRows) -> None:
-        columns = (rows.slice_block, rows.arrived_at, rows.minute, rows.pin_id, rows.version, rows.events)
-        for slice_block, arrived_at, minute, pin, version, count in zip(*(c.tolist() for c in columns), strict=True):
-            cell = (slice_block, arrived_at, minute, pin)
-            self.cells[cell] = max(self.cells.get(cell, (-1, 0)), (version, count))
+        names = ("slice_block", "arrived_at", "minute", "pin_id", "surface", "platform", "version", "events", "trusted")
+        for *name, version, events, trusted in rows.tuples(names):
+            cell: Cell = tuple(name)  # type: ignore[assignment]
+            self.cells[cell] = max(self.cells.get(cell, (-1, 0, 0)), (version, events, trusted))
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
         self.dead_letters.update({row.offset: row for row in rows})

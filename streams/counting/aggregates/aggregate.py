@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pintally.schemas.actions import Action
 from pintally.schemas.cells import CellRows
 from pintally.schemas.rows import version_of
+from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import SliceId
@@ -47,8 +48,10 @@ class Aggregate(Protocol):
     sum: int  # the check sum: over the first value column of all cells, right after `take_dirty`; never falls
     pending: int  # cells that are dirty or in flight; may be too high, never too low
 
-    def __init__(self, check_sum: int = 0) -> None:
-        """Begin a slice; or go on with one whose cells are all flushed, have this check sum and never change again."""
+    def __init__(self, rules: Rules, check_sum: int = 0) -> None:
+        """Begin a slice that these rules count; or go on with one whose cells are all flushed, have this check sum and
+        never change again.
+        """
 
     @property
     def nbytes(self) -> int:

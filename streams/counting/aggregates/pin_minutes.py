@@ -1,7 +1,8 @@
-"""Pin-minutes: how many counted records of a slice each (minute, pin) has.
+"""Pin-minutes: how many counted records of a slice each cell has, and how many of them are trusted (C29, C30).
 
-Counted records are buffered first; `merge_buffer` sorts the buffer and merges it into the columns. A cell takes 17
-bytes: a key made of minute and pin, by which the columns are sorted, the minute, the count, and its flush state.
+A cell is a pin and a place: minute, surface and platform in one number. Counted records are buffered first;
+`merge_buffer` sorts the buffer and merges it into the columns. A cell takes 25 bytes: a key made of place and pin, by
+which the columns are sorted, the place, two counts, and its flush state.
 
 One key of 64 bits sorts in 67 ns a record, minute and pin by np.lexsort in 114 (250,000 records, two busy cores).
 """
@@ -12,13 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.cells import CellRows, PinMinuteRows
-from pintally.schemas.label_column import UNKNOWN, LabelColumn
+from pintally.schemas.label_column import LabelColumn
+from pintally.schemas.rules import Rules
 from pintally.streams.counting.aggregates.aggregate import SliceVersion
+from pintally.streams.counting.aggregates.cell_loops import LABEL_BITS, MINUTE_SHIFT, read_places, sum_records
+from pintally.streams.counting.aggregates.slice_labels import SliceLabels
+from pintally.streams.counting.aggregates.user_counts import UserCounts, give_back, take_table
 from pintally.streams.counting.outcomes import Judged
 
-BUFFER_RECORDS: Final = 1 << 16  # of 12 bytes; a larger buffer gained nothing measurable
+BUFFER_RECORDS: Final = 1 << 16  # of 17 bytes; a larger buffer gained nothing measurable
 INITIAL_BUFFER: Final = 256  # records
 GOLDEN: Final = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: its multiples lie far apart
+LABEL: Final = np.uint64((1 << LABEL_BITS) - 1)
 
 DIRTY: Final = np.uint8(1)  # changed since it was last taken for a flush
 IN_FLIGHT: Final = np.uint8(2)  # taken for a flush that is not answered yet
@@ -29,17 +35,20 @@ class PinMinutes:
 
     rows: ClassVar[type[CellRows]] = PinMinuteRows
 
-    def __init__(self, check_sum: int = 0) -> None:
+    def __init__(self, rules: Rules, check_sum: int = 0) -> None:
         self.sum = check_sum  # over all counts, without the buffered records
         self.pending = 0  # cells that are dirty or in flight; each buffered record is taken for one
+        self._breakdown, self._cap = rules.breakdown, rules.trusted_cap
+        self._surfaces, self._platforms = SliceLabels(), SliceLabels()
+        self._users: UserCounts | None = None  # while records are added, and there is a cap
         self._multiplier = GOLDEN
         self._keys = np.empty(0, np.uint64)
-        self._minutes = np.empty(0, np.uint32)
+        self._places = np.empty(0, np.uint64)
         self._counts = np.empty(0, np.uint32)
+        self._trusted = np.empty(0, np.uint32)
         self._marks = np.empty(0, np.uint8)
         self._buffered = 0
-        self._buffered_minutes = np.empty(0, np.uint32)
-        self._buffered_pins = np.empty(0, np.uint64)
+        self._make_buffer(0)
 
     def __len__(self) -> int:
         """The number of cells, without the buffered records."""
@@ -47,17 +56,26 @@ class PinMinutes:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the columns and of the buffer."""
-        columns = (self._keys, self._minutes, self._counts, self._marks, self._buffered_minutes, self._buffered_pins)
-        return sum(column.nbytes for column in columns)
+        """Bytes of the columns, of the buffer, and of the table of users."""
+        columns = (self._keys, self._places, self._counts, self._trusted, self._marks)
+        buffer = (self._buffered_places, self._buffered_pins, self._buffered_trusted)
+        users = self._users.nbytes if self._users else 0
+        return sum(column.nbytes for column in (*columns, *buffer)) + users
 
     def add(self, judged: Judged, at: NDArray[np.intp]) -> None:
         """Count the records at these indexes of a chunk."""
         n, end = len(at), self._buffered + len(at)
+        if not n:
+            return
         if end > len(self._buffered_pins):
             self._grow_buffer(end)
-        self._buffered_minutes[self._buffered : end] = judged.minutes[at]
-        self._buffered_pins[self._buffered : end] = judged.decoded.pin_id[at]
+        new = slice(self._buffered, end)
+        self._buffered_pins[new] = judged.decoded.pin_id[at]
+        self._read_places(judged, at, self._buffered_places[new])
+        if self._cap:
+            self._users = self._users or take_table()
+            pair = judged.decoded.user_id, judged.decoded.pin_id
+            self._users.add(*pair, at, self._cap, self._buffered_trusted[new])
         self._buffered = end
         self.pending += n
         if end >= BUFFER_RECORDS:
@@ -68,18 +86,18 @@ class PinMinutes:
         self.merge_buffer()
         dirty = np.flatnonzero(self._marks & DIRTY)
         self._marks[dirty] = IN_FLIGHT
-        minutes, n = self._minutes[dirty], len(dirty)
+        places, n = self._places[dirty], len(dirty)
+        surface, platform = places >> np.uint64(LABEL_BITS) & LABEL, places & LABEL
         columns: dict[str, Any] = at.columns(n)
-        events = self._counts[dirty].astype(np.uint64)
         return PinMinuteRows(
             **columns,
             action=np.full(n, at.action, np.uint8),
-            minute=minutes * np.uint32(60),
-            pin_id=self._keys[dirty] ^ self._spread(minutes),
-            surface=LabelColumn.repeat(UNKNOWN, n),
-            platform=LabelColumn.repeat(UNKNOWN, n),
-            events=events,
-            trusted=events,
+            minute=(places >> np.uint64(MINUTE_SHIFT)).astype(np.uint32) * np.uint32(60),
+            pin_id=self._keys[dirty] ^ self._spread(places),
+            surface=LabelColumn(surface.astype(np.uint32), self._surfaces.labels),
+            platform=LabelColumn(platform.astype(np.uint32), self._platforms.labels),
+            events=self._counts[dirty].astype(np.uint64),
+            trusted=self._trusted[dirty].astype(np.uint64),
         )
 
     def mark_flushed(self) -> None:
@@ -94,71 +112,103 @@ class PinMinutes:
         self._marks &= DIRTY
 
     def end(self) -> None:
-        """The slice has ended: give back the buffer."""
+        """The slice has ended: give back the buffer, and what only adding needs."""
         self.merge_buffer()
-        self._buffered_minutes, self._buffered_pins = np.empty(0, np.uint32), np.empty(0, np.uint64)
+        self._make_buffer(0)
+        self._surfaces.end()
+        self._platforms.end()
+        if self._users:
+            give_back(self._users)
+            self._users = None
 
     def merge_buffer(self) -> None:
         """Merge the buffered records into the columns."""
         if self._buffered:
-            while not self._merge(self._buffered_minutes[: self._buffered], self._buffered_pins[: self._buffered]):
+            while not self._merge():
                 self._rehash()
             self.sum += self._buffered
             self._buffered = 0
             self.pending = int(np.count_nonzero(self._marks))
 
-    def _grow_buffer(self, needed: int) -> None:
-        size = max(INITIAL_BUFFER, 1 << (needed - 1).bit_length())
-        minutes, pins = np.empty(size, np.uint32), np.empty(size, np.uint64)
-        minutes[: self._buffered] = self._buffered_minutes[: self._buffered]
-        pins[: self._buffered] = self._buffered_pins[: self._buffered]
-        self._buffered_minutes, self._buffered_pins = minutes, pins
+    def _make_buffer(self, size: int) -> None:
+        self._buffered_places, self._buffered_pins = np.empty(size, np.uint64), np.empty(size, np.uint64)
+        self._buffered_trusted = np.ones(size, np.bool_)
 
-    def _spread(self, minutes: NDArray[np.uint32]) -> NDArray[np.uint64]:
-        """64 bits of each minute: the key of a cell is its pin XOR these, and its pin is the key XOR these."""
-        return minutes * np.uint64(self._multiplier)
+    def _grow_buffer(self, needed: int) -> None:
+        old, n = (self._buffered_places, self._buffered_pins, self._buffered_trusted), self._buffered
+        self._make_buffer(max(INITIAL_BUFFER, 1 << (needed - 1).bit_length()))
+        self._buffered_places[:n], self._buffered_pins[:n], self._buffered_trusted[:n] = (each[:n] for each in old)
+
+    def _read_places(self, judged: Judged, at: NDArray[np.intp], places: NDArray[np.uint64]) -> None:
+        """The places of the records at these indexes of a chunk."""
+        if not self._breakdown:  # number 0 is `unknown`
+            places[:] = judged.minutes[at] << MINUTE_SHIFT
+            return
+        decoded, done = judged.decoded, 0
+        self._surfaces.follow(decoded.labels)
+        self._platforms.follow(decoded.labels)
+        while True:
+            known = self._surfaces.known, self._platforms.known
+            done = read_places(at, judged.minutes, decoded.surface, decoded.platform, *known, done, places)
+            if done == len(at):
+                return
+            self._surfaces.learn(decoded.surface[at[done:]])
+            self._platforms.learn(decoded.platform[at[done:]])
+
+    def _spread(self, places: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """64 bits of each place: the key of a cell is its pin XOR these, and its pin is the key XOR these."""
+        return places * np.uint64(self._multiplier)
 
     def _rehash(self) -> None:
-        """Spread the minutes by another multiplier: two cells have the same key.
+        """Spread the places by another multiplier: two cells have the same key.
 
         A collision of 64 bits: about one in 10^9 slices, or input that was made for it.
         """
-        pins = self._keys ^ self._spread(self._minutes)
+        pins = self._keys ^ self._spread(self._places)
         self._multiplier = self._multiplier * GOLDEN * GOLDEN % 2**64  # stays odd
-        keys = pins ^ self._spread(self._minutes)
+        keys = pins ^ self._spread(self._places)
         order = np.argsort(keys)
-        self._keys = keys[order]
-        self._minutes, self._counts, self._marks = self._minutes[order], self._counts[order], self._marks[order]
+        self._keys, self._places = keys[order], self._places[order]
+        self._counts, self._trusted, self._marks = self._counts[order], self._trusted[order], self._marks[order]
 
-    def _merge(self, records_minutes: NDArray[np.uint32], records_pins: NDArray[np.uint64]) -> bool:
-        """Merge records into the columns; returns False, with nothing done, if two cells have the same key."""
-        keys = records_pins ^ self._spread(records_minutes)
-        order = np.argsort(keys)
-        keys, minutes = keys[order], records_minutes[order]
-        first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-        starts = minutes[first]
-        counts = np.diff(first, append=len(keys))
-        if not np.array_equal(np.repeat(starts, counts), minutes):
+    def _merge(self) -> bool:
+        """Merge the buffer into the columns; returns False, with nothing done, if two cells have the same key."""
+        n = self._buffered
+        records_places = self._buffered_places[:n]
+        records_keys = self._buffered_pins[:n] ^ self._spread(records_places)
+        keys, places = np.empty(n, np.uint64), np.empty(n, np.uint64)
+        counts, trusted = np.empty(n, np.uint32), np.empty(n, np.uint32)
+        order = np.argsort(records_keys)
+        cells = sum_records(
+            order, records_keys, records_places, self._buffered_trusted[:n], keys, places, counts, trusted
+        )
+        if cells < 0:
             return False
-        keys = keys[first]
+        keys, places, counts, trusted = keys[:cells], places[:cells], counts[:cells], trusted[:cells]
         at = np.searchsorted(self._keys, keys)
-        known = np.zeros(len(keys), np.bool_)
+        known = np.zeros(cells, np.bool_)
         inside = at < len(self._keys)
         known[inside] = self._keys[at[inside]] == keys[inside]
         old = at[known]
-        if not np.array_equal(self._minutes[old], starts[known]):
+        if not np.array_equal(self._places[old], places[known]):
             return False
-        self._counts[old] += counts[known].astype(np.uint32)
+        self._counts[old] += counts[known]
+        self._trusted[old] += trusted[known]
         self._marks[old] |= DIRTY
         new = ~known
         if new.any():
-            self._insert(at[new], keys[new], starts[new], counts[new].astype(np.uint32))
+            self._insert(at[new], keys[new], places[new], counts[new], trusted[new])
         return True
 
     def _insert(
-        self, at: NDArray[np.intp], keys: NDArray[np.uint64], minutes: NDArray[np.uint32], counts: NDArray[np.uint32]
+        self,
+        at: NDArray[np.intp],
+        keys: NDArray[np.uint64],
+        places: NDArray[np.uint64],
+        counts: NDArray[np.uint32],
+        trusted: NDArray[np.uint32],
     ) -> None:
-        """Insert new cells, dirty, before the old ones at these places.
+        """Insert new cells, dirty, before the old ones at these indexes.
 
         One mask serves all columns; np.insert makes one for each.
         """
@@ -172,5 +222,6 @@ class PinMinutes:
             both[old] = column
             return both
 
-        self._keys, self._minutes = joined(self._keys, keys), joined(self._minutes, minutes)
-        self._counts, self._marks = joined(self._counts, counts), joined(self._marks, DIRTY)
+        self._keys, self._places = joined(self._keys, keys), joined(self._places, places)
+        self._counts, self._trusted = joined(self._counts, counts), joined(self._trusted, trusted)
+        self._marks = joined(self._marks, DIRTY)
