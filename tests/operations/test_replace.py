@@ -102,7 +102,7 @@ class Moving:
 def never_moved(log: Log, rules: Rules) -> tuple[Counter[tuple[int, int]], Outcomes]:
     expected = recount(log.records, 0, log.end, rules, ACTION)
     events = Counter({(0, 0): 0})
-    for (_, _, minute, pin), offsets in expected.counted.items():
+    for (_, _, minute, pin, *_), offsets in expected.counted.items():
         events[minute, pin] += len(offsets)
     return +events, replace(sum_of([Outcomes(**each.outcomes) for each in expected.slices]), gaps=0)
 
@@ -212,7 +212,7 @@ def test_new_records_are_counted_and_stream_time_continues(drawn: tuple[Rules, L
     assert [start.start_stream_time for start in starts] == [stream_time] * 2
     moving.count(NEW, rest, rest.end)
     expected = recount(rest.records, 0, rest.end, rules, ACTION, stream_time)
-    for (_, _, minute, pin), offsets in expected.counted.items():
+    for (_, _, minute, pin, *_), offsets in expected.counted.items():
         before[minute, pin] += len(offsets)
     assert moving.events() == +before
 

@@ -100,7 +100,7 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
         recounted = recount(records, place.first_offset, end, rules, action, stream_time)
         for outcome in recounted.outcomes.values():
             outcomes[TOPICS[action], partition, Outcome[outcome.upper()]] += 1
-        for (_, _, minute, pin), offsets in recounted.counted.items():
+        for (_, _, minute, pin, *_), offsets in recounted.counted.items():
             cells[action, minute, pin] += len(offsets)
     assert truth.outcomes == outcomes
     assert truth.cells() == cells

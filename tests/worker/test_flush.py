@@ -61,7 +61,7 @@ class Bench:
     def pins(self, fold: int = 0) -> dict[int, int]:
         """Count of each pin in the sink, over all slices of a source."""
         found: dict[int, int] = {}
-        for (source, _, _, _, _, pin), count in self.sink.counts().items():
+        for (source, _, _, _, _, pin, *_), count in self.sink.counts().items():
             if source == self.folds[fold].source.id:
                 found[pin] = found.get(pin, 0) + count
         return found
