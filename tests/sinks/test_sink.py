@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.errors import SinkUnavailable
+from pintally.schemas.label_column import LabelColumn
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostKind, LostRow, Newest, SliceSum, StartRow, version_of
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse import connection
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
@@ -26,7 +28,7 @@ from pintally.sinks.maintenance import MaintainedSink as Sink
 from pintally.streams.counting.slices import cut as cut_slices
 from pintally.streams.settings import Settings
 from tests.support.all_cells import all_cells
-from tests.support.cells import cells, rows_of
+from tests.support.cells import broken_down, cells, rows_of
 from tests.support.memory_sink import MemorySink
 
 pytestmark = pytest.mark.engines
@@ -83,9 +85,46 @@ def test_each_part_of_the_key_keeps_cells_apart(sink: Sink) -> None:
     one = (1, 0, HOUR, 1, HOUR, 7)
     others = [(2, 0, HOUR, 1, HOUR, 7), (1, 1, HOUR, 1, HOUR, 7), (1, 0, HOUR + 600, 1, HOUR, 7)]
     others += [(1, 0, HOUR, 2, HOUR, 7), (1, 0, HOUR, 1, HOUR + 60, 7), (1, 0, HOUR, 1, HOUR, 8)]
+    labels = [("home", "unknown"), ("unknown", "home")]
     with sink.session() as session:
         session.write_cells(cells(*((*key, 1, 1) for key in [one, *others])))
-    assert len(all_cells(sink)) == 7
+        session.write_cells(cells(*((*one, 1, 1, *each, 1) for each in labels)))
+    assert len(all_cells(sink)) == 9
+
+
+HOSTILE_LABELS = [
+    "a'b\\",
+    "\x00\n\t",
+    'quoted "',
+    "{x:String} %(a)s ?",
+    "\u2028\ufeff\U0001f4cc",
+    "None",
+    "nan",
+    "x" * 64,
+    " ",
+]
+
+
+@pytest.mark.parametrize("labels", [2, 256, 257, 70_000])
+def test_labels_come_back_as_they_were_however_many_there_are(
+    sink: Sink, labels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In blocks that are small, so that an insert has several, each with all labels."""
+    monkeypatch.setattr(connection, "BLOCK_ROWS", 100)
+    names = (*HOSTILE_LABELS, *(f"label {n}" for n in range(labels)))[:labels]
+    n = 250
+    number = np.linspace(0, labels - 1, n).astype(np.uint32)
+    written = PinMinuteRows(
+        source=np.full(n, 1, np.uint64), slice_block=np.zeros(n, np.uint32), arrived_at=np.full(n, HOUR, np.uint32),
+        version=np.full(n, 9, np.uint64), action=np.full(n, 1, np.uint8), minute=np.full(n, HOUR, np.uint32),
+        pin_id=np.arange(n, dtype=np.uint64), surface=LabelColumn(number, names),
+        platform=LabelColumn(number[::-1], names), events=np.full(n, 3, np.uint64), trusted=np.full(n, 2, np.uint64),
+    )  # fmt: skip
+    with sink.session() as session:
+        session.write_cells(written)
+    found = all_cells(sink)
+    assert broken_down(found) == broken_down(written)
+    assert (found.surface, found.platform) == (written.surface, written.platform)
 
 
 def test_the_largest_numbers_survive(sink: Sink) -> None:
