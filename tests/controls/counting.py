@@ -1,4 +1,4 @@
-"""Controls of the fold: C1, C2 and C4."""
+"""Controls of the fold: C1, C2, C4, C29 and C30."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.label_column import UNKNOWN
 from pintally.streams.counting import fold
+from pintally.streams.counting.aggregates import PinMinutes, SliceVersion
+from pintally.streams.counting.aggregates.slice_labels import SliceLabels
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import Piece, run_stream_time
@@ -73,4 +77,56 @@ def only_counted_ids_register() -> Iterator[None]:
         return register(self, replace(judged, invalid=judged.invalid | judged.late), piece)
 
     with replaced((fold, "SeenIds", CountedIds), (SourceFold, "_register", without_late)):
+        yield
+
+
+@control
+def labels_without_a_bound() -> Iterator[None]:
+    """C29: every label counts under its own name."""
+
+    def number(self: SliceLabels, number: int) -> int:
+        label = self._decoder[number] if self._decoder else None
+        return self._numbers.setdefault(label or UNKNOWN, len(self._numbers))
+
+    with replaced((SliceLabels, "_number", number)):
+        yield
+
+
+@control
+def labels_numbered_by_chunk() -> Iterator[None]:
+    """C29: the numbers of labels, and which are the first ones, begin anew with each chunk."""
+    add = PinMinutes.add
+
+    def add_anew(self: PinMinutes, judged: Judged, at: NDArray[np.intp]) -> None:
+        self._surfaces, self._platforms = SliceLabels(), SliceLabels()
+        add(self, judged, at)
+
+    with replaced((PinMinutes, "add", add_anew)):
+        yield
+
+
+@control
+def trusted_by_chunk() -> Iterator[None]:
+    """C30: the first records of a user in each chunk are trusted."""
+    add = PinMinutes.add
+
+    def add_anew(self: PinMinutes, judged: Judged, at: NDArray[np.intp]) -> None:
+        self._users = None
+        add(self, judged, at)
+
+    with replaced((PinMinutes, "add", add_anew)):
+        yield
+
+
+@control
+def trusted_by_flush() -> Iterator[None]:
+    """C30: the first records of a user after each flush are trusted."""
+    take_dirty = PinMinutes.take_dirty
+
+    def take_and_forget(self: PinMinutes, at: SliceVersion) -> PinMinuteRows:
+        taken = take_dirty(self, at)
+        self._users = None
+        return taken
+
+    with replaced((PinMinutes, "take_dirty", take_and_forget)):
         yield

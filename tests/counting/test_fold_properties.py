@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pintally.schemas.rows import SourceLedger, StartRow
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
+from pintally.streams.counting.aggregates import slice_labels
 from pintally.streams.counting.fold import Capture, ChunkRefused, RecordsGone, SourceFold
 from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.recovery import base_of, cut_base, follow
@@ -20,7 +21,15 @@ from tests.support.logs import ACTION, MINUTE, SOURCE, T0, Log, borders, chunks,
 from tests.support.reference import LogRecord, Recount, Store, recount
 
 EPOCH = 3
+NAMED = 2  # labels of a slice that count under their own name: as few, because slices are small
 MASK = 2**48 - 1
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_labels_have_a_name() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slice_labels, "MAX_SLICE_LABELS", NAMED)
+        yield
 
 
 @dataclass
@@ -105,7 +114,7 @@ class Worker:
 
 
 def worker(rules: Rules, log: Log) -> Worker:
-    return Worker(rules, log, recount(log.records, 0, log.end, rules, ACTION))
+    return Worker(rules, log, recount(log.records, 0, log.end, rules, ACTION, named=NAMED))
 
 
 def agrees(store: Store, expected: Recount, rules: Rules) -> None:
@@ -232,6 +241,7 @@ def test_a_fold_from_the_base_of_any_recorded_position_meets_every_later_row(
         ACTION,
         stream_time=base.collect_stream_time,
         count_from=base.start,
+        named=NAMED,
     )
     some.finish()
     agrees(some.store, expected, rules)

@@ -23,7 +23,8 @@ MINUTE, HOUR = 60_000, 3_600_000
 LATENESS = (0, MINUTE, 20 * MINUTE)
 PINS = (1, 1, 1, 2, 2**64 - 1)
 USERS = (1, 1, 1, 2, 2**64 - 1)
-LABELS = ("null", "null", '"home"', '"ho\\u006de"', '"\\"\\\\\\n"', '"other"')  # as JSON
+NAMED = 2  # labels of a slice that count under their own name: as few, because slices are small
+LABELS = ("null", "null", '"search"', '"\\u00e9"', '"home"', '"ho\\u006de"', '"\\"\\\\\\n"', '"other"')  # as JSON
 
 GAPS = (0,) * 14 + (1, 1, 2, 6)  # offsets without a record: aborted transactions, markers
 STEPS = (0, 1, 900, 20_000, MINUTE, 4 * MINUTE, 10 * MINUTE, 21 * MINUTE, -1, -30_000, -11 * MINUTE, None, None)

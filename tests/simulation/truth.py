@@ -8,7 +8,7 @@ from typing import Any
 from pintally.schemas.rows import EPOCH_SHIFT, DeadLetterRow, LedgerRow, LostRow, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from tests.simulation.logs import SimLog
+from tests.simulation.logs import NAMED, SimLog
 from tests.support.memory_sink import CellKey, MemorySink, Origin, SliceKey
 from tests.support.reference import Recount, ReferenceSlice, recount
 
@@ -62,7 +62,8 @@ class Truth:
 
     def _count(self, log: SimLog, first: StartRow, start_row: StartRow, end: int) -> Recount:
         rules = Rules.from_json(start_row.rules)
-        return recount(log.records, first.start, end, rules, log.action, first.start_stream_time, start_row.start)
+        stream_time, count_from = first.start_stream_time, start_row.start
+        return recount(log.records, first.start, end, rules, log.action, stream_time, count_from, NAMED)
 
     @property
     def gaps(self) -> dict[tuple[int, int], LostRow]:

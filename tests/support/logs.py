@@ -21,7 +21,7 @@ SOURCE = Source("engagement.save.v1", UUID(int=7), 3)
 T0 = 1_700_000_400_000  # a multiple of ten minutes
 PINS = (0, 1, 2, 2**63, 2**64 - 1)
 USERS = (0, 1, 2**64 - 1)
-LABELS = (None, None, "home", "ho\\me", '\u00e9"\n\x00', "other", "unknown")  # of surfaces and of platforms
+LABELS = (None, None, "home", "search", "ho\\me", '\u00e9"\n\x00', "other", "unknown")  # of surfaces and of platforms
 MINUTE, HOUR = 60_000, 3_600_000
 
 

@@ -16,6 +16,7 @@ from pintally.schemas.rules import Rules
 from pintally.streams.counting.log import Headers
 
 Key = tuple[int, int, str, str]  # minute, pin, surface, platform
+NAMED = 256  # C29: labels that count under their own name
 Cell = tuple[int, int, int, int, str, str]  # slice_block, arrived_at seconds, minute in seconds, pin, surface, platform
 
 
@@ -48,8 +49,9 @@ class ReferenceSlice:
 class SliceCells:
     """The cells of one slice: C29 and C30 in their order."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, named: int = NAMED) -> None:
         self._rules = rules
+        self._named = named
         self._surfaces: list[str] = []  # those that count under their own name
         self._platforms: list[str] = []
         self._records: Counter[tuple[int, int]] = Counter()  # of each user and pin
@@ -73,7 +75,7 @@ class SliceCells:
             return "unknown"
         if label in ("other", "unknown") or label in named:
             return label
-        if len(named) == 256:
+        if len(named) == self._named:
             return "other"
         named.append(label)
         return label
@@ -116,12 +118,13 @@ def recount(
     action: Action,
     stream_time: int = 0,
     count_from: int = 0,
+    named: int = NAMED,
 ) -> Recount:
     """Fold the offsets [start, end) one by one; `stream_time` is the one before `start`. Below `count_from` only
-    ids.
+    ids. `named` is for logs that are too short to hold so many labels.
     """
     records = {record.offset: record for record in log}
-    result, cells = Recount(), SliceCells(rules)
+    result, cells = Recount(), SliceCells(rules, named)
     ids: dict[
         object, list[tuple[int, int]]
     ] = {}  # event id -> (slice_block, arrived_at number) of all that registered it
@@ -145,7 +148,7 @@ def recount(
             slices.append(
                 ReferenceSlice(slice_block, arrived_at * 600, offset, stream_time_before, offset, stream_time_before)
             )
-            cells = SliceCells(rules)
+            cells = SliceCells(rules, named)
         slices[-1].outcomes[outcome] += 1
         slices[-1].position, slices[-1].stream_time = offset + 1, stream_time
         result.outcomes[offset] = outcome

@@ -59,7 +59,7 @@ class PinMinutes:
         """Bytes of the columns, of the buffer, and of the table of users."""
         columns = (self._keys, self._places, self._counts, self._trusted, self._marks)
         buffer = (self._buffered_places, self._buffered_pins, self._buffered_trusted)
-        users = self._users.nbytes if self._users else 0
+        users = 0 if self._users is None else self._users.nbytes
         return sum(column.nbytes for column in (*columns, *buffer)) + users
 
     def add(self, judged: Judged, at: NDArray[np.intp]) -> None:
@@ -73,7 +73,8 @@ class PinMinutes:
         self._buffered_pins[new] = judged.decoded.pin_id[at]
         self._read_places(judged, at, self._buffered_places[new])
         if self._cap:
-            self._users = self._users or take_table()
+            if self._users is None:
+                self._users = take_table()
             pair = judged.decoded.user_id, judged.decoded.pin_id
             self._users.add(*pair, at, self._cap, self._buffered_trusted[new])
         self._buffered = end
@@ -117,7 +118,7 @@ class PinMinutes:
         self._make_buffer(0)
         self._surfaces.end()
         self._platforms.end()
-        if self._users:
+        if self._users is not None:
             give_back(self._users)
             self._users = None
 
