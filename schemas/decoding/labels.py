@@ -211,6 +211,7 @@ class Labels:
         entries = np.zeros((MAX_LABELS + 1, _TEXT + 1 + LABEL_BYTES // 8), np.uint64)
         self.table = Table(entries, np.zeros(_SLOTS, np.uint64), Word(secrets.randbits(64)))
         self._others: dict[str, int] = {}  # labels of values that the models read, when the table was full
+        self._other_labels: list[str] = []  # the same, by number
 
     def __len__(self) -> int:
         return int(self.table.entries[_COUNT])
@@ -220,7 +221,7 @@ class Labels:
         if number == 0:
             return None
         if number > MAX_LABELS:
-            return list(self._others)[number - MAX_LABELS - 1]
+            return self._other_labels[number - MAX_LABELS - 1]
         entry = self.table.entries[number]
         text: bytes = entry[_TEXT:].tobytes()
         return text[: int(entry[_KEY])].decode()
@@ -229,7 +230,7 @@ class Labels:
         """The number of a label that the models accepted."""
         if label is None:
             return 0
-        return self._add(label.encode(), _PLAIN) or self._others.setdefault(label, MAX_LABELS + 1 + len(self._others))
+        return self._add(label.encode(), _PLAIN) or self._others.get(label) or self._add_other(label)
 
     def learn(self, written: bytes) -> None:
         """Learn a label as it is written, between its quotes; 0 is the number of one that the models refuse."""
@@ -239,6 +240,11 @@ class Labels:
             number = 0
         if entry := self._add(written, _WRITTEN):
             self.table.entries[entry, _NUMBER] = number
+
+    def _add_other(self, label: str) -> int:
+        self._other_labels.append(label)
+        self._others[label] = MAX_LABELS + len(self._other_labels)
+        return self._others[label]
 
     def _add(self, text: bytes, how: Word) -> int:
         words = words_of(np.frombuffer(text + bytes(15 - len(text) % 8), np.uint8))
