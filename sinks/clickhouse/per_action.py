@@ -19,4 +19,6 @@ def each(template: str, separator: str = ", ", actions: Iterable[Action] = Actio
 
 
 COLUMNS: Final = tuple(action.column for action in Action)
+TRUSTED: Final = tuple(f"trusted_{column}" for column in COLUMNS)
 NAMES: Final = each("{column}")
+COUNTS: Final = ", ".join((*COLUMNS, *TRUSTED))  # of roll-ups: events, and those of them that are trusted

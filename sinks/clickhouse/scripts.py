@@ -13,10 +13,12 @@ from pintally.sinks.clickhouse.per_action import each
 
 SCHEMA: Final = Path(__file__).parent / "schema"
 ONCE: Final = tuple(sorted(path.name for path in SCHEMA.glob("[0-9]*.sql")))
-READ: Final = ("views.sql", "features.sql", "tops.sql")  # the views that readers may read
+READ: Final = ("views.sql", "breakdowns.sql", "features.sql", "tops.sql")  # the views that readers may read
 REPEATABLE: Final = (*READ, "superseded.sql")  # in this order
 # Of views: a line {name} in a script is the text of parts/name.sql.
-PARTS: Final = ("feature_columns", "features_at_a_cut", "answers_are_whole", "analyzer_is_new")
+PARTS: Final = (
+    "sealed_hours", "sealed_days", "feature_columns", "features_at_a_cut", "answers_are_whole", "analyzer_is_new"
+)  # fmt: skip
 # Of top pins: a statement with {window} stands once for each, with {window_words}.
 WINDOWS: Final = {
     "today": "today so far (UTC)",
@@ -55,6 +57,7 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
     actions = tuple(actions)
     values = {
         "columns": each("{column}", ", ", actions),
+        "counts": ", ".join(each(name, ", ", actions) for name in ("{column}", "trusted_{column}")),
         "total": each("{column}", " + ", actions),
         "total_of_sums": each("s{number}", " + ", actions),
         "total_1h": each("{column}_1h", " + ", actions),
@@ -74,7 +77,8 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
 def added_columns(script: str, there: set[tuple[str, str]]) -> Iterator[str]:
     """Statements that give tables the columns of actions that came later. `there`: (table, column) that there are."""
     known = {table for table, _ in there}
-    columns = {action.column + days for action in Action for days in ("", "_7d", "_30d")}
+    forms = ("{}", "trusted_{}", "{}_7d", "{}_30d")
+    columns = {form.format(action.column) for action in Action for form in forms}
     for statement in statements(script):
         table = statement.removeprefix("CREATE TABLE IF NOT EXISTS ").split(maxsplit=1)[0]
         for column, definition in re.findall(r"^    (\w+) (.*?),?$", statement, re.MULTILINE):

@@ -23,6 +23,7 @@ BREACHES = {
     "days_are_the_sums_of_their_hours",
     "as_of_is_not_in_the_future",
     "hours_are_the_sums_of_their_minutes",
+    "surfaces_and_platforms_add_up_to_their_hours",
     "source_unique_together_pintally_pin_engagement_1h_window_start__pin_id",
 }
 TWICE = "INSERT INTO pin_hours SELECT * FROM pin_hours WHERE pin_id = 7"

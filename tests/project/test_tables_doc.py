@@ -37,4 +37,5 @@ def test_the_python_in_the_doc_runs(stack: Settings, monkeypatch: pytest.MonkeyP
     assert list(found["online"].columns) == ["pin_id", "saves_24h", "save_rate_24h", "as_of", "published_at"]
     assert found["training"]["saved"].tolist() == [1, 0]
     assert len(found["online"]) == 2
+    assert {"surface", "saves", "trusted_saves"} <= set(found["surfaces"].columns)
     assert {"window_start", "pin_id", "saves"} <= set(found["hours"].columns) & set(found["best"].columns)

@@ -11,6 +11,7 @@ import pytest
 from pintally.schemas.cells import CellRows
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.per_action import COLUMNS, TRUSTED, each
 from pintally.sinks.clickhouse.sealing.reopening import Reopening
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.support.cells import cells
@@ -20,20 +21,30 @@ DAY = 86_400
 TODAY = int(time.time()) // DAY * DAY
 YESTERDAY = TODAY - DAY
 
-COUNTS = "pin_id, sum(saves), sum(clicks), sum(closeups), max(updated_at)"
-COMPARED = {
-    "hours": (f"toStartOfHour(window_start) AS w, {COUNTS}", "pin_engagement_1h"),
-    "days": (f"toStartOfDay(window_start) AS w, {COUNTS}", "pin_engagement_1d"),
+COUNTS = ", ".join(f"sum({name})" for name in (*COLUMNS, *TRUSTED))
+MINUTES = "pin_engagement_1m"
+LABELS = (
+    f"(SELECT minute AS window_start, pin_id, of AS dimension, if(of = 'surface', surface, platform) AS label,"
+    f" {each('events * (action = {number}) AS {column}')}, {each('trusted * (action = {number}) AS trusted_{column}')},"
+    " updated_at FROM minutes_read ARRAY JOIN ['surface', 'platform'] AS of WHERE events > 0)"
+)
+HOURS, DAYS = "toStartOfHour(window_start)", "toStartOfDay(window_start)"
+LABEL = "toString(dimension), toString(label)"
+COMPARED = {  # what is shown, what it is made of, the window, and what else a row is of
+    "hours": ("pin_engagement_1h", MINUTES, HOURS, "pin_id"),
+    "days": ("pin_engagement_1d", MINUTES, DAYS, "pin_id"),
+    "breakdowns of hours": ("pin_breakdown_1h", LABELS, HOURS, f"pin_id, {LABEL}"),
+    "breakdowns of days": ("pin_breakdown_1d", LABELS, DAYS, f"pin_id, {LABEL}"),
 }
 
 
 def some_cells(version: int = 10, *, slice_block: int = 0, count: int = 3, start: int = YESTERDAY) -> CellRows:
-    """Two pins in two hours of one day and one of the next; also a cell whose count is 0."""
+    """Two pins in two hours of one day and one of the next, on several surfaces; also a cell whose count is 0."""
     minutes = [start + 3 * HOUR, start + 3 * HOUR + 60, start + 22 * HOUR, start + DAY + 120]
     rows = [
-        (1, slice_block, start, action, minute, pin, count, version)
-        for minute in minutes
-        for action, pin in ((1, 7), (3, 8))
+        (1, slice_block, start, action, minute, pin, count, version, surface, platform, count - count // 3)
+        for minute, surface in zip(minutes, ("home", "search", "home", "unknown"), strict=True)
+        for action, pin, platform in ((1, 7, "ios"), (3, 8, "web"))
     ]
     return cells(*rows, (1, slice_block, start, 2, minutes[0], 9, 0, version))
 
@@ -60,10 +71,14 @@ def disagreements(address: ClickHouseAddress) -> list[str]:
     """Resolutions that are not the sums of minutes."""
     return [
         name
-        for name, (columns, view) in COMPARED.items()
-        if read(address, f"SELECT {columns} FROM {view} GROUP BY w, pin_id ORDER BY w, pin_id")
-        != read(address, f"SELECT {columns} FROM pin_engagement_1m GROUP BY w, pin_id ORDER BY w, pin_id")
+        for name, (shown, source, window, key) in COMPARED.items()
+        if read(address, _summed(shown, window, key)) != read(address, _summed(source, window, key))
     ]
+
+
+def _summed(source: str, window: str, key: str) -> str:
+    """Counts by window and key."""
+    return f"SELECT {window} AS w, {key}, {COUNTS}, max(updated_at) FROM {source} GROUP BY w, {key} ORDER BY w, {key}"
 
 
 @contextmanager

@@ -29,16 +29,24 @@ STEPS = 120
 ACTORS = 6  # in a schedule
 WRITTEN = (YESTERDAY + 3 * HOUR, YESTERDAY + 4 * HOUR)  # hours that are written to
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
-TABLES = ("pin_minutes", "pin_hours", "pin_days", "sealed", "seal_numbers", "ingest_starts")
+ROLLED_UP = ("pin_hour_breakdowns", "pin_hours", "pin_day_breakdowns", "pin_days")
+TABLES = ("pin_minutes", *ROLLED_UP, "sealed", "seal_numbers", "ingest_starts")
 
+# Of each window and pin: the counts by each label of each dimension, and those of all labels together.
 UNEQUAL = """
-SELECT w, pin_id FROM
+SELECT w, pin_id, of, name FROM
 (
-    SELECT toStartOf{unit}(window_start) AS w, pin_id, toInt64(saves) AS n FROM pin_engagement_1m
+    SELECT toStartOf{unit}(minute) AS w, pin_id, of,
+        multiIf(of = 'surface', surface, of = 'platform', platform, '') AS name,
+        toInt64(events) AS n, toInt64(trusted) AS t
+    FROM minutes_read ARRAY JOIN ['surface', 'platform', 'all'] AS of
     UNION ALL
-    SELECT window_start, pin_id, -toInt64(saves) FROM pin_engagement_{view}
+    SELECT window_start, pin_id, 'all', '', -toInt64(saves), -toInt64(trusted_saves) FROM pin_engagement_{view}
+    UNION ALL
+    SELECT window_start, pin_id, toString(dimension), label, -toInt64(saves), -toInt64(trusted_saves)
+    FROM pin_breakdown_{view}
 )
-GROUP BY w, pin_id HAVING sum(n) != 0
+GROUP BY w, pin_id, of, name HAVING sum(n) != 0 OR sum(t) != 0
 """
 
 
@@ -164,7 +172,10 @@ class Schedule:
             epoch = self.rng.choice((0, 1, 1, 1))
             version = version_of(epoch, 600_000 + self.version)
             pin = self.rng.randint(1, 2) + 10 * (epoch == 0)
-            rows.append((SOURCE.id, 2, YESTERDAY, 1, minute, pin, self.version, version))
+            surface, platform = self.rng.choice(("home", "search")), self.rng.choice(("ios", "web"))
+            trusted = self.rng.randint(0, self.version)
+            key = (SOURCE.id, 2, YESTERDAY, 1, minute, pin)
+            rows.append((*key, self.version, version, surface, platform, trusted))
         return cells(*rows)
 
     def _start(self, kind: str, function: Callable[[], object]) -> Actor:
@@ -215,7 +226,7 @@ class Schedule:
 
     def _advance(self, actor: Actor, kill: bool = False) -> None:
         statement, arguments = actor.statement, actor.arguments
-        repeat = not kill and statement.startswith(("INSERT INTO pin_hours", "INSERT INTO pin_days"))
+        repeat = not kill and statement.startswith(tuple(f"INSERT INTO {table} " for table in ROLLED_UP))
         if statement:
             if repeat and self.rng.random() < 0.3:
                 self.tell("an insert is done twice")

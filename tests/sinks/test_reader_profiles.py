@@ -18,9 +18,9 @@ from tests.support.profiles import OF_THE_READER, ONE_SETTING, PROFILES
 
 pytestmark = pytest.mark.engines
 
-VIEWS = ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d")
+VIEWS = ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d", "pin_breakdown_1h", "pin_breakdown_1d")
 QUERIES = (
-    "SELECT * FROM {} ORDER BY window_start, pin_id",
+    "SELECT * FROM {} ORDER BY ALL",
     "SELECT count(), uniqExact(pin_id), countIf(is_final) FROM {}",
     "SELECT pin_id, sum(saves), sum(clicks), sum(closeups) FROM {} GROUP BY pin_id ORDER BY pin_id",
 )

@@ -45,7 +45,8 @@ def test_readers_read_no_view_of_what_must_not_be_counted() -> None:
 
 def test_an_action_has_its_column_in_each_roll_up_and_its_sum_in_each_view() -> None:
     few, all_ = ("".join(statements(TABLES, actions)) for actions in ([Action.SAVE, Action.CLICK], Action))
-    assert (few.count("closeups UInt64"), all_.count("closeups UInt64")) == (0, 3)
+    assert (few.count("    closeups UInt64"), all_.count("    closeups UInt64")) == (0, 5)
+    assert (few.count("trusted_closeups UInt64"), all_.count("trusted_closeups UInt64")) == (0, 5)
     assert "saves + clicks > 0" in "".join(statements(script_of("views.sql"), [Action.SAVE, Action.CLICK]))
 
 
@@ -56,11 +57,16 @@ def test_rates_are_of_each_action_but_close_ups() -> None:
 
 
 def test_columns_are_added_where_a_table_lacks_them_and_nowhere_else() -> None:
-    there = {("pin_hours", "saves"), ("pin_hours", "clicks"), ("sealed", "clicks"), ("sealed", "closeups")}
+    actions = ("saves", "clicks", "closeups")
+    there = {(table, f"trusted_{action}") for table in ("pin_hours", "sealed") for action in actions}
+    there |= {("pin_hours", "saves"), ("pin_hours", "clicks"), ("sealed", "clicks"), ("sealed", "closeups")}
+    there -= {("sealed", "trusted_clicks")}
     assert list(added_columns(TABLES, there)) == [
         "ALTER TABLE pin_hours ADD COLUMN IF NOT EXISTS closeups UInt64 COMMENT 'Close-ups in the hour' "
         "CODEC(T64, LZ4)",
         "ALTER TABLE sealed ADD COLUMN IF NOT EXISTS saves UInt64 COMMENT 'Sum of saves in the roll-up'",
+        "ALTER TABLE sealed ADD COLUMN IF NOT EXISTS trusted_clicks UInt64 "
+        "COMMENT 'Sum of trusted clicks in the roll-up'",
     ]
 
 

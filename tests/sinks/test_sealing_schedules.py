@@ -1,18 +1,20 @@
 """Sealing by schedules of several actors, and what each of its protections is for."""
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import count
 
 import pytest
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing import recheck, rollup, seal
 from pintally.sinks.clickhouse.sealing.rollup import RolledUp, Row, Window
+from pintally.sinks.clickhouse.sealing.rollup_rows import TABLES
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.streams.settings import Settings
 from tests.sinks.sealing_schedule import first_failure
 
 SCHEDULES = range(3)
+_count = count()
 
 
 def test_whoever_seals_writes_opens_and_dies_at_once_all_resolutions_agree(stack: Settings) -> None:
@@ -21,19 +23,17 @@ def test_whoever_seals_writes_opens_and_dies_at_once_all_resolutions_agree(stack
 
 def roll_up_late(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> RolledUp:
     """`roll_up` with its number taken after the minutes were read."""
-    source = rollup.MINUTES if window.resolution == "hour" else rollup.HOURS
-    read: list[Any] = (
-        []
-        if window.resolution == "day" and not hour_seals
-        else connection.rows(source, start=window.start, end=window.end, seals=list(hour_seals))
-    )
-    sums = (len(read), *(sum(row[i] for row in read) for i in (1, 2, 3)))
-    number = allocate_seal_id(connection)
-    rows = [(window.start, *row, number) for row in read]
-    names = ("window_start", "pin_id", "saves", "clicks", "closeups", "updated_at", "seal")
-    connection.insert(rollup.TABLES[window.resolution], names, rows)
-    rollup.publish(connection, [window], Row(number, False, False, sums))
-    return RolledUp(window, number)
+    while True:
+        unnumbered = 10**9 + next(_count)
+        rollup.insert(connection, window, unnumbered, hour_seals)
+        sums = rollup.rolled_up(connection, window, unnumbered)
+        number = allocate_seal_id(connection)
+        for table in TABLES[window.resolution]:
+            numbered = f"INSERT INTO {table} SELECT * REPLACE ({number} AS seal) FROM {table}"
+            connection.execute(f"{numbered} WHERE seal = %(number)s", {"number": unnumbered})
+        if rollup.rolled_up(connection, window, number) == sums:
+            rollup.publish(connection, [window], Row(number, False, False, sums))
+            return RolledUp(window, number)
 
 
 PROTECTIONS = {

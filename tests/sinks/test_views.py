@@ -27,7 +27,10 @@ from tests.sinks.sealing import (
 WAITING = (
     "SELECT 1 FROM system.processes WHERE current_database = currentDatabase() AND query LIKE 'SELECT saves, is_final%'"
 )
-COLUMNS = ["window_start", "pin_id", "saves", "clicks", "closeups", "updated_at", "is_final"]
+COUNTS = [f"{prefix}{column}" for prefix in ("", "trusted_") for column in ("saves", "clicks", "closeups")]
+ENGAGEMENT = ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d")
+BREAKDOWNS = ("pin_breakdown_1h", "pin_breakdown_1d")
+VIEWS = (*ENGAGEMENT, *BREAKDOWNS)
 
 
 @pytest.fixture
@@ -36,9 +39,10 @@ def address(stack: Settings) -> ClickHouseAddress:
     return stack.clickhouse
 
 
-@pytest.mark.parametrize("view", ["pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d"])
+@pytest.mark.parametrize("view", VIEWS)
 def test_each_view_has_exactly_the_promised_columns(address: ClickHouseAddress, view: str) -> None:
-    assert [row[0] for row in read(address, f"DESCRIBE {view}")] == COLUMNS
+    key = ["window_start", "pin_id", *(["dimension", "label"] if view in BREAKDOWNS else [])]
+    assert [row[0] for row in read(address, f"DESCRIBE {view}")] == [*key, *COUNTS, "updated_at", "is_final"]
 
 
 def test_hours_and_days_equal_their_minutes_between_any_two_statements_of_sealing(
@@ -89,7 +93,7 @@ def test_a_reader_never_misses_an_hour_while_it_is_being_sealed(address: ClickHo
 
 def test_windows_are_final_once_sealed_and_not_before(address: ClickHouseAddress) -> None:
     seal(address, TODAY)
-    for view in ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d"):
+    for view in VIEWS:
         rows = read(address, f"SELECT toUnixTimestamp(window_start), is_final FROM {view}")
         assert {(start < TODAY) == is_final for start, is_final in rows} == {True}
 
@@ -97,7 +101,7 @@ def test_windows_are_final_once_sealed_and_not_before(address: ClickHouseAddress
 def test_a_pin_whose_counts_all_went_to_zero_has_no_row(address: ClickHouseAddress) -> None:
     write(address, some_cells(20, count=0))
     seal(address, TODAY)
-    for view in ("pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d"):
+    for view in VIEWS:
         assert read(address, f"SELECT count() FROM {view}") == [(0,)]
 
 
@@ -122,6 +126,8 @@ def test_readers_over_http_without_any_right_to_set_settings_get_the_same(addres
         ("pin_engagement_1h", f"window_start = fromUnixTimestamp({TODAY})"),
         ("pin_engagement_1h", f"pin_id = 7 AND window_start = fromUnixTimestamp({YESTERDAY + 3 * HOUR})"),
         ("pin_engagement_1d", f"pin_id = 7 AND window_start >= fromUnixTimestamp({TODAY})"),
+        ("pin_breakdown_1h", f"pin_id = 7 AND window_start = fromUnixTimestamp({YESTERDAY + 3 * HOUR})"),
+        ("pin_breakdown_1d", f"pin_id = 7 AND window_start >= fromUnixTimestamp({TODAY})"),
     ],
 )
 def test_conditions_on_window_and_pin_reach_the_primary_key(
@@ -137,7 +143,7 @@ def test_conditions_on_window_and_pin_reach_the_primary_key(
     assert int(left) <= 1, plan
 
 
-@pytest.mark.parametrize("view", ["pin_engagement_1m", "pin_engagement_1h", "pin_engagement_1d"])
+@pytest.mark.parametrize("view", VIEWS)
 def test_no_other_days_than_those_asked_for_are_looked_into(address: ClickHouseAddress, view: str) -> None:
     for days in range(2, 7):
         write(address, some_cells(start=TODAY - days * DAY))
@@ -182,7 +188,7 @@ def test_who_does_not_ask_what_is_final_does_not_wait_for_it(address: ClickHouse
 
 def test_what_a_query_calls_final_it_has_read_in_full(address: ClickHouseAddress) -> None:
     seal(address, TODAY)
-    columns = "hour, minute, pin_id, action, events, updated_at"
+    columns = "hour, minute, pin_id, action, surface, platform, events, trusted, updated_at"
     read(
         address,
         "CREATE OR REPLACE VIEW minutes_read AS SELECT * FROM"

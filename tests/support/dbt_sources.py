@@ -24,6 +24,8 @@ KEYS: Final = {
     "pin_engagement_1m": ("window_start", "pin_id"),
     "pin_engagement_1h": ("window_start", "pin_id"),
     "pin_engagement_1d": ("window_start", "pin_id"),
+    "pin_breakdown_1h": ("window_start", "pin_id", "dimension", "label"),
+    "pin_breakdown_1d": ("window_start", "pin_id", "dimension", "label"),
     "pin_features_latest": ("pin_id",),
     "data_status": ("data",),
 }

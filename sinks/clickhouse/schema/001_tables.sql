@@ -155,6 +155,7 @@ CREATE TABLE IF NOT EXISTS pin_hours{on_cluster}
     window_start DateTime('UTC') COMMENT 'Start of the hour' CODEC(Delta, ZSTD(1)),
     pin_id UInt64 COMMENT 'The pin' CODEC(Delta, LZ4),
     {column} UInt64 COMMENT '{Heading} in the hour' CODEC(T64, LZ4),
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} in the hour' CODEC(T64, LZ4),
     updated_at DateTime('UTC') COMMENT 'Highest updated_at of its minutes' CODEC(T64, ZSTD(1)),
     seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(Delta, ZSTD(1))
 )
@@ -172,6 +173,7 @@ CREATE TABLE IF NOT EXISTS pin_days{on_cluster}
     pin_id UInt64 COMMENT 'The pin' CODEC(Delta, ZSTD(1)),
     window_start DateTime('UTC') COMMENT 'Start of the day, UTC' CODEC(Delta, ZSTD(1)),
     {column} UInt64 COMMENT '{Heading} in the day' CODEC(T64, ZSTD(1)),
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} in the day' CODEC(T64, ZSTD(1)),
     updated_at DateTime('UTC') COMMENT 'Highest updated_at of its minutes' CODEC(T64, ZSTD(1)),
     seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, ZSTD(1)),
     PROJECTION by_day (SELECT * ORDER BY window_start, pin_id)
@@ -182,6 +184,44 @@ ORDER BY (pin_id, window_start)
 TTL window_start + INTERVAL 730 DAY
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Counts per pin and day, by pin. Only rows whose seal is in sealed count: read pin_engagement_1d';
+
+-- Both by pin: the question is what one pin did where. The sums over the labels of either dimension are those of
+-- pin_hours and pin_days. An hour that was just inserted is a part of its own, so that sealing finds it by its time.
+CREATE TABLE IF NOT EXISTS pin_hour_breakdowns{on_cluster}
+(
+    pin_id UInt64 COMMENT 'The pin' CODEC(Delta, ZSTD(1)),
+    window_start DateTime('UTC') COMMENT 'Start of the hour' CODEC(Delta, ZSTD(1)),
+    dimension Enum8('surface' = 1, 'platform' = 2) COMMENT 'Whether label is a surface or a platform' CODEC(ZSTD(1)),
+    label LowCardinality(String) COMMENT 'The surface or platform; unknown and other as in pin_minutes' CODEC(ZSTD(1)),
+    {column} UInt64 COMMENT '{Heading} in the hour' CODEC(T64, ZSTD(1)),
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} in the hour' CODEC(T64, ZSTD(1)),
+    updated_at DateTime('UTC') COMMENT 'Highest updated_at of its minutes' CODEC(T64, ZSTD(1)),
+    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, ZSTD(1))
+)
+ENGINE = {family}MergeTree
+PARTITION BY toYYYYMMDD(window_start)
+ORDER BY (pin_id, window_start, dimension, label)
+TTL window_start + INTERVAL 90 DAY
+SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Counts per pin and hour by surface, and by platform. Only rows whose seal is in sealed count: read pin_breakdown_1h';
+
+CREATE TABLE IF NOT EXISTS pin_day_breakdowns{on_cluster}
+(
+    pin_id UInt64 COMMENT 'The pin' CODEC(Delta, ZSTD(1)),
+    window_start DateTime('UTC') COMMENT 'Start of the day, UTC' CODEC(Delta, ZSTD(1)),
+    dimension Enum8('surface' = 1, 'platform' = 2) COMMENT 'Whether label is a surface or a platform' CODEC(ZSTD(1)),
+    label LowCardinality(String) COMMENT 'The surface or platform; unknown and other as in pin_minutes' CODEC(ZSTD(1)),
+    {column} UInt64 COMMENT '{Heading} in the day' CODEC(T64, ZSTD(1)),
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} in the day' CODEC(T64, ZSTD(1)),
+    updated_at DateTime('UTC') COMMENT 'Highest updated_at of its minutes' CODEC(T64, ZSTD(1)),
+    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, ZSTD(1))
+)
+ENGINE = {family}MergeTree
+PARTITION BY toYYYYMM(window_start)
+ORDER BY (pin_id, window_start, dimension, label)
+TTL window_start + INTERVAL 730 DAY
+SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Counts per pin and day by surface, and by platform. Only rows whose seal is in sealed count: read pin_breakdown_1d';
 
 CREATE TABLE IF NOT EXISTS seal_numbers{on_cluster}
 (
@@ -203,6 +243,8 @@ CREATE TABLE IF NOT EXISTS sealed{on_cluster}
     corrected Bool COMMENT 'true: its counts changed after it was first sealed',
     pins UInt64 COMMENT 'Pins in the roll-up',
     {column} UInt64 COMMENT 'Sum of {heading} in the roll-up',
+    trusted_{column} UInt64 COMMENT 'Sum of trusted {heading} in the roll-up',
+    breakdown_sum UInt64 COMMENT 'Check sum of its breakdowns: of a hash of pin, action, dimension and label, times counts',
     written_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row'
 )
 ENGINE = {family}ReplacingMergeTree(seal)

@@ -62,26 +62,30 @@ CREATE OR REPLACE VIEW minutes_read{on_cluster}
     minute DateTime('UTC') COMMENT 'Start of the minute',
     pin_id UInt64 COMMENT 'The pin',
     action UInt8 COMMENT '{actions}',
+    surface LowCardinality(String) COMMENT 'Where in the app: as in pin_minutes',
+    platform LowCardinality(String) COMMENT 'On which platform: as in pin_minutes',
     events UInt64 COMMENT 'Counted events',
+    trusted UInt64 COMMENT 'Those of them that are trusted',
     updated_at DateTime('UTC') COMMENT 'When ClickHouse received the row'
 )
 AS
-SELECT hour, minute, pin_id, action, events, updated_at
+SELECT hour, minute, pin_id, action, surface, platform, events, trusted, updated_at
 FROM pin_minutes FINAL
 WHERE hour >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY AND
 {answers_are_whole}
 SETTINGS optimize_move_to_prewhere_if_final = 1, do_not_merge_across_partitions_select_final = 1, apply_deleted_mask = 1
-COMMENT 'Part of the pin_engagement views: one current cell for each key';
+COMMENT 'Part of the views of counts: one current cell for each key';
 
 CREATE OR REPLACE VIEW hours_read{on_cluster}
 (
     window_start DateTime('UTC') COMMENT 'Start of the hour',
     pin_id UInt64 COMMENT 'The pin',
     {column} UInt64 COMMENT '{Heading}',
+    trusted_{column} UInt64 COMMENT 'Trusted {heading}',
     updated_at DateTime('UTC') COMMENT 'Highest updated_at of its minutes',
     seal UInt64 COMMENT 'The sealing that wrote the row'
 )
-AS SELECT window_start, pin_id, {columns}, updated_at, seal
+AS SELECT window_start, pin_id, {counts}, updated_at, seal
 FROM pin_hours
 WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 89 DAY
 SETTINGS apply_deleted_mask = 1
@@ -92,10 +96,11 @@ CREATE OR REPLACE VIEW days_read{on_cluster}
     window_start DateTime('UTC') COMMENT 'Start of the day, UTC',
     pin_id UInt64 COMMENT 'The pin',
     {column} UInt64 COMMENT '{Heading}',
+    trusted_{column} UInt64 COMMENT 'Trusted {heading}',
     updated_at DateTime('UTC') COMMENT 'Highest updated_at of its minutes',
     seal UInt64 COMMENT 'The sealing that wrote the row'
 )
-AS SELECT window_start, pin_id, {columns}, updated_at, seal
+AS SELECT window_start, pin_id, {counts}, updated_at, seal
 FROM pin_days
 WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL 729 DAY
 SETTINGS apply_deleted_mask = 1
@@ -109,6 +114,7 @@ CREATE OR REPLACE VIEW pin_engagement_1m{on_cluster}
     window_start DateTime('UTC') COMMENT 'Start of the minute, event time, UTC; the window is [start, start + 1 min)',
     pin_id UInt64 COMMENT 'The pin',
     {column} UInt64 COMMENT '{Heading} in the window',
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} in the window: of one user, at most as many in a slice as the rule trusted_cap says',
     updated_at DateTime('UTC') COMMENT 'When the counts were last written, UTC',
     is_final Bool COMMENT 'true: no further event will be counted in this window (corrections aside)'
 )
@@ -117,6 +123,7 @@ SELECT
     minute AS window_start,
     pin_id,
     sum(events * (action = {number})) AS {column},
+    sum(trusted * (action = {number})) AS trusted_{column},
     max(m.updated_at) AS updated_at,
     toStartOfHour(minute) IN
     (
@@ -136,57 +143,27 @@ HAVING {total} > 0
 SETTINGS aggregate_functions_null_for_empty = 0
 COMMENT 'Engagement per pin and minute';
 
--- What hours need of seal_state, without its layers and its days: a quarter less to plan. Both halves hold the same
--- subquery, letter for letter, so that it is read once and they agree on what is sealed.
 CREATE OR REPLACE VIEW pin_engagement_1h{on_cluster}
 (
     window_start DateTime('UTC') COMMENT 'Start of the hour, event time, UTC; the window is [start, start + 1 h)',
     pin_id UInt64 COMMENT 'The pin',
     {column} UInt64 COMMENT '{Heading} in the window',
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} in the window: of one user, at most as many in a slice as the rule trusted_cap says',
     updated_at DateTime('UTC') COMMENT 'When the counts were last written, UTC',
     is_final Bool COMMENT 'true: no further event will be counted in this window (corrections aside)'
 )
 AS
-WITH
-(
-    SELECT
-    (
-        maxIf(window_start + INTERVAL 1 HOUR, NOT is_open) AS until,
-        groupArrayIf(window_start, is_open) AS open,
-        arrayMin(arrayPushBack(open, until)),
-        groupArrayIf(seal, NOT is_open AND pins > 0)
-    )
-    FROM sealed FINAL
-    WHERE resolution = 'hour' AND window_start >= toStartOfDay(now('UTC')) - INTERVAL 90 DAY
-    AND toUInt8(if(getSetting('allow_experimental_analyzer'), '1',
-        'allow_experimental_analyzer = 0 (or compatibility before 24.3): read hours and days with the analyzer on'))
-    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1,
-        input_format_tsv_enum_as_number = 0
-) AS state
-SELECT window_start, pin_id, {columns}, updated_at, true AS is_final
+{sealed_hours}
+SELECT window_start, pin_id, {counts}, updated_at, true AS is_final
 FROM hours_read
 WHERE seal IN state.4
 UNION ALL
-WITH
-(
-    SELECT
-    (
-        maxIf(window_start + INTERVAL 1 HOUR, NOT is_open) AS until,
-        groupArrayIf(window_start, is_open) AS open,
-        arrayMin(arrayPushBack(open, until)),
-        groupArrayIf(seal, NOT is_open AND pins > 0)
-    )
-    FROM sealed FINAL
-    WHERE resolution = 'hour' AND window_start >= toStartOfDay(now('UTC')) - INTERVAL 90 DAY
-    AND toUInt8(if(getSetting('allow_experimental_analyzer'), '1',
-        'allow_experimental_analyzer = 0 (or compatibility before 24.3): read hours and days with the analyzer on'))
-    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1,
-        input_format_tsv_enum_as_number = 0
-) AS state
+{sealed_hours}
 SELECT
     hour AS window_start,
     pin_id,
     sum(events * (action = {number})) AS {column},
+    sum(trusted * (action = {number})) AS trusted_{column},
     max(m.updated_at) AS updated_at,
     hour < state.1 AS is_final
 FROM minutes_read AS m
@@ -201,40 +178,29 @@ CREATE OR REPLACE VIEW pin_engagement_1d{on_cluster}
     window_start DateTime('UTC') COMMENT 'Start of the day, event time, UTC; the window is [start, start + 1 day)',
     pin_id UInt64 COMMENT 'The pin',
     {column} UInt64 COMMENT '{Heading} in the window',
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} in the window: of one user, at most as many in a slice as the rule trusted_cap says',
     updated_at DateTime('UTC') COMMENT 'When the counts were last written, UTC',
     is_final Bool COMMENT 'true: no further event will be counted in this window (corrections aside)'
 )
 AS
-WITH
-(
-    SELECT (sealed_until, minutes_from, open_hours, hour_seals, days_until, days_from, open_days, day_seals)
-    FROM seal_state
-    WHERE toUInt8(if(getSetting('allow_experimental_analyzer'), '1',
-        'allow_experimental_analyzer = 0 (or compatibility before 24.3): read hours and days with the analyzer on'))
-    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0
-) AS state
-SELECT window_start, pin_id, {columns}, updated_at, true AS is_final
+{sealed_days}
+SELECT window_start, pin_id, {counts}, updated_at, true AS is_final
 FROM days_read
 WHERE seal IN state.8
 UNION ALL
-WITH
-(
-    SELECT (sealed_until, minutes_from, open_hours, hour_seals, days_until, days_from, open_days, day_seals)
-    FROM seal_state
-    WHERE toUInt8(if(getSetting('allow_experimental_analyzer'), '1',
-        'allow_experimental_analyzer = 0 (or compatibility before 24.3): read hours and days with the analyzer on'))
-    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0
-) AS state
+{sealed_days}
 SELECT
     toStartOfDay(start) AS window_start,
     pin_id,
     sum(c{number}) AS {column},
+    sum(t{number}) AS trusted_{column},
     max(updated) AS updated_at,
     toStartOfDay(start) < toStartOfDay(state.1) AS is_final
 FROM
 (
     SELECT window_start AS start, pin_id,
         {column} AS c{number},
+        trusted_{column} AS t{number},
         updated_at AS updated
     FROM hours_read
     WHERE seal IN state.4 AND window_start >= state.6
@@ -242,6 +208,7 @@ FROM
     UNION ALL
     SELECT hour AS start, pin_id,
         if(action = {number}, events, 0) AS c{number},
+        if(action = {number}, trusted, 0) AS t{number},
         updated_at AS updated
     FROM minutes_read
     WHERE hour >= state.2 AND (hour >= state.1 OR has(state.3, hour))

@@ -5,16 +5,16 @@ checked again are among the windows that were published last.
 """
 
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import NAMES
 from pintally.sinks.clickhouse.sealing.again import known_window
 from pintally.sinks.clickhouse.sealing.before_first import open_before_first
 from pintally.sinks.clickhouse.sealing.cut_times import read_cuts
 from pintally.sinks.clickhouse.sealing.feature_seals import FeatureSeal, Name, open_windows, read_seals
 from pintally.sinks.clickhouse.sealing.reopen import DAY, reopen
 from pintally.sinks.clickhouse.sealing.rollup import Window, is_unchanged
+from pintally.sinks.clickhouse.sealing.rollup_rows import SUMMED
 
 PUBLISHED_LAST = f"""
-SELECT toUnixTimestamp(window_start), seal, pins, {NAMES} FROM sealed FINAL
+SELECT toUnixTimestamp(window_start), seal, {", ".join(SUMMED)} FROM sealed FINAL
 WHERE resolution = 'hour' AND NOT is_open AND written_at >= (SELECT max(written_at) FROM sealed) - INTERVAL 10 MINUTE
 """
 FEATURES_PUBLISHED_LAST = """

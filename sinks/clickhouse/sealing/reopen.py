@@ -12,13 +12,13 @@ import numpy as np
 
 from pintally.schemas.cells import PinMinuteRows
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import COLUMNS, NAMES
+from pintally.sinks.clickhouse.sealing.rollup_rows import NOTHING, SUMMED
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 
 HOUR = 3600
 DAY = 86_400
-SEALED = ("resolution", "window_start", "seal", "is_open", "corrected", "pins", *COLUMNS)  # columns of the table
-NEVER_SEALED = (False, 0, *(0 for _ in COLUMNS))  # its `corrected`, pins and counts
+SEALED = ("resolution", "window_start", "seal", "is_open", "corrected", *SUMMED)  # columns of the table
+NEVER_SEALED = (False, *NOTHING)  # its `corrected` and sums
 
 # The first column of seal_state by itself, as every flush asks for it twice: 3 ms of ClickHouse's CPU, not 6.5.
 SEALED_UNTIL = """
@@ -73,7 +73,7 @@ def reopen(connection: Connection, hours: Collection[int]) -> None:
 def _sums(connection: Connection, windows: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, ...]]:
     """Returns the last sealed sums, so that the next sealing knows whether it corrects them."""
     rows = connection.rows(
-        f"SELECT toString(resolution), toUnixTimestamp(window_start), corrected, pins, {NAMES}"
+        f"SELECT toString(resolution), toUnixTimestamp(window_start), corrected, {', '.join(SUMMED)}"
         " FROM sealed FINAL WHERE window_start IN %(starts)s",
         starts=[start for _, start in windows],
     )

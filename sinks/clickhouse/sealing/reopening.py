@@ -15,16 +15,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
-from pintally.sinks.clickhouse.per_action import NAMES, each
 from pintally.sinks.clickhouse.sealing.cut_times import BUCKET, NEWEST
 from pintally.sinks.clickhouse.sealing.feature_seals import BASE, HOURS, TILES, open_from, open_windows
 from pintally.sinks.clickhouse.sealing.missing_cuts import put_back_cuts
 from pintally.sinks.clickhouse.sealing.reopen import HOUR, reopen
+from pintally.sinks.clickhouse.sealing.rollup_rows import SPILL
 from pintally.sinks.clickhouse.sealing.seal import read_state
 from pintally.sinks.clickhouse.sealing.unequal_features import unequal_features
+from pintally.sinks.clickhouse.sealing.unequal_rollups import DIFFERENT
 
 KEPT = "toStartOfDay(now('UTC')) - INTERVAL 88 DAY"  # minutes of older days may have been dropped with age
-SPILL = {"max_bytes_before_external_group_by": 1 << 30}
 
 # A window that is neither sealed nor open is read by nobody.
 UNNAMED = f"""
@@ -41,48 +41,7 @@ SEALED_DAYS = f"""
 SELECT DISTINCT toUnixTimestamp(toStartOfDay(window_start)) AS day FROM sealed FINAL
 WHERE NOT is_open AND window_start >= {KEPT} ORDER BY day
 """
-# Of one day: the minutes of its sealed windows, less their roll-ups; and what `sealed` states of them, less those.
-DIFFERENT = f"""
-WITH seals AS
-    (SELECT window_start, seal, pins, {NAMES} FROM sealed FINAL
-     WHERE resolution = '{{resolution}}' AND NOT is_open AND window_start >= toDateTime(%(day)s, 'UTC')
-        AND window_start < toDateTime(%(day)s + 86400, 'UTC')),
-rolled AS
-    (SELECT window_start, pin_id, {NAMES} FROM {{table}}
-     WHERE window_start >= toDateTime(%(day)s, 'UTC') AND window_start < toDateTime(%(day)s + 86400, 'UTC')
-        AND (window_start, seal) IN (SELECT window_start, seal FROM seals))
-SELECT DISTINCT toUnixTimestamp(start) FROM
-(
-    SELECT start, pin_id FROM
-    (
-        SELECT {{window}} AS start, pin_id, {each("toInt64(sumIf(events, action = {number})) AS c{number}")}
-        FROM pin_minutes FINAL
-        WHERE hour >= toDateTime(%(day)s, 'UTC') AND hour < toDateTime(%(day)s + 86400, 'UTC')
-            AND {{window}} IN (SELECT window_start FROM seals)
-        GROUP BY start, pin_id
-        UNION ALL
-        SELECT window_start AS start, pin_id, {each("-toInt64({column}) AS c{number}")}
-        FROM rolled
-    )
-    GROUP BY start, pin_id
-    HAVING {each("sum(c{number}) != 0", " OR ")}
-    UNION ALL
-    SELECT start, 0 AS pin_id FROM
-    (
-        SELECT window_start AS start, toInt64(pins) AS p, {each("toInt64({column}) AS c{number}")}
-        FROM seals
-        UNION ALL
-        SELECT window_start AS start, -1 AS p, {each("-toInt64({column}) AS c{number}")}
-        FROM rolled
-    )
-    GROUP BY start
-    HAVING sum(p) != 0 OR {each("sum(c{number}) != 0", " OR ")}
-)
-"""
 WORDS = {TILES: "arrival bucket", HOURS: "complete hour", BASE: "base of the day"}
-WINDOWS = {"hour": ("pin_hours", "hour"), "day": ("pin_days", "toStartOfDay(hour)")}
-
-
 EARLY = """
 SELECT toUnixTimestamp(window_start) FROM sealed FINAL
 WHERE resolution = 'hour' AND NOT is_open
@@ -127,6 +86,5 @@ def _unequal(connection: Connection) -> Iterator[int]:
     """Hours, in seconds since 1970; of a day its first."""
     yield from (row[0] for row in connection.rows(UNNAMED))
     for (day,) in connection.rows(SEALED_DAYS):
-        for resolution, (table, window) in WINDOWS.items():
-            sql = DIFFERENT.format(resolution=resolution, table=table, window=window)
+        for sql in DIFFERENT:
             yield from (row[0] for row in connection.execute(sql, {"day": day}, settings=SPILL))

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import COLUMNS, NAMES, each
+from pintally.sinks.clickhouse.sealing import rollup_rows
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, SEALED, reopen
+from pintally.sinks.clickhouse.sealing.rollup_rows import NOTHING, Sums
 from pintally.sinks.clickhouse.sealing.steps import seal_window
 from pintally.sinks.clickhouse.stale_rows import delete_superseded, has_superseded, in_hours
-
-Sums = tuple[int, ...]  # pins, then events of each action. Two windows with equal sums are taken for equal
-NOTHING: Sums = (0,) * (1 + len(COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +46,6 @@ class RolledUp:
     window: Window
     seal: int = 0
     changed: bool = False  # its sums differ from those that were sealed before
-
-
-MINUTES = f"""
-SELECT pin_id, {each("sumIf(events, action = {number}) AS {column}")}, max(m.updated_at) AS updated_at
-FROM pin_minutes AS m FINAL
-WHERE hour >= toDateTime(%(start)s, 'UTC') AND hour < toDateTime(%(end)s, 'UTC')
-GROUP BY pin_id
-HAVING {" + ".join(COLUMNS)} > 0
-"""
-HOURS = f"""
-SELECT pin_id, {each("sum(h.{column}) AS {column}")}, max(h.updated_at) AS updated_at
-FROM pin_hours AS h
-WHERE window_start >= toDateTime(%(start)s, 'UTC') AND window_start < toDateTime(%(end)s, 'UTC') AND seal IN %(seals)s
-GROUP BY pin_id
-"""
-TABLES = {"hour": "pin_hours", "day": "pin_days"}
-SUMS = f"SELECT count(), {each('sum({column})')} FROM"
 
 
 def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> RolledUp:
@@ -133,28 +114,22 @@ def read_row(connection: Connection, window: Window) -> Row:
 
 
 def insert(connection: Connection, window: Window, number: int, hour_seals: Sequence[int]) -> None:
-    """Insert the rows of the roll-up, with a number that is not published yet."""
-    counts = f"pin_id, {NAMES}, updated_at"
-    source = MINUTES if window.resolution == "hour" else HOURS
+    """Insert the rows of the roll-up and of its breakdowns, with a number that is not published yet."""
     if window.resolution == "day" and not hour_seals:
         return
-    connection.execute(
-        f"INSERT INTO {TABLES[window.resolution]} (window_start, {counts}, seal)"
-        f" SELECT toDateTime(%(start)s, 'UTC'), {counts}, %(number)s FROM ({source})",
-        {"start": window.start, "end": window.end, "number": number, "seals": list(hour_seals)},
-    )
+    given = {"start": window.start, "end": window.end, "number": number, "seals": list(hour_seals)}
+    for statement in rollup_rows.STATEMENTS[window.resolution]:
+        connection.execute(statement, given, settings=rollup_rows.SPILL)
 
 
 def rolled_up(connection: Connection, window: Window, number: int) -> Sums:
     """Sums of the inserted rows."""
-    table = TABLES[window.resolution]
-    where = "window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
-    return connection.one(f"{SUMS} {table} WHERE {where}", start=window.start, number=number)
+    return connection.one(rollup_rows.rows_sums(window.resolution), start=window.start, number=number)
 
 
 def minutes_of(connection: Connection, window: Window) -> Sums:
     """Sums of the minutes now."""
-    return connection.one(f"{SUMS} ({MINUTES})", start=window.start, end=window.end)
+    return connection.one(rollup_rows.CELLS_SUMS, start=window.start, end=window.end)
 
 
 def publish(connection: Connection, windows: Sequence[Window], row: Row) -> None:

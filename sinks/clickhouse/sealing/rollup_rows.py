@@ -1,0 +1,99 @@
+"""The SQL of roll-ups: rows of an hour and of a day, and their sums (C23).
+
+Breakdowns have a check sum instead of sums by label: it adds up, for each cell, a hash of its pin, action and label,
+times its counts. So it needs no grouping, and rows that are sums of the same cells have the same. That of a day is the
+sum of those of its hours.
+"""
+
+from typing import Final
+
+from pintally.schemas.dimensions import Dimension
+from pintally.sinks.clickhouse.per_action import COLUMNS, COUNTS, TRUSTED, each
+
+SUMMED: Final = ("pins", *COLUMNS, *TRUSTED, "breakdown_sum")
+Sums = tuple[int, ...]  # of the rows of a window, as SUMMED names them. Windows with equal sums are taken for equal
+NOTHING: Final[Sums] = (0,) * len(SUMMED)
+
+WEIGHT: Final = 1_000_003  # of a trusted count beside a count: any odd number but 1
+_START: Final = "window_start = toDateTime(%(start)s, 'UTC')"
+_WITHIN: Final = "{0} >= toDateTime(%(start)s, 'UTC') AND {0} < toDateTime(%(end)s, 'UTC')"
+_OF_WINDOW: Final = f"{_START} AND seal = %(number)s"
+
+
+def _hash(action: str, dimension: str, label: str) -> str:
+    return f"cityHash64(pin_id, {action}, cityHash64({dimension}, {label}))"
+
+
+_OF_LABELS: Final = " + ".join(_hash("action", f"toUInt8({each.value})", each.column) for each in Dimension)
+CELLS_SUM: Final = f"sum(({_OF_LABELS}) * (events + {WEIGHT} * trusted))"  # of cells
+_OF_ROW: Final = (
+    _hash("toUInt8({number})", "toUInt8(dimension)", "label") + f" * ({{column}} + {WEIGHT} * trusted_{{column}})"
+)
+ROWS_SUM: Final = f"sum({each(_OF_ROW, ' + ')})"  # of rows of breakdowns
+
+COUNTED: Final = f"""{each("sumIf(events, action = {number}) AS {column}")},
+    {each("sumIf(trusted, action = {number}) AS trusted_{column}")}"""
+ADDED: Final = ", ".join(f"sum(r.{name}) AS {name}" for name in (*COLUMNS, *TRUSTED))
+SOME: Final = " + ".join(COLUMNS) + " > 0"
+_LABELS: Final = ", ".join(f"({each.value}, {each.column})" for each in Dimension)
+
+# Cells are read once, for breakdowns: those of one dimension add up to the hour.
+HOUR: Final = (
+    f"""INSERT INTO pin_hour_breakdowns (window_start, pin_id, dimension, label, {COUNTS}, updated_at, seal)
+SELECT toDateTime(%(start)s, 'UTC'), pin_id, of.1 AS d, of.2 AS l, {ADDED}, max(r.updated_at), %(number)s
+FROM
+(
+    SELECT pin_id, surface, platform, {COUNTED}, max(m.updated_at) AS updated_at
+    FROM pin_minutes AS m FINAL
+    WHERE {_WITHIN.format("hour")}
+    GROUP BY pin_id, surface, platform
+    HAVING {SOME}
+) AS r
+ARRAY JOIN [{_LABELS}] AS of
+GROUP BY pin_id, d, l
+""",
+    f"""INSERT INTO pin_hours (window_start, pin_id, {COUNTS}, updated_at, seal)
+SELECT toDateTime(%(start)s, 'UTC'), pin_id, {ADDED}, max(r.updated_at), %(number)s
+FROM pin_hour_breakdowns AS r
+WHERE {_OF_WINDOW} AND dimension = '{Dimension.SURFACE.column}'
+GROUP BY pin_id
+""",
+)
+_HOURS: Final = f"{_WITHIN.format('window_start')} AND seal IN %(seals)s"
+DAY: Final = (
+    f"""INSERT INTO pin_day_breakdowns (window_start, pin_id, dimension, label, {COUNTS}, updated_at, seal)
+SELECT toDateTime(%(start)s, 'UTC'), pin_id, dimension, label, {ADDED}, max(r.updated_at), %(number)s
+FROM pin_hour_breakdowns AS r
+WHERE {_HOURS}
+GROUP BY pin_id, dimension, label
+""",
+    f"""INSERT INTO pin_days (window_start, pin_id, {COUNTS}, updated_at, seal)
+SELECT toDateTime(%(start)s, 'UTC'), pin_id, {ADDED}, max(r.updated_at), %(number)s
+FROM pin_hours AS r
+WHERE {_HOURS}
+GROUP BY pin_id
+""",
+)
+STATEMENTS: Final = {"hour": HOUR, "day": DAY}  # in this order
+SPILL: Final = {"max_bytes_before_external_group_by": 1 << 30}
+TABLES: Final = {"hour": ("pin_hours", "pin_hour_breakdowns"), "day": ("pin_days", "pin_day_breakdowns")}
+_TOTALS: Final = ", ".join(f"sum({name})" for name in (*COLUMNS, *TRUSTED))
+
+
+def rows_sums(resolution: str) -> str:
+    """Sums of the rows of a window with a number."""
+    table, breakdowns = TABLES[resolution]
+    check_sum = f"SELECT {ROWS_SUM} FROM {breakdowns} WHERE {_OF_WINDOW}"
+    return f"SELECT count(), {_TOTALS}, ({check_sum}) FROM {table} WHERE {_OF_WINDOW}"
+
+
+CELLS_SUMS: Final = f"""
+SELECT count(), {_TOTALS}, sum(check_sum) FROM
+(
+    SELECT pin_id, {COUNTED}, {CELLS_SUM} AS check_sum
+    FROM pin_minutes FINAL
+    WHERE {_WITHIN.format("hour")}
+    GROUP BY pin_id
+    HAVING {SOME}
+)
+"""

@@ -1,0 +1,117 @@
+"""Breakdowns are sealed with their hours and days, whatever labels say, and what is damaged is found."""
+
+import numpy as np
+import pytest
+
+from pintally.schemas.cells import CellRows
+from pintally.schemas.dimensions import Dimension
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.per_action import COUNTS
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.sinks.reads.counts import read_counts
+from pintally.streams.settings import Settings
+from tests.sinks.sealing import DAY, HOUR, TODAY, YESTERDAY, disagreements, read, reopen_from, some_cells, write
+from tests.support.cells import cells
+
+HOSTILE = ("it's", 'say "home"', "back\\slash", "line\nbreak", "nul\0", "%(start)s", "{column}", "ünï😀" * 9, "--", "%")
+NOW = "SETTINGS mutations_sync = 2"
+DAMAGE = {
+    "a breakdown was deleted": "DELETE FROM pin_hour_breakdowns WHERE label = 'home'",
+    "a breakdown of a day was deleted": "DELETE FROM pin_day_breakdowns WHERE dimension = 'platform'",
+    "a count of a breakdown was changed": f"ALTER TABLE pin_hour_breakdowns UPDATE saves = saves + 1 WHERE 1 {NOW}",
+    "two counts of a breakdown cancel out": "ALTER TABLE pin_hour_breakdowns UPDATE saves = saves +"
+    f" if(label = 'home', 1, -1) WHERE dimension = 'surface' AND pin_id = 7 AND label IN ('home', 'search') {NOW}",
+    "trusted of a breakdown was changed": f"ALTER TABLE pin_day_breakdowns UPDATE trusted_saves = 0 WHERE 1 {NOW}",
+    "trusted of an hour was changed": f"ALTER TABLE pin_hours UPDATE trusted_closeups = 0 WHERE 1 {NOW}",
+    "trusted of a day was changed": f"ALTER TABLE pin_days UPDATE trusted_saves = 0 WHERE 1 {NOW}",
+    "rows stand twice": "INSERT INTO pin_hour_breakdowns SELECT * FROM pin_hour_breakdowns WHERE pin_id = 8",
+}
+
+
+@pytest.fixture
+def address(stack: Settings) -> ClickHouseAddress:
+    write(stack.clickhouse, some_cells())
+    return stack.clickhouse
+
+
+def labelled(surface: str, events: int, version: int = 10, platform: str = "web") -> CellRows:
+    minute = YESTERDAY + 5 * HOUR
+    return cells((1, 1, YESTERDAY, 1, minute, 70, events, version, surface, platform, events // 2))
+
+
+@pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE.keys())
+def test_what_other_hands_changed_is_found_and_sealed_again(address: ClickHouseAddress, statement: str) -> None:
+    seal(address, TODAY)
+    read(address, statement)
+    assert disagreements(address) != []
+    with ClickHouseSink(address).session() as session:
+        assert len(session.reopen_unequal()) > 0
+        assert disagreements(address) == []
+        seal(address, TODAY)
+        assert session.reopen_unequal() == []
+    assert disagreements(address) == []
+
+
+def test_a_stated_check_sum_that_is_not_that_of_the_rows_is_found(address: ClickHouseAddress) -> None:
+    seal(address, TODAY)
+    changed = "SELECT * REPLACE (breakdown_sum + 1 AS breakdown_sum) FROM sealed FINAL WHERE resolution = 'day'"
+    read(address, f"INSERT INTO sealed {changed}")
+    with ClickHouseSink(address).session() as session:
+        assert session.reopen_unequal() != []
+        seal(address, TODAY)
+        assert session.reopen_unequal() == []
+
+
+def test_cells_that_move_to_another_label_correct_their_hour_though_its_counts_stay(address: ClickHouseAddress) -> None:
+    write(address, labelled("home", 6))
+    seal(address, TODAY)
+    write(address, together(labelled("home", 0, 20), labelled("search", 6, 20)))
+    assert disagreements(address) == []
+    assert seal(address, TODAY).corrected == (YESTERDAY + 5 * HOUR,)
+    assert disagreements(address) == []
+    of_pin = "FROM pin_breakdown_1d WHERE pin_id = 70 AND dimension = 'surface'"
+    assert read(address, f"SELECT label, saves, trusted_saves, is_final {of_pin}") == [("search", 6, 3, True)]
+
+
+def together(*parts: CellRows) -> CellRows:
+    return type(parts[0]).concat(parts)
+
+
+def test_labels_are_what_events_say_whatever_it_is(address: ClickHouseAddress) -> None:
+    parts = [labelled(label, 2 + at, platform=label[::-1]) for at, label in enumerate(HOSTILE)]
+    write(address, together(*parts))
+    for until in (YESTERDAY, TODAY, TODAY + HOUR):  # from minutes, from hours, from days
+        seal(address, until)
+        assert disagreements(address) == []
+        for view in ("pin_breakdown_1h", "pin_breakdown_1d"):
+            shown = read(address, f"SELECT label, saves FROM {view} WHERE pin_id = 70 AND dimension = 'surface'")
+            assert sorted(shown) == sorted((label, 2 + at) for at, label in enumerate(HOSTILE))
+
+
+@pytest.mark.parametrize("by", Dimension)
+@pytest.mark.parametrize("resolution", ["1h", "1d"])
+@pytest.mark.parametrize("opened", [False, True])
+def test_what_is_read_without_the_views_is_what_they_show(
+    address: ClickHouseAddress, by: Dimension, resolution: str, opened: bool
+) -> None:
+    write(address, some_cells(start=YESTERDAY - 2 * DAY))
+    for until in (YESTERDAY - 4 * DAY, TODAY - 2 * DAY, TODAY):
+        seal(address, until)
+        if opened:
+            reopen_from(address, YESTERDAY + 4 * HOUR)
+        shown = f"toUnixTimestamp(window_start), pin_id, label, {COUNTS}, is_final FROM pin_breakdown_{resolution}"
+        ordered = "ORDER BY window_start, pin_id, label"
+        for start, end in ((YESTERDAY - 3 * DAY, TODAY + DAY), (YESTERDAY + 3 * HOUR, TODAY), (YESTERDAY, TODAY)):
+            range_ = f"window_start >= fromUnixTimestamp({start}) AND window_start < fromUnixTimestamp({end})"
+            for pins in (None, [8, 7], [8, 12345]):
+                these = "" if pins is None else f"AND pin_id IN {tuple(pins)}"
+                expected = read(
+                    address, f"SELECT {shown} WHERE {range_} AND dimension = '{by.column}' {these} {ordered}"
+                )
+                asked = None if pins is None else np.array(pins, np.uint64)
+                with Connection(address, 30) as connection:
+                    found = read_counts(connection, resolution, start * 10**6, end * 10**6, asked, by)
+                found["window_start"] = found["window_start"].astype("datetime64[s]").astype(np.int64)
+                assert list(zip(*(column.tolist() for column in found.values()), strict=True)) == expected
