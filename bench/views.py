@@ -5,7 +5,8 @@
 
 The tables are those that `pintally migrate` makes. Cells as workers write them are generated in ClickHouse: 10 million
 pins, the n-th drawn with probability about 1/n, three actions, four partitions each, slices of ten minutes; hour by
-hour from now backwards until there are enough rows; the last two minutes flush by flush, so that there are small parts.
+hour from now backwards until there are enough rows; 8 surfaces and 4 platforms, each half as frequent as the one
+before; the last two minutes flush by flush, so that there are small parts.
 Sealing is the product's own: all that ended more than an hour ago. Older days are written to pin_days alone, sealed;
 of each of the 90 days that are kept there are a few minutes too, which no question is about: a partition is a day.
 
@@ -23,6 +24,7 @@ from typing import Annotated
 import typer
 
 from bench.asking import Limits, Reader, keep, timed
+from bench.breakdowns import PLATFORMS, SURFACES, TABLES, ask_breakdowns
 from bench.engines import open_engines, say
 from bench.figures import RESULTS, Kept, kept
 from pintally.sinks.clickhouse.connection import Connection
@@ -40,18 +42,21 @@ TIMEOUT_SECONDS = 900
 ONE_PIN_MS, TOP_OF_HOUR_MS, TOP_OF_DAY_MS = 20, 100, 150
 
 FILL = """
-INSERT INTO pin_minutes (source, slice_block, arrived_at, action, minute, pin_id, events, version)
+INSERT INTO pin_minutes
+    (source, slice_block, arrived_at, action, minute, pin_id, surface, platform, events, trusted, version)
 SELECT sipHash64(action, pin_id % 4), intDiv(arrived_at, 600), arrived_at, action, intDiv(happened, 60) * 60 AS minute,
-    pin_id, count(), bitShiftLeft(1, 48) + number_of_write
+    pin_id, surface, platform, count() AS events, events - intDiv(events, 10), bitShiftLeft(1, 48) + number_of_write
 FROM
 (
     SELECT {number} AS number_of_write, sipHash64(toUInt64(exp(rand64(1) / pow(2., 64) * log({pins})))) AS pin_id,
         multiIf(rand(2) % 10 < 1, 1, rand(2) % 10 < 3, 2, 3) AS action,
         {start} + rand(3) % {seconds} AS happened,
-        intDiv(happened + toUInt32(-log(1 - rand(4) / pow(2., 32)) * 60), 600) * 600 AS arrived_at
+        intDiv(happened + toUInt32(-log(1 - rand(4) / pow(2., 32)) * 60), 600) * 600 AS arrived_at,
+        {surfaces}[1 + least(7, toUInt8(-log2(1 - rand(5) / pow(2., 32))))] AS surface,
+        {platforms}[1 + least(3, toUInt8(-log2(1 - rand(6) / pow(2., 32))))] AS platform
     FROM numbers({events})
 )
-GROUP BY action, pin_id, minute, arrived_at, number_of_write
+GROUP BY action, pin_id, minute, surface, platform, arrived_at, number_of_write
 """
 OLDER_DAY = """
 INSERT INTO pin_days (window_start, pin_id, saves, clicks, closeups, updated_at, seal)
@@ -134,7 +139,17 @@ def fill(connection: Connection, size: Size, now: int) -> list[int]:
 
 def insert(connection: Connection, size: Size, start: int, seconds: int, events: int, number: int) -> None:
     """Cells of events that happened within `seconds` from `start` on."""
-    connection.execute(FILL.format(pins=size.pins, start=start, seconds=seconds, events=events, number=number))
+    connection.execute(
+        FILL.format(
+            pins=size.pins,
+            start=start,
+            seconds=seconds,
+            events=events,
+            number=number,
+            surfaces=SURFACES,
+            platforms=PLATFORMS,
+        )
+    )
 
 
 def older_days(connection: Connection, size: Size, now: int) -> None:
@@ -162,7 +177,7 @@ def describe_tables(connection: Connection, found: Kept) -> None:
         "SELECT count(), sum(rows), sum(bytes_on_disk) FROM system.parts"
         " WHERE active AND database = currentDatabase() AND table = '{}'"
     )
-    for table in ("pin_minutes", "pin_hours", "pin_days"):
+    for table in ("pin_minutes", "pin_hours", "pin_days", *TABLES):
         for parts, rows, size in connection.rows(sql.format(table)):
             found.add(f"{table}: rows", rows, "rows")
             found.add(f"{table}: active parts", parts, "parts")
@@ -186,6 +201,7 @@ def ask_all(reader: Reader, size: Size, found: Kept, now: int, sealed_until: int
     ask(reader, found, "one pin's last day by minutes and what is final", final, ONE_PIN_MS)
     busy = ONE_PIN.format(view="pin_engagement_1m", pin=popular, since=since)
     ask(reader, found, "the most popular pin's last day by minutes", [busy] * size.queries, ONE_PIN_MS)
+    ask_breakdowns(reader, found, pins, popular, now)
     times = max(20, size.queries // 5)
     for name, view, start, limit in (
         ("a sealed hour", "pin_engagement_1h", sealed_until - 3 * HOUR, TOP_OF_HOUR_MS),

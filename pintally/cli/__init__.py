@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "Recount the log independently and compare every count.",
     "top": "Show the pins with the most engagement.",
     "features": "Show what is known of pins: counts of the last hour, day, week and month, rates and the trend.",
+    "breakdown": "Show the events of a pin by surface and by platform.",
     "status": "Show the position, the lag and the outcomes of each source.",
     "explain": "Find an event, and show why it is counted or not.",
     "dlq": "List, show and replay dead letters: late and invalid records.",

@@ -44,9 +44,9 @@ def demo(
     The demo starts Kafka and ClickHouse on this machine, or uses those that `pintally up` started in the same folder.
     It creates topics and tables of its own (`demo.engagement...`, database `pintally_demo`), runs a worker, produces
     events of the last three hours with duplicates, late and invalid records, and waits until all records are counted
-    and known at a cut. Then it shows the outcomes, runs `verify`, and ends with the top pins of the last hour and the
-    features of the first of them. The worker, the live page (`pintally serve`) and the engines end with the demo. The
-    next demo starts anew.
+    and known at a cut. Then it shows the outcomes, runs `verify`, and ends with the top pins of the last hour, and the
+    features and surfaces of the first of them. The worker, the live page (`pintally serve`) and the engines end with
+    the demo. The next demo starts anew.
 
     Exit codes: those of `verify` (0 exact, 1 different, 2 cannot tell, 75 cannot tell now); 2 if another step failed.
 
@@ -79,6 +79,7 @@ def demo(
             run("top", "--window", "1h")
             if pin := top_pin():
                 run("features", pin)
+                run("breakdown", pin)
             if stay:
                 wait_for_ctrl_c()
     raise typer.Exit(verdict)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from pintally.features.breakdowns import Breakdown, Resolution
 from pintally.features.errors import (
     FeaturesError,
     NaiveTimestamps,
@@ -18,7 +19,7 @@ from pintally.features.errors import (
     WrongTime,
 )
 from pintally.features.frames import Kind
-from pintally.features.reader import FeatureReader, Frame, Resolution
+from pintally.features.reader import FeatureReader, Frame
 from pintally.features.tops import WindowName
 from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
@@ -96,13 +97,16 @@ def counts(
     start: datetime,
     end: datetime,
     resolution: Resolution = "1h",
+    by: Breakdown | None = None,
     frame: Kind | None = None,
 ) -> Any:
     """Counts of the minutes ("1m"), hours or days ("1d") that start in [start, end).
 
     A row for each window and pin that has events, by window and pin: `window_start`, `pin_id`, a column of each action,
-    and `is_final`: no further event will be counted in the window, corrections aside. `pin_ids` is a list or a column;
-    all pins if it is left out. Raises FeaturesError for a question that has no answer, SinkError, SinkUnavailable.
+    one of its trusted events (`trusted_saves`), and `is_final`: no further event will be counted in the window,
+    corrections aside. With `by`, "surface" or "platform", a row for each label of the pin, in a column of that name;
+    hours and days alone. `pin_ids` is a list or a column; all pins if it is left out. Raises FeaturesError for a
+    question that has no answer, SinkError, SinkUnavailable.
     """
     with FeatureReader() as reader:
-        return reader.counts(pin_ids, start=start, end=end, resolution=resolution, frame=frame)
+        return reader.counts(pin_ids, start=start, end=end, resolution=resolution, by=by, frame=frame)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import narwhals.stable.v2 as nw
+import numpy as np
 from numpy.typing import NDArray
 
 from pintally.features.errors import NotAFrame
@@ -69,6 +70,8 @@ def framed(columns: Columns, kind: Kind) -> Any:
 
 
 def _series(name: str, values: NDArray[Any], backend: Any) -> nw.Series[Any]:
+    if values.dtype.kind == "O" and not len(values):  # strings; of no rows a library knows no type
+        values = values.astype(np.str_)
     series = nw.Series.from_numpy(name, values, backend=backend)
     if values.dtype.kind == "M":
         return series.dt.replace_time_zone("UTC")

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pintally.features.breakdowns import Breakdown, Resolution, dimension_of
 from pintally.features.entities import EVENT_TIMESTAMP, PIN_ID, column, moment, moments_in, pins_in, pins_of
 from pintally.features.errors import WrongTime
 from pintally.features.frames import Kind, framed, opened, with_columns
@@ -25,7 +26,6 @@ from pintally.sinks.reads.online import read_online
 from pintally.sinks.reads.pairs import Known, read_pairs
 from pintally.sinks.reads.tops import read_top
 
-Resolution = Literal["1m", "1h", "1d"]
 Answer = TypeVar("Answer")
 Columns = dict[str, NDArray[Any]]
 Pairs = tuple[NDArray[np.int64], Columns]
@@ -97,11 +97,13 @@ class FeatureReader:
         start: datetime,
         end: datetime,
         resolution: Resolution = "1h",
+        by: Breakdown | None = None,
         frame: Kind | None = None,
     ) -> Any:
         """Counts of the windows that start in [start, end), as `pintally.features.counts`."""
+        dimension, (first, last) = dimension_of(by, resolution), _range(start, end)
         pins, kind = (None, None) if pin_ids is None else pins_of(pin_ids)
-        found = self._ask(lambda connection: read_counts(connection, resolution, *_range(start, end), pins))
+        found = self._ask(lambda connection: read_counts(connection, resolution, first, last, pins, dimension))
         return framed(found, frame or kind or "pandas")
 
     def close(self) -> None:

@@ -4,10 +4,20 @@ import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import polars as pl
 import pytest
 
-from pintally.features import ClickHouseAddress, FeatureReader, NaiveTimestamps, SinkError, SinkUnavailable, WrongTime
+from pintally.features import (
+    ClickHouseAddress,
+    FeatureReader,
+    NaiveTimestamps,
+    SinkError,
+    SinkUnavailable,
+    UnknownFeature,
+    WrongTime,
+)
+from pintally.sinks.clickhouse.per_action import COUNTS
 from pintally.sinks.reads import some_pins
 from tests.features.kinds import KINDS, TYPES, rows
 from tests.sinks.sealing import YESTERDAY, read
@@ -19,7 +29,7 @@ END = START + timedelta(days=2)
 
 
 def expected(known: ClickHouseAddress, resolution: str, where: str = "1") -> list[Any]:
-    names = "window_start, pin_id, saves, clicks, closeups, is_final"
+    names = f"window_start, pin_id, {COUNTS}, is_final"
     return read(
         known,
         f"SELECT {names} FROM pin_engagement_{resolution} WHERE {where} ORDER BY window_start, pin_id",
@@ -38,6 +48,30 @@ def test_all_pins_are_as_the_views_show_them(
     asked = reader.counts(start=START, end=END, resolution=resolution, frame=kind)
     assert type(asked) is TYPES[kind]
     assert plain(asked) == expected(known, resolution) != []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("by", "resolution"), [("surface", "1h"), ("platform", "1h"), ("platform", "1d")])
+def test_counts_by_surface_and_by_platform_are_as_the_views_show_them(
+    known: ClickHouseAddress, reader: FeatureReader, kind: Any, by: Any, resolution: Any
+) -> None:
+    asked = reader.counts(start=START, end=END, resolution=resolution, by=by, frame=kind)
+    shown = read(
+        known,
+        f"SELECT window_start, pin_id, toString(label), {COUNTS}, is_final FROM pin_breakdown_{resolution}"
+        f" WHERE dimension = '{by}' ORDER BY window_start, pin_id, label",
+    )
+    assert by in rows(asked)[0]
+    assert plain(asked) == shown != []
+    empty = reader.counts([12345], start=START, end=END, resolution=resolution, by=by, frame=kind)
+    assert (len(empty), list(nw.from_native(empty).columns)) == (0, list(nw.from_native(asked).columns))
+
+
+def test_a_breakdown_that_there_is_not_is_refused(reader: FeatureReader) -> None:
+    with pytest.raises(UnknownFeature, match="no breakdown by 'country'"):
+        reader.counts(start=START, end=END, by="country")  # type: ignore[arg-type]
+    with pytest.raises(WrongTime, match="no breakdown of resolution '1m'"):
+        reader.counts(start=START, end=END, resolution="1m", by="surface")
 
 
 def test_the_end_is_left_out_and_the_start_is_in(reader: FeatureReader) -> None:
