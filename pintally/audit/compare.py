@@ -10,7 +10,7 @@ to say what is wrong.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pintally.audit.aggregates import AGGREGATES, Aggregate, CellRow, cell_rows, key_columns
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.flushed import EPOCH_SHIFT, POSITION_MASK, DeadLetter, LedgerRow
+from pintally.audit.names import Names
 from pintally.audit.rules import CountingRules
 from pintally.audit.slices import OFFSET_BITS, Rejected, Slice
 
@@ -41,6 +42,7 @@ class Judge:
     source: str
     epoch: int
     rules: CountingRules
+    names: Names = field(default_factory=Names)  # of labels, for findings
 
     def ledger(self, slice_: Slice, row: LedgerRow) -> Iterator[Finding]:
         """Yields each field of the ledger row that differs from the log."""
@@ -60,13 +62,14 @@ class Judge:
         for aggregate in AGGREGATES:  # each counted record adds one to one cell
             if aggregate.table in row.sums:
                 found[aggregate.table], expected[aggregate.table] = row.sums[aggregate.table], state.counted
-        for field, value in expected.items():
-            if found[field] != value:
-                yield replace(self._about(slice_, Kind.LEDGER_DIFFERS), field=field, found=found[field], expected=value)
+        for name, value in expected.items():
+            if found[name] != value:
+                yield replace(self._about(slice_, Kind.LEDGER_DIFFERS), field=name, found=found[name], expected=value)
 
     def cells(self, table: Table, slice_: Slice, rows: NDArray[Any], position: int) -> Iterator[Finding]:
         """Compare the slice's cells; all that has a record below `position` must have its row. Rows come sorted."""
         if not self._are_right(table, slice_, rows):
+            self.names.learn(slice_.cells[table.number].labels)
             yield from self._cells_one_by_one(table, slice_, cell_rows(table.aggregate, rows), position)
 
     def _are_right(self, table: Table, slice_: Slice, rows: NDArray[Any]) -> bool:
@@ -80,6 +83,7 @@ class Judge:
         return bool(
             all(np.array_equal(rows[name], keys) for name, keys in zip(names, cells.keys, strict=True))
             and np.array_equal(rows["value"], cells.counts)
+            and np.array_equal(rows["trusted"], cells.trusted_counts)
             and (versions >> np.uint64(EPOCH_SHIFT) == self.epoch).all()
             and (positions > last).all()
             and (slice_.complete or (positions <= slice_.end).all())
@@ -88,7 +92,7 @@ class Judge:
     def _cells_one_by_one(
         self, table: Table, slice_: Slice, rows: Sequence[CellRow], position: int
     ) -> Iterator[Finding]:
-        records, at = slice_.counted(table.number), 0
+        records, trusted, at = slice_.counted(table.number), slice_.trusted(table.number), 0
         for row in rows:
             if row.epoch != self.epoch:
                 yield self.superseded(table, row)
@@ -102,12 +106,14 @@ class Judge:
                 else reached
             )
             yield from self._row_at_version(table, slice_, row, records[reached:at], position)
+            if reached < at or not row.value:  # else the row is of no cell, which is said already
+                yield from self._trusted_at_version(table, slice_, row, trusted)
         yield from self._missing(table, slice_, records[at:], position)
 
     def _row_at_version(
         self, table: Table, slice_: Slice, row: CellRow, records: Sequence[int], position: int
     ) -> Iterator[Finding]:
-        about = replace(table.aggregate.describe(self._about(slice_, Kind.ROW_EXTRA), row.key), found=row.value)
+        about = replace(self._describe(table, self._about(slice_, Kind.ROW_EXTRA), row.key), found=row.value)
         if row.position > slice_.end and not slice_.complete:
             yield replace(about, kind=Kind.VERSION_AHEAD, found=row.position, expected=slice_.end)
         key = row.key << OFFSET_BITS
@@ -119,6 +125,19 @@ class Judge:
         elif own < due:  # right at its version, but the ledger covers a later flush whose row is missing
             yield replace(about, kind=Kind.COUNT_TOO_LOW, expected=due)
 
+    def _trusted_at_version(
+        self, table: Table, slice_: Slice, row: CellRow, trusted: Sequence[int]
+    ) -> Iterator[Finding]:
+        key = row.key << OFFSET_BITS
+        own = bisect_left(trusted, key + row.position) - bisect_left(trusted, key)
+        if row.trusted != own:
+            about = self._about(slice_, Kind.COUNT_TOO_HIGH if row.trusted > own else Kind.COUNT_TOO_LOW)
+            about = replace(about, found=row.trusted, expected=own, field=table.aggregate.trusted)
+            yield self._describe(table, about, row.key)
+
+    def _describe(self, table: Table, about: Finding, key: int) -> Finding:
+        return table.aggregate.describe(about, key, self.names)
+
     def _missing(self, table: Table, slice_: Slice, records: Sequence[int], position: int) -> Iterator[Finding]:
         """Yields cells without a row that have a record below `position`."""
         at = 0
@@ -128,7 +147,7 @@ class Judge:
             due = bisect_left(records, (key << OFFSET_BITS) + position, at, after) - at
             if due and table.aggregate.start_of(key) >= table.oldest:
                 about = self._about(slice_, Kind.ROW_MISSING)
-                yield replace(table.aggregate.describe(about, key), expected=due)
+                yield replace(self._describe(table, about, key), expected=due)
             at = after
 
     def superseded(self, table: Table, row: CellRow) -> Finding:
@@ -137,13 +156,13 @@ class Judge:
             Kind.SUPERSEDED_ROW, self.source, row.value, f"epoch {self.epoch}", f"epoch {row.epoch}",
             f"{row.slice_block}/{row.arrived_at}", start=row.position, end=row.position,
         )  # fmt: skip
-        return table.aggregate.describe(about, row.key)
+        return self._describe(table, about, row.key)
 
     def extra(self, table: Table, row: CellRow) -> Finding:
         """Returns the finding for a row of a slice that the log does not have."""
         name = f"{row.slice_block}/{row.arrived_at}"
         about = Finding(Kind.ROW_EXTRA, self.source, row.value, 0, "slice not in the log", name)
-        return table.aggregate.describe(about, row.key)
+        return self._describe(table, about, row.key)
 
     def dead_letters(
         self, slice_: Slice, letters: Sequence[DeadLetter], position: int, oldest_ms: int
@@ -179,7 +198,7 @@ class Judge:
 
 
 def _letter_difference(letter: DeadLetter, record: Rejected) -> str | None:
-    for field in ("outcome", "timestamp", "digest"):
-        if getattr(letter, field) != getattr(record, field):
-            return "value" if field == "digest" else field
+    for name in ("outcome", "timestamp", "digest"):
+        if getattr(letter, name) != getattr(record, name):
+            return "value" if name == "digest" else name
     return None

@@ -13,6 +13,7 @@ KINDS = (  # number in pin_minutes.action, `action` field of events, column of v
 )
 ACTIONS = {number: label for number, label, _ in KINDS}
 COLUMNS = tuple(column for _, _, column in KINDS)
+TRUSTED = tuple(f"trusted_{column}" for column in COLUMNS)  # columns beside them, of what is trusted
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_ID = (1 << 64) - 1
@@ -27,6 +28,9 @@ class Event(NamedTuple):
     event_id: bytes  # the 16 bytes of the UUID
     pin_id: int
     occurred_at: int  # Unix ms
+    user_id: int
+    surface: str | None
+    platform: str | None
 
 
 def behind_prefix(value: bytes | None, prefix_bytes: int) -> bytes | None:
@@ -50,16 +54,17 @@ def read_event(value: bytes | None, action: str, prefix_bytes: int = 0) -> Event
     if type(fields) is not dict or fields.get("action") != action:
         return None
     event_id, pin_id = _uuid(fields.get("event_id")), _unsigned(fields.get("pin_id"))
-    occurred_at = fields.get("occurred_at")
-    if event_id is None or pin_id is None or _unsigned(fields.get("user_id")) is None:
+    user_id, occurred_at = _unsigned(fields.get("user_id")), fields.get("occurred_at")
+    if event_id is None or pin_id is None or user_id is None:
         return None
     if type(occurred_at) is not int or not 0 <= occurred_at < END_OF_TIME_MS:
         return None
-    if not (_optional_label(fields.get("surface")) and _optional_label(fields.get("platform"))):
+    surface, platform = fields.get("surface"), fields.get("platform")
+    if not (_optional_label(surface) and _optional_label(platform)):
         return None
     if not _optional_experiments(fields.get("experiments")):
         return None
-    return Event(event_id, pin_id, occurred_at)
+    return Event(event_id, pin_id, occurred_at, user_id, surface, platform)
 
 
 def _refuse(constant: str) -> None:

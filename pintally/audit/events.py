@@ -29,6 +29,7 @@ from pintally.audit.contract import (
     behind_prefix,
     read_event,
 )
+from pintally.audit.labels import Labels
 
 _Label = Annotated[str, Meta(min_length=1, max_length=MAX_CHARACTERS)]
 _Id = Annotated[str, Meta(min_length=1, max_length=20)] | Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -42,16 +43,33 @@ _NIBBLES = bytes(  # of each character: the value of its digit
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Columns of events; where `valid` is false, the others are 0. `event_id` has the two halves of the UUID."""
+    """Columns of events; where `valid` is false, the others are 0. `event_id` has the two halves of the UUID.
+
+    Surfaces and platforms are numbers of the Labels that the reader was given; 0 if there is none.
+    """
 
     valid: NDArray[np.bool_]
     event_id: NDArray[np.uint64]  # (n, 2)
     pin_id: NDArray[np.uint64]
     occurred_at: NDArray[np.int64]  # Unix ms
+    user_id: NDArray[np.uint64]
+    surface: NDArray[np.uint32]
+    platform: NDArray[np.uint32]
+
+    @classmethod
+    def none(cls) -> "Events":
+        """No events."""
+        ids, numbers, labels = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.uint32)
+        return cls(np.empty(0, np.bool_), np.empty((0, 2), np.uint64), ids, numbers, ids, labels, labels)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Events]") -> "Events":
+        """All of several, which have the same Labels."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
     def at(self, places: Any) -> "Events":
         """The events at some places."""
-        return Events(self.valid[places], self.event_id[places], self.pin_id[places], self.occurred_at[places])
+        return Events(*(getattr(self, name)[places] for name in self.__slots__))
 
     def __len__(self) -> int:
         return len(self.valid)
@@ -67,6 +85,7 @@ class _Read(msgspec.Struct, gc=False):
     experiments: Annotated[dict[_Label, _Label], Meta(max_length=MAX_MEMBERS)] | None = None
 
 
+_NO_EVENT = Event(bytes(16), 0, 0, 0, None, None)
 _BLANK = _Read("00000000-0000-0000-0000-000000000000", "0", "0", 0)  # stands for what was not accepted
 
 
@@ -79,22 +98,22 @@ class EventReader:
         self._decode = msgspec.json.Decoder(struct).decode
         self._action, self._prefix_bytes = action, prefix_bytes
 
-    def read(self, values: Sequence[bytes | None]) -> Events:
-        """The events that the values hold, by the verdicts of `read_event`."""
+    def read(self, values: Sequence[bytes | None], labels: Labels) -> Events:
+        """The events that the values hold, by the verdicts of `read_event`. New labels are added to `labels`."""
         prefix = self._prefix_bytes
         texts = [behind_prefix(value, prefix) for value in values] if prefix else values
         events, accepted = self._structs(texts)
         accepted &= ~_doubtful(texts)
         pins, pins_fit = _numbers([event.pin_id for event in events])
-        _, users_fit = _numbers([event.user_id for event in events])
+        users, users_fit = _numbers([event.user_id for event in events])
         ids, ids_fit = _halves([event.event_id for event in events])
         accepted &= pins_fit & users_fit & ids_fit
         occurred_at = np.array([event.occurred_at for event in events], np.int64)
-        ids[~accepted], pins[~accepted], occurred_at[~accepted] = 0, 0, 0
-        found = Events(accepted, ids, pins, occurred_at)
+        surfaces = labels.numbers([event.surface for event in events])
+        platforms = labels.numbers([event.platform for event in events])
+        found = Events(accepted, ids, pins, occurred_at, users, surfaces, platforms)
         for index in np.flatnonzero(~accepted).tolist():
-            if (event := read_event(values[index], self._action, prefix)) is not None:
-                _write(found, index, event)
+            _write(found, index, read_event(values[index], self._action, prefix) or _NO_EVENT, labels)
         return found
 
     def _structs(self, texts: Sequence[bytes | None]) -> tuple[list[Any], NDArray[np.bool_]]:
@@ -112,10 +131,11 @@ class EventReader:
         return events, accepted
 
 
-def _write(found: Events, index: int, event: Event) -> None:
-    found.valid[index] = True
+def _write(found: Events, index: int, event: Event, labels: Labels) -> None:
+    found.valid[index] = event is not _NO_EVENT
     found.event_id[index] = np.frombuffer(event.event_id, ">u8")
-    found.pin_id[index], found.occurred_at[index] = event.pin_id, event.occurred_at
+    found.pin_id[index], found.user_id[index], found.occurred_at[index] = event.pin_id, event.user_id, event.occurred_at
+    found.surface[index], found.platform[index] = labels[event.surface], labels[event.platform]
 
 
 def _doubtful(texts: Sequence[bytes | None]) -> NDArray[np.bool_]:

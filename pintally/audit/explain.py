@@ -18,7 +18,16 @@ from pintally.audit.occurrences import Ids, Occurrence, find
 from pintally.audit.outcome import Judged, judge
 from pintally.audit.row_policies import refuse_hidden_rows
 from pintally.audit.rules import MINUTE_MS
-from pintally.audit.shown import Letter, Stored, Window, letters_of, read_cell, read_letter, read_windows
+from pintally.audit.shown import (
+    Letter,
+    Stored,
+    Window,
+    letters_of,
+    read_breakdowns,
+    read_cell,
+    read_letter,
+    read_windows,
+)
 from pintally.audit.slices import Outcome
 from pintally.audit.tables import known_ids, read_flushed, read_replaced
 from pintally.audit.waiting import Waiting
@@ -35,11 +44,16 @@ class Cell:
     action: str
     minute: int  # seconds since 1970
     pin: int
+    surface: str | None = None  # the label under which it counts
+    platform: str | None = None
     slice_: str | None = None  # slice_block/arrived_at
+    is_trusted: bool | None = None  # of a counted event
     recounted: int | None = None  # number of counted records of the cell below `below`, by recount
+    recounted_trusted: int | None = None  # those of them that are trusted
     below: int | None = None
     stored: Stored | None = None
     windows: tuple[Window, ...] = ()
+    breakdowns: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +213,7 @@ class _Explainer:
             why=self._why(each, event, judged, report.letter, flushed, found),
             flushed=each.offset < judged.position,
             position=judged.position,
-            cell=self._cell(flushed, event, judged) if judged.outcome is not Outcome.INVALID else None,
+            cell=self._cell(flushed, event, judged, each.offset) if judged.outcome is not Outcome.INVALID else None,
         )
 
     def _event(self, each: Occurrence, flushed: Flushed) -> Event | None:
@@ -251,7 +265,7 @@ class _Explainer:
                 return str(other)
         return "an earlier record that was not searched"
 
-    def _cell(self, flushed: Flushed, event: Event | None, judged: Judged) -> Cell | None:
+    def _cell(self, flushed: Flushed, event: Event | None, judged: Judged, offset: int) -> Cell | None:
         if event is None:
             return None
         action, minute = self.actions[flushed.topic], event.occurred_at // MINUTE_MS * 60
@@ -259,13 +273,19 @@ class _Explainer:
         cell = Cell(ACTIONS[action], minute, event.pin_id, windows=windows)
         if judged.outcome is Outcome.LATE:
             return cell
-        stored = read_cell(self.clickhouse, flushed.id, judged.slice_.key, action, minute, event.pin_id)
+        labels = judged.labels_of(event)
+        stored = read_cell(self.clickhouse, flushed.id, judged.slice_.key, action, minute, event.pin_id, labels)
         below = judged.slice_.end if stored is None else min(stored.position, judged.slice_.end)
-        counted = judged.events_in(action, minute, event, below)
+        counted, trusted = judged.events_in(action, minute, event, below)
         return replace(
             cell,
+            surface=labels[0],
+            platform=labels[1],
+            breakdowns=tuple(read_breakdowns(self.clickhouse, minute, event.pin_id, *labels)),
             slice_=f"{judged.slice_.slice_block}/{judged.slice_.arrived_at}",
+            is_trusted=judged.is_trusted(offset) if judged.outcome is Outcome.COUNTED else None,
             recounted=counted,
+            recounted_trusted=trusted,
             below=below,
             stored=stored,
         )

@@ -42,6 +42,8 @@ class Finding:
     action: str | None = None
     minute: str | None = None  # UTC
     pin: int | None = None
+    surface: str | None = None
+    platform: str | None = None
     table: str | None = None  # of the cell, unless that is pin_minutes
     start: int | None = None
     end: int | None = None
@@ -50,6 +52,7 @@ class Finding:
     def __str__(self) -> str:
         facts = {name: value for name, value in asdict(self).items() if value is not None}
         kind, source = facts.pop("kind"), facts.pop("source")
+        facts |= {name: repr(facts[name]) for name in ("surface", "platform") if name in facts}  # producers write them
         return f"{kind}: {source} " + " ".join(f"{name}={value}" for name, value in facts.items())
 
     def to_dict(self) -> dict[str, Any]:

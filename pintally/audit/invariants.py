@@ -4,6 +4,7 @@
 - The sum of the cells of a complete slice is what its ledger row counted. (Of an unfinished one, and of one that was
   cut short because the log lost what came next, nothing is said: its rows may be ahead of the ledger.)
 - A source's number is that of its name; whoever has cells or ledger rows has a start row.
+- Of no row are more records trusted than counted.
 - No row is of an epoch that no longer rules where it is.
 """
 
@@ -21,20 +22,29 @@ from pintally.audit.tables import source_id
 DAY_SECONDS = 86_400
 SUMS = """
 SELECT source, slice_block, toUInt32(arrived_at) AS arrived_at, bitShiftRight(version, 48) AS epoch,
-    sum({value}) AS added
+    sum({value}) AS added, countIf({trusted} > {value}) AS above
 FROM {table} FINAL
 GROUP BY source, slice_block, arrived_at, epoch"""
 Sums = dict[tuple[str, int, int, int, int], int]  # (table, source, slice_block, arrived_at, epoch) -> its cells added
 
 
-def read_sums(clickhouse: ClickHouse) -> Sums:
-    """The cells of each slice, added up by ClickHouse, of every aggregate."""
-    keys = ("source", "slice_block", "arrived_at", "epoch")
-    return {
-        (aggregate.table, *(row[key] for key in keys)): row["added"]
-        for aggregate in AGGREGATES
-        for row in clickhouse.rows(SUMS.format(table=aggregate.table, value=aggregate.value))
-    }
+def read_sums(clickhouse: ClickHouse) -> tuple[Sums, Sums]:
+    """The cells of each slice, added up by ClickHouse, of every aggregate; and how many of them have more trusted."""
+    added, above = Sums(), Sums()
+    for aggregate in AGGREGATES:
+        sql = SUMS.format(table=aggregate.table, value=aggregate.value, trusted=aggregate.trusted)
+        for row in clickhouse.rows(sql):
+            key = (aggregate.table, row["source"], row["slice_block"], row["arrived_at"], row["epoch"])
+            added[key], above[key] = row["added"], row["above"]
+    return added, above
+
+
+def check_trusted(flushed: Flushed, above: Sums) -> Iterator[Finding]:
+    """The slices of one source with cells of which more is trusted than counted."""
+    for (_, source, slice_block, arrived_at, _), cells in above.items():
+        if source == flushed.id and cells:
+            about = Finding(Kind.INVARIANT, str(flushed), cells, 0, "cells with more trusted than counted")
+            yield replace(about, slice=f"{slice_block}/{arrived_at}")
 
 
 def check_ledger(flushed: Flushed, sums: Sums, oldest: int) -> Iterator[Finding]:

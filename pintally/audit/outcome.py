@@ -8,6 +8,7 @@ from pintally.audit.chain import RulesEpoch, current_rows, epoch_at, epochs_of, 
 from pintally.audit.contract import ACTIONS, Event
 from pintally.audit.errors import CannotTell
 from pintally.audit.flushed import Flushed, LedgerRow
+from pintally.audit.labels import UNKNOWN, digest
 from pintally.audit.log import Log, Partition
 from pintally.audit.places import beginning, places_of, usable
 from pintally.audit.recount import Recount, recounted
@@ -25,12 +26,27 @@ class Judged:
     row: LedgerRow | None  # the ledger row of the slice
     position: int  # position of the source
 
-    def events_in(self, action: int, minute: int, event: Event, below: int) -> int:
-        """Counted records in the pin-minute of an event (minute in seconds), below an offset that was recounted."""
+    def labels_of(self, event: Event) -> tuple[str, str]:
+        """The surface and the platform under which an event of the slice counts, or would count."""
+        if not self.epoch.rules.breakdown:
+            return UNKNOWN, UNKNOWN
+        surfaces, platforms = self.slice_.cells[0].labels
+        return surfaces.name(event.surface), platforms.name(event.platform)
+
+    def is_trusted(self, offset: int) -> bool:
+        """Whether the counted record at `offset` is trusted."""
         cells = self.slice_.cells[0]
-        actions, minutes, pins = cells.keys
-        of_record = np.repeat((actions == action) & (minutes == minute) & (pins == event.pin_id), cells.counts)
-        return int(np.count_nonzero(cells.offsets[of_record] < below))
+        return bool(cells.trusted[cells.offsets == offset].any())
+
+    def events_in(self, action: int, minute: int, event: Event, below: int) -> tuple[int, int]:
+        """Counted and trusted records in the cell of an event (minute in seconds), below an offset."""
+        cells = self.slice_.cells[0]
+        actions, minutes, surfaces, platforms, pins = cells.keys
+        surface, platform = (np.void(digest(label)) for label in self.labels_of(event))
+        own = (actions == action) & (minutes == minute) & (pins == event.pin_id)
+        of_record = np.repeat(own & (surfaces == surface) & (platforms == platform), cells.counts)
+        trusted = cells.trusted[of_record & (cells.offsets < below)]
+        return len(trusted), int(np.count_nonzero(trusted))
 
 
 def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -> Judged:

@@ -9,26 +9,31 @@ The rules, in the order in which they apply:
   time is after its timestamp + skew or before its timestamp - retention. Else it is late if the end of its minute +
   lateness <= stream time. Else it is a duplicate if an earlier record that is not invalid has its id, in the same block
   and bucket or one less. Else it is counted.
+- A counted record counts under the labels that labels.py says, and is trusted or not as trusted.py says. Both look at
+  the earlier counted records of the slice alone.
 
 Records are judged many at once, in columns. Times are compared as differences, because sums may not fit in 64 bits.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import md5
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pintally.audit.aggregates import AGGREGATES
+from pintally.audit.cells import Counts
 from pintally.audit.contract import ACTIONS
 from pintally.audit.duplicates import Ids, repeated
 from pintally.audit.events import EventReader, Events
+from pintally.audit.labels import Labels
 from pintally.audit.log import Log, Partition, Piece
 from pintally.audit.records import Records
 from pintally.audit.rules import ARRIVAL_BUCKET_MS, MINUTE_MS, CountingRules
-from pintally.audit.slices import Cells, Outcome, Rejected, Slice
+from pintally.audit.slices import Outcome, Rejected, Slice
+from pintally.audit.trusted import trusted
 
 Progress = Callable[[int], None]  # is called with the number of offsets that were recounted since the last call
 _NEVER = (1 << 63) - 1
@@ -52,12 +57,7 @@ class _Judged(NamedTuple):
     events: Events
 
 
-_NOTHING = _Judged(
-    np.empty(0, np.int64),
-    np.empty(0, np.int64),
-    np.empty(0, np.uint8),
-    Events(np.empty(0, np.bool_), np.empty((0, 2), np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64)),
-)
+_NOTHING = _Judged(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8), Events.none())
 
 
 class Recount:
@@ -72,6 +72,7 @@ class Recount:
         self._first = first
         self._ids = Ids.none()  # of earlier slices that may still matter
         self._open: list[_Judged] = []  # records of the open slice
+        self._labels = Labels()  # of the open slice
         self._slice = self._begin(place.offset)
         self._block_end = (self._slice.slice_block + 1) * rules.slice_records
         self._cut = self._next_cut(place.offset)
@@ -95,7 +96,6 @@ class Recount:
     def _fold(self, records: Records) -> Iterator[Slice]:
         """Cut records into slices where a block, an arrival bucket or an epoch ends."""
         stream_times = np.maximum(np.maximum.accumulate(records.timestamps), self._stream_time)
-        judged = self._judge(records, stream_times)
         buckets, at = stream_times // ARRIVAL_BUCKET_MS, 0
         while at < len(records):
             offset, bucket = int(records.offsets[at]), int(buckets[at])
@@ -105,12 +105,12 @@ class Recount:
                 yield from self._end(offset)
                 self._slice.arrived_at = bucket * (ARRIVAL_BUCKET_MS // 1000)
             to = int(min(np.searchsorted(records.offsets, self._cut), np.searchsorted(buckets, bucket, "right")))
-            self._take(records, judged, at, to)
+            self._take(records.part(at, to), stream_times[at:to])
             self._stream_time, at = int(stream_times[to - 1]), to
 
     def _judge(self, records: Records, stream_times: NDArray[np.int64]) -> _Judged:
         """Which records are invalid, late, or else counted unless they are duplicates."""
-        rules, events = self._rules, self._reader.read(records.values)
+        rules, events = self._rules, self._reader.read(records.values, self._labels)
         since = events.occurred_at - np.maximum(records.timestamps, 0)
         timely = (since >= -rules.retention_ms) & (since <= rules.max_clock_skew_ms)
         invalid = ~(events.valid & (records.timestamps >= 0) & timely)
@@ -119,13 +119,12 @@ class Recount:
         outcomes = np.where(invalid, Outcome.INVALID, np.where(late, Outcome.LATE, Outcome.COUNTED))
         return _Judged(records.offsets, stream_times, outcomes.astype(np.uint8), events)
 
-    def _take(self, records: Records, judged: _Judged, at: int, to: int) -> None:
+    def _take(self, records: Records, stream_times: NDArray[np.int64]) -> None:
         """Add records to the open slice."""
-        part = slice(at, to)
-        offsets, stream_times, outcomes = judged.offsets[part], judged.stream_times[part], judged.outcomes[part]
-        self._open.append(_Judged(offsets, stream_times, outcomes, judged.events.at(part)))
-        for index in (at + np.flatnonzero(outcomes <= Outcome.LATE)).tolist():
-            outcome, stream_time = Outcome(judged.outcomes[index]), int(judged.stream_times[index])
+        judged = self._judge(records, stream_times)
+        self._open.append(judged)
+        for index in np.flatnonzero(judged.outcomes <= Outcome.LATE).tolist():
+            outcome, stream_time = Outcome(judged.outcomes[index]), int(stream_times[index])
             self._slice.rejected.append(_rejected(records, index, outcome, stream_time))
 
     def _advance(self, to: int) -> Iterator[Slice]:
@@ -156,7 +155,7 @@ class Recount:
         current = self._slice
         current.end, current.complete = end, complete
         self._settle(current, _joined([_NOTHING, *self._open]))
-        self._open = []
+        self._open, self._labels = [], Labels()
         if current.start >= self._first and end > current.start:
             yield current
 
@@ -167,10 +166,9 @@ class Recount:
         current.offsets, current.stream_times, current.outcomes, events = judged
         counted = judged.outcomes == Outcome.COUNTED
         offsets, events = judged.offsets[counted], events.at(counted)
-        minutes = (events.occurred_at // MINUTE_MS * (MINUTE_MS // 1000)).astype(np.uint32)
-        current.cells = tuple(
-            Cells.of(aggregate.keys_of(self._number, minutes, events), offsets) for aggregate in AGGREGATES
-        )
+        are_trusted = trusted(events.pin_id, events.user_id, self._rules.trusted_cap)
+        counts = Counts(self._number, self._rules, offsets, events, are_trusted, self._labels)
+        current.cells = tuple(aggregate.cells_of(counts) for aggregate in AGGREGATES)
 
     def _mark_duplicates(self, current: Slice, judged: _Judged) -> None:
         bucket = current.arrived_at * 1000 // ARRIVAL_BUCKET_MS
@@ -203,14 +201,10 @@ def recounted(
 
 
 def _joined(parts: list[_Judged]) -> _Judged:
-    events = [part.events for part in parts]
-    together = Events(*(_column(events, name) for name in ("valid", "event_id", "pin_id", "occurred_at")))
-    columns = [_column(parts, name) for name in ("offsets", "stream_times", "outcomes")]
-    return _Judged(columns[0], columns[1], columns[2], together)
-
-
-def _column(parts: Sequence[Any], name: str) -> NDArray[Any]:
-    return np.concatenate([getattr(part, name) for part in parts])
+    offsets, stream_times, outcomes, events = zip(*parts, strict=True)
+    return _Judged(
+        np.concatenate(offsets), np.concatenate(stream_times), np.concatenate(outcomes), Events.joined(events)
+    )
 
 
 def _rejected(records: Records, index: int, outcome: Outcome, stream_time: int) -> Rejected:

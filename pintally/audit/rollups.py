@@ -1,4 +1,4 @@
-"""Sealed hours and days against the minutes they sum up, pin by pin, in ClickHouse.
+"""Sealed hours and days against the minutes they sum up, pin by pin, in ClickHouse; then by surface and by platform.
 
 The row of `sealed` with the highest seal number holds for a window, unless it is open. `sealed` is read before the
 roll-ups, because sealing writes them in the other order. A difference counts only if it is still there after everything
@@ -6,51 +6,57 @@ was read again, because a window may be sealed again between two reads.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.contract import COLUMNS, KINDS
+from pintally.audit.contract import COLUMNS, KINDS, TRUSTED
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.looks import lasting
+from pintally.audit.sealed_totals import DAY, Window, check_totals, read_sealed
 from pintally.audit.tables import kept_days, server_time
 from pintally.audit.words import utc
 
-TABLES = {"hour": ("pin_hours", "hour", 3600), "day": ("pin_days", "toStartOfDay(hour)", 86_400)}
-DAY = 86_400
+TABLES = {"hour": ("pin_hours", "hour"), "day": ("pin_days", "toStartOfDay(hour)")}
+BREAKDOWNS = {"hour": "pin_hour_breakdowns", "day": "pin_day_breakdowns"}
+MEASURES = (*COLUMNS, *TRUSTED)
+COLUMNS_OF = {  # parts of DIFFERENCES
+    "names": ", ".join(MEASURES),
+    "zeros": ", ".join(f"0 AS r_{name}" for name in MEASURES),
+    "no_minutes": ", ".join("0" for _ in MEASURES),
+    "compared": ", ".join(f"sum({name}) AS m_{name}, sum(r_{name}) AS n_{name}" for name in MEASURES),
+    "differs": " OR ".join(f"m_{name} != n_{name}" for name in MEASURES) + " OR sum(r_rows) > 1",
+    "sums": ", ".join(
+        f"sumIf({counts}, action = {number}) AS {prefix}{column}"
+        for counts, prefix in (("events", ""), ("trusted", "trusted_"))
+        for number, _, column in KINDS
+    ),
+}
 
-NAMES = ", ".join(COLUMNS)
-SEALED = f"""
-SELECT resolution, toUInt32(window_start) AS window, seal, pins, {NAMES}
-FROM sealed FINAL WHERE NOT is_open AND window_start >= toDateTime({{oldest:UInt32}}, 'UTC')
-ORDER BY resolution, window"""
 DIFFERENCES = """
-SELECT toUInt32(window_start) AS window, pin_id, {columns}
+SELECT toUInt32(window_start) AS window, pin_id{keys}, {compared}
 FROM
 (
-    SELECT {window} AS window_start, pin_id, {sums}, {zeros}, 0 AS r_rows
-    FROM pin_minutes FINAL
+    SELECT {window} AS window_start, pin_id{keys}, {sums}, {zeros}, 0 AS r_rows
+    FROM pin_minutes FINAL {joined}
     WHERE hour >= toDateTime({{first:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC')
         AND has({{windows:Array(UInt32)}}, toUInt32({window}))
-    GROUP BY window_start, pin_id
+    GROUP BY window_start, pin_id{keys}
     UNION ALL
-    SELECT window_start, pin_id, {no_minutes}, {names}, 1
+    SELECT window_start, pin_id{told}, {no_minutes}, {names}, 1
     FROM {table}
     WHERE window_start >= toDateTime({{first:UInt32}}, 'UTC') AND window_start < toDateTime({{end:UInt32}}, 'UTC')
         AND has({{seals:Array(Tuple(UInt32, UInt64))}}, (toUInt32(window_start), seal))
 )
-GROUP BY window_start, pin_id
-HAVING {having}
-ORDER BY window_start, pin_id"""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A sealed window, and the totals in its row of `sealed`."""
-
-    resolution: str
-    start: int  # seconds since 1970
-    seal: int
-    totals: tuple[int, ...]  # pins, then events of each action
+GROUP BY window_start, pin_id{keys}
+HAVING {differs}
+ORDER BY window_start, pin_id{keys}"""
+BY_LABEL = {
+    "keys": ", dimension, label",
+    "told": ", toString(dimension), toString(label)",
+    "joined": "ARRAY JOIN ['surface', 'platform'] AS dimension, [toString(surface), toString(platform)] AS label",
+}
+BY_PIN = dict.fromkeys(BY_LABEL, "")
 
 
 def check_rollups(clickhouse: ClickHouse, since: int) -> list[Finding]:
@@ -60,12 +66,12 @@ def check_rollups(clickhouse: ClickHouse, since: int) -> list[Finding]:
 
 def count_sealed(clickhouse: ClickHouse, since: int) -> int:
     """Returns how many windows `check_rollups` compares."""
-    return len(_sealed(clickhouse, since))
+    return len(read_sealed(clickhouse, _oldest(clickhouse, since)))
 
 
 def _look(clickhouse: ClickHouse, since: int) -> Iterator[Finding]:
     days: dict[tuple[str, int], list[Window]] = {}
-    for window in _sealed(clickhouse, since):
+    for window in read_sealed(clickhouse, _oldest(clickhouse, since)):
         days.setdefault((window.resolution, window.start // DAY), []).append(window)
     for (resolution, day), windows in days.items():
         yield from _look_at(clickhouse, resolution, day * DAY, windows)
@@ -94,13 +100,6 @@ def _unnamed(clickhouse: ClickHouse, oldest: int) -> Iterator[Finding]:
             yield Finding(Kind.ROLLUP_DIFFERS, "sealed", 0, row["events"], about, minute=utc(row["window"]))
 
 
-def _sealed(clickhouse: ClickHouse, since: int) -> list[Window]:
-    return [
-        Window(row["resolution"], row["window"], row["seal"], tuple(row[name] for name in ("pins", *COLUMNS)))
-        for row in clickhouse.rows(SEALED, oldest=_oldest(clickhouse, since))
-    ]
-
-
 def _oldest(clickhouse: ClickHouse, since: int) -> int:
     """Returns the start (seconds) of the first day whose minutes are all kept."""
     kept = kept_days(clickhouse, "pin_minutes")
@@ -108,58 +107,20 @@ def _oldest(clickhouse: ClickHouse, since: int) -> int:
 
 
 def _look_at(clickhouse: ClickHouse, resolution: str, first: int, windows: list[Window]) -> Iterator[Finding]:
-    table, window, _ = TABLES[resolution]
-    columns = ", ".join(f"sum({name}) AS m_{name}, sum(r_{name}) AS n_{name}" for name in COLUMNS)
-    having = " OR ".join(f"m_{name} != n_{name}" for name in COLUMNS) + " OR sum(r_rows) > 1"
-    rows = clickhouse.rows(
-        DIFFERENCES.format(
-            columns=columns,
-            window=window,
-            table=table,
-            having=having,
-            sums=", ".join(f"sumIf(events, action = {number}) AS {name}" for number, _, name in KINDS),
-            zeros=", ".join(f"0 AS r_{name}" for name in COLUMNS),
-            no_minutes=", ".join("0" for _ in COLUMNS),
-            names=NAMES,
-        ),
-        first=first,
-        end=first + DAY,
-        windows=[window.start for window in windows],
-        seals=[(window.start, window.seal) for window in windows],
-    )
-    for row in rows:
-        differing = [name for name in COLUMNS if row[f"m_{name}"] != row[f"n_{name}"]]
-        for name in differing or ["rows"]:
-            found, expected = (row[f"n_{name}"], row[f"m_{name}"]) if differing else (2, 1)
-            yield Finding(
-                Kind.ROLLUP_DIFFERS, table, found, expected, name, minute=utc(row["window"]), pin=row["pin_id"]
-            )
-    yield from _totals(clickhouse, table, first, windows)
+    table, window = TABLES[resolution]
+    compared = {"first": first, "end": first + DAY, "windows": [each.start for each in windows]}
+    compared["seals"] = [(each.start, each.seal) for each in windows]
+    for name, parts in ((table, BY_PIN), (BREAKDOWNS[resolution], BY_LABEL)):
+        for row in clickhouse.rows(DIFFERENCES.format(window=window, table=name, **parts, **COLUMNS_OF), **compared):
+            yield from _differing(name, row)
+    yield from check_totals(clickhouse, (table, BREAKDOWNS[resolution]), first, windows)
 
 
-TOTALS = """
-SELECT toUInt32(window_start) AS window, count() AS pins, {sums}
-FROM {table}
-WHERE window_start >= toDateTime({{first:UInt32}}, 'UTC') AND window_start < toDateTime({{end:UInt32}}, 'UTC')
-    AND has({{seals:Array(Tuple(UInt32, UInt64))}}, (toUInt32(window_start), seal))
-GROUP BY window_start"""
-
-
-def _totals(clickhouse: ClickHouse, table: str, first: int, windows: list[Window]) -> Iterator[Finding]:
-    """Compares the totals in `sealed` with the roll-up."""
-    seals = [(window.start, window.seal) for window in windows]
-    sums = ", ".join(f"sum({name}) AS {name}" for name in COLUMNS)
-    rows = clickhouse.rows(TOTALS.format(table=table, sums=sums), first=first, end=first + DAY, seals=seals)
-    summed = {row["window"]: tuple(row[name] for name in ("pins", *COLUMNS)) for row in rows}
-    for window in windows:
-        stated = summed.get(window.start, (0,) * (1 + len(COLUMNS)))
-        for name, found, expected in zip(("pins", *COLUMNS), window.totals, stated, strict=True):
-            if found != expected:
-                yield Finding(
-                    Kind.ROLLUP_DIFFERS,
-                    "sealed",
-                    found,
-                    expected,
-                    f"{window.resolution} {name}",
-                    minute=utc(window.start),
-                )
+def _differing(table: str, row: dict[str, Any]) -> Iterator[Finding]:
+    """Yields what differs in a row of DIFFERENCES."""
+    labels = {row["dimension"]: row["label"]} if "label" in row else {}
+    differing = [name for name in MEASURES if row[f"m_{name}"] != row[f"n_{name}"]]
+    for name in differing or ["rows"]:
+        found, expected = (row[f"n_{name}"], row[f"m_{name}"]) if differing else (2, 1)
+        about = Finding(Kind.ROLLUP_DIFFERS, table, found, expected, name, **labels)
+        yield replace(about, minute=utc(row["window"]), pin=row["pin_id"])

@@ -11,6 +11,8 @@ TABLES = (
     *(aggregate.table for aggregate in AGGREGATES),
     "pin_hours",
     "pin_days",
+    "pin_hour_breakdowns",
+    "pin_day_breakdowns",
     "sealed",
     "pin_tiles",
     "pin_hours_by_pin",

@@ -32,7 +32,8 @@ FIELDS = {
 class CountingRules:
     """Durations in milliseconds, slice_records in offsets; ledger rows must have this `fingerprint`.
 
-    `prefix_bytes` stand before the JSON of each value.
+    `prefix_bytes` stand before the JSON of each value. With `breakdown`, cells have the surface and the platform of
+    their events. Of one user and pin, `trusted_cap` counted records of a slice are trusted; 0: all.
     """
 
     fingerprint: str

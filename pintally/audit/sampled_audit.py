@@ -50,7 +50,7 @@ class SampledAudit(SourceAudit):
             )
         if self.report.checked_from is None:
             self.report.checked_from = run.start
-        judge = Judge(str(self.flushed), epoch.number, epoch.rules)
+        judge = self._judge(epoch)
         recount = Recount(ACTIONS[self.action], epoch.rules, place.collect, run.start)
         end = run.end + 1 if run.is_followed else min(target, epoch.end or target)
         left = list(run.rows)

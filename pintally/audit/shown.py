@@ -5,12 +5,15 @@ from typing import Any
 from uuid import UUID
 
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.contract import COLUMNS
+from pintally.audit.contract import COLUMNS, TRUSTED
 from pintally.audit.flushed import POSITION_MASK
+from pintally.audit.labels import DIGEST_SQL, digest
 
 HOUR = 3600
 DAY = 86_400
 VIEWS = (("pin_engagement_1m", 60), ("pin_engagement_1h", HOUR), ("pin_engagement_1d", DAY))
+BREAKDOWNS = (("pin_breakdown_1h", HOUR), ("pin_breakdown_1d", DAY))
+IS_LABEL = f" AND dimension = {{dimension:String}} AND hex({DIGEST_SQL.format('label')}) = {{label:String}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class Stored:
     """The row of a cell in `pin_minutes`, newest version."""
 
     events: int
+    trusted: int
     position: int  # the row counts the records below this offset
 
 
@@ -28,7 +32,10 @@ class Window:
     view: str
     start: int  # seconds since 1970
     counts: dict[str, int]  # by the view's columns
+    trusted: dict[str, int]  # by the same columns, without `trusted_`
     is_final: bool | None  # None: the view has no row
+    dimension: str | None = None  # of a breakdown: surface or platform
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +54,27 @@ class Letter:
 
 
 def read_cell(
-    clickhouse: ClickHouse, source: int, slice_: tuple[int, int], action: int, minute: int, pin: int
+    clickhouse: ClickHouse,
+    source: int,
+    slice_: tuple[int, int],
+    action: int,
+    minute: int,
+    pin: int,
+    labels: tuple[str, str],
 ) -> Stored | None:
-    """Returns the row of a cell; None if there is none. The slice is (slice_block, arrived_at)."""
+    """Returns the row of a cell; None if there is none.
+
+    The slice is (slice_block, arrived_at), the labels are surface and platform.
+    """
     rows = clickhouse.rows(
-        "SELECT events, version FROM pin_minutes FINAL"
+        "SELECT events, trusted, version FROM pin_minutes FINAL"
         " WHERE source = {source:UInt64} AND slice_block = {slice_block:UInt32}"
         " AND arrived_at = toDateTime({arrived_at:UInt32}, 'UTC') AND action = {action:UInt8}"
-        " AND minute = toDateTime({minute:UInt32}, 'UTC') AND pin_id = {pin:UInt64}",
+        " AND minute = toDateTime({minute:UInt32}, 'UTC') AND pin_id = {pin:UInt64}"
+        f" AND hex({DIGEST_SQL.format('surface')}) = {{surface:String}}"
+        f" AND hex({DIGEST_SQL.format('platform')}) = {{platform:String}}",
+        surface=digest(labels[0]).hex().upper(),
+        platform=digest(labels[1]).hex().upper(),
         source=source,
         slice_block=slice_[0],
         arrived_at=slice_[1],
@@ -62,23 +82,36 @@ def read_cell(
         minute=minute,
         pin=pin,
     )
-    return Stored(rows[0]["events"], rows[0]["version"] & POSITION_MASK) if rows else None
+    return Stored(rows[0]["events"], rows[0]["trusted"], rows[0]["version"] & POSITION_MASK) if rows else None
 
 
 def read_windows(clickhouse: ClickHouse, minute: int, pin: int) -> list[Window]:
     """Returns minute, hour and day of the pin, as readers see them."""
-    found = []
-    for view, length in VIEWS:
-        start = minute // length * length
-        rows = clickhouse.rows(
-            f"SELECT {', '.join(COLUMNS)}, is_final FROM {view}"
-            " WHERE window_start = toDateTime({start:UInt32}, 'UTC') AND pin_id = {pin:UInt64}",
-            start=start,
-            pin=pin,
-        )
-        row: dict[str, Any] = rows[0] if rows else {"is_final": None}
-        found.append(Window(view, start, {name: row.get(name, 0) for name in COLUMNS}, row["is_final"]))
-    return found
+    return [_read(clickhouse, view, minute // length * length, pin) for view, length in VIEWS]
+
+
+def read_breakdowns(clickhouse: ClickHouse, minute: int, pin: int, surface: str, platform: str) -> list[Window]:
+    """Returns hour and day of the pin on a surface, then on a platform, as readers see them."""
+    return [
+        _read(clickhouse, view, minute // length * length, pin, (dimension, label))
+        for dimension, label in (("surface", surface), ("platform", platform))
+        for view, length in BREAKDOWNS
+    ]
+
+
+def _read(clickhouse: ClickHouse, view: str, start: int, pin: int, by: tuple[str, str] | None = None) -> Window:
+    labelled = {"dimension": by[0], "label": digest(by[1]).hex().upper()} if by else {}
+    rows = clickhouse.rows(
+        f"SELECT {', '.join((*COLUMNS, *TRUSTED))}, is_final FROM {view}"
+        f" WHERE window_start = toDateTime({{start:UInt32}}, 'UTC') AND pin_id = {{pin:UInt64}}"
+        + (IS_LABEL if by else ""),
+        start=start,
+        pin=pin,
+        **labelled,
+    )
+    row: dict[str, Any] = rows[0] if rows else {"is_final": None}
+    counts, trusted = ({name: row.get(prefix + name, 0) for name in COLUMNS} for prefix in ("", "trusted_"))
+    return Window(view, start, counts, trusted, row["is_final"], *(by or ()))
 
 
 def read_letter(clickhouse: ClickHouse, topic: str, topic_id: UUID, partition: int, offset: int) -> Letter | None:

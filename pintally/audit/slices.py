@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NamedTuple
+from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pintally.audit.aggregates import AGGREGATES
+from pintally.audit.cells import Cells
 
 OFFSET_BITS = 48  # as in a row's version
 OFFSET = (1 << OFFSET_BITS) - 1
@@ -41,40 +43,6 @@ class State(NamedTuple):
     late: int
     invalid: int
     gaps: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """The cells of one aggregate in a slice, ascending by key.
-
-    Cell i counts the records at `offsets[starts[i]:starts[i + 1]]`, which ascend.
-    """
-
-    keys: tuple[NDArray[Any], ...]  # the columns of the key
-    starts: NDArray[np.int64]  # one more than there are cells
-    offsets: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, columns: tuple[NDArray[Any], ...], offsets: NDArray[np.int64]) -> "Cells":
-        """The cells of counted records, whose keys are given in columns and whose offsets ascend."""
-        varied = [column for column in columns if len(column) and np.any(column != column[0])]
-        if varied:
-            order = np.lexsort(varied[::-1])  # is stable: offsets of a cell ascend
-            columns, offsets = tuple(column[order] for column in columns), offsets[order]
-        begins = np.zeros(len(offsets), np.bool_)
-        begins[:1] = True
-        for column in columns:
-            begins[1:] |= column[1:] != column[:-1]
-        starts = np.flatnonzero(begins)
-        return cls(tuple(column[starts] for column in columns), np.append(starts, len(offsets)), offsets)
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """How many records each cell counts."""
-        return np.diff(self.starts)
 
 
 @dataclass(slots=True, eq=False)
@@ -117,3 +85,7 @@ class Slice:
         return [
             keys[cell] << OFFSET_BITS | offset for cell, offset in zip(of_record, cells.offsets.tolist(), strict=True)
         ]
+
+    def trusted(self, number: int) -> list[int]:
+        """Those of `counted` that are trusted."""
+        return list(compress(self.counted(number), self.cells[number].trusted.tolist()))

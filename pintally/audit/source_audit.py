@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,20 @@ from pintally.audit.findings import Finding, Findings, Kind
 from pintally.audit.flushed import POSITION_MASK, Flushed, LedgerRow
 from pintally.audit.in_log_order import CellsBySlice, LettersByOffset
 from pintally.audit.log import Log, Partition
+from pintally.audit.names import Names
 from pintally.audit.places import Beginning, beginning, places_of, usable
 from pintally.audit.recount import Progress, Recount, SliceStart, recounted
 from pintally.audit.slices import Slice, State
-from pintally.audit.tables import Chosen, kept_days, known_ids, letters_of, read_cells, read_dead_letters, server_time
+from pintally.audit.tables import (
+    Chosen,
+    kept_days,
+    known_ids,
+    letters_of,
+    read_cells,
+    read_dead_letters,
+    read_labels,
+    server_time,
+)
 
 DAY_MS = 86_400_000
 SPARE_DAYS = 1  # rows that are deleted by age may be missing a day earlier
@@ -88,6 +99,7 @@ class SourceAudit:
                     "Restore the topic, or run `pintally accept-loss` to take back the counts of what is gone.",
                 )
             self.since = since
+            self.names = Names(partial(read_labels, clickhouse, self.flushed.id))
             self._recount_all(log, partition, max(furthest, min(highest, partition.end)))
 
     def _read_rows(self, clickhouse: ClickHouse, stack: ExitStack) -> int:
@@ -156,7 +168,7 @@ class SourceAudit:
         self._recount(log, epoch, partition, place, end)
 
     def _recount(self, log: Log, epoch: RulesEpoch, partition: Partition, place: Beginning, end: int) -> None:
-        judge = Judge(str(self.flushed), epoch.number, epoch.rules)
+        judge = self._judge(epoch)
         recount = Recount(ACTIONS[self.action], epoch.rules, place.collect, place.first.offset)
         fresh = True
         for slice_ in recounted(log, partition, recount, end, self.progress):
@@ -170,6 +182,9 @@ class SourceAudit:
         if epoch.end is not None and epoch.end not in self.cuts:
             self.places.append(SliceStart(epoch.end, recount.stream_time))
         self.places = sorted({place.offset: place for place in self.places}.values(), key=lambda place: place.offset)
+
+    def _judge(self, epoch: RulesEpoch) -> Judge:
+        return Judge(str(self.flushed), epoch.number, epoch.rules, self.names)
 
     def _at_first(self, judge: Judge, epoch: RulesEpoch, slice_: Slice) -> None:
         if slice_.start > self.covered:
@@ -209,8 +224,7 @@ class SourceAudit:
 
     def _leftovers(self, partition: Partition) -> None:
         """Report rows and dead letters that belong to no slice of the log."""
-        last = self.epochs[-1]
-        judge = Judge(str(self.flushed), last.number, last.rules)
+        judge = self._judge(self.epochs[-1])
         if self.report.checked_from is None:
             return
         for table, groups in self.tables:

@@ -22,9 +22,12 @@ _LETTER = np.dtype([
 _READ_ROWS = 50_000
 
 CELLS = """
-SELECT slice_block, toUInt32(arrived_at), {key}, {value}, version
+SELECT slice_block, toUInt32(arrived_at), {columns}, {value}, {trusted}, version
 FROM {table} FINAL WHERE source = {{source:UInt64}}{chosen}
-ORDER BY slice_block, arrived_at, {key}"""
+ORDER BY slice_block, arrived_at, {columns}"""
+LABELS = """
+SELECT DISTINCT arrayJoin([toString(surface), toString(platform)]) AS label
+FROM pin_minutes WHERE source = {source:UInt64}"""
 CHOSEN_CELLS = " AND (slice_block, toUInt32(arrived_at)) IN {slices:Array(Tuple(UInt32, UInt32))}"
 LETTERS = """
 SELECT offset, timestamp, CAST(if(outcome = 'late', 'l', 'd'), 'FixedString(1)'),
@@ -90,9 +93,15 @@ class Chosen:
 def read_cells(clickhouse: ClickHouse, aggregate: Aggregate, source: int, chosen: Chosen | None = None) -> Spooled:
     """Cells of an aggregate and source, in the order of its slices and then of their keys. One snapshot."""
     only = CHOSEN_CELLS if chosen else ""
-    sql = CELLS.format(table=aggregate.table, key=aggregate.key, value=aggregate.value, chosen=only)
+    named = {name: getattr(aggregate, name) for name in ("table", "columns", "value", "trusted")}
+    sql = CELLS.format(**named, chosen=only)
     parameters = {"slices": chosen.slices} if chosen else {}
     return Spooled(clickhouse.spool(sql, source=source, **parameters), aggregate.layout)
+
+
+def read_labels(clickhouse: ClickHouse, source: int) -> list[str]:
+    """All surfaces and platforms in the cells of a source."""
+    return [row["label"] for row in clickhouse.rows(LABELS, source=source)]
 
 
 def read_dead_letters(clickhouse: ClickHouse, source: Flushed, chosen: Chosen | None = None) -> Spooled:

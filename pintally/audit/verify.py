@@ -33,7 +33,7 @@ from pintally.audit.features.cuts import check_closed
 from pintally.audit.features.state import read_state
 from pintally.audit.findings import Finding, Findings, Kind
 from pintally.audit.flushed import Flushed
-from pintally.audit.invariants import check_ledger, read_sums, superseded_slices
+from pintally.audit.invariants import check_ledger, check_trusted, read_sums, superseded_slices
 from pintally.audit.log import Log, Partition
 from pintally.audit.replaced import Copy, counted_twice, said, supposed
 from pintally.audit.rollups import check_rollups, count_sealed
@@ -185,10 +185,11 @@ def _select(flushed: Sequence[Flushed], addresses: Addresses, only: Sequence[str
 def _check_tables(clickhouse: ClickHouse, report: Report, flushed: Sequence[Flushed]) -> None:
     kept = [days for aggregate in AGGREGATES if (days := kept_days(clickhouse, aggregate.table)) is not None]
     oldest = server_time(clickhouse) - (min(kept) - 1) * DAY_SECONDS if kept else 0
-    sums = read_sums(clickhouse)
+    sums, above = read_sums(clickhouse)
     for source in flushed:
         try:
             _add(report, check_ledger(source, sums, oldest))
+            _add(report, check_trusted(source, above))
             _add(report, superseded_slices(source, epochs_in_force(source.starts), sums))
         except CannotTell:
             continue  # audit_source reports it

@@ -8,6 +8,7 @@ import typer
 from pintally.audit.errors import CannotTell
 from pintally.audit.explain import Cell, Explanation, RecordReport
 from pintally.audit.explain import explain as look
+from pintally.audit.shown import Window
 from pintally.audit.words import moment
 from pintally.cli.console import data, print_json, progress_bar
 from pintally.cli.letters import Topic, printable, topics_of
@@ -19,6 +20,11 @@ from pintally.streams.audit_addresses import addresses_of, as_ours
 from pintally.streams.operations.replay.origins import replayed_origins
 from pintally.streams.settings import Settings, load_settings
 
+TRUSTED = {
+    None: "",
+    True: "; trusted",
+    False: "; not trusted: it comes after too many of its user, pin and action in its slice",
+}
 HEADINGS = {action.column: action.heading for action in Action}
 
 
@@ -146,18 +152,23 @@ def _lines(each: RecordReport) -> list[str]:
 def _cell_lines(cell: Cell) -> list[str]:
     lines = [f"  {cell.action} of pin {cell.pin} in the minute of {moment(cell.minute * 1000)}"]
     if cell.slice_ is not None:
-        stored = "no row" if cell.stored is None else f"{cell.stored.events:,}"
-        lines.append(
-            f"  cell in slice {cell.slice_}: {cell.recounted:,} by recount below offset {cell.below:,}, "
-            f"{stored} in pin_minutes"
-        )
-    for window in cell.windows:
-        if window.is_final is None:
-            lines.append(f"  {window.view} {moment(window.start * 1000)}: no row")
-            continue
-        final = "final" if window.is_final else "not final"
-        lines.append(
-            f"  {window.view} {moment(window.start * 1000)}: "
-            f"{', '.join(f'{count:,} {HEADINGS[name]}' for name, count in window.counts.items())}, {final}"
-        )
-    return lines
+        stored = "no row" if cell.stored is None else f"{cell.stored.events:,} ({cell.stored.trusted:,} trusted)"
+        lines += [
+            f"  surface {cell.surface}, platform {cell.platform}{TRUSTED[cell.is_trusted]}",
+            f"  cell in slice {cell.slice_}: {cell.recounted:,} ({cell.recounted_trusted:,} trusted) by recount below "
+            f"offset {cell.below:,}, {stored} in pin_minutes",
+        ]
+    return lines + [_window_line(window) for window in (*cell.windows, *cell.breakdowns)]
+
+
+def _window_line(window: Window) -> str:
+    of = f" {window.dimension} {window.label}" if window.dimension else ""
+    begins = f"  {window.view}{of} {moment(window.start * 1000)}:"
+    if window.is_final is None:
+        return f"{begins} no row"
+    counts = [_count(HEADINGS[name], count, window.trusted[name]) for name, count in window.counts.items()]
+    return f"{begins} {', '.join(counts)}, {'final' if window.is_final else 'not final'}"
+
+
+def _count(heading: str, count: int, trusted: int) -> str:
+    return f"{count:,} {heading}" + (f" ({trusted:,} trusted)" if trusted != count else "")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pintally.audit.aggregates import AGGREGATES, cell_rows
 from pintally.audit.compare import Judge, Table
 from pintally.audit.flushed import EPOCH_SHIFT
+from pintally.audit.labels import digest
 from pintally.audit.recount import SliceStart
 from pintally.audit.rules import parse_rules
 from pintally.audit.slices import Slice
@@ -30,7 +31,8 @@ def rows_of(slice_: Slice, positions: list[int]) -> NDArray[Any]:
         position = positions[number % len(positions)]
         offsets = cells.offsets[cells.starts[number] : cells.starts[number + 1]].tolist()
         if value := bisect_left(offsets, position):
-            rows.append((*slice_.key, *key, value, (EPOCH << EPOCH_SHIFT) + position))
+            trusted = int(cells.trusted[cells.starts[number] :][:value].sum())
+            rows.append((*slice_.key, *key, value, trusted, (EPOCH << EPOCH_SHIFT) + position))
     return np.array(rows, TABLE.aggregate.layout)
 
 
@@ -56,11 +58,16 @@ def test_columns_say_what_each_row_says(log: tuple[list[Record], int], data: st.
         if len(rows) and data.draw(st.booleans()):
             at = data.draw(st.integers(0, len(rows) - 1))
             field, change = data.draw(st.sampled_from([
-                ("value", 1), ("value", -1), ("version", 1), ("version", -1), ("version", 1 << EPOCH_SHIFT),
-                ("pin_id", 1), ("minute", 60), ("action", 1), (None, 0),
+                ("value", 1), ("value", -1), ("trusted", 1), ("trusted", -1),
+                ("version", 1), ("version", -1), ("version", 1 << EPOCH_SHIFT),
+                ("pin_id", 1), ("minute", 60), ("action", 1), ("surface", 0), ("platform", 0), (None, 0),
             ]))  # fmt: skip
             if field is None:
                 rows = np.delete(rows, at)
+            elif field in ("surface", "platform"):
+                rows[field][at] = np.void(
+                    digest(data.draw(st.sampled_from(["a", "b", "other", "unknown", "nobody's"])))
+                )
             else:
                 rows[field][at] = int(rows[field][at]) + change
         position = data.draw(places)

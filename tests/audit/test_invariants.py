@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from pintally.audit.flushed import Flushed, LedgerRow, StartRow
-from pintally.audit.invariants import check_ledger
+from pintally.audit.invariants import check_ledger, check_trusted
 from pintally.audit.tables import source_id
 from pintally.schemas.rules import Rules
 
@@ -56,3 +56,10 @@ def test_a_row_whose_numbers_do_not_fit_each_other_is_named() -> None:
 
 def test_a_number_that_is_not_that_of_the_name_is_named() -> None:
     assert found(replace(UNNAMED, id=5)) == ["number of the source"]
+
+
+def test_cells_with_more_trusted_than_counted_are_named_by_slice() -> None:
+    own, other = flushed(row(0, 100)), ("pin_minutes", 5, 0, 600, 0)
+    above = {("pin_minutes", own.id, 0, 600, 0): 2, ("pin_minutes", own.id, 1, 600, 0): 0, other: 1}
+    [found] = check_trusted(own, above)
+    assert (found.field, found.slice, found.found) == ("cells with more trusted than counted", "0/600", 2)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from pintally.audit.aggregates.pin_minutes import MINUTE_MASK, PIN_BITS, PIN_MASK
+from pintally.audit.aggregates.pin_minutes import PinMinutes
 from pintally.audit.log import Piece
 from pintally.audit.records import Records
 from pintally.audit.recount import Recount, SliceStart
@@ -22,6 +22,8 @@ RULES = CountingRules(
     retention_ms=90 * 24 * HOUR,
     slice_records=10,
     dedup=True,
+    breakdown=True,
+    trusted_cap=5,
 )
 
 
@@ -31,14 +33,21 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-def event(number: int, occurred_at: int = NOON, pin: int = 7) -> bytes:
+def event(
+    number: int,
+    occurred_at: int = NOON,
+    pin: int = 7,
+    user: int = 1,
+    surface: str | None = None,
+    platform: str | None = None,
+) -> bytes:
     fields = {
         "event_id": str(UUID(int=number)),
         "action": "save",
         "pin_id": str(pin),
-        "user_id": "1",
+        "user_id": str(user),
         "occurred_at": occurred_at,
-    }
+    } | {name: label for name, label in (("surface", surface), ("platform", platform)) if label is not None}
     return json.dumps(fields).encode()
 
 
@@ -71,16 +80,15 @@ def outcomes(slices: Iterable[Slice]) -> dict[int, Outcome]:
 
 def cells(slice_: Slice) -> list[tuple[int, int, int]]:
     """(minute in seconds, pin, offset) of each counted record."""
-    return [
-        (n >> OFFSET_BITS + PIN_BITS & MINUTE_MASK, n >> OFFSET_BITS & PIN_MASK, n & OFFSET) for n in slice_.counted(0)
-    ]
+    keys = [(PinMinutes().key(n >> OFFSET_BITS), n & OFFSET) for n in slice_.counted(0)]
+    return [(key.minute, key.pin, offset) for key, offset in keys]
 
 
 def plain(slices: Iterable[Slice]) -> list[tuple[Any, ...]]:
     """All that slices hold, for comparing."""
     return [
         (s.key, s.start, s.start_stream_time, s.end, s.complete, s.offsets.tolist(), s.stream_times.tolist(),
-         s.outcomes.tolist(), s.counted(0), s.rejected)
+         s.outcomes.tolist(), s.counted(0), s.trusted(0), s.rejected)
         for s in slices
     ]  # fmt: skip
 

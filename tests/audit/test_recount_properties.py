@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -9,7 +10,8 @@ import numpy as np
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pintally.audit.aggregates.pin_minutes import MINUTE_MASK, PIN_BITS, PIN_MASK
+from pintally.audit.aggregates.pin_minutes import PinMinutes
+from pintally.audit.labels import digest
 from pintally.audit.log import Piece
 from pintally.audit.places import beginning
 from pintally.audit.records import Records
@@ -35,6 +37,7 @@ RULES = Rules(
     max_clock_skew_ms=2 * MINUTE,
     retention_ms=40 * MINUTE,
     slice_records=8,
+    trusted_cap=2,
 )
 
 
@@ -66,16 +69,18 @@ def logs(draw: st.DrawFn) -> tuple[list[Record], int]:
 
 
 def values(occurred_at: int) -> st.SearchStrategy[bytes | None]:
-    def event(number: int, pin: int) -> bytes:
+    def event(number: int, pin: int, user: int, surface: str | None, platform: str | None) -> bytes:
         fields: dict[str, Any] = {
             "event_id": str(UUID(int=number)),
             "action": "save",
             "pin_id": str(pin),
-            "user_id": "1",
+            "user_id": str(user),
         }
-        return json.dumps(fields | {"occurred_at": occurred_at}).encode()
+        labels = {"surface": surface} | ({} if platform is None else {"platform": platform})
+        return json.dumps(fields | labels | {"occurred_at": occurred_at}).encode()
 
-    good = st.builds(event, st.integers(1, 12), st.integers(1, 3))
+    label = st.sampled_from([None, None, "a", "b", "\u00f6", "other", "unknown"])
+    good = st.builds(event, st.integers(1, 12), st.integers(1, 3), st.integers(1, 2), label, label)
     return st.one_of(good, good, good, good, good, good, st.sampled_from([None, b"{}", b"\xff"]))
 
 
@@ -110,9 +115,14 @@ def envelopes(offsets: Any) -> dict[int, tuple[bytes | None, tuple[()]]]:
     return dict.fromkeys(offsets, (None, ()))
 
 
-def cells_of(slice_: Slice) -> Counter[tuple[int, int, int, int]]:
-    keys = [n >> OFFSET_BITS for n in slice_.counted(0)]
-    return Counter((*slice_.key, key >> PIN_BITS & MINUTE_MASK, key & PIN_MASK) for key in keys)
+Cells = Counter[tuple[int, int, int, str, str, int]]  # of slice, minute, labels and pin
+
+
+def cells_of(slice_: Slice, records: list[int]) -> Cells:
+    """The cells of some of `slice_.counted` or `slice_.trusted`."""
+    names = {digest(name): name for labels in slice_.cells[0].labels for name in labels.names}
+    keys = [PinMinutes().key(number >> OFFSET_BITS) for number in records]
+    return Counter((*slice_.key, key.minute, names[key.surface], names[key.platform], key.pin) for key in keys)
 
 
 def borders_within(start: int, end: int) -> st.SearchStrategy[list[int]]:
@@ -122,17 +132,17 @@ def borders_within(start: int, end: int) -> st.SearchStrategy[list[int]]:
 
 
 @unhurried
-@given(logs(), st.booleans(), st.booleans(), st.data())
-@example(([], 30), True, False, None)
+@given(logs(), st.booleans(), st.booleans(), st.sampled_from([True, True, False]), st.integers(0, 3), st.data())
+@example(([], 30), True, False, True, 5, None)
 def test_every_slice_outcome_cell_and_dead_letter_is_the_same(
-    log: tuple[list[Record], int], dedup: bool, framed: bool, data: st.DataObject | None
+    log: tuple[list[Record], int], dedup: bool, framed: bool, breakdown: bool, cap: int, data: st.DataObject | None
 ) -> None:
     records, end = log
     if framed and data:
         records = [half_framed(record, data) for record in records]
     start = records[0].offset if records else 0
     theirs, ours = (data.draw(borders_within(start, end)) if data else [] for _ in range(2))
-    rules = Rules.from_json(RULES.to_json().replace('"dedup":true', f'"dedup":{str(dedup).lower()}'))
+    rules = replace(RULES, dedup=dedup, breakdown=breakdown, trusted_cap=cap)
     rules = rules.framed if framed else rules
     slices = recount(records, SliceStart(start, 0), start, end, ours, rules)
     captured = fold(records, start, end, theirs, rules).capture()
@@ -146,11 +156,9 @@ def test_every_slice_outcome_cell_and_dead_letter_is_the_same(
         (*s.key, s.start, s.start_stream_time, s.end, *s.at(s.end), s.at(s.end).counted) for s in slices
     ]  # fmt: skip
     [cells] = captured.cells
-    keys = (cells.slice_block, cells.arrived_at, cells.minute, cells.pin_id)
-    assert dict(zip(
-        zip(*(column.tolist() for column in keys), strict=True),
-        cells.events.tolist(), strict=True,
-    )) == sum((cells_of(s) for s in slices), Counter())  # fmt: skip
+    rows = cells.tuples(("slice_block", "arrived_at", "minute", "surface", "platform", "pin_id", "events", "trusted"))
+    assert {row[:-2]: row[-2] for row in rows} == sum((cells_of(s, s.counted(0)) for s in slices), Cells())
+    assert {row[:-2]: row[-1] for row in rows if row[-1]} == sum((cells_of(s, s.trusted(0)) for s in slices), Cells())
     assert [(letter.offset, letter.timestamp, letter.outcome) for letter in captured.dead_letters] == [
         rejected[:3] for s in slices for rejected in s.rejected
     ]

@@ -43,7 +43,10 @@ MINUTE, TEN_MINUTES = 60_000, 600_000  # ms
 RULES = Rules(slice_records=100)
 RECORDS = 990  # the last slice is unfinished
 LONG_AGO_MS = RECORDS * 3_500 + 4 * 3_600_000  # so that all hours can be sealed
-TABLES = ("pin_minutes", "ingest_starts", "ingest_ledger", "dead_letters", "pin_hours", "pin_days", "sealed")
+TABLES = (
+    "pin_minutes", "ingest_starts", "ingest_ledger", "dead_letters", "pin_hours", "pin_days", "pin_hour_breakdowns",
+    "pin_day_breakdowns", "sealed",
+)  # fmt: skip
 ODD = [None, b"{}", b"\xff\x00", b'{"event_id": 1}']
 
 
@@ -58,7 +61,7 @@ class Flusher:
         self.start_stream_time = 0
 
     def produce(self, records: int = RECORDS, seed: int = 1, ago_ms: int = LONG_AGO_MS) -> None:
-        """Saves of few pins, 3 s apart, some twice, some late, some broken; several slices of each border.
+        """Saves of few users on few pins, 3 s apart, some twice, some late, some broken; several slices of each border.
 
         They start with ten minutes of the clock, so that slices are the same at any time of day.
         """
@@ -71,8 +74,10 @@ class Flusher:
                 "event_id": str(UUID(int=chance.randrange(records) if chance.random() < 0.3 else 10**9 + number)),
                 "action": "save",
                 "pin_id": str(chance.randrange(1, 9)),
-                "user_id": "1",
+                "user_id": str(chance.choice([1, 1, 1, 2])),
                 "occurred_at": now - ago,
+                "surface": chance.choice([None, None, None, "home", "search"]),
+                "platform": chance.choice(["ios", "ios", "ios", "web"]),
             }
             value = chance.choice(ODD) if chance.random() < 0.03 else json.dumps(event).encode()
             producer.send(self.source.topic, value, key=b"k", partition=0, timestamp_ms=now)
@@ -291,22 +296,25 @@ def test_a_partition_without_a_worker_is_not_started_and_no_difference(alone: Fl
     assert report.not_started == [(f"{alone.source.topic}[1]", 1)]
 
 
+KEY = ("slice_block", "arrived_at", "minute", "pin_id", "surface", "platform")
+
+
 def some_cell(flusher: Flusher, where: str = "events > 1 AND slice_block < 8") -> dict[str, Any]:
     (row,) = flusher.sql(
-        "SELECT slice_block, toUInt32(arrived_at), toUInt32(minute), pin_id, events, version FROM pin_minutes FINAL "
-        f"WHERE {where} ORDER BY slice_block DESC, minute, pin_id LIMIT 1 OFFSET 3"
+        "SELECT slice_block, toUInt32(arrived_at), toUInt32(minute), pin_id, surface, platform, events, trusted,"
+        f" version FROM pin_minutes FINAL WHERE {where} ORDER BY slice_block DESC, minute, pin_id, surface, platform"
+        " LIMIT 1 OFFSET 3"
     )
-    return dict(zip(("slice_block", "arrived_at", "minute", "pin_id", "events", "version"), row, strict=True))
+    return dict(zip((*KEY, "events", "trusted", "version"), row, strict=True))
 
 
 def at_cell(cell: dict[str, Any]) -> str:
-    keys = ("slice_block", "arrived_at", "minute", "pin_id")
-    return " AND ".join(f"{name} = {cell[name]}" for name in keys)
+    return " AND ".join(f"{name} = {cell[name]!r}" for name in KEY)
 
 
 def insert_cell(flusher: Flusher, cell: dict[str, Any]) -> None:
     row = {"source": flusher.source.id, "action": 1} | cell
-    flusher.sql(f"INSERT INTO pin_minutes ({', '.join(row)}) VALUES ({', '.join(str(v) for v in row.values())})")
+    flusher.sql(f"INSERT INTO pin_minutes ({', '.join(row)}) VALUES ({', '.join(map(repr, row.values()))})")
 
 
 @pytest.mark.parametrize(("by", "kind"), [(1, Kind.COUNT_TOO_HIGH), (-1, Kind.COUNT_TOO_LOW)])
@@ -331,19 +339,57 @@ def test_a_row_that_is_gone_is_named(flushed: Flusher) -> None:
     assert (found.pin, found.minute, found.expected) == (cell["pin_id"], utc(cell["minute"]), cell["events"])
 
 
-@pytest.mark.parametrize("change", [{"pin_id": 999}, {"slice_block": 77}, {"action": 2}, {"minute": -7200}])
-def test_a_row_too_many_is_named(flushed: Flusher, change: dict[str, int]) -> None:
+EXTRA = [{"pin_id": 999}, {"slice_block": 77}, {"action": 2}, {"minute": -7200}, {"surface": "no"}, {"platform": "no"}]
+
+
+@pytest.mark.parametrize("change", EXTRA)
+def test_a_row_too_many_is_named(flushed: Flusher, change: dict[str, Any]) -> None:
     cell = some_cell(flushed)
-    cell |= {name: cell[name] + value if value < 0 else value for name, value in change.items()}
+    lower = {name: cell[name] + value for name, value in change.items() if type(value) is int and value < 0}
+    cell |= change | lower
     insert_cell(flushed, cell)
     report = flushed.verify()
     assert kinds(report) - {"invariant"} == {"row_extra"}
     (found,) = shown(report, Kind.ROW_EXTRA)
     assert (found.pin, found.found, found.expected) == (cell["pin_id"], cell["events"], 0)
+    assert (found.surface, found.platform) == (cell["surface"], cell["platform"])
+
+
+@pytest.mark.parametrize(("by", "kind"), [(1, Kind.COUNT_TOO_HIGH), (-1, Kind.COUNT_TOO_LOW)])
+def test_a_trusted_count_that_is_off_by_one_is_named(flushed: Flusher, by: int, kind: Kind) -> None:
+    cell = some_cell(flushed, "events > trusted AND trusted > 0 AND slice_block < 8")
+    flushed.sql(f"ALTER TABLE pin_minutes UPDATE trusted = trusted + {by} WHERE {at_cell(cell)}")
+    report = flushed.verify()
+    assert kinds(report) == {kind}
+    (found,) = shown(report, kind)
+    assert (found.field, found.found, found.expected) == ("trusted", cell["trusted"] + by, cell["trusted"])
+    assert (found.pin, found.surface, found.platform) == (cell["pin_id"], cell["surface"], cell["platform"])
+
+
+def test_more_trusted_than_counted_is_found_without_the_log(flushed: Flusher) -> None:
+    cell = some_cell(flushed)
+    flushed.sql(f"ALTER TABLE pin_minutes UPDATE trusted = events + 1 WHERE {at_cell(cell)}")
+    report = flushed.verify()
+    assert kinds(report) == {"count_too_high", "invariant"}
+    (found,) = shown(report, Kind.INVARIANT)
+    assert found.field == "cells with more trusted than counted"
+    assert found.slice == f"{cell['slice_block']}/{cell['arrived_at']}"
+
+
+def test_counts_under_the_label_of_another_are_two_differences(flushed: Flusher) -> None:
+    cell = some_cell(flushed, "surface = 'home' AND slice_block < 8")
+    flushed.sql(f"ALTER TABLE pin_minutes DELETE WHERE {at_cell(cell)}")
+    insert_cell(flushed, cell | {"surface": "search \x1b[31m"})
+    report = flushed.verify()
+    assert kinds(report) == {"row_missing", "row_extra"}  # all sums are right
+    assert shown(report, Kind.ROW_MISSING)[0].surface == "home"
+    [extra] = shown(report, Kind.ROW_EXTRA)
+    assert extra.surface == "search \x1b[31m"
+    assert "\x1b" not in str(extra)
 
 
 def test_a_row_of_count_zero_where_nothing_is_says_what_is_true(flushed: Flusher) -> None:
-    insert_cell(flushed, some_cell(flushed) | {"pin_id": 999, "events": 0})
+    insert_cell(flushed, some_cell(flushed) | {"pin_id": 999, "events": 0, "trusted": 0})
     exact(flushed.verify())
 
 
@@ -470,20 +516,37 @@ def test_a_dead_letter_of_a_counted_record_is_named(flushed: Flusher) -> None:
     assert [finding.start for finding in report.findings.shown] == [free]
 
 
+MEASURES = ("saves", "clicks", "closeups", "trusted_saves", "trusted_clicks", "trusted_closeups")
+ADDED = ", ".join(
+    f"sumIf({counts}, action = {number})"
+    for counts in ("events", "trusted")
+    for number in (1, 2, 3)
+)  # fmt: skip
+PRINT = " + ".join(
+    f"cityHash64(pin_id, toUInt8({number}), cityHash64(toUInt8(dimension), label))"
+    f" * ({name} + 1000003 * trusted_{name})"
+    for number, name in enumerate(MEASURES[:3], 1)
+)
+
+
 def seal(flusher: Flusher, table: str, window: str, resolution: str) -> None:
     """As sealing leaves it."""
-    sums = (
-        "sumIf(events, action = 1) AS saves, sumIf(events, action = 2) AS clicks, sumIf(events, action = 3) AS closeups"
+    names, by_label = ", ".join(MEASURES), f"{table[:-1]}_breakdowns"
+    flusher.sql(
+        f"INSERT INTO {table} (window_start, pin_id, {names}, seal) "
+        f"SELECT {window} AS w, pin_id, {ADDED}, 7 FROM pin_minutes FINAL GROUP BY w, pin_id"
     )
     flusher.sql(
-        f"INSERT INTO {table} (window_start, pin_id, saves, clicks, closeups, seal) "
-        f"SELECT {window} AS w, pin_id, {sums}, 7 FROM pin_minutes FINAL GROUP BY w, pin_id"
+        f"INSERT INTO {by_label} (window_start, pin_id, dimension, label, {names}, seal) "
+        f"SELECT {window} AS w, pin_id, of.1 AS d, of.2 AS l, {ADDED}, 7 FROM pin_minutes FINAL "
+        "ARRAY JOIN [('surface', surface), ('platform', platform)] AS of GROUP BY w, pin_id, d, l"
     )
     flusher.sql(
-        "INSERT INTO sealed (resolution, window_start, seal, is_open, corrected, pins, saves, clicks, closeups, "
-        f"written_at) SELECT '{resolution}', window_start, 7, false, false, count(), sum(saves), sum(clicks), "
-        "sum(closeups), window_start + INTERVAL 2 HOUR "
-        f"FROM {table} GROUP BY window_start"
+        f"INSERT INTO sealed (resolution, window_start, seal, is_open, corrected, pins, {names}, breakdown_sum, "
+        f"written_at) SELECT '{resolution}', window_start, 7, false, false, count(), "
+        f"{', '.join(f'sum({name})' for name in MEASURES)}, any(print), window_start + INTERVAL 2 HOUR FROM {table} "
+        f"LEFT JOIN (SELECT window_start, sum({PRINT}) AS print FROM {by_label} GROUP BY window_start) AS b "
+        "USING (window_start) GROUP BY window_start"
     )
 
 
@@ -551,10 +614,42 @@ def test_a_roll_up_that_is_not_the_sum_of_its_minutes_is_named(
         f"INSERT INTO {table} (window_start, pin_id, saves, seal) SELECT window_start, 3, 9, 6 FROM {table} LIMIT 1"
     )
     exact(flushed.verify())  # of a seal that nothing names
-    flushed.sql(f"ALTER TABLE {table} UPDATE saves = saves + 1 WHERE pin_id = 3")
+    for column in ("saves", "trusted_saves"):
+        flushed.sql(f"ALTER TABLE {table} UPDATE {column} = {column} + 1 WHERE pin_id = 3")
+        report = flushed.verify()
+        assert kinds(report) == {"rollup_differs"}
+        found = [finding for finding in report.findings.shown if finding.source == table]
+        assert {(finding.pin, finding.field) for finding in found} == {(3, column)}
+        flushed.sql(f"ALTER TABLE {table} UPDATE {column} = {column} - 1 WHERE pin_id = 3")
+
+
+DAMAGE = [
+    ("ALTER TABLE {table} UPDATE saves = saves + 1 WHERE {where}", "saves"),
+    ("ALTER TABLE {table} UPDATE trusted_saves = 0 WHERE {where}", "trusted_saves"),
+    ("ALTER TABLE {table} DELETE WHERE {where}", "saves"),
+    ("INSERT INTO {table} SELECT * REPLACE ('nobody' AS label) FROM {table} WHERE {where}", "saves"),
+]
+
+
+@pytest.mark.parametrize(
+    ("table", "window", "resolution"), [("pin_hours", "hour", "hour"), ("pin_days", "toStartOfDay(hour)", "day")]
+)
+@pytest.mark.parametrize(("damage", "field"), DAMAGE)
+def test_a_breakdown_that_is_not_the_sum_of_its_minutes_is_named(
+    flushed: Flusher, table: str, window: str, resolution: str, damage: str, field: str
+) -> None:
+    seal(flushed, table, window, resolution)
+    where = "pin_id = 3 AND dimension = 'platform' AND label = 'web'"
+    flushed.sql(damage.format(table=f"{table[:-1]}_breakdowns", where=where))
     report = flushed.verify()
     assert kinds(report) == {"rollup_differs"}
-    assert {finding.pin for finding in report.findings.shown if finding.source == table} == {3}
+    found = [finding for finding in report.findings.shown if finding.source != "sealed"]
+    assert {finding.source for finding in found} == {f"{table[:-1]}_breakdowns"}
+    assert {finding.pin for finding in found} == {3}
+    assert {finding.platform for finding in found} == {"nobody" if "nobody" in damage else "web"}
+    assert field in {finding.field for finding in found}
+    stated = {finding.field for finding in report.findings.shown if finding.source == "sealed"}
+    assert stated == {f"{resolution} breakdown_sum"}
 
 
 def test_an_hour_that_was_sealed_before_its_end_and_the_lateness_is_named(flushed: Flusher) -> None:

@@ -75,6 +75,39 @@ def test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see
     assert "by recount" in words
 
 
+def test_the_label_and_the_trust_of_an_event_are_told(stack: Settings, tmp_path: Path) -> None:
+    ids, topic = [str(uuid.uuid4()) for _ in range(7)], stack.topics.names[Action.SAVE]
+    moment = now()
+    shown_on = [{"surface": "home \x1b[2J", "platform": "ios"}] * 6 + [{"platform": "unknown"}]
+    produce(stack, [
+        json.dumps(json.loads(event("5", moment, event_id=event_id)) | labels).encode()
+        for event_id, labels in zip(ids, shown_on, strict=True)
+    ])  # fmt: skip
+    with workers(stack, tmp_path) as start:
+        start()
+        wait_caught_up(stack)
+        cells = [explain(stack, event_id)["records"][0]["cell"] for event_id in ids]
+        assert [cell["is_trusted"] for cell in cells] == [True] * 5 + [False] * 2
+        labels = [(cell["surface"], cell["platform"]) for cell in cells]
+        assert labels == [("home \x1b[2J", "ios")] * 6 + [("unknown", "unknown")]
+        counts = [(cell["recounted"], cell["recounted_trusted"]) for cell in cells]
+        assert counts == [(6, 5)] * 6 + [(1, 0)]
+        stored = [(cell["stored"]["events"], cell["stored"]["trusted"]) for cell in cells]
+        assert stored == counts
+        whole = [(window["counts"]["saves"], window["trusted"]["saves"]) for window in cells[0]["windows"]]
+        assert whole == [(7, 5)] * 3
+        shown = cells[0]["breakdowns"]
+        assert {(each["dimension"], each["label"]) for each in shown} == {
+            ("surface", "home \x1b[2J"),
+            ("platform", "ios"),
+        }
+        assert {(each["counts"]["saves"], each["trusted"]["saves"]) for each in shown} == {(6, 5)}
+    words = here(stack, COMMAND, ids[5])
+    assert "not trusted" in words
+    assert "\x1b" not in words
+    assert f"{topic}[0]@5" in words
+
+
 def test_an_event_that_is_nowhere_and_one_that_is_not_counted_yet(stack: Settings, tmp_path: Path) -> None:
     first, second = str(uuid.uuid4()), str(uuid.uuid4())
     produce(stack, [event("1", event_id=first)])

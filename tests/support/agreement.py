@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pintally.audit.contract import Event as AuditEvent
 from pintally.audit.contract import read_event
 from pintally.audit.events import EventReader
+from pintally.audit.labels import Labels
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.decoded import Decoded
 from pintally.schemas.events import ContractError, validate
@@ -58,14 +59,23 @@ def by_the_models(value: bytes | None, action: Action) -> Row:
 
 def audited_at_once(values: Sequence[bytes | None], action: Action, prefix_bytes: int = 0) -> list[AuditEvent | None]:
     """What the audit's reader of many values says of each."""
-    events = EventReader(action.label, prefix_bytes).read(values)
-    columns = (events.valid, events.event_id, events.pin_id, events.occurred_at)
+    labels = Labels()
+    events = EventReader(action.label, prefix_bytes).read(values, labels)
+    names = list(labels)
+    columns = (events.event_id, events.pin_id, events.occurred_at, events.user_id, events.surface, events.platform)
     found: list[AuditEvent | None] = []
-    for valid, (upper, lower), pin_id, occurred_at in zip(*(column.tolist() for column in columns), strict=True):
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    for valid, ((upper, lower), *numbers, surface, platform) in zip(events.valid.tolist(), rows, strict=True):
         event_id = (upper << 64 | lower).to_bytes(16, "big")
-        assert valid or (upper, lower, pin_id, occurred_at) == (0, 0, 0, 0)
-        found.append(AuditEvent(event_id, pin_id, occurred_at) if valid else None)
+        assert valid or (upper, lower, *numbers, surface, platform) == (0,) * 7
+        found.append(AuditEvent(event_id, *numbers, names[surface], names[platform]) if valid else None)
     return found
+
+
+def as_audited(row: Row) -> AuditEvent:
+    """What of a row the audit reads."""
+    event_id = row.event_id.to_bytes(16, "big")
+    return AuditEvent(event_id, row.pin_id, row.occurred_at, row.user_id, row.surface, row.platform)
 
 
 def assert_agree(decoded: Decoded, values: Sequence[bytes | None], action: Action) -> int:
@@ -77,7 +87,7 @@ def assert_agree(decoded: Decoded, values: Sequence[bytes | None], action: Actio
         expected = by_the_models(value, action)
         assert row == expected, f"{action.label} {value!r}: decoded {row}, by the models {expected}"
         audited = read_event(value, action.label)
-        counted = None if row.reason else AuditEvent(row.event_id.to_bytes(16, "big"), row.pin_id, row.occurred_at)
+        counted = None if row.reason else as_audited(row)
         assert audited == counted, f"{action.label} {value!r}: decoded {counted}, by the audit {audited}"
         assert at_once == counted, f"{action.label} {value!r}: decoded {counted}, by the audit in columns {at_once}"
         valid += row.reason is None

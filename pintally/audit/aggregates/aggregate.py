@@ -1,16 +1,17 @@
 """The contract of an aggregate in the audit: how the rows of its table are read, and what they must be."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.audit.events import Events
+from pintally.audit.cells import Cells, Counts
 from pintally.audit.findings import Finding
 from pintally.audit.flushed import EPOCH_SHIFT, POSITION_MASK
 
 NAME = [("slice_block", "<u4"), ("arrived_at", "<u4")]  # of a slice: the first columns of every layout
-COUNT = [("value", "<u8"), ("version", "<u8")]  # the last ones
+COUNT = [("value", "<u8"), ("trusted", "<u8"), ("version", "<u8")]  # the last ones
 
 
 class CellRow(NamedTuple):
@@ -20,6 +21,7 @@ class CellRow(NamedTuple):
     arrived_at: int
     key: int  # what names the cell within its slice, as one number; ascends as the rows do
     value: int
+    trusted: int
     version: int
 
     @property
@@ -37,24 +39,25 @@ class Aggregate(Protocol):
     """An aggregate whose cells count records: each counted record adds one to one cell."""
 
     table: str
-    value: str  # the column that counts
-    key: str  # the columns that name a cell within its slice, in the order of `layout`
+    value: str  # the column that counts records
+    trusted: str  # the column that counts those of them that are trusted
+    columns: str  # those that name a cell within its slice, in the order of `layout`
     layout: "np.dtype[Any]"  # of a row in RowBinary: NAME, the columns of the key, COUNT
 
-    def keys_of(self, action: int, minutes: NDArray[np.uint32], events: Events) -> tuple[NDArray[Any], ...]:
-        """The cells that counted records add to, as the columns of the key.
+    def cells_of(self, counts: Counts) -> Cells:
+        """The cells of the counted records of a slice."""
 
-        `action` is the number of their action, `minutes` (seconds since 1970) are those of the events.
-        """
-
-    def number(self, *key: int) -> int:
-        """A key as one number; ascends as the rows do."""
+    def number(self, *key: Any) -> int:
+        """A key, given as the values of its columns, as one number; ascends as the rows do."""
 
     def start_of(self, key: int) -> int:
         """Start of a cell's event-time window, in seconds since 1970: rows vanish with its age."""
 
-    def describe(self, about: Finding, key: int) -> Finding:
-        """The finding, with the cell that it is about; also its table, unless that is pin_minutes."""
+    def describe(self, about: Finding, key: int, name: Callable[[bytes], str]) -> Finding:
+        """The finding, with the cell that it is about; also its table, unless that is pin_minutes.
+
+        `name` gives the label of a digest.
+        """
 
 
 def key_columns(aggregate: Aggregate) -> tuple[str, ...]:
@@ -65,6 +68,6 @@ def key_columns(aggregate: Aggregate) -> tuple[str, ...]:
 def cell_rows(aggregate: Aggregate, rows: NDArray[Any]) -> list[CellRow]:
     """The rows one by one."""
     return [
-        CellRow(block, arrived_at, aggregate.number(*key), value, version)
-        for block, arrived_at, *key, value, version in rows.tolist()
+        CellRow(block, arrived_at, aggregate.number(*key), value, trusted, version)
+        for block, arrived_at, *key, value, trusted, version in rows.tolist()
     ]
