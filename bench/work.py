@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from bench.shapes import OWN, Events, Shape
 from pintally.schemas.actions import Action
 from pintally.tools.emulate.pins import Pins
-from pintally.tools.emulate.values import PLATFORMS, SURFACES, event_ids
+from pintally.tools.emulate.sessions import PLATFORMS, SURFACES
+from pintally.tools.emulate.values import event_ids
 
 SLAB = 20_000
 MS_AN_EVENT = 1.2  # of event time: 4,000,000 events are 80 minutes

@@ -77,7 +77,7 @@ class Event:
     def cell(self, action: Action) -> Cell:
         """Where it counts."""
         moment = self.at if self.occurred_at is None else self.occurred_at
-        return int(action), moment // MINUTE_MS * 60, self.pin
+        return Cell(int(action), moment // MINUTE_MS * 60, self.pin)
 
 
 class ForkGuard:

@@ -10,6 +10,7 @@ from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
 from tests.e2e.running import ASKED_S, Traffic, pintally, progress, verify, wait_caught_up, wait_for, workers
+from tests.sinks.sealing import read
 from tests.support.all_cells import all_cells
 from tests.support.engines import TestEngines
 
@@ -135,19 +136,27 @@ def test_the_sums_equal_the_emulators_own_truth_cell_by_cell(stack: Settings, tm
     truth = tmp_path / "truth.jsonl"
     with (
         workers(stack, tmp_path) as start,
-        Traffic(stack, "--events", "20000", "--seed", "14", *TRAFFIC, "--truth", str(truth)) as traffic,
+        Traffic(
+            stack, "--events", "20000", "--seed", "14", *TRAFFIC, "--bots", "0.1", "--truth", str(truth)
+        ) as traffic,
     ):
         start()
         traffic.finish()
         wait_caught_up(stack)
     lines = [json.loads(line) for line in truth.read_text().splitlines()]
-    expected = {(x["action"], x["minute"], int(x["pin_id"])): x["count"] for x in lines if "pin_id" in x}
-    cells = all_cells(ClickHouseSink(stack.clickhouse))
-    found: dict[tuple[str, int, int], int] = {}
-    for action, minute, pin, count in zip(cells.action, cells.minute, cells.pin_id, cells.events, strict=True):
-        key = (Action(int(action)).label, int(minute), int(pin))
-        found[key] = found.get(key, 0) + int(count)
+    expected = {
+        (x["action"], x["minute"], int(x["pin_id"]), x["surface"], x["platform"]): (x["count"], x["trusted"])
+        for x in lines
+        if "pin_id" in x
+    }
+    rows = read(
+        stack.clickhouse,
+        "SELECT action, toUnixTimestamp(minute), pin_id, toString(surface), toString(platform),"
+        " sum(events), sum(trusted) FROM pin_minutes FINAL GROUP BY 1, 2, 3, 4, 5",
+    )
+    found = {(Action(action).label, *key): (events, trusted) for action, *key, events, trusted in rows}
     assert found == expected
+    assert sum(events - trusted for events, trusted in found.values()) > 1_000, "bots hammer"
 
 
 def test_a_worker_without_topics_says_what_to_do(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from pintally.tools.drill.read_consistency import ReadConsistencyChecker, Row
 from pintally.tools.drill.reader import windows
 from pintally.tools.drill.report import Injection, Report
 from pintally.tools.drill.schedule import rounds
-from pintally.tools.drill.truth import Expected, differences
+from pintally.tools.drill.truth import Cell, Counts, Expected, differences, trusted_above
 from pintally.tools.drill.workers import tracebacks
 
 HOUR = "pin_engagement_1h"
@@ -97,19 +97,34 @@ def test_a_window_that_was_not_asked_for_is_not_gone() -> None:
 
 
 def test_the_truth_of_a_window_is_the_sum_of_its_minutes_for_the_pins_asked_for() -> None:
-    cells = {(1, 3_600, 7): 2, (1, 3_660, 7): 1, (3, 3_660, 7): 5, (1, 3_600, 8): 9}
+    cells = {
+        Cell(1, 3_600, 7): Counts(2, 2), Cell(1, 3_660, 7): Counts(1, 0), Cell(3, 3_660, 7, "home"): Counts(3, 1),
+        Cell(3, 3_660, 7): Counts(2, 2), Cell(1, 3_600, 8): Counts(9, 5),
+    }  # fmt: skip
     truth = windows(cells, [7])
-    assert truth["pin_engagement_1m", 3_660, 7] == (1, 0, 5)
-    assert truth["pin_engagement_1h", 3_600, 7] == (3, 0, 5)
-    assert truth["pin_engagement_1d", 0, 7] == (3, 0, 5)
-    assert not any(pin == 8 for _, _, pin in truth)
+    assert truth["pin_engagement_1m", 3_660, 7] == (1, 0, 5, 0, 0, 3)
+    assert truth["pin_engagement_1h", 3_600, 7] == (3, 0, 5, 2, 0, 3)
+    assert truth["pin_engagement_1d", 0, 7] == (3, 0, 5, 2, 0, 3)
+    assert truth["pin_breakdown_1h", 3_600, (7, "surface", "home")] == (0, 0, 3, 0, 0, 1)
+    assert truth["pin_breakdown_1d", 0, (7, "surface", "unknown")] == (3, 0, 2, 2, 0, 2)
+    assert truth["pin_breakdown_1d", 0, (7, "platform", "unknown")] == (3, 0, 5, 2, 0, 3)
+    assert not any(of in (8, (8, "surface", "unknown")) for _, _, of in truth)
 
 
 def test_differences_are_found_both_ways() -> None:
-    count, shown = differences({(1, 60, 7): 2, (1, 60, 8): 1}, {(1, 60, 7): 3, (2, 60, 9): 1})
+    seven, home = Cell(1, 60, 7), Cell(1, 60, 7, "home", "ios")
+    count, shown = differences({seven: 2, Cell(1, 60, 8): 1, home: 1}, {seven: 3, Cell(2, 60, 9): 1, home: 1})
     assert count == 3
-    assert "save of pin 7 in minute 60: sent 2, counted 3" in shown
-    assert differences({(1, 60, 7): 2}, {(1, 60, 7): 2}) == (0, [])
+    assert "save of pin 7 in minute 60 on 'unknown', 'unknown': sent 2, counted 3" in shown
+    assert differences({home: 2}, {home: 2}) == (0, [])
+    assert differences({home: 2}, {seven: 2})[0] == 2
+
+
+def test_more_trusted_than_can_be_is_named() -> None:
+    home = Cell(1, 60, 7, "home", "ios")
+    assert trusted_above({home: 5}, {home: Counts(60, 5)}) == []
+    [above] = trusted_above({home: 5}, {home: Counts(60, 6)})
+    assert above == "save of pin 7 in minute 60 on 'home', 'ios': 6 trusted, at most 5 can be"
 
 
 def test_the_emulators_truth_is_read_with_all_its_outcomes(tmp_path: Path) -> None:
@@ -117,12 +132,14 @@ def test_the_emulators_truth_is_read_with_all_its_outcomes(tmp_path: Path) -> No
     file.write_text(
         '{"topic": "t", "partition": 0, "outcome": "counted", "records": 3}\n'
         '{"topic": "t", "partition": 0, "outcome": "late", "records": 2}\n'
-        '{"action": "click", "minute": 60, "pin_id": "18446744073709551615", "count": 3}\n'
+        '{"action": "click", "minute": 60, "pin_id": "18446744073709551615", "surface": "home",'
+        ' "platform": "unknown", "count": 3, "trusted": 2}\n'
     )
     expected = Expected()
     expected.add_file(file)
     assert expected.sent == 5
-    assert expected.cells == {(int(Action.CLICK), 60, 2**64 - 1): 3}
+    cell = Cell(int(Action.CLICK), 60, 2**64 - 1, "home")
+    assert (expected.cells, expected.trusted_at_most) == ({cell: 3}, {cell: 2})
 
 
 def report(*injections: tuple[str, bool]) -> Report:

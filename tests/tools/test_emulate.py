@@ -79,7 +79,7 @@ async def read_all(settings: Settings) -> dict[TopicPartition, list[Any]]:
 def test_kafka_holds_exactly_what_the_truth_says(made: Settings, tmp_path: Path) -> None:
     truth = tmp_path / "truth.jsonl"
     shares = ("--duplicates", "0.05", "--late", "0.02", "--broken", "0.02")
-    report = emulate(made, "--events", "20000", "--pins", "500", "--truth", str(truth), *shares)
+    report = emulate(made, "--events", "20000", "--pins", "500", "--bots", "0.1", "--truth", str(truth), *shares)
     lines = [json.loads(line) for line in truth.read_text().splitlines()]
     log = asyncio.run(read_all(made))
 
@@ -90,12 +90,15 @@ def test_kafka_holds_exactly_what_the_truth_says(made: Settings, tmp_path: Path)
     assert by_partition == {(each.topic, each.partition): len(records) for each, records in log.items()}
     assert (report["records"], report["duplicate"], report["late"], report["invalid"]) == (20_000, 1_000, 400, 400)
 
-    counts: Counter[tuple[str, int, int]] = Counter()
+    counts: Counter[tuple[str, int, int, str, str]] = Counter()
+    trusted: Counter[tuple[str, int, int, str, str]] = Counter()
     once: set[UUID] = set()
     actions = {topic: action for action, topic in made.topics.names.items()}
     newest = time.time() * 1000
     repeated = 0
+    cap = made.rules.to_rules().trusted_cap
     for each, records in log.items():
+        earlier: Counter[tuple[int, int, int]] = Counter()  # counted, by ten minutes of arrival, user and pin
         place = DefaultPartitioner()
         assert all(place(record.key, [0, 1], [0, 1]) == each.partition for record in records)
         stamps = [record.timestamp for record in records]
@@ -108,11 +111,23 @@ def test_kafka_holds_exactly_what_the_truth_says(made: Settings, tmp_path: Path)
             if not newest - 3_600_000 < event.occurred_at <= newest:
                 continue
             repeated += event.event_id in once
-            counts[event.action, event.occurred_at // 60_000 * 60, event.pin_id] += event.event_id not in once
+            if event.event_id not in once:
+                minute, labels = event.occurred_at // 60_000 * 60, (event.surface, event.platform)
+                cell = (event.action, minute, event.pin_id, *(label or "unknown" for label in labels))
+                by = record.timestamp // 600_000, event.user_id, event.pin_id
+                counts[cell] += 1
+                trusted[cell] += earlier[by] < cap
+                earlier[by] += 1
             once.add(event.event_id)
     assert repeated == 1_000
-    said = {(line["action"], line["minute"], int(line["pin_id"])): line["count"] for line in lines if "count" in line}
-    assert said == {cell: count for cell, count in counts.items() if count}
+    said = {
+        (line["action"], line["minute"], int(line["pin_id"]), line["surface"], line["platform"]): line
+        for line in lines
+        if "count" in line
+    }
+    assert {cell: line["count"] for cell, line in said.items()} == counts
+    assert {cell: line["trusted"] for cell, line in said.items()} == {cell: trusted[cell] for cell in counts}
+    assert counts.total() > trusted.total() + 1_000, "bots hammer"
 
 
 def test_ctrl_c_ends_an_endless_run_cleanly_and_the_report_is_what_kafka_holds(settings: Settings) -> None:

@@ -2,18 +2,21 @@
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pintally.schemas.actions import Action
 from pintally.schemas.outcomes import Outcome
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, MINUTE_MS, Rules
+from pintally.tools.emulate.placed import Placed
 from pintally.tools.emulate.plan import Plan, PlanRefused
 from pintally.tools.emulate.traffic import Slab, Traffic
-from pintally.tools.emulate.truth import Truth
-from tests.support.reference import LogRecord, recount
+from pintally.tools.emulate.truth import LabelledCell, Truth
+from tests.support.reference import LogRecord, Recount, parse, recount
 
 ANCHOR = 1_790_000_123_456
 PARTITIONS = {Action.SAVE: 1, Action.CLICK: 2, Action.CLOSEUP: 3}
@@ -30,6 +33,7 @@ plans = st.builds(
     duplicates=shares,
     late=shares,
     broken=shares,
+    bots=st.sampled_from([0.0, 0.0, 0.1, 0.9]),
 )
 all_rules = st.builds(
     Rules,
@@ -38,6 +42,8 @@ all_rules = st.builds(
     retention_ms=st.just(7 * 86_400_000),
     slice_records=st.sampled_from([1, 2, 5, 6, 100, 250_000]),
     dedup=st.booleans(),
+    breakdown=st.sampled_from([True, True, False]),
+    trusted_cap=st.sampled_from([0, 1, 2, 5]),
 )
 
 
@@ -56,17 +62,21 @@ places = st.builds(
 )
 
 
-def partitioned(traffic: Traffic, slabs: list[Slab], place: Place) -> dict[tuple[Action, int], list[LogRecord]]:
-    """The log of each partition that got a record."""
+def partitioned(
+    traffic: Traffic, slabs: list[Slab], place: Place
+) -> tuple[dict[tuple[Action, int], list[LogRecord]], list[Placed]]:
+    """The log of each partition that got a record, and where the records of each slab are."""
     log: dict[tuple[Action, int], list[LogRecord]] = defaultdict(list)
-    timestamps = iter(stamped(traffic, slabs, place))
+    timestamps, placed = iter(stamped(traffic, slabs, place)), []
     for slab in slabs:
+        placed.append(Placed(np.full(len(slab), -1), np.full(len(slab), -1)))
         for index, value in enumerate(slab.values):
             action = Action(slab.action[index])
             partition = int(traffic.pins.partitions(slab.pin[index : index + 1], PARTITIONS[action])[0])
             records = log[action, partition]
             records.append(LogRecord(place.first_offset + len(records), next(timestamps), value))
-    return log
+            placed[-1].offsets[index], placed[-1].timestamps[index] = records[-1].offset, records[-1].timestamp
+    return log, placed
 
 
 def stamped(traffic: Traffic, slabs: list[Slab], place: Place) -> list[int]:
@@ -80,6 +90,23 @@ def stamped(traffic: Traffic, slabs: list[Slab], place: Place) -> list[int]:
     return [(at if traffic.plan.live else ANCHOR) + int(n * wait) for n, at in enumerate(arrivals)]
 
 
+def labelled(
+    records: list[LogRecord], recounted: Recount, rules: Rules, action: Action
+) -> Iterator[tuple[LabelledCell, bool]]:
+    """The cell of each counted record, and whether it is trusted. No slice has more labels than keep their own."""
+    values = {record.offset: record.value for record in records}
+    slices = {offset: cell[:2] for cell, offsets in recounted.counted.items() for offset in offsets}
+    earlier: Counter[tuple[tuple[int, ...], int, int]] = Counter()
+    for offset in sorted(slices):
+        event = parse(values[offset], action)
+        assert event is not None
+        labels = (event.surface or "unknown", event.platform or "unknown") if rules.breakdown else ("unknown",) * 2
+        cell = action, event.occurred_at // MINUTE_MS * 60, event.pin_id, *labels
+        by = slices[offset], event.user_id, event.pin_id
+        yield cell, rules.trusted_cap == 0 or earlier[by] < rules.trusted_cap
+        earlier[by] += 1
+
+
 @settings(deadline=None, max_examples=150)
 @given(plan=plans, rules=all_rules, place=places)
 def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, place: Place) -> None:
@@ -87,23 +114,25 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
         traffic = Traffic(plan, rules, ANCHOR)
     except PlanRefused:
         return
-    truth = Truth(traffic.pins, TOPICS, PARTITIONS)
+    truth = Truth(traffic.pins, TOPICS, PARTITIONS, rules)
     slabs = list(traffic.slabs())
-    for slab in slabs:
-        truth.add(slab)
-    log = partitioned(traffic, slabs, place)
+    log, placed = partitioned(traffic, slabs, place)
+    for slab, at in zip(slabs, placed, strict=True):
+        truth.add(slab, at)
     outcomes: Counter[tuple[str, int, Outcome]] = Counter()
-    cells: Counter[tuple[Action, int, int]] = Counter()
+    cells: Counter[LabelledCell] = Counter()
+    trusted: Counter[LabelledCell] = Counter()
     for (action, partition), records in log.items():
         stream_time = ANCHOR - place.stream_time_before
         end = place.first_offset + len(records)
         recounted = recount(records, place.first_offset, end, rules, action, stream_time)
         for outcome in recounted.outcomes.values():
             outcomes[TOPICS[action], partition, Outcome[outcome.upper()]] += 1
-        for (_, _, minute, pin, *_), offsets in recounted.counted.items():
-            cells[action, minute, pin] += len(offsets)
+        for cell, is_trusted in labelled(records, recounted, rules, action):
+            cells[cell] += 1
+            trusted[cell] += is_trusted
     assert truth.outcomes == outcomes
-    assert truth.cells() == cells
+    assert truth.labelled() == {cell: (count, trusted[cell]) for cell, count in cells.items()}
 
 
 @settings(deadline=None, max_examples=30)
@@ -132,22 +161,29 @@ def test_outcomes_add_up_to_the_records_and_cells_to_the_counted(plan: Plan, rul
     assert sum(truth.cells().values()) == truth.totals()[Outcome.COUNTED]
     lines = [json.loads(line) for line in truth.lines()]
     assert sum(line.get("records", 0) for line in lines) == plan.events
+    told = [line for line in lines if "count" in line]
     assert {
-        (line["action"], line["minute"], int(line["pin_id"])): line["count"] for line in lines if "count" in line
-    } == {(action.label, minute, pin): count for (action, minute, pin), count in truth.cells().items()}
+        (line["action"], line["minute"], int(line["pin_id"]), line["surface"], line["platform"]): line["count"]
+        for line in told
+    } == {(action.label, *rest): counts.events for (action, *rest), counts in truth.labelled().items()}
+    assert all(line["trusted"] is None for line in told), "nobody said where the records are"
 
 
 @settings(deadline=None, max_examples=20)
 @given(plan=plans)
 def test_truth_taken_in_parts_is_the_truth_of_the_whole(plan: Plan) -> None:
     try:
-        traffic = Traffic(plan, Rules(), ANCHOR)
+        traffic = Traffic(plan, Rules(slice_records=30), ANCHOR)
     except PlanRefused:
         return
-    whole, parts = (Truth(traffic.pins, TOPICS, PARTITIONS) for _ in range(2))
-    for slab in traffic.slabs():
-        whole.add(slab)
+    whole, parts = (Truth(traffic.pins, TOPICS, PARTITIONS, traffic.rules) for _ in range(2))
+    slabs = list(traffic.slabs())
+    _, placed = partitioned(traffic, slabs, Place(0, 0, append_time=False, late_by=0))
+    for slab, at in zip(slabs, placed, strict=True):
+        whole.add(slab, at)
         for start in range(0, len(slab), 7):
-            parts.add(slab.part(start, start + 7))
+            end = start + 7
+            parts.add(slab.part(start, end), Placed(at.offsets[start:end], at.timestamps[start:end]))
+            parts.labelled()  # a look changes nothing
     assert parts.outcomes == whole.outcomes
-    assert parts.cells() == whole.cells()
+    assert parts.labelled() == whole.labelled()

@@ -1,5 +1,6 @@
 """What emulated traffic looks like, and which plans are refused."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -10,9 +11,11 @@ from pintally.schemas.actions import Action
 from pintally.schemas.events import ContractError, validate
 from pintally.schemas.outcomes import Outcome
 from pintally.schemas.rules import MINUTE_MS, Rules
+from pintally.tools.emulate.bots import HAMMERS, bot_user
 from pintally.tools.emulate.broken import KINDS, Good
 from pintally.tools.emulate.pins import Pins
 from pintally.tools.emulate.plan import Plan, PlanRefused, margins
+from pintally.tools.emulate.sessions import PLATFORM_SHARES, PLATFORMS, SURFACE_SHARES, SURFACES
 from pintally.tools.emulate.traffic import Slab, Traffic
 
 ANCHOR = 1_790_000_000_000
@@ -71,6 +74,32 @@ def test_traffic_follows_the_hour_of_the_day() -> None:
     arrival = column(list(Traffic(plan, Rules(allowed_lateness_ms=24 * 3_600_000), morning).slabs()), "arrival")
     first, last = np.histogram(arrival, 2)[0]
     assert last > 1.2 * first
+
+
+def test_surfaces_and_platforms_have_their_shares() -> None:
+    made = slabs(replace(PLAN, late=0, broken=0))
+    for name, shares in (("surface", SURFACE_SHARES), ("platform", PLATFORM_SHARES)):
+        found = np.bincount(column(made, name), minlength=len(shares)) / PLAN.events
+        assert found == pytest.approx(shares, abs=0.02)
+
+
+def test_a_record_says_the_labels_of_its_columns() -> None:
+    for slab in slabs(replace(PLAN, broken=0, events=2_000)):
+        for value, surface, platform in zip(slab.values, slab.surface.tolist(), slab.platform.tolist(), strict=True):
+            event = json.loads(value or b"")
+            assert event.get("surface") == (None, *SURFACES)[surface]
+            assert event.get("platform") == (None, *PLATFORMS)[platform]
+
+
+def test_each_bot_hammers_one_pin_and_is_no_person() -> None:
+    made = slabs(replace(PLAN, bots=0.1, duplicates=0))
+    bots = [bot_user(number) for number in range(PLAN.events // 10 // HAMMERS)]
+    assert not set(bots) & set(column(slabs(), "user").tolist())
+    user, pin, action = (column(made, name) for name in ("user", "pin", "action"))
+    assert np.isin(user, bots).sum() == PLAN.events // 10
+    for bot in bots:
+        own = user == bot
+        assert (own.sum(), len(set(pin[own])), len(set(action[own]))) == (HAMMERS, 1, 1)
 
 
 def test_shares_come_out_to_the_record() -> None:
@@ -135,6 +164,7 @@ def test_hours_that_are_longer_than_the_lateness_are_covered_where_records_keep_
         ({"rate": -5.0}, {}, "--rate -5"),
         ({"events": None}, {}, "--rate"),
         ({"pins": 0}, {}, "--pins 0"),
+        ({"bots": 1.5}, {}, "--bots 1.5"),
         ({}, {"retention_ms": 2 * 3_600_000}, "tables keep"),
     ],
 )

@@ -14,7 +14,7 @@ from pintally.schemas.rules import HOUR_MS, MINUTE_MS
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.topics import describe_topics
 from pintally.tools.drill.stack import Stack
-from pintally.tools.drill.truth import Expected
+from pintally.tools.drill.truth import Cell, Expected
 from pintally.tools.emulate.plan import Plan
 from pintally.tools.emulate.producer import BATCH_BYTES, Target, send_slab
 from pintally.tools.emulate.traffic import Traffic
@@ -23,7 +23,7 @@ from pintally.tools.python import PINTALLY
 
 LEG_SECONDS = 45.0
 PINS = 10_000
-SHARES = {"duplicates": 0.01, "late": 0.003, "broken": 0.002}
+SHARES = {"duplicates": 0.01, "late": 0.003, "broken": 0.002, "bots": 0.01}
 HISTORY_EVENTS = 20_000  # an hour
 UNCERTAIN = ("did not take a batch", "no longer certain", "Traceback")
 STOP_SECONDS = 90.0
@@ -121,6 +121,8 @@ async def _send(target: Target, traffic: Traffic, expected: Expected) -> None:
         **kafka_options(target.kafka), enable_idempotence=True, acks="all", max_batch_size=BATCH_BYTES
     ) as producer:
         for slab in traffic.slabs():
-            await send_slab(producer, target, traffic, slab)
-            truth.add(slab)
-    expected.add({(int(action), minute, pin): n for (action, minute, pin), n in truth.cells().items()}, truth.records)
+            truth.add(slab, await send_slab(producer, target, traffic, slab))
+    found = {Cell(*cell): counts for cell, counts in truth.labelled().items()}
+    events = {cell: counts.events for cell, counts in found.items()}
+    trusted = {cell: counts.events if counts.trusted is None else counts.trusted for cell, counts in found.items()}
+    expected.add(events, truth.records, trusted)

@@ -14,7 +14,7 @@ from pintally.streams.operations.progress import Progress, lag_of, read_progress
 from pintally.streams.settings import Settings
 from pintally.tools.drill.patience import patiently
 from pintally.tools.drill.producers import Sent
-from pintally.tools.drill.truth import Cell
+from pintally.tools.drill.truth import Cell, Counts
 from pintally.tools.engines.ready import wait_until
 
 QUERY_SECONDS = 60.0
@@ -116,13 +116,17 @@ class Probe:
         """How often ClickHouse has refused a request with this code since its start."""
         return int(self.rows("SELECT sum(value) FROM system.errors WHERE code = %(code)s", code=code)[0][0])
 
-    def cells(self) -> dict[Cell, int]:
+    def counts(self) -> dict[Cell, Counts]:
         """Every count in ClickHouse, over all sources and slices."""
         rows = self.rows(
-            "SELECT action, toUnixTimestamp(minute), pin_id, sum(events) FROM pin_minutes FINAL"
-            " GROUP BY 1, 2, 3 HAVING sum(events) > 0"
+            "SELECT action, toUnixTimestamp(minute), pin_id, toString(surface), toString(platform),"
+            " sum(events), sum(trusted) FROM pin_minutes FINAL GROUP BY 1, 2, 3, 4, 5 HAVING sum(events) > 0"
         )
-        return {(action, minute, pin): events for action, minute, pin, events in rows}
+        return {Cell(*key): Counts(events, trusted) for *key, events, trusted in rows}
+
+    def cells(self) -> dict[Cell, int]:
+        """Every count of events in ClickHouse."""
+        return {cell: counts.events for cell, counts in self.counts().items()}
 
     def events(self) -> dict[str, int]:
         """Offsets by outcome, over all sources, as the ledger has them."""

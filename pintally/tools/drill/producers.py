@@ -71,7 +71,7 @@ class Event:
     @property
     def cell(self) -> Cell:
         """Where it counts."""
-        return int(self.action), self.occurred_at // MINUTE_MS * 60, self.pin
+        return Cell(int(self.action), self.occurred_at // MINUTE_MS * 60, self.pin)
 
 
 def now_ms() -> int:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-Counts = tuple[int, ...]  # of each action, in their order; of a window without a row nothing
-Window = tuple[str, int, int]  # view, start in seconds since 1970, pin id
+Counts = tuple[int, ...]  # of each action, in their order, then trusted ones; of a window without a row nothing
+Of = int | tuple[int, str, str]  # pin id; in a breakdown also the dimension and the label
+Window = tuple[str, int, Of]  # view, start in seconds since 1970, what is counted
 
 SHOWN = 20  # violations that are kept in words
 
@@ -14,7 +15,7 @@ class Row:
     """One row of a view."""
 
     start: int  # of the window, seconds since 1970
-    pin: int
+    pin: Of
     counts: Counts
     is_final: bool
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
@@ -10,15 +10,19 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.tools.drill.read_consistency import Counts, ReadConsistencyChecker, Row, Window
 from pintally.tools.drill.stack import Stack
 from pintally.tools.drill.truth import Cell
+from pintally.tools.drill.truth import Counts as CellCounts
 
 VIEWS = {"pin_engagement_1m": 60, "pin_engagement_1h": 3_600, "pin_engagement_1d": 86_400}
+BREAKDOWNS = {"pin_breakdown_1h": 3_600, "pin_breakdown_1d": 86_400}
+DIMENSIONS = ("surface", "platform")
 PAUSE_SECONDS = 0.5
 RECENT_SECONDS = 900  # most looks ask for the last minutes only
 WHOLE_EVERY = 20  # looks
 ANSWER_SECONDS = 10.0
-COLUMNS = ", ".join(action.column for action in Action)
+COLUMNS = ", ".join(f"{prefix}{action.column}" for prefix in ("", "trusted_") for action in Action)
+LABEL = ", toString(dimension), toString(label)"
 QUERY = """
-SELECT toUnixTimestamp(window_start), pin_id, is_final, {columns} FROM {view}
+SELECT is_final, [{columns}], toUnixTimestamp(window_start), pin_id{label} FROM {view}
 WHERE pin_id IN %(pins)s AND window_start >= toDateTime(%(since)s, 'UTC')
 """
 
@@ -52,11 +56,15 @@ class Reader:
     def look(self, whole: bool) -> None:
         """One look at each view. Raises SinkError while ClickHouse is away."""
         with Connection(self._address, ANSWER_SECONDS, only_reads=True) as connection:
-            for view, length in VIEWS.items():
+            for view, length in (VIEWS | BREAKDOWNS).items():
                 recent = int(time.time()) - RECENT_SECONDS
                 since = self._first if whole or length > RECENT_SECONDS else recent // length * length
-                answer = connection.rows(QUERY.format(view=view, columns=COLUMNS), pins=self._pins, since=since)
-                rows = [Row(start, pin, tuple(counts), bool(final)) for start, pin, final, *counts in answer]
+                sql = QUERY.format(view=view, columns=COLUMNS, label=LABEL if view in BREAKDOWNS else "")
+                answer = connection.rows(sql, pins=self._pins, since=since)
+                rows = [
+                    Row(start, (pin, *label) if label else pin, tuple(counts), bool(final))
+                    for final, counts, start, pin, *label in answer
+                ]
                 self.checker.see(view, since, rows, time.monotonic() - self._began)
 
     def _run(self) -> None:
@@ -69,14 +77,22 @@ class Reader:
                 self.unanswered += 1
 
 
-def windows(cells: Mapping[Cell, int], pins: Sequence[int]) -> dict[Window, Counts]:
+def windows(cells: Mapping[Cell, CellCounts], pins: Sequence[int]) -> dict[Window, Counts]:
     """What every view must show of these pins in the end."""
     wanted = set(pins)
     places = {action.value: place for place, action in enumerate(Action)}
     sums: dict[Window, list[int]] = {}
-    for (action, minute, pin), count in cells.items():
-        if pin in wanted:
-            for view, length in VIEWS.items():
-                counts = sums.setdefault((view, minute // length * length, pin), [0] * len(places))
-                counts[places[action]] += count
+    for cell, count in cells.items():
+        for window in _windows_of(cell) if cell.pin in wanted else ():
+            counts = sums.setdefault(window, [0] * (2 * len(places)))
+            counts[places[cell.action]] += count.events
+            counts[len(places) + places[cell.action]] += count.trusted
     return {window: tuple(counts) for window, counts in sums.items()}
+
+
+def _windows_of(cell: Cell) -> Iterator[Window]:
+    for view, length in VIEWS.items():
+        yield view, cell.minute // length * length, cell.pin
+    for view, length in BREAKDOWNS.items():
+        for dimension in DIMENSIONS:
+            yield view, cell.minute // length * length, (cell.pin, dimension, getattr(cell, dimension))

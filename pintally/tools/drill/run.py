@@ -24,7 +24,7 @@ from pintally.tools.drill.reader import Reader, windows
 from pintally.tools.drill.report import MIB, Report
 from pintally.tools.drill.schedule import Say, Schedule
 from pintally.tools.drill.stack import Stack, open_stack, take_kafkas_clock
-from pintally.tools.drill.truth import Expected, differences
+from pintally.tools.drill.truth import Cell, Counts, Expected, differences, trusted_above
 from pintally.tools.drill.workers import Workers
 from pintally.tools.emulate.pins import Pins
 from pintally.tools.python import PINTALLY
@@ -141,9 +141,11 @@ def _judge(
     """The reader's views, the producers' truth, the dead-letter topics, and `pintally verify`."""
     reader.stop()
     reader.look(whole=True)
-    found = probe.cells()
+    found = probe.counts()
     _compare(expected, found, report)
-    known = expected.cells if not expected.unknown else found
+    known = found
+    if not expected.unknown:  # what is trusted is known to `verify` alone
+        known = {cell: Counts(n, found.get(cell, Counts(0, 0)).trusted) for cell, n in expected.cells.items()}
     reader.checker.conclude(windows(known, pins))
     report.looks, report.unanswered = reader.checker.looks, reader.unanswered
     report.final_windows = reader.checker.final_windows
@@ -158,17 +160,19 @@ def _judge(
     _verify(stack, report)
 
 
-def _compare(expected: Expected, found: dict[tuple[int, int, int], int], report: Report) -> None:
+def _compare(expected: Expected, found: dict[Cell, Counts], report: Report) -> None:
     report.sent = expected.sent
     if expected.unknown:
         report.truth = f"not known: {expected.unknown[0]}"
         return
-    sent, counted = dict(expected.cells), found
     if not expected.foreign_known:
-        sent, counted = ({c: n for c, n in cells.items() if c[2] >= FOREIGN_PINS} for cells in (sent, found))
-    wrong, shown = differences(sent, counted)
+        found = {cell: counts for cell, counts in found.items() if cell.pin >= FOREIGN_PINS}
+    sent = {cell: n for cell, n in expected.cells.items() if expected.foreign_known or cell.pin >= FOREIGN_PINS}
+    wrong, shown = differences(sent, {cell: counts.events for cell, counts in found.items()})
     if wrong:
         report.failures.append(f"{wrong:,} cells are not what was sent: {'; '.join(shown)}")
+    if above := trusted_above(expected.trusted_at_most, found):
+        report.failures.append(f"more is trusted than can be in {len(above):,} cells: {'; '.join(above[:5])}")
     report.truth = f"{len(sent):,} cells of {sum(sent.values()):,} events sent, {wrong:,} counted otherwise"
 
 

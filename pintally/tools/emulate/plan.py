@@ -25,6 +25,7 @@ class Plan:
     duplicates: float = 0.01
     late: float = 0.002
     broken: float = 0.001
+    bots: float = 0.0  # of those that are not duplicates are of bots that hammer a pin
     keeps_times: bool = False  # the topics keep the timestamps that records are sent with (CreateTime)
 
     @property
@@ -102,6 +103,8 @@ def _check_shares(plan: Plan) -> None:
     for name, share in shares.items():
         if not 0 <= share <= 0.4:
             raise PlanRefused(f"{name} {share:g} is not a share of 0 to 0.4", f"Choose {name} between 0 and 0.4.")
+    if not 0 <= plan.bots <= 1:
+        raise PlanRefused(f"--bots {plan.bots:g} is not a share of 0 to 1", "Choose --bots between 0 and 1.")
     if sum(shares.values()) > 0.5:
         raise PlanRefused(
             f"{' and '.join(shares)} together are {sum(shares.values()):g}", "Leave at least half of the records good."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
@@ -16,6 +17,7 @@ from pintally.streams.counting.log import TopicInfo
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.rights import TOPIC, UNAUTHORIZED, right_missing
 from pintally.streams.settings import KafkaSettings, TopicSettings
+from pintally.tools.emulate.placed import NOWHERE, Placed
 from pintally.tools.emulate.traffic import Slab, Traffic
 from pintally.tools.emulate.truth import Truth
 
@@ -55,7 +57,8 @@ class Target:
     def truth(self, traffic: Traffic) -> Truth:
         """An empty truth about these topics."""
         names = {action: topic.name for action, topic in self.topics.items()}
-        return Truth(traffic.pins, names, {action: topic.partitions for action, topic in self.topics.items()})
+        partitions = {action: topic.partitions for action, topic in self.topics.items()}
+        return Truth(traffic.pins, names, partitions, traffic.rules)
 
 
 async def emulate_into(
@@ -100,8 +103,8 @@ async def _send_all(
     stopping: asyncio.Event,
     progress: Callable[[Truth], None],
 ) -> None:
-    before: tuple[Slab, asyncio.Future[None]] | None = None
-    running: set[asyncio.Future[None]] = set()
+    before: tuple[Slab, asyncio.Future[Placed]] | None = None
+    running: set[asyncio.Future[Placed]] = set()
     try:
         async for slab in _due(traffic, stopping):
             sending = asyncio.ensure_future(send_slab(producer, target, traffic, slab))
@@ -119,10 +122,10 @@ async def _send_all(
 
 
 async def _acknowledged(
-    sent: tuple[Slab, asyncio.Future[None]], traffic: Traffic, truth: Truth, progress: Callable[[Truth], None]
+    sent: tuple[Slab, asyncio.Future[Placed]], traffic: Traffic, truth: Truth, progress: Callable[[Truth], None]
 ) -> None:
     slab, sending = sent
-    await sending
+    placed = await sending
     end = traffic.anchor_ms if not traffic.plan.live else int(slab.arrival[-1])
     behind = int(time.time() * 1000) - end
     if behind > traffic.margins.slack:
@@ -130,7 +133,7 @@ async def _acknowledged(
             f"sending is {behind / 1000:.0f} s behind after {truth.records} records: outcomes are no longer certain",
             "Choose a lower --rate, fewer --events or a shorter --span.",
         )
-    truth.add(slab)
+    truth.add(slab, placed)
     progress(truth)
 
 
@@ -153,37 +156,51 @@ async def _due(traffic: Traffic, stopping: asyncio.Event) -> AsyncIterator[Slab]
                 await asyncio.sleep(wait)
 
 
-async def send_slab(producer: AIOKafkaProducer, target: Target, traffic: Traffic, slab: Slab) -> None:
-    """Send a slab and wait until all of it is acknowledged. Within a partition the order stays."""
-    parts = []
+async def send_slab(producer: AIOKafkaProducer, target: Target, traffic: Traffic, slab: Slab) -> Placed:
+    """Send a slab and wait until all of it is acknowledged: where it is. Within a partition the order stays."""
+    parts, placed = [], Placed(np.full(len(slab), NOWHERE), slab.arrival.copy())
     for action, topic in target.topics.items():
         of_topic = np.flatnonzero(slab.action == action)
         partitions = traffic.pins.partitions(slab.pin[of_topic], topic.partitions)
         for partition in np.unique(partitions).tolist():
             chosen = of_topic[partitions == partition]
-            part = _send_partition(producer, topic.name, partition, traffic, slab, chosen, target.prefix(action))
-            parts.append(part)
+            parts.append(
+                _send_partition(producer, (topic.name, partition), traffic, slab, chosen, target.prefix(action), placed)
+            )
     await asyncio.gather(*parts)
+    return placed
 
 
 async def _send_partition(
     producer: AIOKafkaProducer,
-    topic: str,
-    partition: int,
+    at: tuple[str, int],
     traffic: Traffic,
     slab: Slab,
     chosen: NDArray[np.int64],
     prefix: bytes,
+    placed: Placed,
 ) -> None:
-    acknowledged = []
+    sent: list[tuple[int, asyncio.Future[RecordMetadata]]] = []  # how many records are in each batch
     batch = producer.create_batch()
+    topic, partition = at
     times, pins = slab.arrival[chosen].tolist(), slab.pin[chosen].tolist()
     for index, timestamp, pin in zip(chosen.tolist(), times, pins, strict=True):
         key, made = traffic.pins.key(pin), slab.values[index]
         value = made if made is None else prefix + made
         if batch.append(timestamp=timestamp, key=key, value=value) is None:
-            acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+            sent.append((batch.record_count(), await producer.send_batch(batch, topic, partition=partition)))
             batch = producer.create_batch()
             batch.append(timestamp=timestamp, key=key, value=value)
-    acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
-    await asyncio.gather(*acknowledged)
+    sent.append((batch.record_count(), await producer.send_batch(batch, topic, partition=partition)))
+    first = 0
+    for (records, _), told in zip(sent, await asyncio.gather(*(answer for _, answer in sent)), strict=True):
+        _place(placed, chosen[first : first + records], told)
+        first += records
+
+
+def _place(placed: Placed, records: NDArray[np.int64], told: RecordMetadata) -> None:
+    """Note where Kafka put a batch."""
+    if told.offset >= 0:
+        placed.offsets[records] = told.offset + np.arange(len(records))
+    if told.timestamp >= 0:  # the broker stamped them
+        placed.timestamps[records] = told.timestamp

@@ -1,4 +1,7 @@
-"""People looking at pins: sessions of close-ups, after each perhaps a click, a save, and each other action."""
+"""People looking at pins: sessions of close-ups, after each perhaps a click, a save, and each other action.
+
+A session is on one platform; a close-up, and what follows it, is on one surface.
+"""
 
 from dataclasses import dataclass, fields
 
@@ -25,6 +28,10 @@ EVENTS_PER_SESSION = CLOSEUPS_PER_SESSION * (
 PEAK_RATE = 2_000.0  # events a second of the sessions' own time; above it, time between steps shrinks
 OFFLINE_SHARE = 0.015  # of events wait on a phone without a network, up to the longest delay
 DELIVERY_SECONDS = 0.8  # mean of the others
+SURFACES = ("home", "search", "related", "board", "profile")
+SURFACE_SHARES = (0.02, 0.5, 0.25, 0.13, 0.07, 0.03)  # of close-ups; the first: those without one
+PLATFORMS = ("ios", "android", "web")
+PLATFORM_SHARES = (0.02, 0.5, 0.36, 0.12)  # of sessions; the first: those without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class Steps:
     action: NDArray[np.uint8]
     pin: NDArray[np.int64]  # index
     user: NDArray[np.uint64]
+    surface: NDArray[np.uint8]  # 0: none; else one more than the index in SURFACES
+    platform: NDArray[np.uint8]  # the same of PLATFORMS
 
     def __getitem__(self, chosen: object) -> "Steps":
         return Steps(*(getattr(self, column.name)[chosen] for column in fields(self)))
@@ -47,8 +56,9 @@ class Steps:
 class Sessions:
     """An endless stream of steps at a mean of `rate` a second, out of order as networks deliver them."""
 
-    def __init__(self, rng: Generator, pins: Pins, rate: float, max_delay: float) -> None:
+    def __init__(self, rng: Generator, labels: Generator, pins: Pins, rate: float, max_delay: float) -> None:
         self._rng = rng
+        self._labels = labels  # their own, so that labels change nothing else
         self._pins = pins
         self._rate = min(rate, PEAK_RATE)
         self._max_delay = max_delay
@@ -80,6 +90,7 @@ class Sessions:
         closeup = begin[session] + dwell - dwell[firsts][session]
         pin = self._pins.draw(rng, total)
         user = rng.choice(self._users, sessions)[session]
+        surface, platform = self._drawn(SURFACE_SHARES, total), self._drawn(PLATFORM_SHARES, sessions)[session]
         clicked = rng.random(total) < CLICK_SHARE
         saved = rng.random(total) < np.where(clicked, SAVE_AFTER_CLICK, SAVE_WITHOUT_CLICK)
         click = closeup + rng.exponential(CLICK_SECONDS, total)
@@ -101,7 +112,13 @@ class Sessions:
             action=np.concatenate([np.full(len(chosen), action, np.uint8) for action, chosen, _ in steps]),
             pin=pin[of],
             user=user[of],
+            surface=surface[of],
+            platform=platform[of],
         )
+
+    def _drawn(self, shares: tuple[float, ...], count: int) -> NDArray[np.uint8]:
+        drawn = np.searchsorted(np.cumsum(shares), self._labels.random(count), side="right")
+        return np.minimum(drawn, len(shares) - 1).astype(np.uint8)
 
     def _delays(self, count: int) -> NDArray[np.float64]:
         rng = self._rng

@@ -3,7 +3,7 @@ bytes.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.random import Generator, default_rng
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pintally.schemas.actions import Action
 from pintally.schemas.outcomes import Outcome
 from pintally.schemas.rules import Rules
+from pintally.tools.emulate.bots import Bots, owed
 from pintally.tools.emulate.broken import KINDS, Good
 from pintally.tools.emulate.pins import Pins
 from pintally.tools.emulate.plan import Plan, margins
@@ -32,6 +33,9 @@ class Slab:
     action: NDArray[np.uint8]  # of the topic
     pin: NDArray[np.int64]  # index into Pins; its id is the key
     outcome: NDArray[np.uint8]
+    user: NDArray[np.uint64]
+    surface: NDArray[np.uint8]  # numbers, as in Steps
+    platform: NDArray[np.uint8]
     values: list[bytes | None]
 
     def __len__(self) -> int:
@@ -39,10 +43,7 @@ class Slab:
 
     def part(self, start: int, end: int) -> "Slab":
         """Records number `start` to `end` of this slab."""
-        cut = slice(start, end)
-        return Slab(
-            self.arrival[cut], self.occurred[cut], self.action[cut], self.pin[cut], self.outcome[cut], self.values[cut]
-        )
+        return Slab(*(getattr(self, column.name)[start:end] for column in fields(self)))
 
 
 class Traffic:
@@ -56,7 +57,9 @@ class Traffic:
         self.pins = Pins(default_rng([plan.seed, 0]), plan.pins)
         self._schedule = Schedule(plan, anchor_ms)
         rate = plan.rate or (plan.events or 1) / (plan.span_ms / 1000)
-        self._sessions = Sessions(default_rng([plan.seed, 1]), self.pins, rate, self.margins.delay / 1000)
+        labels = default_rng([plan.seed, 4])
+        self._sessions = Sessions(default_rng([plan.seed, 1]), labels, self.pins, rate, self.margins.delay / 1000)
+        self._bots = Bots(default_rng([plan.seed, 5]), self.pins)
         self._rng = default_rng([plan.seed, 2])
         # A second run with the same seed is the same traffic again, and must not be taken for its duplicates.
         self._id_rng = default_rng([plan.seed, 3, anchor_ms])
@@ -80,6 +83,7 @@ class Traffic:
         arrival = self._schedule.arrivals(start, count)
         first = np.flatnonzero(order < fresh)  # where each fresh record ends up
         steps = self._sessions.take(fresh)
+        steps = self._bots.take_over(steps, min(fresh, owed(self.plan.bots, start, count)))
         occurred = arrival[first] - np.maximum((steps.delay * 1000).astype(np.int64), 1)
         is_late = outcome == Outcome.LATE
         occurred[is_late] = arrival[first][is_late] - rng.integers(
@@ -95,19 +99,20 @@ class Traffic:
             action=steps.action[origin],
             pin=steps.pin[origin],
             outcome=outcomes,
+            user=steps.user[origin],
+            surface=steps.surface[origin],
+            platform=steps.platform[origin],
             values=[values[index] for index in origin.tolist()],
         )
 
     def _owed(self, start: int, count: int) -> tuple[int, int, int]:
         """How many duplicates, late and broken records a slab has, so that the run's shares come out."""
-
-        def due(share: float) -> int:
-            return int(share * (start + count) + 1e-9) - int(share * start + 1e-9)
-
-        late, broken = due(self.plan.late), due(self.plan.broken)
+        late, broken, again = (
+            owed(share, start, count) for share in (self.plan.late, self.plan.broken, self.plan.duplicates)
+        )
         if late + broken > count:
             late, broken = 0, count
-        return min(due(self.plan.duplicates), (count - late - broken) // 2), late, broken
+        return min(again, (count - late - broken) // 2), late, broken
 
     def _write(
         self,

@@ -1,52 +1,94 @@
-"""What must be counted of the records sent: how many met each outcome, and the count of every cell."""
+"""What must be counted of the records sent: how many met each outcome, and the counts of every cell."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
 from pintally.schemas.outcomes import Outcome
-from pintally.schemas.rules import MINUTE_MS
+from pintally.schemas.rules import MINUTE_MS, Rules
 from pintally.tools.emulate.pins import Pins
+from pintally.tools.emulate.placed import NOWHERE, Part, Placed, TrustedOfPartition
+from pintally.tools.emulate.sessions import PLATFORMS, SURFACES
+from pintally.tools.emulate.sums import Sums
 from pintally.tools.emulate.traffic import Slab
 
 MOST_PINS = 1 << 28
+UNKNOWN = "unknown"  # instead of a label: the event has none, or the rules are without a breakdown
 Cell = tuple[Action, int, int]  # action, start of the minute in seconds since 1970, pin id
+LabelledCell = tuple[Action, int, int, str, str]  # and surface, platform
+# A cell in 63 bits: minutes from a year before the first to a year after take 21, pins 28, actions 8, labels 3 each.
+LABEL_BITS, ACTION_BITS, PIN_BITS, YEAR = 3, 8, 28, 1 << 20
+
+
+class Counts(NamedTuple):
+    """The counts of a cell."""
+
+    events: int
+    trusted: int | None  # None: not known
 
 
 class Truth:
     """Grows with every slab that Kafka has acknowledged."""
 
-    def __init__(self, pins: Pins, topics: Mapping[Action, str], partitions: Mapping[Action, int]) -> None:
+    def __init__(
+        self, pins: Pins, topics: Mapping[Action, str], partitions: Mapping[Action, int], rules: Rules | None = None
+    ) -> None:
         self._pins = pins
         self._topics = topics
         self._partitions = partitions
+        self._rules = rules or Rules()
         self.outcomes: Counter[tuple[str, int, Outcome]] = Counter()  # (topic, partition, outcome) -> records
-        self._keys: list[NDArray[np.int64]] = []
-        self._counts: list[NDArray[np.int64]] = []
+        self.is_placed = True  # whether it is known of all records where they are: else nobody knows what is trusted
+        self._origin: int | None = None  # the lowest minute that fits in a key
+        self._events, self._trusted = Sums(), Sums()
+        self._logs: dict[tuple[Action, int], TrustedOfPartition] = {}
 
-    def add(self, slab: Slab) -> None:
-        """Take in records that were sent."""
+    def add(self, slab: Slab, placed: Placed | None = None) -> None:
+        """Take in records that were sent, and where they are."""
+        self.is_placed = self.is_placed and placed is not None and bool((placed.offsets != NOWHERE).all())
+        cells, counted = self._cells(slab), slab.outcome == Outcome.COUNTED
         for action, topic in self._topics.items():
-            of_topic = slab.action == action
+            of_topic = np.flatnonzero(slab.action == action)
             partition = self._pins.partitions(slab.pin[of_topic], self._partitions[action])
             pairs, counts = np.unique(partition * 8 + slab.outcome[of_topic], return_counts=True)
             for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
                 self.outcomes[topic, pair // 8, Outcome(pair % 8)] += count
-        counted = slab.outcome == Outcome.COUNTED
-        minute = slab.occurred[counted] // MINUTE_MS
-        # A cell in 63 bits: minutes since 1970 and before 2106 fit in 27, pins in 28, actions in 8.
-        keys, counts = np.unique(
-            (minute << 36) | (slab.pin[counted] << 8) | slab.action[counted].astype(np.int64), return_counts=True
-        )
-        self._keys.append(keys)
-        self._counts.append(counts.astype(np.int64))
-        if len(self._keys) > 256:
-            self._merge()
+            if placed is not None and self.is_placed:
+                for number in np.unique(partition).tolist():
+                    self._trust((action, number), slab, placed, of_topic[partition == number], cells)
+        self._events.add(cells[counted])
+
+    def _trust(
+        self, log: tuple[Action, int], slab: Slab, placed: Placed, at: NDArray[np.int64], cells: NDArray[np.int64]
+    ) -> None:
+        own = self._logs.setdefault(log, TrustedOfPartition(self._rules))
+        times, kept = own.stream_times(placed.timestamps[at]), slab.outcome[at] == Outcome.COUNTED
+        at = at[kept]
+        part = Part(placed.offsets[at], times[kept], slab.pin[at], slab.user[at], cells[at])
+        for trusted in own.add(part):
+            self._trusted.add(trusted)
+
+    def _cells(self, slab: Slab) -> NDArray[np.int64]:
+        """The cell of each record, as a number."""
+        minute = slab.occurred // MINUTE_MS
+        if self._origin is None and len(minute):
+            self._origin = int(minute[0]) - YEAR
+        keys: NDArray[np.int64] = minute - (self._origin or 0)
+        breakdown = self._rules.breakdown
+        for bits, column in (
+            (PIN_BITS, slab.pin),
+            (ACTION_BITS, slab.action),
+            (LABEL_BITS, slab.surface * breakdown),
+            (LABEL_BITS, slab.platform * breakdown),
+        ):
+            keys = keys << bits | column.astype(np.int64)
+        return keys
 
     def totals(self) -> dict[Outcome, int]:
         """Records by outcome, all four."""
@@ -58,14 +100,30 @@ class Truth:
         return self.outcomes.total()
 
     def cells(self) -> dict[Cell, int]:
-        """The count of each (action, minute, pin), over all partitions and slices."""
-        self._merge()
+        """The count of each (action, minute, pin), over all labels, partitions and slices."""
+        found: Counter[Cell] = Counter()
+        for (action, minute, pin, _, _), counts in self.labelled().items():
+            found[action, minute, pin] += counts.events
+        return dict(found)
+
+    def labelled(self) -> dict[LabelledCell, Counts]:
+        """The counts of each (action, minute, pin, surface, platform), over all partitions and slices."""
+        trusted = Counter(self._trusted.by_key())
+        for log in self._logs.values():
+            trusted.update(log.trusted().tolist())
         ids = self._pins.ids.tolist()
         return {
-            (Action(key & 0xFF), (key >> 36) * 60, ids[(key >> 8) & 0xFFFFFFF]): count
-            for keys, counts in zip(self._keys, self._counts, strict=True)
-            for key, count in zip(keys.tolist(), counts.tolist(), strict=True)
+            self._named(key, ids): Counts(count, trusted[key] if self.is_placed else None)
+            for key, count in self._events.by_key().items()
         }
+
+    def _named(self, key: int, ids: list[int]) -> LabelledCell:
+        key, platform = divmod(key, 1 << LABEL_BITS)
+        key, surface = divmod(key, 1 << LABEL_BITS)
+        key, action = divmod(key, 1 << ACTION_BITS)
+        minute, pin = divmod(key, 1 << PIN_BITS)
+        labels = (UNKNOWN, *SURFACES)[surface], (UNKNOWN, *PLATFORMS)[platform]
+        return Action(action), (minute + (self._origin or 0)) * 60, ids[pin], *labels
 
     def lines(self) -> Iterator[str]:
         """JSON Lines: one line an outcome of a partition, then one a cell."""
@@ -73,17 +131,12 @@ class Truth:
             yield json.dumps(
                 {"topic": topic, "partition": partition, "outcome": outcome.name.lower(), "records": records}
             )
-        for (action, minute, pin), count in sorted(self.cells().items()):
-            yield json.dumps({"action": action.label, "minute": minute, "pin_id": str(pin), "count": count})
+        for (action, minute, pin, surface, platform), counts in sorted(self.labelled().items()):
+            cell = {"action": action.label, "minute": minute, "pin_id": str(pin)}
+            labels = {"surface": surface, "platform": platform}
+            yield json.dumps(cell | labels | {"count": counts.events, "trusted": counts.trusted})
 
     def write(self, path: Path) -> None:
         """Write `lines` to a file."""
         with path.open("w", encoding="utf-8") as file:
             file.writelines(line + "\n" for line in self.lines())
-
-    def _merge(self) -> None:
-        if len(self._keys) > 1:
-            keys, inverse = np.unique(np.concatenate(self._keys), return_inverse=True)
-            counts = np.zeros(len(keys), np.int64)
-            np.add.at(counts, inverse, np.concatenate(self._counts))
-            self._keys, self._counts = [keys], [counts]

@@ -6,25 +6,28 @@ from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
 from pintally.tools.emulate.pins import Pins
-from pintally.tools.emulate.sessions import Steps
+from pintally.tools.emulate.sessions import PLATFORMS, SURFACES, Steps
 
 OLD_APP_SHARE = 0.02  # of events write ids as JSON numbers
-SURFACES = ("home", "search", "related", "board", "profile")
-PLATFORMS = ("ios", "android", "web")
 UUID_LENGTH = 36
 HEX_COLUMNS = [*range(0, 8), *range(9, 13), *range(14, 18), *range(19, 23), *range(24, 36)]
 DASHES = (8, 13, 18, 23)
 
-# What follows the required fields, drawn at random; the last is a field that readers must ignore.
+
+def _field(name: str, label: str | None) -> str:
+    return "" if label is None else f',"{name}":"{label}"'
+
+
+# What follows the required fields: the labels, by the numbers that Steps have for them.
+SHOWN_ON = [
+    [_field("surface", surface) + _field("platform", platform) for platform in (None, *PLATFORMS)]
+    for surface in (None, *SURFACES)
+]
+# Then one of these, drawn at random; the last has a field that readers must ignore.
 TAILS = (
-    "}",
-    *(f',"surface":"{surface}","platform":"{platform}"}}' for surface in SURFACES for platform in PLATFORMS),
-    *(
-        f',"surface":"home","platform":"{platform}","experiments":{{"ranker_q4":"{arm}"}}}}'
-        for platform in PLATFORMS
-        for arm in ("control", "treatment")
-    ),
-    ',"platform":"android","app_version":"13.4.1"}',
+    *["}"] * 16,
+    *(f',"experiments":{{"ranker_q4":"{arm}"}}}}' for arm in ("control", "treatment") for _ in range(3)),
+    ',"app_version":"13.4.1"}',
 )
 
 
@@ -48,12 +51,14 @@ def write(rng: Generator, ids: list[str], steps: Steps, occurred: NDArray[np.int
     labels = {action.value: action.label for action in Action}
     actions = [labels[action] for action in steps.action.tolist()]
     texts = [pins.texts[pin] for pin in steps.pin.tolist()]
+    labelled = zip(steps.surface.tolist(), steps.platform.tolist(), strict=True)
+    shown_on = [SHOWN_ON[surface][platform] for surface, platform in labelled]
     return [
         (
             f'{{"event_id":"{event_id}","action":"{action}","pin_id":{q}{pin}{q},"user_id":{q}{user}{q},'
-            f'"occurred_at":{at}{tail}'
+            f'"occurred_at":{at}{shown}{tail}'
         ).encode()
-        for event_id, action, q, pin, user, at, tail in zip(
-            ids, actions, quotes, texts, steps.user.tolist(), occurred.tolist(), tails, strict=True
+        for event_id, action, q, pin, user, at, shown, tail in zip(
+            ids, actions, quotes, texts, steps.user.tolist(), occurred.tolist(), shown_on, tails, strict=True
         )
     ]
