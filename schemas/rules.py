@@ -7,11 +7,13 @@ from hashlib import sha256
 
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.framing import PREFIX_BYTES
+from pintally.schemas.user_keys import NO_KEY
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 ARRIVAL_BUCKET_MS = 600_000  # slices are cut where the stream time passes a multiple of ten minutes
+LEFT_OUT = ("prefix_bytes", "user_key")
 NEVER_LATE_MS = 2**32 * 1000  # no clock goes so far: ClickHouse's DateTime ends in 2106
 
 
@@ -29,11 +31,13 @@ class Rules:
     prefix_bytes: int = 0  # before the JSON of a value: 0 or PREFIX_BYTES (E12)
     breakdown: bool = True  # cells by surface and platform (C29); off: both are `unknown`
     trusted_cap: int = 5  # trusted records a slice of one user, pin and action (C30); 0: every record is trusted
+    user_key: str = NO_KEY  # id of the secret key that users are hashed with, if something is counted by their hash
 
     def to_json(self) -> str:
         """Canonical JSON (sorted keys, no spaces), as start rows keep it.
 
-        `prefix_bytes` is left out if it is 0: rules that were recorded before it existed keep their fingerprint.
+        What is in LEFT_OUT is left out if it has its default: rules that were recorded before it existed keep their
+        fingerprint.
         """
         return _to_json(self)
 
@@ -53,6 +57,11 @@ class Rules:
         return replace(self, prefix_bytes=PREFIX_BYTES)
 
     @property
+    def without_users(self) -> "Rules":
+        """These rules without what is counted by users: outcomes and pin-minutes are the same, and no key is needed."""
+        return replace(self, user_key=NO_KEY)
+
+    @property
     def fingerprint(self) -> str:
         """First 16 hex digits of SHA-256 over `to_json()`."""
         return _fingerprint(self)
@@ -63,9 +72,7 @@ class Rules:
 
 @lru_cache
 def _to_json(rules: Rules) -> str:
-    recorded = asdict(rules)
-    if not rules.prefix_bytes:
-        del recorded["prefix_bytes"]
+    recorded = {name: value for name, value in asdict(rules).items() if value or name not in LEFT_OUT}
     return json.dumps(recorded, sort_keys=True, separators=(",", ":"))
 
 
@@ -81,6 +88,8 @@ def _from_json(text: str) -> Rules:
         unknown.append(f"breakdown={breakdown}")
     if type(cap) is not int or cap < 0:
         unknown.append(f"trusted_cap={cap}")
+    if type(values.get("user_key", NO_KEY)) is not str:
+        unknown.append(f"user_key={values['user_key']}")
     if unknown:
         raise PintallyError(
             f"the ledger has rules that this version does not know: {', '.join(unknown)}, in {text}",

@@ -14,6 +14,7 @@ ARRIVAL_BUCKET_MS = 600_000  # slices are cut where the stream time passes a mul
 KNOWN_SCHEMA = 1  # what audit.contract implements
 KNOWN_CODE = 1  # what audit.recount implements
 KNOWN_PREFIXES = (0, 5)  # what audit.contract implements
+MAY_BE_MISSING: dict[str, object] = {"prefix_bytes": 0, "user_key": ""}  # rules that do not use them do not state them
 FIELDS = {
     "schema_version": int,
     "code_version": int,
@@ -24,7 +25,7 @@ FIELDS = {
     "dedup": bool,
     "breakdown": bool,
     "trusted_cap": int,
-    "prefix_bytes": int,  # may be missing: rules of plain JSON do not state it
+    **{name: type(default) for name, default in MAY_BE_MISSING.items()},
 }
 
 
@@ -34,6 +35,7 @@ class CountingRules:
 
     `prefix_bytes` stand before the JSON of each value. With `breakdown`, cells have the surface and the platform of
     their events. Of one user and pin, `trusted_cap` counted records of a slice are trusted; 0: all.
+    `user_key` is the id of the key that users are hashed with.
     """
 
     fingerprint: str
@@ -45,6 +47,7 @@ class CountingRules:
     breakdown: bool
     trusted_cap: int
     prefix_bytes: int = 0
+    user_key: str = ""
 
 
 def parse_rules(text: str) -> CountingRules:
@@ -58,7 +61,8 @@ def parse_rules(text: str) -> CountingRules:
         raise unknown from None
     if not isinstance(fields, dict):
         raise unknown
-    fields.setdefault("prefix_bytes", 0)
+    for name, default in MAY_BE_MISSING.items():
+        fields.setdefault(name, default)
     if {name: type(value) for name, value in fields.items()} != FIELDS:
         raise unknown
     if (fields.pop("schema_version"), fields.pop("code_version")) != (KNOWN_SCHEMA, KNOWN_CODE):

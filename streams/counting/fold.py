@@ -10,6 +10,7 @@ from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import position_of
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
+from pintally.schemas.user_keys import NO_KEYS, UserKeys
 from pintally.streams.counting.duplicates import SeenIds
 from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.outcomes import Judged, dead_letters, judge
@@ -63,6 +64,7 @@ class SourceFold:
         base: Base,
         flushed: int | None = None,  # version of the last ledger row that led to `base`
         tally: Tally | None = None,  # of the topic, in this process; one of its own if not given
+        keys: UserKeys = NO_KEYS,  # has the key that the rules name
     ) -> None:
         self.source = source
         self.action = action
@@ -74,7 +76,7 @@ class SourceFold:
         self._seen = SeenIds()
         self._tally = tally if tally is not None else Tally()
         self._known_below = 0 if flushed is None else position_of(flushed)  # what is flushed already is not new
-        self._pending = Pending(source, action, rules, epoch, flushed)
+        self._pending = Pending(source, action, rules, epoch, flushed, keys)
         self._is_cut = base.is_cut  # until the first record shows that what is gone does not matter
         if base.open_slice:
             self._pending.resume(base.open_slice)

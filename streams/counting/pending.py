@@ -12,6 +12,7 @@ from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import DeadLetterRow, LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
+from pintally.schemas.user_keys import NO_KEYS, UserKeys
 from pintally.streams.counting.aggregates import AGGREGATES, Aggregate, SliceVersion
 from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import Piece, SliceId
@@ -23,17 +24,17 @@ LETTER_BYTES = 100  # about a cell's room in memory; a dead letter may take that
 class SliceState:
     """One slice in memory, from its first offset to `position`: its outcomes and its aggregates."""
 
-    def __init__(self, piece: Piece, rules: Rules) -> None:
+    def __init__(self, piece: Piece, rules: Rules, keys: UserKeys = NO_KEYS) -> None:
         self.slice_id: SliceId = piece.slice_id
         self.start = self.position = piece.start
         self.start_stream_time = self.stream_time = piece.stream_time_before  # ms
-        self.aggregates: list[Aggregate] = [make(rules) for make in AGGREGATES]
+        self.aggregates: list[Aggregate] = [make(rules, keys=keys) for make in AGGREGATES]
         self.flushed = piece.start  # position of the last ledger row that was acknowledged; the start: none was
         self._counted = self._duplicate = self._late = self._invalid = self._gaps = 0
         self.unflushed = self.in_flight = NOTHING  # what no flush has taken, and what one is taking
 
     @classmethod
-    def of(cls, row: LedgerRow, rules: Rules) -> "SliceState":
+    def of(cls, row: LedgerRow, rules: Rules, keys: UserKeys = NO_KEYS) -> "SliceState":
         """A slice as it is flushed, without its cells: none of them may change any more."""
         state = cls.__new__(cls)
         state.slice_id = SliceId(row.slice_block, row.arrived_at)
@@ -41,7 +42,7 @@ class SliceState:
         state.position = state.flushed = row.position
         state.stream_time = row.stream_time
         counted = [(make, row.check_sums.get(make.rows.table)) for make in AGGREGATES]
-        state.aggregates = [make(rules, check_sum) for make, check_sum in counted if check_sum is not None]
+        state.aggregates = [make(rules, check_sum, keys) for make, check_sum in counted if check_sum is not None]
         outcomes = row.outcomes
         state._counted, state._duplicate, state._late = outcomes.counted, outcomes.duplicate, outcomes.late
         state._invalid, state._gaps = outcomes.invalid, outcomes.gaps
@@ -135,10 +136,19 @@ def room_of(letter: DeadLetterRow) -> int:
 class Pending:
     """The slices of one source that are in memory: those that have ended, and the open one at the position."""
 
-    def __init__(self, source: Source, action: Action, rules: Rules, epoch: int, flushed: int | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        action: Action,
+        rules: Rules,
+        epoch: int,
+        flushed: int | None = None,
+        keys: UserKeys = NO_KEYS,
+    ) -> None:
         self.source = source
         self.action = action
         self.rules = rules
+        self._keys = keys
         self.epoch = epoch
         self.version = flushed  # highest version of a ledger row that is known to be durable
         self._ended: list[SliceState] = []  # can never change again, and are not all acknowledged; by start
@@ -150,7 +160,7 @@ class Pending:
 
     def resume(self, row: LedgerRow) -> None:
         """Go on with a slice as it is flushed; only offsets without a record may still come to it."""
-        self._open = SliceState.of(row, self.rules)
+        self._open = SliceState.of(row, self.rules, self._keys)
 
     @property
     def rows(self) -> int:
@@ -176,7 +186,7 @@ class Pending:
         if self._open and self._open.slice_id != piece.slice_id:
             self.end()
         if not self._open:
-            self._open = SliceState(piece, self.rules)
+            self._open = SliceState(piece, self.rules, self._keys)
         return self._open
 
     def end(self) -> None:

@@ -7,9 +7,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from pintally.schemas.actions import REPLAY, Action, kind_of, replay_topic
 from pintally.schemas.rules import Rules
+from pintally.schemas.user_keys import UserKeys
 from pintally.sinks.clickhouse.address import ClickHouseAddress, Name, Optional, Port
 from pintally.streams.settings.addresses import host_of, servers_of
 from pintally.streams.settings.labels import labels_of
+from pintally.streams.settings.user_key import checked_user_key
 from pintally.streams.settings.variables import LOCAL_ENV, PREFIX, EnvironmentWithoutLinks
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -170,7 +172,19 @@ class RulesSettings(Group):
         "the JSON of each value (rule E12). All other topics hold plain JSON.",
     )
 
+    user_key: SecretStr = Field(
+        SecretStr(""),
+        description="Secret key of the hash of users, 32 hexadecimal digits (`openssl rand -hex 16`). To change it, "
+        "put the new key and a comma before it: earlier keys are needed to verify and repair what they counted.",
+    )
+
     _labels = field_validator("framed_topics")(staticmethod(labels_of))
+    _key = field_validator("user_key")(staticmethod(checked_user_key))
+
+    @property
+    def keys(self) -> UserKeys:
+        """The keys of the hash of users."""
+        return UserKeys.of(self.user_key.get_secret_value())
 
     def in_topic(self, topic: str) -> Rules:
         """The rules that these settings ask for in a topic. In a replay topic nothing is late.

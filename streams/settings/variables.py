@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
@@ -65,9 +65,10 @@ def explained(error: ValidationError, fields: Mapping[str, tuple[str, FieldInfo]
     name, field = fields[str(fault["loc"][0])]
     cause = fault.get("ctx", {}).get("error")
     if isinstance(cause, Unusable):
-        return PintallyError(f"setting {name}={cause.shown!r}: {cause.what}", cause.remedy)
+        shown = "" if cause.shown is None else f"={cause.shown!r}"
+        return PintallyError(f"setting {name}{shown}: {cause.what}", cause.remedy)
     value = fault["input"]
-    shown = "" if "PASSWORD" in name else f"={redacted(str(value))[:LONGEST]!r}"
+    shown = "" if field.annotation is SecretStr else f"={redacted(str(value))[:LONGEST]!r}"
     what, wanted = _wanted(fault, value, field, name)
     return PintallyError(f"setting {name}{shown}: {what}", f"Set {name} to {wanted}, or unset it for its default.")
 

@@ -76,8 +76,9 @@ class CellTable(faust.Table):
         counters.add("restores")
         log.debug("%s: restored from offset %d on, flushed to %d", source, assigned.base.collect_start, chain.position)
         self.tally.restored += assigned.flushed_again
+        keys = self.app.settings.rules.keys
         self.folds[source.partition] = SourceFold(
-            source, self.action, chain.rules, chain.epoch_start.epoch, assigned.base, chain.version, self.tally
+            source, self.action, chain.rules, chain.epoch_start.epoch, assigned.base, chain.version, self.tally, keys
         )
         return False
 

@@ -11,6 +11,7 @@ from pintally.schemas.cells import CellRows
 from pintally.schemas.rows import version_of
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
+from pintally.schemas.user_keys import NO_KEYS, UserKeys
 from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import SliceId
 
@@ -48,9 +49,9 @@ class Aggregate(Protocol):
     sum: int  # the check sum: over the first value column of all cells, right after `take_dirty`; never falls
     pending: int  # cells that are dirty or in flight; may be too high, never too low
 
-    def __init__(self, rules: Rules, check_sum: int = 0) -> None:
+    def __init__(self, rules: Rules, check_sum: int = 0, keys: UserKeys = NO_KEYS) -> None:
         """Begin a slice that these rules count; or go on with one whose cells are all flushed, have this check sum and
-        never change again.
+        never change again. `keys` has the key that the rules name.
         """
 
     @property

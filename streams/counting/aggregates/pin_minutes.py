@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pintally.schemas.cells import CellRows, PinMinuteRows
 from pintally.schemas.label_column import LabelColumn
 from pintally.schemas.rules import Rules
+from pintally.schemas.user_keys import NO_KEYS, UserKeys
 from pintally.streams.counting.aggregates.aggregate import SliceVersion
 from pintally.streams.counting.aggregates.cell_loops import LABEL_BITS, MINUTE_SHIFT, read_places, sum_records
 from pintally.streams.counting.aggregates.slice_labels import SliceLabels
@@ -35,7 +36,7 @@ class PinMinutes:
 
     rows: ClassVar[type[CellRows]] = PinMinuteRows
 
-    def __init__(self, rules: Rules, check_sum: int = 0) -> None:
+    def __init__(self, rules: Rules, check_sum: int = 0, keys: UserKeys = NO_KEYS) -> None:  # noqa: ARG002
         self.sum = check_sum  # over all counts, without the buffered records
         self.pending = 0  # cells that are dirty or in flight; each buffered record is taken for one
         self._breakdown, self._cap = rules.breakdown, rules.trusted_cap

@@ -42,7 +42,7 @@ async def refuse_other_counts(
         raise Refusal(f"{source} was counted by several rules, or a part of it is lost: it cannot be compared", REMEDY)
     cells: list[PinMinuteRows] = []
     base = Base(first.start, first.start_stream_time, first.start, first.start_stream_time)
-    stretch = Stretch(source, action, first.epoch, chain.rules, base, chain.complete[-1].position)
+    stretch = Stretch(source, action, first.epoch, chain.rules.without_users, base, chain.complete[-1].position)
     async with aclosing(read_chunks(kafka, copy, start, end)) as chunks:
         async for folded in stretch.fold(Renumbered(chain.complete).read(chunks)):
             if difference := _differs(folded.row, rows.get(folded.row.start)):

@@ -170,7 +170,7 @@ async def would_count(
                 yield chunk
 
     async with aclosing(read()) as chunks:
-        async for folded in Stretch(source, action, 0, rules, base, end).fold(chunks):
+        async for folded in Stretch(source, action, 0, rules.without_users, base, end).fold(chunks):
             outcomes.append(folded.row.outcomes)
             cells.append(rows_of(PinMinuteRows, folded.cells))
     return Would(sum_of(outcomes), totals_of(cells), older)

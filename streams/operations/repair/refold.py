@@ -8,6 +8,7 @@ from pintally.schemas.cells import CellRows
 from pintally.schemas.rows import DeadLetterRow, LedgerRow
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
+from pintally.schemas.user_keys import NO_KEYS, UserKeys
 from pintally.streams.counting.fold import Capture, SourceFold
 from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.slices import Base
@@ -37,10 +38,11 @@ class Stretch:
     rules: Rules
     base: Base
     end: int
+    keys: UserKeys = NO_KEYS  # has the key that the rules name
 
     async def fold(self, chunks: AsyncIterator[Chunk]) -> AsyncGenerator[Folded, None]:
         """Yields its slices in order; `chunks` cover [base.collect_start, end). Raises LogChanged, ClockTooFar."""
-        fold = SourceFold(self.source, self.action, self.rules, self.epoch, self.base)
+        fold = SourceFold(self.source, self.action, self.rules, self.epoch, self.base, keys=self.keys)
         async for chunk in chunks:
             fold.fold(chunk)
             if capture := fold.capture(ended_only=True):

@@ -41,7 +41,7 @@ def repair(
     for source, offsets in found.offsets.items():
         if found.ledgers[source].starts and (not choice.only_named or choice.touches(source)):
             tell(str(source))
-            SourceRepair(kafka, topics, session, source, offsets, choice, done).run()
+            SourceRepair(kafka, topics, session, source, offsets, choice, done, rules.keys).run()
     for source, ledger in found.started.items():
         if source not in found.offsets and not is_retired(ledger) and choice.touches(source):
             done.gone.append(f"{source} of UUID {source.topic_id}: Kafka no longer has this topic")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pintally.schemas.rows import EPOCH_SHIFT, NO_CELLS, LedgerRow, LostKind, SliceSum, SourceLedger
 from pintally.schemas.sources import Source
+from pintally.schemas.user_keys import NO_KEYS, UserKeys
 from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.fold import LogChanged
 from pintally.streams.counting.log import Offsets
@@ -45,6 +46,7 @@ class SourceRepair:
         offsets: Offsets,
         choice: Choice,
         done: Repair,
+        keys: UserKeys = NO_KEYS,
     ) -> None:
         self.kafka = kafka
         self.topics = topics
@@ -53,6 +55,7 @@ class SourceRepair:
         self.offsets = offsets
         self.choice = choice
         self.done = done
+        self.keys = keys
         self.now = session.read_clock() // 1000  # of ClickHouse, which deletes rows by its own clock
         self.letters_from = self.now - (topics.dead_letter_days - 1) * DAY
 
@@ -185,7 +188,7 @@ class SourceRepair:
     def _stretch(self, segment: Segment, end: int) -> Stretch:
         base = base_of_segment(segment, self.ledger)
         action = self.topics.actions[self.source.topic]
-        return Stretch(self.source, action, segment.begin.epoch, segment.rules, base, end)
+        return Stretch(self.source, action, segment.begin.epoch, segment.rules, base, end, self.keys)
 
     def _fold(self, stretch: Stretch) -> Iterator[Folded]:
         """Yields slice by slice, and reads the log as needed."""
