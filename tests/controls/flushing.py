@@ -40,7 +40,7 @@ def sums_instead_of_absolutes() -> Iterator[None]:
 
     def take_new(self: PinMinutes, at: SliceVersion) -> PinMinuteRows:
         taken = take_dirty(self, at)
-        self._counts[self._marks != 0] = 0
+        self._cells.counts[self._cells.marks != 0] = 0
         return taken
 
     with replaced((PinMinutes, "take_dirty", take_new)):

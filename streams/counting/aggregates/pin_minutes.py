@@ -17,7 +17,18 @@ from pintally.schemas.label_column import LabelColumn
 from pintally.schemas.rules import Rules
 from pintally.schemas.user_keys import NO_KEYS, UserKeys
 from pintally.streams.counting.aggregates.aggregate import SliceVersion
-from pintally.streams.counting.aggregates.cell_loops import LABEL_BITS, MINUTE_SHIFT, read_places, sum_records
+from pintally.streams.counting.aggregates.cell_loops import (
+    DIRTY,
+    IN_FLIGHT,
+    LABEL_BITS,
+    MINUTE_SHIFT,
+    Cells,
+    add_to_known,
+    count_known,
+    merge_cells,
+    read_places,
+    sum_records,
+)
 from pintally.streams.counting.aggregates.slice_labels import SliceLabels
 from pintally.streams.counting.aggregates.user_counts import UserCounts, give_back, take_table
 from pintally.streams.counting.outcomes import Judged
@@ -26,9 +37,6 @@ BUFFER_RECORDS: Final = 1 << 16  # of 17 bytes; a larger buffer gained nothing m
 INITIAL_BUFFER: Final = 256  # records
 GOLDEN: Final = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: its multiples lie far apart
 LABEL: Final = np.uint64((1 << LABEL_BITS) - 1)
-
-DIRTY: Final = np.uint8(1)  # changed since it was last taken for a flush
-IN_FLIGHT: Final = np.uint8(2)  # taken for a flush that is not answered yet
 
 
 class PinMinutes:
@@ -43,25 +51,20 @@ class PinMinutes:
         self._surfaces, self._platforms = SliceLabels(), SliceLabels()
         self._users: UserCounts | None = None  # while records are added, and there is a cap
         self._multiplier = GOLDEN
-        self._keys = np.empty(0, np.uint64)
-        self._places = np.empty(0, np.uint64)
-        self._counts = np.empty(0, np.uint32)
-        self._trusted = np.empty(0, np.uint32)
-        self._marks = np.empty(0, np.uint8)
+        self._cells = Cells.of(0)
         self._buffered = 0
         self._make_buffer(0)
 
     def __len__(self) -> int:
         """The number of cells, without the buffered records."""
-        return len(self._keys)
+        return len(self._cells.keys)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the columns, of the buffer, and of the table of users."""
-        columns = (self._keys, self._places, self._counts, self._trusted, self._marks)
         buffer = (self._buffered_places, self._buffered_pins, self._buffered_trusted)
         users = 0 if self._users is None else self._users.nbytes
-        return sum(column.nbytes for column in (*columns, *buffer)) + users
+        return sum(column.nbytes for column in (*self._cells, *buffer)) + users
 
     def add(self, judged: Judged, at: NDArray[np.intp]) -> None:
         """Count the records at these indexes of a chunk."""
@@ -86,32 +89,35 @@ class PinMinutes:
     def take_dirty(self, at: SliceVersion) -> PinMinuteRows:
         """Take the dirty cells, which are in flight from now on."""
         self.merge_buffer()
-        dirty = np.flatnonzero(self._marks & DIRTY)
-        self._marks[dirty] = IN_FLIGHT
-        places, n = self._places[dirty], len(dirty)
+        at_dirty = np.flatnonzero(self._cells.marks & DIRTY)
+        self._cells.marks[at_dirty] = IN_FLIGHT
+        dirty, n = self._cells.at(at_dirty), len(at_dirty)
+        places = dirty.places
         surface, platform = places >> np.uint64(LABEL_BITS) & LABEL, places & LABEL
         columns: dict[str, Any] = at.columns(n)
         return PinMinuteRows(
             **columns,
             action=np.full(n, at.action, np.uint8),
             minute=(places >> np.uint64(MINUTE_SHIFT)).astype(np.uint32) * np.uint32(60),
-            pin_id=self._keys[dirty] ^ self._spread(places),
+            pin_id=dirty.keys ^ self._spread(places),
             surface=LabelColumn(surface.astype(np.uint32), self._surfaces.labels),
             platform=LabelColumn(platform.astype(np.uint32), self._platforms.labels),
-            events=self._counts[dirty].astype(np.uint64),
-            trusted=self._trusted[dirty].astype(np.uint64),
+            events=dirty.counts.astype(np.uint64),
+            trusted=dirty.trusted.astype(np.uint64),
         )
 
     def mark_flushed(self) -> None:
         """The sink has what was in flight. Cells that changed meanwhile stay dirty."""
         self.merge_buffer()
-        self._marks &= DIRTY
-        self.pending = int(np.count_nonzero(self._marks))
+        marks = self._cells.marks
+        marks &= DIRTY
+        self.pending = int(np.count_nonzero(marks))
 
     def merge_back(self) -> None:
         """The flush failed: what was in flight is dirty again. Its counts are the newest, because they never left."""
-        self._marks |= self._marks >> 1
-        self._marks &= DIRTY
+        marks = self._cells.marks
+        marks |= marks >> 1
+        marks &= DIRTY
 
     def end(self) -> None:
         """The slice has ended: give back the buffer, and what only adding needs."""
@@ -130,7 +136,7 @@ class PinMinutes:
                 self._rehash()
             self.sum += self._buffered
             self._buffered = 0
-            self.pending = int(np.count_nonzero(self._marks))
+            self.pending = int(np.count_nonzero(self._cells.marks))
 
     def _make_buffer(self, size: int) -> None:
         self._buffered_places, self._buffered_pins = np.empty(size, np.uint64), np.empty(size, np.uint64)
@@ -166,64 +172,27 @@ class PinMinutes:
 
         A collision of 64 bits: about one in 10^9 slices, or input that was made for it.
         """
-        pins = self._keys ^ self._spread(self._places)
+        pins = self._cells.keys ^ self._spread(self._cells.places)
         self._multiplier = self._multiplier * GOLDEN * GOLDEN % 2**64  # stays odd
-        keys = pins ^ self._spread(self._places)
-        order = np.argsort(keys)
-        self._keys, self._places = keys[order], self._places[order]
-        self._counts, self._trusted, self._marks = self._counts[order], self._trusted[order], self._marks[order]
+        keys = pins ^ self._spread(self._cells.places)
+        self._cells = self._cells._replace(keys=keys).at(np.argsort(keys))
 
     def _merge(self) -> bool:
         """Merge the buffer into the columns; returns False, with nothing done, if two cells have the same key."""
         n = self._buffered
-        records_places = self._buffered_places[:n]
-        records_keys = self._buffered_pins[:n] ^ self._spread(records_places)
-        keys, places = np.empty(n, np.uint64), np.empty(n, np.uint64)
-        counts, trusted = np.empty(n, np.uint32), np.empty(n, np.uint32)
-        order = np.argsort(records_keys)
-        cells = sum_records(
-            order, records_keys, records_places, self._buffered_trusted[:n], keys, places, counts, trusted
-        )
-        if cells < 0:
+        places, trusted = self._buffered_places[:n], self._buffered_trusted[:n]
+        keys, new = self._buffered_pins[:n] ^ self._spread(places), Cells.of(n)
+        found = sum_records(np.argsort(keys), keys, places, trusted, new)
+        if found < 0:
             return False
-        keys, places, counts, trusted = keys[:cells], places[:cells], counts[:cells], trusted[:cells]
-        at = np.searchsorted(self._keys, keys)
-        known = np.zeros(cells, np.bool_)
-        inside = at < len(self._keys)
-        known[inside] = self._keys[at[inside]] == keys[inside]
-        old = at[known]
-        if not np.array_equal(self._places[old], places[known]):
+        new = new.at(slice(found))
+        known = count_known(self._cells, new)
+        if known < 0:
             return False
-        self._counts[old] += counts[known]
-        self._trusted[old] += trusted[known]
-        self._marks[old] |= DIRTY
-        new = ~known
-        if new.any():
-            self._insert(at[new], keys[new], places[new], counts[new], trusted[new])
+        if known == found:
+            add_to_known(self._cells, new)
+        else:
+            merged = Cells.of(len(self) + found - known)
+            merge_cells(self._cells, new, merged)
+            self._cells = merged
         return True
-
-    def _insert(
-        self,
-        at: NDArray[np.intp],
-        keys: NDArray[np.uint64],
-        places: NDArray[np.uint64],
-        counts: NDArray[np.uint32],
-        trusted: NDArray[np.uint32],
-    ) -> None:
-        """Insert new cells, dirty, before the old ones at these indexes.
-
-        One mask serves all columns; np.insert makes one for each.
-        """
-        at = at + np.arange(len(at))
-        old = np.ones(len(self._keys) + len(at), np.bool_)
-        old[at] = False
-
-        def joined(column: NDArray[Any], new: NDArray[Any] | np.uint8) -> NDArray[Any]:
-            both = np.empty(len(old), column.dtype)
-            both[at] = new
-            both[old] = column
-            return both
-
-        self._keys, self._places = joined(self._keys, keys), joined(self._places, places)
-        self._counts, self._trusted = joined(self._counts, counts), joined(self._trusted, trusted)
-        self._marks = joined(self._marks, DIRTY)
