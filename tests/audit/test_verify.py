@@ -574,7 +574,7 @@ def test_a_cut_that_a_source_has_not_reached_is_named(flusher: Flusher) -> None:
 def test_a_cut_is_not_early_if_its_source_has_passed_it_or_nothing_arrives_before_it(flusher: Flusher) -> None:
     flusher.produce()
     flusher.flush(until=500)
-    cut_at(flusher, 200)
+    cut_at(flusher, 20)
     assert early_cuts(flusher.verify()) == []
     flusher.flush()
     cut = cut_at(flusher, RECORDS - 1)
@@ -627,7 +627,7 @@ DAMAGE = [
     ("ALTER TABLE {table} UPDATE saves = saves + 1 WHERE {where}", "saves"),
     ("ALTER TABLE {table} UPDATE trusted_saves = 0 WHERE {where}", "trusted_saves"),
     ("ALTER TABLE {table} DELETE WHERE {where}", "saves"),
-    ("INSERT INTO {table} SELECT * REPLACE ('nobody' AS label) FROM {table} WHERE {where}", "saves"),
+    ("INSERT INTO {table} SELECT * REPLACE ('nobody' AS label) FROM (SELECT * FROM {table} WHERE {where})", "saves"),
 ]
 
 
