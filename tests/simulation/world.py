@@ -17,6 +17,7 @@ from pintally.schemas.actions import Action
 from pintally.schemas.errors import Refusal, SinkUnavailable
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
+from pintally.schemas.user_keys import NO_KEYS
 from pintally.streams.counting import fold
 from pintally.streams.counting.aggregates import slice_labels
 from pintally.streams.counting.log import Offsets, TopicInfo
@@ -72,18 +73,20 @@ class SimSettings:
     @property
     def rules(self) -> SimpleNamespace:
         """The rules that are asked for, the same in every topic."""
-        return SimpleNamespace(to_rules=lambda: self.asked, in_topic=lambda _: self.asked)
+        return SimpleNamespace(to_rules=lambda: self.asked, in_topic=lambda _: self.asked, keys=NO_KEYS)
 
 
 def other_rules(rng: Random, rules: Rules) -> Rules:
-    """Rules that differ in lateness, skew or duplicates, and may have smaller slices."""
-    kind = rng.choice(("lateness", "lateness", "skew", "dedup"))
+    """Rules that differ in lateness, skew, duplicates, breakdown or trusted cap, and may have smaller slices."""
+    kind = rng.choice(("lateness", "lateness", "skew", "dedup", "breakdown", "trusted cap"))
     return replace(
         rules,
         allowed_lateness_ms=rng.choice([ms for ms in LATENESS if ms != rules.allowed_lateness_ms])
         if kind == "lateness"
         else rules.allowed_lateness_ms,
         max_clock_skew_ms=305_000 - rules.max_clock_skew_ms if kind == "skew" else rules.max_clock_skew_ms,
+        breakdown=rules.breakdown != (kind == "breakdown"),
+        trusted_cap=rules.trusted_cap + (kind == "trusted cap"),
         dedup=rules.dedup != (kind == "dedup"),
         slice_records=rng.choice((rules.slice_records, rng.randint(min(5, rules.slice_records), rules.slice_records))),
     )
