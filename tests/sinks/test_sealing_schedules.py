@@ -10,6 +10,7 @@ from pintally.sinks.clickhouse.sealing import recheck, rollup, seal
 from pintally.sinks.clickhouse.sealing.rollup import RolledUp, Row, Window
 from pintally.sinks.clickhouse.sealing.rollup_rows import TABLES
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
+from pintally.sinks.clickhouse.stale_rows import delete_superseded, in_hours
 from pintally.streams.settings import Settings
 from tests.sinks.sealing_schedule import first_failure
 
@@ -24,13 +25,14 @@ def test_whoever_seals_writes_opens_and_dies_at_once_all_resolutions_agree(stack
 def roll_up_late(connection: Connection, window: Window, hour_seals: Sequence[int] = ()) -> RolledUp:
     """`roll_up` with its number taken after the minutes were read."""
     while True:
+        delete_superseded(connection, in_hours(window.start, window.end))
         unnumbered = 10**9 + next(_count)
         rollup.insert(connection, window, unnumbered, hour_seals)
         sums = rollup.rolled_up(connection, window, unnumbered)
         number = allocate_seal_id(connection)
         for table in TABLES[window.resolution]:
-            numbered = f"INSERT INTO {table} SELECT * REPLACE ({number} AS seal) FROM {table}"
-            connection.execute(f"{numbered} WHERE seal = %(number)s", {"number": unnumbered})
+            rows = f"(SELECT * FROM {table} WHERE seal = {unnumbered})"
+            connection.execute(f"INSERT INTO {table} SELECT * REPLACE ({number} AS seal) FROM {rows}")
         if rollup.rolled_up(connection, window, number) == sums:
             rollup.publish(connection, [window], Row(number, False, False, sums))
             return RolledUp(window, number)
