@@ -41,7 +41,7 @@ from pintally.streams.counting.aggregates import PinMinutes
 from pintally.streams.counting.duplicates import SeenIds
 from pintally.streams.counting.outcomes import Judged
 
-CELL_BYTES, ID_BYTES = 24, 40
+CELL_BYTES, ID_BYTES = 32, 40
 SOURCES, SLICE_RECORDS, CHUNK = 12, 250_000, 5_000
 RATE = 20_000
 SLAB_SECONDS = 20.0  # of traffic made at once
