@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-FAULTS = ("worker-kill", "clickhouse-kill", "answers-lost", "duplicated-sends", "hostile-records")
+FAULTS = ("worker-kill", "clickhouse-kill", "answers-lost", "duplicated-sends", "hammered-pin", "hostile-records")
 
 
 # A fault that can have no effect is injected three times, each time until nobody waits for its effect any more.

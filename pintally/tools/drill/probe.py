@@ -91,6 +91,20 @@ class Probe:
         rows = self.rows(f"SELECT sum({counts}) FROM pin_engagement_1m WHERE pin_id = %(pin)s", pin=pin)
         return int(rows[0][0])
 
+    def by_label(self, pin: int) -> dict[tuple[str, str], Counts]:
+        """Counts of one pin by surface and platform."""
+        rows = self.rows(
+            "SELECT toString(surface), toString(platform), sum(events), sum(trusted) FROM pin_minutes FINAL"
+            " WHERE pin_id = %(pin)s GROUP BY 1, 2",
+            pin=pin,
+        )
+        return {(surface, platform): Counts(events, trusted) for surface, platform, events, trusted in rows}
+
+    def slices_of(self, pin: int) -> int:
+        """In how many slices one pin is counted."""
+        sql = "SELECT uniqExact(source, slice_block, arrived_at) FROM pin_minutes WHERE pin_id = %(pin)s AND events > 0"
+        return int(self.rows(sql, pin=pin)[0][0])
+
     def dead_letter_count(self, sent: Sent, outcome: str) -> int:
         """How many of the records sent lie in the table of dead letters with this outcome."""
         rows = self.rows(

@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka.partitioner import murmur2
 
 from pintally.schemas.actions import Action
+from pintally.schemas.label_column import UNKNOWN
 from pintally.schemas.rules import Rules
 from pintally.streams.settings import RulesSettings
 from pintally.tools.drill.patience import producing
@@ -23,6 +24,20 @@ from pintally.tools.emulate.producer import PREFIX
 
 MINUTE_MS = 60_000
 Place = tuple[int, int]  # partition, offset
+ODD_LABELS = (
+    None,
+    "other",
+    "unknown",
+    "Home",
+    " home",
+    "'; DROP",
+    "\0",
+    "\t\n\\",
+    "é",
+    "e\u0301",
+    "\u202ehome",
+    "🧷" * 64,
+)
 
 
 @dataclass(slots=True)
@@ -55,9 +70,12 @@ class Event:
     action: Action
     pin: int
     occurred_at: int
+    surface: str | None = None
+    platform: str | None = None
 
     def value(self) -> bytes:
         """Its JSON, with an id of its own."""
+        labels = {"surface": self.surface, "platform": self.platform}
         return json.dumps(
             {
                 "event_id": str(uuid.uuid4()),
@@ -66,12 +84,14 @@ class Event:
                 "user_id": "7",
                 "occurred_at": self.occurred_at,
             }
+            | {name: label for name, label in labels.items() if label is not None}
         ).encode()
 
     @property
     def cell(self) -> Cell:
         """Where it counts."""
-        return Cell(int(self.action), self.occurred_at // MINUTE_MS * 60, self.pin)
+        minute = self.occurred_at // MINUTE_MS * 60
+        return Cell(int(self.action), minute, self.pin, self.surface or UNKNOWN, self.platform or UNKNOWN)
 
 
 def now_ms() -> int:
@@ -80,13 +100,24 @@ def now_ms() -> int:
 
 
 async def send_events(
-    kafka: str, sent: Sent, action: Action, pin: int, count: int, partitions: Sequence[int], repeat: int = 1
+    kafka: str,
+    sent: Sent,
+    action: Action,
+    pin: int,
+    count: int,
+    partitions: Sequence[int],
+    repeat: int = 1,
+    labels: Sequence[str | None] = (None,),
 ) -> None:
-    """`count` events in turn to `partitions`, whatever the key says; each `repeat` times, one after the other."""
+    """`count` events in turn to `partitions`, whatever the key says, and with one of the labels after the other.
+
+    Each is sent `repeat` times, one after the other.
+    """
     async with producing(kafka, enable_idempotence=True, acks="all") as producer:
         answers = []
         for number in range(count):
-            event = Event(action, pin, now_ms())
+            label = labels[number % len(labels)]
+            event = Event(action, pin, now_ms(), label, label)
             partition, value = partitions[number % len(partitions)], sent.prefix + event.value()
             answers += [
                 await producer.send(sent.topic, value, str(pin).encode(), partition=partition) for _ in range(repeat)

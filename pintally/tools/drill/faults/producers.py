@@ -1,12 +1,14 @@
 """Faults of those who write to the topics."""
 
 import asyncio
+from collections import Counter
 
 from pintally.schemas.actions import Action
 from pintally.streams.kafka.topics import describe_topics
 from pintally.tools.drill.fault_context import FaultContext, fault, require_effect
 from pintally.tools.drill.patience import patiently
 from pintally.tools.drill.producers import (
+    ODD_LABELS,
     Sent,
     default_partition,
     send_events,
@@ -16,7 +18,7 @@ from pintally.tools.drill.producers import (
 )
 
 COUNTED_SECONDS = 180.0
-DUPLICATED, MISPLACED, LATE, ROUNDS = 300, 300, 3_000, 4
+DUPLICATED, MISPLACED, HAMMERED, LATE, ROUNDS = 300, 300, 300, 3_000, 4
 
 
 @fault("aborted-transactions", "no aborted record is counted, every committed one is", group="producers")
@@ -50,6 +52,29 @@ def send_twice(context: FaultContext) -> str:
     require_effect(counted == DUPLICATED, f"{counted} counted of {DUPLICATED} events that were sent three times")
     require_effect(duplicates >= 2 * DUPLICATED, f"the ledger has {duplicates} duplicates more")
     return f"{sent.records} sends of {counted} events, counted once each"
+
+
+@fault("hammered-pin", "each event counts under its label, and hardly one is trusted", group="producers")
+def hammer(context: FaultContext) -> str:
+    """A program acts on one pin all the time, on surfaces and platforms with odd names."""
+    action, sent, partitions = _topic(context)
+    pin, cap = context.rng.getrandbits(40), context.stack.settings.rules.to_rules().trusted_cap
+    home = [default_partition(str(pin).encode(), partitions)]
+    kafka = context.stack.settings.kafka.bootstrap_servers
+    asyncio.run(send_events(kafka, sent, action, pin, HAMMERED, home, labels=ODD_LABELS))
+    _wait(context, sent)
+    expected: Counter[tuple[str, str]] = Counter()
+    for cell, events in sent.cells.items():
+        expected[cell.surface, cell.platform] += events
+    found, slices = context.probe.by_label(pin), context.probe.slices_of(pin)
+    trusted = sum(counts.trusted for counts in found.values())
+    counted = {labels: counts.events for labels, counts in found.items()}
+    require_effect(counted == expected, f"of {len(expected)} labels {counted} are counted, not {dict(expected)}")
+    most = cap * slices
+    require_effect(
+        0 < trusted <= most, f"{trusted} events are trusted in {slices} slices, at most {cap} can be in each"
+    )
+    return f"{HAMMERED} events of one user on {len(counted)} labels counted, {trusted} of them trusted"
 
 
 @fault("wrong-partitioner", "records lay where their key does not belong, and each is counted", group="producers")
