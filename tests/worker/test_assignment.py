@@ -1,5 +1,6 @@
 """What a worker looks up when it is assigned a source, while others still count it."""
 
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_ledger_that_goes_back_before_the_first_flush_of_a_new_worker_is_notic
     row = LedgerRow(LOGGED, 0, T0 // 1000, 0, 0, 5, T0, Outcomes(5), 5, 0, rules.fingerprint)
     chain = follow(SourceLedger((StartRow(LOGGED, 0, 0, 0, rules.to_json()),), (row,)))
     table = CellTable.__new__(CellTable)
-    table.action, table.folds = ACTION, {}
+    table.app, table.action, table.folds = SimpleNamespace(settings=Settings.of(None)), ACTION, {}
     table.assign(Assigned(LOGGED, chain, base_of(chain), 0))
     fold = table.folds[LOGGED.partition]
     fold.fold(chunk(log, 0, 8))
