@@ -11,14 +11,13 @@ import numpy as np
 from clickhouse_driver.columns.numpy import service
 from clickhouse_driver.columns.numpy.lowcardinalitycolumn import NumpyLowCardinalityColumn
 from clickhouse_driver.writer import write_binary_int64
-from numpy.typing import NDArray
 
 from pintally.schemas.label_column import LabelColumn
 
 WIDTHS: Final = (np.uint8, np.uint16, np.uint32)  # of the numbers; their index is what the format calls the type
 
 
-class LabelArray(NDArray[np.uint32]):
+class LabelArray(np.ndarray[tuple[int, ...], np.dtype[np.uint32]]):
     """The numbers of a LabelColumn as an array that the driver cuts into blocks, with the labels at each block."""
 
     labels: tuple[str, ...] = ()
