@@ -164,6 +164,7 @@ class RulesSettings(Group):
     trusted_cap: int = Field(
         5,
         ge=0,
+        le=1_000_000_000,
         description="Of one user, pin and action at most so many events of a slice are trusted (rule C30); 0: all are.",
     )
     framed_topics: str = Field(
