@@ -9,7 +9,6 @@ from pintally.schemas.cells import CellRows, Column, PinMinuteRows, Rows, rows_o
 from pintally.schemas.label_column import LabelColumn
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
-from pintally.sinks.clickhouse.label_blocks import LabelArray
 from pintally.sinks.clickhouse.sealing.feature_seals import open_features, open_windows
 from pintally.sinks.clickhouse.sealing.opened_by_cells import known_windows
 from pintally.sinks.clickhouse.sealing.reopen import early_hours, open_hours, reopen, sealed_and_cut, sealed_until
@@ -66,7 +65,11 @@ class Cells(OnConnection):
 
 def _sent(column: Column) -> NDArray[Any]:
     """A column as the driver takes it."""
-    return LabelArray.of(column) if isinstance(column, LabelColumn) else column
+    if not isinstance(column, LabelColumn):
+        return column
+    from pintally.sinks.clickhouse.label_blocks import LabelArray  # loads pandas (0.5 s), for who writes alone
+
+    return LabelArray.of(column)
 
 
 def select_cells(connection: Connection, kind: type[Rows], where: str, **parameters: object) -> Rows:
