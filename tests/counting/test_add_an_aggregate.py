@@ -5,7 +5,7 @@ registered in; no other file knows of it.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 
 from pintally.audit import aggregates as audited
 from pintally.audit.aggregates.aggregate import COUNT, NAME
+from pintally.audit.cells import Cells, Counts
 from pintally.audit.contract import ACTIONS
-from pintally.audit.events import Events
 from pintally.audit.findings import Finding, Kind
+from pintally.audit.rules import MINUTE_MS
 from pintally.audit.words import utc
 from pintally.schemas.actions import Action
 from pintally.schemas.cells import CELL_TABLES, CellRows, PinMinuteRows
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.rows import EPOCH_SHIFT, LedgerRow, StartRow
 from pintally.schemas.rules import Rules
+from pintally.schemas.user_keys import NO_KEYS, UserKeys
 from pintally.sinks.clickhouse.sink import ClickHouseSession, ClickHouseSink
 from pintally.streams.counting import aggregates
 from pintally.streams.counting.aggregates import Aggregate, SliceVersion
@@ -76,7 +78,7 @@ class ActionMinutes:
 
     rows: ClassVar[type[CellRows]] = ActionMinuteRows
 
-    def __init__(self, _: Rules, check_sum: int = 0) -> None:
+    def __init__(self, _: Rules, check_sum: int = 0, keys: UserKeys = NO_KEYS) -> None:  # noqa: ARG002
         self.sum = check_sum
         self._counts: Counter[int] = Counter()
         self._dirty: set[int] = set()
@@ -118,19 +120,22 @@ class ActionMinutes:
 class AuditedActionMinutes:
     """The same for the audit. A key is action and minute."""
 
-    table, value, key = "action_minutes", "events", "action, toUInt32(minute)"
+    table, value, columns = "action_minutes", "events", "action, toUInt32(minute)"
+    trusted = "events"
     layout = np.dtype([*NAME, ("action", "u1"), ("minute", "<u4"), *COUNT])
 
-    def keys_of(self, action: int, minutes: NDArray[np.uint32], _: Events) -> tuple[NDArray[Any], ...]:
-        return np.full(len(minutes), action, np.uint8), minutes
+    def cells_of(self, counts: Counts) -> Cells:
+        minutes = (counts.events.occurred_at // MINUTE_MS * 60).astype(np.uint32)
+        actions = np.full(len(minutes), counts.action, np.uint8)
+        return Cells.of((actions, minutes), counts.offsets, np.ones(len(minutes), np.bool_))
 
-    def number(self, *key: int) -> int:
-        return key[0] << 32 | key[1]
+    def number(self, *key: Any) -> int:
+        return int(key[0]) << 32 | int(key[1])
 
     def start_of(self, key: int) -> int:
         return key & 0xFFFFFFFF
 
-    def describe(self, about: Finding, key: int) -> Finding:
+    def describe(self, about: Finding, key: int, _: Callable[[bytes], str]) -> Finding:
         return replace(about, table=self.table, action=ACTIONS[key >> 32], minute=utc(self.start_of(key)))
 
 
