@@ -67,7 +67,7 @@ ARRAY JOIN CAST([1, 2] AS Array(Enum8('surface' = 1, 'platform' = 2))) AS of
 WHERE hour >= state.3 AND (hour >= state.1 OR has(state.2, hour))
 GROUP BY hour, pin_id, dimension, label
 HAVING {total} > 0
-SETTINGS aggregate_functions_null_for_empty = 0
+SETTINGS aggregate_functions_null_for_empty = 0, input_format_tsv_enum_as_number = 0
 COMMENT 'Engagement per pin and hour by surface, and by platform; the sums of either are those of pin_engagement_1h';
 
 CREATE OR REPLACE VIEW pin_breakdown_1d{on_cluster}
@@ -120,5 +120,5 @@ FROM
 )
 GROUP BY window_start, pin_id, dimension, label
 HAVING {total} > 0
-SETTINGS aggregate_functions_null_for_empty = 0
+SETTINGS aggregate_functions_null_for_empty = 0, input_format_tsv_enum_as_number = 0
 COMMENT 'Engagement per pin and day by surface, and by platform; the sums of either are those of pin_engagement_1d';
