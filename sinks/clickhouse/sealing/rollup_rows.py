@@ -35,23 +35,22 @@ COUNTED: Final = f"""{each("sumIf(events, action = {number}) AS {column}")},
     {each("sumIf(trusted, action = {number}) AS trusted_{column}")}"""
 ADDED: Final = ", ".join(f"sum(r.{name}) AS {name}" for name in (*COLUMNS, *TRUSTED))
 SOME: Final = " + ".join(COLUMNS) + " > 0"
-_LABELS: Final = ", ".join(f"({each.value}, {each.column})" for each in Dimension)
 
-# Cells are read once, for breakdowns: those of one dimension add up to the hour.
+
+def _labels_of_hour(of: Dimension) -> str:
+    """A statement for each dimension: to group by both and then by either costs ClickHouse half as much again."""
+    return f"""INSERT INTO pin_hour_breakdowns (window_start, pin_id, dimension, label, {COUNTS}, updated_at, seal)
+SELECT toDateTime(%(start)s, 'UTC'), pin_id, {of.value}, {of.column}, {COUNTED}, max(m.updated_at), %(number)s
+FROM pin_minutes AS m FINAL
+WHERE {_WITHIN.format("hour")}
+GROUP BY pin_id, {of.column}
+HAVING {SOME}
+"""
+
+
+# The labels of one dimension add up to the hour, so that it need not read cells.
 HOUR: Final = (
-    f"""INSERT INTO pin_hour_breakdowns (window_start, pin_id, dimension, label, {COUNTS}, updated_at, seal)
-SELECT toDateTime(%(start)s, 'UTC'), pin_id, of.1 AS d, of.2 AS l, {ADDED}, max(r.updated_at), %(number)s
-FROM
-(
-    SELECT pin_id, surface, platform, {COUNTED}, max(m.updated_at) AS updated_at
-    FROM pin_minutes AS m FINAL
-    WHERE {_WITHIN.format("hour")}
-    GROUP BY pin_id, surface, platform
-    HAVING {SOME}
-) AS r
-ARRAY JOIN [{_LABELS}] AS of
-GROUP BY pin_id, d, l
-""",
+    *map(_labels_of_hour, Dimension),
     f"""INSERT INTO pin_hours (window_start, pin_id, {COUNTS}, updated_at, seal)
 SELECT toDateTime(%(start)s, 'UTC'), pin_id, {ADDED}, max(r.updated_at), %(number)s
 FROM pin_hour_breakdowns AS r
