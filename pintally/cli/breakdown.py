@@ -69,6 +69,7 @@ def show(answer: dict[str, Any]) -> None:
         for label in answer[dimension]:
             counts = (f"{label[action.column]:,}" for action in Action)
             made.add_row(escape(printable(label["label"])), *counts, f"{label['trusted']:,}")
+        data.print()
         data.print(made)
 
 
