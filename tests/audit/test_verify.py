@@ -686,8 +686,30 @@ def change_rules(flusher: Flusher, rules: Rules) -> Base:
 def test_each_stretch_is_judged_by_the_rules_of_its_epoch(flusher: Flusher) -> None:
     flusher.produce()
     flusher.flush(until=650)
-    change_rules(flusher, replace(RULES, slice_records=80, allowed_lateness_ms=10 * MINUTE, max_clock_skew_ms=0))
+    times = {"slice_records": 80, "allowed_lateness_ms": 10 * MINUTE, "max_clock_skew_ms": 0}
+    change_rules(flusher, replace(RULES, **times, breakdown=False, trusted_cap=2))
     exact(flusher.verify())
+    seen = flusher.sql("SELECT bitShiftRight(version, 48) AS e, uniqExact(surface) > 1 FROM pin_minutes GROUP BY e")
+    assert sorted(seen) == [(0, 1), (1, 0)]
+
+
+MISTAKES = [
+    ({"trusted_cap": 4}, {"count_too_low"}),
+    ({"trusted_cap": 0}, {"count_too_high"}),
+    ({"breakdown": False}, {"row_missing", "row_extra"}),
+]
+
+
+@pytest.mark.parametrize(("mistake", "found"), MISTAKES)
+def test_labels_and_trust_that_are_not_by_the_rules_are_named(
+    flusher: Flusher, mistake: dict[str, Any], found: set[str]
+) -> None:
+    """The sums of all cells are right."""
+    flusher.produce(300)
+    flusher.flush(replace(RULES, **mistake))
+    flusher.sql(f"ALTER TABLE ingest_starts UPDATE rules = '{RULES.to_json()}' WHERE 1")
+    flusher.sql(f"ALTER TABLE ingest_ledger UPDATE rules = '{RULES.fingerprint}' WHERE 1")
+    assert kinds(flusher.verify()) == found
 
 
 def test_rows_of_replaced_rules_are_superseded_and_named(flusher: Flusher) -> None:
