@@ -94,11 +94,36 @@ def test_wrong_slices_that_add_up_are_repaired_by_the_findings_of_verify(flushed
         flushed, f"slice_block = {cell['slice_block']} AND arrived_at = {cell['arrived_at']} AND NOT ({at_cell(cell)})"
     )
     flushed.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE {at_cell(cell)}")
-    flushed.sql(f"ALTER TABLE pin_minutes UPDATE events = events - 1 WHERE {at_cell(other)}")
+    fewer = "events = events - 1, trusted = least(trusted, events - 1)"
+    flushed.sql(f"ALTER TABLE pin_minutes UPDATE {fewer} WHERE {at_cell(other)}")
     found = flushed.verify()
     assert set(found.findings.counts) == {Kind.COUNT_TOO_HIGH, Kind.COUNT_TOO_LOW}
     assert not repair_all(flushed).repaired
     assert [(each.cells, each.cleared) for each in repair_all(flushed, findings(found)).repaired] == [(2, 0)]
+    exact(flushed.verify())
+
+
+def test_a_wrong_trusted_count_is_repaired_by_the_findings_of_verify(flushed: Flusher) -> None:  # noqa: F811
+    """C30: the sums of the ledger say nothing of it."""
+    cell = some_cell(flushed)
+    flushed.sql(f"ALTER TABLE pin_minutes UPDATE trusted = trusted - 1 WHERE {at_cell(cell)}")
+    found = flushed.verify()
+    assert found.exit_code == 1
+    assert not repair_all(flushed).repaired
+    assert [(each.cells, each.cleared) for each in repair_all(flushed, findings(found)).repaired] == [(1, 0)]
+    exact(flushed.verify())
+
+
+def test_events_under_another_label_are_repaired_by_the_findings_of_verify(flushed: Flusher) -> None:  # noqa: F811
+    """C29: the sums of the ledger say nothing of it."""
+    at = at_cell(some_cell(flushed))
+    moved = f"SELECT * REPLACE ('nowhere' AS surface) FROM (SELECT * FROM pin_minutes FINAL WHERE {at})"
+    flushed.sql(f"INSERT INTO pin_minutes {moved}")
+    flushed.sql(f"DELETE FROM pin_minutes WHERE {at}")
+    found = flushed.verify()
+    assert found.exit_code == 1
+    assert not repair_all(flushed).repaired
+    assert [(each.cells, each.cleared) for each in repair_all(flushed, findings(found)).repaired] == [(2, 1)]
     exact(flushed.verify())
 
 
