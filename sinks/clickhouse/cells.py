@@ -67,9 +67,10 @@ def _sent(column: Column) -> NDArray[Any]:
     """A column as the driver takes it."""
     if not isinstance(column, LabelColumn):
         return column
-    from pintally.sinks.clickhouse.label_blocks import LabelArray  # loads pandas (0.5 s), for who writes alone
+    from pintally.sinks.clickhouse import label_blocks  # loads pandas (0.5 s), for who writes alone
 
-    return LabelArray.of(column)
+    label_blocks.install()
+    return label_blocks.LabelArray.of(column)
 
 
 def select_cells(connection: Connection, kind: type[Rows], where: str, **parameters: object) -> Rows:

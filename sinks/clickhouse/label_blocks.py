@@ -1,7 +1,7 @@
 """Columns of labels as clickhouse-driver sends them: the labels of a block once, and a number a row.
 
 The driver makes a LowCardinality column of strings, row by row: 0.23 us a row for two columns, where numbers cost what
-any other column does. So its class for such columns is replaced by one that also takes `LabelArray`.
+any other column does. So `install` replaces its class for such columns by one that also takes `LabelArray`.
 Format: https://clickhouse.com/docs/native-protocol/columns, LowCardinality.
 """
 
@@ -52,4 +52,6 @@ def _label_blocks(spec: str, column_of: Any, options: Any) -> LabelBlocks:
     return LabelBlocks(column_of(spec.removeprefix("LowCardinality(").removesuffix(")")), **options)
 
 
-service.create_numpy_low_cardinality_column = _label_blocks
+def install() -> None:
+    """From now on the driver takes LabelArray too, on every connection. May be called again."""
+    service.create_numpy_low_cardinality_column = _label_blocks
