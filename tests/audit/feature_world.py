@@ -7,6 +7,7 @@ from typing import Any
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.sinks.sealing import DAY, HOUR, YESTERDAY
 from tests.support.cells import cells
 
@@ -55,12 +56,9 @@ class World:
     def fill(self) -> None:
         """Write cells, and all that is known of them at the newest cut."""
         known = some_cells()
+        with ClickHouseSink(self.address).session() as session:
+            session.write_cells(cells(*known))
         with Connection(self.address, 30) as connection:
-            rows = cells(*known)
-            names = rows.columns()
-            columns = [getattr(rows, name) for name in names]
-            insert = f"INSERT INTO pin_minutes ({', '.join(names)}) VALUES"
-            connection.execute(insert, columns, columnar=True, settings={"use_numpy": True})
             self._fill(connection, known)
             for table in TABLES:
                 connection.execute(f"CREATE TABLE {table}_good AS {table}")

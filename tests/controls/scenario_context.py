@@ -184,7 +184,7 @@ class ScenarioContext:
             await producer.flush()
             await producer.abort_transaction()
 
-    def until(self, holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> bool:
+    def until(self, holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS, pause_s: float = POLL_SECONDS) -> bool:
         """Wait until it holds; workers that end by themselves are started again meanwhile. Whether it did."""
 
         def look() -> Any:
@@ -192,7 +192,7 @@ class ScenarioContext:
                 worker.look()
             return holds()
 
-        return wait_until(look, seconds, excused=(PintallyError,), pause_s=POLL_SECONDS)
+        return wait_until(look, seconds, excused=(PintallyError,), pause_s=pause_s)
 
     def wait_counted(self, seconds: float = PATIENCE_SECONDS) -> bool:
         """Wait until the ledger covers the log; whether it did."""

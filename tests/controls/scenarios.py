@@ -251,7 +251,8 @@ def about_to_join(context: ScenarioContext) -> ScenarioWorker:
     """A worker that is stopped just before it joins its group: a start may take longer than an insert may hang."""
     worker = context.start()
     for _ in range(ATTEMPTS):
-        require_effect(context.until(lambda: worker.count_of_process("starts")), "a worker did not start")
+        started = context.until(lambda: worker.count_of_process("starts"), pause_s=0.01)  # it joins soon after that
+        require_effect(started, "a worker did not start")
         worker.signal(signal.SIGSTOP)
         if not worker.count_of_process("assignments"):
             return worker

@@ -10,7 +10,7 @@ def test_sources_that_have_not_reached_the_newest_cut_are_told(flusher: Flusher)
     flusher.produce()
     flusher.flush(until=500)
     assert repair_all(flusher).before_cut == [], "there is no cut"
-    cut_at(flusher, 200)
+    cut_at(flusher, 20)
     assert repair_all(flusher).before_cut == [], "it has passed the cut"
     cut = cut_at(flusher, 500)
     [told] = repair_all(flusher).before_cut
