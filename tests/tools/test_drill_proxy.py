@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ class Echo:
     def __init__(self) -> None:
         self.got = b""
         self.answer = b"ok"
+        self.hangs_up: Callable[[socket.socket], None] | None = None  # closes, after the next answer
         self.connections: list[socket.socket] = []
         self.server = socket.create_server((LOOPBACK, 0))
         self.port: int = self.server.getsockname()[1]
@@ -42,6 +44,9 @@ class Echo:
             while data := connection.recv(1 << 16):
                 self.got += data
                 connection.sendall(self.answer)
+                if self.hangs_up:
+                    time.sleep(0.1)  # a reset would overtake the answer
+                    self.hangs_up(connection)
         except OSError:
             return
 
@@ -84,6 +89,15 @@ def heard(client: socket.socket) -> bytes:
         return client.recv(1 << 16)
     except ConnectionError:
         return b""
+
+
+def cleanly(end: socket.socket) -> None:
+    end.close()
+
+
+def with_a_reset(end: socket.socket) -> None:
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    end.close()
 
 
 def eventually(holds: Callable[[], object]) -> bool:
@@ -257,6 +271,27 @@ def test_a_held_request_is_delivered_although_its_sender_has_died(
         assert eventually(lambda: proxy.traffic.held)
         client.close()
     assert eventually(lambda: echo.got == LARGE)
+
+
+@pytest.mark.parametrize("hang_up", [cleanly, with_a_reset])
+def test_a_client_learns_at_once_that_the_engine_is_gone(
+    client: socket.socket, echo: Echo, hang_up: Callable[[socket.socket], None]
+) -> None:
+    echo.hangs_up = hang_up
+    client.sendall(SMALL)
+    assert heard(client) == b"ok"
+    assert heard(client) == b""
+
+
+@pytest.mark.parametrize("hang_up", [cleanly, with_a_reset])
+def test_the_engine_learns_at_once_that_a_client_is_gone(
+    client: socket.socket, echo: Echo, hang_up: Callable[[socket.socket], None]
+) -> None:
+    client.sendall(SMALL)
+    assert heard(client) == b"ok"
+    hang_up(client)
+    echo.threads[-1].join(PATIENCE_S)
+    assert not echo.threads[-1].is_alive()
 
 
 def test_the_proxy_to_an_engine_that_is_down_closes_the_connection(proxy: Proxy, echo: Echo) -> None:

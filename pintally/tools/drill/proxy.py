@@ -210,8 +210,8 @@ class Proxy:
                 if await judge(link, data):
                     sink.write(data)
                     await sink.drain()
-            if sink.can_write_eof() and not link.broken:
-                sink.write_eof()
+        if not link.broken:  # also after a reset: the other end must not wait for what will never come
+            sink.write_eof()
 
     async def _request(self, link: Link, data: bytes) -> bool:
         """Whether bytes of a client go on to the engine."""
