@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,13 +15,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
 from pintally.schemas.events import ContractError, validate
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topics import create_topics, describe_topics, read_offsets, sources_of
 from pintally.streams.settings import Settings
+from pintally.tools.emulate import producer
+from pintally.tools.emulate.plan import Plan
+from pintally.tools.emulate.traffic import SLAB_RECORDS, Traffic
 
 
 @pytest.fixture(params=["LogAppendTime", "CreateTime"])
@@ -128,6 +132,28 @@ def test_kafka_holds_exactly_what_the_truth_says(made: Settings, tmp_path: Path)
     assert {cell: line["count"] for cell, line in said.items()} == counts
     assert {cell: line["trusted"] for cell, line in said.items()} == {cell: trusted[cell] for cell in counts}
     assert counts.total() > trusted.total() + 1_000, "bots hammer"
+
+
+class Unhurried(AIOKafkaProducer):
+    """Batches wait for a moment before they are queued, as they do while the one before them waits."""
+
+    async def send_batch(self, *batch: Any, **where: Any) -> Any:
+        await asyncio.sleep(random.uniform(0, 0.05))
+        return await super().send_batch(*batch, **where)
+
+
+@pytest.mark.parametrize("made", ["CreateTime"], indirect=True)
+def test_within_a_partition_no_slab_overtakes_another(made: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer, "AIOKafkaProducer", Unhurried)
+    monkeypatch.setattr(producer, "BATCH_BYTES", 16 * 1024)
+    topics = describe_topics(made.kafka, made.topics)
+    plan = Plan(events=3 * SLAB_RECORDS, keeps_times=True)
+    traffic = Traffic(plan, made.rules.to_rules(), time.time_ns() // 1_000_000)
+    target = producer.Target.of(made.kafka, made.topics, topics)
+    asyncio.run(producer.emulate_into(target, traffic, asyncio.Event(), lambda _truth: None))
+    for records in asyncio.run(read_all(made)).values():
+        stamps = [record.timestamp for record in records]
+        assert stamps == sorted(stamps)
 
 
 def test_ctrl_c_ends_an_endless_run_cleanly_and_the_report_is_what_kafka_holds(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from pintally.streams.kafka.topics import describe_topics
 from pintally.tools.drill.stack import Stack
 from pintally.tools.drill.truth import Cell, Expected
 from pintally.tools.emulate.plan import Plan
-from pintally.tools.emulate.producer import BATCH_BYTES, Target, send_slab
+from pintally.tools.emulate.producer import BATCH_BYTES, Sender, Target
 from pintally.tools.emulate.traffic import Traffic
 from pintally.tools.engines.child import GUARD
 from pintally.tools.python import PINTALLY
@@ -120,8 +120,9 @@ async def _send(target: Target, traffic: Traffic, expected: Expected) -> None:
     async with AIOKafkaProducer(
         **kafka_options(target.kafka), enable_idempotence=True, acks="all", max_batch_size=BATCH_BYTES
     ) as producer:
+        sender = Sender(producer, target, traffic)
         for slab in traffic.slabs():
-            truth.add(slab, await send_slab(producer, target, traffic, slab))
+            truth.add(slab, await sender.send(slab))
     found = {Cell(*cell): counts for cell, counts in truth.labelled().items()}
     events = {cell: counts.events for cell, counts in found.items()}
     trusted = {cell: counts.events if counts.trusted is None else counts.trusted for cell, counts in found.items()}

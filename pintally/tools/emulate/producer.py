@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 from numpy.typing import NDArray
 
@@ -80,7 +82,7 @@ async def emulate_into(
     try:
         await producer.start()
         try:
-            await _send_all(producer, target, traffic, truth, stopping, progress)
+            await _send_all(Sender(producer, target, traffic), truth, stopping, progress)
         finally:
             await producer.stop()
     except UNAUTHORIZED as error:
@@ -95,19 +97,13 @@ async def emulate_into(
     return truth
 
 
-async def _send_all(
-    producer: AIOKafkaProducer,
-    target: Target,
-    traffic: Traffic,
-    truth: Truth,
-    stopping: asyncio.Event,
-    progress: Callable[[Truth], None],
-) -> None:
+async def _send_all(sender: "Sender", truth: Truth, stopping: asyncio.Event, progress: Callable[[Truth], None]) -> None:
+    traffic = sender.traffic
     before: tuple[Slab, asyncio.Future[Placed]] | None = None
     running: set[asyncio.Future[Placed]] = set()
     try:
         async for slab in _due(traffic, stopping):
-            sending = asyncio.ensure_future(send_slab(producer, target, traffic, slab))
+            sending = asyncio.ensure_future(sender.send(slab))
             running.add(sending)
             if before is not None:  # one slab is acknowledged while the next is made and sent
                 await _acknowledged(before, traffic, truth, progress)
@@ -156,46 +152,52 @@ async def _due(traffic: Traffic, stopping: asyncio.Event) -> AsyncIterator[Slab]
                 await asyncio.sleep(wait)
 
 
-async def send_slab(producer: AIOKafkaProducer, target: Target, traffic: Traffic, slab: Slab) -> Placed:
-    """Send a slab and wait until all of it is acknowledged: where it is. Within a partition the order stays."""
-    parts, placed = [], Placed(np.full(len(slab), NOWHERE), slab.arrival.copy())
-    for action, topic in target.topics.items():
-        of_topic = np.flatnonzero(slab.action == action)
-        partitions = traffic.pins.partitions(slab.pin[of_topic], topic.partitions)
-        for partition in np.unique(partitions).tolist():
-            chosen = of_topic[partitions == partition]
-            parts.append(
-                _send_partition(producer, (topic.name, partition), traffic, slab, chosen, target.prefix(action), placed)
-            )
-    await asyncio.gather(*parts)
-    return placed
+class Sender:
+    """Sends slabs of one traffic with one producer. Within a partition the order is that of the calls of `send`."""
 
+    def __init__(self, producer: AIOKafkaProducer, target: Target, traffic: Traffic) -> None:
+        self.traffic = traffic
+        self._producer = producer
+        self._target = target
+        # Of those that wait for a place in a partition's queue the producer takes any: so only one may wait.
+        self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
 
-async def _send_partition(
-    producer: AIOKafkaProducer,
-    at: tuple[str, int],
-    traffic: Traffic,
-    slab: Slab,
-    chosen: NDArray[np.int64],
-    prefix: bytes,
-    placed: Placed,
-) -> None:
-    sent: list[tuple[int, asyncio.Future[RecordMetadata]]] = []  # how many records are in each batch
-    batch = producer.create_batch()
-    topic, partition = at
-    times, pins = slab.arrival[chosen].tolist(), slab.pin[chosen].tolist()
-    for index, timestamp, pin in zip(chosen.tolist(), times, pins, strict=True):
-        key, made = traffic.pins.key(pin), slab.values[index]
-        value = made if made is None else prefix + made
-        if batch.append(timestamp=timestamp, key=key, value=value) is None:
-            sent.append((batch.record_count(), await producer.send_batch(batch, topic, partition=partition)))
-            batch = producer.create_batch()
-            batch.append(timestamp=timestamp, key=key, value=value)
-    sent.append((batch.record_count(), await producer.send_batch(batch, topic, partition=partition)))
-    first = 0
-    for (records, _), told in zip(sent, await asyncio.gather(*(answer for _, answer in sent)), strict=True):
-        _place(placed, chosen[first : first + records], told)
-        first += records
+    async def send(self, slab: Slab) -> Placed:
+        """Send a slab and wait until all of it is acknowledged: where it is. The next call need not wait for that."""
+        parts, placed = [], Placed(np.full(len(slab), NOWHERE), slab.arrival.copy())
+        for action, topic in self._target.topics.items():
+            of_topic = np.flatnonzero(slab.action == action)
+            partitions = self.traffic.pins.partitions(slab.pin[of_topic], topic.partitions)
+            for partition in np.unique(partitions).tolist():
+                chosen = of_topic[partitions == partition]
+                parts.append(self._send_part(topic.name, partition, slab, chosen, self._target.prefix(action), placed))
+        await asyncio.gather(*parts)
+        return placed
+
+    async def _send_part(
+        self, topic: str, partition: int, slab: Slab, chosen: NDArray[np.int64], prefix: bytes, placed: Placed
+    ) -> None:
+        sent: list[tuple[int, asyncio.Future[RecordMetadata]]] = []  # how many records are in each batch
+        async with self._turns[topic, partition]:
+            for batch in self._batches(slab, chosen, prefix):
+                told = await self._producer.send_batch(batch, topic, partition=partition)
+                sent.append((batch.record_count(), told))
+        first = 0
+        for (records, _), told in zip(sent, await asyncio.gather(*(answer for _, answer in sent)), strict=True):
+            _place(placed, chosen[first : first + records], told)
+            first += records
+
+    def _batches(self, slab: Slab, chosen: NDArray[np.int64], prefix: bytes) -> Iterator[BatchBuilder]:
+        batch = self._producer.create_batch()
+        times, pins = slab.arrival[chosen].tolist(), slab.pin[chosen].tolist()
+        for index, timestamp, pin in zip(chosen.tolist(), times, pins, strict=True):
+            key, made = self.traffic.pins.key(pin), slab.values[index]
+            value = made if made is None else prefix + made
+            if batch.append(timestamp=timestamp, key=key, value=value) is None:
+                yield batch
+                batch = self._producer.create_batch()
+                batch.append(timestamp=timestamp, key=key, value=value)
+        yield batch
 
 
 def _place(placed: Placed, records: NDArray[np.int64], told: RecordMetadata) -> None:
