@@ -94,6 +94,12 @@ def test_the_page_has_each_rule_once_and_in_order() -> None:
     assert len(RULES) >= 25
 
 
+def test_whoever_names_all_rules_names_the_last_one() -> None:
+    named = {str(path): re.findall(r"\bC1 to C([0-9]+)", path.read_text()) for path in DOCUMENTS}
+    assert any(named.values())
+    assert {path: last for path, last in named.items() if set(last) - {str(len(RULES))}} == {}
+
+
 def test_each_rule_of_the_contract_is_numbered() -> None:
     assert contract_rules() == {f"E{number}" for number in range(1, 13)}
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
+from pintally.schemas.label_column import UNKNOWN
 from pintally.schemas.outcomes import Outcome
 from pintally.schemas.rules import MINUTE_MS, Rules
 from pintally.tools.emulate.pins import Pins
@@ -19,7 +20,6 @@ from pintally.tools.emulate.sums import Sums
 from pintally.tools.emulate.traffic import Slab
 
 MOST_PINS = 1 << 28
-UNKNOWN = "unknown"  # instead of a label: the event has none, or the rules are without a breakdown
 Cell = tuple[Action, int, int]  # action, start of the minute in seconds since 1970, pin id
 LabelledCell = tuple[Action, int, int, str, str]  # and surface, platform
 # A cell in 63 bits: minutes from a year before the first to a year after take 21, pins 28, actions 8, labels 3 each.

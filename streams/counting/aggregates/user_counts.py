@@ -18,10 +18,9 @@ from pintally.schemas.decoding.jit import (
     SLOTS,
     UNSIGNEDS,
     compiled,
-    part,
 )
 from pintally.streams.counting import duplicates
-from pintally.streams.counting.duplicates import BATCH, KEYS, Keys, hash_pair
+from pintally.streams.counting.duplicates import BATCH, KEYS, Keys, find_pair, hash_pair
 
 SMALLEST: Final = 256  # pairs that a table begins with room for
 SPARE: Final = 4  # slots a pair
@@ -100,21 +99,6 @@ def give_back(table: UserCounts) -> None:
         _kept.append(table)
 
 
-@part
-def _find(slots: Slots, pairs: Pairs, user: np.uint64, pin: np.uint64, hashed: int) -> int:
-    """The slot that has this pair, or the first free one."""
-    mask = len(slots) - 1
-    at = hashed & mask
-    while slots[at]:
-        slot = np.int64(slots[at])
-        if slot ^ hashed <= mask:
-            index = (slot & mask) - 1
-            if pairs[index, 0] == user and pairs[index, 1] == pin:
-                break
-        at = (at + 1) & mask
-    return at
-
-
 @compiled(
     NUMBER, UNSIGNEDS, UNSIGNEDS, PLACES, UNSIGNEDS, PAIRS, SLOTS, SLOTS, NUMBER, NUMBER, FLAGS,
     sources=[duplicates.__file__],
@@ -138,7 +122,7 @@ def _count(
             record, at = records[start + i], hashes[i] & mask
             user, pin = users[record], pins[record]
             if firsts[i] or slots[at]:
-                at = _find(slots, pairs, user, pin, hashes[i])
+                at = find_pair(slots, at, 1, pairs, user, pin, hashes[i])
             if slots[at]:
                 index = (np.int64(slots[at]) & mask) - 1
                 below = counts[index] < cap
