@@ -1,33 +1,13 @@
 """`pintally top`: the pins with the most engagement."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from pintally.cli.choice import choice
+from pintally.cli.top_options import ALL, COLUMNS, RECENT, TREND, Resolution, refuse_what_does_not_go_together
 from pintally.schemas.actions import Action
-from pintally.schemas.errors import PintallyError
-
-
-class Resolution(StrEnum):
-    """Length of a past window; the view of that name has its counts."""
-
-    MINUTE = "1m"
-    HOUR = "1h"
-    DAY = "1d"
-
-
-COLUMNS = tuple(action.column for action in Action)
-ALL, TREND = "all", "trend"
-# As pintally.sinks.reads.windows has them, which is not imported, so that --help is quick.
-RECENT = {
-    "today": "today so far",
-    "24h": "the last 24 hours",
-    "1h": "the last hour",
-    "10m": "the last ten minutes",
-}
 
 
 def top(
@@ -105,25 +85,6 @@ def top(
         if answer.get("live") and not live:
             progress.print("No cut is published yet, so these are the counts up to the last flush.")
         show(answer, by)
-
-
-def refuse_what_does_not_go_together(
-    window: str | None, resolution: Resolution | None, by: str, as_of: str | None, live: bool
-) -> None:
-    """Raises PintallyError for options of which one says nothing beside another."""
-    past = resolution is not None or (window is not None and window not in RECENT)
-    if live and as_of:
-        raise PintallyError("--live and --as-of exclude each other", "Leave out one of them.")
-    if live and past:
-        raise PintallyError("--live is for today, 24h, 1h and 10m", "Leave it out: past windows include all counts.")
-    if by == TREND and (past or live or window not in (None, "1h")):
-        raise PintallyError("--by trend is for the last hour, as known at a cut", "Leave out --window and --live.")
-    if resolution and window in RECENT:
-        raise PintallyError(f"--resolution is for past windows, and {window} is not one", "Leave out --resolution.")
-    if as_of and resolution is Resolution.MINUTE:
-        raise PintallyError("what was known of single minutes is not kept", "Ask for an hour: --resolution 1h.")
-    if as_of and resolution and not window:
-        raise PintallyError("--as-of does not say which past window", "Add --window and its start.")
 
 
 def nothing_yet(resolution: Resolution) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pintally.cli.top import ALL, COLUMNS
+from pintally.cli.top_options import ALL, COLUMNS
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.connection import Connection

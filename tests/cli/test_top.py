@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pintally import cli
-from pintally.cli.top import RECENT
+from pintally.cli.top_options import RECENT
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
