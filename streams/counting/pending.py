@@ -13,7 +13,7 @@ from pintally.schemas.rows import DeadLetterRow, LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.schemas.user_keys import NO_KEYS, UserKeys
-from pintally.streams.counting.aggregates import AGGREGATES, Aggregate, SliceVersion
+from pintally.streams.counting.aggregates import AGGREGATES, Aggregate, SliceVersion, counted_by
 from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import Piece, SliceId
 from pintally.streams.counting.unflushed import NOTHING, Unflushed
@@ -28,7 +28,7 @@ class SliceState:
         self.slice_id: SliceId = piece.slice_id
         self.start = self.position = piece.start
         self.start_stream_time = self.stream_time = piece.stream_time_before  # ms
-        self.aggregates: list[Aggregate] = [make(rules, keys=keys) for make in AGGREGATES]
+        self.aggregates: list[Aggregate] = [make(rules, keys=keys) for make in counted_by(rules)]
         self.flushed = piece.start  # position of the last ledger row that was acknowledged; the start: none was
         self._counted = self._duplicate = self._late = self._invalid = self._gaps = 0
         self.unflushed = self.in_flight = NOTHING  # what no flush has taken, and what one is taking

@@ -29,11 +29,12 @@ from pintally.schemas.rules import Rules
 from pintally.schemas.user_keys import NO_KEYS, UserKeys
 from pintally.sinks.clickhouse.sink import ClickHouseSession, ClickHouseSink
 from pintally.streams.counting import aggregates
-from pintally.streams.counting.aggregates import Aggregate, SliceVersion
+from pintally.streams.counting.aggregates import Aggregate, PinMinutes, SliceVersion
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.outcomes import Judged
+from pintally.streams.counting.pending import SliceState
 from pintally.streams.counting.recovery import base_of, follow
-from pintally.streams.counting.slices import Base
+from pintally.streams.counting.slices import Base, Piece, SliceId
 from pintally.streams.operations.change.restamp import Restamp, restamp
 from pintally.streams.operations.repair.choice import Choice
 from pintally.streams.worker.flush import write
@@ -83,6 +84,10 @@ class ActionMinutes:
         self._counts: Counter[int] = Counter()
         self._dirty: set[int] = set()
         self._in_flight: set[int] = set()
+
+    @classmethod
+    def is_counted(cls, rules: Rules) -> bool:
+        return rules.trusted_cap > 0
 
     @property
     def pending(self) -> int:
@@ -280,6 +285,14 @@ def test_slices_from_before_it_was_registered_are_not_missed_and_repair_fills_th
         repair_all(flusher, Choice(sources=frozenset([str(flusher.source)])))
         exact(flusher.verify())
         assert minutes(flusher) == pin_minutes(flusher)
+
+
+def test_rules_that_do_not_count_it_leave_it_out(log: Flusher) -> None:
+    piece = Piece(SliceId(0, 0), 0, 1, 0, 0, 0, 0)
+    counted, others = (SliceState(piece, replace(RULES, trusted_cap=cap)) for cap in (1, 0))
+    assert [type(each) for each in counted.aggregates] == [PinMinutes, ActionMinutes]
+    assert [type(each) for each in others.aggregates] == [PinMinutes]
+    assert others.ledger_row(log.source, 0, RULES).sums == {}
 
 
 DAMAGE = {

@@ -1,8 +1,14 @@
 """What is counted of each slice. Slices, flushes, the ledger and recovery know nothing of a cell's key or value."""
 
+from pintally.schemas.rules import Rules
 from pintally.streams.counting.aggregates.aggregate import Aggregate, SliceVersion
 from pintally.streams.counting.aggregates.pin_minutes import PinMinutes
 
 AGGREGATES: list[type[Aggregate]] = [PinMinutes]  # each has its table in `schemas.cells.CELL_TABLES`
 
-__all__ = ["AGGREGATES", "Aggregate", "PinMinutes", "SliceVersion"]
+__all__ = ["AGGREGATES", "Aggregate", "PinMinutes", "SliceVersion", "counted_by"]
+
+
+def counted_by(rules: Rules) -> list[type[Aggregate]]:
+    """The aggregates that these rules count."""
+    return [aggregate for aggregate in AGGREGATES if aggregate.is_counted(rules)]

@@ -54,6 +54,10 @@ class Aggregate(Protocol):
         never change again. `keys` has the key that the rules name.
         """
 
+    @classmethod
+    def is_counted(cls, rules: Rules) -> bool:
+        """Whether these rules count it. Slices that they do not count it in have no name of it in the ledger's sums."""
+
     @property
     def nbytes(self) -> int:
         """Bytes of memory that grow with the slice."""

@@ -55,6 +55,11 @@ class PinMinutes:
         self._buffered = 0
         self._make_buffer(0)
 
+    @classmethod
+    def is_counted(cls, rules: Rules) -> bool:  # noqa: ARG003
+        """They always are."""
+        return True
+
     def __len__(self) -> int:
         """The number of cells, without the buffered records."""
         return len(self._cells.keys)
