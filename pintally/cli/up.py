@@ -18,6 +18,15 @@ from pintally.tools.engines.local_prometheus import local_prometheus, needed_pro
 
 Port = Annotated[int | None, typer.Option(min=1, max=65535, show_default="the last one, else a free one")]
 
+Brokers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default="as many as last time, else 1",
+        help="1, or 3 of which any one may be lost: topics get 3 replicas, and records are acknowledged by 2.",
+    ),
+]
+
 
 class Extra(StrEnum):
     """What runs beside the engines if asked for."""
@@ -35,6 +44,7 @@ def up(
     directory: Annotated[
         Path, typer.Option(help="Folder for data, logs and addresses. Other commands look for them in .pintally.")
     ] = LOCAL_DIR,
+    kafka_brokers: Brokers = None,
     kafka_port: Port = None,
     clickhouse_port: Port = None,
     clickhouse_http_port: Port = None,
@@ -51,7 +61,7 @@ def up(
     with (
         contextlib.suppress(KeyboardInterrupt),
         interrupted_by_signals(),
-        local_engines(directory, *ports, report=typer.echo) as engines,
+        local_engines(directory, *ports, report=typer.echo, kafka_brokers=kafka_brokers) as engines,
         announced(engines.addresses, directory / LOCAL_ENV.name),
         monitoring(LOCAL_DIR / "prometheus", with_, typer.echo) as prometheus,
     ):

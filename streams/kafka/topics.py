@@ -21,6 +21,7 @@ from pintally.streams.settings import KafkaSettings, RulesSettings, TopicSetting
 
 RETENTION_MS = 7 * DAY_MS
 FOREVER_MS = 2**63 - 1
+IN_SYNC = 2  # of three replicas or more: what is acknowledged outlives the loss of any one broker
 DEAD_LETTER_BYTES = 2 * 1024 * 1024  # a record of Kafka's usual limit of 1 MiB, and the headers that say why
 
 
@@ -193,6 +194,9 @@ def _wanted(topics: TopicSettings, rules: RulesSettings) -> dict[str, dict[str, 
         **replay_retention(topics),
         "message.timestamp.type": "LogAppendTime",
     }
+    if topics.replication > IN_SYNC:
+        for configs in (source, invalid, replay):
+            configs["min.insync.replicas"] = str(IN_SYNC)
     names = list(topics.names.values())
     return (
         {name: {**shape, "configs": source} for name in names}

@@ -78,7 +78,12 @@ class TopicSettings(Group):
 
     topic_prefix: str = Field("", description="Prefix of every topic's name.")
     partitions: int = Field(4, ge=1, description="Partitions of topics that `migrate` creates.")
-    replication: int = Field(1, ge=1, description="Replicas of topics that `migrate` creates.")
+    replication: int = Field(
+        1,
+        ge=1,
+        description="Replicas of topics that `migrate` creates, from 3 on with `min.insync.replicas=2`: then any one "
+        "broker may be lost. Set it to 3 if there are three brokers or more.",
+    )
     topic_timestamps: Literal["LogAppendTime", "CreateTime"] = Field(
         "LogAppendTime", description="`message.timestamp.type` of topics that `migrate` creates."
     )

@@ -141,6 +141,16 @@ def test_more_replicas_than_brokers_are_refused_in_words(settings: Settings) -> 
     assert "PINTALLY_REPLICATION" in refused.value.remedy
 
 
+@pytest.mark.parametrize(("replication", "in_sync"), [(1, None), (2, None), (3, "2"), (5, "2")])
+def test_with_three_replicas_what_is_acknowledged_outlives_any_one_broker(
+    settings: Settings, replication: int, in_sync: str | None
+) -> None:
+    """With two replicas, two in sync would let the loss of any broker stop all producers."""
+    made = topics._wanted(with_(settings, replication=replication).topics, settings.rules)
+    assert len(made) == 9
+    assert {topic["configs"].get("min.insync.replicas") for topic in made.values()} == {in_sync}
+
+
 def test_offsets_and_commits_are_read_as_they_stand(made: Settings) -> None:
     sources = sources_of(describe_topics(made.kafka, made.topics))
     assert [source.partition for source in sources] == [0, 1, 0] * 3

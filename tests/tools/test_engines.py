@@ -84,6 +84,11 @@ def produce_ten(addresses: EngineAddresses, topic: str) -> None:
     admin = KafkaAdminClient(bootstrap_servers=addresses.kafka)
     admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])
     admin.close()
+    produce(addresses, topic)
+
+
+def produce(addresses: EngineAddresses, topic: str) -> None:
+    """Ten records."""
     producer = KafkaProducer(bootstrap_servers=addresses.kafka, acks="all")
     for number in range(10):
         producer.send(topic, str(number).encode())

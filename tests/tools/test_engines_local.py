@@ -20,7 +20,8 @@ from pintally.tools.engines.cache import cache_folder, fetch_once, is_cached
 from pintally.tools.engines.clickhouse import explain_clickhouse
 from pintally.tools.engines.folder import EngineFolder
 from pintally.tools.engines.jars import LOCK, locked_jars
-from pintally.tools.engines.kafka import BROKER, _class_path, explain_kafka, java_environment, new_cluster_id
+from pintally.tools.engines.kafka import BROKER, _class_path, explain_kafka, java_environment
+from pintally.tools.engines.kafka_data import new_cluster_id
 from pintally.tools.engines.library import LOCKS, PACKAGES, package_for_this_machine
 from pintally.tools.engines.ports import LOOPBACK, free_port, is_free
 from tests.support.engines import choose_backend

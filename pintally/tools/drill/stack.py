@@ -59,7 +59,7 @@ def open_stack(folder: Path, workers: int, chosen: dict[str, Any], report: Any) 
     inner, outer, clickhouse = (ports[start::3] for start in range(3))
     with ExitStack() as ends:
         engines = ends.enter_context(
-            local_engines(folder / "engines", report=report, kafka_proxies=dict(zip(inner, outer, strict=True)))
+            local_engines(folder / "engines", report=report, kafka_proxies=[dict(zip(inner, outer, strict=True))])
         )
         loop = ends.enter_context(Proxies())
         proxies = [

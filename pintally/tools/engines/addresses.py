@@ -14,12 +14,14 @@ class EngineAddresses:
     clickhouse_http_port: int
     clickhouse_user: str = "default"
     clickhouse_password: str = field(default="", repr=False)
+    kafka_replication: int = 1  # how many replicas a topic can have here
 
     def settings(self) -> dict[str, Any]:
         """The addresses by the names that they have in `streams.settings.SETTINGS`."""
         return {
             "kafka_bootstrap_servers": self.kafka,
-            **{name: value for name, value in asdict(self).items() if name != "kafka"},
+            **{name: value for name, value in asdict(self).items() if name.startswith("clickhouse")},
+            **({"replication": self.kafka_replication} if self.kafka_replication > 1 else {}),
         }
 
     def environment(self) -> dict[str, str]:

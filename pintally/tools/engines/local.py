@@ -1,8 +1,8 @@
 """The engines as child processes: started together, stopped together."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,11 +11,13 @@ from time import monotonic
 from pintally.schemas.errors import PintallyError
 from pintally.tools.engines.addresses import EngineAddresses
 from pintally.tools.engines.aot_training import make_aot_cache
+from pintally.tools.engines.brokers import Broker, brokers_at, check_count, port_names
 from pintally.tools.engines.child import Child
 from pintally.tools.engines.clickhouse import clickhouse_program
 from pintally.tools.engines.folder import EngineFolder
 from pintally.tools.engines.jars import LOCK, kafka_is_cached
-from pintally.tools.engines.kafka import kafka_program
+from pintally.tools.engines.kafka import kafka_programs
+from pintally.tools.engines.kafka_data import brokers_made, refuse_another_count
 from pintally.tools.engines.library import clickhouse_is_cached, clickhouse_library, package_for_this_machine
 from pintally.tools.engines.ports import LOOPBACK
 
@@ -27,8 +29,13 @@ class Engines:
     """A running Kafka and ClickHouse."""
 
     addresses: EngineAddresses
-    kafka: Child
+    brokers: tuple[Child, ...]  # one, or three of which any one may be lost
     clickhouse: Child
+
+    @property
+    def kafka(self) -> Child:
+        """The first broker: all of Kafka where it is alone."""
+        return self.brokers[0]
 
 
 @contextmanager
@@ -38,16 +45,19 @@ def local_engines(
     clickhouse_port: int | None = None,
     clickhouse_http_port: int | None = None,
     report: Callable[[str], None] | None = None,
-    kafka_proxies: Mapping[int, int] | None = None,
+    kafka_proxies: Sequence[Mapping[int, int]] = (),
     kafka_lock: Path = LOCK,
+    kafka_brokers: int | None = None,
 ) -> Iterator[Engines]:
     """Kafka and ClickHouse on loopback, ready, with their data under `directory`; stopped cleanly at the end.
 
     They stop as well when this process dies, by whatever signal. Ports that are not given stay as they were last
-    time, if they are free. `kafka_proxies` are further listeners of Kafka, port -> advertised port, for clients that
-    come through a proxy. `kafka_lock` names the jars of another version of Kafka. `report` gets a line when an engine
-    is ready, when it has crashed and is started again.
-    Raises PintallyError: packages missing, machine not supported, port or folder in use, fetch or start failed.
+    time, if they are free. `kafka_brokers` is 1 or 3; if it is not given, as many as last time, else one.
+    `kafka_port` is that of the first. `kafka_proxies` are further listeners of each broker, port -> advertised port,
+    for clients that come through a proxy. `kafka_lock` names the jars of another version of Kafka. `report` gets a
+    line when an engine is ready, when it has crashed and is started again.
+    Raises PintallyError: packages missing, machine not supported, port or folder in use, a folder with another number
+    of brokers, fetch or start failed.
     """
     tell = report or (lambda _line: None)
     _check_installed()
@@ -55,19 +65,29 @@ def local_engines(
     folder = EngineFolder(directory)
     folder.take()
     try:
+        count = _broker_count(folder, kafka_brokers)
         _fetch(tell)
         ports = folder.choose_ports(
             {"kafka": kafka_port, "clickhouse": clickhouse_port, "clickhouse_http": clickhouse_http_port}
-            | {"kafka_controller": None}
+            | {name: None for names in port_names(count) for name in names if name != "kafka"}
         )
-        with ExitStack() as stops:
-            engines = _engines(folder, ports, tell, kafka_proxies, kafka_lock)
-            for child in (engines.kafka, engines.clickhouse):
-                stops.callback(child.stop)
+        brokers = brokers_at(ports, count, kafka_proxies)
+        engines = _engines(folder, ports, tell, brokers, kafka_lock)
+        try:
             _start(engines, tell)
             yield engines
+        finally:
+            _stop(engines)
     finally:
         folder.release()
+
+
+def _broker_count(folder: EngineFolder, asked: int | None) -> int:
+    """Before anything is fetched or written. Raises PintallyError for a number that cannot be."""
+    count = asked or brokers_made(folder) or 1
+    check_count(count)
+    refuse_another_count(folder, count)
+    return count
 
 
 def _check_installed() -> None:
@@ -95,25 +115,37 @@ def _engines(
     folder: EngineFolder,
     ports: dict[str, int],
     report: Callable[[str], None],
-    kafka_proxies: Mapping[int, int] | None,
+    brokers: Sequence[Broker],
     kafka_lock: Path,
 ) -> Engines:
     addresses = EngineAddresses(
-        kafka=f"{LOOPBACK}:{ports['kafka']}",
+        kafka=",".join(broker.address for broker in brokers),
         clickhouse_host=LOOPBACK,
         clickhouse_port=ports["clickhouse"],
         clickhouse_http_port=ports["clickhouse_http"],
+        kafka_replication=len(brokers),
     )
-    kafka = kafka_program(folder, ports["kafka"], ports["kafka_controller"], kafka_proxies, kafka_lock)
-    clickhouse = clickhouse_program(folder, addresses)
-    return Engines(addresses, Child(kafka, folder.lock_fd, report), Child(clickhouse, folder.lock_fd, report))
+    kafka = [Child(program, folder.lock_fd, report) for program in kafka_programs(folder, brokers, kafka_lock)]
+    clickhouse = Child(clickhouse_program(folder, addresses), folder.lock_fd, report)
+    return Engines(addresses, tuple(kafka), clickhouse)
 
 
 def _start(engines: Engines, report: Callable[[str], None]) -> None:
-    began = monotonic()
-    named = (("ClickHouse", engines.clickhouse), ("Kafka", engines.kafka))  # the quick one first
-    for _, child in named:
-        child.start()
-    for name, child in named:
-        child.wait_ready()
-        report(f"✓ {name} is ready ({monotonic() - began:.1f} s)")
+    began, count = monotonic(), len(engines.brokers)
+    kafka = "Kafka is ready" if count == 1 else f"Kafka is ready with {count} brokers"
+    named = (("ClickHouse is ready", (engines.clickhouse,)), (kafka, engines.brokers))  # the quick one first
+    for _, children in named:
+        for child in children:
+            child.start()
+    for words, children in named:
+        for child in children:
+            child.wait_ready()
+        report(f"✓ {words} ({monotonic() - began:.1f} s)")
+
+
+def _stop(engines: Engines) -> None:
+    """All at once: a broker asks a majority of the controllers before it ends."""
+    children = (*engines.brokers, engines.clickhouse)
+    with ThreadPoolExecutor(len(children)) as threads:
+        for stopped in [threads.submit(child.stop) for child in children]:
+            stopped.result()

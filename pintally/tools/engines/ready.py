@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from pintally.tools.engines.addresses import EngineAddresses
 
@@ -16,23 +17,40 @@ PAUSE_S = 0.05
 
 def kafka_answers(bootstrap: str) -> bool:
     """Whether Kafka gives metadata with at least one broker."""
+    return bool(_brokers(bootstrap))
+
+
+def broker_answers(address: str) -> bool:
+    """Whether the broker at `address`, host:port, gives metadata that names itself: before it may lead no partition."""
+    return address in _brokers(address)
+
+
+def _brokers(bootstrap: str) -> set[str]:
+    """The brokers that metadata name, host:port each; empty if Kafka does not answer."""
     if not _is_open(bootstrap):  # the client below logs and waits where nobody listens
-        return False
+        return set()
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
+    from kafka.net.compat import KafkaNetClient
+
+    made: list[KafkaNetClient] = []
+
+    def client(**options: Any) -> KafkaNetClient:
+        made.append(KafkaNetClient(**options))
+        return made[0]
 
     quiet = logging.getLogger("kafka")
     level = quiet.level
     quiet.setLevel(logging.CRITICAL)
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2_000, bootstrap_timeout_ms=2_000)
-        try:
-            admin.list_topics()  # not describe_cluster(), in which kafka-python 3.0 fails with brokers before 3.7
-            return True  # the client is made once metadata names a broker
-        finally:
-            admin.close()
+        # Not describe_cluster(), in which kafka-python 3.0 fails with brokers before 3.7.
+        with KafkaAdminClient(
+            bootstrap_servers=bootstrap, request_timeout_ms=2_000, bootstrap_timeout_ms=2_000, kafka_client=client
+        ) as admin:
+            admin.list_topics()
+            return {f"{broker.host}:{broker.port}" for broker in made[0].cluster.brokers()}
     except KafkaError:
-        return False
+        return set()
     finally:
         quiet.setLevel(level)
 
