@@ -106,7 +106,27 @@ class PinMinuteRows(CellRows):
     trusted: NDArray[np.uint64]  # of `events` (C30)
 
 
-CELL_TABLES: list[type[CellRows]] = [PinMinuteRows]  # what is counted; `streams.counting.aggregates` counts it
+@dataclass(frozen=True, slots=True)
+class PinMemberRows(CellRows):
+    """Users a pin, hour and surface, by the keyed hash of the user, with their counted events (C31)."""
+
+    table: ClassVar[str] = "pin_members"
+    key: ClassVar[tuple[str, ...]] = ("action", "hour", "pin_id", "surface", "user_key", "user_hash")
+    window: ClassVar[str] = "hour"
+
+    action: NDArray[np.uint8]  # Action
+    hour: NDArray[np.uint32]  # start of the window [hour, hour + 3600)
+    pin_id: NDArray[np.uint64]
+    surface: LabelColumn  # as in PinMinuteRows
+    user_key: NDArray[np.uint32]  # the id of the key, as a number
+    user_hash: NDArray[np.uint64]
+    events: NDArray[np.uint64]
+
+
+CELL_TABLES: list[type[CellRows]] = [
+    PinMinuteRows,
+    PinMemberRows,
+]  # what is counted; `streams.counting.aggregates` counts it
 
 
 def rows_of(kind: type[Rows], tables: Iterable[CellRows]) -> Rows:

@@ -1,6 +1,6 @@
 """The rows that go to ClickHouse beside cells: the ledger, start rows, dead letters."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -166,13 +166,13 @@ class SliceSum:
         """The counted events that its pin-minutes tell of."""
         return self.sums.get(PinMinuteRows.table, 0)
 
-    def adds_up_to(self, row: LedgerRow) -> bool:
-        """Whether the cells of each aggregate have the check sum of this ledger row."""
-        return all(self.sums.get(table, 0) == check_sum for table, check_sum in _known_sums(row))
+    def adds_up_to(self, row: LedgerRow, but: Collection[str] = ()) -> bool:
+        """Whether the cells of each aggregate `but` those of some tables have the check sum of this ledger row."""
+        return all(self.sums.get(table, 0) == check_sum for table, check_sum in _known_sums(row, but))
 
-    def lacks_some_of(self, row: LedgerRow) -> bool:
-        """Whether the cells of some aggregate have less than the check sum of this ledger row."""
-        return any(self.sums.get(table, 0) < check_sum for table, check_sum in _known_sums(row))
+    def lacks_some_of(self, row: LedgerRow, but: Collection[str] = ()) -> bool:
+        """Whether the cells of some aggregate, `but` those of some tables, have less than the check sum."""
+        return any(self.sums.get(table, 0) < check_sum for table, check_sum in _known_sums(row, but))
 
     def with_table(self, table: str, check_sum: int, version: int, position: int) -> "SliceSum":
         """The same with the cells of one more table."""
@@ -183,6 +183,7 @@ class SliceSum:
 NO_CELLS = SliceSum({}, 0, 0)
 
 
-def _known_sums(row: LedgerRow) -> list[tuple[str, int]]:
+def _known_sums(row: LedgerRow, but: Collection[str]) -> list[tuple[str, int]]:
     """The check sums of a ledger row, without those of aggregates that are not counted any more."""
-    return [(kind.table, row.check_sums[kind.table]) for kind in CELL_TABLES if kind.table in row.check_sums]
+    tables = [kind.table for kind in CELL_TABLES if kind.table not in but]
+    return [(table, row.check_sums[table]) for table in tables if table in row.check_sums]

@@ -5,7 +5,7 @@ id, which is made of it and does not give it away: other keys give other hashes,
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -35,10 +35,14 @@ class UserKey:
         return cls(int.from_bytes(octets[:8], "little"), int.from_bytes(octets[8:], "little"))
 
     @property
+    def octets(self) -> bytes:
+        """Its 16 bytes."""
+        return self.first.to_bytes(8, "little") + self.last.to_bytes(8, "little")
+
+    @property
     def id(self) -> str:
         """Eight hexadecimal digits: of blake2b-32 over the 16 bytes, personalised."""
-        octets = self.first.to_bytes(8, "little") + self.last.to_bytes(8, "little")
-        return blake2b(octets, digest_size=4, person=b"pintally user id").hexdigest()
+        return blake2b(self.octets, digest_size=4, person=b"pintally user id").hexdigest()
 
 
 class UserKeys:
@@ -56,6 +60,10 @@ class UserKeys:
     def current(self) -> str:
         """The id of the first key; NO_KEY if there is none."""
         return next(iter(self._keys), NO_KEY)
+
+    def __iter__(self) -> Iterator[UserKey]:
+        """The current key first."""
+        return iter(self._keys.values())
 
     def __getitem__(self, key_id: str) -> UserKey:
         """The key of this id. Raises UserKeyMissing."""

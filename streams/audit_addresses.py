@@ -22,6 +22,7 @@ def addresses_of(settings: Settings) -> Addresses:
         database=settings.clickhouse.database,
         secure=settings.clickhouse.secure,
         ca_file=settings.clickhouse.ca_file,
+        user_keys=tuple(key.octets for key in settings.rules.keys),
         kafka_options=_kafka_options(settings.kafka),
     )
 

@@ -18,6 +18,7 @@ class Addresses:
     database: str = "pintally"
     secure: bool = False  # TLS to ClickHouse
     ca_file: str | None = None  # PEM: authorities for its certificate; None: those of the system
+    user_keys: tuple[bytes, ...] = field(default=(), repr=False)  # of the hash of users, 16 bytes each
     # Other options of kafka-python: security_protocol, ssl_cafile, sasl_mechanism and so on. Plain values, because they
     # are sent to other processes.
     kafka_options: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -23,6 +23,7 @@ class Counts:
     events: Events
     trusted: NDArray[np.bool_]
     labels: Labels  # of the numbers in `events`
+    keys: tuple[bytes, ...] = ()  # of the hash of users
 
 
 @dataclass(frozen=True, slots=True)

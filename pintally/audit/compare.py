@@ -59,9 +59,10 @@ class Judge:
             "version": (self.epoch << EPOCH_SHIFT) + at,
         }
         found = {field: getattr(row, field) for field in expected}
-        for aggregate in AGGREGATES:  # each counted record adds one to one cell
+        for aggregate, cells in zip(AGGREGATES, slice_.cells, strict=True):  # a record adds one to each of its cells
             if aggregate.table in row.sums:
-                found[aggregate.table], expected[aggregate.table] = row.sums[aggregate.table], state.counted
+                found[aggregate.table] = row.sums[aggregate.table]
+                expected[aggregate.table] = int(np.count_nonzero(cells.offsets < at))
         for name, value in expected.items():
             if found[name] != value:
                 yield replace(self._about(slice_, Kind.LEDGER_DIFFERS), field=name, found=found[name], expected=value)

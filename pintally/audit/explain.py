@@ -183,6 +183,7 @@ class _Explainer:
         self.log = log
         self.actions = dict(addresses.topics)
         self.flushed = {(each.topic, each.topic_id, each.partition): each for each in flushed if each.starts}
+        self.user_keys = addresses.user_keys
         self.replays = replays
         self.origins = {(_replay_topic(topic), at): f"{topic}[{p}]@{o}" for (topic, _, p, o), at in replays.items()}
 
@@ -204,7 +205,7 @@ class _Explainer:
         event = None
         try:
             event = self._event(each, flushed)
-            judged = judge(self.log, flushed, self.actions[at.topic], at, each.offset)
+            judged = self._judge(flushed, at, each.offset)
         except CannotTell as reason:
             return replace(report, unknown=reason.what, cell=self._windows(at, event))
         return replace(
@@ -215,6 +216,9 @@ class _Explainer:
             position=judged.position,
             cell=self._cell(flushed, event, judged, each.offset) if judged.outcome is not Outcome.INVALID else None,
         )
+
+    def _judge(self, flushed: Flushed, at: Partition, offset: int) -> Judged:
+        return judge(self.log, flushed, self.actions[at.topic], at, offset, self.user_keys)
 
     def _event(self, each: Occurrence, flushed: Flushed) -> Event | None:
         """Returns the event of a record by the rules at its offset; before the first ones, by those."""
@@ -258,10 +262,7 @@ class _Explainer:
             if other.at == each.at and other.offset < each.offset and other.event_id == each.event_id
         ]
         for other in sorted(before, key=lambda other: -other.offset):
-            if (
-                judge(self.log, flushed, self.actions[each.at.topic], each.at, other.offset).outcome
-                is not Outcome.INVALID
-            ):
+            if self._judge(flushed, each.at, other.offset).outcome is not Outcome.INVALID:
                 return str(other)
         return "an earlier record that was not searched"
 

@@ -8,7 +8,7 @@
 - No row is of an epoch that no longer rules where it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -47,8 +47,8 @@ def check_trusted(flushed: Flushed, above: Sums) -> Iterator[Finding]:
             yield replace(about, slice=f"{slice_block}/{arrived_at}")
 
 
-def check_ledger(flushed: Flushed, sums: Sums, oldest: int) -> Iterator[Finding]:
-    """The invariants of one source; slices whose minutes may be older than `oldest` (seconds) are not summed."""
+def check_ledger(flushed: Flushed, sums: Sums, oldest: Mapping[str, int]) -> Iterator[Finding]:
+    """The invariants of one source; slices with cells older than `oldest` (seconds, by table) are not summed."""
     if not flushed.starts:
         yield _broken(flushed, "no start row", flushed.id, None)
         return
@@ -63,8 +63,10 @@ def check_ledger(flushed: Flushed, sums: Sums, oldest: int) -> Iterator[Finding]
         yield from _check_row(flushed, row)
         epoch = next(epoch for epoch in epochs if epoch.holds(row))
         youngest_dropped = row.arrived_at - epoch.rules.allowed_lateness_ms // 1000 - 60
-        if after is not None and after.start == row.position and youngest_dropped >= oldest:
+        if after is not None and after.start == row.position:
             for aggregate in AGGREGATES:
+                if youngest_dropped < oldest.get(aggregate.table, 0):
+                    continue
                 added = sums.get((aggregate.table, flushed.id, *row.key, row.epoch), 0)
                 if added != (expected := row.check_sums.get(aggregate.table, added)):
                     yield _broken(flushed, "sum of cells", added, expected, row)

@@ -49,7 +49,9 @@ class Judged:
         return len(trusted), int(np.count_nonzero(trusted))
 
 
-def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -> Judged:
+def judge(
+    log: Log, flushed: Flushed, action: int, at: Partition, offset: int, user_keys: tuple[bytes, ...] = ()
+) -> Judged:
     """Recount the slice of the record at `offset`, up to its position in the ledger, and at least up to the record.
 
     Raises CannotTell if counting began after the record, if Kafka no longer keeps the records that are needed, or if
@@ -69,7 +71,7 @@ def judge(log: Log, flushed: Flushed, action: int, at: Partition, offset: int) -
             "Only the dead letters and the counts are left.",
         )
     end = max([offset + 1, *(min(row.position, at.end) for row in rows if row.start <= offset < row.position)])
-    recount = Recount(ACTIONS[action], epoch.rules, begin.collect, begin.first.offset)
+    recount = Recount(ACTIONS[action], epoch.rules, begin.collect, begin.first.offset, user_keys)
     for slice_ in recounted(log, at, recount, end):
         if slice_.start <= offset < slice_.end:
             index = int(np.searchsorted(slice_.offsets, offset))

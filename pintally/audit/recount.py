@@ -63,11 +63,14 @@ _NOTHING = _Judged(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.
 class Recount:
     """Folds a log from `place` on. It yields slices from the offset `first` on, and collects ids before it."""
 
-    def __init__(self, action: str, rules: CountingRules, place: SliceStart, first: int) -> None:
+    def __init__(
+        self, action: str, rules: CountingRules, place: SliceStart, first: int, user_keys: tuple[bytes, ...] = ()
+    ) -> None:
         self.position = place.offset
         self._number = next(number for number, label in ACTIONS.items() if label == action)
         self._reader = EventReader(action, rules.prefix_bytes)
         self._rules = rules
+        self._user_keys = user_keys
         self._stream_time = place.stream_time
         self._first = first
         self._ids = Ids.none()  # of earlier slices that may still matter
@@ -167,7 +170,7 @@ class Recount:
         counted = judged.outcomes == Outcome.COUNTED
         offsets, events = judged.offsets[counted], events.at(counted)
         are_trusted = trusted(events.pin_id, events.user_id, self._rules.trusted_cap)
-        counts = Counts(self._number, self._rules, offsets, events, are_trusted, self._labels)
+        counts = Counts(self._number, self._rules, offsets, events, are_trusted, self._labels, self._user_keys)
         current.cells = tuple(aggregate.cells_of(counts) for aggregate in AGGREGATES)
 
     def _mark_duplicates(self, current: Slice, judged: _Judged) -> None:

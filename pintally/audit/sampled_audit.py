@@ -51,7 +51,7 @@ class SampledAudit(SourceAudit):
         if self.report.checked_from is None:
             self.report.checked_from = run.start
         judge = self._judge(epoch)
-        recount = Recount(ACTIONS[self.action], epoch.rules, place.collect, run.start)
+        recount = Recount(ACTIONS[self.action], epoch.rules, place.collect, run.start, self.user_keys)
         end = run.end + 1 if run.is_followed else min(target, epoch.end or target)
         left = list(run.rows)
         self.letters.skip_before(run.start)

@@ -80,6 +80,7 @@ class SourceAudit:
         self.epochs = epochs
         self.report = report
         self.progress = progress
+        self.user_keys = addresses.user_keys
         self.action = dict(addresses.topics)[flushed.topic]
         self.ledger = {(row.epoch, *row.key): row for row in current_rows(flushed, epochs)}
         self.places = places_of(flushed, epochs)
@@ -169,7 +170,7 @@ class SourceAudit:
 
     def _recount(self, log: Log, epoch: RulesEpoch, partition: Partition, place: Beginning, end: int) -> None:
         judge = self._judge(epoch)
-        recount = Recount(ACTIONS[self.action], epoch.rules, place.collect, place.first.offset)
+        recount = Recount(ACTIONS[self.action], epoch.rules, place.collect, place.first.offset, self.user_keys)
         fresh = True
         for slice_ in recounted(log, partition, recount, end, self.progress):
             if fresh:

@@ -183,8 +183,9 @@ def _select(flushed: Sequence[Flushed], addresses: Addresses, only: Sequence[str
 
 
 def _check_tables(clickhouse: ClickHouse, report: Report, flushed: Sequence[Flushed]) -> None:
-    kept = [days for aggregate in AGGREGATES if (days := kept_days(clickhouse, aggregate.table)) is not None]
-    oldest = server_time(clickhouse) - (min(kept) - 1) * DAY_SECONDS if kept else 0
+    now = server_time(clickhouse)
+    kept = {aggregate.table: kept_days(clickhouse, aggregate.table) for aggregate in AGGREGATES}
+    oldest = {table: now - (days - 1) * DAY_SECONDS for table, days in kept.items() if days is not None}
     sums, above = read_sums(clickhouse)
     for source in flushed:
         try:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pintally.sinks.clickhouse.migrate import migrate as migrate_tables
+from pintally.sinks.clickhouse.retention import keep_members
 from pintally.streams.kafka.topic_configs import topic_differences
 from pintally.streams.kafka.topics import create_topics, describe_topics
 from pintally.streams.operations.retention import apply_dead_letter_days
@@ -19,7 +20,8 @@ def migrate(
 
     Existing topics are not changed; the command prints how they differ from the settings. Missing tables are created;
     tables of another layout are refused. Each run replaces the views, sets the rights of the users that `pintally
-    users` made, and sets how long dead letters are kept, in their table and topics (PINTALLY_DEAD_LETTER_DAYS). If
+    users` made, and sets how long dead letters are kept, in their table and topics (PINTALLY_DEAD_LETTER_DAYS),
+    and how long hashes of users are (PINTALLY_MEMBER_DAYS). If
     Kafka or ClickHouse does not answer, the command ends after some seconds with exit code 75: run it again.
 
     Example: PINTALLY_PARTITIONS=12 pintally migrate
@@ -30,6 +32,7 @@ def migrate(
     differences = topic_differences(settings.topics, settings.rules, topics)
     applied = migrate_tables(settings.clickhouse)
     kept = apply_dead_letter_days(settings.kafka, settings.clickhouse, settings.topics)
+    members_kept = keep_members(settings.clickhouse, settings.topics.member_days)
     if as_json:
         partitions = {topic.name: topic.partitions for topic in topics.values()}
         report: dict[str, object] = {
@@ -39,6 +42,7 @@ def migrate(
             "applied": applied,
         }
         report |= {"dead_letter_days": settings.topics.dead_letter_days, "dead_letter_days_set": kept}
+        report |= {"member_days": settings.topics.member_days, "member_days_set": members_kept}
         typer.echo(json.dumps(report))
         return
     for topic in topics.values():
@@ -50,5 +54,7 @@ def migrate(
         typer.echo(f"ClickHouse {settings.clickhouse}: up to date")
     if kept:
         typer.echo(f"dead letters are kept for {settings.topics.dead_letter_days} days: {', '.join(kept)}")
+    if members_kept:
+        typer.echo(f"hashes of users are kept for {settings.topics.member_days} days: table pin_members")
     for difference in differences:
         typer.echo(f"note: {difference}", err=True)

@@ -1,17 +1,21 @@
-"""The days after which ClickHouse deletes dead letters."""
+"""The days after which ClickHouse deletes dead letters, and hashes of users."""
 
 import re
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 
-TTL = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'dead_letters'"
+TTL = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = %(table)s"
 
 
 def dead_letter_days(connection: Connection) -> int | None:
     """Returns how many days the table keeps a dead letter after it was written; None: permanently."""
-    (engine,) = connection.one(TTL)
-    found = re.search(r"TTL written_at \+ toIntervalDay\((\d+)\)", engine)
+    return _days(connection, "dead_letters")
+
+
+def _days(connection: Connection, table: str) -> int | None:
+    (engine,) = connection.one(TTL, table=table)
+    found = re.search(r"TTL \w+ \+ toIntervalDay\((\d+)\)", engine)
     return int(found[1]) if found else None
 
 
@@ -21,4 +25,13 @@ def keep_dead_letters(address: ClickHouseAddress, days: int, timeout_seconds: fl
         if dead_letter_days(connection) == days:
             return False
         connection.execute(f"ALTER TABLE dead_letters MODIFY TTL written_at + INTERVAL {int(days)} DAY")
+        return True
+
+
+def keep_members(address: ClickHouseAddress, days: int, timeout_seconds: float = 60) -> bool:
+    """Set the days after which hashes of users are deleted. Returns whether they changed. Raises SinkError."""
+    with Connection(address, timeout_seconds) as connection:
+        if _days(connection, "pin_members") == days:
+            return False
+        connection.execute(f"ALTER TABLE pin_members MODIFY TTL hour + INTERVAL {int(days)} DAY")
         return True

@@ -214,7 +214,7 @@ class Pending:
         taken = [rows for state in slices for rows in state.take_dirty(self.source, self.action, self.epoch)]
         self._in_flight = Capture(
             self.source,
-            tuple(rows_of(aggregate.rows, taken) for aggregate in AGGREGATES),
+            tuple(rows_of(aggregate.rows, taken) for aggregate in counted_by(self.rules)),
             tuple(state.ledger_row(self.source, self.epoch, self.rules) for state in slices),
             self._take_dead_letters(slices[-1].position),
             slices,

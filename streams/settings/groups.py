@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pintally.schemas.actions import REPLAY, Action, kind_of, replay_topic
 from pintally.schemas.rules import Rules
-from pintally.schemas.user_keys import UserKeys
+from pintally.schemas.user_keys import NO_KEY, UserKeys
 from pintally.sinks.clickhouse.address import ClickHouseAddress, Name, Optional, Port
 from pintally.streams.settings.addresses import host_of, servers_of
 from pintally.streams.settings.labels import labels_of
@@ -89,6 +89,12 @@ class TopicSettings(Group):
     )
     dead_letter_days: int = Field(
         14, ge=1, le=90, description="Dead letters are deleted after this number of days; applied by `migrate`."
+    )
+    member_days: int = Field(
+        7,
+        ge=3,
+        le=90,
+        description="Hashes of users (rule C31) are deleted this number of days after the hour; applied by `migrate`.",
     )
 
     @property
@@ -178,14 +184,22 @@ class RulesSettings(Group):
         "the JSON of each value (rule E12). All other topics hold plain JSON.",
     )
 
+    count_users: bool = Field(
+        False, description="Count the users of each pin too (rule C31). It needs `PINTALLY_USER_KEY`."
+    )
     user_key: SecretStr = Field(
         SecretStr(""),
+        validate_default=True,
         description="Secret key of the hash of users, 32 hexadecimal digits (`openssl rand -hex 16`). To change it, "
         "put the new key and a comma before it: earlier keys are needed to verify and repair what they counted.",
     )
 
     _labels = field_validator("framed_topics")(staticmethod(labels_of))
-    _key = field_validator("user_key")(staticmethod(checked_user_key))
+
+    @field_validator("user_key")
+    @classmethod
+    def _key(cls, value: SecretStr, given: ValidationInfo) -> SecretStr:
+        return checked_user_key(value, needed=given.data.get("count_users", False))
 
     @property
     def keys(self) -> UserKeys:
@@ -217,4 +231,5 @@ class RulesSettings(Group):
             dedup=self.dedup,
             breakdown=self.breakdown,
             trusted_cap=self.trusted_cap,
+            user_key=self.keys.current if self.count_users else NO_KEY,
         )

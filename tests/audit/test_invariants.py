@@ -26,7 +26,7 @@ def found(source: Flushed, *sums: int) -> list[str | None]:
     cells = {
         ("pin_minutes", source.id, r.slice_block, r.arrived_at, 0): n for r, n in zip(source.ledger, sums, strict=True)
     }
-    return [finding.field for finding in check_ledger(source, cells, oldest=-(2**40))]
+    return [finding.field for finding in check_ledger(source, cells, oldest={"pin_minutes": -(2**40)})]
 
 
 def test_a_source_with_a_start_row_and_no_ledger_row_breaks_none() -> None:

@@ -127,7 +127,7 @@ class Flusher:
     ) -> SourceFold:
         """Fold the log in chunks, one flush a chunk; `twist` is a mistake of the counting path."""
         base = Base(0, 0, 0, 0) if base is None else base
-        folding = SourceFold(self.source, Action.SAVE, rules, epoch, base)
+        folding = SourceFold(self.source, Action.SAVE, rules, epoch, base, keys=self.settings.rules.keys)
         records = [record for record in self.read() if record.offset >= base.collect_start]
         records = [record for record in records if until is None or record.offset < until]
         with self.sink.session() as session:

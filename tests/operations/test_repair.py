@@ -108,7 +108,7 @@ def test_after_a_repair_a_slice_is_equal_to_its_fold(
     with sink.session() as session:
         session.write_cells(_cells(wrong, version))
         for _ in range(2):
-            repaired = repair_slice(session, folded, row, complete=complete, now=NOW, letters_from=0)
+            repaired = repair_slice(session, folded, row, complete=complete, cells_from={}, letters_from=0)
         found = session.read_slice(PinMinuteRows, SOURCE, 0, NOW)
     have = {key: n for key, n in zip(_keys(found), found.events.tolist(), strict=True) if n}
     if complete or version <= 10:

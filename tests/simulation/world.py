@@ -54,7 +54,7 @@ class SimSettings:
     def topics(self) -> SimpleNamespace:
         """The names of the topics that are counted; dead letters outlive the schedule."""
         actions = {topic: action for action, topic in self.names.items()}
-        return SimpleNamespace(names=self.names, actions=actions, dead_letter_days=14)
+        return SimpleNamespace(names=self.names, actions=actions, dead_letter_days=14, member_days=7)
 
     @property
     def kafka(self) -> None:

@@ -2,11 +2,12 @@
 
 from pintally.schemas.rules import Rules
 from pintally.streams.counting.aggregates.aggregate import Aggregate, SliceVersion
+from pintally.streams.counting.aggregates.pin_members import PinMembers
 from pintally.streams.counting.aggregates.pin_minutes import PinMinutes
 
-AGGREGATES: list[type[Aggregate]] = [PinMinutes]  # each has its table in `schemas.cells.CELL_TABLES`
+AGGREGATES: list[type[Aggregate]] = [PinMinutes, PinMembers]  # each has its table in `schemas.cells.CELL_TABLES`
 
-__all__ = ["AGGREGATES", "Aggregate", "PinMinutes", "SliceVersion", "counted_by"]
+__all__ = ["AGGREGATES", "Aggregate", "PinMembers", "PinMinutes", "SliceVersion", "counted_by"]
 
 
 def counted_by(rules: Rules) -> list[type[Aggregate]]:

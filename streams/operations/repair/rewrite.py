@@ -1,14 +1,14 @@
 """Makes the rows of one slice equal to its recount (C20), without disturbing workers that write them too."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pintally.schemas.cells import CellRows, Rows
+from pintally.schemas.cells import CELL_TABLES, CellRows, Rows, rows_of
 from pintally.schemas.rows import EPOCH_SHIFT, DeadLetterRow, LedgerRow
 from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.operations.repair.refold import Folded
-from pintally.streams.operations.repair.segments import KEPT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,18 @@ class Repaired:
 
 
 def repair_slice(
-    session: MaintenanceSession, folded: Folded, known: LedgerRow | None, *, complete: bool, now: int, letters_from: int
+    session: MaintenanceSession,
+    folded: Folded,
+    known: LedgerRow | None,
+    *,
+    complete: bool,
+    cells_from: Mapping[type[CellRows], int],
+    letters_from: int,
 ) -> Repaired:
     """Compare the rows of a slice with its recount, and rewrite those that differ.
 
-    `now` and `letters_from` are in seconds since 1970. Dead letters of slices that arrived before `letters_from` may be
-    deleted by age, and are not restored.
+    `cells_from` and `letters_from` are in seconds since 1970. Cells of windows before those, of their table, and dead
+    letters of slices that arrived before may be deleted by age, and are not restored.
 
     In a complete slice, rows get a version above every existing one: workers write it only with the same counts. In an
     unfinished slice, `folded` ends at the position of the ledger row. Wrong or missing rows get the version of that
@@ -41,7 +47,7 @@ def repair_slice(
     replace them.
     """
     row = folded.row
-    cells = _repair_cells(session, folded, complete=complete, oldest=now - KEPT_SECONDS)
+    cells = _repair_cells(session, folded, complete=complete, cells_from=cells_from)
     letters = _repair_letters(session, folded, write=row.arrived_at >= letters_from)
     ledger = complete and known != row
     if ledger:
@@ -52,26 +58,29 @@ def repair_slice(
     return Repaired(str(row.source), row.start, row.position, sum(map(len, cells)), zeros, letters, ledger)
 
 
-def _repair_cells(session: MaintenanceSession, folded: Folded, *, complete: bool, oldest: int) -> list[CellRows]:
+def _repair_cells(
+    session: MaintenanceSession, folded: Folded, *, complete: bool, cells_from: Mapping[type[CellRows], int]
+) -> list[CellRows]:
     """Returns the cells that were written, of each aggregate."""
     row = folded.row
     name = row.source, row.slice_block, row.arrived_at
-    found = [session.read_slice(type(must), *name) for must in folded.cells]
+    wanted = [rows_of(kind, folded.cells) for kind in CELL_TABLES]  # none of what the rules do not count
+    found = [session.read_slice(type(must), *name) for must in wanted]
     epochs = {epoch for rows in found for epoch in (rows.version >> np.uint64(EPOCH_SHIFT)).tolist()} - {row.epoch}
     for epoch in epochs:
         session.delete_cells(*name, epoch)
     if epochs:
-        found = [session.read_slice(type(must), *name) for must in folded.cells]
+        found = [session.read_slice(type(must), *name) for must in wanted]
     newest = max((int(rows.version.max()) for rows in found if len(rows)), default=0)
     version = max(newest, row.version) + 1 if complete else row.version
     written = []
-    for must, there in zip(folded.cells, found, strict=True):
+    for must, there in zip(wanted, found, strict=True):
         if complete:
             wrong = differing(must, there)
         else:  # rows ahead of the ledger are not checked: a worker is writing them
             ahead = there.version > np.uint64(row.version)
             wrong = differing(_without(must, there.select(ahead)), there.select(~ahead))
-        wrong = wrong.select(getattr(wrong, wrong.window) >= oldest)
+        wrong = wrong.select(getattr(wrong, wrong.window) >= cells_from.get(type(wrong), 0))
         written.append(replace(wrong, version=np.full(len(wrong), version, np.uint64)))
     session.write_cells(*written)
     return written

@@ -103,5 +103,10 @@ def base_of_segment(segment: Segment, ledger: SourceLedger) -> Base:
 
 def is_old(segment: Segment, now: int) -> bool:
     """Whether some of a slice's minutes may have been dropped with age; `now` in seconds since 1970."""
-    youngest = segment.row.arrived_at if segment.row else segment.start.stream_time // 1000
-    return youngest - segment.rules.allowed_lateness_ms // 1000 < now - KEPT_SECONDS + DAY
+    return oldest_of(segment) < now - KEPT_SECONDS + DAY
+
+
+def oldest_of(segment: Segment) -> int:
+    """The oldest event that a slice may have counted, in seconds since 1970."""
+    arrived_at = segment.row.arrived_at if segment.row else segment.start.stream_time // 1000
+    return arrived_at - segment.rules.allowed_lateness_ms // 1000

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from pintally.schemas.cells import PinMemberRows, PinMinuteRows
 from pintally.schemas.rows import EPOCH_SHIFT, NO_CELLS, LedgerRow, LostKind, SliceSum, SourceLedger
 from pintally.schemas.sources import Source
 from pintally.schemas.user_keys import NO_KEYS, UserKeys
@@ -21,11 +22,13 @@ from pintally.streams.operations.repair.refold import Folded, SliceStart, Stretc
 from pintally.streams.operations.repair.rewrite import repair_slice
 from pintally.streams.operations.repair.segments import (
     DAY,
+    KEPT_SECONDS,
     Segment,
     Shape,
     base_of_segment,
     current_rows,
     is_old,
+    oldest_of,
     segments,
 )
 from pintally.streams.settings import KafkaSettings, TopicSettings
@@ -58,6 +61,7 @@ class SourceRepair:
         self.keys = keys
         self.now = session.read_clock() // 1000  # of ClickHouse, which deletes rows by its own clock
         self.letters_from = self.now - (topics.dead_letter_days - 1) * DAY
+        self.members_from = self.now - (topics.member_days - 1) * DAY
 
     def run(self) -> None:
         """Repair the source. Holes come first, because only slices that join can be checked."""
@@ -101,12 +105,13 @@ class SourceRepair:
         outcomes = (row.outcomes.late, row.outcomes.invalid)
         letters = tuple(int(np.subtract(*at.searchsorted([row.position, row.start]))) for at in (late, invalid))
         old = is_old(segment, self.now)
+        gone = () if oldest_of(segment) >= self.members_from + DAY else (PinMemberRows.table,)
         if row.arrived_at > self.letters_from + DAY and letters != outcomes:
             return True
         if segment.shape is Shape.UNFINISHED:
-            return cells.lacks_some_of(row)
+            return cells.lacks_some_of(row, but=gone)
         wrong = row.cells_sum != row.outcomes.counted or row.outcomes.total != row.position - row.start
-        return wrong or not (old or cells.adds_up_to(row))
+        return wrong or not (old or cells.adds_up_to(row, but=gone))
 
     def _rewrite(self, run: Sequence[Segment], _: Segment) -> None:
         """Recount consecutive slices in one reading of the log."""
@@ -180,7 +185,12 @@ class SourceRepair:
 
     def _repair_slice(self, folded: Folded, known: LedgerRow | None, *, complete: bool) -> None:
         repaired = repair_slice(
-            self.session, folded, known, complete=complete, now=self.now, letters_from=self.letters_from
+            self.session,
+            folded,
+            known,
+            complete=complete,
+            cells_from={PinMemberRows: self.members_from, PinMinuteRows: self.now - KEPT_SECONDS},
+            letters_from=self.letters_from,
         )
         if repaired:
             self.done.repaired.append(repaired)
