@@ -37,8 +37,9 @@ STEPS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 # What only a worker knows: `/metrics` of `pintally worker`.
 WORKER: Final = (
-    Metric("pintally_worker_build_info", GAUGE, "1; the labels say what runs.",
-           ("version", "python", "faust", "aiokafka", "clickhouse_driver")),
+    Metric("pintally_worker_build_info", GAUGE,
+           "1; the labels say what runs. `member` is its name in the group, if it has one.",
+           ("version", "python", "faust", "aiokafka", "clickhouse_driver", "member")),
     Metric("pintally_worker_start_time_seconds", GAUGE,
            "When it began to run. Unlike process_start_time_seconds it changes also if a worker restarts itself."),
     Metric("pintally_worker_rules_info", GAUGE, "1; the rules by which this worker counts an assigned topic.",

@@ -1,53 +1,90 @@
-"""Makes the document of state.py from a look. Pure."""
+"""Makes the document of state.py from a look and what is known beside it. Pure."""
 
-from collections.abc import Set
-from dataclasses import asdict
+from collections.abc import Callable, Sequence, Set
+from dataclasses import asdict, dataclass, field
 
 from pintally.schemas.outcomes import OUTCOMES
+from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.serve.condition import condition_of
-from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of
+from pintally.serve.condition import conditions_of, since_when
+from pintally.serve.conditions.facts import Facts
+from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of, rules_in_force
 from pintally.serve.findings import Look, Tables
 from pintally.serve.rates import Rates
 from pintally.serve.seen import Seen, lag_seconds
-from pintally.serve.state import Letters, Rate, Sealing, SourceState, State, TopPin, Verified, Workers
+from pintally.serve.state import Condition, Letters, Rate, Sealing, SourceState, State, TopPin, Workers
+from pintally.serve.verified import Runs
+from pintally.serve.workers import NOBODY
 from pintally.streams.operations.progress import Progress
+from pintally.streams.worker.ended import Ended
 
 STALLED_SECONDS = 60.0  # so long without a step, though there is something to count: more than a restart takes
+BLOCKED_SECONDS = 15.0  # so long behind an open transaction
 BEHIND_SECONDS = 30.0
 
 
-def state_of(
-    look: Look,
-    tables: Tables,
-    rates: Rates,
-    workers: Workers,
-    verified: Verified | None,
-    *,
-    version: str,
-    lateness: int,
-) -> State:
-    """Returns the document of a look. `lateness` is what the settings allow, in seconds."""
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What the settings say."""
+
+    version: str
+    lateness: int = 3600  # allowed, in seconds
+    kafka: str = "BROKER"  # bootstrap servers
+    rules: Callable[[str], Rules] = lambda _: Rules()  # that they ask for in a topic
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known beside the look."""
+
+    tables: Tables = field(default_factory=Tables)
+    rates: Rates = field(default_factory=Rates)
+    workers: Workers = NOBODY
+    runs: Runs = field(default_factory=Runs)
+    ended: Sequence[Ended] = ()
+    before: Sequence[Condition] = ()  # the conditions of the document before
+
+
+def state_of(look: Look, beside: Beside, configured: Configured) -> State:
+    """Returns the document of a look."""
     held = holders(look)
     sources, sealing = [source_state(each, look, held) for each in look.sources], _sealing(look, held)
+    tables = beside.tables
+    worst, *others = _conditions(look, sources, sealing, beside, configured)
     return State(
-        version=version,
+        version=configured.version,
         number=look.number,
         looked_at=look.at,
         away={engine: trouble.since for engine, trouble in look.trouble.items()},
         refused={engine: trouble.what for engine, trouble in look.trouble.items() if trouble.refuses},
-        condition=condition_of(sources, look, sealing, verified, lateness, rates),
+        condition=worst,
+        others=others,
         lag=sum(each.lag for each in sources),
         lag_seconds=max((each.lag_seconds for each in sources), default=0.0),
         sources=sources,
-        outcomes=_rates(look, rates),
-        workers=workers,
+        outcomes=_rates(look, beside.rates),
+        workers=beside.workers,
         sealing=sealing,
         top=[TopPin(pin_id=str(pin.pin_id), events=pin.events, by_minute=list(pin.by_minute)) for pin in tables.top],
         dead_letters=[Letters.model_validate(asdict(each)) for each in tables.letters],
         lost_records=sum(lost_records(look).values()),
-        verified=verified,
+        verified=beside.runs.each(),
     )
+
+
+def _conditions(
+    look: Look, sources: list[SourceState], sealing: Sealing, beside: Beside, configured: Configured
+) -> list[Condition]:
+    members = {member.name for member in look.kafka.group.members} if look.kafka else set()
+    other = not members and any(
+        rules.without_users != configured.rules(topic).without_users for topic, _, rules in rules_in_force(look)
+    )
+    facts = Facts(
+        look, sources, sealing, beside.workers, beside.rates, beside.tables, beside.runs.each(),
+        [each for each in beside.ended if each.name not in members],
+        other, configured.lateness, configured.kafka,
+    )  # fmt: skip
+    return since_when(conditions_of(facts), beside.before, look.at)
 
 
 def source_state(progress: Progress, look: Look, held: Set[Source]) -> SourceState:
@@ -64,6 +101,7 @@ def source_state(progress: Progress, look: Look, held: Set[Source]) -> SourceSta
         lag=lag,
         lag_seconds=lag_seconds(progress, seen, look.at),
         stream_time=progress.stream_time / 1000 if progress.stream_time and progress.stream_time > 0 else None,
+        stands_since=max(seen.moved_at, seen.caught_up_at) if lag else None,
         retention_headroom=headroom(progress, look),
         blocked=blocked,
         holds_sealing=source in held,
@@ -77,7 +115,7 @@ def _state(progress: Progress, seen: Seen, look: Look, blocked: bool) -> str:
         return "ok"
     waits = look.answered - max(seen.moved_at, seen.caught_up_at)
     if blocked:
-        return "blocked" if waits > STALLED_SECONDS else "ok"
+        return "blocked" if waits > BLOCKED_SECONDS else "ok"
     if progress.position is None:
         return "not started"
     if waits > STALLED_SECONDS:

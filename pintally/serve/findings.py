@@ -1,7 +1,7 @@
 """What was found of each engine, as it was found: the material of the document and of the metrics. Times: Unix s."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pintally.schemas.errors import PintallyError, Unavailable
@@ -73,6 +73,18 @@ class Tables:
     sizes: tuple[TableSize, ...] = ()
     superseded: Mapping[str, int] = field(default_factory=dict)
     top: tuple[Pin, ...] = ()
+    grown: Mapping[tuple[str, str, str], int] = field(default_factory=dict)  # dead letters, since the look before
+
+    def after(self, before: "Tables") -> "Tables":
+        """These tables, with what has grown since that look."""
+        known = {(each.topic, each.outcome, each.field): each.records for each in before.letters}
+        if not before.looked_at:
+            return self
+        grown = {
+            (each.topic, each.outcome, each.field): each.records - known.get((each.topic, each.outcome, each.field), 0)
+            for each in self.letters
+        }
+        return replace(self, grown=grown)
 
 
 @dataclass(frozen=True, slots=True)

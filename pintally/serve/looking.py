@@ -159,7 +159,7 @@ class Looking:
         while True:
             began = monotonic()
             with contextlib.suppress(PintallyError):  # the look beside it says what is wrong
-                self.tables = await self._asking_tables.ask(self._tables.look, FIRST_SECONDS)
+                self.tables = (await self._asking_tables.ask(self._tables.look, FIRST_SECONDS)).after(self.tables)
             took = monotonic() - began
             while monotonic() - began < max(SHARE * took, self._tables_seconds()):
                 await asyncio.sleep(1.0)

@@ -11,13 +11,11 @@ from prometheus_client.registry import Collector
 
 from pintally.schemas.metrics import VERIFIED
 from pintally.schemas.outcomes import OUTCOMES
-from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of
+from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of, rules_in_force
 from pintally.serve.findings import ENGINES, Engine, Look, Tables
 from pintally.serve.seen import lag_seconds
 from pintally.serve.verified import Runs
-from pintally.streams.counting.recovery import ruling
 from pintally.streams.http.exposition import Sample, families
 from pintally.streams.operations.progress import Progress
 from pintally.streams.settings import Settings
@@ -121,13 +119,7 @@ def _sealed(look: Look) -> Iterator[Sample]:
 
 
 def _rules(look: Look) -> Iterator[Sample]:
-    """The rules in force; sources of a topic may have different ones while `rules apply` has not done all."""
-    ledgers = look.clickhouse.ledgers if look.clickhouse else {}
-    in_force = {
-        (source.topic, str(last.epoch), Rules.from_json(last.rules).fingerprint)
-        for source, ledger in ledgers.items()
-        for last in ruling(ledger.starts)[-1:]
-    }
+    in_force = {(topic, str(epoch), rules.fingerprint) for topic, epoch, rules in rules_in_force(look)}
     for labels in sorted(in_force):
         yield "pintally_rules_info", labels, 1
 

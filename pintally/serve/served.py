@@ -3,18 +3,20 @@
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
 from time import monotonic, time
 
 from pintally.serve.derived import outcomes_of
-from pintally.serve.document import state_of
+from pintally.serve.document import Beside, Configured, state_of
 from pintally.serve.findings import Engine, Look, Tables
 from pintally.serve.looking import VIEWED_SECONDS, Looking
 from pintally.serve.rates import Rates
-from pintally.serve.state import State
+from pintally.serve.state import Condition, State
 from pintally.serve.verified import Runs, files_in, read_runs
 from pintally.serve.workers import NOBODY, AskWorkers
 from pintally.streams.settings import Settings
+from pintally.streams.worker.ended import ended_workers
 
 WORKERS_SECONDS = 2.0
 FRESH_SECONDS = 3.0
@@ -27,11 +29,17 @@ class Served:
         self.looking = Looking(settings, self._changed)
         self.answers: Counter[tuple[str, str]] = Counter()
         self.verified = Runs()
-        self._settings, self._version = settings, version("pintally")
+        self._settings = settings
+        self._configured = Configured(
+            version("pintally"),
+            settings.rules.allowed_lateness_seconds,
+            settings.kafka.bootstrap_servers,
+            settings.rules.in_topic,
+        )
         self._ask_workers, self._workers = AskWorkers(settings.serve.workers), NOBODY
         self._rates = Rates()
         self._next: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._make()
+        self.state = self._made(())
 
     @property
     def look(self) -> Look:
@@ -71,18 +79,16 @@ class Served:
         if self.look.clickhouse and "clickhouse" not in self.look.trouble:
             self._rates.add(self.look.at, outcomes_of(self.look))
         self.verified = read_runs(files_in(self._settings.serve.verified))
-        self._make()
+        self.state = self._made((self.state.condition, *self.state.others))
         was, self._next = self._next, asyncio.get_running_loop().create_future()
         was.set_result(None)
 
-    def _make(self) -> None:
-        """Once a look, whoever asks for it."""
-        verified = self.verified.latest()
-        self.state: State = state_of(
-            self.look, self.tables, self._rates, self._workers, verified,
-            version=self._version, lateness=self._settings.rules.allowed_lateness_seconds,
-        )  # fmt: skip
-        self.document: bytes = self.state.model_dump_json().encode()
+    def _made(self, before: Sequence[Condition]) -> State:
+        """Once a look, whoever asks for it. `before` are the conditions of the look before."""
+        beside = Beside(self.tables, self._rates, self._workers, self.verified, ended_workers(), before)
+        made = state_of(self.look, beside, self._configured)
+        self.document: bytes = made.model_dump_json().encode()
+        return made
 
     async def _run_workers(self) -> None:
         while True:

@@ -6,9 +6,9 @@ records. A pin id is text: JavaScript's numbers end at 2^53.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-Level = Literal["ok", "behind", "stopped", "wrong", "unknown"]
+Level = Literal["ok", "warning", "behind", "stopped", "wrong", "unknown"]
 
 
 class Part(BaseModel):
@@ -18,10 +18,13 @@ class Part(BaseModel):
 
 
 class Condition(Part):
-    """The sentence that stands first, and what to do if all is not well."""
+    """What is so now, in a sentence, and what to do if all is not well."""
 
+    kind: str  # the same for as long as the same is wrong, whatever its figures are
     level: Level
     sentence: str  # "All records are counted, 0.8 s behind; hours are final until 11:00 UTC."
+    detail: str | None = None  # what an engine, a worker or a dead letter said of it, and what to do beside the command
+    since: float | None = None
     command: str | None = None  # what finds out more, or mends it
     runbook: str | None = None  # anchor in docs/runbook.md
 
@@ -37,6 +40,7 @@ class SourceState(Part):
     lag: int
     lag_seconds: float
     stream_time: float | None
+    stands_since: float | None  # when its position last changed, if there is something to count
     retention_headroom: float | None  # None: nothing uncounted, or nothing is deleted
     blocked: bool  # by an open transaction
     holds_sealing: bool
@@ -61,15 +65,20 @@ class Step(Part):
 
 
 class WorkerState(Part):
-    """One worker, as its `/metrics` says."""
+    """One worker, as its `/metrics` says, or last said."""
 
     address: str
+    member: str | None  # its group instance id, if it has one and was ever heard
     answers: bool
+    silent_since: float | None = None  # when it first did not answer, if it does not
+    ended: bool = False  # nothing listens at its address any more
+    away: dict[str, float] = {}  # engines that do not answer it (kafka, clickhouse), and for how long
     partitions: int
     paused: int
     pending_cells: int
     pending_cells_limit: int
     restoring: bool
+    sources: frozenset[tuple[str, int]] = Field(frozenset(), exclude=True)  # topic and partition: the page has members
 
 
 class Workers(Part):
@@ -110,9 +119,11 @@ class Letters(Part):
 
 
 class Verified(Part):
-    """What the last `pintally verify --metrics` found."""
+    """What the last `pintally verify --metrics` of a scope found."""
 
+    scope: str  # whole, sample
     at: float
+    share: float  # of the slices
     records: int
     differences: int
 
@@ -125,7 +136,8 @@ class State(Part):
     looked_at: float
     away: dict[Literal["kafka", "clickhouse"], float]  # engines that do not answer, and since when
     refused: dict[Literal["kafka", "clickhouse"], str] = {}  # those of them that answer, but say no; and what they say
-    condition: Condition
+    condition: Condition  # the worst
+    others: list[Condition] = []  # what else is wrong, and does not follow from it
     lag: int
     lag_seconds: float
     sources: list[SourceState]
@@ -135,4 +147,4 @@ class State(Part):
     top: list[TopPin]
     dead_letters: list[Letters]
     lost_records: int
-    verified: Verified | None
+    verified: list[Verified]

@@ -18,13 +18,18 @@ class Runs:
 
     by_scope: dict[str, Values] = field(default_factory=dict)
 
-    def latest(self) -> Verified | None:
-        """The last run, with the most differences of any scope: a sample does not clear what a whole run found."""
-        if not self.by_scope:
-            return None
-        last = max(self.by_scope.values(), key=_when)
-        differences = max(values["pintally_differences"] for values in self.by_scope.values())
-        return Verified(at=_when(last), records=int(last["pintally_verified_records"]), differences=int(differences))
+    def each(self) -> list[Verified]:
+        """The last run of each scope, the whole one first: a sample does not clear what a whole run found."""
+        return [
+            Verified(
+                scope=scope,
+                at=_when(values),
+                records=int(values["pintally_verified_records"]),
+                share=values["pintally_verified_share"],
+                differences=int(values["pintally_differences"]),
+            )
+            for scope, values in sorted(self.by_scope.items(), key=lambda run: (run[0] != "whole", run[0]))
+        ]
 
 
 def files_in(names: str | None) -> list[Path]:

@@ -5,12 +5,14 @@ import socket
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from math import isnan
-from time import monotonic
+from time import monotonic, time
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from pintally.serve.findings import ENGINES
 from pintally.serve.state import Step, Workers, WorkerState
 from pintally.streams.http.targets import WORKER_JOB, announced_targets
 
@@ -34,18 +36,27 @@ class AskWorkers:
     def __init__(self, addresses: str) -> None:
         self._addresses = [each for part in addresses.split(",") if (each := part.strip())]
         self._said: dict[str, deque[Said]] = {}
+        self._last: dict[str, Series] = {}  # the last answer of those who ever answered
+        self._silent: dict[str, float] = {}  # since when those do not answer who do not
 
     async def ask(self) -> Workers:
         """Returns what they say now, and freshness and steps of the last minute."""
         addresses = await _resolved(self._addresses) if self._addresses else announced_targets(WORKER_JOB)
         async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
             found = await asyncio.gather(*(_read(session, address) for address in addresses))
-        answers = dict(zip(addresses, found, strict=True))
+        ended = {address for address, answer in zip(addresses, found, strict=True) if answer is Silence.ENDED}
+        answers = {
+            address: None if isinstance(answer, Silence) else answer
+            for address, answer in zip(addresses, found, strict=True)
+        }
         self._remember(answers)
         grown = list(self._grown())
         buckets = _summed(grown, "pintally_worker_freshness_seconds_bucket", "le")
         return Workers(
-            known=[_worker(address, series) for address, series in answers.items()],
+            known=[
+                _worker(address, series, self._last.get(address), self._silent.get(address), address in ended)
+                for address, series in answers.items()
+            ],
             freshness_p50=quantile(0.5, buckets),
             freshness_p99=quantile(0.99, buckets),
             steps=_steps(grown),
@@ -56,8 +67,12 @@ class AskWorkers:
         self._said = {address: self._said.get(address, deque()) for address in answers}
         for address, series in answers.items():
             said = self._said[address]
-            if series is not None:
+            if series is None:
+                self._silent.setdefault(address, time())
+            else:
                 said.append(Said(now, series))
+                self._last[address] = series
+                self._silent.pop(address, None)
             while said and (said[0].at < now - SECONDS and (len(said) < 2 or said[1].at <= now - SECONDS)):
                 said.popleft()
 
@@ -105,14 +120,21 @@ async def _resolved(addresses: list[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-async def _read(session: aiohttp.ClientSession, address: str) -> Series | None:
+class Silence(Enum):
+    """Why there is no answer."""
+
+    ENDED = "nothing listens there"
+    HANGS = "something listens there, and does not answer"
+
+
+async def _read(session: aiohttp.ClientSession, address: str) -> Series | Silence:
     try:
         async with session.get(f"http://{address}/metrics") as answer:
-            if answer.status != 200:
-                return None
-            return parse(await answer.text())
+            return parse(await answer.text()) if answer.status == 200 else Silence.HANGS
+    except aiohttp.ClientConnectorError as error:
+        return Silence.ENDED if isinstance(error.os_error, ConnectionRefusedError) else Silence.HANGS
     except (aiohttp.ClientError, TimeoutError, ValueError):
-        return None
+        return Silence.HANGS
 
 
 def parse(text: str, prefix: str = "pintally_worker") -> Series:
@@ -125,7 +147,11 @@ def parse(text: str, prefix: str = "pintally_worker") -> Series:
     }
 
 
-def _worker(address: str, series: Series | None) -> WorkerState:
+def _worker(
+    address: str, series: Series | None, last: Series | None, silent_since: float | None, ended: bool
+) -> WorkerState:
+    """What it says, or who it was: `last` is its last answer."""
+
     def found(name: str, **labels: str) -> float:
         return (series or {}).get((f"pintally_worker_{name}", tuple(sorted(labels.items()))), 0.0)
 
@@ -135,12 +161,31 @@ def _worker(address: str, series: Series | None) -> WorkerState:
 
     return WorkerState(
         address=address,
+        member=_label(last or {}, "pintally_worker_build_info", "member") or None,
         answers=series is not None,
+        silent_since=silent_since,
+        ended=ended,
+        away={engine: seconds for engine in ENGINES if (seconds := value("engine_away_seconds", engine=engine))},
+        sources=_sources(last or {}),
         partitions=int(value("partitions", state="assigned")),
         paused=int(value("partitions", state="paused")),
         pending_cells=int(value("pending_cells")),
         pending_cells_limit=int(value("pending_cells_limit")),
         restoring=isnan(found("restore_seconds")),  # NaN while under way
+    )
+
+
+def _label(series: Series, name: str, label: str) -> str:
+    """The label of the first series of a metric; empty if there is none."""
+    return next((dict(labels).get(label, "") for of, labels in series if of == name), "")
+
+
+def _sources(series: Series) -> frozenset[tuple[str, int]]:
+    """The topics and partitions that are assigned."""
+    return frozenset(
+        (named["topic"], int(named["partition"]))
+        for of, labels in series
+        if of == "pintally_worker_source_offset" and (named := dict(labels))["position"] == "folded"
     )
 
 

@@ -43,11 +43,12 @@ COUNTED: Final[tuple[tuple[str, tuple[str, ...], Name], ...]] = (
 class WorkerCollector(Collector):
     """Reads a worker. `app` is None while it waits for Kafka."""
 
-    def __init__(self, health: Health, app: Any = None) -> None:
+    def __init__(self, health: Health, app: Any = None, member: str | None = None) -> None:
+        """`member` is its name in the group, if it has one."""
         self._health, self._app = health, app
         packages = ("pintally", "faust-streaming", "aiokafka", "clickhouse-driver")
         pintally, *others = map(version, packages)
-        self._build = (pintally, platform.python_version(), *others)
+        self._build = (pintally, platform.python_version(), *others, member or "")
 
     def collect(self) -> Iterable[Metric]:
         """Every metric."""

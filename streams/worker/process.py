@@ -44,6 +44,7 @@ class Watch:
         self.told_at: float | None = None
         self.stop_cleanly: Callable[[], None] | None = None  # asks the running worker to stop; None before it runs
         self.leaving: Callable[[], None] = lambda: None  # the last thing before an end that was asked for
+        self.refusing: Callable[[PintallyError], None] = lambda _: None  # keeps why it ends, for a person
         self._end: Callable[[], None] | None = None  # replaces the process
         self._taken = threading.Lock()  # by the first who has the process end; never waited for
         self._thread: threading.Thread | None = None
@@ -152,6 +153,8 @@ def refuse(error: PintallyError) -> None:
             extra={"reason": error.what, "remedy": error.remedy, "exit_code": code},
         )  # fmt: skip
         counters.add("refusals")
+        if code == PintallyError.exit_code:
+            watch.refusing(error)
 
     watch.end(lambda: os._exit(0 if watch.told else code), say)
 

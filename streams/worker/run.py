@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import uvloop
 
@@ -17,6 +18,7 @@ from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Setting
 from pintally.streams.worker import supervisor
 from pintally.streams.worker.app import create_app
 from pintally.streams.worker.counters import counters
+from pintally.streams.worker.ended import leave_reason
 from pintally.streams.worker.first_lines import say_start
 from pintally.streams.worker.health import Health, Stage
 from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
@@ -33,6 +35,7 @@ def count(settings: Settings, log_level: str, warnings: Sequence[str] = ()) -> N
     `warnings` are of the settings.
     """
     watch.begin()
+    watch.refusing = partial(leave_reason, settings.kafka.group_instance_id)
     counters.set("ready", 0)
     log_to_stderr(log_level, settings.worker.log_format, settings.kafka.group_instance_id)
     say_start(settings, warnings)
@@ -53,7 +56,8 @@ def count(settings: Settings, log_level: str, warnings: Sequence[str] = ()) -> N
 
 async def wait(settings: Settings, listening: Listening, health: Health) -> None:
     """Wait until counting can begin, and answer meanwhile. Raises as `await_topics` and `refuse_without_grants` do."""
-    async with serving(listening, routes(health)):
+    member = settings.kafka.group_instance_id
+    async with serving(listening, routes(health, member=member)):
         watchdog = asyncio.create_task(supervisor.answer())  # the runner cancels it where this ends by an error
         await asyncio.to_thread(pause)
         await asyncio.to_thread(await_topics, settings.kafka, settings.topics)

@@ -35,7 +35,8 @@ class CountingWorker(faust.Worker):  # type: ignore[misc]
         if self.app.listening is None:  # Faust's own command started it
             say_start(self.app.settings)
             self.app.listening = take_address(self.app.settings)
-        await self._serving.enter_async_context(serving(self.app.listening, routes(self.app.health, self.app)))
+        member = self.app.settings.kafka.group_instance_id
+        await self._serving.enter_async_context(serving(self.app.listening, routes(self.app.health, self.app, member)))
 
     async def start(self) -> None:
         """Run to the end. An error while it starts ends the process as any other."""

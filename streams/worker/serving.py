@@ -22,9 +22,9 @@ SETTING = "PINTALLY_METRICS"  # begins the names of both settings
 NAMELESS = "worker-"  # begins the name of the file of a worker without an instance id; its process id follows
 
 
-def routes(health: Health, app: Any = None) -> dict[str, Route]:
-    """The routes. Without an app the worker waits: it lives, and is not ready."""
-    registry = registry_of(health, app)
+def routes(health: Health, app: Any = None, member: str | None = None) -> dict[str, Route]:
+    """The routes. Without an app the worker waits: it lives, and is not ready. `member` is its name in the group."""
+    registry = registry_of(health, app, member)
 
     async def livez(_: web.Request) -> web.Response:
         return web.json_response({"live": True})
@@ -43,10 +43,10 @@ def routes(health: Health, app: Any = None) -> dict[str, Route]:
     return {"/livez": livez, "/startupz": startupz, "/readyz": readyz, "/metrics": metrics}
 
 
-def registry_of(health: Health, app: Any = None) -> CollectorRegistry:
+def registry_of(health: Health, app: Any = None, member: str | None = None) -> CollectorRegistry:
     """All that `/metrics` shows: the worker's metrics, and those of its process and Python."""
     registry = CollectorRegistry()
-    registry.register(WorkerCollector(health, app))
+    registry.register(WorkerCollector(health, app, member))
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     return registry

@@ -24,6 +24,7 @@ from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.tally import Tally
 from pintally.streams.worker.assignment import Assigned, look_up
 from pintally.streams.worker.counters import counters
+from pintally.streams.worker.ended import forget_reason
 from pintally.streams.worker.first_lines import say_assigned, say_counting
 from pintally.streams.worker.outage import CLICKHOUSE, outage_of
 from pintally.streams.worker.process import refuse
@@ -148,6 +149,7 @@ class Refold(Recovery):
         self.tables.restoring.all_assigned()
         counters.set("ready", 1)
         say_counting(self._assigned, self._kept)
+        forget_reason(self.app.settings.kafka.group_instance_id)
 
     async def _assign(self) -> None:
         counters.add("assignments")

@@ -76,6 +76,15 @@ def clickhouse_away(world: World) -> Iterator[None]:
 
 
 @contextmanager
+def kafka_away(world: World) -> Iterator[None]:
+    """Kafka is stopped for minutes."""
+    world.engines.kafka.stop()
+    yield
+    world.engines.kafka.start()
+    world.engines.kafka.wait_ready()
+
+
+@contextmanager
 def clickhouse_slow(world: World) -> Iterator[None]:
     """Each flush takes many seconds."""
     with world.to_clickhouse.failing(Mode.DELAY):
@@ -159,10 +168,11 @@ def fires(*alerts: str) -> frozenset[str]:
 NONE = fires()
 STAGES = (
     Stage("a worker is killed, and started again", worker_killed_and_started, NONE),
-    Stage("a worker is killed for good", worker_killed, fires("WorkerDown")),
-    Stage("a worker is frozen", worker_frozen, fires("WorkerDown")),
+    Stage("a worker is killed for good", worker_killed, fires("WorkerDown"), "pintallyworkerdown"),
+    Stage("a worker is frozen", worker_frozen, fires("WorkerDown"), "pintallyworkerdown"),
     Stage("all workers end", no_worker, fires("NoWorker"), "pintallynoworker"),
     Stage("ClickHouse is away", clickhouse_away, fires("EngineAway"), "pintallyengineaway"),
+    Stage("Kafka is away", kafka_away, fires("EngineAway"), "pintallyengineaway"),
     Stage("pintally serve is killed", serve_ended, fires("ServeDown")),
     Stage("a producer goes mad", producer_mad, fires("InvalidRecords", "LateRecords"), "pintallyinvalidrecords"),
     Stage("ClickHouse is slow", clickhouse_slow, fires("FreshnessBurnsFast")),

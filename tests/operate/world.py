@@ -62,7 +62,8 @@ class World:
 
     def start_serve(self) -> None:
         """Start `pintally serve`."""
-        self.serve = Serve(self.settings, self.folder, serve_port=self.ports["serve"])
+        workers = ",".join(f"{LOOPBACK}:{self.ports[name]}" for name in NAMES)
+        self.serve = Serve(self.settings, self.folder, serve_port=self.ports["serve"], serve_workers=workers)
 
     def end_serve(self) -> None:
         """End it with SIGKILL."""
@@ -96,8 +97,12 @@ class World:
     def wait_silent(self) -> None:
         """Return once Prometheus sees that all is counted, no alert fires, and the page says that all is well."""
         wait_for(self._is_seen, SETTLED_S, "Prometheus sees that all is counted")
-        wait_for(lambda: self.condition().get("level") == "ok", SETTLED_S, "the page says that all is well")
+        self.wait_well(SETTLED_S)
         self.wait_firing(set(), SETTLED_S)
+
+    def wait_well(self, timeout: float) -> None:
+        """Return once the page says that all is well."""
+        wait_for(lambda: self.condition().get("level") == "ok", timeout, "the page says that all is well")
 
     def _is_seen(self) -> bool:
         """Every process, the partitions of each worker, and that each source is counted up to now."""

@@ -17,6 +17,7 @@ def _source(topic: str, partition: int, now: float) -> dict[str, Any]:
         "topic": topic, "partition": partition, "log_start": 0, "log_end": 12_345_678, "position": 12_345_600,
         "lag": 78, "lag_seconds": 0.8, "stream_time": now - 0.8, "retention_headroom": 604_799.0, "blocked": False,
         "holds_sealing": partition == 0, "member": f"worker-{partition % 2}", "state": "ok",
+        "stands_since": now - 0.8,
     }  # fmt: skip
 
 
@@ -32,7 +33,8 @@ def _workers() -> dict[str, Any]:
     steps = {"connect": 0.002, "read_back": 0.018, "cells": 0.21, "dead_letters": 0.012, "ledger": 0.047}
     known = [
         {
-            "address": f"127.0.0.1:{9301 + number}", "answers": True, "partitions": 6, "paused": 0,
+            "address": f"127.0.0.1:{9301 + number}", "member": f"worker-{number}", "answers": True,
+            "partitions": 6, "paused": 0,
             "pending_cells": 21_000, "pending_cells_limit": 2_000_000, "restoring": False,
         }
         for number in range(2)
@@ -47,7 +49,7 @@ def state(number: int = 1, now: float | None = None, **changes: Any) -> State:
     hour = now // 3600 * 3600
     document: dict[str, Any] = {
         "version": "0.1.0", "number": number, "looked_at": now, "away": {}, "lag": 936, "lag_seconds": 0.8,
-        "condition": {"level": "ok", "sentence": SENTENCE},
+        "condition": {"kind": "well", "level": "ok", "sentence": SENTENCE},
         "sources": [_source(topic, partition, now) for topic in TOPICS for partition in range(4)],
         "outcomes": _rates(), "workers": _workers(),
         "sealing": {"sealed_until": hour - 3600, "newest_cut": now // 600 * 600, "open_hours": 0,
@@ -58,6 +60,10 @@ def state(number: int = 1, now: float | None = None, **changes: Any) -> State:
             {"topic": TOPICS[0], "outcome": "late", "field": "late", "records": 400, "reason": "late by 485.554 s"},
             {"topic": TOPICS[1], "outcome": "invalid", "field": "pin_id", "records": 24, "reason": MARKUP},
         ],
-        "lost_records": 0, "verified": {"at": now - 5_400, "records": 198_000_000, "differences": 0},
+        "lost_records": 0,
+        "verified": [
+            {"scope": "whole", "at": now - 5_400, "share": 1.0, "records": 198_000_000, "differences": 0},
+            {"scope": "sample", "at": now - 540, "share": 0.05, "records": 9_000_000, "differences": 0},
+        ],
     }  # fmt: skip
     return State.model_validate(document | changes)

@@ -21,10 +21,19 @@ VENDORED = {
     "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
 }
 STALLED = {
+    "kind": "stalled",
     "level": "stopped",
     "sentence": "No worker counts engagement.save.v1[3].",
     "command": "pintally status --json",
 }
+
+MORE: dict[str, Any] = {"detail": "Its log says why.", "runbook": "pintallysourcestalled"}
+OTHERS = [
+    {"kind": "invalid", "level": "wrong", "sentence": "A producer sends invalid records to engagement.save.v1.",
+     "detail": "For example: pin_id: must be a number.", "command": "pintally dlq list --outcome invalid"},
+    {"kind": "gone", "level": "warning", "sentence": "The worker two hangs. Others count its partitions.",
+     "command": "pintally worker --instance two"},
+]  # fmt: skip
 
 FOCUSED = """() => {
     const e = document.activeElement;
@@ -45,7 +54,21 @@ def table(page: Page, name: str) -> list[list[str]]:
 def stalled_source() -> list[dict[str, Any]]:
     sources = [source.model_dump() for source in state().sources]
     sources[3] |= {"state": "stalled", "lag": 120_000, "lag_seconds": 400.0, "member": None}
+    sources[3] |= {"stands_since": state().looked_at - 90}
     return sources
+
+
+def gone_workers() -> dict[str, Any]:
+    shown = state().workers.model_dump()
+    ended, hangs = ({**each, "answers": False, "silent_since": time.time() - 42} for each in shown["known"])
+    ended["ended"] = True
+    counts = {**shown["known"][0], "address": "127.0.0.1:9303", "member": None}
+    cut_off = {**counts, "address": "127.0.0.1:9304", "away": {"clickhouse": 30.0}}
+    return {**shown, "known": [ended, hangs, counts, cut_off]}
+
+
+def differing() -> list[dict[str, Any]]:
+    return [{**run.model_dump(), "differences": 3 * (run.scope == "whole")} for run in state().verified]
 
 
 def test_uplot_is_the_release_that_was_vendored() -> None:
@@ -79,9 +102,14 @@ def test_each_table_has_what_the_document_has(open_page: Open, served: PageServe
     assert totals == {(each.topic, each.outcome): f"{each.total:,}" for each in shown.outcomes}
     assert [row[:2] for row in table(page, "top")] == [[pin.pin_id, f"{pin.events:,}"] for pin in shown.top]
     assert page.locator("#top svg").first.locator("rect").count() == 60
-    assert [row[0] for row in table(page, "workers")] == [worker.address for worker in shown.workers.known]
+    assert [row[:3] for row in table(page, "workers")] == [
+        [worker.member, worker.address, "● answers"] for worker in shown.workers.known
+    ]
     assert [row[0] for row in table(page, "steps")] == [step.step.replace("_", " ") for step in shown.workers.steps]
-    assert page.locator("#differences").text_content() == "● none: exact"
+    assert table(page, "verified") == [
+        ["whole", "● exact", "198,000,000", "1 h 30 min"],
+        ["sample, 5%", "● exact", "9,000,000", "9 min"],
+    ]
     assert page.locator("#held-by").text_content() == shown.sealing.held_by
 
 
@@ -101,10 +129,59 @@ def test_trouble_comes_first_with_the_command_and_a_word_for_each_state(open_pag
     expect(page.locator("#command")).to_have_text(STALLED["command"])
     expect(page.locator("#runbook")).to_have_text("docs/runbook.md#pintallysourcestalled")
     first = table(page, "sources")[0]
-    assert first[:3] == [f"{TOPICS[0]}[3]", "■ stalled", "120,000"]
+    assert first[0] == f"{TOPICS[0]}[3]"
+    assert re.fullmatch(r"■ stalled for 1 min \d+ s", first[1])
+    assert first[2] == "120,000"
     assert first[7] == "nobody"
     assert page.title().startswith("Stopped: ")
     assert page.get_attribute("#icon", "href") == "/page/icon-stopped.svg"
+
+
+def test_the_cause_is_said_with_what_is_known_of_it_and_since_when(open_page: Open, served: PageServer) -> None:
+    since = served.state.looked_at - 90
+    served.show(state(2, condition={**STALLED, **MORE, "since": since}))
+    page = open_page(served.url)
+    expect(page.locator("#detail")).to_have_text(MORE["detail"])
+    clock = time.strftime("%H:%M:%S", time.gmtime(since))
+    expect(page.locator("#since")).to_have_text(f"Since {clock} UTC.")
+    served.show(state(3))
+    for name in ("detail", "more", "others"):
+        expect(page.locator(f"#{name}")).to_be_hidden()
+
+
+def test_what_else_is_wrong_stands_below_the_worst_each_with_its_command(open_page: Open, served: PageServer) -> None:
+    served.show(state(2, condition=STALLED, others=OTHERS))
+    page = open_page(served.url)
+    items = page.get_by_role("list", name="Also wrong").get_by_role("listitem")
+    expect(items).to_have_count(2)
+    for item, other in zip(items.all(), OTHERS, strict=True):
+        expect(item.locator("p").first).to_have_text(other["sentence"])
+        expect(item.locator("code")).to_have_text(other["command"])
+    expect(items.first.locator(".level")).to_have_text("Wrong")
+    served.cut()
+    expect(page.locator("h1")).to_have_text(re.compile("^No connection"), timeout=WAIT_MS)
+    expect(items).to_have_count(0)
+
+
+def test_a_worker_that_is_gone_is_marked_with_the_time_since_when(open_page: Open, served: PageServer) -> None:
+    served.show(state(2, workers=gone_workers()))
+    page = open_page(served.url)
+    expect(page.locator("#workers tbody tr")).to_have_count(4)
+    shown = table(page, "workers")
+    assert [row[2] for row in shown[2:]] == ["● answers", "▲ waits for ClickHouse"]
+    assert re.fullmatch(r"■ ended \d+ s ago", shown[0][2])
+    assert re.fullmatch(r"■ no answer for \d+ s", shown[1][2])
+    expect(page.locator("#workers tr[data-state=stalled]")).to_have_count(2)
+    expect(page.locator("#workers-note")).to_have_text("2 of 4 answer")
+
+
+def test_a_sample_does_not_hide_what_the_whole_run_found(open_page: Open, served: PageServer) -> None:
+    served.show(state(2, verified=differing()))
+    page = open_page(served.url)
+    expect(page.locator("#verified tr[data-state=stalled]")).to_have_text(re.compile("whole■ 3 differences"))
+    expect(page.locator("#verified tr[data-state=ok]")).to_have_text(re.compile("sample, 5%● exact"))
+    served.show(state(3, verified=[]))
+    expect(page.locator("#verified-empty")).to_be_visible()
 
 
 def test_the_command_can_be_copied(open_page: Open, served: PageServer) -> None:
@@ -163,7 +240,7 @@ def test_only_the_sentence_is_live_and_moving_numbers_are_not_read_out(open_page
     assert live.evaluate_all("nodes => nodes.map(node => node.id)") == ["announced"]
     first = served.state.condition.sentence
     moved = first.replace("0.8 s", "1.4 s")
-    served.show(state(2, condition={"level": "ok", "sentence": moved}))
+    served.show(state(2, condition={"kind": "well", "level": "ok", "sentence": moved}))
     expect(page.locator("h1")).to_have_text(moved)
     expect(live).to_have_text(first)
     served.show(state(3, condition=STALLED))
@@ -173,7 +250,10 @@ def test_only_the_sentence_is_live_and_moving_numbers_are_not_read_out(open_page
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_axe_finds_nothing(open_page: Open, served: PageServer, scheme: str, width: int) -> None:
-    trouble = {"away": {"clickhouse": time.time() - 42}, "condition": STALLED, "sources": stalled_source()}
+    trouble = {
+        "away": {"clickhouse": time.time() - 42}, "condition": {**STALLED, **MORE}, "others": OTHERS,
+        "sources": stalled_source(), "workers": gone_workers(), "verified": differing(),
+    }  # fmt: skip
     page = open_page(served.url, width=width, scheme=scheme)
     wait_shown(page)
     page.locator("summary").click()

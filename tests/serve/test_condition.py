@@ -3,23 +3,28 @@
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from pintally.cli import COMMANDS
 from pintally.schemas.outcomes import Outcomes
+from pintally.schemas.rows import SourceLedger, StartRow
+from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.serve.condition import RULES, _who_stands
-from pintally.serve.document import _state, state_of
+from pintally.serve.condition import FOLLOWS, RULES, since_when
+from pintally.serve.conditions.sources import who_stands
+from pintally.serve.document import Beside, Configured, _state, state_of
 from pintally.serve.findings import Engine, Group, InClickHouse, InKafka, Look, Member, Tables, Trouble
 from pintally.serve.rates import Rates
 from pintally.serve.seen import Seen
-from pintally.serve.state import State, Verified
-from pintally.serve.workers import NOBODY
-from pintally.sinks.reads.operating import Sealed
+from pintally.serve.state import Condition, State, Step, Workers, WorkerState
+from pintally.serve.verified import Runs
+from pintally.sinks.reads.operating import LetterKind, Sealed
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.operations.progress import Progress
+from pintally.streams.worker.ended import Ended
 
 NOW = 1_800_000_000.0
 TOPIC = "engagement.save.v1"
@@ -42,11 +47,19 @@ class World:
     members: tuple[str, ...] = ("one",)
     sealed_ago: float = 2 * 3600
     cut_ago: float = 700
-    verified: Verified | None = None
+    runs: dict[str, int] = field(default_factory=dict)  # differences that the last verify of a scope found
     retention_ms: int = WEEK_MS
     trouble: dict[Engine, Trouble] = field(default_factory=dict)
     minute: Outcomes = USUAL  # of the last minute
     oldest: float | None = None  # age of the oldest record, if none was ever counted
+    known: tuple[WorkerState, ...] = ()  # by their addresses
+    fresh: float | None = None  # freshness, 99%
+    steps: tuple[Step, ...] = ()
+    letters: tuple[LetterKind, ...] = ()
+    grown: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    ended: tuple[Ended, ...] = ()
+    rules: Rules = field(default_factory=Rules)  # of the ledger
+    before: tuple[Condition, ...] = ()
 
     def state(self) -> State:
         """The document."""
@@ -60,9 +73,33 @@ class World:
         progress = Progress(SOURCE, *ends, stream_time, counted, self.last_stable)
         sealed = Sealed(int(NOW - self.sealed_ago), 0, int(NOW - self.cut_ago))
         seen = Seen(self.position, NOW - self.moved, 0.0, NOW - self.oldest if self.oldest else 0.0)
-        look = Look(1, NOW, InKafka({TOPIC: topic}, {SOURCE: offsets}, group), InClickHouse({}, sealed), (progress,),
+        look = Look(1, NOW, InKafka({TOPIC: topic}, {SOURCE: offsets}, group), self._ledger(sealed), (progress,),
                     {SOURCE: seen}, {SOURCE: stream_time}, self.trouble, answered=NOW)  # fmt: skip
-        return state_of(look, Tables(), self._rates(), NOBODY, self.verified, version="1", lateness=3600)
+        tables = Tables(letters=self.letters, grown=self.grown)
+        workers = Workers(known=list(self.known), freshness_p50=None, freshness_p99=self.fresh, steps=list(self.steps))
+        beside = Beside(tables, self._rates(), workers, self._runs(), self.ended, self.before)
+        return state_of(look, beside, Configured("1", 3600, "broker:9092"))
+
+    def condition(self) -> Condition:
+        """What stands first."""
+        return self.state().condition
+
+    def others(self) -> list[str]:
+        """The kinds of what stands below it."""
+        return [each.kind for each in self.state().others]
+
+    def _ledger(self, sealed: Sealed) -> InClickHouse:
+        start = StartRow(SOURCE, 1, 0, 0, self.rules.to_json())
+        return InClickHouse({SOURCE: SourceLedger(starts=(start,), rows=())}, sealed)
+
+    def _runs(self) -> Runs:
+        names = ("pintally_verified_timestamp_seconds", "pintally_verified_records", "pintally_verified_share")
+        return Runs(
+            {
+                scope: {**dict(zip(names, (NOW - 60, 9.0, 1.0), strict=True)), "pintally_differences": found}
+                for scope, found in self.runs.items()
+            }
+        )
 
     def _rates(self) -> Rates:
         rates = Rates()
@@ -76,13 +113,44 @@ WELL = World()
 WAITS = {"position": 400, "moved": 90.0, "behind": 90.0}
 AWAY = Trouble(NOW - 42, "nobody answers", "", refuses=False)
 REFUSED = Trouble(NOW - 42, "ClickHouse has no database 'x'", "Run pintally migrate, or set another.", refuses=True)
-CASES = {
-    "away": (replace(WELL, trouble={"clickhouse": AWAY}), "stopped", "ClickHouse has not answered for 42 s", STATUS),
+OTHER_RULES = Ended(
+    "two", NOW - 30, "engagement.save.v1[0] is counted by rules ab12 {}, the settings ask for cd34 {}",
+    "Set the PINTALLY_* settings back to the ledger's rules (`pintally rules show`), or run `pintally rules apply`.",
+)  # fmt: skip
+NO_LEDGER = Ended("two", NOW - 30, "the ledger was lost", "Run `pintally accept-loss` to count the log again.")
+REASON = "pin_id: must be an unsigned 64-bit integer"
+LETTERS = (
+    LetterKind(TOPIC, "invalid", "action", 90_000, "action: of last year"),
+    LetterKind(TOPIC, "invalid", "pin_id", 3_000, REASON),
+    LetterKind(TOPIC, "late", "late", 300, "late by 500 s"),
+)
+GROWN = {(TOPIC, "invalid", "pin_id"): 2_000, (TOPIC, "invalid", "action"): 1}
+
+
+def worker(**changes: Any) -> WorkerState:
+    """One that answers, and has the source."""
+    known = WorkerState(
+        address="h:1", member="one", answers=True, partitions=1, paused=0, pending_cells=0, pending_cells_limit=9,
+        restoring=False, sources=frozenset({(TOPIC, 0)}),
+    )  # fmt: skip
+    return known.model_copy(update=changes)
+
+
+def silent(seconds: float = 42.0, **changes: Any) -> WorkerState:
+    """One that has not answered for so long."""
+    return worker(answers=False, silent_since=NOW - seconds, **changes)
+
+
+STANDS = {"position": 400, "moved": 45.0, "behind": 45.0}
+CASES: dict[str, tuple[World, str, str, str]] = {
+    "away": (replace(WELL, trouble={"clickhouse": AWAY}), "stopped", "^ClickHouse is away: .* for 42 s", STATUS),
+    "Kafka is away": (replace(WELL, trouble={"kafka": AWAY}), "stopped", "^Kafka is away: .* for 42 s", STATUS),
     "refused": (replace(WELL, trouble={"clickhouse": REFUSED}), "wrong", "has no database 'x'", "pintally migrate"),
-    "differs": (
-        replace(WELL, verified=Verified(at=NOW, records=9, differences=2)),
+    "differs": (replace(WELL, runs={"whole": 2}), "wrong", "verify found 2 differences", "pintally verify"),
+    "a sample differs": (
+        replace(WELL, runs={"whole": 0, "sample": 1}),
         "wrong",
-        "2 differences",
+        "verify of a sample found 1 difference ",
         "pintally verify",
     ),
     "deleted": (
@@ -91,15 +159,99 @@ CASES = {
         "Kafka deleted 100 records",
         "pintally accept-loss",
     ),
-    "nobody": (replace(WELL, members=(), **WAITS), "stopped", "No worker runs: 600 records wait", "pintally worker"),
-    "retention": (replace(WELL, **WAITS, retention_ms=120_000), "stopped", "deletes uncounted records", STATUS),
-    "blocked": (
-        replace(WELL, **WAITS | {"position": 900}, last_stable=900),
+    "nobody": (replace(WELL, members=(), **WAITS), "stopped", "^No worker runs: 600 records wait", "pintally worker"),
+    "all have ended": (
+        replace(WELL, members=(), known=(silent(ended=True),), **WAITS),
         "stopped",
-        "open transaction blocks",
+        "^No worker runs: .* All have ended, the worker one among them",
+        "pintally worker --instance one",
+    ),
+    "all hang": (
+        replace(WELL, members=(), known=(silent(), silent(address="h:2", member="two")), **WAITS),
+        "stopped",
+        "^All workers hang: 600 records wait",
+        "pintally worker --instance one",
+    ),
+    "it runs, and is not in the group": (
+        replace(WELL, members=(), known=(worker(),), **WAITS),
+        "stopped",
+        "^The worker one runs, but takes no part in counting: 600 records wait",
         STATUS,
     ),
+    "other rules": (
+        replace(WELL, members=(), ended=(OTHER_RULES,), **WAITS),
+        "stopped",
+        "^No worker runs. The last one refused to count on: its settings have other counting rules than the ledger",
+        "pintally rules show",
+    ),
+    "settings with other rules": (
+        replace(WELL, members=(), rules=Rules(allowed_lateness_ms=1), **WAITS),
+        "stopped",
+        "^No worker runs: .* The settings have other rules than the ledger",
+        "pintally rules show",
+    ),
+    "one of two refused": (
+        replace(WELL, ended=(NO_LEDGER,)),
+        "warning",
+        "^The worker two refused to count on: the ledger was lost",
+        "pintally accept-loss",
+    ),
+    "retention": (
+        replace(WELL, **WAITS, retention_ms=120_000),
+        "stopped",
+        "^Kafka deletes records of engagement.save.v1.0. in 30 s that are not counted",
+        "kafka-configs.sh --bootstrap-server broker:9092 --alter --entity-type topics --entity-name engagement.save.v1 "
+        "--add-config retention.ms=1209600000",
+    ),
+    "cut off": (
+        replace(WELL, known=(worker(away={"clickhouse": 42.0}),), **WAITS),
+        "stopped",
+        "^The worker one cannot use ClickHouse for 42 s, though it answers this page",
+        STATUS,
+    ),
+    "blocked": (
+        replace(WELL, log_end=1000, position=900, last_stable=900, moved=20.0, behind=20.0),
+        "stopped",
+        "^A producer opened a transaction in .* does not end it, for 20 s: 100 records wait behind it",
+        STATUS,
+    ),
+    "a worker ended, and its sources stand": (
+        replace(WELL, members=("one", "two"), known=(silent(ended=True),), **STANDS),
+        "stopped",
+        r"^The worker one has ended: engagement.save.v1\[0\] stands still until another takes over, 600 records wait",
+        "pintally worker --instance one",
+    ),
+    "a worker hangs, and its sources stand for long": (
+        replace(WELL, members=("one", "two"), known=(silent(),), **WAITS),
+        "stopped",
+        "^The worker one hangs: .* stands still until another takes over",
+        "pintally worker --instance one",
+    ),
+    "a worker hangs, and others count": (
+        replace(WELL, members=("two",), known=(silent(),)),
+        "warning",
+        "^The worker one hangs, for 42 s now. Others count its partitions",
+        "pintally worker --instance one",
+    ),
+    "a nameless worker ended": (
+        replace(WELL, members=("two",), known=(silent(member=None, ended=True),)),
+        "warning",
+        "^The worker at h:1 has ended, for 42 s now",
+        "pintally worker",
+    ),
     "stalled": (replace(WELL, **WAITS), "stopped", "^The worker one does not count .*: 600 records wait", STATUS),
+    "slow": (
+        replace(WELL, fresh=9.0, steps=(Step(step="read_back", seconds=0.2), Step(step="cells", seconds=4.2))),
+        "behind",
+        "^ClickHouse is slow: the step `cells` of a flush takes 4.2 s, so records are visible only after 9 s",
+        STATUS,
+    ),
+    "Kafka is slow": (
+        replace(WELL, fresh=9.0, steps=(Step(step="dead_letter_topics", seconds=4.2),)),
+        "behind",
+        "^Kafka is slow: the step `dead letter topics`",
+        STATUS,
+    ),
     "not begun": (
         replace(WELL, position=None, oldest=900.0),
         "behind",
@@ -109,19 +261,19 @@ CASES = {
     "deleted before it is counted": (
         replace(WELL, position=None, oldest=900.0, retention_ms=1_000_000),
         "stopped",
-        "Kafka deletes uncounted records of .* in 100 s",
-        STATUS,
+        "^Kafka deletes records of .* in 100 s",
+        "kafka-configs.sh",
     ),
     "invalid": (
-        replace(WELL, minute=Outcomes(1_000, invalid=3_000)),
+        replace(WELL, minute=Outcomes(1_000, invalid=3_000), letters=LETTERS, grown=GROWN),
         "wrong",
-        "^75% of the records of engagement.save.v1 are invalid, 3,000 in the last minute",
+        "^A producer sends invalid records to engagement.save.v1: 75% of its last minute, 3,000 records",
         "pintally dlq list --outcome invalid",
     ),
     "late": (
-        replace(WELL, minute=Outcomes(9_700, late=300)),
+        replace(WELL, minute=Outcomes(9_700, late=300), letters=LETTERS),
         "wrong",
-        "^3% of the records of engagement.save.v1 come too late, 300 in the last minute",
+        "^A producer sends records too late to engagement.save.v1: 3% of its last minute, 300 records",
         "pintally dlq list --outcome late",
     ),
     "behind": (replace(WELL, position=400, behind=900.0), "behind", "is 15 min behind: 600 records wait", STATUS),
@@ -133,24 +285,37 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_each_trouble_has_its_sentence_its_command_and_its_place_in_the_runbook(name: str) -> None:
     world, level, words, command = CASES[name]
-    condition = world.state().condition
-    assert (condition.level, condition.command) == (level, command)
+    condition = world.condition()
+    assert condition.level == level
     assert re.search(words, condition.sentence), condition.sentence
-    assert f"### {condition.runbook}" in RUNBOOK.lower()
+    assert (condition.command or "").startswith(command)
+    assert f"### {condition.runbook}\n" in RUNBOOK.lower()
+    assert condition.since is not None
+    assert condition.since <= NOW
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_command_is_one_that_there_is(name: str) -> None:
-    command = CASES[name][0].state().condition.command
-    assert command is not None
-    assert command.split()[1] in COMMANDS
+    words = (CASES[name][0].condition().command or "").split()
+    assert words[0] == "kafka-configs.sh" or words[1] in COMMANDS
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_trouble_that_lasts_is_of_one_kind_and_keeps_the_moment_of_its_beginning(name: str) -> None:
+    condition = CASES[name][0].condition()
+    earlier = condition.model_copy(update={"since": NOW - 500, "sentence": "other figures"})
+    again = replace(CASES[name][0], before=(earlier,)).condition()
+    assert again.kind == condition.kind
+    assert again.since in (NOW - 500, condition.since)
+    assert again.since != NOW
 
 
 def test_all_is_well_where_nothing_is_wrong() -> None:
-    condition = WELL.state().condition
+    condition = WELL.condition()
     assert condition.level == "ok"
     assert condition.sentence.startswith("All records are counted; hours are final until ")
-    assert (condition.command, condition.runbook) == (None, None)
+    assert (condition.command, condition.runbook, condition.since) == (None, None, None)
+    assert WELL.others() == []
 
 
 def test_what_is_read_but_not_flushed_yet_is_well_too() -> None:
@@ -162,20 +327,70 @@ def test_what_is_read_but_not_flushed_yet_is_well_too() -> None:
 
 
 def test_a_short_retention_of_which_little_is_used_is_no_danger() -> None:
-    assert "deletes" not in replace(WELL, **WAITS, retention_ms=7_200_000).state().condition.sentence
+    assert "deletes" not in replace(WELL, **WAITS, retention_ms=7_200_000).condition().sentence
 
 
 def test_retention_that_is_over_is_near() -> None:
-    assert "deletes uncounted records" in replace(WELL, **WAITS, retention_ms=60_000).state().condition.sentence
+    assert "deletes records of" in replace(WELL, **WAITS, retention_ms=60_000).condition().sentence
 
 
-def test_of_two_troubles_the_one_that_matters_more_is_said() -> None:
-    both = replace(CASES["hours"][0], members=(), **WAITS)
-    assert "No worker runs" in both.state().condition.sentence
-    assert (
-        "differences" in replace(both, verified=Verified(at=NOW, records=9, differences=2)).state().condition.sentence
-    )
-    assert len(RULES) == 11
+def test_the_worst_stands_first_and_the_others_below_it() -> None:
+    both = replace(CASES["hours"][0], members=(), minute=Outcomes(1_000, invalid=3_000), **WAITS)
+    assert both.condition().kind == "nobody"
+    assert both.others() == ["invalid"]  # that nothing is sealed follows
+    all_three = replace(both, runs={"whole": 2})
+    assert all_three.condition().kind == "differs"
+    assert all_three.others() == ["nobody", "invalid"]
+
+
+def test_what_is_of_an_older_look_is_not_said_beside_an_engine_that_is_away() -> None:
+    world = replace(WELL, members=(), minute=Outcomes(1_000, invalid=3_000), trouble={"kafka": AWAY}, **WAITS)
+    assert world.condition().kind == "kafka away"
+    assert world.others() == []
+    assert replace(world, runs={"whole": 2}).others() == ["differs"]
+
+
+def test_a_retention_that_is_near_is_said_beside_the_reason() -> None:
+    world = replace(WELL, members=(), retention_ms=120_000, **WAITS)
+    assert (world.condition().kind, world.others()) == ("nobody", ["retention"])
+
+
+def test_every_rule_is_told_from_what_only_follows_from_it() -> None:
+    for rule, following in FOLLOWS.items():
+        assert all(RULES.index(rule) < RULES.index(each) for each in following)
+
+
+def test_the_example_of_a_reason_is_of_the_kind_that_grows_not_of_the_most_there_ever_were() -> None:
+    condition = CASES["invalid"][0].condition()
+    assert condition.detail == f"For example: {REASON}."
+    assert replace(CASES["invalid"][0], letters=()).condition().detail is None
+
+
+def test_an_engine_says_what_it_said() -> None:
+    assert CASES["away"][0].condition().detail == "nobody answers."
+    assert CASES["refused"][0].condition().detail == REFUSED.remedy
+
+
+def test_a_worker_that_is_slow_to_answer_once_or_counts_again_is_no_trouble() -> None:
+    for world in (
+        replace(WELL, known=(silent(5.0),)),
+        replace(WELL, ended=(replace(NO_LEDGER, name="one"),)),
+        replace(WELL, known=(worker(away={"kafka": 3.0}),)),
+    ):
+        assert world.condition().level == "ok"
+
+
+def test_a_worker_that_refused_is_not_called_ended_too() -> None:
+    world = replace(WELL, ended=(NO_LEDGER,), known=(silent(member="two", ended=True),))
+    assert (world.condition().kind, world.others()) == ("refused", [])
+
+
+def test_what_is_over_begins_anew_when_it_comes_again() -> None:
+    def found(kind: str, since: float | None) -> Condition:
+        return Condition(kind=kind, level="behind", sentence="", since=since)
+
+    [again] = since_when([found("slow", None)], [found("late", 5.0)], NOW)
+    assert again.since == NOW
 
 
 def test_an_idle_source_that_gets_one_record_is_not_stalled() -> None:
@@ -197,4 +412,4 @@ def test_an_idle_source_that_gets_one_record_is_not_stalled() -> None:
 )
 def test_who_does_not_count_is_said_as_far_as_it_is_known(members: tuple[str | None, ...], who: str) -> None:
     [source] = replace(WELL, **WAITS).state().sources
-    assert _who_stands([source.model_copy(update={"member": member}) for member in members]) == who
+    assert who_stands([source.model_copy(update={"member": member}) for member in members]) == who

@@ -35,10 +35,11 @@ def test_it_shows_the_ledger_while_traffic_runs_a_worker_is_killed_and_clickhous
                 assert between(low, of_document(state), of_ledger(settings))
                 assert {source["member"] for source in state["sources"]} == {"one"}
             worker.kill()
-            state = serve.wait_sentence("No worker runs: [0-9,]+ records wait")
-            assert (state["condition"]["command"], state["condition"]["level"]) == ("pintally worker", "stopped")
+            state = serve.wait_sentence("No worker runs: [0-9,]+ records? waits?")
+            assert state["condition"]["level"] == "stopped"
+            assert state["condition"]["command"].startswith("pintally worker")
             restartable_engines.clickhouse.kill()
-            since = serve.wait_sentence("^ClickHouse has not answered for")
+            since = serve.wait_sentence("^ClickHouse is away: it has not answered for")
             later = serve.next_state()
             assert later["away"] == since["away"]
             assert later["looked_at"] > since["looked_at"] > since["away"]["clickhouse"]
@@ -94,7 +95,7 @@ def test_retention_comes_near_for_a_source_that_was_never_counted_too(stack: Set
 def test_what_verify_wrote_is_on_the_page_and_in_the_metrics(stack: Settings, tmp_path: Path) -> None:
     file = tmp_path / "verify.prom"
     with serving(stack, tmp_path, serve_verified=str(file)) as serve:
-        assert serve.next_state()["verified"] is None
+        assert serve.next_state()["verified"] == []
         values = dict(zip((metric.name for metric in VERIFIED), (time.time(), 1000, 1, 2), strict=True))
         file.write_text("".join(f'{name}{{scope="whole"}} {value}\n' for name, value in values.items()))
         state = serve.wait_sentence("The last verify found 2 differences")

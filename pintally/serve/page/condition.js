@@ -3,8 +3,10 @@
 import { byId, element, keyed, say, setAttribute, setText } from "./dom.js";
 import { age, clock } from "./format.js";
 
-const WORDS = { ok: "All well", behind: "Behind", stopped: "Stopped", wrong: "Wrong", unknown: "Unknown" };
+const WORDS = { ok: "All well", warning: "Warning", behind: "Behind", stopped: "Stopped", wrong: "Wrong", unknown: "Unknown" };
 const NAMES = { kafka: "Kafka", clickhouse: "ClickHouse" };
+const UNKNOWN = { level: "unknown", detail: null, since: null, command: null, runbook: null };
+const LOST = "Counting does not depend on it. Does the process of pintally serve run, and is the network up?";
 const OLD_S = 5; // an older document is not shown as if it were of now
 
 const lost = (connection) => connection.state && connection.age > OLD_S;
@@ -12,20 +14,15 @@ const lost = (connection) => connection.state && connection.age > OLD_S;
 function condition(connection) {
   if (!connection.state) {
     const sentence = connection.open ? "Waiting for the first look." : "pintally serve does not answer yet.";
-    return { level: "unknown", sentence, command: null, runbook: null };
+    return { ...UNKNOWN, sentence };
   }
   if (!lost(connection)) return connection.state.condition;
   const what = connection.open ? "pintally serve has not looked" : "No connection to pintally serve";
-  return {
-    level: "unknown",
-    sentence: `${what} for ${age(connection.age)}: what is shown is that old.`,
-    command: null,
-    runbook: null,
-  };
+  return { ...UNKNOWN, sentence: `${what} for ${age(connection.age)}: what is shown is that old.`, detail: LOST };
 }
 
 export function showCondition(connection) {
-  const { level, sentence, command, runbook } = condition(connection);
+  const { level, sentence, detail, since, command, runbook } = condition(connection);
   setAttribute(byId("condition"), "data-level", level);
   setAttribute(byId("icon"), "href", `/page/icon-${level}.svg`);
   say("level", WORDS[level]);
@@ -35,7 +32,10 @@ export function showCondition(connection) {
   if (document.title !== title) document.title = title;
   byId("remedy").hidden = !command;
   say("command", command ?? "");
-  showRunbook(runbook);
+  byId("detail").hidden = !detail;
+  say("detail", detail ?? "");
+  showMore(since, runbook, connection.state?.looked_at);
+  showOthers(connection.state && !lost(connection) ? connection.state.others : []);
   byId("last").hidden = !lost(connection);
   if (lost(connection)) say("last", `Last known: ${connection.state.condition.sentence}`);
 }
@@ -52,10 +52,31 @@ function announce(sentence) {
   setText(node, sentence);
 }
 
-/** The place in the documentation: `runbook` is an anchor in docs/runbook.md. */
-function showRunbook(runbook) {
+/** Since when, and the place in the documentation: `runbook` is an anchor in docs/runbook.md. */
+function showMore(since, runbook, now) {
   byId("more").hidden = !runbook;
+  say("since", since && now ? `Since ${clock(since, now)} UTC.` : "");
   say("runbook", runbook ? `docs/runbook.md#${runbook}` : "");
+}
+
+/** What else is wrong, each with its command. */
+function showOthers(others) {
+  byId("others").hidden = others.length === 0;
+  keyed(byId("others").querySelector("ul"), others, (each) => each.kind, makeOther, (item, each) => {
+    setAttribute(item, "data-level", each.level);
+    const [word, sentence, detail, command] = item.children;
+    setText(word, WORDS[each.level]);
+    setText(sentence, together(each.sentence));
+    setText(detail, each.detail ?? "");
+    setText(command, each.command ?? "");
+    command.hidden = !each.command;
+  });
+}
+
+function makeOther() {
+  const item = element("li");
+  item.append(element("span", "level"), element("p"), element("p", "detail"), element("code"));
+  return item;
 }
 
 /** How old what comes from an engine is; 0 if it answers. */

@@ -26,20 +26,29 @@ export function showLetters({ dead_letters: letters }) {
   rows("letters", letters, key, ["name", "", "", "n", "reason"], cells);
 }
 
-function workerWord(worker) {
-  if (!worker.answers) return "■ no answer";
+const NAMES = { kafka: "Kafka", clickhouse: "ClickHouse" };
+const CUT_OFF_S = 2;
+
+function workerWord(worker, now) {
+  if (!worker.answers) {
+    const lasts = worker.silent_since ? ` for ${age(now - worker.silent_since)}` : "";
+    return worker.ended ? `■ ended${lasts ? lasts.replace(" for", "") + " ago" : ""}` : `■ no answer${lasts}`;
+  }
+  const cut = Object.keys(worker.away).filter((engine) => worker.away[engine] > CUT_OFF_S);
+  if (cut.length) return `▲ waits for ${cut.map((engine) => NAMES[engine]).join(" and ")}`;
   if (worker.restoring) return "◐ restoring";
   return worker.paused ? "▲ paused" : "● answers";
 }
 
-export function showWorkers({ workers: { known } }) {
+export function showWorkers({ workers: { known }, looked_at: now }) {
   byId("workers-empty").hidden = known.length > 0;
   byId("workers").hidden = known.length === 0;
   const answers = known.filter((worker) => worker.answers).length;
   say("workers-note", known.length ? `${answers} of ${known.length} answer` : "");
   const cells = (worker) => [
+    worker.member ?? NONE,
     worker.address,
-    workerWord(worker),
+    workerWord(worker, now),
     ...(worker.answers
       ? [
           count(worker.partitions),
@@ -50,15 +59,23 @@ export function showWorkers({ workers: { known } }) {
       : [NONE, NONE, NONE, NONE]),
   ];
   const mark = (tr, worker) =>
-    setAttribute(tr, "data-state", !worker.answers ? "stalled" : worker.paused || worker.restoring ? "behind" : "ok");
-  rows("workers", known, (worker) => worker.address, ["name", "state", "n", "n", "n", "n"], cells, mark);
+    setAttribute(tr, "data-state", !worker.answers ? "stalled" : isWaiting(worker) ? "behind" : "ok");
+  rows("workers", known, (worker) => worker.address, ["name", "", "state", "n", "n", "n", "n"], cells, mark);
 }
 
+const isWaiting = (worker) => worker.paused || worker.restoring || Object.keys(worker.away).length > 0;
+
 export function showProof({ verified, lost_records: lost, looked_at: now }) {
-  say("verified-at", verified ? `${minute(verified.at, now)} UTC, ${age(now - verified.at)} ago` : "never");
-  say("verified-records", verified ? count(verified.records) : NONE);
-  say("differences", !verified ? NONE : verified.differences ? `■ ${count(verified.differences)}` : "● none: exact");
-  setAttribute(byId("differences"), "data-state", verified?.differences ? "stalled" : verified ? "ok" : "none");
+  byId("verified-empty").hidden = verified.length > 0;
+  byId("verified").hidden = verified.length === 0;
+  const scope = (run) => (run.share < 1 ? `${run.scope}, ${percent(run.share)}` : run.scope);
+  const found = (run) => {
+    if (!run.differences) return "● exact";
+    return `■ ${count(run.differences)} ${run.differences === 1 ? "difference" : "differences"}`;
+  };
+  rows("verified", verified, (run) => run.scope, ["name", "state", "n", "n"],
+    (run) => [scope(run), found(run), count(run.records), age(now - run.at)],
+    (tr, run) => setAttribute(tr, "data-state", run.differences ? "stalled" : "ok"));
   say("lost", lost ? `■ ${count(lost)}` : "none");
   setAttribute(byId("lost"), "data-state", lost ? "stalled" : "none");
 }

@@ -18,7 +18,7 @@ export function showSources(state) {
 function cells(source, now) {
   return [
     sourceName(source),
-    `${SHAPES[source.state]} ${source.state}${source.blocked && source.state !== "blocked" ? ", blocked" : ""}`,
+    `${SHAPES[source.state]} ${source.state}${lasts(source, now)}${source.blocked && source.state !== "blocked" ? ", blocked" : ""}`,
     count(source.lag),
     source.lag ? duration(source.lag_seconds) : NONE,
     clock(source.stream_time, now),
@@ -27,6 +27,12 @@ function cells(source, now) {
     source.member ?? "nobody",
     source.retention_headroom === null ? NONE : duration(source.retention_headroom),
   ];
+}
+
+/** How long its position has stood, if that is the trouble. */
+function lasts(source, now) {
+  const stands = ["stalled", "blocked"].includes(source.state) && source.stands_since;
+  return stands ? ` for ${duration(Math.round(now - source.stands_since))}` : "";
 }
 
 function mark(tr, source) {

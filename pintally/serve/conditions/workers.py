@@ -1,0 +1,143 @@
+"""Workers that have ended, hang, refuse to go on, or are cut off from an engine. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from pintally.serve.conditions.facts import NAMES, STATUS, Facts, ago, command_in, named, said, shortened, waiting
+from pintally.serve.state import Condition, SourceState, WorkerState
+from pintally.streams.worker.ended import Ended
+
+GONE_SECONDS = 10.0  # without an answer: more than a restart takes
+CUT_OFF_SECONDS = 10.0  # without an engine that answers this process
+KILL = "Kill its process and start it again: nothing is lost."
+RULES = "pintally rules show"
+
+
+def refused(facts: Facts) -> Iterator[Condition]:
+    """A worker ended until a person acts; nobody counts, or fewer do."""
+    if facts.ended:
+        last = facts.ended[0]
+        who = "No worker runs. The last one" if facts.nobody else f"The worker {last.name}"
+        command = command_in(last.remedy) or STATUS
+        yield said(
+            "refused", "stopped" if facts.nobody else "warning", f"{who} refused to count on: {_cause(last)}.", command,
+            "pintallynoworker" if facts.nobody else "pintallyworkerdown", detail=last.remedy, since=last.at,
+        )  # fmt: skip
+    elif facts.nobody and facts.other_rules:
+        sentence = f"No worker runs: {waiting(facts.sources)}. The settings have other rules than the ledger."
+        yield said(
+            "refused",
+            "stopped",
+            sentence,
+            RULES,
+            "pintallynoworker",
+            detail="Workers with these settings refuse to count. Set them back, or run `pintally rules apply`.",
+        )
+
+
+def _cause(ended: Ended) -> str:
+    """The refusal of rules quotes two documents, which a sentence cannot hold."""
+    if command_in(ended.remedy) == RULES:
+        return "its settings have other counting rules than the ledger, and nobody applied them"
+    return shortened(ended.what)
+
+
+def nobody(facts: Facts) -> Iterator[Condition]:
+    """No worker is in the group."""
+    if not facts.nobody:
+        return
+    silent, answering = _silent(facts), [worker for worker in facts.workers.known if worker.answers]
+    hanging = [worker for worker in silent if not worker.ended]
+    waits, anchor = waiting(facts.sources), "pintallynoworker"
+    if hanging:
+        who = "All workers hang" if len(hanging) > 1 else f"{_who(hanging[0])} hangs, and no other runs"
+        yield said("nobody", "stopped", f"{who}: {waits}.", _start(hanging), anchor, detail=KILL, since=_since(hanging))
+    elif answering:
+        sentence = f"{_who(answering[0])} runs, but takes no part in counting: {waits}."
+        yield said("nobody", "stopped", sentence, STATUS, anchor, detail="Its log says what it waits for.")
+    else:
+        ended = f" All have ended, {_who(silent[0]).lower()} among them." if silent else ""
+        sentence = f"No worker runs: {waits}." if any(each.lag for each in facts.sources) else "No worker runs."
+        yield said("nobody", "stopped", sentence + ended, _start(silent), anchor,
+                   detail="Start one. If it ends again, the last line of its log says why.")  # fmt: skip
+
+
+def gone(facts: Facts) -> Iterator[Condition]:
+    """A worker does not answer any more while others count on."""
+    if facts.nobody or not (silent := _silent(facts)):
+        return
+    worst = max(silent, key=lambda worker: len(_standing(facts, worker)))
+    standing = _standing(facts, worst)
+    more = f" {len(silent) - 1} more do not answer either." if len(silent) > 1 else ""
+    what = "has ended" if worst.ended else "hangs"
+    anchor, detail = "pintallyworkerdown", None if worst.ended else KILL
+    if standing:
+        verb = "stands" if len(standing) == 1 else "stand"
+        sentence = (
+            f"{_who(worst)} {what}: {named(standing)} {verb} still until another takes over, {waiting(standing)}."
+        )
+        yield said("gone", "stopped", sentence + more, _start([worst]), anchor, detail=detail, since=worst.silent_since)
+    else:
+        lasts = ago(facts.now - (worst.silent_since or facts.now))
+        sentence = f"{_who(worst)} {what}, for {lasts} now. Others count its partitions."
+        yield said("gone", "warning", sentence + more, _start([worst]), anchor, detail=detail, since=worst.silent_since)
+
+
+def gone_sources(facts: Facts) -> set[tuple[str, int]]:
+    """Topics and partitions that stand because their worker is gone."""
+    return {
+        (each.topic, each.partition)
+        for worker in (() if facts.nobody else _silent(facts))
+        for each in _standing(facts, worker)
+    }
+
+
+def cut_off(facts: Facts) -> Iterator[Condition]:
+    """An engine answers this process, but not a worker."""
+    for engine, name in NAMES.items():
+        found = [
+            worker
+            for worker in facts.workers.known
+            if worker.away.get(engine, 0.0) > CUT_OFF_SECONDS and engine not in facts.look.trouble
+        ]
+        if found:
+            longest = max(worker.away[engine] for worker in found)
+            who = _who(found[0]) if len(found) == 1 else f"{len(found)} workers"
+            sentence = f"{who} cannot use {name} for {ago(longest)}, though it answers this page."
+            yield said(f"cut off from {engine}", "stopped", sentence, STATUS, "pintallyengineaway",
+                       detail="The worker's log has the reason: network, rights, a full disk.",
+                       since=facts.now - longest)  # fmt: skip
+
+
+def _silent(facts: Facts) -> list[WorkerState]:
+    """Those who do not answer; who refused to go on has said why."""
+    refused = {each.name for each in facts.ended}
+    return [
+        worker
+        for worker in facts.workers.known
+        if worker.silent_since is not None
+        and facts.now - worker.silent_since > GONE_SECONDS
+        and worker.member not in refused
+    ]
+
+
+def _standing(facts: Facts, worker: WorkerState) -> list[SourceState]:
+    """Its sources that have not moved since it fell silent, though they have records."""
+    since = worker.silent_since or 0.0
+    return [
+        each
+        for each in facts.sources
+        if (each.topic, each.partition) in worker.sources and each.stands_since and each.stands_since <= since
+    ]
+
+
+def _who(worker: WorkerState) -> str:
+    return f"The worker {worker.member}" if worker.member else f"The worker at {worker.address}"
+
+
+def _start(workers: Sequence[WorkerState]) -> str:
+    name = next((worker.member for worker in workers if worker.member), None)
+    return f"pintally worker --instance {name}" if name else "pintally worker"
+
+
+def _since(workers: Sequence[WorkerState]) -> float | None:
+    return min((worker.silent_since for worker in workers if worker.silent_since), default=None)
