@@ -89,6 +89,7 @@ WRITES: dict[str, str] = {
     "lightweight_delete_mode": "alter_update",
     "materialized_views_ignore_errors": "0",
     "default_normal_view_sql_security": "INVOKER",
+    "send_profile_events": "1",  # clickhouse-driver waits for them after each insert
 }
 
 # With `throw` above these end in an error and never in a shorter answer. They are lifted where the profile allows it.
