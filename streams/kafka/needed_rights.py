@@ -123,7 +123,7 @@ def refuse_missing_rights(kafka: KafkaSettings, topics: TopicSettings) -> None:
         with needing(kafka, GROUP, "Read", [group_id]):
             group = retry_while_loading(lambda: admin.describe_groups([group_id]))[group_id]
             if _of_group(group) is None:  # nobody has been in it: Kafka does not say what we may do there
-                _ask_to_leave(admin, group_id)
+                retry_while_loading(lambda: _ask_to_leave(admin, group_id))
     for need in needs:
         for name in need.names(kafka, topics):
             held = _of_group(group) if need.kind == GROUP else _of_topic(described.get(name))
