@@ -15,7 +15,6 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from prometheus_client import generate_latest
 
 from pintally.schemas.actions import Action, replay_topic
 from pintally.schemas.decoding.values import Values
@@ -25,6 +24,7 @@ from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.slices import Base
 from pintally.streams.counting.tally import Tally
+from pintally.streams.http.exposition import text_of
 from pintally.streams.worker.health import Health, Stage
 from pintally.streams.worker.lag import caught_up
 from pintally.streams.worker.measured import STEPS, Measured
@@ -91,11 +91,11 @@ def main() -> None:
     arguments.add_argument("--scrapes", type=int, default=50)
     asked = arguments.parse_args()
     registry = registry_of(Health(Stage.RUNNING), worker(asked.sources))
-    text = generate_latest(registry)
+    text = text_of(registry)
     took = []
     for _ in range(asked.scrapes):
         begin = time.process_time()
-        generate_latest(registry)
+        text_of(registry)
         took.append((time.process_time() - begin) * 1000)
     series = sum(1 for line in text.splitlines() if not line.startswith(b"#"))
     print(f"{asked.sources} sources, {series} series, {len(text) / 1000:.0f} kB a scrape")

@@ -1,10 +1,15 @@
 """What a scrape shows of a worker whose sources come and go."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from prometheus_client import generate_latest
+import pytest
+from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from bench.scrape import RECORDS, worker
+from pintally.streams.http.exposition import text_of
 from pintally.streams.worker.health import Health, Stage
 from pintally.streams.worker.serving import registry_of
 from tests.support.scrape import Series, series_of, total
@@ -43,3 +48,29 @@ def test_a_worker_that_does_not_run_shows_no_source() -> None:
         assert series["pintally_worker_last_flush_timestamp_seconds", ()] > 0
     waiting = shown(None, Stage.WAITING)
     assert waiting["pintally_worker_engine_away_seconds", ("kafka",)] == 0
+
+
+class AtOnce(Collector):
+    """What a registry had at one moment."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._metrics = list(registry.collect())
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def test_a_scrape_is_what_the_library_would_write() -> None:
+    registry = registry_of(Health(Stage.RUNNING), worker(SOURCES), "one")
+    odd = Gauge("odd", 'a \\ help\nof "two" lines', ("b", "a"), registry=registry)
+    for value, number in (('q"uo\\te\n', float("nan")), ("é", float("inf")), ("", -1e300), ("x", 12_345_678.0)):
+        odd.labels(value, "1").set(number)
+    found = AtOnce(registry)
+    assert text_of(found) == generate_latest(found)
+
+
+def test_a_type_that_no_metric_of_ours_has_is_not_written_as_another() -> None:
+    registry = CollectorRegistry()
+    Info("other", "A type that there is not.", registry=registry)
+    with pytest.raises(TypeError, match="other"):
+        text_of(registry)
