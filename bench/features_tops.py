@@ -8,7 +8,8 @@ from bench.engines import say
 from bench.features_truth import FOREVER, check_tops
 from bench.features_world import DAY, HOUR, World
 from pintally.schemas.actions import Action
-from pintally.sinks.reads.tops import ACTIONS, Top, read_top
+from pintally.sinks.reads.ranking import Ranking
+from pintally.sinks.reads.tops import Top, read_top
 from pintally.sinks.reads.windows import Recent, Window
 
 TODAY_LIMITS, HOUR_LIMITS, PAST_LIMITS = Limits(60, 100), Limits(40, 60), Limits(40, 60)
@@ -26,13 +27,13 @@ class TopQuestion:
     end: int = FOREVER
     live: bool = False
 
-    def ask(self, reader: Reader, by: Action | None) -> Top:
+    def ask(self, reader: Reader, by: Ranking) -> Top:
         """The answer."""
         return read_top(reader.connection, self.window, by, TOP, live=self.live)
 
     def check(self, reader: Reader, world: World) -> int:
         """Compare it with all pins, by each action and by all of them together."""
-        answers = [self.ask(reader, by) for by in (*ACTIONS, None)]
+        answers = [self.ask(reader, by) for by in (*map(Ranking, Action), Ranking())]
         if not all(answer.certified for answer in answers):
             say(f"{self.name}: lists of heavy rows are not enough, all pins are added up")
         found = [{pin.pin_id: pin.counts for pin in answer.pins} for answer in answers]
@@ -57,7 +58,7 @@ def tops(reader: Reader, world: World, runs: int) -> list[Question]:
     return [
         Question(
             f"top {TOP} pins of {each.name}",
-            [partial(each.ask, reader, Action.SAVE)] * runs,
+            [partial(each.ask, reader, Ranking(Action.SAVE))] * runs,
             each.limits,
             partial(each.check, reader, world),
         )

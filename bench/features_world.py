@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from bench.engines import say
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import COLUMNS, NAMES, each
+from pintally.sinks.clickhouse.per_action import COLUMNS, COUNTS, OF_ACTION, each, each_count
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 
 HOUR, DAY, BUCKET = 3600, 86_400, 600
@@ -34,10 +34,12 @@ DRAWN = f"""
     if(rand(2) % 100 < 15, sipHash64(rank, intDiv({{start}}, {HOT})), sipHash64(rank)) AS pin_id,
     multiIf(rand(3) % 10 < 1, 1, rand(3) % 10 < 3, 2, 3) AS action
 """
+TRUSTED = 5  # at most so many events of a cell are trusted: fewer than in earnest, where users differ
 CELLS = f"""
-INSERT INTO pin_minutes (source, slice_block, arrived_at, action, minute, pin_id, events, version)
+INSERT INTO pin_minutes (source, slice_block, arrived_at, action, minute, pin_id, events, trusted, version)
 SELECT sipHash64(action, pin_id % 4), intDiv(arrived, {BUCKET}), intDiv(arrived, {BUCKET}) * {BUCKET} AS arrived_at,
-    action, intDiv(happened, 60) * 60 AS minute, pin_id, count(), bitShiftLeft(1, 48) + {{write}}
+    action, intDiv(happened, 60) * 60 AS minute, pin_id, count() AS n, least(n, {TRUSTED}),
+    bitShiftLeft(1, 48) + {{write}}
 FROM
 (
     SELECT {DRAWN}, {{start}} + rand(4) % {{seconds}} AS happened,
@@ -50,26 +52,28 @@ GROUP BY action, pin_id, minute, intDiv(arrived, {BUCKET})
 """
 # Some hours at once: all of them have the same popular pins.
 OLDER_HOURS = f"""
-INSERT INTO pin_hours_by_pin (pin_id, window_start, {NAMES}, seal)
-SELECT pin_id, toDateTime({{start}} + n * {HOUR}, 'UTC') AS hour, {each("countIf(action = {number})")}, {{seal}}
+INSERT INTO pin_hours_by_pin (pin_id, window_start, {COUNTS}, seal)
+SELECT pin_id, toDateTime({{start}} + n * {HOUR}, 'UTC') AS hour, {each("countIf(action = {number}) AS c{number}")},
+    {each("c{number}")}, {{seal}}
 FROM (SELECT {DRAWN}, rand(8) % {{hours}} AS n FROM numbers({{events}}))
 GROUP BY pin_id, n
 """
 # The n-th pin gets from nothing to twice its share of all events.
 MONTH = f"""
-INSERT INTO pin_hours_by_pin (pin_id, window_start, {NAMES}, seal)
+INSERT INTO pin_hours_by_pin (pin_id, window_start, {COUNTS}, seal)
 SELECT sipHash64(number), toDateTime({{start}}, 'UTC'),
-    {each("toUInt64({events} / 3 / log({pins}) / number * (rand({number}) % 2000) / 1000) AS {column}")}, {{seal}}
+    {each("toUInt64({events} / 3 / log({pins}) / number * (rand({number}) % 2000) / 1000) AS {column}")},
+    {each("{column}")}, {{seal}}
 FROM numbers(1, {{pins}} - 1)
 WHERE {" + ".join(COLUMNS)} > 0
 """
 # All of them are complete at the first cut there is. They were written then: sealing looks again at what was written
 # last, and these have no cells.
 SEALS = f"""
-INSERT INTO feature_seals (kind, window_start, seal, rows_seal, is_open, corrected, complete_at, pins, {NAMES},
+INSERT INTO feature_seals (kind, window_start, seal, rows_seal, is_open, corrected, complete_at, pins, {COUNTS},
     check_sum, written_at)
 SELECT 'hours', window_start, seal, seal, false, false, toDateTime({{first}} + {BUCKET}, 'UTC') AS complete, count(),
-    {each("sum({column})")}, sum({each("cityHash64(pin_id, toUInt8({number})) * {column}", " + ")}), complete
+    {each_count("sum({count})")}, sum({each(f"cityHash64(pin_id, toUInt8({{number}})) * {OF_ACTION}", " + ")}), complete
 FROM pin_hours_by_pin GROUP BY window_start, seal
 """
 

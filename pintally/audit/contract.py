@@ -14,6 +14,7 @@ KINDS = (  # number in pin_minutes.action, `action` field of events, column of v
 ACTIONS = {number: label for number, label, _ in KINDS}
 COLUMNS = tuple(column for _, _, column in KINDS)
 TRUSTED = tuple(f"trusted_{column}" for column in COLUMNS)  # columns beside them, of what is trusted
+MEASURES = (*COLUMNS, *TRUSTED)
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_ID = (1 << 64) - 1

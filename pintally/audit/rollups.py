@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.contract import COLUMNS, KINDS, TRUSTED
+from pintally.audit.contract import KINDS, MEASURES
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.looks import lasting
 from pintally.audit.sealed_totals import DAY, Window, check_totals, read_sealed
@@ -19,7 +19,6 @@ from pintally.audit.words import utc
 
 TABLES = {"hour": ("pin_hours", "hour"), "day": ("pin_days", "toStartOfDay(hour)")}
 BREAKDOWNS = {"hour": "pin_hour_breakdowns", "day": "pin_day_breakdowns"}
-MEASURES = (*COLUMNS, *TRUSTED)
 COLUMNS_OF = {  # parts of DIFFERENCES
     "names": ", ".join(MEASURES),
     "zeros": ", ".join(f"0 AS r_{name}" for name in MEASURES),

@@ -71,9 +71,10 @@ def show(pin: dict[str, Any], as_of: datetime) -> None:
     from pintally.cli.console import data, table
 
     data.print(f"Pin {pin['pin_id']}, as of {as_of:%Y-%m-%d %H:%M} UTC", style="bold", highlight=False)
-    made = table(None, "", *(action.heading for action in Action))
+    made = table(None, "", *(action.heading for action in Action), "trusted")
     for window in WINDOWS:
-        made.add_row(window, *(f"{pin[f'{action.column}_{window}']:,}" for action in Action))
+        events, trusted = ([pin[f"{kind}{action.column}_{window}"] for action in Action] for kind in ("", "trusted_"))
+        made.add_row(window, *(f"{each:,}" for each in events), f"{sum(trusted):,}")
     made.add_row(DECAYED.replace("_", " "), *(f"{pin[f'{action.column}_{DECAYED}']:,.1f}" for action in Action))
     for window in RATES:
         made.add_row(f"per close-up {window}", *(_rate(pin.get(f"{action.label}_rate_{window}")) for action in Action))

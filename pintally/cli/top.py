@@ -6,7 +6,16 @@ from typing import Annotated, Any
 import typer
 
 from pintally.cli.choice import choice
-from pintally.cli.top_options import ALL, COLUMNS, RECENT, TREND, Resolution, refuse_what_does_not_go_together
+from pintally.cli.top_options import (
+    ALL,
+    ALL_TRUSTED,
+    COLUMNS,
+    RECENT,
+    TREND,
+    TRUSTED,
+    Resolution,
+    refuse_what_does_not_go_together,
+)
 from pintally.schemas.actions import Action
 
 
@@ -34,8 +43,9 @@ def top(
     by: Annotated[
         str,
         typer.Option(
-            **choice((ALL, *COLUMNS, TREND)),
-            help="What to sort by: a count, or trend, which says how far the last hour is above the mean of the pin.",
+            **choice((ALL, *COLUMNS, ALL_TRUSTED, *TRUSTED, TREND)),
+            help="What to sort by: a count, or trend, which says how far the last hour is above the mean of the pin. "
+            "Of trusted events one user gives a pin at most five in a slice (PINTALLY_TRUSTED_CAP).",
         ),
     ] = ALL,
     as_of: Annotated[
@@ -100,13 +110,14 @@ def show(answer: dict[str, Any], by: str) -> None:
         progress.print(f"No engagement{_where(answer)}.")
         return
     data.print(f"Top pins{_where(answer)}", style="bold", highlight=False)
-    more = ["trend"] if by == TREND else []
+    more = ["trusted", "trend"] if by == TREND else ["trusted"]
     made = table(
         None, "pin", *(action.heading for action in Action), *more
     )  # narrower than its title, which would wrap
     for pin in answer["pins"]:
         trend = [f"{pin['trend_1h']:.1f}"] if by == TREND else []
-        made.add_row(pin["pin_id"], *(f"{pin[name]:,}" for name in COLUMNS), *trend)
+        trusted = sum(pin[name] for name in TRUSTED)
+        made.add_row(pin["pin_id"], *(f"{pin[name]:,}" for name in COLUMNS), f"{trusted:,}", *trend)
     data.print(made)
 
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pintally.cli.top_options import ALL, COLUMNS
-from pintally.schemas.actions import Action
+from pintally.cli.top_options import ALL
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.per_action import COUNTED, COUNTS
 from pintally.sinks.reads.cuts import read_cut
+from pintally.sinks.reads.ranking import RANKINGS, Counts, Ranking
 from pintally.sinks.reads.tops import KEPT, Top, read_top
 from pintally.sinks.reads.trending import read_trending
 from pintally.sinks.reads.windows import Recent, Window
@@ -28,16 +29,16 @@ class Asked:
     live: bool = False
 
     @property
-    def action(self) -> Action | None:
-        """What pins are sorted by; None for all actions together."""
-        return None if self.by == ALL else next(action for action in Action if action.column == self.by)
+    def ranking(self) -> Ranking:
+        """What pins are sorted by, unless it is the trend."""
+        return RANKINGS[self.by]
 
 
 def recent(connection: Connection, name: str, asked: Asked) -> Document:
     """The top pins of a window that ends at the cut. If no cut is published yet: up to the last flush."""
-    top = read_top(connection, Recent(name), asked.action, asked.limit, as_of=asked.as_of, live=asked.live)
+    top = read_top(connection, Recent(name), asked.ranking, asked.limit, as_of=asked.as_of, live=asked.live)
     if top.cut.published_at is None and asked.as_of is None and not asked.live:
-        top = read_top(connection, Recent(name), asked.action, asked.limit, live=True)
+        top = read_top(connection, Recent(name), asked.ranking, asked.limit, live=True)
     return {"window": name, **_of(top), "pins": _pins(top)}
 
 
@@ -50,7 +51,7 @@ def trending(connection: Connection, asked: Asked) -> Document:
         "window_start": found.window.starts_at.isoformat() if known else None,
         "as_of": found.cut.as_of.isoformat() if known else None,
         "live": False,
-        "pins": [{**_pin(pin.pin_id, pin.counts), "trend_1h": pin.trend} for pin in found.pins],
+        "pins": [{**_pin(pin.pin_id, (*pin.counts, *pin.trusted)), "trend_1h": pin.trend} for pin in found.pins],
     }
 
 
@@ -66,7 +67,7 @@ def past(connection: Connection, resolution: str, start: datetime, asked: Asked)
         kept = start >= datetime.now(UTC) - KEPT
         if asked.as_of or (kept and end.timestamp() <= cut.hours_until):
             window = Window(int(start.timestamp()), int(end.timestamp()))
-            top = read_top(connection, window, asked.action, asked.limit, as_of=asked.as_of)
+            top = read_top(connection, window, asked.ranking, asked.limit, as_of=asked.as_of)
             final = window.end <= top.cut.hours_until
             pins = [{**pin, "is_final": final} for pin in _pins(top)]
             return {"resolution": resolution, **_of(top), "pins": pins}
@@ -103,18 +104,18 @@ def _of(top: Top) -> Document:
 
 
 def _pins(top: Top) -> list[Document]:
-    return [_pin(pin.pin_id, pin.counts) for pin in top.pins]
+    return [_pin(pin.pin_id, (*pin.counts, *pin.trusted)) for pin in top.pins]
 
 
-def _pin(pin_id: int, counts: tuple[int, ...]) -> Document:
+def _pin(pin_id: int, counts: Counts) -> Document:
     # Ids are text, as in the contract: many languages round JSON numbers above 2^53.
-    return {"pin_id": str(pin_id), **dict(zip(COLUMNS, counts, strict=True))}
+    return {"pin_id": str(pin_id), **dict(zip(COUNTED, counts, strict=True))}
 
 
 def _of_view(connection: Connection, resolution: str, start: datetime, asked: Asked) -> list[Document]:
-    order = " + ".join(COLUMNS) if asked.by == ALL else asked.by
+    order = asked.ranking.sql
     rows = connection.rows(
-        f"SELECT pin_id, is_final, {', '.join(COLUMNS)} FROM pin_engagement_{resolution}"
+        f"SELECT pin_id, is_final, {COUNTS} FROM pin_engagement_{resolution}"
         f" WHERE window_start = toDateTime(%(start)s, 'UTC') AND {order} > 0"
         f" ORDER BY {order} DESC, pin_id LIMIT %(limit)s",
         start=int(start.timestamp()),

@@ -15,7 +15,8 @@ class Resolution(StrEnum):
 
 
 COLUMNS = tuple(action.column for action in Action)
-ALL, TREND = "all", "trend"
+TRUSTED = tuple(f"trusted_{column}" for column in COLUMNS)
+ALL, ALL_TRUSTED, TREND = "all", "trusted", "trend"
 # As pintally.sinks.reads.windows has them, which is not imported, so that --help is quick.
 RECENT = {
     "today": "today so far",

@@ -82,10 +82,12 @@ def top(
 ) -> Any:
     """The k pins with the most events of one action (`by`, for example "saves"), or of all together.
 
+    With `by="trusted"`, or for example "trusted_saves", events that are not trusted do not count.
     The window is "today", "24h", "1h" or "10m" before the cut, or (start, end) of full hours. `as_of` asks what was
     known at that moment; `live` adds what was flushed after the newest cut. Rows are exact, the highest count first,
-    then by pin: `pin_id`, a column of each action, `window_start`, `as_of` and `published_at`, which are the cut and
-    when it became known. Raises FeaturesError for a question that has no answer, SinkError, SinkUnavailable.
+    then by pin: `pin_id`, a column of each action and one of its trusted events, `window_start`, `as_of` and
+    `published_at`, which are the cut and when it became known. Raises FeaturesError for a question that has no answer,
+    SinkError, SinkUnavailable.
     """
     with FeatureReader() as reader:
         return reader.top(window, by, k, as_of=as_of, live=live, frame=frame)

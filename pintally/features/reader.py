@@ -14,7 +14,7 @@ from pintally.features.errors import WrongTime
 from pintally.features.frames import Kind, framed, opened, with_columns
 from pintally.features.historical import refuse_unknowable, refuse_unknown_clock
 from pintally.features.names import AS_OF, asked_for, refuse_taken, types_of
-from pintally.features.tops import WindowName, action_of, columns_of, cut_columns, window_of
+from pintally.features.tops import WindowName, columns_of, cut_columns, ranking_of, window_of
 from pintally.schemas.errors import SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
@@ -83,10 +83,10 @@ class FeatureReader:
         frame: Kind = "pandas",
     ) -> Any:
         """The pins with the most engagement, as `pintally.features.top`."""
-        asked, action = window_of(window), action_of(by)
+        asked, ranking = window_of(window), ranking_of(by)
         if as_of is not None:
             moment(as_of, "as_of")
-        found = self._ask(lambda connection: read_top(connection, asked, action, k, as_of=as_of, live=live))
+        found = self._ask(lambda connection: read_top(connection, asked, ranking, k, as_of=as_of, live=live))
         _refuse_unknown(found.cut, as_of)
         return framed(columns_of(found), frame)
 

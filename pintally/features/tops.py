@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pintally.features.entities import PIN_ID, moment
 from pintally.features.errors import UnknownFeature, WrongTime
 from pintally.features.names import AS_OF, PUBLISHED_AT
-from pintally.schemas.actions import Action
+from pintally.sinks.clickhouse.per_action import COUNTED
 from pintally.sinks.reads.cuts import Cut
+from pintally.sinks.reads.ranking import RANKINGS, Ranking
 from pintally.sinks.reads.tops import Top
 from pintally.sinks.reads.windows import HOUR, Recent, Window
 
 WindowName = Literal["today", "24h", "1h", "10m"]
-ALL: Final = "all"
 
 
 def window_of(window: str | Sequence[datetime]) -> Recent | Window:
@@ -36,20 +36,19 @@ def window_of(window: str | Sequence[datetime]) -> Recent | Window:
     return Window(start, end)
 
 
-def action_of(by: str) -> Action | None:
-    """The action of a column; None for all actions together. Raises UnknownFeature."""
-    columns = {ALL: None, **{action.column: action for action in Action}}
-    if by not in columns:
-        raise UnknownFeature(f"there is no count {by!r}", f"Choose one of {', '.join(columns)}.")
-    return columns[by]
+def ranking_of(by: str) -> Ranking:
+    """What pins are sorted by. Raises UnknownFeature."""
+    if by not in RANKINGS:
+        raise UnknownFeature(f"there is no count {by!r}", f"Choose one of {', '.join(RANKINGS)}.")
+    return RANKINGS[by]
 
 
 def columns_of(top: Top) -> dict[str, NDArray[Any]]:
     """Pins and counts, the highest first; the start of the window and the cut in each row."""
-    counts = np.array([pin.counts for pin in top.pins], np.uint64).reshape(len(top.pins), len(Action))
+    counts = np.array([(*pin.counts, *pin.trusted) for pin in top.pins], np.uint64).reshape(len(top.pins), len(COUNTED))
     return {
         PIN_ID: np.array([pin.pin_id for pin in top.pins], np.uint64),
-        **{action.column: counts[:, place] for place, action in enumerate(Action)},
+        **{name: counts[:, place] for place, name in enumerate(COUNTED)},
         "window_start": _same(top.window.start * 10**6, len(top.pins)),
         **cut_columns(top.cut, len(top.pins)),
     }

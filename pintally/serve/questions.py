@@ -112,7 +112,7 @@ class AskTables:
 
 def _top(connection: Connection) -> Iterable[Pin]:
     """The pins with the most events of the last hour, up to the last flush."""
-    top = read_top(connection, Recent.LAST_HOUR, None, TOP_PINS, live=True)
+    top = read_top(connection, Recent.LAST_HOUR, k=TOP_PINS, live=True)
     (now,) = connection.one("SELECT toUnixTimestamp(toStartOfMinute(now('UTC')))")
     minutes = read_minutes(connection, tuple(pin.pin_id for pin in top.pins), now)
     for pin in top.pins:

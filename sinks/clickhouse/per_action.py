@@ -20,5 +20,20 @@ def each(template: str, separator: str = ", ", actions: Iterable[Action] = Actio
 
 COLUMNS: Final = tuple(action.column for action in Action)
 TRUSTED: Final = tuple(f"trusted_{column}" for column in COLUMNS)
-NAMES: Final = each("{column}")
-COUNTS: Final = ", ".join((*COLUMNS, *TRUSTED))  # of roll-ups: events, and those of them that are trusted
+COUNTED: Final = (*COLUMNS, *TRUSTED)  # of each row: events, and those of them that are trusted
+COUNTS: Final = ", ".join(COUNTED)
+TOTAL: Final = " + ".join(COLUMNS)
+TRUSTED_TOTAL: Final = " + ".join(TRUSTED)
+
+
+def each_count(template: str, separator: str = ", ") -> str:
+    """The template once for each column of counts, with its {count}: events of all actions, then trusted ones."""
+    return separator.join(template.replace("{count}", count) for count in COUNTED)
+
+
+# Rows of counts out of cells, and check sums. WEIGHT is of a trusted count beside a count: any odd number but 1.
+WEIGHT: Final = 1_000_003
+OF_CELLS: Final = f"""{each("sumIf(events, action = {number}) AS {column}")},
+    {each("sumIf(trusted, action = {number}) AS trusted_{column}")}"""
+OF_CELL: Final = f"(events + {WEIGHT} * trusted)"
+OF_ACTION: Final = f"({{column}} + {WEIGHT} * trusted_{{column}})"  # the same of a row, for `each`

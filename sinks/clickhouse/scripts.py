@@ -60,6 +60,7 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
         "counts": ", ".join(each(name, ", ", actions) for name in ("{column}", "trusted_{column}")),
         "total": each("{column}", " + ", actions),
         "total_of_sums": each("s{number}", " + ", actions),
+        "total_of_trusted": each("t{number}", " + ", actions),
         "total_1h": each("{column}_1h", " + ", actions),
         "total_7d": each("{column}_7d", " + ", actions),
         "actions": ", ".join(f"{action.value} {action.label}" for action in actions),
@@ -77,7 +78,7 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
 def added_columns(script: str, there: set[tuple[str, str]]) -> Iterator[str]:
     """Statements that give tables the columns of actions that came later. `there`: (table, column) that there are."""
     known = {table for table, _ in there}
-    forms = ("{}", "trusted_{}", "{}_7d", "{}_30d")
+    forms = ("{}", "trusted_{}", "{}_7d", "{}_30d", "trusted_{}_7d", "trusted_{}_30d")
     columns = {form.format(action.column) for action in Action for form in forms}
     for statement in statements(script):
         table = statement.removeprefix("CREATE TABLE IF NOT EXISTS ").split(maxsplit=1)[0]

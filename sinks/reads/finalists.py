@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pintally.sinks.clickhouse.per_action import COLUMNS
-
-Counts = tuple[int, ...]  # of each action, in the order of schemas/actions.py
+from pintally.sinks.clickhouse.per_action import COUNTED
+from pintally.sinks.reads.ranking import Counts, Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Candidate:
     def of(cls, row: Sequence[Any]) -> "Candidate":
         """Returns the candidate in a row of `top_sql.candidates`."""
         pin, low, up, hours_exact, tiles_exact, *counts = row
-        width = len(COLUMNS)
+        width = len(COUNTED)
         hours, tiles, other = (tuple(counts[place : place + width]) for place in range(0, 3 * width, width))
         return cls(pin, low, up, Listed(bool(hours_exact), hours), Listed(bool(tiles_exact), tiles), other)
 
@@ -52,7 +51,7 @@ def finalists(candidates: Sequence[Candidate], unseen: int, k: int, limit: int) 
     return found if len(found) < limit else None
 
 
-def top(sums: Iterator[tuple[int, Counts]], k: int, place: int | None) -> list[tuple[int, Counts]]:
-    """Returns the k pins with the highest counts of one action, or of all (`place` None): then by pin."""
-    weighed = [(sum(counts) if place is None else counts[place], pin, counts) for pin, counts in sums]
+def top(sums: Iterator[tuple[int, Counts]], k: int, by: Ranking) -> list[tuple[int, Counts]]:
+    """Returns the k pins with the highest counts; equal ones by pin."""
+    weighed = [(by.of(counts), pin, counts) for pin, counts in sums]
     return [(pin, counts) for weight, pin, counts in sorted(weighed, key=lambda row: (-row[0], row[1])) if weight][:k]

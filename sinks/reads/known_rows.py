@@ -41,10 +41,11 @@ WHERE rows_seal > 0 AND pins > 0 AND
 CORRECTIONS: Final = f"SELECT groupUniqArray(seal) FROM pin_corrections WHERE {CORRECTED}"
 # Cells of complete hours are left out: only corrections arrive there, and they are known at the next cut.
 FLUSHED: Final = f"""
-SELECT pin_id, {each("if(action = {number}, events, 0) AS {column}")}
+SELECT pin_id, {each("if(action = {number}, events, 0) AS {column}")},
+    {each("if(action = {number}, trusted, 0) AS trusted_{column}")}
 FROM
 (
-    SELECT pin_id, action, events
+    SELECT pin_id, action, events, trusted
     FROM pin_minutes FINAL
     WHERE hour >= toStartOfHour(toDateTime(%(open)s, 'UTC')) AND minute >= toDateTime(%(open)s, 'UTC')
         AND minute < toDateTime(%(end)s, 'UTC') AND arrived_at >= toDateTime(%(cut)s, 'UTC')

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dictionary import views
 from pintally.sinks.reads.cuts import Cut
-from pintally.sinks.reads.online_sql import ROWS, TABLES, WIDTH, moments
-from pintally.sinks.reads.online_sums import Rows, add_up
+from pintally.sinks.reads.online_sql import HEAD, TABLES, moments, rows_of
+from pintally.sinks.reads.online_sums import Rows, add_up, counts_in
 from pintally.sinks.reads.seals import Seals, read_newest, read_seals
 from pintally.sinks.reads.some_pins import in_parts
 from pintally.sinks.reads.sums import Sums, features_of, sums_for
@@ -62,6 +62,7 @@ def read_features(
 def _of_some(
     connection: Connection, at: Mapping[str, int], pins: tuple[int, ...], seals: Seals, names: tuple[str, ...]
 ) -> Sums:
-    columns = connection.execute(ROWS, {**at, "pins": pins}, columnar=True)
-    rows = Rows.of(columns or [()] * WIDTH, seals)
+    counts = counts_in(names)
+    columns = connection.execute(rows_of(counts), {**at, "pins": pins}, columnar=True)
+    rows = Rows.of(columns or [()] * (HEAD + 2 * len(counts)), seals, counts)
     return add_up(rows, np.array(pins, np.uint64), at, names)

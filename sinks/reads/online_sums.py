@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.sinks.clickhouse.per_action import COLUMNS
-from pintally.sinks.reads.online_sql import BASE, CORRECTIONS, HOURS, TILES
+from pintally.sinks.clickhouse.per_action import COUNTED
+from pintally.sinks.reads.online_sql import BASE, CORRECTIONS, HEAD, HOURS, TILES
 from pintally.sinks.reads.seals import Numbers, Seals
 from pintally.sinks.reads.sums import ONE, Sums
 from pintally.sinks.reads.windows import DAY, HOUR
@@ -18,24 +18,38 @@ HALF_LIFE: Final = 6 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of `online_sql.ROWS` whose seal holds, column by column."""
+    """The rows of `online_sql.rows_of` whose seal holds, column by column."""
 
     table: NDArray[np.uint8]
     pins: Numbers
     starts: NDArray[np.int64]
-    counts: tuple[Numbers, ...]  # of each action; of the base those of 7 days
-    months: tuple[Numbers, ...]  # of the base those of 30 days
+    counts: dict[str, Numbers]  # of the base those of 7 days
+    months: dict[str, Numbers]  # of the base those of 30 days
 
     @classmethod
-    def of(cls, columns: Sequence[Sequence[Any]], seals: Seals) -> "Rows":
-        """Those of an answer, without rows of sealings that were never published, or that others replaced."""
+    def of(cls, columns: Sequence[Sequence[Any]], seals: Seals, names: Sequence[str]) -> "Rows":
+        """Those of an answer with these counts, without rows of sealings that were not published, or were replaced."""
         table, seal = np.array(columns[0], np.uint8), np.array(columns[3], np.uint64)
         of_bucket = (table == TILES) | (table == CORRECTIONS)
         valid = np.where(of_bucket, np.isin(seal, seals.buckets), np.isin(seal, seals.others))
-        pins, *counts = (np.array(columns[place], np.uint64)[valid] for place in (1, *range(4, len(columns))))
-        width = len(COLUMNS)
+        pins, *counts = (np.array(columns[place], np.uint64)[valid] for place in (1, *range(HEAD, len(columns))))
+        weeks, months = counts[: len(names)], counts[len(names) :]
         starts = np.array(columns[2], np.int64)[valid]
-        return cls(table[valid], pins, starts, tuple(counts[:width]), tuple(counts[width:]))
+        return cls(
+            table[valid], pins, starts, dict(zip(names, weeks, strict=True)), dict(zip(names, months, strict=True))
+        )
+
+
+def counts_in(names: Sequence[str]) -> tuple[str, ...]:
+    """The columns of counts that these sums are made of."""
+    needed = {_parts(name)[0] for name in names}
+    return tuple(count for count in COUNTED if count in needed)
+
+
+def _parts(name: str) -> tuple[str, bool, str]:
+    """The count of a sum, whether it decays, and its window: of `saves_decayed_6h` saves, true and 6h."""
+    column, _, window = name.rpartition("_")
+    return column.removesuffix("_decayed"), column.endswith("_decayed"), window
 
 
 def add_up(rows: Rows, pins: Numbers, at: Mapping[str, int], names: Sequence[str]) -> Sums:
@@ -45,13 +59,12 @@ def add_up(rows: Rows, pins: Numbers, at: Mapping[str, int], names: Sequence[str
     places = np.searchsorted(pins, rows.pins)
     found = {}
     for name in names:
-        column, _, window = name.rpartition("_")
-        action = COLUMNS.index(column.removesuffix("_decayed"))
-        counts = rows.counts[action]
-        if column.endswith("_decayed"):
+        count, is_decayed, window = _parts(name)
+        counts = rows.counts[count]
+        if is_decayed:
             counts = np.where(windows["24h"], counts * weights, 0)
         else:
-            counts = np.where(rows.table == BASE, rows.months[action], counts) if window == "30d" else counts
+            counts = np.where(rows.table == BASE, rows.months[count], counts) if window == "30d" else counts
             counts = np.where(windows[window], counts, 0)
         found[name] = np.zeros(len(pins), np.uint64)
         np.add.at(found[name], places, counts.astype(np.uint64))

@@ -8,25 +8,23 @@ and none has a subquery that it names twice: to plan them is a large part of the
 from collections.abc import Collection
 from typing import Final
 
-from pintally.schemas.actions import Action
-from pintally.sinks.clickhouse.per_action import COLUMNS, NAMES, each
+from pintally.sinks.clickhouse.per_action import COUNTS, each_count
 from pintally.sinks.reads.known_rows import KnownRows, together
+from pintally.sinks.reads.ranking import Ranking
 
-ROWS: Final = f"pin_id, {NAMES}"
-SUMS: Final = each("sum({column}) AS {column}")
-TOTAL: Final = " + ".join(COLUMNS)
+ROWS: Final = f"pin_id, {COUNTS}"
+SUMS: Final = each_count("sum({count}) AS {count}")
 PLACE: Final = "transform({list}, %(places)s, range(1, length(%(places)s) + 1), 0) AS place"
 OF_HOURS, OF_TILES, OF_OTHERS = range(3)  # kinds of rows
 
 
-def rests(rows: KnownRows, by: Action | None) -> str:
+def rests(rows: KnownRows, by: Ranking) -> str:
     """Of each list that leaves pins out its number, and the highest count that it leaves out; one row of two arrays."""
-    value = by.column if by else "events"
-    lists = together(rows.lists(f"{{list}} AS list, {value} AS value", "is_rest AND events > 0"))
+    lists = together(rows.lists(f"{{list}} AS list, {by.column} AS value", "is_rest AND events > 0"))
     return f"SELECT groupArray(list), groupArray(value) FROM ({lists})"
 
 
-def candidates(rows: KnownRows, by: Action | None) -> str:
+def candidates(rows: KnownRows, by: Ranking) -> str:
     """Each pin that has a row in a list or elsewhere, with bounds of its count; highest upper bound first.
 
     `places` and `rests` are what `rests` returned, `hour_lists` and `tile_lists` are how many of each kind. Columns:
@@ -36,11 +34,11 @@ def candidates(rows: KnownRows, by: Action | None) -> str:
     lists = rows.lists(f"{ROWS}, {{kind}} AS kind, {PLACE}", "NOT is_rest")
     others = rows.others(f"{ROWS}, {OF_OTHERS} AS kind, materialize(0) AS place")
     kinds = {OF_HOURS: rows.hours("pin_id"), OF_TILES: rows.tiles("pin_id"), OF_OTHERS: others}
-    counts = (_counts(kind) if there else each("toUInt64(0)") for kind, there in kinds.items())
+    counts = (_counts(kind) if there else each_count("toUInt64(0)") for kind, there in kinds.items())
     return f"""
 SELECT
     pin_id,
-    sum({by.column if by else TOTAL}) AS low,
+    sum({by.sql}) AS low,
     low + arraySum(%(rests)s) - sum(%(rests)s[place]) AS up,
     countIf(place > 0 AND kind = {OF_HOURS}) = %(hour_lists)s,
     countIf(place > 0 AND kind = {OF_TILES}) = %(tile_lists)s,
@@ -53,7 +51,7 @@ LIMIT %(limit)s
 
 
 def _counts(kind: int) -> str:
-    return each(f"sumIf({{column}}, kind = {kind})")
+    return each_count(f"sumIf({{count}}, kind = {kind})")
 
 
 def of_pins(rows: KnownRows, in_hours: Collection[int], in_tiles: Collection[int]) -> str:
@@ -72,14 +70,13 @@ def _one_of(pins: Collection[int]) -> str:
     return f"pin_id IN ({', '.join(map(str, pins))})"
 
 
-def of_all(rows: KnownRows, by: Action | None) -> str:
+def of_all(rows: KnownRows, by: Ranking) -> str:
     """The top pins, by adding up all pins."""
-    counted = by.column if by else TOTAL
     return f"""
 SELECT pin_id, {SUMS}
 FROM ({together([*rows.hours(ROWS), *rows.tiles(ROWS), *rows.others(ROWS)])})
 GROUP BY pin_id
-HAVING {counted} > 0
-ORDER BY {counted} DESC, pin_id
+HAVING {by.sql} > 0
+ORDER BY {by.sql} DESC, pin_id
 LIMIT %(limit)s
 """

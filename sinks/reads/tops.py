@@ -9,27 +9,30 @@ Nearly always 2 is enough. The idea is that of TPUT (Cao and Wang, PODC 2004); l
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
-from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.per_action import COLUMNS
 from pintally.sinks.reads import top_sql
 from pintally.sinks.reads.cuts import KEPT_DAYS, Cut, NotKept, read_cut
-from pintally.sinks.reads.finalists import Candidate, Counts, finalists
+from pintally.sinks.reads.finalists import Candidate, finalists
 from pintally.sinks.reads.finalists import top as top_of
 from pintally.sinks.reads.known_rows import LIST_BITS, KnownRows
+from pintally.sinks.reads.ranking import Counts, Ranking
 from pintally.sinks.reads.seals import read_newest
 from pintally.sinks.reads.windows import TEN_MINUTES, Parts, Recent, Window, recent
 
-ACTIONS = tuple(Action)
 KEPT = timedelta(days=KEPT_DAYS)
+ALL: Final = Ranking()
 
 
 @dataclass(frozen=True, slots=True)
 class TopPin:
-    """A pin, and its events of each action, in the order of `schemas/actions.py`."""
+    """A pin, its events of each action, in the order of `schemas/actions.py`, and how many of them are trusted."""
 
     pin_id: int
     counts: Counts
+    trusted: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,13 @@ class Top:
 def read_top(
     connection: Connection,
     window: Recent | Window,
-    by: Action | None = None,
+    by: Ranking = ALL,
     k: int = 100,
     *,
     as_of: datetime | None = None,
     live: bool = False,
 ) -> Top:
-    """Returns the k pins with the most events of one action, or of all actions together.
+    """Returns the k pins with the most events, or trusted events, of one action, or of all actions together.
 
     They are those at the newest cut, at the highest cut that was published by `as_of`, or, with `live`, up to the last
     flush. A window is one that moves with the cut (`Recent`), or an hour or a day. Raises SinkUnavailable, SinkError,
@@ -68,12 +71,13 @@ def read_top(
             f"Ask for a window of the last {KEPT_DAYS} days, or for days: the view pin_engagement_1d has the last 729.",
         )
     rows = KnownRows.read(connection, cut, Parts.of(window, cut), live, seals)
-    found = _from_lists(connection, rows, by, k)
+    found, actions = _from_lists(connection, rows, by, k), len(COLUMNS)
     pins = _from_all(connection, rows, by, k) if found is None else found
-    return Top(window, cut, live, found is not None, tuple(TopPin(pin, counts) for pin, counts in pins))
+    shown = (TopPin(pin, counts[:actions], counts[actions:]) for pin, counts in pins)
+    return Top(window, cut, live, found is not None, tuple(shown))
 
 
-def _from_lists(connection: Connection, rows: KnownRows, by: Action | None, k: int) -> list[tuple[int, Counts]] | None:
+def _from_lists(connection: Connection, rows: KnownRows, by: Ranking, k: int) -> list[tuple[int, Counts]] | None:
     """Steps 1 and 2; None if the bounds do not tell."""
     if rows.is_empty:
         return []
@@ -87,7 +91,7 @@ def _from_lists(connection: Connection, rows: KnownRows, by: Action | None, k: i
     if chosen is None:
         return None
     sums = _exact(connection, rows, chosen)
-    return top_of(((each.pin_id, sums[each.pin_id]) for each in chosen), k, ACTIONS.index(by) if by else None)
+    return top_of(((each.pin_id, sums[each.pin_id]) for each in chosen), k, by)
 
 
 def _exact(connection: Connection, rows: KnownRows, chosen: list[Candidate]) -> dict[int, Counts]:
@@ -107,7 +111,7 @@ def _exact(connection: Connection, rows: KnownRows, chosen: list[Candidate]) -> 
     }
 
 
-def _from_all(connection: Connection, rows: KnownRows, by: Action | None, k: int) -> list[tuple[int, Counts]]:
+def _from_all(connection: Connection, rows: KnownRows, by: Ranking, k: int) -> list[tuple[int, Counts]]:
     """Step 3."""
     return [
         (pin, tuple(counts)) for pin, *counts in connection.rows(top_sql.of_all(rows, by), **rows.parameters, limit=k)

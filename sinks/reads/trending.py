@@ -5,16 +5,16 @@ from datetime import datetime
 from typing import Final
 
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import each
+from pintally.sinks.clickhouse.per_action import COLUMNS, each_count
 from pintally.sinks.reads.cuts import Cut, read_cut
-from pintally.sinks.reads.finalists import Counts
 from pintally.sinks.reads.known_rows import KnownRows, together
+from pintally.sinks.reads.ranking import Counts
 from pintally.sinks.reads.seals import read_newest
 from pintally.sinks.reads.windows import Parts, Recent, Window, recent
 
 # The features are those that everybody sees at the cut, of the pins that have heavy rows in its last hour.
 TRENDING: Final = f"""
-SELECT pin_id, trend_1h, {each("{column}_1h")}
+SELECT pin_id, trend_1h, {each_count("{count}_1h")}
 FROM pin_features(as_of = fromUnixTimestamp64Milli(%(published)s, 'UTC'))
 WHERE pin_id IN ({{pins}})
 ORDER BY trend_1h DESC, pin_id
@@ -24,10 +24,11 @@ LIMIT %(limit)s
 
 @dataclass(frozen=True, slots=True)
 class TrendingPin:
-    """A pin, its events of the last hour, and its `trend_1h`."""
+    """A pin, its events of the last hour and those of them that are trusted, and its `trend_1h`."""
 
     pin_id: int
     counts: Counts  # in the order of schemas/actions.py
+    trusted: Counts
     trend: float
 
 
@@ -52,5 +53,6 @@ def read_trending(connection: Connection, k: int = 100, *, as_of: datetime | Non
         return Trending(window, cut, ())
     sql = TRENDING.format(pins=together(rows.lists("pin_id", "NOT is_rest")))
     found = connection.rows(sql, **rows.parameters, published=cut.published_ms, limit=k)
-    pins = (TrendingPin(pin, tuple(counts), trend) for pin, trend, *counts in found)
+    actions = len(COLUMNS)
+    pins = (TrendingPin(pin, tuple(counts[:actions]), tuple(counts[actions:]), trend) for pin, trend, *counts in found)
     return Trending(window, cut, tuple(pins))

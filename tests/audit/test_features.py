@@ -93,9 +93,10 @@ def test_rows_that_are_there_twice_are_named(world: Audited, table: str) -> None
     assert all(each.found == 2 * int(str(each.expected)) for each in found)
 
 
+@pytest.mark.parametrize("count", ["saves", "trusted_clicks"])
 @pytest.mark.parametrize("table", WHERE)
-def test_a_count_that_was_changed_is_named(world: Audited, table: str) -> None:
-    pin, column = first_pin(world, table), "saves_7d" if table == "pin_base" else "saves"
+def test_a_count_that_was_changed_is_named(world: Audited, table: str, count: str) -> None:
+    pin, column = first_pin(world, table), f"{count}_7d" if table == "pin_base" else count
     world.sql(f"ALTER TABLE {table} UPDATE {column} = {column} + 1 WHERE {WHERE[table]} AND pin_id = {pin}")
     found = [each for each in world.check() if each.source == table]
     assert {(each.pin, each.field) for each in found} == {(pin, column)}
@@ -155,7 +156,7 @@ def test_a_window_without_its_row_is_named_and_an_open_one_is_no_difference(
 
 
 @pytest.mark.parametrize(("kind", "start"), [("tiles", BUCKET), ("hours", HOUR_OF), ("base", YESTERDAY)])
-@pytest.mark.parametrize("column", ["pins", "clicks"])
+@pytest.mark.parametrize("column", ["pins", "clicks", "trusted_closeups"])
 def test_totals_that_are_not_those_of_the_rows_are_named(world: Audited, kind: str, start: int, column: str) -> None:
     world.sql(
         f"ALTER TABLE feature_seals UPDATE {column} = {column} - 1 WHERE kind = '{kind}' AND window_start = {start}"
@@ -174,13 +175,14 @@ def test_an_hour_with_another_cut_than_its_own_is_named(world: Audited) -> None:
     assert (found.field, found.expected) == ("hours: complete_at", utc(HOUR_OF + 2 * HOUR))
 
 
-@pytest.mark.parametrize("change", ["events + 1 WHERE arrived_at < {newest}", "events WHERE 0"])
+@pytest.mark.parametrize("column", ["events", "trusted"])
+@pytest.mark.parametrize("change", ["+ 1 WHERE arrived_at < {newest}", "WHERE 0"])
 def test_a_cell_that_changed_afterwards_is_named_and_one_that_is_not_known_yet_is_not(
-    world: Audited, change: str
+    world: Audited, change: str, column: str
 ) -> None:
-    world.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 7 WHERE arrived_at >= {NEWEST}")
+    world.sql(f"ALTER TABLE pin_minutes UPDATE {column} = {column} + 7 WHERE arrived_at >= {NEWEST}")
     assert world.check() == []
-    world.sql(f"ALTER TABLE pin_minutes UPDATE events = {change.format(newest=NEWEST)}")
+    world.sql(f"ALTER TABLE pin_minutes UPDATE {column} = {column} {change.format(newest=NEWEST)}")
     assert {each.source for each in world.check()} == (
         {"pin_tiles", "pin_corrections", "pin_hours_by_pin"} if "+" in change else set()
     )
@@ -194,6 +196,9 @@ def test_a_cell_that_changed_afterwards_is_named_and_one_that_is_not_known_yet_i
         ("UPDATE saves = saves + 1, events = events + 1 WHERE {one} AND pin_id = {pin}", "counts of listed pins"),
         ("UPDATE events = events + 1 WHERE {one} AND pin_id = {pin}", "rows whose events are not the sum"),
         ("UPDATE events = 0 WHERE {one} AND is_rest", "rest: events"),
+        ("UPDATE trusted = trusted + 1 WHERE {one} AND pin_id = {pin}", "rows whose events are not the sum"),
+        ("UPDATE trusted_saves = trusted_saves + 1, trusted = trusted + 1 WHERE {one} AND pin_id = {pin}", "counts of"),
+        ("UPDATE trusted = 0 WHERE {one} AND is_rest", "rest: trusted"),
         ("DELETE WHERE {one} AND is_rest", "rest: events"),
         ("UPDATE seal = 9999 WHERE {one}", "rest: events"),
     ],

@@ -57,7 +57,8 @@ def test_the_table_has_a_line_for_each_window_and_says_its_cut(address: ClickHou
     said = run(address, "7").splitlines()
     assert said[0] == f"Pin 7, as of {datetime.fromtimestamp(CUT, UTC):%Y-%m-%d %H:%M} UTC"
     hour = next(line.split() for line in said if line.startswith("1h "))
-    assert hour == ["1h", *(str(7 * action * 6) for action in Action)]
+    counts = [7 * action * 6 for action in Action]
+    assert hour == ["1h", *map(str, counts), str(sum(counts))]
     assert said[-1].startswith("trend of the last hour: ")
 
 

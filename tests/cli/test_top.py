@@ -13,7 +13,9 @@ from pintally.cli.top_options import RECENT
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.per_action import COUNTED
 from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.reads.ranking import RANKINGS
 from pintally.sinks.reads.windows import FOREVER, Recent
 from tests.sinks.known import TEN, Fact, cells_of, truth
 from tests.sinks.sealed_cuts import sealed
@@ -23,7 +25,7 @@ from tests.support.engines import TestEngines, tables
 CUT = YESTERDAY + 16 * HOUR
 TIMES = range(CUT - 4 * HOUR, CUT + TEN, 2 * TEN)
 FACTS = [
-    Fact(at, at, pin, action, 1 + (at // TEN + pin * action) % 7)
+    Fact(at, at, pin, action, 1 + (at // TEN + pin * action) % 7, pin % 2)
     for at in TIMES
     for pin in range(1, 9)
     for action in Action
@@ -62,11 +64,10 @@ def run_on(address: ClickHouseAddress, *options: str) -> Any:
     return json.loads(ended.stdout) if "--json" in options else ended.output
 
 
-def expected(cut: int, start: int, end: int, by: Action | None, k: int) -> list[dict[str, object]]:
-    names = [action.column for action in Action]
+def expected(cut: int, start: int, end: int, by: str, k: int) -> list[dict[str, object]]:
     return [
-        {"pin_id": str(pin), **dict(zip(names, counts, strict=True))}
-        for pin, counts in truth(FACTS, cut, start, end, by, k)
+        {"pin_id": str(pin), **dict(zip(COUNTED, counts, strict=True))}
+        for pin, counts in truth(FACTS, cut, start, end, RANKINGS[by], k)
     ]
 
 
@@ -82,10 +83,11 @@ def test_the_windows_of_the_command_are_those_that_are_read() -> None:
     ("name", "start"),
     [("today", YESTERDAY), ("24h", CUT - DAY), ("1h", CUT - HOUR), ("10m", CUT - TEN)],
 )
-def test_a_window_that_moves_is_shown_as_known_at_the_newest_cut(run: Run, name: str, start: int) -> None:
-    shown = run("--window", name, "--by", "clicks", "-n", "3", "--json")
+@pytest.mark.parametrize("by", ["clicks", "trusted", "trusted_saves"])
+def test_a_window_that_moves_is_shown_as_known_at_the_newest_cut(run: Run, name: str, start: int, by: str) -> None:
+    shown = run("--window", name, "--by", by, "-n", "3", "--json")
     assert (shown["window"], shown["window_start"], shown["as_of"], shown["live"]) == (name, at(start), at(CUT), False)
-    assert shown["pins"] == expected(CUT, start, FOREVER, Action.CLICK, 3)
+    assert shown["pins"] == expected(CUT, start, FOREVER, by, 3)
 
 
 def test_without_options_it_is_the_last_hour(run: Run) -> None:
@@ -93,7 +95,7 @@ def test_without_options_it_is_the_last_hour(run: Run) -> None:
     said = f"from {at(CUT - HOUR)[:16].replace('T', ' ')} UTC, as known at {at(CUT)[:16].replace('T', ' ')} UTC"
     assert lines[0] == f"Top pins of the last hour, {said}"
     assert [line.split()[0] for line in lines[2:]] == [
-        pin["pin_id"] for pin in expected(CUT, CUT - HOUR, FOREVER, None, 10)
+        pin["pin_id"] for pin in expected(CUT, CUT - HOUR, FOREVER, "all", 10)
     ]
 
 
@@ -108,13 +110,14 @@ def test_an_hour_and_a_day_are_shown_from_lists_once_they_are_complete_and_from_
     complete, running = CUT - 3 * HOUR, CUT - HOUR
     for start, final in ((complete, True), (running, False)):
         shown = run("-w", at(start)[:16], "-n", "3", "--json")
-        pins = expected(FOREVER, start, start + HOUR, None, 3)
+        pins = expected(FOREVER, start, start + HOUR, "all", 3)
         assert shown["pins"] == [{**pin, "is_final": final} for pin in pins]
         assert ("certified" in shown) == final
-    day = run("-w", at(YESTERDAY)[:10], "-r", "1d", "--by", "saves", "-n", "3", "--json")
-    assert day["pins"] == [
-        {**pin, "is_final": False} for pin in expected(FOREVER, YESTERDAY, YESTERDAY + DAY, Action.SAVE, 3)
-    ]
+    for by in ("saves", "trusted_saves", "trusted"):
+        day = run("-w", at(YESTERDAY)[:10], "-r", "1d", "--by", by, "-n", "3", "--json")
+        assert day["pins"] == [
+            {**pin, "is_final": False} for pin in expected(FOREVER, YESTERDAY, YESTERDAY + DAY, by, 3)
+        ]
 
 
 def test_a_past_window_as_of_a_moment_is_what_was_known_then(run: Run, address: ClickHouseAddress) -> None:
@@ -130,7 +133,7 @@ def test_a_past_window_as_of_a_moment_is_what_was_known_then(run: Run, address: 
         )
     }
     assert shown["as_of"] == at(max(known))
-    assert [{**pin, "is_final": False} for pin in expected(max(known), YESTERDAY, YESTERDAY + DAY, None, 3)] == shown[
+    assert [{**pin, "is_final": False} for pin in expected(max(known), YESTERDAY, YESTERDAY + DAY, "all", 3)] == shown[
         "pins"
     ]
 
@@ -138,7 +141,7 @@ def test_a_past_window_as_of_a_moment_is_what_was_known_then(run: Run, address: 
 def test_the_newest_minute_is_shown_to_the_last_flush(run: Run) -> None:
     shown = run("-r", "1m", "-n", "2", "--json")
     assert shown["window_start"] == at(TIMES[-1])
-    assert shown["pins"] == [{**pin, "is_final": False} for pin in expected(FOREVER, TIMES[-1], FOREVER, None, 2)]
+    assert shown["pins"] == [{**pin, "is_final": False} for pin in expected(FOREVER, TIMES[-1], FOREVER, "all", 2)]
 
 
 def test_trending_pins_are_those_of_the_view(run: Run, address: ClickHouseAddress) -> None:

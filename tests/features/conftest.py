@@ -17,7 +17,14 @@ from tests.support.engines import TestEngines, drop_database
 CUT = FIRST + 30 * HOUR  # the newest
 CUTS = 30  # before it
 FACTS = [
-    Fact(CUT - TEN * (1 + i), CUT - TEN * (1 + i + i % 2), 7 + i % 5, list(Action)[i % 3], 1 + i * i % 11)
+    Fact(
+        CUT - TEN * (1 + i),
+        CUT - TEN * (1 + i + i % 2),
+        7 + i % 5,
+        list(Action)[i % 3],
+        1 + i * i % 11,
+        i * i % 11 * (i % 2),
+    )
     for i in range(170)
 ]
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from pintally.features import ClickHouseAddress, FeatureReader, SinkError, SinkUnavailable
+from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.migrate import migrate
 from tests.features.kinds import rows
 from tests.sinks.known import FIRST, TEN, Fact, fill, published_at
@@ -18,7 +19,9 @@ from tests.support.profiles import PROFILES
 pytestmark = pytest.mark.engines
 
 CUT = FIRST + 30 * HOUR
-FACTS = [Fact(CUT - TEN * (1 + i), CUT - TEN * (1 + i + i % 2), 7 + i % 3, 1 + i % 2 * 2, i + 1) for i in range(60)]
+FACTS = [
+    Fact(CUT - TEN * (1 + i), CUT - TEN * (1 + i + i % 2), 7 + i % 3, list(Action)[i % 2 * 2], i + 1) for i in range(60)
+]
 EXAMPLES = pd.DataFrame({"pin_id": [7, 8], "event_timestamp": [published_at(CUT - TEN), published_at(CUT - 9 * TEN)]})
 # Of each kind one or two: tests/sinks/test_reader_profiles.py asks the views under all of them.
 REFUSED = ("read_overflow_mode_fixed", "nulls_fixed", "readonly_1_and_nulls", "readonly_1_and_break", "only_some_cells")

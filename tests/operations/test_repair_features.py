@@ -92,6 +92,7 @@ DAMAGE = {
     "a row is gone": "ALTER TABLE {table} DELETE WHERE {where} AND pin_id = {pin}",
     "rows are there twice": "INSERT INTO {table} SELECT * FROM {table} WHERE {where}",
     "a count is another": "ALTER TABLE {table} UPDATE {column} = {column} + 1 WHERE {where} AND pin_id = {pin}",
+    "a trusted count is another": "ALTER TABLE {table} UPDATE trusted_{column} = 9 WHERE {where} AND pin_id = {pin}",
     "a partition is gone": "ALTER TABLE {table} DROP PARTITION ID '{partition}'",
 }
 CASES = [
@@ -120,7 +121,10 @@ def test_damaged_rows_are_named_and_mended(world: Sealed, table: str, how: str) 
 @pytest.mark.parametrize(
     ("kind", "start"), [("tiles", BUCKET), ("hours", HOUR_OF), ("base", YESTERDAY)], ids=["tiles", "hours", "base"]
 )
-@pytest.mark.parametrize("change", ["DELETE", "UPDATE pins = pins - 1", "UPDATE clicks = clicks - 1"])
+@pytest.mark.parametrize(
+    "change",
+    ["DELETE", "UPDATE pins = pins - 1", "UPDATE clicks = clicks - 1", "UPDATE trusted_clicks = trusted_clicks - 1"],
+)
 def test_damaged_seals_are_named_and_mended(world: Sealed, kind: str, start: int, change: str) -> None:
     world.sql(f"ALTER TABLE feature_seals {change} WHERE kind = '{kind}' AND window_start = {start}")
     assert {finding.source for finding in world.verify()} >= {"feature_seals"}
@@ -154,6 +158,13 @@ def test_the_newest_cuts_are_published_again_by_sealing(world: Sealed) -> None:
     world.sql(f"ALTER TABLE cuts DELETE WHERE cut > {NEWEST - 3 * TEN}")
     assert "cuts" in {finding.source for finding in world.verify()}
     sealed(world.address, until=NEWEST)
+    assert world.verify() == []
+
+
+def test_trusted_counts_of_cells_that_others_changed_are_named_and_mended(world: Sealed) -> None:
+    world.sql(f"ALTER TABLE pin_minutes UPDATE trusted = 0 WHERE pin_id = 3 AND arrived_at < {NEWEST}")
+    assert {"pin_tiles", "pin_hours_by_pin", "pin_corrections"} <= {finding.source for finding in world.verify()}
+    world.repair()
     assert world.verify() == []
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pintally.features import FeatureReader, SinkError
+from pintally.schemas.actions import Action
 from pintally.streams.settings import Settings
 from tests.features.kinds import rows
 from tests.sinks.known import FIRST, TEN, Fact, fill
@@ -12,7 +13,7 @@ from tests.sinks.sealing import HOUR
 from tests.support.secured import ADMIN, NOBODY, READER, SECRET, Secured
 
 CUT = FIRST + 30 * HOUR
-FACTS = [Fact(CUT - TEN * (1 + i), CUT - TEN * (1 + i), 7 + i % 3, 1, 1 + i) for i in range(60)]
+FACTS = [Fact(CUT - TEN * (1 + i), CUT - TEN * (1 + i), 7 + i % 3, Action.SAVE, 1 + i) for i in range(60)]
 
 
 @pytest.fixture(scope="module")

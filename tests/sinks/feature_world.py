@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.label_column import UNKNOWN
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
@@ -39,12 +40,17 @@ def arrivals(chance: random.Random) -> list[Event]:
 
 def _event(chance: random.Random, arrived: int, happened: int) -> Event:
     pin = min(PINS, int(1.1 ** chance.randrange(45)))
-    return Event(arrived, happened // 60 * 60, pin, chance.choice(ACTIONS), chance.choice((1, 1, 1, 2, 7)))
+    action, events = chance.choice(ACTIONS), chance.choice((1, 1, 1, 2, 7))
+    return Event(arrived, happened // 60 * 60, pin, action, events, chance.choice((0, 0, events - 1)))
 
 
 def as_cells(events: list[Event]) -> PinMinuteRows:
     """A cell of each, in a slice of its own."""
-    return cells(*((1, place, e.arrived_at, e.action, e.minute, e.pin, e.events, 10) for place, e in enumerate(events)))
+    rows = [
+        (1, place, e.arrived_at, e.action, e.minute, e.pin, e.events, 10, UNKNOWN, UNKNOWN, e.events - e.untrusted)
+        for place, e in enumerate(events)
+    ]
+    return cells(*rows)
 
 
 @dataclass(frozen=True, slots=True)

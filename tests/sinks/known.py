@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 
 from pintally.schemas.actions import Action
 from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.label_column import UNKNOWN
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import COLUMNS
+from pintally.sinks.clickhouse.per_action import COUNTED
+from pintally.sinks.reads.ranking import Ranking
 from tests.sinks.sealing import DAY, HOUR, TODAY
 from tests.support.cells import cells
 
@@ -20,8 +22,8 @@ TABLES = (
     "pin_tiles", "pin_hours_by_pin", "pin_corrections", "hour_tops", "tile_tops", "feature_seals", "cuts"
 )  # fmt: skip
 
-Counts = tuple[int, ...]
-Rows = dict[tuple[int, ...], Counter[Action]]
+Counts = tuple[int, ...]  # as COUNTED names them
+Rows = dict[tuple[int, ...], Counter[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,13 @@ class Fact:
     pin: int
     action: Action
     events: int = 1
+    untrusted: int = 0  # so many of them
+
+    @property
+    def counts(self) -> Counter[str]:
+        """By column."""
+        column = self.action.column
+        return Counter({column: self.events, f"trusted_{column}": self.events - self.untrusted})
 
 
 def hours_until(cut: int) -> int:
@@ -47,18 +56,33 @@ def published_at(cut: int) -> datetime:
 
 def cells_of(facts: Sequence[Fact]) -> PinMinuteRows:
     """A cell for each fact."""
-    rows = [(1, n, fact.arrived, fact.action, fact.happened, fact.pin, fact.events, 1) for n, fact in enumerate(facts)]
+    rows = [
+        (
+            1,
+            n,
+            fact.arrived,
+            fact.action,
+            fact.happened,
+            fact.pin,
+            fact.events,
+            1,
+            UNKNOWN,
+            UNKNOWN,
+            fact.events - fact.untrusted,
+        )
+        for n, fact in enumerate(facts)
+    ]
     return cells(*rows)
 
 
-def truth(facts: Iterable[Fact], cut: int, start: int, end: int, by: Action | None, k: int) -> list[tuple[int, Counts]]:
+def truth(facts: Iterable[Fact], cut: int, start: int, end: int, by: Ranking, k: int) -> list[tuple[int, Counts]]:
     """The top k pins of [start, end) among what arrived before the cut, by adding up."""
-    sums: dict[int, Counter[Action]] = {}
+    sums: dict[int, Counter[str]] = {}
     for fact in facts:
         if fact.arrived < cut and start <= fact.happened < end:
-            sums.setdefault(fact.pin, Counter())[fact.action] += fact.events
-    found = [(pin, tuple(counts[action] for action in Action)) for pin, counts in sums.items()]
-    weights = {pin: sum(counts) if by is None else counts[list(Action).index(by)] for pin, counts in found}
+            sums.setdefault(fact.pin, Counter()).update(fact.counts)
+    found = [(pin, tuple(counts[name] for name in COUNTED)) for pin, counts in sums.items()]
+    weights = {pin: by.of(counts) for pin, counts in found}
     return sorted((row for row in found if weights[row[0]]), key=lambda row: (-weights[row[0]], row[0]))[:k]
 
 
@@ -92,7 +116,7 @@ def _split(facts: Sequence[Fact], last_cut: int) -> tuple[Rows, Rows, Rows]:
             if hour < hours_until(last_cut):
                 found.append(hours.setdefault((hour, fact.pin), Counter()))
         for counts in found:
-            counts[fact.action] += fact.events
+            counts.update(fact.counts)
     return tiles, hours, corrections
 
 
@@ -102,10 +126,10 @@ def _insert(connection: Connection, table: str, keys: Sequence[str], rows: Rows)
     names = ["known_from" if name == "arrived" else name for name in keys]
     values = []
     for (window, *others), counts in rows.items():
-        events = [counts[action] for action in Action]
+        events = [counts[name] for name in COUNTED]
         values.append((window + moved, *others, *events, _seal(window, len(keys))))
         values.append((window + moved, *others, *(7_000 + each for each in events), 7))
-    connection.insert(table, (*names, *COLUMNS, "seal"), values)
+    connection.insert(table, (*names, *COUNTED, "seal"), values)
 
 
 def _seal(window: int, keys: int) -> int:
@@ -115,29 +139,33 @@ def _seal(window: int, keys: int) -> int:
 def _lists(connection: Connection, table: str, keys: Sequence[str], rows: Rows, listed: int) -> None:
     lists: dict[tuple[int, ...], list[tuple[int, Counts]]] = {}
     for (*key, pin), counts in rows.items():
-        lists.setdefault(tuple(key), []).append((pin, tuple(counts[action] for action in Action)))
+        lists.setdefault(tuple(key), []).append((pin, tuple(counts[name] for name in COUNTED)))
     values: list[tuple[int | bool, ...]] = []
     for place, (key, pins) in enumerate(lists.items()):
-        pins.sort(key=lambda row: -sum(row[1]))
-        left = [(*counts, sum(counts)) for _, counts in pins[listed:]]
-        rest = tuple(map(max, zip(*left, strict=True))) if left else (0,) * (len(COLUMNS) + 1)
+        pins.sort(key=lambda row: -Ranking().of(row[1]))
+        left = [_with_totals(counts) for _, counts in pins[listed:]]
+        rest = tuple(map(max, zip(*left, strict=True))) if left else (0,) * (len(COUNTED) + 2)
         seal = _seal(key[0], len(key) + 1)
         if left or place % 2:  # a list that leaves nobody out may say so, or not
             values.append((*key, True, 0, *rest, seal))
-        values.extend((*key, False, pin, *counts, sum(counts), seal) for pin, counts in pins[:listed])
+        values.extend((*key, False, pin, *_with_totals(counts), seal) for pin, counts in pins[:listed])
         values.append((*key, False, 999, *(9_000 for _ in rest), 7))
-    connection.insert(table, (*keys, "is_rest", "pin_id", *COLUMNS, "events", "seal"), values)
+    connection.insert(table, (*keys, "is_rest", "pin_id", *COUNTED, "events", "trusted", "seal"), values)
+
+
+def _with_totals(counts: Counts) -> Counts:
+    return (*counts, Ranking().of(counts), Ranking(trusted=True).of(counts))
 
 
 def _publish(connection: Connection, first_cut: int, last_cut: int) -> None:
-    zeros = (0,) * len(COLUMNS)
+    zeros = (0,) * len(COUNTED)
     hours = range(FIRST, hours_until(last_cut), HOUR)
     buckets = range(FIRST, last_cut, TEN)
     seals = [("hours", hour, _seal(hour, 2), hour + HOUR + LATENESS) for hour in hours]
     seals += [("tiles", bucket, _seal(bucket, 3), bucket + TEN) for bucket in buckets]
     connection.insert(
         "feature_seals",
-        ("kind", "window_start", "seal", "rows_seal", "is_open", "corrected", "complete_at", "pins", *COLUMNS),
+        ("kind", "window_start", "seal", "rows_seal", "is_open", "corrected", "complete_at", "pins", *COUNTED),
         [(kind, start, seal, seal, False, False, at, 1, *zeros) for kind, start, seal, at in seals],
     )
     connection.insert(

@@ -1,6 +1,7 @@
 """What a reader of a cut must see, counted from cells, and what the tables of features give him. Pure, but for `read`.
 
-Both give, for each pin, counts of the last hour, 24 hours, 7 and 30 days by action: docs/decisions/0017 defines them.
+Both give, for each pin, counts of the last hour, 24 hours, 7 and 30 days by action, and those of them that are trusted:
+docs/decisions/0017 defines them.
 """
 
 from collections import defaultdict
@@ -8,24 +9,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.per_action import COUNTED, COUNTS
 
 TEN, HOUR, DAY = 600, 3600, 86_400
-Vector = tuple[int, ...]  # 4 windows x 3 actions
-EVERYTHING = """
-SELECT 'tiles', pin_id, toUnixTimestamp(window_start), toUnixTimestamp(arrived_at), seal, saves, clicks, closeups,
-    0, 0, 0 FROM pin_tiles
-UNION ALL SELECT 'hours', pin_id, toUnixTimestamp(window_start), 0, seal, saves, clicks, closeups, 0, 0, 0
-FROM pin_hours_by_pin
-UNION ALL SELECT 'corrections', pin_id, toUnixTimestamp(window_start), toUnixTimestamp(known_from), seal, saves, clicks,
-    closeups, 0, 0, 0 FROM pin_corrections
-UNION ALL SELECT 'base', pin_id, toUnixTimestamp(day), 0, seal, saves_7d, clicks_7d, closeups_7d, saves_30d, clicks_30d,
-    closeups_30d FROM pin_base
-UNION ALL SELECT 'cells', pin_id, toUnixTimestamp(minute), toUnixTimestamp(arrived_at), action, events, 0, 0, 0, 0, 0
-FROM pin_minutes FINAL WHERE events > 0
-UNION ALL SELECT 'seals', seal, toUnixTimestamp(window_start), toUInt32(kind), rows_seal, is_open, corrected, 0, 0, 0, 0
-FROM feature_seals FINAL
+WIDTH = len(COUNTED)
+Vector = tuple[int, ...]  # 4 windows x counts
+NONE = ", ".join("0" for _ in COUNTED)
+BASE_COUNTS = ", ".join(f"{name}{days}" for days in ("_7d", "_30d") for name in COUNTED)
+EVERYTHING = f"""
+SELECT 'tiles', pin_id, toUnixTimestamp(window_start), toUnixTimestamp(arrived_at), seal, {COUNTS}, {NONE}
+FROM pin_tiles
+UNION ALL SELECT 'hours', pin_id, toUnixTimestamp(window_start), 0, seal, {COUNTS}, {NONE} FROM pin_hours_by_pin
+UNION ALL SELECT 'corrections', pin_id, toUnixTimestamp(window_start), toUnixTimestamp(known_from), seal, {COUNTS},
+    {NONE} FROM pin_corrections
+UNION ALL SELECT 'base', pin_id, toUnixTimestamp(day), 0, seal, {BASE_COUNTS} FROM pin_base
+UNION ALL SELECT 'cells', pin_id, toUnixTimestamp(minute), toUnixTimestamp(arrived_at), action, events, trusted,
+    0, 0, 0, 0, {NONE} FROM pin_minutes FINAL WHERE events > 0
+UNION ALL SELECT 'seals', seal, toUnixTimestamp(window_start), toUInt32(kind), rows_seal, is_open, corrected,
+    0, 0, 0, 0, {NONE} FROM feature_seals FINAL
 UNION ALL SELECT 'cuts', 0, toUnixTimestamp(cut), toUnixTimestamp(argMin(c.hours_until, (published_at, seal))), 0,
-    0, 0, 0, 0, 0, 0 FROM cuts AS c GROUP BY cut
+    {NONE}, {NONE} FROM cuts AS c GROUP BY cut
 """
 TILES, HOURS, BASE = 1, 2, 3
 Row = tuple[Any, ...]
@@ -68,19 +71,19 @@ def read(connection: Connection) -> Tables:
 
 def add(pins: dict[int, list[int]], pin: int, window: int, counts: Row) -> None:
     """Add counts to one of the four windows."""
-    vector = pins.setdefault(pin, [0] * 12)
-    for action in range(3):
-        vector[3 * window + action] += counts[action]
+    vector = pins.setdefault(pin, [0] * (4 * WIDTH))
+    for place in range(WIDTH):
+        vector[WIDTH * window + place] += counts[place]
 
 
 def expected(tables: Tables, cut: int) -> dict[int, Vector]:
     """From the cells that arrived before a cut."""
     pins: dict[int, list[int]] = {}
     day = tables.cuts[cut] // DAY * DAY
-    for pin, minute, arrived, action, events, *_ in tables.rows["cells"]:
+    for pin, minute, arrived, action, events, trusted, *_ in tables.rows["cells"]:
         if arrived >= cut:
             continue
-        counts = tuple(events * (action == each) for each in (1, 2, 3))
+        counts = tuple(number * (action == each) for number in (events, trusted) for each in (1, 2, 3))
         begins = (minute // TEN * TEN >= cut - HOUR, minute // HOUR * HOUR >= cut // HOUR * HOUR - DAY,
                   minute >= day - 7 * DAY, minute >= day - 30 * DAY)  # fmt: skip
         for window, inside in enumerate(begins):
@@ -116,7 +119,7 @@ def seen(tables: Tables, cut: int, *, by_seal: bool = True, by_known_from: bool 
     for pin, start, _, seal, *counts in tables.rows["base"]:
         if start == day and counts_of(BASE, day, seal):
             add(pins, pin, 2, tuple(counts))
-            add(pins, pin, 3, tuple(counts[3:]))
+            add(pins, pin, 3, tuple(counts[WIDTH:]))
     return _vectors(pins)
 
 

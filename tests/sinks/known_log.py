@@ -11,6 +11,7 @@ from random import Random
 from uuid import UUID
 
 from pintally.schemas.cells import CellRows
+from pintally.schemas.label_column import UNKNOWN
 from pintally.schemas.rows import StartRow, version_of
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -80,16 +81,18 @@ class Feed:
     def cells(self, start: int, end: int) -> CellRows:
         """The cells that the records of [start, end) change, as they are when the log is counted to `end`."""
         counts: Counter[tuple[int, int, int, int, int]] = Counter()
+        trusted: Counter[tuple[int, int, int, int, int]] = Counter()
         touched: dict[tuple[int, int, int, int, int], int] = {}
         for offset in range(self.slice_start(start) if start < end else end, end):
             record = self.records[offset]
             key = (*self._slice(offset), record.action, record.minute, record.pin)
             if self._counts(offset):
                 counts[key] += 1
+                trusted[key] += offset % 3 > 0
                 touched[key] = max(touched.get(key, 0), offset)
         return cells(
             *(
-                (self.source.id, *key, events, version_of(self.epoch, end))
+                (self.source.id, *key, events, version_of(self.epoch, end), UNKNOWN, UNKNOWN, trusted[key])
                 for key, events in counts.items()
                 if touched[key] >= start
             )

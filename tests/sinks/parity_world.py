@@ -14,6 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.label_column import UNKNOWN
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from tests.sinks.sealing import TODAY, before_each_statement, write
@@ -26,6 +27,7 @@ PINS, TICK, LATENESS, BLOCK = 500, 200, HOUR, 2000
 IDLE_MARGIN = 300
 EPOCH = 1 << 48
 Cell = tuple[int, int, int, int]  # slice_block, arrived_at, minute, pin
+DOUBTED = 5  # one record of so many is not trusted
 
 Ints = NDArray[np.int64]
 
@@ -47,7 +49,7 @@ class Source:
     lag: int = 5
     away: tuple[int, int] = (0, 0)  # nobody reads it from then until then
     position: int = 0
-    written: dict[Cell, int] = field(default_factory=dict)
+    written: dict[Cell, tuple[int, int]] = field(default_factory=dict)  # events, those of them that are trusted
 
     def __post_init__(self) -> None:
         self.stream_time = np.maximum.accumulate(self.stamps)
@@ -68,7 +70,8 @@ class Source:
         for record in range(self.position, end):
             if self.counted[record]:
                 cell = self.cell(record)
-                self.written[cell] = self.written.get(cell, 0) + 1
+                events, trusted = self.written.get(cell, (0, 0))
+                self.written[cell] = events + 1, trusted + (record % DOUBTED != 0)
                 changed.add(cell)
         self.position = max(self.position, end)
         return changed
@@ -88,7 +91,7 @@ class Source:
         """What the log says, for the recount."""
         for record in np.flatnonzero(self.counted).tolist():
             cell = self.cell(record)
-            yield Event(cell[1], cell[2], cell[3], self.action)
+            yield Event(cell[1], cell[2], cell[3], self.action, untrusted=int(record % DOUBTED == 0))
 
 
 def sources(chance: Generator) -> list[Source]:
@@ -144,7 +147,7 @@ class Night:
             self.zombies.remove((due, old))
         return self._seal(min(source.passed(wall) for source in self.sources))
 
-    def _rows(self, source: Source, wall: int) -> list[tuple[int, ...]]:
+    def _rows(self, source: Source, wall: int) -> list[tuple[int | str, ...]]:
         """The cells that changed, as one flush writes them."""
         changed = source.fold(wall)
         if self.chance.random() < 0.05:  # a worker crashed: the next one writes the whole slice again
@@ -158,8 +161,11 @@ class Night:
                 source.action,
                 minute,
                 pin,
-                source.written[block, arrived, minute, pin],
+                source.written[block, arrived, minute, pin][0],
                 version,
+                UNKNOWN,
+                UNKNOWN,
+                source.written[block, arrived, minute, pin][1],
             )
             for block, arrived, minute, pin in sorted(changed)
         ]

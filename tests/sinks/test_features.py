@@ -109,7 +109,7 @@ def test_each_column_says_its_window_and_formula(address: ClickHouseAddress) -> 
         address,
         f"SELECT name, comment FROM system.columns WHERE database = currentDatabase() AND table = '{NEWEST}'",
     )
-    assert len(columns) == 22
+    assert len(columns) == 34
     for name, comment in columns:
         assert all(words in comment for ending, words in WORDS.items() if name.endswith(ending)), name
         assert " / closeups_" in comment or "_rate_" not in name

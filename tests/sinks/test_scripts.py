@@ -72,7 +72,12 @@ def test_columns_are_added_where_a_table_lacks_them_and_nowhere_else() -> None:
 
 def test_sums_of_days_are_columns_of_an_action_too() -> None:
     there = {("pin_base", column) for column in ("saves_7d", "saves_30d", "clicks_7d", "clicks_30d", "closeups_7d")}
+    there |= {
+        ("pin_base", f"trusted_{action}_{days}") for action in ("saves", "clicks", "closeups") for days in ("7d", "30d")
+    }
+    there -= {("pin_base", "trusted_clicks_7d")}
     added = list(added_columns(script_of("002_features.sql"), there))
     assert [each.split(" COMMENT")[0] for each in added] == [
-        "ALTER TABLE pin_base ADD COLUMN IF NOT EXISTS closeups_30d UInt64"
+        "ALTER TABLE pin_base ADD COLUMN IF NOT EXISTS trusted_clicks_7d UInt64",
+        "ALTER TABLE pin_base ADD COLUMN IF NOT EXISTS closeups_30d UInt64",
     ]

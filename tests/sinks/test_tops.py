@@ -10,11 +10,12 @@ import pytest
 from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import COLUMNS
+from pintally.sinks.clickhouse.per_action import COUNTS
 from pintally.sinks.clickhouse.sealing.known_windows import Bucket, CompleteHour
 from pintally.sinks.reads import known_rows
 from pintally.sinks.reads.cuts import NOTHING_KNOWN, Cut, NotKept, read_cut
 from pintally.sinks.reads.known_rows import KnownRows
+from pintally.sinks.reads.ranking import Ranking
 from pintally.sinks.reads.tops import Top, read_top
 from pintally.sinks.reads.windows import FOREVER, Parts, Recent, Window, recent
 from tests.sinks.known import FIRST, TABLES, TEN, Fact, cells_of, fill, hours_until, published_at, truth
@@ -44,7 +45,8 @@ def arrivals(chance: random.Random, pins: Callable[[], int], size: int = 900, la
         )
         happened = max(FIRST, arrived - delay)
         action = chance.choices(tuple(Action), (20, 30, 50))[0]
-        facts.append(Fact(arrived, happened, pins(), action, chance.choice((1, 1, 1, 2, 5))))
+        events = chance.choice((1, 1, 1, 2, 5))
+        facts.append(Fact(arrived, happened, pins(), action, events, chance.choice((0, 0, events))))
     return facts
 
 
@@ -137,14 +139,14 @@ def test_the_top_is_what_adding_up_all_pins_gives(
     facts = make(chance)
     fill(address, facts, CUTS[0], CUT, listed)
     for window, limits in WINDOWS:
-        for by in (None, chance.choice(tuple(Action))):
+        for by in (Ranking(), Ranking(chance.choice(tuple(Action)), chance.random() < 0.5), Ranking(trusted=True)):
             cut, k = chance.choice(CUTS), chance.choice((3, 20))
             found = read_top(connection, window, by, k, as_of=published_at(cut))
             assert found.cut.moment == cut
             assert shown(found) == truth(facts, cut, *limits(cut), by, k), (window, by, k, found.certified)
-        newest = read_top(connection, window, None, 5)  # the cut and its seals come in one statement
+        newest = read_top(connection, window, Ranking(), 5)  # the cut and its seals come in one statement
         assert newest.cut.moment == CUT
-        assert shown(newest) == truth(facts, CUT, *limits(CUT), None, 5), window
+        assert shown(newest) == truth(facts, CUT, *limits(CUT), Ranking(), 5), window
 
 
 def test_of_many_buckets_only_those_with_corrections_are_named(
@@ -159,7 +161,7 @@ def test_of_many_buckets_only_those_with_corrections_are_named(
     monkeypatch.setattr(known_rows, "NAMED", 0)
     some = KnownRows.read(connection, cut, parts, live=False).correction_seals
     assert 0 < len(some) < len(every)
-    assert shown(read_top(connection, window, None, 5)) == truth(facts, CUT, *limits(CUT), None, 5)
+    assert shown(read_top(connection, window, Ranking(), 5)) == truth(facts, CUT, *limits(CUT), Ranking(), 5)
 
 
 @pytest.mark.parametrize(
@@ -177,11 +179,12 @@ def test_the_views_show_the_same_at_the_newest_cut(
     fill(address, facts, CUTS[0], CUT, listed)
     certified = []
     for window, limits in WINDOWS[:4]:
-        names = f"pin_id, {', '.join(COLUMNS)}, place, events, toUnixTimestamp(as_of), certified"
+        names = f"pin_id, {COUNTS}, place, events, trusted, toUnixTimestamp(as_of), certified"
         rows = connection.rows(f"SELECT {names} FROM pin_top_{window} ORDER BY place")
-        wanted = truth(facts, CUT, *limits(CUT), None, 100)
-        assert [(pin, tuple(counts)) for pin, *counts, _, _, _, _ in rows] == wanted, window
-        assert [row[4:7] for row in rows] == [(n, sum(counts), CUT) for n, (_, counts) in enumerate(wanted, 1)]
+        wanted = truth(facts, CUT, *limits(CUT), Ranking(), 100)
+        assert [(pin, tuple(counts)) for pin, *counts, _, _, _, _, _ in rows] == wanted, window
+        totals = [(Ranking().of(counts), Ranking(trusted=True).of(counts)) for _, counts in wanted]
+        assert [row[7:11] for row in rows] == [(n, *total, CUT) for n, total in enumerate(totals, 1)]
         certified += [row[-1] for row in rows]
     assert enough is None or set(certified) <= {enough}
 
@@ -198,10 +201,10 @@ def test_an_answer_of_a_view_is_of_one_cut_also_if_another_is_published_meanwhil
         )
         seen = set()
         for _ in range(12):
-            rows = connection.rows("SELECT pin_id, saves, clicks, closeups, toUnixTimestamp(as_of) FROM pin_top_1h")
+            rows = connection.rows(f"SELECT pin_id, {COUNTS}, toUnixTimestamp(as_of) FROM pin_top_1h")
             seen.add(rows[0][-1])
-            wanted = truth(facts, rows[0][-1], rows[0][-1] - HOUR, FOREVER, None, 100)
-            assert {(pin, (s, c, u)) for pin, s, c, u, _ in rows} == set(wanted)
+            wanted = truth(facts, rows[0][-1], rows[0][-1] - HOUR, FOREVER, Ranking(), 100)
+            assert {(pin, tuple(counts)) for pin, *counts, _ in rows} == set(wanted)
         assert seen == set(cuts)
 
 
@@ -209,7 +212,7 @@ def test_lists_of_heavy_rows_are_enough_for_events_as_they_are(
     address: ClickHouseAddress, connection: Connection
 ) -> None:
     fill(address, geometric(random.Random(1)), CUTS[0], CUT, 30)
-    assert all(read_top(connection, window, None, 3).certified for window in Recent)
+    assert all(read_top(connection, window, Ranking(), 3).certified for window in Recent)
 
 
 def test_what_lists_leave_out_can_lift_a_pin_to_the_last_place(
@@ -222,7 +225,7 @@ def test_what_lists_leave_out_can_lift_a_pin_to_the_last_place(
     facts += [Fact(at, at, 500, Action.SAVE, 10) for at in buckets[2:5]]
     facts.append(Fact(buckets[5], buckets[5], 700, Action.SAVE, 5))
     fill(address, facts, CUTS[0], CUT, 100)
-    found = read_top(connection, Recent.LAST_HOUR, None, 100)
+    found = read_top(connection, Recent.LAST_HOUR, Ranking(), 100)
     view = connection.rows("SELECT pin_id, saves, certified FROM pin_top_1h ORDER BY place")
     assert (found.certified, found.pins[-1].pin_id, found.pins[-1].counts[0]) == (True, 600, 44)
     assert view[-1] == (600, 44, True)
@@ -234,7 +237,7 @@ def test_a_pin_that_a_list_leaves_out_is_first_among_equals_if_its_number_is(
     facts = [Fact(CUT - TEN, CUT - TEN, pin, Action.SAVE, 10) for pin in (*range(2, 102), 1)]
     fill(address, facts, CUTS[0], CUT, 100)
     for pins in (
-        [pin.pin_id for pin in read_top(connection, Recent.LAST_HOUR, None, 100).pins],
+        [pin.pin_id for pin in read_top(connection, Recent.LAST_HOUR, Ranking(), 100).pins],
         [pin for (pin,) in connection.rows("SELECT pin_id FROM pin_top_1h ORDER BY place")],
     ):
         assert pins == list(range(1, 101))
@@ -244,7 +247,7 @@ def test_lists_are_not_enough_where_a_pin_in_none_of_them_may_have_as_much(
     address: ClickHouseAddress, connection: Connection
 ) -> None:
     fill(address, ties_at_the_last_place(random.Random(1)), CUTS[0], CUT, 3)
-    three, four = (read_top(connection, Recent.LAST_HOUR, Action.SAVE, k) for k in (3, 4))
+    three, four = (read_top(connection, Recent.LAST_HOUR, Ranking(Action.SAVE), k) for k in (3, 4))
     assert (three.certified, four.certified) == (True, False)
     assert [pin.pin_id for pin in four.pins] == [1, 2, 3, 20]
 
@@ -292,7 +295,7 @@ def test_it_is_so_after_sealing(
     assert sealed(address, cells_of(facts), until=until)
     certified = set()
     for window in (*Recent, Window(first // HOUR * HOUR + HOUR, first // HOUR * HOUR + 2 * HOUR)):
-        for by, k in ((None, 2), (Action.SAVE, 1), (Action.CLICK, 9)):
+        for by, k in ((Ranking(), 2), (Ranking(Action.SAVE), 1), (Ranking(Action.CLICK, trusted=True), 9)):
             found = read_top(connection, window, by, k)
             assert found.cut == Cut(until, hours_until(until), found.cut.published_at)
             assert shown(found) == truth(facts, until, found.window.start, found.window.end, by, k), (window, by, k)
@@ -307,16 +310,16 @@ def test_live_adds_what_was_flushed_after_the_cut(address: ClickHouseAddress, co
         for table in (*TABLES, "pin_minutes"):
             writer.execute(f"TRUNCATE TABLE {table}")
     everything = now + DAY
-    before = read_top(connection, Recent.LAST_HOUR, None, 3, live=True)
+    before = read_top(connection, Recent.LAST_HOUR, Ranking(), 3, live=True)
     write(address, cells_of(facts))
-    unsealed = read_top(connection, Recent.LAST_HOUR, None, 3, live=True)
+    unsealed = read_top(connection, Recent.LAST_HOUR, Ranking(), 3, live=True)
     sealed(address, until=now - 2 * TEN)
-    known, live = (read_top(connection, Recent.LAST_HOUR, None, 3, live=live) for live in (False, True))
+    known, live = (read_top(connection, Recent.LAST_HOUR, Ranking(), 3, live=live) for live in (False, True))
     assert before.pins == ()
     for found in (unsealed, live):
-        assert shown(found) == truth(facts, everything, found.window.start, FOREVER, None, 3)
-    assert shown(known) == truth(facts, now - 2 * TEN, known.window.start, FOREVER, None, 3) != shown(live)
+        assert shown(found) == truth(facts, everything, found.window.start, FOREVER, Ranking(), 3)
+    assert shown(known) == truth(facts, now - 2 * TEN, known.window.start, FOREVER, Ranking(), 3) != shown(live)
 
 
 def shown(top: Top) -> list[tuple[int, tuple[int, ...]]]:
-    return [(pin.pin_id, pin.counts) for pin in top.pins]
+    return [(pin.pin_id, (*pin.counts, *pin.trusted)) for pin in top.pins]

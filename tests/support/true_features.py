@@ -20,6 +20,7 @@ class Event:
     pin: int
     action: int
     events: int = 1
+    untrusted: int = 0  # so many of them
 
 
 def hours_until(cut: int, lateness: int = HOUR) -> int:
@@ -41,16 +42,18 @@ def _row(events: list[Event], cut: int, until: int) -> Row:
     day, last_24h = until // DAY * DAY, cut // HOUR * HOUR - DAY
     starts = (cut - HOUR, last_24h, day - 7 * DAY, day - 30 * DAY)
     hour_1, hours_24, days_7, days_30 = ([_sum(events, action, start) for action in ACTIONS] for start in starts)
+    trusted = [_sum(events, action, start, trusted=True) for start in starts for action in ACTIONS]
     rates = [part / counts[2] if counts[2] else None for counts in (hours_24, days_7) for part in counts[:2]]
     decayed = [_decayed(events, action, cut, until, last_24h) for action in ACTIONS]
     x, week = sum(hour_1), sum(days_7)
     mean = (week - x) / ((cut - day) / 3600 + 167)
-    return (*hour_1, *hours_24, *days_7, *days_30, *rates, *decayed, (x - mean) / math.sqrt(mean + 1))
+    return (*hour_1, *hours_24, *days_7, *days_30, *trusted, *rates, *decayed, (x - mean) / math.sqrt(mean + 1))
 
 
-def _sum(events: list[Event], action: int, start: int) -> int:
+def _sum(events: list[Event], action: int, start: int, *, trusted: bool = False) -> int:
     """An hour of which a window needs a part is added up by its tiles, which are of hours that are not complete."""
-    return sum(each.events for each in events if each.action == action and each.minute // TEN * TEN >= start)
+    within = (each for each in events if each.action == action and each.minute // TEN * TEN >= start)
+    return sum(each.events - each.untrusted * trusted for each in within)
 
 
 def _decayed(events: list[Event], action: int, cut: int, until: int, start: int) -> float:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pintally.audit.contract import COLUMNS
+from pintally.audit.contract import MEASURES
 from pintally.audit.features.state import DAY, HOUR, TEN_MINUTES, State, Window
 from pintally.audit.features.sums import DAYS, NO_ROWS, NOTHING, Day, Rows, Sums
 
@@ -58,7 +58,7 @@ def _split(day: Day, state: State) -> Expected:
     for (window, arrived), sums in day.cells.items():
         hour = window // HOUR * HOUR
         complete_at = state.complete_at(hour)
-        if arrived + TEN_MINUTES > state.newest or not any(sums.counts):
+        if arrived + TEN_MINUTES > state.newest or not sums.events:
             continue
         if complete_at is not None and arrived >= complete_at:
             key = hour, arrived
@@ -98,7 +98,7 @@ def _in_buckets(
             if rows.sums != needed:
                 yield Difference(table, window, rows.sums, needed, arrived, seal=seal.rows_seal)
         elif ("tiles", arrived) not in state.windows and window >= first:
-            unnamed[arrived] += sum(needed.counts)
+            unnamed[arrived] += needed.events
 
 
 def _counting(tiles: Mapping[tuple[int, int, int], Rows], state: State) -> Iterator[tuple[int, int, Rows]]:
@@ -126,7 +126,7 @@ def _hours(day: Day, expected: Expected, state: State) -> Iterator[Difference]:
                 what = "hours: complete_at"
                 yield Difference(SEALS, hour, window.complete_at, complete_at, what=what, is_time=True)
         elif hour not in known:
-            yield Difference(SEALS, hour, 0, sum(needed.counts), what="hours: no row")
+            yield Difference(SEALS, hour, 0, needed.events, what="hours: no row")
 
 
 def compare_buckets(tables: Iterable[Mapping[tuple[int, int], Rows]], state: State) -> Iterator[Difference]:
@@ -159,8 +159,8 @@ def compare_bases(
         }
         if (window := state.closed("base", day)) is not None:
             yield from _base(day, window, seals.get(window.rows_seal, dict.fromkeys(DAYS, NO_ROWS)), needed)
-        elif ("base", day) not in state.windows and any(needed["30d"].counts):
-            yield Difference(SEALS, day, 0, sum(needed["30d"].counts), what="base: no row")
+        elif ("base", day) not in state.windows and needed["30d"].events:
+            yield Difference(SEALS, day, 0, needed["30d"].events, what="base: no row")
 
 
 def _base(day: int, window: Window, rows: Mapping[str, Rows], needed: Mapping[str, Sums]) -> Iterator[Difference]:
@@ -174,4 +174,4 @@ def _base(day: int, window: Window, rows: Mapping[str, Rows], needed: Mapping[st
 
 def _stated(window: Window, rows: Rows) -> Iterator[tuple[str, int, int]]:
     """Yields each total: its name, what `feature_seals` states, and what is there."""
-    yield from zip(("pins", *COLUMNS), window.totals, (rows.rows, *rows.sums.counts), strict=True)
+    yield from zip(("pins", *MEASURES), window.totals, (rows.rows, *rows.sums.counts), strict=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.contract import COLUMNS, KINDS
+from pintally.audit.contract import KINDS, MEASURES
 from pintally.audit.features.compare import BASE, CORRECTIONS, HOURS, SEALS, TILES, Difference
 from pintally.audit.features.state import DAY, HOUR, TEN_MINUTES, State
 from pintally.audit.features.sums import Sums
@@ -22,10 +22,14 @@ FROM
 GROUP BY pin_id
 HAVING {differs}
 ORDER BY pin_id LIMIT {limit}"""
-BOTH = ", ".join(f"sum(n_{name}) AS needed_{name}, sum(f_{name}) AS found_{name}" for name in COLUMNS)
-OF_CELLS = ", ".join(f"sumIf(events, action = {number}) AS n_{name}, 0 AS f_{name}" for number, _, name in KINDS)
-OF_HOURS = ", ".join(f"sum({name}) AS n_{name}, 0 AS f_{name}" for name in COLUMNS)
-DIFFERS = " OR ".join(f"needed_{name} != found_{name}" for name in COLUMNS)
+BOTH = ", ".join(f"sum(n_{name}) AS needed_{name}, sum(f_{name}) AS found_{name}" for name in MEASURES)
+OF_CELLS = ", ".join(
+    f"sumIf({value}, action = {number}) AS n_{prefix}{name}, 0 AS f_{prefix}{name}"
+    for value, prefix in (("events", ""), ("trusted", "trusted_"))
+    for number, _, name in KINDS
+)
+OF_HOURS = ", ".join(f"sum({name}) AS n_{name}, 0 AS f_{name}" for name in MEASURES)
+DIFFERS = " OR ".join(f"needed_{name} != found_{name}" for name in MEASURES)
 WINDOW = "window_start = toDateTime({window:UInt32}, 'UTC')"
 CELLS = "pin_minutes FINAL WHERE hour = toDateTime({hour:UInt32}, 'UTC') AND arrived_at"
 SOURCES = {
@@ -55,7 +59,7 @@ def named(clickhouse: ClickHouse, state: State, differences: Iterable[Difference
             looked_into[each.table] += 1
             yield from _by_pin(clickhouse, state, each)
         else:
-            found, expected = (sum(sums.counts) for sums in (each.found, each.expected) if isinstance(sums, Sums))
+            found, expected = (sums.events for sums in (each.found, each.expected) if isinstance(sums, Sums))
             yield _finding(each, found, expected, "events")
 
 
@@ -79,14 +83,14 @@ def _by_pin(clickhouse: ClickHouse, state: State, each: Difference) -> Iterator[
         both=BOTH,
         needed=OF_HOURS if each.table == BASE else OF_CELLS,
         source=SOURCES[each.table],
-        found=", ".join(f"0 AS n_{name}, {name}{suffix} AS f_{name}" for name in COLUMNS),
+        found=", ".join(f"0 AS n_{name}, {name}{suffix} AS f_{name}" for name in MEASURES),
         table=each.table,
         rows=ROWS[each.table],
         differs=DIFFERS,
         limit=SHOWN,
     )
     for row in clickhouse.rows(sql, seal=each.seal, **_parameters(state, each)):
-        for name in COLUMNS:
+        for name in MEASURES:
             found, expected = row[f"found_{name}"], row[f"needed_{name}"]
             if found != expected:
                 yield _finding(each, found, expected, name + suffix, row["pin_id"])

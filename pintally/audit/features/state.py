@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.contract import COLUMNS
+from pintally.audit.contract import MEASURES
 
 TEN_MINUTES = 600
 HOUR = 3600
@@ -17,7 +17,7 @@ SELECT toUInt32(cut) AS at, toUInt32(argMin(hours_until, (published_at, seal))) 
 FROM cuts GROUP BY cut ORDER BY cut"""
 WINDOWS = f"""
 SELECT toString(kind) AS kind, toUInt32(window_start) AS start, rows_seal, is_open,
-    toUInt32(complete_at) AS complete_at, pins, {", ".join(COLUMNS)}
+    toUInt32(complete_at) AS complete_at, pins, {", ".join(MEASURES)}
 FROM feature_seals FINAL
 WHERE window_start >= toDateTime({{oldest:UInt32}}, 'UTC')
 ORDER BY kind, start"""
@@ -40,7 +40,7 @@ class Window:
     rows_seal: int
     is_open: bool
     complete_at: int
-    totals: tuple[int, ...]  # rows, then events of each action
+    totals: tuple[int, ...]  # rows, then counts
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def read_state(clickhouse: ClickHouse, oldest: int = 0) -> State:
     )
     windows = {
         (row["kind"], row["start"]): Window(
-            row["rows_seal"], row["is_open"], row["complete_at"], tuple(row[name] for name in ("pins", *COLUMNS))
+            row["rows_seal"], row["is_open"], row["complete_at"], tuple(row[name] for name in ("pins", *MEASURES))
         )
         for row in clickhouse.rows(WINDOWS, oldest=oldest)
     }

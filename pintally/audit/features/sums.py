@@ -1,27 +1,37 @@
 """Sums of cells and of the tables of features by window, without their pins.
 
-Each sum has a check sum over pins: events times a hash of pin and action, modulo 2^64. It adds up as counts do. So
-cells and rows that say the same of every pin have the same check sum, however they are divided, and ClickHouse needs no
-memory for pins.
+Each sum has a check sum over pins, modulo 2^64: events times a hash of pin and action, and trusted events times another
+one. It adds up as counts do. So cells and rows that say the same of every pin have the same check sum, however they are
+divided, and ClickHouse needs no memory for pins.
 """
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.contract import COLUMNS, KINDS
+from pintally.audit.contract import COLUMNS, KINDS, MEASURES
 
 TEN = "toUInt32(intDiv(toUInt32(minute), 600) * 600)"
-NAMED = ", ".join(f"sum({name}) AS n_{name}" for name in COLUMNS)
-PRINT = "sum({}) AS print".format(
-    " + ".join(f"{name} * cityHash64(pin_id, toUInt8({number}))" for number, _, name in KINDS)
+NAMED = ", ".join(f"sum({name}) AS n_{name}" for name in MEASURES)
+OF_ROW = (
+    "{column}{days} * cityHash64(pin_id, toUInt8({number}))"
+    " + trusted_{column}{days} * cityHash64(toUInt8({number}), pin_id)"
 )
+
+
+def print_of(days: str = "") -> str:
+    """The check sum of rows. `days`: the ending of their columns."""
+    return f"sum({' + '.join(OF_ROW.format(column=name, number=number, days=days) for number, _, name in KINDS)})"
+
+
+PRINT = f"{print_of()} AS print"
 WITHIN = "window_start >= toDateTime({first:UInt32}, 'UTC') AND window_start < toDateTime({end:UInt32}, 'UTC')"
 
 CELLS = f"""
 SELECT {TEN} AS window, toUInt32(arrived_at) AS arrived,
     {", ".join(f"sumIf(events, action = {number}) AS n_{name}" for number, _, name in KINDS)},
-    sum(events * cityHash64(pin_id, action)) AS print
+    {", ".join(f"sumIf(trusted, action = {number}) AS n_trusted_{name}" for number, _, name in KINDS)},
+    sum(events * cityHash64(pin_id, action) + trusted * cityHash64(action, pin_id)) AS print
 FROM pin_minutes FINAL
 WHERE hour >= toDateTime({{first:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC')
     AND arrived_at < toDateTime({{cut:UInt32}}, 'UTC')
@@ -46,17 +56,22 @@ DAYS = ("7d", "30d")
 
 
 class Sums(NamedTuple):
-    """Counts of each action, and the check sum of their pins."""
+    """Counts, as MEASURES names them, and the check sum of their pins."""
 
     counts: tuple[int, ...]
     print: int
+
+    @property
+    def events(self) -> int:
+        """Those of all actions."""
+        return sum(self.counts[: len(COLUMNS)])
 
     def __add__(self, other: "Sums") -> "Sums":  # type: ignore[override]
         counts = tuple(one + two for one, two in zip(self.counts, other.counts, strict=True))
         return Sums(counts, (self.print + other.print) % (1 << 64))
 
 
-NOTHING = Sums(tuple(0 for _ in COLUMNS), 0)
+NOTHING = Sums(tuple(0 for _ in MEASURES), 0)
 
 
 class Rows(NamedTuple):
@@ -104,17 +119,12 @@ def read_buckets(clickhouse: ClickHouse, table: str, first: int, end: int) -> di
 def read_base(clickhouse: ClickHouse, day: int) -> dict[int, dict[str, Rows]]:
     """Read the base of a day: by seal, of 7 days and of 30."""
     sums = ", ".join(
-        [f"sum({name}_{days}) AS n_{name}_{days}" for days in DAYS for name in COLUMNS]
-        + [
-            "sum({}) AS print_{}".format(
-                " + ".join(f"{name}_{days} * cityHash64(pin_id, toUInt8({number}))" for number, _, name in KINDS), days
-            )
-            for days in DAYS
-        ]
+        [f"sum({name}_{days}) AS n_{name}_{days}" for days in DAYS for name in MEASURES]
+        + [f"{print_of(f'_{days}')} AS print_{days}" for days in DAYS]
     )
     return {
         row["seal"]: {
-            days: Rows(row["rows"], Sums(tuple(row[f"n_{name}_{days}"] for name in COLUMNS), row[f"print_{days}"]))
+            days: Rows(row["rows"], Sums(tuple(row[f"n_{name}_{days}"] for name in MEASURES), row[f"print_{days}"]))
             for days in DAYS
         }
         for row in clickhouse.rows(BASE.format(sums=sums), day=day)
@@ -122,7 +132,7 @@ def read_base(clickhouse: ClickHouse, day: int) -> dict[int, dict[str, Rows]]:
 
 
 def _sums(row: dict[str, int]) -> Sums:
-    return Sums(tuple(row[f"n_{name}"] for name in COLUMNS), row["print"])
+    return Sums(tuple(row[f"n_{name}"] for name in MEASURES), row["print"])
 
 
 def _rows(row: dict[str, int]) -> Rows:

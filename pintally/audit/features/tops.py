@@ -1,30 +1,31 @@
 """Listed tops against the rows that they are taken from, and the bound for those that are not listed.
 
-A listed row must have the counts of its pin. The row `is_rest` must have, for each action and for all of them together,
-at least the highest count among all pins that are not listed; where there is no such row, every pin must be listed.
+A listed row must have the counts of its pin. The row `is_rest` must have, for each count and for all actions together,
+at least the highest among all pins that are not listed; where there is no such row, every pin must be listed.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pintally.audit.clickhouse import ClickHouse
-from pintally.audit.contract import COLUMNS, KINDS
+from pintally.audit.contract import COLUMNS, KINDS, MEASURES, TRUSTED
+from pintally.audit.features.sums import OF_ROW
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.words import utc
 
-PRINT = " + ".join(f"{name} * cityHash64(pin_id, toUInt8({number}))" for number, _, name in KINDS)
-EVENTS = " + ".join(COLUMNS)
-COUNTS = (*COLUMNS, "events")
+PRINT = " + ".join(OF_ROW.format(column=name, number=number, days="") for number, _, name in KINDS)
+EVENTS, TRUSTED_EVENTS = " + ".join(COLUMNS), " + ".join(TRUSTED)
+COUNTS = (*MEASURES, "events", "trusted")
 WITHIN = """window_start >= toDateTime({{first:UInt32}}, 'UTC') AND window_start < toDateTime({{end:UInt32}}, 'UTC')
         AND ({sealed}, seal) IN
             (SELECT window_start, rows_seal FROM feature_seals FINAL WHERE kind = '{kind}' AND NOT is_open)"""
 ROWS = f"""
 SELECT {{keys}}, sum(listed) AS pins, sumIf({PRINT}, listed) AS print,
-    {", ".join(f"maxIf({name}, NOT listed) AS rest_{name}" for name in COLUMNS)},
-    maxIf(all, NOT listed) AS rest_events
+    {", ".join(f"maxIf({name}, NOT listed) AS rest_{name}" for name in MEASURES)},
+    maxIf(all, NOT listed) AS rest_events, maxIf(all_trusted, NOT listed) AS rest_trusted
 FROM
 (
-    SELECT {{columns}}, pin_id, {", ".join(COLUMNS)}, {EVENTS} AS all,
+    SELECT {{columns}}, pin_id, {", ".join(MEASURES)}, {EVENTS} AS all, {TRUSTED_EVENTS} AS all_trusted,
         ({{columns}}, pin_id) IN (SELECT {{columns}}, pin_id FROM {{tops}} WHERE {{within}} AND NOT is_rest) AS listed
     FROM {{table}}
     WHERE {{within}}
@@ -32,7 +33,7 @@ FROM
 GROUP BY {{keys}}"""
 LISTED = f"""
 SELECT {{keys}}, countIf(NOT is_rest) AS pins, sumIf({PRINT}, NOT is_rest) AS print,
-    countIf(NOT is_rest AND {EVENTS} != events) AS unequal, countIf(is_rest) AS rests,
+    countIf(NOT is_rest AND ({EVENTS} != events OR {TRUSTED_EVENTS} != trusted)) AS unequal, countIf(is_rest) AS rests,
     {", ".join(f"minIf({name}, is_rest) AS rest_{name}" for name in COUNTS)}
 FROM {{tops}} WHERE {{within}}
 GROUP BY {{keys}}"""

@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS pin_tiles{on_cluster}
     window_start DateTime('UTC') COMMENT 'Start of ten minutes of event time' CODEC(T64, LZ4),
     arrived_at DateTime('UTC') COMMENT 'Arrival bucket: known at every later cut' CODEC(T64, LZ4),
     {column} UInt64 COMMENT '{Heading} of the ten minutes that arrived in the bucket' CODEC(T64, LZ4),
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} of the ten minutes that arrived in the bucket' CODEC(T64, LZ4),
     seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, LZ4),
     INDEX seal seal TYPE minmax GRANULARITY 128
 )
@@ -26,6 +27,7 @@ CREATE TABLE IF NOT EXISTS pin_hours_by_pin{on_cluster}
     pin_id UInt64 COMMENT 'The pin' CODEC(Delta, LZ4),
     window_start DateTime('UTC') COMMENT 'Start of the hour' CODEC(T64, LZ4),
     {column} UInt64 COMMENT '{Heading} of the hour that arrived before it was complete' CODEC(T64, LZ4),
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} of the hour that arrived before it was complete' CODEC(T64, LZ4),
     seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, LZ4),
     INDEX seal seal TYPE minmax GRANULARITY 128
 )
@@ -43,6 +45,7 @@ CREATE TABLE IF NOT EXISTS pin_corrections{on_cluster}
     window_start DateTime('UTC') COMMENT 'Start of the hour, which was complete before' CODEC(T64, LZ4),
     known_from DateTime('UTC') COMMENT 'Known at this cut and later ones: end of the bucket in which the events arrived' CODEC(T64, LZ4),
     {column} UInt64 COMMENT '{Heading} of the hour that arrived in the bucket' CODEC(T64, LZ4),
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} of the hour that arrived in the bucket' CODEC(T64, LZ4),
     seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, LZ4),
     INDEX seal seal TYPE minmax GRANULARITY 128
 )
@@ -59,7 +62,9 @@ CREATE TABLE IF NOT EXISTS pin_base{on_cluster}
     day DateTime('UTC') COMMENT 'Start of a day, UTC: the sums are of the days before it' CODEC(Delta, ZSTD(1)),
     pin_id UInt64 COMMENT 'The pin' CODEC(Delta, LZ4),
     {column}_7d UInt64 COMMENT '{Heading} of the 7 days before, in complete hours' CODEC(T64, LZ4),
+    trusted_{column}_7d UInt64 COMMENT 'Trusted {heading} of the 7 days before, in complete hours' CODEC(T64, LZ4),
     {column}_30d UInt64 COMMENT '{Heading} of the 30 days before, in complete hours' CODEC(T64, LZ4),
+    trusted_{column}_30d UInt64 COMMENT 'Trusted {heading} of the 30 days before, in complete hours' CODEC(T64, LZ4),
     seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(Delta, ZSTD(1))
 )
 ENGINE = {family}MergeTree
@@ -73,10 +78,12 @@ COMMENT 'Sums of the days before a day by pin, without later corrections. Read p
 CREATE TABLE IF NOT EXISTS hour_tops{on_cluster}
 (
     window_start DateTime('UTC') COMMENT 'Start of the hour' CODEC(Delta, ZSTD(1)),
-    is_rest Bool COMMENT 'true: the highest count of each action among all pins that have no row here',
+    is_rest Bool COMMENT 'true: the highest of each count among all pins that have no row here',
     pin_id UInt64 COMMENT 'The pin; 0 with is_rest' CODEC(Delta, LZ4),
     {column} UInt64 COMMENT '{Heading} of the pin in the hour, as in pin_hours_by_pin' CODEC(T64, LZ4),
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} of the pin in the hour, as in pin_hours_by_pin' CODEC(T64, LZ4),
     events UInt64 COMMENT 'All actions' CODEC(T64, LZ4),
+    trusted UInt64 COMMENT 'Trusted events of all actions' CODEC(T64, LZ4),
     seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(Delta, ZSTD(1))
 )
 ENGINE = {family}MergeTree
@@ -90,10 +97,12 @@ CREATE TABLE IF NOT EXISTS tile_tops{on_cluster}
 (
     arrived_at DateTime('UTC') COMMENT 'Arrival bucket' CODEC(Delta, ZSTD(1)),
     window_start DateTime('UTC') COMMENT 'Start of ten minutes of event time' CODEC(Delta, ZSTD(1)),
-    is_rest Bool COMMENT 'true: the highest count of each action among all pins that have no row here for this tile',
+    is_rest Bool COMMENT 'true: the highest of each count among all pins that have no row here for this tile',
     pin_id UInt64 COMMENT 'The pin; 0 with is_rest' CODEC(Delta, LZ4),
     {column} UInt64 COMMENT '{Heading} of the pin in the tile, as in pin_tiles' CODEC(T64, LZ4),
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} of the pin in the tile, as in pin_tiles' CODEC(T64, LZ4),
     events UInt64 COMMENT 'All actions' CODEC(T64, LZ4),
+    trusted UInt64 COMMENT 'Trusted events of all actions' CODEC(T64, LZ4),
     seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(Delta, ZSTD(1))
 )
 ENGINE = {family}MergeTree
@@ -114,7 +123,8 @@ CREATE TABLE IF NOT EXISTS feature_seals{on_cluster}
     complete_at DateTime('UTC') COMMENT 'Of hours: the cut at which it became complete; of others: the cut from which it is read',
     pins UInt64 COMMENT 'Rows in its tables, without tops',
     {column} UInt64 COMMENT 'Sum of {heading} in its tables, without tops; of base the sum over 30 days',
-    check_sum UInt64 COMMENT 'Sum over its cells of a hash of pin, action and, in tiles, start of the ten minutes, times their events',
+    trusted_{column} UInt64 COMMENT 'Sum of trusted {heading} in its tables, without tops; of base the sum over 30 days',
+    check_sum UInt64 COMMENT 'Sum over its cells of a hash of pin, action and, in tiles, start of the ten minutes, times their counts',
     written_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row'
 )
 ENGINE = {family}ReplacingMergeTree(seal)

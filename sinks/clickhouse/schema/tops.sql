@@ -132,7 +132,9 @@ CREATE OR REPLACE VIEW pin_top_{window}{on_cluster}
     place UInt64 COMMENT 'From 1 to 100: most events first, equal counts by pin',
     pin_id UInt64 COMMENT 'The pin',
     {column} UInt64 COMMENT '{Heading} of {window_words}',
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} of {window_words}: of one user, at most as many in a slice as the rule trusted_cap says',
     events UInt64 COMMENT 'All actions of {window_words}: what pins are sorted by',
+    trusted UInt64 COMMENT 'Trusted events of all actions',
     as_of DateTime('UTC') COMMENT 'The cut: these events had reached every source by then (arrival), and no others are counted',
     certified Bool COMMENT 'true: found from heavy rows, whose bounds prove that no other pin has as much; false: all pins were added up. Both are exact'
 )
@@ -154,7 +156,9 @@ SELECT
     row_number() OVER (ORDER BY total DESC, pin_id) AS place,
     pin_id,
     s{number} AS {column},
+    t{number} AS trusted_{column},
     total AS events,
+    {total_of_trusted} AS trusted,
     of.1 AS as_of,
     finalists.2 AS certified
 FROM
@@ -162,23 +166,27 @@ FROM
     SELECT
         pin_id,
         sum(c{number}) AS s{number},
+        sum(d{number}) AS t{number},
         {total_of_sums} AS total
     FROM
     (
         SELECT
             toUInt64(0) AS c{number},
+            toUInt64(0) AS d{number},
             toUInt64(0) AS pin_id
         FROM system.one
         WHERE dummy > 0 AND empty(of.5)
         UNION ALL
         SELECT
             {column} AS c{number},
+            trusted_{column} AS d{number},
             pin_id
         FROM pin_hours_by_pin
         WHERE window_start >= of.2 AND window_start < of.3 AND seal IN of.5 AND (NOT finalists.2 OR pin_id IN finalists.1)
         UNION ALL
         SELECT
             {column} AS c{number},
+            trusted_{column} AS d{number},
             pin_id
         FROM pin_tiles
         WHERE window_start >= of.3 AND window_start < of.4 AND arrived_at < of.1 AND seal IN of.6
@@ -186,6 +194,7 @@ FROM
         UNION ALL
         SELECT
             {column} AS c{number},
+            trusted_{column} AS d{number},
             pin_id
         FROM pin_corrections
         WHERE window_start >= of.2 AND window_start < of.3 AND known_from <= of.1 AND seal IN of.6
@@ -205,6 +214,7 @@ CREATE OR REPLACE VIEW pin_trending{on_cluster}
     place UInt64 COMMENT 'From 1 to 100: highest trend first, equal ones by pin',
     pin_id UInt64 COMMENT 'The pin',
     {column}_1h UInt64 COMMENT '{Heading} of the last hour, as in pin_features_latest',
+    trusted_{column}_1h UInt64 COMMENT 'Trusted {heading} of the last hour, as in pin_features_latest',
     trend_1h Float64 COMMENT 'Standard deviations by which the last hour is above the mean of the pin, as in pin_features_latest',
     as_of DateTime('UTC') COMMENT 'The cut: these events had reached every source by then (arrival), and no others are counted'
 )
@@ -213,12 +223,14 @@ SELECT
     row_number() OVER (ORDER BY trend_1h DESC, pin_id) AS place,
     pin_id,
     {column}_1h,
+    trusted_{column}_1h,
     trend_1h,
     as_of
 FROM
 (
     SELECT
         {column}_1h,
+        trusted_{column}_1h,
         pin_id,
         trend_1h,
         as_of

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import COLUMNS, each
+from pintally.sinks.clickhouse.per_action import COUNTED, COUNTS, each_count
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 
 TILES, HOURS, BASE = "tiles", "hours", "base"
 Name = tuple[str, int]  # kind and start of a window
 NAMES = (
-    "kind", "window_start", "seal", "rows_seal", "is_open", "corrected", "complete_at", "pins", *COLUMNS, "check_sum",
+    "kind", "window_start", "seal", "rows_seal", "is_open", "corrected", "complete_at", "pins", *COUNTED, "check_sum",
 )  # fmt: skip
 # Windows whose cells, and for a base whose hours of 30 days, are surely kept. Older ones stay as they are.
 KEPT = "window_start >= toStartOfDay(now('UTC')) - INTERVAL if(kind = 'base', 58, 89) DAY"
@@ -25,7 +25,7 @@ AT_ONCE = 2000  # windows that are named in one statement
 class Known:
     """Sums of a window. The check sum is of all its counts, so that equal sums mean equal rows."""
 
-    counts: tuple[int, ...] = (0,) * len(COLUMNS)
+    counts: tuple[int, ...] = (0,) * len(COUNTED)
     check_sum: int = 0
     pins: int = field(default=0, compare=False)  # rows
     tops_fit: bool = True  # whether the tops beside them are those of these rows
@@ -57,19 +57,19 @@ class FeatureSeal:
 
 READ = f"""
 SELECT toString(kind), toUnixTimestamp(window_start), seal, rows_seal, is_open, corrected, toUnixTimestamp(complete_at),
-    pins, check_sum, {each("{column}")}
+    pins, check_sum, {COUNTS}
 FROM feature_seals FINAL
 """
 OPEN = f"""
 INSERT INTO feature_seals ({", ".join(NAMES)})
 SELECT w.1, toDateTime(w.2, 'UTC'), %(number)s, s.rows_seal, true, s.corrected, s.complete_at, s.pins,
-    {each("s.{column}")}, s.check_sum
+    {each_count("s.{count}")}, s.check_sum
 FROM (SELECT arrayJoin(%(windows)s) AS w) AS opened
 LEFT JOIN (SELECT * FROM feature_seals FINAL) AS s ON toString(s.kind) = w.1 AND toUnixTimestamp(s.window_start) = w.2
 """
 OPEN_FROM = f"""
 INSERT INTO feature_seals ({", ".join(NAMES)})
-SELECT kind, window_start, %(number)s, rows_seal, true, corrected, complete_at, pins, {each("{column}")}, check_sum
+SELECT kind, window_start, %(number)s, rows_seal, true, corrected, complete_at, pins, {COUNTS}, check_sum
 FROM feature_seals FINAL
 WHERE (kind = 'tiles' AND window_start >= toDateTime(%(bucket)s, 'UTC')
     OR kind = 'hours' AND window_start >= toDateTime(%(hour)s, 'UTC')) AND {KEPT}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import COLUMNS
+from pintally.sinks.clickhouse.per_action import COUNTED
 from pintally.sinks.clickhouse.sealing import base_rows, known_rows
 from pintally.sinks.clickhouse.sealing.cut_times import NEWEST
 from pintally.sinks.clickhouse.sealing.feature_seals import (
@@ -130,7 +130,7 @@ class OfCells(KnownWindow):
         if ranked:
             self.tops.insert(self.connection, given, least)
         fit = self.tops.there(self.connection, given) == wanted(ranked, least)
-        nothing = (0,) * (len(COLUMNS) + 2)
+        nothing = (0,) * (len(COUNTED) + 2)
         *counts, check_sum, pins = map(sum, zip(nothing, *(row[1:-1] for row in rows), strict=True))
         return Known(tuple(counts), check_sum % 2**64, pins, fit)
 

@@ -8,13 +8,12 @@ sum of those of its hours.
 from typing import Final
 
 from pintally.schemas.dimensions import Dimension
-from pintally.sinks.clickhouse.per_action import COLUMNS, COUNTS, TRUSTED, each
+from pintally.sinks.clickhouse.per_action import COUNTED, COUNTS, OF_ACTION, OF_CELL, OF_CELLS, TOTAL, each, each_count
 
-SUMMED: Final = ("pins", *COLUMNS, *TRUSTED, "breakdown_sum")
+SUMMED: Final = ("pins", *COUNTED, "breakdown_sum")
 Sums = tuple[int, ...]  # of the rows of a window, as SUMMED names them. Windows with equal sums are taken for equal
 NOTHING: Final[Sums] = (0,) * len(SUMMED)
 
-WEIGHT: Final = 1_000_003  # of a trusted count beside a count: any odd number but 1
 _START: Final = "window_start = toDateTime(%(start)s, 'UTC')"
 _WITHIN: Final = "{0} >= toDateTime(%(start)s, 'UTC') AND {0} < toDateTime(%(end)s, 'UTC')"
 _OF_WINDOW: Final = f"{_START} AND seal = %(number)s"
@@ -25,22 +24,18 @@ def _hash(action: str, dimension: str, label: str) -> str:
 
 
 _OF_LABELS: Final = " + ".join(_hash("action", f"toUInt8({each.value})", each.column) for each in Dimension)
-CELLS_SUM: Final = f"sum(({_OF_LABELS}) * (events + {WEIGHT} * trusted))"  # of cells
-_OF_ROW: Final = (
-    _hash("toUInt8({number})", "toUInt8(dimension)", "label") + f" * ({{column}} + {WEIGHT} * trusted_{{column}})"
-)
+CELLS_SUM: Final = f"sum(({_OF_LABELS}) * {OF_CELL})"  # of cells
+_OF_ROW: Final = f"{_hash('toUInt8({number})', 'toUInt8(dimension)', 'label')} * {OF_ACTION}"
 ROWS_SUM: Final = f"sum({each(_OF_ROW, ' + ')})"  # of rows of breakdowns
 
-COUNTED: Final = f"""{each("sumIf(events, action = {number}) AS {column}")},
-    {each("sumIf(trusted, action = {number}) AS trusted_{column}")}"""
-ADDED: Final = ", ".join(f"sum(r.{name}) AS {name}" for name in (*COLUMNS, *TRUSTED))
-SOME: Final = " + ".join(COLUMNS) + " > 0"
+ADDED: Final = each_count("sum(r.{count}) AS {count}")
+SOME: Final = f"{TOTAL} > 0"
 
 
 def _labels_of_hour(of: Dimension) -> str:
     """A statement for each dimension: to group by both and then by either costs ClickHouse half as much again."""
     return f"""INSERT INTO pin_hour_breakdowns (window_start, pin_id, dimension, label, {COUNTS}, updated_at, seal)
-SELECT toDateTime(%(start)s, 'UTC'), pin_id, {of.value}, {of.column}, {COUNTED}, max(m.updated_at), %(number)s
+SELECT toDateTime(%(start)s, 'UTC'), pin_id, {of.value}, {of.column}, {OF_CELLS}, max(m.updated_at), %(number)s
 FROM pin_minutes AS m FINAL
 WHERE {_WITHIN.format("hour")}
 GROUP BY pin_id, {of.column}
@@ -76,7 +71,7 @@ GROUP BY pin_id
 STATEMENTS: Final = {"hour": HOUR, "day": DAY}  # in this order
 SPILL: Final = {"max_bytes_before_external_group_by": 1 << 30}
 TABLES: Final = {"hour": ("pin_hours", "pin_hour_breakdowns"), "day": ("pin_days", "pin_day_breakdowns")}
-_TOTALS: Final = ", ".join(f"sum({name})" for name in (*COLUMNS, *TRUSTED))
+_TOTALS: Final = each_count("sum({count})")
 
 
 def rows_sums(resolution: str) -> str:
@@ -89,7 +84,7 @@ def rows_sums(resolution: str) -> str:
 CELLS_SUMS: Final = f"""
 SELECT count(), {_TOTALS}, sum(check_sum) FROM
 (
-    SELECT pin_id, {COUNTED}, {CELLS_SUM} AS check_sum
+    SELECT pin_id, {OF_CELLS}, {CELLS_SUM} AS check_sum
     FROM pin_minutes FINAL
     WHERE {_WITHIN.format("hour")}
     GROUP BY pin_id

@@ -1,19 +1,16 @@
 """The SQL of tops: of an hour's rows or a bucket's tiles those with the most events, and what is known of the rest.
 
 Rows are listed whose events are above the 10,000th highest number (1,700th of a bucket). So equal numbers cannot make
-the list long. One row more has the highest count of each action among those that are not listed: no pin that has no row
-can have more. Of a bucket there is one for each ten minutes.
+the list long. One row more has the highest of each count among those that are not listed: no pin that has no row can
+have more. Of a bucket there is one for each ten minutes. Who has few
+events has few trusted ones, so one list is for both.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import NAMES, each
-
-TOTAL = " + ".join(action.column for action in Action)
-
+from pintally.sinks.clickhouse.per_action import COUNTS, TOTAL, TRUSTED_TOTAL, each_count
 
 Wanted = tuple[int, int, int]  # rows that are listed, their events, and windows of which some row is not
 
@@ -44,10 +41,10 @@ class Tops:
         """Insert the tops of a window's rows; `window` has their `number`."""
         connection.execute(
             f"""
-INSERT INTO {self.table} ({self.names}, is_rest, pin_id, {NAMES}, events, seal)
-SELECT {self.names}, false, pin_id, {NAMES}, events, %(number)s FROM ({self.ranked}) WHERE events > %(least)s
+INSERT INTO {self.table} ({self.names}, is_rest, pin_id, {COUNTS}, events, trusted, seal)
+SELECT {self.names}, false, pin_id, {COUNTS}, events, trusted, %(number)s FROM ({self.ranked}) WHERE events > %(least)s
 UNION ALL
-SELECT {self.names}, true, toUInt64(0), {each("max(r.{column})")}, max(r.events), %(number)s
+SELECT {self.names}, true, toUInt64(0), {each_count("max(r.{count})")}, max(r.events), max(r.trusted), %(number)s
 FROM ({self.ranked}) AS r WHERE r.events <= %(least)s GROUP BY {self.names}
 """,
             {**window, "least": least},
@@ -71,17 +68,18 @@ def wanted(found: Iterable[Highest], least: int) -> Wanted:
     return sum(len(events) for _, events in listed), sum(sum(events) for _, events in listed), rests
 
 
+TOTALS = f"{TOTAL} AS events, {TRUSTED_TOTAL} AS trusted"
 HOUR_TOPS = Tops(
     "hour_tops",
     "window_start",
-    f"SELECT window_start, pin_id, {NAMES}, {TOTAL} AS events FROM pin_hours_by_pin"
+    f"SELECT window_start, pin_id, {COUNTS}, {TOTALS} FROM pin_hours_by_pin"
     " WHERE window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s",
     10_000,
 )
 TILE_TOPS = Tops(
     "tile_tops",
     "arrived_at, window_start",
-    f"SELECT arrived_at, window_start, pin_id, {NAMES}, {TOTAL} AS events FROM pin_tiles"
+    f"SELECT arrived_at, window_start, pin_id, {COUNTS}, {TOTALS} FROM pin_tiles"
     " WHERE arrived_at = toDateTime(%(start)s, 'UTC') AND seal = %(number)s"
     " AND window_start >= toDateTime(%(hours_until)s, 'UTC')",
     1_700,

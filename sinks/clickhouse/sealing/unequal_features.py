@@ -1,6 +1,6 @@
 """Windows of features that are not what their cells say, found by sums over days of event time, without pins.
 
-Each sum has a check sum: events times a hash of pin and action (and, in tiles, of the ten minutes), which adds up as
+Each sum has a check sum: counts times a hash of pin and action (and, in tiles, of the ten minutes), which adds up as
 counts do. What is found here was done by other hands: rows, partitions or seals that were deleted, rows that were
 written again, cells that were changed. A sealing that runs meanwhile may have a window opened once more than needed.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import each
+from pintally.sinks.clickhouse.per_action import OF_ACTION, OF_CELL, each, each_count
 from pintally.sinks.clickhouse.sealing import base_rows
 from pintally.sinks.clickhouse.sealing.cut_times import BUCKET, Cuts, read_cuts
 from pintally.sinks.clickhouse.sealing.feature_seals import BASE, HOURS, KEPT, TILES, FeatureSeal, Name, read_seals
@@ -18,13 +18,13 @@ from pintally.sinks.clickhouse.sealing.reopen import DAY
 from pintally.sinks.clickhouse.sealing.unequal_tops import unequal_tops
 
 WITHIN = "window_start >= toDateTime(%(day)s, 'UTC') AND window_start < toDateTime(%(day)s + 86400, 'UTC')"
-OF_HOUR = each("{column} * cityHash64(pin_id, toUInt8({number}))", " + ")
-OF_TEN = each("{column} * cityHash64(pin_id, toUInt32(window_start), toUInt8({number}))", " + ")
-TOTALS = f"count(), {each('sum({column})')}"
-CELLS = """
+OF_HOUR = each(f"{OF_ACTION} * cityHash64(pin_id, toUInt8({{number}}))", " + ")
+OF_TEN = each(f"{OF_ACTION} * cityHash64(pin_id, toUInt32(window_start), toUInt8({{number}}))", " + ")
+TOTALS = f"count(), {each_count('sum({count})')}"
+CELLS = f"""
 SELECT toUnixTimestamp(arrived_at) AS arrived, toUnixTimestamp(hour) AS start,
-    sum(events * cityHash64(pin_id, action)),
-    sum(events * cityHash64(pin_id, toUInt32(toStartOfTenMinutes(minute)), action))
+    sum({OF_CELL} * cityHash64(pin_id, action)),
+    sum({OF_CELL} * cityHash64(pin_id, toUInt32(toStartOfTenMinutes(minute)), action))
 FROM pin_minutes FINAL
 WHERE hour >= toDateTime(%(day)s, 'UTC') AND hour < toDateTime(%(day)s + 86400, 'UTC')
     AND arrived_at < toDateTime(%(newest)s, 'UTC')
@@ -56,7 +56,7 @@ BOUNDS = " UNION ALL ".join(
     )
 )
 Print = int  # a check sum, modulo 2^64
-Totals = tuple[int, ...]  # rows, then events of each action
+Totals = tuple[int, ...]  # rows, then counts of each action
 
 
 @dataclass(slots=True)

@@ -6,13 +6,15 @@ of listed pins.
 
 from collections.abc import Iterator
 
-from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.per_action import each
+from pintally.sinks.clickhouse.per_action import COUNTED, OF_ACTION, TOTAL, TRUSTED_TOTAL, each
 from pintally.sinks.clickhouse.sealing.feature_seals import HOURS, TILES, Name
 
-TOTAL = " + ".join(action.column for action in Action)
-PRINT = each("{column} * cityHash64(pin_id, toUInt8({number}))", " + ")
+PRINT = each(f"cityHash64(pin_id, toUInt8({{number}})) * {OF_ACTION}", " + ")
+BOUNDS = {**{name: name for name in COUNTED}, "events": TOTAL, "trusted": TRUSTED_TOTAL}
+_HIGHEST = ", ".join(f"toInt64(maxIf({sql}, NOT listed)) AS d_{name}" for name, sql in BOUNDS.items())
+_STATED = ", ".join(f"-toInt64(maxIf(t.{name}, is_rest))" for name in BOUNDS)
+_ABOVE = " OR ".join(f"sum(d_{name}) > 0" for name in BOUNDS)
 WITHIN = """window_start >= toDateTime(%(day)s, 'UTC') AND window_start < toDateTime(%(day)s + 86400, 'UTC')
             AND ({sealed}, seal) IN
                 (SELECT window_start, rows_seal FROM feature_seals FINAL WHERE kind = '{kind}' AND NOT is_open)"""
@@ -22,7 +24,7 @@ SELECT DISTINCT toUnixTimestamp({{sealed}}) FROM
 (
     SELECT {{keys}}, toInt64(countIf(listed)) AS pins, toInt64(sumIf({PRINT}, listed)) AS print,
         0 AS unequal, 0 AS rests,
-        {each("toInt64(maxIf(r.{column}, NOT listed)) AS d{number}")}, toInt64(maxIf({TOTAL}, NOT listed)) AS d0
+        {_HIGHEST}
     FROM
     (
         SELECT *,
@@ -32,14 +34,13 @@ SELECT DISTINCT toUnixTimestamp({{sealed}}) FROM
     GROUP BY {{keys}}
     UNION ALL
     SELECT {{keys}}, -toInt64(countIf(NOT is_rest)), -toInt64(sumIf({PRINT}, NOT is_rest)),
-        countIf(NOT is_rest AND {TOTAL} != t.events), countIf(is_rest),
-        {each("-toInt64(maxIf(t.{column}, is_rest))")}, -toInt64(maxIf(t.events, is_rest))
+        countIf(NOT is_rest AND ({TOTAL} != t.events OR {TRUSTED_TOTAL} != t.trusted)),
+        countIf(is_rest), {_STATED}
     FROM {{tops}} AS t WHERE {{within}}
     GROUP BY {{keys}}
 )
 GROUP BY {{keys}}
-HAVING sum(pins) != 0 OR sum(print) != 0 OR sum(unequal) != 0 OR sum(rests) > 1 OR sum(d0) > 0
-    OR {each("sum(d{number}) > 0", " OR ")}
+HAVING sum(pins) != 0 OR sum(print) != 0 OR sum(unequal) != 0 OR sum(rests) > 1 OR {_ABOVE}
 """
 TABLES = (
     (HOURS, "hour_tops", "pin_hours_by_pin", "window_start", "window_start"),

@@ -17,6 +17,10 @@ SELECT
     sumIf({column}, bitTest(w, 1)) AS {column}_24h,
     sumIf({column}, bitTest(w, 2)) AS {column}_7d,
     sumIf({column}, bitTest(w, 3)) AS {column}_30d,
+    sumIf(trusted_{column}, bitTest(w, 0)) AS trusted_{column}_1h,
+    sumIf(trusted_{column}, bitTest(w, 1)) AS trusted_{column}_24h,
+    sumIf(trusted_{column}, bitTest(w, 2)) AS trusted_{column}_7d,
+    sumIf(trusted_{column}, bitTest(w, 3)) AS trusted_{column}_30d,
     {column}_24h / nullIf(closeups_24h, 0) AS {label}_rate_24h,
     {column}_7d / nullIf(closeups_7d, 0) AS {label}_rate_7d,
     sum({column} * weight) / 1048576 AS {column}_decayed_6h,
@@ -28,6 +32,7 @@ FROM
     SELECT
         toUInt64(0) AS pin_id,
         toUInt64(0) AS {column},
+        toUInt64(0) AS trusted_{column},
         toUInt8(0) AS w,
         toUInt64(0) AS weight
     FROM system.one
@@ -36,6 +41,7 @@ FROM
     SELECT
         pin_id,
         {column},
+        trusted_{column},
         toUInt8((window_start >= at.7) + 2 * (window_start >= at.5) + 12) AS w,
         if(bitTest(w, 1), toUInt64(round(1048576 * exp2((toInt64(toUnixTimestamp(window_start)) - at.8) / 21600))), 0) AS weight
     FROM pin_tiles
@@ -44,6 +50,7 @@ FROM
     SELECT
         pin_id,
         {column},
+        trusted_{column},
         toUInt8(2 * (window_start >= at.5) + 12 * (window_start >= at.4)) AS w,
         if(bitTest(w, 1), toUInt64(round(1048576 * exp2((toInt64(toUnixTimestamp(window_start)) - at.9) / 21600))), 0) AS weight
     FROM pin_hours_by_pin
@@ -52,6 +59,7 @@ FROM
     SELECT
         pin_id,
         {column},
+        trusted_{column},
         toUInt8(2 * (window_start >= at.5) + 4 * (window_start >= at.4 - INTERVAL 7 DAY) + 8) AS w,
         if(bitTest(w, 1), toUInt64(round(1048576 * exp2((toInt64(toUnixTimestamp(window_start)) - at.9) / 21600))), 0) AS weight
     FROM pin_corrections
@@ -60,6 +68,7 @@ FROM
     SELECT
         pin_id,
         if(w = 4, {column}_7d, {column}_30d) AS {column},
+        if(w = 4, trusted_{column}_7d, trusted_{column}_30d) AS trusted_{column},
         arrayJoin([4, 8]) AS w,
         toUInt64(0) AS weight
     FROM pin_base
