@@ -25,6 +25,7 @@ NAMES = ("one", "two")
 WITHOUT = ("PintallyFreshnessBurnsSlowly",)  # it looks back over three days, and so over all faults of the day
 SLOW_S = 0.2  # each piece of a question or an answer, while ClickHouse is slow
 SETTLED_S = 120.0
+SCRAPED_S = 7.5  # of the day, between two scrapes
 SETTLED = (
     "sum(up) == {targets}"
     " and count(pintally_worker_partitions{{state='assigned'}} > 0) == {workers}"
@@ -130,7 +131,7 @@ def open_world(settings: Settings, engines: TestEngines, folder: Path, factor: f
     rules = folder / "rules.yml"
     rules.write_text(yaml.safe_dump(scaled_rules(factor, WITHOUT)))
     with ExitStack() as ends:
-        prometheus = ends.enter_context(running_prometheus(folder, targets, rules))
+        prometheus = ends.enter_context(running_prometheus(folder, targets, rules, SCRAPED_S / factor))
         proxies = ends.enter_context(Proxies())
         proxy = Proxy(proxies, free_port(list(ports.values())), settings.clickhouse.port)
         proxy.delay_seconds = SLOW_S

@@ -17,7 +17,7 @@ from pintally.tools.engines.local_prometheus import prometheus_at
 from pintally.tools.engines.ports import LOOPBACK, free_port
 from tests.support import programs
 
-INTERVAL_S = 0.25  # between two scrapes, and between two evaluations of rules
+INTERVAL_S = 0.25  # between two scrapes, and between two evaluations of rules; a scrape may take as long
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Prometheus:
     """One that runs."""
 
     url: str
+    interval_s: float = INTERVAL_S
 
     def ask(self, path: str, **parameters: Any) -> Any:
         """Returns `data` of an answer. Raises urllib's HTTPError if Prometheus does not understand the question."""
@@ -50,31 +51,34 @@ class Prometheus:
 
     def fired(self, since: float) -> set[str]:
         """Returns the names of the alerts that fired at any time since then."""
-        firing = self.query_range('ALERTS{alertstate="firing"}', since, time.time(), INTERVAL_S)
+        firing = self.query_range('ALERTS{alertstate="firing"}', since, time.time(), self.interval_s)
         return {series["metric"]["alertname"] for series in firing}
 
 
 @contextmanager
 def running_prometheus(
-    directory: Path, targets: Mapping[str, Sequence[str]], rules: Path | None = None
+    directory: Path,
+    targets: Mapping[str, Sequence[str]],
+    rules: Path | None = None,
+    interval_s: float = INTERVAL_S,
 ) -> Iterator[Prometheus]:
     """Prometheus that scrapes these targets (job -> host:port), until the end of the block. Skips the test if there is
     none on this machine.
     """
     program = programs.prometheus()
-    (directory / "prometheus.yml").write_text(yaml.safe_dump(_configuration(targets, rules)))
+    (directory / "prometheus.yml").write_text(yaml.safe_dump(_configuration(targets, rules, interval_s)))
     port = free_port()
     process = Child(prometheus_at(program, directory, port), None, print)
     process.start()
     try:
         process.wait_ready()
-        yield Prometheus(f"http://{LOOPBACK}:{port}")
+        yield Prometheus(f"http://{LOOPBACK}:{port}", interval_s)
     finally:
         process.stop()
 
 
-def _configuration(targets: Mapping[str, Sequence[str]], rules: Path | None) -> dict[str, Any]:
-    every = f"{INTERVAL_S * 1000:.0f}ms"
+def _configuration(targets: Mapping[str, Sequence[str]], rules: Path | None, interval_s: float) -> dict[str, Any]:
+    every = f"{interval_s * 1000:.0f}ms"
     return {
         "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
         "rule_files": [str(rules)] if rules else [],
