@@ -275,7 +275,7 @@ def apply_rules(context: ScenarioContext) -> None:
     def done() -> bool:
         run = subprocess.run(
             command, env=context.settings.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False, timeout=60,
+            check=False, timeout=180,
         )  # fmt: skip
         said.append(run.stderr)
         return run.returncode == 0

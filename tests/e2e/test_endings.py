@@ -26,6 +26,7 @@ from tests.support.forkserver import Forked, fork_server
 ASKED = int(os.environ.get("PINTALLY_TEST_ENDINGS", "0"))
 USUAL = 3
 SECONDS = 2.0  # from the error to the end
+ALLOWED = SECONDS if ASKED else 10 * SECONDS  # beside other tests; what hangs takes longer than that too
 
 
 @contextmanager
@@ -109,7 +110,7 @@ def test_an_error_in_a_live_worker_ends_it_within_two_seconds_and_another_counts
         for number, kind in enumerate(kinds):
             seconds = met(tmp_path, one, kind, rng.choice([0.0, 0.0, 0.5]))
             took[f"{number} {kind}"] = seconds
-            assert seconds <= SECONDS * (1 if ASKED else BUSY), (seed, kind, seconds)
+            assert seconds <= ALLOWED, (seed, kind, seconds)
         traffic.stop()
         wait_caught_up(stack)
         assert other.alive

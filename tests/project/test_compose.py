@@ -130,7 +130,7 @@ def test_the_image_starts_with_the_compiled_loops_that_it_holds(tmp_path: Path) 
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
-            said = process.communicate(timeout=60)[0]
+            said = process.communicate(timeout=180)[0]
         assert said.split(maxsplit=2) == [str(process.pid), "2", "two words\n"]  # the same process, so it gets SIGTERM
         assert (to / "loops" / "one").is_file() == copied
 
