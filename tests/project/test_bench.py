@@ -20,6 +20,7 @@ from bench.measured import cpu_seconds, family, peak_bytes
 from bench.recount import Recount
 from bench.shapes import SHAPES, Shape
 from bench.work import Flaws, Work, flawed
+from tests.e2e.running import wait_for
 
 START = 1_700_000_040_000  # a whole minute
 
@@ -93,14 +94,19 @@ def test_flaws_leave_the_counts_as_they_are(shape: Shape) -> None:
 
 
 def test_cpu_time_of_children_counts_while_they_run_and_when_they_have_ended() -> None:
-    burn = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+    burn = (
+        "import sys, time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\nsys.stdin.readline()"
+    )
     run = f"import subprocess, sys, time; subprocess.run([sys.executable, '-c', {burn!r}])"
     program = f"{run}; print(flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         try:
-            while len(family(child.pid)) < 2:
-                time.sleep(0.01)
+            wait_for(lambda: cpu_seconds([child.pid]) >= 0.3, 60, "what the child's child burns")
+            assert len(family(child.pid)) == 2
+            assert child.stdin is not None
             assert child.stdout is not None
+            child.stdin.write(b"\n")
+            child.stdin.flush()
             child.stdout.readline()
             assert family(child.pid) == [child.pid]
             assert cpu_seconds([child.pid]) >= 0.3

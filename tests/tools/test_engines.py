@@ -113,8 +113,8 @@ def is_running(pid: int) -> bool:
 
 
 def test_the_sessions_engines_answer(engines: TestEngines) -> None:
-    engines.kafka.wait_ready(5)
-    engines.clickhouse.wait_ready(5)
+    engines.kafka.wait_ready()
+    engines.clickhouse.wait_ready()
 
 
 def test_the_sessions_engines_keep_port_and_data_when_they_are_killed(restartable_engines: TestEngines) -> None:
