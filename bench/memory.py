@@ -90,7 +90,7 @@ def fill_cells() -> tuple[int, int, int]:
         for _ in range(0, SLICE_RECORDS, CHUNK):
             minutes = rng.integers(29_000_000, 29_000_060, CHUNK)
             decoded = replace(Decoded.blank(CHUNK), pin_id=rng.integers(1, 2**63, CHUNK, dtype=np.uint64))
-            cells.add(Judged(decoded, minutes, minutes, minutes, never, never), np.arange(CHUNK))
+            cells.add(Judged(decoded, minutes, minutes, minutes, never, never, ~never), np.arange(CHUNK))
         cells.end()
         every.append(cells)
     return sum(map(len, every)), sum(cells.nbytes for cells in every), resident() - before

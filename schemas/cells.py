@@ -123,10 +123,25 @@ class PinMemberRows(CellRows):
     events: NDArray[np.uint64]
 
 
-CELL_TABLES: list[type[CellRows]] = [
-    PinMinuteRows,
-    PinMemberRows,
-]  # what is counted; `streams.counting.aggregates` counts it
+@dataclass(frozen=True, slots=True)
+class ExperimentRows(CellRows):
+    """Counted events an arm of an experiment, hour and bucket of users (C32)."""
+
+    table: ClassVar[str] = "experiment_cells"
+    key: ClassVar[tuple[str, ...]] = ("action", "hour", "experiment", "arm", "bucket")
+    window: ClassVar[str] = "hour"
+
+    action: NDArray[np.uint8]  # Action
+    hour: NDArray[np.uint32]  # start of the window [hour, hour + 3600)
+    experiment: LabelColumn  # `other` with the arm `other`: not among the first pairs of the slice
+    arm: LabelColumn
+    bucket: NDArray[np.uint8]  # of the user: schemas.experiments
+    events: NDArray[np.uint64]
+    trusted: NDArray[np.uint64]  # of `events` (C30)
+
+
+# What is counted; `streams.counting.aggregates` counts it.
+CELL_TABLES: list[type[CellRows]] = [PinMinuteRows, PinMemberRows, ExperimentRows]
 
 
 def rows_of(kind: type[Rows], tables: Iterable[CellRows]) -> Rows:

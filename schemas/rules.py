@@ -13,7 +13,7 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 ARRIVAL_BUCKET_MS = 600_000  # slices are cut where the stream time passes a multiple of ten minutes
-LEFT_OUT = ("prefix_bytes", "user_key")
+LEFT_OUT = ("prefix_bytes", "user_key", "experiments")
 NEVER_LATE_MS = 2**32 * 1000  # no clock goes so far: ClickHouse's DateTime ends in 2106
 
 
@@ -31,6 +31,7 @@ class Rules:
     prefix_bytes: int = 0  # before the JSON of a value: 0 or PREFIX_BYTES (E12)
     breakdown: bool = True  # cells by surface and platform (C29); off: both are `unknown`
     trusted_cap: int = 5  # trusted records a slice of one user, pin and action (C30); 0: every record is trusted
+    experiments: tuple[str, ...] = ()  # whose arms are counted (C32): names, ascending; EVERY alone: all of them
     user_key: str = NO_KEY  # id of the secret key that users are hashed with, if something is counted by their hash
 
     def to_json(self) -> str:
@@ -88,6 +89,9 @@ def _from_json(text: str) -> Rules:
         unknown.append(f"breakdown={breakdown}")
     if type(cap) is not int or cap < 0:
         unknown.append(f"trusted_cap={cap}")
+    experiments = values.get("experiments", [])
+    if type(experiments) is not list or not all(type(name) is str for name in experiments):
+        unknown.append(f"experiments={experiments}")
     if type(values.get("user_key", NO_KEY)) is not str:
         unknown.append(f"user_key={values['user_key']}")
     if unknown:
@@ -95,7 +99,7 @@ def _from_json(text: str) -> Rules:
             f"the ledger has rules that this version does not know: {', '.join(unknown)}, in {text}",
             "Run the version of Pintally that wrote them, or a newer one.",
         )
-    return Rules(**values)
+    return Rules(**values | {"experiments": tuple(experiments)})
 
 
 @lru_cache

@@ -1,11 +1,13 @@
 """The cells of one aggregate in a slice, made by sorting its counted records."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pintally.audit.arms import Assigned, CountedArms
 from pintally.audit.events import Events
 from pintally.audit.labels import Counted, Labels
 from pintally.audit.rules import CountingRules
@@ -23,6 +25,7 @@ class Counts:
     events: Events
     trusted: NDArray[np.bool_]
     labels: Labels  # of the numbers in `events`
+    assigned: Assigned  # of those of its experiments
     keys: tuple[bytes, ...] = ()  # of the hash of users
 
 
@@ -38,6 +41,7 @@ class Cells:
     offsets: NDArray[np.int64]
     trusted: NDArray[np.bool_]  # whether each of the records is
     labels: tuple[Counted, ...] = ()  # of the key
+    arms: CountedArms | None = None  # of the key
 
     @classmethod
     def of(cls, columns: Keys, offsets: NDArray[np.int64], trusted: NDArray[np.bool_]) -> "Cells":
@@ -57,6 +61,14 @@ class Cells:
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    @property
+    def names(self) -> Iterator[str]:
+        """All labels of the key."""
+        for each in self.labels:
+            yield from each.names
+        if self.arms:
+            yield from self.arms.names
 
     @property
     def counts(self) -> NDArray[np.int64]:

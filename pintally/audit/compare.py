@@ -70,7 +70,7 @@ class Judge:
     def cells(self, table: Table, slice_: Slice, rows: NDArray[Any], position: int) -> Iterator[Finding]:
         """Compare the slice's cells; all that has a record below `position` must have its row. Rows come sorted."""
         if not self._are_right(table, slice_, rows):
-            self.names.learn(slice_.cells[table.number].labels)
+            self.names.learn(slice_.cells[table.number].names)
             yield from self._cells_one_by_one(table, slice_, cell_rows(table.aggregate, rows), position)
 
     def _are_right(self, table: Table, slice_: Slice, rows: NDArray[Any]) -> bool:

@@ -32,6 +32,7 @@ class Event(NamedTuple):
     user_id: int
     surface: str | None
     platform: str | None
+    experiments: dict[str, str]  # arm by experiment
 
 
 def behind_prefix(value: bytes | None, prefix_bytes: int) -> bytes | None:
@@ -65,7 +66,7 @@ def read_event(value: bytes | None, action: str, prefix_bytes: int = 0) -> Event
         return None
     if not _optional_experiments(fields.get("experiments")):
         return None
-    return Event(event_id, pin_id, occurred_at, user_id, surface, platform)
+    return Event(event_id, pin_id, occurred_at, user_id, surface, platform, fields.get("experiments") or {})
 
 
 def _refuse(constant: str) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from pintally.audit.arms import Assigned
 from pintally.audit.contract import (
     END_OF_TIME_MS,
     MAX_BYTES,
@@ -45,7 +46,8 @@ _NIBBLES = bytes(  # of each character: the value of its digit
 class Events:
     """Columns of events; where `valid` is false, the others are 0. `event_id` has the two halves of the UUID.
 
-    Surfaces and platforms are numbers of the Labels that the reader was given; 0 if there is none.
+    Surfaces and platforms are numbers of the Labels that the reader was given, experiments are one number of its
+    Assigned; 0 if there is none.
     """
 
     valid: NDArray[np.bool_]
@@ -55,12 +57,13 @@ class Events:
     user_id: NDArray[np.uint64]
     surface: NDArray[np.uint32]
     platform: NDArray[np.uint32]
+    experiments: NDArray[np.uint32]
 
     @classmethod
     def none(cls) -> "Events":
         """No events."""
         ids, numbers, labels = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.uint32)
-        return cls(np.empty(0, np.bool_), np.empty((0, 2), np.uint64), ids, numbers, ids, labels, labels)
+        return cls(np.empty(0, np.bool_), np.empty((0, 2), np.uint64), ids, numbers, ids, labels, labels, labels)
 
     @classmethod
     def joined(cls, parts: "Sequence[Events]") -> "Events":
@@ -85,7 +88,7 @@ class _Read(msgspec.Struct, gc=False):
     experiments: Annotated[dict[_Label, _Label], Meta(max_length=MAX_MEMBERS)] | None = None
 
 
-_NO_EVENT = Event(bytes(16), 0, 0, 0, None, None)
+_NO_EVENT = Event(bytes(16), 0, 0, 0, None, None, {})
 _BLANK = _Read("00000000-0000-0000-0000-000000000000", "0", "0", 0)  # stands for what was not accepted
 
 
@@ -98,8 +101,11 @@ class EventReader:
         self._decode = msgspec.json.Decoder(struct).decode
         self._action, self._prefix_bytes = action, prefix_bytes
 
-    def read(self, values: Sequence[bytes | None], labels: Labels) -> Events:
-        """The events that the values hold, by the verdicts of `read_event`. New labels are added to `labels`."""
+    def read(self, values: Sequence[bytes | None], labels: Labels, assigned: Assigned) -> Events:
+        """The events that the values hold, by the verdicts of `read_event`.
+
+        New labels are added to `labels`, new sets of arms to `assigned`.
+        """
         prefix = self._prefix_bytes
         texts = [behind_prefix(value, prefix) for value in values] if prefix else values
         events, accepted = self._structs(texts)
@@ -111,9 +117,10 @@ class EventReader:
         occurred_at = np.array([event.occurred_at for event in events], np.int64)
         surfaces = labels.numbers([event.surface for event in events])
         platforms = labels.numbers([event.platform for event in events])
-        found = Events(accepted, ids, pins, occurred_at, users, surfaces, platforms)
+        arms = np.array([assigned.number(event.experiments) for event in events], np.uint32)
+        found = Events(accepted, ids, pins, occurred_at, users, surfaces, platforms, arms)
         for index in np.flatnonzero(~accepted).tolist():
-            _write(found, index, read_event(values[index], self._action, prefix) or _NO_EVENT, labels)
+            _write(found, index, read_event(values[index], self._action, prefix) or _NO_EVENT, labels, assigned)
         return found
 
     def _structs(self, texts: Sequence[bytes | None]) -> tuple[list[Any], NDArray[np.bool_]]:
@@ -131,11 +138,12 @@ class EventReader:
         return events, accepted
 
 
-def _write(found: Events, index: int, event: Event, labels: Labels) -> None:
+def _write(found: Events, index: int, event: Event, labels: Labels, assigned: Assigned) -> None:
     found.valid[index] = event is not _NO_EVENT
     found.event_id[index] = np.frombuffer(event.event_id, ">u8")
     found.pin_id[index], found.user_id[index], found.occurred_at[index] = event.pin_id, event.user_id, event.occurred_at
     found.surface[index], found.platform[index] = labels[event.surface], labels[event.platform]
+    found.experiments[index] = assigned.number(event.experiments)
 
 
 def _doubtful(texts: Sequence[bytes | None]) -> NDArray[np.bool_]:

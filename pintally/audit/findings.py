@@ -29,6 +29,9 @@ class Kind(StrEnum):
     INVARIANT = "invariant"  # a condition that SQL alone can check
 
 
+WRITTEN = ("surface", "platform", "experiment", "arm")  # by producers, so they may hold anything
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One difference. Fields that do not apply are None. `start` and `end` are offsets of the slice or the range."""
@@ -41,9 +44,13 @@ class Finding:
     slice: str | None = None  # slice_block/arrived_at
     action: str | None = None
     minute: str | None = None  # UTC
+    hour: str | None = None  # UTC
     pin: int | None = None
     surface: str | None = None
     platform: str | None = None
+    experiment: str | None = None
+    arm: str | None = None
+    bucket: int | None = None  # of users
     table: str | None = None  # of the cell, unless that is pin_minutes
     start: int | None = None
     end: int | None = None
@@ -52,7 +59,7 @@ class Finding:
     def __str__(self) -> str:
         facts = {name: value for name, value in asdict(self).items() if value is not None}
         kind, source = facts.pop("kind"), facts.pop("source")
-        facts |= {name: repr(facts[name]) for name in ("surface", "platform") if name in facts}  # producers write them
+        facts |= {name: repr(facts[name]) for name in WRITTEN if name in facts}
         return f"{kind}: {source} " + " ".join(f"{name}={value}" for name, value in facts.items())
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from pintally.audit.labels import OTHER, UNKNOWN, Counted, digest
+from pintally.audit.labels import OTHER, UNKNOWN, digest
 
 
 class Names:
@@ -12,9 +12,9 @@ class Names:
         self._ask: Callable[[], Iterable[str]] | None = ask
         self._known = {digest(label): label for label in (OTHER, UNKNOWN)}
 
-    def learn(self, labels: Iterable[Counted]) -> None:
+    def learn(self, labels: Iterable[str]) -> None:
         """Add the labels of a recounted slice."""
-        self._add(name for each in labels for name in each.names)
+        self._add(labels)
 
     def __call__(self, key: bytes) -> str:
         """The label; the digest in hexadecimal if nobody knows it."""

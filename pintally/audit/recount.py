@@ -9,8 +9,8 @@ The rules, in the order in which they apply:
   time is after its timestamp + skew or before its timestamp - retention. Else it is late if the end of its minute +
   lateness <= stream time. Else it is a duplicate if an earlier record that is not invalid has its id, in the same block
   and bucket or one less. Else it is counted.
-- A counted record counts under the labels that labels.py says, and is trusted or not as trusted.py says. Both look at
-  the earlier counted records of the slice alone.
+- A counted record counts under the labels that labels.py says, in the arms that arms.py says, and is trusted or not as
+  trusted.py says. All look at the earlier counted records of the slice alone.
 
 Records are judged many at once, in columns. Times are compared as differences, because sums may not fit in 64 bits.
 """
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.audit.aggregates import AGGREGATES
+from pintally.audit.arms import Assigned
 from pintally.audit.cells import Counts
 from pintally.audit.contract import ACTIONS
 from pintally.audit.duplicates import Ids, repeated
@@ -75,7 +76,7 @@ class Recount:
         self._first = first
         self._ids = Ids.none()  # of earlier slices that may still matter
         self._open: list[_Judged] = []  # records of the open slice
-        self._labels = Labels()  # of the open slice
+        self._labels, self._assigned = Labels(), Assigned()  # of the open slice
         self._slice = self._begin(place.offset)
         self._block_end = (self._slice.slice_block + 1) * rules.slice_records
         self._cut = self._next_cut(place.offset)
@@ -113,7 +114,7 @@ class Recount:
 
     def _judge(self, records: Records, stream_times: NDArray[np.int64]) -> _Judged:
         """Which records are invalid, late, or else counted unless they are duplicates."""
-        rules, events = self._rules, self._reader.read(records.values, self._labels)
+        rules, events = self._rules, self._reader.read(records.values, self._labels, self._assigned)
         since = events.occurred_at - np.maximum(records.timestamps, 0)
         timely = (since >= -rules.retention_ms) & (since <= rules.max_clock_skew_ms)
         invalid = ~(events.valid & (records.timestamps >= 0) & timely)
@@ -158,7 +159,7 @@ class Recount:
         current = self._slice
         current.end, current.complete = end, complete
         self._settle(current, _joined([_NOTHING, *self._open]))
-        self._open, self._labels = [], Labels()
+        self._open, self._labels, self._assigned = [], Labels(), Assigned()
         if current.start >= self._first and end > current.start:
             yield current
 
@@ -170,7 +171,8 @@ class Recount:
         counted = judged.outcomes == Outcome.COUNTED
         offsets, events = judged.offsets[counted], events.at(counted)
         are_trusted = trusted(events.pin_id, events.user_id, self._rules.trusted_cap)
-        counts = Counts(self._number, self._rules, offsets, events, are_trusted, self._labels, self._user_keys)
+        labels, assigned = self._labels, self._assigned
+        counts = Counts(self._number, self._rules, offsets, events, are_trusted, labels, assigned, self._user_keys)
         current.cells = tuple(aggregate.cells_of(counts) for aggregate in AGGREGATES)
 
     def _mark_duplicates(self, current: Slice, judged: _Judged) -> None:

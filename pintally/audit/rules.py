@@ -10,11 +10,13 @@ from hashlib import sha256
 from pintally.audit.errors import CannotTell
 
 MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 ARRIVAL_BUCKET_MS = 600_000  # slices are cut where the stream time passes a multiple of ten minutes
 KNOWN_SCHEMA = 1  # what audit.contract implements
 KNOWN_CODE = 1  # what audit.recount implements
 KNOWN_PREFIXES = (0, 5)  # what audit.contract implements
-MAY_BE_MISSING: dict[str, object] = {"prefix_bytes": 0, "user_key": ""}  # rules that do not use them do not state them
+# Rules that do not use these do not state them.
+MAY_BE_MISSING: dict[str, object] = {"prefix_bytes": 0, "user_key": "", "experiments": []}
 FIELDS = {
     "schema_version": int,
     "code_version": int,
@@ -35,6 +37,7 @@ class CountingRules:
 
     `prefix_bytes` stand before the JSON of each value. With `breakdown`, cells have the surface and the platform of
     their events. Of one user and pin, `trusted_cap` counted records of a slice are trusted; 0: all.
+    The arms of `experiments` are counted, those of all if it is `*`.
     `user_key` is the id of the key that users are hashed with.
     """
 
@@ -48,6 +51,7 @@ class CountingRules:
     trusted_cap: int
     prefix_bytes: int = 0
     user_key: str = ""
+    experiments: tuple[str, ...] = ()
 
 
 def parse_rules(text: str) -> CountingRules:
@@ -69,6 +73,10 @@ def parse_rules(text: str) -> CountingRules:
         raise unknown
     if fields["slice_records"] < 1 or fields["trusted_cap"] < 0 or fields["prefix_bytes"] not in KNOWN_PREFIXES:
         raise unknown
+    experiments = fields.pop("experiments")
+    if not all(isinstance(name, str) for name in experiments):
+        raise unknown
+    fields["experiments"] = tuple(experiments)
     return CountingRules(fingerprint=_fingerprint(json.loads(text)), **fields)
 
 

@@ -27,7 +27,10 @@ FROM {table} FINAL WHERE source = {{source:UInt64}}{chosen}
 ORDER BY slice_block, arrived_at, {columns}"""
 LABELS = """
 SELECT DISTINCT arrayJoin([toString(surface), toString(platform)]) AS label
-FROM pin_minutes WHERE source = {source:UInt64}"""
+FROM pin_minutes WHERE source = {source:UInt64}
+UNION DISTINCT
+SELECT DISTINCT arrayJoin([toString(experiment), toString(arm)]) AS label
+FROM experiment_cells WHERE source = {source:UInt64}"""
 CHOSEN_CELLS = " AND (slice_block, toUInt32(arrived_at)) IN {slices:Array(Tuple(UInt32, UInt32))}"
 LETTERS = """
 SELECT offset, timestamp, CAST(if(outcome = 'late', 'l', 'd'), 'FixedString(1)'),
@@ -100,7 +103,7 @@ def read_cells(clickhouse: ClickHouse, aggregate: Aggregate, source: int, chosen
 
 
 def read_labels(clickhouse: ClickHouse, source: int) -> list[str]:
-    """All surfaces and platforms in the cells of a source."""
+    """All surfaces, platforms, experiments and arms in the cells of a source."""
     return [row["label"] for row in clickhouse.rows(LABELS, source=source)]
 
 

@@ -31,6 +31,7 @@ class Judged:
     minutes: NDArray[np.int64]  # since 1970, of event time
     invalid: Mask
     late: Mask  # and not invalid
+    trusted: Mask  # of counted records (C30): true until pin-minutes say so
 
 
 def judge(decoded: Decoded, timestamps: NDArray[np.int64], stream_times: NDArray[np.int64], rules: Rules) -> Judged:
@@ -51,7 +52,7 @@ def judge(decoded: Decoded, timestamps: NDArray[np.int64], stream_times: NDArray
         minutes < (stream_times - rules.allowed_lateness_ms) // MINUTE_MS
     )  # minute end + lateness <= stream time, in minutes
     late &= ~invalid
-    return Judged(decoded, timestamps, stream_times, minutes, invalid, late)
+    return Judged(decoded, timestamps, stream_times, minutes, invalid, late, np.ones(len(late), np.bool_))
 
 
 def dead_letters(

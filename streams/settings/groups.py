@@ -6,10 +6,12 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pintally.schemas.actions import REPLAY, Action, kind_of, replay_topic
+from pintally.schemas.experiments import names_of
 from pintally.schemas.rules import Rules
 from pintally.schemas.user_keys import NO_KEY, UserKeys
 from pintally.sinks.clickhouse.address import ClickHouseAddress, Name, Optional, Port
 from pintally.streams.settings.addresses import host_of, servers_of
+from pintally.streams.settings.experiments import experiments_of
 from pintally.streams.settings.labels import labels_of
 from pintally.streams.settings.user_key import checked_user_key
 from pintally.streams.settings.variables import LOCAL_ENV, PREFIX, EnvironmentWithoutLinks
@@ -178,6 +180,10 @@ class RulesSettings(Group):
         le=1_000_000_000,
         description="Of one user, pin and action at most so many events of a slice are trusted (rule C30); 0: all are.",
     )
+    experiments: str = Field(
+        "",
+        description="Experiments whose arms are counted, for instance `checkout,feed` (rule C32); `*` counts all.",
+    )
     framed_topics: str = Field(
         "",
         description="Actions whose topics a schema registry frames, for instance `save,click`: 5 bytes stand before "
@@ -195,6 +201,7 @@ class RulesSettings(Group):
     )
 
     _labels = field_validator("framed_topics")(staticmethod(labels_of))
+    _experiments = field_validator("experiments")(staticmethod(experiments_of))
 
     @field_validator("user_key")
     @classmethod
@@ -231,5 +238,6 @@ class RulesSettings(Group):
             dedup=self.dedup,
             breakdown=self.breakdown,
             trusted_cap=self.trusted_cap,
+            experiments=names_of(self.experiments),
             user_key=self.keys.current if self.count_users else NO_KEY,
         )

@@ -2,14 +2,19 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pintally.audit import arms
+from pintally.audit.aggregates import AGGREGATES
+from pintally.audit.aggregates.experiment_cells import ExperimentCells
 from pintally.audit.aggregates.pin_minutes import PinMinutes
 from pintally.audit.labels import digest
 from pintally.audit.log import Piece
@@ -23,6 +28,7 @@ from pintally.schemas.decoding.values import Values
 from pintally.schemas.framing import framed_as
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
+from pintally.streams.counting.aggregates import slice_arms
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.slices import Base
@@ -69,7 +75,9 @@ def logs(draw: st.DrawFn) -> tuple[list[Record], int]:
 
 
 def values(occurred_at: int) -> st.SearchStrategy[bytes | None]:
-    def event(number: int, pin: int, user: int, surface: str | None, platform: str | None) -> bytes:
+    def event(
+        number: int, pin: int, user: int, surface: str | None, platform: str | None, arms: dict[str, str] | None
+    ) -> bytes:
         fields: dict[str, Any] = {
             "event_id": str(UUID(int=number)),
             "action": "save",
@@ -77,10 +85,13 @@ def values(occurred_at: int) -> st.SearchStrategy[bytes | None]:
             "user_id": str(user),
         }
         labels = {"surface": surface} | ({} if platform is None else {"platform": platform})
-        return json.dumps(fields | labels | {"occurred_at": occurred_at}).encode()
+        return json.dumps(fields | labels | {"occurred_at": occurred_at, "experiments": arms}).encode()
 
     label = st.sampled_from([None, None, "a", "b", "\u00f6", "other", "unknown"])
-    good = st.builds(event, st.integers(1, 12), st.integers(1, 3), st.integers(1, 2), label, label)
+    sets = st.none() | st.dictionaries(
+        st.sampled_from(["feed", "b", "\u00f6", "other"]), st.sampled_from(["a", "other"])
+    )
+    good = st.builds(event, st.integers(1, 12), st.integers(1, 3), st.integers(1, 2), label, label, sets)
     return st.one_of(good, good, good, good, good, good, st.sampled_from([None, b"{}", b"\xff"]))
 
 
@@ -125,24 +136,64 @@ def cells_of(slice_: Slice, records: list[int]) -> Cells:
     return Counter((*slice_.key, key.minute, names[key.surface], names[key.platform], key.pin) for key in keys)
 
 
+Arms = Counter[tuple[int, int, int, int, str, str, int]]  # of slice, action, hour, experiment, arm and bucket
+ARM = ("action", "hour", "experiment", "arm", "bucket")
+OF_ARMS = [each.table for each in AGGREGATES].index("experiment_cells")
+FEW = 3  # arms that count under their own names: a slice has few
+
+
+def arms_of(slice_: Slice, records: list[int]) -> Arms:
+    """The cells of some of `slice_.counted` or `slice_.trusted` of arms."""
+    names = {digest(name): name for name in slice_.cells[OF_ARMS].names}
+    keys = [ExperimentCells().key(number >> OFFSET_BITS) for number in records]
+    return Counter(
+        (*slice_.key, key.action, key.hour, names[key.experiment], names[key.arm], key.bucket) for key in keys
+    )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_arms_have_a_name() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slice_arms, "MAX_SLICE_ARMS", FEW)
+        patch.setattr(arms, "KEPT", FEW)
+        yield
+
+
 def borders_within(start: int, end: int) -> st.SearchStrategy[list[int]]:
     return st.sets(st.integers(start + 1, max(start + 1, end - 1)), max_size=6).map(
         lambda chosen: sorted(border for border in chosen if border < end)
     )
 
 
+EXPERIMENTS = st.sampled_from([(), ("*",), ("feed",), ("b", "feed")])
+
+
 @unhurried
-@given(logs(), st.booleans(), st.booleans(), st.sampled_from([True, True, False]), st.integers(0, 3), st.data())
-@example(([], 30), True, False, True, 5, None)
+@given(
+    logs(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([True, True, False]),
+    st.integers(0, 3),
+    EXPERIMENTS,
+    st.data(),
+)
+@example(([], 30), True, False, True, 5, ("*",), None)
 def test_every_slice_outcome_cell_and_dead_letter_is_the_same(
-    log: tuple[list[Record], int], dedup: bool, framed: bool, breakdown: bool, cap: int, data: st.DataObject | None
+    log: tuple[list[Record], int],
+    dedup: bool,
+    framed: bool,
+    breakdown: bool,
+    cap: int,
+    experiments: tuple[str, ...],
+    data: st.DataObject | None,
 ) -> None:
     records, end = log
     if framed and data:
         records = [half_framed(record, data) for record in records]
     start = records[0].offset if records else 0
     theirs, ours = (data.draw(borders_within(start, end)) if data else [] for _ in range(2))
-    rules = replace(RULES, dedup=dedup, breakdown=breakdown, trusted_cap=cap)
+    rules = replace(RULES, dedup=dedup, breakdown=breakdown, trusted_cap=cap, experiments=experiments)
     rules = rules.framed if framed else rules
     slices = recount(records, SliceStart(start, 0), start, end, ours, rules)
     captured = fold(records, start, end, theirs, rules).capture()
@@ -155,10 +206,18 @@ def test_every_slice_outcome_cell_and_dead_letter_is_the_same(
     ] == [
         (*s.key, s.start, s.start_stream_time, s.end, *s.at(s.end), s.at(s.end).counted) for s in slices
     ]  # fmt: skip
-    [cells] = captured.cells
+    cells, *others = captured.cells
     rows = cells.tuples(("slice_block", "arrived_at", "minute", "surface", "platform", "pin_id", "events", "trusted"))
     assert {row[:-2]: row[-2] for row in rows} == sum((cells_of(s, s.counted(0)) for s in slices), Cells())
     assert {row[:-2]: row[-1] for row in rows if row[-1]} == sum((cells_of(s, s.trusted(0)) for s in slices), Cells())
+    found = [row for each in others for row in each.tuples(("slice_block", "arrived_at", *ARM, "events", "trusted"))]
+    assert {row[:-2]: row[-2] for row in found} == sum((arms_of(s, s.counted(OF_ARMS)) for s in slices), Arms())
+    assert {row[:-2]: row[-1] for row in found if row[-1]} == sum(
+        (arms_of(s, s.trusted(OF_ARMS)) for s in slices), Arms()
+    )
+    assert [row.sums for row in captured.ledger] == [
+        {"experiment_cells": len(s.counted(OF_ARMS))} if experiments else {} for s in slices
+    ]
     assert [(letter.offset, letter.timestamp, letter.outcome) for letter in captured.dead_letters] == [
         rejected[:3] for s in slices for rejected in s.rejected
     ]

@@ -47,6 +47,7 @@ TABLES = (
     "pin_minutes", "ingest_starts", "ingest_ledger", "dead_letters", "pin_hours", "pin_days", "pin_hour_breakdowns",
     "pin_day_breakdowns", "sealed",
 )  # fmt: skip
+ARMS = [None, {"feed": "control"}, {"feed": "treatment", "checkout": "a"}, {}, {"checkout": "b"}]
 ODD = [None, b"{}", b"\xff\x00", b'{"event_id": 1}']
 
 
@@ -78,6 +79,7 @@ class Flusher:
                 "occurred_at": now - ago,
                 "surface": chance.choice([None, None, None, "home", "search"]),
                 "platform": chance.choice(["ios", "ios", "ios", "web"]),
+                "experiments": ARMS[number % len(ARMS)],
             }
             value = chance.choice(ODD) if chance.random() < 0.03 else json.dumps(event).encode()
             producer.send(self.source.topic, value, key=b"k", partition=0, timestamp_ms=now)

@@ -204,7 +204,7 @@ def merged_back_into_another() -> Iterator[None]:
             minutes, pins = np.repeat(rows.minute // 60, n).astype(np.int64), np.repeat(rows.pin_id, n)
             never = np.zeros(len(pins), np.bool_)
             decoded = replace(Decoded.blank(len(pins)), pin_id=pins)
-            state.add(Judged(decoded, minutes, minutes, minutes, never, never), np.arange(len(pins)))
+            state.add(Judged(decoded, minutes, minutes, minutes, never, never, ~never), np.arange(len(pins)))
 
     with replaced((SourceFold, "__init__", remember), (SourceFold, "merge_back", merge)):
         yield

@@ -55,6 +55,7 @@ def test_a_variable_wins_over_what_up_wrote(empty_folder: Path, monkeypatch: pyt
         ("PINTALLY_TOPIC_TIMESTAMPS", "SometimesTime"),
         ("PINTALLY_DEDUP", "perhaps"),
         ("PINTALLY_FLUSH_INTERVAL_SECONDS", "0"),
+        ("PINTALLY_EXPERIMENTS", f"feed,{65 * 'x'}"),
         ("PINTALLY_FRAMED_TOPICS", "saves"),
         ("PINTALLY_FRAMED_TOPICS", "save;click"),
         ("PINTALLY_FRAMED_TOPICS", "engagement.save.v1"),

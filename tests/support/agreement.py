@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from pintally.audit.arms import Assigned
 from pintally.audit.contract import Event as AuditEvent
 from pintally.audit.contract import read_event
 from pintally.audit.events import EventReader
@@ -59,23 +60,35 @@ def by_the_models(value: bytes | None, action: Action) -> Row:
 
 def audited_at_once(values: Sequence[bytes | None], action: Action, prefix_bytes: int = 0) -> list[AuditEvent | None]:
     """What the audit's reader of many values says of each."""
-    labels = Labels()
-    events = EventReader(action.label, prefix_bytes).read(values, labels)
-    names = list(labels)
-    columns = (events.event_id, events.pin_id, events.occurred_at, events.user_id, events.surface, events.platform)
+    labels, assigned = Labels(), Assigned()
+    events = EventReader(action.label, prefix_bytes).read(values, labels, assigned)
+    names, sets = list(labels), list(assigned)
+    columns = (
+        events.event_id,
+        events.pin_id,
+        events.occurred_at,
+        events.user_id,
+        events.surface,
+        events.platform,
+        events.experiments,
+    )
     found: list[AuditEvent | None] = []
     rows = zip(*(column.tolist() for column in columns), strict=True)
-    for valid, ((upper, lower), *numbers, surface, platform) in zip(events.valid.tolist(), rows, strict=True):
+    for valid, ((upper, lower), *numbers, surface, platform, arms) in zip(events.valid.tolist(), rows, strict=True):
         event_id = (upper << 64 | lower).to_bytes(16, "big")
-        assert valid or (upper, lower, *numbers, surface, platform) == (0,) * 7
-        found.append(AuditEvent(event_id, *numbers, names[surface], names[platform]) if valid else None)
+        assert valid or (upper, lower, *numbers, surface, platform, arms) == (0,) * 8
+        found.append(
+            AuditEvent(event_id, *numbers, names[surface], names[platform], dict(sets[arms])) if valid else None
+        )
     return found
 
 
 def as_audited(row: Row) -> AuditEvent:
     """What of a row the audit reads."""
     event_id = row.event_id.to_bytes(16, "big")
-    return AuditEvent(event_id, row.pin_id, row.occurred_at, row.user_id, row.surface, row.platform)
+    return AuditEvent(
+        event_id, row.pin_id, row.occurred_at, row.user_id, row.surface, row.platform, dict(row.experiments)
+    )
 
 
 def assert_agree(decoded: Decoded, values: Sequence[bytes | None], action: Action) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pintally.schemas.cells import PinMinuteRows
-from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.decoding.decoded import Decoded, Experiments
 from pintally.schemas.decoding.labels import Labels
 from pintally.schemas.label_column import UNKNOWN
 from pintally.streams.counting.outcomes import Judged
@@ -43,6 +43,7 @@ class Counted:
     user: int = 0
     surface: str | None = None
     platform: str | None = None
+    experiments: tuple[tuple[str, str], ...] = ()
 
 
 def judged(counted: Sequence[Counted], labels: Labels | None = None) -> Judged:
@@ -57,7 +58,15 @@ def judged(counted: Sequence[Counted], labels: Labels | None = None) -> Judged:
         surface=np.array([labels.number(record.surface) for record in counted], np.uint32),
         platform=np.array([labels.number(record.platform) for record in counted], np.uint32),
         labels=labels,
+        experiments=experiments_of(counted, labels),
         occurred_at=minutes * 60_000,
     )
     never = np.zeros(n, np.bool_)
-    return Judged(decoded, minutes * 60_000, minutes * 60_000, minutes, never, never)
+    return Judged(decoded, minutes * 60_000, minutes * 60_000, minutes, never, never, ~never)
+
+
+def experiments_of(counted: Sequence[Counted], labels: Labels) -> Experiments:
+    """The arms of the records, as the decoder gives them."""
+    pairs = [[labels.number(name) << 32 | labels.number(arm) for name, arm in each.experiments] for each in counted]
+    offsets = np.cumsum([0, *map(len, pairs)], dtype=np.int64)
+    return Experiments(offsets, np.array([pair for each in pairs for pair in each], np.uint64))

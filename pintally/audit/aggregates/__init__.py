@@ -1,9 +1,10 @@
 """What is counted again of each slice: one aggregate a table of cells, with code of the audit's own."""
 
 from pintally.audit.aggregates.aggregate import Aggregate, CellRow, cell_rows, key_columns
+from pintally.audit.aggregates.experiment_cells import ExperimentCells
 from pintally.audit.aggregates.pin_members import PinMembers
 from pintally.audit.aggregates.pin_minutes import PinMinutes
 
-AGGREGATES: list[Aggregate] = [PinMinutes(), PinMembers()]
+AGGREGATES: list[Aggregate] = [PinMinutes(), PinMembers(), ExperimentCells()]
 
 __all__ = ["AGGREGATES", "Aggregate", "CellRow", "cell_rows", "key_columns"]

@@ -36,7 +36,7 @@ class CellRow(NamedTuple):
 
 
 class Aggregate(Protocol):
-    """An aggregate whose cells count records: each counted record adds one to one cell."""
+    """An aggregate whose cells count records: a counted record adds one to each of its cells."""
 
     table: str
     value: str  # the column that counts records

@@ -32,6 +32,29 @@ TTL toStartOfHour(minute) + INTERVAL 90 DAY
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1, min_compress_block_size = 8192
 COMMENT 'Cells: counts per source, slice, action, minute, pin, surface and platform. Read with FINAL, or through pin_engagement_1m';
 
+-- An arm has at most 256 cells an hour, action and slice, however many events it has. People ask for one experiment.
+CREATE TABLE IF NOT EXISTS experiment_cells{on_cluster}
+(
+    source UInt64 COMMENT 'Source.id',
+    slice_block UInt32 COMMENT 'Slice, first half: offset // slice_records',
+    arrived_at DateTime('UTC') COMMENT 'Slice, second half: stream time of the source, rounded down to ten minutes',
+    action UInt8 COMMENT 'Number of the action',
+    hour DateTime('UTC') COMMENT 'Start of the event-time window [hour, hour + 3600 s)' CODEC(Delta, ZSTD(1)),
+    experiment LowCardinality(String) COMMENT 'The experiment; other, with the arm other, after 256 arms in a slice',
+    arm LowCardinality(String) COMMENT 'Its arm',
+    bucket UInt8 COMMENT 'Of the user: intHash64(user_id) % 256',
+    events UInt64 COMMENT 'Counted events of this slice below the position in version; an absolute count' CODEC(T64, LZ4),
+    trusted UInt64 COMMENT 'Of events, those that are trusted, as in pin_minutes; an absolute count' CODEC(T64, LZ4),
+    version UInt64 COMMENT 'epoch x 2^48 + position; the highest is current',
+    updated_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row' CODEC(Delta, ZSTD(1))
+)
+ENGINE = {family}ReplacingMergeTree(version)
+PARTITION BY toYYYYMMDD(hour)
+ORDER BY (experiment, hour, arm, bucket, action, source, slice_block, arrived_at)
+TTL hour + INTERVAL 90 DAY
+SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Cells: counts per source, slice, action, hour, experiment, arm and bucket of users. Read with FINAL';
+
 CREATE TABLE IF NOT EXISTS ingest_starts{on_cluster}
 (
     source UInt64 COMMENT 'Source.id',

@@ -46,9 +46,6 @@ class Aggregate(Protocol):
 
     rows: ClassVar[type[CellRows]]  # of its table
 
-    sum: int  # the check sum: over the first value column of all cells, right after `take_dirty`; never falls
-    pending: int  # cells that are dirty or in flight; may be too high, never too low
-
     def __init__(self, rules: Rules, check_sum: int = 0, keys: UserKeys = NO_KEYS) -> None:
         """Begin a slice that these rules count; or go on with one whose cells are all flushed, have this check sum and
         never change again. `keys` has the key that the rules name.
@@ -57,6 +54,14 @@ class Aggregate(Protocol):
     @classmethod
     def is_counted(cls, rules: Rules) -> bool:
         """Whether these rules count it. Slices that they do not count it in have no name of it in the ledger's sums."""
+
+    @property
+    def sum(self) -> int:
+        """The check sum: over the first value column of all cells, right after `take_dirty`; never falls."""
+
+    @property
+    def pending(self) -> int:
+        """Cells that are dirty or in flight; may be too high, never too low."""
 
     @property
     def nbytes(self) -> int:

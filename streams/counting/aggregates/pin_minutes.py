@@ -86,6 +86,7 @@ class PinMinutes:
                 self._users = take_table()
             pair = judged.decoded.user_id, judged.decoded.pin_id
             self._users.add(*pair, at, self._cap, self._buffered_trusted[new])
+            judged.trusted[at] = self._buffered_trusted[new]
         self._buffered = end
         self.pending += n
         if end >= BUFFER_RECORDS:
