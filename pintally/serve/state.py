@@ -78,6 +78,7 @@ class WorkerState(Part):
     pending_cells: int
     pending_cells_limit: int
     restoring: bool
+    flushed_at: float | None = None  # when its last flush ended
     sources: frozenset[tuple[str, int]] = Field(frozenset(), exclude=True)  # topic and partition: the page has members
 
 

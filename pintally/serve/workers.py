@@ -166,6 +166,7 @@ def _worker(
         silent_since=silent_since,
         ended=ended,
         away={engine: seconds for engine in ENGINES if (seconds := value("engine_away_seconds", engine=engine))},
+        flushed_at=value("last_flush_timestamp_seconds") or None,
         sources=_sources(last or {}),
         partitions=int(value("partitions", state="assigned")),
         paused=int(value("partitions", state="paused")),

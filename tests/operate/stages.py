@@ -2,9 +2,11 @@
 
 import asyncio
 import signal
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -138,11 +140,21 @@ def rules_changed(world: World) -> Iterator[None]:
 @contextmanager
 def transaction_open(world: World) -> Iterator[None]:
     """A producer begins a transaction and does not end it."""
-    with asyncio.Runner() as runner:
-        transaction = hanging(world)
-        runner.run(transaction.__aenter__())
-        yield
-        runner.run(transaction.__aexit__(None, None, None))
+    begun, ended = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        async with hanging(world):
+            begun.set()
+            await asyncio.to_thread(ended.wait)
+
+    with ThreadPoolExecutor(1) as thread:  # Playwright has a loop of its own in this one
+        holding = thread.submit(asyncio.run, hold())
+        try:
+            assert begun.wait(60)
+            yield
+        finally:
+            ended.set()
+        holding.result()
 
 
 @asynccontextmanager

@@ -66,6 +66,16 @@ class Serve:
             raise
         return found
 
+    def wait_condition(self, kind: str, timeout: float = 60) -> dict[str, Any]:
+        """The first condition of this kind, whatever else is wrong."""
+
+        def found() -> dict[str, Any] | None:
+            state = self.state()
+            return next((each for each in (state["condition"], *state["others"]) if each["kind"] == kind), None)
+
+        condition: dict[str, Any] = wait_for(found, timeout, f"a condition {kind!r}")
+        return condition
+
     def kill(self) -> None:
         """SIGKILL and wait."""
         self.process.kill()

@@ -14,17 +14,20 @@ from pintally.schemas.rows import SourceLedger, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.serve.condition import FOLLOWS, RULES, since_when
+from pintally.serve.conditions.engines import STEPS
+from pintally.serve.conditions.producers import KEPT
 from pintally.serve.conditions.sources import who_stands
 from pintally.serve.document import Beside, Configured, _state, state_of
 from pintally.serve.findings import Engine, Group, InClickHouse, InKafka, Look, Member, Tables, Trouble
 from pintally.serve.rates import Rates
 from pintally.serve.seen import Seen
-from pintally.serve.state import Condition, State, Step, Workers, WorkerState
+from pintally.serve.state import Condition, SourceState, State, Step, Workers, WorkerState
 from pintally.serve.verified import Runs
 from pintally.sinks.reads.operating import LetterKind, Sealed
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.operations.progress import Progress
 from pintally.streams.worker.ended import Ended
+from pintally.streams.worker.measured import STEPS as FLUSH_STEPS
 
 NOW = 1_800_000_000.0
 TOPIC = "engagement.save.v1"
@@ -113,6 +116,7 @@ WELL = World()
 WAITS = {"position": 400, "moved": 90.0, "behind": 90.0}
 AWAY = Trouble(NOW - 42, "nobody answers", "", refuses=False)
 REFUSED = Trouble(NOW - 42, "ClickHouse has no database 'x'", "Run pintally migrate, or set another.", refuses=True)
+DENIED = Trouble(NOW - 42, "no right to read", "Grant: `kafka-acls.sh ...`", refuses=True)
 OTHER_RULES = Ended(
     "two", NOW - 30, "engagement.save.v1[0] is counted by rules ab12 {}, the settings ask for cd34 {}",
     "Set the PINTALLY_* settings back to the ledger's rules (`pintally rules show`), or run `pintally rules apply`.",
@@ -146,6 +150,7 @@ CASES: dict[str, tuple[World, str, str, str]] = {
     "away": (replace(WELL, trouble={"clickhouse": AWAY}), "stopped", "^ClickHouse is away: .* for 42 s", STATUS),
     "Kafka is away": (replace(WELL, trouble={"kafka": AWAY}), "stopped", "^Kafka is away: .* for 42 s", STATUS),
     "refused": (replace(WELL, trouble={"clickhouse": REFUSED}), "wrong", "has no database 'x'", "pintally migrate"),
+    "Kafka refuses": (replace(WELL, trouble={"kafka": DENIED}), "wrong", "^Kafka refuses: no right", STATUS),
     "differs": (replace(WELL, runs={"whole": 2}), "wrong", "verify found 2 differences", "pintally verify"),
     "a sample differs": (
         replace(WELL, runs={"whole": 0, "sample": 1}),
@@ -161,9 +166,9 @@ CASES: dict[str, tuple[World, str, str, str]] = {
     ),
     "nobody": (replace(WELL, members=(), **WAITS), "stopped", "^No worker runs: 600 records wait", "pintally worker"),
     "all have ended": (
-        replace(WELL, members=(), known=(silent(ended=True),), **WAITS),
+        replace(WELL, members=(), known=(silent(ended=True), silent(ended=True, member="two")), **WAITS),
         "stopped",
-        "^No worker runs: .* All have ended, the worker one among them",
+        "^No worker runs: 600 records wait. The worker one ended 42 s ago, and so did 1 more",
         "pintally worker --instance one",
     ),
     "all hang": (
@@ -199,7 +204,7 @@ CASES: dict[str, tuple[World, str, str, str]] = {
     "retention": (
         replace(WELL, **WAITS, retention_ms=120_000),
         "stopped",
-        "^Kafka deletes records of engagement.save.v1.0. in 30 s that are not counted",
+        r"^Kafka deletes uncounted records of engagement.save.v1\[0\] in 30 s\. Raise the retention first",
         "kafka-configs.sh --bootstrap-server broker:9092 --alter --entity-type topics --entity-name engagement.save.v1 "
         "--add-config retention.ms=1209600000",
     ),
@@ -212,7 +217,7 @@ CASES: dict[str, tuple[World, str, str, str]] = {
     "blocked": (
         replace(WELL, log_end=1000, position=900, last_stable=900, moved=20.0, behind=20.0),
         "stopped",
-        "^A producer opened a transaction in .* does not end it, for 20 s: 100 records wait behind it",
+        "^A producer opened a transaction in .* 20 s ago and does not end it: 100 records wait behind it",
         STATUS,
     ),
     "a worker ended, and its sources stand": (
@@ -230,26 +235,32 @@ CASES: dict[str, tuple[World, str, str, str]] = {
     "a worker hangs, and others count": (
         replace(WELL, members=("two",), known=(silent(),)),
         "warning",
-        "^The worker one hangs, for 42 s now. Others count its partitions",
+        "^The worker one hangs: it has not answered for 42 s. Others count its partitions",
         "pintally worker --instance one",
     ),
     "a nameless worker ended": (
         replace(WELL, members=("two",), known=(silent(member=None, ended=True),)),
         "warning",
-        "^The worker at h:1 has ended, for 42 s now",
+        "^The worker at h:1 ended 42 s ago. Others count its partitions",
         "pintally worker",
     ),
     "stalled": (replace(WELL, **WAITS), "stopped", "^The worker one does not count .*: 600 records wait", STATUS),
     "slow": (
         replace(WELL, fresh=9.0, steps=(Step(step="read_back", seconds=0.2), Step(step="cells", seconds=4.2))),
         "behind",
-        "^ClickHouse is slow: the step `cells` of a flush takes 4.2 s, so records are visible only after 9 s",
+        "^ClickHouse is slow: writing cells takes 4.2 s, so records are visible only after 9 s",
+        STATUS,
+    ),
+    "a flush does not end": (
+        replace(WELL, known=(worker(flushed_at=NOW - 18), worker(flushed_at=NOW - 1, member="two"))),
+        "behind",
+        "^Flushes are slow: that of the worker one has taken 18 s, and what it counted is not visible yet",
         STATUS,
     ),
     "Kafka is slow": (
         replace(WELL, fresh=9.0, steps=(Step(step="dead_letter_topics", seconds=4.2),)),
         "behind",
-        "^Kafka is slow: the step `dead letter topics`",
+        "^Kafka is slow: writing to dead-letter topics takes 4.2 s",
         STATUS,
     ),
     "not begun": (
@@ -261,19 +272,19 @@ CASES: dict[str, tuple[World, str, str, str]] = {
     "deleted before it is counted": (
         replace(WELL, position=None, oldest=900.0, retention_ms=1_000_000),
         "stopped",
-        "^Kafka deletes records of .* in 100 s",
+        "^Kafka deletes uncounted records of .* in 100 s",
         "kafka-configs.sh",
     ),
     "invalid": (
         replace(WELL, minute=Outcomes(1_000, invalid=3_000), letters=LETTERS, grown=GROWN),
         "wrong",
-        "^A producer sends invalid records to engagement.save.v1: 75% of its last minute, 3,000 records",
+        "^A producer sends invalid records to engagement.save.v1: 75% of its records of the last minute, 3,000 in all",
         "pintally dlq list --outcome invalid",
     ),
     "late": (
         replace(WELL, minute=Outcomes(9_700, late=300), letters=LETTERS),
         "wrong",
-        "^A producer sends records too late to engagement.save.v1: 3% of its last minute, 300 records",
+        "^A producer sends records too late to engagement.save.v1: 3% of its records of the last minute, 300 in all",
         "pintally dlq list --outcome late",
     ),
     "behind": (replace(WELL, position=400, behind=900.0), "behind", "is 15 min behind: 600 records wait", STATUS),
@@ -331,7 +342,7 @@ def test_a_short_retention_of_which_little_is_used_is_no_danger() -> None:
 
 
 def test_retention_that_is_over_is_near() -> None:
-    assert "deletes records of" in replace(WELL, **WAITS, retention_ms=60_000).condition().sentence
+    assert "deletes uncounted records of" in replace(WELL, **WAITS, retention_ms=60_000).condition().sentence
 
 
 def test_the_worst_stands_first_and_the_others_below_it() -> None:
@@ -362,13 +373,18 @@ def test_every_rule_is_told_from_what_only_follows_from_it() -> None:
 
 def test_the_example_of_a_reason_is_of_the_kind_that_grows_not_of_the_most_there_ever_were() -> None:
     condition = CASES["invalid"][0].condition()
-    assert condition.detail == f"For example: {REASON}."
-    assert replace(CASES["invalid"][0], letters=()).condition().detail is None
+    assert condition.detail == f"{KEPT} For example: {REASON}."
+    assert replace(CASES["invalid"][0], letters=()).condition().detail == KEPT
 
 
 def test_an_engine_says_what_it_said() -> None:
     assert CASES["away"][0].condition().detail == "nobody answers."
     assert CASES["refused"][0].condition().detail == REFUSED.remedy
+    assert CASES["one of two refused"][0].condition().detail == NO_LEDGER.remedy.replace("`", "")
+
+
+def test_every_step_of_a_flush_has_its_words() -> None:
+    assert list(STEPS) == list(FLUSH_STEPS)
 
 
 def test_a_worker_that_is_slow_to_answer_once_or_counts_again_is_no_trouble() -> None:
@@ -376,6 +392,8 @@ def test_a_worker_that_is_slow_to_answer_once_or_counts_again_is_no_trouble() ->
         replace(WELL, known=(silent(5.0),)),
         replace(WELL, ended=(replace(NO_LEDGER, name="one"),)),
         replace(WELL, known=(worker(away={"kafka": 3.0}),)),
+        replace(WELL, known=(worker(flushed_at=NOW - 5),)),
+        replace(WELL, known=(worker(flushed_at=NOW - 50, restoring=True), worker(flushed_at=NOW - 50, partitions=0))),
     ):
         assert world.condition().level == "ok"
 
@@ -413,3 +431,32 @@ def test_an_idle_source_that_gets_one_record_is_not_stalled() -> None:
 def test_who_does_not_count_is_said_as_far_as_it_is_known(members: tuple[str | None, ...], who: str) -> None:
     [source] = replace(WELL, **WAITS).state().sources
     assert who_stands([source.model_copy(update={"member": member}) for member in members]) == who
+
+
+def _rows_of_the_runbook() -> list[tuple[re.Pattern[str], str, str]]:
+    """The beginning of a sentence, the levels, and the section that a row names."""
+    rows = re.findall(r"^\| (`[^|]+`) \| ([^|]+) \| \[\w+\]\(#(\w+)\) \|$", RUNBOOK, re.MULTILINE)
+    return [
+        (re.compile(".+".join(map(re.escape, words.split("...")))), levels, anchor)
+        for cell, levels, anchor in rows
+        for words in re.findall("`([^`]+)`", cell)
+    ]
+
+
+def test_the_runbook_names_each_sentence_with_its_level_and_its_section_and_no_other() -> None:
+    rows, found = _rows_of_the_runbook(), [world.condition() for world, *_ in CASES.values()]
+    unknown = [
+        each.sentence
+        for each in found
+        if not any(
+            words.match(each.sentence) and each.level in levels and each.runbook == anchor
+            for words, levels, anchor in rows
+        )
+    ]
+    assert unknown == []
+    said = [each.sentence for each in found] + [who_stands([source]) + " x" for source in nobodys_sources()]
+    assert [words.pattern for words, _, _ in rows if not any(map(words.match, said))] == []
+
+
+def nobodys_sources() -> list[SourceState]:
+    return [source.model_copy(update={"member": None}) for source in replace(WELL, **WAITS).state().sources]

@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 
-from pintally.serve.conditions.facts import NAMES, STATUS, Facts, ago, command_in, said
+from pintally.serve.conditions.facts import NAMES, STATUS, Facts, ago, command_in, said, who
 from pintally.serve.state import Condition
 
 SLOW_SECONDS = 5.0  # 99% of records are to be visible by then: the objective
 SLOW_STEP_SECONDS = 1.0  # a step of a flush that takes longer is the reason
-STEPS = {"connect": "clickhouse", "read_back": "clickhouse", "cells": "clickhouse", "dead_letters": "clickhouse",
-         "ledger": "clickhouse", "dead_letter_topics": "kafka"}  # fmt: skip
+UNFINISHED_SECONDS = 10.0  # a flush ends about once a second
+STEPS = {
+    "dead_letter_topics": ("Kafka", "writing to dead-letter topics"),
+    "connect": ("ClickHouse", "connecting"),
+    "read_back": ("ClickHouse", "reading the ledger back"),
+    "cells": ("ClickHouse", "writing cells"),
+    "dead_letters": ("ClickHouse", "writing dead letters"),
+    "ledger": ("ClickHouse", "writing the ledger"),
+}
 
 
 def away(facts: Facts) -> Iterator[Condition]:
@@ -33,11 +40,27 @@ def slow(facts: Facts) -> Iterator[Condition]:
     fresh, steps = facts.workers.freshness_p99, facts.workers.steps
     worst = max(steps, key=lambda step: step.seconds, default=None)
     if worst is None or fresh is None or fresh <= SLOW_SECONDS or worst.seconds <= SLOW_STEP_SECONDS:
+        yield from _unfinished(facts)
         return
-    engine = NAMES[STEPS.get(worst.step, "clickhouse")]
-    sentence = (
-        f"{engine} is slow: the step `{worst.step.replace('_', ' ')}` of a flush takes {worst.seconds:.1f} s, so "
-        f"records are visible only after {ago(fresh)}."
-    )
+    engine, what = STEPS[worst.step]
+    sentence = f"{engine} is slow: {what} takes {worst.seconds:.1f} s, so records are visible only after {ago(fresh)}."
     detail = f"Nothing is lost. Look for a full disk, a long query or too many parts in {engine}."
     yield said("slow", "behind", sentence, STATUS, "pintallyfreshnessburnsfast", detail=detail)
+
+
+def _unfinished(facts: Facts) -> Iterator[Condition]:
+    """A flush that takes so long that its steps are not known yet. While it restores, a worker flushes nothing."""
+    flushing = [
+        worker
+        for worker in facts.workers.known
+        if worker.answers and worker.partitions and worker.flushed_at and not worker.restoring and not worker.away
+    ]
+    slowest = min(flushing, key=lambda worker: worker.flushed_at or 0.0, default=None)
+    if slowest and slowest.flushed_at and facts.now - slowest.flushed_at > UNFINISHED_SECONDS:
+        sentence = (
+            f"Flushes are slow: that of {who(slowest)} has taken {ago(facts.now - slowest.flushed_at)}, and what it "
+            "counted is not visible yet."
+        )
+        yield said("slow", "behind", sentence, STATUS, "pintallyfreshnessburnsfast", since=slowest.flushed_at,
+                   detail="Nothing is lost. Look in ClickHouse for a full disk, a long query or too many parts; and "
+                   "whether the worker lacks CPU.")  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from pintally.serve.findings import Look, Tables
 from pintally.serve.rates import Rates
-from pintally.serve.state import Condition, Level, Sealing, SourceState, Verified, Workers
+from pintally.serve.state import Condition, Level, Sealing, SourceState, Verified, Workers, WorkerState
 from pintally.streams.worker.ended import Ended
 
 NAMES = {"kafka": "Kafka", "clickhouse": "ClickHouse"}
@@ -54,10 +54,16 @@ Rule = Callable[[Facts], Iterator[Condition]]
 
 
 def said(kind: str, level: Level, sentence: str, command: str, anchor: str, **more: str | float | None) -> Condition:
-    """A condition; `more` are its detail and since when it is there."""
+    """A condition; `more` are its detail, in which a command needs no backquotes, and since when it is there."""
+    known = {name: each.replace("`", "") if isinstance(each, str) else each for name, each in more.items()}
     return Condition.model_validate(
-        {"kind": kind, "level": level, "sentence": sentence, "command": command, "runbook": anchor, **more}
+        {"kind": kind, "level": level, "sentence": sentence, "command": command, "runbook": anchor, **known}
     )
+
+
+def who(worker: WorkerState) -> str:
+    """The worker by its name in the group; by its address if it has none."""
+    return f"the worker {worker.member}" if worker.member else f"the worker at {worker.address}"
 
 
 def named(sources: Sequence[SourceState]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pintally.schemas.outcomes import OUTCOMES
-from pintally.serve.conditions.facts import Facts, records, said, shortened
+from pintally.serve.conditions.facts import Facts, said, shortened
 from pintally.serve.rates import Rates
 from pintally.serve.state import Condition
 
@@ -12,6 +12,7 @@ from pintally.serve.state import Condition
 # same, and wait longer.
 LARGE_SHARE = 0.01
 MANY_RECORDS = 60
+KEPT = "They are not counted, but kept as dead letters."
 WORDS = {"invalid": "sends invalid records to", "late": "sends records too late to"}
 
 
@@ -31,21 +32,24 @@ def faulty(facts: Facts) -> Iterator[Condition]:
         found = list(faults_of(facts.rates, topics, outcome))
         if found:
             worst = max(found, key=lambda each: each.share)
-            more = f", and to {len(found) - 1} more" if len(found) > 1 else ""
             sentence = (
-                f"A producer {what} {worst.topic}{more}: {worst.share:.0%} of its last minute, "
-                f"{records(worst.records)}. They are not counted, but kept as dead letters."
+                f"A producer {what} {worst.topic}{_more(len(found) - 1)}: {worst.share:.0%} of its records of the last "
+                f"minute, {worst.records:,} in all."
             )
             command, example = f"pintally dlq list --outcome {outcome}", _example(facts, worst.topic, outcome)
             yield said(outcome, "wrong", sentence, command, f"pintally{outcome}records", detail=example)
 
 
-def _example(facts: Facts, topic: str, outcome: str) -> str | None:
+def _more(topics: int) -> str:
+    return f" and {topics} more {'topic' if topics == 1 else 'topics'}" if topics else ""
+
+
+def _example(facts: Facts, topic: str, outcome: str) -> str:
     """A reason of the kind that grew most since the look before; never a value."""
     kinds = [each for each in facts.tables.letters if (each.topic, each.outcome) == (topic, outcome)]
     grown = facts.tables.grown
     worst = max(kinds, key=lambda each: (grown.get((topic, outcome, each.field), 0), each.records), default=None)
-    return f"For example: {shortened(worst.reason)}." if worst else None
+    return KEPT + (f" For example: {shortened(worst.reason)}." if worst else "")
 
 
 def faults_of(rates: Rates, topics: Iterable[str], outcome: str) -> Iterator[Fault]:

@@ -27,7 +27,7 @@ def retention(facts: Facts) -> Iterator[Condition]:
         first = min(near, key=lambda each: each.retention_headroom or 0.0)
         left = first.retention_headroom or 0.0
         when = f"in {ago(left)}" if left >= 1 else "at any moment"
-        sentence = f"Kafka deletes records of {named(near)} {when} that are not counted yet. Raise the retention first."
+        sentence = f"Kafka deletes uncounted records of {named(near)} {when}. Raise the retention first."
         command = (
             f"kafka-configs.sh --bootstrap-server {facts.kafka} --alter --entity-type topics --entity-name "
             f"{first.topic} --add-config retention.ms={LONGER_MS}"
@@ -46,8 +46,8 @@ def blocked(facts: Facts) -> Iterator[Condition]:
     if found := facts.of("blocked"):
         since = _since(found)
         sentence = (
-            f"A producer opened a transaction in {named(found)} and does not end it"
-            f"{f', for {ago(facts.now - since)}' if since else ''}: {waiting(found)} behind it."
+            f"A producer opened a transaction in {named(found)}{f' {ago(facts.now - since)} ago' if since else ''} and "
+            f"does not end it: {waiting(found)} behind it."
         )
         yield said("blocked", "stopped", sentence, STATUS, "pintallysourceblocked", since=since,
                    detail="The command prints the line that aborts it, should the producer be gone.")  # fmt: skip

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from pintally.serve.conditions.facts import NAMES, STATUS, Facts, ago, command_in, named, said, shortened, waiting
-from pintally.serve.state import Condition, SourceState, WorkerState
+from pintally.serve.conditions.facts import NAMES, STATUS, Facts, ago, command_in, named, said, shortened, waiting, who
+from pintally.serve.state import Condition, Level, SourceState, WorkerState
 from pintally.streams.worker.ended import Ended
 
 GONE_SECONDS = 10.0  # without an answer: more than a restart takes
@@ -16,12 +16,12 @@ def refused(facts: Facts) -> Iterator[Condition]:
     """A worker ended until a person acts; nobody counts, or fewer do."""
     if facts.ended:
         last = facts.ended[0]
-        who = "No worker runs. The last one" if facts.nobody else f"The worker {last.name}"
+        whose = "No worker runs. The last one" if facts.nobody else f"The worker {last.name}"
         command = command_in(last.remedy) or STATUS
-        yield said(
-            "refused", "stopped" if facts.nobody else "warning", f"{who} refused to count on: {_cause(last)}.", command,
-            "pintallynoworker" if facts.nobody else "pintallyworkerdown", detail=last.remedy, since=last.at,
-        )  # fmt: skip
+        level: Level = "stopped" if facts.nobody else "warning"
+        anchor = "pintallynoworker" if facts.nobody else "pintallyworkerdown"
+        sentence = f"{whose} refused to count on: {_cause(last)}."
+        yield said("refused", level, sentence, command, anchor, detail=last.remedy, since=last.at)
     elif facts.nobody and facts.other_rules:
         sentence = f"No worker runs: {waiting(facts.sources)}. The settings have other rules than the ledger."
         yield said(
@@ -49,13 +49,15 @@ def nobody(facts: Facts) -> Iterator[Condition]:
     hanging = [worker for worker in silent if not worker.ended]
     waits, anchor = waiting(facts.sources), "pintallynoworker"
     if hanging:
-        who = "All workers hang" if len(hanging) > 1 else f"{_who(hanging[0])} hangs, and no other runs"
-        yield said("nobody", "stopped", f"{who}: {waits}.", _start(hanging), anchor, detail=KILL, since=_since(hanging))
+        all_hang = "All workers hang" if len(hanging) > 1 else f"{_who(hanging[0])} hangs, and no other runs"
+        yield said(
+            "nobody", "stopped", f"{all_hang}: {waits}.", _start(hanging), anchor, detail=KILL, since=_since(hanging)
+        )
     elif answering:
         sentence = f"{_who(answering[0])} runs, but takes no part in counting: {waits}."
         yield said("nobody", "stopped", sentence, STATUS, anchor, detail="Its log says what it waits for.")
     else:
-        ended = f" All have ended, {_who(silent[0]).lower()} among them." if silent else ""
+        ended = f" {_who(silent[0])} ended {_silent_for(facts, silent[0])} ago{_others(silent)}." if silent else ""
         sentence = f"No worker runs: {waits}." if any(each.lag for each in facts.sources) else "No worker runs."
         yield said("nobody", "stopped", sentence + ended, _start(silent), anchor,
                    detail="Start one. If it ends again, the last line of its log says why.")  # fmt: skip
@@ -77,8 +79,9 @@ def gone(facts: Facts) -> Iterator[Condition]:
         )
         yield said("gone", "stopped", sentence + more, _start([worst]), anchor, detail=detail, since=worst.silent_since)
     else:
-        lasts = ago(facts.now - (worst.silent_since or facts.now))
-        sentence = f"{_who(worst)} {what}, for {lasts} now. Others count its partitions."
+        lasts = _silent_for(facts, worst)
+        what = f"ended {lasts} ago" if worst.ended else f"hangs: it has not answered for {lasts}"
+        sentence = f"{_who(worst)} {what}. Others count its partitions."
         yield said("gone", "warning", sentence + more, _start([worst]), anchor, detail=detail, since=worst.silent_since)
 
 
@@ -101,8 +104,8 @@ def cut_off(facts: Facts) -> Iterator[Condition]:
         ]
         if found:
             longest = max(worker.away[engine] for worker in found)
-            who = _who(found[0]) if len(found) == 1 else f"{len(found)} workers"
-            sentence = f"{who} cannot use {name} for {ago(longest)}, though it answers this page."
+            whose = _who(found[0]) if len(found) == 1 else f"{len(found)} workers"
+            sentence = f"{whose} cannot use {name} for {ago(longest)}, though it answers this page."
             yield said(f"cut off from {engine}", "stopped", sentence, STATUS, "pintallyengineaway",
                        detail="The worker's log has the reason: network, rights, a full disk.",
                        since=facts.now - longest)  # fmt: skip
@@ -130,8 +133,18 @@ def _standing(facts: Facts, worker: WorkerState) -> list[SourceState]:
     ]
 
 
+def _silent_for(facts: Facts, worker: WorkerState) -> str:
+    return ago(facts.now - (worker.silent_since or facts.now))
+
+
+def _others(workers: Sequence[WorkerState]) -> str:
+    more = len(workers) - 1
+    return f", and so did {more} more" if more else ""
+
+
 def _who(worker: WorkerState) -> str:
-    return f"The worker {worker.member}" if worker.member else f"The worker at {worker.address}"
+    """At the beginning of a sentence."""
+    return who(worker).replace("the", "The", 1)
 
 
 def _start(workers: Sequence[WorkerState]) -> str:

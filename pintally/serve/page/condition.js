@@ -89,11 +89,7 @@ export function showAway(connection) {
   const { state } = connection;
   const away = state ? Object.keys(state.away) : [];
   keyed(byId("notices"), away, (engine) => engine, () => element("li"), (item, engine) => {
-    const since = clock(state.away[engine], state.looked_at);
-    const old = age(engineAge(connection, engine));
-    const refused = state.refused[engine];
-    const why = refused ? `${NAMES[engine]} refuses: ${refused}.` : `${NAMES[engine]} has not answered since ${since} UTC.`;
-    setText(item, `${why} What comes from it is ${old} old.`);
+    setText(item, `What comes from ${NAMES[engine]} is ${age(engineAge(connection, engine))} old.`);
   });
   if (state) for (const part of document.querySelectorAll("[data-of]")) markPart(part, ageOf(connection, part.dataset.of));
 }
