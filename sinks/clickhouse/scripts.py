@@ -13,7 +13,13 @@ from pintally.sinks.clickhouse.per_action import each
 
 SCHEMA: Final = Path(__file__).parent / "schema"
 ONCE: Final = tuple(sorted(path.name for path in SCHEMA.glob("[0-9]*.sql")))
-READ: Final = ("views.sql", "breakdowns.sql", "features.sql", "tops.sql")  # the views that readers may read
+READ: Final = (
+    "views.sql",
+    "breakdowns.sql",
+    "features.sql",
+    "tops.sql",
+    "experiments.sql",
+)  # the views that readers may read
 REPEATABLE: Final = (*READ, "superseded.sql")  # in this order
 # Of views: a line {name} in a script is the text of parts/name.sql.
 PARTS: Final = (

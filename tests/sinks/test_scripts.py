@@ -24,12 +24,17 @@ def test_every_file_is_applied() -> None:
     assert {path.stem for path in (SCHEMA / "parts").iterdir()} == set(PARTS)
 
 
+PARAMETERS = {  # of views
+    "{as_of:DateTime64(3, 'UTC')}", "{experiment:String}", "{since:DateTime('UTC')}", "{until:DateTime('UTC')}"
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", [*ONCE, *REPEATABLE])
 def test_each_statement_makes_one_thing_and_nothing_is_left_to_fill_in(name: str) -> None:
     made = statements(script_of(name))
     assert len(made) == len(re.findall("^CREATE ", script_of(name), re.MULTILINE))
     assert all(re.match(r"CREATE (TABLE IF NOT EXISTS|OR REPLACE VIEW) \w+\n\(\n", each) for each in made)
-    assert set(re.findall(r"\{\w+[^}]*\}", "".join(made))) <= {"{as_of:DateTime64(3, 'UTC')}"}
+    assert set(re.findall(r"\{\w+[^}]*\}", "".join(made))) <= PARAMETERS
 
 
 @pytest.mark.parametrize("name", [*ONCE, *REPEATABLE])

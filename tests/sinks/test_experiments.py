@@ -1,0 +1,164 @@
+"""`experiment_results`: what differs by chance is seldom called a difference, and what differs is found (C32)."""
+
+from dataclasses import dataclass
+from math import erfc, sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pintally.schemas.actions import Action
+from pintally.schemas.cells import ExperimentRows
+from pintally.schemas.experiments import BUCKETS, bucket_of
+from pintally.schemas.label_column import LabelColumn
+from pintally.streams.settings import Settings
+from tests.sinks.sealing import YESTERDAY, read, write
+
+HOUR = YESTERDAY
+USERS, BOTS = 20_000, 20
+Totals = NDArray[np.float64]  # shape (arm, action, bucket)
+
+
+@dataclass(frozen=True)
+class People:
+    """Events of users: most make few, some many, and bots very many."""
+
+    buckets: NDArray[np.int64]
+    events: NDArray[np.int64]  # shape (user, action)
+
+    @classmethod
+    def drawn(cls, seed: int) -> "People":
+        rng = np.random.default_rng(seed)
+        events = rng.poisson(rng.gamma(0.5, 6.0, (USERS, 1)) * [0.15, 0.25, 1.0])
+        events[:BOTS] = rng.integers(20, 60, (BOTS, 3))
+        return cls(np.array([bucket_of(int(user)) for user in rng.integers(0, 2**63, USERS)]), events)
+
+    def split(self, seed: int, effect: float = 0.0) -> Totals:
+        """Users drawn into two arms; of the second one's users this share of saves is done once more."""
+        rng = np.random.default_rng(seed)
+        arm = rng.integers(0, 2, USERS)
+        events = self.events.copy()
+        if effect:
+            events[:, 0] += np.where(arm == 1, rng.binomial(events[:, 0], effect), 0)
+        found = np.zeros((2, 3, BUCKETS))
+        for action in range(3):
+            np.add.at(found[:, action], (arm, self.buckets), events[:, action])
+        return found
+
+
+def by_buckets(control: NDArray[Any], treatment: NDArray[Any]) -> float:
+    """Welch's test over the sums of buckets, with the normal distribution."""
+    error = sqrt(BUCKETS * (control.var(ddof=1) + treatment.var(ddof=1)))
+    return erfc(abs(treatment.sum() - control.sum()) / error / sqrt(2))
+
+
+def by_poisson(control: NDArray[Any], treatment: NDArray[Any]) -> float:
+    """As if each event were a draw of its own."""
+    return erfc(abs(treatment.sum() - control.sum()) / sqrt(treatment.sum() + control.sum()) / sqrt(2))
+
+
+def rows(name: str, totals: Totals) -> ExperimentRows:
+    """The cells of one hour and slice."""
+    arms, actions, buckets = (each.ravel() for each in np.indices(totals.shape))
+    counts = totals.ravel().astype(np.uint64)
+    there = counts > 0
+    n = int(there.sum())
+    return ExperimentRows(
+        source=np.ones(n, np.uint64),
+        slice_block=np.zeros(n, np.uint32),
+        arrived_at=np.full(n, HOUR, np.uint32),
+        version=np.full(n, 9, np.uint64),
+        action=(actions[there] + 1).astype(np.uint8),
+        hour=np.full(n, HOUR, np.uint32),
+        experiment=LabelColumn.repeat(name, n),
+        arm=LabelColumn(arms[there].astype(np.uint32), ("control", "treatment")),
+        bucket=buckets[there].astype(np.uint8),
+        events=counts[there],
+        trusted=counts[there],
+    )
+
+
+def results(settings: Settings, name: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The rows of the view by arm and metric."""
+    columns = "arm", "control", "metric", "value", "difference", "low", "high", "lift", "p", "sample_ratio_p"
+    asked = f"experiment = '{name}', since = {HOUR}, until = {HOUR + 1}"
+    found = read(settings.clickhouse, f"SELECT {', '.join(columns)} FROM experiment_results({asked})")
+    return {(row[0], row[2]): dict(zip(columns, row, strict=True)) for row in found}
+
+
+def test_equal_arms_differ_in_one_of_twenty_by_buckets_and_in_more_by_events() -> None:
+    """400 splits of the same people, with bots: false alarms at 5%."""
+    people = People.drawn(1)
+    splits = [people.split(seed) for seed in range(400)]
+    alarms = {
+        test: np.mean([test(split[0].sum(0), split[1].sum(0)) < 0.05 for split in splits])
+        for test in (by_buckets, by_poisson)
+    }
+    assert 0.03 <= alarms[by_buckets] <= 0.07
+    assert alarms[by_poisson] > 0.1
+
+
+@pytest.fixture(scope="module")
+def people() -> People:
+    return People.drawn(2)
+
+
+def test_the_view_says_what_the_test_over_buckets_says(stack: Settings, people: People) -> None:
+    splits = {f"equal {seed}": people.split(seed) for seed in range(8)}
+    for name, totals in splits.items():
+        write(stack.clickhouse, rows(name, totals))
+    for name, totals in splits.items():
+        found = results(stack, name)
+        for action in Action:
+            control, treatment = totals[0, action - 1], totals[1, action - 1]
+            row = found["treatment", action.column]
+            assert row["control"] == "control"
+            assert row["value"] == treatment.sum()
+            assert row["difference"] == treatment.sum() - control.sum()
+            assert row["p"] == pytest.approx(by_buckets(control, treatment))
+            assert row["lift"] == pytest.approx(row["difference"] / control.sum())
+            assert (row["low"] < 0 < row["high"]) == (row["p"] > 0.05)
+            assert np.isnan(found["control", action.column]["p"])
+        assert found["treatment", "saves"]["sample_ratio_p"] == pytest.approx(
+            by_buckets(totals[0].sum(0), totals[1].sum(0))
+        )
+
+
+def test_a_rate_has_the_interval_of_the_jackknife(stack: Settings, people: People) -> None:
+    """Of a ratio, the variance by the delta method is nearly that of leaving out one bucket after the other."""
+    totals = people.split(3)
+    write(stack.clickhouse, rows("rates", totals))
+    row = results(stack, "rates")["treatment", "save_rate"]
+    rates, variances = [], []
+    for saves, _, closeups in totals:
+        without = (saves.sum() - saves) / (closeups.sum() - closeups)
+        rates.append(saves.sum() / closeups.sum())
+        variances.append((BUCKETS - 1) / BUCKETS * ((without - without.mean()) ** 2).sum())
+    assert row["value"] == pytest.approx(rates[1])
+    assert row["difference"] == pytest.approx(rates[1] - rates[0])
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(1.959963984540054 * sqrt(sum(variances)), rel=0.05)
+
+
+def test_an_effect_is_found_and_its_interval_holds_it(stack: Settings, people: People) -> None:
+    """A tenth more saves; close-ups are the same, so the rate rises by a tenth too."""
+    write(stack.clickhouse, rows("better", people.split(5, effect=0.3)))
+    found = results(stack, "better")
+    control = found["control", "save_rate"]["value"]
+    rate = found["treatment", "save_rate"]
+    assert rate["p"] < 0.001
+    assert rate["low"] < 0.3 * control < rate["high"]
+    assert found["treatment", "closeups"]["p"] > 0.05
+
+
+def test_unequal_shares_raise_the_alarm_and_leave_rates_alone(stack: Settings, people: People) -> None:
+    totals = people.split(6)
+    totals[1, :, : BUCKETS // 2] = 0  # half of the second arm's users were never assigned
+    write(stack.clickhouse, rows("unequal", totals))
+    found = results(stack, "unequal")
+    assert found["treatment", "saves"]["sample_ratio_p"] < 0.001
+    assert found["treatment", "save_rate"]["p"] > 0.01
+
+
+def test_an_experiment_without_events_has_no_rows(stack: Settings) -> None:
+    assert results(stack, "nobody") == {}
