@@ -70,6 +70,7 @@ class WorkerState(Part):
     address: str
     member: str | None  # its group instance id, if it has one and was ever heard
     answers: bool
+    heard: bool = True  # it answers, or once did since this process looks
     silent_since: float | None = None  # when it first did not answer, if it does not
     ended: bool = False  # nothing listens at its address any more
     away: dict[str, float] = {}  # engines that do not answer it (kafka, clickhouse), and for how long

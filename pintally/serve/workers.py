@@ -163,6 +163,7 @@ def _worker(
         address=address,
         member=_label(last or {}, "pintally_worker_build_info", "member") or None,
         answers=series is not None,
+        heard=last is not None,
         silent_since=silent_since,
         ended=ended,
         away={engine: seconds for engine in ENGINES if (seconds := value("engine_away_seconds", engine=engine))},

@@ -70,7 +70,7 @@ def test_the_page_equals_the_ledger_and_says_what_is_wrong(
             expect(page.locator("#f-fresh")).to_have_text(re.compile(r"\d"))
             worker.kill()
             expect(headline).to_have_text(re.compile("No worker runs: [0-9,]+ records? waits?"), timeout=WAIT_MS)
-            expect(page.locator("#workers tbody tr")).to_contain_text("no answer")
+            expect(page.locator("#workers tbody tr")).to_contain_text("■ ended")
             goes_away(page, serve, restartable_engines)
             start("one")
             expect(headline).to_have_text(re.compile("^(All records are counted|Counting is)"), timeout=WAIT_MS * 3)

@@ -244,6 +244,12 @@ CASES: dict[str, tuple[World, str, str, str]] = {
         "^The worker at h:1 ended 42 s ago. Others count its partitions",
         "pintally worker",
     ),
+    "nobody was ever at an address": (
+        replace(WELL, members=("two",), known=(silent(member=None, heard=False, sources=frozenset()),)),
+        "warning",
+        "^Nothing answers at h:1, where a worker should be. Others count all partitions",
+        "pintally worker",
+    ),
     "stalled": (replace(WELL, **WAITS), "stopped", "^The worker one does not count .*: 600 records wait", STATUS),
     "slow": (
         replace(WELL, fresh=9.0, steps=(Step(step="read_back", seconds=0.2), Step(step="cells", seconds=4.2))),
@@ -396,6 +402,11 @@ def test_a_worker_that_is_slow_to_answer_once_or_counts_again_is_no_trouble() ->
         replace(WELL, known=(worker(flushed_at=NOW - 50, restoring=True), worker(flushed_at=NOW - 50, partitions=0))),
     ):
         assert world.condition().level == "ok"
+
+
+def test_who_was_never_heard_is_not_said_to_have_ended() -> None:
+    world = replace(WELL, members=(), known=(silent(member=None, heard=False, sources=frozenset()),), **WAITS)
+    assert world.condition().sentence == "No worker runs: 600 records wait."
 
 
 def test_a_worker_that_refused_is_not_called_ended_too() -> None:

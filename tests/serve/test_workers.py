@@ -52,6 +52,7 @@ def test_one_that_ended_is_known_by_its_name_its_sources_and_the_moment() -> Non
         assert len(first.sources) == SOURCES
         gone = await known(asking)
         assert (gone.member, gone.answers, gone.ended, gone.sources) == ("one", False, True, first.sources)
+        assert gone.heard
         assert gone.silent_since is not None
         assert (await known(asking)).silent_since == gone.silent_since
         async with answering(port):
@@ -64,7 +65,7 @@ def test_one_that_hangs_has_not_ended() -> None:
     async def ask() -> None:
         with closing(socket.create_server(("127.0.0.1", 0))) as silent:  # it listens, and nobody answers
             hangs = await known(AskWorkers(f"127.0.0.1:{silent.getsockname()[1]}"))
-        assert (hangs.member, hangs.answers, hangs.ended) == (None, False, False)
+        assert (hangs.member, hangs.answers, hangs.ended, hangs.heard) == (None, False, False, False)
         assert hangs.silent_since is not None
 
     asyncio.run(ask())

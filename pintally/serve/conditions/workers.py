@@ -45,7 +45,8 @@ def nobody(facts: Facts) -> Iterator[Condition]:
     """No worker is in the group."""
     if not facts.nobody:
         return
-    silent, answering = _silent(facts), [worker for worker in facts.workers.known if worker.answers]
+    silent = [worker for worker in _silent(facts) if worker.heard]
+    answering = [worker for worker in facts.workers.known if worker.answers]
     hanging = [worker for worker in silent if not worker.ended]
     waits, anchor = waiting(facts.sources), "pintallynoworker"
     if hanging:
@@ -67,7 +68,7 @@ def gone(facts: Facts) -> Iterator[Condition]:
     """A worker does not answer any more while others count on."""
     if facts.nobody or not (silent := _silent(facts)):
         return
-    worst = max(silent, key=lambda worker: len(_standing(facts, worker)))
+    worst = max(silent, key=lambda worker: (len(_standing(facts, worker)), worker.heard))
     standing = _standing(facts, worst)
     more = f" {len(silent) - 1} more do not answer either." if len(silent) > 1 else ""
     what = "has ended" if worst.ended else "hangs"
@@ -82,6 +83,9 @@ def gone(facts: Facts) -> Iterator[Condition]:
         lasts = _silent_for(facts, worst)
         what = f"ended {lasts} ago" if worst.ended else f"hangs: it has not answered for {lasts}"
         sentence = f"{_who(worst)} {what}. Others count its partitions."
+        if not worst.heard:
+            sentence = f"Nothing answers at {worst.address}, where a worker should be. Others count all partitions."
+            detail = "If there is to be none, take the address out of PINTALLY_SERVE_WORKERS."
         yield said("gone", "warning", sentence + more, _start([worst]), anchor, detail=detail, since=worst.silent_since)
 
 
