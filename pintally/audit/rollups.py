@@ -50,6 +50,14 @@ FROM
 GROUP BY window_start, pin_id{keys}
 HAVING {differs}
 ORDER BY window_start, pin_id{keys}"""
+# Of windows that are said to have no labels: events that have one.
+LABELLED = """
+SELECT toUInt32({window}) AS window, sum(events) AS events
+FROM pin_minutes FINAL
+WHERE hour >= toDateTime({{first:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC')
+    AND has({{windows:Array(UInt32)}}, toUInt32({window})) AND (surface != 'unknown' OR platform != 'unknown')
+GROUP BY window
+HAVING events > 0"""
 BY_LABEL = {
     "keys": ", dimension, label",
     "told": ", toString(dimension), toString(label)",
@@ -107,12 +115,23 @@ def _oldest(clickhouse: ClickHouse, since: int) -> int:
 
 def _look_at(clickhouse: ClickHouse, resolution: str, first: int, windows: list[Window]) -> Iterator[Finding]:
     table, window = TABLES[resolution]
-    compared = {"first": first, "end": first + DAY, "windows": [each.start for each in windows]}
-    compared["seals"] = [(each.start, each.seal) for each in windows]
-    for name, parts in ((table, BY_PIN), (BREAKDOWNS[resolution], BY_LABEL)):
-        for row in clickhouse.rows(DIFFERENCES.format(window=window, table=name, **parts, **COLUMNS_OF), **compared):
+    labelled = [each for each in windows if each.has_labels]
+    for name, parts, some in ((table, BY_PIN, windows), (BREAKDOWNS[resolution], BY_LABEL, labelled)):
+        sql = DIFFERENCES.format(window=window, table=name, **parts, **COLUMNS_OF)
+        for row in clickhouse.rows(sql, **_named(first, some)):
             yield from _differing(name, row)
+    if plain := [each for each in windows if not each.has_labels]:
+        for row in clickhouse.rows(LABELLED.format(window=window), **_named(first, plain)):
+            yield Finding(
+                Kind.ROLLUP_DIFFERS, BREAKDOWNS[resolution], 0, row["events"], "labels", minute=utc(row["window"])
+            )
     yield from check_totals(clickhouse, (table, BREAKDOWNS[resolution]), first, windows)
+
+
+def _named(first: int, windows: list[Window]) -> dict[str, Any]:
+    """Parameters of what compares these windows of one day."""
+    seals = [(each.start, each.seal) for each in windows]
+    return {"first": first, "end": first + DAY, "windows": [each.start for each in windows], "seals": seals}
 
 
 def _differing(table: str, row: dict[str, Any]) -> Iterator[Finding]:

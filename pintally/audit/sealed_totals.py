@@ -41,6 +41,11 @@ class Window:
     seal: int
     totals: dict[str, int]  # by the names in STATED
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether it has rows of breakdowns. If not, readers take them from cells, or from the roll-up as unknown."""
+        return self.totals["breakdown_sum"] != 0
+
 
 def read_sealed(clickhouse: ClickHouse, oldest: int) -> list[Window]:
     """The windows that are sealed and not open, from `oldest` (seconds since 1970) on."""

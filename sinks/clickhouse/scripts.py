@@ -23,7 +23,8 @@ READ: Final = (
 REPEATABLE: Final = (*READ, "superseded.sql")  # in this order
 # Of views: a line {name} in a script is the text of parts/name.sql.
 PARTS: Final = (
-    "sealed_hours", "sealed_days", "feature_columns", "features_at_a_cut", "answers_are_whole", "analyzer_is_new"
+    "sealed_hours", "sealed_days", "labelled_days", "feature_columns", "features_at_a_cut", "answers_are_whole",
+    "analyzer_is_new"
 )  # fmt: skip
 # Of top pins: a statement with {window} stands once for each, with {window_words}.
 WINDOWS: Final = {

@@ -2,7 +2,8 @@
 
 To plan a view takes ClickHouse longer than to read the rows of one pin. So here the same is asked in steps: first what
 is sealed, then the rows of these seals, then the cells of all other hours. Rows of a seal never change, so it does not
-matter what is sealed meanwhile. Days that are not sealed are asked of the view.
+matter what is sealed meanwhile. Hours of which no cell names a label have no such rows, and are read from cells. Days
+that are not sealed, or without labels, are asked of the view.
 """
 
 from collections.abc import Sequence
@@ -24,13 +25,13 @@ _RANGE: Final = f"{_FROM_TO} AND {{0}} >= {KEPT}"
 _WITHIN: Final = _RANGE.format("window_start")
 SEALED: Final = f"""
 SELECT toUnixTimestamp(maxIf(window_start + INTERVAL 1 HOUR, NOT is_open)),
-    groupArrayIf(toUnixTimestamp(window_start), is_open AND {_WITHIN}),
-    groupArrayIf(seal, NOT is_open AND pins > 0 AND {_WITHIN})
+    groupArrayIf(toUnixTimestamp(window_start), (is_open OR breakdown_sum = 0 AND pins > 0) AND {_WITHIN}),
+    groupArrayIf(seal, NOT is_open AND breakdown_sum != 0 AND {_WITHIN})
 FROM sealed FINAL
 WHERE resolution = 'hour' AND window_start >= toStartOfDay(now('UTC')) - INTERVAL 90 DAY
 """
 SEALED_DAYS: Final = f"""
-SELECT count(), groupArrayIf(seal, pins > 0)
+SELECT countIf(breakdown_sum != 0 OR pins = 0), groupArrayIf(seal, pins > 0)
 FROM sealed FINAL
 WHERE resolution = 'day' AND NOT is_open AND {_FROM_TO.format("window_start")}
 """

@@ -654,6 +654,20 @@ def test_a_breakdown_that_is_not_the_sum_of_its_minutes_is_named(
     assert stated == {f"{resolution} breakdown_sum"}
 
 
+@pytest.mark.parametrize(
+    ("table", "window", "resolution"), [("pin_hours", "hour", "hour"), ("pin_days", "toStartOfDay(hour)", "day")]
+)
+def test_a_window_that_is_said_to_have_no_labels_is_named_if_its_cells_have_some(
+    flushed: Flusher, table: str, window: str, resolution: str
+) -> None:
+    seal(flushed, table, window, resolution)
+    flushed.sql(f"TRUNCATE TABLE {table[:-1]}_breakdowns")
+    flushed.sql("ALTER TABLE sealed UPDATE breakdown_sum = 0 WHERE 1")
+    report = flushed.verify()
+    found = {(str(finding.kind), finding.source, finding.field) for finding in report.findings.shown}
+    assert found == {("rollup_differs", f"{table[:-1]}_breakdowns", "labels")}
+
+
 def test_an_hour_that_was_sealed_before_its_end_and_the_lateness_is_named(flushed: Flusher) -> None:
     """Whoever did it had a clock that is ahead; the counts are right, and readers were told that they are final."""
     flushed.sql(

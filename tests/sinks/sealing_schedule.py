@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from pintally.schemas.cells import CellRows
+from pintally.schemas.label_column import UNKNOWN
 from pintally.schemas.rows import StartRow, version_of
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -130,6 +131,7 @@ class Schedule:
 
     def __init__(self, seed: int, address: ClickHouseAddress, tell: Callable[[str], None] = lambda _: None) -> None:
         self.rng = Random(seed)
+        self.unknown = self.rng.choice((0.0, 0.5, 0.9))  # share of cells that name no label
         self.address = address
         self.tell = tell
         self.actors: list[Actor] = []
@@ -173,6 +175,8 @@ class Schedule:
             version = version_of(epoch, 600_000 + self.version)
             pin = self.rng.randint(1, 2) + 10 * (epoch == 0)
             surface, platform = self.rng.choice(("home", "search")), self.rng.choice(("ios", "web"))
+            if self.rng.random() < self.unknown:
+                surface = platform = UNKNOWN
             trusted = self.rng.randint(0, self.version)
             key = (SOURCE.id, 2, YESTERDAY, 1, minute, pin)
             rows.append((*key, self.version, version, surface, platform, trusted))

@@ -1,10 +1,13 @@
 """Breakdowns are sealed with their hours and days, whatever labels say, and what is damaged is found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pintally.schemas.cells import CellRows
 from pintally.schemas.dimensions import Dimension
+from pintally.schemas.label_column import UNKNOWN, LabelColumn
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COUNTS
@@ -90,12 +93,76 @@ def test_labels_are_what_events_say_whatever_it_is(address: ClickHouseAddress) -
             assert sorted(shown) == sorted((label, 2 + at) for at, label in enumerate(HOSTILE))
 
 
+WITHOUT = {"hour": "pin_hour_breakdowns", "day": "pin_day_breakdowns"}
+
+
+def test_windows_without_labels_have_no_breakdowns_and_readers_see_them_as_unknown(stack: Settings) -> None:
+    address = stack.clickhouse
+    write(address, plain_cells())
+    for until in (YESTERDAY, YESTERDAY + 9 * HOUR, TODAY):
+        seal(address, until)
+        assert disagreements(address) == []
+    for resolution, table in WITHOUT.items():
+        assert read(address, f"SELECT count() FROM {table}") == [(0,)]
+        stated = f"SELECT DISTINCT breakdown_sum FROM sealed FINAL WHERE resolution = '{resolution}' AND pins > 0"
+        assert read(address, stated) == [(0,)]
+    for resolution in ("1h", "1d"):
+        final = f"FROM pin_breakdown_{resolution} WHERE is_final GROUP BY dimension, label ORDER BY dimension"
+        assert read(address, f"SELECT dimension, label, sum(saves) {final}") == [
+            ("surface", "unknown", 9),
+            ("platform", "unknown", 9),
+        ]
+    with ClickHouseSink(address).session() as session:
+        assert session.reopen_unequal() == []
+
+
+@pytest.mark.parametrize("until", [TODAY - HOUR, TODAY])
+def test_one_label_in_a_window_without_any_has_it_sealed_by_label(stack: Settings, until: int) -> None:
+    address = stack.clickhouse
+    write(address, plain_cells())
+    seal(address, until)
+    write(address, labelled("home", 6))
+    assert disagreements(address) == []
+    seal(address, until)
+    assert disagreements(address) == []
+    found = read(address, "SELECT DISTINCT toUnixTimestamp(window_start) FROM pin_hour_breakdowns")
+    assert found == [(YESTERDAY + 5 * HOUR,)]
+    of_day = "FROM pin_day_breakdowns WHERE pin_id = 70 AND dimension = 'surface'"
+    assert read(address, f"SELECT label, saves {of_day}") == ([("home", 6)] if until == TODAY else [])
+    with ClickHouseSink(address).session() as session:
+        assert session.reopen_unequal() == []
+
+
+def test_labels_that_other_hands_gave_a_window_without_any_are_found_and_sealed(stack: Settings) -> None:
+    address = stack.clickhouse
+    write(address, plain_cells())
+    seal(address, TODAY)
+    read(address, f"INSERT INTO pin_minutes SELECT * REPLACE ('tv' AS surface) FROM pin_minutes WHERE pin_id = 8 {NOW}")
+    read(address, f"ALTER TABLE pin_minutes DELETE WHERE pin_id = 8 AND surface != 'tv' {NOW}")
+    assert disagreements(address) != []
+    with ClickHouseSink(address).session() as session:
+        assert len(session.reopen_unequal()) > 0
+        seal(address, TODAY)
+        assert session.reopen_unequal() == []
+    assert disagreements(address) == []
+
+
+def plain_cells() -> CellRows:
+    """Those of `some_cells`, as they are without a breakdown."""
+    rows = some_cells()
+    unknown = LabelColumn.of([UNKNOWN] * len(rows))
+    return replace(rows, surface=unknown, platform=unknown)
+
+
 @pytest.mark.parametrize("by", Dimension)
+@pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("resolution", ["1h", "1d"])
 @pytest.mark.parametrize("opened", [False, True])
 def test_what_is_read_without_the_views_is_what_they_show(
-    address: ClickHouseAddress, by: Dimension, resolution: str, opened: bool
+    stack: Settings, by: Dimension, plain: bool, resolution: str, opened: bool
 ) -> None:
+    address = stack.clickhouse
+    write(address, plain_cells() if plain else some_cells())
     write(address, some_cells(start=YESTERDAY - 2 * DAY))
     for until in (YESTERDAY - 4 * DAY, TODAY - 2 * DAY, TODAY):
         seal(address, until)

@@ -41,9 +41,11 @@ def roll_up_late(connection: Connection, window: Window, hour_seals: Sequence[in
 PROTECTIONS = {
     "number_taken_after_reading": [(seal, "roll_up", roll_up_late)],
     "no_second_look": [(rollup, "is_unchanged", lambda *_: True), (recheck, "is_unchanged", lambda *_: True)],
+    "labels_not_looked_for": [(rollup, "is_plain", lambda *_: True)],
     "sums_unchecked": [(rollup, "rolled_up", lambda connection, window, _: rollup.minutes_of(connection, window))],
 }
-RED = {"number_taken_after_reading": 4, "no_second_look": 35, "sums_unchecked": 0}  # the first seed that is red
+# The first seed that is red.
+RED = {"number_taken_after_reading": 9, "no_second_look": 11, "labels_not_looked_for": 1, "sums_unchecked": 1}
 
 
 @pytest.mark.parametrize("name", PROTECTIONS)

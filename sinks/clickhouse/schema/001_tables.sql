@@ -267,7 +267,7 @@ CREATE TABLE IF NOT EXISTS sealed{on_cluster}
     pins UInt64 COMMENT 'Pins in the roll-up',
     {column} UInt64 COMMENT 'Sum of {heading} in the roll-up',
     trusted_{column} UInt64 COMMENT 'Sum of trusted {heading} in the roll-up',
-    breakdown_sum UInt64 COMMENT 'Check sum of its breakdowns: of a hash of pin, action, dimension and label, times counts',
+    breakdown_sum UInt64 COMMENT 'Check sum of its breakdowns: of a hash of pin, action, dimension and label, times counts; 0: no cell names a label, and there are no rows of breakdowns',
     written_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row'
 )
 ENGINE = {family}ReplacingMergeTree(seal)

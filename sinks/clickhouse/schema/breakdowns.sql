@@ -1,5 +1,6 @@
 -- Counts by surface and by platform, never by both: the same cells as in the pin_engagement views, from roll-ups that
--- are sealed with the same numbers. Their open windows count each cell twice, once for each dimension.
+-- are sealed with the same numbers. Their open windows count each cell twice, once for each dimension. Hours of which no
+-- cell names a label have no roll-up by label and are read from cells too; such days are read from pin_days.
 
 CREATE OR REPLACE VIEW hour_breakdowns_read{on_cluster}
 (
@@ -64,7 +65,7 @@ SELECT
     hour < state.1 AS is_final
 FROM minutes_read AS m
 ARRAY JOIN CAST([1, 2] AS Array(Enum8('surface' = 1, 'platform' = 2))) AS of
-WHERE hour >= state.3 AND (hour >= state.1 OR has(state.2, hour))
+WHERE hour >= state.6 AND (hour >= state.1 OR has(state.5, hour))
 GROUP BY hour, pin_id, dimension, label
 HAVING {total} > 0
 SETTINGS aggregate_functions_null_for_empty = 0, input_format_tsv_enum_as_number = 0
@@ -82,12 +83,18 @@ CREATE OR REPLACE VIEW pin_breakdown_1d{on_cluster}
     is_final Bool COMMENT 'true: no further event will be counted in this window (corrections aside)'
 )
 AS
-{sealed_days}
+{labelled_days}
 SELECT window_start, pin_id, dimension, label, {counts}, updated_at, true AS is_final
 FROM day_breakdowns_read
 WHERE seal IN state.8
 UNION ALL
-{sealed_days}
+{labelled_days}
+SELECT window_start, pin_id, of AS dimension, toLowCardinality('unknown') AS label, {counts}, updated_at, true AS is_final
+FROM days_read
+ARRAY JOIN CAST([1, 2] AS Array(Enum8('surface' = 1, 'platform' = 2))) AS of
+WHERE seal IN state.11
+UNION ALL
+{labelled_days}
 SELECT
     toStartOfDay(start) AS window_start,
     pin_id,
@@ -115,7 +122,7 @@ FROM
         updated_at AS updated
     FROM minutes_read
     ARRAY JOIN CAST([1, 2] AS Array(Enum8('surface' = 1, 'platform' = 2))) AS of
-    WHERE hour >= state.2 AND (hour >= state.1 OR has(state.3, hour))
+    WHERE hour >= state.10 AND (hour >= state.1 OR has(state.9, hour))
         AND hour >= state.6 AND (hour >= state.5 OR has(state.7, toStartOfDay(hour)))
 )
 GROUP BY window_start, pin_id, dimension, label

@@ -24,7 +24,10 @@ CREATE OR REPLACE VIEW seal_state{on_cluster}
     days_until DateTime('UTC') COMMENT 'End of the last sealed day; 1970 if none is sealed',
     days_from DateTime('UTC') COMMENT 'No day before it is read from hours and minutes',
     open_days Array(DateTime('UTC')) COMMENT 'Days before days_until that are open',
-    day_seals Array(UInt64) COMMENT 'Seal numbers of the days that count'
+    day_seals Array(UInt64) COMMENT 'Seal numbers of the days that count',
+    cell_hours Array(DateTime('UTC')) COMMENT 'Hours that breakdowns take from cells: open ones, and those of which no cell names a label',
+    cells_from DateTime('UTC') COMMENT 'No hour before it is read from cells by breakdowns',
+    plain_day_seals Array(UInt64) COMMENT 'Seal numbers of the days of which no cell names a label'
 )
 AS
 SELECT
@@ -35,7 +38,10 @@ SELECT
     days_end AS days_until,
     arrayMin(arrayPushBack(open_days, days_end)) AS days_from,
     arraySort(arrayFilter(d -> d < days_end, days_open)) AS open_days,
-    day_seals
+    day_seals,
+    arraySort(arrayFilter(h -> h < hours_end, hours_by_cells)) AS cell_hours,
+    arrayMin(arrayPushBack(cell_hours, hours_end)) AS cells_from,
+    plain_day_seals
 FROM
 (
     SELECT
@@ -44,7 +50,9 @@ FROM
         groupArrayIf(seal, resolution = 'hour' AND NOT is_open AND pins > 0) AS hour_seals,
         maxIf(window_start + INTERVAL 1 DAY, resolution = 'day' AND NOT is_open) AS days_end,
         groupArrayIf(window_start, resolution = 'day' AND is_open) AS days_open,
-        groupArrayIf(seal, resolution = 'day' AND NOT is_open AND pins > 0) AS day_seals
+        groupArrayIf(seal, resolution = 'day' AND NOT is_open AND pins > 0) AS day_seals,
+        groupArrayIf(window_start, resolution = 'hour' AND (is_open OR breakdown_sum = 0 AND pins > 0)) AS hours_by_cells,
+        groupArrayIf(seal, resolution = 'day' AND NOT is_open AND pins > 0 AND breakdown_sum = 0) AS plain_day_seals
     FROM sealed FINAL
     WHERE window_start >= toStartOfDay(now('UTC')) - INTERVAL if(resolution = 'hour', 90, 730) DAY
     SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1,

@@ -118,7 +118,7 @@ def insert(connection: Connection, window: Window, number: int, hour_seals: Sequ
     if window.resolution == "day" and not hour_seals:
         return
     given = {"start": window.start, "end": window.end, "number": number, "seals": list(hour_seals)}
-    for statement in rollup_rows.STATEMENTS[window.resolution]:
+    for statement in rollup_rows.STATEMENTS[window.resolution][is_plain(connection, window)]:
         connection.execute(statement, given, settings=rollup_rows.SPILL)
 
 
@@ -128,8 +128,17 @@ def rolled_up(connection: Connection, window: Window, number: int) -> Sums:
 
 
 def minutes_of(connection: Connection, window: Window) -> Sums:
-    """Sums of the minutes now."""
-    return connection.one(rollup_rows.CELLS_SUMS, start=window.start, end=window.end)
+    """Sums of the minutes now.
+
+    Whether there are labels is asked first. What comes between both is found by the next look, as any cell that comes
+    before a publication.
+    """
+    return connection.one(rollup_rows.CELLS_SUMS[is_plain(connection, window)], start=window.start, end=window.end)
+
+
+def is_plain(connection: Connection, window: Window) -> bool:
+    """Whether no cell of the window names a surface or a platform."""
+    return not connection.one(rollup_rows.HAS_LABELS, start=window.start, end=window.end)[0]
 
 
 def publish(connection: Connection, windows: Sequence[Window], row: Row) -> None:

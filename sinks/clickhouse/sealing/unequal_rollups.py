@@ -7,16 +7,17 @@ window less its rows.
 from typing import Final
 
 from pintally.sinks.clickhouse.per_action import COUNTS, each, each_count
-from pintally.sinks.clickhouse.sealing.rollup_rows import CELLS_SUM, ROWS_SUM, SUMMED, TABLES
+from pintally.sinks.clickhouse.sealing.rollup_rows import CELLS_SUM, NAMES_LABELS, ROWS_SUM, SUMMED, TABLES
 
 _STATED: Final = ", ".join(SUMMED)
 _IN_DAY: Final = "{0} >= toDateTime(%(day)s, 'UTC') AND {0} < toDateTime(%(day)s + 86400, 'UTC')"
 _OF_SEALS: Final = "(window_start, seal) IN (SELECT window_start, seal FROM seals)"
 _VALUES: Final = tuple(name for name in SUMMED if name != "pins")
 _MINUS: Final = each_count("-toInt64({count}) AS d_{count}")
+_PLAIN: Final = "(SELECT window_start FROM seals WHERE breakdown_sum = 0)"  # these windows have no labels
 _OF_CELLS: Final = f"""{each("toInt64(sumIf(events, action = {number})) AS d_{column}")},
             {each("toInt64(sumIf(trusted, action = {number})) AS d_trusted_{column}")},
-            toInt64({CELLS_SUM}) AS d_breakdown_sum"""
+            toInt64(if(start IN {_PLAIN}, sumIf(events, {NAMES_LABELS}), {CELLS_SUM})) AS d_breakdown_sum"""
 _NONE: Final = each_count("toInt64(0) AS d_{count}")
 _DIFFER: Final = " OR ".join(f"sum(d_{name}) != 0" for name in _VALUES)
 _ROWS: Final = ", ".join(f"toInt64({name}) AS d_{name}" for name in SUMMED)
