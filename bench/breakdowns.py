@@ -14,6 +14,7 @@ TABLES = ("pin_hour_breakdowns", "pin_day_breakdowns")
 
 DAY, HOUR = 86_400, 3600
 ONE_PIN_MS = 20
+ONE_PIN = Limits(p95_ms=ONE_PIN_MS)
 COUNTS = "window_start, label, saves, clicks, closeups"
 BY_HOURS = (
     f"SELECT {COUNTS} FROM pin_breakdown_1h WHERE pin_id = {{pin}} AND dimension = 'surface'"
@@ -33,17 +34,26 @@ def ask_breakdowns(reader: Reader, found: Kept, pins: Sequence[int], popular: in
         last_day = f"{whose} last day by surface"
         _ask_read(reader, found, f"{last_day}, as pintally.features asks", asked, since, now + HOUR)
         _ask_sql(reader, found, f"{last_day}, by the view of hours", BY_HOURS, asked, since)
+    _ask_sql(reader, found, "the same, planned and not run", f"EXPLAIN {BY_HOURS}", many, since, Limits())
     _ask_sql(reader, found, "the most popular pin's yesterday by surface, by the view of days", BY_DAY, many, yesterday)
 
 
 def _ask_read(reader: Reader, found: Kept, name: str, pins: Sequence[int], since: int, until: int) -> None:
     asked = [Asked(since, until, Dimension.SURFACE, (pin,)) for pin in pins]
     runs = [partial(read_hours, reader.connection, each) for each in asked]
-    keep(found, name, timed(reader, runs), Limits(p95_ms=ONE_PIN_MS), reader.pid is not None)
+    keep(found, name, timed(reader, runs), ONE_PIN, reader.pid is not None)
     if not any(len(run()[0]) for run in runs[:3]):
         raise RuntimeError(f"nothing was found: {name}")
 
 
-def _ask_sql(reader: Reader, found: Kept, name: str, sql: str, pins: Sequence[int], since: int) -> None:
+def _ask_sql(
+    reader: Reader,
+    found: Kept,
+    name: str,
+    sql: str,
+    pins: Sequence[int],
+    since: int,
+    limits: Limits = ONE_PIN,
+) -> None:
     runs = [partial(reader.connection.rows, sql.format(pin=pin, since=since)) for pin in pins]
-    keep(found, name, timed(reader, runs), Limits(p95_ms=ONE_PIN_MS), reader.pid is not None)
+    keep(found, name, timed(reader, runs), limits, reader.pid is not None)

@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 
 from bench.engines import say
+from pintally.schemas.label_column import UNKNOWN
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COLUMNS, COUNTS, OF_ACTION, each, each_count
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
@@ -36,9 +37,11 @@ DRAWN = f"""
 """
 TRUSTED = 5  # at most so many events of a cell are trusted: fewer than in earnest, where users differ
 CELLS = f"""
-INSERT INTO pin_minutes (source, slice_block, arrived_at, action, minute, pin_id, events, trusted, version)
+INSERT INTO pin_minutes (source, slice_block, arrived_at, action, minute, pin_id, surface, platform, events, trusted,
+    version)
 SELECT sipHash64(action, pin_id % 4), intDiv(arrived, {BUCKET}), intDiv(arrived, {BUCKET}) * {BUCKET} AS arrived_at,
-    action, intDiv(happened, 60) * 60 AS minute, pin_id, count() AS n, least(n, {TRUSTED}),
+    action, intDiv(happened, 60) * 60 AS minute, pin_id, '{UNKNOWN}', '{UNKNOWN}', count() AS n,
+    least(n, {TRUSTED}),
     bitShiftLeft(1, 48) + {{write}}
 FROM
 (

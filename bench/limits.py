@@ -23,7 +23,7 @@ from bench.figures import RESULTS, Kept, markdown
 from bench.options import HELP, checked
 from bench.steady import BY_DEFAULT
 
-NAMES = ("steady", "freshness", "recovery", "memory", "scale", "rows", "views", "features")
+NAMES = ("steady", "freshness", "recovery", "memory", "scale", "rows", "aggregates", "views", "features")
 
 
 def limits(

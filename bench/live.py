@@ -29,9 +29,12 @@ SHARES = ((Action.CLOSEUP, 0.7), (Action.CLICK, 0.2), (Action.SAVE, 0.1))
 EQUAL = tuple((action, 1 / len(Action)) for action in Action)
 TEMPLATE = (
     '{{"event_id":"{id}","action":"{action}","pin_id":"{pin}","user_id":"{user}","occurred_at":{at}'
-    ',"surface":"home","platform":"ios"}}'
+    ',"surface":"{surface}","platform":"{platform}"}}'
 )
 PIN_DIGITS, USER_DIGITS, TIME_DIGITS = 19, 8, 13
+# Names of one length, each half as frequent as the one before.
+SURFACES = ("home", "find", "more", "desk", "face", "note", "mail", "wall", "tile")
+PLATFORMS = ("ios", "and", "web", "mac")
 FIRST_PIN = 10 ** (PIN_DIGITS - 1)
 PROBE_PINS = 9 * FIRST_PIN  # above all drawn ones
 ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -61,8 +64,11 @@ def shaped(
         return values(rng, action, pins, occurred_ms)
     count, texts = len(pins), [str(pin) for pin in pins.tolist()]
     users = rng.integers(10 ** (USER_DIGITS - 1), 10**USER_DIGITS, count).tolist()
-    labels: tuple[list[str | None], ...] = (["home"] * count, ["ios"] * count)
-    events = Events(event_ids(rng, count), [action.label] * count, texts, users, occurred_ms.tolist(), *labels)
+    labels = ([names[place] for place in halving(rng, count, names)] for names in (SURFACES, PLATFORMS))
+    surfaces, platforms = (list[str | None](column) for column in labels)
+    events = Events(
+        event_ids(rng, count), [action.label] * count, texts, users, occurred_ms.tolist(), surfaces, platforms
+    )
     return [text.encode() for text in texts], shape.write(events, rng)
 
 
@@ -93,7 +99,10 @@ def values(
 ) -> tuple[list[bytes], list[bytes]]:
     """Keys and values of events, one a pin."""
     count, label = len(pins), action.label
-    fields = {"id": "i" * UUID_LENGTH, "pin": "p" * PIN_DIGITS, "user": "u" * USER_DIGITS, "at": "a" * TIME_DIGITS}
+    fields = {
+        "id": "i" * UUID_LENGTH, "pin": "p" * PIN_DIGITS, "user": "u" * USER_DIGITS, "at": "a" * TIME_DIGITS,
+        "surface": "s" * len(SURFACES[0]), "platform": "t" * len(PLATFORMS[0]),
+    }  # fmt: skip
     template = TEMPLATE.format(action=label, **fields)
     text = np.tile(np.frombuffer(template.encode(), np.uint8), (count, 1))
     raw = rng.integers(0, 256, (count, 16), dtype=np.uint8)
@@ -108,10 +117,22 @@ def values(
         ("pin", key),
         ("user", _digits(users, USER_DIGITS)),
         ("at", _digits(occurred_ms.astype(np.uint64), TIME_DIGITS)),
+        ("surface", _letters(SURFACES)[halving(rng, count, SURFACES)]),
+        ("platform", _letters(PLATFORMS)[halving(rng, count, PLATFORMS)]),
     ):
         start = template.index(fields[name])
         text[:, start : start + digits.shape[1]] = digits
     return _rows(key), _rows(text)
+
+
+def halving(rng: Generator, count: int, names: Sequence[str]) -> NDArray[np.int64]:
+    """Places of names: half of the events get the first, a quarter the second, and so on; the last ones are equal."""
+    places: NDArray[np.int64] = np.minimum(rng.geometric(0.5, count), len(names)) - 1
+    return places
+
+
+def _letters(names: Sequence[str]) -> NDArray[np.uint8]:
+    return np.frombuffer("".join(names).encode(), np.uint8).reshape(len(names), -1)
 
 
 def _digits(numbers: NDArray[np.uint64], width: int) -> NDArray[np.uint8]:

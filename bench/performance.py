@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import features_page
+from bench import aggregates_page, features_page
 from bench.figures import Kept
 from bench.figures import markdown as figures
 from bench.outcome import Results
@@ -63,6 +63,9 @@ QUERIES = """The cost of a query in ClickHouse, with all its rows in the page ca
 
 - **One pin**: most of the cost is planning the query. Days need the most planning, because they also read hours and
   minutes that are not sealed.
+- **One pin by surface or platform**: the view has a part for what is sealed and one for what is not, and both are
+  planned for each question; "planned and not run" is the cost of that alone. `pintally.features` and `pintally
+  breakdown` ask the tables in two statements without views, so they stay below what the view costs.
 - **Top of a sealed hour**: reading the roll-up of that hour.
 - **Top of an hour that is not sealed**: its minutes are summed. Most of the cost is the hash table of pins. Nothing is
   rolled up before it is final.
@@ -95,6 +98,7 @@ def page(results: Path = RESULTS) -> str:
         ("Memory", lambda at: of_limits(at, "memory")),
         ("How cost grows", lambda at: f"{GROWTH}\n\n{of_limits(at, 'scale')}"),
         ("Rows and bytes in ClickHouse", lambda at: of_limits(at, "rows")),
+        ("What each aggregate adds", lambda at: aggregates_page.section(at, unmeasured("python -m bench.aggregates"))),
         ("Queries", lambda at: of_limits(at, "views", QUERIES)),
         ("Tops and features", lambda at: features_page.section(at, unmeasured("python -m bench.features"))),
         ("The recount", lambda at: of_limits(at, "verify", RECOUNT)),

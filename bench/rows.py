@@ -5,7 +5,8 @@
 
 Near the head: steady traffic (see steady.py). In catch-up: a backlog is drained. Rows are what the server says was
 inserted, ledger rows and all; bytes are those of the active parts of pin_minutes and the ledger, as they are right
-after and when all has been merged.
+after and when all has been merged. Both are counted twice, once with pins alone: surfaces and platforms make more rows
+where the events of a pin and minute in a flush have several of them.
 
 A day in short: flushes of twelve sources, written through the product's own sink, one after the other without the
 second between them, so that merges have less time than they would have. Each flush is a second of event time later.
@@ -22,7 +23,7 @@ import numpy as np
 import typer
 from numpy.random import Generator, default_rng
 
-from bench.counting import Counting, counting
+from bench.counting import Counting, counting, counting_on, own_topics
 from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
 from bench.live import Mix
@@ -39,6 +40,8 @@ RATES = (1_000, 10_000, 50_000)
 SOURCES, ROWS_A_FLUSH = 12, 1_000
 LOOK_EVERY = 200  # flushes
 FLAT = 1.25
+MORE_PERCENT = 25.0  # rows, by surface and platform
+PINS_ALONE = {"breakdown": False, "trusted_cap": 0}
 TABLES = ("pin_minutes", "ingest_ledger")
 PARTS = "SELECT count() FROM system.parts WHERE active AND database = '{database}' AND table IN {tables}"
 BYTES = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = '{database}' AND table IN {tables}"
@@ -70,24 +73,45 @@ def rows(
 
 def near_head(engines: Engines, folder: Path, rate: int, seconds: float, found: Kept) -> None:
     """Steady traffic."""
+    name = f"near the head at {rate:,} events/s"
+    with counting(engines, folder, **PINS_ALONE) as own:
+        alone = inserted(run_at(own, rate, seconds))
     with counting(engines, folder) as own:
-        ran: Ran = run_at(own, rate, seconds)
-        name = f"near the head at {rate:,} events/s"
-        found.add(f"{name}: rows inserted an event", ran.rows / ran.events, "rows")
+        add_rows(found, name, inserted(run_at(own, rate, seconds)), alone)
         on_disk(own, name, own.landed(), found)
+
+
+def inserted(ran: Ran) -> float:
+    """Rows an event."""
+    return ran.rows / ran.events
+
+
+def add_rows(found: Kept, name: str, rows: float, alone: float) -> None:
+    """Rows an event, and how many more that are than with pins alone."""
+    found.add(f"{name}: rows inserted an event", rows, "rows")
+    more = (rows / alone - 1) * 100
+    found.add(f"{name}: more rows by surface and platform", more, "%", at_most=MORE_PERCENT)
 
 
 def catch_up(engines: Engines, folder: Path, backlog: int, found: Kept) -> None:
     """A backlog."""
     say(f"filling {backlog:,} records ...")
-    with counting(engines, folder) as own:
-        sent = asyncio.run(fill(own.settings, Mix(), backlog))
+    with own_topics(engines) as topics:
+        sent = asyncio.run(fill(topics, Mix(), backlog))
         found.add("Kafka: bytes a record over the wire, not compressed", sent.bytes / sent.records, "B")
-        before = own.inserted()
-        own.start()
-        drained_by(own, backlog)
-        found.add("catch-up: rows inserted an event", (own.inserted() - before) / backlog, "rows")
-        on_disk(own, "catch-up", backlog, found)
+        with counting_on(engines, folder, topics.changed(**PINS_ALONE)) as own:
+            alone = drained(own, backlog)
+        with counting_on(engines, folder, topics) as own:
+            add_rows(found, "catch-up", drained(own, backlog), alone)
+            on_disk(own, "catch-up", backlog, found)
+
+
+def drained(own: Counting, backlog: int) -> float:
+    """Rows an event."""
+    before = own.inserted()
+    own.start()
+    drained_by(own, backlog)
+    return (own.inserted() - before) / backlog
 
 
 def on_disk(own: Counting, name: str, events: int, found: Kept) -> None:

@@ -65,9 +65,9 @@ SELECT toDateTime({day}, 'UTC'), sipHash64(number * 3 + {number} % 3), rand(1) %
 FROM numbers({pins})
 """
 OLDER_MINUTES = """
-INSERT INTO pin_minutes (source, slice_block, arrived_at, action, minute, pin_id, events, version)
+INSERT INTO pin_minutes (source, slice_block, arrived_at, action, minute, pin_id, surface, platform, events, version)
 SELECT 1, {number}, minute, 1 + number % 3, {before} - (1 + number % {days}) * 86400 + rand(1) % 1440 * 60 AS minute,
-    sipHash64(number), 1, 1
+    sipHash64(number), 'unknown', 'unknown', 1, 1
 FROM numbers({rows})
 """
 COLUMNS = "window_start, pin_id, saves, clicks, closeups"

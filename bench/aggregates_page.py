@@ -1,0 +1,38 @@
+"""The section of docs/performance.md about the cost of each aggregate, from bench/results/aggregates.json."""
+
+from pathlib import Path
+
+from bench.aggregates import ARMS, UNITS
+from bench.figures import Kept, quantity
+from bench.report import table
+
+SAID = """The same log, counted and sealed with some of the aggregates and with all. The first row is with all of them
+off. The CPU of the worker is that of one more event; that of ClickHouse holds what each insert and each statement
+costs, so it is higher than with a longer log."""
+
+
+def section(at: Path, nothing: str) -> str:
+    """A row for each arm, with what it adds to the first; `nothing` if nothing was measured."""
+    path = at / "aggregates.json"
+    if not path.exists():
+        return nothing
+    found = Kept.from_json(path.read_text())
+    names = [arm.name for arm in ARMS if found.find(figure(arm.name, "worker")) is not None]
+    rows = [[name, *(cell(found, name, names[0], what) for what in UNITS)] for name in names]
+    titles = ("Counted", *(f"{words}, {unit}" for words, unit in UNITS.values()))
+    about = ", ".join(f"{name} {value:,}" for name, value in found.parameters.items())
+    where = f"{found.machine['cpu']}, {found.machine['cores']} cores"
+    load = " to ".join(f"{each:.1f}" for each in found.load)
+    made = f"{found.began}, commit {found.versions['commit']}; {where}; load {load}; {about}."
+    return f"{SAID}\n\n{table(titles, rows)}\n\n{made}"
+
+
+def figure(arm: str, what: str) -> str:
+    """The name of a figure."""
+    return f"{arm}: {UNITS[what][0]}"
+
+
+def cell(found: Kept, arm: str, first: str, what: str) -> str:
+    """What was measured, and how much more that is than in the first arm."""
+    value, base = found.value(figure(arm, what)), found.value(figure(first, what))
+    return quantity(value) if arm == first else f"{quantity(value)} ({value - base:+.2f})"
