@@ -42,6 +42,7 @@ from pintally.audit.sampling import Sample, Sampling, Slices, draw, recountable
 from pintally.audit.sealed_early import check_sealed_early, least_lateness_ms
 from pintally.audit.source_audit import SourceReport
 from pintally.audit.tables import kept_days, known_ids, read_cell_sources, read_flushed, read_replaced, server_time
+from pintally.audit.users import check_users
 
 DAY_SECONDS = 86_400
 GAP_LOOKS = 6
@@ -109,6 +110,7 @@ def verify(
             _check_orphans(report, celled, flushed)
             report.windows = count_sealed(clickhouse, since) + count_windows(clickhouse, since)
             _add(report, check_rollups(clickhouse, since))
+            _add(report, check_users(clickhouse, since))
             _add(report, check_sealed_early(clickhouse, least_lateness_ms(ours), since))
             _add(report, check_features(clickhouse, since))
             _add(report, check_closed(clickhouse, log, published, ours, partitions))

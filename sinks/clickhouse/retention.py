@@ -13,6 +13,11 @@ def dead_letter_days(connection: Connection) -> int | None:
     return _days(connection, "dead_letters")
 
 
+def member_days(connection: Connection) -> int | None:
+    """Returns how many days the tables keep hashes of users after the hour; None: permanently."""
+    return _days(connection, "pin_members")
+
+
 def _days(connection: Connection, table: str) -> int | None:
     (engine,) = connection.one(TTL, table=table)
     found = re.search(r"TTL \w+ \+ toIntervalDay\((\d+)\)", engine)
@@ -31,7 +36,8 @@ def keep_dead_letters(address: ClickHouseAddress, days: int, timeout_seconds: fl
 def keep_members(address: ClickHouseAddress, days: int, timeout_seconds: float = 60) -> bool:
     """Set the days after which hashes of users are deleted. Returns whether they changed. Raises SinkError."""
     with Connection(address, timeout_seconds) as connection:
-        if _days(connection, "pin_members") == days:
+        if member_days(connection) == days:
             return False
+        connection.execute(f"ALTER TABLE pin_user_states MODIFY TTL window_start + INTERVAL {int(days)} DAY")
         connection.execute(f"ALTER TABLE pin_members MODIFY TTL hour + INTERVAL {int(days)} DAY")
         return True

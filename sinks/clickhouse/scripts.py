@@ -16,6 +16,7 @@ ONCE: Final = tuple(sorted(path.name for path in SCHEMA.glob("[0-9]*.sql")))
 READ: Final = (
     "views.sql",
     "breakdowns.sql",
+    "users.sql",
     "features.sql",
     "tops.sql",
     "experiments.sql",
@@ -65,6 +66,7 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
     values = {
         "columns": each("{column}", ", ", actions),
         "counts": ", ".join(each(name, ", ", actions) for name in ("{column}", "trusted_{column}")),
+        "users": each("{column}_users", ", ", actions),
         "total": each("{column}", " + ", actions),
         "total_of_sums": each("s{number}", " + ", actions),
         "total_of_trusted": each("t{number}", " + ", actions),
@@ -85,7 +87,7 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
 def added_columns(script: str, there: set[tuple[str, str]]) -> Iterator[str]:
     """Statements that give tables the columns of actions that came later. `there`: (table, column) that there are."""
     known = {table for table, _ in there}
-    forms = ("{}", "trusted_{}", "{}_7d", "{}_30d", "trusted_{}_7d", "trusted_{}_30d")
+    forms = ("{}", "trusted_{}", "{}_7d", "{}_30d", "trusted_{}_7d", "trusted_{}_30d", "{}_users", "{}_state")
     columns = {form.format(action.column) for action in Action for form in forms}
     for statement in statements(script):
         table = statement.removeprefix("CREATE TABLE IF NOT EXISTS ").split(maxsplit=1)[0]

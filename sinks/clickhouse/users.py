@@ -21,7 +21,8 @@ KNOWN_WHEN = (
     "cuts", "feature_seals", "pin_tiles", "pin_hours_by_pin", "pin_corrections", "pin_base", "hour_tops", "tile_tops"
 )  # fmt: skip
 BREAKDOWNS = ("pin_hour_breakdowns", "pin_day_breakdowns")
-BEHIND_VIEWS = ("sealed", "pin_minutes", "experiment_cells", "pin_hours", "pin_days", *BREAKDOWNS, *KNOWN_WHEN)
+USERS = ("user_seals", "pin_hour_users", "pin_day_users")  # numbers alone; sets and members are of persons
+BEHIND_VIEWS = ("sealed", "pin_minutes", "experiment_cells", "pin_hours", "pin_days", *BREAKDOWNS, *USERS, *KNOWN_WHEN)
 MADE_BY_SQL = """
 SELECT name FROM system.users
 WHERE name IN ('pintally_worker', 'pintally_reader') AND storage NOT IN ('users_xml', 'ldap')

@@ -130,6 +130,9 @@ class WorkerSettings(Group):
         description="Idleness margin (Flink: `withIdleness`): how far the stream time of a source that gets no records "
         "stays behind the clock.",
     )
+    least_users: int = Field(
+        20, ge=1, description="Readers see the users of a pin, hour or day where they are at least so many (rule C31)."
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="Lines of the log: sentences, or one JSON object each, with fields by name."
     )

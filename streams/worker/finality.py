@@ -27,6 +27,7 @@ from pintally.schemas.rules import MINUTE_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sealing.users import seal_users
 from pintally.sinks.maintenance import MaintainedSink
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import follow, greatest_lateness, least_lateness
@@ -223,7 +224,7 @@ async def seal_final_hours(
     try:
         found = await asyncio.to_thread(look, kafka, topics, rules, margin_ms, sink, brokers)
         tell(found.clocks, found.source_clocks, found.behind_ms)
-        more = await asyncio.to_thread(_seal, settings.clickhouse, sink, found)
+        more = await asyncio.to_thread(_seal, settings.clickhouse, sink, found, settings.worker.least_users)
     except (SinkUnavailable, KafkaUnavailable) as error:
         outage_of(error).away(error.what, "sealing")
         return ordinary
@@ -233,7 +234,7 @@ async def seal_final_hours(
     return seconds_to_next_look(found.clocks.earliest_ms + (monotonic() - began) * 1000, due_ms, ordinary)
 
 
-def _seal(clickhouse: ClickHouseSettings, sink: MaintainedSink, found: Look) -> bool:
+def _seal(clickhouse: ClickHouseSettings, sink: MaintainedSink, found: Look, least_users: int) -> bool:
     """Returns whether there is more to do at once."""
     with sink.session() as session:
         session.reopen_early(found.lateness_seconds)
@@ -243,6 +244,7 @@ def _seal(clickhouse: ClickHouseSettings, sink: MaintainedSink, found: Look) -> 
         counters.add("hours_corrected", len(result.corrected))
         counters.add("hours_unsettled", len(result.unsettled))
         say_sealed(result)
+        seal_users(clickhouse, least_users)
     if found.passed_ms is None:
         return False
     cuts = seal_cuts(clickhouse, found.passed_ms // 1000, found.greatest_lateness_seconds)

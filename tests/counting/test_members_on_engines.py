@@ -12,26 +12,28 @@ from pintally.audit.findings import Kind
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.rows import StartRow
 from pintally.schemas.user_keys import UserKey
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sealing.users import seal_users
 from pintally.streams.counting.slices import Base
 from pintally.streams.operations.repair.choice import Choice
 from pintally.streams.settings import load_settings
 from tests.audit.test_verify import (  # noqa: F401 - fixtures
-    RECORDS,
+    LONG_AGO_MS,
     Flusher,
     exact,
     flusher,
     kinds,
+    now_ms,
     settings,
     shown,
 )
-from tests.audit.test_verify import (
-    RULES as PLAIN,
-)
+from tests.audit.test_verify import RULES as PLAIN
 from tests.counting.test_user_hash import OTHER, PUBLISHED, sip_hash
 from tests.operations.test_repair_on_engines import findings, repair_all
 
 RULES = replace(PLAIN, user_key=UserKey.of(PUBLISHED).id)
 HASHES = [sip_hash(PUBLISHED, user.to_bytes(8, "little")) for user in (1, 2)]
+DAY_MS = 86_400_000
 SUMS = "SELECT sum(events) FROM {} FINAL"
 DAMAGE = {
     "a row is too high": (
@@ -147,3 +149,32 @@ def test_to_count_users_a_key_is_needed(monkeypatch: pytest.MonkeyPatch) -> None
     rules = load_settings().rules.to_rules()
     assert rules.user_key == UserKey.of(PUBLISHED).id
     assert PUBLISHED not in rules.to_json()
+
+
+WRONG_NUMBERS = {
+    "a number is wrong": "ALTER TABLE pin_hour_users UPDATE users = users + 1 WHERE pin_id = 3",
+    "an action's number is wrong": "ALTER TABLE pin_day_users UPDATE saves_users = NULL WHERE pin_id = 3",
+    "rows are gone": "ALTER TABLE pin_hour_users DELETE WHERE surface = ''",
+    "rows stand twice": "INSERT INTO pin_day_users SELECT * FROM pin_day_users",
+}
+
+
+@pytest.mark.parametrize("damage", WRONG_NUMBERS)
+def test_verify_finds_wrong_numbers_of_users_and_repair_has_them_sealed_again(
+    flusher: Flusher,  # noqa: F811
+    damage: str,
+) -> None:
+    log, log.settings = flusher, flusher.settings.changed(user_key=PUBLISHED)
+    log.produce(ago_ms=LONG_AGO_MS + DAY_MS)
+    log.flush(RULES)
+    seal(log.settings.clickhouse, now_ms() // DAY_MS * DAY_MS // 1000)
+    assert len(seal_users(log.settings.clickhouse, 2).days) in (1, 2)
+    assert log.sql("SELECT max(users), max(saves_users) FROM pin_users_1d") == [(2, 2)]
+    exact(log.verify())
+    log.sql(WRONG_NUMBERS[damage])
+    assert kinds(log.verify()) == {Kind.ROLLUP_DIFFERS}
+    with log.sink.session() as session:
+        assert session.reopen_unequal() != []
+        seal_users(log.settings.clickhouse, 2)
+        exact(log.verify())
+        assert session.reopen_unequal() == []

@@ -20,4 +20,75 @@ PARTITION BY toYYYYMMDD(hour)
 ORDER BY (hour, pin_id, action, surface, user_key, user_hash, source, slice_block, arrived_at)
 TTL hour + INTERVAL 7 DAY
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
-COMMENT 'Members: hashes of users per source, slice, action, hour, pin and surface. Read with FINAL'
+COMMENT 'Members: hashes of users per source, slice, action, hour, pin and surface. Read with FINAL';
+
+-- The users of a sealed hour as sets, from which the day is made. A small set holds the hashes themselves, so these rows
+-- are of persons too, and as short-lived. uniqCombined64(14) is exact for small sets; docs/tables.md has its error.
+CREATE TABLE IF NOT EXISTS pin_user_states{on_cluster}
+(
+    window_start DateTime('UTC') COMMENT 'Start of the hour' CODEC(Delta, ZSTD(1)),
+    pin_id UInt64 COMMENT 'The pin' CODEC(Delta, ZSTD(1)),
+    surface LowCardinality(String) COMMENT 'The surface',
+    {column}_state AggregateFunction(uniqCombined64(14), UInt64) COMMENT 'Set of the users with {heading}' CODEC(ZSTD(1)),
+    check_sum UInt64 COMMENT 'Sum over the members of the row of a hash of action and user, times their events' CODEC(LZ4),
+    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(ZSTD(1))
+)
+ENGINE = {family}MergeTree
+PARTITION BY toYYYYMMDD(window_start)
+ORDER BY (window_start, pin_id, surface)
+TTL window_start + INTERVAL 7 DAY
+SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Sets of users per pin, hour and surface. Only rows whose seal is in user_seals count';
+
+-- What readers may see: numbers of users, of groups that are large enough.
+CREATE TABLE IF NOT EXISTS pin_hour_users{on_cluster}
+(
+    pin_id UInt64 COMMENT 'The pin' CODEC(Delta, ZSTD(1)),
+    window_start DateTime('UTC') COMMENT 'Start of the hour' CODEC(Delta, ZSTD(1)),
+    surface LowCardinality(String) COMMENT 'The surface; empty: all of them',
+    users UInt64 COMMENT 'Users with any action' CODEC(T64, ZSTD(1)),
+    {column}_users Nullable(UInt64) COMMENT 'Users with {heading}; NULL: fewer than are shown' CODEC(ZSTD(1)),
+    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, ZSTD(1))
+)
+ENGINE = {family}MergeTree
+PARTITION BY toYYYYMMDD(window_start)
+ORDER BY (pin_id, window_start, surface)
+TTL window_start + INTERVAL 90 DAY
+SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Users per pin and hour, and by surface, of groups that are large enough. Only rows whose seal is in user_seals count: read pin_users_1h';
+
+CREATE TABLE IF NOT EXISTS pin_day_users{on_cluster}
+(
+    pin_id UInt64 COMMENT 'The pin' CODEC(Delta, ZSTD(1)),
+    window_start DateTime('UTC') COMMENT 'Start of the day, UTC' CODEC(Delta, ZSTD(1)),
+    surface LowCardinality(String) COMMENT 'The surface; empty: all of them',
+    users UInt64 COMMENT 'Users with any action' CODEC(T64, ZSTD(1)),
+    {column}_users Nullable(UInt64) COMMENT 'Users with {heading}; NULL: fewer than are shown' CODEC(ZSTD(1)),
+    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, ZSTD(1))
+)
+ENGINE = {family}MergeTree
+PARTITION BY toYYYYMM(window_start)
+ORDER BY (pin_id, window_start, surface)
+TTL window_start + INTERVAL 730 DAY
+SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Users per pin and day, and by surface, of groups that are large enough. Only rows whose seal is in user_seals count: read pin_users_1d';
+
+CREATE TABLE IF NOT EXISTS user_seals{on_cluster}
+(
+    resolution Enum8('hour' = 1, 'day' = 2) COMMENT 'Length of the window',
+    window_start DateTime('UTC') COMMENT 'Start of the window',
+    seal UInt64 COMMENT 'Seal number; of a window the row with the highest one holds',
+    rows_seal UInt64 COMMENT 'Seal number of the rows that count',
+    is_open Bool COMMENT 'true: to be sealed again; readers keep the rows of the last publication until then',
+    hours UInt8 COMMENT 'Hours of the window whose users were counted',
+    keys UInt8 COMMENT 'Keys of the hash: with more than one, a user may be counted once for each',
+    least UInt64 COMMENT 'Groups of fewer users are not shown',
+    sets UInt64 COMMENT 'Sets of users in the window: pins by surface',
+    check_sum UInt64 COMMENT 'Sum over its members of a hash of pin, surface, action and user, times their events',
+    written_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row'
+)
+ENGINE = {family}ReplacingMergeTree(seal)
+ORDER BY (resolution, window_start)
+TTL window_start + INTERVAL 730 DAY
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Windows whose users are sealed, with their seal numbers. Read with FINAL';

@@ -23,6 +23,7 @@ from pintally.sinks.clickhouse.sealing.rollup_rows import SPILL
 from pintally.sinks.clickhouse.sealing.seal import read_state
 from pintally.sinks.clickhouse.sealing.unequal_features import unequal_features
 from pintally.sinks.clickhouse.sealing.unequal_rollups import DIFFERENT
+from pintally.sinks.clickhouse.sealing.users import open_unequal_users
 
 KEPT = "toStartOfDay(now('UTC')) - INTERVAL 88 DAY"  # minutes of older days may have been dropped with age
 
@@ -67,6 +68,7 @@ class Reopening(OnConnection):
         return [
             *(f"hour {_utc(hour)} and its day" for hour in sorted(hours)),
             *(f"cut {_utc(cut)}: put back, with the time of its last trace" for cut in cuts),
+            *open_unequal_users(self.connection),
             *(f"features, {WORDS[kind]} {_utc(start)}" for kind, start in sorted(features)),
         ]
 

@@ -1,0 +1,82 @@
+-- Users of pins, from sealed windows alone: members are of persons, and no reader has a right to them. A window that is
+-- opened again shows what was published last, until it is sealed again.
+
+CREATE OR REPLACE VIEW pin_users_1h{on_cluster}
+(
+    window_start DateTime('UTC') COMMENT 'Start of the hour, event time, UTC',
+    pin_id UInt64 COMMENT 'The pin',
+    users UInt64 COMMENT 'Users with any action in the window; of a sealed hour, in groups of at least `least`',
+    {column}_users Nullable(UInt64) COMMENT 'Users with {heading} in the window; NULL: fewer than `least`, but not none',
+    keys UInt8 COMMENT 'Keys of the hash of users in the window: with more than one, a user may be counted once for each',
+    least UInt64 COMMENT 'Groups of fewer users have no row'
+)
+AS SELECT window_start, pin_id, users, {users}, keys, least
+FROM pin_hour_users AS r
+INNER JOIN
+(
+    SELECT window_start, rows_seal AS seal, hours, keys, least FROM user_seals FINAL WHERE resolution = 'hour'
+) AS s USING (window_start, seal)
+WHERE surface = ''
+SETTINGS apply_deleted_mask = 1
+COMMENT 'Users per pin and hour, where PINTALLY_COUNT_USERS is on';
+
+CREATE OR REPLACE VIEW pin_users_1d{on_cluster}
+(
+    window_start DateTime('UTC') COMMENT 'Start of the day, event time, UTC',
+    pin_id UInt64 COMMENT 'The pin',
+    users UInt64 COMMENT 'Users with any action in the window; of a sealed day, in groups of at least `least`',
+    {column}_users Nullable(UInt64) COMMENT 'Users with {heading} in the window; NULL: fewer than `least`, but not none',
+    hours UInt8 COMMENT 'Hours of the day whose users were counted',
+    keys UInt8 COMMENT 'Keys of the hash of users in the window: with more than one, a user may be counted once for each',
+    least UInt64 COMMENT 'Groups of fewer users have no row'
+)
+AS SELECT window_start, pin_id, users, {users}, hours, keys, least
+FROM pin_day_users AS r
+INNER JOIN
+(
+    SELECT window_start, rows_seal AS seal, hours, keys, least FROM user_seals FINAL WHERE resolution = 'day'
+) AS s USING (window_start, seal)
+WHERE surface = ''
+SETTINGS apply_deleted_mask = 1
+COMMENT 'Users per pin and day, where PINTALLY_COUNT_USERS is on';
+
+CREATE OR REPLACE VIEW pin_surface_users_1h{on_cluster}
+(
+    window_start DateTime('UTC') COMMENT 'Start of the hour, event time, UTC',
+    pin_id UInt64 COMMENT 'The pin',
+    surface LowCardinality(String) COMMENT 'The surface, as events say it; unknown: they do not; other: beyond the first 256 of a slice',
+    users UInt64 COMMENT 'Users with any action in the window; of a sealed hour, in groups of at least `least`',
+    {column}_users Nullable(UInt64) COMMENT 'Users with {heading} in the window; NULL: fewer than `least`, but not none',
+    keys UInt8 COMMENT 'Keys of the hash of users in the window: with more than one, a user may be counted once for each',
+    least UInt64 COMMENT 'Groups of fewer users have no row'
+)
+AS SELECT window_start, pin_id, surface, users, {users}, keys, least
+FROM pin_hour_users AS r
+INNER JOIN
+(
+    SELECT window_start, rows_seal AS seal, hours, keys, least FROM user_seals FINAL WHERE resolution = 'hour'
+) AS s USING (window_start, seal)
+WHERE surface != ''
+SETTINGS apply_deleted_mask = 1
+COMMENT 'Users per pin, hour and surface; a user of two surfaces counts in both';
+
+CREATE OR REPLACE VIEW pin_surface_users_1d{on_cluster}
+(
+    window_start DateTime('UTC') COMMENT 'Start of the day, event time, UTC',
+    pin_id UInt64 COMMENT 'The pin',
+    surface LowCardinality(String) COMMENT 'The surface, as events say it; unknown: they do not; other: beyond the first 256 of a slice',
+    users UInt64 COMMENT 'Users with any action in the window; of a sealed day, in groups of at least `least`',
+    {column}_users Nullable(UInt64) COMMENT 'Users with {heading} in the window; NULL: fewer than `least`, but not none',
+    hours UInt8 COMMENT 'Hours of the day whose users were counted',
+    keys UInt8 COMMENT 'Keys of the hash of users in the window: with more than one, a user may be counted once for each',
+    least UInt64 COMMENT 'Groups of fewer users have no row'
+)
+AS SELECT window_start, pin_id, surface, users, {users}, hours, keys, least
+FROM pin_day_users AS r
+INNER JOIN
+(
+    SELECT window_start, rows_seal AS seal, hours, keys, least FROM user_seals FINAL WHERE resolution = 'day'
+) AS s USING (window_start, seal)
+WHERE surface != ''
+SETTINGS apply_deleted_mask = 1
+COMMENT 'Users per pin, day and surface; a user of two surfaces counts in both';

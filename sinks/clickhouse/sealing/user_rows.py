@@ -1,0 +1,71 @@
+"""The SQL of users: sets of an hour from members, and the numbers of users of an hour or a day from sets (C23)."""
+
+from typing import Final
+
+from pintally.sinks.clickhouse.per_action import each
+
+SET: Final = "uniqCombined64"
+HIDDEN: Final = 2**64 - 1  # stands in check sums for a number that is not shown
+SIZE: Final = 14  # of a set: 2^14 registers
+_HASH: Final = "cityHash64(pin_id, surface, action, user_key, user_hash)"
+_OF_HOUR: Final = "hour = toDateTime(%(start)s, 'UTC') AND events > 0"
+_OF_SEALS: Final = "window_start >= toDateTime(%(start)s, 'UTC') AND window_start < toDateTime(%(end)s, 'UTC')"
+_STATES: Final = each("{column}_state")
+
+INSERT_SETS: Final = f"""
+INSERT INTO pin_user_states (window_start, pin_id, surface, {_STATES}, check_sum, seal)
+SELECT hour, pin_id, surface, {each(f"{SET}StateIf({SIZE})(user_hash, action = {{number}})")},
+    sum({_HASH} * events), %(number)s
+FROM pin_members FINAL
+WHERE {_OF_HOUR}
+GROUP BY hour, pin_id, surface
+"""
+SETS: Final = """
+SELECT count(), sum(check_sum) FROM pin_user_states
+WHERE window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s
+"""
+SETS_OF: Final = f"""
+SELECT count(), sum(check_sum) FROM pin_user_states
+WHERE {_OF_SEALS} AND seal IN %(seals)s
+"""
+HOURS: Final = f"""
+SELECT sum(sets), sum(check_sum) FROM user_seals FINAL
+WHERE resolution = 'hour' AND {_OF_SEALS} AND rows_seal IN %(seals)s
+"""
+MEMBERS: Final = f"SELECT uniqExact(pin_id, surface), sum({_HASH} * events) FROM pin_members FINAL WHERE {_OF_HOUR}"
+KEYS: Final = f"SELECT uniqExact(user_key) FROM pin_members FINAL WHERE {_OF_HOUR}"
+
+COUNTED: Final = f"""
+SELECT pin_id, toString(shown) AS of_surface,
+    {SET}MergeArray({SIZE})([{_STATES}]) AS users,
+    {each(f"{SET}Merge({SIZE})({{column}}_state) AS n{{number}}")}
+FROM pin_user_states
+ARRAY JOIN [toString(surface), ''] AS shown
+WHERE {_OF_SEALS} AND seal IN %(seals)s
+GROUP BY pin_id, shown
+HAVING users >= %(least)s
+"""
+
+
+def insert_users(table: str) -> str:
+    """The numbers of users that readers may see, from the sets of some seals."""
+    return f"""
+INSERT INTO {table} (window_start, pin_id, surface, users, {each("{column}_users")}, seal)
+SELECT toDateTime(%(start)s, 'UTC'), pin_id, of_surface, users,
+    {each("if(n{number} > 0 AND n{number} < %(least)s, NULL, n{number})")}, %(number)s
+FROM ({COUNTED})
+"""
+
+
+def users_sums(table: str) -> str:
+    """Sums of the numbers of a seal."""
+    return f"""
+SELECT count(), sum(cityHash64(pin_id, toString(surface), users, {each(f"ifNull({{column}}_users, {HIDDEN})")}))
+FROM {table}
+WHERE window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s
+"""
+
+
+_SHOWN: Final = each(f"if(n{{number}} > 0 AND n{{number}} < %(least)s, {HIDDEN}, n{{number}})")
+COUNTED_SUMS: Final = f"SELECT count(), sum(cityHash64(pin_id, of_surface, users, {_SHOWN})) FROM ({COUNTED})"
+TABLES: Final = {"hour": "pin_hour_users", "day": "pin_day_users"}

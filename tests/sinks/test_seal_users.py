@@ -1,0 +1,148 @@
+"""Users of pins are sealed after the counts of their window, exact for small groups, and hidden below a number."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from pintally.schemas.cells import PinMemberRows
+from pintally.schemas.rows import version_of
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.retention import keep_members
+from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sealing.users import UsersSealed, seal_users
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.settings import Settings
+from tests.sinks.sealing import HOUR, TODAY, YESTERDAY, before_each_statement, crash_before_each_statement, read
+from tests.support.cells import cells
+
+PIN, OTHER_PIN = 70, 71
+Seen = tuple[int, int, int, str, int]  # hour of yesterday, action, pin, surface, user
+HOURLY = "SELECT toHour(window_start), pin_id, users, saves_users, clicks_users, keys FROM pin_users_1h ORDER BY ALL"
+DAILY = "SELECT pin_id, users, saves_users, hours, keys FROM pin_users_1d ORDER BY ALL"
+BY_SURFACE = "SELECT toHour(window_start), pin_id, surface, users FROM pin_surface_users_1h ORDER BY ALL"
+
+
+def members(seen: Iterable[Seen], version: int = 10, key: int = 1, source: int = 1, events: int = 1) -> PinMemberRows:
+    """A row a user; the hash of a user spreads its number over 64 bits, as a real one does."""
+    rows = [
+        (source, 0, YESTERDAY, version_of(0, version), action, YESTERDAY + hour * HOUR, pin, surface, key,
+         user * 0x9E3779B97F4A7C15 % 2**64, events)
+        for hour, action, pin, surface, user in seen
+    ]  # fmt: skip
+    return PinMemberRows.of(zip(*rows, strict=True) if rows else [()] * len(PinMemberRows.columns()))
+
+
+def write(address: ClickHouseAddress, rows: PinMemberRows) -> None:
+    """Also a minute of each hour, as a worker would."""
+    hours = sorted(set(rows.hour.tolist()))
+    minutes = cells(*((1, 0, YESTERDAY, 1, hour, 1, 1, int(rows.version[0])) for hour in hours))
+    with ClickHouseSink(address).session() as session:
+        session.write_cells(minutes, rows)
+
+
+def sealed(address: ClickHouseAddress, least: int = 1) -> UsersSealed:
+    seal(address, TODAY)
+    return seal_users(address, least)
+
+
+@pytest.fixture
+def address(stack: Settings) -> ClickHouseAddress:
+    return stack.clickhouse
+
+
+def test_a_log_with_known_users_gives_their_numbers_however_the_rows_came(address: ClickHouseAddress) -> None:
+    saves = [(5, 1, PIN, "home", user) for user in range(60)]
+    clicks = [(5, 2, PIN, "search", user) for user in range(50, 90)]
+    later = [(6, 1, PIN, "home", user) for user in range(55, 100)]
+    for rows in (members(saves), members(saves[:9], 11, events=2), members(clicks), members(later)):
+        write(address, rows)
+    write(address, members(saves[:30], source=2))  # the same users in another source
+    assert sealed(address) == UsersSealed((*(YESTERDAY + hour * HOUR for hour in range(5, 24)),), (YESTERDAY,))
+    assert read(address, HOURLY) == [(5, PIN, 90, 60, 40, 1), (6, PIN, 45, 45, 0, 1)]
+    assert read(address, BY_SURFACE) == [(5, PIN, "home", 60), (5, PIN, "search", 40), (6, PIN, "home", 45)]
+    assert read(address, DAILY) == [(PIN, 100, 100, 19, 1)]
+    assert sealed(address) == UsersSealed(), "nothing is due any more"
+
+
+def test_users_of_an_hour_that_is_not_sealed_are_not_shown(address: ClickHouseAddress) -> None:
+    write(address, members([(5, 1, PIN, "home", 1)]))
+    seal(address, YESTERDAY + 5 * HOUR)
+    assert seal_users(address, 1) == UsersSealed()
+    assert read(address, HOURLY) == read(address, DAILY) == []
+
+
+def test_an_hour_that_is_opened_shows_what_it_had_until_it_is_sealed_again(address: ClickHouseAddress) -> None:
+    write(address, members([(5, 1, PIN, "home", 1)]))
+    sealed(address)
+    write(address, members([(5, 1, PIN, "home", 2)], source=2))
+    assert seal_users(address, 1) == UsersSealed(), "its counts are open"
+    assert read(address, HOURLY) == [(5, PIN, 1, 1, 0, 1)]
+    assert sealed(address) == UsersSealed((YESTERDAY + 5 * HOUR,), (YESTERDAY,))
+    assert read(address, HOURLY) == [(5, PIN, 2, 2, 0, 1)]
+    assert read(address, DAILY) == [(PIN, 2, 2, 19, 1)]
+
+
+def test_groups_below_the_number_are_hidden(address: ClickHouseAddress) -> None:
+    write(address, members([(5, 1, PIN, "home", user) for user in range(20)]))
+    write(address, members([(5, 2, PIN, "search", user) for user in range(3)]))
+    write(address, members([(5, 1, OTHER_PIN, "home", user) for user in range(19)]))
+    write(address, members([(6, 1, OTHER_PIN, "home", 100)]))
+    sealed(address, least=20)
+    assert read(address, HOURLY) == [(5, PIN, 20, 20, None, 1)]
+    assert read(address, BY_SURFACE) == [(5, PIN, "home", 20)]
+    assert read(address, DAILY) == [(PIN, 20, 20, 19, 1), (OTHER_PIN, 20, 20, 19, 1)]
+
+
+def test_a_window_that_saw_two_keys_says_so(address: ClickHouseAddress) -> None:
+    write(address, members([(5, 1, PIN, "home", 1)]))
+    write(address, members([(5, 1, PIN, "home", 2)], key=2, source=2))
+    sealed(address)
+    assert read(address, HOURLY) == [(5, PIN, 2, 2, 0, 2)]
+    assert read(address, DAILY) == [(PIN, 2, 2, 19, 2)]
+
+
+def test_windows_whose_members_are_gone_with_age_stay_as_they_are(address: ClickHouseAddress) -> None:
+    write(address, members([(5, 1, PIN, "home", 1)]))
+    sealed(address)
+    keep_members(address, 1)
+    read(address, "TRUNCATE TABLE pin_members")
+    with ClickHouseSink(address).session() as session:
+        session.reopen_from(YESTERDAY)
+    assert sealed(address) == UsersSealed()
+    assert read(address, HOURLY) == [(5, PIN, 1, 1, 0, 1)]
+
+
+def test_a_sealer_that_dies_before_any_statement_leaves_nothing_wrong(
+    address: ClickHouseAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(address, members([(22, 1, PIN, "home", user) for user in range(3)]))
+    seal(address, TODAY)
+
+    def look() -> None:
+        assert read(address, HOURLY) in ([], [(22, PIN, 3, 3, 0, 1)])
+
+    assert crash_before_each_statement(monkeypatch, lambda: seal_users(address, 1), look) > 10
+    assert read(address, HOURLY) == [(22, PIN, 3, 3, 0, 1)]
+    assert read(address, DAILY) == [(PIN, 3, 3, 2, 1)]
+
+
+def test_members_that_come_before_any_statement_of_a_sealing_are_shown_in_the_end(
+    address: ClickHouseAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(address, members([(22, 1, PIN, "home", 0)]))
+    seal(address, TODAY)
+    users = iter(range(1, 1_000))
+    number = 0
+
+    def another(sql: str) -> None:
+        nonlocal number
+        if "seal_numbers" in sql:
+            return  # else both would take the same number for ever
+        number = next(users)
+        write(address, members([(22, 1, PIN, "home", number)], version=10 + number))
+
+    with before_each_statement(monkeypatch, another):
+        seal_users(address, 1)
+    assert number > 3
+    sealed(address)
+    assert read(address, HOURLY) == [(22, PIN, number + 1, number + 1, 0, 1)]
