@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.page.page_server import PageServer, page_server
 from tests.page.states import state
@@ -15,13 +15,14 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-WAIT_MS = 30_000
+WAIT_MS = 90_000  # on a busy machine; only failures take it
 Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")  # Playwright leaves an event loop running: until its end no other test may have its own
 def browser() -> Iterator[Browser]:
     program = chromium()
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield opened

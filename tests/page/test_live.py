@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from pintally.streams.settings import Settings
 from pintally.tools.engines.ports import free_port
-from tests.e2e.running import Traffic, wait_caught_up, workers
+from tests.e2e.running import Traffic, wait_caught_up, wait_for, workers
 from tests.page.conftest import WAIT_MS
 from tests.serve.serving import Counted, Serve, between, of_ledger, serving
 from tests.support.engines import TestEngines
@@ -38,13 +38,15 @@ def shown(page: Page) -> Counted:
     return {(topic, outcome): int(total.replace(",", "")) for topic, outcome, _, total in rows}
 
 
-def look_again(page: Page) -> Counted:
-    """What it shows of a look that began after this call."""
-    number = "async () => (await (await fetch('/api/state.json')).json()).number"
-    first = page.evaluate(number)
-    page.wait_for_function(f"async first => await ({number})() > first + 1", arg=first)
-    page.wait_for_timeout(1_500)  # its event is here by then; an older table would only be too low
-    return shown(page)
+def shows(page: Page, low: Counted) -> Counted:
+    """What it shows once nothing is below these counts. Raises TimeoutError if that never comes."""
+
+    def reached() -> Counted | None:
+        seen = shown(page)
+        return seen if all(seen.get(key, -1) >= count for key, count in low.items()) else None
+
+    found: Counted = wait_for(reached, 60, "counts of a moment ago on the page")
+    return found
 
 
 def test_the_page_equals_the_ledger_and_says_what_is_wrong(
@@ -57,34 +59,34 @@ def test_the_page_equals_the_ledger_and_says_what_is_wrong(
     ):
         page.goto(serve.url)
         headline = page.locator("h1")
-        expect(headline).to_have_text(re.compile("No worker runs"), timeout=WAIT_MS)
+        expect(headline).to_have_text(re.compile("No worker runs"))
         expect(page.locator("#command")).to_have_text("pintally worker")
         worker = start("one")
         with Traffic(stack, *TRAFFIC) as traffic:
-            expect(headline).to_have_text(re.compile("^All records are counted"), timeout=WAIT_MS * 2)
+            expect(headline).to_have_text(re.compile("^All records are counted"))
             low = of_ledger(stack)
-            seen = look_again(page)
+            seen = shows(page, low)
             assert between(low, seen, of_ledger(stack))
             expect(page.locator("#workers tbody tr")).to_contain_text("answers")
-            expect(page.locator("#steps tbody tr").first).to_be_visible(timeout=WAIT_MS)
+            expect(page.locator("#steps tbody tr").first).to_be_visible()
             expect(page.locator("#f-fresh")).to_have_text(re.compile(r"\d"))
             worker.kill()
-            expect(headline).to_have_text(re.compile("No worker runs: [0-9,]+ records? waits?"), timeout=WAIT_MS)
+            expect(headline).to_have_text(re.compile("No worker runs: [0-9,]+ records? waits?"))
             expect(page.locator("#workers tbody tr")).to_contain_text("■ ended")
             goes_away(page, serve, restartable_engines)
             start("one")
-            expect(headline).to_have_text(re.compile("^(All records are counted|Counting is)"), timeout=WAIT_MS * 3)
+            expect(headline).to_have_text(re.compile("^(All records are counted|Counting is)"))
             traffic.stop()
         wait_caught_up(stack)
-        expect(page.locator("#f-lag")).to_have_text("0", timeout=WAIT_MS)
-        assert look_again(page) == of_ledger(stack)
+        expect(page.locator("#f-lag")).to_have_text("0")
+        assert shows(page, of_ledger(stack)) == of_ledger(stack)
         page.goto("about:blank")  # else the browser complains that serve ends
 
 
 def goes_away(page: Page, serve: Serve, engines: TestEngines) -> None:
     """ClickHouse is killed: the page says so, and how old what it shows is; then it comes back."""
     engines.clickhouse.kill()
-    expect(page.locator("h1")).to_have_text(re.compile("^ClickHouse is away: it has not answered for"), timeout=WAIT_MS)
+    expect(page.locator("h1")).to_have_text(re.compile("^ClickHouse is away: it has not answered for"))
     notice = page.locator("#notices li")
     expect(notice).to_contain_text("What comes from ClickHouse is ")
     expect(page.locator("section[data-of=clickhouse] .age").first).to_have_text(re.compile(r"\d+ s old"))
@@ -92,4 +94,4 @@ def goes_away(page: Page, serve: Serve, engines: TestEngines) -> None:
     assert serve.get("/livez")[0] == 200
     engines.clickhouse.start()
     engines.clickhouse.wait_ready()
-    expect(notice).to_have_count(0, timeout=WAIT_MS)
+    expect(notice).to_have_count(0)
