@@ -27,6 +27,7 @@ from pintally.streams.worker.process import SIGNALS
 from pintally.tools.python import SAFE
 
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+STARTED_SECONDS = 600.0  # the first process waits for all that is imported, and compiled if it was changed
 PATHS = ("PYTHONPATH", "PYTHONSAFEPATH")  # where modules come from: the server's are loaded
 
 
@@ -123,7 +124,7 @@ class ForkServer:
             assert self._process.stdin
             self._process.stdin.write(json.dumps(asked | {"id": len(self._made) - 1}) + "\n")
             self._process.stdin.flush()
-        if not made.there.wait(60):
+        if not made.there.wait(STARTED_SECONDS):
             raise TimeoutError("the server that forks does not answer")
         return made
 
