@@ -7,6 +7,7 @@ import typer
 
 from pintally.sinks.clickhouse.migrate import migrate as migrate_tables
 from pintally.sinks.clickhouse.retention import keep_members
+from pintally.streams.kafka.durability import read_durability
 from pintally.streams.kafka.topic_configs import topic_differences
 from pintally.streams.kafka.topics import create_topics, describe_topics
 from pintally.streams.operations.retention import apply_dead_letter_days
@@ -18,11 +19,11 @@ def migrate(
 ) -> None:
     """Create the topics and the tables; safe to run any number of times.
 
-    Existing topics are not changed; the command prints how they differ from the settings. Missing tables are created;
-    tables of another layout are refused. Each run replaces the views, sets the rights of the users that `pintally
-    users` made, and sets how long dead letters are kept, in their table and topics (PINTALLY_DEAD_LETTER_DAYS),
-    and how long hashes of users are (PINTALLY_MEMBER_DAYS). If
-    Kafka or ClickHouse does not answer, the command ends after some seconds with exit code 75: run it again.
+    Existing topics are not changed; the command prints how they differ from the settings, and what may lose records if
+    a broker is lost. Missing tables are created; tables of another layout are refused. Each run replaces the views,
+    sets the rights of the users that `pintally users` made, and sets how long dead letters are kept, in their table and
+    topics (PINTALLY_DEAD_LETTER_DAYS), and how long hashes of users are (PINTALLY_MEMBER_DAYS). If Kafka or ClickHouse
+    does not answer, the command ends after some seconds with exit code 75: run it again.
 
     Example: PINTALLY_PARTITIONS=12 pintally migrate
     """
@@ -30,6 +31,7 @@ def migrate(
     created = create_topics(*settings.sources)
     topics = describe_topics(settings.kafka, settings.topics)
     differences = topic_differences(settings.topics, settings.rules, topics)
+    weaknesses = read_durability(settings.kafka, topics)
     applied = migrate_tables(settings.clickhouse)
     kept = apply_dead_letter_days(settings.kafka, settings.clickhouse, settings.topics)
     members_kept = keep_members(settings.clickhouse, settings.topics.member_days)
@@ -39,6 +41,7 @@ def migrate(
             "topics": partitions,
             "created": created,
             "differences": differences,
+            "weaknesses": weaknesses,
             "applied": applied,
         }
         report |= {"dead_letter_days": settings.topics.dead_letter_days, "dead_letter_days_set": kept}
@@ -56,5 +59,5 @@ def migrate(
         typer.echo(f"dead letters are kept for {settings.topics.dead_letter_days} days: {', '.join(kept)}")
     if members_kept:
         typer.echo(f"hashes of users are kept for {settings.topics.member_days} days: table pin_members")
-    for difference in differences:
+    for difference in [*differences, *weaknesses]:
         typer.echo(f"note: {difference}", err=True)

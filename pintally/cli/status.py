@@ -1,6 +1,7 @@
 """`pintally status`: position, lag and outcomes of each source."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -17,7 +18,9 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import KIND
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.sinks.reads.operating import read_sealed
+from pintally.streams.counting.log import TopicInfo
 from pintally.streams.counting.recovery import given_up
+from pintally.streams.kafka.durability import read_durability
 from pintally.streams.kafka.open_transactions import OpenTransaction, hanging_transactions
 from pintally.streams.kafka.topics import describe_topics
 from pintally.streams.operations.progress import Progress, lag_of, read_progress
@@ -55,6 +58,7 @@ class Status:
     clock_differences: list[str] = field(default_factory=list)  # as text; empty if all clocks agree
     replaced: list[ReplacedRow] = field(default_factory=list)  # replaced topics
     waiting: list[OpenTransaction] = field(default_factory=list)  # hanging transactions that block sources
+    weaknesses: list[str] = field(default_factory=list)  # what may lose records if a broker is lost, as text
 
 
 def status(
@@ -65,8 +69,8 @@ def status(
     A source is one partition of one topic. All offsets below its position are counted in ClickHouse; its lag is the
     number of offsets from there to the end of the log. Each offset below the position has one outcome. The stream time
     is the highest Kafka timestamp below the position. The command also lists the reasons of late and invalid records,
-    accepted losses, replaced topics, and clocks of this machine, ClickHouse and brokers that differ by more than half
-    a minute.
+    accepted losses, replaced topics, topics that lose records if a broker is lost, and clocks of this machine,
+    ClickHouse and brokers that differ by more than half a minute.
 
     An open transaction blocks all records behind it. If its producer wrote nothing for a minute, it is listed with the
     command that aborts it.
@@ -92,6 +96,8 @@ def status(
             data.print(f"lost: {describe(row)}", markup=False)
         for words in found.clock_differences:
             data.print(f"clocks differ: {words}", markup=False)
+        for words in found.weaknesses:
+            data.print(f"may be lost: {words}", markup=False, soft_wrap=True)
         replaced_topics.print_replaced(found.replaced)
 
 
@@ -109,14 +115,22 @@ def read_status(settings: Settings) -> Status:
         until = read_sealed(connection).until
     sealed_until = datetime.fromtimestamp(until, UTC) if until else None
     waiting = hanging_transactions(settings.kafka, {each.source: each.ends for each in sources})
+    topics = describe_topics(settings.kafka, settings.topics)
     return Status(
-        sources, reasons, sealed_until, lost, clocks, _differences(settings, sources, clocks), replaced, waiting
+        sources,
+        reasons,
+        sealed_until,
+        lost,
+        clocks,
+        _differences(topics, sources, clocks),
+        replaced,
+        waiting,
+        read_durability(settings.kafka, topics),
     )
 
 
-def _differences(settings: Settings, sources: list[Progress], clocks: Reading) -> list[str]:
+def _differences(topics: Mapping[str, TopicInfo], sources: list[Progress], clocks: Reading) -> list[str]:
     """Returns which clocks differ, as text. Timestamps of producers say nothing about the clock of a broker."""
-    topics = describe_topics(settings.kafka, settings.topics)
     stamped = {
         each.source: each.stream_time
         for each in sources
@@ -152,6 +166,7 @@ def as_document(found: Status) -> dict[str, Any]:
         ],
         "dead_letters": [asdict(reason) for reason in found.dead_letters],
         "replaced": replaced_topics.as_documents(found.replaced),
+        "weaknesses": found.weaknesses,
         "waiting": [
             {
                 "source": str(each.source),

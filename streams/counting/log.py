@@ -48,6 +48,9 @@ class TopicInfo:
     cleanup_policy: str  # 'delete', 'compact' or both with a comma
     message_format: str = ""  # the version of Kafka whose format records are kept in; brokers from 4.0 on have one only
     retention_ms: int = -1  # how long records are kept; -1: for ever
+    replicas: int = 1  # of the partition that has the fewest
+    in_sync_at_least: int = 1  # min.insync.replicas: with fewer, producers with acks=all are refused
+    unclean_election: bool = False  # whether a replica that lacks records may become leader
 
 
 @dataclass(frozen=True, slots=True)

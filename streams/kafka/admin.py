@@ -14,11 +14,16 @@ from kafka.errors import (
     BrokerNotAvailableError,
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
+    FencedLeaderEpochError,
     KafkaError,
+    LeaderNotAvailableError,
     NotCoordinatorError,
+    NotLeaderForPartitionError,
+    OffsetNotAvailableError,
     RetriableError,
     SaslAuthenticationFailedError,
     UnknownBrokerIdError,
+    UnknownLeaderEpochError,
     UnsupportedSaslMechanismError,
 )
 from kafka.net.compat import KafkaNetClient
@@ -36,6 +41,14 @@ ANSWER_SECONDS = 10.0  # how long Kafka may take to answer a question
 PATIENCE_MS = int(ANSWER_SECONDS * 1000)
 # Errors that pass by themselves. A broker that is stopping names no leader, and the client looks for broker -1.
 TRANSIENT = (RetriableError, UnknownBrokerIdError, BrokerNotAvailableError)
+COORDINATOR_CHANGES = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
+LEADER_CHANGES = (
+    OffsetNotAvailableError,
+    LeaderNotAvailableError,
+    NotLeaderForPartitionError,
+    FencedLeaderEpochError,
+    UnknownLeaderEpochError,
+)
 
 # The client logs every refused connection as an error; KafkaUnavailable says it once.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -56,7 +69,8 @@ def open_admin(kafka: KafkaSettings) -> Iterator[KafkaAdminClient]:
     KafkaTooOld; LoginIncomplete.
     """
     servers, options = kafka.bootstrap_servers, kafka_options(kafka)
-    reach(servers, options["security_protocol"], options.get("ssl_context"))
+    # The client would wait for a server that hangs as long as for all, and leaves sockets of those that refuse open.
+    options["bootstrap_servers"] = [reach(servers, options["security_protocol"], options.get("ssl_context"))]
     if refused := _refused_login(kafka):
         raise refused
     opened: list[KafkaNetClient] = []
@@ -89,13 +103,27 @@ def open_admin(kafka: KafkaSettings) -> Iterator[KafkaAdminClient]:
             each._manager._net.stop()
 
 
+def broker_count(admin: KafkaAdminClient) -> int:
+    """How many brokers Kafka has now. Not by describe_cluster(), which fails with brokers before 3.7."""
+    return len(admin._client.cluster.brokers())
+
+
 def retry_while_loading(ask: Callable[[], T]) -> T:
     """Ask again while Kafka makes its offsets topic, which it does on the first question about a group."""
+    return _retry(ask, COORDINATOR_CHANGES)
+
+
+def retry_while_electing(ask: Callable[[], T]) -> T:
+    """Ask again while a partition changes its leader: the new one knows the end of its log a moment later."""
+    return _retry(ask, LEADER_CHANGES)
+
+
+def _retry(ask: Callable[[], T], passing: tuple[type[KafkaError], ...]) -> T:
     give_up = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
             return ask()
-        except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError):
+        except passing:
             if time.monotonic() > give_up:
                 raise
             time.sleep(0.1)

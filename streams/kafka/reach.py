@@ -12,21 +12,26 @@ ANSWER_SECONDS = 10.0  # how long its first answer may take
 PAUSE_SECONDS = 0.2
 HUNG_UP = (ConnectionError, EOFError)
 
+_answered: dict[str, str] = {}  # bootstrap servers -> the one that answered last: one that hangs is waited for once
 
-def reach(kafka: str, protocol: str, tls: ssl.SSLContext | None) -> None:
-    """Return when any of the servers answers as Kafka. Blocking.
+
+def reach(kafka: str, protocol: str, tls: ssl.SSLContext | None) -> str:
+    """Return the first of the servers, host:port, that answers as Kafka. Blocking.
 
     Raises KafkaUnavailable if none does, KafkaRefused for a certificate that is not trusted and for another
     protocol than `protocol`, which is one of Kafka's four.
     """
     give_up = time.monotonic() + CONNECT_SECONDS
     while True:
-        for server in kafka.split(","):
+        for server in sorted(map(str.strip, kafka.split(",")), key=lambda server: server != _answered.get(kafka)):
             host, _, port = server.rpartition(":")
             try:
-                return _ask(server, host.strip("[]"), int(port), protocol, tls)
+                _ask(server, host.strip("[]"), int(port), protocol, tls)
             except (OSError, EOFError, OverflowError, ValueError) as error:
                 reason: Exception = error
+                continue
+            _answered[kafka] = server
+            return server
         if time.monotonic() > give_up or not isinstance(reason, HUNG_UP):
             raise unavailable(kafka, reason)
         time.sleep(PAUSE_SECONDS)

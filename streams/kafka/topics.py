@@ -14,7 +14,7 @@ from pintally.schemas.errors import KafkaRefused, PintallyError
 from pintally.schemas.rules import DAY_MS
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets, TopicInfo
-from pintally.streams.kafka.admin import open_admin, retry_while_loading
+from pintally.streams.kafka.admin import open_admin, retry_while_electing, retry_while_loading
 from pintally.streams.kafka.rights import GROUP, TOPIC, UNAUTHORIZED, needing, right_missing
 from pintally.streams.kafka.topic_configs import read_topic_configs
 from pintally.streams.settings import KafkaSettings, RulesSettings, TopicSettings
@@ -109,7 +109,9 @@ def offsets_by(admin: KafkaAdminClient, kafka: KafkaSettings, sources: Sequence[
 
         def offsets(spec: OffsetSpec, isolation: str) -> dict[TopicPartition, Any]:
             specs = dict.fromkeys(by_partition, spec)
-            answer: dict[TopicPartition, Any] = admin.list_partition_offsets(specs, isolation_level=isolation)
+            answer: dict[TopicPartition, Any] = retry_while_electing(
+                lambda: admin.list_partition_offsets(specs, isolation_level=isolation)
+            )
             return answer
 
         # In this order: log_start <= last_stable <= log_end holds even while producers and retention go on.
@@ -230,6 +232,9 @@ def _info(topic: Mapping[str, Any], config: Mapping[str, str]) -> TopicInfo:
         cleanup_policy=config["cleanup.policy"],
         retention_ms=number("retention.ms", -1),
         message_format=config.get("message.format.version", ""),
+        replicas=min(len(partition["replica_nodes"]) for partition in topic["partitions"]),
+        in_sync_at_least=number("min.insync.replicas", 1),
+        unclean_election=config.get("unclean.leader.election.enable") == "true",
     )
 
 

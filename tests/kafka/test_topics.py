@@ -1,6 +1,7 @@
 """Topics on a real Kafka: made once, described as they are, and refused in words."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,8 @@ from kafka.errors import (
 from pintally.schemas.actions import dead_letter_topic, replay_topic
 from pintally.schemas.errors import KafkaRefused, KafkaUnavailable
 from pintally.streams.counting.log import Offsets
-from pintally.streams.kafka import topics
-from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka import reach, topics
+from pintally.streams.kafka.admin import LEADER_CHANGES, open_admin
 from pintally.streams.kafka.topic_configs import topic_differences
 from pintally.streams.kafka.topics import (
     TopicMissing,
@@ -51,6 +52,25 @@ def drop(settings: Settings) -> None:
 
 def with_(settings: Settings, **changes: object) -> Settings:
     return settings.changed(**changes)
+
+
+@pytest.mark.parametrize("error", LEADER_CHANGES)
+def test_a_leader_that_was_just_elected_is_asked_again_for_the_ends_of_its_log(
+    made: Settings, error: type[KafkaError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three brokers were seen to answer so: the client raises it, and Kafka is not away."""
+    real, asked = KafkaAdminClient.list_partition_offsets, []
+
+    def electing(admin: KafkaAdminClient, *args: Any, **kwargs: Any) -> Any:
+        asked.append(error)
+        if len(asked) % 2:
+            raise error
+        return real(admin, *args, **kwargs)
+
+    monkeypatch.setattr(KafkaAdminClient, "list_partition_offsets", electing)
+    sources = sources_of(describe_topics(made.kafka, made.topics))
+    assert set(read_offsets(made.kafka, sources).values()) == {Offsets(0, 0, 0)}
+    assert len(asked) == 6
 
 
 def test_many_at_once_make_each_topic_once(settings: Settings) -> None:
@@ -195,6 +215,28 @@ def test_a_wrong_address_is_told_at_once_in_one_sentence(capfd: pytest.CaptureFi
     assert kafka in error.value.what
     assert "PINTALLY_KAFKA_BOOTSTRAP_SERVERS" in error.value.remedy
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("first", ["hangs", "refuses"])
+def test_one_of_several_brokers_that_hangs_or_is_gone_is_passed_over(
+    settings: Settings, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for once, and no client is told to begin with it."""
+    monkeypatch.setattr(reach, "ANSWER_SECONDS", 1.0)
+    asked: list[str] = []
+    ask = reach._ask
+    monkeypatch.setattr(reach, "_ask", lambda server, *rest: (asked.append(server), ask(server, *rest)))
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        gone = f"127.0.0.1:{mute.getsockname()[1]}"
+        if first == "refuses":
+            mute.close()
+        there = settings.kafka.bootstrap_servers
+        both = KafkaSettings(bootstrap_servers=f"{gone},{there}")
+        for _ in range(2):
+            with open_admin(both) as admin:
+                assert admin.config["bootstrap_servers"] == [there]
+    gc.collect()  # a socket that is left open is an error here
+    assert asked == [gone, there, there]
 
 
 def test_a_closed_port_and_a_port_that_never_answers_are_told(
