@@ -26,6 +26,7 @@ COMMANDS = {
     "top": "Show the pins with the most engagement.",
     "features": "Show what is known of pins: counts of the last hour, day, week and month, rates and the trend.",
     "breakdown": "Show the events of a pin by surface and by platform.",
+    "experiment": "Show how the arms of an experiment differ from its control arm, and whether that is chance.",
     "status": "Show the position, the lag and the outcomes of each source.",
     "explain": "Find an event, and show why it is counted or not.",
     "dlq": "List, show and replay dead letters: late and invalid records.",

@@ -1,0 +1,100 @@
+"""`pintally experiment`: how the arms of an experiment differ, and whether that is chance."""
+
+from dataclasses import asdict
+from math import isnan
+from typing import Annotated, Any
+
+import typer
+
+HOUR, DAY = 3600, 86_400
+HEADINGS = ("arm", "value", "lift", "95% interval", "p")
+
+
+def experiment(
+    name: Annotated[str, typer.Argument(help="The experiment, as events name it.")],
+    since: Annotated[str | None, typer.Option(help="First hour, UTC; seven days ago if left out.")] = None,
+    until: Annotated[str | None, typer.Option(help="End of the last hour, UTC; now if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show how the arms of an experiment differ from its control arm, and whether that is chance.
+
+    The experiment must be one that PINTALLY_EXPERIMENTS names. The lift is the difference as a share of the control
+    arm. Intervals and p are made from 256 buckets of users, because the events of one user are not independent.
+
+    Example: pintally experiment checkout --since 2026-11-21T00:00
+    """
+    from pintally.cli.console import print_json
+    from pintally.cli.moments import moment_of
+    from pintally.sinks.clickhouse.connection import Connection
+    from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
+    from pintally.sinks.clickhouse.users import BEHIND_VIEWS
+    from pintally.streams.settings import load_settings
+
+    start, end = (text and int(moment_of(text, option).timestamp()) for text, option in _options(since, until))
+    with Connection(load_settings().clickhouse, only_reads=True) as connection:
+        refuse_hidden_rows(connection, BEHIND_VIEWS)
+        answer = read(connection, name, start, end)
+    if as_json:
+        print_json(answer)
+    else:
+        show(answer)
+
+
+def _options(since: str | None, until: str | None) -> tuple[tuple[str | None, str], ...]:
+    return (since, "--since"), (until, "--until")
+
+
+def read(connection: Any, name: str, since: Any, until: Any) -> dict[str, Any]:
+    """Returns the results by metric, the control arm first. Numbers that there are not are None."""
+    from datetime import UTC, datetime
+
+    from pintally.sinks.reads.experiments import read_results
+
+    (this_hour,) = connection.one("SELECT toUnixTimestamp(toStartOfHour(now('UTC')))")
+    end = until or this_hour + HOUR
+    start = since or end - 7 * DAY
+    metrics: dict[str, list[dict[str, Any]]] = {}
+    for each in read_results(connection, name, start, end):
+        numbers = {key: None if isinstance(n, float) and isnan(n) else n for key, n in asdict(each).items()}
+        metrics.setdefault(each.metric, []).append(numbers)
+    moments = [datetime.fromtimestamp(at, UTC).isoformat() for at in (start, end)]
+    return {"experiment": name, "since": moments[0], "until": moments[1], "metrics": metrics}
+
+
+def show(answer: dict[str, Any]) -> None:
+    """Print a table for each metric."""
+    from rich.markup import escape
+
+    from pintally.cli.console import data, progress, table
+    from pintally.cli.letters import printable
+
+    name = printable(answer["experiment"])
+    span = f"from {answer['since'][:16]} to {answer['until'][:16]} UTC"
+    if not answer["metrics"]:
+        progress.print(escape(f"{name} has no counted events {span}. Does PINTALLY_EXPERIMENTS name it?"))
+        return
+    data.print(escape(f"{name}, {span}"), style="bold", highlight=False)
+    for metric, arms in answer["metrics"].items():
+        made = table(metric, *HEADINGS)
+        for arm in arms:
+            made.add_row(escape(printable(arm["arm"])), *_cells(arm))
+        data.print()
+        data.print(made)
+    for arm in next(iter(answer["metrics"].values())):
+        if arm["sample_ratio_alarm"]:
+            warning = f"{printable(arm['arm'])} and {printable(arm['control'])} may not have equal shares of users "
+            data.print(escape(f"\n{warning}(p {arm['sample_ratio_p']:.2g}): compare their rates only."))
+
+
+def _cells(arm: dict[str, Any]) -> list[str]:
+    value = f"{arm['value']:,.0f}" if arm["value"] is not None and arm["value"] >= 100 else f"{arm['value']:.4g}"
+    if arm["difference"] is None:
+        return [value, "control", "", ""]
+    if arm["lift"] is None or not arm["difference"]:
+        return [value, f"{arm['difference']:+.4g}", "", _p(arm["p"])]
+    control = arm["difference"] / arm["lift"]
+    return [value, f"{arm['lift']:+.2%}", f"{arm['low'] / control:+.2%} to {arm['high'] / control:+.2%}", _p(arm["p"])]
+
+
+def _p(p: float | None) -> str:
+    return "" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"

@@ -1,0 +1,38 @@
+"""What the arms of an experiment measured: rows of the view `experiment_results`."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pintally.sinks.clickhouse.connection import Connection
+
+RESULTS: Final = """
+SELECT arm, control, metric, value, difference, low, high, lift, p, sample_ratio_p, sample_ratio_alarm
+FROM experiment_results(experiment = %(experiment)s, since = %(since)s, until = %(until)s)
+ORDER BY metric, arm != control, arm
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One metric of one arm, and how it differs from the control arm; NaN where that is itself."""
+
+    arm: str
+    control: str
+    metric: str
+    value: float
+    difference: float
+    low: float  # of the 95% interval of `difference`
+    high: float
+    lift: float  # `difference` as a share of the control arm's value
+    p: float
+    sample_ratio_p: float
+    sample_ratio_alarm: bool
+
+
+def read_results(connection: Connection, experiment: str, since: int, until: int) -> list[Measured]:
+    """Returns the results of the hours that start in [since, until), in seconds since 1970; none without events.
+
+    Raises SinkError, SinkUnavailable.
+    """
+    found = connection.rows(RESULTS, experiment=experiment, since=since, until=until)
+    return [Measured(*row) for row in found]

@@ -1,0 +1,73 @@
+"""`pintally experiment`: how arms differ, as tables and as JSON (C32)."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from typer.testing import CliRunner
+
+from pintally import cli
+from pintally.schemas.cells import ExperimentRows
+from pintally.schemas.label_column import LabelColumn
+from pintally.streams.settings import Settings
+from tests.sinks.sealing import read, write
+from tests.sinks.test_experiments import HOUR, People, rows
+
+HOSTILE = "[red]b\x1b[2J"
+SPAN = ("--since", "2000-01-01", "--until", "2100-01-01")
+
+
+def run(settings: Settings, *options: str) -> Any:
+    ended = CliRunner().invoke(cli.app, ["experiment", *options], env=settings.environment(), catch_exceptions=False)
+    assert ended.exit_code == 0
+    return json.loads(ended.stdout) if "--json" in options else ended.output
+
+
+def better() -> ExperimentRows:
+    return rows("checkout", People.drawn(3).split(4, effect=0.3))
+
+
+def test_it_shows_what_the_view_says_the_control_arm_first(stack: Settings) -> None:
+    write(stack.clickhouse, better())
+    shown = run(stack, "checkout", *SPAN, "--json")
+    assert (shown["experiment"], shown["since"][:10], shown["until"][:10]) == ("checkout", "2000-01-01", "2100-01-01")
+    control, treatment = shown["metrics"]["save_rate"]
+    assert (control["arm"], control["p"], control["difference"]) == ("control", None, None)
+    asked = f"experiment = 'checkout', since = {HOUR}, until = {HOUR + 1}"
+    [row] = read(
+        stack.clickhouse,
+        f"SELECT value, lift, p FROM experiment_results({asked}) WHERE arm = 'treatment' AND metric = 'save_rate'",
+    )
+    assert (treatment["value"], treatment["lift"], treatment["p"]) == row
+    assert shown["metrics"].keys() == {
+        *("saves", "clicks", "closeups", "trusted_saves", "trusted_clicks", "trusted_closeups"),
+        *("save_rate", "click_rate"),
+    }
+
+
+def test_tables_show_lift_interval_and_p(stack: Settings) -> None:
+    write(stack.clickhouse, better())
+    lines = [line.split() for line in run(stack, "checkout", *SPAN).splitlines()]
+    at = lines.index(["save_rate"])
+    assert lines[at + 1] == ["arm", "value", "lift", "95%", "interval", "p"]
+    assert [line[0] for line in lines[at + 2 : at + 4]] == ["control", "treatment"]
+    lift, low, high = (float(lines[at + 3][n].rstrip("%")) for n in (2, 3, 5))
+    assert low < lift < high
+    assert low < 30 < high
+    assert lines[at + 3][-2:] == ["<", "0.001"]
+
+
+def test_an_arm_of_another_share_is_warned_of_and_no_name_controls_the_terminal(stack: Settings) -> None:
+    totals = People.drawn(3).split(4)
+    totals[1, :, :128] = 0
+    made = rows("checkout", totals)
+    write(stack.clickhouse, replace(made, arm=LabelColumn(made.arm.numbers, ("control", HOSTILE))))
+    said = run(stack, "checkout", *SPAN)
+    assert "may not have equal shares of users" in said
+    assert "\x1b[2J" not in said
+    assert "[red]b" in said
+
+
+def test_an_experiment_without_events_is_told_apart(stack: Settings) -> None:
+    assert "PINTALLY_EXPERIMENTS" in run(stack, "nobody")
+    assert run(stack, "nobody", "--json")["metrics"] == {}
