@@ -1,7 +1,11 @@
 """Users of pins are sealed after the counts of their window, exact for small groups, and hidden below a number."""
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pintally.schemas.cells import PinMemberRows
@@ -12,6 +16,8 @@ from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import UsersSealed, seal_users
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
+from pintally.tools import user_hash
+from tests.counting.test_user_hash import OTHER, PUBLISHED, sip_hash
 from tests.sinks.sealing import HOUR, TODAY, YESTERDAY, before_each_statement, crash_before_each_statement, read
 from tests.support.cells import cells
 
@@ -146,3 +152,45 @@ def test_members_that_come_before_any_statement_of_a_sealing_are_shown_in_the_en
     assert number > 3
     sealed(address)
     assert read(address, HOURLY) == [(22, PIN, number + 1, number + 1, 0, 1)]
+
+
+def test_one_person_is_erased_as_the_page_of_security_says(
+    address: ClickHouseAddress, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PINTALLY_USER_KEY", f"{PUBLISHED},{OTHER}")
+    user_hash.main(["91847"])
+    hashed = capsys.readouterr().out.split()
+    assert [int(each) for each in hashed] == [
+        sip_hash(key, (91847).to_bytes(8, "little")) for key in (PUBLISHED, OTHER)
+    ]
+    write(address, members([(22, 1, PIN, "home", user) for user in range(3)]))
+    person = members([(22, 1, PIN, "home", 0), (23, 1, OTHER_PIN, "home", 0)], source=2)
+    write(address, replace(person, user_hash=np.full(2, int(hashed[1]), np.uint64)))
+    sealed(address)
+    assert read(address, HOURLY) == [(22, PIN, 4, 4, 0, 1), (23, OTHER_PIN, 1, 1, 0, 1)]
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+    remove, reopen, is_open, forget = re.findall(r"^(?:DELETE FROM pin_|INSERT|SELECT count)[^;]*", page, re.MULTILINE)
+    assert "IN (0)" in remove
+    read(address, remove.replace("(0)", f"({', '.join(hashed)})"))
+    read(address, reopen)
+    assert read(address, is_open) != [(0,)]
+    seal_users(address, 1)
+    assert read(address, is_open) == [(0,)]
+    assert read(address, HOURLY) == [(22, PIN, 3, 3, 0, 1)]
+    assert read(address, DAILY) == [(PIN, 3, 3, 2, 1)]
+    assert read(address, f"SELECT count() FROM pin_user_states WHERE pin_id = {OTHER_PIN}") == [(1,)]
+    read(address, forget)
+    assert read(address, f"SELECT count() FROM pin_user_states WHERE pin_id = {OTHER_PIN}") == [(0,)]
+    assert read(address, f"SELECT count() FROM pin_members WHERE user_hash IN ({', '.join(hashed)})") == [(0,)]
+    assert seal_users(address, 1) == UsersSealed()
+
+
+def test_large_groups_are_counted_within_two_hundredths(address: ClickHouseAddress) -> None:
+    hours = range(20, 24)
+    for hour in hours:
+        write(address, members([(hour, 1, PIN, "home", user) for user in range(hour * 1_000, hour * 1_000 + 9_000)]))
+    sealed(address)
+    found = [(9_000, users) for _, _, users, *_ in read(address, HOURLY)]
+    found += [(12_000, users) for _, users, *_ in read(address, DAILY)]
+    assert len(found) == len(hours) + 1
+    assert all(abs(users - known) < known / 50 for known, users in found), found

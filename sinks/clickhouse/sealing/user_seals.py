@@ -74,6 +74,7 @@ class DueDay:
 
     start: int
     seals: tuple[int, ...]
+    newest: int  # the highest seal of its hours
     keys: int  # the most of an hour
 
 
@@ -126,7 +127,7 @@ def due_days(connection: Connection, first: int) -> list[DueDay]:
     for start, seals, newest, is_open, keys in connection.rows(HOURS_OF_DAYS, first=-(-first // DAY) * DAY):
         row = read_seal(connection, "day", start)
         if not is_open and (row.is_open or row.seal < newest):
-            due.append(DueDay(start, tuple(seals), keys))
+            due.append(DueDay(start, tuple(seals), newest, keys))
     return due
 
 

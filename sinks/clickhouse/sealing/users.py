@@ -52,7 +52,7 @@ def seal_users(address: ClickHouseAddress, least: int, timeout_seconds: float = 
         hours = [_Hour(connection, "hour", start, HOUR, least) for start in due_hours(connection, first)]
         sealed = tuple(each.start for each in hours if seal_window(connection, each).seal)
         days = [
-            _Day(connection, "day", due.start, DAY, least, due.seals, due.keys)
+            _Day(connection, "day", due.start, DAY, least, due.seals, due.newest, due.keys)
             for due in due_days(connection, kept_from)
         ]
         return UsersSealed(sealed, tuple(each.start for each in days if seal_window(connection, each).seal))
@@ -65,7 +65,7 @@ def open_unequal_users(connection: Connection) -> list[str]:
     for resolution, start, least in [] if first is None else closed(connection, kept_from):
         hour = _Hour(connection, resolution, start, HOUR, least)
         seals = () if resolution == "hour" else seals_of_day(connection, start)
-        window = hour if resolution == "hour" else _Day(connection, resolution, start, DAY, least, seals, 0)
+        window = hour if resolution == "hour" else _Day(connection, resolution, start, DAY, least, seals, 0, 0)
         row = window.read_row()
         if window.inserted(row.rows_seal) != row.sums or window.expected() != row.sums:
             window.reopen()
@@ -140,7 +140,12 @@ class _Day(_Window):
     """A day: numbers from the sets of its hours, which were sealed before; whoever changes one seals it again."""
 
     seals: tuple[int, ...]
+    newest: int  # the highest seal of its hours
     keys: int
+
+    def is_sealed(self, row: UserSeal) -> bool:
+        counts = counts_seal(self.connection, self.resolution, self.start)
+        return counts is None or (not row.is_open and row.seal > max(counts, self.newest))
 
     def insert(self, number: int) -> None:
         self._insert_users(self._given(number, self.seals))
