@@ -1,12 +1,13 @@
 """A scenario from its start to its verdict, with a protection switched off or with all of them on."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pintally.audit.errors import CannotTell
 from pintally.audit.verify import verify
+from pintally.schemas.sources import Source
 from pintally.streams.audit_addresses import addresses_of
 from pintally.tools.drill.fault_context import NoEffect
 from pintally.tools.drill.letters import missing_letters
@@ -22,7 +23,8 @@ from tests.controls.worker import NAME
 WITH_TESTS = ("/usr/bin/env", f"PYTHONPATH={Path(__file__).parents[2]}")  # `tests` is not installed
 REFUSED = 2  # a worker's exit code when a person must act
 COUNTED_SECONDS = 120.0  # for all to be counted
-STILL_SECONDS = 10.0  # nothing more is counted, though workers run
+STILL_SECONDS = 10.0  # nothing more is counted, though workers run: what a protection that is off may come to
+PAUSE_SECONDS = 0.5  # between two looks
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ def run_scenario(
     ) as context:
         try:
             scenario.run(context)
-            run.failures += judge(context, scenario)
+            run.failures += judge(context, scenario, STILL_SECONDS if control else COUNTED_SECONDS)
         except NoEffect as reason:
             run.inconclusive = str(reason)
     run.seconds = time.monotonic() - began
@@ -74,11 +76,14 @@ def command(scenario: Scenario, control: str | None) -> Sequence[str]:
     return (*WITH_TESTS, *module(NAME), *wrong) if wrong else PINTALLY_WORKER
 
 
-def judge(context: ScenarioContext, scenario: Scenario) -> list[str]:
-    """Why it failed: what was sent is never counted, counts differ from it, letters are missing; else `verify`."""
+def judge(context: ScenarioContext, scenario: Scenario, patience: float) -> list[str]:
+    """Why it failed: what was sent is never counted, counts differ from it, letters are missing; else `verify`.
+
+    `patience` is for how many seconds workers may count nothing.
+    """
     failures = []
-    still = Still(context)
-    over = context.until(lambda: has_refused(context) or context.lag() == 0 or still(), COUNTED_SECONDS)
+    still = Still(context, patience)
+    over = context.until(lambda: has_refused(context) or still.lag() == 0 or still(), COUNTED_SECONDS, PAUSE_SECONDS)
     if has_refused(context):
         if not scenario.refuses:
             failures.append("a worker refused to go on")
@@ -94,20 +99,26 @@ def judge(context: ScenarioContext, scenario: Scenario) -> list[str]:
 
 
 class Still:
-    """Whether nothing has been counted for a while, since the workers that run were ready."""
+    """Whether nothing has been counted for a while, since the workers that run were ready, by the last look."""
 
-    def __init__(self, context: ScenarioContext) -> None:
-        self._context = context
+    def __init__(self, context: ScenarioContext, seconds: float) -> None:
+        self._context, self._seconds = context, seconds
+        self._positions: Mapping[Source, int] = {}
         self._seen: object = None
         self._since = time.monotonic()
 
+    def lag(self) -> int:
+        """Look how far it is counted, and return how many offsets are left."""
+        self._positions = self._context.positions()
+        return self._context.behind(self._positions)
+
     def __call__(self) -> bool:
-        """Look, and say so."""
+        """Say so."""
         ready = all(worker.ready for worker in self._context.workers if worker.wanted)
-        seen = ready, self._context.positions()
+        seen = ready, self._positions
         if seen != self._seen or not ready:
             self._seen, self._since = seen, time.monotonic()
-        return time.monotonic() - self._since > STILL_SECONDS
+        return time.monotonic() - self._since > self._seconds
 
 
 def has_refused(context: ScenarioContext) -> bool:

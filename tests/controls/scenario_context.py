@@ -213,8 +213,12 @@ class ScenarioContext:
 
     def lag(self) -> int:
         """Offsets that the log has and the ledger has not."""
+        return self.behind(self.positions())
+
+    def behind(self, positions: Mapping[Source, int]) -> int:
+        """Offsets that the log has at and above these positions."""
         ends = self.ends()
-        return sum(ends[source] - position for source, position in self.positions().items())
+        return sum(ends[source] - position for source, position in positions.items())
 
     def end(self) -> None:
         """Kill what runs."""

@@ -25,9 +25,9 @@ from tests.controls.scenario_context import HOUR_MS, Event, ScenarioContext, Sce
 
 BUCKET_MS = 600_000
 MANY = 100  # cells: their insert is large enough for a proxy to know it by
-FETCHED_SECONDS = 0.5  # longer than any fetch that a stopped worker may have under way
-ANSWERED_SECONDS = 1.0  # for Kafka to refuse a letter that nobody waits for
-NOTICED_SECONDS = 5.0  # for what happens only without a protection
+FETCHED_SECONDS = 2.0  # longer than any fetch that a stopped worker may have under way
+ANSWERED_SECONDS = 4.0  # for Kafka to refuse a letter that nobody waits for
+NOTICED_SECONDS = 8.0  # for what happens only without a protection
 ATTEMPTS = 5
 EMPTY_SECONDS = 30.0
 APPLIED_SECONDS = 30.0
