@@ -30,11 +30,14 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+OF_BROKERS := broker-lost,brokers-restarted,leaders-moved,followers-away
+
 demo: install ## Kafka, ClickHouse, a worker and traffic; then top pins, outcomes and the verdict of verify
 	@$(BIN)/pintally demo
 
-drill: install ## a few minutes of faults, each at least once, on engines of its own; then the verdict
+drill: install ## minutes of faults, each at least once, on engines of its own, with one broker, then three; the verdicts
 	@$(BIN)/pintally drill --minutes 3
+	@$(BIN)/pintally drill --minutes 1 --kafka-brokers 3 --faults $(OF_BROKERS),broker-kill,worker-kill
 
 # Tests also wait for engines, so four processes fit two cores. Each has engines of its own.
 # Long tests come first (tests/conftest.py), and whoever is free takes the next one.

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,7 @@ from pintally.tools.drill.faults import FAULTS
 from pintally.tools.drill.report import EXACT, INCONCLUSIVE
 from pintally.tools.drill.run import Options
 from pintally.tools.drill.run import drill as run
+from pintally.tools.engines.brokers import check_count
 
 
 def drill(
@@ -29,6 +30,7 @@ def drill(
     ] = None,
     rate: Annotated[float, typer.Option(min=1, help="Events a second.")] = 2_000.0,
     workers: Annotated[int, typer.Option(min=2, help="Workers that share the partitions.")] = 3,
+    kafka_brokers: Annotated[int, typer.Option(min=1, help="Brokers of Kafka: 1, or 3 with faults of their own.")] = 1,
     memory: Annotated[int, typer.Option(min=1, help="Memory that one worker may use, in MiB.")] = 512,
     keep: Annotated[
         Path | None, typer.Option(help="Keep data and logs in this folder.", show_default="deleted if all is well")
@@ -37,12 +39,13 @@ def drill(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
     """Inject faults into workers and engines of its own, and check the counts."""
-    chosen = names(faults)
+    check_count(kafka_brokers)
+    chosen = names(faults, kafka_brokers)
     folder = keep or _temporary_folder()
     folder.mkdir(parents=True, exist_ok=True)
     seed = int(time.time()) if seed is None else seed
     say(f"drill with seed {seed} in {folder}")
-    options = Options(chosen, minutes, seed, rate, workers, memory, folder)
+    options = Options(chosen, minutes, seed, rate, workers, memory, folder, kafka_brokers)
     with interrupted_by_signals(), mistakes_are_inconclusive():
         found = run(options, say)
     if report is not None:
@@ -75,12 +78,18 @@ def mistakes_are_inconclusive() -> Iterator[None]:
         raise typer.Exit(INCONCLUSIVE) from None
 
 
-def names(faults: str) -> tuple[str, ...]:
-    """The faults asked for. Raises PintallyError for a name that nobody knows."""
-    asked = tuple(FAULTS) if faults == "all" else tuple(dict.fromkeys(name.strip() for name in faults.split(",")))
+def names(faults: str, brokers: int = 1) -> tuple[str, ...]:
+    """The faults asked for. Raises PintallyError for a name that nobody knows, or that needs more brokers."""
+    possible = [name for name, fault in FAULTS.items() if fault.brokers <= brokers]
+    asked = tuple(possible) if faults == "all" else tuple(dict.fromkeys(name.strip() for name in faults.split(",")))
     unknown = [name for name in asked if name not in FAULTS]
     if unknown:
         raise PintallyError(f"--faults {','.join(unknown)}: no such fault", f"Choose from: {', '.join(FAULTS)}.")
+    if lacking := [name for name in asked if name not in possible]:
+        raise PintallyError(
+            f"--faults {','.join(lacking)}: needs several brokers of Kafka",
+            f"Add --kafka-brokers {max(FAULTS[name].brokers for name in lacking)}.",
+        )
     return asked
 
 
@@ -92,7 +101,12 @@ def say(line: str) -> None:
 def help_text() -> str:
     """The summary, all faults with what shows that they took effect, and the exit codes."""
     width = max(map(len, FAULTS))
-    listed = "\n".join(f"    {name:<{width}}  {fault.summary}" for name, fault in FAULTS.items())
+
+    def listed(names: Iterable[str]) -> str:
+        return "\n".join(f"    {name:<{width}}  {FAULTS[name].summary}" for name in names)
+
+    many = [name for name, fault in FAULTS.items() if fault.brokers > 1]
+    few = [name for name in FAULTS if name not in many]
     return f"""{drill.__doc__}
 
 The drill starts its own Kafka and ClickHouse, workers with a proxy to each engine, and steady traffic whose counts are
@@ -105,7 +119,11 @@ one, or a final window that changed; the lag does not return to zero; or a worke
 
 Faults:
 
-{listed}
+{listed(few)}
+
+Faults of a Kafka with three brokers (--kafka-brokers 3):
+
+{listed(many)}
 
 Example:
 

@@ -1,20 +1,28 @@
 """Whole workers on three real brokers with three replicas: brokers die, restart and hand over what they lead."""
 
 import json
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import NotEnoughReplicasError
 
 from pintally.schemas.actions import Action, dead_letter_topic
+from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.settings import Settings
+from pintally.tools.drill.fault_context import NoEffect
+from pintally.tools.drill.faults import brokers as faults
 from pintally.tools.drill.leaders import GROUPS, coordinator, place, prefer, refusal, rotated
 from pintally.tools.drill.patience import patiently
+from pintally.tools.drill.probe import Probe
 from pintally.tools.drill.producers import Event, now_ms
+from pintally.tools.drill.truth import Expected
 from pintally.tools.engines import Engines
 from tests.e2e.running import Traffic, Worker, pintally, progress, verify, wait_caught_up, workers
 from tests.e2e.three_brokers import Cluster, open_three_brokers, settings_on
@@ -191,3 +199,22 @@ def test_an_unclean_election_is_named_by_workers_and_by_verify_and_nothing_is_ca
     assert found.returncode == 1, found.stdout + found.stderr
     shown = json.loads(found.stdout)["shown"]
     assert {each["source"] for each in shown} == {f"{name}[0]"}, shown
+
+
+def context_of(cluster: Cluster) -> Any:
+    """What the drill's faults are injected into; no worker counts."""
+    stack = SimpleNamespace(
+        settings=cluster.settings, engines=cluster.engines, sink=ClickHouseSink(cluster.settings.clickhouse)
+    )
+    nobody = SimpleNamespace(count=lambda _name: 0)
+    return SimpleNamespace(stack=stack, workers=nobody, rng=random.Random(1), probe=Probe(stack), expected=Expected())
+
+
+def test_a_fault_of_the_drill_has_no_effect_where_one_replica_is_enough_or_nobody_counts(cluster: Cluster) -> None:
+    names = list(map(dead_letter_topic, cluster.settings.topics.names.values()))
+    set_topic_configs(cluster.settings.kafka, {each: {"min.insync.replicas": "1"} for each in names})
+    with pytest.raises(NoEffect, match="a record with acks=all came to None"):
+        faults.lose_followers(context_of(cluster))
+    assert {len(replicas) for replicas in cluster.replicas().values()} == {3}, "it is healed all the same"
+    with pytest.raises(NoEffect, match="nothing was counted meanwhile"):
+        faults.move_leaders(context_of(cluster))

@@ -1,6 +1,7 @@
 """The drill's verdict: it must be able to fail, and to say that it proves nothing."""
 
 import logging
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -200,8 +201,26 @@ def test_an_unknown_fault_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(PintallyError, match="no such fault") as refused:
         names("worker-kill,earthquake")
     assert "worker-kill" in refused.value.remedy
-    assert names("all") == tuple(FAULTS)
+    assert names("all", 3) == tuple(FAULTS)
     assert names("worker-kill, worker-kill") == ("worker-kill",)
+
+
+def test_faults_of_three_brokers_come_with_three_alone_and_are_refused_by_name_with_one() -> None:
+    needing = {"broker-lost", "brokers-restarted", "leaders-moved", "followers-away"}
+    assert {name for name, fault in FAULTS.items() if fault.brokers > 1} == needing
+    assert set(names("all", 1)) == set(FAULTS) - needing
+    for name in needing:
+        with pytest.raises(PintallyError, match=f"--faults {name}: needs several brokers") as refused:
+            names(f"worker-kill,{name}", 1)
+        assert refused.value.remedy == "Add --kafka-brokers 3."
+        assert names(name, 3) == (name,)
+
+
+def test_make_drill_names_every_fault_of_three_brokers() -> None:
+    """The first line of it has all others."""
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    (listed,) = re.findall(r"^OF_BROKERS := (.*)$", makefile, re.MULTILINE)
+    assert set(listed.split(",")) == set(FAULTS) - set(names("all", 1))
 
 
 def test_the_default_partition_is_that_of_javas_client() -> None:

@@ -46,8 +46,12 @@ class FaultContext:
 
     @property
     def kafka_proxies(self) -> list[Proxy]:
-        """Every worker's way to Kafka."""
-        return [each.kafka for each in self.stack.proxies]
+        """Every worker's ways to the brokers of Kafka."""
+        return [proxy for each in self.stack.proxies for proxy in each.kafka]
+
+    def proxies_of(self, broker: int) -> list[Proxy]:
+        """Every worker's way to one broker: 0 is the first."""
+        return [each.kafka[broker] for each in self.stack.proxies]
 
     @property
     def clickhouse_proxies(self) -> list[Proxy]:
@@ -71,17 +75,20 @@ class Fault:
     group: Group
     inject: Inject
     most: int | None = None  # how often it may come in one drill
+    brokers: int = 1  # how many it needs at least
 
 
 REGISTRY: dict[str, Fault] = {}
 
 
-def fault(name: str, proof: str, *, group: Group = "engines", most: int | None = None) -> Callable[[Inject], Inject]:
+def fault(
+    name: str, proof: str, *, group: Group = "engines", most: int | None = None, brokers: int = 1
+) -> Callable[[Inject], Inject]:
     """Register a function as a fault; the first line of its docstring is the summary."""
 
     def register(inject: Inject) -> Inject:
         summary = (inject.__doc__ or "").strip().splitlines()[0]
-        REGISTRY[name] = Fault(name, summary, proof, group, inject, most)
+        REGISTRY[name] = Fault(name, summary, proof, group, inject, most, brokers)
         return inject
 
     return register

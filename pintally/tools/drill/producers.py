@@ -165,6 +165,13 @@ async def send_hostile(kafka: str, sent: Sent, action: Action, partitions: int, 
         _acknowledged(sent, await asyncio.gather(*answers))
 
 
+async def send_broken(kafka: str, sent: Sent, partition: int, count: int) -> None:
+    """Records that are no events, to one partition; none of it may be counted."""
+    async with producing(kafka, enable_idempotence=True, acks="all") as producer:
+        answers = [await producer.send(sent.topic, b"%d" % number, partition=partition) for number in range(count)]
+        _acknowledged(sent, await asyncio.gather(*answers))
+
+
 async def send_transactions(
     kafka: str, sent: Sent, action: Action, pins: tuple[int, int], rounds: int, partitions: int
 ) -> int:

@@ -50,6 +50,7 @@ class Options:
     workers: int
     memory_mib: int  # budget of one worker
     folder: Path
+    brokers: int = 1  # of Kafka
 
 
 def drill(options: Options, say: Say) -> Report:
@@ -59,7 +60,9 @@ def drill(options: Options, say: Say) -> Report:
         budget_mib=options.memory_mib, folder=str(options.folder),
     )  # fmt: skip
     with ExitStack() as ends:
-        stack = ends.enter_context(open_stack(options.folder, options.workers + 1, _settings(options), say))
+        stack = ends.enter_context(
+            open_stack(options.folder, options.workers + 1, options.brokers, _settings(options), say)
+        )
         expected = Expected()
         write_history(stack, options.seed, expected)
         take_kafkas_clock(stack.settings)
@@ -110,12 +113,14 @@ def _pins(seed: int) -> list[int]:
 
 def _heal(stack: Stack, workers: Workers) -> None:
     for proxies in stack.proxies:
-        proxies.kafka.set(Mode.PASS)
-        proxies.clickhouse.set(Mode.PASS)
-    for engine in (stack.engines.kafka, stack.engines.clickhouse):
+        for proxy in (*proxies.kafka, proxies.clickhouse):
+            proxy.set(Mode.PASS)
+    engines = (*stack.engines.brokers, stack.engines.clickhouse)
+    for engine in engines:
         if engine.pid:
             os.kill(engine.pid, signal.SIGCONT)
         engine.start()
+    for engine in engines:
         engine.wait_ready(BACK_SECONDS)
     for worker in workers.steady:
         worker.signal(signal.SIGCONT)

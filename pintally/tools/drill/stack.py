@@ -24,7 +24,7 @@ APPLIED_SECONDS = 2.0  # the broker takes changed settings of a topic a moment a
 class WorkerProxies:
     """The proxies of one worker."""
 
-    kafka: Proxy
+    kafka: tuple[Proxy, ...]  # one a broker
     clickhouse: Proxy
 
 
@@ -41,40 +41,46 @@ class Stack:
     def settings_of(self, proxies: WorkerProxies) -> Settings:
         """The settings of the worker that comes through these proxies."""
         return self.settings.changed(
-            kafka_bootstrap_servers=f"{LOOPBACK}:{proxies.kafka.port}",
+            kafka_bootstrap_servers=",".join(f"{LOOPBACK}:{proxy.port}" for proxy in proxies.kafka),
             clickhouse_host=LOOPBACK,
             clickhouse_port=proxies.clickhouse.port,
         )
 
 
 @contextmanager
-def open_stack(folder: Path, workers: int, chosen: dict[str, Any], report: Any) -> Iterator[Stack]:
+def open_stack(folder: Path, workers: int, brokers: int, chosen: dict[str, Any], report: Any) -> Iterator[Stack]:
     """Engines, proxies for `workers` workers, tables and topics; the topics still take producers' timestamps.
 
     `chosen` are settings by name. Raises PintallyError where `local_engines` does.
     """
-    ports: list[int] = []
-    for _ in range(3 * workers):
-        ports.append(free_port(ports))
-    inner, outer, clickhouse = (ports[start::3] for start in range(3))
+    ports = iter(_free_ports((2 * brokers + 1) * workers))
+    ways = [[(next(ports), next(ports)) for _ in range(workers)] for _ in range(brokers)]  # where Kafka listens, and we
     with ExitStack() as ends:
+        listeners = [dict(of_broker) for of_broker in ways]
         engines = ends.enter_context(
-            local_engines(folder / "engines", report=report, kafka_proxies=[dict(zip(inner, outer, strict=True))])
+            local_engines(folder / "engines", report=report, kafka_proxies=listeners, kafka_brokers=brokers)
         )
         loop = ends.enter_context(Proxies())
         proxies = [
             WorkerProxies(
-                Proxy(loop, outer[number], inner[number]),
-                Proxy(loop, clickhouse[number], engines.addresses.clickhouse_port, table="pin_minutes"),
+                tuple(Proxy(loop, outer, inner) for inner, outer in of_worker),
+                Proxy(loop, next(ports), engines.addresses.clickhouse_port, table="pin_minutes"),
             )
-            for number in range(workers)
+            for of_worker in zip(*ways, strict=True)
         ]
-        for proxy in [proxy for each in proxies for proxy in (each.kafka, each.clickhouse)]:
+        for proxy in [proxy for each in proxies for proxy in (*each.kafka, each.clickhouse)]:
             proxy.open()
             ends.callback(proxy.close)
         settings = settings_for(engines.addresses, chosen)
         _prepare(settings)
         yield Stack(folder, engines, settings, tuple(proxies), ClickHouseSink(settings.clickhouse, READ_SECONDS))
+
+
+def _free_ports(count: int) -> list[int]:
+    ports: list[int] = []
+    for _ in range(count):
+        ports.append(free_port(ports))
+    return ports
 
 
 def take_kafkas_clock(settings: Settings) -> None:

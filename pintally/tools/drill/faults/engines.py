@@ -58,8 +58,8 @@ def connections(context: FaultContext) -> int:
 
 @fault("broker-kill", "its process was gone, the workers' connections broke, and counting went on with the next one")
 def kill_broker(context: FaultContext) -> str:
-    """kill -9 of the Kafka broker, then a start on the same data."""
-    kafka = context.stack.engines.kafka
+    """kill -9 of a Kafka broker, then a start on the same data."""
+    kafka = context.rng.choice(context.stack.engines.brokers)
     before = connections(context)
     with down(kafka) as pid:
         require_effect(kafka.pid is None, f"Kafka still runs as process {pid}")
@@ -73,13 +73,14 @@ def kill_broker(context: FaultContext) -> str:
 
 @fault("broker-pause", "not a byte came from Kafka while it was stopped")
 def pause_broker(context: FaultContext) -> str:
-    """SIGSTOP of the Kafka broker past the workers' session, then SIGCONT."""
+    """SIGSTOP of a Kafka broker past the workers' session, then SIGCONT."""
     seconds = context.session * (0.8 + context.rng.random())
-    with stopped(context.stack.engines.kafka) as pid:
+    broker = context.rng.randrange(len(context.stack.engines.brokers))
+    with stopped(context.stack.engines.brokers[broker]) as pid:
         time.sleep(0.5)
-        before = sum(proxy.traffic.down for proxy in context.kafka_proxies)
+        before = sum(proxy.traffic.down for proxy in context.proxies_of(broker))
         time.sleep(seconds)
-        heard = sum(proxy.traffic.down for proxy in context.kafka_proxies) - before
+        heard = sum(proxy.traffic.down for proxy in context.proxies_of(broker)) - before
     require_effect(heard == 0, f"{heard} bytes came from Kafka while process {pid} was stopped")
     require_effect(
         context.probe.wait_caught_up(COUNTED_SECONDS), f"nothing was counted {COUNTED_SECONDS:.0f} s after it went on"

@@ -107,16 +107,21 @@ def _cut_off(context: FaultContext, mode: Mode) -> str:
     """One worker's Kafka connections lose bytes past its session."""
     context.calm()
     worker = context.rng.choice(context.workers.steady)
-    proxy, expired = worker.proxies.kafka, worker.count("sessions_expired")
-    before = proxy.traffic.blackholed + proxy.traffic.responses_dropped
+    proxies, expired = list(worker.proxies.kafka), worker.count("sessions_expired")
+    before = _gone(proxies)
     seconds = context.session * (1.5 + context.rng.random())
-    with proxy.failing(mode):
+    with _failing(proxies, mode):
         time.sleep(seconds)
-    gone = proxy.traffic.blackholed + proxy.traffic.responses_dropped - before
+    gone = _gone(proxies) - before
     require_effect(gone, "no byte came that could vanish")
     noticed = wait_until(lambda: worker.count("sessions_expired") > expired, NOTICED_SECONDS)
     require_effect(noticed, f"{worker.name} never noticed that its session had passed")
     return f"{worker.name}: {gone} bytes vanished in {seconds:.1f} s, then it ended itself"
+
+
+def _gone(proxies: list[Proxy]) -> int:
+    """Bytes that vanished so far."""
+    return sum(proxy.traffic.blackholed + proxy.traffic.responses_dropped for proxy in proxies)
 
 
 @contextmanager
