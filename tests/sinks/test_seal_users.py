@@ -15,6 +15,7 @@ from pintally.sinks.clickhouse.retention import keep_members
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import UsersSealed, seal_users
 from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.sinks.clickhouse.users import users
 from pintally.streams.settings import Settings
 from pintally.tools import user_hash
 from tests.counting.test_user_hash import OTHER, PUBLISHED, sip_hash
@@ -194,3 +195,12 @@ def test_large_groups_are_counted_within_two_hundredths(address: ClickHouseAddre
     found += [(12_000, users) for _, users, *_ in read(address, DAILY)]
     assert len(found) == len(hours) + 1
     assert all(abs(users - known) < known / 50 for known, users in found), found
+
+
+def test_readers_have_a_right_to_numbers_alone() -> None:
+    worker, reader = (" ".join(user.grants) for user in users("counts"))
+    for table in ("pin_members", "pin_user_states"):
+        assert f".{table}" in worker
+        assert f".{table}" not in reader
+    for name in ("pin_hour_users", "pin_day_users", "user_seals", "pin_users_1h", "pin_surface_users_1d"):
+        assert f"SELECT ON `counts`.{name}" in reader

@@ -15,6 +15,7 @@ NAMES = (
 )  # fmt: skip
 SPARE_DAYS = 1  # members that are deleted with age may be missing a day earlier
 ROW = f"SELECT {', '.join(NAMES[2:])} FROM user_seals FINAL"
+FIRST = "SELECT toUnixTimestamp(hour) FROM pin_members ORDER BY hour LIMIT 1"  # in the order of the key: no scan
 COUNTS = """
 SELECT seal FROM sealed FINAL
 WHERE resolution = %(resolution)s AND window_start = toDateTime(%(start)s, 'UTC') AND NOT is_open
@@ -105,15 +106,13 @@ def members_from(connection: Connection) -> tuple[int | None, int]:
 
     None if there are no members, and never were.
     """
-    (known,) = connection.one("SELECT count() FROM user_seals")
-    found, first, now = connection.one(
-        "SELECT count(), toUnixTimestamp(min(hour)), toUnixTimestamp(now()) FROM pin_members"
-    )
+    known, now = connection.one("SELECT count(), toUnixTimestamp(now()) FROM user_seals")
+    found = connection.rows(FIRST)
     if not found and not known:
         return None, 0
     days = member_days(connection)
     kept = 0 if days is None else (now - (days - SPARE_DAYS) * DAY) // HOUR * HOUR + HOUR
-    return max(first, kept) if found else kept, kept
+    return max([kept, *(hour for (hour,) in found)]), kept
 
 
 def due_hours(connection: Connection, first: int) -> list[int]:
