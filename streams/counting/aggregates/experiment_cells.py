@@ -76,8 +76,8 @@ class ExperimentCells:
             done = count_arms(at, done, arms, self._arms.known, self._cells, self._state, self._numbers)
             if done == len(at):
                 return
-            self._make_room()
-            self._learn(arms, at[done:])
+            if not self._make_room():
+                self._learn(arms, at[done:])
 
     def take_dirty(self, at: SliceVersion) -> ExperimentRows:
         """Take the dirty cells, which are in flight from now on."""
@@ -115,11 +115,13 @@ class ExperimentCells:
         self._arms.end()
         self._cells = self._cells.first(int(self._state[CELLS]))
 
-    def _make_room(self) -> None:
-        """Room for the arms of one more record at least."""
+    def _make_room(self) -> bool:
+        """Make room for the arms of one more record, if it is short; returns whether it was."""
         n, old = int(self._state[CELLS]), self._cells
-        if n + MAX_EXPERIMENTS > len(old.places):
-            self._cells = old.with_room(2 * len(old.places), n)
+        is_short = n + MAX_EXPERIMENTS > len(old.places)
+        if is_short:
+            self._cells = old.with_room(4 * len(old.places), n)
+        return is_short
 
     def _learn(self, arms: Arms, records: NDArray[np.intp]) -> None:
         """Number the pairs of these records that are new."""

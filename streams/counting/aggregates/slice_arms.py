@@ -11,13 +11,12 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.schemas.decoding.jit import NUMBER, SLOTS, UNSIGNED, UNSIGNEDS, compiled, inlined, named
+from pintally.schemas.decoding.jit import FLAGS, NOTHING, SLOTS, UNSIGNEDS, compiled, inlined, named
 from pintally.schemas.decoding.labels import Labels
 from pintally.schemas.experiments import EVERY, MAX_SLICE_ARMS
 from pintally.schemas.label_column import OTHER, LabelColumn
 
 OTHER_NUMBER: Final = 0
-NEW: Final = 0xFFFFFFFF  # instead of a number: not looked at yet
 IGNORED: Final = 0xFFFFFFFE  # instead of a number: nobody asked for the experiment
 MOST: Final = 1 << 16  # pairs of the decoder that a table keeps from one chunk to the next
 _SMALLEST: Final = 64  # slots
@@ -62,12 +61,13 @@ class SliceArms:
     def learn(self, pairs: Words, records: NDArray[np.int64]) -> None:
         """Number the pairs that are new, in the order of the records that they are of; within a record by name."""
         distinct, first = np.unique(pairs, return_index=True)
-        new = np.array([find_arm(self.known, pair) == NEW for pair in distinct], np.bool_)
-        found = zip(records[first[new]].tolist(), map(self._names, distinct[new].tolist()), distinct[new], strict=True)
-        self._make_room(int(np.count_nonzero(new)))
-        for _, names, pair in sorted(found):
-            _add_arm(self.known, pair, self._number(names))
-            self._n += 1
+        new = ~are_known(self.known, distinct)
+        at = records[first[new]].tolist(), map(self._names, distinct[new].tolist()), distinct[new].tolist()
+        found = sorted(zip(*at, strict=True))
+        self._make_room(len(found))
+        numbers = [self._number(names) for _, names, _ in found]
+        _add_arms(self.known, np.array([pair for _, _, pair in found], np.uint64), np.array(numbers, np.uint32))
+        self._n += len(found)
 
     def end(self) -> None:
         """Nothing is added any more."""
@@ -96,8 +96,8 @@ class SliceArms:
         needed = _SPARE * (self._n + more)
         if needed > len(self.known.pairs):
             old, self.known = self.known, _table(1 << needed.bit_length())
-            for at in np.flatnonzero(old.pairs):
-                _add_arm(self.known, old.pairs[at], old.numbers[at])
+            there = np.flatnonzero(old.pairs)
+            _add_arms(self.known, old.pairs[there], old.numbers[there])
 
 
 def _table(slots: int) -> KnownArms:
@@ -114,16 +114,22 @@ def slot_of(known: KnownArms, pair: np.uint64) -> np.int64:
     return at
 
 
-@compiled(NUMBER, KNOWN_ARMS, UNSIGNED, allocates=False)
-def find_arm(known: KnownArms, pair: np.uint64) -> int | np.int64:
-    """The slice's number of a pair of the decoder, IGNORED or NEW."""
-    at = slot_of(known, pair)
-    return NEW if known.pairs[at] == _FREE else np.int64(known.numbers[at])
+def are_known(known: KnownArms, pairs: Words) -> NDArray[np.bool_]:
+    """Which of these pairs of the decoder were looked at."""
+    found = np.empty(len(pairs), np.bool_)
+    _find_arms(known, pairs, found)
+    return found
 
 
-def _add_arm(known: KnownArms, pair: np.uint64, number: int) -> None:
-    mask = len(known.pairs) - 1
-    at = int(pair) * int(_MIX) % 2**64 >> 32 & mask
-    while known.pairs[at] != _FREE:
-        at = (at + 1) & mask
-    known.pairs[at], known.numbers[at] = pair, number
+@compiled(NOTHING, KNOWN_ARMS, UNSIGNEDS, FLAGS, allocates=False)
+def _find_arms(known: KnownArms, pairs: Words, found: NDArray[np.bool_]) -> None:
+    for i in range(len(pairs)):
+        found[i] = known.pairs[slot_of(known, pairs[i])] != _FREE
+
+
+@compiled(NOTHING, KNOWN_ARMS, UNSIGNEDS, SLOTS, allocates=False)
+def _add_arms(known: KnownArms, pairs: Words, numbers: NDArray[np.uint32]) -> None:
+    """Add pairs that are not there; there is room."""
+    for i in range(len(pairs)):
+        at = slot_of(known, pairs[i])
+        known.pairs[at], known.numbers[at] = pairs[i], numbers[i]
