@@ -59,6 +59,13 @@ GROWTH = """- **With events**: a chunk needs a few passes over columns, so the c
   ledger row in each flush, whatever its traffic.
 - **With workers**: Kafka spreads partitions over workers, and ClickHouse receives their inserts in parallel."""
 
+ROWS = """Surfaces and platforms make more rows where the events of a pin and minute, of one flush, have several of
+them. With little traffic most cells have one event, and so one row. The more events a cell has, the more labels are
+among them, so the share of rows on top grows with the rate. How labels are spread bounds it: a pin and minute has one
+row at most for each pair of labels that its events name. Here half of the events have the first of nine surfaces, a
+quarter the second, and so on, and platforms likewise. Without a breakdown (`PINTALLY_BREAKDOWN=false`) there are no
+such rows."""
+
 QUERIES = """The cost of a query in ClickHouse, with all its rows in the page cache:
 
 - **One pin**: most of the cost is planning the query. Days need the most planning, because they also read hours and
@@ -97,7 +104,7 @@ def page(results: Path = RESULTS) -> str:
         ("Recovery", lambda at: of_limits(at, "recovery")),
         ("Memory", lambda at: of_limits(at, "memory")),
         ("How cost grows", lambda at: f"{GROWTH}\n\n{of_limits(at, 'scale')}"),
-        ("Rows and bytes in ClickHouse", lambda at: of_limits(at, "rows")),
+        ("Rows and bytes in ClickHouse", lambda at: of_limits(at, "rows", ROWS)),
         ("What each aggregate adds", lambda at: aggregates_page.section(at, unmeasured("python -m bench.aggregates"))),
         ("Queries", lambda at: of_limits(at, "views", QUERIES)),
         ("Tops and features", lambda at: features_page.section(at, unmeasured("python -m bench.features"))),
