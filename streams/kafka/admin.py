@@ -60,8 +60,16 @@ class KafkaTooOld(PintallyError):
     """The broker is of a version that no test of ours runs on."""
 
 
+class AdminClient(KafkaAdminClient):  # type: ignore[misc]
+    """kafka-python's, which also says how many brokers there are."""
+
+    def broker_count(self) -> int:
+        """How many Kafka has now. Not by describe_cluster(), which fails with brokers before 3.7."""
+        return len(self._client.cluster.brokers())
+
+
 @contextmanager
-def open_admin(kafka: KafkaSettings) -> Iterator[KafkaAdminClient]:
+def open_admin(kafka: KafkaSettings) -> Iterator[AdminClient]:
     """An admin client, closed at the end.
 
     Raises KafkaUnavailable after about ten seconds without an answer; KafkaRefused for a login or a certificate that
@@ -80,7 +88,7 @@ def open_admin(kafka: KafkaSettings) -> Iterator[KafkaAdminClient]:
         return opened[0]
 
     try:
-        with KafkaAdminClient(
+        with AdminClient(
             **options,
             bootstrap_timeout_ms=PATIENCE_MS,
             request_timeout_ms=PATIENCE_MS,
@@ -101,11 +109,6 @@ def open_admin(kafka: KafkaSettings) -> Iterator[KafkaAdminClient]:
         for each in opened:
             each.close()
             each._manager._net.stop()
-
-
-def broker_count(admin: KafkaAdminClient) -> int:
-    """How many brokers Kafka has now. Not by describe_cluster(), which fails with brokers before 3.7."""
-    return len(admin._client.cluster.brokers())
 
 
 def retry_while_loading(ask: Callable[[], T]) -> T:

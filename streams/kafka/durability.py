@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from pintally.streams.counting.log import TopicInfo
 from pintally.streams.counting.refusals import alter
-from pintally.streams.kafka.admin import broker_count, open_admin
+from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topics import IN_SYNC
 from pintally.streams.settings import KafkaSettings
 
@@ -14,7 +14,7 @@ REPLICAS = 3  # with two in sync any one broker may be lost, and producers go on
 def read_durability(kafka: KafkaSettings, topics: Mapping[str, TopicInfo]) -> list[str]:
     """What may lose records of these topics, a sentence each that names topic and remedy. Raises KafkaUnavailable."""
     with open_admin(kafka) as admin:
-        brokers = broker_count(admin)
+        brokers = admin.broker_count()
     return [words for topic in topics.values() for words in weaknesses(topic, brokers)]
 
 

@@ -23,7 +23,15 @@ def models_say(value: bytes | None, action: Action) -> Event | None:
         event = validate(value, action)
     except ContractError:
         return None
-    return Event(event.event_id.bytes, event.pin_id, event.occurred_at, event.user_id, event.surface, event.platform)
+    return Event(
+        event.event_id.bytes,
+        event.pin_id,
+        event.occurred_at,
+        event.user_id,
+        event.surface,
+        event.platform,
+        event.experiments or {},
+    )
 
 
 def agree(value: bytes | None) -> Event | None:

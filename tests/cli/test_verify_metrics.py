@@ -93,15 +93,14 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_recount(tmp_path: 
 
 def test_the_last_run_of_each_scope_is_read_and_a_sample_clears_no_difference(tmp_path: Path) -> None:
     whole, sample, other = tmp_path / "whole.prom", tmp_path / "sample.prom", tmp_path / "other.prom"
-    assert read_runs([whole]).latest() is None
+    assert read_runs([whole]).each() == []
     write_metrics(report(differences=2), whole)
     write_metrics(report(sample=Sample(0.05, 7, 5, 100)), sample)
     other.write_text("# HELP up is not ours\nup 1\n")
     runs = read_runs([whole, sample, other, tmp_path / "not-there.prom"])
     assert set(runs.by_scope) == {"whole", "sample"}
-    latest = runs.latest()
-    assert latest is not None
-    assert (latest.records, latest.differences) == (1_234, 2)
-    assert latest.at == runs.by_scope["sample"]["pintally_verified_timestamp_seconds"]
+    last, sampled = runs.each()
+    assert (last.scope, last.records, last.differences) == ("whole", 1_234, 2)
+    assert (sampled.scope, sampled.share, sampled.differences) == ("sample", 0.05, 0)
     other.write_bytes(b"\xff{broken")
     assert set(read_runs([other, whole]).by_scope) == {"whole"}

@@ -5,7 +5,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pintally.schemas.actions import Action
 from pintally.sinks.reads.finalists import Candidate, Counts, Listed, finalists, top
+from pintally.sinks.reads.ranking import Ranking
 
 NONE = Listed(True, (0,))
 PINS, PLACES = st.integers(1, 12), st.integers(0, 4)
@@ -42,8 +44,8 @@ def test_the_top_is_among_the_finalists(
     rows, unseen = candidates(lists, elsewhere)
     found = finalists(rows[:limit], unseen, k, limit)
     if found is not None:
-        everybody = top(((pin, (n,)) for pin, n in sums.items()), k, None)
-        assert top(((each.pin_id, (sums[each.pin_id],)) for each in found), k, None) == everybody
+        everybody = top(((pin, (n,)) for pin, n in sums.items()), k, Ranking())
+        assert top(((each.pin_id, (sums[each.pin_id],)) for each in found), k, Ranking()) == everybody
 
 
 @given(LISTS, st.integers(1, 14))
@@ -73,5 +75,5 @@ def test_more_finalists_than_were_asked_for_are_all_pins() -> None:
 
 def test_equal_counts_are_in_order_of_pins_and_pins_without_any_are_left_out() -> None:
     sums: list[tuple[int, Counts]] = [(9, (1, 4)), (3, (4, 1)), (5, (5, 0)), (7, (6, 0))]
-    assert [pin for pin, _ in top(iter(sums), 3, None)] == [7, 3, 5]
-    assert [pin for pin, _ in top(iter(sums), 3, 1)] == [9, 3]
+    assert [pin for pin, _ in top(iter(sums), 3, Ranking())] == [7, 3, 5]
+    assert [pin for pin, _ in top(iter(sums), 3, Ranking(Action.CLICK))] == [9, 3]

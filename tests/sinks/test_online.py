@@ -84,9 +84,9 @@ def test_weights_are_those_of_clickhouse_at_every_age(address: ClickHouseAddress
 def test_rows_of_a_sealing_that_does_not_hold_are_left_out() -> None:
     columns = [(table, 5, 3600, seal, 1, 1, 1, 9, 9, 9) for table in range(online_sql.TABLES) for seal in (1, 2, 3)]
     known = Seals.of(7200, 0, [6600, 7200], [1, 2], [3])  # the second bucket is not before the cut
-    rows = Rows.of(list(zip(*columns, strict=True)), known)
+    rows = Rows.of(list(zip(*columns, strict=True)), known, ("saves", "clicks", "closeups"))
     assert rows.table.tolist() == [online_sql.TILES, online_sql.HOURS, online_sql.CORRECTIONS, online_sql.BASE]
-    assert len(rows.pins) == len(rows.counts[0]) == len(rows.months[-1]) == online_sql.TABLES
+    assert len(rows.pins) == len(rows.counts["saves"]) == len(rows.months["closeups"]) == online_sql.TABLES
 
 
 @pytest.mark.parametrize("seals_are", ["new", "of before the cut"])

@@ -16,7 +16,7 @@ from tests.sinks.sealed_cuts import published
 from tests.sinks.sealing import read
 from tests.support.true_features import DAY, HOUR, TEN, Event, hours_until, true_features
 
-NOTHING = (*(0,) * 12, *(None,) * 4, *(0.0,) * 4)  # of a pin without events in 30 days; trend_1h is 0 / sqrt(1)
+NOTHING = (*(0,) * 24, *(None,) * 4, *(0.0,) * 4)  # of a pin without events in 30 days; trend_1h is 0 / sqrt(1)
 
 
 @pytest.fixture(scope="module")
