@@ -30,7 +30,8 @@ def experiment(
     from pintally.sinks.clickhouse.users import BEHIND_VIEWS
     from pintally.streams.settings import load_settings
 
-    start, end = (text and int(moment_of(text, option).timestamp()) for text, option in _options(since, until))
+    start = int(moment_of(since, "--since").timestamp()) if since else None
+    end = int(moment_of(until, "--until").timestamp()) if until else None
     with Connection(load_settings().clickhouse, only_reads=True) as connection:
         refuse_hidden_rows(connection, BEHIND_VIEWS)
         answer = read(connection, name, start, end)
@@ -38,10 +39,6 @@ def experiment(
         print_json(answer)
     else:
         show(answer)
-
-
-def _options(since: str | None, until: str | None) -> tuple[tuple[str | None, str], ...]:
-    return (since, "--since"), (until, "--until")
 
 
 def read(connection: Any, name: str, since: Any, until: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pintally.schemas.decoding.jit import (
     inlined,
     named,
 )
+from pintally.streams.counting.aggregates.marks import DIRTY, SOURCE, Marks
 from pintally.streams.counting.aggregates.slice_labels import NEW
 
 LABEL_BITS: Final = 9  # of a place, for the number of a surface, and as many for that of a platform
@@ -26,9 +27,6 @@ Words = NDArray[np.uint64]
 Numbers = NDArray[np.uint32]
 _NEW: Final = int(NEW)
 
-DIRTY: Final = np.uint8(1)  # changed since it was last taken for a flush
-IN_FLIGHT: Final = np.uint8(2)  # taken for a flush that is not answered yet
-
 
 class Cells(NamedTuple):
     """Cells in columns, sorted by key. The key of a cell is made of its place and pin."""
@@ -37,7 +35,7 @@ class Cells(NamedTuple):
     places: Words  # minute since 1970, number of the surface, number of the platform
     counts: Numbers
     trusted: Numbers
-    marks: NDArray[np.uint8]  # DIRTY and IN_FLIGHT
+    marks: Marks
 
     @classmethod
     def of(cls, n: int) -> "Cells":
@@ -87,7 +85,7 @@ def read_places(
     return len(records)
 
 
-@compiled(NUMBER, PLACES, UNSIGNEDS, UNSIGNEDS, FLAGS, CELLS, allocates=False)
+@compiled(NUMBER, PLACES, UNSIGNEDS, UNSIGNEDS, FLAGS, CELLS, allocates=False, sources=[SOURCE])
 def sum_records(order: NDArray[np.intp], keys: Words, places: Words, trusted: NDArray[np.bool_], cells: Cells) -> int:
     """Sum records, read in the order of their keys, to dirty cells. Returns how many; -1 if two have one key."""
     n = 0
@@ -143,7 +141,7 @@ def merge_cells(cells: Cells, new: Cells, merged: Cells) -> None:
         _copy(new, k, merged, n + k - j)
 
 
-@compiled(NOTHING, CELLS, CELLS, allocates=False)
+@compiled(NOTHING, CELLS, CELLS, allocates=False, sources=[SOURCE])
 def add_to_known(cells: Cells, new: Cells) -> None:
     """Add the new cells to the cells, among which they all are."""
     i = 0

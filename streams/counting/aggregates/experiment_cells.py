@@ -14,8 +14,8 @@ from pintally.schemas.events import MAX_EXPERIMENTS
 from pintally.schemas.experiments import BUCKETS
 from pintally.schemas.rules import HOUR_MS, Rules
 from pintally.schemas.user_keys import NO_KEYS, UserKeys
+from pintally.streams.counting.aggregates import marks
 from pintally.streams.counting.aggregates.aggregate import SliceVersion
-from pintally.streams.counting.aggregates.cell_loops import DIRTY, IN_FLIGHT
 from pintally.streams.counting.aggregates.experiment_loops import (
     ARM_BITS,
     BUCKET_BITS,
@@ -82,8 +82,7 @@ class ExperimentCells:
     def take_dirty(self, at: SliceVersion) -> ExperimentRows:
         """Take the dirty cells, which are in flight from now on."""
         cells = self._cells
-        dirty = np.flatnonzero(cells.marks & DIRTY)
-        cells.marks[dirty] = IN_FLIGHT
+        dirty = marks.take(cells.marks)
         places, columns = cells.places[dirty], dict[str, Any](at.columns(len(dirty)))
         pairs = places >> np.uint64(BUCKET_BITS) & np.uint64((1 << ARM_BITS) - 1)
         experiments, arms = self._arms.labels
@@ -100,15 +99,11 @@ class ExperimentCells:
 
     def mark_flushed(self) -> None:
         """The sink has what was in flight. Cells that changed meanwhile stay dirty."""
-        marks = self._cells.marks
-        marks &= DIRTY
-        self._state[PENDING] = np.count_nonzero(marks)
+        self._state[PENDING] = marks.settle(self._cells.marks)
 
     def merge_back(self) -> None:
         """The flush failed: what was in flight is dirty again. Its counts are the newest, because they never left."""
-        marks = self._cells.marks
-        marks |= marks >> 1
-        marks &= DIRTY
+        marks.take_back(self._cells.marks)
 
     def end(self) -> None:
         """The slice has ended: give back the tables that only adding needs."""

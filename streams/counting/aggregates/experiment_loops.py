@@ -21,7 +21,7 @@ from pintally.schemas.decoding.jit import (
 from pintally.schemas.experiments import BUCKETS, FIRST_FACTOR, SALT, SECOND_FACTOR
 from pintally.schemas.rules import HOUR_MS
 from pintally.streams.counting.aggregates import slice_arms
-from pintally.streams.counting.aggregates.cell_loops import DIRTY
+from pintally.streams.counting.aggregates.marks import DIRTY, SOURCE
 from pintally.streams.counting.aggregates.slice_arms import IGNORED, KNOWN_ARMS, KnownArms, slot_of
 
 BUCKET_BITS: Final = 8  # of a place
@@ -120,7 +120,7 @@ def _count(cells: Cells, state: Places, place: np.uint64, trusted: bool) -> None
 
 @compiled(
     NUMBER, PLACES, NUMBER, ARMS, KNOWN_ARMS, CELLS_TYPE, PLACES, SLOTS,
-    allocates=False, sources=[slice_arms.__file__, experiments.__file__],
+    allocates=False, sources=[slice_arms.__file__, experiments.__file__, SOURCE],
 )  # fmt: skip
 def count_arms(
     records: Places, first: int, arms: Arms, known: KnownArms, cells: Cells, state: Places, numbers: Numbers

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from pintally.schemas.decoding.jit import MARKS, NOTHING, NUMBER, PAIRS, PLACES, SLOTS, UNSIGNEDS, compiled, part
 from pintally.streams.counting import duplicates, user_hash
-from pintally.streams.counting.aggregates.cell_loops import DIRTY
+from pintally.streams.counting.aggregates.marks import DIRTY, SOURCE
 from pintally.streams.counting.duplicates import BATCH, KEYS, Keys, hash_pair
 from pintally.streams.counting.user_hash import hash_user
 
 SMALLEST: Final = 256  # members that a table begins with room for
 SPARE: Final = 4  # slots a member
 PIN, USER, PLACE = 0, 1, 2  # of a member
-SOURCES: Final = (duplicates.__file__, user_hash.__file__)
+SOURCES: Final = (duplicates.__file__, user_hash.__file__, SOURCE)
 
 Words = NDArray[np.uint64]
 Members = NDArray[np.uint64]  # shape (n, 3): pin, hash of the user, place

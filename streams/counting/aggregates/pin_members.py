@@ -14,8 +14,9 @@ from pintally.schemas.cells import CellRows, PinMemberRows
 from pintally.schemas.label_column import LabelColumn
 from pintally.schemas.rules import Rules
 from pintally.schemas.user_keys import NO_KEYS, UserKeys
+from pintally.streams.counting.aggregates import marks
 from pintally.streams.counting.aggregates.aggregate import SliceVersion
-from pintally.streams.counting.aggregates.cell_loops import DIRTY, IN_FLIGHT, LABEL_BITS
+from pintally.streams.counting.aggregates.cell_loops import LABEL_BITS
 from pintally.streams.counting.aggregates.member_table import PIN, PLACE, USER, MemberTable
 from pintally.streams.counting.aggregates.slice_labels import NEW, SliceLabels
 from pintally.streams.counting.outcomes import Judged
@@ -60,10 +61,8 @@ class PinMembers:
 
     def take_dirty(self, at: SliceVersion) -> PinMemberRows:
         """Take the dirty members, which are in flight from now on."""
-        marks = self._table.marks
-        dirty = np.flatnonzero(marks & DIRTY)
-        marks[dirty] = IN_FLIGHT
-        self.pending, n = int(np.count_nonzero(marks)), len(dirty)
+        dirty = marks.take(self._table.marks)
+        self.pending, n = int(np.count_nonzero(self._table.marks)), len(dirty)
         members, counts = self._table.at(dirty)
         places = members[:, PLACE]
         columns: dict[str, Any] = at.columns(n)
@@ -80,15 +79,11 @@ class PinMembers:
 
     def mark_flushed(self) -> None:
         """The sink has what was in flight. Members that changed meanwhile stay dirty."""
-        marks = self._table.marks
-        marks &= DIRTY
-        self.pending = int(np.count_nonzero(marks))
+        self.pending = marks.settle(self._table.marks)
 
     def merge_back(self) -> None:
         """The flush failed: what was in flight is dirty again. Its counts are the newest, because they never left."""
-        marks = self._table.marks
-        marks |= marks >> 1
-        marks &= DIRTY
+        marks.take_back(self._table.marks)
 
     def end(self) -> None:
         """The slice has ended: give back what only adding needs."""

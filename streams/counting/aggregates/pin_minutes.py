@@ -16,10 +16,9 @@ from pintally.schemas.cells import CellRows, PinMinuteRows
 from pintally.schemas.label_column import LabelColumn
 from pintally.schemas.rules import Rules
 from pintally.schemas.user_keys import NO_KEYS, UserKeys
+from pintally.streams.counting.aggregates import marks
 from pintally.streams.counting.aggregates.aggregate import SliceVersion
 from pintally.streams.counting.aggregates.cell_loops import (
-    DIRTY,
-    IN_FLIGHT,
     LABEL_BITS,
     MINUTE_SHIFT,
     Cells,
@@ -95,8 +94,7 @@ class PinMinutes:
     def take_dirty(self, at: SliceVersion) -> PinMinuteRows:
         """Take the dirty cells, which are in flight from now on."""
         self.merge_buffer()
-        at_dirty = np.flatnonzero(self._cells.marks & DIRTY)
-        self._cells.marks[at_dirty] = IN_FLIGHT
+        at_dirty = marks.take(self._cells.marks)
         dirty, n = self._cells.at(at_dirty), len(at_dirty)
         places = dirty.places
         surface, platform = places >> np.uint64(LABEL_BITS) & LABEL, places & LABEL
@@ -115,15 +113,11 @@ class PinMinutes:
     def mark_flushed(self) -> None:
         """The sink has what was in flight. Cells that changed meanwhile stay dirty."""
         self.merge_buffer()
-        marks = self._cells.marks
-        marks &= DIRTY
-        self.pending = int(np.count_nonzero(marks))
+        self.pending = marks.settle(self._cells.marks)
 
     def merge_back(self) -> None:
         """The flush failed: what was in flight is dirty again. Its counts are the newest, because they never left."""
-        marks = self._cells.marks
-        marks |= marks >> 1
-        marks &= DIRTY
+        marks.take_back(self._cells.marks)
 
     def end(self) -> None:
         """The slice has ended: give back the buffer, and what only adding needs."""
