@@ -29,8 +29,6 @@ from tests.e2e.three_brokers import Cluster, open_three_brokers, settings_on
 from tests.e2e.topic_records import read_letters
 from tests.support.engines import topics_and_tables
 
-# kafka-python leaves the socket of a connection that was refused to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 TRAFFIC = ("--rate", "600", "--duplicates", "0.02", "--late", "0.01", "--broken", "0.01")
 OUTCOMES = ("counted", "duplicate", "late", "invalid")
 
