@@ -27,6 +27,15 @@ Brokers = Annotated[
     ),
 ]
 
+Shards = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default="as many as last time, else 1",
+        help="1 to 3 servers of ClickHouse, each with the counts of other pins.",
+    ),
+]
+
 
 class Extra(StrEnum):
     """What runs beside the engines if asked for."""
@@ -45,6 +54,7 @@ def up(
         Path, typer.Option(help="Folder for data, logs and addresses. Other commands look for them in .pintally.")
     ] = LOCAL_DIR,
     kafka_brokers: Brokers = None,
+    clickhouse_shards: Shards = None,
     kafka_port: Port = None,
     clickhouse_port: Port = None,
     clickhouse_http_port: Port = None,
@@ -61,7 +71,9 @@ def up(
     with (
         contextlib.suppress(KeyboardInterrupt),
         interrupted_by_signals(),
-        local_engines(directory, *ports, report=typer.echo, kafka_brokers=kafka_brokers) as engines,
+        local_engines(
+            directory, *ports, report=typer.echo, kafka_brokers=kafka_brokers, clickhouse_shards=clickhouse_shards
+        ) as engines,
         announced(engines.addresses, directory / LOCAL_ENV.name),
         monitoring(LOCAL_DIR / "prometheus", with_, typer.echo) as prometheus,
     ):
@@ -91,14 +103,20 @@ def describe(addresses: EngineAddresses, directory: Path, prometheus: str | None
     asks = f"\n  Prometheus  {prometheus}, with the alerts" if prometheus else ""
     file = quote(str(directory / LOCAL_ENV.name))
     elsewhere = "" if directory == LOCAL_DIR else f"\n  From elsewhere: set -a; . {file}; set +a"
+    shards = "".join(f"\n  Shard {n}     {_shown(each)}" for n, each in enumerate(addresses.other_shards, 1))
     return (
         f"  Kafka       {addresses.kafka}\n"
         f"  ClickHouse  {addresses.clickhouse_host}:{addresses.clickhouse_port}, "
-        f"http://{addresses.clickhouse_host}:{addresses.clickhouse_http_port}\n"
+        f"http://{addresses.clickhouse_host}:{addresses.clickhouse_http_port}{shards}\n"
         f"  Page        run `pintally serve` in this folder: it prints its address, with metrics at /metrics{asks}\n"
         f"  Data, logs  {directory}{elsewhere}\n"
         "Ctrl-C stops them."
     )
+
+
+def _shown(shard: str) -> str:
+    host, port, http_port = shard.rsplit(":", 2)
+    return f"{host}:{port}, http://{host}:{http_port}"
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from pintally.streams.settings.groups import (
     TopicSettings,
     WorkerSettings,
 )
+from pintally.streams.settings.refused_shards import refuse_shards
 from pintally.streams.settings.variables import LOCAL_DIR, LOCAL_ENV, PREFIX, explained, refuse_renamed, warnings_of
 
 __all__ = [
@@ -117,9 +118,10 @@ def to_stderr(warning: str) -> None:
     print(f"warning: {warning}", file=sys.stderr)
 
 
-def load_settings(warn: Callable[[str], None] = to_stderr) -> Settings:
+def load_settings(warn: Callable[[str], None] = to_stderr, *, over_shards: bool = False) -> Settings:
     """Read the settings; `warn` gets what is probably not meant, a sentence each.
 
+    `over_shards`: the caller asks all shards of ClickHouse. Any other is refused where there are several.
     Raises PintallyError naming the variable, its value (but no password) and what it may be.
     """
     given = {name.upper(): value for name, value in os.environ.items()}
@@ -130,6 +132,7 @@ def load_settings(warn: Callable[[str], None] = to_stderr) -> Settings:
         raise explained(error, _fields(error.title)) from None  # its text holds what was given, passwords too
     for warning in warnings_of(given, settings.values()):
         warn(warning)
+    refuse_shards(settings.clickhouse, settings.rules, over_shards=over_shards)
     return settings
 
 

@@ -13,6 +13,7 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress, Name, Optional,
 from pintally.streams.settings.addresses import host_of, servers_of
 from pintally.streams.settings.experiments import experiments_of
 from pintally.streams.settings.labels import labels_of
+from pintally.streams.settings.other_shards import ports_of, shards_of
 from pintally.streams.settings.user_key import checked_user_key
 from pintally.streams.settings.variables import LOCAL_ENV, PREFIX, EnvironmentWithoutLinks
 
@@ -72,7 +73,27 @@ class ClickHouseSettings(Group, ClickHouseAddress):
 
     model_config = SettingsConfigDict(env_prefix=f"{PREFIX}CLICKHOUSE_")
 
+    other_shards: str = Field(
+        "",
+        description="Servers of the other shards in their order, host:port:http_port, separated by commas; shard 0 is "
+        "`PINTALLY_CLICKHOUSE_HOST`. A port that is left out is shard 0's. `PINTALLY_SHARDS` is how many there are.",
+    )
+
     _host = field_validator("host")(staticmethod(host_of))
+    _other_shards = field_validator("other_shards")(staticmethod(shards_of))
+
+    @property
+    def shards(self) -> tuple[ClickHouseAddress, ...]:
+        """The servers of all shards, shard 0 first; with one server this address alone."""
+        if not self.other_shards:
+            return (self,)
+        named = [ports_of(text, self.port, self.http_port) for text in self.other_shards.split(",")]
+        places = [(self.host, self.port, self.http_port), *named]
+        common = {name: getattr(self, name) for name in ClickHouseAddress.model_fields}
+        return tuple(
+            ClickHouseAddress(**common | {"host": host, "port": port, "http_port": http_port})
+            for host, port, http_port in places
+        )
 
 
 class TopicSettings(Group):
@@ -193,6 +214,9 @@ class RulesSettings(Group):
         "the JSON of each value (rule E12). All other topics hold plain JSON.",
     )
 
+    shards: int = Field(
+        1, ge=1, le=1024, description="Servers of ClickHouse that share the pins; each has the counts of its own pins."
+    )
     count_users: bool = Field(
         False, description="Count the users of each pin too (rule C31). It needs `PINTALLY_USER_KEY`."
     )

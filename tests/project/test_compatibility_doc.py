@@ -29,6 +29,7 @@ LATER = {
     "streams/settings/addresses.py": "settings: every command reads them first, and names variable and value",
     "streams/settings/__init__.py": "settings",
     "streams/settings/variables.py": "settings",
+    "streams/settings/refused_shards.py": "settings: servers of shards and their number, with the variables' names",
     "streams/http/listening.py": "settings: an address for metrics that cannot be had, with the variable's name",
     "streams/log/setup.py": "an option of `worker`: a level of the log that is none",
     "streams/worker/fatal.py": "an error that nobody foresaw",

@@ -3,14 +3,17 @@
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pintally.schemas.errors import PintallyError
 from pintally.tools.engines.addresses import EngineAddresses
 from pintally.tools.engines.child import Program
+from pintally.tools.engines.clickhouse_data import DATA, make_shards
 from pintally.tools.engines.folder import EngineFolder
 from pintally.tools.engines.library import clickhouse_library
 from pintally.tools.engines.ready import clickhouse_answers
+from pintally.tools.engines.shards import Shard
 
 LISTEN = Path(__file__).parent / "listen.py"
 
@@ -21,7 +24,7 @@ CONFIG = """\
   <logger>
     <level>error</level>
     <console>0</console>
-    <log>../../logs/clickhouse-server.log</log>
+    <log>../../logs/{log}-server.log</log>
     <size>20M</size>
     <count>1</count>
   </logger>
@@ -74,18 +77,30 @@ LISTENING = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP"
 
 def clickhouse_program(folder: EngineFolder, addresses: EngineAddresses) -> Program:
     """ClickHouse on loopback with the user `default`, no password. Raises PintallyError if it cannot be fetched."""
+    alone = Shard(0, addresses.clickhouse_port, addresses.clickhouse_http_port)
+    return clickhouse_programs(folder, addresses, [alone])[0]
+
+
+def clickhouse_programs(folder: EngineFolder, addresses: EngineAddresses, shards: Sequence[Shard]) -> list[Program]:
+    """The servers of all shards, as `clickhouse_program` makes one."""
     library = clickhouse_library()
-    _write_configuration(folder, addresses)
+    make_shards(folder, len(shards))
+    return [_program(folder, addresses.at(shard), shard, library) for shard in shards]
+
+
+def _program(folder: EngineFolder, addresses: EngineAddresses, shard: Shard, library: Path) -> Program:
+    at = folder.shard(shard.number)
+    _write_configuration(at, shard.folder, addresses)
     # Interactive, on a terminal: otherwise any error of one connection ends the process.
     interactive = ["--interactive", "--disable_suggestion", "--history_file=/dev/null"]
     arguments = ["--config-file=../config.xml", "--path=./", *interactive, "--query", LISTENING]
     return Program(
-        name="ClickHouse",
+        name=shard.name,
         command=[sys.executable, "-I", "-S", str(LISTEN), str(library), *arguments],
-        folder=folder.clickhouse / "data",
+        folder=at / DATA,
         environment=os.environ,
         stop="terminal",
-        log=folder.logs / "clickhouse.log",
+        log=folder.logs / f"{shard.folder}.log",
         answers=lambda: clickhouse_answers(addresses),
         explain=explain_clickhouse,
     )
@@ -107,11 +122,13 @@ def explain_clickhouse(log: str) -> PintallyError | None:
     return None
 
 
-def _write_configuration(folder: EngineFolder, addresses: EngineAddresses) -> None:
-    (folder.clickhouse / "data").mkdir(exist_ok=True)
-    (folder.clickhouse / "users.xml").write_text(USERS)
-    (folder.clickhouse / "config.xml").write_text(
+def _write_configuration(at: Path, name: str, addresses: EngineAddresses) -> None:
+    (at / "users.xml").write_text(USERS)
+    (at / "config.xml").write_text(
         CONFIG.format(
-            host=addresses.clickhouse_host, port=addresses.clickhouse_port, http_port=addresses.clickhouse_http_port
+            log=name,
+            host=addresses.clickhouse_host,
+            port=addresses.clickhouse_port,
+            http_port=addresses.clickhouse_http_port,
         )
     )

@@ -10,6 +10,7 @@ from typing import TextIO
 from pintally.schemas.errors import PintallyError
 from pintally.tools.engines.brokers import folder_of
 from pintally.tools.engines.ports import free_port, given_port, is_free
+from pintally.tools.engines.shards import shard_folder
 
 LONGEST_PATH = 3_600  # bytes: names of topics and files come on top, and Linux takes 4,095
 LEAVING_LIMIT_S = 40.0  # how long engines may take to stop after their parent died
@@ -18,7 +19,7 @@ LEAVING_LIMIT_S = 40.0  # how long engines may take to stop after their parent d
 class EngineFolder:
     """`kafka/`, `clickhouse/`, `logs/`, `ports.json` and `lock` under one path, held by one process at a time.
 
-    Further brokers of Kafka have `kafka-2/` and `kafka-3/`.
+    Further brokers of Kafka have `kafka-2/` and `kafka-3/`, further shards of ClickHouse `clickhouse-1/` and so on.
 
     The lock is inherited by the processes that guard the engines, so it is free only when the last engine is gone.
     """
@@ -26,7 +27,7 @@ class EngineFolder:
     def __init__(self, path: Path) -> None:
         self.path = _usable(path)
         self.kafka = self.broker(1)
-        self.clickhouse = self.path / "clickhouse"
+        self.clickhouse = self.shard(0)
         self.logs = self.path / "logs"
         try:
             for folder in (self.kafka, self.clickhouse, self.logs):
@@ -40,6 +41,10 @@ class EngineFolder:
     def broker(self, number: int) -> Path:
         """The folder of one broker."""
         return self.path / folder_of(number)
+
+    def shard(self, number: int) -> Path:
+        """The folder of one shard of ClickHouse."""
+        return self.path / shard_folder(number)
 
     def take(self) -> None:
         """Lock the folder. Waits for engines whose parent has died. Raises PintallyError if another process has it."""

