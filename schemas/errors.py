@@ -32,6 +32,10 @@ class Refusal(PintallyError):
     """The log, the ledger and the rules do not fit together; a person must decide."""
 
 
+class UnknownRules(Refusal):
+    """Rules of the ledger that this version cannot count by: a newer one wrote them. Who only shows goes on."""
+
+
 class SinkError(PintallyError):
     """A sink refused for good: wrong address, password, database or table. Retrying does not help."""
 

@@ -1,11 +1,13 @@
 """The counting rules. Counts are a pure function of the log and these; their fingerprint is in every ledger row."""
 
 import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any, Final
 
-from pintally.schemas.errors import PintallyError
+from pintally.schemas.errors import UnknownRules
 from pintally.schemas.framing import PREFIX_BYTES
 from pintally.schemas.user_keys import NO_KEY
 
@@ -44,7 +46,7 @@ class Rules:
 
     @classmethod
     def from_json(cls, text: str) -> "Rules":
-        """The rules a start row keeps. Raises PintallyError on one that this version does not know."""
+        """The rules a start row keeps. Raises UnknownRules on one that this version does not know."""
         return _from_json(text)
 
     @property
@@ -68,6 +70,23 @@ class Rules:
         return _fingerprint(self)
 
 
+TYPES: Final = {field.name: list if field.name == "experiments" else type(field.default) for field in fields(Rules)}
+# Values that this version gives a meaning, where not every value of the type has one.
+MEANT: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "schema_version": lambda version: version == Rules().schema_version,
+    "code_version": lambda version: version == Rules().code_version,
+    "slice_records": lambda size: size > 0,
+    "prefix_bytes": lambda size: size in (0, PREFIX_BYTES),
+    "trusted_cap": lambda cap: cap >= 0,
+    "experiments": lambda names: all(type(name) is str for name in names),
+}
+
+
+def fingerprint_of(text: str) -> str:
+    """The fingerprint of rules as a start row keeps them, whether this version knows them or not."""
+    return sha256(text.encode()).hexdigest()[:16]
+
+
 # A worker has few rules, and asks for these of each ledger row.
 
 
@@ -79,29 +98,34 @@ def _to_json(rules: Rules) -> str:
 
 @lru_cache
 def _from_json(text: str) -> Rules:
-    values = json.loads(text)
-    unknown = sorted(values.keys() - {field.name for field in fields(Rules)})
-    prefix_bytes = values.get("prefix_bytes", 0)
-    if type(prefix_bytes) is not int or prefix_bytes not in (0, PREFIX_BYTES):
-        unknown.append(f"prefix_bytes={prefix_bytes}")
-    breakdown, cap = values.get("breakdown", True), values.get("trusted_cap", 0)
-    if type(breakdown) is not bool:
-        unknown.append(f"breakdown={breakdown}")
-    if type(cap) is not int or cap < 0:
-        unknown.append(f"trusted_cap={cap}")
-    experiments = values.get("experiments", [])
-    if type(experiments) is not list or not all(type(name) is str for name in experiments):
-        unknown.append(f"experiments={experiments}")
-    if type(values.get("user_key", NO_KEY)) is not str:
-        unknown.append(f"user_key={values['user_key']}")
-    if unknown:
-        raise PintallyError(
-            f"the ledger has rules that this version does not know: {', '.join(unknown)}, in {text}",
-            "Run the version of Pintally that wrote them, or a newer one.",
-        )
-    return Rules(**values | {"experiments": tuple(experiments)})
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise _unknown(["no JSON object"], text)
+    values.setdefault("experiments", [])
+    if unknown := sorted(_strange(values)):
+        raise _unknown(unknown, text)
+    return Rules(**values | {"experiments": tuple(values["experiments"])})
+
+
+def _strange(values: Mapping[str, Any]) -> Iterator[str]:
+    """What this version cannot count by: fields that it does not have, and values that it gives no meaning."""
+    for name, value in values.items():
+        if name not in TYPES:
+            yield name
+        elif type(value) is not TYPES[name] or not MEANT.get(name, lambda _: True)(value):
+            yield f"{name}={value}"
+
+
+def _unknown(what: Sequence[str], text: str) -> UnknownRules:
+    return UnknownRules(
+        f"the ledger has rules that this version does not know: {', '.join(what)}, in {text}",
+        "Upgrade Pintally to the version that wrote them, or to a newer one.",
+    )
 
 
 @lru_cache
 def _fingerprint(rules: Rules) -> str:
-    return sha256(rules.to_json().encode()).hexdigest()[:16]
+    return fingerprint_of(rules.to_json())

@@ -146,8 +146,8 @@ SEALING: Final = Row("Sealing and rules", (
     lines("Open hours and superseded rows", "Hours to be sealed again; rows of an older epoch to be deleted.", "none",
           Query("max(pintally_open_windows)", "open hours"),
           Query("sum by (table) (pintally_superseded_rows)", "superseded in {{table}}")),
-    table("Rules in force", "One line for each topic; workers must agree.",
-          Query(f"max by (topic, epoch, fingerprint) (pintally_rules_info{TOPIC})"), width=8),
+    table("Rules in force", "One line for each topic; workers must agree. Not known: a newer version wrote them.",
+          Query(f"max by (topic, epoch, fingerprint, known) (pintally_rules_info{TOPIC})"), width=8),
     table("Rules of workers", "The rules by which each worker counts.",
           Query(f"max by (topic, epoch, fingerprint, instance) (pintally_worker_rules_info{TOPIC})"), width=HALF),
 ))  # fmt: skip

@@ -4,8 +4,10 @@ Nothing here comes from the settings: a count is judged by the rules it claims t
 """
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from pintally.audit.errors import CannotTell
 
@@ -28,6 +30,15 @@ FIELDS = {
     "breakdown": bool,
     "trusted_cap": int,
     **{name: type(default) for name, default in MAY_BE_MISSING.items()},
+}
+# Values that are implemented, where not every value of the type is.
+MEANT: dict[str, Callable[[Any], bool]] = {
+    "schema_version": lambda version: version == KNOWN_SCHEMA,
+    "code_version": lambda version: version == KNOWN_CODE,
+    "slice_records": lambda size: size >= 1,
+    "trusted_cap": lambda cap: cap >= 0,
+    "prefix_bytes": lambda size: size in KNOWN_PREFIXES,
+    "experiments": lambda names: all(isinstance(name, str) for name in names),
 }
 
 
@@ -56,28 +67,28 @@ class CountingRules:
 
 def parse_rules(text: str) -> CountingRules:
     """The rules in a start row's JSON. Raises CannotTell if they are not rules, or of a version unknown here."""
-    unknown = CannotTell(
-        f"start row holds rules that this verify does not know: {text[:300]}", "Use verify of that version."
-    )
     try:
         fields = json.loads(text)
     except ValueError:
-        raise unknown from None
+        fields = None
     if not isinstance(fields, dict):
-        raise unknown
+        raise _unknown(["no JSON object"], text)
     for name, default in MAY_BE_MISSING.items():
         fields.setdefault(name, default)
-    if {name: type(value) for name, value in fields.items()} != FIELDS:
-        raise unknown
-    if (fields.pop("schema_version"), fields.pop("code_version")) != (KNOWN_SCHEMA, KNOWN_CODE):
-        raise unknown
-    if fields["slice_records"] < 1 or fields["trusted_cap"] < 0 or fields["prefix_bytes"] not in KNOWN_PREFIXES:
-        raise unknown
-    experiments = fields.pop("experiments")
-    if not all(isinstance(name, str) for name in experiments):
-        raise unknown
-    fields["experiments"] = tuple(experiments)
+    strange = [name for name in fields.keys() | FIELDS.keys() if type(fields.get(name)) is not FIELDS.get(name)]
+    strange = strange or [name for name, means in MEANT.items() if not means(fields[name])]
+    if strange:
+        raise _unknown([f"{name}={fields.get(name)}" for name in sorted(strange)], text)
+    del fields["schema_version"], fields["code_version"]
+    fields["experiments"] = tuple(fields["experiments"])
     return CountingRules(fingerprint=_fingerprint(json.loads(text)), **fields)
+
+
+def _unknown(what: Sequence[str], text: str) -> CannotTell:
+    return CannotTell(
+        f"start row holds rules that this verify does not know: {', '.join(what)}, in {text[:300]}",
+        "Upgrade Pintally to the version that wrote them, or to a newer one.",
+    )
 
 
 def _fingerprint(fields: dict[str, object]) -> str:

@@ -1,5 +1,6 @@
 """`pintally rules`: show the rules of each source, and change them."""
 
+import json
 from dataclasses import asdict, fields
 from typing import Annotated, Any
 
@@ -12,12 +13,13 @@ from pintally.cli.lost_ranges import as_documents, print_lost
 from pintally.cli.replaced_topics import as_documents as replaced_documents
 from pintally.cli.replaced_topics import print_replaced
 from pintally.schemas.rows import SourceLedger, StartRow
-from pintally.schemas.rules import Rules
+from pintally.schemas.rules import Rules, fingerprint_of
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.connection import MAINTENANCE_SECONDS
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.counting.recovery import given_up, ruling
 from pintally.streams.counting.refusals import refuse_topic
+from pintally.streams.counting.rules_in_force import known_rules, rules_in_force, unknown_rules
 from pintally.streams.operations.change.cluster_state import ClusterState, read_cluster_state, refuse_members
 from pintally.streams.operations.change.epoch_starts import Change, apply_change
 from pintally.streams.operations.change.rules import plan_rules
@@ -70,6 +72,8 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
                 f"the settings have other rules for {source}: {describe(asked.in_topic(source.topic).to_json())}",
                 markup=False,
             )
+    for words in unknown_rules(rules_in_force(found.ledgers.values())):
+        data.print(f"not known to this version: {words}", markup=False)
     print_lost(found.ledgers)
     print_replaced(replaced)
     if not any(differs(asked, source, found.ledgers[source]) for source in found.offsets):
@@ -115,12 +119,14 @@ def apply(
 
 def differs(asked: RulesSettings, source: Source, ledger: SourceLedger) -> bool:
     """Whether the settings have other rules than the source."""
-    return bool(ledger.starts) and Rules.from_json(ruling(ledger.starts)[-1].rules) != asked.in_topic(source.topic)
+    return bool(ledger.starts) and known_rules(ruling(ledger.starts)[-1].rules) != asked.in_topic(source.topic)
 
 
 def describe(text: str) -> str:
     """Returns rules as a line of text; `text` is their JSON."""
-    parsed = Rules.from_json(text)
+    parsed = known_rules(text)
+    if parsed is None:
+        return f"not known to this version: {text}"
     framed = ", framed by a schema registry" if parsed.prefix_bytes else ""
     lateness = "never" if parsed == parsed.never_late else f"after {parsed.allowed_lateness_ms // 1000} s"
     return (
@@ -156,6 +162,13 @@ def _words(starts: tuple[StartRow, ...], found: ClusterState) -> list[str]:
     return sorted(changes)
 
 
+def _rules_document(text: str) -> dict[str, Any]:
+    parsed = known_rules(text)
+    if parsed is None:
+        return {"fingerprint": fingerprint_of(text), "rules": json.loads(text), "known": False}
+    return {"fingerprint": parsed.fingerprint, "rules": asdict(parsed), "known": True}
+
+
 def _as_document(asked: RulesSettings, found: ClusterState) -> dict[str, Any]:
     """Returns the rules as JSON. Durations are in milliseconds, sizes in offsets."""
     return {
@@ -173,8 +186,7 @@ def _as_document(asked: RulesSettings, found: ClusterState) -> dict[str, Any]:
                         "epoch": start.epoch,
                         "start": start.start,
                         "start_stream_time": start.start_stream_time,
-                        "fingerprint": Rules.from_json(start.rules).fingerprint,
-                        "rules": asdict(Rules.from_json(start.rules)),
+                        **_rules_document(start.rules),
                     }
                     for start in ruling(ledger.starts)
                 ],

@@ -20,6 +20,7 @@ from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.sinks.reads.operating import read_sealed
 from pintally.streams.counting.log import TopicInfo
 from pintally.streams.counting.recovery import given_up
+from pintally.streams.counting.rules_in_force import rules_in_force, unknown_rules
 from pintally.streams.kafka.durability import read_durability
 from pintally.streams.kafka.open_transactions import OpenTransaction, hanging_transactions
 from pintally.streams.kafka.topics import describe_topics
@@ -59,6 +60,7 @@ class Status:
     replaced: list[ReplacedRow] = field(default_factory=list)  # replaced topics
     waiting: list[OpenTransaction] = field(default_factory=list)  # hanging transactions that block sources
     weaknesses: list[str] = field(default_factory=list)  # what may lose records if a broker is lost, as text
+    unknown_rules: list[str] = field(default_factory=list)  # rules that a newer version wrote, with the remedy, as text
 
 
 def status(
@@ -69,8 +71,8 @@ def status(
     A source is one partition of one topic. All offsets below its position are counted in ClickHouse; its lag is the
     number of offsets from there to the end of the log. Each offset below the position has one outcome. The stream time
     is the highest Kafka timestamp below the position. The command also lists the reasons of late and invalid records,
-    accepted losses, replaced topics, topics that lose records if a broker is lost, and clocks of this machine,
-    ClickHouse and brokers that differ by more than half a minute.
+    accepted losses, replaced topics, rules that a newer version of Pintally wrote, topics that lose records if a broker
+    is lost, and clocks of this machine, ClickHouse and brokers that differ by more than half a minute.
 
     An open transaction blocks all records behind it. If its producer wrote nothing for a minute, it is listed with the
     command that aborts it.
@@ -96,6 +98,8 @@ def status(
             data.print(f"lost: {describe(row)}", markup=False)
         for words in found.clock_differences:
             data.print(f"clocks differ: {words}", markup=False)
+        for words in found.unknown_rules:
+            data.print(f"not known to this version: {words}", markup=False, soft_wrap=True)
         for words in found.weaknesses:
             data.print(f"may be lost: {words}", markup=False, soft_wrap=True)
         replaced_topics.print_replaced(found.replaced)
@@ -126,6 +130,7 @@ def read_status(settings: Settings) -> Status:
         replaced,
         waiting,
         read_durability(settings.kafka, topics),
+        unknown_rules(rules_in_force(known.values())),
     )
 
 
@@ -167,6 +172,7 @@ def as_document(found: Status) -> dict[str, Any]:
         "dead_letters": [asdict(reason) for reason in found.dead_letters],
         "replaced": replaced_topics.as_documents(found.replaced),
         "weaknesses": found.weaknesses,
+        "unknown_rules": found.unknown_rules,
         "waiting": [
             {
                 "source": str(each.source),

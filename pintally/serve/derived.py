@@ -2,11 +2,11 @@
 
 from pintally.schemas.actions import REPLAY
 from pintally.schemas.outcomes import Outcomes, sum_of
-from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.serve.findings import Look
 from pintally.serve.seen import retention_headroom
-from pintally.streams.counting.recovery import given_up, ruling
+from pintally.streams.counting.recovery import given_up
+from pintally.streams.counting.rules_in_force import InForce, rules_in_force
 from pintally.streams.operations.progress import Progress
 
 
@@ -47,13 +47,9 @@ def lost_records(look: Look) -> dict[str, int]:
     return lost
 
 
-def rules_in_force(look: Look) -> set[tuple[str, int, Rules]]:
-    """Topic, epoch and rules; sources of a topic may have different ones while `rules apply` has not done all."""
-    return {
-        (source.topic, last.epoch, Rules.from_json(last.rules))
-        for source, ledger in (look.clickhouse.ledgers if look.clickhouse else {}).items()
-        for last in ruling(ledger.starts)[-1:]
-    }
+def rules_of(look: Look) -> list[InForce]:
+    """Of each source; those of a topic may have different ones while `rules apply` has not done all."""
+    return list(rules_in_force(look.clickhouse.ledgers.values() if look.clickhouse else ()))
 
 
 def outcomes_of(look: Look) -> dict[str, Outcomes]:

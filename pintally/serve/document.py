@@ -8,13 +8,14 @@ from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.serve.condition import conditions_of, since_when
 from pintally.serve.conditions.facts import Facts
-from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of, rules_in_force
+from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of, rules_of
 from pintally.serve.findings import Look, Tables
 from pintally.serve.rates import Rates
 from pintally.serve.seen import Seen, lag_seconds
 from pintally.serve.state import Condition, Letters, Rate, Sealing, SourceState, State, TopPin, Workers
 from pintally.serve.verified import Runs
 from pintally.serve.workers import NOBODY
+from pintally.streams.counting.rules_in_force import unknown_rules
 from pintally.streams.operations.progress import Progress
 from pintally.streams.worker.ended import Ended
 
@@ -76,13 +77,15 @@ def _conditions(
     look: Look, sources: list[SourceState], sealing: Sealing, beside: Beside, configured: Configured
 ) -> list[Condition]:
     members = {member.name for member in look.kafka.group.members} if look.kafka else set()
+    in_force = rules_of(look)
     other = not members and any(
-        rules.without_users != configured.rules(topic).without_users for topic, _, rules in rules_in_force(look)
+        each.rules and each.rules.without_users != configured.rules(each.source.topic).without_users
+        for each in in_force
     )
     facts = Facts(
         look, sources, sealing, beside.workers, beside.rates, beside.tables, beside.runs.each(),
         [each for each in beside.ended if each.name not in members],
-        other, configured.lateness, configured.kafka,
+        other, unknown_rules(in_force), configured.version, configured.lateness, configured.kafka,
     )  # fmt: skip
     return since_when(conditions_of(facts), beside.before, look.at)
 

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from pintally.schemas.metrics import VERIFIED
 from pintally.schemas.outcomes import OUTCOMES
 from pintally.schemas.sources import Source
-from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of, rules_in_force
+from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of, rules_of
 from pintally.serve.findings import ENGINES, Engine, Look, Tables
 from pintally.serve.seen import lag_seconds
 from pintally.serve.verified import Runs
@@ -119,7 +119,10 @@ def _sealed(look: Look) -> Iterator[Sample]:
 
 
 def _rules(look: Look) -> Iterator[Sample]:
-    in_force = {(topic, str(epoch), rules.fingerprint) for topic, epoch, rules in rules_in_force(look)}
+    in_force = {
+        (each.source.topic, str(each.epoch), each.fingerprint, "true" if each.rules else "false")
+        for each in rules_of(look)
+    }
     for labels in sorted(in_force):
         yield "pintally_rules_info", labels, 1
 

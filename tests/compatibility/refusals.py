@@ -27,6 +27,7 @@ AT_START = (
     "sinks/clickhouse/row_policies.py",
     "sinks/clickhouse/migrate.py",
     "streams/counting/refusals.py",
+    "schemas/rules.py",
     "streams/kafka/known_topics.py",
 )
 WORDS = 110  # characters of a message that the table shows

@@ -1,5 +1,6 @@
 """The one sentence: what matters most of all that is wrong, with the command and its place in the runbook."""
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,6 +63,7 @@ class World:
     grown: dict[tuple[str, str, str], int] = field(default_factory=dict)
     ended: tuple[Ended, ...] = ()
     rules: Rules = field(default_factory=Rules)  # of the ledger
+    newer_rules: bool = False  # they have a field that this version does not know
     before: tuple[Condition, ...] = ()
 
     def state(self) -> State:
@@ -92,7 +94,8 @@ class World:
         return [each.kind for each in self.state().others]
 
     def _ledger(self, sealed: Sealed) -> InClickHouse:
-        start = StartRow(SOURCE, 1, 0, 0, self.rules.to_json())
+        unknown = {"cap_per_user": 3} if self.newer_rules else {}
+        start = StartRow(SOURCE, 1, 0, 0, json.dumps(json.loads(self.rules.to_json()) | unknown))
         return InClickHouse({SOURCE: SourceLedger(starts=(start,), rows=())}, sealed)
 
     def _runs(self) -> Runs:
@@ -193,6 +196,18 @@ CASES: dict[str, tuple[World, str, str, str]] = {
         replace(WELL, members=(), rules=Rules(allowed_lateness_ms=1), **WAITS),
         "stopped",
         "^No worker runs: .* The settings have other rules than the ledger",
+        "pintally rules show",
+    ),
+    "a newer version wrote the rules, and no worker runs": (
+        replace(WELL, members=(), newer_rules=True, **WAITS),
+        "stopped",
+        "^No worker runs: 600 records wait. A newer version of Pintally wrote the rules in the ledger; workers of this",
+        "pintally rules show",
+    ),
+    "a newer version wrote the rules, and its workers count": (
+        replace(WELL, newer_rules=True),
+        "warning",
+        "^This page is of an older version, 1: it does not know the counting rules in the ledger",
         "pintally rules show",
     ),
     "one of two refused": (

@@ -1,6 +1,5 @@
 """Settings come from PINTALLY_* variables, else from what `pintally up` wrote, else from the defaults."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -155,12 +154,3 @@ def test_framed_topics_are_those_of_the_actions_that_are_named_and_their_replay_
         topic, wanted = action.topic(prefix), 0 if action is Action.CLICK else 5
         assert [rules.in_topic(name).prefix_bytes for name in (topic, f"{topic}.replay")] == [wanted, wanted]
     assert {Settings.of(None).rules.in_topic(action.topic(prefix)) for action in Action} == {Rules()}
-
-
-def test_rules_in_the_ledger_that_this_version_does_not_know_are_an_error_with_a_remedy() -> None:
-    """A worker of an older version beside a newer one: it ended by a TypeError."""
-    held = json.dumps({**json.loads(Rules().to_json()), "cap_per_user": 3})
-    with pytest.raises(PintallyError) as refused:
-        Rules.from_json(held)
-    assert "cap_per_user" in refused.value.what
-    assert "newer" in refused.value.remedy

@@ -27,6 +27,8 @@ class Facts:
     verified: Sequence[Verified] = ()
     ended: Sequence[Ended] = ()  # workers that refused to go on, the last one first
     other_rules: bool = False  # the settings of this process have other rules than the ledger
+    unknown_rules: Sequence[str] = ()  # rules in the ledger that a newer version wrote, with the topics and the remedy
+    version: str = ""  # of this process
     lateness: int = 3600  # allowed, in seconds
     kafka: str = "BROKER"  # bootstrap servers
 

@@ -22,6 +22,12 @@ def refused(facts: Facts) -> Iterator[Condition]:
         anchor = "pintallynoworker" if facts.nobody else "pintallyworkerdown"
         sentence = f"{whose} refused to count on: {_cause(last)}."
         yield said("refused", level, sentence, command, anchor, detail=last.remedy, since=last.at)
+    elif facts.nobody and facts.unknown_rules:
+        sentence = (
+            f"No worker runs: {waiting(facts.sources)}. A newer version of Pintally wrote the rules in the ledger; "
+            f"workers of this one, {facts.version}, refuse to count."
+        )
+        yield said("refused", "stopped", sentence, RULES, "pintallynoworker", detail=facts.unknown_rules[0])
     elif facts.nobody and facts.other_rules:
         sentence = f"No worker runs: {waiting(facts.sources)}. The settings have other rules than the ledger."
         yield said(
@@ -32,6 +38,16 @@ def refused(facts: Facts) -> Iterator[Condition]:
             "pintallynoworker",
             detail="Workers with these settings refuse to count. Set them back, or run `pintally rules apply`.",
         )
+
+
+def older(facts: Facts) -> Iterator[Condition]:
+    """This process is of an older version than the rules in the ledger; workers count by them."""
+    if facts.unknown_rules and not facts.nobody:
+        sentence = (
+            f"This page is of an older version, {facts.version}: it does not know the counting rules in the ledger. "
+            "What it shows beside them is right."
+        )
+        yield said("older", "warning", sentence, RULES, "pintallynoworker", detail=facts.unknown_rules[0])
 
 
 def _cause(ended: Ended) -> str:
