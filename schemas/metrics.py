@@ -42,6 +42,7 @@ WORKER: Final = (
            ("version", "python", "faust", "aiokafka", "clickhouse_driver", "member")),
     Metric("pintally_worker_start_time_seconds", GAUGE,
            "When it began to run. Unlike process_start_time_seconds it changes also if a worker restarts itself."),
+    Metric("pintally_worker_process_id", GAUGE, "The number of its process on its machine, or in its container."),
     Metric("pintally_worker_rules_info", GAUGE, "1; the rules by which this worker counts an assigned topic.",
            ("topic", "epoch", "fingerprint")),
     Metric("pintally_worker_records_total", COUNTER,

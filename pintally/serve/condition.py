@@ -62,7 +62,7 @@ def _waiting() -> Condition:
 
 def _well(facts: Facts) -> Condition:
     until = facts.sealing.sealed_until
-    final = f"hours are final until {utc(until, facts.now)}" if until else "no hour is final yet"
+    final = f"hours before {utc(until, facts.now)} are final" if until else "no hour is final yet"
     late = max((each.lag_seconds for each in facts.sources), default=0.0)
     if late >= LATE_SECONDS:
         sentence = f"Counting is {ago(late)} behind: {waiting(facts.sources)}; {final}."

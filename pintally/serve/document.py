@@ -7,6 +7,7 @@ from pintally.schemas.outcomes import OUTCOMES
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.serve.condition import conditions_of, since_when
+from pintally.serve.conditions.assurance import assurance
 from pintally.serve.conditions.facts import Facts
 from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of, rules_of
 from pintally.serve.findings import Look, Tables
@@ -51,7 +52,8 @@ def state_of(look: Look, beside: Beside, configured: Configured) -> State:
     held = holders(look)
     sources, sealing = [source_state(each, look, held) for each in look.sources], _sealing(look, held)
     tables = beside.tables
-    worst, *others = _conditions(look, sources, sealing, beside, configured)
+    facts = _facts(look, sources, sealing, beside, configured)
+    worst, *others = since_when(conditions_of(facts), beside.before, look.at)
     return State(
         version=configured.version,
         number=look.number,
@@ -60,6 +62,7 @@ def state_of(look: Look, beside: Beside, configured: Configured) -> State:
         refused={engine: trouble.what for engine, trouble in look.trouble.items() if trouble.refuses},
         condition=worst,
         others=others,
+        assurance=assurance(facts, [worst, *others]),
         lag=sum(each.lag for each in sources),
         lag_seconds=max((each.lag_seconds for each in sources), default=0.0),
         sources=sources,
@@ -67,27 +70,25 @@ def state_of(look: Look, beside: Beside, configured: Configured) -> State:
         workers=beside.workers,
         sealing=sealing,
         top=[TopPin(pin_id=str(pin.pin_id), events=pin.events, by_minute=list(pin.by_minute)) for pin in tables.top],
+        letters_at=tables.looked_at or None,
         dead_letters=[Letters.model_validate(asdict(each)) for each in tables.letters],
         lost_records=sum(lost_records(look).values()),
         verified=beside.runs.each(),
     )
 
 
-def _conditions(
-    look: Look, sources: list[SourceState], sealing: Sealing, beside: Beside, configured: Configured
-) -> list[Condition]:
+def _facts(look: Look, sources: list[SourceState], sealing: Sealing, beside: Beside, configured: Configured) -> Facts:
     members = {member.name for member in look.kafka.group.members} if look.kafka else set()
     in_force = rules_of(look)
     other = not members and any(
         each.rules and each.rules.without_users != configured.rules(each.source.topic).without_users
         for each in in_force
     )
-    facts = Facts(
+    return Facts(
         look, sources, sealing, beside.workers, beside.rates, beside.tables, beside.runs.each(),
         [each for each in beside.ended if each.name not in members],
         other, unknown_rules(in_force), configured.version, configured.lateness, configured.kafka,
     )  # fmt: skip
-    return since_when(conditions_of(facts), beside.before, look.at)
 
 
 def source_state(progress: Progress, look: Look, held: Set[Source]) -> SourceState:
@@ -114,6 +115,8 @@ def source_state(progress: Progress, look: Look, held: Set[Source]) -> SourceSta
 
 
 def _state(progress: Progress, seen: Seen, look: Look, blocked: bool) -> str:
+    if "kafka" in look.trouble:
+        return "unknown"
     if not progress.lag:
         return "ok"
     waits = look.answered - max(seen.moved_at, seen.caught_up_at)
@@ -127,8 +130,14 @@ def _state(progress: Progress, seen: Seen, look: Look, blocked: bool) -> str:
 
 
 def _rates(look: Look, rates: Rates) -> list[Rate]:
+    known = "clickhouse" not in look.trouble
     return [
-        Rate(topic=topic, outcome=outcome, total=getattr(outcomes, outcome), per_second=rates.of(topic, outcome))
+        Rate(
+            topic=topic,
+            outcome=outcome,
+            total=getattr(outcomes, outcome),
+            per_second=rates.of(topic, outcome) if known else None,
+        )
         for topic, outcomes in outcomes_of(look).items()
         for outcome in OUTCOMES
     ]

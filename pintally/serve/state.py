@@ -22,10 +22,12 @@ class Condition(Part):
 
     kind: str  # the same for as long as the same is wrong, whatever its figures are
     level: Level
-    sentence: str  # "All records are counted, 0.8 s behind; hours are final until 11:00 UTC."
+    sentence: str  # "All records are counted, 0.8 s behind; hours before 11:00 UTC are final."
     detail: str | None = None  # what an engine, a worker or a dead letter said of it, and what to do beside the command
     since: float | None = None
     command: str | None = None  # what finds out more, or mends it
+    then: list[str] = []  # to be run after it, in this order
+    checks: bool = False  # the command changes nothing: it shows more, and whether all is well again
     runbook: str | None = None  # anchor in docs/runbook.md
 
 
@@ -45,7 +47,7 @@ class SourceState(Part):
     blocked: bool  # by an open transaction
     holds_sealing: bool
     member: str | None  # the group instance id or client id of the worker that has it; None: nobody
-    state: Literal["ok", "behind", "stalled", "blocked", "not started"]
+    state: Literal["ok", "behind", "stalled", "blocked", "not started", "unknown"]
 
 
 class Rate(Part):
@@ -54,7 +56,7 @@ class Rate(Part):
     topic: str
     outcome: Literal["counted", "duplicate", "late", "invalid", "gaps"]
     total: int
-    per_second: float
+    per_second: float | None  # None: ClickHouse does not say
 
 
 class Step(Part):
@@ -80,6 +82,7 @@ class WorkerState(Part):
     pending_cells_limit: int
     restoring: bool
     flushed_at: float | None = None  # when its last flush ended
+    process_id: int | None = None  # on its machine, as it last said
     sources: frozenset[tuple[str, int]] = Field(frozenset(), exclude=True)  # topic and partition: the page has members
 
 
@@ -87,8 +90,9 @@ class Workers(Part):
     """What the workers themselves say; empty if none of their addresses is known."""
 
     known: list[WorkerState]
-    freshness_p50: float | None  # over the last minute; None without a flush
+    freshness_p50: float | None  # of what became visible in the last minute; None: nothing did
     freshness_p99: float | None
+    visible_at: float | None = None  # when we last saw that records became visible
     steps: list[Step]
 
 
@@ -140,6 +144,7 @@ class State(Part):
     refused: dict[Literal["kafka", "clickhouse"], str] = {}  # those of them that answer, but say no; and what they say
     condition: Condition  # the worst
     others: list[Condition] = []  # what else is wrong, and does not follow from it
+    assurance: str  # whether anything is lost, and whether the counts are right and complete
     lag: int
     lag_seconds: float
     sources: list[SourceState]
@@ -147,6 +152,7 @@ class State(Part):
     workers: Workers
     sealing: Sealing
     top: list[TopPin]
+    letters_at: float | None = None  # when dead letters, of which there are many, were last asked for
     dead_letters: list[Letters]
     lost_records: int
     verified: list[Verified]

@@ -37,6 +37,7 @@ class AskWorkers:
         self._addresses = [each for part in addresses.split(",") if (each := part.strip())]
         self._said: dict[str, deque[Said]] = {}
         self._last: dict[str, Series] = {}  # the last answer of those who ever answered
+        self._visible_at: float | None = None
         self._silent: dict[str, float] = {}  # since when those do not answer who do not
 
     async def ask(self) -> Workers:
@@ -59,6 +60,7 @@ class AskWorkers:
             ],
             freshness_p50=quantile(0.5, buckets),
             freshness_p99=quantile(0.99, buckets),
+            visible_at=self._visible_at,
             steps=_steps(grown),
         )
 
@@ -70,6 +72,8 @@ class AskWorkers:
             if series is None:
                 self._silent.setdefault(address, time())
             else:
+                if said and _visible(series) != _visible(said[-1].series):
+                    self._visible_at = time()
                 said.append(Said(now, series))
                 self._last[address] = series
                 self._silent.pop(address, None)
@@ -98,6 +102,11 @@ def quantile(share: float, buckets: Mapping[str, float]) -> float | None:
             return low + (bound - low) * (rank - below) / (number - below) if number > below else bound
         low, below = bound, number
     return low
+
+
+def _visible(series: Series) -> float:
+    """How many records a worker has made visible."""
+    return sum(value for (of, _), value in series.items() if of == "pintally_worker_freshness_seconds_count")
 
 
 def _growth(before: float, after: float) -> float:
@@ -168,6 +177,7 @@ def _worker(
         ended=ended,
         away={engine: seconds for engine in ENGINES if (seconds := value("engine_away_seconds", engine=engine))},
         flushed_at=value("last_flush_timestamp_seconds") or None,
+        process_id=int((last or {}).get(("pintally_worker_process_id", ()), 0)) or None,
         sources=_sources(last or {}),
         partitions=int(value("partitions", state="assigned")),
         paused=int(value("partitions", state="paused")),

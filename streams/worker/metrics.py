@@ -3,6 +3,7 @@
 A gauge of a source is made from the sources that are assigned now: what moved away has no series here any more.
 """
 
+import os
 import platform
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
@@ -61,6 +62,7 @@ class WorkerCollector(Collector):
     def _samples(self) -> Iterator[Sample]:
         yield "build_info", self._build, 1
         yield "start_time_seconds", (), STARTED_AT
+        yield "process_id", (), os.getpid()
         for engine, outage in ENGINES.items():
             yield "engine_away_seconds", (engine,), outage.seconds
         for kind in KINDS:

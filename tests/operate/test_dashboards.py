@@ -22,6 +22,7 @@ NAMES = ("counting", "engagement")
 COUNTING = list(queries("counting"))
 NOT_SHOWN = {
     "pintally_worker_start_time_seconds",  # an alert counts its changes
+    "pintally_worker_process_id",  # the page names it, where it hangs
     "pintally_worker_source_offset",  # shown as pintally_source_offset, for all sources
     "pintally_worker_source_lag_seconds",  # shown as pintally_source_lag_seconds
     "pintally_verified_records",  # the page shows it

@@ -7,7 +7,8 @@ from pintally.serve.state import State
 
 PREFIX = "engagement."
 TOPICS = (f"{PREFIX}save.v1", f"{PREFIX}click.v1", f"{PREFIX}closeup.v1")
-SENTENCE = "All records are counted, 0.8 s behind; hours are final until 11:00 UTC."
+ASSURANCE = "Nothing is lost. The counts shown are right, and complete up to 0.8 s ago."
+SENTENCE = "All records are counted, 0.8 s behind; hours before 11:00 UTC are final."
 RATES = {"counted": 640.0, "duplicate": 6.4, "late": 1.2, "invalid": 0.6, "gaps": 0.0}
 MARKUP = "pin_id: <img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script> & more"
 
@@ -29,7 +30,7 @@ def _rates() -> list[dict[str, Any]]:
     ]
 
 
-def _workers() -> dict[str, Any]:
+def _workers(now: float) -> dict[str, Any]:
     steps = {"connect": 0.002, "read_back": 0.018, "cells": 0.21, "dead_letters": 0.012, "ledger": 0.047}
     known = [
         {
@@ -40,7 +41,9 @@ def _workers() -> dict[str, Any]:
         for number in range(2)
     ]  # fmt: skip
     named = [{"step": step, "seconds": seconds} for step, seconds in steps.items()]
-    return {"known": known, "freshness_p50": 0.71, "freshness_p99": 1.36, "steps": named}
+    return {
+        "known": known, "freshness_p50": 0.71, "freshness_p99": 1.36, "visible_at": now - 1, "steps": named,
+    }  # fmt: skip
 
 
 def state(number: int = 1, now: float | None = None, **changes: Any) -> State:
@@ -49,9 +52,10 @@ def state(number: int = 1, now: float | None = None, **changes: Any) -> State:
     hour = now // 3600 * 3600
     document: dict[str, Any] = {
         "version": "0.1.0", "number": number, "looked_at": now, "away": {}, "lag": 936, "lag_seconds": 0.8,
+        "assurance": ASSURANCE,
         "condition": {"kind": "well", "level": "ok", "sentence": SENTENCE},
         "sources": [_source(topic, partition, now) for topic in TOPICS for partition in range(4)],
-        "outcomes": _rates(), "workers": _workers(),
+        "outcomes": _rates(), "workers": _workers(now),
         "sealing": {"sealed_until": hour - 3600, "newest_cut": now // 600 * 600, "open_hours": 0,
                     "held_by": f"{TOPICS[0]}[0]", "held_at": now - 0.8},
         "top": [{"pin_id": str(2**63 + 12_345 * place), "events": 8_000 // (place + 1),
@@ -60,6 +64,7 @@ def state(number: int = 1, now: float | None = None, **changes: Any) -> State:
             {"topic": TOPICS[0], "outcome": "late", "field": "late", "records": 400, "reason": "late by 485.554 s"},
             {"topic": TOPICS[1], "outcome": "invalid", "field": "pin_id", "records": 24, "reason": MARKUP},
         ],
+        "letters_at": now - 8,
         "lost_records": 0,
         "verified": [
             {"scope": "whole", "at": now - 5_400, "share": 1.0, "records": 198_000_000, "differences": 0},

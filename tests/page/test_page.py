@@ -33,7 +33,7 @@ OTHERS = [
     {"kind": "invalid", "level": "wrong", "sentence": "A producer sends invalid records to engagement.save.v1.",
      "detail": "For example: pin_id: must be a number.", "command": "pintally dlq list --outcome invalid"},
     {"kind": "gone", "level": "warning", "sentence": "The worker two hangs. Others count its partitions.",
-     "command": "pintally worker --instance two"},
+     "command": "kill -9 7", "then": ["pintally worker --instance two"]},
 ]  # fmt: skip
 
 WATCH_COPY = """() => {
@@ -101,7 +101,7 @@ def test_each_table_has_what_the_document_has(open_page: Open, served: PageServe
     wait_shown(page)
     shown, now = served.state, time.strftime("%H:%M:%S", time.gmtime(served.state.sources[0].stream_time))
     assert table(page, "sources")[0] == [
-        f"{TOPICS[0]}[0]", "● ok", "78", "0.8 s", now, "12,345,600", "12,345,678", "worker-0", "6 d 23 h",
+        f"{TOPICS[0]}[0]", "● keeps up", "78", "0.8 s", now, "12,345,600", "12,345,678", "worker-0", "6 d 23 h",
     ]  # fmt: skip
     assert [row[0] for row in table(page, "sources")] == [f"{each.topic}[{each.partition}]" for each in shown.sources]
     totals = {(row[0], row[1]): row[3] for row in table(page, "outcomes")}
@@ -149,21 +149,22 @@ def test_the_cause_is_said_with_what_is_known_of_it_and_since_when(open_page: Op
     page = open_page(served.url)
     expect(page.locator("#detail")).to_have_text(MORE["detail"])
     clock = time.strftime("%H:%M:%S", time.gmtime(since))
-    expect(page.locator("#since")).to_have_text(f"Since {clock} UTC.")
+    expect(page.locator("#since")).to_have_text(re.compile(rf"^Since {clock} UTC, for 1 min \d+ s\.$"))
     served.show(state(3))
     for name in ("detail", "more", "others"):
         expect(page.locator(f"#{name}")).to_be_hidden()
 
 
 def test_what_else_is_wrong_stands_below_the_worst_each_with_its_command(open_page: Open, served: PageServer) -> None:
-    served.show(state(2, condition=STALLED, others=OTHERS))
+    served.show(state(2, condition=STALLED, others=[{**each, "since": time.time() - 90} for each in OTHERS]))
     page = open_page(served.url)
     items = page.get_by_role("list", name="Also wrong").get_by_role("listitem")
     expect(items).to_have_count(2)
     for item, other in zip(items.all(), OTHERS, strict=True):
         expect(item.locator("p").first).to_have_text(other["sentence"])
-        expect(item.locator("code")).to_have_text(other["command"])
+        expect(item.locator("code")).to_have_text("; ".join([other["command"], *other.get("then", [])]))
     expect(items.first.locator(".level")).to_have_text("Wrong")
+    expect(items.first).to_contain_text(re.compile(r"Since \d\d:\d\d:\d\d UTC, for 1 min \d+ s\."))
     served.cut()
     expect(page.locator("h1")).to_have_text(re.compile("^No connection"))
     expect(items).to_have_count(0)
@@ -199,29 +200,82 @@ def test_the_command_can_be_copied(open_page: Open, served: PageServer) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == STALLED["command"]
 
 
-def test_an_engine_away_is_named_and_the_age_of_what_is_shown_ticks(open_page: Open, served: PageServer) -> None:
+def test_what_is_old_without_an_engine_is_marked_and_its_age_ticks(open_page: Open, served: PageServer) -> None:
     page = open_page(served.url)
     wait_shown(page)
+    expect(page.locator("#link")).to_have_text("Live")
     served.show(state(2, away={"clickhouse": time.time() - 12}))
-    notice = page.locator("#notices li")
-    expect(notice).to_contain_text("What comes from ClickHouse is ")
-    ages = [_age(notice.text_content() or "")]
-    page.wait_for_function(
-        "old => !document.querySelector('#notices li').textContent.includes(old)", arg=f"{ages[0]} s"
-    )
-    ages.append(_age(notice.text_content() or ""))
-    assert 12 <= ages[0] < ages[1]
-    assert "s old" in (page.locator("section[data-of=clickhouse] .age").first.text_content() or "")
-    assert page.locator("section[data-of=workers] .age:visible").count() == 0
+    mark = page.locator("#h-top + .age")
+    expect(mark).to_be_visible()
+    first = _age(mark.text_content() or "")
+    page.wait_for_function("old => document.querySelector('#h-top + .age').textContent !== old", arg=f"{first} s old")
+    assert 12 <= first < _age(mark.text_content() or "")
+    assert page.locator("[data-of=page] .age:visible").count() == 0
+    expect(page.locator("#link")).to_have_text("Connected")
+    expect(page.locator("#link")).to_have_attribute("data-open", "false")
     served.show(state(3))
-    expect(notice).to_have_count(0)
     expect(page.locator(".age:visible")).to_have_count(0)
 
 
-def _age(notice: str) -> int:
-    found = re.search(r"is (\d+) s old", notice)
-    assert found, notice
+def _age(mark: str) -> int:
+    found = re.search(r"(\d+) s old$", mark)
+    assert found, mark
     return int(found[1])
+
+
+def test_without_clickhouse_the_lag_is_a_bound_of_now_and_rates_are_not_known(
+    open_page: Open, served: PageServer
+) -> None:
+    unknown = [{**each.model_dump(), "per_second": None} for each in state().outcomes]
+    served.show(state(2, away={"clickhouse": time.time() - 12}, outcomes=unknown))
+    page = open_page(served.url)
+    wait_shown(page)
+    expect(page.locator("#f-lag-note")).to_have_text("records at most: ClickHouse does not answer")
+    expect(page.locator("dl.figures .age:visible")).to_have_count(0)
+    expect(page.locator("#f-rate")).to_have_text("\N{EN DASH}")
+    expect(page.locator("#f-rate-note")).to_have_text("not known: ClickHouse does not answer")
+    expect(page.locator("#h-sources + .age")).to_have_text(re.compile(r"^position and stream time \d+ s old$"))
+
+
+def test_without_kafka_what_it_alone_knows_is_unknown(open_page: Open, served: PageServer) -> None:
+    sources = [{**each.model_dump(), "state": "unknown", "retention_headroom": None} for each in state().sources]
+    served.show(state(2, away={"kafka": time.time() - 12}, sources=sources))
+    page = open_page(served.url)
+    wait_shown(page)
+    first = table(page, "sources")[0]
+    assert (first[1], first[8]) == ("? unknown", "unknown")
+    expect(page.locator("#sources-note")).to_have_text("12 sources: 12 unknown")
+    expect(page.locator("#h-sources + .age")).to_have_text(re.compile(r"^log end, lag and worker \d+ s old$"))
+    expect(page.locator("#f-lag-note")).to_have_text("records, when Kafka last answered")
+
+
+def test_freshness_is_not_shown_when_nothing_became_visible(open_page: Open, served: PageServer) -> None:
+    page = open_page(served.url)
+    wait_shown(page)
+    expect(page.locator("#f-fresh")).to_have_text("1.4 s")
+    expect(page.locator("#f-fresh-note")).to_have_text("until 99% of records were visible")
+    stands = {**state().workers.model_dump(), "visible_at": time.time() - 30}
+    served.show(state(2, workers=stands))
+    expect(page.locator("#f-fresh")).to_have_text("\N{EN DASH}")
+    expect(page.locator("#f-fresh-note")).to_have_text("nothing became visible in 15 s")
+    expect(page.locator("#fresh-empty")).to_be_visible()
+
+
+def test_one_line_says_what_is_lost_and_how_far_counts_are_right(open_page: Open, served: PageServer) -> None:
+    page = open_page(served.url)
+    expect(page.locator("#assurance")).to_have_text(served.state.assurance)
+    served.cut()
+    expect(page.locator("#assurance")).to_have_text(re.compile("not known here. The counts shown are stale"))
+
+
+def test_a_command_is_called_a_check_or_is_run_and_others_follow_it(open_page: Open, served: PageServer) -> None:
+    served.show(state(2, condition={**STALLED, "checks": True}))
+    page = open_page(served.url)
+    expect(page.locator("#command-word")).to_have_text("Check with")
+    expect(page.locator("#then")).to_be_hidden()
+    served.show(state(3, condition={**STALLED, "command": "kill -9 7", "then": ["pintally worker"] * 2}))
+    expect(page.locator("#command-word")).to_have_text("Run")
+    expect(page.locator("#then li")).to_have_text(["Thenpintally worker"] * 2)
 
 
 def test_a_lost_connection_is_said_with_the_age_and_mends_itself(open_page: Open, served: PageServer) -> None:

@@ -39,7 +39,7 @@ def test_it_shows_the_ledger_while_traffic_runs_a_worker_is_killed_and_clickhous
             assert state["condition"]["level"] == "stopped"
             assert state["condition"]["command"].startswith("pintally worker")
             restartable_engines.clickhouse.kill()
-            since = serve.wait_sentence("^ClickHouse is away: it has not answered for")
+            since = serve.wait_sentence("^ClickHouse does not answer")
             later = serve.next_state()
             assert later["away"]["clickhouse"] == since["away"]["clickhouse"]
             assert later["looked_at"] > since["looked_at"] > since["away"]["clickhouse"]

@@ -1,4 +1,4 @@
-"""Kafka or ClickHouse is away, refuses what it is asked, or is slow. Pure."""
+"""Kafka or ClickHouse does not answer, refuses what it is asked, or is slow. Pure."""
 
 from collections.abc import Iterator
 
@@ -27,12 +27,17 @@ def away(facts: Facts) -> Iterator[Condition]:
             yield said(f"{engine} refuses", "wrong", f"{name} refuses: {trouble.what}.", command, "pintallyengineaway",
                        detail=trouble.remedy, since=trouble.since)  # fmt: skip
         else:
-            sentence = (
-                f"{name} is away: it has not answered for {ago(facts.now - trouble.since)}. Bring it back; nothing is "
-                "lost, and workers go on by themselves."
-            )
+            sentence = f"{name} does not answer. Restart it: counting then goes on by itself."
             yield said(f"{engine} away", "stopped", sentence, STATUS, "pintallyengineaway",
-                       detail=f"{trouble.what}.", since=trouble.since)  # fmt: skip
+                       detail=_asked(name, trouble.what), since=trouble.since)  # fmt: skip
+
+
+def _asked(name: str, what: str) -> str:
+    """Where the engine was asked, and what came of it: that it does not answer is said already."""
+    said_already = " does not answer"
+    if what.startswith(name) and said_already in what:
+        return f"It was asked{what.removeprefix(name).replace(said_already, '', 1)}."
+    return f"{what}."
 
 
 def slow(facts: Facts) -> Iterator[Condition]:
@@ -44,7 +49,7 @@ def slow(facts: Facts) -> Iterator[Condition]:
         return
     engine, what = STEPS[worst.step]
     sentence = f"{engine} is slow: {what} takes {worst.seconds:.1f} s, so records are visible only after {ago(fresh)}."
-    detail = f"Nothing is lost. Look for a full disk, a long query or too many parts in {engine}."
+    detail = f"Look for a full disk, a long query or too many parts in {engine}."
     yield said("slow", "behind", sentence, STATUS, "pintallyfreshnessburnsfast", detail=detail)
 
 
@@ -57,10 +62,7 @@ def _unfinished(facts: Facts) -> Iterator[Condition]:
     ]
     slowest = min(flushing, key=lambda worker: worker.flushed_at or 0.0, default=None)
     if slowest and slowest.flushed_at and facts.now - slowest.flushed_at > UNFINISHED_SECONDS:
-        sentence = (
-            f"Flushes are slow: that of {who(slowest)} has taken {ago(facts.now - slowest.flushed_at)}, and what it "
-            "counted is not visible yet."
-        )
+        sentence = f"Flushes are slow: that of {who(slowest)} has not ended, and what it counted is not visible yet."
         yield said("slow", "behind", sentence, STATUS, "pintallyfreshnessburnsfast", since=slowest.flushed_at,
-                   detail="Nothing is lost. Look in ClickHouse for a full disk, a long query or too many parts; and "
+                   detail="Look in ClickHouse for a full disk, a long query or too many parts; and "
                    "whether the worker lacks CPU.")  # fmt: skip

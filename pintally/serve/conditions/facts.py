@@ -12,6 +12,7 @@ from pintally.streams.worker.ended import Ended
 NAMES = {"kafka": "Kafka", "clickhouse": "ClickHouse"}
 STATUS = "pintally status"
 LONGEST = 160  # characters of what somebody else said, in a sentence of ours
+CHECKS = (STATUS, "pintally dlq list", "pintally rules show", "pintally verify")  # they change nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +56,29 @@ class Facts:
 Rule = Callable[[Facts], Iterator[Condition]]
 
 
-def said(kind: str, level: Level, sentence: str, command: str, anchor: str, **more: str | float | None) -> Condition:
-    """A condition; `more` are its detail, in which a command needs no backquotes, and since when it is there."""
+def said(
+    kind: str, level: Level, sentence: str, command: str | Sequence[str], anchor: str, **more: str | float | None
+) -> Condition:
+    """A condition; `more` are its detail, in which a command needs no backquotes, and since when it is there.
+
+    Where since when is given, or is when it was first seen, the sentence does not say how long: the page does, once.
+    """
+    first, *then = [command] if isinstance(command, str) else command
     known = {name: each.replace("`", "") if isinstance(each, str) else each for name, each in more.items()}
     return Condition.model_validate(
-        {"kind": kind, "level": level, "sentence": sentence, "command": command, "runbook": anchor, **known}
-    )
+        {"kind": kind, "level": level, "sentence": sentence, "command": first, "then": then,
+         "checks": first.startswith(CHECKS), "runbook": anchor, **known}
+    )  # fmt: skip
 
 
 def who(worker: WorkerState) -> str:
     """The worker by its name in the group; by its address if it has none."""
-    return f"the worker {worker.member}" if worker.member else f"the worker at {worker.address}"
+    return f'worker "{worker.member}"' if worker.member else f"the worker at {worker.address}"
+
+
+def at_start(words: str) -> str:
+    """The same words at the beginning of a sentence."""
+    return words[:1].upper() + words[1:]
 
 
 def named(sources: Sequence[SourceState]) -> str:

@@ -24,7 +24,7 @@ def held(facts: Facts) -> Iterator[Condition]:
     """Sealing waits for a source."""
     sealing, now = facts.sealing, facts.now
     if sealing.sealed_until and now - sealing.sealed_until > facts.lateness + HELD_SECONDS:
-        sentence = f"Hours are final only until {utc(sealing.sealed_until, now)}: sealing waits for {sealing.held_by}."
+        sentence = f"Only hours before {utc(sealing.sealed_until, now)} are final: sealing waits for {sealing.held_by}."
         yield said("hours held", "behind", sentence, STATUS, "pintallysealingstuck")
     if sealing.newest_cut and now - sealing.newest_cut > CUT_SECONDS:
         sentence = f"The newest cut is {ago(now - sealing.newest_cut)} old: sealing waits for {sealing.held_by}."

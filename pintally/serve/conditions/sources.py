@@ -45,10 +45,7 @@ def blocked(facts: Facts) -> Iterator[Condition]:
     """A transaction stays open."""
     if found := facts.of("blocked"):
         since = _since(found)
-        sentence = (
-            f"A producer opened a transaction in {named(found)}{f' {ago(facts.now - since)} ago' if since else ''} and "
-            f"does not end it: {waiting(found)} behind it."
-        )
+        sentence = f"A producer opened a transaction in {named(found)} and does not end it: {waiting(found)} behind it."
         yield said("blocked", "stopped", sentence, STATUS, "pintallysourceblocked", since=since,
                    detail="The command prints the line that aborts it, should the producer be gone.")  # fmt: skip
 
@@ -57,9 +54,8 @@ def stalled(facts: Facts) -> Iterator[Condition]:
     """A worker has a source, and nothing happens."""
     gone = gone_sources(facts)
     if found := [each for each in facts.of("stalled") if (each.topic, each.partition) not in gone]:
-        behind = ago(max(each.lag_seconds for each in found))
-        sentence = f"{who_stands(found)} {named(found)}: {waiting(found)}, {behind} behind."
-        detail = "Its log says why. If it says nothing, kill it and start it again: nothing is lost."
+        sentence = f"{who_stands(found)} {named(found)}: {waiting(found)}."
+        detail = "Its log says why. If it says nothing, kill it and start it again."
         if any(each.member is None for each in found):
             detail = "The group gave them to no worker: start one more, or look for another program in the group."
         yield said("stalled", "stopped", sentence, STATUS, "pintallysourcestalled", detail=detail, since=_since(found))
@@ -71,7 +67,7 @@ def who_stands(found: Sequence[SourceState]) -> str:
     if "" in owners:
         return "Nobody counts"
     if len(owners) == 1:
-        return f"The worker {owners[0]} does not count"
+        return f'Worker "{owners[0]}" does not count'
     return f"{len(owners)} workers do not count"
 
 

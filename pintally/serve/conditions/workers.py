@@ -2,13 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 
-from pintally.serve.conditions.facts import NAMES, STATUS, Facts, ago, command_in, named, said, shortened, waiting, who
+from pintally.serve.conditions.facts import (
+    NAMES,
+    STATUS,
+    Facts,
+    at_start,
+    command_in,
+    named,
+    said,
+    shortened,
+    waiting,
+    who,
+)
+from pintally.serve.conditions.processes import kill_and_start, where_killed, where_logged
 from pintally.serve.state import Condition, Level, SourceState, WorkerState
 from pintally.streams.worker.ended import Ended
 
 GONE_SECONDS = 10.0  # without an answer: more than a restart takes
 CUT_OFF_SECONDS = 10.0  # without an engine that answers this process
-KILL = "Kill its process and start it again: nothing is lost."
 RULES = "pintally rules show"
 
 
@@ -16,7 +27,7 @@ def refused(facts: Facts) -> Iterator[Condition]:
     """A worker ended until a person acts; nobody counts, or fewer do."""
     if facts.ended:
         last = facts.ended[0]
-        whose = "No worker runs. The last one" if facts.nobody else f"The worker {last.name}"
+        whose = "No worker runs. The last one" if facts.nobody else f'Worker "{last.name}"'
         command = command_in(last.remedy) or STATUS
         level: Level = "stopped" if facts.nobody else "warning"
         anchor = "pintallynoworker" if facts.nobody else "pintallyworkerdown"
@@ -63,21 +74,20 @@ def nobody(facts: Facts) -> Iterator[Condition]:
         return
     silent = [worker for worker in _silent(facts) if worker.heard]
     answering = [worker for worker in facts.workers.known if worker.answers]
-    hanging = [worker for worker in silent if not worker.ended]
     waits, anchor = waiting(facts.sources), "pintallynoworker"
-    if hanging:
-        all_hang = "All workers hang" if len(hanging) > 1 else f"{_who(hanging[0])} hangs, and no other runs"
-        yield said(
-            "nobody", "stopped", f"{all_hang}: {waits}.", _start(hanging), anchor, detail=KILL, since=_since(hanging)
-        )
+    if hanging := [worker for worker in silent if not worker.ended]:
+        sentence = f"No worker counts: {waits}. {_ran(hanging)} not answer any more."
+        yield said("nobody", "stopped", sentence, kill_and_start(silent), anchor,
+                   detail=where_killed(hanging), since=_since(hanging))  # fmt: skip
     elif answering:
-        sentence = f"{_who(answering[0])} runs, but takes no part in counting: {waits}."
+        sentence = f"{at_start(who(answering[0]))} runs, but takes no part in counting: {waits}."
         yield said("nobody", "stopped", sentence, STATUS, anchor, detail="Its log says what it waits for.")
     else:
-        ended = f" {_who(silent[0])} ended {_silent_for(facts, silent[0])} ago{_others(silent)}." if silent else ""
+        ended = f" {_ran(silent, 'has', 'have')} ended." if silent else ""
         sentence = f"No worker runs: {waits}." if any(each.lag for each in facts.sources) else "No worker runs."
-        yield said("nobody", "stopped", sentence + ended, _start(silent), anchor,
-                   detail="Start one. If it ends again, the last line of its log says why.")  # fmt: skip
+        detail = "Start one. If it ends again, the last line of its log says why."
+        yield said("nobody", "stopped", sentence + ended, kill_and_start(silent), anchor,
+                   detail=where_logged(silent) if silent else detail, since=_since(silent))  # fmt: skip
 
 
 def gone(facts: Facts) -> Iterator[Condition]:
@@ -87,22 +97,19 @@ def gone(facts: Facts) -> Iterator[Condition]:
     worst = max(silent, key=lambda worker: (len(_standing(facts, worker)), worker.heard))
     standing = _standing(facts, worst)
     more = f" {len(silent) - 1} more do not answer either." if len(silent) > 1 else ""
-    what = "has ended" if worst.ended else "hangs"
-    anchor, detail = "pintallyworkerdown", None if worst.ended else KILL
+    whose = f"{at_start(who(worst))} {'has ended' if worst.ended else 'does not answer'}"
+    detail = where_logged([worst]) if worst.ended else where_killed([worst])
     if standing:
         verb = "stands" if len(standing) == 1 else "stand"
-        sentence = (
-            f"{_who(worst)} {what}: {named(standing)} {verb} still until another takes over, {waiting(standing)}."
-        )
-        yield said("gone", "stopped", sentence + more, _start([worst]), anchor, detail=detail, since=worst.silent_since)
+        sentence = f"{whose}: {named(standing)} {verb} still until another takes over, {waiting(standing)}."
+    elif worst.heard:
+        sentence = f"{whose}. Others count its partitions."
     else:
-        lasts = _silent_for(facts, worst)
-        what = f"ended {lasts} ago" if worst.ended else f"hangs: it has not answered for {lasts}"
-        sentence = f"{_who(worst)} {what}. Others count its partitions."
-        if not worst.heard:
-            sentence = f"Nothing answers at {worst.address}, where a worker should be. Others count all partitions."
-            detail = "If there is to be none, take the address out of PINTALLY_SERVE_WORKERS."
-        yield said("gone", "warning", sentence + more, _start([worst]), anchor, detail=detail, since=worst.silent_since)
+        sentence = f"Nothing answers at {worst.address}, where a worker should be. Others count all partitions."
+        detail = "If there is to be none, take the address out of PINTALLY_SERVE_WORKERS."
+    level: Level = "stopped" if standing else "warning"
+    yield said("gone", level, sentence + more, kill_and_start([worst]), "pintallyworkerdown",
+               detail=detail, since=worst.silent_since)  # fmt: skip
 
 
 def gone_sources(facts: Facts) -> set[tuple[str, int]]:
@@ -124,8 +131,8 @@ def cut_off(facts: Facts) -> Iterator[Condition]:
         ]
         if found:
             longest = max(worker.away[engine] for worker in found)
-            whose = _who(found[0]) if len(found) == 1 else f"{len(found)} workers"
-            sentence = f"{whose} cannot use {name} for {ago(longest)}, though it answers this page."
+            whose = at_start(who(found[0])) if len(found) == 1 else f"{len(found)} workers"
+            sentence = f"{whose} cannot use {name}, though it answers this page."
             yield said(f"cut off from {engine}", "stopped", sentence, STATUS, "pintallyengineaway",
                        detail="The worker's log has the reason: network, rights, a full disk.",
                        since=facts.now - longest)  # fmt: skip
@@ -153,23 +160,11 @@ def _standing(facts: Facts, worker: WorkerState) -> list[SourceState]:
     ]
 
 
-def _silent_for(facts: Facts, worker: WorkerState) -> str:
-    return ago(facts.now - (worker.silent_since or facts.now))
-
-
-def _others(workers: Sequence[WorkerState]) -> str:
-    more = len(workers) - 1
-    return f", and so did {more} more" if more else ""
-
-
-def _who(worker: WorkerState) -> str:
-    """At the beginning of a sentence."""
-    return who(worker).replace("the", "The", 1)
-
-
-def _start(workers: Sequence[WorkerState]) -> str:
-    name = next((worker.member for worker in workers if worker.member), None)
-    return f"pintally worker --instance {name}" if name else "pintally worker"
+def _ran(workers: Sequence[WorkerState], one: str = "does", several: str = "do") -> str:
+    """Who counted before, and a verb for one or for several."""
+    if len(workers) == 1:
+        return f"{at_start(who(workers[0]))}, which counted, {one}"
+    return f"The {len(workers)} workers that counted {several}"
 
 
 def _since(workers: Sequence[WorkerState]) -> float | None:

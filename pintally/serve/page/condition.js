@@ -1,12 +1,12 @@
-// What stands first: the sentence, in the tab's title too; what is away, with the age of what is shown.
+// What stands first: the sentence, in the tab's title too; and the age of what is not of now.
 
 import { byId, element, keyed, say, setAttribute, setText } from "./dom.js";
 import { age, clock } from "./format.js";
 
 const WORDS = { ok: "All well", warning: "Warning", behind: "Behind", stopped: "Stopped", wrong: "Wrong", unknown: "Unknown" };
-const NAMES = { kafka: "Kafka", clickhouse: "ClickHouse" };
-const UNKNOWN = { level: "unknown", detail: null, since: null, command: null, runbook: null };
+const UNKNOWN = { level: "unknown", detail: null, since: null, command: null, then: [], checks: false, runbook: null };
 const LOST = "Counting does not depend on it. Does the process of pintally serve run, and is the network up?";
+const STALE = "Whether anything is lost is not known here. The counts shown are stale.";
 const OLD_S = 5; // an older document is not shown as if it were of now
 
 const lost = (connection) => connection.state && connection.age > OLD_S;
@@ -22,7 +22,7 @@ function condition(connection) {
 }
 
 export function showCondition(connection) {
-  const { level, sentence, detail, since, command, runbook } = condition(connection);
+  const { level, sentence, detail, since, command, then, checks, runbook } = condition(connection);
   setAttribute(byId("condition"), "data-level", level);
   setAttribute(byId("icon"), "href", `/page/icon-${level}.svg`);
   say("level", WORDS[level]);
@@ -31,11 +31,16 @@ export function showCondition(connection) {
   const title = `${WORDS[level]}: ${sentence} – Pintally`;
   if (document.title !== title) document.title = title;
   byId("remedy").hidden = !command;
+  say("command-word", word(checks));
   say("command", command ?? "");
+  showThen(then);
+  say("assurance", lost(connection) ? STALE : (connection.state?.assurance ?? ""));
   byId("detail").hidden = !detail;
   say("detail", detail ?? "");
-  showMore(since, runbook, connection.state?.looked_at);
-  showOthers(connection.state && !lost(connection) ? connection.state.others : []);
+  byId("more").hidden = !runbook;
+  say("since", lasts(connection, since));
+  say("runbook", runbook ? `docs/runbook.md#${runbook}` : "");
+  showOthers(connection, connection.state && !lost(connection) ? connection.state.others : []);
   byId("last").hidden = !lost(connection);
   if (lost(connection)) say("last", `Last known: ${connection.state.condition.sentence}`);
 }
@@ -52,30 +57,47 @@ function announce(sentence) {
   setText(node, sentence);
 }
 
-/** Since when, and the place in the documentation: `runbook` is an anchor in docs/runbook.md. */
-function showMore(since, runbook, now) {
-  byId("more").hidden = !runbook;
-  say("since", since && now ? `Since ${clock(since, now)} UTC.` : "");
-  say("runbook", runbook ? `docs/runbook.md#${runbook}` : "");
+const word = (checks) => (checks ? "Check with" : "Run");
+
+/** Commands to be run after the first. */
+function showThen(commands) {
+  byId("then").hidden = commands.length === 0;
+  const make = () => {
+    const item = element("li");
+    item.append(element("span", "word", "Then"), element("code"));
+    return item;
+  };
+  const each = commands.map((command, place) => ({ command, place })); // two may be the same
+  keyed(byId("then"), each, ({ place }) => `${place}`, make, (item, { command }) => setText(item.lastChild, command));
+}
+
+/** Since when, and how long that is: the one place of a condition that says it. */
+function lasts(connection, since) {
+  const now = connection.state?.looked_at;
+  return since && now ? `Since ${clock(since, now)} UTC, for ${age(connection.age + now - since)}.` : "";
 }
 
 /** What else is wrong, each with its command. */
-function showOthers(others) {
+function showOthers(connection, others) {
   byId("others").hidden = others.length === 0;
   keyed(byId("others").querySelector("ul"), others, (each) => each.kind, makeOther, (item, each) => {
     setAttribute(item, "data-level", each.level);
-    const [word, sentence, detail, command] = item.children;
-    setText(word, WORDS[each.level]);
+    const [level, sentence, detail, since, command] = item.children;
+    setText(level, WORDS[each.level]);
+    setText(since, lasts(connection, each.since));
     setText(sentence, together(each.sentence));
     setText(detail, each.detail ?? "");
-    setText(command, each.command ?? "");
+    setText(command.firstChild, word(each.checks));
+    setText(command.lastChild, [each.command, ...each.then].join("; "));
     command.hidden = !each.command;
   });
 }
 
 function makeOther() {
   const item = element("li");
-  item.append(element("span", "level"), element("p"), element("p", "detail"), element("code"));
+  const command = element("p", "remedy");
+  command.append(element("span", "word"), element("code"));
+  item.append(element("span", "level"), element("p"), element("p", "detail"), element("p", "detail"), command);
   return item;
 }
 
@@ -85,23 +107,24 @@ export function engineAge(connection, engine) {
   return since === undefined ? 0 : connection.age + Math.max(0, connection.state.looked_at - since);
 }
 
+const OF = { kafka: ["kafka"], clickhouse: ["clickhouse"], sources: ["kafka", "clickhouse"], page: [] };
+const OLD_COLUMNS = { clickhouse: "position and stream time", kafka: "log end, lag and worker" };
+
 export function showAway(connection) {
-  const { state } = connection;
-  const away = state ? Object.keys(state.away) : [];
-  keyed(byId("notices"), away, (engine) => engine, () => element("li"), (item, engine) => {
-    setText(item, `What comes from ${NAMES[engine]} is ${age(engineAge(connection, engine))} old.`);
-  });
-  if (state) for (const part of document.querySelectorAll("[data-of]")) markPart(part, ageOf(connection, part.dataset.of));
+  if (!connection.state) return;
+  for (const part of document.querySelectorAll("[data-of]")) {
+    const away = OF[part.dataset.of].filter((engine) => engine in connection.state.away);
+    const ages = away.map((engine) => engineAge(connection, engine));
+    const whole = lost(connection) || part.dataset.of !== "sources" || away.length > 1;
+    const what = whole || !away.length ? "" : `${OLD_COLUMNS[away[0]]} `;
+    setAttribute(part, "data-old", what ? away[0] : "");
+    markPart(part, Math.max(lost(connection) ? connection.age : 0, ...ages), what);
+  }
 }
 
-function ageOf(connection, of) {
-  const engines = { both: ["kafka", "clickhouse"], clickhouse: ["clickhouse"], workers: [] }[of];
-  return Math.max(lost(connection) ? connection.age : 0, ...engines.map((engine) => engineAge(connection, engine)));
-}
-
-/** Mark a part of the page with the age of what it shows, if that is not of now. */
-function markPart(part, seconds) {
-  part.classList.toggle("old", seconds > 0);
+/** Mark a part of the page with the age of what it shows, or of `what` in it, if that is not of now. */
+function markPart(part, seconds, what) {
+  part.classList.toggle("old", seconds > 0 && !what);
   let tag = part.querySelector(".age");
   if (!tag) {
     tag = element("span", "age");
@@ -110,16 +133,17 @@ function markPart(part, seconds) {
     else part.querySelector("dt").append(" ", tag); // a <dl> has nothing beside its terms and their values
   }
   tag.hidden = !(seconds > 0);
-  setText(tag, seconds > 0 ? `${age(seconds)} old` : "");
+  setText(tag, seconds > 0 ? `${what}${age(seconds)} old` : "");
 }
 
 export function showLink(connection) {
   const { state, open } = connection;
-  say("link", open ? "Live" : state ? "Connecting again" : "Connecting");
-  setAttribute(byId("link"), "data-open", open);
+  const live = open && state && Object.keys(state.away).length === 0;
+  say("link", live ? "Live" : open ? "Connected" : state ? "Connecting again" : "Connecting");
+  setAttribute(byId("link"), "data-open", Boolean(live));
   if (!state) return;
   say("version", state.version);
-  say("looked", `${clock(state.looked_at, state.looked_at)} UTC, ${age(connection.age)} ago`);
+  say("looked", `looked at ${clock(state.looked_at, state.looked_at)} UTC, ${age(connection.age)} ago`);
 }
 
 export function copyOnClick() {

@@ -1,20 +1,29 @@
 // The five figures below the sentence.
 
 import { say } from "./dom.js";
-import { clock, count, duration, minute, NONE, rate } from "./format.js";
+import { age, clock, count, duration, minute, NONE, rate, sumOf } from "./format.js";
+import { freshnessOf, VISIBLE_S } from "./freshness.js";
 
 export function showFigures(state) {
   say("f-lag", count(state.lag));
-  say("f-lag-note", state.lag ? `records, ${duration(state.lag_seconds)} behind` : "records");
-  const counted = state.outcomes.filter((each) => each.outcome === "counted");
-  say("f-rate", rate(counted.reduce((sum, each) => sum + each.per_second, 0)));
-  const { freshness_p99: p99 } = state.workers;
-  say("f-fresh", p99 === null ? NONE : duration(p99));
-  say("f-fresh-note", p99 === null ? "no flush in the last minute" : "for 99% of records");
+  say("f-lag-note", lagNote(state));
+  const counted = sumOf(state.outcomes.filter((each) => each.outcome === "counted").map((each) => each.per_second));
+  say("f-rate", rate(counted));
+  say("f-rate-note", counted === null ? "not known: ClickHouse does not answer" : "records a second");
+  const { p99 } = freshnessOf(state);
+  say("f-fresh", duration(p99));
+  say("f-fresh-note", p99 === null ? `nothing became visible in ${VISIBLE_S} s` : "until 99% of records were visible");
   const until = state.sealing.sealed_until;
-  say("f-final", until === null ? NONE : minute(until, until));
+  say("f-final", until === null ? NONE : `before ${minute(until, until)}`);
   say("f-final-note", until === null ? "no hour is sealed yet" : note(until, state.looked_at));
   say("f-letters", count(state.dead_letters.reduce((sum, each) => sum + each.records, 0)));
+  say("f-letters-note", state.letters_at ? `in the table, ${age(state.looked_at - state.letters_at)} ago` : "in the table");
+}
+
+function lagNote({ lag, lag_seconds: behind, away }) {
+  if ("kafka" in away) return "records, when Kafka last answered";
+  if ("clickhouse" in away) return "records at most: ClickHouse does not answer";
+  return lag ? `records, the oldest ${duration(behind)} behind` : "records";
 }
 
 const note = (until, now) => (clock(until, now).length > 8 ? `UTC, ${clock(until, now).slice(0, 10)}` : "UTC");

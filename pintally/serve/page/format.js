@@ -8,7 +8,13 @@ export const NONE = "–";
 export const count = (value) => (value === null ? NONE : whole.format(value));
 
 /** A rate: a digit after the point only where it matters. */
-export const rate = (value) => (value > 0 && value < 10 ? tenths.format(value) : whole.format(Math.round(value)));
+export function rate(value) {
+  if (value === null) return NONE;
+  return value > 0 && value < 10 ? tenths.format(value) : whole.format(Math.round(value));
+}
+
+/** The sum; null if a part of it is not known. */
+export const sumOf = (values) => (values.includes(null) ? null : values.reduce((sum, value) => sum + value, 0));
 
 export const percent = (share) => `${share > 0 && share < 0.01 ? "under 1" : Math.round(share * 100)}%`;
 

@@ -6,8 +6,16 @@ import { duration } from "./format.js";
 
 const lines = new Chart(byId("fresh-chart"), 120, duration);
 
+export const VISIBLE_S = 15; // so long after records became visible their freshness is that of now
+
+/** Half and 99% of the records of the last minute; null if nothing became visible of late. */
+export function freshnessOf({ workers, looked_at: now }) {
+  const late = workers.visible_at === null || now - workers.visible_at > VISIBLE_S;
+  return late ? { p50: null, p99: null } : { p50: workers.freshness_p50, p99: workers.freshness_p99 };
+}
+
 export function showFreshness(state) {
-  const { freshness_p50: p50, freshness_p99: p99 } = state.workers;
+  const { p50, p99 } = freshnessOf(state);
   lines.add(state.looked_at, new Map([["p50", p50], ["p99", p99]]));
   byId("fresh-empty").hidden = p99 !== null;
   byId("fresh-chart").hidden = p99 === null;

@@ -2,7 +2,7 @@
 
 import { Chart, colour, DASHES } from "./chart.js";
 import { byId, element, keyed, rows, say, setAttribute, setText, svg } from "./dom.js";
-import { count, rate } from "./format.js";
+import { count, rate, sumOf } from "./format.js";
 
 const OUTCOMES = ["counted", "duplicate", "late", "invalid", "gaps"];
 let chosen = "counted";
@@ -22,7 +22,7 @@ export function showOutcomes(state) {
 }
 
 const of = (state, outcome) => state.outcomes.filter((each) => each.outcome === outcome);
-const sum = (rates) => rates.reduce((all, each) => all + each.per_second, 0);
+const sum = (rates) => sumOf(rates.map((each) => each.per_second));
 
 /** A button for each outcome; it has the number of all topics, so that none is hidden by the choice. */
 function showChoice(state) {

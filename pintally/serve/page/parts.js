@@ -6,7 +6,7 @@ import { drawSparkline } from "./sparkline.js";
 
 export function showSealing({ sealing, looked_at: now }) {
   const utc = (seconds) => (seconds === null ? "none yet" : `${minute(seconds, now)} UTC`);
-  say("sealed-until", utc(sealing.sealed_until));
+  say("sealed-until", sealing.sealed_until === null ? "none yet" : `before ${utc(sealing.sealed_until)}`);
   say("newest-cut", utc(sealing.newest_cut));
   say("open-hours", count(sealing.open_hours));
   say("held-by", sealing.held_by ?? NONE);

@@ -3,29 +3,32 @@
 import { rows, say, setAttribute } from "./dom.js";
 import { clock, count, duration, NONE, sourceName } from "./format.js";
 
-const ORDER = ["stalled", "blocked", "not started", "behind", "ok"];
-const SHAPES = { ok: "●", behind: "◐", stalled: "■", blocked: "▲", "not started": "○" };
+const ORDER = ["stalled", "blocked", "not started", "behind", "unknown", "ok"];
+const SHAPES = { ok: "●", behind: "◐", stalled: "■", blocked: "▲", "not started": "○", unknown: "?" };
 const CLASSES = ["name", "state", "n", "n", "n", "n", "n", "", "n"];
 
 const place = (source) => ORDER.indexOf(source.state);
 
 export function showSources(state) {
   const sources = [...state.sources].sort((a, b) => place(a) - place(b)); // a stable sort: else as they come
-  rows("sources", sources, sourceName, CLASSES, (source) => cells(source, state.looked_at), mark);
+  rows("sources", sources, sourceName, CLASSES, (source) => cells(source, state), mark);
   say("sources-note", summary(sources));
 }
 
-function cells(source, now) {
+/** What `ok` means: of a source it says that its counting keeps up, not that its records are valid. */
+const word = (state, number = 1) => (state === "ok" ? (number === 1 ? "keeps up" : "keep up") : state);
+
+function cells(source, { looked_at: now, away }) {
   return [
     sourceName(source),
-    `${SHAPES[source.state]} ${source.state}${lasts(source, now)}${source.blocked && source.state !== "blocked" ? ", blocked" : ""}`,
+    `${SHAPES[source.state]} ${word(source.state)}${lasts(source, now)}${source.blocked && source.state !== "blocked" ? ", blocked" : ""}`,
     count(source.lag),
     source.lag ? duration(source.lag_seconds) : NONE,
     clock(source.stream_time, now),
     count(source.position),
     count(source.log_end),
     source.member ?? "nobody",
-    source.retention_headroom === null ? NONE : duration(source.retention_headroom),
+    "kafka" in away ? "unknown" : duration(source.retention_headroom),
   ];
 }
 
@@ -40,11 +43,11 @@ function mark(tr, source) {
   tr.cells[7].classList.toggle("nobody", source.member === null);
 }
 
-/** `12 sources: 11 ok, 1 stalled`. */
+/** `12 sources: 11 keep up, 1 stalled`. */
 function summary(sources) {
   const parts = ORDER.toReversed()
     .map((name) => [sources.filter((source) => source.state === name).length, name])
     .filter(([number]) => number);
   const of = `${sources.length} ${sources.length === 1 ? "source" : "sources"}`;
-  return parts.length ? `${of}: ${parts.map(([number, name]) => `${number} ${name}`).join(", ")}` : "none";
+  return parts.length ? `${of}: ${parts.map(([number, name]) => `${number} ${word(name, number)}`).join(", ")}` : "none";
 }
