@@ -230,10 +230,10 @@ def test_without_clickhouse_the_lag_is_a_bound_of_now_and_rates_are_not_known(
     served.show(state(2, away={"clickhouse": time.time() - 12}, outcomes=unknown))
     page = open_page(served.url)
     wait_shown(page)
-    expect(page.locator("#f-lag-note")).to_have_text("records at most: ClickHouse does not answer")
+    expect(page.locator("#f-lag-note")).to_have_text("records at most, without ClickHouse")
     expect(page.locator("dl.figures .age:visible")).to_have_count(0)
     expect(page.locator("#f-rate")).to_have_text("\N{EN DASH}")
-    expect(page.locator("#f-rate-note")).to_have_text("not known: ClickHouse does not answer")
+    expect(page.locator("#f-rate-note")).to_have_text("not known without ClickHouse")
     expect(page.locator("#h-sources + .age")).to_have_text(re.compile(r"^position and stream time \d+ s old$"))
 
 

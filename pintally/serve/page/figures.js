@@ -9,7 +9,7 @@ export function showFigures(state) {
   say("f-lag-note", lagNote(state));
   const counted = sumOf(state.outcomes.filter((each) => each.outcome === "counted").map((each) => each.per_second));
   say("f-rate", rate(counted));
-  say("f-rate-note", counted === null ? "not known: ClickHouse does not answer" : "records a second");
+  say("f-rate-note", counted === null ? "not known without ClickHouse" : "records a second");
   const { p99 } = freshnessOf(state);
   say("f-fresh", duration(p99));
   say("f-fresh-note", p99 === null ? `nothing became visible in ${VISIBLE_S} s` : "until 99% of records were visible");
@@ -22,8 +22,8 @@ export function showFigures(state) {
 
 function lagNote({ lag, lag_seconds: behind, away }) {
   if ("kafka" in away) return "records, when Kafka last answered";
-  if ("clickhouse" in away) return "records at most: ClickHouse does not answer";
-  return lag ? `records, the oldest ${duration(behind)} behind` : "records";
+  if ("clickhouse" in away) return "records at most, without ClickHouse";
+  return lag ? `records; the furthest source is ${duration(behind)} behind` : "records";
 }
 
 const note = (until, now) => (clock(until, now).length > 8 ? `UTC, ${clock(until, now).slice(0, 10)}` : "UTC");
