@@ -238,7 +238,10 @@ def test_without_clickhouse_the_lag_is_a_bound_of_now_and_rates_are_not_known(
 
 
 def test_without_kafka_what_it_alone_knows_is_unknown(open_page: Open, served: PageServer) -> None:
-    sources = [{**each.model_dump(), "state": "unknown", "retention_headroom": None} for each in state().sources]
+    sources = [
+        {**each.model_dump(), "state": "unknown", "retention_headroom": None, "blocked": True}
+        for each in state().sources
+    ]
     served.show(state(2, away={"kafka": time.time() - 12}, sources=sources))
     page = open_page(served.url)
     wait_shown(page)
@@ -253,11 +256,11 @@ def test_freshness_is_not_shown_when_nothing_became_visible(open_page: Open, ser
     page = open_page(served.url)
     wait_shown(page)
     expect(page.locator("#f-fresh")).to_have_text("1.4 s")
-    expect(page.locator("#f-fresh-note")).to_have_text("until 99% of records were visible")
+    expect(page.locator("#f-fresh-note")).to_have_text("for 99% of the last minute's records")
     stands = {**state().workers.model_dump(), "visible_at": time.time() - 30}
     served.show(state(2, workers=stands))
     expect(page.locator("#f-fresh")).to_have_text("\N{EN DASH}")
-    expect(page.locator("#f-fresh-note")).to_have_text("nothing became visible in 15 s")
+    expect(page.locator("#f-fresh-note")).to_have_text("nothing was counted in 15 s")
     expect(page.locator("#fresh-empty")).to_be_visible()
 
 
@@ -276,6 +279,8 @@ def test_a_command_is_called_a_check_or_is_run_and_others_follow_it(open_page: O
     served.show(state(3, condition={**STALLED, "command": "kill -9 7", "then": ["pintally worker"] * 2}))
     expect(page.locator("#command-word")).to_have_text("Run")
     expect(page.locator("#then li")).to_have_text(["Thenpintally worker"] * 2)
+    served.show(state(4, condition={**STALLED, "command": "pintally worker", "then": ["pintally worker --instance b"]}))
+    expect(page.locator("#then li")).to_have_text(["Andpintally worker --instance b"])
 
 
 def test_a_lost_connection_is_said_with_the_age_and_mends_itself(open_page: Open, served: PageServer) -> None:

@@ -462,7 +462,7 @@ def test_a_worker_that_hangs_on_this_machine_is_ended_and_started_by_the_command
     here = {"address": "127.0.0.1:9301", "process_id": 4711}
     hangs = replace(WELL, members=("two",), known=(silent(**here),)).condition()
     assert (hangs.command, hangs.then) == ("kill -9 4711", ["pintally worker --instance one"])
-    assert hangs.detail == "Its process hangs."
+    assert hangs.detail == "Its process hangs, on the machine of pintally serve: give the commands there."
 
 
 def test_a_worker_that_hangs_elsewhere_is_named_by_its_process_and_its_address() -> None:
@@ -481,7 +481,7 @@ def test_all_workers_that_ended_are_to_be_started_and_their_machines_are_named()
     condition = CASES["all have ended"][0].condition()
     assert (condition.command, condition.then) == ("pintally worker --instance one", ["pintally worker --instance two"])
     assert condition.detail is not None
-    assert "h:1 and h:2" in condition.detail
+    assert "They ran at h:1 and h:2: start each there." in condition.detail
 
 
 SINCE = re.compile(r"\bfor \d+ (s|min|h|d)\b|\b\d+ (s|min|h|d) ago\b")

@@ -33,7 +33,7 @@ export function showCondition(connection) {
   byId("remedy").hidden = !command;
   say("command-word", word(checks));
   say("command", command ?? "");
-  showThen(then);
+  showThen(command, then);
   say("assurance", lost(connection) ? STALE : (connection.state?.assurance ?? ""));
   byId("detail").hidden = !detail;
   say("detail", detail ?? "");
@@ -59,16 +59,20 @@ function announce(sentence) {
 
 const word = (checks) => (checks ? "Check with" : "Run");
 
-/** Commands to be run after the first. */
-function showThen(commands) {
+/** Commands to be run after the first. `And` stands before one that does the same for another worker. */
+function showThen(first, commands) {
   byId("then").hidden = commands.length === 0;
   const make = () => {
     const item = element("li");
-    item.append(element("span", "word", "Then"), element("code"));
+    item.append(element("span", "word"), element("code"));
     return item;
   };
   const each = commands.map((command, place) => ({ command, place })); // two may be the same
-  keyed(byId("then"), each, ({ place }) => `${place}`, make, (item, { command }) => setText(item.lastChild, command));
+  const program = (command) => command.split(" ")[0];
+  keyed(byId("then"), each, ({ place }) => `${place}`, make, (item, { command }) => {
+    setText(item.firstChild, program(command) === program(first) ? "And" : "Then");
+    setText(item.lastChild, command);
+  });
 }
 
 /** Since when, and how long that is: the one place of a condition that says it. */

@@ -12,7 +12,7 @@ export function showFigures(state) {
   say("f-rate-note", counted === null ? "not known without ClickHouse" : "records a second");
   const { p99 } = freshnessOf(state);
   say("f-fresh", duration(p99));
-  say("f-fresh-note", p99 === null ? `nothing became visible in ${VISIBLE_S} s` : "until 99% of records were visible");
+  say("f-fresh-note", p99 === null ? `nothing was counted in ${VISIBLE_S}\u00a0s` : "for 99% of the last minute's records");
   const until = state.sealing.sealed_until;
   say("f-final", until === null ? NONE : `before ${minute(until, until)}`);
   say("f-final-note", until === null ? "no hour is sealed yet" : note(until, state.looked_at));

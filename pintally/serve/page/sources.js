@@ -21,7 +21,7 @@ const word = (state, number = 1) => (state === "ok" ? (number === 1 ? "keeps up"
 function cells(source, { looked_at: now, away }) {
   return [
     sourceName(source),
-    `${SHAPES[source.state]} ${word(source.state)}${lasts(source, now)}${source.blocked && source.state !== "blocked" ? ", blocked" : ""}`,
+    `${SHAPES[source.state]} ${word(source.state)}${lasts(source, now)}${source.blocked && !["blocked", "unknown"].includes(source.state) ? ", blocked" : ""}`,
     count(source.lag),
     source.lag ? duration(source.lag_seconds) : NONE,
     clock(source.stream_time, now),
