@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 VIEWED_SECONDS, SCRAPED_SECONDS, IDLE_SECONDS = 1.0, 5.0, 15.0  # from look to look
 TABLES_VIEWED_SECONDS, TABLES_IDLE_SECONDS = 10.0, 60.0
 SHARE = 30  # looks that nobody waits for take at most a thirtieth of the time
+TABLES_VIEWED_SHARE = 5  # somebody waits for dead letters: the page shows their number beside that of the last minute
 LONGEST_SECONDS = 30.0  # from look to look, however long one takes
 OUTAGES: Mapping[Engine, Outage] = {"kafka": KAFKA, "clickhouse": CLICKHOUSE}
 ASKED_SECONDS = 60.0  # a scrape, and for this long others are expected
@@ -161,8 +162,12 @@ class Looking:
             with contextlib.suppress(PintallyError):  # the look beside it says what is wrong
                 self.tables = (await self._asking_tables.ask(self._tables.look, FIRST_SECONDS)).after(self.tables)
             took = monotonic() - began
-            while monotonic() - began < max(SHARE * took, self._tables_seconds()):
+            while monotonic() - began < tables_seconds(took, viewed=self.viewed):
                 await asyncio.sleep(1.0)
 
-    def _tables_seconds(self) -> float:
-        return TABLES_VIEWED_SECONDS if self.viewed else TABLES_IDLE_SECONDS
+
+def tables_seconds(took: float, *, viewed: bool) -> float:
+    """Returns the time from look to look at tables, of which the last took so many seconds."""
+    if viewed:
+        return max(TABLES_VIEWED_SECONDS, TABLES_VIEWED_SHARE * took)
+    return max(TABLES_IDLE_SECONDS, SHARE * took)

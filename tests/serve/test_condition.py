@@ -444,7 +444,7 @@ def test_all_topics_are_named_with_their_shares() -> None:
     assert condition.sentence == (
         "A producer sends invalid records to 2 topics: 600 in the last minute, 20% of their records."
     )
-    assert condition.detail == "By topic: save.v1 500, 25%; click.v1 100, 10%."
+    assert condition.detail == "By topic: save.v1 500 (25%), click.v1 100 (10%)."
 
 
 def test_an_engine_says_where_it_was_asked_and_what_came_of_it_once() -> None:
@@ -511,8 +511,8 @@ LEFT = {
     "deleted": "^Records are lost: Kafka deleted them .* incomplete: these records are missing.$",
     "retention": "^Nothing is lost yet, but Kafka will delete",
     "one of two refused": "^What Kafka still holds can be counted.",
-    "invalid": "^Nothing is lost. .* right.* dlq replay counts invalid records, once they are corrected.$",
-    "late": "^Nothing is lost. .* right.* dlq replay counts late records, as they are.$",
+    "invalid": "^Nothing is lost. .* right.* dlq replay counts invalid records once they are corrected.$",
+    "late": "^Nothing is lost. .* right.* dlq replay counts late records as they are.$",
 }
 
 

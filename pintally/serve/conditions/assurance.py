@@ -8,10 +8,7 @@ from pintally.serve.derived import lost_records
 from pintally.serve.state import Condition
 
 COMPLETE_SECONDS: Final = 5.0  # what is counted within them is complete: the objective
-REPLAY: Final = {
-    "invalid": "invalid records, once they are corrected",
-    "late": "late records, as they are",
-}
+REPLAY: Final = {"late": "late records as they are", "invalid": "invalid records once they are corrected"}
 
 STALE: Final = {
     "clickhouse": "The counts shown are right, but stale: they are of the moment when {} last answered.",

@@ -46,10 +46,10 @@ def faulty(facts: Facts) -> Iterator[Condition]:
 
 
 def _by_topic(found: Sequence[Fault]) -> list[str]:
-    """`By topic: click.v1 900, 14%; save.v1 200, 11%.`; nothing if there is one, which the sentence names."""
+    """`By topic: click.v1 900 (14%), save.v1 200 (11%).`; nothing if there is one, which the sentence names."""
     if len(found) == 1:
         return []
-    each = "; ".join(f"{fault.topic} {fault.records:,}, {fault.share:.0%}" for fault in found)
+    each = ", ".join(f"{fault.topic} {fault.records:,} ({fault.share:.0%})" for fault in found)
     return [f"By topic: {each}."]
 
 
