@@ -1,6 +1,6 @@
 """All benchmarks of limits, one after the other.
 
-    python -m bench.limits            # steady, freshness, recovery, memory, scale, rows, views, features
+    python -m bench.limits            # steady, freshness, recovery, memory, scale, rows, views, features, experiments
     python -m bench.limits --quick
     python -m bench.limits --only views --only scale
     python -m bench.limits --only steady --shapes own,extra
@@ -23,7 +23,7 @@ from bench.figures import RESULTS, Kept, markdown
 from bench.options import HELP, checked
 from bench.steady import BY_DEFAULT
 
-NAMES = ("steady", "freshness", "recovery", "memory", "scale", "rows", "aggregates", "views", "features")
+NAMES = ("steady", "freshness", "recovery", "memory", "scale", "rows", "aggregates", "views", "features", "experiments")
 
 
 def limits(

@@ -66,6 +66,10 @@ row at most for each pair of labels that its events name. Here half of the event
 quarter the second, and so on, and platforms likewise. Without a breakdown (`PINTALLY_BREAKDOWN=false`) there are no
 such rows."""
 
+EXPERIMENTS = """`experiment_results` of one experiment and a week. Cells are of a slice each; a sealed hour has a row
+for each arm and bucket of users, however many slices its cells were of. So the cost of an answer grows with arms and
+hours. What other experiments count does not matter, because rows are sorted by experiment."""
+
 QUERIES = """The cost of a query in ClickHouse, with all its rows in the page cache:
 
 - **One pin**: most of the cost is planning the query. Days need the most planning, because they also read hours and
@@ -107,6 +111,7 @@ def page(results: Path = RESULTS) -> str:
         ("Rows and bytes in ClickHouse", lambda at: of_limits(at, "rows", ROWS)),
         ("What each aggregate adds", lambda at: aggregates_page.section(at, unmeasured("python -m bench.aggregates"))),
         ("Queries", lambda at: of_limits(at, "views", QUERIES)),
+        ("Experiments", lambda at: of_limits(at, "experiments", EXPERIMENTS)),
         ("Tops and features", lambda at: features_page.section(at, unmeasured("python -m bench.features"))),
         ("The recount", lambda at: of_limits(at, "verify", RECOUNT)),
         ("Capacity", capacity),

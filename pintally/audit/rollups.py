@@ -1,4 +1,5 @@
 """Sealed hours and days against the minutes they sum up, pin by pin, in ClickHouse; then by surface and by platform.
+Of hours also arms of experiments, bucket by bucket.
 
 The row of `sealed` with the highest seal number holds for a window, unless it is open. `sealed` is read before the
 roll-ups, because sealing writes them in the other order. A difference counts only if it is still there after everything
@@ -18,6 +19,7 @@ from pintally.audit.tables import kept_days, server_time
 from pintally.audit.words import utc
 
 TABLES = {"hour": ("pin_hours", "hour"), "day": ("pin_days", "toStartOfDay(hour)")}
+ARMS = "experiment_hours"
 BREAKDOWNS = {"hour": "pin_hour_breakdowns", "day": "pin_day_breakdowns"}
 COLUMNS_OF = {  # parts of DIFFERENCES
     "names": ", ".join(MEASURES),
@@ -50,6 +52,24 @@ FROM
 GROUP BY window_start, pin_id{keys}
 HAVING {differs}
 ORDER BY window_start, pin_id{keys}"""
+ARMS_DIFFER = """
+SELECT toUInt32(window_start) AS window, experiment, arm, bucket, {compared}
+FROM
+(
+    SELECT hour AS window_start, experiment, arm, bucket, {sums}, {zeros}, 0 AS r_rows
+    FROM experiment_cells FINAL
+    WHERE hour >= toDateTime({{first:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC')
+        AND has({{windows:Array(UInt32)}}, toUInt32(hour))
+    GROUP BY window_start, experiment, arm, bucket
+    UNION ALL
+    SELECT window_start, experiment, arm, bucket, {no_minutes}, {names}, 1
+    FROM experiment_hours
+    WHERE window_start >= toDateTime({{first:UInt32}}, 'UTC') AND window_start < toDateTime({{end:UInt32}}, 'UTC')
+        AND has({{seals:Array(Tuple(UInt32, UInt64))}}, (toUInt32(window_start), seal))
+)
+GROUP BY window_start, experiment, arm, bucket
+HAVING {differs}
+ORDER BY window_start, experiment, arm, bucket""".format(**COLUMNS_OF)
 # Of windows that are said to have no labels: events that have one.
 LABELLED = """
 SELECT toUInt32({window}) AS window, sum(events) AS events
@@ -125,7 +145,10 @@ def _look_at(clickhouse: ClickHouse, resolution: str, first: int, windows: list[
             yield Finding(
                 Kind.ROLLUP_DIFFERS, BREAKDOWNS[resolution], 0, row["events"], "labels", minute=utc(row["window"])
             )
-    yield from check_totals(clickhouse, (table, BREAKDOWNS[resolution]), first, windows)
+    arms = (ARMS,) if resolution == "hour" else ()
+    for row in clickhouse.rows(ARMS_DIFFER, **_named(first, windows)) if arms else ():
+        yield from _differing(ARMS, row)
+    yield from check_totals(clickhouse, (table, BREAKDOWNS[resolution], *arms), first, windows)
 
 
 def _named(first: int, windows: list[Window]) -> dict[str, Any]:
@@ -137,8 +160,9 @@ def _named(first: int, windows: list[Window]) -> dict[str, Any]:
 def _differing(table: str, row: dict[str, Any]) -> Iterator[Finding]:
     """Yields what differs in a row of DIFFERENCES."""
     labels = {row["dimension"]: row["label"]} if "label" in row else {}
+    labels |= {name: row[name] for name in ("experiment", "arm", "bucket") if name in row}
     differing = [name for name in MEASURES if row[f"m_{name}"] != row[f"n_{name}"]]
     for name in differing or ["rows"]:
         found, expected = (row[f"n_{name}"], row[f"m_{name}"]) if differing else (2, 1)
         about = Finding(Kind.ROLLUP_DIFFERS, table, found, expected, name, **labels)
-        yield replace(about, minute=utc(row["window"]), pin=row["pin_id"])
+        yield replace(about, minute=utc(row["window"]), pin=row.get("pin_id"))

@@ -13,6 +13,7 @@ TABLES = (
     "pin_days",
     "pin_hour_breakdowns",
     "pin_day_breakdowns",
+    "experiment_hours",
     "sealed",
     "pin_user_states",
     "pin_hour_users",

@@ -1,6 +1,6 @@
 """The rows of `sealed`, and their totals against the roll-ups that they name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pintally.audit.clickhouse import ClickHouse
@@ -9,16 +9,21 @@ from pintally.audit.findings import Finding, Kind
 from pintally.audit.words import utc
 
 DAY = 86_400
-STATED = ("pins", *COLUMNS, *TRUSTED, "breakdown_sum")
-WEIGHT = 1_000_003  # of what is trusted, in the check sum of breakdowns
+STATED = ("pins", *COLUMNS, *TRUSTED, "breakdown_sum", "experiment_sum")
+WEIGHT = 1_000_003  # of what is trusted, in check sums
 PRINT = " + ".join(
     f"cityHash64(pin_id, toUInt8({number}), cityHash64(toUInt8(dimension), label))"
     f" * ({column} + {WEIGHT} * trusted_{column})"
     for number, _, column in KINDS
 )
-SUMS = (  # of rows of the roll-ups, of rows of their breakdowns
+ARMS = " + ".join(
+    f"cityHash64(experiment, arm, toUInt8({number}), bucket) * ({column} + {WEIGHT} * trusted_{column})"
+    for number, _, column in KINDS
+)
+SUMS = (  # of rows of the roll-ups, of rows of their breakdowns, of arms in them
     ", ".join(["count() AS pins", *(f"sum({name}) AS {name}" for name in (*COLUMNS, *TRUSTED))]),
     f"sum({PRINT}) AS breakdown_sum",
+    f"sum({ARMS}) AS experiment_sum",
 )
 SEALED = f"""
 SELECT resolution, toUInt32(window_start) AS window, seal, {", ".join(STATED)}
@@ -55,13 +60,11 @@ def read_sealed(clickhouse: ClickHouse, oldest: int) -> list[Window]:
     ]
 
 
-def check_totals(
-    clickhouse: ClickHouse, tables: tuple[str, str], first: int, windows: list[Window]
-) -> Iterator[Finding]:
-    """Compare the totals of the windows of a day with a roll-up and its breakdowns."""
+def check_totals(clickhouse: ClickHouse, tables: Sequence[str], first: int, windows: list[Window]) -> Iterator[Finding]:
+    """Compare the totals of the windows of a day with a roll-up, its breakdowns and, of hours, arms of experiments."""
     seals = [(window.start, window.seal) for window in windows]
     summed: dict[int, dict[str, int]] = {}
-    for table, sums in zip(tables, SUMS, strict=True):
+    for table, sums in zip(tables, SUMS, strict=False):
         sql = TOTALS.format(table=table, sums=sums)
         for row in clickhouse.rows(sql, first=first, end=first + DAY, seals=seals):
             summed.setdefault(row["window"], {}).update(row)

@@ -1,5 +1,6 @@
 """Writes and reads cells of any aggregate, in columns, without Python work for each row."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,22 +29,22 @@ class Cells(OnConnection):
         2. The cells go in, each aggregate's into its table.
         3. They are opened once more: a sealing that began in between may have read the minutes without them.
         """
-        minutes = rows_of(PinMinuteRows, tables)  # what is sealed is made of these alone
-        if len(minutes):
-            self._open(minutes, before=True)
-        for rows in tables:
-            if len(rows):
-                names = rows.columns()
-                insert = f"INSERT INTO {rows.table} ({', '.join(names)}) VALUES"
-                columns = [_sent(getattr(rows, name)) for name in names]
-                self.connection.execute(insert, columns, columnar=True, settings={"use_numpy": True})
-        if len(minutes):
-            self._open(minutes, before=False)
+        written = [rows for rows in tables if len(rows)]
+        if written:
+            self._open(written, before=True)
+        for rows in written:
+            names = rows.columns()
+            insert = f"INSERT INTO {rows.table} ({', '.join(names)}) VALUES"
+            columns = [_sent(getattr(rows, name)) for name in names]
+            self.connection.execute(insert, columns, columnar=True, settings={"use_numpy": True})
+        if written:
+            self._open(written, before=False)
 
-    def _open(self, minutes: PinMinuteRows, *, before: bool) -> None:
+    def _open(self, tables: Sequence[CellRows], *, before: bool) -> None:
         """Open what is sealed of these cells' windows. `before` they go in, what is open stays as it is."""
         until, newest = self._sealed(before)
-        early, known = early_hours(minutes, until), known_windows(self.connection, minutes, newest)
+        minutes = rows_of(PinMinuteRows, tables)  # features are made of these alone
+        early, known = early_hours(tables, until), known_windows(self.connection, minutes, newest)
         if before and early and open_hours(self.connection).issuperset(early):
             early = []
         if before and known:

@@ -12,7 +12,7 @@ letter has an offset: it is superseded if the offset is at the epoch start or be
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pintally.schemas.cells import CELL_TABLES, CellRows, PinMinuteRows
+from pintally.schemas.cells import CELL_TABLES, CellRows
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.scripts import SUPERSEDED
 
@@ -60,8 +60,10 @@ class StaleRows(OnConnection):
 
 
 def has_superseded(connection: Connection, selection: Selection) -> bool:
-    """Whether some of these pin-minutes are superseded. Cheap where no rules were ever changed."""
-    return _has_later_epochs(connection) and _has_superseded_cells(connection, PinMinuteRows, selection)
+    """Whether some of these cells are superseded. Cheap where no rules were ever changed."""
+    return _has_later_epochs(connection) and any(
+        _has_superseded_cells(connection, kind, selection) for kind in CELL_TABLES
+    )
 
 
 def delete_superseded(connection: Connection, selection: Selection) -> None:

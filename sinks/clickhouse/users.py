@@ -22,7 +22,8 @@ KNOWN_WHEN = (
 )  # fmt: skip
 BREAKDOWNS = ("pin_hour_breakdowns", "pin_day_breakdowns")
 USERS = ("user_seals", "pin_hour_users", "pin_day_users")  # numbers alone; sets and members are of persons
-BEHIND_VIEWS = ("sealed", "pin_minutes", "experiment_cells", "pin_hours", "pin_days", *BREAKDOWNS, *USERS, *KNOWN_WHEN)
+EXPERIMENTS = ("experiment_cells", "experiment_hours")
+BEHIND_VIEWS = ("sealed", "pin_minutes", "pin_hours", "pin_days", *BREAKDOWNS, *EXPERIMENTS, *USERS, *KNOWN_WHEN)
 MADE_BY_SQL = """
 SELECT name FROM system.users
 WHERE name IN ('pintally_worker', 'pintally_reader') AND storage NOT IN ('users_xml', 'ldap')

@@ -8,6 +8,7 @@ import pytest
 from pintally.audit.findings import Kind
 from pintally.schemas.rows import StartRow
 from pintally.schemas.rules import Rules
+from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.operations.repair.choice import Choice
 from tests.audit.test_verify import (  # noqa: F401 - fixtures
     RECORDS,
@@ -17,6 +18,7 @@ from tests.audit.test_verify import (  # noqa: F401 - fixtures
     exact,
     flusher,
     kinds,
+    now_ms,
     settings,
     shown,
 )
@@ -83,6 +85,31 @@ def test_wrong_arms_are_named_and_mended(counted: Flusher, kind: Kind) -> None:
     exact(counted.verify())
     assert [row for row in counted.sql(ARMS) if row[2]] == before
     assert not repair_all(counted).repaired, "a second run finds nothing to do"
+
+
+SEALED_DAMAGE = {
+    "ALTER TABLE experiment_hours UPDATE saves = saves + 1 WHERE arm = 'a'": {"experiment_hours", "sealed"},
+    "ALTER TABLE experiment_hours DELETE WHERE arm = 'a'": {"experiment_hours", "sealed"},
+    "INSERT INTO experiment_hours SELECT * FROM experiment_hours WHERE arm = 'a'": {"experiment_hours", "sealed"},
+    "ALTER TABLE sealed UPDATE experiment_sum = 1 WHERE resolution = 'hour' AND experiment_sum != 0": {"sealed"},
+}
+
+
+@pytest.mark.parametrize(("damage", "named"), SEALED_DAMAGE.items())
+def test_sealed_arms_are_recounted_both_ways_and_sealed_again(counted: Flusher, damage: str, named: set[str]) -> None:
+    until = now_ms() // 1000 - 3600
+    seal(counted.settings.clickhouse, until)
+    assert counted.sql("SELECT count() > 0 FROM experiment_hours") == [(1,)]
+    exact(counted.verify())
+    counted.sql(damage)
+    report = counted.verify()
+    assert kinds(report) == {Kind.ROLLUP_DIFFERS}
+    assert {each.source for each in report.findings.shown} == named
+    assert {each.arm for each in report.findings.shown if each.source == "experiment_hours"} <= {"a"}
+    repair_all(counted)
+    exact(counted.verify())
+    seal(counted.settings.clickhouse, until)
+    exact(counted.verify())
 
 
 def test_arms_that_are_not_by_the_rules_are_named(counted: Flusher) -> None:

@@ -246,6 +246,24 @@ TTL window_start + INTERVAL 730 DAY
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Counts per pin and day by surface, and by platform. Only rows whose seal is in sealed count: read pin_breakdown_1d';
 
+-- A row for each bucket: of a week, an arm has at most 43,008, however many slices its cells are of.
+CREATE TABLE IF NOT EXISTS experiment_hours{on_cluster}
+(
+    experiment LowCardinality(String) COMMENT 'The experiment; other, with the arm other, after 256 arms in a slice',
+    window_start DateTime('UTC') COMMENT 'Start of the hour' CODEC(Delta, ZSTD(1)),
+    arm LowCardinality(String) COMMENT 'Its arm',
+    bucket UInt8 COMMENT 'Of the user: intHash64(user_id) % 256',
+    {column} UInt64 COMMENT '{Heading} in the hour' CODEC(T64, LZ4),
+    trusted_{column} UInt64 COMMENT 'Trusted {heading} in the hour' CODEC(T64, LZ4),
+    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(Delta, ZSTD(1))
+)
+ENGINE = {family}MergeTree
+PARTITION BY toYYYYMMDD(window_start)
+ORDER BY (experiment, window_start, arm, bucket)
+TTL window_start + INTERVAL 90 DAY
+SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Counts per arm of an experiment, hour and bucket of users. Only rows whose seal is in sealed count: read experiment_results';
+
 CREATE TABLE IF NOT EXISTS seal_numbers{on_cluster}
 (
     seal UInt64 COMMENT 'Seal number, allocated before the minutes are read; each is used once',
@@ -268,6 +286,7 @@ CREATE TABLE IF NOT EXISTS sealed{on_cluster}
     {column} UInt64 COMMENT 'Sum of {heading} in the roll-up',
     trusted_{column} UInt64 COMMENT 'Sum of trusted {heading} in the roll-up',
     breakdown_sum UInt64 COMMENT 'Check sum of its breakdowns: of a hash of pin, action, dimension and label, times counts; 0: no cell names a label, and there are no rows of breakdowns',
+    experiment_sum UInt64 COMMENT 'Check sum of its arms of experiments: of a hash of experiment, arm, action and bucket, times counts; 0: no arm was counted. Of a day 0',
     written_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row'
 )
 ENGINE = {family}ReplacingMergeTree(seal)

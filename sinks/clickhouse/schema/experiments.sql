@@ -3,6 +3,9 @@
 -- A metric of an arm is a sum, or a ratio of two sums, over 256 buckets of users. Its variance is that between buckets, by
 -- the delta method: of a ratio, that of numerator - ratio x denominator. A sum is a ratio whose denominator is 1/256 in each
 -- bucket, also in those without a row. What is needed of the buckets are sums of products, so absent ones need no row.
+-- Sealed hours are read from their roll-up, others from cells. What is sealed is read first: the first SELECT of the union
+-- finds nothing, and makes ClickHouse read `state` before it takes the snapshots of the tables that follow.
+-- state.1: end of the last sealed hour, .2: open hours, .3: no hour before it is read from cells, .4: the seals that count.
 -- A line with {column} is repeated for each action, a line with {label} for each but close-ups.
 
 CREATE OR REPLACE VIEW experiment_results{on_cluster}
@@ -22,14 +25,55 @@ CREATE OR REPLACE VIEW experiment_results{on_cluster}
 )
 AS
 WITH
+assumeNotNull((
+    SELECT
+    (
+        maxIf(window_start + INTERVAL 1 HOUR, NOT is_open) AS sealed_until,
+        groupArrayIf(window_start, is_open) AS open,
+        arrayMin(arrayPushBack(open, sealed_until)),
+        groupArrayIf(seal, NOT is_open AND experiment_sum != 0)
+    )
+    FROM sealed FINAL
+    WHERE resolution = 'hour' AND window_start >= toStartOfDay(now('UTC')) - INTERVAL 90 DAY AND
+{answers_are_whole}
+        AND
+{analyzer_is_new}
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1,
+        input_format_tsv_enum_as_number = 0
+)) AS state,
 buckets AS
 (
-    SELECT arm, bucket,
-        sum(events * (action = {number})) AS {column},
-        sum(trusted * (action = {number})) AS trusted_{column},
-        sum(trusted) AS pooled
-    FROM experiment_cells FINAL
-    WHERE experiment = {experiment:String} AND hour >= {since:DateTime('UTC')} AND hour < {until:DateTime('UTC')}
+    SELECT
+        arm,
+        bucket,
+        sum(c{number}) AS {column},
+        sum(t{number}) AS trusted_{column},
+        sum({total_of_trusted}) AS pooled
+    FROM
+    (
+        SELECT
+            toUInt64(0) AS c{number},
+            toUInt64(0) AS t{number},
+            '' AS arm, toUInt8(0) AS bucket
+        FROM system.one
+        WHERE dummy > 0 AND empty(state.4)
+        UNION ALL
+        SELECT
+            {column} AS c{number},
+            trusted_{column} AS t{number},
+            arm, bucket
+        FROM experiment_hours
+        WHERE experiment = {experiment:String} AND window_start >= {since:DateTime('UTC')}
+            AND window_start < {until:DateTime('UTC')} AND seal IN state.4
+        UNION ALL
+        SELECT
+            if(action = {number}, events, 0) AS c{number},
+            if(action = {number}, trusted, 0) AS t{number},
+            arm, bucket
+        FROM experiment_cells FINAL
+        WHERE experiment = {experiment:String} AND hour >= {since:DateTime('UTC')} AND hour < {until:DateTime('UTC')}
+            AND hour >= state.3 AND (hour >= state.1 OR hour IN state.2) AND events > 0
+    )
     GROUP BY arm, bucket
 ),
 products AS
@@ -62,13 +106,17 @@ compared AS
         erfc(abs(difference) / error / sqrt(2)) AS p
     FROM arms
     WINDOW whole AS (PARTITION BY metric ORDER BY arm != 'control', arm ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+),
+told AS
+(
+    SELECT arm, metric, value, against, difference, error, p, sum(if(metric = '', p, 0)) OVER (PARTITION BY arm) AS shares_p
+    FROM compared
 )
-SELECT {experiment:String} AS experiment, one.arm AS arm, one.against.1 AS control, one.metric AS metric, one.value AS value,
-    one.difference AS difference, one.difference - 1.959963984540054 * one.error AS low,
-    one.difference + 1.959963984540054 * one.error AS high, one.difference / one.against.2 AS lift, one.p AS p,
-    ratio.p AS sample_ratio_p, ratio.p < 0.001 AS sample_ratio_alarm
-FROM compared AS one
-INNER JOIN (SELECT arm, p FROM compared WHERE metric = '') AS ratio ON one.arm = ratio.arm
-WHERE one.metric != ''
-SETTINGS apply_deleted_mask = 1, join_use_nulls = 0, aggregate_functions_null_for_empty = 0
+SELECT {experiment:String} AS experiment, arm, against.1 AS control, metric, value, difference,
+    difference - 1.959963984540054 * error AS low, difference + 1.959963984540054 * error AS high,
+    difference / against.2 AS lift, p, shares_p AS sample_ratio_p, sample_ratio_p < 0.001 AS sample_ratio_alarm
+FROM told
+WHERE metric != ''
+SETTINGS apply_deleted_mask = 1, join_use_nulls = 0, aggregate_functions_null_for_empty = 0,
+    enable_shared_storage_snapshot_in_query = 0
 COMMENT 'Arms of an experiment and how they differ from the control arm: experiment_results(experiment = ''checkout'', since = ''2026-01-01'', until = ''2026-01-08'')';

@@ -6,11 +6,11 @@ The row of a window with the highest seal number holds. A number that is allocat
 sealing that read the minutes before, so none of them can close the window again.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.cells import CellRows
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing.rollup_rows import NOTHING, SUMMED
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
@@ -39,11 +39,14 @@ def sealed_and_cut(connection: Connection) -> tuple[int, int]:
     return int(until), int(cut or 0)
 
 
-def early_hours(rows: PinMinuteRows, until: int) -> list[int]:
-    """Returns the hours (start in seconds since 1970) before `until` that `rows` write to."""
-    if not len(rows) or int(rows.minute.min()) >= until:  # the ordinary case: one pass over one column
-        return []
-    return [int(hour) for hour in np.unique(rows.minute[rows.minute < until] // HOUR) * HOUR]
+def early_hours(tables: Iterable[CellRows], until: int) -> list[int]:
+    """Returns the hours (start in seconds since 1970) before `until` that cells of any aggregate write to."""
+    hours: set[int] = set()
+    for rows in tables:
+        starts = getattr(rows, rows.window)
+        if len(rows) and int(starts.min()) < until:  # else the ordinary case: one pass over one column
+            hours.update((np.unique(starts[starts < until] // HOUR) * HOUR).tolist())
+    return sorted(hours)
 
 
 def open_hours(connection: Connection) -> set[int]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.sealing import rollup_rows
+from pintally.sinks.clickhouse.sealing import experiment_rows, rollup_rows
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, SEALED, reopen
 from pintally.sinks.clickhouse.sealing.rollup_rows import NOTHING, Sums
 from pintally.sinks.clickhouse.sealing.steps import seal_window
@@ -114,12 +114,14 @@ def read_row(connection: Connection, window: Window) -> Row:
 
 
 def insert(connection: Connection, window: Window, number: int, hour_seals: Sequence[int]) -> None:
-    """Insert the rows of the roll-up and of its breakdowns, with a number that is not published yet."""
+    """Insert the rows of the roll-up, of its breakdowns and of arms, with a number that is not published yet."""
     if window.resolution == "day" and not hour_seals:
         return
     given = {"start": window.start, "end": window.end, "number": number, "seals": list(hour_seals)}
     for statement in rollup_rows.STATEMENTS[window.resolution][is_plain(connection, window)]:
         connection.execute(statement, given, settings=rollup_rows.SPILL)
+    if window.resolution == "hour" and connection.one(experiment_rows.HAS_ARMS, start=window.start)[0]:
+        connection.execute(experiment_rows.INSERT, given)
 
 
 def rolled_up(connection: Connection, window: Window, number: int) -> Sums:
@@ -133,7 +135,8 @@ def minutes_of(connection: Connection, window: Window) -> Sums:
     Whether there are labels is asked first. What comes between both is found by the next look, as any cell that comes
     before a publication.
     """
-    return connection.one(rollup_rows.CELLS_SUMS[is_plain(connection, window)], start=window.start, end=window.end)
+    sums = rollup_rows.cells_sums(window.resolution, is_plain(connection, window))
+    return connection.one(sums, start=window.start, end=window.end)
 
 
 def is_plain(connection: Connection, window: Window) -> bool:

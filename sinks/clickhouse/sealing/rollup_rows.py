@@ -14,8 +14,10 @@ from typing import Final
 from pintally.schemas.dimensions import Dimension
 from pintally.schemas.label_column import UNKNOWN
 from pintally.sinks.clickhouse.per_action import COUNTED, COUNTS, OF_ACTION, OF_CELL, OF_CELLS, TOTAL, each, each_count
+from pintally.sinks.clickhouse.sealing import experiment_rows
 
-SUMMED: Final = ("pins", *COUNTED, "breakdown_sum")
+OF_PINS: Final = ("pins", *COUNTED, "breakdown_sum")
+SUMMED: Final = (*OF_PINS, "experiment_sum")  # the last is of `experiment_rows`
 Sums = tuple[int, ...]  # of the rows of a window, as SUMMED names them. Windows with equal sums are taken for equal
 NOTHING: Final[Sums] = (0,) * len(SUMMED)
 
@@ -102,7 +104,7 @@ GROUP BY pin_id
 """,
 )
 DAY: Final = (_LABELS_OF_DAY, *PLAIN_DAY)
-STATEMENTS: Final = {  # of a window that names labels, and of a plain one; in this order
+STATEMENTS: Final = {  # of pins, of a window that names labels, and of a plain one; in this order
     "hour": (HOUR, PLAIN_HOUR),
     "day": (DAY, PLAIN_DAY),
 }
@@ -115,12 +117,16 @@ def rows_sums(resolution: str) -> str:
     """Sums of the rows of a window with a number."""
     table, breakdowns = TABLES[resolution]
     check_sum = f"SELECT {ROWS_SUM} FROM {breakdowns} WHERE {_OF_WINDOW}"
-    return f"SELECT count(), {_TOTALS}, ({check_sum}) FROM {table} WHERE {_OF_WINDOW}"
+    arms = f"({experiment_rows.ROWS_SUM_OF_SEAL})" if resolution == "hour" else "toUInt64(0)"
+    return f"SELECT count(), {_TOTALS}, ({check_sum}), {arms} FROM {table} WHERE {_OF_WINDOW}"
 
 
-def _cells_sums(check_sum: str) -> str:
+def cells_sums(resolution: str, is_plain: bool) -> str:
+    """Sums of the cells of a window."""
+    check_sum = "toUInt64(0)" if is_plain else CELLS_SUM
+    arms = f"({experiment_rows.CELLS_SUM_OF_HOUR})" if resolution == "hour" else "toUInt64(0)"
     return f"""
-SELECT count(), {_TOTALS}, sum(check_sum) FROM
+SELECT count(), {_TOTALS}, sum(check_sum), {arms} FROM
 (
     SELECT pin_id, {OF_CELLS}, {check_sum} AS check_sum
     FROM pin_minutes FINAL
@@ -129,6 +135,3 @@ SELECT count(), {_TOTALS}, sum(check_sum) FROM
     HAVING {SOME}
 )
 """
-
-
-CELLS_SUMS: Final = _cells_sums(CELLS_SUM), _cells_sums("toUInt64(0)")  # as STATEMENTS has them

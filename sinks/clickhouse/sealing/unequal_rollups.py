@@ -1,18 +1,19 @@
 """The SQL that finds sealed hours and days of one day that are not the sums of their minutes, pin by pin.
 
 Three comparisons: minutes less roll-ups, minutes less breakdowns (their check sums), and what `sealed` states of a
-window less its rows.
+window less its rows. `experiment_rows` has the same of arms of experiments.
 """
 
 from typing import Final
 
 from pintally.sinks.clickhouse.per_action import COUNTS, each, each_count
-from pintally.sinks.clickhouse.sealing.rollup_rows import CELLS_SUM, NAMES_LABELS, ROWS_SUM, SUMMED, TABLES
+from pintally.sinks.clickhouse.sealing import experiment_rows
+from pintally.sinks.clickhouse.sealing.rollup_rows import CELLS_SUM, NAMES_LABELS, OF_PINS, ROWS_SUM, TABLES
 
-_STATED: Final = ", ".join(SUMMED)
+_STATED: Final = ", ".join(OF_PINS)
 _IN_DAY: Final = "{0} >= toDateTime(%(day)s, 'UTC') AND {0} < toDateTime(%(day)s + 86400, 'UTC')"
 _OF_SEALS: Final = "(window_start, seal) IN (SELECT window_start, seal FROM seals)"
-_VALUES: Final = tuple(name for name in SUMMED if name != "pins")
+_VALUES: Final = tuple(name for name in OF_PINS if name != "pins")
 _MINUS: Final = each_count("-toInt64({count}) AS d_{count}")
 _PLAIN: Final = "(SELECT window_start FROM seals WHERE breakdown_sum = 0)"  # these windows have no labels
 _OF_CELLS: Final = f"""{each("toInt64(sumIf(events, action = {number})) AS d_{column}")},
@@ -20,7 +21,7 @@ _OF_CELLS: Final = f"""{each("toInt64(sumIf(events, action = {number})) AS d_{co
             toInt64(if(start IN {_PLAIN}, sumIf(events, {NAMES_LABELS}), {CELLS_SUM})) AS d_breakdown_sum"""
 _NONE: Final = each_count("toInt64(0) AS d_{count}")
 _DIFFER: Final = " OR ".join(f"sum(d_{name}) != 0" for name in _VALUES)
-_ROWS: Final = ", ".join(f"toInt64({name}) AS d_{name}" for name in SUMMED)
+_ROWS: Final = ", ".join(f"toInt64({name}) AS d_{name}" for name in OF_PINS)
 
 
 def _different(resolution: str, window: str) -> str:
@@ -72,4 +73,4 @@ SELECT DISTINCT toUnixTimestamp(start) FROM
 """
 
 
-DIFFERENT: Final = (_different("hour", "hour"), _different("day", "toStartOfDay(hour)"))
+DIFFERENT: Final = (_different("hour", "hour"), _different("day", "toStartOfDay(hour)"), experiment_rows.DIFFERENT)
