@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from pintally.audit.addresses import Addresses
+from pintally.audit.arms_shown import ArmCell, arm_cells
 from pintally.audit.chain import epoch_at, epochs_of
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.contract import ACTIONS, Event, read_event
@@ -54,6 +55,7 @@ class Cell:
     stored: Stored | None = None
     windows: tuple[Window, ...] = ()
     breakdowns: tuple[Window, ...] = ()
+    arms: tuple[ArmCell, ...] = ()  # of a counted event
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,13 +280,15 @@ class _Explainer:
         stored = read_cell(self.clickhouse, flushed.id, judged.slice_.key, action, minute, event.pin_id, labels)
         below = judged.slice_.end if stored is None else min(stored.position, judged.slice_.end)
         counted, trusted = judged.events_in(action, minute, event, below)
+        is_counted = judged.outcome is Outcome.COUNTED
         return replace(
             cell,
             surface=labels[0],
             platform=labels[1],
             breakdowns=tuple(read_breakdowns(self.clickhouse, minute, event.pin_id, *labels)),
             slice_=f"{judged.slice_.slice_block}/{judged.slice_.arrived_at}",
-            is_trusted=judged.is_trusted(offset) if judged.outcome is Outcome.COUNTED else None,
+            arms=tuple(arm_cells(self.clickhouse, flushed.id, judged.slice_, offset)) if is_counted else (),
+            is_trusted=judged.is_trusted(offset) if is_counted else None,
             recounted=counted,
             recounted_trusted=trusted,
             below=below,

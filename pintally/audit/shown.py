@@ -18,7 +18,7 @@ IS_LABEL = f" AND dimension = {{dimension:String}} AND hex({DIGEST_SQL.format('l
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The row of a cell in `pin_minutes`, newest version."""
+    """The row of a cell, newest version."""
 
     events: int
     trusted: int
@@ -66,21 +66,38 @@ def read_cell(
 
     The slice is (slice_block, arrived_at), the labels are surface and platform.
     """
-    rows = clickhouse.rows(
-        "SELECT events, trusted, version FROM pin_minutes FINAL"
-        " WHERE source = {source:UInt64} AND slice_block = {slice_block:UInt32}"
-        " AND arrived_at = toDateTime({arrived_at:UInt32}, 'UTC') AND action = {action:UInt8}"
-        " AND minute = toDateTime({minute:UInt32}, 'UTC') AND pin_id = {pin:UInt64}"
+    where = (
+        "action = {action:UInt8} AND minute = toDateTime({minute:UInt32}, 'UTC') AND pin_id = {pin:UInt64}"
         f" AND hex({DIGEST_SQL.format('surface')}) = {{surface:String}}"
-        f" AND hex({DIGEST_SQL.format('platform')}) = {{platform:String}}",
-        surface=digest(labels[0]).hex().upper(),
-        platform=digest(labels[1]).hex().upper(),
-        source=source,
-        slice_block=slice_[0],
-        arrived_at=slice_[1],
+        f" AND hex({DIGEST_SQL.format('platform')}) = {{platform:String}}"
+    )
+    surface, platform = (digest(label).hex().upper() for label in labels)
+    return row_of(
+        clickhouse,
+        "pin_minutes",
+        where,
+        source,
+        slice_,
         action=action,
         minute=minute,
         pin=pin,
+        surface=surface,
+        platform=platform,
+    )
+
+
+def row_of(
+    clickhouse: ClickHouse, table: str, where: str, source: int, slice_: tuple[int, int], **key: int | str
+) -> Stored | None:
+    """The row of a table of cells whose `key` meets a condition; None if there is none."""
+    rows = clickhouse.rows(
+        f"SELECT events, trusted, version FROM {table} FINAL"
+        " WHERE source = {source:UInt64} AND slice_block = {slice_block:UInt32}"
+        " AND arrived_at = toDateTime({arrived_at:UInt32}, 'UTC') AND " + where,
+        source=source,
+        slice_block=slice_[0],
+        arrived_at=slice_[1],
+        **key,
     )
     return Stored(rows[0]["events"], rows[0]["trusted"], rows[0]["version"] & POSITION_MASK) if rows else None
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pintally.audit.arms_shown import ArmCell
 from pintally.audit.errors import CannotTell
 from pintally.audit.explain import Cell, Explanation, RecordReport
 from pintally.audit.explain import explain as look
@@ -158,7 +159,17 @@ def _cell_lines(cell: Cell) -> list[str]:
             f"  cell in slice {cell.slice_}: {cell.recounted:,} ({cell.recounted_trusted:,} trusted) by recount below "
             f"offset {cell.below:,}, {stored} in pin_minutes",
         ]
+    lines += map(_arm_line, cell.arms)
     return lines + [_window_line(window) for window in (*cell.windows, *cell.breakdowns)]
+
+
+def _arm_line(arm: ArmCell) -> str:
+    stored = "no row" if arm.stored is None else f"{arm.stored.events:,} ({arm.stored.trusted:,} trusted)"
+    return (
+        f"  arm {arm.arm} of experiment {arm.experiment}, bucket {arm.bucket}, hour of {moment(arm.hour * 1000)}: "
+        f"{arm.recounted:,} ({arm.recounted_trusted:,} trusted) by recount below offset {arm.below:,}, "
+        f"{stored} in experiment_cells"
+    )
 
 
 def _window_line(window: Window) -> str:

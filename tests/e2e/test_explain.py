@@ -10,6 +10,7 @@ from kafka import TopicPartition
 
 from pintally.cli.explain import explain as explain_command
 from pintally.schemas.actions import Action
+from pintally.schemas.experiments import bucket_of
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.settings import Settings
 from tests.e2e.running import wait_caught_up, workers
@@ -79,6 +80,9 @@ def test_the_label_and_the_trust_of_an_event_are_told(stack: Settings, tmp_path:
     ids, topic = [str(uuid.uuid4()) for _ in range(7)], stack.topics.names[Action.SAVE]
     moment = now()
     shown_on = [{"surface": "home \x1b[2J", "platform": "ios"}] * 6 + [{"platform": "unknown"}]
+    in_arms = {"experiments": {"checkout": "a \x1b[2J", "feed": "control", "unnamed": "b"}}
+    shown_on[5] |= in_arms
+    stack = stack.changed(experiments="checkout,feed")
     produce(stack, [
         json.dumps(json.loads(event("5", moment, event_id=event_id)) | labels).encode()
         for event_id, labels in zip(ids, shown_on, strict=True)
@@ -102,8 +106,18 @@ def test_the_label_and_the_trust_of_an_event_are_told(stack: Settings, tmp_path:
             ("platform", "ios"),
         }
         assert {(each["counts"]["saves"], each["trusted"]["saves"]) for each in shown} == {(6, 5)}
+        assert [cell["arms"] for cell in cells[:5]] == [[]] * 5
+        bucket, hour = bucket_of(7), moment // HOUR_MS * 3600
+        assert [(arm["experiment"], arm["arm"], arm["bucket"], arm["hour"]) for arm in cells[5]["arms"]] == [
+            ("checkout", "a \x1b[2J", bucket, hour),
+            ("feed", "control", bucket, hour),
+        ]
+        for arm in cells[5]["arms"]:
+            assert (arm["recounted"], arm["recounted_trusted"]) == (1, 0)
+            assert (arm["stored"]["events"], arm["stored"]["trusted"]) == (1, 0)
     words = here(stack, COMMAND, ids[5])
     assert "not trusted" in words
+    assert f"of experiment feed, bucket {bucket}" in words
     assert "\x1b" not in words
     assert f"{topic}[0]@5" in words
 
