@@ -48,6 +48,9 @@ def emulate(
     late: Annotated[float, typer.Option(help="Share of records later than the allowed lateness.")] = 0.002,
     broken: Annotated[float, typer.Option(help="Share of records that are not valid events.")] = 0.001,
     bots: Annotated[float, typer.Option(help="Share of records from bots, each of which hammers one pin.")] = 0.005,
+    effect: Annotated[
+        float, typer.Option(help="By this share, users in the arm treatment of the experiment ranker_q4 save more.")
+    ] = 0.0,
     pins: Annotated[
         int, typer.Option(min=1, max=MOST_PINS, help="Number of pins; a few of them are popular.")
     ] = 100_000,
@@ -58,7 +61,8 @@ def emulate(
 
     The events are sessions of close-ups, clicks and saves on a few popular pins and many rare ones, and are sent out
     of order. Some are of bots. The outcome of each record is known before it is sent; `--truth` writes the expected
-    counts, by surface and platform, and how many of them are trusted. Ctrl-C ends the command cleanly.
+    counts, by surface and platform, how many of them are trusted, and those of each arm. A quarter of the users is in
+    the experiment `ranker_q4`; `--effect` says how much it changes. Ctrl-C ends the command cleanly.
 
     Example: pintally emulate --rate 2000
     """
@@ -67,7 +71,7 @@ def emulate(
         events = 100_000
     topics = describe_topics(settings.kafka, settings.topics)
     keeps_times = all(topics[name].timestamp_type == "CreateTime" for name in settings.topics.names.values())
-    plan = Plan(events, rate, seed, int(span * MINUTE_MS), pins, duplicates, late, broken, bots, keeps_times)
+    plan = Plan(events, rate, seed, int(span * MINUTE_MS), pins, duplicates, late, broken, bots, effect, keeps_times)
     refuse_topics(plan, topics)
     began = time.monotonic()
     sent, stopped = run(settings, plan, topics, quiet=as_json)

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from pintally.schemas.actions import Action
 from pintally.schemas.outcomes import Outcome
-from pintally.schemas.rules import ARRIVAL_BUCKET_MS, MINUTE_MS, Rules
+from pintally.schemas.rules import ARRIVAL_BUCKET_MS, HOUR_MS, MINUTE_MS, Rules
+from pintally.tools.emulate.arms import EXPERIMENT
 from pintally.tools.emulate.placed import Placed
 from pintally.tools.emulate.plan import Plan, PlanRefused
 from pintally.tools.emulate.traffic import Slab, Traffic
-from pintally.tools.emulate.truth import LabelledCell, Truth
+from pintally.tools.emulate.truth import HOUR_SECONDS, ArmHour, LabelledCell, Truth
 from tests.support.reference import LogRecord, Recount, parse, recount
 
 ANCHOR = 1_790_000_123_456
@@ -34,6 +35,7 @@ plans = st.builds(
     late=shares,
     broken=shares,
     bots=st.sampled_from([0.0, 0.0, 0.1, 0.9]),
+    effect=st.sampled_from([0.0, 0.0, 0.5, -1.0]),
 )
 all_rules = st.builds(
     Rules,
@@ -107,6 +109,17 @@ def labelled(
         earlier[by] += 1
 
 
+def arms_counted(records: list[LogRecord], recounted: Recount, action: Action) -> Iterator[ArmHour]:
+    """The arm of each counted record that names one."""
+    values = {record.offset: record.value for record in records}
+    for offset in (offset for offsets in recounted.counted.values() for offset in offsets):
+        event = parse(values[offset], action)
+        assert event is not None
+        for experiment, arm in (event.experiments or {}).items():
+            assert experiment == EXPERIMENT
+            yield arm, action, event.occurred_at // HOUR_MS * HOUR_SECONDS
+
+
 @settings(deadline=None, max_examples=150)
 @given(plan=plans, rules=all_rules, place=places)
 def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, place: Place) -> None:
@@ -121,6 +134,7 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
         truth.add(slab, at)
     outcomes: Counter[tuple[str, int, Outcome]] = Counter()
     cells: Counter[LabelledCell] = Counter()
+    arms: Counter[ArmHour] = Counter()
     trusted: Counter[LabelledCell] = Counter()
     for (action, partition), records in log.items():
         stream_time = ANCHOR - place.stream_time_before
@@ -128,10 +142,12 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
         recounted = recount(records, place.first_offset, end, rules, action, stream_time)
         for outcome in recounted.outcomes.values():
             outcomes[TOPICS[action], partition, Outcome[outcome.upper()]] += 1
+        arms.update(arms_counted(records, recounted, action))
         for cell, is_trusted in labelled(records, recounted, rules, action):
             cells[cell] += 1
             trusted[cell] += is_trusted
     assert truth.outcomes == outcomes
+    assert truth.arms == arms
     told = truth.labelled()
     assert {cell: counts.events for cell, counts in told.items()} == cells
     if all(records[0].timestamp >= ANCHOR - place.stream_time_before for records in log.values()):

@@ -6,6 +6,7 @@ from pintally.schemas.errors import PintallyError
 from pintally.schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, Rules
 
 SLOWEST_SHARE = 0.4  # of the mean rate is the rate at the quietest hour
+MOST_EFFECT = 1.5  # no close-up is followed by more than one save
 DUPLICATE_REACH_MS = 5 * MINUTE_MS  # a duplicate comes at most this long after its original
 
 
@@ -26,6 +27,7 @@ class Plan:
     late: float = 0.002
     broken: float = 0.001
     bots: float = 0.0  # of those that are not duplicates are of bots that hammer a pin
+    effect: float = 0.0  # by this share people in the arm `treatment` save more often after a close-up
     keeps_times: bool = False  # the topics keep the timestamps that records are sent with (CreateTime)
 
     @property
@@ -105,6 +107,11 @@ def _check_shares(plan: Plan) -> None:
             raise PlanRefused(f"{name} {share:g} is not a share of 0 to 0.4", f"Choose {name} between 0 and 0.4.")
     if not 0 <= plan.bots <= 1:
         raise PlanRefused(f"--bots {plan.bots:g} is not a share of 0 to 1", "Choose --bots between 0 and 1.")
+    if not -1 <= plan.effect <= MOST_EFFECT:
+        raise PlanRefused(
+            f"--effect {plan.effect:g} is not a share of -1 to {MOST_EFFECT:g}",
+            "Choose 0.1 for a tenth more saves, or -0.1 for a tenth less.",
+        )
     if sum(shares.values()) > 0.5:
         raise PlanRefused(
             f"{' and '.join(shares)} together are {sum(shares.values()):g}", "Leave at least half of the records good."

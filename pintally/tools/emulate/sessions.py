@@ -1,6 +1,7 @@
 """People looking at pins: sessions of close-ups, after each perhaps a click, a save, and each other action.
 
-A session is on one platform; a close-up, and what follows it, is on one surface.
+A session is on one platform; a close-up, and what follows it, is on one surface. People in the arm `treatment` of the
+experiment save more often, by the effect that is asked for.
 """
 
 from dataclasses import dataclass, fields
@@ -10,6 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
+from pintally.tools.emulate.arms import TREATMENT, arms_of
 from pintally.tools.emulate.pins import USER_TYPE, Pins, sharded_ids
 
 CLOSEUPS_PER_SESSION = 5.0
@@ -56,12 +58,15 @@ class Steps:
 class Sessions:
     """An endless stream of steps at a mean of `rate` a second, out of order as networks deliver them."""
 
-    def __init__(self, rng: Generator, labels: Generator, pins: Pins, rate: float, max_delay: float) -> None:
+    def __init__(
+        self, rng: Generator, labels: Generator, pins: Pins, rate: float, max_delay: float, effect: float = 0.0
+    ) -> None:
         self._rng = rng
         self._labels = labels  # their own, so that labels change nothing else
         self._pins = pins
         self._rate = min(rate, PEAK_RATE)
         self._max_delay = max_delay
+        self._effect = effect  # on saves, of the arm `treatment`
         self._users = sharded_ids(rng, USER_TYPE, max(100, len(pins.ids) // 4))
         self._now = 0.0  # no session that begins later can have a step that arrives before
         self._open = self._begun(0, 0.0)
@@ -92,7 +97,8 @@ class Sessions:
         user = rng.choice(self._users, sessions)[session]
         surface, platform = self._drawn(SURFACE_SHARES, total), self._drawn(PLATFORM_SHARES, sessions)[session]
         clicked = rng.random(total) < CLICK_SHARE
-        saved = rng.random(total) < np.where(clicked, SAVE_AFTER_CLICK, SAVE_WITHOUT_CLICK)
+        more = np.where(arms_of(user) == TREATMENT, 1 + self._effect, 1.0)
+        saved = rng.random(total) < more * np.where(clicked, SAVE_AFTER_CLICK, SAVE_WITHOUT_CLICK)
         click = closeup + rng.exponential(CLICK_SECONDS, total)
         save = np.where(clicked, click, closeup) + rng.exponential(SAVE_SECONDS, total)
         steps = [  # action, after which of the close-ups, and when after each of them

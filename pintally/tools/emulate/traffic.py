@@ -58,7 +58,8 @@ class Traffic:
         self._schedule = Schedule(plan, anchor_ms)
         rate = plan.rate or (plan.events or 1) / (plan.span_ms / 1000)
         labels = default_rng([plan.seed, 4])
-        self._sessions = Sessions(default_rng([plan.seed, 1]), labels, self.pins, rate, self.margins.delay / 1000)
+        people = default_rng([plan.seed, 1])
+        self._sessions = Sessions(people, labels, self.pins, rate, self.margins.delay / 1000, plan.effect)
         self._bots = Bots(default_rng([plan.seed, 5]), self.pins)
         self._rng = default_rng([plan.seed, 2])
         # A second run with the same seed is the same traffic again, and must not be taken for its duplicates.

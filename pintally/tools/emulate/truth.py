@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pintally.schemas.actions import Action
 from pintally.schemas.label_column import UNKNOWN
 from pintally.schemas.outcomes import Outcome
-from pintally.schemas.rules import MINUTE_MS, Rules
+from pintally.schemas.rules import HOUR_MS, MINUTE_MS, Rules
+from pintally.tools.emulate.arms import ARMS, EXPERIMENT, arms_of
 from pintally.tools.emulate.pins import Pins
 from pintally.tools.emulate.placed import NOWHERE, Part, Placed, TrustedOfPartition
 from pintally.tools.emulate.sessions import PLATFORMS, SURFACES
@@ -22,6 +23,8 @@ from pintally.tools.emulate.traffic import Slab
 MOST_PINS = 1 << 28
 Cell = tuple[Action, int, int]  # action, start of the minute in seconds since 1970, pin id
 LabelledCell = tuple[Action, int, int, str, str]  # and surface, platform
+ArmHour = tuple[str, Action, int]  # arm of EXPERIMENT, action, start of the hour in seconds since 1970
+HOUR_SECONDS = HOUR_MS // 1000
 # A cell in 63 bits: minutes from a year before the first to a year after take 21, pins 28, actions 8, labels 3 each.
 LABEL_BITS, ACTION_BITS, PIN_BITS, YEAR = 3, 8, 28, 1 << 20
 
@@ -44,6 +47,7 @@ class Truth:
         self._partitions = partitions
         self._rules = rules or Rules()
         self.outcomes: Counter[tuple[str, int, Outcome]] = Counter()  # (topic, partition, outcome) -> records
+        self.arms: Counter[ArmHour] = Counter()  # counted events of the experiment
         self.is_placed = True  # whether it is known of all records where they are: else nobody knows what is trusted
         self._origin: int | None = None  # the lowest minute that fits in a key
         self._events, self._trusted = Sums(), Sums()
@@ -63,6 +67,16 @@ class Truth:
                 for number in np.unique(partition).tolist():
                     self._trust((action, number), slab, placed, of_topic[partition == number], cells)
         self._events.add(cells[counted])
+        self._add_arms(slab, counted)
+
+    def _add_arms(self, slab: Slab, counted: NDArray[np.bool_]) -> None:
+        """Count the records that name an arm."""
+        arms = arms_of(slab.user)
+        at = np.flatnonzero(counted & (arms > 0))
+        of = np.stack([slab.action[at], arms[at], slab.occurred[at] // HOUR_MS])
+        keys, counts = np.unique(of, axis=1, return_counts=True)
+        for (action, arm, hour), count in zip(keys.T.tolist(), counts.tolist(), strict=True):
+            self.arms[ARMS[arm], Action(action), hour * HOUR_SECONDS] += count
 
     def _trust(
         self, log: tuple[Action, int], slab: Slab, placed: Placed, at: NDArray[np.int64], cells: NDArray[np.int64]
@@ -126,11 +140,14 @@ class Truth:
         return Action(action), (minute + (self._origin or 0)) * 60, ids[pin], *labels
 
     def lines(self) -> Iterator[str]:
-        """JSON Lines: one line an outcome of a partition, then one a cell."""
+        """JSON Lines: one line an outcome of a partition, then one an arm, action and hour, then one a cell."""
         for (topic, partition, outcome), records in sorted(self.outcomes.items()):
             yield json.dumps(
                 {"topic": topic, "partition": partition, "outcome": outcome.name.lower(), "records": records}
             )
+        for (arm, action, hour), events in sorted(self.arms.items()):
+            named = {"experiment": EXPERIMENT, "arm": arm, "action": action.label, "hour": hour}
+            yield json.dumps(named | {"events": events})
         for (action, minute, pin, surface, platform), counts in sorted(self.labelled().items()):
             cell = {"action": action.label, "minute": minute, "pin_id": str(pin)}
             labels = {"surface": surface, "platform": platform}

@@ -5,6 +5,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
+from pintally.tools.emulate.arms import ARMS, EXPERIMENT, arms_of
 from pintally.tools.emulate.pins import Pins
 from pintally.tools.emulate.sessions import PLATFORMS, SURFACES, Steps
 
@@ -23,12 +24,9 @@ SHOWN_ON = [
     [_field("surface", surface) + _field("platform", platform) for platform in (None, *PLATFORMS)]
     for surface in (None, *SURFACES)
 ]
+IN_ARMS = [f',"experiments":{{"{EXPERIMENT}":"{arm}"}}' if arm else "" for arm in ARMS]  # by the number of the arm
 # Then one of these, drawn at random; the last has a field that readers must ignore.
-TAILS = (
-    *["}"] * 16,
-    *(f',"experiments":{{"ranker_q4":"{arm}"}}}}' for arm in ("control", "treatment") for _ in range(3)),
-    ',"app_version":"13.4.1"}',
-)
+TAILS = (*["}"] * 22, ',"app_version":"13.4.1"}')
 
 
 def event_ids(rng: Generator, count: int) -> list[str]:
@@ -45,7 +43,8 @@ def event_ids(rng: Generator, count: int) -> list[str]:
 
 def write(rng: Generator, ids: list[str], steps: Steps, occurred: NDArray[np.int64], pins: Pins) -> list[bytes]:
     """One JSON object an event: about 170 bytes."""
-    tails = [TAILS[tail] for tail in rng.integers(0, len(TAILS), len(ids)).tolist()]
+    drawn = rng.integers(0, len(TAILS), len(ids)).tolist()
+    tails = [IN_ARMS[arm] + TAILS[tail] for arm, tail in zip(arms_of(steps.user).tolist(), drawn, strict=True)]
     old = rng.random(len(ids)) < OLD_APP_SHARE
     quotes = ["" if number else '"' for number in old.tolist()]
     labels = {action.value: action.label for action in Action}
