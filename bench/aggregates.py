@@ -27,7 +27,7 @@ from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept
 from bench.marginal import Sized, fill
 from bench.measured import cpu_seconds
-from bench.shapes import OWN
+from bench.shapes import OWN, SHAPES, Shape
 from pintally.schemas.cells import CELL_TABLES
 from pintally.sinks.clickhouse.scripts import tables
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
@@ -50,14 +50,20 @@ class Arm:
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    shape: Shape = OWN  # of the log; what an arm adds is said beside the first one of its shape
 
 
+NAMING: Final = SHAPES["arms"]
+PINS_ALONE: Final = {"breakdown": False, "trusted_cap": 0}
 ARMS: Final = (
-    Arm("pins alone", {"breakdown": False, "trusted_cap": 0}),
+    Arm("pins alone", PINS_ALONE),
     Arm("with surface and platform", {"breakdown": True, "trusted_cap": 0}),
     Arm("with trusted counts", {"breakdown": False, "trusted_cap": 5}),
     Arm("with surface, platform and trusted counts", {}),
     Arm("with these and users", {"count_users": True, "user_key": secrets.token_hex(16)}),
+    Arm("events with six arms, pins alone", PINS_ALONE, NAMING),
+    Arm("events with six arms, one experiment of them", {**PINS_ALONE, "experiments": "exp_0"}, NAMING),
+    Arm("events with six arms, all experiments", {**PINS_ALONE, "experiments": "*"}, NAMING),
 )
 
 
@@ -99,17 +105,19 @@ def aggregates(
         ExitStack() as ends,
         kept("aggregates", engines.settings, into, as_json, parameters) as found,
     ):
-        logs = fill(engines, Path(folder), OWN, few, few + more, ends)
+        shapes = {arm.shape.name: arm.shape for arm in ARMS}
+        logs = {name: fill(engines, Path(folder), shape, few, few + more, ends) for name, shape in shapes.items()}
         measure(engines, Path(folder), logs, rounds, found)
 
 
-def measure(engines: Engines, folder: Path, logs: tuple[Sized, Sized], rounds: int, found: Kept) -> None:
+def measure(engines: Engines, folder: Path, logs: Mapping[str, tuple[Sized, Sized]], rounds: int, found: Kept) -> None:
     """Figures and samples of each arm."""
     samples: dict[str, list[dict[str, float]]] = defaultdict(list)
-    count(engines, folder, logs[0], ARMS[-1])  # compiles the loops where nobody has
+    for shape, arm in {arm.shape.name: arm for arm in ARMS}.items():  # the last of each, with the most that is counted
+        count(engines, folder, logs[shape][0], arm)  # compiles the loops where nobody has
     for number in range(1, rounds + 1):
         for arm in ARMS:
-            cost = measured(engines, folder, logs, arm)
+            cost = measured(engines, folder, logs[arm.shape.name], arm)
             samples[arm.name].append(asdict(cost))
             say(f"  round {number}, {arm.name}: {cost}")
     for arm_name, costs in samples.items():

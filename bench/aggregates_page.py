@@ -7,18 +7,21 @@ from bench.figures import Kept, quantity
 from bench.report import table
 
 SAID = """The same log, counted and sealed with some of the aggregates and with all. The first row is with all of them
-off. The CPU of the worker is that of one more event; that of ClickHouse holds what each insert and each statement
-costs, so it is higher than with a longer log."""
+off. Events that name the arms of six experiments are larger: compare those with the first row of such events. The CPU
+of the worker is that of one more event; that of ClickHouse holds what each insert and each statement costs, so it is
+higher than with a longer log."""
 
 
 def section(at: Path, nothing: str) -> str:
-    """A row for each arm, with what it adds to the first; `nothing` if nothing was measured."""
+    """A row for each arm, with what it adds to the first of its log; `nothing` if nothing was measured."""
     path = at / "aggregates.json"
     if not path.exists():
         return nothing
     found = Kept.from_json(path.read_text())
     names = [arm.name for arm in ARMS if found.find(figure(arm.name, "worker")) is not None]
-    rows = [[name, *(cell(found, name, names[0], what) for what in UNITS)] for name in names]
+    shapes = {arm.name: arm.shape for arm in ARMS}
+    first = {shapes[name]: name for name in reversed(names)}
+    rows = [[name, *(cell(found, name, first[shapes[name]], what) for what in UNITS)] for name in names]
     titles = ("Counted", *(f"{words}, {unit}" for words, unit in UNITS.values()))
     about = ", ".join(f"{name} {value:,}" for name, value in found.parameters.items())
     where = f"{found.machine['cpu']}, {found.machine['cores']} cores"
