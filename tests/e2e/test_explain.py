@@ -81,7 +81,7 @@ def test_the_label_and_the_trust_of_an_event_are_told(stack: Settings, tmp_path:
     moment = now()
     shown_on = [{"surface": "home \x1b[2J", "platform": "ios"}] * 6 + [{"platform": "unknown"}]
     in_arms = {"experiments": {"checkout": "a \x1b[2J", "feed": "control", "unnamed": "b"}}
-    shown_on[5] |= in_arms
+    shown_on[5] = shown_on[5] | in_arms
     stack = stack.changed(experiments="checkout,feed")
     produce(stack, [
         json.dumps(json.loads(event("5", moment, event_id=event_id)) | labels).encode()
