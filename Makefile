@@ -98,7 +98,7 @@ lock: install ## make the lock files again from pyproject.toml and the two requi
 	@$(COMPILE_PEERS) --output-file bench/requirements.lock
 	@$(COMPILE_EXAMPLES) --output-file docs/examples/requirements.lock
 
-notebook: install ## run the notebook of docs/examples on emulated traffic, and write it as HTML
+notebook: install ## run the notebooks of docs/examples on emulated traffic, and write them as HTML
 	@$(BIN)/python -m tests.support.notebook
 
 screenshot: install ## the live page with traffic in a real Chromium, as docs/page.png

@@ -17,8 +17,10 @@ from pintally.cli.demo_waits import wait_until_counted, wait_until_known
 from pintally.cli.up import Extra, With, check_found, monitoring
 from pintally.schemas.errors import PintallyError
 from pintally.streams.settings import LOCAL_DIR, LOCAL_ENV, load_settings
+from pintally.tools.emulate.arms import EXPERIMENT
 from pintally.tools.python import PINTALLY
 
+EFFECT = 0.3  # of the emulated experiment: this share of saves more
 HOURS = 3  # of event time, ending now: hours become complete, and features have a past
 # Topics, group and database of its own. Its producers stamp the records, with times of the last hours; topics of other
 # traffic have the broker's time.
@@ -28,6 +30,7 @@ APART = {
     "PINTALLY_KAFKA_GROUP_ID": "pintally-demo",
     "PINTALLY_CLICKHOUSE_DATABASE": "pintally_demo",
     "PINTALLY_SEAL_SECONDS": "1",
+    "PINTALLY_EXPERIMENTS": EXPERIMENT,
 }
 
 
@@ -44,9 +47,9 @@ def demo(
     The demo starts Kafka and ClickHouse on this machine, or uses those that `pintally up` started in the same folder.
     It creates topics and tables of its own (`demo.engagement...`, database `pintally_demo`), runs a worker, produces
     events of the last three hours with duplicates, late and invalid records, and waits until all records are counted
-    and known at a cut. Then it shows the outcomes, runs `verify`, and ends with the top pins of the last hour, and the
-    features and surfaces of the first of them. The worker, the live page (`pintally serve`) and the engines end with
-    the demo. The next demo starts anew.
+    and known at a cut. Then it shows the outcomes, runs `verify`, and ends with the top pins of the last hour, the
+    features and surfaces of the first of them, and the results of an experiment. The worker, the live page (`pintally
+    serve`) and the engines end with the demo. The next demo starts anew.
 
     Exit codes: those of `verify` (0 exact, 1 different, 2 cannot tell, 75 cannot tell now); 2 if another step failed.
 
@@ -69,7 +72,7 @@ def demo(
             wait_until_served(page, page_log, served)
             progress.print(f"✓ the live page: http://{served}/  (metrics: http://{served}/metrics)")
             progress.print(f"✓ metrics of the worker: http://{metrics}/metrics")
-            run("emulate", "--events", str(events), "--span", str(HOURS * 60))
+            run("emulate", "--events", str(events), "--span", str(HOURS * 60), "--effect", str(EFFECT))
             with step("the ledger has caught up with the log"):
                 wait_until_counted(counting, log)
             with step("what arrived before the last full ten minutes is sealed, and the cut is published"):
@@ -80,6 +83,7 @@ def demo(
             if pin := top_pin():
                 run("features", pin)
                 run("breakdown", pin)
+            run("experiment", EXPERIMENT)
             if stay:
                 wait_for_ctrl_c()
     raise typer.Exit(verdict)

@@ -37,6 +37,7 @@ __all__ = [
     "WrongColumn",
     "WrongTime",
     "counts",
+    "experiment",
     "get_historical_features",
     "get_online_features",
     "top",
@@ -112,3 +113,15 @@ def counts(
     """
     with FeatureReader() as reader:
         return reader.counts(pin_ids, start=start, end=end, resolution=resolution, by=by, frame=frame)
+
+
+def experiment(name: str, *, start: datetime, end: datetime, frame: Kind = "pandas") -> Any:
+    """How the arms of an experiment differ, in the hours that start in [start, end).
+
+    A row for each arm and metric, the control arm first: `arm`, `control`, `metric`, `value`, `difference` and its 95%
+    interval from `low` to `high`, `lift`, `p`, `sample_ratio_p` and `sample_ratio_alarm`, as docs/data-dictionary.md
+    explains them (`experiment_results`). No rows if nothing was counted. Raises FeaturesError for a question that has
+    no answer, SinkError, SinkUnavailable.
+    """
+    with FeatureReader() as reader:
+        return reader.experiment(name, start=start, end=end, frame=frame)

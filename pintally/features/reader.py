@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pintally.features.breakdowns import Breakdown, Resolution, dimension_of
 from pintally.features.entities import EVENT_TIMESTAMP, PIN_ID, column, moment, moments_in, pins_in, pins_of
 from pintally.features.errors import WrongTime
+from pintally.features.experiments import results_columns
 from pintally.features.frames import Kind, framed, opened, with_columns
 from pintally.features.historical import refuse_unknowable, refuse_unknown_clock
 from pintally.features.names import AS_OF, asked_for, refuse_taken, types_of
@@ -22,6 +23,7 @@ from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
 from pintally.sinks.clickhouse.users import BEHIND_VIEWS
 from pintally.sinks.reads.counts import read_counts
 from pintally.sinks.reads.cuts import Cut
+from pintally.sinks.reads.experiments import read_results
 from pintally.sinks.reads.online import read_online
 from pintally.sinks.reads.pairs import Known, read_pairs
 from pintally.sinks.reads.tops import read_top
@@ -105,6 +107,12 @@ class FeatureReader:
         pins, kind = (None, None) if pin_ids is None else pins_of(pin_ids)
         found = self._ask(lambda connection: read_counts(connection, resolution, first, last, pins, dimension))
         return framed(found, frame or kind or "pandas")
+
+    def experiment(self, name: str, *, start: datetime, end: datetime, frame: Kind = "pandas") -> Any:
+        """How the arms of an experiment differ, as `pintally.features.experiment`."""
+        first, last = (at // 10**6 for at in _range(start, end))
+        found = self._ask(lambda connection: read_results(connection, name, first, last))
+        return framed(results_columns(found), frame)
 
     def close(self) -> None:
         """Close the connection; the next question opens another."""

@@ -10,6 +10,7 @@ from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.users import users
 from pintally.streams.settings import Settings
 from tests.support.emulated import HOUR, World, fill
+from tests.support.notebook import EFFECT
 from tests.support.own_clickhouse import Profile, clickhouse_with
 
 EMULATED, BROKEN, READER = "emulated", "broken", "reads"
@@ -22,7 +23,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseAdd
     profiles = {READER: Profile(grants=rights)}
     with clickhouse_with(tmp_path_factory.mktemp("clickhouse"), profiles, EMULATED) as address:
         migrate(address)
-        fill(address, World(end=(int(time.time()) // HOUR) * HOUR))
+        fill(address, World(end=(int(time.time()) // HOUR) * HOUR, effect=EFFECT))
         yield address
 
 

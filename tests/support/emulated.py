@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.cells import ExperimentRows, PinMinuteRows
+from pintally.schemas.experiments import bucket_of
 from pintally.schemas.label_column import UNKNOWN, LabelColumn
 from pintally.schemas.outcomes import Outcome
 from pintally.schemas.rules import HOUR_MS, Rules
@@ -18,6 +19,7 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.tools.emulate.arms import ARMS, EXPERIMENT, arms_of
 from pintally.tools.emulate.plan import Plan
 from pintally.tools.emulate.traffic import Slab, Traffic
 
@@ -42,12 +44,21 @@ class World:
     events: int = 12_000  # of each run
     pins: int = 400  # of each run
     lasts: int = 3  # hours of each run
+    effect: float = 0.0  # of the arm `treatment` on saves
 
     def slabs(self) -> Iterator[tuple[Traffic, Slab]]:
         """The records of all runs, also those that arrive after the end."""
         for run in range(self.hours):
             anchor = (self.end + (self.lasts + run - self.hours) * HOUR) * 1000
-            plan = Plan(self.events, seed=run + 1, span_ms=self.lasts * HOUR_MS, pins=self.pins, late=0, broken=0)
+            plan = Plan(
+                self.events,
+                seed=run + 1,
+                span_ms=self.lasts * HOUR_MS,
+                pins=self.pins,
+                late=0,
+                broken=0,
+                effect=self.effect,
+            )
             traffic = Traffic(plan, WIDE, anchor)
             yield from ((traffic, slab) for slab in traffic.slabs())
 
@@ -55,7 +66,7 @@ class World:
 def fill(address: ClickHouseAddress, world: World) -> None:
     """Count and seal a world, up to its end, with each cut published at its time."""
     with ClickHouseSink(address).session() as session:
-        session.write_cells(cells_of(world))
+        session.write_cells(cells_of(world), arms_of_world(world))
     seal(address, world.end - RULES.allowed_lateness_ms // 1000)
     while seal_cuts(address, world.end, RULES.allowed_lateness_ms // 1000).more:
         pass
@@ -89,3 +100,31 @@ def cells_of(world: World) -> PinMinuteRows:
         "version": same,
     }
     return PinMinuteRows.of(columns[name] for name in PinMinuteRows.columns())
+
+
+def arms_of_world(world: World) -> ExperimentRows:
+    """The cells of the experiment, of the same records; all in one slice of each bucket of arrival."""
+    parts = []
+    for _, slab in world.slabs():
+        arm = arms_of(slab.user)
+        counted = (slab.outcome == Outcome.COUNTED) & (slab.arrival < world.end * 1000) & (arm > 0)
+        arrived, hour = slab.arrival[counted] // 1000 // BUCKET * BUCKET, slab.occurred[counted] // HOUR_MS * HOUR
+        bucket = np.array([bucket_of(user) for user in slab.user[counted].tolist()], np.int64)
+        columns = [arrived, slab.action[counted], hour, arm[counted], bucket]
+        parts.append(np.rec.fromarrays(columns, names="arrived,action,hour,arm,bucket"))
+    keys, events = np.unique(np.concatenate(parts), return_counts=True)
+    same = np.ones(len(keys), np.int64)
+    found = {
+        "source": same,
+        "slice_block": same * 0,
+        "arrived_at": keys["arrived"],
+        "action": keys["action"],
+        "hour": keys["hour"],
+        "experiment": LabelColumn.repeat(EXPERIMENT, len(keys)),
+        "arm": LabelColumn(keys["arm"].astype(np.uint32), ARMS),
+        "bucket": keys["bucket"],
+        "events": events,
+        "trusted": events,
+        "version": same,
+    }
+    return ExperimentRows.of(found[name] for name in ExperimentRows.columns())
