@@ -49,7 +49,8 @@ def test_the_notebook_of_an_experiment_finds_its_effect_and_shows_what_looks_do(
     [told] = [text for text in shown if "decision:" in text]
     assert "ship" in told
     _, low, high = (int(number) for number in re.findall(r"([+-]\d+)%", told))
-    assert low <= 100 * EFFECT <= high, told
+    assert 0 < low < high
+    assert 1.5 * low - 0.5 * high <= 100 * EFFECT <= 1.5 * high - 0.5 * low, f"within four standard errors: {told}"
     [table] = [text for text in shown if "bound of |z|" in text]
     looks = {line[:20].strip(): [float(word) for word in line.split()[-3:]] for line in table.splitlines()[1:]}
     once, daily, hourly = looks.values()
