@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing import experiment_rows, rollup_rows
@@ -118,9 +119,10 @@ def insert(connection: Connection, window: Window, number: int, hour_seals: Sequ
     if window.resolution == "day" and not hour_seals:
         return
     given = {"start": window.start, "end": window.end, "number": number, "seals": list(hour_seals)}
-    for statement in rollup_rows.STATEMENTS[window.resolution][is_plain(connection, window)]:
+    contents = contents_of(connection, window)
+    for statement in rollup_rows.STATEMENTS[window.resolution][is_plain(contents)]:
         connection.execute(statement, given, settings=rollup_rows.SPILL)
-    if window.resolution == "hour" and connection.one(experiment_rows.HAS_ARMS, start=window.start)[0]:
+    if window.resolution == "hour" and contents.has_arms:
         connection.execute(experiment_rows.INSERT, given)
 
 
@@ -135,13 +137,26 @@ def minutes_of(connection: Connection, window: Window) -> Sums:
     Whether there are labels is asked first. What comes between both is found by the next look, as any cell that comes
     before a publication.
     """
-    sums = rollup_rows.cells_sums(window.resolution, is_plain(connection, window))
+    sums = rollup_rows.cells_sums(window.resolution, is_plain(contents_of(connection, window)))
     return connection.one(sums, start=window.start, end=window.end)
 
 
-def is_plain(connection: Connection, window: Window) -> bool:
-    """Whether no cell of the window names a surface or a platform."""
-    return not connection.one(rollup_rows.HAS_LABELS, start=window.start, end=window.end)[0]
+class Contents(NamedTuple):
+    """Which kinds of cells there are in a window."""
+
+    names_labels: bool  # one that names a surface or a platform
+    has_arms: bool  # one of an arm of an experiment
+
+
+def contents_of(connection: Connection, window: Window) -> Contents:
+    """Asks for both in one statement."""
+    asked = f"SELECT ({rollup_rows.HAS_LABELS}) > 0, ({experiment_rows.HAS_ARMS}) > 0"
+    return Contents(*map(bool, connection.one(asked, start=window.start, end=window.end)))
+
+
+def is_plain(contents: Contents) -> bool:
+    """Whether there are no breakdowns to make."""
+    return not contents.names_labels
 
 
 def publish(connection: Connection, windows: Sequence[Window], row: Row) -> None:
