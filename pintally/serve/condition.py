@@ -8,14 +8,14 @@ from pintally.serve.conditions.facts import Facts, Rule, ago, utc, waiting
 from pintally.serve.conditions.producers import faulty
 from pintally.serve.conditions.proof import differs, held
 from pintally.serve.conditions.sources import behind, blocked, deleted, retention, stalled
-from pintally.serve.conditions.workers import cut_off, gone, nobody, older, refused
+from pintally.serve.conditions.workers import cut_off, gone, letters, nobody, older, refused
 from pintally.serve.state import Condition
 
 LATE_SECONDS: Final = 5.0
 # The first that is true is the sentence of the page, the others stand below it.
 RULES: Final[tuple[Rule, ...]] = (
-    away, differs, deleted, refused, nobody, retention, cut_off, blocked, gone, stalled, slow, behind, faulty, older,
-    held,
+    away, differs, deleted, refused, nobody, retention, cut_off, letters, blocked, gone, stalled, slow, behind, faulty,
+    older, held,
 )  # fmt: skip
 LATER: Final = (stalled, slow, behind, held)
 # What follows from a condition is not said beside it.
@@ -25,6 +25,7 @@ FOLLOWS: Final[Mapping[Rule, tuple[Rule, ...]]] = {
     refused: (),
     nobody: (gone, *LATER),
     cut_off: LATER,
+    letters: LATER,
     blocked: (behind, held),
     gone: (behind, held),
     stalled: (behind, held),

@@ -66,6 +66,14 @@ class Step(Part):
     seconds: float  # mean
 
 
+class LettersRefused(Part):
+    """A dead-letter topic that takes nothing from a worker, which flushes nothing until it does."""
+
+    topic: str
+    error: str  # its name in Kafka's client
+    seconds: float
+
+
 class WorkerState(Part):
     """One worker, as its `/metrics` says, or last said."""
 
@@ -76,6 +84,7 @@ class WorkerState(Part):
     silent_since: float | None = None  # when it first did not answer, if it does not
     ended: bool = False  # nothing listens at its address any more
     away: dict[str, float] = {}  # engines that do not answer it (kafka, clickhouse), and for how long
+    letters_refused: LettersRefused | None = None
     partitions: int
     paused: int
     pending_cells: int

@@ -13,7 +13,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from pintally.serve.findings import ENGINES
-from pintally.serve.state import Step, Workers, WorkerState
+from pintally.serve.state import LettersRefused, Step, Workers, WorkerState
 from pintally.streams.http.targets import WORKER_JOB, announced_targets
 
 TIMEOUT = aiohttp.ClientTimeout(total=1.0)
@@ -176,6 +176,7 @@ def _worker(
         silent_since=silent_since,
         ended=ended,
         away={engine: seconds for engine in ENGINES if (seconds := value("engine_away_seconds", engine=engine))},
+        letters_refused=_letters_refused(series or {}),
         flushed_at=value("last_flush_timestamp_seconds") or None,
         process_id=int((last or {}).get(("pintally_worker_process_id", ()), 0)) or None,
         sources=_sources(last or {}),
@@ -185,6 +186,14 @@ def _worker(
         pending_cells_limit=int(value("pending_cells_limit")),
         restoring=isnan(found("restore_seconds")),  # NaN while under way
     )
+
+
+def _letters_refused(series: Series) -> LettersRefused | None:
+    """The dead-letter topic that takes nothing, if there is one."""
+    for (name, labels), seconds in series.items():
+        if name == "pintally_worker_dead_letters_refused_seconds" and seconds > 0:
+            return LettersRefused(seconds=seconds, **dict(labels))
+    return None
 
 
 def _label(series: Series, name: str, label: str) -> str:

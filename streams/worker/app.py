@@ -138,7 +138,7 @@ def create_app(settings: Settings, sink: MaintainedSink | None = None) -> Counti
         _count(app, action, topic)
     app.flusher = Flusher(
         app.sink,
-        DeadLetterTopics(partial(running_producer, app)),
+        DeadLetterTopics(partial(running_producer, app), settings.kafka.bootstrap_servers),
         app.tables.folds,
         app.lag,
         settings.worker.max_pending_cells,

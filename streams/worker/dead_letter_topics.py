@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from aiokafka.errors import MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 
 from pintally.schemas.actions import dead_letter_topic
 from pintally.schemas.dead_letters import to_headers
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.sources import Source
+from pintally.streams.kafka.letters_refused import TOO_LARGE, LettersRefused
 
-TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
 BATCH_BYTES = 256 * 1024  # below the megabyte that Kafka takes unless told otherwise
 MAX_REQUEST_BYTES = 16 * 1024 * 1024  # a dead letter is larger than its record by its headers
 
@@ -27,12 +27,12 @@ class DeadLetterTopics:
     A letter goes to the partition that has its record's number, where there is one: those of a source stay in order.
     """
 
-    def __init__(self, producer: Callable[[], Any]) -> None:
-        """`producer` gives the one that is running."""
-        self.producer = producer
+    def __init__(self, producer: Callable[[], Any], kafka: str = "BROKER") -> None:
+        """`producer` gives the one that is running; `kafka` are the bootstrap servers, for words of an error."""
+        self.producer, self.kafka = producer, kafka
 
     async def send(self, letters: Sequence[DeadLetterRow]) -> None:
-        """Send all and wait for every acknowledgement. Raises KafkaError; the flush is repeated then.
+        """Send all and wait for every acknowledgement. Raises LettersRefused; the flush may be repeated then.
 
         A letter that is too large for its topic goes without its value; if that does not help, without its key and
         its original headers too. It must not stop the partition, and the table `dead_letters` keeps all of it.
@@ -41,7 +41,8 @@ class DeadLetterTopics:
         refused = await self._send_all([replace(letter, value=None) for letter in refused])
         refused = await self._send_all([replace(letter, key=None, headers=()) for letter in refused])
         if refused:
-            raise RecordTooLargeError(f"{refused[0].source} offset {refused[0].offset}: not even our headers fit")
+            source = refused[0].source
+            raise LettersRefused(dead_letter_topic(source.topic), source.partition, RecordTooLargeError())
 
     async def _send_all(self, letters: Sequence[DeadLetterRow]) -> list[DeadLetterRow]:
         """Send all and wait; those that are too large for their topic."""
@@ -81,6 +82,8 @@ class DeadLetterTopics:
                 *await self._send_source(source, letters[:half]),
                 *await self._send_source(source, letters[half:]),
             ]
+        except KafkaError as error:
+            raise LettersRefused(dead_letter_topic(source.topic), source.partition, error) from error
         return []
 
     async def _enqueue(self, batch: Any, source: Source) -> "asyncio.Future[Any]":

@@ -5,16 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, nullcontext
 from time import monotonic
 
-from aiokafka.errors import KafkaError
-
 from pintally.schemas.errors import PintallyError, SinkUnavailable
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
 from pintally.streams.counting.fold import Capture, SourceFold
-from pintally.streams.kafka.errors import is_transient
-from pintally.streams.log.exceptions import named
+from pintally.streams.kafka.letters_refused import LettersRefused
 from pintally.streams.worker.counters import counters
-from pintally.streams.worker.dead_letter_topics import TOO_LARGE, DeadLetterTopics
+from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
 from pintally.streams.worker.measured import Measured, Timed
 from pintally.streams.worker.outage import CLICKHOUSE, LETTERS
 
@@ -84,6 +81,7 @@ class Flusher:
             for fold, capture in captures:
                 fold.acknowledge(capture)
             LETTERS.back()
+            self.measured.refused = None
             CLICKHOUSE.back()
             self._looked = monotonic()
             self.measured.flushed(monotonic() - began, [capture for _, capture in captures])
@@ -100,8 +98,9 @@ class Flusher:
         """Whether the flush may succeed when it is repeated; says why it failed, once and then now and then."""
         if isinstance(error, SinkUnavailable):
             CLICKHOUSE.away(error.what, "what is folded and not flushed")
-        elif isinstance(error, TOO_LARGE) or (isinstance(error, KafkaError) and is_transient(error)):
-            LETTERS.away(named(error), "what is folded and not flushed")
+        elif isinstance(error, LettersRefused) and error.is_mended_by_repeating:
+            self.measured.refused = error
+            LETTERS.away(error.in_words(self.dead_letters.kafka), "what is folded and not flushed")
         else:
             return False
         return True

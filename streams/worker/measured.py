@@ -8,6 +8,7 @@ from typing import Final
 
 from pintally.streams.counting.fold import Capture
 from pintally.streams.http.exposition import Weighted, histogram
+from pintally.streams.kafka.letters_refused import LettersRefused
 
 Timed = Callable[[str], AbstractContextManager[None]]  # the step of this name takes as long as the block
 
@@ -25,6 +26,7 @@ class Measured:
         self.freshness = Weighted("pintally_worker_freshness_seconds")
         self.last_at = time()  # Unix seconds: of the last flush or look that succeeded; of the start before the first
         self.loop_delay = 0.0  # seconds, of the last flush
+        self.refused: LettersRefused | None = None  # what the last flush could not write, if that was so
         for step in STEPS:  # each has a series from the start
             self.steps.labels(step)
 

@@ -13,14 +13,16 @@ from typing import Any, Final
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from pintally.schemas.actions import dead_letter_topic
 from pintally.schemas.field_at_fault import FIELDS
 from pintally.schemas.outcomes import OUTCOMES
 from pintally.sinks.clickhouse.errors import KINDS, seen
 from pintally.streams.http.exposition import Sample, families
+from pintally.streams.kafka.letters_refused import LettersRefused
 from pintally.streams.worker.counters import Name, counters
 from pintally.streams.worker.health import Health, Seen, Stage
 from pintally.streams.worker.lag import flushed_position, lag_seconds
-from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
+from pintally.streams.worker.outage import CLICKHOUSE, KAFKA, LETTERS
 
 STARTED_AT: Final = time()  # of this process, or of the program that took its place
 ENGINES: Final = {"kafka": KAFKA, "clickhouse": CLICKHOUSE}
@@ -72,6 +74,7 @@ class WorkerCollector(Collector):
         if self._app:
             yield from _topics(self._app)
             yield from _flushes(self._app)
+            yield from _letters(self._app)
         if self._app and self._health.stage is Stage.RUNNING:
             yield from _sources(self._app)
             yield from _reading(self._app)
@@ -95,6 +98,15 @@ def _flushes(app: Any) -> Iterator[Sample]:
     yield "last_flush_timestamp_seconds", (), measured.last_at
     yield "loop_delay_seconds", (), measured.loop_delay
     yield "pending_cells_limit", (), app.settings.worker.max_pending_cells
+
+
+def _letters(app: Any) -> Iterator[Sample]:
+    """One that does not take letters holds all of the worker's flushes, so there is at most one at a time."""
+    refused: LettersRefused | None = app.flusher.measured.refused
+    for topic in sorted({dead_letter_topic(table.topic) for table in app.tables.values()}):
+        is_it = refused is not None and refused.topic == topic
+        reason = refused.reason if refused and is_it else ""
+        yield "dead_letters_refused_seconds", (topic, reason), LETTERS.seconds if is_it else 0.0
 
 
 def _sources(app: Any) -> Iterator[Sample]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
 
+from pintally.schemas.actions import dead_letter_topic
 from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.kafka.topics import describe_topics
 from pintally.tools.drill.proxy import Mode
@@ -111,6 +112,16 @@ def producer_mad(world: World) -> Iterator[None]:
 
 
 @contextmanager
+def letters_refused(world: World) -> Iterator[None]:
+    """The topics of dead letters take no record of more than 80 bytes, and few records are invalid."""
+    topics = [dead_letter_topic(name) for name in world.settings.topics.names.values()]
+    set_topic_configs(world.settings.kafka, {topic: {"max.message.bytes": "80"} for topic in topics})
+    with Traffic(world.settings, "--rate", "20", "--broken", "0.02", "--late", "0", "--duplicates", "0", "--seed", "7"):
+        yield
+    set_topic_configs(world.settings.kafka, {topic: {"max.message.bytes": "1048588"} for topic in topics})
+
+
+@contextmanager
 def retention_near(world: World) -> Iterator[None]:
     """A topic keeps its records for a minute, and no worker runs. Traffic goes on, so no segment is deleted yet."""
     kafka, topics = world.settings.kafka, world.settings.topics
@@ -188,6 +199,7 @@ STAGES = (
     Stage("pintally serve is killed", serve_ended, fires("ServeDown")),
     Stage("a producer goes mad", producer_mad, fires("InvalidRecords", "LateRecords"), "pintallyinvalidrecords"),
     Stage("ClickHouse is slow", clickhouse_slow, fires("FreshnessBurnsFast")),
+    Stage("a dead-letter topic refuses", letters_refused, fires("DeadLettersRefused"), "pintallydeadlettersrefused"),
     Stage("a transaction stays open", transaction_open, fires("SourceBlocked"), "pintallysourceblocked"),
     Stage("retention comes near", retention_near, fires("NoWorker", "RetentionNear"), "pintallynoworker"),
     Stage("rules change, and are not applied", rules_changed, fires("NoWorker"), "pintallynoworker"),

@@ -12,7 +12,13 @@ from pintally.streams.worker.ended import Ended
 NAMES = {"kafka": "Kafka", "clickhouse": "ClickHouse"}
 STATUS = "pintally status"
 LONGEST = 160  # characters of what somebody else said, in a sentence of ours
-CHECKS = (STATUS, "pintally dlq list", "pintally rules show", "pintally verify")  # they change nothing
+CHECKS = (
+    STATUS,
+    "pintally dlq list",
+    "pintally rules show",
+    "pintally verify",
+    "kafka-topics.sh",
+)  # they change nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pintally.serve.conditions.facts import (
 )
 from pintally.serve.conditions.processes import kill_and_start, where_killed, where_logged
 from pintally.serve.state import Condition, Level, SourceState, WorkerState
+from pintally.streams.kafka.letters_refused import cause_of
 from pintally.streams.worker.ended import Ended
 
 GONE_SECONDS = 10.0  # without an answer: more than a restart takes
@@ -136,6 +137,23 @@ def cut_off(facts: Facts) -> Iterator[Condition]:
             yield said(f"cut off from {engine}", "stopped", sentence, STATUS, "pintallyengineaway",
                        detail="The worker's log has the reason: network, rights, a full disk.",
                        since=facts.now - longest)  # fmt: skip
+
+
+def letters(facts: Facts) -> Iterator[Condition]:
+    """A dead-letter topic takes nothing, so its worker flushes nothing: what is invalid or late must not be lost."""
+    found = [worker for worker in facts.workers.known if worker.letters_refused]
+    if found:
+        worst = max(found, key=lambda worker: worker.letters_refused.seconds if worker.letters_refused else 0.0)
+        refused = worst.letters_refused
+        assert refused
+        cause = cause_of(refused.error, refused.topic, facts.kafka)
+        sentence = (
+            f"{at_start(who(worst))} cannot write to {refused.topic}, so it flushes nothing: {waiting(facts.sources)}. "
+            f"The reason: {cause.words}."
+        )
+        yield said("letters", "stopped", sentence, cause.command, "pintallydeadlettersrefused",
+                   detail="Invalid and late records must be kept before what it counts is flushed.",
+                   since=facts.now - refused.seconds)  # fmt: skip
 
 
 def _silent(facts: Facts) -> list[WorkerState]:
