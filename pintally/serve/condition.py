@@ -14,7 +14,7 @@ from pintally.serve.state import Condition
 LATE_SECONDS: Final = 5.0
 # The first that is true is the sentence of the page, the others stand below it.
 RULES: Final[tuple[Rule, ...]] = (
-    away, differs, deleted, refused, nobody, retention, cut_off, letters, blocked, gone, stalled, slow, behind, faulty,
+    away, differs, deleted, refused, nobody, retention, cut_off, letters, blocked, gone, stalled, faulty, slow, behind,
     older, held,
 )  # fmt: skip
 LATER: Final = (stalled, slow, behind, held)

@@ -400,6 +400,11 @@ def test_the_worst_stands_first_and_the_others_below_it() -> None:
     assert all_three.others() == ["nobody", "invalid"]
 
 
+def test_what_is_wrong_stands_before_what_is_late() -> None:
+    flood = replace(CASES["invalid"][0], position=400, behind=900.0)
+    assert (flood.condition().kind, flood.others()) == ("invalid", ["behind"])
+
+
 def test_what_is_of_an_older_look_is_not_said_beside_an_engine_that_is_away() -> None:
     world = replace(WELL, members=(), minute=Outcomes(1_000, invalid=3_000), trouble={"kafka": AWAY}, **WAITS)
     assert world.condition().kind == "kafka away"
@@ -419,21 +424,21 @@ def test_every_rule_is_told_from_what_only_follows_from_it() -> None:
 
 def test_the_example_of_a_reason_is_of_the_kind_that_grows_not_of_the_most_there_ever_were() -> None:
     condition = CASES["invalid"][0].condition()
-    assert condition.detail == 'In one of them, "pin_id" must be an unsigned 64-bit integer.'
+    assert condition.detail == 'For example, in one record "pin_id" must be an unsigned 64-bit integer.'
     assert replace(CASES["invalid"][0], letters=()).condition().detail is None
 
 
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        (LATE, "One came 31 min after its minute had closed; a minute stays open for 60 min after its end."),
+        (LATE, "For example, one record came 31 min after its minute had closed; a minute stays open for 60 min."),
         (
             "value: must be JSON; it is empty; send the JSON itself",
-            'In one of them, "value" must be JSON: it is empty. Send the JSON itself.',
+            'For example, in one record "value" must be JSON: it is empty. Send the JSON itself.',
         ),
-        ("value: missing (a tombstone)", 'In one of them, "value": missing (a tombstone).'),
+        ("value: missing (a tombstone)", 'For example, in one record "value": missing (a tombstone).'),
         ("it has no Kafka timestamp: nothing tells when it came",
-         "In one of them, it has no Kafka timestamp: nothing tells when it came."),
+         "For example, in one record it has no Kafka timestamp: nothing tells when it came."),
     ],
 )  # fmt: skip
 def test_a_reason_is_said_in_sentences_with_one_number_and_its_limit(reason: str, words: str) -> None:
@@ -457,6 +462,7 @@ def test_all_topics_are_named_with_their_shares() -> None:
 def test_an_engine_says_where_it_was_asked_and_what_came_of_it_once() -> None:
     for what, detail in (
         ("nobody answers", "nobody answers."),
+        ("Kafka has not answered for 2.5 s", "Questions are sent to it, and no answer comes back."),
         ("Kafka does not answer at h:9092 ([Errno 111] refused)", "It was asked at h:9092 ([Errno 111] refused)."),
     ):
         world = replace(WELL, trouble={"kafka": replace(AWAY, what=what)})
@@ -558,6 +564,13 @@ def test_a_worker_that_is_slow_to_answer_once_or_counts_again_is_no_trouble() ->
         replace(WELL, known=(worker(flushed_at=NOW - 50, restoring=True), worker(flushed_at=NOW - 50, partitions=0))),
     ):
         assert world.condition().level == "ok"
+
+
+def test_a_step_that_is_a_little_slow_is_not_the_reason_for_what_waited_in_an_outage() -> None:
+    after_outage = replace(WELL, fresh=119.0, steps=(Step(step="cells", seconds=1.6),))
+    assert after_outage.condition().level == "ok"
+    slower = replace(after_outage, steps=(Step(step="cells", seconds=6.0),))
+    assert slower.condition().kind == "slow"
 
 
 def test_who_was_never_heard_is_not_said_to_have_ended() -> None:

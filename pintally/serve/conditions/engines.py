@@ -1,12 +1,13 @@
 """Kafka or ClickHouse does not answer, refuses what it is asked, or is slow. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pintally.serve.conditions.facts import NAMES, STATUS, Facts, ago, command_in, said, who
-from pintally.serve.state import Condition
+from pintally.serve.state import Condition, Step
 
 SLOW_SECONDS = 5.0  # 99% of records are to be visible by then: the objective
-SLOW_STEP_SECONDS = 1.0  # a step of a flush that takes longer is the reason
+SLOW_STEP_SECONDS = 1.0  # a step of a flush that takes longer is the reason, unless records waited for another one
+FLUSHES = 3.0  # a record waits for the flush before its own, and for its own; what waited longer did so after an outage
 UNFINISHED_SECONDS = 10.0  # a flush ends about once a second
 STEPS = {
     "dead_letter_topics": ("Kafka", "writing to dead-letter topics"),
@@ -33,8 +34,10 @@ def away(facts: Facts) -> Iterator[Condition]:
 
 
 def _asked(name: str, what: str) -> str:
-    """Where the engine was asked, and what came of it: that it does not answer is said already."""
+    """Where the engine was asked, and what came of it: that it does not answer, and since when, is said already."""
     said_already = " does not answer"
+    if what.startswith(f"{name} has not answered"):
+        return "Questions are sent to it, and no answer comes back."
     if what.startswith(name) and said_already in what:
         return f"It was asked{what.removeprefix(name).replace(said_already, '', 1)}."
     return f"{what}."
@@ -44,13 +47,20 @@ def slow(facts: Facts) -> Iterator[Condition]:
     """Flushes take so long that records are visible late."""
     fresh, steps = facts.workers.freshness_p99, facts.workers.steps
     worst = max(steps, key=lambda step: step.seconds, default=None)
-    if worst is None or fresh is None or fresh <= SLOW_SECONDS or worst.seconds <= SLOW_STEP_SECONDS:
+    if worst is None or fresh is None or not _explains(steps, worst, fresh):
         yield from _unfinished(facts)
         return
     engine, what = STEPS[worst.step]
     sentence = f"{engine} is slow: {what} takes {worst.seconds:.1f} s, so records are visible only after {ago(fresh)}."
     detail = f"Look for a full disk, a long query or too many parts in {engine}."
     yield said("slow", "behind", sentence, STATUS, "pintallyfreshnessburnsfast", detail=detail)
+
+
+def _explains(steps: Sequence[Step], worst: Step, fresh: float) -> bool:
+    """Whether records are visible late because of this step."""
+    if fresh <= SLOW_SECONDS or worst.seconds <= SLOW_STEP_SECONDS:
+        return False
+    return worst.seconds > SLOW_SECONDS or fresh <= FLUSHES * sum(step.seconds for step in steps)
 
 
 def _unfinished(facts: Facts) -> Iterator[Condition]:

@@ -10,14 +10,14 @@ LATE: Final = re.compile(r"late by ([\d.e+]+) s: the minute of event time \S+ cl
 
 
 def example(reason: str) -> str:
-    """A reason of streams/counting/outcomes.py: `In one of them, "pin_id" must be an unsigned 64-bit integer.`"""
+    """A reason of streams/counting/outcomes.py: `For example, in one record "pin_id" must be ...`"""
     if late := LATE.match(reason):
         came, stays = ago(float(late[1])), ago(float(late[2]))
-        return f"One came {came} after its minute had closed; a minute stays open for {stays} after its end."
+        return f"For example, one record came {came} after its minute had closed; a minute stays open for {stays}."
     named = CLAUSE.sub(lambda clause: f'{"; " if clause.start() else ""}"{clause[1]}": ', shortened(reason))
     what, *more = named.replace('": must', '" must').split("; ")
     found, *advice = more or [""]
-    return " ".join([f"In one of them, {what}{f': {found}' if found else ''}.", *map(_sentence, advice)])
+    return " ".join([f"For example, in one record {what}{f': {found}' if found else ''}.", *map(_sentence, advice)])
 
 
 def _sentence(words: str) -> str:
