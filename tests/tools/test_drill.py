@@ -135,6 +135,8 @@ def test_the_emulators_truth_is_read_with_all_its_outcomes(tmp_path: Path) -> No
         '{"topic": "t", "partition": 0, "outcome": "late", "records": 2}\n'
         '{"action": "click", "minute": 60, "pin_id": "18446744073709551615", "surface": "home",'
         ' "platform": "unknown", "count": 3, "trusted": 2}\n'
+        '{"experiment": "ranker_q4", "arm": "control", "action": "click", "hour": 0, "events": 3}\n'
+        '{"hour": 0, "pin_id": "18446744073709551615", "surface": null, "users": 2, "clicks_users": 2}\n'
     )
     expected = Expected()
     expected.add_file(file)

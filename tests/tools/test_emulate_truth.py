@@ -46,6 +46,7 @@ all_rules = st.builds(
     dedup=st.booleans(),
     breakdown=st.sampled_from([True, True, False]),
     trusted_cap=st.sampled_from([0, 1, 2, 5]),
+    user_key=st.sampled_from(["", "0badcafe"]),
 )
 
 
@@ -94,8 +95,10 @@ def stamped(traffic: Traffic, slabs: list[Slab], place: Place) -> list[int]:
 
 def labelled(
     records: list[LogRecord], recounted: Recount, rules: Rules, action: Action
-) -> Iterator[tuple[LabelledCell, bool]]:
-    """The cell of each counted record, and whether it is trusted. No slice has more labels than keep their own."""
+) -> Iterator[tuple[LabelledCell, bool, int]]:
+    """The cell of each counted record, whether it is trusted, and its user. No slice has more labels than keep their
+    own.
+    """
     values = {record.offset: record.value for record in records}
     slices = {offset: cell[:2] for cell, offsets in recounted.counted.items() for offset in offsets}
     earlier: Counter[tuple[tuple[int, ...], int, int]] = Counter()
@@ -105,7 +108,7 @@ def labelled(
         labels = (event.surface or "unknown", event.platform or "unknown") if rules.breakdown else ("unknown",) * 2
         cell = action, event.occurred_at // MINUTE_MS * 60, event.pin_id, *labels
         by = slices[offset], event.user_id, event.pin_id
-        yield cell, rules.trusted_cap == 0 or earlier[by] < rules.trusted_cap
+        yield cell, rules.trusted_cap == 0 or earlier[by] < rules.trusted_cap, event.user_id
         earlier[by] += 1
 
 
@@ -118,6 +121,27 @@ def arms_counted(records: list[LogRecord], recounted: Recount, action: Action) -
         for experiment, arm in (event.experiments or {}).items():
             assert experiment == EXPERIMENT
             yield arm, action, event.occurred_at // HOUR_MS * HOUR_SECONDS
+
+
+Told = dict[tuple[int, int, str | None], tuple[int, ...]]  # hour, pin, surface -> users, and those of each action
+
+
+def told_of(users: dict[tuple[int, int, str | None], set[tuple[int, Action]]]) -> Told:
+    """The numbers of distinct users."""
+    return {
+        group: (len({user for user, _ in found}), *(sum(action is by for _, by in found) for action in Action))
+        for group, found in users.items()
+    }
+
+
+def told_users(truth: Truth) -> Told:
+    """The numbers of users that the lines tell."""
+    lines = [line for line in map(json.loads, truth.lines()) if "users" in line]
+    return {
+        (line["hour"], int(line["pin_id"]), line["surface"]):
+            (line["users"], *(line[f"{action.column}_users"] for action in Action))
+        for line in lines
+    }  # fmt: skip
 
 
 @settings(deadline=None, max_examples=150)
@@ -136,20 +160,24 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
     cells: Counter[LabelledCell] = Counter()
     arms: Counter[ArmHour] = Counter()
     trusted: Counter[LabelledCell] = Counter()
+    users: dict[tuple[int, int, str | None], set[tuple[int, Action]]] = defaultdict(set)
     for (action, partition), records in log.items():
         stream_time = ANCHOR - place.stream_time_before
         end = place.first_offset + len(records)
-        recounted = recount(records, place.first_offset, end, rules, action, stream_time)
+        recounted = recount(records, place.first_offset, end, rules.without_users, action, stream_time)
         for outcome in recounted.outcomes.values():
             outcomes[TOPICS[action], partition, Outcome[outcome.upper()]] += 1
         arms.update(arms_counted(records, recounted, action))
-        for cell, is_trusted in labelled(records, recounted, rules, action):
+        for cell, is_trusted, user in labelled(records, recounted, rules, action):
             cells[cell] += 1
             trusted[cell] += is_trusted
+            for surface in (cell[3], None):
+                users[cell[1] // 3600 * 3600, cell[2], surface].add((user, action))
     assert truth.outcomes == outcomes
     assert truth.arms == arms
     told = truth.labelled()
     assert {cell: counts.events for cell, counts in told.items()} == cells
+    assert told_users(truth) == (told_of(users) if rules.user_key else {})
     if all(records[0].timestamp >= ANCHOR - place.stream_time_before for records in log.values()):
         assert told == {cell: (count, trusted[cell]) for cell, count in cells.items()}
 

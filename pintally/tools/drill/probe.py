@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from pintally.schemas.actions import Action
+from pintally.schemas.cells import CELL_TABLES, PinMinuteRows
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.outcomes import OUTCOMES
 from pintally.sinks.clickhouse.connection import Connection
@@ -125,6 +126,12 @@ class Probe:
             " USING (source) WHERE cells.v > ledger.v"
         )
         return int(rows[0][0])
+
+    def beside(self) -> dict[str, int]:
+        """Of what is counted beside pin-minutes, the rows by table; and the windows whose users are sealed."""
+        tables = {kind.table: f"{kind.table} FINAL" for kind in CELL_TABLES if kind is not PinMinuteRows}
+        tables["user_seals"] = "user_seals FINAL WHERE NOT is_open"
+        return {table: int(self.rows(f"SELECT count() FROM {rows}")[0][0]) for table, rows in tables.items()}
 
     def refused(self, code: int) -> int:
         """How often ClickHouse has refused a request with this code since its start."""

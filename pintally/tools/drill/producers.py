@@ -6,7 +6,7 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,7 @@ class Event:
     occurred_at: int
     surface: str | None = None
     platform: str | None = None
+    arms: Mapping[str, str] = field(default_factory=dict)  # by experiment
 
     def value(self) -> bytes:
         """Its JSON, with an id of its own."""
@@ -85,6 +86,7 @@ class Event:
                 "occurred_at": self.occurred_at,
             }
             | {name: label for name, label in labels.items() if label is not None}
+            | ({"experiments": self.arms} if self.arms else {})
         ).encode()
 
     @property
@@ -111,13 +113,13 @@ async def send_events(
 ) -> None:
     """`count` events in turn to `partitions`, whatever the key says, and with one of the labels after the other.
 
-    Each is sent `repeat` times, one after the other.
+    Each is sent `repeat` times, one after the other. Its label also names an experiment and the arm.
     """
     async with producing(kafka, enable_idempotence=True, acks="all") as producer:
         answers = []
         for number in range(count):
             label = labels[number % len(labels)]
-            event = Event(action, pin, now_ms(), label, label)
+            event = Event(action, pin, now_ms(), label, label, {label: label} if label else {})
             partition, value = partitions[number % len(partitions)], sent.prefix + event.value()
             answers += [
                 await producer.send(sent.topic, value, str(pin).encode(), partition=partition) for _ in range(repeat)

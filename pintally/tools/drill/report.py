@@ -45,6 +45,7 @@ class Report:
     final_windows: int = 0
     violations: list[str] = field(default_factory=list)
     truth: str = "not compared"
+    beside: dict[str, int] = field(default_factory=dict)  # rows of what is counted beside pin-minutes, by table
     peak_mib: int = 0
     budget_mib: int = 0
     verify: dict[str, Any] = field(default_factory=dict)
@@ -95,6 +96,7 @@ class Report:
             "outcomes": self.outcomes,
             "sent": self.sent,
             "truth": self.truth,
+            "beside": self.beside,
             "lag": self.lag,
             "injected": len(self.injections),
             "took_effect": sum(each.took_effect for each in self.injections),
@@ -136,6 +138,7 @@ class Report:
             "",
             f"events   {self.events:,} ({', '.join(f'{n:,} {outcome}' for outcome, n in self.outcomes.items())})",
             f"truth    {self.truth}",
+            f"beside   {', '.join(f'{rows:,} rows of {table}' for table, rows in self.beside.items())}",
             f"lag      {'unknown' if self.lag is None else f'{self.lag:,}'}",
             f"reader   {self.looks:,} looks, {self.unanswered:,} without an answer, {self.final_windows:,} final "
             f"windows, {len(self.violations)} violations",

@@ -15,6 +15,7 @@ from numpy.random import default_rng
 
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
+from pintally.schemas.experiments import EVERY
 from pintally.tools.drill.fault_context import FaultContext, Group
 from pintally.tools.drill.letters import missing_letters
 from pintally.tools.drill.load import PINS, Load, write_history
@@ -92,7 +93,7 @@ def drill(options: Options, say: Say) -> Report:
 
 
 def _settings(options: Options) -> dict[str, Any]:
-    """Small enough that a few seconds are a long time; one topic is framed, beside plain ones."""
+    """Small enough that a few seconds are a long time; one topic is framed, beside plain ones. All is counted."""
     return {
         "session_timeout_seconds": 3.0,
         "slice_records": 20_000,
@@ -102,6 +103,9 @@ def _settings(options: Options) -> dict[str, Any]:
         "idle_margin_seconds": 60,
         "partitions": 4,
         "framed_topics": Action.CLICK.label,
+        "count_users": True,
+        "user_key": f"{options.seed:032x}",
+        "experiments": EVERY,
     }
 
 
@@ -148,6 +152,9 @@ def _judge(
     reader.look(whole=True)
     found = probe.counts()
     _compare(expected, found, report)
+    report.beside = probe.beside()
+    if none := [table for table, rows in report.beside.items() if not rows]:
+        report.inconclusive.append(f"without a row: {', '.join(none)}")
     known = found
     if not expected.unknown:  # what is trusted is known to `verify` alone
         known = {cell: Counts(n, found.get(cell, Counts(0, 0)).trusted) for cell, n in expected.cells.items()}

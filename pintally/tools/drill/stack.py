@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pintally.schemas.cells import PinMemberRows, PinMinuteRows
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.kafka.topic_configs import set_topic_configs
@@ -18,6 +19,10 @@ from pintally.tools.engines.ports import LOOPBACK, free_port
 SEGMENT_BYTES = 32 * 1024 * 1024  # a killed broker reads its unfinished segments again: short ones, short restarts
 READ_SECONDS = 15.0
 APPLIED_SECONDS = 2.0  # the broker takes changed settings of a topic a moment after it has answered
+FAILING = (
+    PinMinuteRows.table,
+    PinMemberRows.table,
+)  # whose inserts fail: the first and a later one of a flush, by turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,9 @@ def open_stack(folder: Path, workers: int, brokers: int, chosen: dict[str, Any],
         proxies = [
             WorkerProxies(
                 tuple(Proxy(loop, outer, inner) for inner, outer in of_worker),
-                Proxy(loop, next(ports), engines.addresses.clickhouse_port, table="pin_minutes"),
+                Proxy(loop, next(ports), engines.addresses.clickhouse_port, table=FAILING[number % len(FAILING)]),
             )
-            for of_worker in zip(*ways, strict=True)
+            for number, of_worker in enumerate(zip(*ways, strict=True))
         ]
         for proxy in [proxy for each in proxies for proxy in (*each.kafka, each.clickhouse)]:
             proxy.open()

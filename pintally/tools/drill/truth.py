@@ -62,6 +62,8 @@ class Expected:
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 told = json.loads(line)
+                if "users" in told or "arm" in told:
+                    continue  # several runs have users in common, and arms are for `verify` to compare
                 if "pin_id" in told:
                     action, pin = LABELS[told["action"]], int(told["pin_id"])
                     cell = Cell(action, told["minute"], pin, told["surface"], told["platform"])

@@ -19,6 +19,7 @@ from pintally.tools.emulate.placed import NOWHERE, Part, Placed, TrustedOfPartit
 from pintally.tools.emulate.sessions import PLATFORMS, SURFACES
 from pintally.tools.emulate.sums import Sums
 from pintally.tools.emulate.traffic import Slab
+from pintally.tools.emulate.truth_users import Group, Numbers, Users
 
 MOST_PINS = 1 << 28
 Cell = tuple[Action, int, int]  # action, start of the minute in seconds since 1970, pin id
@@ -51,6 +52,7 @@ class Truth:
         self.is_placed = True  # whether it is known of all records where they are: else nobody knows what is trusted
         self._origin: int | None = None  # the lowest minute that fits in a key
         self._events, self._trusted = Sums(), Sums()
+        self._users = Users() if self._rules.user_key else None
         self._logs: dict[tuple[Action, int], TrustedOfPartition] = {}
 
     def add(self, slab: Slab, placed: Placed | None = None) -> None:
@@ -68,6 +70,8 @@ class Truth:
                     self._trust((action, number), slab, placed, of_topic[partition == number], cells)
         self._events.add(cells[counted])
         self._add_arms(slab, counted)
+        if self._users is not None:
+            self._users.add(slab, counted, breakdown=self._rules.breakdown)
 
     def _add_arms(self, slab: Slab, counted: NDArray[np.bool_]) -> None:
         """Count the records that name an arm."""
@@ -139,8 +143,16 @@ class Truth:
         labels = (UNKNOWN, *SURFACES)[surface], (UNKNOWN, *PLATFORMS)[platform]
         return Action(action), (minute + (self._origin or 0)) * 60, ids[pin], *labels
 
+    def users(self) -> dict[Group, Numbers]:
+        """The numbers of users of each pin and hour, by surface too; nothing if the rules do not count users."""
+        return {} if self._users is None else self._users.numbers()
+
     def lines(self) -> Iterator[str]:
-        """JSON Lines: one line an outcome of a partition, then one an arm, action and hour, then one a cell."""
+        """JSON Lines: one line an outcome of a partition, then one an arm, action and hour, then one a cell, then one a
+        group of users.
+
+        In the last ones the surface null stands for all surfaces.
+        """
         for (topic, partition, outcome), records in sorted(self.outcomes.items()):
             yield json.dumps(
                 {"topic": topic, "partition": partition, "outcome": outcome.name.lower(), "records": records}
@@ -152,6 +164,11 @@ class Truth:
             cell = {"action": action.label, "minute": minute, "pin_id": str(pin)}
             labels = {"surface": surface, "platform": platform}
             yield json.dumps(cell | labels | {"count": counts.events, "trusted": counts.trusted})
+        for group, numbers in self.users().items():
+            shown_on = None if group.surface is None else (UNKNOWN, *SURFACES)[group.surface]
+            told = {"hour": group.hour, "pin_id": str(int(self._pins.ids[group.pin])), "surface": shown_on}
+            by_action = {f"{action.column}_users": users for action, users in numbers.by_action.items()}
+            yield json.dumps(told | {"users": numbers.users} | by_action)
 
     def write(self, path: Path) -> None:
         """Write `lines` to a file."""
