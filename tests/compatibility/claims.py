@@ -9,7 +9,7 @@ KAFKA_BY: dict[str, tuple[str, ...]] = {
         f"{TOPICS}::test_a_topic_made_again_has_another_id",
         f"{TOPICS}::test_a_compacted_source_is_named",
     ),
-    "worker, emulate, verify": (f"{EXACT}::test_the_sums_equal_the_emulators_own_truth_cell_by_cell",),
+    "worker, emulate, verify": (f"{EXACT}::test_cells_and_users_are_those_of_the_emulators_own_truth",),
     "kill -9 of workers, restart of Kafka": (
         f"{EXACT}::test_counts_are_exact_after_five_kills_at_different_moments",
         f"{EXACT}::test_counts_are_exact_after_a_restart_of_kafka",
@@ -38,7 +38,7 @@ CLICKHOUSE_BY: dict[str, tuple[str, ...]] = {
         "tests/sinks/test_seal.py",
         "tests/operations/test_retention.py",
     ),
-    "worker, emulate, verify": (f"{EXACT}::test_the_sums_equal_the_emulators_own_truth_cell_by_cell",),
+    "worker, emulate, verify": (f"{EXACT}::test_cells_and_users_are_those_of_the_emulators_own_truth",),
     "dlq replay": (
         "tests/e2e/test_dlq.py::test_invalid_and_late_letters_are_corrected_replayed_counted_and_never_again",
     ),

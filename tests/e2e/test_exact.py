@@ -3,16 +3,19 @@
 import json
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pintally.schemas.actions import Action
+from pintally.schemas.experiments import EVERY
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
+from tests.counting.test_user_hash import PUBLISHED
 from tests.e2e.running import ASKED_S, Traffic, pintally, progress, verify, wait_caught_up, wait_for, workers
 from tests.sinks.sealing import read
 from tests.support.all_cells import all_cells
-from tests.support.engines import TestEngines
+from tests.support.engines import TestEngines, topics_and_tables
 
 TRAFFIC = ("--duplicates", "0.02", "--late", "0.005", "--broken", "0.005")
 
@@ -132,31 +135,67 @@ def test_sigterm_ends_a_worker_with_everything_recorded(stack: Settings, tmp_pat
     verify(stack)
 
 
-def test_the_sums_equal_the_emulators_own_truth_cell_by_cell(stack: Settings, tmp_path: Path) -> None:
+def test_cells_and_users_are_those_of_the_emulators_own_truth(
+    settings: Settings, engines: TestEngines, tmp_path: Path
+) -> None:
+    """A log with known surfaces, bots and users gives the known answers, and `verify` finds all of it exact."""
+    stack = settings.changed(
+        topic_timestamps="CreateTime", seal_seconds=0.5, count_users=True, user_key=PUBLISHED, least_users=1,
+        experiments=EVERY,
+    )  # fmt: skip
     truth = tmp_path / "truth.jsonl"
-    with (
-        workers(stack, tmp_path) as start,
-        Traffic(
-            stack, "--events", "20000", "--seed", "14", *TRAFFIC, "--bots", "0.1", "--truth", str(truth)
-        ) as traffic,
-    ):
-        start()
-        traffic.finish()
+    sent = ("--events", "20000", "--span", "180", "--seed", "14", *TRAFFIC, "--bots", "0.1", "--truth", str(truth))
+    with topics_and_tables(stack, engines.addresses), workers(stack, tmp_path) as start:
+        worker = start()
+        with Traffic(stack, *sent) as traffic:
+            traffic.finish()
         wait_caught_up(stack)
-    lines = [json.loads(line) for line in truth.read_text().splitlines()]
+        wait_for(lambda: sealed_hours(stack), 60, "users of an hour are sealed", ASKED_S)
+        assert worker.stop() == 0
+        verify(stack)
+        told = [json.loads(line) for line in truth.read_text().splitlines()]
+        _compare_cells(stack, told)
+        _compare_users(stack, told)
+
+
+def sealed_hours(settings: Settings) -> set[int]:
+    """The hours whose users are sealed, in seconds since 1970."""
+    sql = "SELECT toUnixTimestamp(window_start) FROM user_seals FINAL WHERE resolution = 'hour' AND sets > 0"
+    return {hour for (hour,) in read(settings.clickhouse, sql)}
+
+
+def _compare_cells(settings: Settings, told: Sequence[Mapping[str, Any]]) -> None:
     expected = {
         (x["action"], x["minute"], int(x["pin_id"]), x["surface"], x["platform"]): (x["count"], x["trusted"])
-        for x in lines
-        if "pin_id" in x
+        for x in told
+        if "count" in x
     }
     rows = read(
-        stack.clickhouse,
+        settings.clickhouse,
         "SELECT action, toUnixTimestamp(minute), pin_id, toString(surface), toString(platform),"
         " sum(events), sum(trusted) FROM pin_minutes FINAL GROUP BY 1, 2, 3, 4, 5",
     )
     found = {(Action(action).label, *key): (events, trusted) for action, *key, events, trusted in rows}
     assert found == expected
     assert sum(events - trusted for events, trusted in found.values()) > 1_000, "bots hammer"
+
+
+def _compare_users(settings: Settings, told: Sequence[Mapping[str, Any]]) -> None:
+    """Of pins and hours, by surface too: exact up to 100 users, above within two hundredths."""
+    hours, names = sealed_hours(settings), ["users", *(f"{action.column}_users" for action in Action)]
+    expected = {
+        (x["hour"], int(x["pin_id"]), x["surface"]): [x[name] for name in names]
+        for x in told
+        if "users" in x and x["hour"] in hours
+    }
+    found = {}
+    for view, surface in (("pin_users_1h", "NULL"), ("pin_surface_users_1h", "toString(surface)")):
+        sql = f"SELECT toUnixTimestamp(window_start), pin_id, {surface}, [{', '.join(names)}] FROM {view}"
+        found |= {tuple(key): numbers for *key, numbers in read(settings.clickhouse, sql)}
+    assert found.keys() == expected.keys()
+    pairs = [(n, known) for key, numbers in expected.items() for n, known in zip(found[key], numbers, strict=True)]
+    assert [pair for pair in pairs if abs(pair[0] - pair[1]) > (pair[1] / 50 if pair[1] > 100 else 0)] == []
+    assert max(known for _, known in pairs) > 100
 
 
 def test_a_worker_without_topics_says_what_to_do(settings: Settings) -> None:
