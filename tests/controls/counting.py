@@ -1,4 +1,4 @@
-"""Controls of the fold: C1, C2, C4, C29 and C30."""
+"""Controls of the fold: C1, C2, C4, and C29 to C32."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.experiments import EVERY
 from pintally.schemas.label_column import UNKNOWN
 from pintally.streams.counting import fold
-from pintally.streams.counting.aggregates import PinMinutes, SliceVersion
+from pintally.streams.counting.aggregates import ExperimentCells, PinMembers, PinMinutes, SliceVersion
+from pintally.streams.counting.aggregates.member_table import MemberTable
+from pintally.streams.counting.aggregates.slice_arms import IGNORED, SliceArms
 from pintally.streams.counting.aggregates.slice_labels import SliceLabels
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.outcomes import Judged
@@ -129,4 +132,55 @@ def trusted_by_flush() -> Iterator[None]:
         return taken
 
     with replaced((PinMinutes, "take_dirty", take_and_forget)):
+        yield
+
+
+@control
+def members_by_chunk() -> Iterator[None]:
+    """C31: the members of a slice, and their counts, begin anew with each chunk."""
+    add = PinMembers.add
+
+    def add_anew(self: PinMembers, judged: Judged, at: NDArray[np.intp]) -> None:
+        self._table = MemberTable()
+        add(self, judged, at)
+
+    with replaced((PinMembers, "add", add_anew)):
+        yield
+
+
+@control
+def members_by_flush() -> Iterator[None]:
+    """C31: the members of a slice, and their counts, begin anew after each flush."""
+    mark_flushed = PinMembers.mark_flushed
+
+    def forget(self: PinMembers) -> None:
+        mark_flushed(self)
+        self._table = MemberTable()
+
+    with replaced((PinMembers, "mark_flushed", forget)):
+        yield
+
+
+@control
+def arms_without_a_bound() -> Iterator[None]:
+    """C32: every pair of experiment and arm counts under its own names."""
+
+    def number(self: SliceArms, names: tuple[str, str]) -> int:
+        is_asked = EVERY in self._asked or names[0] in self._asked
+        return self._numbers.setdefault(names, len(self._numbers)) if is_asked else IGNORED
+
+    with replaced((SliceArms, "_number", number)):
+        yield
+
+
+@control
+def arms_numbered_by_chunk() -> Iterator[None]:
+    """C32: the numbers of arms, and which are the first ones, begin anew with each chunk."""
+    add = ExperimentCells.add
+
+    def add_anew(self: ExperimentCells, judged: Judged, at: NDArray[np.intp]) -> None:
+        self._arms = SliceArms(tuple(self._arms._asked))
+        add(self, judged, at)
+
+    with replaced((ExperimentCells, "add", add_anew)):
         yield

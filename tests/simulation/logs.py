@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
-from pintally.schemas.decoding.decoded import Decoded
+from pintally.schemas.decoding.decoded import Decoded, Experiments
 from pintally.schemas.decoding.decoder import decode
 from pintally.schemas.decoding.values import Values
+from pintally.schemas.experiments import EVERY
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
+from pintally.schemas.user_keys import NO_KEY, UserKeys
 from pintally.streams.counting.log import Chunk, Envelope
 from tests.support.reference import LogRecord
 
@@ -24,6 +26,11 @@ LATENESS = (0, MINUTE, 20 * MINUTE)
 PINS = (1, 1, 1, 2, 2**64 - 1)
 USERS = (1, 1, 1, 2, 2**64 - 1)
 NAMED = 2  # labels of a slice that count under their own name: as few, because slices are small
+# Of an event: experiments and arms, as JSON.
+EXPERIMENTS = (
+    "", "{}", '{"feed":"a"}', '{"feed":"b"}', '{"feed":"a","search":"b"}', '{"sear\\u0063h":"a"}', '{"other":"other"}'
+)  # fmt: skip
+KEYS = UserKeys.of("000102030405060708090a0b0c0d0e0f,ffeeddccbbaa99887766554433221100")
 LABELS = ("null", "null", '"search"', '"\\u00e9"', '"home"', '"ho\\u006de"', '"\\"\\\\\\n"', '"other"')  # as JSON
 
 GAPS = (0,) * 14 + (1, 1, 2, 6)  # offsets without a record: aborted transactions, markers
@@ -83,9 +90,16 @@ class SimLog:
             platform=whole.platform[at],
             labels=whole.labels,
             occurred_at=whole.occurred_at[at],
+            experiments=_part(whole.experiments, first, last),
             event_id=whole.event_id[at],
             reasons=reasons,
         )
+
+
+def _part(whole: Experiments, first: int, last: int) -> Experiments:
+    """Those of some of the events."""
+    offsets = whole.offsets[first : last + 1]
+    return Experiments(offsets - offsets[0], whole.pairs[offsets[0] : offsets[-1]])
 
 
 @lru_cache(maxsize=1 << 16)
@@ -97,11 +111,12 @@ def event(
     user: int = 1,
     surface: str = "null",
     platform: str = "null",
+    experiments: str = "",
 ) -> bytes:
-    """A valid event as a producer writes it; labels are given as JSON."""
-    text = '{"event_id":"%s","action":"%s","pin_id":"%d","user_id":"%d","occurred_at":%d,"surface":%s,"platform":%s}'
-    name = UUID(int=event_id << 64 | event_id)
-    return (text % (name, action.label, pin, user, occurred_at, surface, platform)).encode()
+    """A valid event as a producer writes it; labels and experiments are given as JSON."""
+    text = '{"event_id":"%s","action":"%s","pin_id":"%d","user_id":"%d","occurred_at":%d,"surface":%s,"platform":%s%s}'
+    name, last = UUID(int=event_id << 64 | event_id), experiments and f',"experiments":{experiments}'
+    return (text % (name, action.label, pin, user, occurred_at, surface, platform, last)).encode()
 
 
 def make_rules(rng: Random) -> Rules:
@@ -116,8 +131,16 @@ def make_rules(rng: Random) -> Rules:
     )
 
 
-def make_log(rng: Random, source: Source, action: Action, rules: Rules, records: int) -> SimLog:
-    """A log whose records stand at the borders of `rules`, with many duplicates among them."""
+def count_beside(own: Random, rules: Rules) -> Rules:
+    """The rules with users or arms counted too, or not."""
+    key, asked = own.choice((*(key.id for key in KEYS), NO_KEY)), own.choice(((EVERY,), ("feed",), ()))
+    return replace(rules, user_key=key, experiments=asked)
+
+
+def make_log(
+    rng: Random, source: Source, action: Action, rules: Rules, records: int, arms: Random | None = None
+) -> SimLog:
+    """A log whose records stand at the borders of `rules`, with many duplicates among them. `arms` draws their arms."""
     start = offset = rng.choice((0, 0, 3, 17))
     stream_time, time, made = 0, T0 + rng.choice((0, 9 * MINUTE)), []
     for gap, step, kind in zip(
@@ -127,7 +150,7 @@ def make_log(rng: Random, source: Source, action: Action, rules: Rules, records:
         time += step or 0
         stamp = stream_time if step is None else time
         stream_time = max(stream_time, stamp)
-        made.append(_record(rng, offset, -1 if step is None else time, kind, stamp, stream_time, action, rules))
+        made.append(_record(rng, offset, -1 if step is None else time, kind, stamp, stream_time, action, rules, arms))
         offset += 1
     end = offset + rng.choice(GAPS)
     offsets, timestamps = (
@@ -138,8 +161,9 @@ def make_log(rng: Random, source: Source, action: Action, rules: Rules, records:
 
 
 def _record(
-    rng: Random, offset: int, timestamp: int, kind: str, stamp: int, stream_time: int, action: Action, rules: Rules
-) -> LogRecord:
+    rng: Random, offset: int, timestamp: int, kind: str, stamp: int, stream_time: int, action: Action, rules: Rules,
+    arms: Random | None,
+) -> LogRecord:  # fmt: skip
     if kind in ("broken", "tombstone"):
         return LogRecord(offset, timestamp, b"{}" if kind == "broken" else None, b"k")
     occurred_at = {
@@ -150,5 +174,6 @@ def _record(
     }.get(kind, stamp)
     event_id = rng.randint(1, 8) if rng.random() < 0.5 else 1000 + offset
     who = rng.choice(USERS), rng.choice(LABELS), rng.choice(LABELS)
-    value = event(action, event_id, rng.choice(PINS), max(0, occurred_at), *who)
+    experiments = arms.choice(EXPERIMENTS) if arms else ""
+    value = event(action, event_id, rng.choice(PINS), max(0, occurred_at), *who, experiments)
     return LogRecord(offset, timestamp, value, b"k%d" % offset, (("h", None),))

@@ -1,8 +1,9 @@
 """ClickHouse in a simulation: the sink in memory, whose every call is a point where the schedule decides."""
 
-from collections import deque
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 from pintally.schemas.cells import CellRows
@@ -11,7 +12,7 @@ from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostRow, StartRow
 from pintally.schemas.sources import Source
 from tests.simulation.logs import HOUR, T0
 from tests.simulation.loop import blocking_call
-from tests.simulation.truth import Truth
+from tests.simulation.truth import Key, Truth, key_of
 from tests.support.memory_sink import SLICE, CellKey, MemorySession, MemorySink, Origin, SliceKey, Values
 
 STALE_READS = ("read_ledgers", "read_back")
@@ -24,7 +25,7 @@ class Copy:
     """All tables as they were at some moment."""
 
     starts: list[StartRow]
-    cells: dict[CellKey, Values]
+    tables: dict[type[CellRows], dict[CellKey, Values]]  # of cells
     ledger: dict[SliceKey, LedgerRow]
     dead_letters: dict[Origin, DeadLetterRow]
     lost: list[LostRow]
@@ -76,7 +77,7 @@ class SimSink(MemorySink):
             self._remember()
         if name == "write_cells" and self.is_whole:
             self.recent.append(self._state())
-        before = {key: self.truth.shown(self, key) for key in keys_of(args[0])} if name == "write_cells" else {}
+        before = {key: self.truth.shown(self, key) for key in keys_of(args)} if name == "write_cells" else {}
         getattr(MemorySession(self), name)(*args, **kwargs)
         if name == "write_cells":
             self.truth.check_cells(self, before)
@@ -110,13 +111,15 @@ class SimSink(MemorySink):
         self.copies.append(self._state())
 
     def _state(self) -> Copy:
-        tables = list(self.starts), dict(self.cells), dict(self.ledger), dict(self.dead_letters), list(self.lost)
+        cells = {kind: dict(rows) for kind, rows in self.tables.items()}
+        tables = list(self.starts), cells, dict(self.ledger), dict(self.dead_letters), list(self.lost)
         return Copy(*tables, self.truth.is_damaged)
 
     def restore(self, copy: Copy) -> None:
         """Back to a backup: connections break, and what was on its way is gone."""
         self.starts, self.lost = list(copy.starts), list(copy.lost)
-        self.cells, self.ledger, self.dead_letters = dict(copy.cells), dict(copy.ledger), dict(copy.dead_letters)
+        self.tables = defaultdict(dict, {kind: dict(rows) for kind, rows in copy.tables.items()})
+        self.ledger, self.dead_letters = dict(copy.ledger), dict(copy.dead_letters)
         self.epoch += 1
         self._older.clear()
         self.recent.clear()
@@ -155,8 +158,16 @@ for step, is_known in ((name, name in vars(SimSession)) for name in vars(MemoryS
         setattr(SimSession, step, _forwarded(step))
 
 
-def keys_of(rows: CellRows) -> list[CellKey]:
-    return rows.tuples((*SLICE, *rows.key))
+def keys_of(tables: Sequence[CellRows]) -> Iterator[Key]:
+    """The cells that an insert writes."""
+    for rows in tables:
+        yield from (key_of(rows.table, key) for key in rows.tuples((*SLICE, *rows.key)))
+
+
+def cut(tables: Sequence[CellRows], own: Random) -> list[CellRows]:
+    """What is done of inserts into several tables, the last of them not wholly."""
+    done = list(tables[: own.randint(1, len(tables))])
+    return [*done[:-1], done[-1].select(slice(0, own.randint(0, len(done[-1]))))]
 
 
 def part_of(rows: Any, at: slice) -> Any:

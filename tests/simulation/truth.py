@@ -1,19 +1,22 @@
 """What must be, by the reference: what readers may see at any moment, and what must stand there in the end."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from pintally.schemas.cells import ExperimentRows, PinMemberRows, PinMinuteRows
 from pintally.schemas.rows import EPOCH_SHIFT, DeadLetterRow, LedgerRow, LostRow, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from tests.simulation.logs import NAMED, SimLog
-from tests.support.memory_sink import CellKey, MemorySink, Origin, SliceKey
+from tests.simulation.logs import KEYS, NAMED, SimLog
+from tests.support.memory_sink import CellKey, MemorySink, Origin, SliceKey, Values
 from tests.support.reference import Recount, ReferenceSlice, recount
 
 OUTCOMES = ("counted", "duplicate", "late", "invalid", "gaps")
+TABLES = {kind.table: kind for kind in (PinMinuteRows, PinMemberRows, ExperimentRows)}
 Letter = tuple[object, ...]
+Key = tuple[Any, ...]  # source, slice_block, arrived_at, table, and what else names a cell there
 
 
 class Violation(AssertionError):
@@ -36,12 +39,13 @@ class Truth:
         self._recount()
 
     def _recount(self) -> None:
-        self.cells: dict[CellKey, list[int]] = {}  # -> the offsets it counts
+        self.cells: dict[Key, list[int]] = {}  # -> the offsets it counts
+        self.sums: dict[SliceKey, dict[str, int]] = {}  # of what is counted beside pin-minutes
         self.trusted: set[tuple[int, int]] = set()  # source and offset of the records that are trusted
         self.slices: dict[SliceKey, ReferenceSlice] = {}
         self.epoch_of: dict[SliceKey, int] = {}
-        self.cells_of: dict[SliceKey, list[CellKey]] = defaultdict(list)
-        self.ahead: dict[CellKey, list[int]] = {}  # -> offsets of lost ranges that it may count too
+        self.cells_of: dict[SliceKey, list[Key]] = defaultdict(list)
+        self.ahead: dict[Key, list[int]] = {}  # -> offsets of lost ranges that it may count too
         self.letters: dict[Origin, Letter] = {}
         self.letters_ahead: dict[Origin, Letter] = {}  # of lost ranges: may be there too
         self.totals: dict[tuple[Any, ...], int] = defaultdict(int)  # the key of a cell but for its slice -> counted
@@ -58,12 +62,12 @@ class Truth:
                 counting = partial(self._count, log, first, start_row)
                 if gap:
                     self._take_ahead(log, counting(gap.end), start_row.epoch, gap.start)
-                self._take(log, counting(gap.start if gap else end), start_row.epoch)
+                self._take(log, counting(gap.start if gap else end), start_row)
 
     def _count(self, log: SimLog, first: StartRow, start_row: StartRow, end: int) -> Recount:
         rules = Rules.from_json(start_row.rules)
         stream_time, count_from = first.start_stream_time, start_row.start
-        return recount(log.records, first.start, end, rules, log.action, stream_time, count_from, NAMED)
+        return recount(log.records, first.start, end, rules, log.action, stream_time, count_from, NAMED, KEYS)
 
     @property
     def gaps(self) -> dict[tuple[int, int], LostRow]:
@@ -80,8 +84,7 @@ class Truth:
                 self.said[key].add(epoch)
                 self.open.add(key)
         self.trusted |= {(log.source.id, offset) for offset in found.trusted}
-        for (slice_block, arrived_at, *key), offsets in found.counted.items():
-            cell = (log.source.id, slice_block, arrived_at, int(log.action), *key)
+        for cell, offsets in _cells(log, found):
             if beyond := [offset for offset in offsets if offset >= start]:
                 self.ahead[cell] = beyond
                 self.totals[cell[3:]] += len(beyond)
@@ -90,8 +93,9 @@ class Truth:
             if letter[0] >= start:
                 self.letters_ahead[log.source, letter[0]] = letter
 
-    def _take(self, log: SimLog, found: Recount, epoch: int) -> None:
-        source = log.source
+    def _take(self, log: SimLog, found: Recount, start_row: StartRow) -> None:
+        source, epoch, rules = log.source, start_row.epoch, Rules.from_json(start_row.rules)
+        beside = {PinMemberRows.table: bool(rules.user_key), ExperimentRows.table: bool(rules.experiments)}
         for piece in found.slices:
             key = source.id, piece.slice_block, piece.arrived_at
             if self.epoch_of.get(key, epoch) != epoch:  # a slice of that name was given up unwritten
@@ -99,14 +103,16 @@ class Truth:
                 for cell in [cell for cell in self.ahead if cell[:3] == key]:
                     self.totals[cell[3:]] -= len(self.ahead.pop(cell))
             self.slices[key] = piece
+            self.sums[key] = {table: 0 for table, is_counted in beside.items() if is_counted}
             self.epoch_of[key] = epoch
             self.said[key].add(epoch)
         self.trusted |= {(source.id, offset) for offset in found.trusted}
-        for (slice_block, arrived_at, *name), offsets in found.counted.items():
-            cell = (source.id, slice_block, arrived_at, int(log.action), *name)
+        for cell, offsets in _cells(log, found):
             self.cells[cell] = offsets
-            self.cells_of[source.id, slice_block, arrived_at].append(cell)
+            self.cells_of[cell[:3]].append(cell)
             self.totals[cell[3:]] += len(offsets)
+            if cell[3] in beside:
+                self.sums[cell[:3]][cell[3]] += len(offsets)
         for letter in found.dead_letters:
             self.letters[source, letter[0]] = letter
             self.letters_before[source, letter[0]].add(letter)
@@ -150,15 +156,15 @@ class Truth:
         """The sink was restored or cleared in part: look at all of it anew."""
         self._complete.clear()
         self.seen.clear()
-        for key in sink.cells:
+        for key in all_cells(sink):
             self.seen[key[3:]] = self.seen.get(key[3:], 0) + self.shown(sink, key)
 
-    def shown(self, sink: MemorySink, key: CellKey) -> int:
+    def shown(self, sink: MemorySink, key: Key) -> int:
         """The count of a cell; superseded ones are sealing's to delete."""
-        version, count, *_ = sink.cells.get(key, (0, 0))
+        version, count, *_ = _row_of(sink, key) or (0, 0)
         return 0 if self.is_superseded(key[:3], version) else count
 
-    def check_cells(self, sink: MemorySink, before: Mapping[CellKey, int]) -> None:
+    def check_cells(self, sink: MemorySink, before: Mapping[Key, int]) -> None:
         """No reader sees a total above the truth of the whole log; what the ledger vouches for stays."""
         if self.is_damaged:
             return
@@ -203,7 +209,7 @@ class Truth:
             for row in self._complete_rows(sink, log.source):
                 self._check_complete(sink, row)
 
-    def _vouched(self, sink: MemorySink, row: LedgerRow, keys: Iterable[CellKey]) -> None:
+    def _vouched(self, sink: MemorySink, row: LedgerRow, keys: Iterable[Key]) -> None:
         for key in keys:
             must = sum(offset < row.position for offset in self.cells[key]) if key in self.cells else 0
             found = self.shown(sink, key)
@@ -239,16 +245,16 @@ class Truth:
         key = row.source.id, row.slice_block, row.arrived_at
         if key in self._complete:
             return
-        if (must := self.slices.get(key)) is None or _said(row) != _must(must):
+        if (must := self.slices.get(key)) is None or _said(row) != self._must(key, must):
             raise Violation(f"complete slice {_row(row)} {row.outcomes} should be {must}")
         for cell in self.cells_of[key]:
-            if sink.cells.get(cell, (0, 0, 0))[1:] != self._values(cell):
-                raise Violation(f"complete slice {_row(row)}: {_cell(cell)} is {sink.cells.get(cell)}")
+            if (found := _row_of(sink, cell)) is None or found[1:] != self._values(cell):
+                raise Violation(f"complete slice {_row(row)}: {_cell(cell)} is {found}")
         self._complete.add(key)
 
     def check_end(self, sink: MemorySink) -> None:
         """All of it, exactly: cells, ledger rows, dead letters in the table and on their topic."""
-        counts = {key: tuple(values) for key, (_, *values) in sink.cells.items()}
+        counts = {key: tuple(values) for key, (_, *values) in all_cells(sink).items()}
         truth = {key: self._values(key) for key in self.cells}
         for key in self.ahead:
             least, most = truth.pop(key, (0,))[0], len(self.cells.get(key, ())) + len(self.ahead[key])
@@ -256,7 +262,7 @@ class Truth:
                 raise Violation(f"in the end {_cell(key)} of a lost range is {count}, not {least} to {most}")
         _equal("cells", counts, truth)
         rows = {key: (_said(row), row.epoch) for key, row in sink.ledger.items()}
-        must = {key: (_must(piece), self.epoch_of[key]) for key, piece in self.slices.items()}
+        must = {key: (self._must(key, piece), self.epoch_of[key]) for key, piece in self.slices.items()}
         for key in self.open:
             least, row = self.slices.get(key), sink.ledger.get(key)
             if least and (row is None or row.position < least.position):
@@ -268,10 +274,17 @@ class Truth:
         _equal("dead letters", letters, ahead | self.letters)
         self._check_letters("letters on the dead-letter topic", {o: self.letters.get(o) for o in self.buried})
 
-    def _values(self, cell: CellKey) -> tuple[int, int]:
-        """What the row of a cell must say in the end: events and trusted."""
+    def _values(self, cell: Key) -> tuple[int, ...]:
+        """What the row of a cell must say in the end: events, and trusted unless it is a member."""
         offsets = self.cells[cell]
+        if cell[3] == PinMemberRows.table:
+            return (len(offsets),)
         return len(offsets), sum((cell[0], offset) in self.trusted for offset in offsets)
+
+    def _must(self, key: SliceKey, piece: ReferenceSlice) -> tuple[object, ...]:
+        outcomes = tuple(piece.outcomes[name] for name in OUTCOMES)
+        counted, sums = piece.outcomes["counted"], self.sums[key]
+        return piece.start, piece.start_stream_time, piece.position, piece.stream_time, outcomes, counted, sums
 
     def _check_letters(self, what: str, found: Mapping[Origin, Letter | None]) -> None:
         """All that must be there are; others are left over from rules that held before, a record of what was said."""
@@ -300,12 +313,8 @@ def _in_force(starts: Iterable[StartRow], source: Source) -> list[StartRow]:
 
 def _said(row: LedgerRow) -> tuple[object, ...]:
     outcomes = tuple(getattr(row.outcomes, name) for name in OUTCOMES)
-    return row.start, row.start_stream_time, row.position, row.stream_time, outcomes, row.cells_sum
-
-
-def _must(piece: ReferenceSlice) -> tuple[object, ...]:
-    outcomes = tuple(piece.outcomes[name] for name in OUTCOMES)
-    return piece.start, piece.start_stream_time, piece.position, piece.stream_time, outcomes, piece.outcomes["counted"]
+    sums = dict(row.sums)
+    return row.start, row.start_stream_time, row.position, row.stream_time, outcomes, row.cells_sum, sums
 
 
 def _letter(row: DeadLetterRow) -> tuple[object, ...]:
@@ -319,9 +328,33 @@ def _equal(what: str, found: Mapping[Any, object], must: Mapping[Any, object]) -
         raise Violation(f"in the end {len(shown)} {what} differ: {sorted(shown)[:3]}")
 
 
-def _cell(key: CellKey) -> str:
-    names = "block", "arrived", "action", "minute", "pin", "surface", "platform"
+def _cell(key: Key) -> str:
+    names = "block", "arrived", "table", *TABLES[key[3]].key
     return f"cell ({', '.join(f'{name} {value}' for name, value in zip(names, key[1:], strict=True))})"
+
+
+def key_of(table: str, key: CellKey) -> Key:
+    """A cell of one table among those of all."""
+    return *key[:3], table, *key[3:]
+
+
+def all_cells(sink: MemorySink) -> dict[Key, Values]:
+    """The rows of all tables of cells."""
+    return {key_of(kind.table, key): values for kind, cells in sink.tables.items() for key, values in cells.items()}
+
+
+def _row_of(sink: MemorySink, key: Key) -> Values | None:
+    return sink.tables[TABLES[key[3]]].get((*key[:3], *key[4:]))
+
+
+def _cells(log: SimLog, found: Recount) -> Iterator[tuple[Key, list[int]]]:
+    """The cells of all tables, with the offsets that they count."""
+    counted = (PinMinuteRows, found.counted), (PinMemberRows, found.members), (ExperimentRows, found.arms)
+    action = int(log.action)
+    for kind, cells in counted:
+        for (slice_block, arrived_at, *name), offsets in cells.items():
+            named = name if kind is PinMinuteRows else name[0]
+            yield (log.source.id, slice_block, arrived_at, kind.table, action, *named), offsets
 
 
 def _row(row: LedgerRow) -> str:

@@ -14,12 +14,12 @@ from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from pintally.schemas.actions import Action
+from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.errors import Refusal, SinkUnavailable
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.schemas.user_keys import NO_KEYS
 from pintally.streams.counting import fold
-from pintally.streams.counting.aggregates import slice_labels
+from pintally.streams.counting.aggregates import slice_arms, slice_labels
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.operations.change import cluster_state
 from pintally.streams.worker import agents, assignment, fatal, outage, table
@@ -28,15 +28,16 @@ from pintally.streams.worker import flush as flush
 from pintally.streams.worker.flush import RulesChanged, SinkRolledBack
 from tests.simulation.command import Command, apply_rules, give_up, repair_all
 from tests.simulation.command import edges as command_edges
-from tests.simulation.logs import LATENESS, NAMED, SimLog, decode_before, make_log, make_rules
+from tests.simulation.logs import KEYS, LATENESS, NAMED, SimLog, count_beside, decode_before, make_log, make_rules
 from tests.simulation.loop import Job, blocking_call
-from tests.simulation.sink import READS, Copy, SimSink, part_of
+from tests.simulation.sink import READS, Copy, SimSink, cut, part_of
 from tests.simulation.truth import Truth
 from tests.simulation.worker import Worker, WorkerEnds, ends, starts_anew
 
 SOURCES = (((Action.SAVE, 0),), ((Action.SAVE, 0), (Action.SAVE, 1)), ((Action.SAVE, 0), (Action.CLICK, 0)))
 UUIDS = {action: UUID(int=int(action)) for action in Action}
 RECORDS = 24  # a source
+BESIDE = 0.3  # share of the schedules in which users and arms may be counted
 DAMAGES = ("cells", "cells", "a slice", "a minute", "ledger rows", "letters", "wrong counts")
 LOST = "pintally accept-loss"  # as remedies name it
 SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # a schedule tells all in its own words
@@ -73,7 +74,7 @@ class SimSettings:
     @property
     def rules(self) -> SimpleNamespace:
         """The rules that are asked for, the same in every topic."""
-        return SimpleNamespace(to_rules=lambda: self.asked, in_topic=lambda _: self.asked, keys=NO_KEYS)
+        return SimpleNamespace(to_rules=lambda: self.asked, in_topic=lambda _: self.asked, keys=KEYS)
 
 
 def other_rules(rng: Random, rules: Rules) -> Rules:
@@ -111,9 +112,16 @@ class World:
     def __init__(self, rng: Random, say: Callable[..., None]) -> None:
         self.rng = rng
         self.say = say
+        self.own = Random(str(rng.getstate()[1][:8]))  # for what is counted beside pin-minutes
+        arms = self.own if self.own.random() < BESIDE else None
         rules = make_rules(rng)
         names = rng.choice(SOURCES)
-        logs = [make_log(rng, Source(a.topic(), UUIDS[a], p), a, rules, rng.randint(4, RECORDS)) for a, p in names]
+        logs = [
+            make_log(rng, Source(a.topic(), UUIDS[a], p), a, rules, rng.randint(4, RECORDS), arms) for a, p in names
+        ]
+        self.counts_beside = arms is not None
+        if arms:
+            rules = count_beside(self.own, rules)
         self.logs = {TP(log.source.topic, log.source.partition): Partition(log, rng.random() < 0.5) for log in logs}
         self.truth = Truth(logs, rules)
         self.sink = SimSink(self.truth)
@@ -239,9 +247,9 @@ class World:
 
     def _on_its_way(self, job: Job) -> None:
         assert job.pending
-        name, (rows,), _, epoch = job.pending
+        name, rows, _, epoch = job.pending
         if epoch == self.sink.epoch and self.rng.random() < 0.5:
-            self.sink.late.append((name, rows))
+            self.sink.late.append((name, *rows))
             self.say("  its %s is still on the way", name)
 
     def flush(self, worker: Worker) -> None:
@@ -294,8 +302,10 @@ class World:
             sink.late.append((name, *args))
             return SinkUnavailable("later")
         if fault == "halved":
-            at = self.rng.randint(0, len(args[0]))
-            args = (part_of(args[0], slice(0, at) if self.rng.random() < 0.5 else slice(at, None)),)
+            at, first = self.rng.randint(0, len(args[0])), self.rng.random() < 0.5
+            args = (
+                cut(args, self.own) if len(args) > 1 else (part_of(args[0], slice(at) if first else slice(at, None)),)
+            )
         sink.apply(name, *args, **kwargs)
         return SinkUnavailable(fault) if fault in ("silent", "halved") else None
 
@@ -332,10 +342,10 @@ class World:
 
     def land(self) -> None:
         """An insert that went unanswered is applied after all."""
-        name, rows = self.sink.late.pop(self.rng.randrange(len(self.sink.late)))
+        name, *args = self.sink.late.pop(self.rng.randrange(len(self.sink.late)))
         self.say("a late %s is applied", name)
-        self.sink.apply(name, rows)
-        if name == "write_starts" and any(row.rules != self.settings.asked.to_json() for row in rows):
+        self.sink.apply(name, *args)
+        if name == "write_starts" and any(row.rules != self.settings.asked.to_json() for row in args[0]):
             self.changing = True  # rules that were given up hold after all, and workers say so (seed 61599)
 
     def land_some(self) -> None:
@@ -397,10 +407,20 @@ class World:
                 version, events, trusted = sink.cells[key]  # the sum of events is what repair looks at by itself
                 sink.cells[key] = version, events + 1, self.rng.choice((0, trusted, events + 1))
         elif cells:
+            self._damage_beside()
             chosen, at = self.rng.choice(cells), {"a slice": slice(3), "a minute": slice(4, 5)}.get(kind)
             for key in [k for k in cells if k[at] == chosen[at]] if at else half(cells):
                 del sink.cells[key]
         self.truth.reset(sink)
+
+    def _damage_beside(self) -> None:
+        """Rows of members and arms are lost too."""
+        for kind, rows in self.sink.tables.items():
+            lost = [key for key in sorted(rows) if key[2] and self.own.random() < 0.5]
+            if kind is not PinMinuteRows and lost:
+                self.say("and rows of %s", kind.table)
+                for key in lost:
+                    del rows[key]
 
     def trim(self) -> None:
         """Retention takes the beginning of a log that no worker counts.
@@ -441,6 +461,8 @@ class World:
     def change_rules(self, *, revert: bool = False) -> None:
         """Somebody wants other rules, or the last ones again: all workers stop, `rules apply` begins (C18)."""
         rules = self.before.asked if revert else other_rules(self.rng, self.settings.asked)
+        if self.counts_beside and not revert and self.own.random() < 0.5:
+            rules = count_beside(self.own, rules)
         self.before = self.settings
         self.changes += 1
         self.settings = replace(self.settings, asked=rules)
@@ -560,6 +582,7 @@ class World:
             (cluster_state, "committed_offsets", lambda _: blocking_call("committed_offsets")),
             (fold, "decode_by_rule", decode_before),
             (slice_labels, "MAX_SLICE_LABELS", NAMED),
+            (slice_arms, "MAX_SLICE_ARMS", NAMED),
             (flow, "monotonic", lambda: self.now),
             (flush, "monotonic", lambda: self.now),
             (table, "refuse", ends),

@@ -13,7 +13,9 @@ from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.events import ContractError, Event, validate
 from pintally.schemas.rows import DeadLetterRow, LedgerRow
 from pintally.schemas.rules import Rules
+from pintally.schemas.user_keys import NO_KEYS, UserKeys
 from pintally.streams.counting.log import Headers
+from tests.support.reference_beside import NAMED_ARMS, Arm, Beside, Member
 
 Key = tuple[int, int, str, str]  # minute, pin, surface, platform
 NAMED = 256  # C29: labels that count under their own name
@@ -89,6 +91,8 @@ class Recount:
     outcomes: dict[int, str] = field(default_factory=dict)  # offset -> outcome, absent offsets included
     counted: dict[Cell, list[int]] = field(default_factory=dict)  # the offsets that each cell counts
     trusted: set[int] = field(default_factory=set)  # the offsets of those that are trusted
+    members: dict[tuple[int, int, Member], list[int]] = field(default_factory=dict)  # slice_block, arrived_at, member
+    arms: dict[tuple[int, int, Arm], list[int]] = field(default_factory=dict)
     dead_letters: list[tuple[int, int, str, bytes | None, bytes | None, Headers]] = field(default_factory=list)
 
     def values(self, cell: Cell, position: int = 2**64) -> tuple[int, int]:
@@ -119,12 +123,14 @@ def recount(
     stream_time: int = 0,
     count_from: int = 0,
     named: int = NAMED,
+    keys: UserKeys = NO_KEYS,
 ) -> Recount:
     """Fold the offsets [start, end) one by one; `stream_time` is the one before `start`. Below `count_from` only
-    ids. `named` is for logs that are too short to hold so many labels.
+    ids. `named` is for logs that are too short to hold so many labels, or arms. `keys` has the one that the rules name.
     """
     records = {record.offset: record for record in log}
     result, cells = Recount(), SliceCells(rules, named)
+    beside = Beside(rules, keys, min(named, NAMED_ARMS))
     ids: dict[
         object, list[tuple[int, int]]
     ] = {}  # event id -> (slice_block, arrived_at number) of all that registered it
@@ -148,7 +154,7 @@ def recount(
             slices.append(
                 ReferenceSlice(slice_block, arrived_at * 600, offset, stream_time_before, offset, stream_time_before)
             )
-            cells = SliceCells(rules, named)
+            cells, beside = SliceCells(rules, named), Beside(rules, keys, min(named, NAMED_ARMS))
         slices[-1].outcomes[outcome] += 1
         slices[-1].position, slices[-1].stream_time = offset + 1, stream_time
         result.outcomes[offset] = outcome
@@ -160,6 +166,10 @@ def recount(
             key, trusted = cells.place(minute, event.pin_id, event.user_id, event.surface, event.platform)
             result.counted.setdefault((slice_block, arrived_at * 600, *key), []).append(offset)
             result.trusted |= {offset} if trusted else set()
+            if member := beside.member(event, key[2]):
+                result.members.setdefault((slice_block, arrived_at * 600, member), []).append(offset)
+            for arm in beside.arms(event):
+                result.arms.setdefault((slice_block, arrived_at * 600, arm), []).append(offset)
         if outcome in ("invalid", "late"):
             assert record is not None
             letter = (offset, record.timestamp, outcome, record.key, record.value, record.headers)
