@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pintally.schemas.actions import Action
+from pintally.schemas.cells import CELL_TABLES, CellRows
 from pintally.sinks.clickhouse.per_action import each
 
 SCHEMA: Final = Path(__file__).parent / "schema"
@@ -43,6 +44,16 @@ WHERE if(s.inside, bitAnd(c.version, 281474976710655) > s.start,
     c.slice_block > s.slice_block OR (c.slice_block = s.slice_block AND c.arrived_at >= s.arrived_at))"""
 
 
+def superseded_cells(kind: type[CellRows]) -> str:
+    """The superseded rows of a table of cells, as the view `superseded_cells` shows them."""
+    pin = "c.pin_id" if "pin_id" in kind.key else "toUInt64(0)"
+    return f"""SELECT '{kind.table}' AS table, toStartOfHour(c.{kind.window}) AS hour, c.source AS source,
+    s.epoch AS epoch, c.slice_block AS slice_block, c.arrived_at AS arrived_at, c.action AS action,
+    c.{kind.window} AS window_start, {pin} AS pin_id, c.{kind.values()[0]} AS events, c.version AS version
+FROM {kind.table} AS c
+{SUPERSEDED}"""
+
+
 def script_of(name: str) -> str:
     """A file's text without its comments, with its parts, and with a statement for each window."""
     text = re.sub(r"^--.*\n", "", (SCHEMA / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -75,7 +86,7 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
         "actions": ", ".join(f"{action.value} {action.label}" for action in actions),
         "family": FAMILY,
         "on_cluster": ON_CLUSTER,
-        "superseded": SUPERSEDED,
+        "superseded_cells": "\nUNION ALL\n".join(map(superseded_cells, CELL_TABLES)),
     }
     rated = tuple(action for action in actions if action is not Action.CLOSEUP)
     text = re.sub(r"^.*\{label\}.*$", lambda line: each(line[0], "\n", rated), script, flags=re.MULTILINE)

@@ -1,7 +1,7 @@
 """Superseded rows: rows of a lower epoch in slices from an epoch start on (C19). An old worker may insert them late.
 
 Queries of readers do not filter them out: each query would pay for a case that is rare. `rules apply`, `accept-loss`
-and each sealing delete them, from the table of every aggregate. The view `superseded_cells` lists those of pin-minutes.
+and each sealing delete them, from the table of every aggregate. The view `superseded_cells` lists them.
 
 An epoch start is the start row of a higher epoch; if there are several, the lowest one decides. A cell has no offset:
 the name of its slice tells on which side of the epoch start it is. If the epoch start follows a lost range, it lies

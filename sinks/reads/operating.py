@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from typing import Final
 
+from pintally.schemas.cells import CELL_TABLES
 from pintally.schemas.dead_letters import UNREADABLE
 from pintally.schemas.field_at_fault import field_of
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import KIND
 
 MINUTES: Final = 60
-SUPERSEDED: Final = {
-    "pin_minutes": "superseded_cells",
-    "ingest_ledger": "superseded_ledger",
-    "dead_letters": "superseded_letters",
-}
+# Superseded rows by table, of tables that have some.
+SUPERSEDED: Final = """
+SELECT toString(table), count() FROM superseded_cells GROUP BY table
+UNION ALL SELECT 'ingest_ledger', count() FROM superseded_ledger
+UNION ALL SELECT 'dead_letters', count() FROM superseded_letters
+"""
+MAY_BE_SUPERSEDED: Final = (*(kind.table for kind in CELL_TABLES), "ingest_ledger", "dead_letters")
 LETTERS = f"""
 SELECT topic, toString(outcome) AS what, {KIND} AS kind,
     arrayExists(header -> header.1 = '{UNREADABLE}', headers) AS unreadable,
@@ -105,6 +108,5 @@ def read_table_sizes(connection: Connection) -> list[TableSize]:
 
 def read_superseded(connection: Connection) -> dict[str, int]:
     """Returns the number of superseded rows that are not deleted yet, by table."""
-    if not connection.one("SELECT count() FROM ingest_starts WHERE epoch > 0")[0]:
-        return dict.fromkeys(SUPERSEDED, 0)
-    return {table: connection.one(f"SELECT count() FROM {view}")[0] for table, view in SUPERSEDED.items()}
+    changed = connection.one("SELECT count() FROM ingest_starts WHERE epoch > 0")[0]
+    return dict.fromkeys(MAY_BE_SUPERSEDED, 0) | dict(connection.rows(SUPERSEDED) if changed else ())

@@ -11,8 +11,11 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sealing.users import seal_users
+from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.sinks.sealed_cuts import seal_all
 from tests.sinks.sealing import HOUR, TODAY, some_cells, write
+from tests.sinks.test_seal_users import members
 from tests.support.own_clickhouse import clickhouse_with
 from tests.support.profiles import OF_THE_READER, ONE_SETTING, PROFILES
 
@@ -24,6 +27,8 @@ QUERIES = (
     "SELECT count(), uniqExact(pin_id), countIf(is_final) FROM {}",
     "SELECT pin_id, sum(saves), sum(clicks), sum(closeups) FROM {} GROUP BY pin_id ORDER BY pin_id",
 )
+USERS = ("pin_users_1h", "pin_users_1d", "pin_surface_users_1h", "pin_surface_users_1d")
+OF_USERS = (QUERIES[0], "SELECT count(), uniqExact(pin_id), countIf(users > 2), countIf(clicks_users IS NULL) FROM {}")
 TOP = "SELECT * FROM pin_top_24h ORDER BY place"  # its text is that of the other windows
 # Of features: one row a pin, and what no row is of.
 FEATURES = ("pin_features_latest", "pin_features(as_of = (SELECT max(published_at) FROM cuts))")
@@ -71,6 +76,7 @@ def _fill(made: ClickHouseAddress, *, sealed: bool) -> None:
     write(made, some_cells(20, count=4, slice_block=1))
     if sealed:
         seal(made, TODAY)
+        _seal_users(made)
         seal_cuts(made, TODAY - HOUR, HOUR)
         write(made, some_cells(30, count=5, slice_block=1))  # opens hours again
         seal(made, TODAY - 20 * HOUR)
@@ -81,6 +87,18 @@ def _fill(made: ClickHouseAddress, *, sealed: bool) -> None:
         if sealed:
             connection.execute("DELETE FROM pin_hours_by_pin WHERE pin_id = 8")
             connection.execute("DELETE FROM pin_tiles WHERE pin_id = 8")
+
+
+def _seal_users(made: ClickHouseAddress) -> None:
+    """Users of two pins; one of the pins is deleted again, of the other not every group is shown."""
+    places = [(hour, pin, surface) for hour in (5, 6) for pin in (8, 9) for surface in ("home", "search")]
+    seen = [(hour, 1, pin, surface, user) for hour, pin, surface in places for user in range(3)]
+    with ClickHouseSink(made).session() as session:
+        session.write_cells(members([*seen, (5, 2, 8, "home", 1)]))
+    seal_users(made, 2)
+    with Connection(made, 30) as connection:
+        for table in ("pin_hour_users", "pin_day_users"):
+            connection.execute(f"DELETE FROM {table} WHERE pin_id = 9")
 
 
 Answers = dict[str, list[tuple[object, ...]] | str]
@@ -106,7 +124,8 @@ def expected(address: ClickHouseAddress) -> Answers:
 
 
 def plain(address: ClickHouseAddress) -> Answers:
-    return ask(address, "default", [TOP, *(query.format(view) for query in QUERIES for view in VIEWS)])
+    counts = [query.format(view) for query in QUERIES for view in VIEWS]
+    return ask(address, "default", [TOP, *counts, *(query.format(view) for query in OF_USERS for view in USERS)])
 
 
 def test_the_views_have_rows(expected: Answers) -> None:

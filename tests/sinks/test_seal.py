@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pintally.schemas.cells import CELL_TABLES, ExperimentRows, PinMemberRows
 from pintally.schemas.rows import StartRow, version_of
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -14,6 +15,7 @@ from pintally.sinks.clickhouse.sealing.reopen import sealed_and_cut, sealed_unti
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.sinks.reads.operating import read_superseded
 from pintally.streams.settings import Settings
 from tests.sinks.sealing import (
     DAY,
@@ -185,20 +187,37 @@ def test_hours_that_were_sealed_before_their_end_and_the_lateness_are_opened_unt
     assert disagreements(address) == []
 
 
+def superseded(address: ClickHouseAddress) -> tuple[list[tuple[str, int, int]], dict[str, int]]:
+    """Table, pin and minute of yesterday, as the view has them; and how many there are, by table."""
+    sql = "SELECT table, pin_id, dateDiff('minute', toStartOfDay(hour), window_start) FROM superseded_cells ORDER BY 1"
+    with Connection(address, 30) as connection:
+        return [(table, pin, minute) for table, pin, minute in connection.rows(sql)], read_superseded(connection)
+
+
 def test_superseded_rows_are_deleted_and_not_sealed(address: ClickHouseAddress) -> None:
     source = Source("engagement.save.v1", __import__("uuid").uuid4(), 0)
     old, new = (
         StartRow(source, epoch, start, YESTERDAY * 1000, Rules().to_json()) for epoch, start in ((0, 0), (1, 500_000))
     )
-    minute = YESTERDAY + 5 * HOUR
+    hour, minute = YESTERDAY + 5 * HOUR, YESTERDAY + 5 * HOUR + 60
+    by_offset = [(2, version_of(0, 600_000)), (1, version_of(0, 490_000)), (2, version_of(1, 600_000))]
+    members = [(source.id, b, YESTERDAY, v, 1, hour, 51, "home", 1, b + v, 1) for b, v in by_offset]
+    arms = [(source.id, b, YESTERDAY, v, 1, hour, "checkout", "green", b + (v > 1 << 48), 1, 1) for b, v in by_offset]
     with ClickHouseSink(address).session() as session:
         session.write_starts([old, new])
+        session.write_cells(PinMemberRows.of(zip(*members, strict=True)), ExperimentRows.of(zip(*arms, strict=True)))
         session.write_cells(cells((source.id, 1, YESTERDAY, 1, minute, 50, 1, version_of(0, 490_000))))  # before it
         session.write_cells(cells((source.id, 2, YESTERDAY, 1, minute, 51, 1, version_of(0, 600_000))))  # superseded
         session.write_cells(cells((source.id, 2, YESTERDAY, 1, minute, 52, 1, version_of(1, 600_000))))  # its successor
-    assert read(address, "SELECT pin_id FROM superseded_cells") == [(51,)]
+    found = [("experiment_cells", 0, 300), ("pin_members", 51, 300), ("pin_minutes", 51, 301)]
+    of_cells = [kind.table for kind in CELL_TABLES]
+    none = dict.fromkeys([*of_cells, "ingest_ledger", "dead_letters"], 0)
+    assert superseded(address) == (found, none | dict.fromkeys(of_cells, 1))
     seal(address, TODAY)
-    assert read(address, "SELECT pin_id FROM superseded_cells") == []
+    assert superseded(address) == ([], none)
+    assert [read(address, f"SELECT count() FROM {table}")[0] for table in ("pin_members", "experiment_cells")] == [
+        (2,), (2,)
+    ]  # fmt: skip
     assert read(address, "SELECT pin_id FROM pin_engagement_1h WHERE pin_id >= 50 ORDER BY 1") == [(50,), (52,)]
     assert disagreements(address) == []
 

@@ -43,22 +43,21 @@ COMMENT 'Epoch starts that end an earlier epoch: one row for each source and ear
 
 CREATE OR REPLACE VIEW superseded_cells{on_cluster}
 (
-    hour DateTime('UTC') COMMENT 'Start of the hour of minute',
+    table LowCardinality(String) COMMENT 'The table of cells that has the row',
+    hour DateTime('UTC') COMMENT 'Start of the hour of window_start',
     source UInt64 COMMENT 'Source.id',
     epoch UInt32 COMMENT 'Epoch of the row',
     slice_block UInt32 COMMENT 'Slice, first half',
     arrived_at DateTime('UTC') COMMENT 'Slice, second half',
     action UInt8 COMMENT '{actions}',
-    minute DateTime('UTC') COMMENT 'Start of the minute',
-    pin_id UInt64 COMMENT 'The pin',
+    window_start DateTime('UTC') COMMENT 'Start of the minute, or of the hour in tables of hours',
+    pin_id UInt64 COMMENT 'The pin; 0 in tables that have none',
     events UInt64 COMMENT 'Events of the row',
     version UInt64 COMMENT 'Version of the row'
 )
-AS SELECT c.hour AS hour, c.source AS source, s.epoch AS epoch, c.slice_block AS slice_block, c.arrived_at AS arrived_at,
-    c.action AS action, c.minute AS minute, c.pin_id AS pin_id, c.events AS events, c.version AS version
-FROM pin_minutes AS c
-{superseded}
-COMMENT 'Superseded cells, which do not count; normally empty';
+AS
+{superseded_cells}
+COMMENT 'Superseded rows of all tables of cells, which do not count; normally empty';
 
 CREATE OR REPLACE VIEW superseded_ledger{on_cluster}
 (

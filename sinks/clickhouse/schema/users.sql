@@ -1,5 +1,22 @@
 -- Users of pins, from sealed windows alone: members are of persons, and no reader has a right to them. A window that is
--- opened again shows what was published last, until it is sealed again.
+-- opened again shows what was published last, until it is sealed again. What views.sql says at its head about settings of
+-- readers holds for these too.
+
+CREATE OR REPLACE VIEW user_seals_read{on_cluster}
+(
+    resolution Enum8('hour' = 1, 'day' = 2) COMMENT 'Length of the window',
+    window_start DateTime('UTC') COMMENT 'Start of the window',
+    seal UInt64 COMMENT 'Seal number of the rows that count',
+    hours UInt8 COMMENT 'Hours of the window whose users were counted',
+    keys UInt8 COMMENT 'Keys of the hash of users in the window',
+    least UInt64 COMMENT 'Groups of fewer users are not shown'
+)
+AS SELECT resolution, window_start, rows_seal AS seal, hours, keys, least
+FROM user_seals FINAL
+WHERE
+{answers_are_whole}
+SETTINGS apply_deleted_mask = 1
+COMMENT 'Part of the views of users: the windows whose users are sealed';
 
 CREATE OR REPLACE VIEW pin_users_1h{on_cluster}
 (
@@ -14,10 +31,10 @@ AS SELECT window_start, pin_id, users, {users}, keys, least
 FROM pin_hour_users AS r
 INNER JOIN
 (
-    SELECT window_start, rows_seal AS seal, hours, keys, least FROM user_seals FINAL WHERE resolution = 'hour'
+    SELECT window_start, seal, hours, keys, least FROM user_seals_read WHERE resolution = 'hour'
 ) AS s USING (window_start, seal)
 WHERE surface = ''
-SETTINGS apply_deleted_mask = 1
+SETTINGS apply_deleted_mask = 1, join_default_strictness = 'ALL', input_format_tsv_enum_as_number = 0
 COMMENT 'Users per pin and hour, where PINTALLY_COUNT_USERS is on';
 
 CREATE OR REPLACE VIEW pin_users_1d{on_cluster}
@@ -34,10 +51,10 @@ AS SELECT window_start, pin_id, users, {users}, hours, keys, least
 FROM pin_day_users AS r
 INNER JOIN
 (
-    SELECT window_start, rows_seal AS seal, hours, keys, least FROM user_seals FINAL WHERE resolution = 'day'
+    SELECT window_start, seal, hours, keys, least FROM user_seals_read WHERE resolution = 'day'
 ) AS s USING (window_start, seal)
 WHERE surface = ''
-SETTINGS apply_deleted_mask = 1
+SETTINGS apply_deleted_mask = 1, join_default_strictness = 'ALL', input_format_tsv_enum_as_number = 0
 COMMENT 'Users per pin and day, where PINTALLY_COUNT_USERS is on';
 
 CREATE OR REPLACE VIEW pin_surface_users_1h{on_cluster}
@@ -54,10 +71,10 @@ AS SELECT window_start, pin_id, surface, users, {users}, keys, least
 FROM pin_hour_users AS r
 INNER JOIN
 (
-    SELECT window_start, rows_seal AS seal, hours, keys, least FROM user_seals FINAL WHERE resolution = 'hour'
+    SELECT window_start, seal, hours, keys, least FROM user_seals_read WHERE resolution = 'hour'
 ) AS s USING (window_start, seal)
 WHERE surface != ''
-SETTINGS apply_deleted_mask = 1
+SETTINGS apply_deleted_mask = 1, join_default_strictness = 'ALL', input_format_tsv_enum_as_number = 0
 COMMENT 'Users per pin, hour and surface; a user of two surfaces counts in both';
 
 CREATE OR REPLACE VIEW pin_surface_users_1d{on_cluster}
@@ -75,8 +92,8 @@ AS SELECT window_start, pin_id, surface, users, {users}, hours, keys, least
 FROM pin_day_users AS r
 INNER JOIN
 (
-    SELECT window_start, rows_seal AS seal, hours, keys, least FROM user_seals FINAL WHERE resolution = 'day'
+    SELECT window_start, seal, hours, keys, least FROM user_seals_read WHERE resolution = 'day'
 ) AS s USING (window_start, seal)
 WHERE surface != ''
-SETTINGS apply_deleted_mask = 1
+SETTINGS apply_deleted_mask = 1, join_default_strictness = 'ALL', input_format_tsv_enum_as_number = 0
 COMMENT 'Users per pin, day and surface; a user of two surfaces counts in both';
