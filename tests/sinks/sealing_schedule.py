@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
-from pintally.schemas.cells import CellRows
+from pintally.schemas.cells import CellRows, PinMemberRows, PinMinuteRows
 from pintally.schemas.label_column import UNKNOWN
 from pintally.schemas.rows import StartRow, version_of
 from pintally.schemas.rules import Rules
@@ -22,6 +22,7 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sealing import recheck
 from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sealing.users import seal_users
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.sinks.sealing import HOUR, TODAY, YESTERDAY, reopen_from
 from tests.support.cells import cells
@@ -31,7 +32,9 @@ ACTORS = 6  # in a schedule
 WRITTEN = (YESTERDAY + 3 * HOUR, YESTERDAY + 4 * HOUR)  # hours that are written to
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 ROLLED_UP = ("pin_hour_breakdowns", "pin_hours", "pin_day_breakdowns", "pin_days")
-TABLES = ("pin_minutes", *ROLLED_UP, "sealed", "seal_numbers", "ingest_starts")
+OF_USERS = ("pin_members", "pin_user_states", "pin_hour_users", "pin_day_users", "user_seals")
+TABLES = ("pin_minutes", *ROLLED_UP, "sealed", "seal_numbers", "ingest_starts", *OF_USERS)
+CELLS = ("INSERT INTO pin_minutes", "INSERT INTO pin_members")
 
 # Of each window and pin: the counts by each label of each dimension, and those of all labels together.
 UNEQUAL = """
@@ -48,6 +51,16 @@ SELECT w, pin_id, of, name FROM
     FROM pin_breakdown_{view}
 )
 GROUP BY w, pin_id, of, name HAVING sum(n) != 0 OR sum(t) != 0
+"""
+USERS = """
+SELECT w, pin_id, groupArray(n) FROM
+(
+    SELECT toStartOf{unit}(hour) AS w, pin_id, toInt64(uniqExact(user_hash)) AS n
+    FROM pin_members FINAL WHERE events > 0 GROUP BY w, pin_id
+    UNION ALL
+    SELECT window_start, pin_id, -toInt64(users) FROM pin_users_{view}
+)
+GROUP BY w, pin_id HAVING sum(n) != 0
 """
 
 
@@ -132,12 +145,14 @@ class Schedule:
     def __init__(self, seed: int, address: ClickHouseAddress, tell: Callable[[str], None] = lambda _: None) -> None:
         self.rng = Random(seed)
         self.unknown = self.rng.choice((0.0, 0.5, 0.9))  # share of cells that name no label
+        self.users = seed % 4 == 2  # whether users are counted and sealed too
+        self.own = Random(f"users {seed}")
         self.address = address
         self.tell = tell
         self.actors: list[Actor] = []
         self.born = 0
         self.version = 0
-        self.again: list[CellRows] = []  # writes whose worker was killed: whoever comes after it repeats them
+        self.again: list[Sequence[CellRows]] = []  # writes whose worker was killed: whoever comes after it repeats them
         self.until = 0
         self.unlooked: set[str] = set()  # sealers that were killed before their second look: the next sealing takes it
 
@@ -163,9 +178,29 @@ class Schedule:
         starts = [StartRow(SOURCE, g, at, YESTERDAY * 1000, Rules().to_json()) for g, at in ((0, 0), (1, 500_000))]
         with ClickHouseSink(self.address).session() as session:
             session.write_starts(starts)
-            session.write_cells(self._cells())
+            session.write_cells(*self._flush())
 
-    def _cells(self, hours: Sequence[int] = WRITTEN) -> CellRows:
+    def _flush(self, hours: Sequence[int] = WRITTEN) -> Sequence[CellRows]:
+        """What one flush writes; or a repair of members alone."""
+        minutes = self._cells(hours)
+        if not self.users:
+            return (minutes,)
+        members = self._members(minutes)
+        return (members,) if self.own.random() < 0.3 else (minutes, members)
+
+    def _members(self, minutes: PinMinuteRows) -> CellRows:
+        """Users of the same pins and hours; some rows are void."""
+        users = {
+            (hour // HOUR * HOUR, pin, surface, self.own.randint(1, 4)): version
+            for hour, pin, surface, version in minutes.tuples(("minute", "pin_id", "surface", "version"))
+        }
+        rows = [
+            (SOURCE.id, 2, YESTERDAY, version, 1, hour, pin, surface, 1, user, self.own.choice((0, 1, 1, self.version)))
+            for (hour, pin, surface, user), version in users.items()
+        ]
+        return PinMemberRows.of(zip(*rows, strict=True))
+
+    def _cells(self, hours: Sequence[int]) -> PinMinuteRows:
         """One flush: a few cells of these hours; some are superseded."""
         rows = []
         self.version += 1
@@ -189,10 +224,15 @@ class Schedule:
         self.actors.append(actor)
         return actor
 
-    def _writer(self, rows: CellRows) -> Callable[[], object]:
+    def _seal(self) -> None:
+        seal(self.address, TODAY)
+        if self.users:
+            seal_users(self.address, 1)
+
+    def _writer(self, rows: Sequence[CellRows]) -> Callable[[], object]:
         def write() -> None:
             with ClickHouseSink(self.address).session() as session:
-                session.write_cells(rows)
+                session.write_cells(*rows)
 
         write.rows = rows  # type: ignore[attr-defined]
         return write
@@ -207,7 +247,7 @@ class Schedule:
             )
             if publishes and self.rng.random() < 0.3:  # the worst moment for a row to come
                 hours = [start for _, start, *_ in actor.arguments[0] if start in WRITTEN] or WRITTEN
-                writer = self._start("writer", self._writer(self._cells(hours)))
+                writer = self._start("writer", self._writer(self._flush(hours)))
                 while writer.statement:
                     self._advance(writer)
             self._advance(actor, kill=self.rng.random() < 0.04)
@@ -215,11 +255,11 @@ class Schedule:
     def _spawn(self) -> None:
         kind = self.rng.choice(("sealer", "sealer", "writer", "writer", "opener"))
         if kind == "sealer":
-            self._start(kind, lambda: seal(self.address, TODAY))
+            self._start(kind, self._seal)
         elif kind == "writer" and self.again:
             self._repeat()
         elif kind == "writer":
-            self._start(kind, self._writer(self._cells()))
+            self._start(kind, self._writer(self._flush()))
         else:
             moment = self.rng.choice(WRITTEN)
             self._start(kind, lambda: reopen_from(self.address, moment))
@@ -250,7 +290,7 @@ class Schedule:
                 self._look(statement)
             return
         opens = _opens(statement, arguments)
-        if statement.startswith("INSERT INTO pin_minutes"):
+        if statement.startswith(CELLS):
             actor.settling = True  # until it ends: it looks whether an hour was sealed meanwhile
         elif actor.name.startswith("sealer") and statement.startswith(("INSERT INTO sealed", "INSERT INTO pin")):
             actor.settling = statement.startswith("INSERT INTO sealed") and not opens  # until it has looked again
@@ -271,6 +311,14 @@ class Schedule:
             if wrong := self.reader.rows(UNEQUAL.format(unit=unit, view=view)):
                 raise Wrong(f"{view} is not the sum of minutes: {wrong}")
 
+    def _compare_users(self) -> None:
+        """Once all that is due was sealed."""
+        if self.users:
+            seal_users(self.address, 1)
+        for unit, view in (("Hour", "1h"), ("Day", "1d")):
+            if wrong := self.reader.rows(USERS.format(unit=unit, view=view)):
+                raise Wrong(f"users of {view} are not those of its members: {wrong}")
+
     def _end(self) -> None:
         if not self.unlooked:
             self._compare()
@@ -278,6 +326,7 @@ class Schedule:
         if result.sealed_until != TODAY or result.unsettled:
             raise Wrong(f"sealing does not come to its end: {result}")
         self._compare()
+        self._compare_users()
         if self.reader.rows("SELECT 1 FROM superseded_cells LIMIT 1"):
             raise Wrong("superseded rows were sealed")
         if self.reader.rows("SELECT open_hours, open_days FROM seal_state") != [([], [])]:

@@ -89,6 +89,16 @@ def test_an_hour_that_is_opened_shows_what_it_had_until_it_is_sealed_again(addre
     assert read(address, DAILY) == [(PIN, 2, 2, 19, 1)]
 
 
+def test_members_that_are_repaired_alone_have_their_hour_sealed_again(address: ClickHouseAddress) -> None:
+    """Void rows too: the minutes of the hour were right, and are not written again."""
+    write(address, members([(5, 1, PIN, "home", user) for user in (1, 2)]))
+    sealed(address)
+    with ClickHouseSink(address).session() as session:
+        session.write_cells(members([(5, 1, PIN, "home", 1)], version=11, events=0))
+    assert sealed(address) == UsersSealed((YESTERDAY + 5 * HOUR,), (YESTERDAY,))
+    assert read(address, HOURLY) == [(5, PIN, 1, 1, 0, 1)]
+
+
 def test_groups_below_the_number_are_hidden(address: ClickHouseAddress) -> None:
     write(address, members([(5, 1, PIN, "home", user) for user in range(20)]))
     write(address, members([(5, 2, PIN, "search", user) for user in range(3)]))
