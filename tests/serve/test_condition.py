@@ -462,7 +462,10 @@ def test_all_topics_are_named_with_their_shares() -> None:
 def test_an_engine_says_where_it_was_asked_and_what_came_of_it_once() -> None:
     for what, detail in (
         ("nobody answers", "nobody answers."),
-        ("Kafka has not answered for 2.5 s", "Questions are sent to it, and no answer comes back."),
+        (
+            "Kafka has not answered for 2.5 s",
+            "Questions are sent to broker:9092, and no answer comes back.",
+        ),
         ("Kafka does not answer at h:9092 ([Errno 111] refused)", "It was asked at h:9092 ([Errno 111] refused)."),
     ):
         world = replace(WELL, trouble={"kafka": replace(AWAY, what=what)})

@@ -29,15 +29,16 @@ def away(facts: Facts) -> Iterator[Condition]:
                        detail=trouble.remedy, since=trouble.since)  # fmt: skip
         else:
             sentence = f"{name} does not answer. Restart it: counting then goes on by itself."
+            asked = _asked(name, trouble.what, facts.kafka if engine == "kafka" else "")
             yield said(f"{engine} away", "stopped", sentence, STATUS, "pintallyengineaway",
-                       detail=_asked(name, trouble.what), since=trouble.since)  # fmt: skip
+                       detail=asked, since=trouble.since)  # fmt: skip
 
 
-def _asked(name: str, what: str) -> str:
+def _asked(name: str, what: str, address: str) -> str:
     """Where the engine was asked, and what came of it: that it does not answer, and since when, is said already."""
     said_already = " does not answer"
     if what.startswith(f"{name} has not answered"):
-        return "Questions are sent to it, and no answer comes back."
+        return f"Questions are sent to {address or 'it'}, and no answer comes back."
     if what.startswith(name) and said_already in what:
         return f"It was asked{what.removeprefix(name).replace(said_already, '', 1)}."
     return f"{what}."
