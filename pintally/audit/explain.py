@@ -15,6 +15,7 @@ from pintally.audit.contract import ACTIONS, Event, read_event
 from pintally.audit.errors import CannotTell
 from pintally.audit.flushed import Flushed
 from pintally.audit.log import Log, Partition
+from pintally.audit.members_shown import Member, member_of
 from pintally.audit.occurrences import Ids, Occurrence, find
 from pintally.audit.outcome import Judged, judge
 from pintally.audit.row_policies import refuse_hidden_rows
@@ -56,6 +57,7 @@ class Cell:
     windows: tuple[Window, ...] = ()
     breakdowns: tuple[Window, ...] = ()
     arms: tuple[ArmCell, ...] = ()  # of a counted event
+    member: Member | None = None  # of a counted event, where users are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +290,7 @@ class _Explainer:
             breakdowns=tuple(read_breakdowns(self.clickhouse, minute, event.pin_id, *labels)),
             slice_=f"{judged.slice_.slice_block}/{judged.slice_.arrived_at}",
             arms=tuple(arm_cells(self.clickhouse, flushed.id, judged.slice_, offset)) if is_counted else (),
+            member=member_of(self.clickhouse, flushed.id, judged.slice_, offset) if is_counted else None,
             is_trusted=judged.is_trusted(offset) if is_counted else None,
             recounted=counted,
             recounted_trusted=trusted,

@@ -9,6 +9,7 @@ from pintally.audit.arms_shown import ArmCell
 from pintally.audit.errors import CannotTell
 from pintally.audit.explain import Cell, Explanation, RecordReport
 from pintally.audit.explain import explain as look
+from pintally.audit.members_shown import Member
 from pintally.audit.shown import Window
 from pintally.audit.words import moment
 from pintally.cli.console import data, print_json, progress_bar
@@ -159,8 +160,17 @@ def _cell_lines(cell: Cell) -> list[str]:
             f"  cell in slice {cell.slice_}: {cell.recounted:,} ({cell.recounted_trusted:,} trusted) by recount below "
             f"offset {cell.below:,}, {stored} in pin_minutes",
         ]
+    lines += [_member_line(cell.member)] if cell.member else []
     lines += map(_arm_line, cell.arms)
     return lines + [_window_line(window) for window in (*cell.windows, *cell.breakdowns)]
+
+
+def _member_line(member: Member) -> str:
+    stored = "no row" if member.stored is None else f"{member.stored.events:,}"
+    return (
+        f"  its user on surface {member.surface}, hour of {moment(member.hour * 1000)}: {member.recounted:,} by "
+        f"recount below offset {member.below:,}, {stored} in pin_members"
+    )
 
 
 def _arm_line(arm: ArmCell) -> str:

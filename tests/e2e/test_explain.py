@@ -13,6 +13,7 @@ from pintally.schemas.actions import Action
 from pintally.schemas.experiments import bucket_of
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.settings import Settings
+from tests.counting.test_user_hash import PUBLISHED
 from tests.e2e.running import wait_caught_up, workers
 from tests.e2e.test_dlq import HOUR_MS, dlq, event, here, now, produce
 
@@ -82,7 +83,7 @@ def test_the_label_and_the_trust_of_an_event_are_told(stack: Settings, tmp_path:
     shown_on = [{"surface": "home \x1b[2J", "platform": "ios"}] * 6 + [{"platform": "unknown"}]
     in_arms = {"experiments": {"checkout": "a \x1b[2J", "feed": "control", "unnamed": "b"}}
     shown_on[5] = shown_on[5] | in_arms
-    stack = stack.changed(experiments="checkout,feed")
+    stack = stack.changed(experiments="checkout,feed", count_users=True, user_key=PUBLISHED)
     produce(stack, [
         json.dumps(json.loads(event("5", moment, event_id=event_id)) | labels).encode()
         for event_id, labels in zip(ids, shown_on, strict=True)
@@ -112,11 +113,15 @@ def test_the_label_and_the_trust_of_an_event_are_told(stack: Settings, tmp_path:
             ("checkout", "a \x1b[2J", bucket, hour),
             ("feed", "control", bucket, hour),
         ]
+        members = [cell["member"] for cell in cells]
+        assert [(member["surface"], member["hour"]) for member in members] == [(name, hour) for name, _ in labels]
+        assert [(member["recounted"], member["stored"]["events"]) for member in members] == [(6, 6)] * 6 + [(1, 1)]
         for arm in cells[5]["arms"]:
             assert (arm["recounted"], arm["recounted_trusted"]) == (1, 0)
             assert (arm["stored"]["events"], arm["stored"]["trusted"]) == (1, 0)
     words = here(stack, COMMAND, ids[5])
     assert "not trusted" in words
+    assert "its user on surface home" in words
     assert f"of experiment feed, bucket {bucket}" in words
     assert "\x1b" not in words
     assert f"{topic}[0]@5" in words
