@@ -61,8 +61,9 @@ def emulate(
 
     The events are sessions of close-ups, clicks and saves on a few popular pins and many rare ones, and are sent out
     of order. Some are of bots. The outcome of each record is known before it is sent; `--truth` writes the expected
-    counts, by surface and platform, how many of them are trusted, and those of each arm. A quarter of the users is in
-    the experiment `ranker_q4`; `--effect` says how much it changes. Ctrl-C ends the command cleanly.
+    counts, by surface and platform, how many of them are trusted, and those of each arm; with PINTALLY_COUNT_USERS also
+    how many users each pin has in an hour. A quarter of the users is in the experiment `ranker_q4`; `--effect` says how
+    much it changes. Ctrl-C ends the command cleanly.
 
     Example: pintally emulate --rate 2000
     """
