@@ -108,6 +108,7 @@ readme: install ## write the tables of README.md and of docs/ again from the cod
 	@$(BIN)/python -m tests.support.readme
 	@$(BIN)/python -m tests.support.dictionary
 	@$(BIN)/python -m tests.support.dbt_sources
+	@$(BIN)/python -m tests.support.chart
 	@$(BIN)/python -m tests.compatibility.page
 
 dashboards: install ## write the JSON of Grafana's dashboards again from deploy/grafana

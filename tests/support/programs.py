@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pintally.tools.engines.cache import cache_folder
 from pintally.tools.engines.prometheus import find_prometheus, how_to_get_it
 
 ALL = "tests/support/install_programs.sh (as root, Debian or Ubuntu) installs all that tests need"
@@ -35,6 +36,13 @@ def systemd_analyze() -> Path:
     """The tool that checks units. Skips the test if there is none."""
     found = shutil.which("systemd-analyze")
     return _found("systemd-analyze", Path(found) if found else None, "Debian, Ubuntu: apt-get install systemd")
+
+
+def helm() -> Path:
+    """Helm, which makes documents of Kubernetes from a chart. Skips the test if there is none."""
+    kept = cache_folder() / "helm" / "helm"
+    found = shutil.which("helm") or (str(kept) if kept.is_file() else None)
+    return _found("helm", Path(found) if found else None, "its releases, or the package of your system")
 
 
 def _found(name: str, path: Path | None, remedy: str) -> Path:
