@@ -15,7 +15,7 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 ARRIVAL_BUCKET_MS = 600_000  # slices are cut where the stream time passes a multiple of ten minutes
-LEFT_OUT = ("prefix_bytes", "user_key", "experiments")
+LEFT_OUT = ("prefix_bytes", "user_key", "experiments", "shards")
 NEVER_LATE_MS = 2**32 * 1000  # no clock goes so far: ClickHouse's DateTime ends in 2106
 
 
@@ -34,6 +34,7 @@ class Rules:
     breakdown: bool = True  # cells by surface and platform (C29); off: both are `unknown`
     trusted_cap: int = 5  # trusted records a slice of one user, pin and action (C30); 0: every record is trusted
     experiments: tuple[str, ...] = ()  # whose arms are counted (C32): names, ascending; EVERY alone: all of them
+    shards: int = 1  # servers that share the pins (C33)
     user_key: str = NO_KEY  # id of the secret key that users are hashed with, if something is counted by their hash
 
     def to_json(self) -> str:
@@ -78,6 +79,7 @@ MEANT: Final[Mapping[str, Callable[[Any], bool]]] = {
     "slice_records": lambda size: size > 0,
     "prefix_bytes": lambda size: size in (0, PREFIX_BYTES),
     "trusted_cap": lambda cap: cap >= 0,
+    "shards": lambda number: number > 0,
     "experiments": lambda names: all(type(name) is str for name in names),
 }
 
@@ -92,7 +94,8 @@ def fingerprint_of(text: str) -> str:
 
 @lru_cache
 def _to_json(rules: Rules) -> str:
-    recorded = {name: value for name, value in asdict(rules).items() if value or name not in LEFT_OUT}
+    default = {field.name: field.default for field in fields(Rules)}
+    recorded = {name: value for name, value in asdict(rules).items() if value != default[name] or name not in LEFT_OUT}
     return json.dumps(recorded, sort_keys=True, separators=(",", ":"))
 
 

@@ -15,6 +15,9 @@ from pintally.schemas.sources import Source
 class SinkSession(Protocol):
     """One connection that never reconnects by itself. After any error the session is over."""
 
+    def read_clock(self) -> int:
+        """The sink's own clock, in ms since 1970."""
+
     def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
         """Of each source the lowest start row of each epoch, the newest ledger row of each slice by start, its lost
         rows, and what it replaces or is replaced by; every source has an entry.

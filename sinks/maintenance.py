@@ -26,9 +26,6 @@ class CellTotals:
 class MaintenanceSession(SinkSession, Protocol):
     """A session that also repairs, deletes, and opens sealed hours. Deleted rows are gone when a method returns."""
 
-    def read_clock(self) -> int:
-        """The sink's own clock, in ms since 1970."""
-
     def write_lost(self, rows: Sequence[LostRow]) -> None:
         """Write lost rows; returns when they are durable."""
 

@@ -67,7 +67,7 @@ def emulate(
 
     Example: pintally emulate --rate 2000
     """
-    settings = load_settings()
+    settings = load_settings(over_shards=True)  # it asks none
     if events is None and rate is None:
         events = 100_000
     topics = describe_topics(settings.kafka, settings.topics)

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from pintally.schemas.shards import Place
 from pintally.sinks.clickhouse.migrate import migrate as migrate_tables
 from pintally.sinks.clickhouse.retention import keep_members
+from pintally.sinks.clickhouse.shards import take_place
 from pintally.streams.kafka.durability import read_durability
 from pintally.streams.kafka.topic_configs import topic_differences
 from pintally.streams.kafka.topics import create_topics, describe_topics
@@ -27,14 +29,17 @@ def migrate(
 
     Example: PINTALLY_PARTITIONS=12 pintally migrate
     """
-    settings = load_settings()
+    settings = load_settings(over_shards=True)
+    servers = settings.clickhouse.shards
     created = create_topics(*settings.sources)
     topics = describe_topics(settings.kafka, settings.topics)
     differences = topic_differences(settings.topics, settings.rules, topics)
     weaknesses = read_durability(settings.kafka, topics)
-    applied = migrate_tables(settings.clickhouse)
-    kept = apply_dead_letter_days(settings.kafka, settings.clickhouse, settings.topics)
-    members_kept = keep_members(settings.clickhouse, settings.topics.member_days)
+    applied = [(server, step) for server in servers for step in migrate_tables(server)]
+    for number, server in enumerate(servers if len(servers) > 1 else ()):
+        take_place(server, Place(number, len(servers)))
+    kept = apply_dead_letter_days(settings.kafka, servers[0], settings.topics)
+    members_kept = True in [keep_members(server, settings.topics.member_days) for server in servers]
     if as_json:
         partitions = {topic.name: topic.partitions for topic in topics.values()}
         report: dict[str, object] = {
@@ -42,7 +47,7 @@ def migrate(
             "created": created,
             "differences": differences,
             "weaknesses": weaknesses,
-            "applied": applied,
+            "applied": list(dict.fromkeys(step for _, step in applied)),
         }
         report |= {"dead_letter_days": settings.topics.dead_letter_days, "dead_letter_days_set": kept}
         report |= {"member_days": settings.topics.member_days, "member_days_set": members_kept}
@@ -51,10 +56,11 @@ def migrate(
     for topic in topics.values():
         made = "created" if topic.name in created else "found"
         typer.echo(f"topic {topic.name}: {made}, {topic.partitions} partitions, {topic.timestamp_type}")
-    for step in applied:
-        typer.echo(f"ClickHouse {settings.clickhouse}: applied {step}")
-    if not applied:
-        typer.echo(f"ClickHouse {settings.clickhouse}: up to date")
+    for server, step in applied:
+        typer.echo(f"ClickHouse {server}: applied {step}")
+    for server in servers:
+        if server not in [of for of, _ in applied]:
+            typer.echo(f"ClickHouse {server}: up to date")
     if kept:
         typer.echo(f"dead letters are kept for {settings.topics.dead_letter_days} days: {', '.join(kept)}")
     if members_kept:

@@ -38,7 +38,7 @@ def worker(
 
     refuse_level(log_level)
     warnings: list[str] = []
-    settings = load_settings(warnings.append)
+    settings = load_settings(warnings.append, over_shards=True)
     if instance:
         settings = settings.changed(kafka_group_instance_id=instance)
     if counters:

@@ -8,6 +8,7 @@ from pintally.schemas.rows import LedgerRow, LostKind, LostRow, Newest, SourceLe
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.replaced import read_replaced
+from pintally.sinks.clickhouse.shards import refuse_other_number
 
 SOURCE = ("source", "topic", "topic_id", "partition")
 START = (*SOURCE, "epoch", "start", "start_stream_time", "rules")
@@ -21,6 +22,8 @@ OF_SOURCES = "WHERE source IN %(ids)s GROUP BY source"
 
 class Ledger(OnConnection):
     """The ledger of a session, its start rows and its lost rows."""
+
+    shards = 1  # servers that share the pins
 
     def write_starts(self, rows: Sequence[StartRow]) -> None:
         self.connection.insert(
@@ -43,7 +46,10 @@ class Ledger(OnConnection):
     def read_ledgers(
         self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
     ) -> dict[Source, SourceLedger]:
-        """`first`, where given, has the block and bucket of the first slice whose rows are read."""
+        """`first`, where given, has the block and bucket of the first slice whose rows are read.
+
+        Raises Refusal if the counts are shared by another number of servers than the settings name.
+        """
         starts: dict[int, list[StartRow]] = {source.id: [] for source in sources}
         rows: dict[int, list[LedgerRow]] = {source.id: [] for source in sources}
         lost: dict[int, list[LostRow]] = {source.id: [] for source in sources}
@@ -57,6 +63,7 @@ class Ledger(OnConnection):
             ids=list(by_id),
         ):
             starts[id_].append(StartRow(by_id[id_], *start))
+        refuse_other_number(self.connection, [row for of_source in starts.values() for row in of_source], self.shards)
         for id_, *values in self.connection.rows(
             "SELECT source, slice_block, toUnixTimestamp(arrived_at), start, start_stream_time, position, stream_time,"
             " counted, duplicate, late, invalid, gaps, cells_sum, epoch, rules, sums"

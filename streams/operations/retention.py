@@ -1,14 +1,15 @@
 """How long dead letters and replays are kept. They hold personal data; one setting is for the table and the topics."""
 
 from pintally.schemas.actions import dead_letter_topic
+from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.retention import keep_dead_letters
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.kafka.topics import dead_letter_retention, replay_retention
-from pintally.streams.settings import ClickHouseSettings, KafkaSettings, TopicSettings
+from pintally.streams.settings import KafkaSettings, TopicSettings
 
 
-def apply_dead_letter_days(kafka: KafkaSettings, clickhouse: ClickHouseSettings, topics: TopicSettings) -> list[str]:
+def apply_dead_letter_days(kafka: KafkaSettings, clickhouse: ClickHouseAddress, topics: TopicSettings) -> list[str]:
     """Set the retention of the table and the dead-letter topics to `dead_letter_days`, of replay topics a day longer.
 
     Returns the names of what was changed. Safe to repeat. Topics that do not exist are skipped.

@@ -266,5 +266,6 @@ class RulesSettings(Group):
             breakdown=self.breakdown,
             trusted_cap=self.trusted_cap,
             experiments=names_of(self.experiments),
+            shards=self.shards,
             user_key=self.keys.current if self.count_users else NO_KEY,
         )

@@ -16,7 +16,7 @@ from yarl import URL
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.sources import Source
-from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.sinks.base import Sink
 from pintally.sinks.maintenance import MaintainedSink
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.http.listening import Listening
@@ -26,11 +26,13 @@ from pintally.streams.settings import KafkaSettings, Settings, load_settings
 from pintally.streams.worker.agents import counting_agent
 from pintally.streams.worker.backpressure import Backpressure
 from pintally.streams.worker.dead_letter_topics import BATCH_BYTES, DeadLetterTopics
+from pintally.streams.worker.finality import Server
 from pintally.streams.worker.flush import Flusher
 from pintally.streams.worker.health import Health, Stage
 from pintally.streams.worker.lag import caught_up
 from pintally.streams.worker.process import refuse, watch
 from pintally.streams.worker.runner import CountingWorker
+from pintally.streams.worker.servers import servers_of, sink_of
 from pintally.streams.worker.table import CellTable, SourceTables
 from pintally.streams.worker.timers import start_timers
 from pintally.streams.worker.transport import ChunkSchema, ChunkTransport, running_producer
@@ -55,7 +57,8 @@ class CountingApp(faust.App):
     """Faust with our transport and tables, a sink, and what watches over them."""
 
     settings: Settings
-    sink: MaintainedSink
+    sink: Sink
+    servers: list[Server]  # shard 0 first
     flusher: Flusher
     backpressure: Backpressure
     health: Health
@@ -132,7 +135,9 @@ def create_app(settings: Settings, sink: MaintainedSink | None = None) -> Counti
     )
     app.settings = settings
     app.health, app.caught_up = Health(), {}
-    app.sink = sink or ClickHouseSink(settings.clickhouse)
+    sinks: list[MaintainedSink] = [sink] if sink else [*servers_of(settings.clickhouse)]
+    app.sink = sink_of(sinks)
+    app.servers = list(map(Server, settings.clickhouse.shards, sinks))
     app.backpressure = Backpressure(app)
     for topic, action in settings.topics.actions.items():
         _count(app, action, topic)
@@ -183,7 +188,7 @@ def __getattr__(name: str) -> Any:
         try:
             watch.begin()
             command.on_worker_created = lambda *_: None  # its table: our first lines say what it is
-            return globals().setdefault("app", create_app(load_settings()))
+            return globals().setdefault("app", create_app(load_settings(over_shards=True)))
         except PintallyError as error:
             refuse(error)
     raise AttributeError(name)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.sources import Source
-from pintally.sinks.maintenance import MaintainedSink
+from pintally.sinks.base import Sink
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class ClockDifferences:
         self._monotonic = monotonic
         self._said: dict[str, float] = {}  # whose clock -> when it was last said
 
-    async def compare(self, sink: MaintainedSink) -> None:
+    async def compare(self, sink: Sink) -> None:
         """Compare this machine's clock with ClickHouse's, as every worker does."""
         try:
             clocks = await asyncio.to_thread(_read, sink)
@@ -128,7 +128,7 @@ class ClockDifferences:
             del self._said[whose]
 
 
-def _read(sink: MaintainedSink) -> Reading:
+def _read(sink: Sink) -> Reading:
     with sink.session() as session:
         return read_clocks(session)
 

@@ -18,13 +18,14 @@ wrong by itself makes anything final before its time.
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
 from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
 from pintally.schemas.rows import LedgerRow, SourceLedger
 from pintally.schemas.rules import MINUTE_MS, Rules
 from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import seal_users
@@ -33,7 +34,7 @@ from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import follow, greatest_lateness, least_lateness
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
-from pintally.streams.settings import ClickHouseSettings, KafkaSettings, RulesSettings, Settings, TopicSettings
+from pintally.streams.settings import KafkaSettings, RulesSettings, Settings, TopicSettings
 from pintally.streams.worker.clocks import Reading, read_clocks
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.cut_looks import SOON_SECONDS, due, seconds_to_next_look
@@ -77,6 +78,15 @@ class BrokersBehind:
             behind = before.looked_at_ms - clock if clock < before.looked_at_ms - margin_ms else 0
         self.seen[source] = Seen(stamped, looked_at_ms, behind)
         return behind > 0
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server whose hours and cuts are sealed. A shard is sealed by its own ledger (C34)."""
+
+    address: ClickHouseAddress
+    sink: MaintainedSink
+    brokers: BrokersBehind = field(default_factory=BrokersBehind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +216,8 @@ def look(
 
 async def seal_final_hours(
     settings: Settings,
-    sink: MaintainedSink,
+    server: Server,
     assigned: Collection[tuple[str, int]],
-    brokers: BrokersBehind,
     tell: Callable[[Reading, Mapping[Source, int], Mapping[Source, int]], None] = lambda *_: None,
 ) -> float:
     """Seal what is final, and publish cuts that are closed. Returns the seconds to the next look.
@@ -222,9 +231,9 @@ async def seal_final_hours(
         return ordinary
     began = monotonic()
     try:
-        found = await asyncio.to_thread(look, kafka, topics, rules, margin_ms, sink, brokers)
+        found = await asyncio.to_thread(look, kafka, topics, rules, margin_ms, server.sink, server.brokers)
         tell(found.clocks, found.source_clocks, found.behind_ms)
-        more = await asyncio.to_thread(_seal, settings.clickhouse, sink, found, settings.worker.least_users)
+        more = await asyncio.to_thread(_seal, server, found, settings.worker.least_users)
     except (SinkUnavailable, KafkaUnavailable) as error:
         outage_of(error).away(error.what, "sealing")
         return ordinary
@@ -234,20 +243,20 @@ async def seal_final_hours(
     return seconds_to_next_look(found.clocks.earliest_ms + (monotonic() - began) * 1000, due_ms, ordinary)
 
 
-def _seal(clickhouse: ClickHouseSettings, sink: MaintainedSink, found: Look, least_users: int) -> bool:
+def _seal(server: Server, found: Look, least_users: int) -> bool:
     """Returns whether there is more to do at once."""
-    with sink.session() as session:
+    with server.sink.session() as session:
         session.reopen_early(found.lateness_seconds)
     if found.final_until is not None:
-        result = seal(clickhouse, found.final_until)
+        result = seal(server.address, found.final_until)
         counters.add("hours_sealed", len(result.hours))
         counters.add("hours_corrected", len(result.corrected))
         counters.add("hours_unsettled", len(result.unsettled))
         say_sealed(result)
-        seal_users(clickhouse, least_users)
+        seal_users(server.address, least_users)
     if found.passed_ms is None:
         return False
-    cuts = seal_cuts(clickhouse, found.passed_ms // 1000, found.greatest_lateness_seconds)
+    cuts = seal_cuts(server.address, found.passed_ms // 1000, found.greatest_lateness_seconds)
     counters.add("cuts_sealed", len(cuts.cuts))
     counters.add("features_corrected", len(cuts.corrected))
     counters.add("features_unsettled", len(cuts.unsettled))

@@ -23,11 +23,11 @@ def say_start(settings: Settings, warnings: Iterable[str] = ()) -> None:
         ours, kafka.group_id, kafka.group_instance_id or "(none)", os.getpid(),
         extra={"version": ours, "group": kafka.group_id, "instance": kafka.group_instance_id, "pid": os.getpid()},
     )  # fmt: skip
-    topics = sorted(settings.topics.names.values())
+    topics, clickhouse = sorted(settings.topics.names.values()), ", ".join(map(str, settings.clickhouse.shards))
     log.info(
         "it counts %s and their replay topics, from Kafka at %s into ClickHouse at %s",
-        ", ".join(topics), kafka, settings.clickhouse,
-        extra={"topics": topics, "kafka": str(kafka), "clickhouse": str(settings.clickhouse)},
+        ", ".join(topics), kafka, clickhouse,
+        extra={"topics": topics, "kafka": str(kafka), "clickhouse": clickhouse},
     )  # fmt: skip
     rules = settings.rules.to_rules()
     log.info("its settings ask for these rules: %s", in_words(rules), extra={"fingerprint": rules.fingerprint})

@@ -69,7 +69,8 @@ async def wait(settings: Settings, listening: Listening, health: Health) -> None
 def refuse_without_grants(clickhouse: ClickHouseSettings) -> None:
     """Say at once which right in ClickHouse is missing. While it does not answer, a worker starts all the same."""
     try:
-        refuse_missing_grants(clickhouse)
+        for server in clickhouse.shards:
+            refuse_missing_grants(server)
     except SinkUnavailable as error:
         CLICKHOUSE.away(error.what, "counting")
 

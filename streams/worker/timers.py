@@ -1,14 +1,14 @@
 """What a worker does now and then beside counting: flush, look for gaps, ask Kafka, compare clocks, seal."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from time import monotonic
 from typing import Any
 
 from pintally.streams.kafka.open_transactions import abort
 from pintally.streams.worker.clocks import ClockDifferences
 from pintally.streams.worker.fatal import end_by
-from pintally.streams.worker.finality import BrokersBehind, seal_final_hours
+from pintally.streams.worker.finality import seal_final_hours
 from pintally.streams.worker.kafka_watch import HeldBack, ask_why, notice_silence
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def start_timers(app: Any) -> None:
                 extra={"topic": topic, "partition": partition, "offset": offset, "seconds": round(seconds, 1)},
             )  # fmt: skip
 
-    clocks, brokers = ClockDifferences(), BrokersBehind()
+    clocks = ClockDifferences()
 
     @app.task
     async def compare_clocks() -> None:
@@ -92,5 +92,11 @@ def start_timers(app: Any) -> None:
             if app.should_stop:
                 return
             await guarded("while clocks are compared", clocks.compare(app.sink))
-            step = seal_final_hours(app.settings, app.sink, app.consumer.assignment(), brokers, clocks.tell)
-            seconds = await guarded("while sealing", step)
+            seconds = min([await guarded("while sealing", step) for step in sealing(app, clocks)])
+
+
+def sealing(app: Any, clocks: ClockDifferences) -> Iterator[Coroutine[Any, Any, float]]:
+    """A step for each server of ClickHouse. What the brokers' clocks show is told once."""
+    for number, server in enumerate(app.servers):
+        tell = () if number else (clocks.tell,)
+        yield seal_final_hours(app.settings, server, app.consumer.assignment(), *tell)

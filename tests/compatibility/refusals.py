@@ -26,6 +26,7 @@ AT_START = (
     "sinks/clickhouse/rights.py",
     "sinks/clickhouse/row_policies.py",
     "sinks/clickhouse/migrate.py",
+    "sinks/clickhouse/shards.py",
     "streams/counting/refusals.py",
     "schemas/rules.py",
     "streams/kafka/known_topics.py",

@@ -1,0 +1,112 @@
+"""Several sinks that share the pins (C33): each has the cells of its pins, and a ledger of its own (C34)."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+from pintally.schemas.cells import CellRows
+from pintally.schemas.rows import DeadLetterRow, LedgerRow, Newest, ReplacedRow, SourceLedger, StartRow
+from pintally.schemas.shards import split
+from pintally.schemas.sources import Source
+from pintally.sinks.base import Sink, SinkSession
+
+FurthestBehind = Callable[[Sequence[SourceLedger]], SourceLedger]
+
+
+class ShardedSession:
+    """A session on each shard. A step is done when all shards have done it; after any error all sessions are over."""
+
+    def __init__(self, sessions: Sequence[SinkSession], furthest_behind: FurthestBehind) -> None:
+        self._sessions = sessions
+        self._furthest_behind = furthest_behind
+
+    def read_clock(self) -> int:
+        """The earliest of the shards' clocks, in ms since 1970."""
+        return min(session.read_clock() for session in self._sessions)
+
+    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+        """Of each source the ledger of the shard that is furthest behind (C35).
+
+        A start row that only some shards have, because its worker was killed between two of them or a shard was
+        restored, is written to the others first.
+        """
+        each = [session.read_ledgers(sources) for session in self._sessions]
+        if self._complete_starts(sources, each):
+            each = [session.read_ledgers(sources) for session in self._sessions]
+        return {source: self._furthest_behind([ledgers[source] for ledgers in each]) for source in sources}
+
+    def _complete_starts(self, sources: Sequence[Source], each: Sequence[Mapping[Source, SourceLedger]]) -> bool:
+        """Whether some shard lacked a start row that it has now."""
+        lacks = False
+        lowest = [row for source in sources for row in _lowest_starts(ledgers[source] for ledgers in each)]
+        for session, ledgers in zip(self._sessions, each, strict=True):
+            if missing := [row for row in lowest if row not in ledgers[row.source].starts]:
+                session.write_starts(missing)
+                lacks = True
+        return lacks
+
+    def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
+        """The lowest of the shards: if one of them went back, all did."""
+        each = [session.read_back(sources) for session in self._sessions]
+        return {source: _lowest(found[source] for found in each) for source in sources}
+
+    def write_starts(self, rows: Sequence[StartRow]) -> None:
+        """On each shard."""
+        for session in self._sessions:
+            session.write_starts(rows)
+
+    def write_cells(self, *tables: CellRows) -> None:
+        """Each shard's cells to it."""
+        parts = [split(rows, len(self._sessions)) for rows in tables]
+        for session, of_shard in zip(self._sessions, zip(*parts, strict=True), strict=True):
+            session.write_cells(*of_shard)
+
+    def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
+        """On shard 0: a record that is not counted may have no pin."""
+        self._sessions[0].write_dead_letters(rows)
+
+    def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
+        """On each shard, the same rows: outcomes and sums are those of all shards."""
+        for session in self._sessions:
+            session.write_ledger(rows)
+
+
+class ShardedSink:
+    """Opens sessions on all shards. Safe to share between threads; a session is not."""
+
+    def __init__(self, shards: Sequence[Sink], furthest_behind: FurthestBehind) -> None:
+        """`furthest_behind` chooses among the ledgers of one source, one of each shard."""
+        self.shards = shards
+        self._furthest_behind = furthest_behind
+
+    @contextmanager
+    def session(self) -> Iterator[ShardedSession]:
+        """Connect to all shards. Raises SinkUnavailable if one does not answer: counting waits for all of them."""
+        with ExitStack() as stack:
+            sessions = [stack.enter_context(shard.session()) for shard in self.shards]
+            yield ShardedSession(sessions, self._furthest_behind)
+
+    def known_sources(self) -> Iterable[Source]:
+        """Every source that has a start row on some shard, by topic and partition."""
+        known = {source for shard in self.shards for source in shard.known_sources()}
+        return sorted(known, key=lambda source: (source.topic, source.partition, source.topic_id))
+
+    def replaced(self) -> Sequence[ReplacedRow]:
+        """As shard 0 has them."""
+        return self.shards[0].replaced()
+
+
+def _lowest_starts(ledgers: Iterable[SourceLedger]) -> list[StartRow]:
+    """The lowest start row of each epoch, whichever shard has it."""
+    rows = sorted((row for ledger in ledgers for row in ledger.starts), key=lambda row: (row.epoch, row.start))
+    return list({row.epoch: row for row in reversed(rows)}.values())
+
+
+def _lowest(found: Iterable[Newest]) -> Newest:
+    each = list(found)
+    epochs, versions = [one.epoch for one in each], [one.version for one in each]
+    return Newest(_least(epochs), _least(versions))
+
+
+def _least(numbers: Sequence[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return min(known) if len(known) == len(numbers) else None

@@ -1,0 +1,322 @@
+"""Shards in memory under faults: real folds, flushes and recovery, and what each shard must say at any moment."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from pintally.schemas.actions import Action
+from pintally.schemas.cells import CellRows
+from pintally.schemas.errors import SinkUnavailable
+from pintally.schemas.rows import LedgerRow, StartRow, position_of
+from pintally.schemas.shards import shard_of
+from pintally.schemas.sources import Source
+from pintally.sinks.shards import ShardedSink
+from pintally.streams.counting.fold import ChunkRefused, SourceFold
+from pintally.streams.counting.recovery import base_of, follow
+from pintally.streams.counting.shards import furthest_behind
+from pintally.streams.worker.flush import SinkRolledBack, look, write
+from tests.simulation.logs import NAMED, SimLog, make_log, make_rules
+from tests.support.memory_sink import MemorySession, MemorySink
+from tests.support.reference import recount
+
+FAULTS = ("lost", "silent", "halved", "later")
+ROUNDS = 60
+
+
+class Violation(AssertionError):
+    """A shard says what is not true, or its ledger vouches for what it does not have."""
+
+
+class Shard(MemorySink):
+    """One server. Each of its steps may fail, before or after it is applied, or be applied much later."""
+
+    def __init__(self, world: "World", number: int) -> None:
+        super().__init__()
+        self.world, self.number = world, number
+        self.life = 0  # connections do not outlive it
+        self.late: list[tuple[str, tuple[Any, ...]]] = []
+        self.copy: tuple[Any, ...] | None = None
+
+    def open_session(self) -> "MemorySession":
+        if self.world.is_faulty():
+            raise SinkUnavailable("away")
+        return ShardSession(self)
+
+    def apply(self, name: str, rows: tuple[Any, ...]) -> None:
+        getattr(MemorySession(self), name)(*rows)
+        if name != "write_dead_letters":
+            self.world.check(self)
+
+    def back_up(self) -> None:
+        """Taken while nothing is on its way: a copy holds what it holds."""
+        self.copy = list(self.starts), dict(self.cells), dict(self.ledger), dict(self.dead_letters)
+
+    def restore(self) -> None:
+        """Back to its own copy, which the other shards know nothing of."""
+        if self.copy:
+            starts, cells, ledger, letters = self.copy
+            self.starts, self.cells, self.ledger, self.dead_letters = (
+                [*starts],
+                dict(cells),
+                dict(ledger),
+                dict(letters),
+            )
+            self.life += 1
+            self.late.clear()
+
+    def land(self) -> None:
+        """What went unanswered is applied after all."""
+        while self.late:
+            self.apply(*self.late.pop())
+
+
+class ShardSession(MemorySession):
+    """One connection to a shard."""
+
+    sink: Shard
+
+    def __init__(self, sink: Shard) -> None:
+        super().__init__(sink)
+        self.life = sink.life
+
+    def _write(self, name: str, *rows: Any) -> None:
+        self.sink.world.interrupt()
+        fault = self.sink.world.fault()
+        if self.over or self.life != self.sink.life or fault == "lost":
+            raise SinkUnavailable("lost")
+        if fault == "later":
+            self.sink.late.append((name, rows))
+            raise SinkUnavailable("later")
+        if fault == "halved" and name == "write_cells":
+            rows = tuple(each.select(slice(0, self.sink.world.rng.randint(0, len(each)))) for each in rows)
+        self.sink.apply(name, rows)
+        if fault:
+            raise SinkUnavailable("no answer")
+
+    def write_starts(self, rows: Any) -> None:
+        self._write("write_starts", rows)
+
+    def write_cells(self, *tables: CellRows) -> None:
+        self._write("write_cells", *tables)
+
+    def write_dead_letters(self, rows: Any) -> None:
+        self._write("write_dead_letters", rows)
+
+    def write_ledger(self, rows: Any) -> None:
+        self._write("write_ledger", rows)
+
+
+@dataclass(eq=False)
+class Worker:
+    """The folds of a process."""
+
+    folds: dict[Source, SourceFold] = field(default_factory=dict)
+
+
+class World:
+    """A log or two, two or three shards, and workers that all believe they own every source."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = rng = Random(seed)
+        self.rate = rng.choice((0.0, 0.05, 0.15, 0.3))
+        rules = replace(make_rules(rng), shards=rng.choice((2, 2, 3)))
+        self.rules = rules
+        sources = [Source(Action.SAVE.topic(), UUID(int=1), n) for n in range(rng.randint(1, 2))]
+        self.logs = {s: make_log(rng, s, Action.SAVE, rules, rng.randint(6, 24)) for s in sources}
+        self.known = {source: truth_of(log, rules.shards, self) for source, log in self.logs.items()}
+        self.shards = [Shard(self, n) for n in range(rules.shards)]
+        self.sink = ShardedSink(self.shards, lambda ledgers: furthest_behind(ledgers))
+        self.workers: list[Worker] = []
+        self.letters: dict[tuple[Source, int], Any] = {}
+
+    # chance
+
+    def is_faulty(self) -> bool:
+        return self.rng.random() < self.rate
+
+    def fault(self) -> str:
+        return self.rng.choice(FAULTS) if self.is_faulty() else ""
+
+    def interrupt(self) -> None:
+        """Between two steps of a flush another worker may act, a backup be made, or a shard be restored."""
+        if self.is_faulty():
+            shard = self.rng.choice(self.shards)
+            self.rng.choice((shard.land, shard.back_up, shard.restore))()
+
+    # what happens
+
+    def run(self) -> None:
+        """Chaos, then the end."""
+        for _ in range(self.rng.randint(20, 80)):
+            self.act()
+        self.end()
+
+    def act(self) -> None:
+        shard = self.rng.choice(self.shards)
+        if not self.workers or (len(self.workers) < 3 and self.rng.random() < 0.08):
+            self.workers.append(Worker())
+        worker = self.rng.choice(self.workers)
+        kind = self.rng.choices(("fold", "flush", "crash", "land", "copy", "restore"), (10, 6, 1, 1, 1, 1))[0]
+        if kind == "fold":
+            self.fold(worker)
+        elif kind == "flush":
+            self.flush(worker)
+        elif kind == "crash":
+            self.workers.remove(worker)
+        elif kind == "land":
+            shard.land()
+        elif kind == "copy":
+            shard.back_up()
+        elif self.rate:
+            shard.restore()
+
+    def begin(self, worker: Worker, source: Source) -> bool:
+        """As on an assignment (C12 to C16); whether it could."""
+        log = self.logs[source]
+        try:
+            with self.sink.session() as session:
+                ledger = session.read_ledgers([source])[source]
+                if not ledger.starts:
+                    session.write_starts([StartRow(source, 0, log.start, 0, self.rules.to_json())])
+                    ledger = session.read_ledgers([source])[source]
+        except SinkUnavailable:
+            return False
+        if not ledger.starts:
+            return False
+        chain = follow(ledger)
+        worker.folds[source] = SourceFold(source, Action.SAVE, self.rules, 0, base_of(chain), chain.version)
+        return True
+
+    def fold(self, worker: Worker, most: int = 8) -> bool:
+        """Whether there was something to fold."""
+        source = self.rng.choice(list(self.logs))
+        if source not in worker.folds and not self.begin(worker, source):
+            return True
+        fold, log = worker.folds[source], self.logs[source]
+        if fold.position >= log.end:
+            return any(each.position < self.logs[s].end for s, each in worker.folds.items()) or len(worker.folds) < len(
+                self.logs
+            )
+        fold.fold(log.chunk(fold.position, min(log.end, fold.position + self.rng.randint(1, most))))
+        return True
+
+    def flush(self, worker: Worker) -> bool:
+        """Whether it was acknowledged, or nothing is to flush and no ledger went back."""
+        folds = list(worker.folds.values())
+        captures = [(fold, capture) for fold in folds if (capture := fold.capture())]
+        try:
+            if not captures:
+                look(self.sink, folds)
+                return True
+            write(self.sink, folds, [capture for _, capture in captures])
+        except SinkUnavailable:
+            for fold, capture in captures:
+                fold.merge_back(capture)
+            return False
+        except SinkRolledBack:
+            self.workers.remove(worker)  # it starts again
+            return False
+        for fold, capture in captures:
+            fold.acknowledge(capture)
+        return True
+
+    def end(self) -> None:
+        """Faults are over; a worker comes to the end."""
+        self.rate = 0.0
+        for shard in self.shards:
+            shard.land()
+        for _ in range(ROUNDS):
+            worker = self.workers[0] if self.workers else Worker()
+            self.workers = [worker]
+            while self.fold(worker, 100):
+                pass
+            if self.flush(worker) and worker in self.workers and self.flush(worker):
+                break
+        else:
+            raise Violation("it does not come to the end")
+        for shard in self.shards:
+            self.check(shard, whole=True)
+
+    # what must be
+
+    def check(self, shard: Shard, *, whole: bool = False) -> None:
+        """Each cell is true at its version, and on its shard; what the ledger of a shard vouches for is there."""
+        by_id = {source.id: truth for source, truth in self.known.items()}
+        for (source, block, arrived, _, *cell), (version, events, trusted) in shard.cells.items():
+            truth, key = by_id[source], (block, arrived, *cell)
+            if truth.shard[key] != shard.number:
+                raise Violation("a cell is on another shard")
+            if (events, trusted) != truth.at(key, position_of(version)):
+                raise Violation("a cell is not what it was at its version")
+        rows: dict[Source, list[LedgerRow]] = defaultdict(list)
+        for row in shard.ledger.values():
+            rows[row.source].append(row)
+            self._vouched(shard, row)
+        if whole:
+            for source, truth in self.known.items():
+                truth.check_end(shard, source, rows[source])
+
+    def _vouched(self, shard: Shard, row: LedgerRow) -> None:
+        truth = self.known[row.source]
+        for key in truth.of_slice[row.slice_block, row.arrived_at]:
+            must, _ = truth.at(key, row.position)
+            if truth.shard[key] == shard.number and must > truth.found(shard, row.source, key):
+                raise Violation("a ledger vouches for cells that its shard does not have")
+
+
+@dataclass
+class Truth:
+    """The recount of one log."""
+
+    cells: dict[tuple[Any, ...], list[int]]
+    trusted: set[int]
+    shard: dict[tuple[Any, ...], int]
+    of_slice: dict[tuple[int, int], list[tuple[Any, ...]]]
+    slices: list[Any]
+    letters: list[Any]
+
+    def at(self, key: tuple[Any, ...], position: int) -> tuple[int, int]:
+        """Events and trusted events of a cell below a position."""
+        offsets = [offset for offset in self.cells[key] if offset < position]
+        return len(offsets), sum(offset in self.trusted for offset in offsets)
+
+    def found(self, shard: Shard, source: Source, key: tuple[Any, ...]) -> int:
+        """The events that a shard has of a cell."""
+        return shard.cells.get((source.id, *key[:2], int(Action.SAVE), *key[2:]), (0, 0, 0))[1]
+
+    def check_end(self, shard: Shard, source: Source, rows: list[LedgerRow]) -> None:
+        """All of it: every cell of its pins, every slice, and on shard 0 every dead letter."""
+        for key, offsets in self.cells.items():
+            if self.found(shard, source, key) != (len(offsets) if self.shard[key] == shard.number else 0):
+                raise Violation("in the end a cell is not what the log holds")
+        must = [(piece.start, piece.position, piece.outcomes["counted"]) for piece in self.slices]
+        if sorted((row.start, row.position, row.cells_sum) for row in rows) != must:
+            raise Violation("in the end a ledger is not that of the log")
+        letters = sorted(letter.offset for letter in shard.dead_letters.values() if letter.source == source)
+        if letters != ([letter[0] for letter in self.letters] if shard.number == 0 else []):
+            raise Violation("in the end dead letters are missing, or on another shard")
+
+
+def truth_of(log: SimLog, shards: int, world: World) -> Truth:
+    """What all shards together must say."""
+    found = recount(log.records, log.start, log.end, world.rules, log.action, named=NAMED)
+    of_slice: dict[tuple[int, int], list[tuple[Any, ...]]] = defaultdict(list)
+    for key in found.counted:
+        of_slice[key[0], key[1]].append(key)
+    pins = np.array([key[3] for key in found.counted], np.uint64)
+    at = dict(zip(found.counted, shard_of(pins, shards).tolist(), strict=True))
+    return Truth(dict(found.counted), set(found.trusted), at, of_slice, list(found.slices), list(found.dead_letters))
+
+
+def first_failure(seeds: range) -> tuple[int, str] | None:
+    """The first seed whose run is not exact, and what was found."""
+    for seed in seeds:
+        try:
+            World(seed).run()
+        except (Violation, ChunkRefused, KeyError, ValueError) as error:
+            return seed, repr(error)
+    return None

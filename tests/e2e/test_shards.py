@@ -1,0 +1,210 @@
+"""Whole workers over two real servers of ClickHouse: exact by the sum over shards, whatever happens to one of them."""
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clickhouse_driver import Client
+
+from pintally.schemas.actions import Action
+from pintally.schemas.errors import PintallyError
+from pintally.schemas.shards import Place, shard_of, shard_sql
+from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.operations.progress import read_progress
+from pintally.streams.settings import Settings
+from pintally.tools.engines import Engines, local_engines
+from pintally.tools.engines.library import package_for_this_machine
+from tests.e2e.running import ASKED_S, Traffic, pintally, wait_for, workers
+from tests.e2e.test_backup import BACK_UP, RESTORE, run
+from tests.support.engines import drop_topics
+
+TRAFFIC = ("--duplicates", "0.02", "--late", "0.005", "--broken", "0.005")
+Cell = tuple[str, int, int, str, str]  # action, minute, pin, surface, platform
+CELLS = """
+SELECT action, toUInt32(minute), pin_id, toString(surface), toString(platform), sum(events)
+FROM {database}.minutes_read GROUP BY ALL HAVING sum(events) > 0
+"""
+
+
+@pytest.fixture(scope="module")
+def two_shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    try:
+        package_for_this_machine()
+    except PintallyError as error:
+        pytest.skip(error.what)
+    with local_engines(tmp_path_factory.mktemp("shards"), clickhouse_shards=2) as engines:
+        yield engines
+
+
+@pytest.fixture
+def settings(two_shards: Engines, tmp_path: Path) -> Iterator[Settings]:
+    """Topics, group and databases of one test. Producers stamp records, so that hours are sealed in seconds."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    made = Settings.of(
+        tmp_path / "none", **two_shards.addresses.settings(), clickhouse_database=name, topic_prefix=f"{name}.",
+        kafka_group_id=name, partitions=2, session_timeout_seconds=10, flush_interval_seconds=0.2,
+        topic_timestamps="CreateTime", seal_seconds=0.5, slice_records=10_000,
+    )  # fmt: skip
+    done = pintally(made, "migrate")
+    assert done.returncode == 0, done.stderr
+    yield made
+    drop_topics(two_shards.addresses, made.topics.topic_prefix)
+
+
+def ask(address: ClickHouseAddress, statement: str) -> list[tuple[Any, ...]]:
+    with Client(address.host, address.port) as client:
+        answer: list[tuple[Any, ...]] = client.execute(statement.format(database=address.database))
+        return answer
+
+
+def recorded(settings: Settings) -> list[int]:
+    """Offsets that the ledger of each shard has recorded."""
+    found, shards = [], settings.clickhouse.shards
+    for number, address in enumerate(shards):
+        sink = ClickHouseSink(address, only_reads=True, place=Place(number, len(shards)))
+        sources = read_progress(settings.kafka, settings.topics, sink)
+        found.append(sum(source.position or 0 for source in sources))
+    return found
+
+
+def log_end(settings: Settings) -> int:
+    sink = ClickHouseSink(settings.clickhouse.shards[0], only_reads=True, place=Place(0, 2))
+    return sum(source.log_end for source in read_progress(settings.kafka, settings.topics, sink))
+
+
+def wait_counted(settings: Settings, more: int = 1_000) -> None:
+    """Return once each shard has recorded so many more offsets."""
+    before = max(recorded(settings))
+    wait_for(lambda: min(recorded(settings)) >= before + more, 60, f"{more} more offsets on each shard", ASKED_S)
+
+
+def expected(*files: Path) -> Counter[Cell]:
+    """The truth that emulators have written."""
+    cells: Counter[Cell] = Counter()
+    for line in (line for file in files for line in file.read_text().splitlines()):
+        if "pin_id" in (said := json.loads(line)):
+            key = said["action"], said["minute"], int(said["pin_id"]), said["surface"], said["platform"]
+            cells[key] += said["count"]
+    return cells
+
+
+def on_shard(address: ClickHouseAddress) -> dict[Cell, int]:
+    rows = ask(address, CELLS)
+    return {(Action(action).label, *cell): events for action, *cell, events in rows}
+
+
+def assert_exact(settings: Settings, truth: Counter[Cell]) -> None:
+    """Every cell is on the shard of its pin, and there alone; hours and ledgers say the same."""
+    end = log_end(settings)
+    wait_for(lambda: recorded(settings) == [end, end], 120, "the ledger of each shard is at the end", ASKED_S)
+    by_shard = [on_shard(address) for address in settings.clickhouse.shards]
+    pins = np.array([cell[2] for cell in truth], np.uint64)
+    must: list[dict[Cell, int]] = [{}, {}]
+    for (cell, count), number in zip(truth.items(), shard_of(pins, 2).tolist(), strict=True):
+        must[number][cell] = count
+    assert by_shard == must
+    for number, address in enumerate(settings.clickhouse.shards):
+        assert ask(address, f"SELECT count() FROM {{database}}.pin_minutes WHERE {shard_sql(2)} != {number}") == [(0,)]
+        total = "sum(saves + clicks + closeups)"
+        assert ask(address, f"SELECT {total} FROM {{database}}.pin_engagement_1h") == [(sum(must[number].values()),)]
+        assert ask(address, "SELECT sum(counted) FROM {database}.ingest_ledger FINAL") == [(truth.total(),)]
+
+
+def sealed_hours(settings: Settings) -> list[int]:
+    return [ask(each, "SELECT count() FROM {database}.sealed")[0][0] for each in settings.clickhouse.shards]
+
+
+@pytest.mark.engines
+def test_shards_killed_and_workers_killed_leave_every_count_on_its_shard_and_exact(
+    two_shards: Engines, settings: Settings, tmp_path: Path
+) -> None:
+    """C33 to C35."""
+    earlier, now = tmp_path / "earlier", tmp_path / "now"
+    with workers(settings, tmp_path) as start:
+        worker = start()
+        with Traffic(settings, "--events", "20000", "--span", "240", "--truth", str(earlier), *TRAFFIC) as traffic:
+            traffic.finish()
+        with Traffic(settings, "--rate", "1500", "--seed", "2", "--truth", str(now), *TRAFFIC) as traffic:
+            wait_counted(settings)
+            for number in (1, 0):
+                two_shards.shards[number].kill()
+                wait_for(lambda: worker.said("does not answer"), 60, "flushes wait for the shard")
+                two_shards.shards[number].start()
+                two_shards.shards[number].wait_ready(120)
+                wait_counted(settings)
+            worker.kill()
+            start()
+            wait_counted(settings)
+            traffic.stop()
+        assert_exact(settings, expected(earlier, now))
+        wait_for(lambda: min(sealed_hours(settings)) > 0, 60, "hours are sealed on each shard", ASKED_S)
+        assert_exact(settings, expected(earlier, now))
+
+
+@pytest.mark.engines
+def test_a_shard_that_is_restored_from_its_own_copy_is_counted_again(settings: Settings, tmp_path: Path) -> None:
+    """C35: the other shard stays as it is."""
+    truth, folder = tmp_path / "truth", uuid.uuid4().hex
+    second = _alone(settings, 1)
+    with workers(settings, tmp_path) as start:
+        worker = start()
+        with Traffic(settings, "--rate", "1500", "--truth", str(truth), *TRAFFIC) as traffic:
+            wait_counted(settings)
+            run(second, BACK_UP, folder)
+            wait_counted(settings, 3_000)
+            worker.kill()
+            before = recorded(settings)
+            run(second, RESTORE, folder)
+            after = recorded(settings)
+            assert after[0] == before[0]
+            assert 0 < after[1] < before[1]
+            start()
+            wait_counted(settings)
+            traffic.stop()
+        assert_exact(settings, expected(truth))
+
+
+def _alone(settings: Settings, number: int) -> Settings:
+    """Settings of one shard's server."""
+    shard = settings.clickhouse.shards[number]
+    there: Mapping[str, Any] = {"clickhouse_port": shard.port, "clickhouse_http_port": shard.http_port}
+    return settings.changed(**there, clickhouse_other_shards="", shards=1)
+
+
+@pytest.mark.engines
+def test_shards_in_another_order_or_of_another_number_are_refused_by_name(settings: Settings, tmp_path: Path) -> None:
+    """C33: else a pin would be counted on two shards."""
+    first, _ = settings.clickhouse.shards
+    swapped = _alone(settings, 1).changed(shards=2, clickhouse_other_shards=f"{first.host}:{first.port}")
+    with workers(settings, tmp_path) as start:
+        start().wait_ready()
+        wait_for(lambda: ask(first, "SELECT count() FROM {database}.ingest_starts") > [(5,)], 60, "sources have begun")
+    with workers(swapped, tmp_path) as start:
+        worker = start()
+        assert worker.process.wait(120) == 2
+        assert worker.said("is shard 1 of 2, the settings say shard 0 of 2")
+    assert pintally(swapped, "migrate").returncode == 2
+    with workers(_alone(settings, 0), tmp_path) as start:
+        worker = start()
+        assert worker.process.wait(120) == 2
+        assert worker.said("counted with PINTALLY_SHARDS=2")
+    refused = pintally(settings, "top")
+    assert refused.returncode == 2
+    assert "the pins are on 2 shards" in refused.stderr
+
+
+@pytest.mark.engines
+def test_clickhouse_and_numpy_agree_on_the_shard_of_a_pin(two_shards: Engines) -> None:
+    shard = Settings.of(None, **two_shards.addresses.settings()).clickhouse.shards[0]
+    pins = np.random.default_rng(1).integers(0, 2**64, 2_000, np.uint64, endpoint=False)
+    pins[:4] = 0, 1, 2**63, 2**64 - 1
+    for shards in (2, 3, 7):
+        listed = ",".join(f"toUInt64({pin})" for pin in pins.tolist())
+        asked = ask(shard, f"SELECT groupArray({shard_sql(shards, 'p')}) FROM (SELECT arrayJoin([{listed}]) AS p)")
+        assert asked[0][0] == shard_of(pins, shards).tolist()
