@@ -15,9 +15,12 @@ FurthestBehind = Callable[[Sequence[SourceLedger]], SourceLedger]
 class ShardedSession:
     """A session on each shard. A step is done when all shards have done it; after any error all sessions are over."""
 
-    def __init__(self, sessions: Sequence[SinkSession], furthest_behind: FurthestBehind) -> None:
+    def __init__(
+        self, sessions: Sequence[SinkSession], furthest_behind: FurthestBehind, *, only_reads: bool = False
+    ) -> None:
         self._sessions = sessions
         self._furthest_behind = furthest_behind
+        self._only_reads = only_reads
 
     def read_clock(self) -> int:
         """The earliest of the shards' clocks, in ms since 1970."""
@@ -27,10 +30,10 @@ class ShardedSession:
         """Of each source the ledger of the shard that is furthest behind (C35).
 
         A start row that only some shards have, because its worker was killed between two of them or a shard was
-        restored, is written to the others first.
+        restored, is written to the others first, unless this session only reads.
         """
         each = [session.read_ledgers(sources) for session in self._sessions]
-        if self._complete_starts(sources, each):
+        if not self._only_reads and self._complete_starts(sources, each):
             each = [session.read_ledgers(sources) for session in self._sessions]
         return {source: self._furthest_behind([ledgers[source] for ledgers in each]) for source in sources}
 
@@ -73,9 +76,10 @@ class ShardedSession:
 class ShardedSink:
     """Opens sessions on all shards. Safe to share between threads; a session is not."""
 
-    def __init__(self, shards: Sequence[Sink], furthest_behind: FurthestBehind) -> None:
+    def __init__(self, shards: Sequence[Sink], furthest_behind: FurthestBehind, *, only_reads: bool = False) -> None:
         """`furthest_behind` chooses among the ledgers of one source, one of each shard."""
         self.shards = shards
+        self._only_reads = only_reads
         self._furthest_behind = furthest_behind
 
     @contextmanager
@@ -83,7 +87,7 @@ class ShardedSink:
         """Connect to all shards. Raises SinkUnavailable if one does not answer: counting waits for all of them."""
         with ExitStack() as stack:
             sessions = [stack.enter_context(shard.session()) for shard in self.shards]
-            yield ShardedSession(sessions, self._furthest_behind)
+            yield ShardedSession(sessions, self._furthest_behind, only_reads=self._only_reads)
 
     def known_sources(self) -> Iterable[Source]:
         """Every source that has a start row on some shard, by topic and partition."""

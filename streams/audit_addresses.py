@@ -22,9 +22,15 @@ def addresses_of(settings: Settings) -> Addresses:
         database=settings.clickhouse.database,
         secure=settings.clickhouse.secure,
         ca_file=settings.clickhouse.ca_file,
+        shards=_shards(settings),
         user_keys=tuple(key.octets for key in settings.rules.keys),
         kafka_options=_kafka_options(settings.kafka),
     )
+
+
+def _shards(settings: Settings) -> tuple[tuple[str, int], ...]:
+    servers = settings.clickhouse.shards
+    return tuple((server.host, server.http_port) for server in servers) if len(servers) > 1 else ()
 
 
 def as_ours(reason: CannotTell, kafka: KafkaSettings) -> PintallyError:

@@ -1,7 +1,7 @@
 """Addresses of the log and of the tables. The caller gives them; nothing is read from the environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -18,10 +18,21 @@ class Addresses:
     database: str = "pintally"
     secure: bool = False  # TLS to ClickHouse
     ca_file: str | None = None  # PEM: authorities for its certificate; None: those of the system
+    shards: tuple[tuple[str, int], ...] = ()  # host and HTTP port of each, where several servers share the pins
+    number: int = 0  # of the shard that is asked
     user_keys: tuple[bytes, ...] = field(default=(), repr=False)  # of the hash of users, 16 bytes each
     # Other options of kafka-python: security_protocol, ssl_cafile, sasl_mechanism and so on. Plain values, because they
     # are sent to other processes.
     kafka_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def of_shards(self) -> "list[Addresses]":
+        """These addresses for each shard; themselves if there is one server."""
+        if not self.shards:
+            return [self]
+        return [
+            replace(self, clickhouse_host=host, clickhouse_http_port=port, number=number)
+            for number, (host, port) in enumerate(self.shards)
+        ]
 
     def __str__(self) -> str:
         return f"Kafka {self.kafka}, ClickHouse {self.clickhouse_host}:{self.clickhouse_http_port}/{self.database}"

@@ -1,7 +1,7 @@
 """The cells of one aggregate in a slice, made by sorting its counted records."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,14 @@ class Cells:
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    def at(self, mask: NDArray[np.bool_]) -> "Cells":
+        """The cells where a mask, one entry a cell, is true."""
+        counts = self.counts
+        records = np.repeat(mask, counts)
+        keys = tuple(column[mask] for column in self.keys)
+        starts = np.append(0, np.cumsum(counts[mask]))
+        return replace(self, keys=keys, starts=starts, offsets=self.offsets[records], trusted=self.trusted[records])
 
     @property
     def names(self) -> Iterator[str]:

@@ -8,7 +8,7 @@
 - No row is of an epoch that no longer rules where it is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -47,8 +47,16 @@ def check_trusted(flushed: Flushed, above: Sums) -> Iterator[Finding]:
             yield replace(about, slice=f"{slice_block}/{arrived_at}")
 
 
-def check_ledger(flushed: Flushed, sums: Sums, oldest: Mapping[str, int]) -> Iterator[Finding]:
-    """The invariants of one source; slices with cells older than `oldest` (seconds, by table) are not summed."""
+def check_ledger(
+    flushed: Flushed,
+    sums: Sums,
+    oldest: Mapping[str, int],
+    summed: Container[tuple[int, int, int, int]] | None = None,
+) -> Iterator[Finding]:
+    """The invariants of one source; slices with cells older than `oldest` (seconds, by table) are not summed.
+
+    `summed` are the slices that are: (source, slice, version); None: all.
+    """
     if not flushed.starts:
         yield _broken(flushed, "no start row", flushed.id, None)
         return
@@ -63,7 +71,8 @@ def check_ledger(flushed: Flushed, sums: Sums, oldest: Mapping[str, int]) -> Ite
         yield from _check_row(flushed, row)
         epoch = next(epoch for epoch in epochs if epoch.holds(row))
         youngest_dropped = row.arrived_at - epoch.rules.allowed_lateness_ms // 1000 - 60
-        if after is not None and after.start == row.position:
+        is_summed = summed is None or (flushed.id, *row.key, row.version) in summed
+        if is_summed and after is not None and after.start == row.position:
             for aggregate in AGGREGATES:
                 if youngest_dropped < oldest.get(aggregate.table, 0):
                     continue

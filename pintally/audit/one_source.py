@@ -11,6 +11,7 @@ from pintally.audit.flushed import Flushed, LostRow
 from pintally.audit.log import FETCH_BYTES, FEW_BYTES, Log
 from pintally.audit.recount import Progress
 from pintally.audit.sampled_audit import SampledAudit
+from pintally.audit.shards import refuse_other_number
 from pintally.audit.source_audit import SourceAudit, SourceReport
 from pintally.audit.tables import read_starts
 
@@ -25,6 +26,7 @@ def audit_source(
     report = SourceReport(str(flushed))
     try:
         epochs = epochs_of(flushed)
+        refuse_other_number(flushed, epochs, addresses)
         given_up = [row for row in in_force(flushed) if not (flushed.replaced and row.start == row.end)]
         report.lost += [_in_words(flushed, row) for row in given_up]
         report.position, gaps = follow(flushed, epochs)

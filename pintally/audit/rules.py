@@ -18,7 +18,7 @@ KNOWN_SCHEMA = 1  # what audit.contract implements
 KNOWN_CODE = 1  # what audit.recount implements
 KNOWN_PREFIXES = (0, 5)  # what audit.contract implements
 # Rules that do not use these do not state them.
-MAY_BE_MISSING: dict[str, object] = {"prefix_bytes": 0, "user_key": "", "experiments": []}
+MAY_BE_MISSING: dict[str, object] = {"prefix_bytes": 0, "user_key": "", "experiments": [], "shards": 1}
 FIELDS = {
     "schema_version": int,
     "code_version": int,
@@ -37,6 +37,7 @@ MEANT: dict[str, Callable[[Any], bool]] = {
     "code_version": lambda version: version == KNOWN_CODE,
     "slice_records": lambda size: size >= 1,
     "trusted_cap": lambda cap: cap >= 0,
+    "shards": lambda number: number >= 1,
     "prefix_bytes": lambda size: size in KNOWN_PREFIXES,
     "experiments": lambda names: all(isinstance(name, str) for name in names),
 }
@@ -49,6 +50,7 @@ class CountingRules:
     `prefix_bytes` stand before the JSON of each value. With `breakdown`, cells have the surface and the platform of
     their events. Of one user and pin, `trusted_cap` counted records of a slice are trusted; 0: all.
     The arms of `experiments` are counted, those of all if it is `*`.
+    The pins are on `shards` servers.
     `user_key` is the id of the key that users are hashed with.
     """
 
@@ -63,6 +65,7 @@ class CountingRules:
     prefix_bytes: int = 0
     user_key: str = ""
     experiments: tuple[str, ...] = ()
+    shards: int = 1
 
 
 def parse_rules(text: str) -> CountingRules:

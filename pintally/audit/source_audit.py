@@ -23,6 +23,7 @@ from pintally.audit.log import Log, Partition
 from pintally.audit.names import Names
 from pintally.audit.places import Beginning, beginning, places_of, usable
 from pintally.audit.recount import Progress, Recount, SliceStart, recounted
+from pintally.audit.shards import on_shard
 from pintally.audit.slices import Slice, State
 from pintally.audit.tables import (
     Chosen,
@@ -80,6 +81,7 @@ class SourceAudit:
         self.epochs = epochs
         self.report = report
         self.progress = progress
+        self.addresses = addresses
         self.user_keys = addresses.user_keys
         self.action = dict(addresses.topics)[flushed.topic]
         self.ledger = {(row.epoch, *row.key): row for row in current_rows(flushed, epochs)}
@@ -202,8 +204,8 @@ class SourceAudit:
             )
             self.report.findings.add(replace(about, start=epoch.start, end=epoch.start))
 
-    def _compare(self, judge: Judge, slice_: Slice) -> None:
-        report = self.report
+    def _compare(self, judge: Judge, whole: Slice) -> None:
+        report, slice_ = self.report, on_shard(whole, self.addresses)
         row = self.ledger.pop((judge.epoch, *slice_.key), None)
         position = 0 if row is None else min(max(row.position, slice_.start), slice_.end)
         letters = self.letters.before(slice_.end)
@@ -218,7 +220,7 @@ class SourceAudit:
         self._add(judge.dead_letters(slice_, letters, position, self.oldest_letter))
         if row is None:
             return
-        self._add(judge.ledger(slice_, row))
+        self._add(judge.ledger(whole, row))
         report.slices += 1
         for name, count in zip(State._fields[1:], slice_.at(position)[1:], strict=True):
             report.outcomes[name] += count

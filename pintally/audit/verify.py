@@ -18,6 +18,7 @@ query, one snapshot of the table), and last the log up to the furthest offset of
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from time import monotonic, sleep, time
 from typing import Any
@@ -33,13 +34,14 @@ from pintally.audit.features.cuts import check_closed
 from pintally.audit.features.state import read_state
 from pintally.audit.findings import Finding, Findings, Kind
 from pintally.audit.flushed import Flushed
-from pintally.audit.invariants import check_ledger, check_trusted, read_sums, superseded_slices
+from pintally.audit.invariants import Sums, check_ledger, check_trusted, read_sums, superseded_slices
 from pintally.audit.log import Log, Partition
 from pintally.audit.replaced import Copy, counted_twice, said, supposed
 from pintally.audit.rollups import check_rollups, count_sealed
 from pintally.audit.row_policies import refuse_hidden_rows
 from pintally.audit.sampling import Sample, Sampling, Slices, draw, recountable
 from pintally.audit.sealed_early import check_sealed_early, least_lateness_ms
+from pintally.audit.shards import added, recorded_by_all, refuse_other_order
 from pintally.audit.source_audit import SourceReport
 from pintally.audit.tables import kept_days, known_ids, read_cell_sources, read_flushed, read_replaced, server_time
 from pintally.audit.users import check_users
@@ -98,6 +100,7 @@ def verify(
     report = Report()
     with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
         refuse_hidden_rows(clickhouse, addresses.user)
+        refuse_other_order(clickhouse, addresses)
         celled, published = read_cell_sources(clickhouse), read_state(clickhouse)
         flushed, replaced = _read_settled(clickhouse), read_replaced(clickhouse)
         if copies:
@@ -105,7 +108,7 @@ def verify(
         partitions = log.partitions([topic for topic, _ in addresses.topics], known_ids(replaced))
         ours = _select(flushed, addresses, only)
         waiting = log.waiting([at for at in partitions if _is_asked(at, only)])
-        _check_tables(clickhouse, report, ours)
+        _check_tables(clickhouse, report, ours, addresses)
         if not only and not copies:
             _check_orphans(report, celled, flushed)
             report.windows = count_sealed(clickhouse, since) + count_windows(clickhouse, since)
@@ -184,18 +187,33 @@ def _select(flushed: Sequence[Flushed], addresses: Addresses, only: Sequence[str
     return [each for each in ours if not only or each.topic in only or str(each) in only]
 
 
-def _check_tables(clickhouse: ClickHouse, report: Report, flushed: Sequence[Flushed]) -> None:
+def _check_tables(clickhouse: ClickHouse, report: Report, flushed: Sequence[Flushed], addresses: Addresses) -> None:
     now = server_time(clickhouse)
     kept = {aggregate.table: kept_days(clickhouse, aggregate.table) for aggregate in AGGREGATES}
     oldest = {table: now - (days - 1) * DAY_SECONDS for table, days in kept.items() if days is not None}
-    sums, above = read_sums(clickhouse)
+    summed, (sums, above) = _sums(clickhouse, flushed, addresses)
     for source in flushed:
         try:
-            _add(report, check_ledger(source, sums, oldest))
+            _add(report, check_ledger(source, sums, oldest, summed))
             _add(report, check_trusted(source, above))
             _add(report, superseded_slices(source, epochs_in_force(source.starts), sums))
         except CannotTell:
             continue  # audit_source reports it
+
+
+def _sums(
+    clickhouse: ClickHouse, flushed: Sequence[Flushed], addresses: Addresses
+) -> tuple[set[tuple[int, int, int, int]] | None, tuple[Sums, Sums]]:
+    """Which slices can be summed (None: all), and the sums of their cells: over all servers that share the pins.
+
+    Cells are on all shards before any ledger has their row. So the ledgers are read first.
+    """
+    if len(addresses.shards) <= 1:
+        return None, read_sums(clickhouse)
+    with ExitStack() as stack:
+        shards = [stack.enter_context(ClickHouse(shard)) for shard in addresses.of_shards()]
+        summed = recorded_by_all([flushed, *map(read_flushed, shards)])
+        return summed, added(map(read_sums, shards))
 
 
 def _check_orphans(report: Report, celled: set[int], flushed: Sequence[Flushed]) -> None:

@@ -23,13 +23,11 @@ def breakdown(
     Example: pintally breakdown 2182134825669524563 --hours 3
     """
     from pintally.cli.console import print_json, progress
-    from pintally.sinks.clickhouse.connection import Connection
-    from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
-    from pintally.sinks.clickhouse.users import BEHIND_VIEWS
+    from pintally.sinks.reads.shards import number_of, reading
     from pintally.streams.settings import load_settings
 
-    with Connection(load_settings().clickhouse, only_reads=True) as connection:
-        refuse_hidden_rows(connection, BEHIND_VIEWS)
+    servers = load_settings(over_shards=True).clickhouse.shards
+    with reading([servers[number_of(pin, len(servers))]]) as [connection]:
         answer = read(connection, pin, hours)
     if as_json:
         print_json(answer)

@@ -30,16 +30,19 @@ def features(
     Example: pintally features 2182134825669524563 --as-of 2026-11-21T14:00
     """
     from pintally.cli.console import print_json, progress
-    from pintally.sinks.clickhouse.connection import Connection
-    from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
-    from pintally.sinks.clickhouse.users import BEHIND_VIEWS
-    from pintally.sinks.reads.cuts import read_cut
+    from pintally.sinks.reads.shards import number_of, read_common_cut, reading
     from pintally.streams.settings import load_settings
 
-    with Connection(load_settings().clickhouse, only_reads=True) as connection:
-        refuse_hidden_rows(connection, BEHIND_VIEWS)
-        cut = read_cut(connection, moment_of(as_of, "--as-of") if as_of else None)
-        found = read(connection, cut, list(dict.fromkeys(pins))) if cut.published_at else []
+    with reading(load_settings(over_shards=True).clickhouse.shards) as connections:
+        cuts = read_common_cut(connections, moment_of(as_of, "--as-of") if as_of else None)
+        cut, distinct = cuts[0], list(dict.fromkeys(pins))
+        at = {pin: number_of(pin, len(connections)) for pin in distinct}
+        shown = {
+            int(row["pin_id"]): row
+            for number, (connection, own) in enumerate(zip(connections, cuts, strict=True))
+            for row in read(connection, own, [pin for pin in distinct if at[pin] == number])
+        }
+        found = [shown[pin] for pin in distinct] if cut.published_at else []
     if as_json:
         print_json({"as_of": cut.published_at and cut.as_of.isoformat(), "pins": found})
     elif not found:

@@ -26,6 +26,7 @@ from pintally.streams.operations.change.rules import plan_rules
 from pintally.streams.operations.replay.horizon import read_replay_horizon, refuse_before_horizon
 from pintally.streams.operations.replay.origins import refuse_replayed, replayed_origins
 from pintally.streams.settings import RulesSettings, load_settings
+from pintally.streams.worker.servers import servers_of, sink_of
 
 HELP = """Show or change the counting rules of each source.
 
@@ -50,9 +51,9 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
 
     Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
-    settings = load_settings()
+    settings = load_settings(over_shards=True)
     asked = settings.rules
-    sink = ClickHouseSink(settings.clickhouse, only_reads=True)
+    sink = sink_of(servers_of(settings.clickhouse, only_reads=True), only_reads=True)
     with sink.session() as session:
         found = read_cluster_state(settings.kafka, settings.topics, sink, session)
     replaced = sink.replaced()

@@ -14,9 +14,9 @@ from pintally.cli.console import data, print_json, table
 from pintally.cli.lost_ranges import as_documents, describe
 from pintally.schemas.outcomes import Outcomes, sum_of
 from pintally.schemas.rows import LostRow, ReplacedRow
+from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import KIND
-from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.sinks.reads.operating import read_sealed
 from pintally.streams.counting.log import TopicInfo
 from pintally.streams.counting.recovery import given_up
@@ -27,6 +27,7 @@ from pintally.streams.kafka.topics import describe_topics
 from pintally.streams.operations.progress import Progress, lag_of, read_progress
 from pintally.streams.settings import Settings, load_settings
 from pintally.streams.worker.clocks import Reading, broker_differences, difference, read_clocks
+from pintally.streams.worker.servers import servers_of, sink_of
 
 # The first reason of each kind is shown.
 REASONS = f"""
@@ -74,6 +75,8 @@ def status(
     accepted losses, replaced topics, rules that a newer version of Pintally wrote, topics that lose records if a broker
     is lost, and clocks of this machine, ClickHouse and brokers that differ by more than half a minute.
 
+    Where several servers share the pins, the position is that of the one that is furthest behind.
+
     An open transaction blocks all records behind it. If its producer wrote nothing for a minute, it is listed with the
     command that aborts it.
 
@@ -82,7 +85,7 @@ def status(
 
         pintally status --json | jq .lag
     """
-    settings = load_settings()
+    settings = load_settings(over_shards=True)
     found = read_status(settings)
     if as_json:
         print_json(as_document(found))
@@ -107,7 +110,7 @@ def status(
 
 def read_status(settings: Settings) -> Status:
     """Ask Kafka and ClickHouse. Raises TopicMissing, KafkaUnavailable and SinkError."""
-    sink = ClickHouseSink(settings.clickhouse, only_reads=True)
+    sink = sink_of(servers_of(settings.clickhouse, only_reads=True), only_reads=True)
     sources = read_progress(settings.kafka, settings.topics, sink)
     with sink.session() as session:
         clocks = read_clocks(session)
@@ -116,7 +119,7 @@ def read_status(settings: Settings) -> Status:
     replaced = [row for row in sink.replaced() if row.source.topic in settings.topics.actions]
     with Connection(settings.clickhouse, only_reads=True) as connection:
         reasons = [Reason(*row) for row in connection.rows(REASONS, topics=tuple(settings.topics.actions))]
-        until = read_sealed(connection).until
+    until = min(_sealed_until(server) for server in settings.clickhouse.shards)
     sealed_until = datetime.fromtimestamp(until, UTC) if until else None
     waiting = hanging_transactions(settings.kafka, {each.source: each.ends for each in sources})
     topics = describe_topics(settings.kafka, settings.topics)
@@ -132,6 +135,11 @@ def read_status(settings: Settings) -> Status:
         read_durability(settings.kafka, topics),
         unknown_rules(rules_in_force(known.values())),
     )
+
+
+def _sealed_until(server: ClickHouseAddress) -> int:
+    with Connection(server, only_reads=True) as connection:
+        return read_sealed(connection).until
 
 
 def _differences(topics: Mapping[str, TopicInfo], sources: list[Progress], clocks: Reading) -> list[str]:

@@ -70,25 +70,29 @@ def top(
     """
     from pintally.cli.console import print_json, progress
     from pintally.cli.moments import moment_of
-    from pintally.cli.top_answer import Asked, newest, past, recent, trending
+    from pintally.cli.top_answer import Asked, Document, newest, past, recent, trending
+    from pintally.cli.top_shards import ask_all
     from pintally.sinks.clickhouse.connection import Connection
-    from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
-    from pintally.sinks.clickhouse.users import BEHIND_VIEWS
+    from pintally.sinks.reads.shards import reading
     from pintally.streams.settings import load_settings
 
     refuse_what_does_not_go_together(window, resolution, by, as_of, live)
     asked = Asked(by, limit, moment_of(as_of, "--as-of") if as_of else None, live)
     start = moment_of(window, "--window") if window and window not in RECENT else None
-    with Connection(load_settings().clickhouse, only_reads=True) as connection:
-        refuse_hidden_rows(connection, BEHIND_VIEWS)
-        if by == TREND:
-            answer = trending(connection, asked)
-        elif start is None and resolution is None:
-            answer = recent(connection, window or "1h", asked)
-        else:
-            length = resolution or Resolution.HOUR
-            start = start or newest(connection, length)
-            answer = past(connection, length.value, start, asked) if start else nothing_yet(length)
+    length = resolution or Resolution.HOUR
+    with reading(load_settings(over_shards=True).clickhouse.shards) as connections:
+        is_past = by != TREND and (resolution is not None or start is not None)
+        if is_past and start is None:
+            start = max(filter(None, (newest(connection, length) for connection in connections)), default=None)
+
+        def ask(connection: Connection, asked: Asked) -> Document:
+            if by == TREND:
+                return trending(connection, asked)
+            if not is_past:
+                return recent(connection, window or "1h", asked)
+            return past(connection, length.value, start, asked) if start else nothing_yet(length)
+
+        answer = ask_all(connections, asked, ask, at_a_cut=asked.as_of is not None or not is_past)
     if as_json:
         print_json(answer)
     else:

@@ -1,6 +1,6 @@
 """`pintally verify`: independent recount of the log, compared with ClickHouse."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from secrets import randbelow
 from time import monotonic
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pintally.audit.addresses import Addresses
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell
 from pintally.audit.sampling import CONFIDENCE, Sample, Sampling
@@ -16,10 +17,11 @@ from pintally.audit.verify import Report
 from pintally.audit.verify import verify as audit
 from pintally.cli.console import data, print_json, progress_bar, table
 from pintally.cli.verify_metrics import check_place, write_metrics
+from pintally.schemas.errors import PintallyError
 from pintally.schemas.outcomes import OUTCOMES
 from pintally.streams.audit_addresses import addresses_of, as_ours
 from pintally.streams.kafka.admin import open_admin
-from pintally.streams.settings import Settings, load_settings
+from pintally.streams.settings import load_settings
 
 SEEDS = 1_000_000
 
@@ -69,6 +71,9 @@ def verify(
     records of a slice; 75 cannot tell now: Kafka or ClickHouse does not answer. If one part differs and another cannot
     be checked, the exit code is 1.
 
+    Where several servers share the pins, the log is recounted for each: it must have the counts of its own pins, and no
+    others. The sums over all of them must be those of the ledger.
+
     With --sample the command recounts slices that are drawn at random, and says how many slices may still be wrong. All
     that needs no recount is checked whole: the ledger, sealed hours and days, features and cuts. --metrics replaces the
     file in one step, unless the exit code is 2 or 75.
@@ -81,20 +86,34 @@ def verify(
     """
     if metrics is not None:
         check_place(metrics)
-    settings = load_settings()
+    settings = load_settings(over_shards=True)
+    if metrics is not None and settings.rules.shards > 1:
+        raise PintallyError("--metrics is of one server, and the pins are on several", "Use --json.")
     with open_admin(settings.kafka):
         pass  # it reports a wrong address or login; the audit's client only sees a closed connection
     try:
-        report = _audit(settings, source or [], since_hours, processes, _sampling(sample, seed), quiet=json)
+        servers, sampling = addresses_of(settings).of_shards(), _sampling(sample, seed)
+        reports = [_audit(each, source or [], since_hours, processes, sampling, quiet=json) for each in servers]
     except CannotTell as reason:
         raise as_ours(reason, settings.kafka) from reason
     if metrics is not None:
-        write_metrics(report, metrics)
+        write_metrics(reports[0], metrics)
+    code = worst(reports)
     if json:
-        print_json(_as_json(report))
+        each = [_as_json(report) for report in reports]
+        print_json(each[0] if len(each) == 1 else {"exact": code == 0, "exit_code": code, "shards": each})
     else:
-        _print(report)
-    raise typer.Exit(report.exit_code)
+        for server, report in zip(servers, reports, strict=True):
+            if len(servers) > 1:
+                data.print(f"shard {server.number}: {server.clickhouse_host}:{server.clickhouse_http_port}")
+            _print(report)
+    raise typer.Exit(code)
+
+
+def worst(reports: Sequence[Report]) -> int:
+    """The exit code of all: different, else cannot tell, else cannot tell now, else exact."""
+    codes = {report.exit_code for report in reports}
+    return next((code for code in (1, 2, 75) if code in codes), 0)
 
 
 def _sampling(share: float | None, seed: int | None) -> Sampling | None:
@@ -104,7 +123,7 @@ def _sampling(share: float | None, seed: int | None) -> Sampling | None:
 
 
 def _audit(
-    settings: Settings,
+    addresses: Addresses,
     only: list[str],
     since_hours: float | None,
     processes: int | None,
@@ -114,7 +133,7 @@ def _audit(
 ) -> Report:
     since = 0
     if since_hours is not None:
-        with ClickHouse(addresses_of(settings)) as clickhouse:
+        with ClickHouse(addresses) as clickhouse:
             since = int(server_time(clickhouse) - since_hours * 3600)
     with progress_bar("recounting", quiet=quiet) as bar:
         task = bar.add_task("recounting", total=None)
@@ -124,7 +143,7 @@ def _audit(
             if monotonic() - began > 1:
                 bar.update(task, completed=done, total=max(done, of))
 
-        return audit(addresses_of(settings), only, since, processes, show, sampling=sampling)
+        return audit(addresses, only, since, processes, show, sampling=sampling)
 
 
 def _as_json(report: Report) -> dict[str, Any]:

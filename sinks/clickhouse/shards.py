@@ -67,5 +67,10 @@ def refuse_other_number(connection: Connection, starts: Iterable[StartRow], shar
 
 @lru_cache
 def shards_in(rules: str) -> int:
-    """The number of shards in the rules of a start row; one where they do not say it."""
-    return int(json.loads(rules).get("shards", 1))
+    """The number of shards in the rules of a start row; one where they do not say it, or not in a way known here."""
+    try:
+        fields = json.loads(rules)
+    except ValueError:
+        return 1
+    number = fields.get("shards", 1) if isinstance(fields, dict) else 1
+    return number if type(number) is int else 1

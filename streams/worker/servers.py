@@ -1,4 +1,4 @@
-"""Where a worker counts to: one server of ClickHouse, or several that share the pins."""
+"""Where workers count to: one server of ClickHouse, or several that share the pins."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,14 @@ from pintally.streams.counting.shards import furthest_behind
 from pintally.streams.settings import ClickHouseSettings
 
 
-def servers_of(clickhouse: ClickHouseSettings) -> list[ClickHouseSink]:
+def servers_of(clickhouse: ClickHouseSettings, *, only_reads: bool = False) -> list[ClickHouseSink]:
     """A sink of each server, shard 0 first."""
-    addresses = clickhouse.shards
-    return [ClickHouseSink(address, place=Place(n, len(addresses))) for n, address in enumerate(addresses)]
+    servers = list(enumerate(clickhouse.shards))
+    return [
+        ClickHouseSink(address, only_reads=only_reads, place=Place(number, len(servers))) for number, address in servers
+    ]
 
 
-def sink_of(servers: Sequence[MaintainedSink]) -> Sink:
-    """What a worker flushes to and restores from."""
-    return servers[0] if len(servers) == 1 else ShardedSink(servers, furthest_behind)
+def sink_of(servers: Sequence[MaintainedSink], *, only_reads: bool = False) -> Sink:
+    """What a worker flushes to and restores from: one of one server, or all of them as one."""
+    return servers[0] if len(servers) == 1 else ShardedSink(servers, furthest_behind, only_reads=only_reads)

@@ -1,9 +1,11 @@
 """Whole workers over two real servers of ClickHouse: exact by the sum over shards, whatever happens to one of them."""
 
 import json
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,11 @@ from pintally.streams.operations.progress import read_progress
 from pintally.streams.settings import Settings
 from pintally.tools.engines import Engines, local_engines
 from pintally.tools.engines.library import package_for_this_machine
-from tests.e2e.running import ASKED_S, Traffic, pintally, wait_for, workers
+from tests.e2e.running import ASKED_S, Traffic, pintally, verify, wait_for, workers
 from tests.e2e.test_backup import BACK_UP, RESTORE, run
 from tests.support.engines import drop_topics
 
+PAGE = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text()
 TRAFFIC = ("--duplicates", "0.02", "--late", "0.005", "--broken", "0.005")
 Cell = tuple[str, int, int, str, str]  # action, minute, pin, surface, platform
 CELLS = """
@@ -116,6 +119,69 @@ def assert_exact(settings: Settings, truth: Counter[Cell]) -> None:
         assert ask(address, "SELECT sum(counted) FROM {database}.ingest_ledger FINAL") == [(truth.total(),)]
 
 
+def assert_answered(settings: Settings, truth: Counter[Cell]) -> None:
+    """What commands say of all shards is what was sent."""
+    assert said(settings, "status")["lag"] == 0
+    hours: Counter[int] = Counter()
+    for (_, minute, *_), count in truth.items():
+        hours[minute // 3600 * 3600] += count
+    [(hour, _)] = hours.most_common(1)
+    pins: Counter[int] = Counter()
+    for (_, minute, pin, _, _), count in truth.items():
+        pins[pin] += count * (minute // 3600 * 3600 == hour)
+    start = datetime.fromtimestamp(hour, UTC).strftime("%Y-%m-%dT%H:%M")
+    top = said(settings, "top", "--window", start, "--limit", "50")["pins"]
+    found = [(int(pin["pin_id"]), sum(pin[action.column] for action in Action)) for pin in top]
+    assert found == sorted(pins.items(), key=lambda each: (-each[1], each[0]))[:50]
+    assert {shard_of(np.array([pin], np.uint64), 2)[0] for pin, _ in found} == {0, 1}
+    for pin, _ in found[:4]:
+        surfaces = said(settings, "breakdown", str(pin), "--hours", "48")["surface"]
+        assert sum(label[action.column] for label in surfaces for action in Action) == sum(
+            count for cell, count in truth.items() if cell[2] == pin
+        )
+    assert_at_a_cut(settings, [pin for pin, _ in found])
+
+
+def assert_at_a_cut(settings: Settings, pins: list[int]) -> None:
+    """Features and rankings are of one cut, and both say the same."""
+    features, top = wait_for(lambda: of_one_cut(settings, pins), 60, "both were asked at one cut")
+    assert [pin["pin_id"] for pin in features["pins"]] == [str(pin) for pin in pins]
+    by_pin = {pin["pin_id"]: pin for pin in top["pins"]}
+    for pin in features["pins"]:
+        for action in Action:
+            counted = by_pin.get(pin["pin_id"], {action.column: 0})[action.column]
+            assert counted == pin[f"{action.column}_24h"]
+
+
+def of_one_cut(settings: Settings, pins: list[int]) -> tuple[Any, Any] | None:
+    """Features and the ranking of 24 hours, unless a cut was published in between."""
+    features = said(settings, "features", *map(str, pins))
+    top = said(settings, "top", "--window", "24h", "--limit", "10000")
+    return (features, top) if top["as_of"] == features["as_of"] is not None else None
+
+
+def said(settings: Settings, *command: str) -> Any:
+    done = pintally(settings, *command, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def assert_read_through_distributed(settings: Settings, truth: Counter[Cell]) -> None:
+    """docs/cluster.md: one query for all shards; a pin that is named asks one of them."""
+    first, database = settings.clickhouse.shards[0], settings.clickhouse.database
+    [block] = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    for statement in block.split(";")[:-1]:
+        ask(first, re.sub(r"(?<!Distributed\(')\bpintally(?=[._']|\b)", database, statement))
+    everything = f"{database}_all.pin_engagement"
+    total = "sum(saves + clicks + closeups)"
+    for resolution in ("1m", "1h", "1d"):
+        assert ask(first, f"SELECT {total} FROM {everything}_{resolution}") == [(truth.total(),)]
+    for pin in {cell[2] for cell in list(truth)[:20]}:
+        own = sum(count for cell, count in truth.items() if cell[2] == pin)
+        asked = f"SELECT {total} FROM {everything}_1h WHERE pin_id = {pin} SETTINGS optimize_skip_unused_shards = 1"
+        assert ask(first, f"{asked}, force_optimize_skip_unused_shards = 2") == [(own,)]
+
+
 def sealed_hours(settings: Settings) -> list[int]:
     return [ask(each, "SELECT count() FROM {database}.sealed")[0][0] for each in settings.clickhouse.shards]
 
@@ -145,6 +211,9 @@ def test_shards_killed_and_workers_killed_leave_every_count_on_its_shard_and_exa
         assert_exact(settings, expected(earlier, now))
         wait_for(lambda: min(sealed_hours(settings)) > 0, 60, "hours are sealed on each shard", ASKED_S)
         assert_exact(settings, expected(earlier, now))
+        verify(settings)
+        assert_answered(settings, expected(earlier, now))
+        assert_read_through_distributed(settings, expected(earlier, now))
 
 
 @pytest.mark.engines
@@ -168,6 +237,7 @@ def test_a_shard_that_is_restored_from_its_own_copy_is_counted_again(settings: S
             wait_counted(settings)
             traffic.stop()
         assert_exact(settings, expected(truth))
+        verify(settings)
 
 
 def _alone(settings: Settings, number: int) -> Settings:
@@ -194,9 +264,41 @@ def test_shards_in_another_order_or_of_another_number_are_refused_by_name(settin
         worker = start()
         assert worker.process.wait(120) == 2
         assert worker.said("counted with PINTALLY_SHARDS=2")
-    refused = pintally(settings, "top")
+    refused = pintally(settings, "serve")
     assert refused.returncode == 2
     assert "the pins are on 2 shards" in refused.stderr
+
+
+@pytest.mark.engines
+def test_verify_names_what_is_on_another_shard_and_what_one_shard_lacks(settings: Settings, tmp_path: Path) -> None:
+    """C33, C34: each difference on the shard where it is."""
+    first, second = settings.clickhouse.shards
+    with workers(settings, tmp_path) as start:
+        start()
+        with Traffic(settings, "--events", "3000", "--pins", "50", *TRAFFIC) as traffic:
+            traffic.finish()
+        end = log_end(settings)
+        wait_for(lambda: recorded(settings) == [end, end], 120, "the ledger of each shard is at the end", ASKED_S)
+    verify(settings)
+    pin = max(cell[2] for cell in on_shard(first))
+    moved = f"remote('{first.host}:{first.port}', '{{database}}', 'pin_minutes')"
+    ask(second, f"INSERT INTO {{database}}.pin_minutes SELECT * FROM {moved} WHERE pin_id = {pin}")
+    by_shard = found_by_verify(settings)
+    assert by_shard[1]["row_extra"] > 0
+    assert by_shard[0].keys() <= {"invariant"}  # the ledger of each has the sums of all shards
+    ask(second, f"ALTER TABLE {{database}}.pin_minutes DELETE WHERE pin_id = {pin} SETTINGS mutations_sync = 1")
+    verify(settings)
+    ask(first, f"ALTER TABLE {{database}}.pin_minutes DELETE WHERE pin_id = {pin} SETTINGS mutations_sync = 1")
+    by_shard = found_by_verify(settings)
+    assert by_shard[0]["row_missing"] > 0
+    assert by_shard[1].keys() <= {"invariant"}
+
+
+def found_by_verify(settings: Settings) -> list[dict[str, int]]:
+    """The kinds of differences on each shard, with how many there are."""
+    done = pintally(settings, "verify", "--json", "--processes", "1")
+    assert done.returncode == 1, done.stdout + done.stderr
+    return [each["findings"] for each in json.loads(done.stdout)["shards"]]
 
 
 @pytest.mark.engines
