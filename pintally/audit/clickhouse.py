@@ -36,7 +36,7 @@ class ClickHouse:
         self._where = f"ClickHouse {addresses.clickhouse_host}:{addresses.clickhouse_http_port}"
         self._database = addresses.database
         self._user = addresses.user
-        self._settings = {**WISHED, **NEEDED}
+        self._use({**WISHED, **NEEDED})
         self._headers = {"X-ClickHouse-User": addresses.user, "X-ClickHouse-Key": addresses.password}
         host, port = self._host, self._port = addresses.clickhouse_host, addresses.clickhouse_http_port
         self._answers = False
@@ -78,7 +78,7 @@ class ClickHouse:
             self._answers = True
             self._body(self._send("/", "SELECT 1", ANSWER_SECONDS))
         while True:
-            path = "/?" + urlencode({"database": self._database, **PARAMETERS, **self._settings, **given})
+            path = f"/?{self._parameters}&{urlencode(given)}"
             answer = self._send(path, sql, TIMEOUT_SECONDS)
             if answer.status == 200:
                 return answer
@@ -87,13 +87,18 @@ class ClickHouse:
             if not self._can_do_without(text):
                 raise self._refused(answer.status, text)
 
+    def _use(self, settings: dict[str, str]) -> None:
+        """Send these with every query from now on. Encoded once: there are many."""
+        self._settings = settings
+        self._parameters = urlencode({"database": self._database, **PARAMETERS, **settings})
+
     def _can_do_without(self, text: str) -> bool:
         """Whether a refused setting can be left out; it is then not sent any more."""
         if (unknown := UNKNOWN.search(text)) and unknown[1] in self._settings:
-            del self._settings[unknown[1]]  # an unknown setting has no effect
+            self._use({name: value for name, value in self._settings.items() if name != unknown[1]})  # it has no effect
             return True
         if REFUSED.search(text) and not self._settings.keys().isdisjoint(WISHED):
-            self._settings = {name: value for name, value in self._settings.items() if name in NEEDED}
+            self._use({name: value for name, value in self._settings.items() if name in NEEDED})
             return True
         return False
 

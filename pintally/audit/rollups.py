@@ -13,9 +13,9 @@ from typing import Any
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.contract import KINDS, MEASURES
 from pintally.audit.findings import Finding, Kind
+from pintally.audit.kept import read_kept
 from pintally.audit.looks import lasting
 from pintally.audit.sealed_totals import DAY, Window, check_totals, read_sealed
-from pintally.audit.tables import kept_days, server_time
 from pintally.audit.words import utc
 
 TABLES = {"hour": ("pin_hours", "hour"), "day": ("pin_days", "toStartOfDay(hour)")}
@@ -129,8 +129,7 @@ def _unnamed(clickhouse: ClickHouse, oldest: int) -> Iterator[Finding]:
 
 def _oldest(clickhouse: ClickHouse, since: int) -> int:
     """Returns the start (seconds) of the first day whose minutes are all kept."""
-    kept = kept_days(clickhouse, "pin_minutes")
-    return max(0, since if kept is None else max(since, (server_time(clickhouse) // DAY - kept + 2) * DAY))
+    return max(0, since, read_kept(clickhouse, "pin_minutes").whole_days_since)
 
 
 def _look_at(clickhouse: ClickHouse, resolution: str, first: int, windows: list[Window]) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from pintally.audit.errors import CannotTell
 from pintally.audit.findings import Finding, Findings, Kind
 from pintally.audit.flushed import POSITION_MASK, Flushed, LedgerRow
 from pintally.audit.in_log_order import CellsBySlice, LettersByOffset
+from pintally.audit.kept import read_kept
 from pintally.audit.log import Log, Partition
 from pintally.audit.names import Names
 from pintally.audit.places import Beginning, beginning, places_of, usable
@@ -27,17 +28,12 @@ from pintally.audit.shards import on_shard
 from pintally.audit.slices import Slice, State
 from pintally.audit.tables import (
     Chosen,
-    kept_days,
     known_ids,
     letters_of,
     read_cells,
     read_dead_letters,
     read_labels,
-    server_time,
 )
-
-DAY_MS = 86_400_000
-SPARE_DAYS = 1  # rows that are deleted by age may be missing a day earlier
 
 
 @dataclass(slots=True)
@@ -108,14 +104,14 @@ class SourceAudit:
     def _read_rows(self, clickhouse: ClickHouse, stack: ExitStack) -> int:
         """Read cells and dead letters; returns the furthest position of a cell."""
         self.tables: list[tuple[Table, CellsBySlice]] = []
-        highest = 0
+        highest, kept = 0, read_kept(clickhouse, "dead_letters", *(aggregate.table for aggregate in AGGREGATES))
         for number, aggregate in enumerate(AGGREGATES):
             cells = stack.enter_context(read_cells(clickhouse, aggregate, self.flushed.id, self.chosen))
             highest = max(highest, max((_highest(rows) for rows in cells), default=0))
-            table = Table(aggregate, number, _oldest_ms(clickhouse, aggregate.table) // 1000)
+            table = Table(aggregate, number, kept.since(aggregate.table))
             self.tables.append((table, CellsBySlice(cells)))
         letters = stack.enter_context(read_dead_letters(clickhouse, self.flushed, self.chosen))
-        self.oldest_letter = _oldest_ms(clickhouse, "dead_letters")
+        self.oldest_letter = kept.since("dead_letters") * 1000
         self.letters = LettersByOffset(letters_of(letters))
         return highest
 
@@ -261,8 +257,3 @@ def extra_row(judge: Judge, row: LedgerRow) -> Finding:
 def _highest(rows: NDArray[Any]) -> int:
     """Returns the furthest position in the versions of some rows."""
     return int((rows["version"] & np.uint64(POSITION_MASK)).max(initial=0))
-
-
-def _oldest_ms(clickhouse: ClickHouse, table: str) -> int:
-    days = kept_days(clickhouse, table)
-    return 0 if days is None else server_time(clickhouse) * 1000 - (days - SPARE_DAYS) * DAY_MS

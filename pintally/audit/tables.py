@@ -62,9 +62,6 @@ SELECT source, topic, toString(topic_id) AS topic_id, partition, old_source, old
 FROM ingest_replaced FINAL
 WHERE how = 'same_offsets' OR (source, epoch) IN (SELECT source, epoch FROM ingest_starts)
 ORDER BY epoch, topic, partition"""
-KEPT = """
-SELECT toUInt32OrZero(extract(engine_full, 'TTL .*toIntervalDay\\\\((\\\\d+)\\\\)')) AS days
-FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"""
 
 
 class Spooled:
@@ -169,17 +166,6 @@ def read_starts(clickhouse: ClickHouse, source: int) -> tuple[StartRow, ...]:
     """The start rows of one source as they are now."""
     found = _by_source([row for row in clickhouse.rows(STARTS) if row["source"] == source])
     return next(iter(found.values()), ())
-
-
-def kept_days(clickhouse: ClickHouse, table: str) -> int | None:
-    """Returns the days after which rows of a table may be deleted by age; None: never."""
-    rows = clickhouse.rows(KEPT, table=table)
-    return rows[0]["days"] or None if rows else None
-
-
-def server_time(clickhouse: ClickHouse) -> int:
-    """Returns the time of ClickHouse in seconds since 1970. It decides the age of rows; other clocks may be wrong."""
-    return int(clickhouse.rows("SELECT toUnixTimestamp(now()) AS now")[0]["now"])
 
 
 def source_id(source: Flushed) -> int:

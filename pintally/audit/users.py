@@ -10,11 +10,10 @@ from dataclasses import replace
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.contract import KINDS
 from pintally.audit.findings import Finding, Kind
+from pintally.audit.kept import DAY, read_kept
 from pintally.audit.looks import lasting
-from pintally.audit.tables import kept_days, server_time
 from pintally.audit.words import utc
 
-DAY = 86_400
 WINDOWS = """
 SELECT toString(resolution) AS resolution, toUInt32(window_start) AS start, rows_seal, least, hours
 FROM user_seals AS u FINAL
@@ -56,8 +55,7 @@ def check_users(clickhouse: ClickHouse, since: int) -> list[Finding]:
 
 
 def _look(clickhouse: ClickHouse, since: int) -> Iterator[Finding]:
-    days = kept_days(clickhouse, "pin_members")
-    first = since if days is None else max(since, server_time(clickhouse) - (days - 1) * DAY)
+    first = max(since, read_kept(clickhouse, "pin_members").since("pin_members"))
     for window in clickhouse.rows(WINDOWS, first=first):
         table, length = TABLES[window["resolution"]]
         start = window["start"]

@@ -35,6 +35,7 @@ from pintally.audit.features.state import read_state
 from pintally.audit.findings import Finding, Findings, Kind
 from pintally.audit.flushed import Flushed
 from pintally.audit.invariants import Sums, check_ledger, check_trusted, read_sums, superseded_slices
+from pintally.audit.kept import read_kept
 from pintally.audit.log import Log, Partition
 from pintally.audit.replaced import Copy, counted_twice, said, supposed
 from pintally.audit.rollups import check_rollups, count_sealed
@@ -43,7 +44,7 @@ from pintally.audit.sampling import Sample, Sampling, Slices, draw, recountable
 from pintally.audit.sealed_early import check_sealed_early, least_lateness_ms
 from pintally.audit.shards import added, recorded_by_all, refuse_other_order
 from pintally.audit.source_audit import SourceReport
-from pintally.audit.tables import kept_days, known_ids, read_cell_sources, read_flushed, read_replaced, server_time
+from pintally.audit.tables import known_ids, read_cell_sources, read_flushed, read_replaced
 from pintally.audit.users import check_users
 
 DAY_SECONDS = 86_400
@@ -188,9 +189,8 @@ def _select(flushed: Sequence[Flushed], addresses: Addresses, only: Sequence[str
 
 
 def _check_tables(clickhouse: ClickHouse, report: Report, flushed: Sequence[Flushed], addresses: Addresses) -> None:
-    now = server_time(clickhouse)
-    kept = {aggregate.table: kept_days(clickhouse, aggregate.table) for aggregate in AGGREGATES}
-    oldest = {table: now - (days - 1) * DAY_SECONDS for table, days in kept.items() if days is not None}
+    kept = read_kept(clickhouse, *(aggregate.table for aggregate in AGGREGATES))
+    oldest = {aggregate.table: kept.since(aggregate.table) for aggregate in AGGREGATES}
     summed, (sums, above) = _sums(clickhouse, flushed, addresses)
     for source in flushed:
         try:

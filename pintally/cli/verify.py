@@ -11,8 +11,8 @@ import typer
 from pintally.audit.addresses import Addresses
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell
+from pintally.audit.kept import read_kept
 from pintally.audit.sampling import CONFIDENCE, Sample, Sampling
-from pintally.audit.tables import server_time
 from pintally.audit.verify import Report
 from pintally.audit.verify import verify as audit
 from pintally.cli.console import data, print_json, progress_bar, table
@@ -134,7 +134,7 @@ def _audit(
     since = 0
     if since_hours is not None:
         with ClickHouse(addresses) as clickhouse:
-            since = int(server_time(clickhouse) - since_hours * 3600)
+            since = int(read_kept(clickhouse).now - since_hours * 3600)
     with progress_bar("recounting", quiet=quiet) as bar:
         task = bar.add_task("recounting", total=None)
         began = monotonic()

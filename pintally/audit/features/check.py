@@ -13,8 +13,8 @@ from pintally.audit.features.state import DAY, HOUR, read_state
 from pintally.audit.features.sums import BUCKET_OF, read_base, read_buckets, read_day, read_hours
 from pintally.audit.features.tops import check_tops
 from pintally.audit.findings import Finding
+from pintally.audit.kept import read_kept
 from pintally.audit.looks import lasting
-from pintally.audit.tables import kept_days, server_time
 
 TABLES = ("pin_minutes", "pin_tiles", "pin_hours_by_pin", "pin_corrections", "pin_base")
 BOUNDS = "SELECT toUInt32(min({window})) AS first, toUInt32(max({window})) AS last, count() AS rows FROM {table}"
@@ -85,5 +85,4 @@ def _bounds(clickhouse: ClickHouse) -> tuple[int, int]:
 
 def _first_kept(clickhouse: ClickHouse) -> int:
     """Returns the start (seconds) of the first day that no table has dropped rows of."""
-    kept = [days for table in TABLES if (days := kept_days(clickhouse, table)) is not None]
-    return (server_time(clickhouse) // DAY - min(kept) + 2) * DAY if kept else 0
+    return read_kept(clickhouse, *TABLES).whole_days_since
