@@ -4,7 +4,7 @@ from pintally.schemas.actions import REPLAY
 from pintally.schemas.outcomes import Outcomes, sum_of
 from pintally.schemas.sources import Source
 from pintally.serve.findings import Look
-from pintally.serve.seen import retention_headroom
+from pintally.serve.seen import retention_headroom, size_headroom
 from pintally.streams.counting.recovery import given_up
 from pintally.streams.counting.rules_in_force import InForce, rules_in_force
 from pintally.streams.operations.progress import Progress
@@ -23,8 +23,21 @@ def headroom(progress: Progress, look: Look) -> float | None:
     if topic is None or "delete" not in topic.cleanup_policy:
         return None
     by_broker = topic.timestamp_type == "LogAppendTime"
-    seen = look.seen[progress.source]
-    return retention_headroom(progress, seen, topic.retention_ms, by_broker=by_broker, now=look.at)
+    by_time = retention_headroom(
+        progress, look.seen[progress.source], topic.retention_ms, by_broker=by_broker, now=look.at
+    )
+    return min((each for each in (by_time, _by_size(progress, look)) if each is not None), default=None)
+
+
+def is_limited_by_size(progress: Progress, look: Look) -> bool:
+    """Whether it is for the size of its log that retention deletes next what is not counted."""
+    by_size = _by_size(progress, look)
+    return by_size is not None and by_size == headroom(progress, look)
+
+
+def _by_size(progress: Progress, look: Look) -> float | None:
+    topic = look.kafka.topics[progress.source.topic] if look.kafka else None
+    return size_headroom(progress, look.seen[progress.source], topic.retention_bytes, look.at) if topic else None
 
 
 def holders(look: Look) -> set[Source]:

@@ -9,7 +9,15 @@ from pintally.schemas.sources import Source
 from pintally.serve.condition import conditions_of, since_when
 from pintally.serve.conditions.assurance import assurance
 from pintally.serve.conditions.facts import Facts
-from pintally.serve.derived import headroom, holders, is_blocked, lost_records, outcomes_of, rules_of
+from pintally.serve.derived import (
+    headroom,
+    holders,
+    is_blocked,
+    is_limited_by_size,
+    lost_records,
+    outcomes_of,
+    rules_of,
+)
 from pintally.serve.findings import Look, Tables
 from pintally.serve.rates import Rates
 from pintally.serve.seen import Seen, lag_seconds
@@ -107,6 +115,7 @@ def source_state(progress: Progress, look: Look, held: Set[Source]) -> SourceSta
         stream_time=progress.stream_time / 1000 if progress.stream_time and progress.stream_time > 0 else None,
         stands_since=max(seen.moved_at, seen.caught_up_at) if lag else None,
         retention_headroom=headroom(progress, look),
+        limited_by_size=is_limited_by_size(progress, look),
         blocked=blocked,
         holds_sealing=source in held,
         member=look.kafka.group.owner(source) if look.kafka else None,

@@ -6,6 +6,18 @@ from dataclasses import dataclass, replace
 from pintally.schemas.sources import Source
 from pintally.streams.operations.progress import Progress
 
+WATCHED_SECONDS = 1800.0  # the ends of a log are compared with those of so long ago, and up to twice as long
+SHORTEST_SECONDS = 10.0  # from which a rate is told
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where the log of a source began and ended at a moment."""
+
+    at: float
+    log_start: int
+    log_end: int
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -15,6 +27,7 @@ class Seen:
     moved_at: float  # when its position last changed
     caught_up_at: float  # when it was last counted to its end; 0: not since we look
     oldest_at: float = 0.0  # Kafka timestamp of its oldest record, if none was ever counted; 0: unknown
+    ends: tuple[Ends, ...] = ()  # of earlier looks: at most two, the older one first
 
 
 def see(
@@ -29,8 +42,15 @@ def see(
 
 def _see(before: Seen | None, progress: Progress, now: float, oldest: int) -> Seen:
     moved_at = before.moved_at if before and before.position == progress.position else now
-    known = Seen(progress.position, moved_at, before.caught_up_at if before else 0.0, oldest / 1000)
+    ends = _ends(before.ends if before else (), progress, now)
+    known = Seen(progress.position, moved_at, before.caught_up_at if before else 0.0, oldest / 1000, ends)
     return known if progress.lag else replace(known, caught_up_at=now)
+
+
+def _ends(before: tuple[Ends, ...], progress: Progress, now: float) -> tuple[Ends, ...]:
+    if before and now - before[-1].at < WATCHED_SECONDS:
+        return before
+    return (*before, Ends(now, progress.log_start, progress.log_end))[-2:]
 
 
 def is_counted(progress: Progress) -> bool:
@@ -68,3 +88,19 @@ def retention_headroom(
     else:
         oldest = seen.oldest_at
     return max(0.0, oldest + retention_ms / 1000 - now) if oldest > 0 else None
+
+
+def size_headroom(progress: Progress, seen: Seen, retention_bytes: int, now: float) -> float | None:
+    """Seconds until a log that is limited by its size may lose a record that is not counted; None if none is known.
+
+    While its beginning is deleted, Kafka deletes as much as is produced. So what is counted and not deleted yet lasts
+    for as long as producers need for as many records. Bytes are not asked for: that needs a right of its own.
+    """
+    if not progress.lag or retention_bytes < 0 or not seen.ends:
+        return None
+    before = seen.ends[0]
+    produced, seconds = progress.log_end - before.log_end, now - before.at
+    if progress.log_start <= before.log_start or produced <= 0 or seconds < SHORTEST_SECONDS:
+        return None
+    counted = (progress.log_start if progress.position is None else progress.position) - progress.log_start
+    return max(0.0, counted * seconds / produced)

@@ -44,6 +44,7 @@ class SourceState(Part):
     stream_time: float | None
     stands_since: float | None  # when its position last changed, if there is something to count
     retention_headroom: float | None  # None: nothing uncounted, or nothing is deleted
+    limited_by_size: bool = False  # `retention.bytes` is what will delete it
     blocked: bool  # by an open transaction
     holds_sealing: bool
     member: str | None  # the group instance id or client id of the worker that has it; None: nobody

@@ -50,6 +50,7 @@ class TopicInfo:
     retention_ms: int = -1  # how long records are kept; -1: for ever
     replicas: int = 1  # of the partition that has the fewest
     in_sync_at_least: int = 1  # min.insync.replicas: with fewer, producers with acks=all are refused
+    retention_bytes: int = -1  # how large the log of a partition grows before its beginning is deleted; -1: no limit
     unclean_election: bool = False  # whether a replica that lacks records may become leader
 
 

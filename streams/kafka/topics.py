@@ -231,6 +231,7 @@ def _info(topic: Mapping[str, Any], config: Mapping[str, str]) -> TopicInfo:
         timestamp_before_max_ms=number("message.timestamp.before.max.ms", FOREVER_MS),
         cleanup_policy=config["cleanup.policy"],
         retention_ms=number("retention.ms", -1),
+        retention_bytes=number("retention.bytes", -1),
         message_format=config.get("message.format.version", ""),
         replicas=min(len(partition["replica_nodes"]) for partition in topic["partitions"]),
         in_sync_at_least=number("min.insync.replicas", 1),

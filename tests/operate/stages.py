@@ -27,12 +27,16 @@ Fault = Callable[[World], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Stage:
-    """One fault. `page` is the section of the runbook that the page leads to; None: it need not lead to any."""
+    """One fault. `page` is the section of the runbook that the page leads to; None: it need not lead to any.
+
+    `late`: what may fire too if workers take long to start again, for the time of a start is not divided.
+    """
 
     name: str
     fault: Fault
     alerts: frozenset[str]
     page: str | None = None
+    late: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -195,7 +199,7 @@ STAGES = (
     Stage("a worker is frozen", worker_frozen, fires("WorkerDown"), "pintallyworkerdown"),
     Stage("all workers end", no_worker, fires("NoWorker"), "pintallynoworker"),
     Stage("ClickHouse is away", clickhouse_away, fires("EngineAway"), "pintallyengineaway"),
-    Stage("Kafka is away", kafka_away, fires("EngineAway"), "pintallyengineaway"),
+    Stage("Kafka is away", kafka_away, fires("EngineAway"), "pintallyengineaway", fires("NoWorker")),
     Stage("pintally serve is killed", serve_ended, fires("ServeDown")),
     Stage("a producer goes mad", producer_mad, fires("InvalidRecords", "LateRecords"), "pintallyinvalidrecords"),
     Stage("ClickHouse is slow", clickhouse_slow, fires("FreshnessBurnsFast")),
@@ -218,7 +222,7 @@ def play(world: World, stage: Stage, patience: float) -> float:
             world.wait_page(stage.page)  # its own times are not divided
     world.wait_silent()
     fired = world.prometheus.fired(began)
-    assert fired == stage.alerts, f"{stage.name}: {fired} fired"
+    assert stage.alerts <= fired <= stage.alerts | stage.late, f"{stage.name}: {fired} fired"
     return time.monotonic() - clock
 
 

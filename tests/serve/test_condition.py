@@ -23,7 +23,7 @@ from pintally.serve.conditions.sources import who_stands
 from pintally.serve.document import Beside, Configured, _state, state_of
 from pintally.serve.findings import Engine, Group, InClickHouse, InKafka, Look, Member, Tables, Trouble
 from pintally.serve.rates import Rates
-from pintally.serve.seen import Seen
+from pintally.serve.seen import Ends, Seen
 from pintally.serve.state import Condition, LettersRefused, SourceState, State, Step, Workers, WorkerState
 from pintally.serve.verified import Runs
 from pintally.sinks.reads.operating import LetterKind, Sealed
@@ -55,6 +55,8 @@ class World:
     cut_ago: float = 700
     runs: dict[str, int] = field(default_factory=dict)  # differences that the last verify of a scope found
     retention_ms: int = WEEK_MS
+    retention_bytes: int = -1
+    deleted: int = 0  # records in the last ten minutes, in which 1,000 came
     trouble: dict[Engine, Trouble] = field(default_factory=dict)
     minute: Outcomes = USUAL  # of the last minute
     oldest: float | None = None  # age of the oldest record, if none was ever counted
@@ -71,7 +73,7 @@ class World:
     def state(self) -> State:
         """The document."""
         topic = TopicInfo(TOPIC, SOURCE.topic_id, 1, "LogAppendTime", WEEK_MS, WEEK_MS, "delete",
-                          retention_ms=self.retention_ms)  # fmt: skip
+                          retention_ms=self.retention_ms, retention_bytes=self.retention_bytes)  # fmt: skip
         offsets = Offsets(self.log_start, self.log_end, self.last_stable)
         group = Group(tuple(Member(name, frozenset({(TOPIC, 0)})) for name in self.members))
         stream_time = 0 if self.oldest else int((NOW - self.behind) * 1000)
@@ -79,7 +81,8 @@ class World:
         ends = self.log_start, self.log_end, self.position
         progress = Progress(SOURCE, *ends, stream_time, counted, self.last_stable)
         sealed = Sealed(int(NOW - self.sealed_ago), 0, int(NOW - self.cut_ago))
-        seen = Seen(self.position, NOW - self.moved, 0.0, NOW - self.oldest if self.oldest else 0.0)
+        seen = Seen(self.position, NOW - self.moved, 0.0, NOW - self.oldest if self.oldest else 0.0,
+                    (Ends(NOW - 600, self.log_start - self.deleted, self.log_end - 1_000),))  # fmt: skip
         look = Look(1, NOW, InKafka({TOPIC: topic}, {SOURCE: offsets}, group), self._ledger(sealed), (progress,),
                     {SOURCE: seen}, {SOURCE: stream_time}, self.trouble, answered=NOW)  # fmt: skip
         tables = Tables(letters=self.letters, grown=self.grown)
@@ -237,6 +240,13 @@ CASES: dict[str, tuple[World, str, str, str]] = {
         "kafka-configs.sh --bootstrap-server broker:9092 --alter --entity-type topics --entity-name engagement.save.v1 "
         "--add-config retention.ms=1209600000",
     ),
+    "retention by size": (
+        replace(WELL, **WAITS, log_start=300, retention_bytes=1_000_000, deleted=200),
+        "stopped",
+        r"^Kafka deletes uncounted records of engagement.save.v1\[0\] in 60 s\. Raise the retention first",
+        "kafka-configs.sh --bootstrap-server broker:9092 --alter --entity-type topics --entity-name engagement.save.v1 "
+        "--add-config retention.bytes=-1",
+    ),
     "cut off": (
         replace(WELL, known=(worker(away={"clickhouse": 42.0}),), **WAITS),
         "stopped",
@@ -375,6 +385,11 @@ def test_all_is_well_where_nothing_is_wrong() -> None:
     assert WELL.others() == []
 
 
+def test_where_nothing_is_known_of_a_worker_the_page_says_where_its_reason_is() -> None:
+    """It may have refused on another machine: Kafka says only that nobody is in the group."""
+    assert "journalctl -u 'pintally-worker@*'" in (CASES["nobody"][0].condition().detail or "")
+
+
 def test_what_is_read_but_not_flushed_yet_is_well_too() -> None:
     assert (
         replace(WELL, position=990, behind=0.8)
@@ -385,6 +400,17 @@ def test_what_is_read_but_not_flushed_yet_is_well_too() -> None:
 
 def test_a_short_retention_of_which_little_is_used_is_no_danger() -> None:
     assert "deletes" not in replace(WELL, **WAITS, retention_ms=7_200_000).condition().sentence
+
+
+def test_a_size_of_which_little_is_used_is_no_danger_and_none_where_nothing_is_deleted() -> None:
+    near = CASES["retention by size"][0]
+    assert near.state().sources[0].retention_headroom == 60.0
+    for far in (
+        replace(near, position=900, behind=9.0),
+        replace(near, deleted=0),
+        replace(near, retention_bytes=-1),
+    ):
+        assert "deletes" not in far.condition().sentence
 
 
 def test_retention_that_is_over_is_near() -> None:

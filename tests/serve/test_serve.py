@@ -4,11 +4,14 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kafka import KafkaProducer, TopicPartition
 
 from pintally.schemas.metrics import SERVE, VERIFIED
 from pintally.serve.workers import parse
+from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.settings import Settings
 from tests.e2e.running import Traffic, pintally, wait_caught_up, wait_for, workers
@@ -90,6 +93,33 @@ def test_retention_comes_near_for_a_source_that_was_never_counted_too(stack: Set
         told = parse(serve.get("/metrics")[1], "pintally_source_retention_headroom_seconds")
         left = {dict(labels)["topic"] for (_, labels), value in told.items() if value < RETENTION_S}
         assert left == {topic}
+
+
+def test_retention_by_size_comes_near_as_the_beginning_of_the_log_moves(stack: Settings, tmp_path: Path) -> None:
+    """What the broker deletes for the size of a log is deleted here by command: it looks only each five minutes."""
+    topic = next(iter(stack.topics.names.values()))
+    set_topic_configs(stack.kafka, {topic: {"retention.bytes": "1000000"}})
+    producer = KafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers)
+    with serving(stack, tmp_path) as serve, open_admin(stack.kafka) as admin:
+
+        def produced() -> dict[str, Any]:
+            producer.send(topic, b"{}", partition=0)
+            producer.flush()
+            sources = serve.state()["sources"]
+            return next((each for each in sources if (each["topic"], each["partition"]) == (topic, 0)), {})
+
+        before = wait_for(lambda: each if (each := produced()).get("log_end", 0) > 3 else None, 60, "records are seen")
+        assert not before["limited_by_size"]
+        admin.delete_records({TopicPartition(topic, 0): 2})
+        near = wait_for(
+            lambda: each if (each := produced()).get("limited_by_size") else None, 60, "its beginning moved"
+        )
+        assert near["retention_headroom"] == 0.0
+        condition = serve.wait_condition("retention")
+        assert condition["command"].endswith("--add-config retention.bytes=-1")
+        told = parse(serve.get("/metrics")[1], "pintally_source_retention_headroom_seconds")
+        assert 0.0 in told.values()
+    producer.close()
 
 
 def test_what_verify_wrote_is_on_the_page_and_in_the_metrics(stack: Settings, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pintally.serve.state import Condition, SourceState
 
 FAR_SECONDS = 60.0
 NEAR_SECONDS = 6 * 3600.0  # until retention deletes what is not counted
-LONGER_MS = 14 * 86_400_000  # as the runbook has it
+LONGER, LARGER = "retention.ms=1209600000", "retention.bytes=-1"  # as the runbook has them
 
 
 def deleted(facts: Facts) -> Iterator[Condition]:
@@ -30,7 +30,7 @@ def retention(facts: Facts) -> Iterator[Condition]:
         sentence = f"Kafka deletes uncounted records of {named(near)} {when}. Raise the retention first."
         command = (
             f"kafka-configs.sh --bootstrap-server {facts.kafka} --alter --entity-type topics --entity-name "
-            f"{first.topic} --add-config retention.ms={LONGER_MS}"
+            f"{first.topic} --add-config {LARGER if first.limited_by_size else LONGER}"
         )
         yield said("retention", "stopped", sentence, command, "pintallyretentionnear")
 

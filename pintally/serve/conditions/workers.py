@@ -22,6 +22,7 @@ from pintally.streams.worker.ended import Ended
 GONE_SECONDS = 10.0  # without an answer: more than a restart takes
 CUT_OFF_SECONDS = 10.0  # without an engine that answers this process
 RULES = "pintally rules show"
+LOGGED = "journalctl -u 'pintally-worker@*' -n 20 with systemd"
 
 
 def refused(facts: Facts) -> Iterator[Condition]:
@@ -86,7 +87,7 @@ def nobody(facts: Facts) -> Iterator[Condition]:
     else:
         ended = f" {_ran(silent, 'has', 'have')} ended." if silent else ""
         sentence = f"No worker runs: {waits}." if any(each.lag for each in facts.sources) else "No worker runs."
-        detail = "Start one. If it ends again, the last line of its log says why."
+        detail = f"Start one. If it ends again, its log on its own machine says why in the last line: {LOGGED}."
         yield said("nobody", "stopped", sentence + ended, kill_and_start(silent), anchor,
                    detail=where_logged(silent) if silent else detail, since=_since(silent))  # fmt: skip
 
