@@ -104,7 +104,11 @@ rng = np.random.default_rng(1)
 TWO_SIDED = 1.959964  # |z| above it means p < 0.05
 steps = rng.standard_normal((20_000, 14 * 24))
 z = np.abs(np.cumsum(steps, axis=1) / np.sqrt(np.arange(1, steps.shape[1] + 1)))
-plans = {"once, at the end": [14 * 24 - 1], "every day": np.arange(23, 14 * 24, 24), "every hour": np.arange(14 * 24)}
+plans = {
+    "once, at the end": np.array([14 * 24 - 1]),
+    "every day": np.arange(23, 14 * 24, 24),
+    "every hour": np.arange(14 * 24),
+}
 wrong = {name: (z[:, at] > TWO_SIDED).any(axis=1).mean() for name, at in plans.items()}
 
 # %% [markdown]
