@@ -90,7 +90,7 @@ def goes_away(page: Page, serve: Serve, engines: TestEngines) -> None:
     expect(page.locator("#since")).to_have_text(re.compile(r"^Since \d\d:\d\d:\d\d UTC, for \d+ s\.$"))
     expect(page.locator("#f-rate")).to_have_text("\N{EN DASH}")
     expect(page.locator("section[data-of=clickhouse] .age").first).to_have_text(re.compile(r"\d+ s old"))
-    expect(page.locator("#link")).to_have_text("Connected")
+    expect(page.locator("#link")).to_have_text("Page connected")
     assert serve.get("/livez")[0] == 200
     engines.clickhouse.start()
     engines.clickhouse.wait_ready()

@@ -158,12 +158,12 @@ def test_the_cause_is_said_with_what_is_known_of_it_and_since_when(open_page: Op
 def test_what_else_is_wrong_stands_below_the_worst_each_with_its_command(open_page: Open, served: PageServer) -> None:
     served.show(state(2, condition=STALLED, others=[{**each, "since": time.time() - 90} for each in OTHERS]))
     page = open_page(served.url)
-    items = page.get_by_role("list", name="Also wrong").get_by_role("listitem")
+    items = page.get_by_role("list", name="Also", exact=True).get_by_role("listitem")
     expect(items).to_have_count(2)
     for item, other in zip(items.all(), OTHERS, strict=True):
         expect(item.locator("p").first).to_have_text(other["sentence"])
         expect(item.locator("code")).to_have_text("; ".join([other["command"], *other.get("then", [])]))
-    expect(items.first.locator(".level")).to_have_text("Wrong")
+    expect(items.first.locator(".level")).to_have_text("Problem")
     expect(items.first).to_contain_text(re.compile(r"Since \d\d:\d\d:\d\d UTC, for 1 min \d+ s\."))
     served.cut()
     expect(page.locator("h1")).to_have_text(re.compile("^No connection"))
@@ -211,7 +211,7 @@ def test_what_is_old_without_an_engine_is_marked_and_its_age_ticks(open_page: Op
     page.wait_for_function("old => document.querySelector('#h-top + .age').textContent !== old", arg=f"{first} s old")
     assert 12 <= first < _age(mark.text_content() or "")
     assert page.locator("[data-of=page] .age:visible").count() == 0
-    expect(page.locator("#link")).to_have_text("Connected")
+    expect(page.locator("#link")).to_have_text("Page connected")
     expect(page.locator("#link")).to_have_attribute("data-open", "false")
     served.show(state(3))
     expect(page.locator(".age:visible")).to_have_count(0)

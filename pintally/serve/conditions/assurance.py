@@ -31,7 +31,7 @@ def _lost(facts: Facts, kinds: set[str]) -> Iterator[str]:
     elif "retention" in kinds:
         yield "Nothing is lost yet, but Kafka will delete records that are not counted."
     elif "kafka away" in kinds:
-        yield "Nothing is lost if Kafka comes back with its disks."
+        yield "If Kafka comes back with its data, nothing is lost."
     elif kinds & {"differs", "refused"}:
         yield "What Kafka still holds can be counted."
     elif given_up:
@@ -58,4 +58,4 @@ def _counts(facts: Facts, kinds: set[str]) -> str:
 
 def _letters(kinds: set[str]) -> Iterator[str]:
     if found := [words for kind, words in REPLAY.items() if kind in kinds]:
-        yield f"Dead letters are kept: pintally dlq replay counts {' and '.join(found)}."
+        yield f"Dead letters are kept, and not in the counts: pintally dlq replay counts {' and '.join(found)}."

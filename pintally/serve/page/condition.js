@@ -3,7 +3,7 @@
 import { byId, element, keyed, say, setAttribute, setText } from "./dom.js";
 import { age, clock } from "./format.js";
 
-const WORDS = { ok: "All well", warning: "Warning", behind: "Behind", stopped: "Stopped", wrong: "Wrong", unknown: "Unknown" };
+const WORDS = { ok: "All well", warning: "Warning", behind: "Behind", stopped: "Stopped", wrong: "Problem", unknown: "Unknown" };
 const UNKNOWN = { level: "unknown", detail: null, since: null, command: null, then: [], checks: false, runbook: null };
 const LOST = "Counting does not depend on it. Does the process of pintally serve run, and is the network up?";
 const STALE = "Whether anything is lost is not known here. The counts shown are stale.";
@@ -143,7 +143,7 @@ function markPart(part, seconds, what) {
 export function showLink(connection) {
   const { state, open } = connection;
   const live = open && state && Object.keys(state.away).length === 0;
-  say("link", live ? "Live" : open ? "Connected" : state ? "Connecting again" : "Connecting");
+  say("link", live ? "Live" : open ? "Page connected" : state ? "Connecting again" : "Connecting");
   setAttribute(byId("link"), "data-open", Boolean(live));
   if (!state) return;
   say("version", state.version);

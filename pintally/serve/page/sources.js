@@ -15,13 +15,13 @@ export function showSources(state) {
   say("sources-note", summary(sources));
 }
 
-/** What `ok` means: of a source it says that its counting keeps up, not that its records are valid. */
-const word = (state, number = 1) => (state === "ok" ? (number === 1 ? "keeps up" : "keep up") : state);
+/** What `ok` means: that its counting keeps up, not that its records are valid; or that nobody has anything to do. */
+const word = ({ state, member }) => (state !== "ok" ? state : member === null ? "nothing waits" : "keeps up");
 
 function cells(source, { looked_at: now, away }) {
   return [
     sourceName(source),
-    `${SHAPES[source.state]} ${word(source.state)}${lasts(source, now)}${source.blocked && !["blocked", "unknown"].includes(source.state) ? ", blocked" : ""}`,
+    `${SHAPES[source.state]} ${word(source)}${lasts(source, now)}${source.blocked && !["blocked", "unknown"].includes(source.state) ? ", blocked" : ""}`,
     count(source.lag),
     source.lag ? duration(source.lag_seconds) : NONE,
     clock(source.stream_time, now),
@@ -43,11 +43,11 @@ function mark(tr, source) {
   tr.cells[7].classList.toggle("nobody", source.member === null);
 }
 
-/** `12 sources: 11 keep up, 1 stalled`. */
+/** `12 sources: 1 stalled, 11 keep up`. They are sorted. */
 function summary(sources) {
-  const parts = ORDER.toReversed()
-    .map((name) => [sources.filter((source) => source.state === name).length, name])
-    .filter(([number]) => number);
+  const numbers = new Map();
+  for (const source of sources) numbers.set(word(source), (numbers.get(word(source)) ?? 0) + 1);
+  const parts = [...numbers].map(([name, number]) => `${number} ${number > 1 ? name.replace("keeps", "keep") : name}`);
   const of = `${sources.length} ${sources.length === 1 ? "source" : "sources"}`;
-  return parts.length ? `${of}: ${parts.map(([number, name]) => `${number} ${word(name, number)}`).join(", ")}` : "none";
+  return parts.length ? `${of}: ${parts.join(", ")}` : "none";
 }
