@@ -15,6 +15,7 @@ from kafka.errors import NotEnoughReplicasError
 from pintally.schemas.actions import Action, dead_letter_topic
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.kafka.topic_configs import set_topic_configs
+from pintally.streams.kafka.topics import group_members
 from pintally.streams.settings import Settings
 from pintally.tools.drill.fault_context import NoEffect
 from pintally.tools.drill.faults import brokers as faults
@@ -45,6 +46,7 @@ def cluster(three_brokers: Engines, tmp_path: Path) -> Iterator[Cluster]:
     settings = settings_on(three_brokers, tmp_path)
     with topics_and_tables(settings, three_brokers.addresses):
         made = Cluster(three_brokers, settings)
+        group_members(settings.kafka)  # the first question about a group has Kafka make their topic
         made.wait_whole()
         yield made
         made.heal()
