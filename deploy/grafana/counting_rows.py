@@ -127,7 +127,7 @@ WORKERS: Final = Row("Workers", (
           Query("pintally_worker_engine_away_seconds", "{{instance}} {{engine}}"),
           Query("pintally_engine_away_seconds", "serve {{engine}}")),
     lines("Dead-letter topics that refuse", "How long one has taken no letters; its worker flushes nothing.", "s",
-          Query("pintally_worker_dead_letters_refused_seconds > 0", "{{instance}} {{topic}} {{error}}")),
+          Query("pintally_worker_dead_letters_refused_seconds", "{{instance}} {{topic}} {{error}}")),
     lines("Chunks out of place", "Each is fetched again.", "none",
           Query("sum by (trouble) (increase(pintally_worker_refused_chunks_total[15m]))", "{{trouble}}")),
     table("What runs", "Versions of each worker.", Query("pintally_worker_build_info"), width=8),

@@ -101,7 +101,7 @@ class Field:
 
     def run(self, command: str, *arguments: str, code: int = 0) -> str:
         """Run `pintally <command>` in this process."""
-        self.monkeypatch.setattr(f"pintally.cli.{command.replace('-', '_')}.load_settings", lambda: self.settings)
+        self.monkeypatch.setattr(f"pintally.cli.{command.replace('-', '_')}.load_settings", lambda **_: self.settings)
         done = CliRunner().invoke(load(command), list(arguments), catch_exceptions=False)
         assert done.exit_code == code, done.output
         return done.output

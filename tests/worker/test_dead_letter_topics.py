@@ -17,6 +17,7 @@ from aiokafka.errors import (
 
 from pintally.schemas.rows import DeadLetterRow
 from pintally.schemas.sources import Source
+from pintally.streams.kafka.letters_refused import LettersRefused
 from pintally.streams.settings import Settings
 from pintally.streams.worker import dead_letter_topics as dead_letters
 from pintally.streams.worker.app import create_app
@@ -146,8 +147,10 @@ def test_any_other_error_is_raised_so_that_the_flush_is_repeated(
         broker.refuses = lambda number: error() if number == 2 else None
     else:
         broker.answers = lambda number: error() if number == 2 else None
-    with pytest.raises(error):
+    with pytest.raises(LettersRefused) as refused:
         send(broker, letter(4), letter(5), letter(6))
+    assert isinstance(refused.value.__cause__, error)
+    assert refused.value.is_mended_by_repeating
 
 
 def test_an_error_that_is_not_kafkas_is_not_hidden() -> None:
@@ -158,5 +161,7 @@ def test_an_error_that_is_not_kafkas_is_not_hidden() -> None:
 
 
 def test_a_letter_that_fits_in_no_form_is_an_error_and_not_silence() -> None:
-    with pytest.raises(RecordTooLargeError):
+    with pytest.raises(LettersRefused) as refused:
         send(Broker(limit=100), letter())
+    assert isinstance(refused.value.__cause__, RecordTooLargeError)
+    assert refused.value.is_mended_by_repeating
