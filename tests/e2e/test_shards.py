@@ -1,7 +1,6 @@
 """Whole workers over two real servers of ClickHouse: exact by the sum over shards, whatever happens to one of them."""
 
 import json
-import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,6 @@ from tests.e2e.running import ASKED_S, Traffic, pintally, verify, wait_for, work
 from tests.e2e.test_backup import BACK_UP, RESTORE, run
 from tests.support.engines import drop_topics
 
-PAGE = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text()
 TRAFFIC = ("--duplicates", "0.02", "--late", "0.005", "--broken", "0.005")
 Cell = tuple[str, int, int, str, str]  # action, minute, pin, surface, platform
 CELLS = """
@@ -166,22 +164,6 @@ def said(settings: Settings, *command: str) -> Any:
     return json.loads(done.stdout)
 
 
-def assert_read_through_distributed(settings: Settings, truth: Counter[Cell]) -> None:
-    """docs/cluster.md: one query for all shards; a pin that is named asks one of them."""
-    first, database = settings.clickhouse.shards[0], settings.clickhouse.database
-    [block] = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
-    for statement in block.split(";")[:-1]:
-        ask(first, re.sub(r"(?<!Distributed\(')\bpintally(?=[._']|\b)", database, statement))
-    everything = f"{database}_all.pin_engagement"
-    total = "sum(saves + clicks + closeups)"
-    for resolution in ("1m", "1h", "1d"):
-        assert ask(first, f"SELECT {total} FROM {everything}_{resolution}") == [(truth.total(),)]
-    for pin in {cell[2] for cell in list(truth)[:20]}:
-        own = sum(count for cell, count in truth.items() if cell[2] == pin)
-        asked = f"SELECT {total} FROM {everything}_1h WHERE pin_id = {pin} SETTINGS optimize_skip_unused_shards = 1"
-        assert ask(first, f"{asked}, force_optimize_skip_unused_shards = 2") == [(own,)]
-
-
 def sealed_hours(settings: Settings) -> list[int]:
     return [ask(each, "SELECT count() FROM {database}.sealed")[0][0] for each in settings.clickhouse.shards]
 
@@ -213,7 +195,6 @@ def test_shards_killed_and_workers_killed_leave_every_count_on_its_shard_and_exa
         assert_exact(settings, expected(earlier, now))
         verify(settings)
         assert_answered(settings, expected(earlier, now))
-        assert_read_through_distributed(settings, expected(earlier, now))
 
 
 @pytest.mark.engines

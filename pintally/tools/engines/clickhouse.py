@@ -12,7 +12,6 @@ from pintally.tools.engines.child import Program
 from pintally.tools.engines.clickhouse_data import DATA, make_shards
 from pintally.tools.engines.folder import EngineFolder
 from pintally.tools.engines.library import clickhouse_library
-from pintally.tools.engines.ports import LOOPBACK
 from pintally.tools.engines.ready import clickhouse_answers
 from pintally.tools.engines.shards import Shard
 
@@ -41,7 +40,7 @@ CONFIG = """\
   <user_directories><users_xml><path>users.xml</path></users_xml></user_directories>
   <default_profile>default</default_profile>
   <default_database>default</default_database>
-{cluster}  <max_server_memory_usage>4000000000</max_server_memory_usage>
+  <max_server_memory_usage>4000000000</max_server_memory_usage>
   <mark_cache_size>268435456</mark_cache_size>
   <background_pool_size>4</background_pool_size>
   <merge_tree>
@@ -86,13 +85,12 @@ def clickhouse_programs(folder: EngineFolder, addresses: EngineAddresses, shards
     """The servers of all shards, as `clickhouse_program` makes one."""
     library = clickhouse_library()
     make_shards(folder, len(shards))
-    cluster = _cluster(shards) if len(shards) > 1 else ""
-    return [_program(folder, addresses.at(shard), shard, library, cluster) for shard in shards]
+    return [_program(folder, addresses.at(shard), shard, library) for shard in shards]
 
 
-def _program(folder: EngineFolder, addresses: EngineAddresses, shard: Shard, library: Path, cluster: str) -> Program:
+def _program(folder: EngineFolder, addresses: EngineAddresses, shard: Shard, library: Path) -> Program:
     at = folder.shard(shard.number)
-    _write_configuration(at, shard.folder, addresses, cluster)
+    _write_configuration(at, shard.folder, addresses)
     # Interactive, on a terminal: otherwise any error of one connection ends the process.
     interactive = ["--interactive", "--disable_suggestion", "--history_file=/dev/null"]
     arguments = ["--config-file=../config.xml", "--path=./", *interactive, "--query", LISTENING]
@@ -124,20 +122,11 @@ def explain_clickhouse(log: str) -> PintallyError | None:
     return None
 
 
-def _cluster(shards: Sequence[Shard]) -> str:
-    """All shards in their order, as the cluster `pintally` for tables of the kind Distributed."""
-    servers = "".join(
-        f"<shard><replica><host>{LOOPBACK}</host><port>{shard.port}</port></replica></shard>" for shard in shards
-    )
-    return f"  <remote_servers><pintally>{servers}</pintally></remote_servers>\n"
-
-
-def _write_configuration(at: Path, name: str, addresses: EngineAddresses, cluster: str) -> None:
+def _write_configuration(at: Path, name: str, addresses: EngineAddresses) -> None:
     (at / "users.xml").write_text(USERS)
     (at / "config.xml").write_text(
         CONFIG.format(
             log=name,
-            cluster=cluster,
             host=addresses.clickhouse_host,
             port=addresses.clickhouse_port,
             http_port=addresses.clickhouse_http_port,
