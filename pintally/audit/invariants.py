@@ -19,7 +19,6 @@ from pintally.audit.findings import Finding, Kind
 from pintally.audit.flushed import EPOCH_SHIFT, Flushed, LedgerRow
 from pintally.audit.tables import source_id
 
-DAY_SECONDS = 86_400
 SUMS = """
 SELECT source, slice_block, toUInt32(arrived_at) AS arrived_at, bitShiftRight(version, 48) AS epoch,
     sum({value}) AS added, countIf({trusted} > {value}) AS above

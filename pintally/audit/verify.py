@@ -47,7 +47,6 @@ from pintally.audit.source_audit import SourceReport
 from pintally.audit.tables import known_ids, read_cell_sources, read_flushed, read_replaced
 from pintally.audit.users import check_users
 
-DAY_SECONDS = 86_400
 GAP_LOOKS = 6
 PAUSE_SECONDS = 1.0
 

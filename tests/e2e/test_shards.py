@@ -13,17 +13,15 @@ import pytest
 from clickhouse_driver import Client
 
 from pintally.schemas.actions import Action
-from pintally.schemas.errors import PintallyError
 from pintally.schemas.shards import Place, shard_of, shard_sql
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.operations.progress import read_progress
 from pintally.streams.settings import Settings
 from pintally.tools.engines import Engines, local_engines
-from pintally.tools.engines.library import package_for_this_machine
 from tests.e2e.running import ASKED_S, Traffic, pintally, verify, wait_for, workers
 from tests.e2e.test_backup import BACK_UP, RESTORE, run
-from tests.support.engines import drop_topics
+from tests.support.engines import drop_topics, skip_where_none_run
 
 TRAFFIC = ("--duplicates", "0.02", "--late", "0.005", "--broken", "0.005")
 Cell = tuple[str, int, int, str, str]  # action, minute, pin, surface, platform
@@ -35,10 +33,7 @@ FROM {database}.minutes_read GROUP BY ALL HAVING sum(events) > 0
 
 @pytest.fixture(scope="module")
 def two_shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    try:
-        package_for_this_machine()
-    except PintallyError as error:
-        pytest.skip(error.what)
+    skip_where_none_run()
     with local_engines(tmp_path_factory.mktemp("shards"), clickhouse_shards=2) as engines:
         yield engines
 

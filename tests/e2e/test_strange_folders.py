@@ -13,12 +13,11 @@ from typing import TextIO
 import pytest
 
 from pintally.cli.demo import APART
-from pintally.schemas.errors import PintallyError
-from pintally.tools.engines.library import package_for_this_machine
 from pintally.tools.engines.ports import is_free
 from pintally.tools.engines.prometheus import find_prometheus
 from pintally.tools.python import PINTALLY, keep_children_safe
 from tests.e2e.running import BUSY, wait_for
+from tests.support.engines import skip_where_none_run
 from tests.support.scrape import ask
 
 NAME = 'дом 家 "q" it\'s $HOME ${x} %d %F #1 a:b=c,d;e\\n !&<>*?[] ~'
@@ -41,10 +40,7 @@ RAISES = "raise RuntimeError('this was taken from the current folder')\n"
 @pytest.fixture
 def strange(tmp_path: Path) -> Path:
     """A folder of a strange name, full of files that must not be run or read."""
-    try:
-        package_for_this_machine()
-    except PintallyError as error:
-        pytest.skip(error.what)
+    skip_where_none_run()
     folder = tmp_path / "above" / NAME
     for number, name in enumerate(MODULES):
         file = folder / name / "__init__.py" if number % 2 else folder / f"{name}.py"

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from kafka import TopicPartition
 
 from pintally.schemas.actions import dead_letter_topic
@@ -15,8 +14,8 @@ from pintally.streams.settings import Settings
 from pintally.tools.drill.leaders import GROUPS, Placement, placements
 from pintally.tools.engines import Engines, local_engines
 from pintally.tools.engines.child import Child
-from pintally.tools.engines.library import package_for_this_machine
 from tests.e2e.running import ASKED_S, wait_for
+from tests.support.engines import skip_where_none_run
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,7 @@ class Cluster:
 @contextmanager
 def open_three_brokers(directory: Path) -> Iterator[Engines]:
     """Three brokers and a ClickHouse, whatever engines other tests use."""
-    try:
-        package_for_this_machine()
-    except PintallyError as error:
-        pytest.skip(error.what)
+    skip_where_none_run()
     with local_engines(directory, kafka_brokers=3) as engines:
         yield engines
 

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.users import WRITTEN
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
-from pintally.tools.engines.library import package_for_this_machine
 from tests.security.forked import Commands
+from tests.support.engines import skip_where_none_run
 from tests.support.secured import ADMIN, DATABASE, Secured, secured_engines
 
 Make = Callable[..., Settings]
@@ -22,10 +21,7 @@ DOORS = ("cut early", "cut later", "ends early", "ends later", "hangs later")
 
 @pytest.fixture(scope="session")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    try:
-        package_for_this_machine()
-    except PintallyError as error:
-        pytest.skip(error.what)
+    skip_where_none_run()
     with secured_engines(tmp_path_factory.mktemp("secured"), DOORS) as engines:
         migrate(engines.settings(clickhouse_user=ADMIN).clickhouse)
         yield engines

@@ -164,6 +164,19 @@ def _docker_listens(host: str) -> bool:
     return True
 
 
+def skip_where_none_run() -> None:
+    """Skip a test of local engines, with the reason, on a machine for which there are none."""
+    import pytest
+
+    from pintally.schemas.errors import PintallyError
+    from pintally.tools.engines.library import package_for_this_machine
+
+    try:
+        package_for_this_machine()
+    except PintallyError as error:
+        pytest.skip(error.what)
+
+
 @contextmanager
 def open_engines(backend: str, directory: Path) -> Iterator[TestEngines]:
     """Engines of that backend, ready; what was started is stopped and removed at the end."""

@@ -17,8 +17,8 @@ from pintally.tools.engines.brokers import brokers_at, folder_of, port_names
 from pintally.tools.engines.folder import EngineFolder
 from pintally.tools.engines.kafka import kafka_programs
 from pintally.tools.engines.kafka_data import DATA, MADE, brokers_made
-from pintally.tools.engines.library import package_for_this_machine
 from pintally.tools.engines.ports import free_port
+from tests.support.engines import skip_where_none_run
 from tests.tools.test_engines import is_running, log_end, produce
 
 CLUSTER = "AAAAAAAAAAAAAAAAAAAAAA"
@@ -36,10 +36,7 @@ with local_engines(Path(sys.argv[1]), kafka_brokers=3) as engines:
 
 @pytest.fixture
 def _supported() -> None:
-    try:
-        package_for_this_machine()
-    except PintallyError as error:
-        pytest.skip(error.what)
+    skip_where_none_run()
 
 
 def made_with(path: Path, *numbers: int) -> Path:

@@ -17,9 +17,8 @@ from kafka.admin import NewTopic
 
 from pintally.schemas.errors import PintallyError
 from pintally.tools.engines import EngineAddresses, Engines, local_engines
-from pintally.tools.engines.library import package_for_this_machine
 from pintally.tools.engines.ready import wait_until
-from tests.support.engines import TestEngines
+from tests.support.engines import TestEngines, skip_where_none_run
 
 pytestmark = pytest.mark.engines
 
@@ -46,10 +45,7 @@ class Local:
 
 @pytest.fixture(scope="module")
 def _supported() -> None:
-    try:
-        package_for_this_machine()
-    except PintallyError as error:
-        pytest.skip(error.what)
+    skip_where_none_run()
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from pintally.streams.settings.refused_shards import refuse_shards
 from pintally.tools.engines import EngineAddresses, local_engines
 from pintally.tools.engines.clickhouse_data import DATA, make_shards, shards_made
 from pintally.tools.engines.folder import EngineFolder
-from pintally.tools.engines.library import package_for_this_machine
 from pintally.tools.engines.shards import shard_folder
+from tests.support.engines import skip_where_none_run
 from tests.tools.test_engines import is_running
 
 PARENT = """
@@ -32,10 +32,7 @@ with local_engines(Path(sys.argv[1]), clickhouse_shards=2) as engines:
 
 @pytest.fixture
 def _supported() -> None:
-    try:
-        package_for_this_machine()
-    except PintallyError as error:
-        pytest.skip(error.what)
+    skip_where_none_run()
 
 
 def made_with(path: Path, *numbers: int) -> Path:
