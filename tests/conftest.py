@@ -24,7 +24,8 @@ from tests.support.temporary import use_memory
 USED = pytest.StashKey[str]()
 PARTITIONS = 2
 LONG = ("e2e", "examples", "simulation", "security", "fuzz", "compatibility")  # folders, the longest first
-SHARED = {"secured", "feature_world", "known", "emulated"}  # fixtures of a session that several modules use
+# Fixtures of a session that several modules use.
+SHARED = {"secured", "feature_world", "known", "emulated", "two_shards"}
 
 # On a machine with other work an example may take any time: no test is red for that.
 examples.register_profile(

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from pintally.audit.addresses import Addresses
 from pintally.audit.arms_shown import ArmCell, arm_cells
+from pintally.audit.asked_shards import AskedShard, AskedShards, asked_shards
 from pintally.audit.chain import epoch_at, epochs_of
-from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.contract import ACTIONS, Event, read_event
 from pintally.audit.errors import CannotTell
 from pintally.audit.flushed import Flushed
@@ -18,8 +18,8 @@ from pintally.audit.log import Log, Partition
 from pintally.audit.members_shown import Member, member_of
 from pintally.audit.occurrences import Ids, Occurrence, find
 from pintally.audit.outcome import Judged, judge
-from pintally.audit.row_policies import refuse_hidden_rows
 from pintally.audit.rules import MINUTE_MS
+from pintally.audit.shards import refuse_other_number
 from pintally.audit.shown import (
     Letter,
     Stored,
@@ -31,7 +31,7 @@ from pintally.audit.shown import (
     read_windows,
 )
 from pintally.audit.slices import Outcome
-from pintally.audit.tables import known_ids, read_flushed, read_replaced
+from pintally.audit.tables import known_ids, read_replaced
 from pintally.audit.waiting import Waiting
 from pintally.audit.words import duration, moment
 
@@ -58,6 +58,7 @@ class Cell:
     breakdowns: tuple[Window, ...] = ()
     arms: tuple[ArmCell, ...] = ()  # of a counted event
     member: Member | None = None  # of a counted event, where users are counted
+    shard: int | None = None  # that has the counts of the pin, where several servers share the pins
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,9 @@ def explain(
     `replays` has the offsets of replayed records in their replay topics. Raises CannotTell if the log or the tables
     cannot be read.
     """
-    with ClickHouse(addresses) as clickhouse, Log(addresses) as log:
-        refuse_hidden_rows(clickhouse, addresses.user)
-        flushed = read_flushed(clickhouse)
+    with asked_shards(addresses) as shards, Log(addresses) as log:
         topics = [topic for topic, _ in addresses.topics]
-        known = known_ids(read_replaced(clickhouse))
+        known = known_ids(read_replaced(shards.first.clickhouse))
         partitions = sorted(log.partitions(topics, known), key=lambda at: (topics.index(at.topic), at.partition))
         starts = log.starts(partitions, since_ms)
         found = _search(log, starts, event_id, progress)
@@ -122,13 +121,13 @@ def explain(
         explained.waiting = [each.in_words(addresses.kafka) for each in held]
         explained.behind = _behind(addresses, partitions, held, event_id) if held else []
         explained.forgotten = [(_name(at), at.start) for at in partitions if at.start > 0]
-        explainer = _Explainer(clickhouse, log, addresses, flushed, replays)
+        explainer = _Explainer(shards, log, addresses, replays)
         found.sort(key=lambda each: (each.timestamp, *_address(each)))
         explained.records = [explainer.explain(each, found) for each in found]
         places = {_address(each) for each in found}
         explained.letters = [
             letter
-            for letter in letters_of(clickhouse, event_id)
+            for letter in letters_of(shards.first.clickhouse, event_id)
             if letter.topic in topics and (letter.topic, letter.topic_id, letter.partition, letter.offset) not in places
         ]
     return explained
@@ -177,17 +176,15 @@ def _replays_of(
 class _Explainer:
     def __init__(
         self,
-        clickhouse: ClickHouse,
+        shards: AskedShards,
         log: Log,
         addresses: Addresses,
-        flushed: Sequence[Flushed],
         replays: Mapping[RecordAddress, int],
     ) -> None:
-        self.clickhouse = clickhouse
+        self.shards = shards
         self.log = log
+        self.addresses = addresses
         self.actions = dict(addresses.topics)
-        self.flushed = {(each.topic, each.topic_id, each.partition): each for each in flushed if each.starts}
-        self.user_keys = addresses.user_keys
         self.replays = replays
         self.origins = {(_replay_topic(topic), at): f"{topic}[{p}]@{o}" for (topic, _, p, o), at in replays.items()}
 
@@ -199,30 +196,33 @@ class _Explainer:
             str(each),
             each.timestamp,
             key,
-            letter=read_letter(self.clickhouse, at.topic, at.topic_id, at.partition, each.offset),
+            letter=read_letter(self.shards.first.clickhouse, at.topic, at.topic_id, at.partition, each.offset),
             replay=None if replayed is None else f"{_replay_topic(at.topic)}[0]@{replayed}",
             replay_of=self.origins.get((at.topic, each.offset)),
         )
-        flushed = self.flushed.get((at.topic, at.topic_id, at.partition))
-        if flushed is None:
+        started = self.shards.first.of(at)
+        if started is None:
             return replace(report, unknown="no worker has begun to count this source", flushed=False)
-        event = None
+        event, shard, flushed = None, self.shards.first, started
         try:
-            event = self._event(each, flushed)
+            refuse_other_number(started, epochs_of(started), self.addresses)
+            event = self._event(each, started)
+            shard = self.shards.of_pin(event.pin_id) if event else shard
+            flushed = shard.of(at) or started
             judged = self._judge(flushed, at, each.offset)
         except CannotTell as reason:
-            return replace(report, unknown=reason.what, cell=self._windows(at, event))
+            return replace(report, unknown=reason.what, cell=self._windows(shard, at.topic, event))
         return replace(
             report,
             outcome=judged.outcome.name.lower(),
             why=self._why(each, event, judged, report.letter, flushed, found),
             flushed=each.offset < judged.position,
             position=judged.position,
-            cell=self._cell(flushed, event, judged, each.offset) if judged.outcome is not Outcome.INVALID else None,
+            cell=None if judged.outcome is Outcome.INVALID else self._cell(shard, flushed, event, judged, each.offset),
         )
 
     def _judge(self, flushed: Flushed, at: Partition, offset: int) -> Judged:
-        return judge(self.log, flushed, self.actions[at.topic], at, offset, self.user_keys)
+        return judge(self.log, flushed, self.actions[at.topic], at, offset, self.addresses.user_keys)
 
     def _event(self, each: Occurrence, flushed: Flushed) -> Event | None:
         """Returns the event of a record by the rules at its offset; before the first ones, by those."""
@@ -270,16 +270,15 @@ class _Explainer:
                 return str(other)
         return "an earlier record that was not searched"
 
-    def _cell(self, flushed: Flushed, event: Event | None, judged: Judged, offset: int) -> Cell | None:
-        if event is None:
-            return None
-        action, minute = self.actions[flushed.topic], event.occurred_at // MINUTE_MS * 60
-        windows = tuple(read_windows(self.clickhouse, minute, event.pin_id))
-        cell = Cell(ACTIONS[action], minute, event.pin_id, windows=windows)
-        if judged.outcome is Outcome.LATE:
+    def _cell(
+        self, shard: AskedShard, flushed: Flushed, event: Event | None, judged: Judged, offset: int
+    ) -> Cell | None:
+        cell = self._windows(shard, flushed.topic, event)
+        if event is None or cell is None or judged.outcome is Outcome.LATE:
             return cell
+        clickhouse, action, minute = shard.clickhouse, self.actions[flushed.topic], cell.minute
         labels = judged.labels_of(event)
-        stored = read_cell(self.clickhouse, flushed.id, judged.slice_.key, action, minute, event.pin_id, labels)
+        stored = read_cell(clickhouse, flushed.id, judged.slice_.key, action, minute, event.pin_id, labels)
         below = judged.slice_.end if stored is None else min(stored.position, judged.slice_.end)
         counted, trusted = judged.events_in(action, minute, event, below)
         is_counted = judged.outcome is Outcome.COUNTED
@@ -287,10 +286,10 @@ class _Explainer:
             cell,
             surface=labels[0],
             platform=labels[1],
-            breakdowns=tuple(read_breakdowns(self.clickhouse, minute, event.pin_id, *labels)),
+            breakdowns=tuple(read_breakdowns(clickhouse, minute, event.pin_id, *labels)),
             slice_=f"{judged.slice_.slice_block}/{judged.slice_.arrived_at}",
-            arms=tuple(arm_cells(self.clickhouse, flushed.id, judged.slice_, offset)) if is_counted else (),
-            member=member_of(self.clickhouse, flushed.id, judged.slice_, offset) if is_counted else None,
+            arms=tuple(arm_cells(clickhouse, flushed.id, judged.slice_, offset)) if is_counted else (),
+            member=member_of(clickhouse, flushed.id, judged.slice_, offset) if is_counted else None,
             is_trusted=judged.is_trusted(offset) if is_counted else None,
             recounted=counted,
             recounted_trusted=trusted,
@@ -298,12 +297,12 @@ class _Explainer:
             stored=stored,
         )
 
-    def _windows(self, at: Partition, event: Event | None) -> Cell | None:
+    def _windows(self, shard: AskedShard, topic: str, event: Event | None) -> Cell | None:
         if event is None:
             return None
-        minute = event.occurred_at // MINUTE_MS * 60
-        windows = tuple(read_windows(self.clickhouse, minute, event.pin_id))
-        return Cell(ACTIONS[self.actions[at.topic]], minute, event.pin_id, windows=windows)
+        minute, pin = event.occurred_at // MINUTE_MS * 60, event.pin_id
+        windows = tuple(read_windows(shard.clickhouse, minute, pin))
+        return Cell(ACTIONS[self.actions[topic]], minute, pin, windows=windows, shard=self.shards.number_of(pin))
 
 
 def _address(each: Occurrence) -> RecordAddress:

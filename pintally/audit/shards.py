@@ -43,6 +43,11 @@ def _of(cells: Cells, names: Sequence[str], number: int, shards: int) -> Cells:
     return cells.at((pins * MULTIPLIER >> SHIFT) % np.uint64(shards) == np.uint64(number))
 
 
+def number_of(pin: int, shards: int) -> int:
+    """The number of the shard of one pin."""
+    return ((pin * int(MULTIPLIER) % (1 << 64)) >> int(SHIFT)) % shards
+
+
 def refuse_other_number(flushed: Flushed, epochs: Iterable[RulesEpoch], addresses: Addresses) -> None:
     """Raise CannotTell if the rules are of another number of shards than there are addresses."""
     for epoch in epochs:

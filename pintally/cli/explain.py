@@ -44,7 +44,8 @@ def explain(
     The command searches the logs for all records of the event, valid or not, and recounts the slice of each. It uses
     another client and another parser than the workers. It shows each record with its outcome and the reason, its cell,
     and what the views in ClickHouse show. It changes nothing, and may run while workers run. A late or invalid record
-    has a dead letter, which `pintally dlq` can replay.
+    has a dead letter, which `pintally dlq` can replay. Where several servers share the pins, the shard of the pin is
+    asked, and the dead letters of shard 0.
 
     Exit codes: 0 found, 1 not found, 2 it could not search, 75 Kafka or ClickHouse does not answer.
 
@@ -52,7 +53,7 @@ def explain(
 
         pintally explain 7d0bd1a6-3f0e-4ab9-9bb3-0e6c4a7d2b11 --since-hours 24
     """
-    settings = load_settings()
+    settings = load_settings(over_shards=True)
     try:
         found = _look(settings, event_id.strip(), topic, since_hours, quiet=as_json)
     except CannotTell as reason:
@@ -152,7 +153,8 @@ def _lines(each: RecordReport) -> list[str]:
 
 
 def _cell_lines(cell: Cell) -> list[str]:
-    lines = [f"  {cell.action} of pin {cell.pin} in the minute of {moment(cell.minute * 1000)}"]
+    on = "" if cell.shard is None else f", shard {cell.shard}"
+    lines = [f"  {cell.action} of pin {cell.pin} in the minute of {moment(cell.minute * 1000)}{on}"]
     if cell.slice_ is not None:
         stored = "no row" if cell.stored is None else f"{cell.stored.events:,} ({cell.stored.trusted:,} trusted)"
         lines += [

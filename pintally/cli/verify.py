@@ -1,6 +1,6 @@
 """`pintally verify`: independent recount of the log, compared with ClickHouse."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from secrets import randbelow
 from time import monotonic
@@ -16,8 +16,7 @@ from pintally.audit.sampling import CONFIDENCE, Sample, Sampling
 from pintally.audit.verify import Report
 from pintally.audit.verify import verify as audit
 from pintally.cli.console import data, print_json, progress_bar, table
-from pintally.cli.verify_metrics import check_place, write_metrics
-from pintally.schemas.errors import PintallyError
+from pintally.cli.verify_metrics import check_place, worst, write_metrics
 from pintally.schemas.outcomes import OUTCOMES
 from pintally.streams.audit_addresses import addresses_of, as_ours
 from pintally.streams.kafka.admin import open_admin
@@ -87,8 +86,6 @@ def verify(
     if metrics is not None:
         check_place(metrics)
     settings = load_settings(over_shards=True)
-    if metrics is not None and settings.rules.shards > 1:
-        raise PintallyError("--metrics is of one server, and the pins are on several", "Use --json.")
     with open_admin(settings.kafka):
         pass  # it reports a wrong address or login; the audit's client only sees a closed connection
     try:
@@ -97,7 +94,7 @@ def verify(
     except CannotTell as reason:
         raise as_ours(reason, settings.kafka) from reason
     if metrics is not None:
-        write_metrics(reports[0], metrics)
+        write_metrics(reports, metrics)
     code = worst(reports)
     if json:
         each = [_as_json(report) for report in reports]
@@ -108,12 +105,6 @@ def verify(
                 data.print(f"shard {server.number}: {server.clickhouse_host}:{server.clickhouse_http_port}")
             _print(report)
     raise typer.Exit(code)
-
-
-def worst(reports: Sequence[Report]) -> int:
-    """The exit code of all: different, else cannot tell, else cannot tell now, else exact."""
-    codes = {report.exit_code for report in reports}
-    return next((code for code in (1, 2, 75) if code in codes), 0)
 
 
 def _sampling(share: float | None, seed: int | None) -> Sampling | None:

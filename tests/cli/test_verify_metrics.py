@@ -34,7 +34,7 @@ def values(file: Path) -> dict[tuple[str, str], float]:
 
 def test_the_file_says_what_was_found_and_when(tmp_path: Path) -> None:
     before, file = time.time(), tmp_path / "pintally.prom"
-    assert write_metrics(SAMPLED, file)
+    assert write_metrics([SAMPLED], file)
     found = values(file)
     assert before <= found.pop(("pintally_verified_timestamp_seconds", "sample")) <= time.time()
     assert found == {
@@ -42,7 +42,7 @@ def test_the_file_says_what_was_found_and_when(tmp_path: Path) -> None:
         ("pintally_verified_share", "sample"): 0.05,
         ("pintally_differences", "sample"): 30,  # all, not only the twenty that are shown
     }
-    assert write_metrics(WHOLE, file)
+    assert write_metrics([WHOLE], file)
     assert values(file)["pintally_verified_share", "whole"] == 1
     assert {name for name, _ in values(file)} == {metric.name for metric in VERIFIED}
     assert list(tmp_path.iterdir()) == [file], "what was written beside it was renamed"
@@ -51,7 +51,7 @@ def test_the_file_says_what_was_found_and_when(tmp_path: Path) -> None:
 @pytest.mark.parametrize("made", [WHOLE, SAMPLED], ids=["whole", "sample"])
 def test_promtool_finds_nothing_to_say(made: Report, tmp_path: Path) -> None:
     file = tmp_path / "pintally.prom"
-    write_metrics(made, file)
+    write_metrics([made], file)
     assert promtool("check", "metrics", text=file.read_text()) == (0, "")
 
 
@@ -63,23 +63,23 @@ def test_a_reader_never_sees_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         renamed(written, to)
 
     renamed = os.rename
-    write_metrics(WHOLE, file)
+    write_metrics([WHOLE], file)
     before = values(file)
     monkeypatch.setattr(os, "rename", rename)
-    write_metrics(SAMPLED, file)
+    write_metrics([SAMPLED], file)
     assert seen == [(True, before)], "until the new file is complete, the old one is read"
     assert values(file)["pintally_differences", "sample"] == 30
 
 
 def test_who_cannot_tell_leaves_the_file_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "pintally.prom"
-    assert not write_metrics(report(unverifiable=("the log was truncated",)), file)
+    assert not write_metrics([report(unverifiable=("the log was truncated",))], file)
     assert not file.exists()
-    write_metrics(WHOLE, file)
+    write_metrics([WHOLE], file)
     before = file.read_bytes()
-    assert not write_metrics(report(unverifiable=("the log was truncated",)), file)
+    assert not write_metrics([report(unverifiable=("the log was truncated",))], file)
     assert file.read_bytes() == before
-    assert write_metrics(report(differences=1, unverifiable=("the log was truncated",)), file)
+    assert write_metrics([report(differences=1, unverifiable=("the log was truncated",))], file)
     assert values(file)["pintally_differences", "whole"] == 1
 
 
@@ -94,8 +94,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_recount(tmp_path: 
 def test_the_last_run_of_each_scope_is_read_and_a_sample_clears_no_difference(tmp_path: Path) -> None:
     whole, sample, other = tmp_path / "whole.prom", tmp_path / "sample.prom", tmp_path / "other.prom"
     assert read_runs([whole]).each() == []
-    write_metrics(report(differences=2), whole)
-    write_metrics(report(sample=Sample(0.05, 7, 5, 100)), sample)
+    write_metrics([report(differences=2)], whole)
+    write_metrics([report(sample=Sample(0.05, 7, 5, 100))], sample)
     other.write_text("# HELP up is not ours\nup 1\n")
     runs = read_runs([whole, sample, other, tmp_path / "not-there.prom"])
     assert set(runs.by_scope) == {"whole", "sample"}
@@ -104,3 +104,17 @@ def test_the_last_run_of_each_scope_is_read_and_a_sample_clears_no_difference(tm
     assert (sampled.scope, sampled.share, sampled.differences) == ("sample", 0.05, 0)
     other.write_bytes(b"\xff{broken")
     assert set(read_runs([other, whole]).by_scope) == {"whole"}
+
+
+def test_several_shards_are_said_as_what_all_were_compared_with_and_all_differences(tmp_path: Path) -> None:
+    file, less = tmp_path / "pintally.prom", report(differences=2)
+    less.records = 1_000
+    assert write_metrics([report(), less], file)
+    found = values(file)
+    assert found["pintally_verified_records", "whole"] == 1_000
+    assert found["pintally_differences", "whole"] == 2
+    before = file.read_bytes()
+    assert not write_metrics([report(), report(unverifiable=("the log was truncated",))], file)
+    assert file.read_bytes() == before
+    assert write_metrics([report(differences=3), report(unverifiable=("the log was truncated",))], file)
+    assert values(file)["pintally_differences", "whole"] == 3

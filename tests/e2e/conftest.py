@@ -1,11 +1,14 @@
-"""The package with a fourth action, for processes that tests start."""
+"""The package with a fourth action, for processes that tests start; and two servers of ClickHouse as shards."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import pintally as package
+from pintally.tools.engines import Engines, local_engines
+from tests.support.engines import skip_where_none_run
 
 ROOT = Path(__file__).parents[2]
 ROW = '    SHARE = 4, "share", "shares", "shares", "Somebody sent a pin to somebody."\n'
@@ -30,6 +33,14 @@ def four_actions(fourth: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes of this test take `pintally` from there."""
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     monkeypatch.setenv("PYTHONPATH", f"{fourth}:{ROOT}")
+
+
+@pytest.fixture(scope="session")
+def two_shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """Kafka, and two servers of ClickHouse. A test that takes one down brings it back."""
+    skip_where_none_run()
+    with local_engines(tmp_path_factory.mktemp("shards"), clickhouse_shards=2) as engines:
+        yield engines
 
 
 def put_after(file: Path, start: str, row: str) -> None:

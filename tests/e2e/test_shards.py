@@ -3,25 +3,22 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from clickhouse_driver import Client
 
 from pintally.schemas.actions import Action
-from pintally.schemas.shards import Place, shard_of, shard_sql
+from pintally.schemas.shards import shard_of, shard_sql
 from pintally.sinks.clickhouse.address import ClickHouseAddress
-from pintally.sinks.clickhouse.sink import ClickHouseSink
-from pintally.streams.operations.progress import read_progress
 from pintally.streams.settings import Settings
-from pintally.tools.engines import Engines, local_engines
+from pintally.tools.engines import Engines
 from tests.e2e.running import ASKED_S, Traffic, pintally, verify, wait_for, workers
+from tests.e2e.shards import alone, ask, log_end, over_shards, recorded, said
 from tests.e2e.test_backup import BACK_UP, RESTORE, run
-from tests.support.engines import drop_topics, skip_where_none_run
 
 TRAFFIC = ("--duplicates", "0.02", "--late", "0.005", "--broken", "0.005")
 Cell = tuple[str, int, int, str, str]  # action, minute, pin, surface, platform
@@ -31,47 +28,11 @@ FROM {database}.minutes_read GROUP BY ALL HAVING sum(events) > 0
 """
 
 
-@pytest.fixture(scope="module")
-def two_shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    skip_where_none_run()
-    with local_engines(tmp_path_factory.mktemp("shards"), clickhouse_shards=2) as engines:
-        yield engines
-
-
 @pytest.fixture
 def settings(two_shards: Engines, tmp_path: Path) -> Iterator[Settings]:
-    """Topics, group and databases of one test. Producers stamp records, so that hours are sealed in seconds."""
-    name = f"t{uuid.uuid4().hex[:12]}"
-    made = Settings.of(
-        tmp_path / "none", **two_shards.addresses.settings(), clickhouse_database=name, topic_prefix=f"{name}.",
-        kafka_group_id=name, partitions=2, session_timeout_seconds=10, flush_interval_seconds=0.2,
-        topic_timestamps="CreateTime", seal_seconds=0.5, slice_records=10_000,
-    )  # fmt: skip
-    done = pintally(made, "migrate")
-    assert done.returncode == 0, done.stderr
-    yield made
-    drop_topics(two_shards.addresses, made.topics.topic_prefix)
-
-
-def ask(address: ClickHouseAddress, statement: str) -> list[tuple[Any, ...]]:
-    with Client(address.host, address.port) as client:
-        answer: list[tuple[Any, ...]] = client.execute(statement.format(database=address.database))
-        return answer
-
-
-def recorded(settings: Settings) -> list[int]:
-    """Offsets that the ledger of each shard has recorded."""
-    found, shards = [], settings.clickhouse.shards
-    for number, address in enumerate(shards):
-        sink = ClickHouseSink(address, only_reads=True, place=Place(number, len(shards)))
-        sources = read_progress(settings.kafka, settings.topics, sink)
-        found.append(sum(source.position or 0 for source in sources))
-    return found
-
-
-def log_end(settings: Settings) -> int:
-    sink = ClickHouseSink(settings.clickhouse.shards[0], only_reads=True, place=Place(0, 2))
-    return sum(source.log_end for source in read_progress(settings.kafka, settings.topics, sink))
+    """Topics, group and databases of one test."""
+    with over_shards(two_shards, tmp_path) as made:
+        yield made
 
 
 def wait_counted(settings: Settings, more: int = 1_000) -> None:
@@ -153,12 +114,6 @@ def of_one_cut(settings: Settings, pins: list[int]) -> tuple[Any, Any] | None:
     return (features, top) if top["as_of"] == features["as_of"] is not None else None
 
 
-def said(settings: Settings, *command: str) -> Any:
-    done = pintally(settings, *command, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def sealed_hours(settings: Settings) -> list[int]:
     return [ask(each, "SELECT count() FROM {database}.sealed")[0][0] for each in settings.clickhouse.shards]
 
@@ -196,7 +151,7 @@ def test_shards_killed_and_workers_killed_leave_every_count_on_its_shard_and_exa
 def test_a_shard_that_is_restored_from_its_own_copy_is_counted_again(settings: Settings, tmp_path: Path) -> None:
     """C35: the other shard stays as it is."""
     truth, folder = tmp_path / "truth", uuid.uuid4().hex
-    second = _alone(settings, 1)
+    second = alone(settings, 1)
     with workers(settings, tmp_path) as start:
         worker = start()
         with Traffic(settings, "--rate", "1500", "--truth", str(truth), *TRAFFIC) as traffic:
@@ -216,18 +171,11 @@ def test_a_shard_that_is_restored_from_its_own_copy_is_counted_again(settings: S
         verify(settings)
 
 
-def _alone(settings: Settings, number: int) -> Settings:
-    """Settings of one shard's server."""
-    shard = settings.clickhouse.shards[number]
-    there: Mapping[str, Any] = {"clickhouse_port": shard.port, "clickhouse_http_port": shard.http_port}
-    return settings.changed(**there, clickhouse_other_shards="", shards=1)
-
-
 @pytest.mark.engines
 def test_shards_in_another_order_or_of_another_number_are_refused_by_name(settings: Settings, tmp_path: Path) -> None:
     """C33: else a pin would be counted on two shards."""
     first, _ = settings.clickhouse.shards
-    swapped = _alone(settings, 1).changed(shards=2, clickhouse_other_shards=f"{first.host}:{first.port}")
+    swapped = alone(settings, 1).changed(shards=2, clickhouse_other_shards=f"{first.host}:{first.port}")
     with workers(settings, tmp_path) as start:
         start().wait_ready()
         wait_for(lambda: ask(first, "SELECT count() FROM {database}.ingest_starts") > [(5,)], 60, "sources have begun")
@@ -236,7 +184,7 @@ def test_shards_in_another_order_or_of_another_number_are_refused_by_name(settin
         assert worker.process.wait(120) == 2
         assert worker.said("is shard 1 of 2, the settings say shard 0 of 2")
     assert pintally(swapped, "migrate").returncode == 2
-    with workers(_alone(settings, 0), tmp_path) as start:
+    with workers(alone(settings, 0), tmp_path) as start:
         worker = start()
         assert worker.process.wait(120) == 2
         assert worker.said("counted with PINTALLY_SHARDS=2")
