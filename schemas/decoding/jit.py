@@ -9,6 +9,7 @@ Every index is checked: one outside of its array raises IndexError, as in Python
 `NUMBA_DISABLE_JIT=1` runs the same functions as Python, for a debugger.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import Any, Final, TypeVar, cast
 import numba
 import numpy as np
 from numba import types
+from numba.core import event
 from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., Any])
+log = logging.getLogger(__name__)
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "boundscheck": True, "error_model": "numpy"}
 # numba counts references to each array that a function is given, by atomic operations. Without them a loop of many
@@ -47,6 +50,23 @@ NUMBERS: Final = types.Array(types.uint32, 2, "C")
 ROWS: Final = types.Array(types.uint64, 2, "C")
 BYTES: Final = types.Array(types.uint8, 1, "C", readonly=True)
 WORDS: Final = types.Array(types.uint64, 1, "A", readonly=True, aligned=False)  # what `words_of` returns
+
+
+class _Compiling(event.Listener):
+    """Says once that something is compiled, and not only loaded: nothing else explains these seconds."""
+
+    def __init__(self) -> None:
+        self.was_said = False
+
+    def on_start(self, _event: event.Event) -> None:
+        if not self.was_said:
+            self.was_said = True
+            log.info("compiling the loops that read and count; where they can be kept, the next start loads them")
+
+    def on_end(self, _event: event.Event) -> None: ...
+
+
+event.register("numba:compile", _Compiling())  # type: ignore[no-untyped-call]
 
 
 def named(row: type[tuple[Any, ...]], *fields: types.Type) -> types.Type:

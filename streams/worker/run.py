@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from functools import partial
 
 import uvloop
@@ -13,13 +12,11 @@ from pintally.streams.http.listening import Listening
 from pintally.streams.http.server import serving
 from pintally.streams.kafka.needed_rights import refuse_missing_rights
 from pintally.streams.kafka.topics import describe_topics
-from pintally.streams.log.setup import log_to_stderr
 from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
 from pintally.streams.worker import supervisor
 from pintally.streams.worker.app import create_app
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.ended import leave_reason
-from pintally.streams.worker.first_lines import say_start
 from pintally.streams.worker.health import Health, Stage
 from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
 from pintally.streams.worker.process import pause, refuse, watch
@@ -29,16 +26,11 @@ from pintally.streams.worker.serving import routes, take_address
 RETRY_SECONDS = 1.0
 
 
-def count(settings: Settings, log_level: str, warnings: Sequence[str] = ()) -> None:
-    """Run a worker in this process to its end. `process.command` is what it becomes where it restarts.
-
-    `warnings` are of the settings.
-    """
+def count(settings: Settings, log_level: str) -> None:
+    """Run a worker in this process to its end. `process.command` is what it becomes where it restarts."""
     watch.begin()
     watch.refusing = partial(leave_reason, settings.kafka.group_instance_id)
     counters.set("ready", 0)
-    log_to_stderr(log_level, settings.worker.log_format, settings.kafka.group_instance_id)
-    say_start(settings, warnings)
     supervisor.tell(READY="1", STATUS="waits for Kafka and its partitions")
     try:
         listening, health = take_address(settings), Health(Stage.WAITING)

@@ -85,6 +85,7 @@ def test_a_worker_counts_and_status_and_verify_answer(stack: Settings, folder: P
     with workers(stack, tmp_path) as start:
         worker = start(command=(*AS_NOBODY, *PINTALLY, "worker"))
         worker.wait_ready()
+        assert worker.log.read_text().count("compiling the loops") == 1
         assert run(folder, stack.environment(), *PINTALLY, "emulate", "--events", "100").returncode == 0
         wait_caught_up(stack)
         assert '"lag": 0' in run(folder, stack.environment(), *PINTALLY, "status", "--json").stdout

@@ -9,7 +9,7 @@ from pintally.streams.log.fields import FIELDS
 from tests.support.readme import LOG, fields, with_tables
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("streams", "sinks", "pintally/serve")
+FOLDERS = ("schemas", "streams", "sinks", "pintally/serve")
 LEVELS = {"info": "INFO", "warning": "WARNING", "error": "ERROR", "exception": "ERROR", "critical": "CRITICAL"}
 GIVEN = {"extra", "exc_info"}
 
