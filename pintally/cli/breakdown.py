@@ -27,7 +27,7 @@ def breakdown(
     from pintally.streams.settings import load_settings
 
     servers = load_settings(over_shards=True).clickhouse.shards
-    with reading([servers[number_of(pin, len(servers))]]) as [connection]:
+    with reading(servers, only=number_of(pin, len(servers))) as [connection]:
         answer = read(connection, pin, hours)
     if as_json:
         print_json(answer)

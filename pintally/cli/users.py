@@ -1,6 +1,7 @@
 """`pintally users`: users of ClickHouse and their rights."""
 
 import os
+from itertools import product
 from typing import Annotated
 
 import typer
@@ -24,6 +25,8 @@ def users(
     anything. pintally_reader is for readers: it reads the counts, and no dead letters. The passwords are taken from
     PINTALLY_WORKER_PASSWORD and PINTALLY_READER_PASSWORD; only their SHA-256 hashes are printed or sent.
 
+    Where several servers share the pins, --create creates them on each; else run what is printed on each.
+
     --create needs a user who has all these rights with GRANT OPTION, and CREATE USER (access_management). If a server
     keeps its users in files, use --xml.
 
@@ -32,17 +35,20 @@ def users(
         export PINTALLY_WORKER_PASSWORD=... PINTALLY_READER_PASSWORD=...
         pintally users --create
     """
-    settings = load_settings()
+    settings = load_settings(over_shards=True)
     names = [f"{PREFIX}{name}" for name in PASSWORDS]
     passwords = [os.environ.get(name) for name in names]
-    made = users_of(settings.clickhouse.database, *passwords)
+    of_worker, of_reader = passwords
+    shards = settings.clickhouse.shards
+    made = users_of(settings.clickhouse.database, of_worker, of_reader, len(shards))
     if create:
         missing = [name for name, password in zip(names, passwords, strict=True) if not password]
         if missing:
             raise PintallyError(f"{' and '.join(missing)} not set", "Choose passwords and set both variables.")
-        create_users(settings.clickhouse, made)
-        for user in made:
-            typer.echo(f"ClickHouse {settings.clickhouse}: user {user.name} has {len(user.grants)} rights")
+        for server in shards:
+            create_users(server, made)
+        for server, user in product(shards, made):
+            typer.echo(f"ClickHouse {server}: user {user.name} has {len(user.grants)} rights")
     elif xml:
         typer.echo(users_xml(made), nl=False)
     else:

@@ -2,7 +2,8 @@
 
 Whose kind goes in comes out; for a plain list `frame="pandas"`, "polars" or "arrow" chooses. The variables
 PINTALLY_CLICKHOUSE_* say where ClickHouse is and as whom to ask. `FeatureReader` has the same functions as methods, for
-another address, and keeps one connection. Needs the extra `features`, which installs neither Faust nor numba.
+another address, and keeps one connection to each server. Needs the extra `features`, which installs neither Faust nor
+numba.
 """
 
 from collections.abc import Sequence

@@ -45,23 +45,24 @@ def ranking_of(by: str) -> Ranking:
 
 def columns_of(top: Top) -> dict[str, NDArray[Any]]:
     """Pins and counts, the highest first; the start of the window and the cut in each row."""
+    at = np.zeros(len(top.pins), np.int64)
     counts = np.array([(*pin.counts, *pin.trusted) for pin in top.pins], np.uint64).reshape(len(top.pins), len(COUNTED))
     return {
         PIN_ID: np.array([pin.pin_id for pin in top.pins], np.uint64),
         **{name: counts[:, place] for place, name in enumerate(COUNTED)},
-        "window_start": _same(top.window.start * 10**6, len(top.pins)),
-        **cut_columns(top.cut, len(top.pins)),
+        "window_start": _times([top.window.start * 10**6])[at],
+        **cut_columns([top.cut], at),
     }
 
 
-def cut_columns(cut: Cut, rows: int) -> dict[str, NDArray[Any]]:
-    """The cut and when it was published, in each row."""
-    published = 0 if cut.published_at is None else moment(cut.published_at, PUBLISHED_AT)
-    return {AS_OF: _same(cut.moment * 10**6, rows), PUBLISHED_AT: _same(published, rows)}
+def cut_columns(cuts: Sequence[Cut], at: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """The cut and when it was published, in each row; `at` has the place of the cut of each."""
+    published = [0 if cut.published_at is None else moment(cut.published_at, PUBLISHED_AT) for cut in cuts]
+    return {AS_OF: _times([cut.moment * 10**6 for cut in cuts])[at], PUBLISHED_AT: _times(published)[at]}
 
 
-def _same(microseconds: int, rows: int) -> NDArray[Any]:
-    return np.full(rows, microseconds, np.int64).astype("datetime64[us]")
+def _times(microseconds: Sequence[int]) -> NDArray[Any]:
+    return np.array(microseconds, np.int64).astype("datetime64[us]")
 
 
 def _hour(value: datetime, name: str) -> int:

@@ -39,14 +39,20 @@ class User:
     password_sha256: str | None = None  # hexadecimal; None: to be filled in by a person
 
 
-def users(database: str, worker_password: str | None = None, reader_password: str | None = None) -> tuple[User, User]:
-    """Returns the user for workers, `verify` and `status`, and the user for readers."""
+def users(
+    database: str, worker_password: str | None = None, reader_password: str | None = None, shards: int = 1
+) -> tuple[User, User]:
+    """Returns the user for workers, `verify` and `status`, and the user for readers.
+
+    Where several servers share the pins, readers look which shard each of them is.
+    """
     worker = (
         f"SELECT ON `{database}`.*",
         *(f"INSERT ON `{database}`.{table}" for table in WRITTEN),
         *(f"ALTER DELETE ON `{database}`.{table}" for table in DELETED_FROM),
     )
-    reader = tuple(f"SELECT ON `{database}`.{name}" for name in (*views_of_readers(), *BEHIND_VIEWS))
+    read = (*views_of_readers(), *BEHIND_VIEWS, *(("shard_numbers",) if shards > 1 else ()))
+    reader = tuple(f"SELECT ON `{database}`.{name}" for name in read)
     return (
         User("pintally_worker", worker, _hash(worker_password)),
         User("pintally_reader", reader, _hash(reader_password)),

@@ -41,8 +41,14 @@ def read_counts(
         for place, name in enumerate(names)
     }
     found["window_start"] = found["window_start"].astype("datetime64[s]").astype("datetime64[us]")
-    order = np.lexsort([_ranks(found[name]) for name in ("label", "pin_id", "window_start") if name in found])
-    return {by.column if by and name == "label" else name: values[order] for name, values in found.items()}
+    return in_order({by.column if by and name == "label" else name: values for name, values in found.items()}, by)
+
+
+def in_order(found: dict[str, NDArray[Any]], by: Dimension | None) -> dict[str, NDArray[Any]]:
+    """The rows by window, then pin, then label."""
+    names = ([by.column] if by else []) + ["pin_id", "window_start"]
+    order = np.lexsort([_ranks(found[name]) for name in names])
+    return {name: values[order] for name, values in found.items()}
 
 
 def _ask(

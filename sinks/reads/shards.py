@@ -6,21 +6,28 @@ from datetime import datetime
 
 import numpy as np
 
-from pintally.schemas.shards import shard_of
+from pintally.schemas.shards import Place, shard_of
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
+from pintally.sinks.clickhouse.shards import refuse_other_place
 from pintally.sinks.clickhouse.users import BEHIND_VIEWS
 from pintally.sinks.reads.cuts import NOTHING_KNOWN, Cut, read_cut
 
 
 @contextmanager
-def reading(servers: Sequence[ClickHouseAddress]) -> Iterator[list[Connection]]:
-    """A connection to each server, for a user who may only read views. Raises SinkUnavailable, SinkError."""
+def reading(servers: Sequence[ClickHouseAddress], only: int | None = None) -> Iterator[list[Connection]]:
+    """A connection to each server, or `only` to the one of that number, for a user who may only read views.
+
+    Raises SinkUnavailable, SinkError, and Refusal if one is another shard than the settings say.
+    """
     with ExitStack() as stack:
-        connections = [stack.enter_context(Connection(server, only_reads=True)) for server in servers]
-        for connection in connections:
+        numbers = range(len(servers)) if only is None else (only,)
+        connections = [stack.enter_context(Connection(servers[number], only_reads=True)) for number in numbers]
+        for number, connection in zip(numbers, connections, strict=True):
             refuse_hidden_rows(connection, BEHIND_VIEWS)
+            if len(servers) > 1:
+                refuse_other_place(connection, Place(number, len(servers)))
         yield connections
 
 
@@ -38,7 +45,7 @@ def read_common_cut(connections: Sequence[Connection], as_of: datetime | None = 
     newest = [read_cut(connection, as_of) for connection in connections]
     least = min(cut.moment for cut in newest)
     found = [
-        cut if cut.moment == least else _at(connection, least)
+        cut if cut.moment == least else cut_at(connection, least)
         for connection, cut in zip(connections, newest, strict=True)
     ]
     return found if all(cut.published_at for cut in found) else [NOTHING_KNOWN] * len(found)
@@ -50,7 +57,7 @@ WHERE cut = toDateTime(%(cut)s, 'UTC') ORDER BY published_at, seal LIMIT 1
 """
 
 
-def _at(connection: Connection, moment: int) -> Cut:
-    """The cut of that moment."""
+def cut_at(connection: Connection, moment: int) -> Cut:
+    """The cut of that moment (seconds since 1970); NOTHING_KNOWN if the server has not published it."""
     rows = connection.rows(AT, cut=moment)
     return Cut(*rows[0]) if rows else NOTHING_KNOWN

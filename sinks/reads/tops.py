@@ -54,16 +54,19 @@ def read_top(
     *,
     as_of: datetime | None = None,
     live: bool = False,
+    cut: Cut | None = None,
 ) -> Top:
     """Returns the k pins with the most events, or trusted events, of one action, or of all actions together.
 
-    They are those at the newest cut, at the highest cut that was published by `as_of`, or, with `live`, up to the last
-    flush. A window is one that moves with the cut (`Recent`), or an hour or a day. Raises SinkUnavailable, SinkError,
-    and NotKept for what is too long ago.
+    They are those at the newest cut, at the highest cut that was published by `as_of`, at a `cut` that was read before,
+    or, with `live`, up to the last flush. A window is one that moves with the cut (`Recent`), or an hour or a day.
+    Raises SinkUnavailable, SinkError, and NotKept for what is too long ago.
     """
-    cut, seals = read_newest(connection) if as_of is None else (read_cut(connection, as_of), None)
+    seals = None
+    if cut is None:
+        cut, seals = read_newest(connection) if as_of is None else (read_cut(connection, as_of), None)
     if isinstance(window, Recent):
-        moment = connection.one("SELECT toUnixTimestamp(now('UTC'))")[0] if live else cut.moment
+        moment = read_clock(connection) if live else cut.moment
         window = recent(window, moment // TEN_MINUTES * TEN_MINUTES)
     elif window.starts_at < datetime.now(UTC) - KEPT:
         raise NotKept(
@@ -75,6 +78,12 @@ def read_top(
     pins = _from_all(connection, rows, by, k) if found is None else found
     shown = (TopPin(pin, counts[:actions], counts[actions:]) for pin, counts in pins)
     return Top(window, cut, live, found is not None, tuple(shown))
+
+
+def read_clock(connection: Connection) -> int:
+    """The clock of the server, in seconds since 1970."""
+    seconds: int = connection.one("SELECT toUnixTimestamp(now('UTC'))")[0]
+    return seconds
 
 
 def _from_lists(connection: Connection, rows: KnownRows, by: Ranking, k: int) -> list[tuple[int, Counts]] | None:

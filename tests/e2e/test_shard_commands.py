@@ -2,16 +2,21 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from pintally.features import FeatureReader
+from pintally.schemas.errors import Refusal, SinkUnavailable
 from pintally.schemas.shards import shard_of
 from pintally.serve.verified import read_runs
+from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.streams.settings import Settings
 from pintally.tools.engines import Engines
 from tests.e2e.running import ASKED_S, Traffic, pintally, wait_for, workers
@@ -24,7 +29,7 @@ PINS = [int(np.flatnonzero(shard_of(np.arange(1, 100, dtype=np.uint64), 2) == nu
 ON_TIME, BROKEN, LATE = ([str(uuid.uuid4()) for _ in PINS] for _ in range(3))  # events of a pin on each shard
 SEALED = """
 SELECT
-    (SELECT count() FROM {database}.sealed WHERE resolution = 'hour'),
+    (SELECT count() > 1 FROM {database}.sealed WHERE resolution = 'hour'),
     (SELECT max(cut) FROM {database}.cuts) >= (
         SELECT toStartOfInterval(min(reached), INTERVAL 10 MINUTE) - INTERVAL 10 MINUTE
         FROM (
@@ -59,6 +64,7 @@ def counted(two_shards: Engines, tmp_path_factory: pytest.TempPathFactory) -> It
         produce(shards, [*timely, *timely, *late, *(event("five", event_id=each) for each in BROKEN)])
         for settings in (shards, one):
             count(settings, folder / settings.clickhouse.database)
+        date_cuts(*shards.clickhouse.shards, one.clickhouse)
         yield Counted(shards, one)
 
 
@@ -72,13 +78,29 @@ def count(settings: Settings, folder: Path) -> None:
         assert worker.stop() == 0
 
 
+def date_cuts(*servers: ClickHouseAddress) -> None:
+    """Leave all with the same newest cut, and each cut published where workers that follow the log publish it: within a
+    minute, and on each server at its own moment."""
+    newest = min(ask(each, "SELECT max(cut) FROM {database}.cuts")[0][0] for each in servers)
+    kept = "SELECT toUnixTimestamp(cut), toUnixTimestamp(hours_until), min(seal) FROM {database}.cuts GROUP BY ALL"
+    for number, each in enumerate(servers):
+        cuts = [row for row in ask(each, kept) if row[0] <= newest.timestamp()]
+        ask(each, "TRUNCATE TABLE {database}.cuts")
+        ask(
+            each,
+            "INSERT INTO {database}.cuts (cut, hours_until, published_at, seal) SELECT toDateTime(c.1, 'UTC'),"
+            f" toDateTime(c.2, 'UTC'), toDateTime64(c.1, 3, 'UTC') + INTERVAL {7 + 3 * number} SECOND, c.3"
+            f" FROM (SELECT arrayJoin({cuts}) AS c)",
+        )
+
+
 def is_recorded(settings: Settings) -> bool:
     return set(recorded(settings)) == {log_end(settings)}
 
 
 def is_sealed(settings: Settings) -> bool:
     """Whether each server has sealed two hours, and published the last cut but one that the log reaches."""
-    return all(ask(each, SEALED) >= [(2, 1)] for each in settings.clickhouse.shards)
+    return all(ask(each, SEALED) == [(1, 1)] for each in settings.clickhouse.shards)
 
 
 def said(settings: Settings, *command: str, code: int = 0) -> Any:
@@ -126,3 +148,100 @@ def test_verify_draws_the_same_slices_of_each_shard_and_writes_metrics_of_all(co
     assert {one["slices"] for one in first["sources"]} == {one["slices"] for one in second["sources"]}
     [run] = read_runs([file]).each()
     assert (run.scope, run.records, run.differences) == ("sample", first["records"], 0)
+
+
+def published(address: ClickHouseAddress) -> dict[datetime, datetime]:
+    """When the server published each cut."""
+    return dict(ask(address, "SELECT cut, min(published_at) FROM {database}.cuts GROUP BY cut"))
+
+
+def assert_alike(found: pd.DataFrame, expected: pd.DataFrame, *but: str) -> None:
+    """To the last bit, in the same order."""
+    assert len(found) == len(expected) > 0
+    pd.testing.assert_frame_equal(
+        found.drop(columns=[*but], errors="ignore"), expected.drop(columns=[*but], errors="ignore"), check_exact=True
+    )
+
+
+def frame(pairs: Sequence[tuple[int, datetime]]) -> pd.DataFrame:
+    pins, moments = zip(*pairs, strict=True)
+    return pd.DataFrame({"pin_id": np.array(pins, np.uint64), "event_timestamp": pd.to_datetime(moments, utc=True)})
+
+
+@pytest.fixture
+def readers(counted: Counted) -> Iterator[tuple[FeatureReader, FeatureReader]]:
+    """Of the shards and of the one server."""
+    with FeatureReader(counted.shards.clickhouse.shards) as shards, FeatureReader(counted.one.clickhouse) as one:
+        yield shards, one
+
+
+def test_features_of_pins_on_all_shards_are_those_of_one_server_at_each_cut(
+    counted: Counted, readers: tuple[FeatureReader, FeatureReader]
+) -> None:
+    shards, one = readers
+    each, of_one = (
+        [published(address) for address in counted.shards.clickhouse.shards],
+        published(counted.one.clickhouse),
+    )
+    cuts = sorted(of_one)
+    assert cuts == sorted(each[0]) == sorted(each[1])
+    best = one.get_online_features(one.top("today", k=30)["pin_id"])["pin_id"].tolist()
+    pins = [*best, *PINS, 2**64 - 1, best[0]]
+    asked = [(pin, cut) for cut in cuts[-1::-5] for pin in pins]
+    on = shard_of(np.array([pin for pin, _ in asked], np.uint64), 2).tolist()
+    then = frame([(pin, each[number][cut]) for (pin, cut), number in zip(asked, on, strict=True)])
+    for known in ("arrived", "event"):
+        found = shards.get_historical_features(then, known=known)
+        expected = one.get_historical_features(frame([(pin, of_one[cut]) for pin, cut in asked]), known=known)
+        assert_alike(found, expected, "event_timestamp")
+        assert found["as_of"].nunique() == len(cuts[-1::-5]) > 3
+        assert set(on) == {0, 1}
+    online = shards.get_online_features(pins)
+    assert_alike(online, one.get_online_features(pins), "published_at")
+    later = shards.get_historical_features(frame([*zip(pins, online["published_at"], strict=True)]))
+    assert_alike(online, later, "published_at", "event_timestamp")
+    assert later["saves_24h"].sum() > 0
+
+
+def test_tops_and_counts_of_all_shards_are_those_of_one_server(
+    counted: Counted, readers: tuple[FeatureReader, FeatureReader]
+) -> None:
+    shards, one = readers
+    each, of_one = (
+        [published(address) for address in counted.shards.clickhouse.shards],
+        published(counted.one.clickhouse),
+    )
+    cut = max(set(of_one).intersection(*each))
+    moment = max(own[cut] for own in each)
+    hour = cut.replace(minute=0)
+    for window in ("24h", "1h", "10m", (hour - timedelta(hours=3), hour)):
+        for by in ("all", "saves", "trusted"):
+            found = shards.top(window, by, 20, as_of=moment)
+            assert_alike(found, one.top(window, by, 20, as_of=of_one[cut]), "published_at")
+            assert set(found["published_at"]) == {pd.Timestamp(moment)}
+            assert shard_of(found["pin_id"].to_numpy(), 2).max() == 1
+    live = (hour - timedelta(hours=3), hour + timedelta(hours=2))
+    assert_alike(*(reader.top(live, k=20, live=True) for reader in readers), "as_of", "published_at")
+    start, end, pins = hour - timedelta(hours=26), hour + timedelta(hours=2), found["pin_id"]
+    for asked in ({"resolution": "1m"}, {"resolution": "1h"}, {"resolution": "1d"}, {"by": "surface"}):
+        for some in (None, pins):
+            assert_alike(*(reader.counts(some, start=start, end=end, **asked) for reader in readers), "is_final")
+
+
+def test_one_pin_touches_one_shard_and_another_order_of_servers_is_refused(
+    counted: Counted, readers: tuple[FeatureReader, FeatureReader]
+) -> None:
+    first, second = counted.shards.clickhouse.shards
+    closed = second.model_copy(update={"port": 1})
+    best = readers[0].top("24h")["pin_id"].to_numpy()
+    with FeatureReader([first, closed]) as reader:
+        assert reader.get_online_features(best[shard_of(best, 2) == 0])["closeups_24h"].min() > 0
+        with pytest.raises(SinkUnavailable):
+            reader.get_online_features(PINS)
+    with FeatureReader([second, first]) as reader, pytest.raises(Refusal, match="is shard 1 of 2, the settings say"):
+        reader.get_online_features([PINS[0]])
+    swapped = alone(counted.shards, 1).changed(shards=2, clickhouse_other_shards=f"{first.host}:{first.port}")
+    for command in (("features", str(PINS[0])), ("breakdown", str(PINS[0])), ("top",)):
+        refused = pintally(swapped, *command)
+        assert refused.returncode == 2
+        assert "is shard 1 of 2, the settings say shard 0 of 2" in refused.stderr

@@ -113,8 +113,8 @@ def test_an_end_before_its_start_is_refused(reader: FeatureReader) -> None:
 
 def test_a_reader_goes_on_after_its_connection_is_over(reader: FeatureReader) -> None:
     first = rows(reader.counts(start=START, end=END))
-    assert reader._connection is not None
-    reader._connection._client.connection.socket.shutdown(socket.SHUT_RDWR)
+    assert 0 in reader._servers._connections
+    reader._servers._connections[0]._client.connection.socket.shutdown(socket.SHUT_RDWR)
     assert rows(reader.counts(start=START, end=END)) == first
     reader.close()
     assert rows(reader.counts(start=START, end=END)) == first
