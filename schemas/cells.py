@@ -121,6 +121,7 @@ class PinMemberRows(CellRows):
     user_key: NDArray[np.uint32]  # the id of the key, as a number
     user_hash: NDArray[np.uint64]
     events: NDArray[np.uint64]
+    trusted: NDArray[np.uint64]  # of `events` (C30)
 
 
 @dataclass(frozen=True, slots=True)

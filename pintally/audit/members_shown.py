@@ -27,7 +27,7 @@ class Member:
     hour: int  # seconds since 1970
     recounted: int  # counted records of the user there, below `below`, by recount
     below: int
-    stored: Stored | None  # in it every record is trusted: members have no such count
+    stored: Stored | None
 
 
 def member_of(clickhouse: ClickHouse, source: int, slice_: Slice, offset: int) -> Member | None:
@@ -38,9 +38,7 @@ def member_of(clickhouse: ClickHouse, source: int, slice_: Slice, offset: int) -
         action, hour, surface, user_key, user_hash, pin = (column[cell].item() for column in cells.keys)
         key = {"action": action, "hour": hour, "pin": pin, "user_key": user_key, "user_hash": user_hash}
         named = {digest(name): name for name in cells.names}
-        stored = row_of(
-            clickhouse, "pin_members", WHERE, source, slice_.key, trusted="events", surface=surface.hex().upper(), **key
-        )
+        stored = row_of(clickhouse, "pin_members", WHERE, source, slice_.key, surface=surface.hex().upper(), **key)
         below = slice_.end if stored is None else min(stored.position, slice_.end)
         own = cells.offsets[cells.starts[cell] : cells.starts[cell + 1]]
         return Member(named[surface], hour, int(np.count_nonzero(own < below)), below, stored)

@@ -47,7 +47,9 @@ def emulate(
     duplicates: Annotated[float, typer.Option(help="Share of records that a producer sends a second time.")] = 0.01,
     late: Annotated[float, typer.Option(help="Share of records later than the allowed lateness.")] = 0.002,
     broken: Annotated[float, typer.Option(help="Share of records that are not valid events.")] = 0.001,
-    bots: Annotated[float, typer.Option(help="Share of records from bots, each of which hammers one pin.")] = 0.005,
+    bots: Annotated[
+        float, typer.Option(help="Share of records from bots: half of them hammer one pin, half roam.")
+    ] = 0.005,
     effect: Annotated[
         float, typer.Option(help="By this share, users in the arm treatment of the experiment ranker_q4 save more.")
     ] = 0.0,

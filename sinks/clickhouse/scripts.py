@@ -37,6 +37,7 @@ WINDOWS: Final = {
 }
 FAMILY: Final = ""  # of engines: `Replicated` in a cluster
 ON_CLUSTER: Final = ""
+USERS: Final = ("{}_users", "{}_state", "unflagged_{}")  # columns of an action, where users are counted
 # Of a table of cells `c`: keeps the superseded ones, each joined to its row `s` of the view superseded_slices.
 SUPERSEDED: Final = """INNER JOIN superseded_slices AS s
     ON c.source = s.source AND toUInt32(bitShiftRight(c.version, 48)) = s.epoch
@@ -78,6 +79,7 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
         "columns": each("{column}", ", ", actions),
         "counts": ", ".join(each(name, ", ", actions) for name in ("{column}", "trusted_{column}")),
         "users": each("{column}_users", ", ", actions),
+        "unflagged": each("unflagged_{column}", ", ", actions),
         "total": each("{column}", " + ", actions),
         "total_of_sums": each("s{number}", " + ", actions),
         "total_of_trusted": each("t{number}", " + ", actions),
@@ -98,7 +100,7 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
 def added_columns(script: str, there: set[tuple[str, str]]) -> Iterator[str]:
     """Statements that give tables the columns of actions that came later. `there`: (table, column) that there are."""
     known = {table for table, _ in there}
-    forms = ("{}", "trusted_{}", "{}_7d", "{}_30d", "trusted_{}_7d", "trusted_{}_30d", "{}_users", "{}_state")
+    forms = ("{}", "trusted_{}", "{}_7d", "{}_30d", "trusted_{}_7d", "trusted_{}_30d", *USERS)
     columns = {form.format(action.column) for action in Action for form in forms}
     for statement in statements(script):
         table = statement.removeprefix("CREATE TABLE IF NOT EXISTS ").split(maxsplit=1)[0]

@@ -154,6 +154,11 @@ class WorkerSettings(Group):
     least_users: int = Field(
         20, ge=1, description="Readers see the users of a pin, hour or day where they are at least so many (rule C31)."
     )
+    flagged_above: int = Field(
+        20,
+        ge=0,
+        description="A user with more counted events of all pins in an hour is flagged (rule C31); 0: nobody is.",
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="Lines of the log: sentences, or one JSON object each, with fields by name."
     )

@@ -34,7 +34,7 @@ from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import follow, greatest_lateness, least_lateness
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
-from pintally.streams.settings import KafkaSettings, RulesSettings, Settings, TopicSettings
+from pintally.streams.settings import KafkaSettings, RulesSettings, Settings, TopicSettings, WorkerSettings
 from pintally.streams.worker.clocks import Reading, read_clocks
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.cut_looks import SOON_SECONDS, due, seconds_to_next_look
@@ -233,7 +233,7 @@ async def seal_final_hours(
     try:
         found = await asyncio.to_thread(look, kafka, topics, rules, margin_ms, server.sink, server.brokers)
         tell(found.clocks, found.source_clocks, found.behind_ms)
-        more = await asyncio.to_thread(_seal, server, found, settings.worker.least_users)
+        more = await asyncio.to_thread(_seal, server, found, settings.worker)
     except (SinkUnavailable, KafkaUnavailable) as error:
         outage_of(error).away(error.what, "sealing")
         return ordinary
@@ -243,7 +243,7 @@ async def seal_final_hours(
     return seconds_to_next_look(found.clocks.earliest_ms + (monotonic() - began) * 1000, due_ms, ordinary)
 
 
-def _seal(server: Server, found: Look, least_users: int) -> bool:
+def _seal(server: Server, found: Look, worker: WorkerSettings) -> bool:
     """Returns whether there is more to do at once."""
     with server.sink.session() as session:
         session.reopen_early(found.lateness_seconds)
@@ -253,7 +253,7 @@ def _seal(server: Server, found: Look, least_users: int) -> bool:
         counters.add("hours_corrected", len(result.corrected))
         counters.add("hours_unsettled", len(result.unsettled))
         say_sealed(result)
-        seal_users(server.address, least_users)
+        seal_users(server.address, worker.least_users, worker.flagged_above)
     if found.passed_ms is None:
         return False
     cuts = seal_cuts(server.address, found.passed_ms // 1000, found.greatest_lateness_seconds)

@@ -40,6 +40,10 @@ DAMAGE = {
         Kind.COUNT_TOO_HIGH,
         "ALTER TABLE pin_members UPDATE events = events + 1 WHERE slice_block = 3",
     ),
+    "trusted is too high": (
+        Kind.COUNT_TOO_HIGH,
+        "ALTER TABLE pin_members UPDATE trusted = trusted + 1 WHERE slice_block = 3",
+    ),
     "rows are gone": (Kind.ROW_MISSING, "ALTER TABLE pin_members DELETE WHERE slice_block = 3"),
     "a row of nobody": (
         Kind.ROW_EXTRA,
@@ -151,11 +155,17 @@ def test_to_count_users_a_key_is_needed(monkeypatch: pytest.MonkeyPatch) -> None
     assert PUBLISHED not in rules.to_json()
 
 
+ABOVE = 20  # users with more events in an hour are flagged
 WRONG_NUMBERS = {
     "a number is wrong": "ALTER TABLE pin_hour_users UPDATE users = users + 1 WHERE pin_id = 3",
     "an action's number is wrong": "ALTER TABLE pin_day_users UPDATE saves_users = NULL WHERE pin_id = 3",
     "rows are gone": "ALTER TABLE pin_hour_users DELETE WHERE surface = ''",
     "rows stand twice": "INSERT INTO pin_day_users SELECT * FROM pin_day_users",
+    "what others did is wrong": "ALTER TABLE pin_hour_users UPDATE unflagged_saves = 9 WHERE pin_id = 3",
+    "a flag is gone": "ALTER TABLE flagged_users DELETE WHERE events = (SELECT max(events) FROM flagged_users)",
+    "a flag is too many": "INSERT INTO flagged_users SELECT hour, 1, 2, 30, 3, seal FROM flagged_users LIMIT 1",
+    "their number is wrong": "INSERT INTO user_seals SELECT * REPLACE (flagged_users + 1 AS flagged_users)"
+    " FROM user_seals FINAL WHERE resolution = 'hour'",
 }
 
 
@@ -168,13 +178,14 @@ def test_verify_finds_wrong_numbers_of_users_and_repair_has_them_sealed_again(
     log.produce(ago_ms=LONG_AGO_MS + DAY_MS)
     log.flush(RULES)
     seal(log.settings.clickhouse, now_ms() // DAY_MS * DAY_MS // 1000)
-    assert len(seal_users(log.settings.clickhouse, 2).days) in (1, 2)
+    assert len(seal_users(log.settings.clickhouse, 2, ABOVE).days) in (1, 2)
+    assert log.sql("SELECT max(users) > 1 FROM flagged_users_1h") == [(True,)]
     assert log.sql("SELECT max(users), max(saves_users) FROM pin_users_1d") == [(2, 2)]
     exact(log.verify())
     log.sql(WRONG_NUMBERS[damage])
     assert kinds(log.verify()) == {Kind.ROLLUP_DIFFERS}
     with log.sink.session() as session:
         assert session.reopen_unequal() != []
-        seal_users(log.settings.clickhouse, 2)
+        seal_users(log.settings.clickhouse, 2, ABOVE)
         exact(log.verify())
         assert session.reopen_unequal() == []

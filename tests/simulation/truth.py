@@ -275,10 +275,8 @@ class Truth:
         self._check_letters("letters on the dead-letter topic", {o: self.letters.get(o) for o in self.buried})
 
     def _values(self, cell: Key) -> tuple[int, ...]:
-        """What the row of a cell must say in the end: events, and trusted unless it is a member."""
+        """What the row of a cell must say in the end: events, and trusted."""
         offsets = self.cells[cell]
-        if cell[3] == PinMemberRows.table:
-            return (len(offsets),)
         return len(offsets), sum((cell[0], offset) in self.trusted for offset in offsets)
 
     def _must(self, key: SliceKey, piece: ReferenceSlice) -> tuple[object, ...]:

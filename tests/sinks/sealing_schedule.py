@@ -28,11 +28,12 @@ from tests.sinks.sealing import HOUR, TODAY, YESTERDAY, reopen_from
 from tests.support.cells import cells
 
 STEPS = 120
+ABOVE = 3  # users with more events in an hour are flagged
 ACTORS = 6  # in a schedule
 WRITTEN = (YESTERDAY + 3 * HOUR, YESTERDAY + 4 * HOUR)  # hours that are written to
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 ROLLED_UP = ("pin_hour_breakdowns", "pin_hours", "pin_day_breakdowns", "pin_days")
-OF_USERS = ("pin_members", "pin_user_states", "pin_hour_users", "pin_day_users", "user_seals")
+OF_USERS = ("pin_members", "flagged_users", "pin_user_states", "pin_hour_users", "pin_day_users", "user_seals")
 TABLES = ("pin_minutes", *ROLLED_UP, "sealed", "seal_numbers", "ingest_starts", *OF_USERS)
 CELLS = ("INSERT INTO pin_minutes", "INSERT INTO pin_members")
 
@@ -59,6 +60,17 @@ SELECT w, pin_id, groupArray(n) FROM
     FROM pin_members FINAL WHERE events > 0 GROUP BY w, pin_id
     UNION ALL
     SELECT window_start, pin_id, -toInt64(users) FROM pin_users_{view}
+)
+GROUP BY w, pin_id HAVING sum(n) != 0
+"""
+UNFLAGGED = f"""
+SELECT w, pin_id, groupArray(n) FROM
+(
+    SELECT toStartOf{{unit}}(hour) AS w, pin_id, toInt64(sum(trusted)) AS n
+    FROM (SELECT *, sum(events) OVER (PARTITION BY hour, user_hash) AS of_user FROM pin_members FINAL)
+    WHERE of_user <= {ABOVE} GROUP BY w, pin_id
+    UNION ALL
+    SELECT window_start, pin_id, -toInt64(unflagged_saves) FROM pin_users_{{view}}
 )
 GROUP BY w, pin_id HAVING sum(n) != 0
 """
@@ -194,8 +206,9 @@ class Schedule:
             (hour // HOUR * HOUR, pin, surface, self.own.randint(1, 4)): version
             for hour, pin, surface, version in minutes.tuples(("minute", "pin_id", "surface", "version"))
         }
+        counts = (0, 0), (1, 1), (2, 1), (1, 0), (self.version, 1)
         rows = [
-            (SOURCE.id, 2, YESTERDAY, version, 1, hour, pin, surface, 1, user, self.own.choice((0, 1, 1, self.version)))
+            (SOURCE.id, 2, YESTERDAY, version, 1, hour, pin, surface, 1, user, *self.own.choice(counts))
             for (hour, pin, surface, user), version in users.items()
         ]
         return PinMemberRows.of(zip(*rows, strict=True))
@@ -227,7 +240,7 @@ class Schedule:
     def _seal(self) -> None:
         seal(self.address, TODAY)
         if self.users:
-            seal_users(self.address, 1)
+            seal_users(self.address, 1, ABOVE)
 
     def _writer(self, rows: Sequence[CellRows]) -> Callable[[], object]:
         def write() -> None:
@@ -314,10 +327,12 @@ class Schedule:
     def _compare_users(self) -> None:
         """Once all that is due was sealed."""
         if self.users:
-            seal_users(self.address, 1)
+            seal_users(self.address, 1, ABOVE)
         for unit, view in (("Hour", "1h"), ("Day", "1d")):
             if wrong := self.reader.rows(USERS.format(unit=unit, view=view)):
                 raise Wrong(f"users of {view} are not those of its members: {wrong}")
+            if wrong := self.reader.rows(UNFLAGGED.format(unit=unit, view=view)):
+                raise Wrong(f"{view} is not what users that are not flagged did: {wrong}")
 
     def _end(self) -> None:
         if not self.unlooked:

@@ -27,7 +27,7 @@ QUERIES = (
     "SELECT count(), uniqExact(pin_id), countIf(is_final) FROM {}",
     "SELECT pin_id, sum(saves), sum(clicks), sum(closeups) FROM {} GROUP BY pin_id ORDER BY pin_id",
 )
-USERS = ("pin_users_1h", "pin_users_1d", "pin_surface_users_1h", "pin_surface_users_1d")
+USERS = ("pin_users_1h", "pin_users_1d", "pin_surface_users_1h", "pin_surface_users_1d", "flagged_users_1h")
 TOP = "SELECT * FROM pin_top_24h ORDER BY place"  # its text is that of the other windows
 # Of features: one row a pin, and what no row is of.
 FEATURES = ("pin_features_latest", "pin_features(as_of = (SELECT max(published_at) FROM cuts))")
@@ -99,7 +99,7 @@ def _write_members(made: ClickHouseAddress) -> None:
 
 def _seal_users(made: ClickHouseAddress) -> None:
     """One of the pins is deleted again, of the other not every group is shown."""
-    seal_users(made, 2)
+    seal_users(made, 2, 1)
     with Connection(made, 30) as connection:
         for table in ("pin_hour_users", "pin_day_users"):
             connection.execute(f"DELETE FROM {table} WHERE pin_id = 9")

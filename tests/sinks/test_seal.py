@@ -201,7 +201,7 @@ def test_superseded_rows_are_deleted_and_not_sealed(address: ClickHouseAddress) 
     )
     hour, minute = YESTERDAY + 5 * HOUR, YESTERDAY + 5 * HOUR + 60
     by_offset = [(2, version_of(0, 600_000)), (1, version_of(0, 490_000)), (2, version_of(1, 600_000))]
-    members = [(source.id, b, YESTERDAY, v, 1, hour, 51, "home", 1, b + v, 1) for b, v in by_offset]
+    members = [(source.id, b, YESTERDAY, v, 1, hour, 51, "home", 1, b + v, 1, 1) for b, v in by_offset]
     arms = [(source.id, b, YESTERDAY, v, 1, hour, "checkout", "green", b + (v > 1 << 48), 1, 1) for b, v in by_offset]
     with ClickHouseSink(address).session() as session:
         session.write_starts([old, new])

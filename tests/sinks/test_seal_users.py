@@ -29,11 +29,13 @@ DAILY = "SELECT pin_id, users, saves_users, hours, keys FROM pin_users_1d ORDER 
 BY_SURFACE = "SELECT toHour(window_start), pin_id, surface, users FROM pin_surface_users_1h ORDER BY ALL"
 
 
-def members(seen: Iterable[Seen], version: int = 10, key: int = 1, source: int = 1, events: int = 1) -> PinMemberRows:
-    """A row a user; the hash of a user spreads its number over 64 bits, as a real one does."""
+def members(
+    seen: Iterable[Seen], version: int = 10, key: int = 1, source: int = 1, events: int = 1, trusted: int | None = None
+) -> PinMemberRows:
+    """A row a user; the hash of a user spreads its number over 64 bits, as a real one does. Trusted: all."""
     rows = [
         (source, 0, YESTERDAY, version_of(0, version), action, YESTERDAY + hour * HOUR, pin, surface, key,
-         user * 0x9E3779B97F4A7C15 % 2**64, events)
+         user * 0x9E3779B97F4A7C15 % 2**64, events, events if trusted is None else trusted)
         for hour, action, pin, surface, user in seen
     ]  # fmt: skip
     return PinMemberRows.of(zip(*rows, strict=True) if rows else [()] * len(PinMemberRows.columns()))
@@ -176,11 +178,14 @@ def test_one_person_is_erased_as_the_page_of_security_says(
     ]
     write(address, members([(22, 1, PIN, "home", user) for user in range(3)]))
     person = members([(22, 1, PIN, "home", 0), (23, 1, OTHER_PIN, "home", 0)], source=2)
-    write(address, replace(person, user_hash=np.full(2, int(hashed[1]), np.uint64)))
+    write(address, replace(person, user_hash=np.full(2, int(hashed[1]), np.uint64), events=np.full(2, 99, np.uint64)))
     sealed(address)
+    flags = f"SELECT count() FROM flagged_users WHERE user_hash = {hashed[1]}"
+    assert read(address, flags) == [(2,)]
     assert read(address, HOURLY) == [(22, PIN, 4, 4, 0, 1), (23, OTHER_PIN, 1, 1, 0, 1)]
     page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
-    remove, reopen, is_open, forget = re.findall(r"^(?:DELETE FROM pin_|INSERT|SELECT count)[^;]*", page, re.MULTILINE)
+    statements = r"^(?:DELETE FROM (?:pin_|flagged_)|INSERT|SELECT count)[^;]*"
+    remove, reopen, is_open, forget, forget_flags = re.findall(statements, page, re.MULTILINE)
     assert "IN (0)" in remove
     read(address, remove.replace("(0)", f"({', '.join(hashed)})"))
     read(address, reopen)
@@ -191,6 +196,8 @@ def test_one_person_is_erased_as_the_page_of_security_says(
     assert read(address, DAILY) == [(PIN, 3, 3, 2, 1)]
     assert read(address, f"SELECT count() FROM pin_user_states WHERE pin_id = {OTHER_PIN}") == [(1,)]
     read(address, forget)
+    read(address, forget_flags)
+    assert read(address, flags) == [(0,)]
     assert read(address, f"SELECT count() FROM pin_user_states WHERE pin_id = {OTHER_PIN}") == [(0,)]
     assert read(address, f"SELECT count() FROM pin_members WHERE user_hash IN ({', '.join(hashed)})") == [(0,)]
     assert seal_users(address, 1) == UsersSealed()
@@ -209,8 +216,15 @@ def test_large_groups_are_counted_within_two_hundredths(address: ClickHouseAddre
 
 def test_readers_have_a_right_to_numbers_alone() -> None:
     worker, reader = (" ".join(user.grants) for user in users("counts"))
-    for table in ("pin_members", "pin_user_states"):
+    for table in ("pin_members", "pin_user_states", "flagged_users"):
         assert f".{table}" in worker
-        assert f".{table}" not in reader
-    for name in ("pin_hour_users", "pin_day_users", "user_seals", "pin_users_1h", "pin_surface_users_1d"):
+        assert f".{table}" not in reader.replace(".flagged_users_1h", "")
+    for name in (
+        "pin_hour_users",
+        "pin_day_users",
+        "user_seals",
+        "pin_users_1h",
+        "pin_surface_users_1d",
+        "flagged_users_1h",
+    ):
         assert f"SELECT ON `counts`.{name}" in reader

@@ -131,7 +131,7 @@ def test_kafka_holds_exactly_what_the_truth_says(made: Settings, tmp_path: Path)
     }
     assert {cell: line["count"] for cell, line in said.items()} == counts
     assert {cell: line["trusted"] for cell, line in said.items()} == {cell: trusted[cell] for cell in counts}
-    assert counts.total() > trusted.total() + 1_000, "bots hammer"
+    assert counts.total() > trusted.total() + 700, "every other bot hammers"
 
 
 class Unhurried(AIOKafkaProducer):

@@ -17,6 +17,7 @@ from pintally.tools.emulate.placed import Placed
 from pintally.tools.emulate.plan import Plan, PlanRefused
 from pintally.tools.emulate.traffic import Slab, Traffic
 from pintally.tools.emulate.truth import HOUR_SECONDS, ArmHour, LabelledCell, Truth
+from pintally.tools.emulate.truth_busy import MOST
 from tests.support.reference import LogRecord, Recount, parse, recount
 
 ANCHOR = 1_790_000_123_456
@@ -161,6 +162,7 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
     arms: Counter[ArmHour] = Counter()
     trusted: Counter[LabelledCell] = Counter()
     users: dict[tuple[int, int, str | None], set[tuple[int, Action]]] = defaultdict(set)
+    pins: dict[tuple[int, int], list[int]] = defaultdict(list)  # of an hour and user, one an event
     for (action, partition), records in log.items():
         stream_time = ANCHOR - place.stream_time_before
         end = place.first_offset + len(records)
@@ -173,11 +175,14 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
             trusted[cell] += is_trusted
             for surface in (cell[3], None):
                 users[cell[1] // 3600 * 3600, cell[2], surface].add((user, action))
+            pins[cell[1] // 3600 * 3600, user].append(cell[2])
     assert truth.outcomes == outcomes
     assert truth.arms == arms
     told = truth.labelled()
     assert {cell: counts.events for cell, counts in told.items()} == cells
     assert told_users(truth) == (told_of(users) if rules.user_key else {})
+    busy = [(*of, len(each), len(set(each))) for of, each in sorted(pins.items()) if len(each) > MOST]
+    assert truth.busy() == (busy if rules.user_key else [])
     if all(records[0].timestamp >= ANCHOR - place.stream_time_before for records in log.values()):
         assert told == {cell: (count, trusted[cell]) for cell, count in cells.items()}
 

@@ -26,7 +26,7 @@ class PinMembers:
 
     table = "pin_members"
     value = "events"
-    trusted = "events"
+    trusted = "trusted"
     columns = f"action, toUInt32(hour), {DIGEST_SQL.format('surface')}, user_key, user_hash, pin_id"
     layout = np.dtype([
         *NAME, ("action", "u1"), ("hour", "<u4"), ("surface", DIGEST), ("user_key", "<u4"), ("user_hash", "<u8"),
@@ -42,7 +42,7 @@ class PinMembers:
         hashed = hashes(named(counts.keys, key_id), events.user_id)
         surfaces = counted_as(counts.labels, events.surface) if counts.rules.breakdown else unnamed(len(every))
         where = (events.occurred_at // HOUR_MS).astype(np.uint64) << PLACE_BITS | surfaces.places
-        cells = Cells.of((where, hashed, events.pin_id), counts.offsets, every)
+        cells = Cells.of((where, hashed, events.pin_id), counts.offsets, counts.trusted)
         where, hashed, pins = cells.keys
         keys = (
             np.full(len(pins), counts.action, np.uint8),

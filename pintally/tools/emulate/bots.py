@@ -1,4 +1,6 @@
-"""Bots that hammer a pin: one user, one pin and one action, HAMMERS times in a row among what people do."""
+"""Bots: one user and one action, HAMMERS times in a row among what people do. Every other one hammers one pin, the
+others roam over many: the first ones are seen by the cap of trusted events (C30), both by how much they do (C31).
+"""
 
 from dataclasses import dataclass, replace
 
@@ -21,7 +23,7 @@ class Bots:
     rng: Generator
     pins: Pins
     steps: int = 0  # taken over so far
-    pin: int = 0  # of the bot that is at it
+    pin: int = 0  # of the bot that is at it, if it hammers
     action: int = 0
 
     def take_over(self, steps: Steps, count: int) -> Steps:
@@ -36,8 +38,19 @@ class Bots:
             own = places[numbers // HAMMERS == bot]
             if bot * HAMMERS in numbers:
                 self.pin, self.action = int(self.pins.draw(self.rng, 1)[0]), int(self.rng.choice(ACTIONS))
-            pin[own], action[own], user[own] = self.pin, self.action, bot_user(bot)
+            pin[own] = self.pins.draw(self.rng, len(own)) if roams(bot) else self.pin
+            action[own], user[own] = self.action, bot_user(bot)
         return replace(steps, pin=pin, action=action, user=user)
+
+
+def roams(bot: int) -> bool:
+    """Whether a bot acts on a pin of its own each time."""
+    return bot % 2 == 1
+
+
+def is_bot(user: int) -> bool:
+    """Whether a user is a bot, of which there are fewer than 2^16."""
+    return user & _LAST > _LAST - (1 << 16)
 
 
 def bot_user(bot: int) -> int:

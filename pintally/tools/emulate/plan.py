@@ -26,7 +26,7 @@ class Plan:
     duplicates: float = 0.01
     late: float = 0.002
     broken: float = 0.001
-    bots: float = 0.0  # of those that are not duplicates are of bots that hammer a pin
+    bots: float = 0.0  # of those that are not duplicates are of bots
     effect: float = 0.0  # by this share people in the arm `treatment` save more often after a close-up
     keeps_times: bool = False  # the topics keep the timestamps that records are sent with (CreateTime)
 

@@ -14,11 +14,13 @@ from pintally.schemas.label_column import UNKNOWN
 from pintally.schemas.outcomes import Outcome
 from pintally.schemas.rules import HOUR_MS, MINUTE_MS, Rules
 from pintally.tools.emulate.arms import ARMS, EXPERIMENT, arms_of
+from pintally.tools.emulate.bots import is_bot
 from pintally.tools.emulate.pins import Pins
 from pintally.tools.emulate.placed import NOWHERE, Part, Placed, TrustedOfPartition
 from pintally.tools.emulate.sessions import PLATFORMS, SURFACES
 from pintally.tools.emulate.sums import Sums
 from pintally.tools.emulate.traffic import Slab
+from pintally.tools.emulate.truth_busy import Busy, UserHours
 from pintally.tools.emulate.truth_users import Group, Numbers, Users
 
 MOST_PINS = 1 << 28
@@ -53,6 +55,7 @@ class Truth:
         self._origin: int | None = None  # the lowest minute that fits in a key
         self._events, self._trusted = Sums(), Sums()
         self._users = Users() if self._rules.user_key else None
+        self._hours = UserHours()  # of users, if these are counted
         self._logs: dict[tuple[Action, int], TrustedOfPartition] = {}
 
     def add(self, slab: Slab, placed: Placed | None = None) -> None:
@@ -72,6 +75,7 @@ class Truth:
         self._add_arms(slab, counted)
         if self._users is not None:
             self._users.add(slab, counted, breakdown=self._rules.breakdown)
+            self._hours.add(slab, counted)
 
     def _add_arms(self, slab: Slab, counted: NDArray[np.bool_]) -> None:
         """Count the records that name an arm."""
@@ -147,11 +151,15 @@ class Truth:
         """The numbers of users of each pin and hour, by surface too; nothing if the rules do not count users."""
         return {} if self._users is None else self._users.numbers()
 
+    def busy(self) -> list[Busy]:
+        """The users that did much in an hour; nobody if the rules do not count users."""
+        return list(self._hours.busy())
+
     def lines(self) -> Iterator[str]:
         """JSON Lines: one line an outcome of a partition, then one an arm, action and hour, then one a cell, then one a
-        group of users.
+        group of users, then one a user that did much in an hour.
 
-        In the last ones the surface null stands for all surfaces.
+        Of groups, the surface null stands for all surfaces.
         """
         for (topic, partition, outcome), records in sorted(self.outcomes.items()):
             yield json.dumps(
@@ -169,6 +177,9 @@ class Truth:
             told = {"hour": group.hour, "pin_id": str(int(self._pins.ids[group.pin])), "surface": shown_on}
             by_action = {f"{action.column}_users": users for action, users in numbers.by_action.items()}
             yield json.dumps(told | {"users": numbers.users} | by_action)
+        for each in self.busy():
+            did = {"user_id": str(each.user), "events": each.events, "pins": each.pins}
+            yield json.dumps({"hour": each.hour, **did, "is_bot": is_bot(each.user)})
 
     def write(self, path: Path) -> None:
         """Write `lines` to a file."""

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS pin_members{on_cluster}
     user_key UInt32 COMMENT 'Id of the key of the hash' CODEC(ZSTD(1)),
     user_hash UInt64 COMMENT 'SipHash-2-4 of the user with that key' CODEC(LZ4),
     events UInt64 COMMENT 'Counted events of this slice below the position in version; an absolute count' CODEC(T64, ZSTD(1)),
+    trusted UInt64 COMMENT 'Of events, those that are among the first of their user, pin and action in the slice; an absolute count' CODEC(T64, ZSTD(1)),
     version UInt64 COMMENT 'epoch x 2^48 + position; the highest is current' CODEC(ZSTD(1))
 )
 ENGINE = {family}ReplacingMergeTree(version)
@@ -30,7 +31,8 @@ CREATE TABLE IF NOT EXISTS pin_user_states{on_cluster}
     pin_id UInt64 COMMENT 'The pin' CODEC(Delta, ZSTD(1)),
     surface LowCardinality(String) COMMENT 'The surface',
     {column}_state AggregateFunction(uniqCombined64(14), UInt64) COMMENT 'Set of the users with {heading}' CODEC(ZSTD(1)),
-    check_sum UInt64 COMMENT 'Sum over the members of the row of a hash of action and user, times their events' CODEC(LZ4),
+    unflagged_{column} UInt64 COMMENT 'Trusted {heading} of users that are not flagged' CODEC(T64, ZSTD(1)),
+    check_sum UInt64 COMMENT 'Sum over the members of the row of a hash of action and user, times their counts' CODEC(LZ4),
     seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(ZSTD(1))
 )
 ENGINE = {family}MergeTree
@@ -40,6 +42,23 @@ TTL window_start + INTERVAL 7 DAY
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Sets of users per pin, hour and surface. Only rows whose seal is in user_seals count';
 
+-- Users that did more in an hour than people do, over all pins (C31). These rows are of persons too, and as short-lived.
+CREATE TABLE IF NOT EXISTS flagged_users{on_cluster}
+(
+    hour DateTime('UTC') COMMENT 'Start of the hour' CODEC(Delta, ZSTD(1)),
+    user_key UInt32 COMMENT 'Id of the key of the hash' CODEC(ZSTD(1)),
+    user_hash UInt64 COMMENT 'SipHash-2-4 of the user with that key' CODEC(LZ4),
+    events UInt64 COMMENT 'Counted events of the user in the hour, of all pins and actions' CODEC(T64, ZSTD(1)),
+    pins UInt64 COMMENT 'Distinct pins among them' CODEC(T64, ZSTD(1)),
+    seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(ZSTD(1))
+)
+ENGINE = {family}MergeTree
+PARTITION BY toYYYYMMDD(hour)
+ORDER BY (hour, user_key, user_hash)
+TTL hour + INTERVAL 7 DAY
+SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Hashes of users that were flagged in an hour. Only rows whose seal is in user_seals count';
+
 -- What readers may see: numbers of users, of groups that are large enough.
 CREATE TABLE IF NOT EXISTS pin_hour_users{on_cluster}
 (
@@ -48,6 +67,7 @@ CREATE TABLE IF NOT EXISTS pin_hour_users{on_cluster}
     surface LowCardinality(String) COMMENT 'The surface; empty: all of them',
     users UInt64 COMMENT 'Users with any action' CODEC(T64, ZSTD(1)),
     {column}_users Nullable(UInt64) COMMENT 'Users with {heading}; NULL: fewer than are shown' CODEC(ZSTD(1)),
+    unflagged_{column} UInt64 COMMENT 'Trusted {heading} of users that were not flagged in their hour' CODEC(T64, ZSTD(1)),
     seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, ZSTD(1))
 )
 ENGINE = {family}MergeTree
@@ -64,6 +84,7 @@ CREATE TABLE IF NOT EXISTS pin_day_users{on_cluster}
     surface LowCardinality(String) COMMENT 'The surface; empty: all of them',
     users UInt64 COMMENT 'Users with any action' CODEC(T64, ZSTD(1)),
     {column}_users Nullable(UInt64) COMMENT 'Users with {heading}; NULL: fewer than are shown' CODEC(ZSTD(1)),
+    unflagged_{column} UInt64 COMMENT 'Trusted {heading} of users that were not flagged in their hour' CODEC(T64, ZSTD(1)),
     seal UInt64 COMMENT 'Number of the sealing that wrote this row' CODEC(T64, ZSTD(1))
 )
 ENGINE = {family}MergeTree
@@ -84,7 +105,11 @@ CREATE TABLE IF NOT EXISTS user_seals{on_cluster}
     keys UInt8 COMMENT 'Keys of the hash: with more than one, a user may be counted once for each',
     least UInt64 COMMENT 'Groups of fewer users are not shown',
     sets UInt64 COMMENT 'Sets of users in the window: pins by surface',
-    check_sum UInt64 COMMENT 'Sum over its members of a hash of pin, surface, action and user, times their events',
+    check_sum UInt64 COMMENT 'Sum over its members of a hash of pin, surface, action and user, times their counts',
+    flagged_sum UInt64 COMMENT 'Sum over its flagged users of a hash of the row',
+    flagged_above UInt64 COMMENT 'Of an hour: users with more events are flagged; 0: nobody is, and for a day',
+    flagged_users Nullable(UInt64) COMMENT 'Of an hour: flagged users; NULL: fewer than `least`, but not none, and for a day',
+    flagged_events Nullable(UInt64) COMMENT 'Of an hour: their counted events; NULL as flagged_users',
     written_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row'
 )
 ENGINE = {family}ReplacingMergeTree(seal)

@@ -24,10 +24,11 @@ CREATE OR REPLACE VIEW pin_users_1h{on_cluster}
     pin_id UInt64 COMMENT 'The pin',
     users UInt64 COMMENT 'Users with any action in the window; of a sealed hour, in groups of at least `least`',
     {column}_users Nullable(UInt64) COMMENT 'Users with {heading} in the window; NULL: fewer than `least`, but not none',
+    unflagged_{column} UInt64 COMMENT 'Trusted {heading} in the window of users that were not flagged in the hour of their event',
     keys UInt8 COMMENT 'Keys of the hash of users in the window: with more than one, a user may be counted once for each',
     least UInt64 COMMENT 'Groups of fewer users have no row'
 )
-AS SELECT window_start, pin_id, users, {users}, keys, least
+AS SELECT window_start, pin_id, users, {users}, {unflagged}, keys, least
 FROM pin_hour_users AS r
 INNER JOIN
 (
@@ -43,11 +44,12 @@ CREATE OR REPLACE VIEW pin_users_1d{on_cluster}
     pin_id UInt64 COMMENT 'The pin',
     users UInt64 COMMENT 'Users with any action in the window; of a sealed day, in groups of at least `least`',
     {column}_users Nullable(UInt64) COMMENT 'Users with {heading} in the window; NULL: fewer than `least`, but not none',
+    unflagged_{column} UInt64 COMMENT 'Trusted {heading} in the window of users that were not flagged in the hour of their event',
     hours UInt8 COMMENT 'Hours of the day whose users were counted',
     keys UInt8 COMMENT 'Keys of the hash of users in the window: with more than one, a user may be counted once for each',
     least UInt64 COMMENT 'Groups of fewer users have no row'
 )
-AS SELECT window_start, pin_id, users, {users}, hours, keys, least
+AS SELECT window_start, pin_id, users, {users}, {unflagged}, hours, keys, least
 FROM pin_day_users AS r
 INNER JOIN
 (
@@ -64,10 +66,11 @@ CREATE OR REPLACE VIEW pin_surface_users_1h{on_cluster}
     surface LowCardinality(String) COMMENT 'The surface, as events say it; unknown: they do not; other: beyond the first 256 of a slice',
     users UInt64 COMMENT 'Users with any action in the window; of a sealed hour, in groups of at least `least`',
     {column}_users Nullable(UInt64) COMMENT 'Users with {heading} in the window; NULL: fewer than `least`, but not none',
+    unflagged_{column} UInt64 COMMENT 'Trusted {heading} in the window of users that were not flagged in the hour of their event',
     keys UInt8 COMMENT 'Keys of the hash of users in the window: with more than one, a user may be counted once for each',
     least UInt64 COMMENT 'Groups of fewer users have no row'
 )
-AS SELECT window_start, pin_id, surface, users, {users}, keys, least
+AS SELECT window_start, pin_id, surface, users, {users}, {unflagged}, keys, least
 FROM pin_hour_users AS r
 INNER JOIN
 (
@@ -84,11 +87,12 @@ CREATE OR REPLACE VIEW pin_surface_users_1d{on_cluster}
     surface LowCardinality(String) COMMENT 'The surface, as events say it; unknown: they do not; other: beyond the first 256 of a slice',
     users UInt64 COMMENT 'Users with any action in the window; of a sealed day, in groups of at least `least`',
     {column}_users Nullable(UInt64) COMMENT 'Users with {heading} in the window; NULL: fewer than `least`, but not none',
+    unflagged_{column} UInt64 COMMENT 'Trusted {heading} in the window of users that were not flagged in the hour of their event',
     hours UInt8 COMMENT 'Hours of the day whose users were counted',
     keys UInt8 COMMENT 'Keys of the hash of users in the window: with more than one, a user may be counted once for each',
     least UInt64 COMMENT 'Groups of fewer users have no row'
 )
-AS SELECT window_start, pin_id, surface, users, {users}, hours, keys, least
+AS SELECT window_start, pin_id, surface, users, {users}, {unflagged}, hours, keys, least
 FROM pin_day_users AS r
 INNER JOIN
 (
@@ -97,3 +101,18 @@ INNER JOIN
 WHERE surface != ''
 SETTINGS apply_deleted_mask = 1, join_default_strictness = 'ALL', input_format_tsv_enum_as_number = 0
 COMMENT 'Users per pin, day and surface; a user of two surfaces counts in both';
+
+CREATE OR REPLACE VIEW flagged_users_1h{on_cluster}
+(
+    window_start DateTime('UTC') COMMENT 'Start of the hour, event time, UTC',
+    users Nullable(UInt64) COMMENT 'Users that were flagged in the hour: those with more than `above` counted events of all pins; NULL: fewer than `least`, but not none',
+    events Nullable(UInt64) COMMENT 'Counted events of these users in the hour; NULL as users',
+    above UInt64 COMMENT 'The limit, by which the hour was sealed; 0: nobody was flagged',
+    least UInt64 COMMENT 'Fewer users are not shown'
+)
+AS SELECT window_start, flagged_users AS users, flagged_events AS events, flagged_above AS above, least
+FROM user_seals FINAL
+WHERE resolution = 'hour' AND
+{answers_are_whole}
+SETTINGS apply_deleted_mask = 1, input_format_tsv_enum_as_number = 0
+COMMENT 'How many users were flagged in each sealed hour, where PINTALLY_COUNT_USERS is on';

@@ -1,8 +1,12 @@
-"""The SQL of users: sets of an hour from members, and the numbers of users of an hour or a day from sets (C23)."""
+"""The SQL of users: sets of an hour from members, and the numbers of users of an hour or a day from sets (C23).
+
+`flagged_rows` has the SQL of users that are flagged in an hour (C31).
+"""
 
 from typing import Final
 
-from pintally.sinks.clickhouse.per_action import each
+from pintally.sinks.clickhouse.per_action import OF_CELL, each
+from pintally.sinks.clickhouse.sealing.flagged_rows import IS_FLAGGED
 
 SET: Final = "uniqCombined64"
 HIDDEN: Final = 2**64 - 1  # stands in check sums for a number that is not shown
@@ -11,11 +15,12 @@ _HASH: Final = "cityHash64(pin_id, surface, action, user_key, user_hash)"
 _OF_HOUR: Final = "hour = toDateTime(%(start)s, 'UTC') AND events > 0"
 _OF_SEALS: Final = "window_start >= toDateTime(%(start)s, 'UTC') AND window_start < toDateTime(%(end)s, 'UTC')"
 _STATES: Final = each("{column}_state")
+_UNFLAGGED: Final = each("unflagged_{column}")
 
 INSERT_SETS: Final = f"""
-INSERT INTO pin_user_states (window_start, pin_id, surface, {_STATES}, check_sum, seal)
+INSERT INTO pin_user_states (window_start, pin_id, surface, {_STATES}, {_UNFLAGGED}, check_sum, seal)
 SELECT hour, pin_id, surface, {each(f"{SET}StateIf({SIZE})(user_hash, action = {{number}})")},
-    sum({_HASH} * events), %(number)s
+    {each(f"sumIf(trusted, action = {{number}} AND NOT {IS_FLAGGED})")}, sum({_HASH} * {OF_CELL}), %(number)s
 FROM pin_members FINAL
 WHERE {_OF_HOUR}
 GROUP BY hour, pin_id, surface
@@ -29,16 +34,17 @@ SELECT count(), sum(check_sum) FROM pin_user_states
 WHERE {_OF_SEALS} AND seal IN %(seals)s
 """
 HOURS: Final = f"""
-SELECT sum(sets), sum(check_sum) FROM user_seals FINAL
+SELECT sum(sets), sum(check_sum), sum(flagged_sum) FROM user_seals FINAL
 WHERE resolution = 'hour' AND {_OF_SEALS} AND rows_seal IN %(seals)s
 """
-MEMBERS: Final = f"SELECT uniqExact(pin_id, surface), sum({_HASH} * events) FROM pin_members FINAL WHERE {_OF_HOUR}"
+MEMBERS: Final = f"SELECT uniqExact(pin_id, surface), sum({_HASH} * {OF_CELL}) FROM pin_members FINAL WHERE {_OF_HOUR}"
 KEYS: Final = f"SELECT uniqExact(user_key) FROM pin_members FINAL WHERE {_OF_HOUR}"
 
 COUNTED: Final = f"""
 SELECT pin_id, toString(shown) AS of_surface,
     {SET}MergeArray({SIZE})([{_STATES}]) AS users,
-    {each(f"{SET}Merge({SIZE})({{column}}_state) AS n{{number}}")}
+    {each(f"{SET}Merge({SIZE})({{column}}_state) AS n{{number}}")},
+    {each("sum(unflagged_{column}) AS t{number}")}
 FROM pin_user_states
 ARRAY JOIN [toString(surface), ''] AS shown
 WHERE {_OF_SEALS} AND seal IN %(seals)s
@@ -50,22 +56,24 @@ HAVING users >= %(least)s
 def insert_users(table: str) -> str:
     """The numbers of users that readers may see, from the sets of some seals."""
     return f"""
-INSERT INTO {table} (window_start, pin_id, surface, users, {each("{column}_users")}, seal)
+INSERT INTO {table} (window_start, pin_id, surface, users, {each("{column}_users")}, {_UNFLAGGED}, seal)
 SELECT toDateTime(%(start)s, 'UTC'), pin_id, of_surface, users,
-    {each("if(n{number} > 0 AND n{number} < %(least)s, NULL, n{number})")}, %(number)s
+    {each("if(n{number} > 0 AND n{number} < %(least)s, NULL, n{number})")}, {each("t{number}")}, %(number)s
 FROM ({COUNTED})
 """
 
 
 def users_sums(table: str) -> str:
     """Sums of the numbers of a seal."""
+    shown = each(f"ifNull({{column}}_users, {HIDDEN})")
     return f"""
-SELECT count(), sum(cityHash64(pin_id, toString(surface), users, {each(f"ifNull({{column}}_users, {HIDDEN})")}))
+SELECT count(), sum(cityHash64(pin_id, toString(surface), users, {shown}, {_UNFLAGGED}))
 FROM {table}
 WHERE window_start = toDateTime(%(start)s, 'UTC') AND seal = %(number)s
 """
 
 
 _SHOWN: Final = each(f"if(n{{number}} > 0 AND n{{number}} < %(least)s, {HIDDEN}, n{{number}})")
-COUNTED_SUMS: Final = f"SELECT count(), sum(cityHash64(pin_id, of_surface, users, {_SHOWN})) FROM ({COUNTED})"
+_NUMBERS: Final = f"pin_id, of_surface, users, {_SHOWN}, {each('t{number}')}"
+COUNTED_SUMS: Final = f"SELECT count(), sum(cityHash64({_NUMBERS})) FROM ({COUNTED})"
 TABLES: Final = {"hour": "pin_hour_users", "day": "pin_day_users"}

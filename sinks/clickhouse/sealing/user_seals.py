@@ -12,6 +12,7 @@ from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR
 
 NAMES = (
     "resolution", "window_start", "seal", "rows_seal", "is_open", "hours", "keys", "least", "sets", "check_sum",
+    "flagged_sum", "flagged_above", "flagged_users", "flagged_events",
 )  # fmt: skip
 SPARE_DAYS = 1  # members that are deleted with age may be missing a day earlier
 ROW = f"SELECT {', '.join(NAMES[2:])} FROM user_seals FINAL"
@@ -41,7 +42,7 @@ ORDER BY day
 
 
 CLOSED = """
-SELECT toString(resolution), toUnixTimestamp(window_start), least FROM user_seals FINAL
+SELECT toString(resolution), toUnixTimestamp(window_start), least, flagged_above FROM user_seals FINAL
 WHERE NOT is_open AND window_start >= toDateTime(%(first)s, 'UTC')
 ORDER BY resolution, window_start
 """
@@ -49,6 +50,23 @@ SEALS_OF_DAY = """
 SELECT rows_seal FROM user_seals FINAL
 WHERE resolution = 'hour' AND toStartOfDay(window_start) = toDateTime(%(start)s, 'UTC')
 """
+
+
+Sums = tuple[int, int, int]  # sets, the check sum of their members, and that of flagged users
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """What readers may know of the users that are flagged in an hour (C31); nothing of a day."""
+
+    above: int = 0  # the limit: users with more events are flagged
+    users: int | None = None  # None: fewer than are shown
+    events: int | None = None
+
+    @classmethod
+    def shown(cls, above: int, users: int, events: int, least: int) -> "Flagged":
+        """The numbers, without those of fewer users than `least`."""
+        return cls(above) if 0 < users < least else cls(above, users, events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +79,8 @@ class UserSeal:
     hours: int = 0
     keys: int = 0
     least: int = 0
-    sums: tuple[int, int] = (0, 0)  # sets, and the check sum of their members
+    sums: Sums = (0, 0, 0)
+    flagged: Flagged = Flagged()
 
     @property
     def was_sealed(self) -> bool:
@@ -85,13 +104,15 @@ def read_seal(connection: Connection, resolution: str, start: int) -> UserSeal:
     rows = connection.rows(f"{ROW} WHERE {where}", resolution=resolution, start=start)
     if not rows:
         return UserSeal()
-    seal, rows_seal, is_open, hours, keys, least, *sums = rows[0]
-    return UserSeal(seal, rows_seal, is_open, hours, keys, least, (sums[0], sums[1]))
+    seal, rows_seal, is_open, hours, keys, least, *sums = rows[0][:9]
+    flagged = Flagged(*rows[0][9:])
+    return UserSeal(seal, rows_seal, is_open, hours, keys, least, (sums[0], sums[1], sums[2]), flagged)
 
 
 def publish(connection: Connection, resolution: str, start: int, row: UserSeal) -> None:
     """From here on readers take these rows, unless a higher number is there."""
-    values = (row.seal, row.rows_seal, row.is_open, row.hours, row.keys, row.least, *row.sums)
+    flagged = row.flagged.above, row.flagged.users, row.flagged.events
+    values = (row.seal, row.rows_seal, row.is_open, row.hours, row.keys, row.least, *row.sums, *flagged)
     connection.insert("user_seals", NAMES, [(resolution, start, *values)])
 
 
@@ -130,9 +151,9 @@ def due_days(connection: Connection, first: int) -> list[DueDay]:
     return due
 
 
-def closed(connection: Connection, first: int) -> list[tuple[str, int, int]]:
-    """Resolution, start and `least` of the windows from `first` on whose users are sealed."""
-    return [(resolution, start, least) for resolution, start, least in connection.rows(CLOSED, first=first)]
+def closed(connection: Connection, first: int) -> list[tuple[str, int, int, int]]:
+    """Resolution, start, `least` and limit of flags, of the windows from `first` on whose users are sealed."""
+    return [(name, start, least, above) for name, start, least, above in connection.rows(CLOSED, first=first)]
 
 
 def seals_of_day(connection: Connection, start: int) -> tuple[int, ...]:

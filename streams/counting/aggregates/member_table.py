@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.schemas.decoding.jit import MARKS, NOTHING, NUMBER, PAIRS, PLACES, SLOTS, UNSIGNEDS, compiled, part
+from pintally.schemas.decoding.jit import FLAGS, MARKS, NOTHING, NUMBER, PAIRS, PLACES, SLOTS, UNSIGNEDS, compiled, part
 from pintally.streams.counting import duplicates, user_hash
 from pintally.streams.counting.aggregates.marks import DIRTY, SOURCE
 from pintally.streams.counting.duplicates import BATCH, KEYS, Keys, hash_pair
@@ -23,6 +23,7 @@ SOURCES: Final = (duplicates.__file__, user_hash.__file__, SOURCE)
 Words = NDArray[np.uint64]
 Members = NDArray[np.uint64]  # shape (n, 3): pin, hash of the user, place
 Numbers = NDArray[np.uint32]
+Trusted = NDArray[np.bool_]
 
 
 class MemberTable:
@@ -33,6 +34,7 @@ class MemberTable:
         self._n = 0
         self._members: Members = np.empty((0, 3), np.uint64)
         self._counts: Numbers = np.empty(0, np.uint32)
+        self._trusted: Numbers = np.empty(0, np.uint32)  # of the counts
         self._marks: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._slots: Numbers = np.empty(0, np.uint32)
         self._allocate(SMALLEST)
@@ -43,40 +45,44 @@ class MemberTable:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the table; 45 a member that it has room for, 29 once it has ended."""
-        return sum(column.nbytes for column in (self._members, self._counts, self._marks, self._slots))
+        """Bytes of the table; 49 a member that it has room for, 33 once it has ended."""
+        return sum(column.nbytes for column in (self._members, self._counts, self._trusted, self._marks, self._slots))
 
     @property
     def marks(self) -> NDArray[np.uint8]:
         """DIRTY and IN_FLIGHT, of each member."""
         return self._marks[: self._n]
 
-    def at(self, at: NDArray[Any]) -> tuple[Members, Numbers]:
-        """The members at these indexes, and their counts."""
-        return self._members[at], self._counts[at]
+    def at(self, at: NDArray[Any]) -> tuple[Members, Numbers, Numbers]:
+        """The members at these indexes, their counts, and how much of those is trusted."""
+        return self._members[at], self._counts[at], self._trusted[at]
 
-    def add(self, pins: Words, users: Words, records: NDArray[np.intp], places: Words, key: Words) -> None:
+    def add(
+        self, pins: Words, users: Words, trusted: Trusted, records: NDArray[np.intp], places: Words, key: Words
+    ) -> None:
         """Count the records at these indexes of a chunk, whose places are given in order. `key` is of the hash."""
         if self._n + len(records) > len(self._members):
             self._grow(self._n + len(records))
-        table = self._keys, self._members, self._counts, self._marks, self._slots
-        self._n = _count(pins, users, records, places, key, *table, self._n)
+        table = self._keys, self._members, self._counts, self._trusted, self._marks, self._slots
+        self._n = _count(pins, users, trusted, records, places, key, *table, self._n)
 
     def end(self) -> None:
         """Nothing is added any more: give back what only adding needs."""
         self._members, self._counts = self._members[: self._n].copy(), self._counts[: self._n].copy()
+        self._trusted = self._trusted[: self._n].copy()
         self._marks, self._slots = self._marks[: self._n].copy(), np.empty(0, np.uint32)
 
     def _grow(self, needed: int) -> None:
-        members, counts, marks = self._members, self._counts, self._marks
+        members, counts, trusted, marks = self._members, self._counts, self._trusted, self._marks
         self._allocate(1 << (needed - 1).bit_length())
-        for column, old in ((self._members, members), (self._counts, counts), (self._marks, marks)):
-            column[: self._n] = old[: self._n]
+        self._members[: self._n], self._counts[: self._n] = members[: self._n], counts[: self._n]
+        self._trusted[: self._n], self._marks[: self._n] = trusted[: self._n], marks[: self._n]
         _insert(self._keys, self._members, self._slots, self._n)
 
     def _allocate(self, room: int) -> None:
         self._members = np.empty((room, 3), np.uint64)
         self._counts = np.empty(room, np.uint32)
+        self._trusted = np.empty(room, np.uint32)
         self._marks = np.empty(room, np.uint8)
         self._slots = np.zeros(SPARE * room, np.uint32)
 
@@ -88,12 +94,12 @@ def _hashed(pin: np.uint64, user: np.uint64, place: np.uint64, keys: Keys) -> np
 
 
 @compiled(
-    NUMBER, UNSIGNEDS, UNSIGNEDS, PLACES, UNSIGNEDS, UNSIGNEDS, UNSIGNEDS, PAIRS, SLOTS, MARKS, SLOTS, NUMBER,
-    sources=SOURCES,
+    NUMBER, UNSIGNEDS, UNSIGNEDS, FLAGS, PLACES, UNSIGNEDS, UNSIGNEDS, UNSIGNEDS, PAIRS, SLOTS, SLOTS, MARKS, SLOTS,
+    NUMBER, sources=SOURCES,
 )  # fmt: skip
 def _count(
-    pins: Words, users: Words, records: NDArray[np.intp], places: Words, key: Words, keys: Keys,
-    members: Members, counts: Numbers, marks: NDArray[np.uint8], slots: Numbers, n: int,
+    pins: Words, users: Words, trusted: Trusted, records: NDArray[np.intp], places: Words, key: Words, keys: Keys,
+    members: Members, counts: Numbers, trusted_counts: Numbers, marks: NDArray[np.uint8], slots: Numbers, n: int,
 ) -> int:  # fmt: skip
     """Count records; returns the number of members, of which there were n."""
     users_hashed = np.empty(BATCH, np.uint64)
@@ -121,10 +127,11 @@ def _count(
             if slots[at]:
                 index = (np.int64(slots[at]) & mask) - 1
                 counts[index] += 1
+                trusted_counts[index] += trusted[records[start + i]]
                 marks[index] |= DIRTY
             else:
                 members[n, 0], members[n, 1], members[n, 2] = pin, user, place
-                counts[n], marks[n] = 1, DIRTY
+                counts[n], trusted_counts[n], marks[n] = 1, trusted[records[start + i]], DIRTY
                 n += 1
                 slots[at] = np.uint32((hashes[i] & ~mask) | n)
     return n

@@ -1,8 +1,8 @@
 """Members: which users acted on a pin in an hour, by the keyed hash of the user (C31).
 
-A member is an hour, a pin, a surface and the hash of a user, once a slice, with the number of their counted records.
-Nearly every record is a member of its own, so members are kept as they came: a flush takes what is new, and what has
-another count.
+A member is an hour, a pin, a surface and the hash of a user, once a slice, with the number of their counted records and
+of the trusted ones among them. Nearly every record is a member of its own, so members are kept as they came: a flush
+takes what is new, and what has another count.
 """
 
 from typing import Any, ClassVar, Final
@@ -55,7 +55,7 @@ class PinMembers:
         if not len(at):
             return
         decoded = judged.decoded
-        self._table.add(decoded.pin_id, decoded.user_id, at, self._places(judged, at), self._key)
+        self._table.add(decoded.pin_id, decoded.user_id, judged.trusted, at, self._places(judged, at), self._key)
         self.sum += len(at)
         self.pending += len(at)  # a member that gets another record may be counted twice
 
@@ -63,7 +63,7 @@ class PinMembers:
         """Take the dirty members, which are in flight from now on."""
         dirty = marks.take(self._table.marks)
         self.pending, n = int(np.count_nonzero(self._table.marks)), len(dirty)
-        members, counts = self._table.at(dirty)
+        members, counts, trusted = self._table.at(dirty)
         places = members[:, PLACE]
         columns: dict[str, Any] = at.columns(n)
         return PinMemberRows(
@@ -75,6 +75,7 @@ class PinMembers:
             user_key=np.full(n, self._key_id, np.uint32),
             user_hash=np.ascontiguousarray(members[:, USER]),
             events=counts.astype(np.uint64),
+            trusted=trusted.astype(np.uint64),
         )
 
     def mark_flushed(self) -> None:
