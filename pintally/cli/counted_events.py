@@ -9,8 +9,8 @@ from pintally.audit.log import Log
 from pintally.audit.occurrences import Ids, Occurrence, find
 from pintally.audit.tables import known_ids, read_replaced
 from pintally.cli.console import progress_bar
-from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import have_letters
+from pintally.sinks.reads.shards import first_shard
 from pintally.streams.audit_addresses import addresses_of, as_ours
 from pintally.streams.operations.replay.plan import Planned, Verdict
 from pintally.streams.settings import Settings
@@ -33,7 +33,7 @@ def counted_events(settings: Settings, planned: Sequence[Planned], *, quiet: boo
     except CannotTell as error:
         raise as_ours(error, settings.kafka) from error
     places = {each: (each.at.topic, each.at.topic_id, each.at.partition, each.offset) for each in found}
-    with Connection(settings.clickhouse, only_reads=True) as connection:
+    with first_shard(settings.clickhouse.shards) as connection:
         invalid = have_letters(connection, list(places.values()))
     return {UUID(each.event_id): f"in {each}" for each, place in places.items() if place not in invalid}
 

@@ -12,8 +12,8 @@ from pintally.cli import group
 from pintally.cli.console import print_json
 from pintally.cli.letters import as_document, choosing, print_kinds, print_letter
 from pintally.schemas.replays import Origin
-from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letter_queries import Wanted, count_among, find_kinds, find_letters
+from pintally.sinks.reads.shards import first_shard
 from pintally.streams.operations.replay.origins import replayed_origins
 from pintally.streams.settings import Settings
 
@@ -49,7 +49,7 @@ def list_(
     Exit codes: 0 listed, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
     origins = [Origin(source, offset) for source, known in replayed_origins(settings).items() for offset in known]
-    with Connection(settings.clickhouse, only_reads=True) as connection:
+    with first_shard(settings.clickhouse.shards) as connection:
         kinds, replayed = find_kinds(connection, wanted)[:limit], count_among(connection, wanted, origins)
     counts = [replayed.get((kind.topic, kind.outcome, kind.kind), 0) for kind in kinds]
     if as_json:
@@ -77,7 +77,7 @@ def show(
     Exit codes: 0 shown, 75 if Kafka or ClickHouse does not answer, 2 if it refuses.
     """
     replayed = replayed_origins(settings)
-    with Connection(settings.clickhouse, only_reads=True) as connection:
+    with first_shard(settings.clickhouse.shards) as connection:
         for letter in islice(find_letters(connection, wanted), limit):
             at = replayed.get(letter.source, {}).get(letter.offset)
             if as_json:

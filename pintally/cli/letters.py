@@ -76,7 +76,7 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
-        settings = load_settings()
+        settings = load_settings(over_shards=True)
         wanted = wanted_of(settings.topics, **{each.name: given.pop(each.name) for each in options})
         command(settings=settings, wanted=wanted, **given)
 

@@ -15,10 +15,11 @@ from pintally.cli.letters import printable, read_origin, readable
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.replays import Origin
 from pintally.schemas.rows import DeadLetterRow
-from pintally.sinks.clickhouse.connection import Connection
+from pintally.schemas.shards import Place
 from pintally.sinks.clickhouse.dead_letter_queries import Wanted, find_letters, have_letters
 from pintally.sinks.clickhouse.server import clock_of
 from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.sinks.reads.shards import first_shard
 from pintally.streams.operations.replay.correct import Correction, read_change
 from pintally.streams.operations.replay.edited import Edited, read_edited
 from pintally.streams.operations.replay.horizon import read_replay_horizon
@@ -86,7 +87,7 @@ def _plan(settings: Settings, asked: Asked) -> list[Planned]:
         read_replay_horizon(settings),
     )
     planned, fresh, size = [], 0, 0
-    with Connection(settings.clickhouse, only_reads=True) as connection:
+    with first_shard(settings.clickhouse.shards) as connection:
         for letter, edited in _edited(find_letters(connection, wanted), lines, prefix_of_topic):
             topic = letter.source.topic
             value = correction.applied(edited, prefix_of_topic(topic))
@@ -144,12 +145,12 @@ def _edited(
 def _send(settings: Settings, ready: Sequence[Planned]) -> Sent:
     def existing(origins: Sequence[Origin]) -> set[Origin]:
         places = {(at.source.topic, at.source.topic_id, at.source.partition, at.offset): at for at in origins}
-        with Connection(settings.clickhouse, only_reads=True) as connection:
+        with first_shard(settings.clickhouse.shards) as connection:
             return {places[place] for place in have_letters(connection, places)}
 
     return replay_letters(
         settings,
-        ClickHouseSink(settings.clickhouse, only_reads=True),
+        ClickHouseSink(settings.clickhouse, only_reads=True, place=Place(0, len(settings.clickhouse.shards))),
         [each.replay for each in ready],
         _who(),
         existing,

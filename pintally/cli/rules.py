@@ -16,7 +16,6 @@ from pintally.schemas.rows import SourceLedger, StartRow
 from pintally.schemas.rules import Rules, fingerprint_of
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.connection import MAINTENANCE_SECONDS
-from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.counting.recovery import given_up, ruling
 from pintally.streams.counting.refusals import refuse_topic
 from pintally.streams.counting.rules_in_force import known_rules, rules_in_force, unknown_rules
@@ -26,7 +25,7 @@ from pintally.streams.operations.change.rules import plan_rules
 from pintally.streams.operations.replay.horizon import read_replay_horizon, refuse_before_horizon
 from pintally.streams.operations.replay.origins import refuse_replayed, replayed_origins
 from pintally.streams.settings import RulesSettings, load_settings
-from pintally.streams.worker.servers import servers_of, sink_of
+from pintally.streams.worker.servers import maintained_sink_of, servers_of, sink_of
 
 HELP = """Show or change the counting rules of each source.
 
@@ -90,6 +89,7 @@ def apply(
     Stop all workers first. Counts of earlier slices do not change. Cells, ledger rows and dead letters of the
     unfinished slice and of later ones are deleted; workers count these slices again when they start. Sealed hours
     that may change are opened. Slices can become smaller, never larger. If the command is interrupted, run it again.
+    Where several servers share the pins, each step is done on all of them before the next one.
 
     Exit codes: 0 done, or nothing to do; 2 it could not be done.
 
@@ -97,9 +97,9 @@ def apply(
 
         PINTALLY_ALLOWED_LATENESS_SECONDS=7200 pintally rules apply
     """
-    settings = load_settings()
+    settings = load_settings(over_shards=True)
     asked = settings.rules
-    sink = ClickHouseSink(settings.clickhouse, MAINTENANCE_SECONDS)
+    sink = maintained_sink_of(settings.clickhouse, MAINTENANCE_SECONDS)
     refuse_members(settings.kafka, settings.worker)
     with sink.session() as session:
         found = read_cluster_state(settings.kafka, settings.topics, sink, session)

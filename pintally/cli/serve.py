@@ -21,6 +21,8 @@ def serve(
     Nothing can be changed here, and nothing of a person is shown. It reads only: rights of a worker's user suffice,
     without those to write.
 
+    Where several servers share the pins it shows what all of them have, and names the one that does not answer.
+
     Kafka and ClickHouse are asked once a second for all viewers, and seldom while nobody looks. /livez says that the
     process answers, /readyz that both engines answered it in the last minute.
 
@@ -29,7 +31,7 @@ def serve(
     from pintally.serve.run import serve as run
     from pintally.streams.settings import load_settings
 
-    settings = load_settings()
+    settings = load_settings(over_shards=True)
     given = {"serve_host": host, "serve_port": port}
     run(settings.changed(**{name: value for name, value in given.items() if value is not None}), _tell)
 

@@ -21,8 +21,9 @@ class Slow(Unavailable):
 class Asking(Generic[T]):
     """Asks in a thread. While an answer is still to come, no further question is put."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, whom: Callable[[], str] = str) -> None:
+        """`whom` says which of several servers is asked now."""
+        self._name, self._whom = name, whom
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"ask-{name}")
         self._pending: asyncio.Future[T] | None = None
         self._late = False
@@ -34,7 +35,8 @@ class Asking(Generic[T]):
         done, _ = await asyncio.wait({self._pending}, timeout=GLANCE_SECONDS if self._late else patience)
         self._late = not done
         if not done:
-            raise Slow(f"{self._name} has not answered for {patience:g} s", "See its log, and the network to it.")
+            whom = f": {self._whom()}" if self._whom() else ""
+            raise Slow(f"{self._name} has not answered for {patience:g} s{whom}", "See its log, and the network to it.")
         answered, self._pending = self._pending, None
         return answered.result()
 

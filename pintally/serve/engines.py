@@ -6,9 +6,11 @@ from typing import Generic, TypeVar
 
 from kafka.admin import KafkaAdminClient
 
+from pintally.schemas.shards import ALONE, Place
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
+from pintally.sinks.clickhouse.shards import refuse_other_place
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.settings import KafkaSettings
 
@@ -51,12 +53,14 @@ def kept_kafka(kafka: KafkaSettings) -> Kept[KafkaAdminClient]:
     return Kept(lambda stack: stack.enter_context(open_admin(kafka)))
 
 
-def kept_clickhouse(address: ClickHouseAddress) -> Kept[Connection]:
+def kept_clickhouse(address: ClickHouseAddress, place: Place = ALONE) -> Kept[Connection]:
     """A connection to ClickHouse that only reads, and sees all rows."""
 
     def opened(stack: ExitStack) -> Connection:
         connection = stack.enter_context(Connection(address, TIMEOUT_SECONDS, only_reads=True))
         refuse_hidden_rows(connection)
+        if place.shards > 1:
+            refuse_other_place(connection, place)
         return connection
 
     return Kept(opened)

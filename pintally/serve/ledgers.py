@@ -23,12 +23,14 @@ class KeptLedgers:
     whole once an hour: `repair` may have written other outcomes.
     """
 
+    shards: int = 1  # how many servers share the pins
     _kept: dict[Source, tuple[SourceLedger, Place]] = field(default_factory=dict)
     _whole_at: float = field(default_factory=monotonic)
 
     def read(self, connection: Connection, sources: Sequence[Source]) -> dict[Source, SourceLedger]:
         """Returns the ledger of each source: as it is now, with its complete slices added up."""
         ledger = Ledger(connection)
+        ledger.shards = self.shards
         if monotonic() - self._whole_at > WHOLE_SECONDS:
             self._kept, self._whole_at = {}, monotonic()
         known = {source: self._kept[source] for source in sources if source in self._kept}

@@ -36,8 +36,10 @@ class Looking:
         self._began = time()
         self._kafka, self._clickhouse, self._tables = AskKafka(settings), AskClickHouse(settings), AskTables(settings)
         self._asking_kafka: Asking[InKafka] = Asking("Kafka")
-        self._asking_clickhouse: Asking[tuple[list[ReplacedRow], InClickHouse | None]] = Asking("ClickHouse")
-        self._asking_tables: Asking[Tables] = Asking("ClickHouse")
+        self._asking_clickhouse: Asking[tuple[list[ReplacedRow], InClickHouse | None]] = Asking(
+            "ClickHouse", lambda: self._clickhouse.shards.asked
+        )
+        self._asking_tables: Asking[Tables] = Asking("ClickHouse", lambda: self._tables.shards.asked)
         self._replaced: list[ReplacedRow] = []
         self._answered: dict[Engine, float] = {}
         self._wake = asyncio.Event()

@@ -1,5 +1,6 @@
 """What a look asks Kafka and ClickHouse, on connections that stay open. Blocking; one thread an engine."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic, time
 from typing import Any
@@ -8,13 +9,15 @@ from kafka.admin import KafkaAdminClient
 
 from pintally.schemas.rows import ReplacedRow
 from pintally.schemas.sources import Source
-from pintally.serve.engines import kept_clickhouse, kept_kafka
+from pintally.serve.engines import kept_kafka
 from pintally.serve.findings import Group, InClickHouse, InKafka, Member, Pin, Tables
 from pintally.serve.ledgers import KeptLedgers
+from pintally.serve.shards import KeptShards, joined
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.replaced import read_replaced
 from pintally.sinks.reads.operating import (
     MINUTES,
+    TableSize,
     read_letter_kinds,
     read_minutes,
     read_sealed,
@@ -69,22 +72,24 @@ class AskClickHouse:
     """The ledger and what is sealed."""
 
     def __init__(self, settings: Settings) -> None:
-        self._kept = kept_clickhouse(settings.clickhouse)
-        self._ledgers = KeptLedgers()
+        self.shards = KeptShards(settings.clickhouse.shards)
+        self._ledgers = [KeptLedgers(len(settings.clickhouse.shards)) for _ in settings.clickhouse.shards]
 
     def look(self, sources: Sequence[Source]) -> InClickHouse:
-        """Raises SinkUnavailable and SinkError."""
-        return self._kept.ask(
-            lambda connection: InClickHouse(self._ledgers.read(connection, sources), read_sealed(connection))
-        )
+        """Of several servers what all of them have. Raises SinkUnavailable, SinkError and Refusal."""
+
+        def of(number: int, connection: Connection) -> InClickHouse:
+            return InClickHouse(self._ledgers[number].read(connection, sources), read_sealed(connection))
+
+        return joined(self.shards.ask_each(of))
 
     def replaced(self) -> list[ReplacedRow]:
         """The topics that replaced others."""
-        return self._kept.ask(read_replaced)
+        return self.shards.ask(0, read_replaced)
 
     def close(self) -> None:
-        """Close the connection."""
-        self._kept.close()
+        """Close the connections."""
+        self.shards.close()
 
 
 class AskTables:
@@ -92,22 +97,34 @@ class AskTables:
 
     def __init__(self, settings: Settings) -> None:
         self._topics = tuple(settings.topics.actions)
-        self._kept = kept_clickhouse(settings.clickhouse)
+        self.shards = KeptShards(settings.clickhouse.shards)
 
     def look(self) -> Tables:
-        """Raises SinkUnavailable and SinkError."""
-        return self._kept.ask(self._look)
-
-    def _look(self, connection: Connection) -> Tables:
+        """Of several servers the dead letters of shard 0, and the sums of all. Raises SinkUnavailable, SinkError and
+        Refusal."""
         began = monotonic()
-        letters = read_letter_kinds(connection, self._topics)
-        sizes, superseded = read_table_sizes(connection), read_superseded(connection)
-        top = tuple(_top(connection))
-        return Tables(time(), monotonic() - began, tuple(letters), tuple(sizes), superseded, top)
+        letters = self.shards.ask(0, lambda connection: read_letter_kinds(connection, self._topics))
+        sizes = _added(self.shards.ask_each(lambda _, connection: read_table_sizes(connection)))
+        superseded: Counter[str] = Counter()
+        for rows in self.shards.ask_each(lambda _, connection: read_superseded(connection)):
+            superseded.update(rows)
+        each = [pin for pins in self.shards.ask_each(lambda _, connection: [*_top(connection)]) for pin in pins]
+        top = sorted(each, key=lambda pin: -pin.events)[:TOP_PINS]
+        return Tables(time(), monotonic() - began, tuple(letters), sizes, superseded, tuple(top))
 
     def close(self) -> None:
-        """Close the connection."""
-        self._kept.close()
+        """Close the connections."""
+        self.shards.close()
+
+
+def _added(each: Sequence[Sequence[TableSize]]) -> tuple[TableSize, ...]:
+    """The sizes of the tables of all servers, by name."""
+    sums: dict[str, TableSize] = {}
+    for size in (size for sizes in each for size in sizes):
+        before = sums.get(size.name, TableSize(size.name, 0, 0, 0))
+        rows, octets, parts = before.rows + size.rows, before.bytes + size.bytes, before.parts + size.parts
+        sums[size.name] = TableSize(size.name, rows, octets, parts)
+    return tuple(sums.values())
 
 
 def _top(connection: Connection) -> Iterable[Pin]:

@@ -31,6 +31,18 @@ def reading(servers: Sequence[ClickHouseAddress], only: int | None = None) -> It
         yield connections
 
 
+@contextmanager
+def first_shard(servers: Sequence[ClickHouseAddress]) -> Iterator[Connection]:
+    """A connection that only reads to shard 0, which has the dead letters.
+
+    Raises SinkUnavailable, SinkError, and Refusal if it is another shard.
+    """
+    with Connection(servers[0], only_reads=True) as connection:
+        if len(servers) > 1:
+            refuse_other_place(connection, Place(0, len(servers)))
+        yield connection
+
+
 def number_of(pin: int, shards: int) -> int:
     """The number of the shard of one pin."""
     return int(shard_of(np.array([pin], np.uint64), shards)[0])

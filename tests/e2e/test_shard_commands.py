@@ -11,17 +11,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from pintally.features import FeatureReader
 from pintally.schemas.errors import Refusal, SinkUnavailable
 from pintally.schemas.shards import shard_of
 from pintally.serve.verified import read_runs
 from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.maintained_shards import MaintainedShardsSession
+from pintally.streams.operations.change.cluster_state import read_cluster_state
+from pintally.streams.operations.change.epoch_starts import apply_change
+from pintally.streams.operations.change.rules import plan_rules
 from pintally.streams.settings import Settings
+from pintally.streams.worker.servers import maintained_sink_of
 from pintally.tools.engines import Engines
-from tests.e2e.running import ASKED_S, Traffic, pintally, wait_for, workers
+from tests.e2e.running import ASKED_S, Traffic, pintally, verify, wait_for, workers
 from tests.e2e.shards import alone, ask, log_end, over_shards, recorded
 from tests.e2e.test_dlq import HOUR_MS, event, now, produce
+from tests.serve.serving import Serve, serving
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 
@@ -245,3 +252,115 @@ def test_one_pin_touches_one_shard_and_another_order_of_servers_is_refused(
         refused = pintally(swapped, *command)
         assert refused.returncode == 2
         assert "is shard 1 of 2, the settings say shard 0 of 2" in refused.stderr
+
+
+def test_the_page_and_its_metrics_are_of_all_shards_and_name_the_one_that_is_away(
+    two_shards: Engines, counted: Counted, tmp_path: Path
+) -> None:
+    with serving(counted.one, one_folder(tmp_path)) as alone_server:
+        expected = wait_for(lambda: shown(alone_server), 60, "all is looked at")
+    with serving(counted.shards, tmp_path) as serve:
+        assert wait_for(lambda: shown(serve), 60, "all is looked at") == expected
+        assert max(expected.values()) > 0
+        two_shards.shards[1].kill()
+        try:
+            away = serve.wait_condition("clickhouse away")
+            assert "shard 1 of 2" in away["detail"]
+        finally:
+            two_shards.shards[1].start()
+            two_shards.shards[1].wait_ready(120)
+        wait_for(lambda: "clickhouse" not in serve.state()["away"], 60, "it answers again")
+
+
+def one_folder(folder: Path) -> Path:
+    (folder / "one").mkdir()
+    return folder / "one"
+
+
+def shown(serve: Serve) -> dict[tuple[str, ...], float]:
+    """What `/metrics` says of the counts, once the tables were looked at."""
+    status, text = serve.get("/metrics")
+    if status != 200 or "pintally_clickhouse_rows" not in text or "pintally_records_total" not in text:
+        return {}
+    names = ("pintally_records_total", "pintally_source_offset", "pintally_source_lag_records", "pintally_dead_letters",
+             "pintally_superseded_rows")  # fmt: skip
+    return {
+        (each.name, *each.labels.values()): each.value
+        for family in text_string_to_metric_families(text)
+        for each in family.samples
+        if each.name in names
+    }
+
+
+def test_a_change_of_rules_that_was_killed_between_two_shards_is_completed_and_counts_stay_exact(
+    counted: Counted, tmp_path: Path
+) -> None:
+    changed = counted.shards.changed(max_clock_skew_seconds=310)
+    before = counts_of(counted.shards)
+    with pytest.raises(Killed):
+        apply_until_shard_1_gets_start_rows(changed)
+    assert epochs(changed) == [1, 0]
+    done = pintally(changed, "rules", "apply", "--yes")
+    assert (done.returncode, done.stdout) == (0, "all sources already have these rules\n"), done.stderr
+    assert epochs(changed) == [1, 1]
+    starts = "SELECT source, epoch, start, start_stream_time, rules FROM {database}.ingest_starts ORDER BY ALL"
+    first, second = (ask(each, starts) for each in changed.clickhouse.shards)
+    assert first == second
+    done = pintally(counted.shards, "rules", "apply", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert epochs(changed) == [2, 2]
+    with workers(counted.shards, tmp_path) as start:
+        start()
+        wait_for(lambda: is_recorded(counted.shards), 120, "what was deleted is counted again", ASKED_S)
+    assert counts_of(counted.shards) == before
+    verify(counted.shards)
+
+
+class Killed(Exception):
+    """As a process ends."""
+
+
+def apply_until_shard_1_gets_start_rows(settings: Settings) -> None:
+    """As `pintally rules apply` does."""
+
+    def killed(_rows: object) -> None:
+        raise Killed
+
+    sink = maintained_sink_of(settings.clickhouse, 60)
+    with sink.session() as session:
+        assert isinstance(session, MaintainedShardsSession)
+        found = read_cluster_state(settings.kafka, settings.topics, sink, session)
+        rules = settings.rules.in_topic
+        change = plan_rules(rules, found.ledgers, found.offsets, found.committed, session.slice_sums)
+        assert len(change.starts) == len(found.offsets)
+        session._each[1].write_starts = killed  # type: ignore[method-assign]
+        apply_change(session, change)
+
+
+def epochs(settings: Settings) -> list[int]:
+    """The highest epoch that each shard has start rows of."""
+    return [ask(each, "SELECT max(epoch) FROM {database}.ingest_starts")[0][0] for each in settings.clickhouse.shards]
+
+
+def test_dead_letters_are_listed_and_replayed_over_shards(counted: Counted, tmp_path: Path) -> None:
+    """The last test: the log gets more records."""
+    kinds, alike = (said(each, "dlq", "list") for each in (counted.shards, counted.one))
+    assert kinds == alike
+    assert sum(kind["records"] for kind in kinds) > len(LATE) + len(BROKEN)
+    before = counts_of(counted.shards)
+    done = said(counted.shards, "dlq", "replay", "--outcome", "late", "--yes")
+    assert done["sent"] >= len(LATE)
+    with workers(counted.shards, tmp_path) as start:
+        start()
+        wait_for(lambda: is_recorded(counted.shards), 120, "the replays are counted", ASKED_S)
+    after = counts_of(counted.shards)
+    assert {pin: after[pin] - before[pin] for pin in PINS} == dict.fromkeys(PINS, 1)
+    assert sum(after.values()) - sum(before.values()) == done["sent"]
+    assert said(counted.shards, "dlq", "replay", "--outcome", "late", "--yes")["already_replayed"] == done["sent"]
+    verify(counted.shards)
+
+
+def counts_of(settings: Settings) -> dict[int, int]:
+    """All events of each pin."""
+    asked = "SELECT pin_id, sum(saves + clicks + closeups) FROM {database}.pin_engagement_1m GROUP BY pin_id"
+    return {pin: events for address in settings.clickhouse.shards for pin, events in ask(address, asked)}

@@ -188,7 +188,7 @@ def test_shards_in_another_order_or_of_another_number_are_refused_by_name(settin
         worker = start()
         assert worker.process.wait(120) == 2
         assert worker.said("counted with PINTALLY_SHARDS=2")
-    refused = pintally(settings, "serve")
+    refused = pintally(settings, "repair")
     assert refused.returncode == 2
     assert "the pins are on 2 shards" in refused.stderr
 

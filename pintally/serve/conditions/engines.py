@@ -38,7 +38,7 @@ def _asked(name: str, what: str, address: str) -> str:
     """Where the engine was asked, and what came of it: that it does not answer, and since when, is said already."""
     said_already = " does not answer"
     if what.startswith(f"{name} has not answered"):
-        return f"Questions are sent to {address or 'it'}, and no answer comes back."
+        return f"Questions are sent to {what.partition(': ')[2] or address or 'it'}, and no answer comes back."
     if what.startswith(name) and said_already in what:
         return f"It was asked{what.removeprefix(name).replace(said_already, '', 1)}."
     return f"{what}."

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import PintallyError, Refusal
 from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
+from pintally.schemas.shards import Place
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.counting.log import Offsets
@@ -45,7 +46,8 @@ def read_replay_horizon(settings: Settings) -> ReplayHorizon:
     )
     actions = {topics[name].name: action for action, name in settings.topics.replay_names.items()}
     offsets = read_offsets(settings.kafka, sources_of({name: topics[name] for name in actions}))
-    with ClickHouseSink(settings.clickhouse, only_reads=True).session() as session:
+    first = Place(0, len(settings.clickhouse.shards))
+    with ClickHouseSink(settings.clickhouse, only_reads=True, place=first).session() as session:
         ledgers = session.read_ledgers(list(offsets))
     until = {}
     for source, ends in offsets.items():
