@@ -11,11 +11,11 @@ import typer
 from pintally.cli.console import data, print_json, progress
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.connection import MAINTENANCE_SECONDS
-from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.operations.change.cluster_state import read_cluster_state
 from pintally.streams.operations.repair.choice import Choice, Repair
 from pintally.streams.operations.repair.repair import repair as run
 from pintally.streams.settings import load_settings
+from pintally.streams.worker.servers import maintained_sink_of
 
 
 def repair(
@@ -48,6 +48,9 @@ def repair(
     sealing writes them anew. Cuts that are gone between others are put back. Sources that have not reached the newest
     cut are listed, as when the ledger was restored from a copy.
 
+    Where several servers share the pins, it begins with what any of them lacks, and writes to each the cells of its
+    pins. Rows of a pin on another shard stay: `verify` names them.
+
     Exit codes: 0 done, or nothing to do; 2 something could not be repaired, and is listed.
 
     Example:
@@ -55,9 +58,9 @@ def repair(
         pintally repair
         pintally verify --json | pintally repair --findings -
     """
-    settings = load_settings()
+    settings = load_settings(over_shards=True)
     choice = _choice(source or [], slice_ or [], every, findings)
-    sink = ClickHouseSink(settings.clickhouse, MAINTENANCE_SECONDS)
+    sink = maintained_sink_of(settings.clickhouse, MAINTENANCE_SECONDS)
     with sink.session() as session:
         found = read_cluster_state(settings.kafka, settings.topics, sink, session)
         known = {str(each) for each in found.ledgers}
@@ -108,7 +111,7 @@ def _read(file: str) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         document = json_text.loads(text)
-        if not {"shown", "findings"} <= document.keys():
+        if not all({"shown", "findings"} <= each.keys() for each in document.get("shards", [document])):
             raise ValueError("it has no field `findings`")
     except (OSError, ValueError, AttributeError) as error:
         raise PintallyError(
@@ -118,7 +121,15 @@ def _read(file: str) -> dict[str, Any]:
 
 
 def choice_of(document: dict[str, Any]) -> Choice:
-    """Returns the slices that `verify` found. If it printed only some findings of a kind: the whole sources."""
+    """Returns the slices that `verify` found, on any shard. If it printed only some findings of a kind: the whole
+    sources."""
+    each = [_choice_of(found) for found in document.get("shards", [document])]
+    sources = frozenset(name for choice in each for name in choice.sources)
+    slices = frozenset(pair for choice in each for pair in choice.slices if pair[0] not in sources)
+    return Choice(sources=sources, slices=slices)
+
+
+def _choice_of(document: dict[str, Any]) -> Choice:
     shown = document["shown"]
     of_kind = {kind: [finding for finding in shown if finding["kind"] == kind] for kind in document["findings"]}
     cut_off = {kind for kind, count in document["findings"].items() if count > len(of_kind[kind])}
