@@ -21,6 +21,8 @@ VENDORED = {
     "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
     "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
 }
+OVER_A_MINUTE_S = 62  # it is shown in minutes and seconds, as "1 min" for almost a minute more
+
 STALLED = {
     "kind": "stalled",
     "level": "stopped",
@@ -60,13 +62,13 @@ def table(page: Page, name: str) -> list[list[str]]:
 def stalled_source() -> list[dict[str, Any]]:
     sources = [source.model_dump() for source in state().sources]
     sources[3] |= {"state": "stalled", "lag": 120_000, "lag_seconds": 400.0, "member": None}
-    sources[3] |= {"stands_since": state().looked_at - 90}
+    sources[3] |= {"stands_since": state().looked_at - OVER_A_MINUTE_S}
     return sources
 
 
 def gone_workers() -> dict[str, Any]:
     shown = state().workers.model_dump()
-    ended, hangs = ({**each, "answers": False, "silent_since": time.time() - 42} for each in shown["known"])
+    ended, hangs = ({**each, "answers": False, "silent_since": time.time() - 2} for each in shown["known"])
     ended["ended"] = True
     counts = {**shown["known"][0], "address": "127.0.0.1:9303", "member": None}
     cut_off = {**counts, "address": "127.0.0.1:9304", "away": {"clickhouse": 30.0}}
@@ -144,7 +146,7 @@ def test_trouble_comes_first_with_the_command_and_a_word_for_each_state(open_pag
 
 
 def test_the_cause_is_said_with_what_is_known_of_it_and_since_when(open_page: Open, served: PageServer) -> None:
-    since = served.state.looked_at - 90
+    since = time.time() - OVER_A_MINUTE_S
     served.show(state(2, condition={**STALLED, **MORE, "since": since}))
     page = open_page(served.url)
     expect(page.locator("#detail")).to_have_text(MORE["detail"])
@@ -156,7 +158,8 @@ def test_the_cause_is_said_with_what_is_known_of_it_and_since_when(open_page: Op
 
 
 def test_what_else_is_wrong_stands_below_the_worst_each_with_its_command(open_page: Open, served: PageServer) -> None:
-    served.show(state(2, condition=STALLED, others=[{**each, "since": time.time() - 90} for each in OTHERS]))
+    since = time.time() - OVER_A_MINUTE_S
+    served.show(state(2, condition=STALLED, others=[{**each, "since": since} for each in OTHERS]))
     page = open_page(served.url)
     items = page.get_by_role("list", name="Also", exact=True).get_by_role("listitem")
     expect(items).to_have_count(2)
@@ -255,10 +258,11 @@ def test_without_kafka_what_it_alone_knows_is_unknown(open_page: Open, served: P
 def test_freshness_is_not_shown_when_nothing_became_visible(open_page: Open, served: PageServer) -> None:
     page = open_page(served.url)
     wait_shown(page)
+    served.show(state(2))  # the first one was made before a browser was started
     expect(page.locator("#f-fresh")).to_have_text("1.4 s")
     expect(page.locator("#f-fresh-note")).to_have_text("for 99% of the last minute's records")
     stands = {**state().workers.model_dump(), "visible_at": time.time() - 30}
-    served.show(state(2, workers=stands))
+    served.show(state(3, workers=stands))
     expect(page.locator("#f-fresh")).to_have_text("\N{EN DASH}")
     expect(page.locator("#f-fresh-note")).to_have_text("nothing was counted in 15 s")
     expect(page.locator("#fresh-empty")).to_be_visible()
