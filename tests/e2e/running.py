@@ -20,6 +20,7 @@ from tests.support.forkserver import Forked, fork_server
 
 CATCH_UP_S = 120.0
 READY = "counting begins"  # in the log of a worker: it has partitions and reads them
+TRANSACTION_MS = 900_000  # the longest that a broker allows: after it, it aborts an open one by itself
 ASKED_S = 0.3  # between two questions that open connections to both engines
 BUSY = 3.0  # times as long as all waits may take on a machine with other work; only failures take it
 

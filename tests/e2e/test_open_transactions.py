@@ -17,7 +17,7 @@ from pintally.schemas.actions import Action
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.settings import Settings
-from tests.e2e.running import ASKED_S, pintally, progress, wait_for, workers
+from tests.e2e.running import ASKED_S, TRANSACTION_MS, pintally, progress, wait_for, workers
 
 OLD_MS = 20 * 60_000
 
@@ -27,7 +27,9 @@ async def open_transaction(stack: Settings, values: list[bytes], age_ms: int) ->
     """Records of a transaction that is not ended before the block does, and what comes behind; its first offset."""
     topic, written = stack.topics.names[Action.SAVE], int(time.time() * 1000) - age_ms
     name = f"hanging-{uuid.uuid4().hex}"
-    async with AIOKafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers, transactional_id=name) as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=stack.kafka.bootstrap_servers, transactional_id=name, transaction_timeout_ms=TRANSACTION_MS
+    ) as producer:
         await producer.begin_transaction()
         first = await producer.send_and_wait(topic, values[0], b"7", 0, timestamp_ms=written)
         async with AIOKafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers, acks="all") as plain:

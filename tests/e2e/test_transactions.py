@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from pintally.schemas.actions import Action
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.settings import Settings
-from tests.e2e.running import progress, verify, wait_caught_up, wait_for, workers
+from tests.e2e.running import TRANSACTION_MS, progress, verify, wait_caught_up, wait_for, workers
 from tests.support.all_cells import all_cells
 
 
@@ -24,7 +24,9 @@ async def produce(settings: Settings, rounds: int, committed_pin: int, aborted_p
     """Transactions of 20 records by turns committed and aborted, the last one aborted, on both partitions."""
     topic = Action.SAVE.topic(settings.topics.topic_prefix)
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka.bootstrap_servers, transactional_id=f"{settings.kafka.group_id}-{aborted_pin}"
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        transactional_id=f"{settings.kafka.group_id}-{aborted_pin}",
+        transaction_timeout_ms=TRANSACTION_MS,
     )
     await producer.start()
     try:
@@ -70,7 +72,9 @@ def test_an_open_transaction_holds_counting_back_and_what_it_commits_counts_once
 
     async def open_then_commit() -> None:
         producer = AIOKafkaProducer(
-            bootstrap_servers=stack.kafka.bootstrap_servers, transactional_id=stack.kafka.group_id
+            bootstrap_servers=stack.kafka.bootstrap_servers,
+            transactional_id=stack.kafka.group_id,
+            transaction_timeout_ms=TRANSACTION_MS,
         )
         plain = AIOKafkaProducer(bootstrap_servers=stack.kafka.bootstrap_servers)
         await producer.start()

@@ -35,6 +35,7 @@ from pintally.streams.kafka.topics import (
     sources_of,
 )
 from pintally.streams.settings import KafkaSettings, Settings, TopicSettings
+from tests.e2e.running import TRANSACTION_MS
 
 
 @pytest.fixture
@@ -199,7 +200,9 @@ async def write_and_commit(settings: Settings, topic: str) -> None:
     await consumer.commit({TopicPartition(topic, 0): 2})
     await consumer.stop()
     unfinished = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka.bootstrap_servers, transactional_id=settings.kafka.group_id
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        transactional_id=settings.kafka.group_id,
+        transaction_timeout_ms=TRANSACTION_MS,
     )
     await unfinished.start()
     await unfinished.begin_transaction()

@@ -16,7 +16,7 @@ from pintally.schemas.actions import dead_letter_topic
 from pintally.streams.kafka.topic_configs import set_topic_configs
 from pintally.streams.kafka.topics import describe_topics
 from pintally.tools.drill.proxy import Mode
-from tests.e2e.running import Traffic, pintally, wait_for
+from tests.e2e.running import TRANSACTION_MS, Traffic, pintally, wait_for
 from tests.operate.world import World
 
 AWAY_S = 120.0  # after which PintallyEngineAway fires
@@ -176,7 +176,9 @@ def transaction_open(world: World) -> Iterator[None]:
 async def hanging(world: World) -> AsyncIterator[None]:
     """A record in a transaction; at the end it is aborted."""
     kafka = world.settings.kafka.bootstrap_servers
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"hanging-{uuid.uuid4()}")
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka, transactional_id=f"hanging-{uuid.uuid4()}", transaction_timeout_ms=TRANSACTION_MS
+    )
     await producer.start()
     try:
         await producer.begin_transaction()
