@@ -583,7 +583,7 @@ def test_a_cut_is_not_early_if_its_source_has_passed_it_or_nothing_arrives_befor
     assert early_cuts(flusher.verify()) == [], "the source is idle"
     producer = KafkaProducer(bootstrap_servers=flusher.settings.kafka.bootstrap_servers)
     producer.send(flusher.source.topic, b"{}", partition=0, timestamp_ms=cut * 1000)
-    producer.flush()
+    producer.close()
     assert early_cuts(flusher.verify()) == [], "what it has not counted yet arrives later"
 
 
