@@ -41,6 +41,12 @@ def wait_counted(settings: Settings, more: int = 1_000) -> None:
     wait_for(lambda: min(recorded(settings)) >= before + more, 60, f"{more} more offsets on each shard", ASKED_S)
 
 
+def inserts(address: ClickHouseAddress) -> list[tuple[Any, ...]]:
+    """Those that run: of a worker that was killed, one may still be applied."""
+    of_ours = "query_kind = 'Insert' AND current_database = '{database}'"
+    return ask(address, f"SELECT query FROM system.processes WHERE {of_ours}")
+
+
 def expected(*files: Path) -> Counter[Cell]:
     """The truth that emulators have written."""
     cells: Counter[Cell] = Counter()
@@ -159,6 +165,7 @@ def test_a_shard_that_is_restored_from_its_own_copy_is_counted_again(settings: S
             run(second, BACK_UP, folder)
             wait_counted(settings, 3_000)
             worker.kill()
+            wait_for(lambda: not any(map(inserts, settings.clickhouse.shards)), 60, "its last inserts have ended")
             before = recorded(settings)
             run(second, RESTORE, folder)
             after = recorded(settings)

@@ -157,7 +157,7 @@ def test_letters_wait_while_the_followers_of_their_partition_are_away_and_none_i
             cluster.wait(lambda: worker.said("writing to dead-letter topics fails"), "the worker says it")
             assert progress(settings)[0] == 0, "what letters wait for is not counted"
         wait_caught_up(settings)
-        assert worker.said("writing to dead-letter topics works again")
+        cluster.wait(lambda: worker.said("writing to dead-letter topics works again"), "the worker says it")
         assert never_ended(worker)
     assert {letter.value for letter in read_letters(settings, letters.topic)} == set(broken)
     assert verify(settings)["records"] == len(broken)

@@ -26,6 +26,7 @@ def break_and_mend(settings: Settings, topic: str) -> dict[str, tuple[Callable[[
     def deleted() -> None:
         with open_admin(settings.kafka) as admin:
             admin.delete_topics([topic])
+            wait_for(lambda: topic not in admin.list_topics(), 30, "the topic is deleted")
 
     return {
         "its max.message.bytes is too small": (

@@ -32,11 +32,12 @@ def test_it_shows_the_ledger_while_traffic_runs_a_worker_is_killed_and_clickhous
         worker = start("one")
         with Traffic(settings, *TRAFFIC) as traffic:
             serve.wait_sentence("^All records are counted")
+            wait_for(lambda: members(serve.state()) == {"one"}, 60, "all sources are said to be the worker's")
             for _ in range(3):
                 low = of_ledger(settings)
                 state = serve.next_state()
                 assert between(low, of_document(state), of_ledger(settings))
-                assert {source["member"] for source in state["sources"]} == {"one"}
+                assert members(state) == {"one"}
             worker.kill()
             state = serve.wait_sentence("No worker runs: [0-9,]+ records? waits?")
             assert state["condition"]["level"] == "stopped"
@@ -57,6 +58,10 @@ def test_it_shows_the_ledger_while_traffic_runs_a_worker_is_killed_and_clickhous
         wait_for(lambda: serve.state()["lag"] == 0, 30, "nothing is left to count")
         assert of_document(serve.next_state()) == of_ledger(settings)
         assert serve.stop() == 0
+
+
+def members(state: dict[str, Any]) -> set[str | None]:
+    return {source["member"] for source in state["sources"]}
 
 
 def test_its_metrics_are_those_that_are_declared_and_promtool_accepts_them(stack: Settings, tmp_path: Path) -> None:
