@@ -203,7 +203,8 @@ def test_two_processes_are_never_given_one_port_and_a_server_may_listen_there() 
 def test_free_ports_are_free_and_never_those_taken() -> None:
     first = free_port()
     assert is_free(first)
-    assert free_port(taken=range(first + 1)) > first
+    low = min(free_port() for _ in range(4))  # above any single one there may be none
+    assert free_port(taken=range(low + 1)) > low
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
