@@ -54,16 +54,18 @@ class Arm:
 
 
 NAMING: Final = SHAPES["arms"]
+USERS: Final = {"count_users": True, "user_key": secrets.token_hex(16)}
 PINS_ALONE: Final = {"breakdown": False, "trusted_cap": 0}
 ARMS: Final = (
     Arm("pins alone", PINS_ALONE),
     Arm("with surface and platform", {"breakdown": True, "trusted_cap": 0}),
     Arm("with trusted counts", {"breakdown": False, "trusted_cap": 5}),
     Arm("with surface, platform and trusted counts", {}),
-    Arm("with these and users", {"count_users": True, "user_key": secrets.token_hex(16)}),
+    Arm("with these and users", USERS),
     Arm("events with six arms, pins alone", PINS_ALONE, NAMING),
     Arm("events with six arms, one experiment of them", {**PINS_ALONE, "experiments": "exp_0"}, NAMING),
     Arm("events with six arms, all experiments", {**PINS_ALONE, "experiments": "*"}, NAMING),
+    Arm("events with six arms, all experiments, and users", {**PINS_ALONE, "experiments": "*", **USERS}, NAMING),
 )
 
 

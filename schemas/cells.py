@@ -141,8 +141,26 @@ class ExperimentRows(CellRows):
     trusted: NDArray[np.uint64]  # of `events` (C30)
 
 
+@dataclass(frozen=True, slots=True)
+class ArmMemberRows(CellRows):
+    """Users an arm of an experiment and hour, by the keyed hash of the user, with their counted events (C36)."""
+
+    table: ClassVar[str] = "arm_members"
+    key: ClassVar[tuple[str, ...]] = ("action", "hour", "experiment", "arm", "user_key", "user_hash")
+    window: ClassVar[str] = "hour"
+
+    action: NDArray[np.uint8]  # Action
+    hour: NDArray[np.uint32]  # start of the window [hour, hour + 3600)
+    experiment: LabelColumn  # as in ExperimentRows
+    arm: LabelColumn
+    user_key: NDArray[np.uint32]  # the id of the key, as a number
+    user_hash: NDArray[np.uint64]
+    events: NDArray[np.uint64]
+
+
 # What is counted; `streams.counting.aggregates` counts it.
-CELL_TABLES: list[type[CellRows]] = [PinMinuteRows, PinMemberRows, ExperimentRows]
+CELL_TABLES: list[type[CellRows]] = [PinMinuteRows, PinMemberRows, ArmMemberRows, ExperimentRows]
+MEMBERS: tuple[type[CellRows], ...] = (PinMemberRows, ArmMemberRows)  # of persons: kept for days alone
 
 
 def rows_of(kind: type[Rows], tables: Iterable[CellRows]) -> Rows:

@@ -38,8 +38,7 @@ def arm_cells(clickhouse: ClickHouse, source: int, slice_: Slice, offset: int) -
     cells = slice_.cells[PLACE]
     pairs = {(digest(each[0]), digest(each[1])): each for each in cells.arms.pairs} if cells.arms else {}
     found = []
-    for at in np.flatnonzero(cells.offsets == offset).tolist():
-        cell = int(np.searchsorted(cells.starts, at, side="right")) - 1
+    for cell in cells.of_record(offset):
         action, hour, experiment, arm, bucket = (column[cell].item() for column in cells.keys)
         names = {"experiment": experiment.hex().upper(), "arm": arm.hex().upper()}
         key = {"action": action, "hour": hour, "bucket": bucket}

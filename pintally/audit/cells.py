@@ -70,6 +70,12 @@ class Cells:
         starts = np.append(0, np.cumsum(counts[mask]))
         return replace(self, keys=keys, starts=starts, offsets=self.offsets[records], trusted=self.trusted[records])
 
+    def of_record(self, offset: int) -> list[int]:
+        """The cells that count the record at this offset."""
+        at = np.flatnonzero(self.offsets == offset)
+        found: list[int] = (np.searchsorted(self.starts, at, side="right") - 1).tolist()
+        return found
+
     @property
     def names(self) -> Iterator[str]:
         """All labels of the key."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from pintally.audit.addresses import Addresses
+from pintally.audit.arm_members_shown import ArmMember, arm_members_of
 from pintally.audit.arms_shown import ArmCell, arm_cells
 from pintally.audit.asked_shards import AskedShard, AskedShards, asked_shards
 from pintally.audit.chain import epoch_at, epochs_of
@@ -58,6 +59,7 @@ class Cell:
     breakdowns: tuple[Window, ...] = ()
     arms: tuple[ArmCell, ...] = ()  # of a counted event
     member: Member | None = None  # of a counted event, where users are counted
+    arm_members: tuple[ArmMember, ...] = ()  # the same, of its arms
     shard: int | None = None  # that has the counts of the pin, where several servers share the pins
 
 
@@ -290,6 +292,7 @@ class _Explainer:
             slice_=f"{judged.slice_.slice_block}/{judged.slice_.arrived_at}",
             arms=tuple(arm_cells(clickhouse, flushed.id, judged.slice_, offset)) if is_counted else (),
             member=member_of(clickhouse, flushed.id, judged.slice_, offset) if is_counted else None,
+            arm_members=tuple(arm_members_of(clickhouse, flushed.id, judged.slice_, offset)) if is_counted else (),
             is_trusted=judged.is_trusted(offset) if is_counted else None,
             recounted=counted,
             recounted_trusted=trusted,

@@ -33,8 +33,7 @@ class Member:
 def member_of(clickhouse: ClickHouse, source: int, slice_: Slice, offset: int) -> Member | None:
     """The member of a counted record; None where rules count no users."""
     cells = slice_.cells[PLACE]
-    for at in np.flatnonzero(cells.offsets == offset).tolist():
-        cell = int(np.searchsorted(cells.starts, at, side="right")) - 1
+    for cell in cells.of_record(offset):
         action, hour, surface, user_key, user_hash, pin = (column[cell].item() for column in cells.keys)
         key = {"action": action, "hour": hour, "pin": pin, "user_key": user_key, "user_hash": user_hash}
         named = {digest(name): name for name in cells.names}

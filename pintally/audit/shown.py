@@ -92,11 +92,15 @@ def row_of(
     where: str,
     source: int,
     slice_: tuple[int, int],
+    trusted: str = "trusted",
     **key: int | str,
 ) -> Stored | None:
-    """The row of a table of cells whose `key` meets a condition; None if there is none."""
+    """The row of a table of cells whose `key` meets a condition; None if there is none.
+
+    `trusted` is the column that counts trusted events.
+    """
     rows = clickhouse.rows(
-        f"SELECT events, trusted, version FROM {table} FINAL"
+        f"SELECT events, {trusted} AS of_trusted, version FROM {table} FINAL"
         " WHERE source = {source:UInt64} AND slice_block = {slice_block:UInt32}"
         " AND arrived_at = toDateTime({arrived_at:UInt32}, 'UTC') AND " + where,
         source=source,
@@ -104,7 +108,7 @@ def row_of(
         arrived_at=slice_[1],
         **key,
     )
-    return Stored(rows[0]["events"], rows[0]["trusted"], rows[0]["version"] & POSITION_MASK) if rows else None
+    return Stored(rows[0]["events"], rows[0]["of_trusted"], rows[0]["version"] & POSITION_MASK) if rows else None
 
 
 def read_windows(clickhouse: ClickHouse, minute: int, pin: int) -> list[Window]:

@@ -30,7 +30,10 @@ SELECT DISTINCT arrayJoin([toString(surface), toString(platform)]) AS label
 FROM pin_minutes WHERE source = {source:UInt64}
 UNION DISTINCT
 SELECT DISTINCT arrayJoin([toString(experiment), toString(arm)]) AS label
-FROM experiment_cells WHERE source = {source:UInt64}"""
+FROM experiment_cells WHERE source = {source:UInt64}
+UNION DISTINCT
+SELECT DISTINCT arrayJoin([toString(experiment), toString(arm)]) AS label
+FROM arm_members WHERE source = {source:UInt64}"""
 CHOSEN_CELLS = " AND (slice_block, toUInt32(arrived_at)) IN {slices:Array(Tuple(UInt32, UInt32))}"
 LETTERS = """
 SELECT offset, timestamp, CAST(if(outcome = 'late', 'l', 'd'), 'FixedString(1)'),

@@ -32,36 +32,42 @@ def experiment(
 
     start = int(moment_of(since, "--since").timestamp()) if since else None
     end = int(moment_of(until, "--until").timestamp()) if until else None
-    with Connection(load_settings().clickhouse, only_reads=True) as connection:
+    settings = load_settings()
+    with Connection(settings.clickhouse, only_reads=True) as connection:
         refuse_hidden_rows(connection, BEHIND_VIEWS)
-        answer = read(connection, name, start, end)
+        answer = read(connection, name, start, end, settings.worker.least_users)
     if as_json:
         print_json(answer)
     else:
         show(answer)
 
 
-def read(connection: Any, name: str, since: Any, until: Any) -> dict[str, Any]:
-    """Returns the results by metric, the control arm first. Numbers that there are not are None."""
+def read(connection: Any, name: str, since: Any, until: Any, least_users: int) -> dict[str, Any]:
+    """Returns the results by metric, and the users of arms. The control arm is first. What is not known is None."""
     from datetime import UTC, datetime
 
+    from pintally.cli.arm_users import told
+    from pintally.sinks.reads.arm_users import read_users
     from pintally.sinks.reads.experiments import read_results
 
     (this_hour,) = connection.one("SELECT toUnixTimestamp(toStartOfHour(now('UTC')))")
     end = until or this_hour + HOUR
     start = since or end - 7 * DAY
     metrics: dict[str, list[dict[str, Any]]] = {}
-    for each in read_results(connection, name, start, end):
+    found = read_results(connection, name, start, end)
+    users = read_users(connection, name, start, end, found, least_users)
+    for each in found:
         numbers = {key: None if isinstance(n, float) and isnan(n) else n for key, n in asdict(each).items()}
         metrics.setdefault(each.metric, []).append(numbers)
     moments = [datetime.fromtimestamp(at, UTC).isoformat() for at in (start, end)]
-    return {"experiment": name, "since": moments[0], "until": moments[1], "metrics": metrics}
+    return {"experiment": name, "since": moments[0], "until": moments[1], "metrics": metrics} | told(users)
 
 
 def show(answer: dict[str, Any]) -> None:
-    """Print a table for each metric."""
+    """Print a table for each metric, and one of users."""
     from rich.markup import escape
 
+    from pintally.cli.arm_users import show_users
     from pintally.cli.console import data, progress, table
     from pintally.cli.letters import printable
 
@@ -77,9 +83,11 @@ def show(answer: dict[str, Any]) -> None:
             made.add_row(escape(printable(arm["arm"])), *_cells(arm))
         data.print()
         data.print(made)
-    for arm in next(iter(answer["metrics"].values())):
+    show_users(answer)
+    control = next(iter(answer["metrics"].values()))[0]["control"]
+    for arm in answer["users"] or next(iter(answer["metrics"].values())):
         if arm["sample_ratio_alarm"]:
-            warning = f"{printable(arm['arm'])} and {printable(arm['control'])} may not have equal shares of users "
+            warning = f"{printable(arm['arm'])} and {printable(control)} may not have equal shares of users "
             data.print(escape(f"\n{warning}(p {arm['sample_ratio_p']:.2g}): compare their rates only."))
 
 

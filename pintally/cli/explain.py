@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pintally.audit.arm_members_shown import ArmMember
 from pintally.audit.arms_shown import ArmCell
 from pintally.audit.errors import CannotTell
 from pintally.audit.explain import Cell, Explanation, RecordReport
@@ -164,6 +165,7 @@ def _cell_lines(cell: Cell) -> list[str]:
         ]
     lines += [_member_line(cell.member)] if cell.member else []
     lines += map(_arm_line, cell.arms)
+    lines += map(_arm_member_line, cell.arm_members)
     return lines + [_window_line(window) for window in (*cell.windows, *cell.breakdowns)]
 
 
@@ -181,6 +183,14 @@ def _arm_line(arm: ArmCell) -> str:
         f"  arm {arm.arm} of experiment {arm.experiment}, bucket {arm.bucket}, hour of {moment(arm.hour * 1000)}: "
         f"{arm.recounted:,} ({arm.recounted_trusted:,} trusted) by recount below offset {arm.below:,}, "
         f"{stored} in experiment_cells"
+    )
+
+
+def _arm_member_line(member: ArmMember) -> str:
+    stored = "no row" if member.stored is None else f"{member.stored.events:,}"
+    return (
+        f"  its user in arm {member.arm} of experiment {member.experiment}, hour of {moment(member.hour * 1000)}: "
+        f"{member.recounted:,} by recount below offset {member.below:,}, {stored} in arm_members"
     )
 
 

@@ -64,6 +64,6 @@ def migrate(
     if kept:
         typer.echo(f"dead letters are kept for {settings.topics.dead_letter_days} days: {', '.join(kept)}")
     if members_kept:
-        typer.echo(f"hashes of users are kept for {settings.topics.member_days} days: table pin_members")
+        typer.echo(f"hashes of users are kept for {settings.topics.member_days} days: tables pin_members, arm_members")
     for difference in [*differences, *weaknesses]:
         typer.echo(f"note: {difference}", err=True)

@@ -17,6 +17,13 @@ class Experiments:
     offsets: NDArray[np.int64]  # shape (n + 1,): those of event i are offsets[i] to offsets[i + 1] of the other columns
     pairs: NDArray[np.uint64]  # the two numbers of each: experiment << 32 | arm
 
+    def of(self, at: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
+        """The arms of the events at these indexes: the index of the event of each, and its pair."""
+        sizes = self.offsets[at + 1] - self.offsets[at]
+        begins = np.cumsum(sizes) - sizes
+        within = np.arange(int(sizes.sum())) - np.repeat(begins, sizes)
+        return np.repeat(at, sizes), self.pairs[np.repeat(self.offsets[at], sizes) + within]
+
     @property
     def experiment(self) -> NDArray[np.uint64]:
         """Numbers of labels."""

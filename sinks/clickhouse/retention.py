@@ -39,6 +39,6 @@ def keep_members(address: ClickHouseAddress, days: int, timeout_seconds: float =
         if member_days(connection) == days:
             return False
         connection.execute(f"ALTER TABLE pin_user_states MODIFY TTL window_start + INTERVAL {int(days)} DAY")
-        connection.execute(f"ALTER TABLE flagged_users MODIFY TTL hour + INTERVAL {int(days)} DAY")
-        connection.execute(f"ALTER TABLE pin_members MODIFY TTL hour + INTERVAL {int(days)} DAY")
+        for table in ("flagged_users", "arm_members", "pin_members"):  # the last says what is set
+            connection.execute(f"ALTER TABLE {table} MODIFY TTL hour + INTERVAL {int(days)} DAY")
         return True

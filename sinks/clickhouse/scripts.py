@@ -22,7 +22,7 @@ READ: Final = (
     "tops.sql",
     "experiments.sql",
 )  # the views that readers may read
-REPEATABLE: Final = (*READ, "superseded.sql")  # in this order
+REPEATABLE: Final = (*READ, "arm_users.sql", "superseded.sql")  # in this order
 # Of views: a line {name} in a script is the text of parts/name.sql.
 PARTS: Final = (
     "sealed_hours", "sealed_days", "labelled_days", "feature_columns", "features_at_a_cut", "answers_are_whole",

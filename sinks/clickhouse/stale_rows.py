@@ -9,10 +9,11 @@ inside a slice. Then the version of a cell decides: it is superseded if its posi
 letter has an offset: it is superseded if the offset is at the epoch start or beyond.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
-from pintally.schemas.cells import CELL_TABLES, CellRows
+from pintally.schemas.cells import CELL_TABLES, MEMBERS, CellRows
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.scripts import SUPERSEDED
 
@@ -63,16 +64,15 @@ def has_superseded(connection: Connection, selection: Selection) -> bool:
     """Whether some of these cells are superseded. Cheap where no rules were ever changed."""
     if not _has_later_epochs(connection):
         return False
-    looks = " UNION ALL ".join(f"(SELECT 1 FROM ({_cells(kind, selection)} LIMIT 1))" for kind in CELL_TABLES)
-    return bool(connection.rows(looks, **selection.parameters))
+    return bool(_superseded(connection, CELL_TABLES, selection))
 
 
 def delete_superseded(connection: Connection, selection: Selection) -> None:
     """Delete the superseded ones of these cells, all superseded ledger rows and letters; they are gone on return."""
     if not _has_later_epochs(connection):
         return
-    for kind in CELL_TABLES:
-        if _has_superseded_cells(connection, kind, selection):
+    for _, kinds in groupby(CELL_TABLES, key=MEMBERS.__contains__):
+        for kind in _superseded(connection, kinds, selection):
             connection.execute(
                 f"DELETE FROM {kind.table} WHERE {selection.of(kind)} AND ({CELL}) IN ({_cells(kind, selection)})",
                 dict(selection.parameters),
@@ -88,8 +88,11 @@ def _cells(kind: type[CellRows], selection: Selection) -> str:
     return f"{CELLS.format(table=kind.table)} AND {selection.of(kind, 'c')}"
 
 
-def _has_superseded_cells(connection: Connection, kind: type[CellRows], selection: Selection) -> bool:
-    return bool(connection.rows(f"{_cells(kind, selection)} LIMIT 1", **selection.parameters))
+def _superseded(connection: Connection, kinds: Iterable[type[CellRows]], selection: Selection) -> list[type[CellRows]]:
+    """Those of these kinds of which some cells in a selection are superseded; asked in one statement."""
+    named = {kind.table: kind for kind in kinds}
+    looks = [f"(SELECT '{name}' FROM ({_cells(kind, selection)} LIMIT 1))" for name, kind in named.items()]
+    return [named[name] for (name,) in connection.rows(" UNION ALL ".join(looks), **selection.parameters)]
 
 
 def _has_later_epochs(connection: Connection) -> bool:

@@ -28,11 +28,13 @@ from pintally.schemas.decoding.values import Values
 from pintally.schemas.framing import framed_as
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
+from pintally.schemas.user_keys import UserKeys
 from pintally.streams.counting.aggregates import slice_arms
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.slices import Base
 from tests.audit.test_recount import plain
+from tests.counting.test_user_hash import PUBLISHED
 
 NOON = 1_767_268_800_000
 MINUTE = 60_000
@@ -104,7 +106,7 @@ def half_framed(record: Record, data: st.DataObject) -> Record:
 def recount(
     records: list[Record], place: SliceStart, first: int, end: int, borders: list[int], rules: Rules = RULES
 ) -> list[Slice]:
-    counting = Recount("save", parse_rules(rules.to_json()), place, first)
+    counting = Recount("save", parse_rules(rules.to_json()), place, first, (bytes.fromhex(PUBLISHED),))
     slices: list[Slice] = []
     for low, high in zip([place.offset, *borders], [*borders, end], strict=True):
         slices += counting.feed(Piece(Records.of(r for r in records if low <= r.offset < high), high))
@@ -112,7 +114,7 @@ def recount(
 
 
 def fold(records: list[Record], start: int, end: int, borders: list[int], rules: Rules = RULES) -> SourceFold:
-    folding = SourceFold(SOURCE, Action.SAVE, rules, 0, Base(start, 0, start, 0))
+    folding = SourceFold(SOURCE, Action.SAVE, rules, 0, Base(start, 0, start, 0), keys=KEYS)
     for low, high in zip([start, *borders], [*borders, end], strict=True):
         part = [r for r in records if low <= r.offset < high]
         offsets = np.array([r.offset for r in part], np.int64)
@@ -139,6 +141,10 @@ def cells_of(slice_: Slice, records: list[int]) -> Cells:
 Arms = Counter[tuple[int, int, int, int, str, str, int]]  # of slice, action, hour, experiment, arm and bucket
 ARM = ("action", "hour", "experiment", "arm", "bucket")
 OF_ARMS = [each.table for each in AGGREGATES].index("experiment_cells")
+Members = Counter[tuple[int | str, ...]]  # of slice, action, hour, experiment, arm, key and hash of the user
+MEMBER = ("action", "hour", "experiment", "arm", "user_key", "user_hash")
+OF_MEMBERS = [each.table for each in AGGREGATES].index("arm_members")
+KEYS = UserKeys.of(PUBLISHED)
 FEW = 3  # arms that count under their own names: a slice has few
 
 
@@ -149,6 +155,15 @@ def arms_of(slice_: Slice, records: list[int]) -> Arms:
     return Counter(
         (*slice_.key, key.action, key.hour, names[key.experiment], names[key.arm], key.bucket) for key in keys
     )
+
+
+def members_of(slice_: Slice) -> Members:
+    """How many records of a slice each member of an arm has."""
+    cells = slice_.cells[OF_MEMBERS]
+    names = {digest(name): name for name in cells.names}
+    action, hour, experiment, arm, *user = (column.tolist() for column in cells.keys)
+    rows = zip(action, hour, map(names.get, experiment), map(names.get, arm), *user, cells.counts.tolist(), strict=True)
+    return Counter({(*slice_.key, *key): events for *key, events in rows})
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -176,9 +191,10 @@ EXPERIMENTS = st.sampled_from([(), ("*",), ("feed",), ("b", "feed")])
     st.sampled_from([True, True, False]),
     st.integers(0, 3),
     EXPERIMENTS,
+    st.booleans(),
     st.data(),
 )
-@example(([], 30), True, False, True, 5, ("*",), None)
+@example(([], 30), True, False, True, 5, ("*",), True, None)
 def test_every_slice_outcome_cell_and_dead_letter_is_the_same(
     log: tuple[list[Record], int],
     dedup: bool,
@@ -186,6 +202,7 @@ def test_every_slice_outcome_cell_and_dead_letter_is_the_same(
     breakdown: bool,
     cap: int,
     experiments: tuple[str, ...],
+    users: bool,
     data: st.DataObject | None,
 ) -> None:
     records, end = log
@@ -194,6 +211,7 @@ def test_every_slice_outcome_cell_and_dead_letter_is_the_same(
     start = records[0].offset if records else 0
     theirs, ours = (data.draw(borders_within(start, end)) if data else [] for _ in range(2))
     rules = replace(RULES, dedup=dedup, breakdown=breakdown, trusted_cap=cap, experiments=experiments)
+    rules = replace(rules, user_key=KEYS.current if users else "")
     rules = rules.framed if framed else rules
     slices = recount(records, SliceStart(start, 0), start, end, ours, rules)
     captured = fold(records, start, end, theirs, rules).capture()
@@ -206,17 +224,25 @@ def test_every_slice_outcome_cell_and_dead_letter_is_the_same(
     ] == [
         (*s.key, s.start, s.start_stream_time, s.end, *s.at(s.end), s.at(s.end).counted) for s in slices
     ]  # fmt: skip
-    cells, *others = captured.cells
+    tables = {rows.table: rows for rows in captured.cells}
+    cells = tables["pin_minutes"]
     rows = cells.tuples(("slice_block", "arrived_at", "minute", "surface", "platform", "pin_id", "events", "trusted"))
     assert {row[:-2]: row[-2] for row in rows} == sum((cells_of(s, s.counted(0)) for s in slices), Cells())
     assert {row[:-2]: row[-1] for row in rows if row[-1]} == sum((cells_of(s, s.trusted(0)) for s in slices), Cells())
-    found = [row for each in others for row in each.tuples(("slice_block", "arrived_at", *ARM, "events", "trusted"))]
+    of_arms = tables.get("experiment_cells")
+    found = list(of_arms.tuples(("slice_block", "arrived_at", *ARM, "events", "trusted"))) if of_arms else []
     assert {row[:-2]: row[-2] for row in found} == sum((arms_of(s, s.counted(OF_ARMS)) for s in slices), Arms())
     assert {row[:-2]: row[-1] for row in found if row[-1]} == sum(
         (arms_of(s, s.trusted(OF_ARMS)) for s in slices), Arms()
     )
+    of_members = tables.get("arm_members")
+    members = list(of_members.tuples(("slice_block", "arrived_at", *MEMBER, "events"))) if of_members else []
+    assert {row[:-1]: row[-1] for row in members} == sum(map(members_of, slices), Members())
     assert [row.sums for row in captured.ledger] == [
-        {"experiment_cells": len(s.counted(OF_ARMS))} if experiments else {} for s in slices
+        ({"pin_members": len(s.counted(0))} if users else {})
+        | ({"arm_members": len(s.counted(OF_ARMS))} if users and experiments else {})
+        | ({"experiment_cells": len(s.counted(OF_ARMS))} if experiments else {})
+        for s in slices
     ]
     assert [(letter.offset, letter.timestamp, letter.outcome) for letter in captured.dead_letters] == [
         rejected[:3] for s in slices for rejected in s.rejected

@@ -1,4 +1,4 @@
-"""Controls of the fold: C1, C2, C4, and C29 to C32."""
+"""Controls of the fold: C1, C2, C4, C29 to C32, and C36."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +11,7 @@ from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.experiments import EVERY
 from pintally.schemas.label_column import UNKNOWN
 from pintally.streams.counting import fold
-from pintally.streams.counting.aggregates import ExperimentCells, PinMembers, PinMinutes, SliceVersion
+from pintally.streams.counting.aggregates import ArmMembers, ExperimentCells, PinMembers, PinMinutes, SliceVersion
 from pintally.streams.counting.aggregates.member_table import MemberTable
 from pintally.streams.counting.aggregates.slice_arms import IGNORED, SliceArms
 from pintally.streams.counting.aggregates.slice_labels import SliceLabels
@@ -183,4 +183,30 @@ def arms_numbered_by_chunk() -> Iterator[None]:
         add(self, judged, at)
 
     with replaced((ExperimentCells, "add", add_anew)):
+        yield
+
+
+@control
+def arm_members_by_chunk() -> Iterator[None]:
+    """C36: the members of arms of a slice, and their counts, begin anew with each chunk."""
+    add = ArmMembers.add
+
+    def add_anew(self: ArmMembers, judged: Judged, at: NDArray[np.intp]) -> None:
+        self._table = MemberTable()
+        add(self, judged, at)
+
+    with replaced((ArmMembers, "add", add_anew)):
+        yield
+
+
+@control
+def arms_of_members_numbered_by_chunk() -> Iterator[None]:
+    """C36: the numbers of arms, of which members are, begin anew with each chunk."""
+    add = ArmMembers.add
+
+    def add_anew(self: ArmMembers, judged: Judged, at: NDArray[np.intp]) -> None:
+        self._arms = SliceArms(tuple(self._arms._asked))
+        add(self, judged, at)
+
+    with replaced((ArmMembers, "add", add_anew)):
         yield

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pintally.schemas.cells import CELL_TABLES, ExperimentRows, PinMinuteRows
+from pintally.schemas.cells import CELL_TABLES, ArmMemberRows, ExperimentRows, PinMinuteRows
 from pintally.schemas.rows import StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.shards import shard_of, split
@@ -120,7 +120,10 @@ def test_pins_are_spread_evenly_whatever_pattern_their_ids_have() -> None:
 
 
 def test_cells_that_are_of_no_pin_are_on_shard_0_and_all_others_by_their_pin() -> None:
-    assert {kind.table for kind in CELL_TABLES if "pin_id" not in kind.key} == {ExperimentRows.table}
+    assert {kind.table for kind in CELL_TABLES if "pin_id" not in kind.key} == {
+        ExperimentRows.table,
+        ArmMemberRows.table,
+    }
     rows = ExperimentRows.of([()] * len(ExperimentRows.columns()))
     assert [len(part) for part in split(rows, 3)] == [0, 0, 0]
 

@@ -68,7 +68,7 @@ def test_a_short_drill_passes_names_what_took_effect_and_leaves_nothing_running(
     assert found["lag"] == 0
     assert found["events"] > 10_000
     assert found["verify"]["exit_code"] == 0
-    assert found["beside"].keys() == {"pin_members", "experiment_cells", "user_seals"}
+    assert found["beside"].keys() == {"pin_members", "arm_members", "experiment_cells", "user_seals"}
     assert min(found["beside"].values()) > 0, "all that can be counted was, and its users were sealed"
     assert found["reader"]["violations"] == []
     assert found["reader"]["final_windows"] > 0, "past hours became final, and the reader saw them"

@@ -159,6 +159,7 @@ def test_cells_and_users_are_those_of_the_emulators_own_truth(
         _compare_cells(stack, told)
         _compare_users(stack, told)
         _compare_flagged(stack, told)
+        _compare_users_of_arms(stack, told)
 
 
 def final_hours(settings: Settings, told: Sequence[Mapping[str, Any]]) -> set[int]:
@@ -220,6 +221,19 @@ def _compare_flagged(settings: Settings, told: Sequence[Mapping[str, Any]]) -> N
     hashed = {x["user_id"]: sip_hash(PUBLISHED, int(x["user_id"]).to_bytes(8, "little")) for x in busy}
     assert sorted(flagged) == sorted((x["hour"], hashed[x["user_id"]], x["events"], x["pins"]) for x in busy)
     assert {x["pins"] > 1 for x in busy if x["is_bot"]} == {True, False}, "bots that hammer, and bots that roam"
+
+
+def _compare_users_of_arms(settings: Settings, told: Sequence[Mapping[str, Any]]) -> None:
+    """Exact, by the view and by the command. Nobody is in two arms."""
+    expected = {x["arm"]: x["users_of_arm"] for x in told if "users_of_arm" in x}
+    asked = "experiment = 'ranker_q4', since = '2000-01-01 00:00:00', until = '2100-01-01 00:00:00'"
+    rows = read(settings.clickhouse, f"SELECT arm, users, in_several_arms FROM experiment_users({asked}) ORDER BY arm")
+    assert rows == [(arm, expected[arm], 0) for arm in ("control", "treatment")]
+    assert min(expected.values()) > 100
+    done = pintally(settings, "experiment", "ranker_q4", "--json", timeout=60)
+    shown = {arm["arm"]: arm for arm in json.loads(done.stdout)["users"]}
+    assert {arm: of["users"] for arm, of in shown.items()} == expected
+    assert not shown["treatment"]["sample_ratio_alarm"]
 
 
 def test_a_worker_without_topics_says_what_to_do(settings: Settings) -> None:

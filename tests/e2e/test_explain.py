@@ -119,10 +119,15 @@ def test_the_label_and_the_trust_of_an_event_are_told(stack: Settings, tmp_path:
         for arm in cells[5]["arms"]:
             assert (arm["recounted"], arm["recounted_trusted"]) == (1, 0)
             assert (arm["stored"]["events"], arm["stored"]["trusted"]) == (1, 0)
+        of_arms = [[(each["experiment"], each["arm"], each["hour"]) for each in cell["arm_members"]] for cell in cells]
+        assert of_arms[5] == [("checkout", "a \x1b[2J", hour), ("feed", "control", hour)]
+        assert of_arms[:5] == [[]] * 5
+        assert [(each["recounted"], each["stored"]["events"]) for each in cells[5]["arm_members"]] == [(1, 1)] * 2
     words = here(stack, COMMAND, ids[5])
     assert "not trusted" in words
     assert "its user on surface home" in words
     assert f"of experiment feed, bucket {bucket}" in words
+    assert "its user in arm control of experiment feed" in words
     assert "\x1b" not in words
     assert f"{topic}[0]@5" in words
 

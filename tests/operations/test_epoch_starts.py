@@ -24,7 +24,7 @@ ONE, OTHER, NEW = (Source(f"engagement.{name}.v1", UUID(int=7), 0) for name in (
 RULES = Rules(slice_records=100)
 LATER = Rules(slice_records=50, allowed_lateness_ms=1)
 T = 1_700_000_000_000 // ARRIVAL_BUCKET_MS * ARRIVAL_BUCKET_MS
-STEPS = 9  # more than there are
+STEPS = 12  # more than there are
 
 
 class Crash(Exception):

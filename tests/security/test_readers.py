@@ -6,6 +6,8 @@ import pytest
 
 from pintally.features import FeatureReader, SinkError
 from pintally.schemas.actions import Action
+from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.reads.arm_users import read_users
 from pintally.streams.settings import Settings
 from tests.features.kinds import rows
 from tests.sinks.known import FIRST, TEN, Fact, fill
@@ -28,6 +30,13 @@ def test_the_reader_asks_all_that_there_is_to_ask(reading: Settings) -> None:
         assert rows(reader.get_online_features([7]))[0]["saves_24h"] > 0
         assert len(reader.top("24h")) == 3
         assert len(reader.counts(start=datetime.fromtimestamp(FIRST, UTC), end=datetime.fromtimestamp(CUT, UTC))) == 0
+
+
+def test_the_reader_is_told_that_users_of_arms_are_for_others(reading: Settings) -> None:
+    with Connection(reading.clickhouse, only_reads=True) as connection:
+        found = read_users(connection, "checkout", FIRST, CUT, [], 1)
+    assert found.arms == ()
+    assert "may read the table arm_members" in found.unknown
 
 
 def test_a_user_without_these_rights_is_told_which_one_is_missing(reading: Settings) -> None:

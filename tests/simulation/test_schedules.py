@@ -14,7 +14,7 @@ BITES = (
     "somebody ruins", "repair is interrupted", "repair is killed", "repair is done: 0",
     "and has them again", "write_ledger of a cancelled flush", "one after the other",
     "is trimmed to", "lost is interrupted", "lost is killed", "lost is done",
-    "and rows of pin_members", "and rows of experiment_cells",
+    "and rows of pin_members", "and rows of experiment_cells", "and rows of arm_members",
 )  # fmt: skip
 
 

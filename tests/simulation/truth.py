@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pintally.schemas.cells import ExperimentRows, PinMemberRows, PinMinuteRows
+from pintally.schemas.cells import CELL_TABLES, ArmMemberRows, ExperimentRows, PinMemberRows, PinMinuteRows
 from pintally.schemas.rows import EPOCH_SHIFT, DeadLetterRow, LedgerRow, LostRow, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -14,7 +14,7 @@ from tests.support.memory_sink import CellKey, MemorySink, Origin, SliceKey, Val
 from tests.support.reference import Recount, ReferenceSlice, recount
 
 OUTCOMES = ("counted", "duplicate", "late", "invalid", "gaps")
-TABLES = {kind.table: kind for kind in (PinMinuteRows, PinMemberRows, ExperimentRows)}
+TABLES = {kind.table: kind for kind in CELL_TABLES}
 Letter = tuple[object, ...]
 Key = tuple[Any, ...]  # source, slice_block, arrived_at, table, and what else names a cell there
 
@@ -95,7 +95,8 @@ class Truth:
 
     def _take(self, log: SimLog, found: Recount, start_row: StartRow) -> None:
         source, epoch, rules = log.source, start_row.epoch, Rules.from_json(start_row.rules)
-        beside = {PinMemberRows.table: bool(rules.user_key), ExperimentRows.table: bool(rules.experiments)}
+        users, arms = bool(rules.user_key), bool(rules.experiments)
+        beside = {PinMemberRows.table: users, ExperimentRows.table: arms, ArmMemberRows.table: users and arms}
         for piece in found.slices:
             key = source.id, piece.slice_block, piece.arrived_at
             if self.epoch_of.get(key, epoch) != epoch:  # a slice of that name was given up unwritten
@@ -275,8 +276,10 @@ class Truth:
         self._check_letters("letters on the dead-letter topic", {o: self.letters.get(o) for o in self.buried})
 
     def _values(self, cell: Key) -> tuple[int, ...]:
-        """What the row of a cell must say in the end: events, and trusted."""
+        """What the row of a cell must say in the end: events, and trusted unless it is a member of an arm."""
         offsets = self.cells[cell]
+        if TABLES[cell[3]] is ArmMemberRows:
+            return (len(offsets),)
         return len(offsets), sum((cell[0], offset) in self.trusted for offset in offsets)
 
     def _must(self, key: SliceKey, piece: ReferenceSlice) -> tuple[object, ...]:
@@ -347,7 +350,10 @@ def _row_of(sink: MemorySink, key: Key) -> Values | None:
 
 def _cells(log: SimLog, found: Recount) -> Iterator[tuple[Key, list[int]]]:
     """The cells of all tables, with the offsets that they count."""
-    counted = (PinMinuteRows, found.counted), (PinMemberRows, found.members), (ExperimentRows, found.arms)
+    counted = (
+        (PinMinuteRows, found.counted), (PinMemberRows, found.members), (ExperimentRows, found.arms),
+        (ArmMemberRows, found.arm_members),
+    )  # fmt: skip
     action = int(log.action)
     for kind, cells in counted:
         for (slice_block, arrived_at, *name), offsets in cells.items():

@@ -130,7 +130,7 @@ def test_an_action_that_comes_later_gets_its_columns_and_changes_no_count(
     read(
         empty, f"INSERT INTO sealed (resolution, window_start, seal, is_open, corrected, pins, saves, clicks) {sealed}"
     )
-    assert migrate(empty) == [*REPEATABLE]
+    assert migrate(empty) == [name for name in REPEATABLE if name != "arm_users.sql"], "all that name actions"
     sums = "SELECT count(), sum(saves), sum(clicks), sum(closeups) FROM pin_engagement_1d"
     assert read(empty, sums) == [(200_000, 600_000, 400_000, 0)]
     top = (

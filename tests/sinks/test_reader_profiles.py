@@ -6,6 +6,7 @@ import pytest
 from clickhouse_driver import Client
 from clickhouse_driver.errors import ServerException
 
+from pintally.schemas.cells import ArmMemberRows, ExperimentRows
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
@@ -14,7 +15,7 @@ from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import seal_users
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.sinks.sealed_cuts import seal_all
-from tests.sinks.sealing import HOUR, TODAY, some_cells, write
+from tests.sinks.sealing import HOUR, TODAY, YESTERDAY, some_cells, write
 from tests.sinks.test_seal_users import members
 from tests.support.own_clickhouse import clickhouse_with
 from tests.support.profiles import OF_THE_READER, ONE_SETTING, PROFILES
@@ -36,7 +37,16 @@ OF_FEATURES = (
     *(f"SELECT count(), sum(saves_7d), sum(clicks_24h), sum(closeups_decayed_6h) FROM {view}" for view in FEATURES),
     "SELECT data, known_until, open_windows, corrected_windows, status FROM data_status ORDER BY data",
 )
+# Of arms; the second one is for who may read members.
+OF_HOURS = f"(experiment = 'checkout', since = {YESTERDAY}, until = {TODAY})"
+OF_ARMS = (
+    f"SELECT * FROM experiment_results{OF_HOURS} ORDER BY metric, arm",
+    f"SELECT count(), sum(value), max(sample_ratio_alarm) FROM experiment_results{OF_HOURS}",
+    f"SELECT * FROM experiment_users{OF_HOURS} ORDER BY arm",
+    f"SELECT sum(users), sum(in_several_arms), sum(events) FROM experiment_users{OF_HOURS}",
+)
 DATABASE = "readers"
+ARMS_OF = (("control",), ("treatment",), ("control", "treatment"))
 # Errors of ClickHouse's own that do not name the setting.
 SAID = {
     "enable_global_with_statement": ["identifier `state`", "identifier `of`"],
@@ -73,6 +83,7 @@ def _fill(made: ClickHouseAddress, *, sealed: bool) -> None:
     migrate(made)
     write(made, some_cells())
     write(made, some_cells(20, count=4, slice_block=1))
+    _write_arms(made)
     if sealed:
         _write_members(made)
         seal(made, TODAY)
@@ -82,6 +93,8 @@ def _fill(made: ClickHouseAddress, *, sealed: bool) -> None:
         seal(made, TODAY - 20 * HOUR)
         seal_all(made, TODAY + 10 * 60)
     with Connection(made, 30) as connection:
+        connection.execute("DELETE FROM arm_members WHERE user_hash = 3")
+        connection.execute("DELETE FROM experiment_cells WHERE bucket = 3")
         connection.execute("DELETE FROM pin_minutes WHERE pin_id = 9")
         connection.execute("DELETE FROM pin_minutes WHERE action = 3 AND slice_block = 1")
         if sealed:
@@ -97,6 +110,22 @@ def _write_members(made: ClickHouseAddress) -> None:
         session.write_cells(members([*seen, (5, 2, 8, "home", 1)]))
 
 
+def _write_arms(made: ClickHouseAddress) -> None:
+    """Users of an experiment in several hours, and of another one; some were in both arms."""
+    acts = [(hour, user, arm) for hour in (3, 21) for user in range(9) for arm in ARMS_OF[user % 3]]
+    rows = [
+        (1, 7, YESTERDAY, 9, action, YESTERDAY + hour * HOUR, "checkout", arm, user)
+        for hour, user, arm in acts
+        for action in (1, 3)
+    ]
+    rows += [(1, 7, YESTERDAY, 9, 1, YESTERDAY, "feed", "a", user) for user in range(5)]
+    cells = [(*row, 4, 3) for row in rows]
+    seen = [(*row[:8], 77, row[8], 4) for row in rows]
+    with ClickHouseSink(made).session() as session:
+        session.write_cells(ExperimentRows.of(zip(*cells, strict=True)), ArmMemberRows.of(zip(*seen, strict=True)))
+        session.write_cells(ArmMemberRows.of(zip(*((*row[:10], 5) for row in seen[:4]), strict=True)))
+
+
 def _seal_users(made: ClickHouseAddress) -> None:
     """One of the pins is deleted again, of the other not every group is shown."""
     seal_users(made, 2, 1)
@@ -108,13 +137,18 @@ def _seal_users(made: ClickHouseAddress) -> None:
 Answers = dict[str, list[tuple[object, ...]] | str]
 
 
+def comparable(value: object) -> object:
+    """The value, or a word for a number that equals nothing."""
+    return "NaN" if value != value else value
+
+
 def ask(address: ClickHouseAddress, user: str, queries: Sequence[str]) -> Answers:
     """The rows, or what the error says, of each query."""
     answers: Answers = {}
     with Client(address.host, address.port, address.database, user) as client:
         for sql in queries:
             try:
-                answers[sql] = list(client.execute(sql))
+                answers[sql] = [tuple(map(comparable, row)) for row in client.execute(sql)]
             except ServerException as error:
                 answers[sql] = error.message
     return answers
@@ -129,7 +163,7 @@ def expected(address: ClickHouseAddress) -> Answers:
 
 def plain(address: ClickHouseAddress) -> Answers:
     counts = [query.format(view) for query in QUERIES for view in VIEWS]
-    return ask(address, "default", [TOP, *counts, *(QUERIES[0].format(view) for view in USERS)])
+    return ask(address, "default", [TOP, *counts, *(QUERIES[0].format(view) for view in USERS), *OF_ARMS])
 
 
 def test_the_views_have_rows(expected: Answers) -> None:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pintally.schemas.cells import CELL_TABLES, ExperimentRows, PinMemberRows
+from pintally.schemas.cells import CELL_TABLES, ArmMemberRows, ExperimentRows, PinMemberRows
 from pintally.schemas.rows import StartRow, version_of
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -203,21 +203,22 @@ def test_superseded_rows_are_deleted_and_not_sealed(address: ClickHouseAddress) 
     by_offset = [(2, version_of(0, 600_000)), (1, version_of(0, 490_000)), (2, version_of(1, 600_000))]
     members = [(source.id, b, YESTERDAY, v, 1, hour, 51, "home", 1, b + v, 1, 1) for b, v in by_offset]
     arms = [(source.id, b, YESTERDAY, v, 1, hour, "checkout", "green", b + (v > 1 << 48), 1, 1) for b, v in by_offset]
+    both = [(source.id, b, YESTERDAY, v, 1, hour, "checkout", "green", 1, b + v, 1) for b, v in by_offset]
     with ClickHouseSink(address).session() as session:
         session.write_starts([old, new])
         session.write_cells(PinMemberRows.of(zip(*members, strict=True)), ExperimentRows.of(zip(*arms, strict=True)))
+        session.write_cells(ArmMemberRows.of(zip(*both, strict=True)))
         session.write_cells(cells((source.id, 1, YESTERDAY, 1, minute, 50, 1, version_of(0, 490_000))))  # before it
         session.write_cells(cells((source.id, 2, YESTERDAY, 1, minute, 51, 1, version_of(0, 600_000))))  # superseded
         session.write_cells(cells((source.id, 2, YESTERDAY, 1, minute, 52, 1, version_of(1, 600_000))))  # its successor
-    found = [("experiment_cells", 0, 300), ("pin_members", 51, 300), ("pin_minutes", 51, 301)]
+    found = [("arm_members", 0, 300), ("experiment_cells", 0, 300), ("pin_members", 51, 300), ("pin_minutes", 51, 301)]
     of_cells = [kind.table for kind in CELL_TABLES]
     none = dict.fromkeys([*of_cells, "ingest_ledger", "dead_letters"], 0)
     assert superseded(address) == (found, none | dict.fromkeys(of_cells, 1))
     seal(address, TODAY)
     assert superseded(address) == ([], none)
-    assert [read(address, f"SELECT count() FROM {table}")[0] for table in ("pin_members", "experiment_cells")] == [
-        (2,), (2,)
-    ]  # fmt: skip
+    of_others = ("pin_members", "arm_members", "experiment_cells")
+    assert [read(address, f"SELECT count() FROM {table}")[0] for table in of_others] == [(2,)] * 3
     assert read(address, "SELECT pin_id FROM pin_engagement_1h WHERE pin_id >= 50 ORDER BY 1") == [(50,), (52,)]
     assert disagreements(address) == []
 

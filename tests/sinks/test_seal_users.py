@@ -216,7 +216,7 @@ def test_large_groups_are_counted_within_two_hundredths(address: ClickHouseAddre
 
 def test_readers_have_a_right_to_numbers_alone() -> None:
     worker, reader = (" ".join(user.grants) for user in users("counts"))
-    for table in ("pin_members", "pin_user_states", "flagged_users"):
+    for table in ("pin_members", "arm_members", "pin_user_states", "flagged_users"):
         assert f".{table}" in worker
         assert f".{table}" not in reader.replace(".flagged_users_1h", "")
     for name in (

@@ -15,7 +15,7 @@ from pintally.schemas.rows import DeadLetterRow, LedgerRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.user_keys import NO_KEYS, UserKeys
 from pintally.streams.counting.log import Headers
-from tests.support.reference_beside import NAMED_ARMS, Arm, Beside, Member
+from tests.support.reference_beside import NAMED_ARMS, Arm, ArmMember, Beside, Member
 
 Key = tuple[int, int, str, str]  # minute, pin, surface, platform
 NAMED = 256  # C29: labels that count under their own name
@@ -93,6 +93,7 @@ class Recount:
     trusted: set[int] = field(default_factory=set)  # the offsets of those that are trusted
     members: dict[tuple[int, int, Member], list[int]] = field(default_factory=dict)  # slice_block, arrived_at, member
     arms: dict[tuple[int, int, Arm], list[int]] = field(default_factory=dict)
+    arm_members: dict[tuple[int, int, ArmMember], list[int]] = field(default_factory=dict)
     dead_letters: list[tuple[int, int, str, bytes | None, bytes | None, Headers]] = field(default_factory=list)
 
     def values(self, cell: Cell, position: int = 2**64) -> tuple[int, int]:
@@ -168,8 +169,11 @@ def recount(
             result.trusted |= {offset} if trusted else set()
             if member := beside.member(event, key[2]):
                 result.members.setdefault((slice_block, arrived_at * 600, member), []).append(offset)
-            for arm in beside.arms(event):
+            arms = beside.arms(event)
+            for arm in arms:
                 result.arms.setdefault((slice_block, arrived_at * 600, arm), []).append(offset)
+            for each in beside.arm_members(event, arms):
+                result.arm_members.setdefault((slice_block, arrived_at * 600, each), []).append(offset)
         if outcome in ("invalid", "late"):
             assert record is not None
             letter = (offset, record.timestamp, outcome, record.key, record.value, record.headers)

@@ -113,15 +113,15 @@ def labelled(
         earlier[by] += 1
 
 
-def arms_counted(records: list[LogRecord], recounted: Recount, action: Action) -> Iterator[ArmHour]:
-    """The arm of each counted record that names one."""
+def arms_counted(records: list[LogRecord], recounted: Recount, action: Action) -> Iterator[tuple[ArmHour, int]]:
+    """The arm of each counted record that names one, and the user."""
     values = {record.offset: record.value for record in records}
     for offset in (offset for offsets in recounted.counted.values() for offset in offsets):
         event = parse(values[offset], action)
         assert event is not None
         for experiment, arm in (event.experiments or {}).items():
             assert experiment == EXPERIMENT
-            yield arm, action, event.occurred_at // HOUR_MS * HOUR_SECONDS
+            yield (arm, action, event.occurred_at // HOUR_MS * HOUR_SECONDS), event.user_id
 
 
 Told = dict[tuple[int, int, str | None], tuple[int, ...]]  # hour, pin, surface -> users, and those of each action
@@ -160,6 +160,7 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
     outcomes: Counter[tuple[str, int, Outcome]] = Counter()
     cells: Counter[LabelledCell] = Counter()
     arms: Counter[ArmHour] = Counter()
+    users_of_arms: dict[str, set[int]] = defaultdict(set)
     trusted: Counter[LabelledCell] = Counter()
     users: dict[tuple[int, int, str | None], set[tuple[int, Action]]] = defaultdict(set)
     pins: dict[tuple[int, int], list[int]] = defaultdict(list)  # of an hour and user, one an event
@@ -169,7 +170,9 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
         recounted = recount(records, place.first_offset, end, rules.without_users, action, stream_time)
         for outcome in recounted.outcomes.values():
             outcomes[TOPICS[action], partition, Outcome[outcome.upper()]] += 1
-        arms.update(arms_counted(records, recounted, action))
+        for arm, user in arms_counted(records, recounted, action):
+            arms[arm] += 1
+            users_of_arms[arm[0]].add(user)
         for cell, is_trusted, user in labelled(records, recounted, rules, action):
             cells[cell] += 1
             trusted[cell] += is_trusted
@@ -178,6 +181,7 @@ def test_the_truth_is_what_the_rules_say_of_the_log(plan: Plan, rules: Rules, pl
             pins[cell[1] // 3600 * 3600, user].append(cell[2])
     assert truth.outcomes == outcomes
     assert truth.arms == arms
+    assert truth.users_of_arms() == ({arm: len(of) for arm, of in users_of_arms.items()} if rules.user_key else {})
     told = truth.labelled()
     assert {cell: counts.events for cell, counts in told.items()} == cells
     assert told_users(truth) == (told_of(users) if rules.user_key else {})

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pintally.audit.aggregates.aggregate import COUNT, NAME
-from pintally.audit.arms import arms_of, buckets
+from pintally.audit.aggregates.by_arm import cells_by_arm
+from pintally.audit.arms import buckets
 from pintally.audit.cells import Cells, Counts
 from pintally.audit.contract import ACTIONS
 from pintally.audit.findings import Finding
-from pintally.audit.labels import DIGEST, DIGEST_BYTES, DIGEST_SQL, digest
-from pintally.audit.rules import HOUR_MS
+from pintally.audit.labels import DIGEST, DIGEST_BYTES, DIGEST_SQL
 from pintally.audit.words import utc
 
 HOUR_BITS = 32
@@ -43,20 +43,7 @@ class ExperimentCells:
 
     def cells_of(self, counts: Counts) -> Cells:
         """The cells of the counted records of a slice: a record is in one of each of its arms."""
-        counted = arms_of(counts.assigned, counts.events.experiments, counts.rules.experiments)
-        at = counted.records
-        digests = [np.array([digest(pair[n]) for pair in counted.pairs], DIGEST) for n in (0, 1)]
-        by_digest = sorted(range(len(counted.pairs)), key=lambda pair: tuple(map(digest, counted.pairs[pair])))
-        rank = np.empty(len(by_digest), np.int64)
-        rank[by_digest] = np.arange(len(by_digest))  # so that cells ascend as rows do
-        hours = (counts.events.occurred_at[at] // HOUR_MS * (HOUR_MS // 1000)).astype(np.uint32)
-        columns = hours, rank[counted.arms], buckets(counts.events.user_id[at])
-        cells = Cells.of(columns, counts.offsets[at], counts.trusted[at])
-        hours, ranks, own = cells.keys
-        pairs = np.array(by_digest, np.int64)[ranks]
-        action = np.full(len(cells), counts.action, np.uint8)
-        keys = (action, hours, digests[0][pairs], digests[1][pairs], own)
-        return replace(cells, keys=keys, arms=counted)
+        return cells_by_arm(counts, buckets(counts.events.user_id), counts.trusted)
 
     def number(self, *key: Any) -> int:
         """A key as one number."""

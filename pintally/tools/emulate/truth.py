@@ -155,9 +155,13 @@ class Truth:
         """The users that did much in an hour; nobody if the rules do not count users."""
         return list(self._hours.busy())
 
+    def users_of_arms(self) -> dict[str, int]:
+        """The number of users of each arm of EXPERIMENT; nothing if the rules do not count users."""
+        return {} if self._users is None else self._users.of_arms()
+
     def lines(self) -> Iterator[str]:
-        """JSON Lines: one line an outcome of a partition, then one an arm, action and hour, then one a cell, then one a
-        group of users, then one a user that did much in an hour.
+        """JSON Lines: one line an outcome of a partition, then one an arm, action and hour, one an arm with its users,
+        then one a cell, then one a group of users, then one a user that did much in an hour.
 
         Of groups, the surface null stands for all surfaces.
         """
@@ -168,6 +172,8 @@ class Truth:
         for (arm, action, hour), events in sorted(self.arms.items()):
             named = {"experiment": EXPERIMENT, "arm": arm, "action": action.label, "hour": hour}
             yield json.dumps(named | {"events": events})
+        for arm, users in self.users_of_arms().items():
+            yield json.dumps({"experiment": EXPERIMENT, "arm": arm, "users_of_arm": users})
         for (action, minute, pin, surface, platform), counts in sorted(self.labelled().items()):
             cell = {"action": action.label, "minute": minute, "pin_id": str(pin)}
             labels = {"surface": surface, "platform": platform}

@@ -1,4 +1,4 @@
-"""How many users acted on a pin in an hour, on each surface and on all of them (C31)."""
+"""How many users acted on a pin in an hour, on each surface and on all of them (C31), and in an arm (C36)."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
 from pintally.schemas.rules import HOUR_MS
+from pintally.tools.emulate.arms import ARMS, arms_of
 from pintally.tools.emulate.sums import MOST_PARTS
 from pintally.tools.emulate.traffic import Slab
 
@@ -64,9 +65,19 @@ class Users:
             for group, count in users.items()
         }
 
+    def of_arms(self) -> dict[str, int]:
+        """How many users each arm has, over all hours; those that have any. Nobody is in two arms."""
+        self._merge()
+        counts = np.bincount(arms_of(np.unique(self._members["user"])), minlength=len(ARMS)).tolist()
+        return {arm: n for arm, n in zip(ARMS, counts, strict=True) if arm and n}
+
+    @property
+    def _members(self) -> NDArray[np.void]:
+        return self._parts[0] if self._parts else np.empty(0, MEMBER)
+
     def _distinct(self) -> Iterator[tuple[int, int, int | None, int, int]]:
         """Each user of a group once for each action, and once with action 0 for any."""
-        members = self._parts[0] if self._parts else np.empty(0, MEMBER)
+        members = self._members
         for is_any in (False, True):
             for is_every in (False, True):
                 found = members.copy()

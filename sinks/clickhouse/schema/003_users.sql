@@ -23,6 +23,28 @@ TTL hour + INTERVAL 7 DAY
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Members: hashes of users per source, slice, action, hour, pin and surface. Read with FINAL';
 
+-- Who acted in an arm of an experiment, in the same way. People ask for one experiment.
+CREATE TABLE IF NOT EXISTS arm_members{on_cluster}
+(
+    source UInt64 COMMENT 'Source.id' CODEC(ZSTD(1)),
+    slice_block UInt32 COMMENT 'Slice, first half: offset // slice_records' CODEC(ZSTD(1)),
+    arrived_at DateTime('UTC') COMMENT 'Slice, second half: stream time of the source, rounded down to ten minutes' CODEC(ZSTD(1)),
+    action UInt8 COMMENT 'Number of the action' CODEC(ZSTD(1)),
+    hour DateTime('UTC') COMMENT 'Start of the event-time window [hour, hour + 1 h)' CODEC(ZSTD(1)),
+    experiment LowCardinality(String) COMMENT 'The experiment, as in experiment_cells',
+    arm LowCardinality(String) COMMENT 'Its arm',
+    user_key UInt32 COMMENT 'Id of the key of the hash' CODEC(ZSTD(1)),
+    user_hash UInt64 COMMENT 'SipHash-2-4 of the user with that key' CODEC(LZ4),
+    events UInt64 COMMENT 'Counted events of this slice below the position in version; an absolute count' CODEC(T64, ZSTD(1)),
+    version UInt64 COMMENT 'epoch x 2^48 + position; the highest is current' CODEC(ZSTD(1))
+)
+ENGINE = {family}ReplacingMergeTree(version)
+PARTITION BY toYYYYMMDD(hour)
+ORDER BY (experiment, hour, user_hash, user_key, arm, action, source, slice_block, arrived_at)
+TTL hour + INTERVAL 7 DAY
+SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Members of arms: hashes of users per source, slice, action, hour, experiment and arm. Read with FINAL';
+
 -- The users of a sealed hour as sets, from which the day is made. A small set holds the hashes themselves, so these rows
 -- are of persons too, and as short-lived. uniqCombined64(14) is exact for small sets; docs/tables.md has its error.
 CREATE TABLE IF NOT EXISTS pin_user_states{on_cluster}

@@ -77,7 +77,8 @@ class ExperimentCells:
             if done == len(at):
                 return
             if not self._make_room():
-                self._learn(arms, at[done:])
+                records, pairs = experiments.of(at[done:])
+                self._arms.learn(pairs, records)
 
     def take_dirty(self, at: SliceVersion) -> ExperimentRows:
         """Take the dirty cells, which are in flight from now on."""
@@ -117,11 +118,3 @@ class ExperimentCells:
         if is_short:
             self._cells = old.with_room(4 * len(old.places), n)
         return is_short
-
-    def _learn(self, arms: Arms, records: NDArray[np.intp]) -> None:
-        """Number the pairs of these records that are new."""
-        sizes = arms.offsets[records + 1] - arms.offsets[records]
-        of_record = np.repeat(np.arange(len(records)), sizes)
-        begins = np.cumsum(sizes) - sizes
-        within = np.arange(len(of_record)) - begins[of_record]
-        self._arms.learn(arms.pairs[arms.offsets[records][of_record] + within], of_record)

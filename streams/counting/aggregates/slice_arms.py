@@ -121,6 +121,19 @@ def are_known(known: KnownArms, pairs: Words) -> NDArray[np.bool_]:
     return found
 
 
+def numbers_of(known: KnownArms, pairs: Words) -> NDArray[np.uint32]:
+    """The slice's number of each of these pairs, which were all looked at."""
+    found = np.empty(len(pairs), np.uint32)
+    _find_numbers(known, pairs, found)
+    return found
+
+
+@compiled(NOTHING, KNOWN_ARMS, UNSIGNEDS, SLOTS, allocates=False)
+def _find_numbers(known: KnownArms, pairs: Words, found: NDArray[np.uint32]) -> None:
+    for i in range(len(pairs)):
+        found[i] = known.numbers[slot_of(known, pairs[i])]
+
+
 @compiled(NOTHING, KNOWN_ARMS, UNSIGNEDS, FLAGS, allocates=False)
 def _find_arms(known: KnownArms, pairs: Words, found: NDArray[np.bool_]) -> None:
     for i in range(len(pairs)):

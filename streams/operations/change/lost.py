@@ -6,7 +6,7 @@ A plan follows from the ledger and the ends of the log, so it can be made again 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from pintally.schemas.cells import PinMemberRows
+from pintally.schemas.cells import MEMBERS
 from pintally.schemas.rows import (
     LAST_OFFSET,
     NO_CELLS,
@@ -210,4 +210,4 @@ def _damaged(
 def _adds_up(segment: Segment, sums: Sums) -> bool:
     """Whether the cells of a slice are what its ledger row says. Members are kept for days, as the log is."""
     cells = sums.get(segment.name, NO_CELLS) if segment.name else NO_CELLS
-    return not (segment.row and segment.name) or cells.adds_up_to(segment.row, but=(PinMemberRows.table,))
+    return not (segment.row and segment.name) or cells.adds_up_to(segment.row, but=[kind.table for kind in MEMBERS])

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.schemas.cells import PinMemberRows, PinMinuteRows
+from pintally.schemas.cells import MEMBERS, PinMinuteRows
 from pintally.schemas.rows import EPOCH_SHIFT, NO_CELLS, LedgerRow, LostKind, SliceSum, SourceLedger
 from pintally.schemas.sources import Source
 from pintally.schemas.user_keys import NO_KEYS, UserKeys
@@ -105,7 +105,7 @@ class SourceRepair:
         outcomes = (row.outcomes.late, row.outcomes.invalid)
         letters = tuple(int(np.subtract(*at.searchsorted([row.position, row.start]))) for at in (late, invalid))
         old = is_old(segment, self.now)
-        gone = () if oldest_of(segment) >= self.members_from + DAY else (PinMemberRows.table,)
+        gone = () if oldest_of(segment) >= self.members_from + DAY else tuple(kind.table for kind in MEMBERS)
         if row.arrived_at > self.letters_from + DAY and letters != outcomes:
             return True
         if segment.shape is Shape.UNFINISHED:
@@ -189,7 +189,7 @@ class SourceRepair:
             folded,
             known,
             complete=complete,
-            cells_from={PinMemberRows: self.members_from, PinMinuteRows: self.now - KEPT_SECONDS},
+            cells_from=dict.fromkeys(MEMBERS, self.members_from) | {PinMinuteRows: self.now - KEPT_SECONDS},
             letters_from=self.letters_from,
         )
         if repaired:
