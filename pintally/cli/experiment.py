@@ -97,8 +97,7 @@ def _cells(arm: dict[str, Any]) -> list[str]:
         return [value, "control", "", ""]
     if arm["lift"] is None or not arm["difference"]:
         return [value, f"{arm['difference']:+.4g}", "", _p(arm["p"])]
-    control = arm["difference"] / arm["lift"]
-    return [value, f"{arm['lift']:+.2%}", f"{arm['low'] / control:+.2%} to {arm['high'] / control:+.2%}", _p(arm["p"])]
+    return [value, f"{arm['lift']:+.2%}", f"{arm['lift_low']:+.2%} to {arm['lift_high']:+.2%}", _p(arm["p"])]
 
 
 def _p(p: float | None) -> str:

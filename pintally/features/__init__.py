@@ -120,9 +120,9 @@ def experiment(name: str, *, start: datetime, end: datetime, frame: Kind = "pand
     """How the arms of an experiment differ, in the hours that start in [start, end).
 
     A row for each arm and metric, the control arm first: `arm`, `control`, `metric`, `value`, `difference` and its 95%
-    interval from `low` to `high`, `lift`, `p`, `sample_ratio_p` and `sample_ratio_alarm`, as docs/data-dictionary.md
-    explains them (`experiment_results`). No rows if nothing was counted. Raises FeaturesError for a question that has
-    no answer, SinkError, SinkUnavailable.
+    interval from `low` to `high`, `lift` and its interval from `lift_low` to `lift_high`, `p`, `sample_ratio_p` and
+    `sample_ratio_alarm`, as docs/data-dictionary.md explains them (`experiment_results`). No rows if nothing was
+    counted. Raises FeaturesError for a question that has no answer, SinkError, SinkUnavailable.
     """
     with FeatureReader() as reader:
         return reader.experiment(name, start=start, end=end, frame=frame)

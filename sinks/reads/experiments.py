@@ -6,7 +6,8 @@ from typing import Final
 from pintally.sinks.clickhouse.connection import Connection
 
 RESULTS: Final = """
-SELECT arm, control, metric, value, difference, low, high, lift, p, sample_ratio_p, sample_ratio_alarm
+SELECT arm, control, metric, value, difference, low, high, lift, lift_low, lift_high, p,
+    sample_ratio_p, sample_ratio_alarm
 FROM experiment_results(experiment = %(experiment)s, since = %(since)s, until = %(until)s)
 ORDER BY metric, arm != control, arm
 """
@@ -24,6 +25,8 @@ class Measured:
     low: float  # of the 95% interval of `difference`
     high: float
     lift: float  # `difference` as a share of the control arm's value
+    lift_low: float  # of the 95% interval of `lift`
+    lift_high: float
     p: float
     sample_ratio_p: float
     sample_ratio_alarm: bool

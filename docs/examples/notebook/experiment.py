@@ -74,9 +74,8 @@ treatment.loc[shown, ["value", "difference", "low", "high", "lift", "p"]].round(
 
 # %%
 metric = treatment.loc["save_rate"]
-control = metric["value"] - metric["difference"]
 wins = metric["p"] < LEVEL and metric["low"] > 0 and not alarm
-print(f"save_rate: {metric['lift']:+.0%}, from {metric['low'] / control:+.0%} to {metric['high'] / control:+.0%}")
+print(f"save_rate: {metric['lift']:+.0%}, from {metric['lift_low']:+.0%} to {metric['lift_high']:+.0%}")
 print("decision: " + ("ship the new ranker" if wins else "keep the old ranker"))
 
 # %% [markdown]

@@ -2,7 +2,8 @@
 --
 -- A metric of an arm is a sum, or a ratio of two sums, over 256 buckets of users. Its variance is that between buckets, by
 -- the delta method: of a ratio, that of numerator - ratio x denominator. A sum is a ratio whose denominator is 1/256 in each
--- bucket, also in those without a row. What is needed of the buckets are sums of products, so absent ones need no row.
+-- bucket, also in those without a row. What is needed of the buckets are sums of products, so absent ones need no row. The
+-- lift is a ratio of two values that vary apart: its variance is (variance + ratio^2 x that of control) / control^2.
 -- Sealed hours are read from their roll-up, others from cells. What is sealed is read first: the first SELECT of the union
 -- finds nothing, and makes ClickHouse read `state` before it takes the snapshots of the tables that follow.
 -- state.1: end of the last sealed hour, .2: open hours, .3: no hour before it is read from cells, .4: the seals that count.
@@ -19,6 +20,8 @@ CREATE OR REPLACE VIEW experiment_results{on_cluster}
     low Float64 COMMENT 'Lower end of the 95% interval of difference, by the variance between buckets of users',
     high Float64 COMMENT 'Upper end of it',
     lift Float64 COMMENT 'difference / value of the control arm; NaN if that is 0',
+    lift_low Float64 COMMENT 'Lower end of the 95% interval of lift, in which the value of the control arm is not exact either',
+    lift_high Float64 COMMENT 'Upper end of it',
     p Float64 COMMENT 'How likely a difference at least as large is if the arms do not differ, two-sided; NaN for the control arm',
     sample_ratio_p Float64 COMMENT 'p of equal shares of the arm and the control arm, from their trusted events by bucket; NaN for the control arm',
     sample_ratio_alarm Bool COMMENT 'sample_ratio_p < 0.001: the arms have not equal shares of users, or differ much; compare only ratios'
@@ -103,18 +106,20 @@ compared AS
 (
     SELECT arm, metric, value, variance, first_value((arm, value, variance)) OVER whole AS against,
         if(arm = against.1, nan, value - against.2) AS difference, sqrt(variance + against.3) AS error,
+        difference / against.2 AS lift, value / against.2 AS ratio,
+        sqrt(variance + ratio * ratio * against.3) / against.2 AS lift_error,
         erfc(abs(difference) / error / sqrt(2)) AS p
     FROM arms
     WINDOW whole AS (PARTITION BY metric ORDER BY arm != 'control', arm ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 ),
 told AS
 (
-    SELECT arm, metric, value, against, difference, error, p, sum(if(metric = '', p, 0)) OVER (PARTITION BY arm) AS shares_p
+    SELECT arm, metric, value, against, difference, error, lift, lift_error, p, sum(if(metric = '', p, 0)) OVER (PARTITION BY arm) AS shares_p
     FROM compared
 )
 SELECT {experiment:String} AS experiment, arm, against.1 AS control, metric, value, difference,
     difference - 1.959963984540054 * error AS low, difference + 1.959963984540054 * error AS high,
-    difference / against.2 AS lift, p, shares_p AS sample_ratio_p, sample_ratio_p < 0.001 AS sample_ratio_alarm
+    lift, lift - 1.959963984540054 * lift_error AS lift_low, lift + 1.959963984540054 * lift_error AS lift_high, p, shares_p AS sample_ratio_p, sample_ratio_p < 0.001 AS sample_ratio_alarm
 FROM told
 WHERE metric != ''
 SETTINGS apply_deleted_mask = 1, join_use_nulls = 0, aggregate_functions_null_for_empty = 0,
