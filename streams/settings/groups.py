@@ -157,7 +157,7 @@ class WorkerSettings(Group):
     flagged_above: int = Field(
         20,
         ge=0,
-        description="A user with more counted events of all pins in an hour is flagged (rule C31); 0: nobody is.",
+        description="A user with more counted events of all pins in an hour is flagged (rule C37); 0: nobody is.",
     )
     log_format: Literal["text", "json"] = Field(
         "text", description="Lines of the log: sentences, or one JSON object each, with fields by name."

@@ -1,4 +1,4 @@
-"""Users that did much in an hour over all pins are flagged when it is sealed, and their events told apart (C31)."""
+"""Users that did much in an hour over all pins are flagged when it is sealed, and their events told apart (C37)."""
 
 from collections.abc import Iterable
 

@@ -1,5 +1,5 @@
 """Bots: one user and one action, HAMMERS times in a row among what people do. Every other one hammers one pin, the
-others roam over many: the first ones are seen by the cap of trusted events (C30), both by how much they do (C31).
+others roam over many: the first ones are seen by the cap of trusted events (C30), both by how much they do (C37).
 """
 
 from dataclasses import dataclass, replace

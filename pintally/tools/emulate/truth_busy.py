@@ -1,4 +1,4 @@
-"""Which users did much in an hour, over all pins: among them are those that are flagged once it is sealed (C31)."""
+"""Which users did much in an hour, over all pins: among them are those that are flagged once it is sealed (C37)."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple

@@ -64,7 +64,7 @@ TTL window_start + INTERVAL 7 DAY
 SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Sets of users per pin, hour and surface. Only rows whose seal is in user_seals count';
 
--- Users that did more in an hour than people do, over all pins (C31). These rows are of persons too, and as short-lived.
+-- Users that did more in an hour than people do, over all pins (C37). These rows are of persons too, and as short-lived.
 CREATE TABLE IF NOT EXISTS flagged_users{on_cluster}
 (
     hour DateTime('UTC') COMMENT 'Start of the hour' CODEC(Delta, ZSTD(1)),

@@ -1,4 +1,4 @@
-"""The SQL of users that are flagged in an hour: those with more events than a limit, over all pins (C31)."""
+"""The SQL of users that are flagged in an hour: those with more events than a limit, over all pins (C37)."""
 
 from typing import Final
 

@@ -1,6 +1,6 @@
 """The SQL of users: sets of an hour from members, and the numbers of users of an hour or a day from sets (C23).
 
-`flagged_rows` has the SQL of users that are flagged in an hour (C31).
+`flagged_rows` has the SQL of users that are flagged in an hour (C37).
 """
 
 from typing import Final

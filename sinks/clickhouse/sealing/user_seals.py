@@ -57,7 +57,7 @@ Sums = tuple[int, int, int]  # sets, the check sum of their members, and that of
 
 @dataclass(frozen=True, slots=True)
 class Flagged:
-    """What readers may know of the users that are flagged in an hour (C31); nothing of a day."""
+    """What readers may know of the users that are flagged in an hour (C37); nothing of a day."""
 
     above: int = 0  # the limit: users with more events are flagged
     users: int | None = None  # None: fewer than are shown

@@ -47,7 +47,7 @@ def seal_users(
 ) -> UsersSealed:
     """Seal the users of each sealed hour and day that has members. Groups of fewer than `least` are not shown.
 
-    Users with more than `above` events in an hour are flagged (C31); with 0 nobody is. Idempotent, and safe
+    Users with more than `above` events in an hour are flagged (C37); with 0 nobody is. Idempotent, and safe
     to run twice at once. Raises SinkUnavailable or SinkError; run it again then.
     """
     with Connection(address, timeout_seconds) as connection:
