@@ -31,10 +31,10 @@ def worker(
     Example: pintally worker --instance worker-1
     """
     watch.begin()  # before any thread is started
-    from pintally.streams.log.setup import log_to_stderr, refuse_level
+    from pintally.streams.log.setup import refuse_level
     from pintally.streams.settings import load_settings
     from pintally.streams.worker.counters import counters as own_counters
-    from pintally.streams.worker.first_lines import say_start
+    from pintally.streams.worker.run import count
 
     refuse_level(log_level)
     warnings: list[str] = []
@@ -44,8 +44,4 @@ def worker(
     if counters:
         own_counters.keep_in(counters)
     process.command = (*PINTALLY, *sys.argv[1:])
-    log_to_stderr(log_level, settings.worker.log_format, settings.kafka.group_instance_id)
-    say_start(settings, warnings)
-    from pintally.streams.worker.run import count  # after the first lines: where its loops are compiled that takes long
-
-    count(settings, log_level)
+    count(settings, log_level, warnings)

@@ -43,9 +43,7 @@ class ArmUsers:
     arm: str
     users: int | None
     in_several_arms: int | None
-    sample_ratio_p: float | None = (
-        None  # of as many users as the control arm has; None of that itself, and unless shown
-    )
+    sample_ratio_p: float | None = None  # of equal shares with the control arm; None of that itself, or if not shown
 
     @property
     def sample_ratio_alarm(self) -> bool:

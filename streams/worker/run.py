@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from functools import partial
 
 import uvloop
@@ -12,25 +13,34 @@ from pintally.streams.http.listening import Listening
 from pintally.streams.http.server import serving
 from pintally.streams.kafka.needed_rights import refuse_missing_rights
 from pintally.streams.kafka.topics import describe_topics
+from pintally.streams.log.setup import log_to_stderr
 from pintally.streams.settings import ClickHouseSettings, KafkaSettings, Settings, TopicSettings
 from pintally.streams.worker import supervisor
-from pintally.streams.worker.app import create_app
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.ended import leave_reason
+from pintally.streams.worker.first_lines import say_start
 from pintally.streams.worker.health import Health, Stage
 from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
 from pintally.streams.worker.process import pause, refuse, watch
-from pintally.streams.worker.runner import CountingWorker
-from pintally.streams.worker.serving import routes, take_address
 
 RETRY_SECONDS = 1.0
 
 
-def count(settings: Settings, log_level: str) -> None:
-    """Run a worker in this process to its end. `process.command` is what it becomes where it restarts."""
+def count(settings: Settings, log_level: str, warnings: Sequence[str] = ()) -> None:
+    """Run a worker in this process to its end. `process.command` is what it becomes where it restarts.
+
+    `warnings` are of the settings.
+    """
     watch.begin()
     watch.refusing = partial(leave_reason, settings.kafka.group_instance_id)
     counters.set("ready", 0)
+    log_to_stderr(log_level, settings.worker.log_format, settings.kafka.group_instance_id)
+    say_start(settings, warnings)
+    # Only now: the first start of a version compiles its loops as it imports them, and should not be silent meanwhile.
+    from pintally.streams.worker.app import create_app
+    from pintally.streams.worker.runner import CountingWorker
+    from pintally.streams.worker.serving import take_address
+
     supervisor.tell(READY="1", STATUS="waits for Kafka and its partitions")
     try:
         listening, health = take_address(settings), Health(Stage.WAITING)
@@ -48,6 +58,8 @@ def count(settings: Settings, log_level: str) -> None:
 
 async def wait(settings: Settings, listening: Listening, health: Health) -> None:
     """Wait until counting can begin, and answer meanwhile. Raises as `await_topics` and `refuse_without_grants` do."""
+    from pintally.streams.worker.serving import routes
+
     member = settings.kafka.group_instance_id
     async with serving(listening, routes(health, member=member)):
         watchdog = asyncio.create_task(supervisor.answer())  # the runner cancels it where this ends by an error

@@ -85,7 +85,7 @@ def test_it_is_emulated_counted_verified_and_shown_beside_what_was_counted_befor
             assert pintally(stack, "emulate", "--events", "2000", "--truth", str(sent[0])).returncode == 0
             wait_caught_up(stack)
 
-    assert told(stack, "migrate", "--json")["applied"] == [*REPEATABLE]
+    assert told(stack, "migrate", "--json")["applied"] == [each for each in REPEATABLE if each != "arm_users.sql"]
     with workers(stack, tmp_path) as start:
         start()
         assert pintally(stack, "emulate", "--events", "2000", "--seed", "2", "--truth", str(sent[1])).returncode == 0

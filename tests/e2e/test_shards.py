@@ -179,6 +179,42 @@ def test_a_shard_that_is_restored_from_its_own_copy_is_counted_again(settings: S
 
 
 @pytest.mark.engines
+def test_a_shard_that_is_restored_from_before_a_change_of_rules_is_refused_until_it_is_repaired(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """C34: it lacks slices before the epoch that the other shard has begun."""
+    truths, folder, second = [tmp_path / f"truth-{number}" for number in range(3)], uuid.uuid4().hex, alone(settings, 1)
+    settings = settings.changed(slice_records=200)
+    changed = settings.changed(max_clock_skew_seconds=600)
+    with workers(settings, tmp_path) as start:
+        worker = start(None)  # it leaves the group when it stops
+        count_more(settings, truths[0])
+        run(second, BACK_UP, folder)
+        count_more(settings, truths[1])
+        assert worker.stop() == 0
+    assert pintally(changed, "rules", "apply", "--yes").returncode == 0
+    run(second, RESTORE, folder)
+    with workers(changed, tmp_path) as start:
+        worker = start(None)
+        assert worker.process.wait(120) == 2
+        assert worker.said("pintally repair")
+    assert said(changed, "repair")["repaired"]
+    with workers(changed, tmp_path) as start:
+        start()
+        count_more(changed, truths[2])
+        assert_exact(changed, expected(*truths))
+    verify(changed)
+
+
+def count_more(settings: Settings, truth: Path) -> None:
+    """Return once some more events are counted on each shard."""
+    with Traffic(settings, "--events", "3000", "--seed", truth.name[-1], "--truth", str(truth)) as traffic:
+        traffic.finish()
+    end = log_end(settings)
+    wait_for(lambda: recorded(settings) == [end, end], 120, "the ledger of each shard is at the end", ASKED_S)
+
+
+@pytest.mark.engines
 def test_shards_in_another_order_or_of_another_number_are_refused_by_name(settings: Settings, tmp_path: Path) -> None:
     """C33: else a pin would be counted on two shards."""
     first, _ = settings.clickhouse.shards

@@ -159,7 +159,8 @@ def load() -> None:
 
     for name in COMMANDS:
         import_module(f"pintally.cli.{name.replace('-', '_')}")
-    for name in ("pintally.cli.replaying", "pintally.streams.worker.run", "tests.controls.switch"):
+    worker = (f"pintally.streams.worker.{name}" for name in ("run", "app", "runner", "serving"))
+    for name in ("pintally.cli.replaying", *worker, "tests.controls.switch"):
         import_module(name)
     gc.collect()
     gc.freeze()

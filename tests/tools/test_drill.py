@@ -137,6 +137,8 @@ def test_the_emulators_truth_is_read_with_all_its_outcomes(tmp_path: Path) -> No
         ' "platform": "unknown", "count": 3, "trusted": 2}\n'
         '{"experiment": "ranker_q4", "arm": "control", "action": "click", "hour": 0, "events": 3}\n'
         '{"hour": 0, "pin_id": "18446744073709551615", "surface": null, "users": 2, "clicks_users": 2}\n'
+        '{"experiment": "ranker_q4", "arm": "control", "users_of_arm": 2}\n'
+        '{"hour": 0, "user_id": "7", "events": 12, "pins": 12, "is_bot": false}\n'
     )
     expected = Expected()
     expected.add_file(file)

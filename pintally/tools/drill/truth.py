@@ -55,22 +55,22 @@ class Expected:
             self.sent += sent
 
     def add_file(self, path: Path) -> None:
-        """Take in what `pintally emulate --truth` wrote."""
+        """Take in what `pintally emulate --truth` wrote of records and cells.
+
+        Several runs have users in common, and arms are for `verify` to compare.
+        """
         cells: dict[Cell, int] = {}
         trusted: dict[Cell, int] = {}
         sent = 0
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 told = json.loads(line)
-                if "users" in told or "arm" in told:
-                    continue  # several runs have users in common, and arms are for `verify` to compare
-                if "pin_id" in told:
+                if "count" in told:
                     action, pin = LABELS[told["action"]], int(told["pin_id"])
                     cell = Cell(action, told["minute"], pin, told["surface"], told["platform"])
                     cells[cell] = told["count"]
                     trusted[cell] = told["count"] if told["trusted"] is None else told["trusted"]
-                else:
-                    sent += told["records"]
+                sent += told.get("records", 0)
         self.add(cells, sent, trusted)
 
     def doubt(self, reason: str) -> None:
