@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from pintally.sinks.clickhouse.scripts import ONCE, READ, script_of, statements
+from pintally.sinks.clickhouse.scripts import ONCE, READ, REPEATABLE, script_of, statements
 
 MADE = re.compile(r"CREATE (?:TABLE IF NOT EXISTS|OR REPLACE VIEW) (\w+)[^(]*\(\n(.*?)^\)", re.DOTALL | re.MULTILINE)
 COLUMN = re.compile(r"^ +`?(\w+)`? (.+?)(?: (?:DEFAULT|ALIAS) .+?)? COMMENT '((?:[^'\\]|''|\\.)*)'", re.MULTILINE)
@@ -36,6 +36,12 @@ class Described:
 def views() -> dict[str, Described]:
     """The views that readers may read, by name, in the order of the scripts."""
     return {each.name: each for file in READ for each in _described(file)}
+
+
+@cache
+def every_view() -> dict[str, Described]:
+    """All views by name, also those that are not for readers."""
+    return {each.name: each for file in REPEATABLE for each in _described(file)}
 
 
 @cache

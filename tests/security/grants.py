@@ -2,7 +2,7 @@
 
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.dictionary import views
+from pintally.sinks.clickhouse.dictionary import every_view
 from pintally.streams.settings import Settings
 
 
@@ -25,5 +25,5 @@ def one_row(name: str) -> str:
 
 def called(name: str) -> str:
     """What stands after FROM: a view with parameters is given the present for each."""
-    needs = views()[name].parameters if name in views() else ()
+    needs = every_view()[name].parameters if name in every_view() else ()
     return f"{name}({', '.join(f'{parameter} = now()' for parameter, _ in needs)})" if needs else name
