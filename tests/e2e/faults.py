@@ -68,7 +68,7 @@ def install(kind: str, trigger: Path) -> None:
         running.append(create(*args))
         return running[-1]
 
-    run.create_app = created
+    app_module.create_app = created
     if kind in KINDS:
         KINDS[kind].arm()
 
