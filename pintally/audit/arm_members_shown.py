@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from pintally.audit.aggregates import AGGREGATES
+from pintally.audit.aggregates import place_of
 from pintally.audit.aggregates.arm_members import ArmMembers
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.labels import DIGEST_SQL, digest
-from pintally.audit.shown import Stored, row_of
+from pintally.audit.shown import Stored, compared_below, row_of
 from pintally.audit.slices import Slice
 
-PLACE = next(at for at, each in enumerate(AGGREGATES) if isinstance(each, ArmMembers))
+PLACE = place_of(ArmMembers)
 WHERE = (
     "action = {action:UInt8} AND hour = toDateTime({hour:UInt32}, 'UTC')"
     " AND user_key = {user_key:UInt32} AND user_hash = {user_hash:UInt64}"
@@ -42,8 +40,7 @@ def arm_members_of(clickhouse: ClickHouse, source: int, slice_: Slice, offset: i
         key = {"action": action, "hour": hour, "user_key": user_key, "user_hash": user_hash}
         labels = {"experiment": experiment.hex().upper(), "arm": arm.hex().upper()}
         stored = row_of(clickhouse, "arm_members", WHERE, source, slice_.key, trusted="events", **labels, **key)
-        below = slice_.end if stored is None else min(stored.position, slice_.end)
-        own = cells.offsets[cells.starts[cell] : cells.starts[cell + 1]]
-        counted = int(np.count_nonzero(own < below))
+        below = compared_below(slice_.end, stored)
+        counted, _ = cells.counted_below(cell, below)
         found.append(ArmMember(named[experiment], named[arm], hour, counted, below, stored))
     return found

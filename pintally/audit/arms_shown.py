@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from pintally.audit.aggregates import AGGREGATES
+from pintally.audit.aggregates import place_of
 from pintally.audit.aggregates.experiment_cells import ExperimentCells
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.labels import DIGEST_SQL, digest
-from pintally.audit.shown import Stored, row_of
+from pintally.audit.shown import Stored, compared_below, row_of
 from pintally.audit.slices import Slice
 
-PLACE = next(at for at, each in enumerate(AGGREGATES) if isinstance(each, ExperimentCells))
+PLACE = place_of(ExperimentCells)
 WHERE = (
     "action = {action:UInt8} AND hour = toDateTime({hour:UInt32}, 'UTC') AND bucket = {bucket:UInt8}"
     f" AND hex({DIGEST_SQL.format('experiment')}) = {{experiment:String}}"
@@ -43,10 +41,7 @@ def arm_cells(clickhouse: ClickHouse, source: int, slice_: Slice, offset: int) -
         names = {"experiment": experiment.hex().upper(), "arm": arm.hex().upper()}
         key = {"action": action, "hour": hour, "bucket": bucket}
         stored = row_of(clickhouse, "experiment_cells", WHERE, source, slice_.key, **names, **key)
-        below = slice_.end if stored is None else min(stored.position, slice_.end)
-        own = slice(cells.starts[cell], cells.starts[cell + 1])
-        counted = cells.offsets[own] < below
-        trusted = int(np.count_nonzero(cells.trusted[own][counted]))
-        names_of = pairs[experiment, arm]
-        found.append(ArmCell(*names_of, hour, bucket, int(np.count_nonzero(counted)), trusted, below, stored))
+        below = compared_below(slice_.end, stored)
+        counted, trusted = cells.counted_below(cell, below)
+        found.append(ArmCell(*pairs[experiment, arm], hour, bucket, counted, trusted, below, stored))
     return found

@@ -76,6 +76,12 @@ class Cells:
         found: list[int] = (np.searchsorted(self.starts, at, side="right") - 1).tolist()
         return found
 
+    def counted_below(self, cell: int, below: int) -> tuple[int, int]:
+        """How many records of a cell are below an offset, and how many of these are trusted."""
+        own = slice(self.starts[cell], self.starts[cell + 1])
+        counted = self.offsets[own] < below
+        return int(np.count_nonzero(counted)), int(np.count_nonzero(self.trusted[own][counted]))
+
     @property
     def names(self) -> Iterator[str]:
         """All labels of the key."""

@@ -25,6 +25,7 @@ from pintally.audit.shown import (
     Letter,
     Stored,
     Window,
+    compared_below,
     letters_of,
     read_breakdowns,
     read_cell,
@@ -281,7 +282,7 @@ class _Explainer:
         clickhouse, action, minute = shard.clickhouse, self.actions[flushed.topic], cell.minute
         labels = judged.labels_of(event)
         stored = read_cell(clickhouse, flushed.id, judged.slice_.key, action, minute, event.pin_id, labels)
-        below = judged.slice_.end if stored is None else min(stored.position, judged.slice_.end)
+        below = compared_below(judged.slice_.end, stored)
         counted, trusted = judged.events_in(action, minute, event, below)
         is_counted = judged.outcome is Outcome.COUNTED
         return replace(

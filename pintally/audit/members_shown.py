@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from pintally.audit.aggregates import AGGREGATES
+from pintally.audit.aggregates import place_of
 from pintally.audit.aggregates.pin_members import PinMembers
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.labels import DIGEST_SQL, digest
-from pintally.audit.shown import Stored, row_of
+from pintally.audit.shown import Stored, compared_below, row_of
 from pintally.audit.slices import Slice
 
-PLACE = next(at for at, each in enumerate(AGGREGATES) if isinstance(each, PinMembers))
+PLACE = place_of(PinMembers)
 WHERE = (
     "action = {action:UInt8} AND hour = toDateTime({hour:UInt32}, 'UTC') AND pin_id = {pin:UInt64}"
     " AND user_key = {user_key:UInt32} AND user_hash = {user_hash:UInt64}"
@@ -38,7 +36,7 @@ def member_of(clickhouse: ClickHouse, source: int, slice_: Slice, offset: int) -
         key = {"action": action, "hour": hour, "pin": pin, "user_key": user_key, "user_hash": user_hash}
         named = {digest(name): name for name in cells.names}
         stored = row_of(clickhouse, "pin_members", WHERE, source, slice_.key, surface=surface.hex().upper(), **key)
-        below = slice_.end if stored is None else min(stored.position, slice_.end)
-        own = cells.offsets[cells.starts[cell] : cells.starts[cell + 1]]
-        return Member(named[surface], hour, int(np.count_nonzero(own < below)), below, stored)
+        below = compared_below(slice_.end, stored)
+        counted, _ = cells.counted_below(cell, below)
+        return Member(named[surface], hour, counted, below, stored)
     return None

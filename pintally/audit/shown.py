@@ -111,6 +111,11 @@ def row_of(
     return Stored(rows[0]["events"], rows[0]["of_trusted"], rows[0]["version"] & POSITION_MASK) if rows else None
 
 
+def compared_below(end: int, stored: Stored | None) -> int:
+    """The offset below which a recount of a slice that ends at `end` is compared with a row of it."""
+    return end if stored is None else min(stored.position, end)
+
+
 def read_windows(clickhouse: ClickHouse, minute: int, pin: int) -> list[Window]:
     """Returns minute, hour and day of the pin, as readers see them."""
     return [_read(clickhouse, view, minute // length * length, pin) for view, length in VIEWS]

@@ -8,4 +8,9 @@ from pintally.audit.aggregates.pin_minutes import PinMinutes
 
 AGGREGATES: list[Aggregate] = [PinMinutes(), PinMembers(), ArmMembers(), ExperimentCells()]
 
-__all__ = ["AGGREGATES", "Aggregate", "CellRow", "cell_rows", "key_columns"]
+__all__ = ["AGGREGATES", "Aggregate", "CellRow", "cell_rows", "key_columns", "place_of"]
+
+
+def place_of(kind: type[Aggregate]) -> int:
+    """Where the cells of an aggregate are among those of a slice."""
+    return next(at for at, each in enumerate(AGGREGATES) if isinstance(each, kind))
