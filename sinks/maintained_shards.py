@@ -6,6 +6,7 @@ run would. Start rows that only some shards have are written to the others when 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from pintally.schemas.cells import Rows
 from pintally.schemas.rows import NO_CELLS, DeadLetterRow, LedgerRow, LostRow, ReplacedRow, SliceSum
 from pintally.schemas.sources import Source
 from pintally.sinks.maintenance import CellTotals, MaintainedSink, MaintenanceSession
-from pintally.sinks.shards import FurthestBehind, ShardedSession, ShardedSink
+from pintally.sinks.shards import FurthestBehind, ShardedSession, ShardedSink, side_by_side
 
 
 class MaintainedShardsSession(ShardedSession):
@@ -120,7 +121,7 @@ class MaintainedShards(ShardedSink):
     def session(self) -> Iterator[MaintainedShardsSession]:
         """Connect to all shards. Raises SinkUnavailable if one does not answer."""
         with ExitStack() as stack:
-            sessions = [stack.enter_context(shard.session()) for shard in self._maintained]
+            sessions = side_by_side([partial(stack.enter_context, shard.session()) for shard in self._maintained])
             yield MaintainedShardsSession(sessions, self._chooses)
 
 

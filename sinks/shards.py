@@ -1,7 +1,13 @@
-"""Several sinks that share the pins (C33): each has the cells of its pins, and a ledger of its own (C34)."""
+"""Several sinks that share the pins (C33): each has the cells of its pins, and a ledger of its own (C34).
+
+Each step of a flush is taken on all shards side by side: mostly it waits for a server, which writes and syncs.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TypeVar
 
 from pintally.schemas.cells import CellRows
 from pintally.schemas.rows import DeadLetterRow, LedgerRow, Newest, ReplacedRow, SourceLedger, StartRow
@@ -10,6 +16,17 @@ from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
 
 FurthestBehind = Callable[[Sequence[SourceLedger]], SourceLedger]
+Answer = TypeVar("Answer")
+
+
+def side_by_side(steps: Sequence[Callable[[], Answer]]) -> list[Answer]:
+    """Take each step in a thread of its own. Returns their answers when all have ended.
+
+    Raises the error of the first one that failed, also when all have ended: none writes on after that.
+    """
+    with ThreadPoolExecutor(max(1, len(steps)), "shard") as threads:
+        taken = [threads.submit(step) for step in steps]
+    return [each.result() for each in taken]
 
 
 class ShardedSession:
@@ -32,9 +49,9 @@ class ShardedSession:
         A start row that only some shards have, because its worker was killed between two of them or a shard was
         restored, is written to the others first, unless this session only reads.
         """
-        each = [session.read_ledgers(sources) for session in self._sessions]
+        each = self._on_all(lambda session: session.read_ledgers(sources))
         if not self._only_reads and self._complete_starts(sources, each):
-            each = [session.read_ledgers(sources) for session in self._sessions]
+            each = self._on_all(lambda session: session.read_ledgers(sources))
         return {source: self._furthest_behind([ledgers[source] for ledgers in each]) for source in sources}
 
     def _complete_starts(self, sources: Sequence[Source], each: Sequence[Mapping[Source, SourceLedger]]) -> bool:
@@ -49,7 +66,7 @@ class ShardedSession:
 
     def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
         """The lowest of the shards: if one of them went back, all did."""
-        each = [session.read_back(sources) for session in self._sessions]
+        each = self._on_all(lambda session: session.read_back(sources))
         return {source: _lowest(found[source] for found in each) for source in sources}
 
     def write_starts(self, rows: Sequence[StartRow]) -> None:
@@ -60,8 +77,8 @@ class ShardedSession:
     def write_cells(self, *tables: CellRows) -> None:
         """Each shard's cells to it."""
         parts = [split(rows, len(self._sessions)) for rows in tables]
-        for session, of_shard in zip(self._sessions, zip(*parts, strict=True), strict=True):
-            session.write_cells(*of_shard)
+        of_shards = zip(self._sessions, zip(*parts, strict=True), strict=True)
+        side_by_side([partial(_write_cells, session, of_shard) for session, of_shard in of_shards])
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
         """On shard 0: a record that is not counted may have no pin."""
@@ -69,8 +86,10 @@ class ShardedSession:
 
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """On each shard, the same rows: outcomes and sums are those of all shards."""
-        for session in self._sessions:
-            session.write_ledger(rows)
+        self._on_all(lambda session: session.write_ledger(rows))
+
+    def _on_all(self, step: Callable[[SinkSession], Answer]) -> list[Answer]:
+        return side_by_side([partial(step, session) for session in self._sessions])
 
 
 class ShardedSink:
@@ -86,7 +105,7 @@ class ShardedSink:
     def session(self) -> Iterator[ShardedSession]:
         """Connect to all shards. Raises SinkUnavailable if one does not answer: counting waits for all of them."""
         with ExitStack() as stack:
-            sessions = [stack.enter_context(shard.session()) for shard in self.shards]
+            sessions = side_by_side([partial(stack.enter_context, shard.session()) for shard in self.shards])
             yield ShardedSession(sessions, self._furthest_behind, only_reads=self._only_reads)
 
     def known_sources(self) -> Iterable[Source]:
@@ -97,6 +116,10 @@ class ShardedSink:
     def replaced(self) -> Sequence[ReplacedRow]:
         """As shard 0 has them."""
         return self.shards[0].replaced()
+
+
+def _write_cells(session: SinkSession, tables: Iterable[CellRows]) -> None:
+    session.write_cells(*tables)
 
 
 def _lowest_starts(ledgers: Iterable[SourceLedger]) -> list[StartRow]:

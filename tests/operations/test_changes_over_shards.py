@@ -14,6 +14,7 @@ import pytest
 from pintally.schemas.rows import SourceLedger, StartRow, version_of
 from pintally.schemas.shards import shard_of
 from pintally.schemas.sources import Source
+from pintally.sinks import shards as sharded
 from pintally.sinks.maintained_shards import MaintainedShards, MaintainedShardsSession
 from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting import shards as recovering
@@ -30,6 +31,27 @@ from tests.support.memory_sink import MemorySession, MemorySink
 STEPS = 17  # more than there are
 PINS = [int(np.flatnonzero(shard_of(np.arange(99, dtype=np.uint64), 2) == number)[0]) for number in (0, 1)]
 OLD_RULES, NEW_RULES = replace(RULES, shards=2), replace(LATER, shards=2)
+
+
+@pytest.fixture(autouse=True, params=[1, -1], ids=["shard 0 first", "shard 1 first"])
+def in_turn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Shards take a step in this order, whatever becomes of the others: as side by side, but the same in each run."""
+
+    def steps_of(steps: Sequence[Callable[[], Any]]) -> list[Any]:
+        ends = [_end_of(step) for step in steps[:: request.param]][:: request.param]
+        if any(crashed := [end for end in ends if isinstance(end, Crash)]):
+            raise crashed[0]
+        return ends
+
+    with replaced((sharded, "side_by_side", steps_of)):
+        yield
+
+
+def _end_of(step: Callable[[], Any]) -> Any:
+    try:
+        return step()
+    except Crash as crash:
+        return crash
 
 
 class CrashingShard(MemorySession):
