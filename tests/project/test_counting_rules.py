@@ -66,7 +66,7 @@ def controls() -> set[str]:
     """The switches of real workers and those of the simulation alone, by the names that commands take."""
     found = set()
     files = [path for path in python_files("tests/controls") if path.name != "worker.py"]  # it has faults, no controls
-    for path in [*files, ROOT / "tests" / "simulation" / "controls.py"]:
+    for path in [*files, *(ROOT / "tests" / "simulation").rglob("*controls.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and any(map(_registers, node.decorator_list)):
                 found.add(node.name.replace("_", "-"))

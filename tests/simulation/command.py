@@ -47,8 +47,9 @@ def apply_rules(world: "World") -> Command:
     settings: Any = world.settings
 
     def run() -> None:
-        with world.sink.session() as session:
-            found = read_cluster_state(settings.kafka, settings.topics, world.sink, session)
+        sink = world.servers.maintained()
+        with sink.session() as session:
+            found = read_cluster_state(settings.kafka, settings.topics, sink, session)
             known = found.ledgers, found.offsets, found.committed
             apply_change(session, plan_rules(settings.rules.in_topic, *known, session.slice_sums))
 
@@ -60,9 +61,10 @@ def give_up(world: "World") -> Command:
     settings: Any = world.settings
 
     def run() -> None:
-        with world.sink.session() as session:
+        sink = world.servers.maintained()
+        with sink.session() as session:
             for _ in range(MAX_PASSES):
-                found = read_cluster_state(settings.kafka, settings.topics, world.sink, session)
+                found = read_cluster_state(settings.kafka, settings.topics, sink, session)
                 known = found.ledgers, found.offsets, found.committed
                 plan = plan_lost(settings.rules.in_topic, *known, session.slice_sums, NOW)
                 if not plan:
@@ -81,8 +83,9 @@ def repair_all(world: "World") -> Command:
     choice = Choice(every="wrong counts" in world.ruined and len(world.ruined) > 1)
 
     def run() -> int:
-        with world.sink.session() as session:
-            found = read_cluster_state(settings.kafka, settings.topics, world.sink, session)
+        sink = world.servers.maintained()
+        with sink.session() as session:
+            found = read_cluster_state(settings.kafka, settings.topics, sink, session)
             return repair(*settings.sources, session, found, choice).exit_code
 
     return Command("repair", run)

@@ -1,11 +1,14 @@
 """What the simulation runs without: every control of the drill that it can see, and those of its own edges."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.controls import CONTROLS as SHARED
 from tests.controls import Control, log
 from tests.controls.switch import replaced
+from tests.simulation.kinds import seeds_with
+from tests.simulation.replica_controls import REPLICA_CONTROLS
+from tests.simulation.shard_controls import SHARD_CONTROLS
 from tests.simulation.sink import SimSink
 from tests.simulation.world import World
 
@@ -31,4 +34,13 @@ CONTROLS: dict[str, Control] = {
     **{name: made for name, made in SHARED.items() if name not in ELSEWHERE},
     "connection-comes-back-by-itself": connection_comes_back_by_itself,
     "sleepers-come-back": sleepers_come_back,
+    **SHARD_CONTROLS,
+    **REPLICA_CONTROLS,
 }
+
+
+def seeds_for(control: str | None, seeds: range) -> Sequence[int]:
+    """Those of some seeds whose schedules may be red without a protection: on several servers, if it is theirs."""
+    if control in SHARD_CONTROLS:
+        return seeds_with(seeds, shards=2)
+    return seeds_with(seeds, replicas=2) if control in REPLICA_CONTROLS else seeds

@@ -6,6 +6,7 @@ from random import Random
 from faust.types import TP
 
 from pintally.streams.worker.flush import LEDGER_CHECK_INTERVAL_SECONDS
+from tests.simulation.kinds import kind_of
 from tests.simulation.truth import Violation
 from tests.simulation.worker import Worker
 from tests.simulation.world import LOST, World
@@ -36,7 +37,7 @@ class Schedule:
         self.faults = self.rng.choice((0.0, 0.05, 0.15, 0.3))
         self.answers = self.rng.choice((8, 8, 1))  # how soon calls are answered, beside what else a worker does
         self.drains = self.rng.choice((0.7, 0.1))  # share of assignments and flushes of which all is answered at once
-        self.world = World(self.rng, self._say)
+        self.world = World(self.rng, self._say, kind_of(seed))
 
     def _say(self, what: str, *args: object) -> None:
         if self._tell:
@@ -51,6 +52,7 @@ class Schedule:
             world.rebalance()
             for _ in range(self.rng.randint(*STEPS)):
                 world.now += 0.3
+                world.servers.step()
                 self._step()
             self._end()
 
@@ -94,7 +96,7 @@ class Schedule:
 
     def _world_acts(self, awake: list[Worker]) -> list[tuple[Act, float]]:
         """The same of the world; what does damage only in schedules with faults."""
-        world, sink = self.world, self.world.sink
+        world, servers = self.world, self.world.servers
         unwritten = [tp for tp, part in world.logs.items() if part.stable < part.end]
         asleep = [worker for worker in world.workers if worker.asleep]
         possible: list[tuple[Act, float]] = [(self._rebalance, 0.7)]
@@ -104,12 +106,12 @@ class Schedule:
             possible.append((self._start, 1 if awake or world.command else 10))
         if asleep:
             possible.append((lambda: self._wake(self.rng.choice(asleep)), 3))
-        if sink.late:
+        if servers.late:
             possible.append((world.land, 3))
-        if sink.down:
+        if servers.is_down:
             possible.append((lambda: self._outage(False), 6))
-        if len(sink.copies) < 3 and sink.is_whole:
-            possible.append((sink.copy, 2))
+        if whole := [sink for sink in servers.each if len(sink.copies) < 3 and sink.is_whole]:
+            possible.append((lambda: servers.choose(whole).copy(), 2))
         if LOST in world.remedy and not world.command:
             possible.append((world.give_up, 4))
         if world.truth.is_damaged and not world.command:
@@ -122,20 +124,28 @@ class Schedule:
             possible.append((lambda: self._outage(True), 0.3))
             if world.damages < MOST_DAMAGES and not world.command and not world.trims:
                 possible.append((world.damage, 0.3))
-            if world.trims < MOST_TRIMS and not world.command and not world.damages:
+            if servers.are_many and len(world.workers) < 4:
+                possible.append((self._start_misplaced, 0.3))
+            if self._may_trim:
                 possible.append((world.trim, 3 if world.is_writing else 0.2))
             if self._may_change:
                 possible.append((world.change_rules, 6 if world.is_writing else 0.5))
             if awake:
                 possible.append((lambda: self._crash(self.rng.choice(awake)), 1.5))
                 possible.append((lambda: self._sleep(self.rng.choice(awake)), 1.5))
-            if sink.copies:
+            if servers.copies:
                 possible.append((world.restore, 2))
         return possible
 
     @property
     def _may_change(self) -> bool:
         return self.world.changes < MOST_CHANGES and not self.world.changing
+
+    @property
+    def _may_trim(self) -> bool:
+        """Where several servers share the pins, losses cannot be accepted: logs outlive the oldest copy."""
+        world = self.world
+        return world.trims < MOST_TRIMS and not (world.command or world.damages or world.servers.are_many)
 
     def _fault(self, kinds: tuple[str, ...]) -> str:
         return self.rng.choice(kinds) if self.rng.random() < self.faults else ""
@@ -208,6 +218,11 @@ class Schedule:
         self.world.start()
         self.world.rebalance()
 
+    def _start_misplaced(self) -> None:
+        """Somebody starts a worker whose settings may name the shards in another order."""
+        self.world.start(self.world.servers.any_order())
+        self.world.rebalance()
+
     def _crash(self, worker: Worker) -> None:
         self.world.end(worker, "killed")
         self.world.rebalance()
@@ -223,7 +238,8 @@ class Schedule:
         worker.asleep = False
 
     def _outage(self, down: bool) -> None:
-        self.world.sink.down = down
+        servers = self.world.servers
+        servers.go_down() if down else servers.come_up()
         self._say("ClickHouse is %s", "down" if down else "up")
 
     # the end
@@ -231,13 +247,13 @@ class Schedule:
     def _end(self) -> None:
         """Faults are over. Either the live workers go on, or all but the paused are killed, and a fresh one does."""
         world, had_faults, self.faults = self.world, self.faults > 0, 0.0
-        world.sink.down = False
+        world.servers.calm()
         world.land_some()
         self._end_change()
         if had_faults:
             self._last_changes()
         world.land_some()
-        world.sink.late.clear()
+        world.servers.nothing_comes()
         self._end_change()  # a start row that was on its way may be of rules that had been given up
         in_turn = had_faults and self.rng.random() < IN_TURN
         if in_turn:
@@ -250,15 +266,16 @@ class Schedule:
             self._end_afresh()
         if world.damages:
             self._repair()
-        world.sink.apply("delete_superseded")  # as sealing does
-        world.truth.check_end(world.sink)
+        for sink in world.servers.each:
+            sink.apply("delete_superseded")  # as sealing does
+            sink.check_end()
 
     def _repair(self) -> None:
         """Once workers have come to the end, nothing is left to wait for."""
         world = self.world
         world.truth.is_damaged = True
         world.land_some()
-        world.sink.late.clear()
+        world.servers.nothing_comes()
         world.repair()
         self._run_command()
         if world.truth.is_damaged:
@@ -342,7 +359,7 @@ class Schedule:
         for worker in [worker for worker in self.world.workers if worker.asleep]:
             self._wake(worker)
             self._drain(worker)
-        while self.world.sink.late:
+        while self.world.servers.late:
             self.world.land()
 
     def _finish(self) -> None:
@@ -384,7 +401,7 @@ class Schedule:
                 world.acknowledge(worker, self._fault(ACK_FAULTS))
             elif worker.loop.jobs:
                 self._call(worker)
-            elif worker.loop.timers and not world.sink.down:
+            elif worker.loop.timers and not world.servers.is_down:
                 world.fire(worker)
             else:
                 return

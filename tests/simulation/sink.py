@@ -115,6 +115,19 @@ class SimSink(MemorySink):
         tables = list(self.starts), cells, dict(self.ledger), dict(self.dead_letters), list(self.lost)
         return Copy(*tables, self.truth.is_damaged)
 
+    def step(self) -> None:
+        """Time passes."""
+
+    def calm(self) -> None:
+        """Nothing fails any more by itself."""
+
+    def settled(self) -> None:
+        """Somebody has changed the tables by hand."""
+
+    def check_end(self) -> None:
+        """In the end all of it is as it must be."""
+        self.truth.check_end(self)
+
     def restore(self, copy: Copy) -> None:
         """Back to a backup: connections break, and what was on its way is gone."""
         self.starts, self.lost = list(copy.starts), list(copy.lost)
@@ -131,14 +144,29 @@ class SimSink(MemorySink):
 class SimSession(MemorySession):
     """One connection of a worker."""
 
+    sink: SimSink
+
     def __init__(self, sink: SimSink, epoch: int) -> None:
         super().__init__(sink)
         self.epoch = epoch
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether whatever is asked of it is lost."""
+        return self.sink.down or (self.epoch != self.sink.epoch and not self.sink.reconnects)
+
+    def do_read(self, name: str, stale: int, *args: Any, **kwargs: Any) -> Any:
+        """The answer to a read, which may be as of so many changes of the ledger ago."""
+        return self.sink.read(name, *args, stale=stale, **kwargs)
+
+    def do_write(self, name: str, *args: Any, **kwargs: Any) -> None:
+        """Do what was asked. Raises SinkUnavailable if nobody knows whether it is done."""
+        self.sink.apply(name, *args, **kwargs)
+
     def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
         with self._step():
             pass
-        return blocking_call(name, args, kwargs, self.epoch)
+        return blocking_call(name, args, kwargs, self)
 
     reopen_from = reopen_early = lambda *_: None  # nothing is sealed in memory
     reopen_unequal = lambda *_: []  # noqa: E731

@@ -38,6 +38,15 @@ class Truth:
         self.letters_before: dict[Origin, set[Letter]] = defaultdict(set)  # true by rules of some time
         self._recount()
 
+    @property
+    def has_letters(self) -> bool:
+        """Whether dead letters are on this server. Its ledger rows are those of all (C34)."""
+        return True
+
+    def is_here(self, _: Key) -> bool:
+        """Whether a cell is on this server (C33)."""
+        return True
+
     def _recount(self) -> None:
         self.cells: dict[Key, list[int]] = {}  # -> the offsets it counts
         self.sums: dict[SliceKey, dict[str, int]] = {}  # of what is counted beside pin-minutes
@@ -109,11 +118,12 @@ class Truth:
             self.said[key].add(epoch)
         self.trusted |= {(source.id, offset) for offset in found.trusted}
         for cell, offsets in _cells(log, found):
-            self.cells[cell] = offsets
-            self.cells_of[cell[:3]].append(cell)
-            self.totals[cell[3:]] += len(offsets)
             if cell[3] in beside:
                 self.sums[cell[:3]][cell[3]] += len(offsets)
+            if self.is_here(cell):
+                self.cells[cell] = offsets
+                self.cells_of[cell[:3]].append(cell)
+                self.totals[cell[3:]] += len(offsets)
         for letter in found.dead_letters:
             self.letters[source, letter[0]] = letter
             self.letters_before[source, letter[0]].add(letter)
@@ -189,12 +199,21 @@ class Truth:
             self._vouched(sink, newest, self.cells_of.get(key, []))
             letters = {(s, o) for s, o in self.letters if s == source and newest.start <= o < newest.position}
             table = {at for at, letter in sink.dead_letters.items() if letter.epoch == newest.epoch}
-            for place, found in ("table", table), ("topic", self.buried):
+            for place, found in (("table", table), ("topic", self.buried))[not self.has_letters :]:
                 if not letters <= found:
                     raise Violation(f"{_row(newest)} is recorded before its dead letters are in their {place}")
         for source in set(keys.values()):
             for row in self._complete_rows(sink, source):
                 self._check_complete(sink, row)
+
+    def check_replica(self, sink: MemorySink) -> None:
+        """A replica that lags shows less of a cell than there is, never more; what is superseded is sealing's."""
+        if self.is_damaged:
+            return
+        for key, (version, count, *_) in all_cells(sink).items():
+            most = len(self.cells.get(key, ())) + len(self.ahead.get(key, ()))
+            if count > most and not self.is_superseded(key[:3], version):
+                raise Violation(f"a replica shows {count} for {_cell(key)}, the log holds {most}")
 
     def complete_slices(self, sink: MemorySink) -> set[SliceKey]:
         """The slices that no worker will write again."""
@@ -272,7 +291,7 @@ class Truth:
         _equal("ledger rows", rows, must)
         letters = {origin: _letter(row) for origin, row in sink.dead_letters.items()}
         ahead = {origin: letter for origin, letter in self.letters_ahead.items() if origin in letters}
-        _equal("dead letters", letters, ahead | self.letters)
+        _equal("dead letters", letters, ahead | self.letters if self.has_letters else {})
         self._check_letters("letters on the dead-letter topic", {o: self.letters.get(o) for o in self.buried})
 
     def _values(self, cell: Key) -> tuple[int, ...]:

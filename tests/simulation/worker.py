@@ -117,24 +117,26 @@ class Consumer:
 class Worker:
     """A process. All that it has in memory is gone when the world drops it."""
 
-    def __init__(self, world: "World", name: str, settings: "SimSettings") -> None:
+    def __init__(self, world: "World", name: str, settings: "SimSettings", sink: Any) -> None:
         self.world = world
         self.name = name
         self.loop = SimLoop()  # type: ignore[abstract]
         self.asleep = False
         self.is_out = False  # the group gave it up: it ends when it notices
-        self.is_misled = False  # it began by what may hold no more: while the rules changed, or by a stale read
+        self.is_misled = (
+            False  # it began by what may not hold: while the rules changed, by a stale read, or with wrong settings
+        )
         self.joined = 0  # epoch of the group as this worker knows it
         self.flushes: list[asyncio.Task[bool]] = []
         self.assigning: asyncio.Task[None] | None = None
         self.unacked: list[tuple[asyncio.Future[None], str, LetterBatch]] = []
-        self.app: Any = SimpleNamespace(settings=settings, sink=world.sink, queued=self._queued)
+        self.app: Any = SimpleNamespace(settings=settings, sink=sink, queued=self._queued)
         self.consumer = self.app.consumer = Consumer(self.app)
         actions = sorted({log.action for log in world.logs.values()})
         self.tables = self.app.tables = Tables([Table(self.app, action) for action in actions])
         self.recovery = Recovery(self.app, self.tables)
         self.flusher = self.app.flusher = Flusher(
-            world.sink, DeadLetterTopics(lambda: self), self.tables.folds, self._lag, settings.worker.max_pending_cells
+            sink, DeadLetterTopics(lambda: self), self.tables.folds, self._lag, settings.worker.max_pending_cells
         )
         self.app.backpressure = Backpressure(self.app)
 

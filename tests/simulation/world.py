@@ -18,6 +18,8 @@ from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.errors import Refusal, SinkUnavailable
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
+from pintally.sinks import maintained_shards as maintained
+from pintally.sinks import shards as sharded
 from pintally.streams.counting import fold
 from pintally.streams.counting.aggregates import slice_arms, slice_labels
 from pintally.streams.counting.log import Offsets, TopicInfo
@@ -28,10 +30,11 @@ from pintally.streams.worker import flush as flush
 from pintally.streams.worker.flush import RulesChanged, SinkRolledBack
 from tests.simulation.command import Command, apply_rules, give_up, repair_all
 from tests.simulation.command import edges as command_edges
+from tests.simulation.kinds import ONE_SERVER, Kind
 from tests.simulation.logs import KEYS, LATENESS, NAMED, SimLog, count_beside, decode_before, make_log, make_rules
 from tests.simulation.loop import Job, blocking_call
+from tests.simulation.servers import Servers, answer_of
 from tests.simulation.sink import READS, Copy, SimSink, cut, part_of
-from tests.simulation.truth import Truth
 from tests.simulation.worker import Worker, WorkerEnds, ends, starts_anew
 
 SOURCES = (((Action.SAVE, 0),), ((Action.SAVE, 0), (Action.SAVE, 1)), ((Action.SAVE, 0), (Action.CLICK, 0)))
@@ -109,12 +112,12 @@ class World:
 
     sleepers_end = True  # a control switches it off
 
-    def __init__(self, rng: Random, say: Callable[..., None]) -> None:
+    def __init__(self, rng: Random, say: Callable[..., None], kind: Kind = ONE_SERVER) -> None:
         self.rng = rng
         self.say = say
         self.own = Random(str(rng.getstate()[1][:8]))  # for what is counted beside pin-minutes
         arms = self.own if self.own.random() < BESIDE else None
-        rules = make_rules(rng)
+        rules = replace(make_rules(rng), shards=kind.shards)
         names = rng.choice(SOURCES)
         logs = [
             make_log(rng, Source(a.topic(), UUIDS[a], p), a, rules, rng.randint(4, RECORDS), arms) for a, p in names
@@ -123,8 +126,8 @@ class World:
         if arms:
             rules = count_beside(self.own, rules)
         self.logs = {TP(log.source.topic, log.source.partition): Partition(log, rng.random() < 0.5) for log in logs}
-        self.truth = Truth(logs, rules)
-        self.sink = SimSink(self.truth)
+        self.servers = Servers(rng, logs, rules, kind.replicas, say)
+        self.truth = self.servers.truth
         self.settings = SimSettings(rules, {a: a.topic() for a, _ in names}, rng.choice((6, 1000, 1000)))
         self.now = 0.0
         self.committed: dict[tuple[str, int], int] = {}
@@ -222,12 +225,15 @@ class World:
 
     # workers
 
-    def start(self) -> Worker:
-        """A new process, not in the group yet. While the rules change it may be started by either."""
+    def start(self, order: Sequence[int] = ()) -> Worker:
+        """A new process, not in the group yet. While the rules change it may be started by either.
+
+        `order`: how its settings name the shards, if not as they are; it refuses to count then.
+        """
         self.born += 1
         settings = self.before if self.changing and self.rng.random() < 0.5 else self.settings
-        worker = Worker(self, f"worker {self.born}", settings)
-        worker.is_misled = self.changing or bool(self.command and self.command.name == "lost")
+        worker = Worker(self, f"worker {self.born}", settings, self.servers.sink(order))
+        worker.is_misled = bool(order) or self.changing or bool(self.command and self.command.name == "lost")
         self.workers.append(worker)
         self.say("%s starts", worker.name)
         return worker
@@ -247,9 +253,9 @@ class World:
 
     def _on_its_way(self, job: Job) -> None:
         assert job.pending
-        name, rows, _, epoch = job.pending
-        if epoch == self.sink.epoch and self.rng.random() < 0.5:
-            self.sink.late.append((name, *rows))
+        name, rows, _, session = job.pending
+        if session.epoch == session.sink.epoch and self.rng.random() < 0.5:
+            session.sink.late.append((name, *rows))
             self.say("  its %s is still on the way", name)
 
     def flush(self, worker: Worker) -> None:
@@ -288,26 +294,25 @@ class World:
         """
         assert job.pending
         name, *rest = job.pending
-        sink = self.sink
         if name in ("read_offsets", "committed_offsets"):
             return getattr(self, "_" + name)(*rest)
-        args, kwargs, epoch = rest
-        if sink.down or fault == "lost" or (epoch != sink.epoch and not sink.reconnects):
+        args, kwargs, session = rest
+        if session.is_broken or fault == "lost":
             return SinkUnavailable("lost")
         if name in READS:
             stale = self.rng.randint(1, 4) if fault == "stale" else 0
             job.stale |= bool(stale)
-            return sink.read(name, *args, stale=stale, **kwargs)
+            return answer_of(session.do_read, name, stale, *args, **kwargs)
         if fault == "later":
-            sink.late.append((name, *args))
+            session.sink.late.append((name, *args))
             return SinkUnavailable("later")
         if fault == "halved":
             at, first = self.rng.randint(0, len(args[0])), self.rng.random() < 0.5
             args = (
                 cut(args, self.own) if len(args) > 1 else (part_of(args[0], slice(at) if first else slice(at, None)),)
             )
-        sink.apply(name, *args, **kwargs)
-        return SinkUnavailable(fault) if fault in ("silent", "halved") else None
+        answer = answer_of(session.do_write, name, *args, **kwargs)
+        return SinkUnavailable(fault) if fault in ("silent", "halved") else answer
 
     def _answer(self, worker: Worker, begin: Callable[[], Any], stale: bool = False) -> None:
         def act() -> None:
@@ -342,46 +347,61 @@ class World:
 
     def land(self) -> None:
         """An insert that went unanswered is applied after all."""
-        name, *args = self.sink.late.pop(self.rng.randrange(len(self.sink.late)))
+        sink, at = self.rng.choice(self.servers.late)
+        name, *args = sink.late.pop(at)
         self.say("a late %s is applied", name)
-        self.sink.apply(name, *args)
+        sink.apply(name, *args)
         if name == "write_starts" and any(row.rules != self.settings.asked.to_json() for row in args[0]):
             self.changing = True  # rules that were given up hold after all, and workers say so (seed 61599)
 
     def land_some(self) -> None:
         """Some of what is on its way arrives."""
-        while self.sink.late and self.rng.random() < 0.5:
+        while self.servers.late and self.rng.random() < 0.5:
             self.land()
 
     def restore(self) -> None:
-        """ClickHouse goes back to a copy. If other rules held then, no worker sleeps through all of it (C17)."""
-        epochs = self.truth.epochs
-        self._go_back(self.rng.choice(self.sink.copies))
-        if self.truth.epochs != epochs:
+        """ClickHouse goes back to a copy. If other rules held then, no worker sleeps through all of it (C17).
+
+        One shard alone then lacks slices of before, which workers do not count again: `repair` does.
+        """
+        sink, copy = self.rng.choice(self.servers.copies)
+        epochs = sink.truth.epochs
+        self._go_back(sink, copy)
+        if sink.truth.epochs == epochs:
+            return
+        if self.servers.are_many:
+            self._is_ruined("a shard from before a change")
+        asked = self.settings.asked.to_json()
+        if not any(row.rules == asked for row in self.truth.newest_starts):
             self.changing = True
-            self._stop_all(kill=True)
+        self._stop_all(kill=True)
 
     def forget_flush(self) -> None:
         """ClickHouse goes back by a flush or a few. Best by those that told of sources which have nothing to tell now.
 
         Whoever has their state must find it out by itself, from the ledger of sources that it has no news of.
         """
-        sink = self.sink
+        sink = self.servers.any()
         copies = [copy for copy in sink.recent if copy.starts == sink.starts]
-        idle = [copy for copy in copies if self._went_idle(copy)]
+        idle = [copy for copy in copies if self._went_idle(sink, copy)]
         if copies:
-            self._go_back(self.rng.choice(idle or copies))
+            self._go_back(sink, self.rng.choice(idle or copies))
 
-    def _went_idle(self, copy: Copy) -> bool:
+    def _went_idle(self, sink: SimSink, copy: Copy) -> bool:
         """Whether only sources that are written to their ends were recorded since this copy."""
-        changed = {row.source for key, row in self.sink.ledger.items() if copy.ledger.get(key) != row}
+        changed = {row.source for key, row in sink.ledger.items() if copy.ledger.get(key) != row}
         idle = {part.log.source for part in self.logs.values() if part.stable == part.end}
         return bool(changed) and changed <= idle
 
-    def _go_back(self, copy: Copy) -> None:
-        self.sink.restore(copy)
+    def _go_back(self, sink: SimSink, copy: Copy) -> None:
+        sink.restore(copy)
         self.gone_back = True
-        self.say("ClickHouse goes back to a copy: %s", sorted((r.start, r.position) for r in self.sink.ledger.values()))
+        self.say("ClickHouse goes back to a copy: %s", sorted((r.start, r.position) for r in sink.ledger.values()))
+
+    def _is_ruined(self, kind: str) -> None:
+        self.damages += 1
+        self.ruined.add(kind)
+        self.truth.is_damaged = True
 
     def damage(self, kind: str = "") -> None:
         """Somebody deletes or changes rows by hand, of some kind unless one is asked for.
@@ -389,10 +409,8 @@ class World:
         Not of 1970, where stream times begin: repair takes what is missing there for dropped with age.
         """
         kind = kind or self.rng.choice(DAMAGES)
-        self.damages += 1
-        self.ruined.add(kind)
-        self.truth.is_damaged = True
-        sink, half = self.sink, lambda keys: [key for key in keys if self.rng.random() < 0.5]
+        self._is_ruined(kind)
+        sink, half = self.servers.any(), lambda keys: [key for key in keys if self.rng.random() < 0.5]
         cells = [key for key in sink.cells if key[2]]
         self.say("somebody ruins %s", kind)
         if kind == "ledger rows":
@@ -402,20 +420,21 @@ class World:
             for origin in half(origin for origin, row in sink.dead_letters.items() if row.timestamp > 0):
                 del sink.dead_letters[origin]
         elif kind == "wrong counts":
-            complete = self.truth.complete_slices(sink)
+            complete = sink.truth.complete_slices(sink)
             for key in half(key for key in cells if key[:3] in complete):
                 version, events, trusted = sink.cells[key]  # the sum of events is what repair looks at by itself
                 sink.cells[key] = version, events + 1, self.rng.choice((0, trusted, events + 1))
         elif cells:
-            self._damage_beside()
+            self._damage_beside(sink)
             chosen, at = self.rng.choice(cells), {"a slice": slice(3), "a minute": slice(4, 5)}.get(kind)
             for key in [k for k in cells if k[at] == chosen[at]] if at else half(cells):
                 del sink.cells[key]
-        self.truth.reset(sink)
+        sink.truth.reset(sink)
+        sink.settled()
 
-    def _damage_beside(self) -> None:
+    def _damage_beside(self, sink: SimSink) -> None:
         """Rows of members and arms are lost too."""
-        for kind, rows in self.sink.tables.items():
+        for kind, rows in sink.tables.items():
             lost = [key for key in sorted(rows) if key[2] and self.own.random() < 0.5]
             if kind is not PinMinuteRows and lost:
                 self.say("and rows of %s", kind.table)
@@ -431,8 +450,9 @@ class World:
         self.trims += 1
         self._stop_all(kill=True)
         self.land_some()
-        self.sink.late.clear()
-        position = max((row.position for row in self.sink.ledger.values() if row.source == part.log.source), default=0)
+        self.servers.nothing_comes()
+        ledger = self.servers.each[0].ledger
+        position = max((row.position for row in ledger.values() if row.source == part.log.source), default=0)
         start = self.rng.choice((self.rng.randint(part.start, part.stable), position, position + 1, position + 2))
         part.start = self.truth.log_starts[part.log.source.id] = min(max(part.start, start), part.stable)
         self.say("%s is trimmed to %d", part.log.source, part.start)
@@ -509,15 +529,21 @@ class World:
                 self.changing = False
             elif command.name == "lost":
                 self.remedy = ""
-            elif code == 0 and not any(name == "write_ledger" for name, *_ in self.sink.late):
-                self.truth.repaired(self.sink)  # else a row may come that vouches for cells ruined before it (255504)
+            elif code == 0 and not self._ledger_comes:
+                for sink in self.servers.each:
+                    sink.truth.repaired(sink)  # else a row may come that vouches for cells ruined before it (255504)
+
+    @property
+    def _ledger_comes(self) -> bool:
+        """Whether ledger rows are on their way."""
+        return any(name == "write_ledger" for sink in self.servers.each for name, *_ in sink.late)
 
     def _take_smaller_slices(self) -> None:
         """A copy came back of a time when slices were smaller; they may not grow (C5).
 
         Or it came while `rules apply` ran, of a time when they were larger: run again, it finds them (seed 7051450).
         """
-        known = [Rules.from_json(epochs[-1].rules).slice_records for epochs in self.truth.epochs.values()]
+        known = [Rules.from_json(row.rules).slice_records for row in self.truth.newest_starts]
         rules = self.settings.asked
         assert min(known) < rules.slice_records or self.gone_back
         self.settings = replace(self.settings, asked=replace(rules, slice_records=min(*known, rules.slice_records)))
@@ -534,7 +560,7 @@ class World:
     def can_abandon(self) -> bool:
         """Whether nothing of the new rules has come into force."""
         before = self.before.asked.to_json()
-        return all(epochs[-1].rules == before for epochs in self.truth.epochs.values())
+        return all(row.rules == before for row in self.truth.newest_starts)
 
     def abandon_change(self) -> None:
         """Workers are started by the old rules again."""
@@ -580,6 +606,8 @@ class World:
             (cluster_state, "describe_topics", lambda *_: self._describe_topics()),
             (cluster_state, "read_offsets", lambda _, sources: blocking_call("read_offsets", sources)),
             (cluster_state, "committed_offsets", lambda _: blocking_call("committed_offsets")),
+            (sharded, "side_by_side", self.servers.in_any_order),
+            (maintained, "side_by_side", self.servers.in_any_order),
             (fold, "decode_by_rule", decode_before),
             (slice_labels, "MAX_SLICE_LABELS", NAMED),
             (slice_arms, "MAX_SLICE_ARMS", NAMED),
