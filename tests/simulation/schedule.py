@@ -125,7 +125,7 @@ class Schedule:
             if world.damages < MOST_DAMAGES and not world.command and not world.trims:
                 possible.append((world.damage, 0.3))
             if servers.are_many and len(world.workers) < 4:
-                possible.append((self._start_misplaced, 0.3))
+                possible.append((self._start_misplaced, 1.5))
             if self._may_trim:
                 possible.append((world.trim, 3 if world.is_writing else 0.2))
             if self._may_change:
