@@ -18,11 +18,12 @@ TIMEOUT_SECONDS = 120
 class Clickhouse:
     """One server and one database of it."""
 
-    def __init__(self, settings: Settings, database: str) -> None:
-        scheme = "https" if settings.clickhouse.secure else "http"
-        self.address = f"{scheme}://{settings.clickhouse.host}:{settings.clickhouse.http_port}/"
-        self.user = settings.clickhouse.user
-        self.password = settings.clickhouse.password.get_secret_value()
+    def __init__(self, settings: Settings, database: str, shard: int = 0) -> None:
+        server = settings.clickhouse.shards[shard]
+        scheme = "https" if server.secure else "http"
+        self.address = f"{scheme}://{server.host}:{server.http_port}/"
+        self.user = server.user
+        self.password = server.password.get_secret_value()
         self.database = database
 
     def run(self, statement: str) -> bytes:

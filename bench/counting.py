@@ -14,7 +14,9 @@ from bench.drain import PeerFailed, finish, tail, wait
 from bench.engines import Engines
 from bench.log import drop_topics
 from bench.measured import KIB, Moment, Watch
+from pintally.schemas.shards import Place
 from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.shards import take_place
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 
@@ -32,8 +34,13 @@ class Counting:
     engines: Engines
     settings: Settings
     folder: Path
-    clickhouse: Clickhouse
+    servers: list[Clickhouse]  # a server of ClickHouse for each shard
     workers: list["CountingWorker"] = field(default_factory=list)
+
+    @property
+    def clickhouse(self) -> Clickhouse:
+        """The first server: all of ClickHouse where it is alone."""
+        return self.servers[0]
 
     def start(self, instance: str | None = None, level: str = "WARNING") -> "CountingWorker":
         """A worker as it ships, in a process of its own."""
@@ -64,23 +71,25 @@ class Counting:
         wait(look, LOOK_SECONDS, limit_seconds)
 
     def landed(self) -> int:
-        """Offsets that the ledger has recorded, over all sources."""
-        return self.clickhouse.number(POSITION)
+        """Offsets that the ledger has recorded, over all sources; on the shard that has recorded least."""
+        return min(server.number(POSITION) for server in self.servers)
 
     def inserted(self) -> int:
-        """Rows ever inserted into this ClickHouse, into whatever table."""
-        return self.clickhouse.number(INSERTED)
+        """Rows ever inserted into these servers, into whatever table."""
+        return sum(server.number(INSERTED) for server in self.servers)
 
     def check_exact(self, events: int) -> None:
-        """Raise PeerFailed unless the cells and the ledger hold exactly so many events."""
-        found = self.clickhouse.number(CELLS), self.clickhouse.number(OUTCOMES)
-        if found != (events, events):
-            raise PeerFailed(f"{found[0]} events in cells, {found[1]} in the ledger; {events} were sent")
+        """Raise PeerFailed unless the cells of all shards, and the ledger of each, hold exactly so many events."""
+        cells = sum(server.number(CELLS) for server in self.servers)
+        ledgers = {server.number(OUTCOMES) for server in self.servers}
+        if (cells, ledgers) != (events, {events}):
+            raise PeerFailed(f"{cells} events in cells, {sorted(ledgers)} in the ledgers; {events} were sent")
 
     def watch(self, *workers: "CountingWorker") -> Watch:
         """The clocks of these workers and of the engines."""
         pids = tuple(each.process.pid for each in workers)
-        return Watch(pids, self.engines.kafka_pid, self.engines.clickhouse_pid)
+        others = self.engines.other_clickhouse_pids[: len(self.servers) - 1]
+        return Watch(pids, self.engines.kafka_pid, self.engines.clickhouse_pid, others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +163,20 @@ def counting_on(engines: Engines, folder: Path, settings: Settings) -> Iterator[
     """New tables and a new group on the topics of `settings`; at the end workers are stopped and tables dropped."""
     mark = f"bench{uuid.uuid4().hex[:8]}"
     settings = settings.changed(clickhouse_database=mark, kafka_group_id=mark)
-    migrate(settings.clickhouse)
-    own = Counting(engines, settings, folder, Clickhouse(settings, mark))
+    shards = settings.clickhouse.shards
+    for number, address in enumerate(shards):
+        migrate(address)
+        if len(shards) > 1:
+            take_place(address, Place(number, len(shards)))
+    own = Counting(engines, settings, folder, [Clickhouse(settings, mark, number) for number in range(len(shards))])
     try:
         yield own
     finally:
         for worker in own.workers:
             if worker.process.poll() is None:
                 worker.stop()
-        own.clickhouse.run(f"DROP DATABASE {mark} SYNC")
+        for server in own.servers:
+            server.run(f"DROP DATABASE {mark} SYNC")
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """All benchmarks of limits, one after the other.
 
-    python -m bench.limits            # steady, freshness, recovery, memory, scale, rows, views, features, experiments
+    python -m bench.limits            # all of NAMES, one after the other
     python -m bench.limits --quick
     python -m bench.limits --only views --only scale
     python -m bench.limits --only steady --shapes own,extra
 
 Each runs as a command of its own with engines of its own (or those that PINTALLY_KAFKA_BOOTSTRAP_SERVERS and
 PINTALLY_CLICKHOUSE_HOST name), leaves NAME.json in the results, and can be run alone. Then limits.md shows all figures
-that lie there, and the capacity model is computed from them. It exits 1 if one of them could not be
+that lie there, and the capacity model and the day are computed from them. It exits 1 if one of them could not be
 run; a target that is missed is no error, it is shown. --shapes is for `steady` only, where events are decoded in small
 chunks; the others vary other things than how events are written.
 """
@@ -19,11 +19,16 @@ from typing import Annotated
 
 import typer
 
+from bench.day import NEEDED
 from bench.figures import RESULTS, Kept, markdown
 from bench.options import HELP, checked
 from bench.steady import BY_DEFAULT
 
-NAMES = ("steady", "freshness", "recovery", "memory", "scale", "rows", "aggregates", "views", "features", "experiments")
+NAMES = (
+    "steady", "freshness", "recovery", "rolling", "memory", "scale", "flushes", "rows", "aggregates", "views",
+    "features", "experiments",
+)  # fmt: skip
+MODELS = {"capacity": ("steady", "rows"), "day": NEEDED}
 
 
 def limits(
@@ -37,8 +42,9 @@ def limits(
     of_steady = ["--shapes", shapes] if shapes else []
     chosen = [name for name in NAMES if not only or name in only]
     failed = [name for name in chosen if run(name, *options, *(of_steady if name == "steady" else []))]
-    if (into / "steady.json").exists() and (into / "rows.json").exists():
-        failed += ["capacity"] if run("capacity", "--results", str(into)) else []
+    for model, needed in MODELS.items():
+        if all((into / f"{name}.json").exists() for name in needed):
+            failed += [model] if run(model, "--results", str(into)) else []
     (into / "limits.md").write_text(together(into))
     if failed:
         typer.echo(f"could not be run: {', '.join(failed)}", err=True)

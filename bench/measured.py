@@ -62,10 +62,12 @@ class Watch:
     pids: tuple[int, ...]
     kafka_pid: int | None = None
     clickhouse_pid: int | None = None
+    other_clickhouse_pids: tuple[int, ...] = ()
 
     def now(self) -> Moment:
         """The clocks now. Raises FileNotFoundError if one of the processes has ended."""
-        kafka, clickhouse = (pid and cpu_seconds([pid]) for pid in (self.kafka_pid, self.clickhouse_pid))
+        kafka = self.kafka_pid and cpu_seconds([self.kafka_pid])
+        clickhouse = self.clickhouse_pid and cpu_seconds([self.clickhouse_pid, *self.other_clickhouse_pids])
         return Moment(time.monotonic(), cpu_seconds(self.pids), kafka, clickhouse)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import aggregates_page, features_page
+from bench import aggregates_page, billion, features_page
 from bench.figures import Kept
 from bench.figures import markdown as figures
 from bench.outcome import Results
@@ -91,6 +91,25 @@ compared with its rows), and what a run costs besides (imports, questions to Kaf
 costs about twice as much, because the slices before a drawn one are read for their ids.
 [Verify all the time](verify.md) says how to run it."""
 
+ROLLING = """Freshness while three workers are replaced one by one under load, from the first replacement until 5 s
+after the last one (`python -m bench.rolling`). `again`: a worker is told to stop, and a new process starts under its
+name when it has ended, as in a StatefulSet. `beside`: the new process starts first and takes the place of the old one
+when it is ready. Partitions do not move in either, and each source is restored once.
+[Run on Kubernetes](kubernetes.md#upgrade-without-a-gap) says which one there is where."""
+
+FLUSHES = """What a flush takes with several servers of ClickHouse, side by side as workers take it, and one server
+after the other (`python -m bench.flushes`). The servers share two cores and one disk here."""
+
+DAY = """### A day with an evening peak
+
+Simulated by `python -m bench.day` from what was measured; other options show what another plan carries. In the second
+table what one insert takes of Keeper is an assumption, and so are the curve of the day and the number of cores."""
+
+BILLION = """### A billion events beside peers
+
+CPU of all processes together, by the runs of "Beside its peers": what counts beside readers takes their CPU. Pintally
+checks every field, drops duplicates and keeps a ledger; the others read the pin and the time of an event."""
+
 CAPACITY = """Computed by `python -m bench.capacity` from the measured cost, rows and bytes of an event. Sources are
 independent, so the cost grows linearly with the rate; "How cost grows" shows how far that was measured. Networks, TLS,
 compression and replicas are not included."""
@@ -107,7 +126,8 @@ def page(results: Path = RESULTS) -> str:
         ("Freshness", lambda at: pictured(at, "freshness")),
         ("Recovery", lambda at: of_limits(at, "recovery")),
         ("Memory", lambda at: of_limits(at, "memory")),
-        ("How cost grows", lambda at: f"{GROWTH}\n\n{of_limits(at, 'scale')}"),
+        ("An upgrade", lambda at: of_limits(at, "rolling", ROLLING)),
+        ("How cost grows", growth),
         ("Rows and bytes in ClickHouse", lambda at: of_limits(at, "rows", ROWS)),
         ("What each aggregate adds", lambda at: aggregates_page.section(at, unmeasured("python -m bench.aggregates"))),
         ("Queries", lambda at: of_limits(at, "views", QUERIES)),
@@ -195,10 +215,23 @@ def pictured(at: Path, name: str) -> str:
     return picture + of_limits(at, name)
 
 
+def growth(at: Path) -> str:
+    """Cost by workers, shards, partitions and pins, and the time of a flush by shards."""
+    return "\n\n".join([GROWTH, of_limits(at, "scale"), of_limits(at, "flushes", FLUSHES)])
+
+
 def capacity(at: Path) -> str:
-    """The model's tables."""
-    path = at / "capacity.md"
-    return f"{CAPACITY}\n\n{path.read_text() if path.exists() else unmeasured('python -m bench.capacity')}"
+    """The model's tables, the day, and what a billion events cost others."""
+    found = read_peers(at)
+    beside = (found and billion.section(found, OURS)) or unmeasured("make bench")
+    parts = [CAPACITY, computed(at, "capacity"), DAY, computed(at, "day"), BILLION, beside]
+    return "\n\n".join(part.strip() for part in parts)
+
+
+def computed(at: Path, name: str) -> str:
+    """What a model wrote."""
+    path = at / f"{name}.md"
+    return path.read_text() if path.exists() else unmeasured(f"python -m bench.{name}")
 
 
 def stage_table(measured: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
-"""How cost grows with workers, partitions and pins.
+"""How cost grows with workers, servers of ClickHouse, partitions and pins.
 
     python -m bench.scale                         # 8,000,000 events a log, 32,000,000 for two workers; median of 3 runs
     python -m bench.scale --quick                 # 300,000 events, one run
+    python -m bench.scale --only shard            # workers and servers of ClickHouse
 
 Logs are filled, then drained by workers into new tables; every event must be counted exactly once. Compared are
 events a CPU-second of the workers, run by run in turn, so that a disturbance of the machine falls on all:
@@ -12,6 +13,9 @@ events a CPU-second of the workers, run by run in turn, so that a disturbance of
   long: in a short one the costs of joining, once a worker, are most of the difference (6,000,000 events: 1.77 times).
   What was folded but not recorded when the clocks start is counted, though its CPU was spent before: at most a flush's
   events, some hundredths of 32,000,000. With --quick it is most of the log, and the figure of two workers says nothing.
+- 1 to 4 workers with 1, 2 and 3 servers of ClickHouse that share the pins, each pair on the same log. What a worker
+  spends more on several servers is the split of a flush and the further inserts. Worker, servers and Kafka share the
+  machine, so CPU an event is compared, of workers and of all servers together, and not time.
 - all events in one partition, or in 64 of one topic.
 - 100 pins, or 10,000,000.
 - one pin with half of all events.
@@ -30,7 +34,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.counting import Counting, Used, counting_on, own_topics
-from bench.engines import Engines, open_engines, say
+from bench.engines import Engines, open_engines, say, with_shards
 from bench.figures import RESULTS, Kept, kept
 from bench.live import Mix, Producer, Sent
 from pintally.schemas.actions import Action
@@ -50,11 +54,27 @@ class Case:
     name: str
     mix: Mix = ANY
     workers: int = 1
+    shards: int = 1
     settings: dict[str, Any] = field(default_factory=dict)
     log: str = ""  # cases of the same log share it; its own if empty
     times: int = 1  # as many events as the other logs have
 
 
+MOST_WORKERS, MOST_SHARDS = 4, 3
+
+
+def grown(workers: int, shards: int) -> str:
+    """The name of the case of so many workers and servers of ClickHouse."""
+    return f"{workers} {'worker' if workers == 1 else 'workers'}, {shards} {'shard' if shards == 1 else 'shards'}"
+
+
+GRID = tuple(
+    Case(
+        grown(workers, shards), workers=workers, shards=shards, settings={"slice_records": SLICES}, log="grid", times=2
+    )
+    for shards in range(1, MOST_SHARDS + 1)
+    for workers in range(1, MOST_WORKERS + 1)
+)
 CASES = (
     Case("one worker", settings={"slice_records": SLICES}, log="common", times=4),
     Case("two workers", settings={"slice_records": SLICES}, workers=2, log="common", times=4),
@@ -64,6 +84,7 @@ CASES = (
     Case("1,000,000 pins", Mix()),
     Case("10,000,000 pins", Mix(pins=10_000_000)),
     Case("1,000,000 pins, one with half of the events", Mix(hot=0.5)),
+    *GRID,
 )
 
 
@@ -84,6 +105,11 @@ class Drained:
         """Events a CPU-second of the workers."""
         return self.events / self.used.worker
 
+    @property
+    def clickhouse_us(self) -> float | None:
+        """CPU of all servers of ClickHouse, an event, in microseconds; None if it is not ours to look at."""
+        return None if self.used.clickhouse is None else self.used.clickhouse / self.events * 1e6
+
 
 def scale(
     events: Annotated[int, typer.Option(min=1000, help="Records in each log.")] = 8_000_000,
@@ -96,7 +122,8 @@ def scale(
     """Measure, print."""
     events, runs = (300_000, 1) if quick else (events, runs)
     cases = [case for case in CASES if not only or any(word in case.name for word in only)]
-    with open_engines() as engines, tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder:
+    servers = max((case.shards for case in cases), default=1)
+    with open_engines(shards=servers) as engines, tempfile.TemporaryDirectory(prefix="pintally-bench-") as folder:
         parameters = {"events": events, "runs": runs}
         with (
             kept("scale", engines.settings, into, as_json, parameters) as found,
@@ -117,7 +144,8 @@ def tell(found: Kept, drained: dict[str, list[Drained]]) -> None:
     for name, runs in drained.items():
         found.add(f"{name}: events a CPU-second", middle(runs), "events")
         found.samples[f"{name}: events a CPU-second"] = [round(each.per_cpu_second) for each in runs]
-    if len(found.figures) < len(CASES):
+    tell_grid(found, drained)
+    if not {case.name for case in CASES if case not in GRID} <= drained.keys():
         return
     speeds = {name: [each.per_second for each in runs] for name, runs in drained.items()}
     rates = {name: [each.per_cpu_second for each in runs] for name, runs in drained.items()}
@@ -132,6 +160,18 @@ def tell(found: Kept, drained: dict[str, list[Drained]]) -> None:
         add_ratio(found, f"{pins} over 1,000,000, events a CPU-second", ratios(rates[pins], common))
     hot = ratios(rates["1,000,000 pins, one with half of the events"], common)
     add_ratio(found, "one pin with half of the events over none such, events a CPU-second", hot, at_least=0.95)
+
+
+def tell_grid(found: Kept, drained: dict[str, list[Drained]]) -> None:
+    """What several servers and workers cost an event, beside one of each."""
+    for case in GRID:
+        if runs := drained.get(case.name):
+            costs = [each.clickhouse_us for each in runs if each.clickhouse_us is not None]
+            if costs:
+                found.add(f"{case.name}: CPU of ClickHouse, an event", median(costs), "us")
+            if alone := drained.get(grown(1, 1)):
+                more = ratios([1 / each.per_cpu_second for each in runs], [1 / each.per_cpu_second for each in alone])
+                add_ratio(found, f"{case.name}: CPU of workers an event, over one of each", more)
 
 
 def ratios(runs: list[float], others: list[float]) -> list[float]:
@@ -175,7 +215,7 @@ async def fill(settings: Settings, mix: Mix, events: int) -> Sent:
 
 def drain(engines: Engines, folder: Path, case: Case, settings: Settings, events: int) -> Drained:
     """One case, once. Raises PeerFailed."""
-    with counting_on(engines, folder, settings) as own:
+    with counting_on(engines, folder, with_shards(settings, case.shards)) as own:
         for number in range(case.workers):
             own.start(f"bench-{number}")
         return drained_by(own, events)

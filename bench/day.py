@@ -1,0 +1,201 @@
+"""A day with an evening peak, simulated minute by minute from what the other benchmarks measured.
+
+    python -m bench.day                             # 5,000,000 events a second over the day, 1.8 times that at 20:00
+    python -m bench.day --workers 12 --shards 1     # with less than it needs: what falls behind, and how far
+
+Reads steady.json, rows.json, scale.json, flushes.json and aggregates.json. Typed in are the day, what there is to carry
+it, and how many writes Keeper takes for an insert: none of these is a measurement of ours. `bench.day_limits` has what
+each part carries, and what to do when one gives.
+
+The model: demand follows a cosine over the day. Sources are independent, so workers share it equally. A worker's cost
+an event is that of the highest measured rate at or below its own. A flush takes `a + b * rows`, from the two sizes that
+were measured; one is in flight, so its interval grows where it takes longer. What is not counted waits in Kafka.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.capacity import Measured, nearest, of_rate
+from bench.day_limits import first_to_give, limits, loads, table
+from bench.figures import RESULTS, Kept, quantity
+from bench.flushes import ROWS, Way
+from bench.scale import grown
+from bench.steady import HIGHER, RATES
+
+HOURS, PEAK_HOUR = 24, 20
+NEEDED = ("steady", "rows", "scale", "flushes", "aggregates")
+SEALED = "with surface, platform and trusted counts: an event, CPU of ClickHouse while it is sealed"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The day, and what there is to carry it."""
+
+    rate: float  # events a second, over the day
+    peak: float  # times that, at its highest
+    workers: int
+    shards: int
+    partitions: int  # of all topics
+    flush_seconds: float  # between flushes
+    server_cores: float  # of a server of ClickHouse
+    used: float  # share of a core that a worker is to use, and of a server's
+    keeper_writes: float  # of an insert into a replicated table
+
+    def demand(self, minute: int) -> float:
+        """Events a second at this minute of the day."""
+        turn = math.cos(2 * math.pi * (minute / 60 - PEAK_HOUR) / HOURS)
+        return self.rate * (1 + (self.peak - 1) * turn)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What was measured."""
+
+    rates: Sequence[Measured]  # ascending
+    more_of_shards: float  # CPU of a worker an event with these shards, over one
+    flush_seconds: float  # of a flush without rows
+    row_seconds: float  # of each row more
+    sealed_us: float  # CPU of ClickHouse an event for what is sealed
+
+    def at(self, rate: float) -> Measured:
+        """An event, where a worker counts so many a second."""
+        return nearest(list(self.rates), int(rate))
+
+    def worker_us(self, rate: float) -> float:
+        """CPU of a worker, an event."""
+        return self.at(rate).worker_us * self.more_of_shards
+
+    def clickhouse_us(self, rate: float) -> float:
+        """CPU of all servers of ClickHouse, an event: to insert it, to merge it, and to seal its hours."""
+        return (self.at(rate).clickhouse_us or 0.0) + self.sealed_us
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What a minute is like."""
+
+    demand: float  # events a second
+    counted: float  # events a second
+    waits: float  # events in Kafka
+    interval: float  # seconds between flushes of a worker
+    flush: float  # seconds
+    behind: float  # seconds from send to visible, at most
+
+
+def costs_of(results: Path, shards: int) -> Costs:
+    """Read what was measured for so many shards. Raises FileNotFoundError, or KeyError naming the missing figure."""
+    found = {name: Kept.from_json((results / f"{name}.json").read_text()) for name in NEEDED}
+    rates = [
+        of_rate(found["steady"], found["rows"], rate) for rate in (*RATES, *HIGHER) if known(found["steady"], rate)
+    ]
+    more = found["scale"].value(f"{grown(1, shards)}: CPU of workers an event, over one of each")
+    small, large = (
+        found["flushes"].value(f"{Way(shards, together=True).name}, {rows:,} rows: p50") / 1000 for rows in ROWS
+    )
+    row_seconds = max(0.0, large - small) / (ROWS[1] - ROWS[0])
+    return Costs(rates, more, small - ROWS[0] * row_seconds, row_seconds, found["aggregates"].value(SEALED))
+
+
+def known(steady: Kept, rate: int) -> bool:
+    """Whether this rate was measured."""
+    return steady.find(f"at {rate:,} events/s: worker, an event") is not None
+
+
+def carried(plan: Plan, costs: Costs, demand: float) -> tuple[float, float, float]:
+    """Events a second that are counted, seconds between flushes, and seconds of a flush, if so many are there."""
+    share = demand / plan.workers
+    servers = 1e6 * plan.shards * plan.server_cores / costs.clickhouse_us(share)
+    share = min(share, 1e6 / costs.worker_us(share), servers / plan.workers)
+    rows = share * costs.at(share).rows  # a second
+    busy = costs.row_seconds * rows
+    if busy >= 1:  # rows come faster than they are written
+        share, busy = share * 0.99 / busy, 0.99
+    interval = max(plan.flush_seconds, costs.flush_seconds / (1 - busy))
+    return share * plan.workers, interval, costs.flush_seconds + busy * interval
+
+
+def simulate(plan: Plan, costs: Costs) -> list[Minute]:
+    """Each minute of two days, of which the second is returned: what waits from the first evening is in it."""
+    waits, day = 0.0, []
+    for minute in range(2 * HOURS * 60):
+        demand = plan.demand(minute)
+        counted, interval, flush = carried(plan, costs, demand + waits / 60)
+        waits = max(0.0, waits + 60 * (demand - counted))
+        day.append(Minute(demand, counted, waits, interval, flush, waits / counted + interval + flush))
+    return day[HOURS * 60 :]
+
+
+def planned(plan: Plan, costs: Costs) -> Plan:
+    """The same with as many workers, shards and partitions as the peak takes where none are given (0)."""
+    top = plan.rate * plan.peak
+    best = costs.rates[-1]
+    workers = plan.workers or math.ceil(top * best.worker_us * costs.more_of_shards / 1e6 / plan.used)
+    while not plan.workers and top / workers * costs.worker_us(top / workers) / 1e6 > plan.used:
+        workers += 1
+    return replace(plan, workers=workers, partitions=plan.partitions or 4 * workers)
+
+
+def day(
+    rate: Annotated[float, typer.Option(min=1000, help="Events a second, over the day.")] = 5_000_000,
+    peak: Annotated[float, typer.Option(min=1, max=2, help="Times that in the evening.")] = 1.8,
+    workers: Annotated[int, typer.Option(min=0, help="0: as many as the peak takes.")] = 0,
+    shards: Annotated[int, typer.Option(min=1, max=3, help="Servers of ClickHouse that share the pins.")] = 3,
+    partitions: Annotated[int, typer.Option(min=0, help="Of all topics; 0: four for each worker.")] = 0,
+    flush_seconds: Annotated[float, typer.Option(min=0.1, help="Between flushes of a worker.")] = 1.0,
+    server_cores: Annotated[float, typer.Option(min=1, help="Of each server of ClickHouse.")] = 32,
+    used: Annotated[float, typer.Option(min=0.05, max=1, help="Share of a core that is to be used.")] = 0.6,
+    keeper_writes: Annotated[float, typer.Option(min=0, help="Of an insert into a replicated table.")] = 10,
+    results: Annotated[Path, typer.Option(help="Folder with what was measured.")] = RESULTS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Read, simulate, write day.json and day.md, print."""
+    costs = costs_of(results, shards)
+    asked = Plan(rate, peak, workers, shards, partitions, flush_seconds, server_cores, used, keeper_writes)
+    plan = planned(asked, costs)
+    minutes = simulate(plan, costs)
+    text = json.dumps({"plan": asdict(plan), "hours": [asdict(each) for each in minutes[::60]]}, indent=1)
+    (results / "day.json").write_text(text + "\n")
+    (results / "day.md").write_text(page(plan, costs, minutes))
+    typer.echo(text if as_json else page(plan, costs, minutes), nl=False)
+
+
+def page(plan: Plan, costs: Costs, minutes: Sequence[Minute]) -> str:
+    """What gives first, what servers and Kafka must take, then the hours of the day."""
+    carries = limits(plan, costs)
+    worst = max(minutes, key=lambda each: each.behind)
+    lines = [
+        f"{quantity(plan.rate)} events a second over the day, {quantity(plan.rate * plan.peak)} at {PEAK_HOUR}:00; "
+        f"{plan.workers} workers, {plan.partitions} partitions, {plan.shards} shards of {quantity(plan.server_cores)} "
+        f"cores, a flush every {quantity(plan.flush_seconds)} s. At most {quantity(worst.waits)} events wait, and "
+        f"{quantity(worst.behind)} s pass from send to visible.",
+        "",
+        first_to_give(carries),
+        "",
+        table(carries),
+        "",
+        "How much of these a server, Keeper or Kafka takes was not measured:",
+        "",
+        "| At the peak | |",
+        "|---|---|",
+        *(f"| {name} | {quantity(value)} {unit} |" for name, value, unit in loads(plan, costs)),
+        "",
+        "| Hour | events/s | counted/s | wait in Kafka | s between flushes | s a flush | s to visible, at most |",
+        "|---|---|---|---|---|---|---|",
+        *(row(minute // 60, minutes[minute]) for minute in range(0, len(minutes), 180)),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def row(hour: int, at: Minute) -> str:
+    """One hour."""
+    return f"| {hour}:00 | {' | '.join(quantity(value) for value in asdict(at).values())} |"
+
+
+if __name__ == "__main__":
+    typer.run(day)
