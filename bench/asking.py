@@ -9,6 +9,8 @@ from bench.measured import cpu_seconds
 from pintally.sinks.clickhouse.connection import Connection
 
 WARM_UP = 3  # runs that are not timed
+MACHINE = "a fixed sum of hashes (how fast the machine is), CPU of ClickHouse"
+HASHES = "SELECT sum(cityHash64(number)) FROM numbers(100000000)"
 ROWS_READ = "SELECT sum(value) FROM system.events WHERE event = 'SelectedRows'"
 
 
@@ -83,6 +85,12 @@ def keep(found: Kept, name: str, asked: Asked, limits: Limits, known_cpu: bool, 
         found.add(f"{name}: pins a CPU-second", rate, "pins", **target(at_least=limits.per_cpu_second))
     found.add(f"{name}, rows read", asked.rows_read / runs, "rows")
     found.samples[name] = [round(each, 2) for each in asked.took_ms]
+
+
+def keep_machine(found: Kept, reader: Reader, runs: int) -> None:
+    """What the same work costs on this machine today. Figures of two days compare only beside it."""
+    asked = timed(reader, [lambda: reader.connection.one(HASHES)] * runs)
+    found.add(MACHINE, asked.cpu_ms / runs, "ms")
 
 
 def target(**limits: float | None) -> dict[str, float]:

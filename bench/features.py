@@ -23,7 +23,7 @@ from typing import Annotated
 
 import typer
 
-from bench.asking import Question, Reader, keep, timed
+from bench.asking import Question, Reader, keep, keep_machine, timed
 from bench.clickhouse import Clickhouse
 from bench.engines import open_engines, say
 from bench.features_export import Export
@@ -75,6 +75,7 @@ def features(
             made = make(reader, settings, world, found, data)
         found.parameters |= {"cells": made.world.cells, "pins": made.world.pins}
         asked = [each for each in questions(reader, settings, made.world, runs) if is_one_of(each.name, only)]
+        keep_machine(found, reader, QUICK_RUNS)
         ask_all(reader, asked, found, pair)
 
 

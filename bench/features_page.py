@@ -8,7 +8,7 @@ from bench.report import table
 
 SAID = """Asked at 23:48 of a day, when nearly all of it is today. `bench/features_world.py` says what the tables hold.
 Each answer was compared with the sum of the cells before it was timed. Compare CPU: times hold for the load that the
-last line names."""
+last line names. This machine is faster on some days than on others: "a fixed sum of hashes" tells by how much."""
 LIMITED = """What limits them. Of one pin, ClickHouse plans two statements over six tables, which costs more than the
 rows that it reads. Of 500 pins and of top pins it looks up each pin in each part of each table: a search of the index,
 and a block of every column that it reads. So their cost grows with pins times parts. Lists of heavy rows, which a top

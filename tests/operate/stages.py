@@ -195,11 +195,14 @@ def fires(*alerts: str) -> frozenset[str]:
 
 
 NONE = fires()
+# Workers that have just come restore their state in a time that is not divided: on a busy machine longer than the five
+# divided minutes in which a source that does not move is put down to NoWorker.
+RESTORING = fires("SourceStalled")
 STAGES = (
     Stage("a worker is killed, and started again", worker_killed_and_started, NONE),
     Stage("a worker is killed for good", worker_killed, fires("WorkerDown"), "pintallyworkerdown"),
     Stage("a worker is frozen", worker_frozen, fires("WorkerDown"), "pintallyworkerdown"),
-    Stage("all workers end", no_worker, fires("NoWorker"), "pintallynoworker"),
+    Stage("all workers end", no_worker, fires("NoWorker"), "pintallynoworker", RESTORING),
     Stage("ClickHouse is away", clickhouse_away, fires("EngineAway"), "pintallyengineaway"),
     Stage("Kafka is away", kafka_away, fires("EngineAway"), "pintallyengineaway", fires("NoWorker")),
     Stage("pintally serve is killed", serve_ended, fires("ServeDown")),
@@ -207,8 +210,8 @@ STAGES = (
     Stage("ClickHouse is slow", clickhouse_slow, fires("FreshnessBurnsFast")),
     Stage("a dead-letter topic refuses", letters_refused, fires("DeadLettersRefused"), "pintallydeadlettersrefused"),
     Stage("a transaction stays open", transaction_open, fires("SourceBlocked"), "pintallysourceblocked"),
-    Stage("retention comes near", retention_near, fires("NoWorker", "RetentionNear"), "pintallynoworker"),
-    Stage("rules change, and are not applied", rules_changed, fires("NoWorker"), "pintallynoworker"),
+    Stage("retention comes near", retention_near, fires("NoWorker", "RetentionNear"), "pintallynoworker", RESTORING),
+    Stage("rules change, and are not applied", rules_changed, fires("NoWorker"), "pintallynoworker", RESTORING),
 )
 
 
