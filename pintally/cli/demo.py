@@ -1,6 +1,7 @@
 """`pintally demo`: engines, events, counts and `verify`, by the commands that a person would type."""
 
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -31,7 +32,9 @@ APART = {
     "PINTALLY_CLICKHOUSE_DATABASE": "pintally_demo",
     "PINTALLY_SEAL_SECONDS": "1",
     "PINTALLY_EXPERIMENTS": EXPERIMENT,
+    "PINTALLY_COUNT_USERS": "true",
 }
+KEY_BYTES = 16  # of PINTALLY_USER_KEY: each demo begins with new tables, so it may have a new key
 
 
 def demo(
@@ -48,8 +51,8 @@ def demo(
     It creates topics and tables of its own (`demo.engagement...`, database `pintally_demo`), runs a worker, produces
     events of the last three hours with duplicates, late and invalid records, and waits until all records are counted
     and known at a cut. Then it shows the outcomes, runs `verify`, and ends with the top pins of the last hour, the
-    features and surfaces of the first of them, and the results of an experiment. The worker, the live page (`pintally
-    serve`) and the engines end with the demo. The next demo starts anew.
+    features and surfaces of the first of them, and the results of an experiment, with the users of its arms. The
+    worker, the live page (`pintally serve`) and the engines end with the demo. The next demo starts anew.
 
     Exit codes: those of `verify` (0 exact, 1 different, 2 cannot tell, 75 cannot tell now); 2 if another step failed.
 
@@ -60,7 +63,7 @@ def demo(
     """
     check_found(with_)
     with ended_by_signals(), engines(directory) as addresses, prometheus(directory, with_):
-        os.environ.update(addresses | APART)
+        os.environ.update(addresses | APART | {"PINTALLY_USER_KEY": secrets.token_hex(KEY_BYTES)})
         forget_the_last()
         run("migrate")
         log, page_log = (directory / "logs" / f"demo-{name}.log" for name in ("worker", "serve"))
