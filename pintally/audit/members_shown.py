@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pintally.audit.aggregates import place_of
 from pintally.audit.aggregates.pin_members import PinMembers
 from pintally.audit.clickhouse import ClickHouse
+from pintally.audit.flags_shown import Flag, flag_of
 from pintally.audit.labels import DIGEST_SQL, digest
 from pintally.audit.shown import Stored, compared_below, row_of
 from pintally.audit.slices import Slice
@@ -24,8 +25,10 @@ class Member:
     surface: str  # under which it counts
     hour: int  # seconds since 1970
     recounted: int  # counted records of the user there, below `below`, by recount
+    recounted_trusted: int  # those of them that are trusted
     below: int
     stored: Stored | None
+    flag: Flag | None  # None: not known, as users of the hour are not sealed, or flags are deleted with age
 
 
 def member_of(clickhouse: ClickHouse, source: int, slice_: Slice, offset: int) -> Member | None:
@@ -37,6 +40,7 @@ def member_of(clickhouse: ClickHouse, source: int, slice_: Slice, offset: int) -
         named = {digest(name): name for name in cells.names}
         stored = row_of(clickhouse, "pin_members", WHERE, source, slice_.key, surface=surface.hex().upper(), **key)
         below = compared_below(slice_.end, stored)
-        counted, _ = cells.counted_below(cell, below)
-        return Member(named[surface], hour, counted, below, stored)
+        counted, trusted = cells.counted_below(cell, below)
+        flag = flag_of(clickhouse, hour, user_key, user_hash)
+        return Member(named[surface], hour, counted, trusted, below, stored, flag)
     return None

@@ -10,6 +10,7 @@ from pintally.audit.arms_shown import ArmCell
 from pintally.audit.errors import CannotTell
 from pintally.audit.explain import Cell, Explanation, RecordReport
 from pintally.audit.explain import explain as look
+from pintally.audit.flags_shown import Flag
 from pintally.audit.members_shown import Member
 from pintally.audit.shown import Window
 from pintally.audit.words import moment
@@ -163,18 +164,28 @@ def _cell_lines(cell: Cell) -> list[str]:
             f"  cell in slice {cell.slice_}: {cell.recounted:,} ({cell.recounted_trusted:,} trusted) by recount below "
             f"offset {cell.below:,}, {stored} in pin_minutes",
         ]
-    lines += [_member_line(cell.member)] if cell.member else []
+    lines += _member_lines(cell.member) if cell.member else []
     lines += map(_arm_line, cell.arms)
     lines += map(_arm_member_line, cell.arm_members)
     return lines + [_window_line(window) for window in (*cell.windows, *cell.breakdowns)]
 
 
-def _member_line(member: Member) -> str:
-    stored = "no row" if member.stored is None else f"{member.stored.events:,}"
-    return (
-        f"  its user on surface {member.surface}, hour of {moment(member.hour * 1000)}: {member.recounted:,} by "
-        f"recount below offset {member.below:,}, {stored} in pin_members"
-    )
+def _member_lines(member: Member) -> list[str]:
+    stored = "no row" if member.stored is None else f"{member.stored.events:,} ({member.stored.trusted:,} trusted)"
+    hour = moment(member.hour * 1000)
+    return [
+        f"  its user on surface {member.surface}, hour of {hour}: {member.recounted:,} "
+        f"({member.recounted_trusted:,} trusted) by recount below offset {member.below:,}, {stored} in pin_members",
+        f"  its user in the hour of {hour}: {_flag(member.flag)}",
+    ]
+
+
+def _flag(flag: Flag | None) -> str:
+    if flag is None:
+        return "not known to be flagged: users of the hour are not sealed yet, or flags are deleted with age"
+    if flag.events is None or flag.pins is None:
+        return f"not flagged, not more than {flag.above:,} events" if flag.above else "not flagged, as nobody is"
+    return f"flagged, {flag.events:,} events on {flag.pins:,} pins, more than {flag.above:,}: see unflagged_ counts"
 
 
 def _arm_line(arm: ArmCell) -> str:

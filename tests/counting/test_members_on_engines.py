@@ -3,11 +3,15 @@
 The log is that of the tests of `verify`.
 """
 
+import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from pintally import cli
 from pintally.audit.findings import Kind
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.rows import StartRow
@@ -190,3 +194,44 @@ def test_verify_finds_wrong_numbers_of_users_and_repair_has_them_sealed_again(
         seal_users(log.settings.clickhouse, 2, ABOVE)
         exact(log.verify())
         assert session.reopen_unequal() == []
+
+
+def test_explain_tells_whether_the_user_of_an_event_is_flagged_and_not_who_it_is(flusher: Flusher) -> None:  # noqa: F811
+    """User 1 does three times as much as user 2: the limit of this test is between them."""
+    log, log.settings = flusher, flusher.settings.changed(user_key=PUBLISHED)
+    log.produce(ago_ms=LONG_AGO_MS)
+    log.flush(RULES)
+    of_users = "SELECT toUnixTimestamp(hour), sumIf(events, user_hash = {}), sumIf(events, user_hash = {})"
+    of_users += " FROM pin_members FINAL GROUP BY 1"
+    hour, busy, other = max(log.sql(of_users.format(*HASHES)), key=lambda row: row[1])
+    seal(log.settings.clickhouse, (now_ms() - FINAL_MS) // 1000)
+    seal_users(log.settings.clickhouse, 1, other)
+    seen: dict[str, Any] = {}
+    for record in log.read():
+        event = event_of(record.value)
+        if event.get("occurred_at", 0) // 3_600_000 * 3_600 == hour and event["user_id"] not in seen:
+            told = explained(log, event["event_id"], record.offset)
+            seen |= {event["user_id"]: told["cell"]} if told["outcome"] == "counted" else {}
+    flags = {user: cell["member"]["flag"] for user, cell in seen.items()}
+    assert {user: (flag["is_flagged"], flag["above"], flag["events"]) for user, flag in flags.items()} == {
+        "1": (True, other, busy),
+        "2": (False, other, None),
+    }
+    assert not re.search("|".join(map(str, HASHES)), str(seen))
+
+
+def event_of(value: bytes | None) -> dict[str, Any]:
+    """The event of a record; empty where it is none."""
+    try:
+        event: dict[str, Any] = json.loads(value or b"")
+    except ValueError:
+        return {}
+    return event if {"event_id", "user_id", "occurred_at"} <= event.keys() else {}
+
+
+def explained(log: Flusher, event_id: str, offset: int) -> dict[str, Any]:
+    """What `pintally explain` says of one of the records of an event."""
+    env = log.settings.environment()
+    ended = CliRunner().invoke(cli.app, ["explain", event_id, "--json"], env=env, catch_exceptions=False)
+    told: list[dict[str, Any]] = json.loads(ended.stdout)["records"]
+    return next(each for each in told if each["place"].endswith(f"@{offset}"))

@@ -116,6 +116,9 @@ def test_the_label_and_the_trust_of_an_event_are_told(stack: Settings, tmp_path:
         members = [cell["member"] for cell in cells]
         assert [(member["surface"], member["hour"]) for member in members] == [(name, hour) for name, _ in labels]
         assert [(member["recounted"], member["stored"]["events"]) for member in members] == [(6, 6)] * 6 + [(1, 1)]
+        trusted = [(member["recounted_trusted"], member["stored"]["trusted"]) for member in members]
+        assert trusted == [(5, 5)] * 6 + [(0, 0)]
+        assert [member["flag"] for member in members] == [None] * 7, "users of this hour are not sealed"
         for arm in cells[5]["arms"]:
             assert (arm["recounted"], arm["recounted_trusted"]) == (1, 0)
             assert (arm["stored"]["events"], arm["stored"]["trusted"]) == (1, 0)
@@ -126,6 +129,7 @@ def test_the_label_and_the_trust_of_an_event_are_told(stack: Settings, tmp_path:
     words = here(stack, COMMAND, ids[5])
     assert "not trusted" in words
     assert "its user on surface home" in words
+    assert "not known to be flagged" in words
     assert f"of experiment feed, bucket {bucket}" in words
     assert "its user in arm control of experiment feed" in words
     assert "\x1b" not in words
