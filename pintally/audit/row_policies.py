@@ -19,6 +19,8 @@ TABLES = (
     "pin_hour_users",
     "pin_day_users",
     "user_seals",
+    "arm_day_users",
+    "arm_day_seals",
     "pin_tiles",
     "pin_hours_by_pin",
     "pin_corrections",

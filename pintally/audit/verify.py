@@ -26,6 +26,7 @@ from typing import Any
 from pintally.audit.addresses import Addresses
 from pintally.audit.aggregates import AGGREGATES
 from pintally.audit.all_sources import Progress, audit_all
+from pintally.audit.arm_users import check_arm_users
 from pintally.audit.chain import epochs_in_force, follow
 from pintally.audit.clickhouse import ClickHouse
 from pintally.audit.errors import CannotTell
@@ -114,6 +115,7 @@ def verify(
             report.windows = count_sealed(clickhouse, since) + count_windows(clickhouse, since)
             _add(report, check_rollups(clickhouse, since))
             _add(report, check_users(clickhouse, since))
+            _add(report, check_arm_users(clickhouse, since))
             _add(report, check_sealed_early(clickhouse, least_lateness_ms(ours), since))
             _add(report, check_features(clickhouse, since))
             _add(report, check_closed(clickhouse, log, published, ours, partitions))

@@ -24,7 +24,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A table or a view; `parameters` are names and types of what a view must be given in brackets."""
+    """A table or a view; `parameters` are names and types of what a view must be given in brackets.
+
+    They are in the order in which the comment gives them.
+    """
 
     name: str
     comment: str
@@ -55,8 +58,10 @@ def _described(file: str) -> Iterator[Described]:
         if made := MADE.match(statement):
             said = SAID.search(statement)
             columns = tuple(Column(name, kind, _plain(text)) for name, kind, text in COLUMN.findall(made[2]))
-            parameters = tuple(dict.fromkeys(PARAMETER.findall(statement)))
-            yield Described(made[1], _plain(said[1]) if said else "", columns, parameters)
+            comment = _plain(said[1]) if said else ""
+            found = dict.fromkeys(PARAMETER.findall(statement))
+            parameters = tuple(sorted(found, key=lambda each: comment.find(f"{each[0]} = ")))
+            yield Described(made[1], comment, columns, parameters)
 
 
 def _plain(text: str) -> str:

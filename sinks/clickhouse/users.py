@@ -22,7 +22,7 @@ KNOWN_WHEN = (
 )  # fmt: skip
 BREAKDOWNS = ("pin_hour_breakdowns", "pin_day_breakdowns")
 USERS = ("user_seals", "pin_hour_users", "pin_day_users")  # numbers alone; sets and members are of persons
-EXPERIMENTS = ("experiment_cells", "experiment_hours")
+EXPERIMENTS = ("experiment_cells", "experiment_hours", "arm_day_users", "arm_day_seals")
 BEHIND_VIEWS = ("sealed", "pin_minutes", "pin_hours", "pin_days", *BREAKDOWNS, *EXPERIMENTS, *USERS, *KNOWN_WHEN)
 MADE_BY_SQL = """
 SELECT name FROM system.users

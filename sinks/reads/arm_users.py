@@ -1,4 +1,7 @@
-"""How many users the arms of an experiment have, where that is known: rows of the view `experiment_users` (C36)."""
+"""How many users the arms of an experiment have, where that is known: rows of the view `experiment_users` (C36).
+
+Who may not read members is shown those of sealed whole days, which are in the results.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -23,7 +26,10 @@ NOT_COUNTED: Final = (
     "(PINTALLY_MEMBER_DAYS)"
 )
 KEYS: Final = "the key of the hash of users changed in these hours, so a user may be counted twice"
-NO_RIGHT: Final = "users of arms are shown to who may read the table arm_members"
+NO_RIGHT: Final = (
+    "users of any hours are shown to who may read the table arm_members, to others those of groups that are not small, "
+    "of whole days (UTC) that are sealed: --since and --until at 00:00, as many days as PINTALLY_MEMBER_DAYS has whole"
+)
 
 
 class Row(NamedTuple):
@@ -71,7 +77,7 @@ def read_users(
     except SinkError as error:
         if getattr(error.__cause__, "code", None) not in RIGHTS:
             raise
-        return Users(unknown=NO_RIGHT)
+        return users_of_days(found)
     return users_of([Row(*row) for row in rows], found, least)
 
 
@@ -90,6 +96,18 @@ def users_of(rows: Sequence[Row], found: Sequence[Measured], least: int) -> User
     others = sorted(arm for arm in known if arm != found[0].control)
     in_order = [*([control] if control else []), *(known[arm] for arm in others)]
     return Users(tuple(_shown(row, control, least) for row in in_order))
+
+
+def users_of_days(found: Sequence[Measured]) -> Users:
+    """The users that the results say, if they say those of each arm."""
+    arms = {each.arm: each for each in found}
+    if not arms or any(each.users is None for each in arms.values()):
+        return Users(unknown=NO_RIGHT)
+    shown = [
+        ArmUsers(name, each.users, each.in_several_arms, None if name == each.control else each.sample_ratio_p)
+        for name, each in arms.items()
+    ]
+    return Users(tuple(shown))
 
 
 def _events(found: Iterable[Measured]) -> Counter[str]:

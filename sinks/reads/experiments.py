@@ -7,7 +7,7 @@ from pintally.sinks.clickhouse.connection import Connection
 
 RESULTS: Final = """
 SELECT arm, control, metric, value, difference, low, high, lift, lift_low, lift_high, p,
-    sample_ratio_p, sample_ratio_alarm
+    users, in_several_arms, sample_ratio_p, sample_ratio_alarm
 FROM experiment_results(experiment = %(experiment)s, since = %(since)s, until = %(until)s)
 ORDER BY metric, arm != control, arm
 """
@@ -28,6 +28,8 @@ class Measured:
     lift_low: float  # of the 95% interval of `lift`
     lift_high: float
     p: float
+    users: int | None  # of a sealed window of whole days; None: unknown, or fewer than are shown
+    in_several_arms: int | None
     sample_ratio_p: float
     sample_ratio_alarm: bool
 

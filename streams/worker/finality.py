@@ -26,6 +26,7 @@ from pintally.schemas.rows import LedgerRow, SourceLedger
 from pintally.schemas.rules import MINUTE_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.sealing.arm_days import seal_arm_users
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import seal_users
@@ -254,6 +255,7 @@ def _seal(server: Server, found: Look, worker: WorkerSettings) -> bool:
         counters.add("hours_unsettled", len(result.unsettled))
         say_sealed(result)
         seal_users(server.address, worker.least_users, worker.flagged_above)
+        seal_arm_users(server.address, worker.least_users)
     if found.passed_ms is None:
         return False
     cuts = seal_cuts(server.address, found.passed_ms // 1000, found.greatest_lateness_seconds)

@@ -14,6 +14,8 @@ from pintally.audit.findings import Kind
 from pintally.schemas.rows import StartRow
 from pintally.schemas.user_keys import UserKey
 from pintally.sinks.clickhouse.retention import keep_members
+from pintally.sinks.clickhouse.sealing.arm_days import seal_arm_users
+from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.counting.slices import Base
 from tests.audit.test_verify import (  # noqa: F401 - fixtures
     LONG_AGO_MS,
@@ -21,11 +23,12 @@ from tests.audit.test_verify import (  # noqa: F401 - fixtures
     exact,
     flusher,
     kinds,
+    now_ms,
     settings,
     shown,
 )
 from tests.audit.test_verify import RULES as PLAIN
-from tests.counting.test_members_on_engines import DAY_MS, HASHES, log  # noqa: F401 - fixture
+from tests.counting.test_members_on_engines import DAY_MS, FINAL_MS, HASHES, log  # noqa: F401 - fixture
 from tests.counting.test_user_hash import OTHER, PUBLISHED
 from tests.operations.test_repair_on_engines import findings, repair_all
 
@@ -113,6 +116,36 @@ def test_members_of_arms_are_deleted_with_age_and_verify_asks_for_none(flusher: 
     exact(flusher.verify())
     assert not repair_all(flusher).repaired
     assert "deleted with age" in told(flusher, "checkout")["users_unknown"]
+
+
+WRONG_NUMBERS = {
+    "a number is wrong": "ALTER TABLE arm_day_users UPDATE users = users + 1 WHERE arm = 'a'",
+    "those in several arms are wrong": "ALTER TABLE arm_day_users UPDATE in_several_arms = 0 WHERE arm = 'a'",
+    "events are wrong": "ALTER TABLE arm_day_users UPDATE events = events + 1 WHERE days = 1",
+    "rows are gone": "ALTER TABLE arm_day_users DELETE WHERE experiment = 'checkout'",
+    "rows stand twice": "INSERT INTO arm_day_users SELECT * FROM arm_day_users",
+}
+
+
+def test_verify_finds_wrong_numbers_of_users_of_arms_and_they_are_sealed_again(flusher: Flusher) -> None:  # noqa: F811
+    log, log.settings = flusher, flusher.settings.changed(user_key=PUBLISHED)  # noqa: F811
+    log.produce(ago_ms=LONG_AGO_MS + DAY_MS)
+    log.flush(RULES)
+    seal(log.settings.clickhouse, (now_ms() - FINAL_MS) // DAY_MS * DAY_MS // 1000)
+    assert len(seal_arm_users(log.settings.clickhouse, 2)) in (1, 2)
+    assert log.sql("SELECT max(users), max(in_several_arms) FROM arm_day_users WHERE experiment = 'checkout'") == [
+        (2, 2)
+    ]
+    exact(log.verify())
+    for damage in WRONG_NUMBERS.values():
+        log.sql(damage)
+        report = log.verify()
+        assert kinds(report) == {Kind.ROLLUP_DIFFERS}, damage
+        assert {found.source for found in shown(report, Kind.ROLLUP_DIFFERS)} == {"arm_day_users"}
+        with log.sink.session() as session:
+            assert session.reopen_unequal() != []
+        seal_arm_users(log.settings.clickhouse, 2)
+        exact(log.verify())
 
 
 def test_arms_of_an_erased_person_have_one_user_less(log: Flusher) -> None:  # noqa: F811

@@ -1,4 +1,4 @@
-"""docs/tables.md says what is so."""
+"""docs/tables.md says what is so, and README asks what can be asked."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,7 @@ from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.settings import Settings
 from tests.sinks.sealing import TODAY, read, some_cells, write
+from tests.support.readme import README
 
 DOC = Path(__file__).parents[2] / "docs" / "tables.md"
 
@@ -21,6 +22,10 @@ def test_every_query_in_the_doc_runs(stack: Settings) -> None:
     seal(stack.clickhouse, TODAY)
     queries = re.findall(r"```sql\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)
     assert len(queries) == DOC.read_text(encoding="utf-8").count("```sql") > 0
+    lines = re.findall(r"```sql\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    queries += [query for block in lines for query in block.splitlines()]
+    for name in ("pin_breakdown_1h", "pin_users_1h", "flagged_users_1h", "experiment_results"):
+        assert sum(name in query for query in queries) > 1, f"README and the doc ask {name}"
     for query in queries:
         read(stack.clickhouse, query)
 

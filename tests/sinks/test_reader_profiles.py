@@ -10,6 +10,7 @@ from pintally.schemas.cells import ArmMemberRows, ExperimentRows
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
+from pintally.sinks.clickhouse.sealing.arm_days import seal_arm_users
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import seal_users
@@ -88,6 +89,7 @@ def _fill(made: ClickHouseAddress, *, sealed: bool) -> None:
         _write_members(made)
         seal(made, TODAY)
         _seal_users(made)
+        assert seal_arm_users(made, 1) != ()
         seal_cuts(made, TODAY - HOUR, HOUR)
         write(made, some_cells(30, count=5, slice_block=1))  # opens hours again
         seal(made, TODAY - 20 * HOUR)

@@ -6,7 +6,9 @@
 -- lift is a ratio of two values that vary apart: its variance is (variance + ratio^2 x that of control) / control^2.
 -- Sealed hours are read from their roll-up, others from cells. What is sealed is read first: the first SELECT of the union
 -- finds nothing, and makes ClickHouse read `state` before it takes the snapshots of the tables that follow.
+-- Users are those of a sealed window of whole days, and stand only beside the events that they were counted with.
 -- state.1: end of the last sealed hour, .2: open hours, .3: no hour before it is read from cells, .4: the seals that count.
+-- users_seal: that of the users of arms of the last day.
 -- A line with {column} is repeated for each action, a line with {label} for each but close-ups.
 
 CREATE OR REPLACE VIEW experiment_results{on_cluster}
@@ -23,8 +25,10 @@ CREATE OR REPLACE VIEW experiment_results{on_cluster}
     lift_low Float64 COMMENT 'Lower end of the 95% interval of lift, in which the value of the control arm is not exact either',
     lift_high Float64 COMMENT 'Upper end of it',
     p Float64 COMMENT 'How likely a difference at least as large is if the arms do not differ, two-sided; NaN for the control arm',
-    sample_ratio_p Float64 COMMENT 'p of equal shares of the arm and the control arm, from their trusted events by bucket; NaN for the control arm',
-    sample_ratio_alarm Bool COMMENT 'sample_ratio_p < 0.001: the arms have not equal shares of users, or differ much; compare only ratios'
+    users Nullable(UInt64) COMMENT 'Users with an event of the arm in [since, until), each once; NULL: fewer than are shown, or unknown',
+    in_several_arms Nullable(UInt64) COMMENT 'Those of them who have events of another arm too; NULL: as users, if not none',
+    sample_ratio_p Float64 COMMENT 'p of equal shares of the arm and the control arm: from their users, or if these are NULL from their trusted events by bucket; NaN for the control arm',
+    sample_ratio_alarm Bool COMMENT 'sample_ratio_p < 0.001: the arms have not equal shares of users, or differ much and users are NULL; compare only ratios'
 )
 AS
 WITH
@@ -44,6 +48,10 @@ assumeNotNull((
     SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1,
         input_format_tsv_enum_as_number = 0
 )) AS state,
+assumeNotNull((
+    SELECT max(rows_seal) FROM arm_day_seals FINAL WHERE day = {until:DateTime('UTC')} - INTERVAL 1 DAY
+    SETTINGS aggregate_functions_null_for_empty = 0, empty_result_for_aggregation_by_empty_set = 0, apply_deleted_mask = 1
+)) AS users_seal,
 buckets AS
 (
     SELECT
@@ -59,7 +67,7 @@ buckets AS
             toUInt64(0) AS t{number},
             '' AS arm, toUInt8(0) AS bucket
         FROM system.one
-        WHERE dummy > 0 AND empty(state.4)
+        WHERE dummy > 0 AND empty(state.4) AND users_seal = 0
         UNION ALL
         SELECT
             {column} AS c{number},
@@ -114,14 +122,37 @@ compared AS
 ),
 told AS
 (
-    SELECT arm, metric, value, against, difference, error, lift, lift_error, p, sum(if(metric = '', p, 0)) OVER (PARTITION BY arm) AS shares_p
+    SELECT arm, metric, value, against, difference, error, lift, lift_error, p,
+        sum(if(metric = '', p, 0)) OVER (PARTITION BY arm) AS shares_p,
+        toUInt64(sum(if(metric IN (
+            '{column}',
+            ' '), value, 0)) OVER (PARTITION BY arm)) AS total
     FROM compared
+),
+of_days AS
+(
+    SELECT toString(arm) AS arm, users, in_several_arms, events AS total
+    FROM arm_day_users
+    WHERE experiment = {experiment:String} AND day = {until:DateTime('UTC')} - INTERVAL 1 DAY AND seal = users_seal
+        AND addDays(day, 1 - days) = {since:DateTime('UTC')}
+),
+acting AS
+(
+    SELECT t.*, u.users AS acted, u.in_several_arms AS several,
+        first_value(tuple(u.users)) OVER whole AS of_control
+    FROM told AS t
+    LEFT JOIN of_days AS u ON t.arm = u.arm AND t.total = u.total
+    WINDOW whole AS (PARTITION BY metric ORDER BY t.arm != 'control', t.arm ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 )
 SELECT {experiment:String} AS experiment, arm, against.1 AS control, metric, value, difference,
     difference - 1.959963984540054 * error AS low, difference + 1.959963984540054 * error AS high,
-    lift, lift - 1.959963984540054 * lift_error AS lift_low, lift + 1.959963984540054 * lift_error AS lift_high, p, shares_p AS sample_ratio_p, sample_ratio_p < 0.001 AS sample_ratio_alarm
-FROM told
+    lift, lift - 1.959963984540054 * lift_error AS lift_low, lift + 1.959963984540054 * lift_error AS lift_high, p,
+    acted AS users, several AS in_several_arms,
+    if(arm = control, nan, ifNull(
+        erfc(abs(toInt64(acted) - toInt64(of_control.1)) / sqrt(2 * (acted + of_control.1))), shares_p)) AS sample_ratio_p,
+    sample_ratio_p < 0.001 AS sample_ratio_alarm
+FROM acting
 WHERE metric != ''
-SETTINGS apply_deleted_mask = 1, join_use_nulls = 0, aggregate_functions_null_for_empty = 0,
+SETTINGS apply_deleted_mask = 1, join_use_nulls = 0, join_default_strictness = 'ALL', aggregate_functions_null_for_empty = 0,
     enable_shared_storage_snapshot_in_query = 0
 COMMENT 'Arms of an experiment and how they differ from the control arm: experiment_results(experiment = ''checkout'', since = ''2026-01-01'', until = ''2026-01-08'')';

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
+from pintally.sinks.clickhouse.sealing.arm_days import open_unequal_arms
 from pintally.sinks.clickhouse.sealing.cut_times import BUCKET, NEWEST
 from pintally.sinks.clickhouse.sealing.feature_seals import BASE, HOURS, TILES, open_from, open_windows
 from pintally.sinks.clickhouse.sealing.missing_cuts import put_back_cuts
@@ -69,6 +70,7 @@ class Reopening(OnConnection):
             *(f"hour {_utc(hour)} and its day" for hour in sorted(hours)),
             *(f"cut {_utc(cut)}: put back, with the time of its last trace" for cut in cuts),
             *open_unequal_users(self.connection),
+            *open_unequal_arms(self.connection),
             *(f"features, {WORDS[kind]} {_utc(start)}" for kind, start in sorted(features)),
         ]
 
