@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 FAULTS = ("worker-kill", "clickhouse-kill", "answers-lost", "duplicated-sends", "hammered-pin", "hostile-records")
+BESIDE = {"pin_members", "arm_members", "experiment_cells", "user_seals", "flagged_users", "arm_day_seals"}
 
 
 # A fault that can have no effect is injected three times, each time until nobody waits for its effect any more.
@@ -68,8 +69,8 @@ def test_a_short_drill_passes_names_what_took_effect_and_leaves_nothing_running(
     assert found["lag"] == 0
     assert found["events"] > 10_000
     assert found["verify"]["exit_code"] == 0
-    assert found["beside"].keys() == {"pin_members", "arm_members", "experiment_cells", "user_seals"}
-    assert min(found["beside"].values()) > 0, "all that can be counted was, and its users were sealed"
+    assert found["beside"].keys() == BESIDE
+    assert min(found["beside"].values()) > 0, "all that can be counted was, and its users were sealed and flagged"
     assert found["reader"]["violations"] == []
     assert found["reader"]["final_windows"] > 0, "past hours became final, and the reader saw them"
     assert found["happened"]["ambiguous_inserts"] > 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from pintally.schemas.rules import HOUR_MS, MINUTE_MS
+from pintally.schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.topics import describe_topics
 from pintally.tools.drill.stack import Stack
@@ -102,16 +102,17 @@ class Load:
 
 
 def write_history(stack: Stack, seed: int, expected: Expected) -> None:
-    """Two past hours with their own timestamps, which are final as soon as they are counted.
+    """Two past hours and the end of yesterday with their own timestamps, which are final as soon as they are counted.
 
     The topics must take producers' timestamps. Without this no window would be final in a drill of a few minutes.
     """
-    hour = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
+    now = time.time_ns() // 1_000_000
+    hour = now // HOUR_MS * HOUR_MS
     topics = describe_topics(stack.settings.kafka, stack.settings.topics)
     target = Target.of(stack.settings.kafka, stack.settings.topics, topics, stack.settings.rules.framed)
-    for anchor in (hour - HOUR_MS - 5 * MINUTE_MS, hour - 5 * MINUTE_MS):
+    for end in sorted({now // DAY_MS * DAY_MS, hour - HOUR_MS, hour}):
         plan = Plan(HISTORY_EVENTS, None, seed, 2 * MINUTE_MS, PINS, keeps_times=True, **SHARES)
-        traffic = Traffic(plan, stack.settings.rules.to_rules(), anchor)
+        traffic = Traffic(plan, stack.settings.rules.to_rules(), end - 5 * MINUTE_MS)
         asyncio.run(_send(target, traffic, expected))
 
 

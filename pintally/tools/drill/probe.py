@@ -128,10 +128,16 @@ class Probe:
         return int(rows[0][0])
 
     def beside(self) -> dict[str, int]:
-        """Of what is counted beside pin-minutes, the rows by table; and the windows whose users are sealed."""
+        """Of what is counted beside pin-minutes, the rows by table; windows whose users are sealed, and their flags."""
         tables = {kind.table: f"{kind.table} FINAL" for kind in CELL_TABLES if kind is not PinMinuteRows}
         tables["user_seals"] = "user_seals FINAL WHERE NOT is_open"
+        tables["arm_day_seals"] = "arm_day_seals FINAL WHERE NOT is_open AND rows > 0"
+        tables["flagged_users"] = "flagged_users WHERE seal IN (SELECT rows_seal FROM user_seals FINAL)"
         return {table: int(self.rows(f"SELECT count() FROM {rows}")[0][0]) for table, rows in tables.items()}
+
+    def wait_beside(self, seconds: float) -> bool:
+        """Wait until there is a row of each: hours and yesterday are sealed some time after they are counted."""
+        return self._wait(lambda: all(self.beside().values()), seconds)
 
     def refused(self, code: int) -> int:
         """How often ClickHouse has refused a request with this code since its start."""

@@ -34,6 +34,7 @@ GROUPS: tuple[Group, ...] = ("engines", "producers")
 STARTED_SECONDS = 180.0
 BACK_SECONDS = 300.0
 CAUGHT_UP_SECONDS = 300.0
+SEALED_SECONDS = 300.0
 VERIFY_SECONDS = 3 * 3600
 READ_PINS = [*range(30), *range(100, PINS, 1_000)]  # by popularity
 FOREIGN_PINS = 1 << 40  # below: pins of foreign producers, above: the emulator's
@@ -140,6 +141,7 @@ def _settle(probe: Probe, report: Report) -> None:
     except PintallyError as error:
         report.inconclusive.append(f"the engines do not answer in the end: {error.what}")
         return
+    probe.wait_beside(SEALED_SECONDS)
     if report.lag:
         report.failures.append(f"lag is {report.lag:,} after {CAUGHT_UP_SECONDS:.0f} s without faults")
 
