@@ -5,15 +5,16 @@
 
 A worker as it ships catches up with a log of 250,000 events and with one of those and more, as in marginal.py, once
 with each of ARMS. So the CPU of one more event is that of counting, without start and compiling. Of the larger log all
-is then sealed by the product's own functions: hours, and the cuts at which they become complete. Arms take turns, round
-by round; the median of the rounds counts. After each run every event must have been counted exactly once.
+is then sealed by the product's own functions: hours, their users, the cuts at which they become complete, and users of
+arms of the day. Arms take turns, round by round; the median of the rounds counts. After each run every event must have
+been counted exactly once.
 """
 
 import secrets
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,11 +30,16 @@ from bench.marginal import Sized, fill
 from bench.measured import cpu_seconds
 from bench.shapes import OWN, SHAPES, Shape
 from pintally.schemas.cells import CELL_TABLES
+from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.scripts import tables
+from pintally.sinks.clickhouse.sealing.arm_days import seal_arm_users
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
+from pintally.sinks.clickhouse.sealing.users import seal_users
 
 HOUR: Final = 3600
+DAY: Final = 24 * HOUR
+LEAST_USERS: Final = 20  # of a group that is shown; the default of workers
 FEW, QUICK_FEW, QUICK_MORE = 250_000, 20_000, 100_000
 CELLS: Final = tuple(each.table for each in CELL_TABLES)
 LEDGER: Final = ("ingest_ledger", "ingest_starts", "ingest_lost", "ingest_replaced", "dead_letters")
@@ -56,17 +62,27 @@ class Arm:
 NAMING: Final = SHAPES["arms"]
 USERS: Final = {"count_users": True, "user_key": secrets.token_hex(16)}
 PINS_ALONE: Final = {"breakdown": False, "trusted_cap": 0}
+SIX: Final = "events with six arms, pins alone"
+ONE: Final = "events with six arms, one experiment of them"
+EVERY_ONE: Final = "events with six arms, all experiments"
 ARMS: Final = (
     Arm("pins alone", PINS_ALONE),
     Arm("with surface and platform", {"breakdown": True, "trusted_cap": 0}),
     Arm("with trusted counts", {"breakdown": False, "trusted_cap": 5}),
     Arm("with surface, platform and trusted counts", {}),
     Arm("with these and users", USERS),
-    Arm("events with six arms, pins alone", PINS_ALONE, NAMING),
-    Arm("events with six arms, one experiment of them", {**PINS_ALONE, "experiments": "exp_0"}, NAMING),
-    Arm("events with six arms, all experiments", {**PINS_ALONE, "experiments": "*"}, NAMING),
-    Arm("events with six arms, all experiments, and users", {**PINS_ALONE, "experiments": "*", **USERS}, NAMING),
+    Arm(SIX, PINS_ALONE, NAMING),
+    Arm(f"{SIX}, and users", {**PINS_ALONE, **USERS}, NAMING),
+    Arm(ONE, {**PINS_ALONE, "experiments": "exp_0"}, NAMING),
+    Arm(f"{ONE}, and users", {**PINS_ALONE, "experiments": "exp_0", **USERS}, NAMING),
+    Arm(EVERY_ONE, {**PINS_ALONE, "experiments": "*"}, NAMING),
+    Arm(f"{EVERY_ONE}, and users", {**PINS_ALONE, "experiments": "*", **USERS}, NAMING),
 )
+# Members of arms are counted where users and experiments are: they add what both together add beyond each alone.
+MEMBERS_OF_ARMS: Final = {
+    "members of the arms of one experiment alone": ONE,
+    "members of all six arms alone": EVERY_ONE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +182,29 @@ def land(own: Counting, log: Sized) -> float:
 
 
 def seal_all(engines: Engines, own: Counting) -> float:
-    """CPU seconds of ClickHouse until all hours are sealed and complete at a published cut."""
-    settle(own)
-    began, end = clickhouse(engines), own.clickhouse.number(LAST) + HOUR
-    seal(own.settings.clickhouse, end)
-    while seal_cuts(own.settings.clickhouse, end + 2 * HOUR, HOUR).more:
+    """CPU seconds of ClickHouse until hours and their users are sealed and complete at a cut, and users of arms.
+
+    These are sealed with the day. Its other hours have no events: to seal them is not counted.
+    """
+    address, end = own.settings.clickhouse, own.clickhouse.number(LAST) + HOUR
+    hours = used(engines, own, lambda: seal_hours(address, end))
+    seal(address, -(-end // DAY) * DAY)
+    return hours + used(engines, own, lambda: seal_arm_users(address, LEAST_USERS))
+
+
+def seal_hours(address: ClickHouseAddress, end: int) -> None:
+    """Hours, their users, and the cuts at which they are complete."""
+    seal(address, end)
+    seal_users(address, LEAST_USERS)
+    while seal_cuts(address, end + 2 * HOUR, HOUR).more:
         pass
+
+
+def used(engines: Engines, own: Counting, act: Callable[[], object]) -> float:
+    """CPU seconds of ClickHouse until it has done this, merges included."""
+    settle(own)
+    began = clickhouse(engines)
+    act()
     settle(own)
     return clickhouse(engines) - began
 

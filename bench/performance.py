@@ -70,6 +70,10 @@ EXPERIMENTS = """`experiment_results` of one experiment and a week. Cells are of
 for each arm and bucket of users, however many slices its cells were of. So the cost of an answer grows with arms and
 hours. What other experiments count does not matter, because rows are sorted by experiment."""
 
+USERS = """Readers ask for numbers that were made when hours and days were sealed, so an answer costs little however
+many users there were. A day of users of arms is sealed with the days before it: the members of a day are read once for
+each day of those that they are kept for."""
+
 QUERIES = """The cost of a query in ClickHouse, with all its rows in the page cache:
 
 - **One pin**: most of the cost is planning the query. Days need the most planning, because they also read hours and
@@ -132,6 +136,7 @@ def page(results: Path = RESULTS) -> str:
         ("What each aggregate adds", lambda at: aggregates_page.section(at, unmeasured("python -m bench.aggregates"))),
         ("Queries", lambda at: of_limits(at, "views", QUERIES)),
         ("Experiments", lambda at: of_limits(at, "experiments", EXPERIMENTS)),
+        ("Users", lambda at: of_limits(at, "users", USERS)),
         ("Tops and features", lambda at: features_page.section(at, unmeasured("python -m bench.features"))),
         ("The recount", lambda at: of_limits(at, "verify", RECOUNT)),
         ("Capacity", capacity),

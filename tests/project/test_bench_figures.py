@@ -88,6 +88,17 @@ def test_what_a_rate_takes_follows_from_the_rate_measured_below_it() -> None:
 
 def test_results_that_are_kept_can_be_read() -> None:
     results = Path(__file__).parents[2] / "bench" / "results"
-    for name in ("steady", "freshness", "recovery", "memory", "scale", "rows", "views", "features", "experiments"):
+    for name in (
+        "steady",
+        "freshness",
+        "recovery",
+        "memory",
+        "scale",
+        "rows",
+        "views",
+        "features",
+        "experiments",
+        "users",
+    ):
         if (results / f"{name}.json").exists():
             assert Kept.from_json((results / f"{name}.json").read_text()).figures
