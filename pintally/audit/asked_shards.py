@@ -34,7 +34,7 @@ class AskedShards:
 
     @property
     def first(self) -> AskedShard:
-        """The one that has the dead letters."""
+        """The one that has the dead letters, and the arms of experiments."""
         return self._shards[0]
 
     def number_of(self, pin: int) -> int | None:

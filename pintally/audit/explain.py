@@ -284,16 +284,16 @@ class _Explainer:
         stored = read_cell(clickhouse, flushed.id, judged.slice_.key, action, minute, event.pin_id, labels)
         below = compared_below(judged.slice_.end, stored)
         counted, trusted = judged.events_in(action, minute, event, below)
-        is_counted = judged.outcome is Outcome.COUNTED
+        is_counted, first = judged.outcome is Outcome.COUNTED, self.shards.first.clickhouse
         return replace(
             cell,
             surface=labels[0],
             platform=labels[1],
             breakdowns=tuple(read_breakdowns(clickhouse, minute, event.pin_id, *labels)),
             slice_=f"{judged.slice_.slice_block}/{judged.slice_.arrived_at}",
-            arms=tuple(arm_cells(clickhouse, flushed.id, judged.slice_, offset)) if is_counted else (),
+            arms=tuple(arm_cells(first, flushed.id, judged.slice_, offset)) if is_counted else (),
             member=member_of(clickhouse, flushed.id, judged.slice_, offset) if is_counted else None,
-            arm_members=tuple(arm_members_of(clickhouse, flushed.id, judged.slice_, offset)) if is_counted else (),
+            arm_members=tuple(arm_members_of(first, flushed.id, judged.slice_, offset)) if is_counted else (),
             is_trusted=judged.is_trusted(offset) if is_counted else None,
             recounted=counted,
             recounted_trusted=trusted,

@@ -106,11 +106,17 @@ def _look(clickhouse: ClickHouse, since: int) -> Iterator[Finding]:
 
 
 UNNAMED = """
-SELECT {resolution:String} AS resolution, toUInt32(start) AS window, sum(events) AS events
+SELECT {resolution:String} AS resolution, toUInt32(start) AS window, argMin(counted, of_arms OR counted = 0) AS events
 FROM
 (
-    SELECT if({resolution:String} = 'hour', hour, toStartOfDay(hour)) AS start, events
+    SELECT if({resolution:String} = 'hour', hour, toStartOfDay(hour)) AS start, sum(events) AS counted, false AS of_arms
     FROM pin_minutes FINAL WHERE hour >= toDateTime({oldest:UInt32}, 'UTC')
+    GROUP BY start
+    UNION ALL
+    SELECT hour AS start, sum(events) AS counted, true AS of_arms
+    FROM experiment_cells FINAL
+    WHERE hour >= toDateTime({oldest:UInt32}, 'UTC') AND {resolution:String} = 'hour'
+    GROUP BY start
 )
 WHERE start < (SELECT max(window_start) FROM sealed FINAL WHERE resolution = {resolution:String} AND NOT is_open)
     AND start NOT IN (SELECT window_start FROM sealed FINAL WHERE resolution = {resolution:String})

@@ -20,21 +20,19 @@ def experiment(
 
     The experiment must be one that PINTALLY_EXPERIMENTS names. The lift is the difference as a share of the control
     arm. Intervals and p are made from 256 buckets of users, because the events of one user are not independent.
+    Where several servers share the pins, shard 0 has the arms of all.
 
     Example: pintally experiment checkout --since 2026-11-21T00:00
     """
     from pintally.cli.console import print_json
     from pintally.cli.moments import moment_of
-    from pintally.sinks.clickhouse.connection import Connection
-    from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
-    from pintally.sinks.clickhouse.users import BEHIND_VIEWS
+    from pintally.sinks.reads.shards import reading
     from pintally.streams.settings import load_settings
 
     start = int(moment_of(since, "--since").timestamp()) if since else None
     end = int(moment_of(until, "--until").timestamp()) if until else None
-    settings = load_settings()
-    with Connection(settings.clickhouse, only_reads=True) as connection:
-        refuse_hidden_rows(connection, BEHIND_VIEWS)
+    settings = load_settings(over_shards=True)
+    with reading(settings.clickhouse.shards, only=0) as (connection,):
         answer = read(connection, name, start, end, settings.worker.least_users)
     if as_json:
         print_json(answer)

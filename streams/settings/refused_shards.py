@@ -18,12 +18,6 @@ def refuse_shards(clickhouse: ClickHouseSettings, rules: RulesSettings, *, over_
             f"one server is named for two shards: {', '.join(map(str, servers))}",
             "Set PINTALLY_CLICKHOUSE_OTHER_SHARDS to servers other than PINTALLY_CLICKHOUSE_HOST.",
         )
-    if len(servers) > 1 and rules.experiments:
-        raise PintallyError(
-            f"PINTALLY_EXPERIMENTS={rules.experiments} with PINTALLY_SHARDS={rules.shards}: their cells are of no pin, "
-            "and the hours of a shard are sealed by its pins",
-            "Count them with one server, or unset PINTALLY_EXPERIMENTS.",
-        )
     if len(servers) > 1 and not over_shards:
         raise PintallyError(
             f"this command asks one server of ClickHouse, and the pins are on {len(servers)} shards",

@@ -7,25 +7,25 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-import numpy as np
-
 from pintally.schemas.actions import Action
-from pintally.schemas.cells import CellRows
+from pintally.schemas.cells import ArmMemberRows, CellRows, ExperimentRows, PinMemberRows, PinMinuteRows
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.rows import LedgerRow, StartRow, position_of
-from pintally.schemas.shards import shard_of
+from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.sinks import shards as sharded
+from pintally.sinks.reads.shards import number_of
 from pintally.sinks.shards import ShardedSink
 from pintally.streams.counting.fold import ChunkRefused, SourceFold
 from pintally.streams.counting.recovery import base_of, follow
 from pintally.streams.counting.shards import furthest_behind
 from pintally.streams.worker.flush import SinkRolledBack, look, write
 from tests.controls.switch import replaced
-from tests.simulation.logs import NAMED, SimLog, make_log, make_rules
+from tests.simulation.logs import KEYS, NAMED, SimLog, count_beside, make_log, make_rules
 from tests.support.memory_sink import MemorySession, MemorySink
 from tests.support.reference import recount
 
+Key = tuple[Any, ...]  # slice_block, arrived_at, the kind of its rows, and what names the cell, but for the action
 FAULTS = ("lost", "silent", "halved", "later")
 ROUNDS = 60
 
@@ -56,18 +56,15 @@ class Shard(MemorySink):
 
     def back_up(self) -> None:
         """Taken while nothing is on its way: a copy holds what it holds."""
-        self.copy = list(self.starts), dict(self.cells), dict(self.ledger), dict(self.dead_letters)
+        tables = {kind: dict(cells) for kind, cells in self.tables.items()}
+        self.copy = list(self.starts), tables, dict(self.ledger), dict(self.dead_letters)
 
     def restore(self) -> None:
         """Back to its own copy, which the other shards know nothing of."""
         if self.copy:
-            starts, cells, ledger, letters = self.copy
-            self.starts, self.cells, self.ledger, self.dead_letters = (
-                [*starts],
-                dict(cells),
-                dict(ledger),
-                dict(letters),
-            )
+            starts, tables, ledger, letters = self.copy
+            self.starts, self.ledger, self.dead_letters = [*starts], dict(ledger), dict(letters)
+            self.tables = defaultdict(dict, {kind: dict(cells) for kind, cells in tables.items()})
             self.life += 1
             self.late.clear()
 
@@ -126,11 +123,13 @@ class World:
     def __init__(self, seed: int) -> None:
         self.rng = rng = Random(seed)
         self.rate = rng.choice((0.0, 0.05, 0.15, 0.3))
+        own = Random(seed)  # for what is counted beside pin-minutes
+        arms = own if own.random() < 0.5 else None
         rules = replace(make_rules(rng), shards=rng.choice((2, 2, 3)))
-        self.rules = rules
+        self.rules = rules = count_beside(own, rules) if arms else rules
         sources = [Source(Action.SAVE.topic(), UUID(int=1), n) for n in range(rng.randint(1, 2))]
-        self.logs = {s: make_log(rng, s, Action.SAVE, rules, rng.randint(6, 24)) for s in sources}
-        self.known = {source: truth_of(log, rules.shards, self) for source, log in self.logs.items()}
+        self.logs = {s: make_log(rng, s, Action.SAVE, rules, rng.randint(6, 24), arms) for s in sources}
+        self.known = {source: truth_of(log, rules) for source, log in self.logs.items()}
         self.shards = [Shard(self, n) for n in range(rules.shards)]
         self.sink = ShardedSink(self.shards, lambda ledgers: furthest_behind(ledgers))
         self.workers: list[Worker] = []
@@ -205,7 +204,8 @@ class World:
         if not ledger.starts:
             return False
         chain = follow(ledger)
-        worker.folds[source] = SourceFold(source, Action.SAVE, self.rules, 0, base_of(chain), chain.version)
+        base = base_of(chain)
+        worker.folds[source] = SourceFold(source, Action.SAVE, self.rules, 0, base, chain.version, keys=KEYS)
         return True
 
     def fold(self, worker: Worker, most: int = 8) -> bool:
@@ -263,12 +263,13 @@ class World:
     def check(self, shard: Shard, *, whole: bool = False) -> None:
         """Each cell is true at its version, and on its shard; what the ledger of a shard vouches for is there."""
         by_id = {source.id: truth for source, truth in self.known.items()}
-        for (source, block, arrived, _, *cell), (version, events, trusted) in shard.cells.items():
-            truth, key = by_id[source], (block, arrived, *cell)
-            if truth.shard[key] != shard.number:
-                raise Violation("a cell is on another shard")
-            if (events, trusted) != truth.at(key, position_of(version)):
-                raise Violation("a cell is not what it was at its version")
+        for kind, cells in shard.tables.items():
+            for (source, block, arrived, _, *cell), (version, *values) in cells.items():
+                truth, key = by_id[source], (block, arrived, kind, *cell)
+                if truth.shard[key] != shard.number:
+                    raise Violation("a cell is on another shard")
+                if values != truth.at(key, position_of(version))[: len(values)]:
+                    raise Violation("a cell is not what it was at its version")
         rows: dict[Source, list[LedgerRow]] = defaultdict(list)
         for row in shard.ledger.values():
             rows[row.source].append(row)
@@ -280,7 +281,7 @@ class World:
     def _vouched(self, shard: Shard, row: LedgerRow) -> None:
         truth = self.known[row.source]
         for key in truth.of_slice[row.slice_block, row.arrived_at]:
-            must, _ = truth.at(key, row.position)
+            must = truth.at(key, row.position)[0]
             if truth.shard[key] == shard.number and must > truth.found(shard, row.source, key):
                 raise Violation("a ledger vouches for cells that its shard does not have")
 
@@ -289,21 +290,22 @@ class World:
 class Truth:
     """The recount of one log."""
 
-    cells: dict[tuple[Any, ...], list[int]]
+    cells: dict[Key, list[int]]  # the offsets that each counts
     trusted: set[int]
-    shard: dict[tuple[Any, ...], int]
-    of_slice: dict[tuple[int, int], list[tuple[Any, ...]]]
+    shard: dict[Key, int]
+    of_slice: dict[tuple[int, int], list[Key]]
     slices: list[Any]
     letters: list[Any]
 
-    def at(self, key: tuple[Any, ...], position: int) -> tuple[int, int]:
+    def at(self, key: Key, position: int) -> list[int]:
         """Events and trusted events of a cell below a position."""
         offsets = [offset for offset in self.cells[key] if offset < position]
-        return len(offsets), sum(offset in self.trusted for offset in offsets)
+        return [len(offsets), sum(offset in self.trusted for offset in offsets)]
 
-    def found(self, shard: Shard, source: Source, key: tuple[Any, ...]) -> int:
+    def found(self, shard: Shard, source: Source, key: Key) -> int:
         """The events that a shard has of a cell."""
-        return shard.cells.get((source.id, *key[:2], int(Action.SAVE), *key[2:]), (0, 0, 0))[1]
+        block, arrived, kind, *cell = key
+        return shard.tables[kind].get((source.id, block, arrived, int(Action.SAVE), *cell), (0, 0))[1]
 
     def check_end(self, shard: Shard, source: Source, rows: list[LedgerRow]) -> None:
         """All of it: every cell of its pins, every slice, and on shard 0 every dead letter."""
@@ -318,15 +320,17 @@ class Truth:
             raise Violation("in the end dead letters are missing, or on another shard")
 
 
-def truth_of(log: SimLog, shards: int, world: World) -> Truth:
+def truth_of(log: SimLog, rules: Rules) -> Truth:
     """What all shards together must say."""
-    found = recount(log.records, log.start, log.end, world.rules, log.action, named=NAMED)
-    of_slice: dict[tuple[int, int], list[tuple[Any, ...]]] = defaultdict(list)
-    for key in found.counted:
+    found = recount(log.records, log.start, log.end, rules, log.action, named=NAMED, keys=KEYS)
+    beside = (PinMemberRows, found.members), (ExperimentRows, found.arms), (ArmMemberRows, found.arm_members)
+    cells: dict[Key, list[int]] = {(*key[:2], PinMinuteRows, *key[2:]): at for key, at in found.counted.items()}
+    cells |= {(*at, kind, *cell): offsets for kind, each in beside for (*at, cell), offsets in each.items()}
+    of_slice: dict[tuple[int, int], list[Key]] = defaultdict(list)
+    for key in cells:
         of_slice[key[0], key[1]].append(key)
-    pins = np.array([key[3] for key in found.counted], np.uint64)
-    at = dict(zip(found.counted, shard_of(pins, shards).tolist(), strict=True))
-    return Truth(dict(found.counted), set(found.trusted), at, of_slice, list(found.slices), list(found.dead_letters))
+    on = {key: number_of(key[4], rules.shards) if "pin_id" in key[2].key else 0 for key in cells}
+    return Truth(cells, set(found.trusted), on, of_slice, list(found.slices), list(found.dead_letters))
 
 
 def first_failure(seeds: range) -> tuple[int, str] | None:

@@ -16,7 +16,7 @@ from pintally.sinks import shards as sharded
 from pintally.sinks.shards import ShardedSession, ShardedSink
 from pintally.streams.counting import fold
 from pintally.streams.counting import shards as recovering
-from pintally.streams.counting.aggregates import slice_labels
+from pintally.streams.counting.aggregates import slice_arms, slice_labels
 from pintally.streams.counting.shards import furthest_behind
 from tests.controls.switch import replaced
 from tests.counting import shard_world
@@ -30,8 +30,9 @@ SEEDS, AT_MOST = range(400), range(2000)
 
 @pytest.fixture(autouse=True)
 def small_logs() -> Iterator[None]:
-    """Logs are decoded once, and a slice names few labels."""
-    with replaced((fold, "decode_by_rule", decode_before), (slice_labels, "MAX_SLICE_LABELS", NAMED)):
+    """Logs are decoded once, and a slice names few labels and arms."""
+    few = (slice_labels, "MAX_SLICE_LABELS", NAMED), (slice_arms, "MAX_SLICE_ARMS", NAMED)
+    with replaced((fold, "decode_by_rule", decode_before), *few):
         yield
 
 
@@ -64,6 +65,11 @@ def _ledgers_of_shard_0(self: ShardedSession, sources: Sequence[Any]) -> Any:
     return self._sessions[0].read_ledgers(sources)
 
 
+def _arms_on_each(rows: Any, shards: int) -> list[Any]:
+    """As if each shard had the arms of what it was told: all of them on each."""
+    return [rows] * shards if "pin_id" not in rows.key else split(rows, shards)
+
+
 def _by_position(rows: Any, shards: int) -> list[Any]:
     """As round-robin would: another shard for each flush."""
     turn = int(rows.version.max()) % shards if len(rows) else 0
@@ -84,6 +90,7 @@ CONTROLS: dict[str, Callable[[], Any]] = {
     ),
     "read-back of shard 0 alone": lambda: replaced((ShardedSession, "read_back", _of_shard_0)),
     "a shard by the flush, not by the pin": lambda: replaced((sharded, "split", _by_position)),
+    "arms of experiments on each shard": lambda: replaced((sharded, "split", _arms_on_each)),
 }
 
 

@@ -20,13 +20,13 @@ from tests.support.engines import drop_topics
 
 
 @contextmanager
-def over_shards(engines: Engines, folder: Path) -> Iterator[Settings]:
+def over_shards(engines: Engines, folder: Path, **rules: Any) -> Iterator[Settings]:
     """Topics, group and databases of their own. Producers stamp records, so that hours are sealed in seconds."""
     name = f"t{uuid.uuid4().hex[:12]}"
     made = Settings.of(
         folder / "none", **engines.addresses.settings(), clickhouse_database=name, topic_prefix=f"{name}.",
         kafka_group_id=name, partitions=2, session_timeout_seconds=10, flush_interval_seconds=0.2,
-        topic_timestamps="CreateTime", seal_seconds=0.5, slice_records=10_000,
+        topic_timestamps="CreateTime", seal_seconds=0.5, slice_records=10_000, **rules,
     )  # fmt: skip
     done = pintally(made, "migrate")
     assert done.returncode == 0, done.stderr

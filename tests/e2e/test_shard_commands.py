@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from pintally.streams.operations.change.epoch_starts import apply_change
 from pintally.streams.operations.change.rules import plan_rules
 from pintally.streams.settings import Settings
 from pintally.streams.worker.servers import maintained_sink_of
+from pintally.tools.emulate.arms import EXPERIMENT
 from pintally.tools.engines import Engines
+from tests.counting.test_user_hash import PUBLISHED
 from tests.e2e.running import ASKED_S, Traffic, pintally, verify, wait_for, workers
 from tests.e2e.shards import alone, ask, log_end, over_shards, recorded
 from tests.e2e.test_dlq import HOUR_MS, event, now, produce
@@ -61,20 +63,46 @@ class Counted:
 def counted(two_shards: Engines, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
     """The log of some hours with records of all outcomes; its workers are stopped, and hours are sealed."""
     folder = tmp_path_factory.mktemp("counted")
-    with over_shards(two_shards, folder) as shards:
+    with over_shards(two_shards, folder, experiments="*", count_users=True, user_key=PUBLISHED) as shards:
         name = f"{shards.clickhouse.database}one"
         one = alone(shards, 0).changed(clickhouse_database=name, kafka_group_id=name)
         done = pintally(one, "migrate")
         assert done.returncode == 0, done.stderr
         with Traffic(shards, "--events", "20000", "--span", "240", "--pins", "500") as traffic:
             traffic.finish()
-        timely = [event(str(pin), event_id=each) for pin, each in zip(PINS, ON_TIME, strict=True)]
+        timely = [in_arms(event(str(pin), event_id=each)) for pin, each in zip(PINS, ON_TIME, strict=True)]
         late = [event(str(pin), now() - 5 * HOUR_MS, each) for pin, each in zip(PINS, LATE, strict=True)]
         produce(shards, [*timely, *timely, *late, *(event("five", event_id=each) for each in BROKEN)])
+        kill_each(two_shards, shards, folder)
         for settings in (shards, one):
             count(settings, folder / settings.clickhouse.database)
         date_cuts(*shards.clickhouse.shards, one.clickhouse)
         yield Counted(shards, one)
+
+
+def in_arms(value: bytes) -> bytes:
+    """The event in arms of two experiments, one of which emulated events name too."""
+    return json.dumps({**json.loads(value), "experiments": {EXPERIMENT: "treatment", "feed": "a"}}).encode()
+
+
+def kill_each(two_shards: Engines, settings: Settings, folder: Path) -> None:
+    """Count some of the log, while each shard's server is killed and comes back, and then the worker."""
+    with workers(settings, folder) as start, Traffic(settings, "--rate", "500", "--seed", "2") as traffic:
+        worker = start()
+        for number in (1, 0):
+            count_some(settings)
+            two_shards.shards[number].kill()
+            wait_for(lambda: worker.said("does not answer"), 60, "flushes wait for the shard")
+            two_shards.shards[number].start()
+            two_shards.shards[number].wait_ready(120)
+        worker.kill()
+        traffic.stop()
+
+
+def count_some(settings: Settings) -> None:
+    """Return once each shard has recorded more offsets."""
+    before = max(recorded(settings))
+    wait_for(lambda: min(recorded(settings)) > before, 60, "something is counted on each shard", ASKED_S)
 
 
 def count(settings: Settings, folder: Path) -> None:
@@ -124,8 +152,13 @@ def explained(settings: Settings, event_id: str) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = said(settings, "explain", event_id)["records"]
     for record in records:
         if (cell := record["cell"]) and cell["stored"]:
-            assert cell["stored"]["events"] == cell["recounted"] > 0
-            del cell["stored"], cell["below"], cell["recounted"], cell["recounted_trusted"]
+            of_counted = [cell["member"], *cell["arms"], *cell["arm_members"]] if record["outcome"] == "counted" else []
+            assert len(of_counted) in (0, 5), "two arms, with a member each"
+            for shown in (cell, *of_counted):
+                stored = shown.pop("stored")
+                assert stored["events"] == shown.pop("recounted") > 0
+                del shown["below"]
+                shown.pop("recounted_trusted", None)
     return records
 
 
@@ -158,6 +191,28 @@ def test_verify_draws_the_same_slices_of_each_shard_and_writes_metrics_of_all(co
     assert {one["slices"] for one in first["sources"]} == {one["slices"] for one in second["sources"]}
     [run] = read_runs([file]).each()
     assert (run.scope, run.records, run.differences) == ("sample", first["records"], 0)
+
+
+def test_an_experiment_is_what_one_server_says_of_it(
+    counted: Counted, readers: tuple[FeatureReader, FeatureReader]
+) -> None:
+    """C33: its arms are on shard 0, with the users of each; so are they in sealed hours and in the last, open ones."""
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    for hours in (1, 6):
+        span = ("--since", f"{end - timedelta(hours=hours):%Y-%m-%dT%H:%M}", "--until", f"{end:%Y-%m-%dT%H:%M}")
+        for name in (EXPERIMENT, "feed"):
+            found, alike = (said(each, "experiment", name, *span) for each in (counted.shards, counted.one))
+            assert found == alike
+            start = end - timedelta(hours=hours)
+            assert_alike(*(reader.experiment(name, start=start, end=end) for reader in readers))
+    assert {arm["arm"] for arm in said(counted.shards, "experiment", EXPERIMENT, *span)["users"]} == {
+        "control",
+        "treatment",
+    }
+    first, second = counted.shards.clickhouse.shards
+    assert ask(first, "SELECT count() > 0 FROM {database}.experiment_hours") == [(1,)]
+    for table in ("experiment_cells", "arm_members", "experiment_hours"):
+        assert ask(second, f"SELECT count() FROM {{database}}.{table}") == [(0,)]
 
 
 def published(address: ClickHouseAddress) -> dict[datetime, datetime]:

@@ -73,12 +73,6 @@ def test_servers_and_their_number_must_agree(
         load(monkeypatch, tmp_path, over_shards=True, **given)
 
 
-def test_experiments_are_refused_where_there_are_several(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    given = {"CLICKHOUSE_HOST": "a", "SHARDS": "2", "CLICKHOUSE_OTHER_SHARDS": "b", "EXPERIMENTS": "checkout"}
-    with pytest.raises(PintallyError, match="PINTALLY_EXPERIMENTS=checkout with PINTALLY_SHARDS=2"):
-        load(monkeypatch, tmp_path, over_shards=True, **given)
-
-
 def test_a_command_that_asks_one_server_is_refused_where_there_are_several(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -83,6 +83,23 @@ def test_arms_that_come_alone_open_their_hour_and_correct_it(address: ClickHouse
     assert seal(address, TODAY).hours == ()
 
 
+def test_an_hour_with_arms_alone_is_sealed_by_them(stack: Settings) -> None:
+    """As on shard 0, whose arms are those of all pins (C33)."""
+    address = stack.clickhouse
+    write(address, of_hours(3, 22))
+    shown = read(address, RESULTS)
+    assert len(shown) == 2 * 8
+    assert {YESTERDAY + 3 * HOUR, YESTERDAY + 22 * HOUR} < set(seal(address, TODAY).hours)
+    read(address, f"ALTER TABLE sealed DELETE WHERE window_start = toDateTime({YESTERDAY + 3 * HOUR}) {NOW}")
+    with ClickHouseSink(address).session() as session:
+        assert len(session.reopen_unequal()) == 1
+        seal(address, TODAY)
+        assert session.reopen_unequal() == []
+    assert read(address, ROLLED_UP) == [(YESTERDAY + 3 * HOUR,), (YESTERDAY + 22 * HOUR,)]
+    read(address, "TRUNCATE TABLE experiment_cells")
+    assert str(read(address, RESULTS)) == str(shown)
+
+
 @pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE.keys())
 def test_what_other_hands_changed_is_found_and_sealed_again(address: ClickHouseAddress, statement: str) -> None:
     seal(address, TODAY)

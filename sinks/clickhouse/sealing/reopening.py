@@ -29,11 +29,14 @@ from pintally.sinks.clickhouse.sealing.users import open_unequal_users
 KEPT = "toStartOfDay(now('UTC')) - INTERVAL 88 DAY"  # minutes of older days may have been dropped with age
 
 # A window that is neither sealed nor open is read by nobody.
-UNNAMED = f"""
-SELECT DISTINCT toUnixTimestamp(hour) FROM pin_minutes
+_UNNAMED_HOUR = f"""
 WHERE hour >= {KEPT} AND hour < (SELECT sealed_until FROM seal_state)
     AND hour NOT IN (SELECT window_start FROM sealed FINAL WHERE resolution = 'hour')
 UNION DISTINCT
+"""
+UNNAMED = f"""
+SELECT DISTINCT toUnixTimestamp(hour) FROM pin_minutes {_UNNAMED_HOUR}
+SELECT DISTINCT toUnixTimestamp(hour) FROM experiment_cells {_UNNAMED_HOUR}
 SELECT DISTINCT toUnixTimestamp(min(hour)) FROM pin_minutes
 WHERE hour >= {KEPT} AND toStartOfDay(hour) < (SELECT days_until FROM seal_state)
     AND toStartOfDay(hour) NOT IN (SELECT window_start FROM sealed FINAL WHERE resolution = 'day')

@@ -15,6 +15,22 @@ from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, reopen
 from pintally.sinks.clickhouse.sealing.rollup import RolledUp, Row, Window, publish, roll_up
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 
+# Shard 0 has the arms of all pins (C33), so an hour there may have arms alone.
+WITHIN = "hour >= toDateTime(%(first)s, 'UTC') AND hour < toDateTime(%(until)s, 'UTC')"
+FILLED = f"""
+SELECT DISTINCT toUnixTimestamp(hour) FROM pin_minutes WHERE {WITHIN}
+UNION DISTINCT
+SELECT DISTINCT toUnixTimestamp(hour) FROM experiment_cells WHERE {WITHIN}
+"""
+FIRST = """
+SELECT count(), toUnixTimestamp(min(first)) FROM
+(
+    SELECT min(hour) AS first FROM pin_minutes HAVING count() > 0
+    UNION ALL
+    SELECT min(hour) AS first FROM experiment_cells HAVING count() > 0
+)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class SealResult:
@@ -108,14 +124,8 @@ def _seal_each(connection: Connection, windows: Sequence[Window]) -> list[Rolled
 
 
 def _filled(connection: Connection, first: int, until: int) -> set[int]:
-    """Returns the hours of [first, until) that have minutes."""
-    rows = connection.rows(
-        "SELECT DISTINCT toUnixTimestamp(hour) FROM pin_minutes"
-        " WHERE hour >= toDateTime(%(first)s, 'UTC') AND hour < toDateTime(%(until)s, 'UTC')",
-        first=first,
-        until=until,
-    )
-    return {row[0] for row in rows}
+    """Returns the hours of [first, until) that have cells."""
+    return {row[0] for row in connection.rows(FILLED, first=first, until=until)}
 
 
 def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[RolledUp]:
@@ -135,8 +145,8 @@ def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[Rolle
 
 
 def _first_day(connection: Connection) -> int | None:
-    """Returns the start of the day of the first minute, so that the first day is complete."""
-    rows, first = connection.one("SELECT count(), toUnixTimestamp(min(hour)) FROM pin_minutes")
+    """Returns the start of the day of the first cell, so that the first day is complete."""
+    rows, first = connection.one(FIRST)
     return int(first) // DAY * DAY if rows else None
 
 
