@@ -136,13 +136,15 @@ class DeadLetterRow:
 @dataclass(frozen=True, slots=True)
 class SourceLedger:
     """All a sink knows of one source: start rows by epoch, the newest ledger row of each slice by start, and
-    what was given up, by epoch and start."""
+    what was given up, by epoch and start. Of several servers that share the pins, what the one has that is furthest
+    behind."""
 
     starts: tuple[StartRow, ...]
     rows: tuple[LedgerRow, ...]
     lost: tuple[LostRow, ...] = ()
     replaces: ReplacedRow | None = None  # whose place its topic took, where it began with that
     replaced: tuple[ReplacedRow, ...] = ()  # by whom it was replaced, the latest last
+    of_shards: tuple["SourceLedger", ...] = ()  # what each of them has, shard 0 first; none of one server
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.schemas.cells import Rows
-from pintally.schemas.rows import NO_CELLS, DeadLetterRow, LedgerRow, LostRow, ReplacedRow, SliceSum
+from pintally.schemas.rows import NO_CELLS, DeadLetterRow, LedgerRow, LostRow, ReplacedRow, SliceSum, SourceLedger
 from pintally.schemas.sources import Source
 from pintally.sinks.maintenance import CellTotals, MaintainedSink, MaintenanceSession
-from pintally.sinks.shards import FurthestBehind, ShardedSession, ShardedSink, side_by_side
+from pintally.sinks.shards import FurthestBehind, ShardedSession, ShardedSink, known_lost, side_by_side
 
 
 class MaintainedShardsSession(ShardedSession):
@@ -24,6 +24,25 @@ class MaintainedShardsSession(ShardedSession):
     def __init__(self, sessions: Sequence[MaintenanceSession], furthest_behind: FurthestBehind) -> None:
         super().__init__(sessions, furthest_behind)
         self._each = sessions
+
+    def parts(self) -> Sequence[MaintenanceSession]:
+        """The session of each shard."""
+        return self._each
+
+    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+        """As a worker reads them. What only some shards know to be lost or replaced is written to the others first: one
+        was restored from before, or a command ended between two of them.
+        """
+        each = [session.read_ledgers(sources) for session in self._each]
+        lost = known_lost(ledger for ledgers in each for ledger in ledgers.values())
+        replaced = dict.fromkeys(row for ledgers in each for ledger in ledgers.values() for row in _replaced(ledger))
+        for session, ledgers in zip(self._each, each, strict=True):
+            known = {row for ledger in ledgers.values() for row in (*ledger.lost, *_replaced(ledger))}
+            if unknown := [row for row in lost if row not in known]:
+                session.write_lost(unknown)
+            if missing := [row for row in replaced if row not in known]:
+                session.write_replaced(missing)
+        return super().read_ledgers(sources)
 
     def write_lost(self, rows: Sequence[LostRow]) -> None:
         """On each shard."""
@@ -123,6 +142,10 @@ class MaintainedShards(ShardedSink):
         with ExitStack() as stack:
             sessions = side_by_side([partial(stack.enter_context, shard.session()) for shard in self._maintained])
             yield MaintainedShardsSession(sessions, self._chooses)
+
+
+def _replaced(ledger: SourceLedger) -> tuple[ReplacedRow, ...]:
+    return (*ledger.replaced, *([ledger.replaces] if ledger.replaces else []))
 
 
 def _added(one: SliceSum, other: SliceSum) -> SliceSum:

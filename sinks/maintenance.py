@@ -26,6 +26,9 @@ class CellTotals:
 class MaintenanceSession(SinkSession, Protocol):
     """A session that also repairs, deletes, and opens sealed hours. Deleted rows are gone when a method returns."""
 
+    def parts(self) -> "Sequence[MaintenanceSession]":
+        """Where several servers share the pins, a session of each, shard 0 first; else itself."""
+
     def write_lost(self, rows: Sequence[LostRow]) -> None:
         """Write lost rows; returns when they are durable."""
 

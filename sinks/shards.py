@@ -6,11 +6,12 @@ Each step of a flush is taken on all shards side by side: mostly it waits for a 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from pintally.schemas.cells import CellRows
-from pintally.schemas.rows import DeadLetterRow, LedgerRow, Newest, ReplacedRow, SourceLedger, StartRow
+from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostRow, Newest, ReplacedRow, SourceLedger, StartRow
 from pintally.schemas.shards import split
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
@@ -44,15 +45,16 @@ class ShardedSession:
         return min(session.read_clock() for session in self._sessions)
 
     def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
-        """Of each source the ledger of the shard that is furthest behind (C35).
+        """Of each source the ledger of the shard that is furthest behind (C35), beside those of all.
 
         A start row that only some shards have, because its worker was killed between two of them or a shard was
-        restored, is written to the others first, unless this session only reads.
+        restored, is written to the others first, unless this session only reads. What was given up or replaced is so on
+        all shards, if one of them knows it.
         """
         each = self._on_all(lambda session: session.read_ledgers(sources))
         if not self._only_reads and self._complete_starts(sources, each):
             each = self._on_all(lambda session: session.read_ledgers(sources))
-        return {source: self._furthest_behind([ledgers[source] for ledgers in each]) for source in sources}
+        return {source: self._furthest_behind(_in_common([ledgers[source] for ledgers in each])) for source in sources}
 
     def _complete_starts(self, sources: Sequence[Source], each: Sequence[Mapping[Source, SourceLedger]]) -> bool:
         """Whether some shard lacked a start row that it has now."""
@@ -96,7 +98,7 @@ class ShardedSink:
     """Opens sessions on all shards. Safe to share between threads; a session is not."""
 
     def __init__(self, shards: Sequence[Sink], furthest_behind: FurthestBehind, *, only_reads: bool = False) -> None:
-        """`furthest_behind` chooses among the ledgers of one source, one of each shard."""
+        """`furthest_behind` chooses among the ledgers of one source, one a shard; its `of_shards` has them all."""
         self.shards = shards
         self._only_reads = only_reads
         self._furthest_behind = furthest_behind
@@ -114,8 +116,24 @@ class ShardedSink:
         return sorted(known, key=lambda source: (source.topic, source.partition, source.topic_id))
 
     def replaced(self) -> Sequence[ReplacedRow]:
-        """As shard 0 has them."""
-        return self.shards[0].replaced()
+        """Those that some shard knows."""
+        known = dict.fromkeys(row for shard in self.shards for row in shard.replaced())
+        return sorted(known, key=lambda row: (row.epoch, row.source.topic, row.source.partition))
+
+
+def _in_common(ledgers: Sequence[SourceLedger]) -> tuple[SourceLedger, ...]:
+    """The ledgers of one source, each with what any of them says is lost or replaced."""
+    lost = known_lost(ledgers)
+    replaces = next((ledger.replaces for ledger in ledgers if ledger.replaces), None)
+    replaced = max((ledger.replaced for ledger in ledgers), key=len)
+    return tuple(replace(ledger, lost=lost, replaces=replaces, replaced=replaced) for ledger in ledgers)
+
+
+def known_lost(ledgers: Iterable[SourceLedger]) -> tuple[LostRow, ...]:
+    """What any of these ledgers says is lost, each range once: with the note that says most."""
+    rows = sorted((row for ledger in ledgers for row in ledger.lost), key=lambda row: (len(row.note), row.note))
+    known = {(row.epoch, row.start, row.end, row.kind, row.source.id): row for row in rows}
+    return tuple(known[name] for name in sorted(known))
 
 
 def _write_cells(session: SinkSession, tables: Iterable[CellRows]) -> None:

@@ -11,13 +11,13 @@ from pintally.cli.lost_ranges import describe, print_lost
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.rows import LostKind
 from pintally.sinks.clickhouse.connection import MAINTENANCE_SECONDS
-from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.operations.change.cluster_state import ClusterState, read_cluster_state, refuse_members
 from pintally.streams.operations.change.epoch_starts import apply_change
 from pintally.streams.operations.change.lost import Lost, change_of, plan_lost
 from pintally.streams.settings import load_settings
+from pintally.streams.worker.servers import maintained_sink_of
 
-MAX_PASSES = 3  # a log that lost its beginning and its end needs two
+MAX_PASSES = 4  # a log that lost its beginning and its end needs two, and shards that lack slices one before
 THEN = {
     LostKind.TRIMMED: "counting continues at offset {start:,}; an event that is sent again may be counted twice",
     LostKind.TRUNCATED: "records from offset {start:,} on are counted again, as the log has them now",
@@ -37,9 +37,10 @@ def accept_loss(
     """Accept the loss of records that are gone, so that counting can continue.
 
     Use it for losses that stop a worker and that `repair` cannot undo: retention deleted records before they were
-    counted, the log lost its end, a topic was deleted and created again, or the ledger was lost. Stop all workers
-    first. The command shows what is lost and what it will do, and asks for confirmation. `status`, `rules show` and
-    `verify` list the lost ranges permanently. If the command is interrupted, run it again.
+    counted, the log lost its end, a topic was deleted and created again, or the ledger was lost. Where several servers
+    share the pins, also for what one of them lacks, and the log too. Stop all workers first. The command shows what is
+    lost and what it will do, and asks for confirmation. `status`, `rules show` and `verify` list the lost ranges
+    permanently. If the command is interrupted, run it again.
 
     Exit codes: 0 done, or nothing is lost; 2 it could not be done.
 
@@ -47,8 +48,8 @@ def accept_loss(
 
         pintally accept-loss --note "disk full from Friday to Sunday"
     """
-    settings = load_settings()
-    sink = ClickHouseSink(settings.clickhouse, MAINTENANCE_SECONDS)
+    settings = load_settings(over_shards=True)
+    sink = maintained_sink_of(settings.clickhouse, MAINTENANCE_SECONDS)
     accepted = 0
     with sink.session() as session:
         for _ in range(MAX_PASSES):
@@ -86,6 +87,8 @@ def _refuse_unknown(asked: list[str], found: ClusterState) -> None:
 
 def _print(plan: list[Lost]) -> None:
     for each in plan:
+        if each.row is None and each.lacked:
+            continue  # given up before; a shard that was restored gets its ledger row again
         start = each.start.start if each.start else 0
         kind = each.row.kind if each.row else LostKind.RECOUNTED
         gone = describe(each.row) if each.row else f"{each.source}: its ledger"

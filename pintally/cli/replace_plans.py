@@ -99,15 +99,16 @@ class _Planner:
         except Refusal as refusal:
             raise Refusal(refusal.what, f"{refusal.remedy} {HINT}") from refusal
         copy = Copy(pair.topic.name, pair.topic.topic_id, pair.old_id)
-        report = verify(addresses_of(self.settings), copies=[copy])
-        if report.findings:
+        reports = [verify(each, copies=[copy]) for each in addresses_of(self.settings).of_shards()]
+        if wrong := [report.findings for report in reports if report.findings]:
             raise Refusal(
                 f"topic {pair.topic.name} is not a copy with the same offsets of the counted topic: "
-                f"{sum(report.findings.counts.values()):,} differences, the first is {report.findings.shown[0]}",
+                f"{sum(sum(each.counts.values()) for each in wrong):,} differences, the first is {wrong[0].shown[0]}",
                 HINT,
             )
-        words = [f"{report.records:,} records recounted, all counts are the same"]
-        words += [f"not compared: {reason.splitlines()[0]}" for reason in report.unverifiable]
+        words = [f"{reports[0].records:,} records recounted, all counts are the same"]
+        reasons = dict.fromkeys(reason for report in reports for reason in report.unverifiable)
+        words += [f"not compared: {reason.splitlines()[0]}" for reason in reasons]
         return replace(plan, rows=tuple(replace(row, evidence="; ".join(words)) for row in plan.rows))
 
     def copied(self, pair: Pair) -> Plan:

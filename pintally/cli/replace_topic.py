@@ -10,11 +10,11 @@ from pintally.cli.confirm import agree
 from pintally.cli.console import data, table
 from pintally.cli.replace_plans import Asked, make_plans
 from pintally.sinks.clickhouse.connection import MAINTENANCE_SECONDS
-from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.operations.change.cluster_state import refuse_members
 from pintally.streams.operations.change.epoch_starts import Change, apply_change
 from pintally.streams.operations.change.replace import Plan, carry_out
 from pintally.streams.settings import load_settings
+from pintally.streams.worker.servers import maintained_sink_of
 
 
 def replace_topic(
@@ -64,8 +64,8 @@ def replace_topic(
         pintally replace-topic --topic engagement.save.v1 --from-time 2026-01-31T12:00:00Z
     """
     asked = Asked(copied, new_records, from_time, tuple(from_offset or ()), note)
-    settings = load_settings()
-    sink = ClickHouseSink(settings.clickhouse, MAINTENANCE_SECONDS)
+    settings = load_settings(over_shards=True)
+    sink = maintained_sink_of(settings.clickhouse, MAINTENANCE_SECONDS)
     refuse_members(settings.kafka, settings.worker)
     with sink.session() as session:
         plans = make_plans(settings, sink, session, asked, topic or [])

@@ -23,6 +23,10 @@ from pintally.sinks.clickhouse.stale_rows import StaleRows
 class ClickHouseSession(Ledger, Cells, DeadLetters, Slices, StaleRows, Replacements, Reopening, Clock):
     """One connection. After any error every call raises SinkUnavailable."""
 
+    def parts(self) -> "tuple[ClickHouseSession]":
+        """Itself."""
+        return (self,)
+
 
 class ClickHouseSink:
     """Sessions on one ClickHouse server. Safe to share between threads; a session is not."""

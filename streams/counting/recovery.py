@@ -92,7 +92,7 @@ def follow(ledger: SourceLedger) -> Chain:
         elif row and row.position > position and row.position in begins:
             complete.append(row)
             position = row.position
-        elif damaged.get(position, 0) > position:
+        elif damaged.get(position, 0) > position and (row is None or damaged[position] in begins):
             position = damaged.pop(position)
         else:
             break

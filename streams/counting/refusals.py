@@ -131,17 +131,17 @@ def refuse_rules(source: Source, chain: Chain, rules: Rules) -> None:
         )
 
 
-def refuse_log(source: Source, chain: Chain, base: Base, offsets: Offsets) -> None:
-    """Refuse a log that no longer holds what must be read, or that ends before what was counted."""
+def refuse_log(source: Source, base: Base, counted_to: int, offsets: Offsets) -> None:
+    """Refuse a log that no longer holds what must be read, or that ends before what was counted, on any shard."""
     if offsets.log_start > base.collect_start:
         raise Refusal(
             f"{source} must be read from offset {base.collect_start}, its log starts at {offsets.log_start}: retention "
             "overtook the counting",
             "Raise the topic's retention, stop all workers, and run `pintally accept-loss` to accept the loss.",
         )
-    if offsets.log_end < chain.position:
+    if offsets.log_end < counted_to:
         raise Refusal(
-            f"{source} ends at offset {offsets.log_end}, the ledger has counted to {chain.position}: the log was "
+            f"{source} ends at offset {offsets.log_end}, the ledger has counted to {counted_to}: the log was "
             "truncated or replaced",
             "Restore the topic; or stop all workers and run `pintally accept-loss` to remove the counts of lost "
             "records.",

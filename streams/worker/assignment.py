@@ -17,6 +17,7 @@ from pintally.streams.counting.refusals import (
     refuse_topic,
     refuse_unknown,
 )
+from pintally.streams.counting.shards import reached
 from pintally.streams.counting.slices import Base
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import committed_offsets, describe_topics, read_offsets
@@ -93,5 +94,5 @@ def _assigned(rules: RulesSettings, source: Source, ledger: SourceLedger, offset
     refuse_hole(source, chain)
     if base.collect_start < offsets.log_start <= chain.position:
         base = cut_base(chain)
-    refuse_log(source, chain, base, offsets)
+    refuse_log(source, base, reached(ledger), offsets)
     return Assigned(source, chain, base, offsets.log_start)

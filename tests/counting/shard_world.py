@@ -23,7 +23,7 @@ from pintally.streams.worker.flush import SinkRolledBack, look, write
 from tests.controls.switch import replaced
 from tests.simulation.logs import KEYS, NAMED, SimLog, count_beside, make_log, make_rules
 from tests.support.memory_sink import MemorySession, MemorySink
-from tests.support.reference import recount
+from tests.support.reference import Recount, recount
 
 Key = tuple[Any, ...]  # slice_block, arrived_at, the kind of its rows, and what names the cell, but for the action
 FAULTS = ("lost", "silent", "halved", "later")
@@ -57,13 +57,13 @@ class Shard(MemorySink):
     def back_up(self) -> None:
         """Taken while nothing is on its way: a copy holds what it holds."""
         tables = {kind: dict(cells) for kind, cells in self.tables.items()}
-        self.copy = list(self.starts), tables, dict(self.ledger), dict(self.dead_letters)
+        self.copy = list(self.starts), tables, dict(self.ledger), dict(self.dead_letters), list(self.lost)
 
     def restore(self) -> None:
         """Back to its own copy, which the other shards know nothing of."""
         if self.copy:
-            starts, tables, ledger, letters = self.copy
-            self.starts, self.ledger, self.dead_letters = [*starts], dict(ledger), dict(letters)
+            starts, tables, ledger, letters, lost = self.copy
+            self.starts, self.ledger, self.dead_letters, self.lost = [*starts], dict(ledger), dict(letters), [*lost]
             self.tables = defaultdict(dict, {kind: dict(cells) for kind, cells in tables.items()})
             self.life += 1
             self.late.clear()
@@ -322,7 +322,11 @@ class Truth:
 
 def truth_of(log: SimLog, rules: Rules) -> Truth:
     """What all shards together must say."""
-    found = recount(log.records, log.start, log.end, rules, log.action, named=NAMED, keys=KEYS)
+    return truth_of_recount(recount(log.records, log.start, log.end, rules, log.action, named=NAMED, keys=KEYS), rules)
+
+
+def truth_of_recount(found: Recount, rules: Rules) -> Truth:
+    """Where each of its cells must be."""
     beside = (PinMemberRows, found.members), (ExperimentRows, found.arms), (ArmMemberRows, found.arm_members)
     cells: dict[Key, list[int]] = {(*key[:2], PinMinuteRows, *key[2:]): at for key, at in found.counted.items()}
     cells |= {(*at, kind, *cell): offsets for kind, each in beside for (*at, cell), offsets in each.items()}

@@ -120,7 +120,7 @@ def test_the_ledgers_own_rules_are_not_refused() -> None:
 def test_a_log_that_starts_above_what_must_be_read_is_refused() -> None:
     offsets = Offsets(log_start=101, log_end=300, last_stable=300)
     said(
-        lambda: refuse_log(SOURCE, CHAIN, BASE, offsets),
+        lambda: refuse_log(SOURCE, BASE, CHAIN.position, offsets),
         "engagement.save.v1[3]",
         "offset 100",
         "at 101",
@@ -131,7 +131,7 @@ def test_a_log_that_starts_above_what_must_be_read_is_refused() -> None:
 def test_a_log_that_ends_before_what_was_counted_is_refused() -> None:
     offsets = Offsets(log_start=100, log_end=249, last_stable=249)
     said(
-        lambda: refuse_log(SOURCE, CHAIN, BASE, offsets),
+        lambda: refuse_log(SOURCE, BASE, CHAIN.position, offsets),
         "engagement.save.v1[3]",
         "offset 249",
         "to 250",
@@ -140,7 +140,7 @@ def test_a_log_that_ends_before_what_was_counted_is_refused() -> None:
 
 
 def test_a_log_that_holds_exactly_what_is_needed_is_not_refused() -> None:
-    refuse_log(SOURCE, CHAIN, BASE, Offsets(log_start=100, log_end=250, last_stable=240))
+    refuse_log(SOURCE, BASE, CHAIN.position, Offsets(log_start=100, log_end=250, last_stable=240))
 
 
 def test_a_topic_of_another_prefix_is_refused_unless_it_is_counted_already() -> None:

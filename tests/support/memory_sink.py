@@ -109,6 +109,9 @@ class MemorySession:
         self.sink = sink
         self.over = False
 
+    def parts(self) -> "tuple[MemorySession]":
+        return (self,)
+
     def read_clock(self) -> int:
         with self._step():
             return self.sink.clock()

@@ -7,7 +7,7 @@ and applied again; this completes it, because the start rows alone decide which 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pintally.schemas.rows import LostRow, SourceLedger, StartRow
+from pintally.schemas.rows import LedgerRow, LostRow, SourceLedger, StartRow
 from pintally.schemas.rules import MINUTE_MS
 from pintally.schemas.sources import Source
 from pintally.sinks.maintenance import MaintenanceSession
@@ -25,9 +25,10 @@ class Change:
     reopen_from: int | None = None  # seconds since 1970: minutes before it do not change and stay final
     forget: tuple[Source, ...] = ()  # sources without a start row, whose rows do not count any more
     restamped: tuple[Restamp, ...] = ()  # rows that stay, re-stamped with an epoch of their own
+    lacked: tuple[tuple[int, LedgerRow], ...] = ()  # ledger rows that single shards get, each with its number
 
     def __bool__(self) -> bool:
-        return bool(self.starts or self.lost)
+        return bool(self.starts or self.lost or self.lacked)
 
 
 def apply_change(session: MaintenanceSession, change: Change) -> None:
@@ -36,7 +37,8 @@ def apply_change(session: MaintenanceSession, change: Change) -> None:
     1. Sealed hours that will change are opened: readers take them from minutes, and they are not final any more.
     2. Rows of sources without a start row are deleted.
     3. Accepted losses are written; each takes effect with the start row of its epoch. If counting is to continue behind
-       the loss, workers refuse the source until then, because they would write below the rows of step 4.
+       the loss, workers refuse the source until then, because they would write below the rows of step 4. Shards get the
+       ledger rows of slices that they lack for good: without a row, counting passes no slice that another shard has.
     4. Rows that stay are re-stamped with the epoch that begins with them.
     5. The start rows are written in one insert. From here on the new rules hold, and older rows are superseded.
     6. Superseded cells, ledger rows and dead letters are deleted. Not earlier: before the start rows are written, a
@@ -53,6 +55,8 @@ def apply_change(session: MaintenanceSession, change: Change) -> None:
         session.forget(source)
     if change.lost:
         session.write_lost(change.lost)
+    for number, part in enumerate(session.parts() if change.lacked else ()):
+        part.write_ledger([row for shard, row in change.lacked if shard == number])
     for taken in change.restamped:
         restamp(session, taken)
     if change.starts:
@@ -74,6 +78,7 @@ def together(changes: Iterable[Change]) -> Change:
         reopen_from=min(opened, default=None),
         forget=tuple(source for change in each for source in change.forget),
         restamped=tuple(taken for change in each for taken in change.restamped),
+        lacked=tuple(row for change in each for row in change.lacked),
     )
 
 

@@ -23,7 +23,9 @@ from pintally.schemas.sources import Source
 from pintally.sinks.stale_rows import superseded_from
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain, base_of, follow, is_half_lost, is_retired
+from pintally.streams.counting.shards import reached, whole
 from pintally.streams.operations.change.epoch_starts import Change, next_epoch
+from pintally.streams.operations.change.lacking import lacking
 from pintally.streams.operations.change.restamp import Restamp
 from pintally.streams.operations.repair.segments import Segment, Shape, base_of_segment, current_rows, is_old, segments
 
@@ -40,6 +42,7 @@ class Lost:
     reopen_from: int | None = None  # seconds since 1970
     forget: bool = False
     kept: Restamp | None = None  # rows of the truncated slice that stay
+    lacked: tuple[tuple[int, LedgerRow], ...] = ()  # ledger rows that single shards get, each with its number
 
 
 def plan_lost(
@@ -60,6 +63,7 @@ def plan_lost(
     - The log ends below the position: the slice at the end of the log and all later slices are counted again.
     - The log starts above what must be read: counting continues at the start of the log, above every existing row.
     - Rows of slices do not add up, and the log no longer holds their records: the damage is recorded.
+    - A shard lacks slices, and the log no longer holds them: see `lacking`. All else is planned when no shard does.
     """
     epoch = next_epoch(ledgers.values())
     retired = {source.topic for source, ledger in ledgers.items() if is_retired(ledger)}
@@ -69,7 +73,7 @@ def plan_lost(
         if not ledger.starts or source in offsets or is_retired(ledger) or source.topic not in ids:
             continue
         if source.topic_id != ids[source.topic]:
-            found.append(_retire(source, ledger, note))
+            found += _lacked(source, ledger, None, note) or [_retire(source, ledger, note)]
             retired.add(source.topic)
     for source, ends in offsets.items():
         ledger = ledgers[source]
@@ -89,6 +93,7 @@ def change_of(found: list[Lost]) -> Change:
         lost=tuple(lost.row for lost in found if lost.row),
         reopen_from=min(opened, default=None),
         forget=tuple(lost.source for lost in found if lost.forget),
+        lacked=tuple(each for lost in found for each in lost.lacked),
         restamped=tuple(lost.kept for lost in found if lost.kept),
     )
 
@@ -116,18 +121,32 @@ def _of_source(
 ) -> list[Lost]:
     chain = follow(ledger)
     is_half = is_half_lost(ledger)  # complete it first: rows may be stamped with an epoch that does not hold yet
-    if ends.log_end < chain.position and not is_half:
-        return [_truncated(source, chain, ends, epoch, note)]
+    if ends.log_end < (counted_to := reached(ledger)) and not is_half:
+        is_held = ends.log_start <= base_of(chain).collect_start
+        return [_truncated(source, chain if is_held else follow(whole(ledger)), counted_to, ends, epoch, note)]
+    if lacked := _lacked(source, ledger, ends.log_start, note):
+        return lacked
     if chain.hole is None and (is_half or ends.log_start > base_of(chain).collect_start):
         return [trimmed(source, ledger, chain, ends, epoch, sums_of(source), note)]
     return _damaged(source, ledger, ends, sums_of, now, note)
 
 
-def _truncated(source: Source, chain: Chain, ends: Offsets, epoch: int, note: str) -> Lost:
-    """Count again from the start of the slice at the end of the log, so that counts equal the log as it is now."""
+def _lacked(source: Source, ledger: SourceLedger, log_start: int | None, note: str) -> list[Lost]:
+    """Slices that single shards lack for good."""
+    return [
+        Lost(source, each.lost, lacked=tuple((number, each.row) for number in each.shards))
+        for each in lacking(source, ledger, log_start, note)
+    ]
+
+
+def _truncated(source: Source, chain: Chain, counted_to: int, ends: Offsets, epoch: int, note: str) -> Lost:
+    """Count again from the start of the slice at the end of the log, so that counts equal the log as it is now.
+
+    `counted_to` is the highest offset of any shard, `chain` is of one from which all can be counted again.
+    """
     rows = [*chain.complete, *([chain.unfinished] if chain.unfinished else [])]
     known = [row for row in rows if row.start <= ends.log_end]
-    row = LostRow(source, epoch, LostKind.TRUNCATED, ends.log_end, chain.position, note)
+    row = LostRow(source, epoch, LostKind.TRUNCATED, ends.log_end, counted_to, note)
     if not known:
         start = StartRow(source, epoch, ends.log_start, 0, chain.epoch_start.rules)
         return Lost(source, row, start, reopen_from=0)
@@ -157,7 +176,7 @@ def trimmed(
     to the next ten minutes.
     """
     begin = StartRow(source, epoch, chain.start, chain.start_stream_time, chain.epoch_start.rules)
-    known = current_rows(ledger)
+    known = current_rows(whole(ledger))
     rows = [row for row in known if row.start >= begin.start]
     names = _superseded_names(replace(ledger, starts=(*ledger.starts, begin)), chain.epoch_start.epoch, sums)
     reached = [sums[name].position for name in names] + [row.position for row in rows]
@@ -193,6 +212,7 @@ def _damaged(
     source: Source, ledger: SourceLedger, ends: Offsets, sums_of: Callable[[Source], Sums], now: int, note: str
 ) -> list[Lost]:
     """Returns the slices that `repair` cannot recount."""
+    ledger = whole(ledger)
     gone = [
         segment
         for segment in segments(ledger)

@@ -194,9 +194,21 @@ def _end(source: Source, ledger: SourceLedger, how: Replacement, epoch: int, sum
         return _End(
             chain.start, chain.start_stream_time, chain.epoch_start.rules, Change((start,), reopen_from=_reopen(chain))
         )
+    _refuse_lacking(source, ledger)
     ended = trimmed(source, ledger, chain, _read_to(chain.position), epoch, sums_of(source), WHY)
     assert ended.start
     return _End(ended.start.start, chain.stream_time, chain.epoch_start.rules, change_of([ended]))
+
+
+def _refuse_lacking(source: Source, ledger: SourceLedger) -> None:
+    """Refuse to leave a log that some shards have to count further: all existing rows would stay as they are."""
+    counted_to = [follow(each).position for each in ledger.of_shards]
+    if len(set(counted_to)) > 1:
+        words = ", ".join(f"to {position} on shard {number}" for number, position in enumerate(counted_to))
+        raise Refusal(
+            f"{source} is counted {words}",
+            "Start workers on the old topic until all have counted it; or, if it is gone, run `pintally accept-loss`.",
+        )
 
 
 def _reopen(chain: Chain) -> int | None:

@@ -10,6 +10,7 @@ from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain, base_of, follow
 from pintally.streams.counting.refusals import refuse_half_lost, refuse_hole, refuse_log, refuse_unknown
+from pintally.streams.counting.shards import reached
 from pintally.streams.operations.change.epoch_starts import Change, first_minute, next_epoch, together
 from pintally.streams.operations.change.lost import Sums, change_of, trimmed
 
@@ -63,10 +64,11 @@ def epoch_start_at_base(
     """
     chain = follow(ledger)
     refuse_hole(source, chain)
-    is_cut = base_of(chain).collect_start < ends.log_start <= chain.position == ends.log_end
+    counted_to = reached(ledger)
+    is_cut = base_of(chain).collect_start < ends.log_start <= chain.position == counted_to == ends.log_end
     if not is_cut:
         refuse_half_lost(source, ledger)
-        refuse_log(source, chain, base_of(chain), ends)
+        refuse_log(source, base_of(chain), counted_to, ends)
 
     def plan() -> Change:
         if is_cut:
