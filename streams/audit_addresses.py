@@ -28,9 +28,9 @@ def addresses_of(settings: Settings) -> Addresses:
     )
 
 
-def _shards(settings: Settings) -> tuple[tuple[str, int], ...]:
-    servers = settings.clickhouse.shards
-    return tuple((server.host, server.http_port) for server in servers) if len(servers) > 1 else ()
+def _shards(settings: Settings) -> tuple[tuple[str, int, str], ...]:
+    shards = settings.clickhouse.shards
+    return tuple((shard.host, shard.http_port, shard.database) for shard in shards) if len(shards) > 1 else ()
 
 
 def as_ours(reason: CannotTell, kafka: KafkaSettings) -> PintallyError:

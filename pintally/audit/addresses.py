@@ -18,7 +18,7 @@ class Addresses:
     database: str = "pintally"
     secure: bool = False  # TLS to ClickHouse
     ca_file: str | None = None  # PEM: authorities for its certificate; None: those of the system
-    shards: tuple[tuple[str, int], ...] = ()  # host and HTTP port of each, where several servers share the pins
+    shards: tuple[tuple[str, int, str], ...] = ()  # host, HTTP port and database of each, where several share the pins
     number: int = 0  # of the shard that is asked
     user_keys: tuple[bytes, ...] = field(default=(), repr=False)  # of the hash of users, 16 bytes each
     # Other options of kafka-python: security_protocol, ssl_cafile, sasl_mechanism and so on. Plain values, because they
@@ -30,8 +30,8 @@ class Addresses:
         if not self.shards:
             return [self]
         return [
-            replace(self, clickhouse_host=host, clickhouse_http_port=port, number=number)
-            for number, (host, port) in enumerate(self.shards)
+            replace(self, clickhouse_host=host, clickhouse_http_port=port, database=database, number=number)
+            for number, (host, port, database) in enumerate(self.shards)
         ]
 
     def __str__(self) -> str:

@@ -40,12 +40,13 @@ def users(
     passwords = [os.environ.get(name) for name in names]
     of_worker, of_reader = passwords
     shards = settings.clickhouse.shards
-    made = users_of(settings.clickhouse.database, of_worker, of_reader, len(shards))
+    database, *others = dict.fromkeys(shard.database for shard in shards)
+    made = users_of(database, of_worker, of_reader, len(shards), others)
     if create:
         missing = [name for name, password in zip(names, passwords, strict=True) if not password]
         if missing:
             raise PintallyError(f"{' and '.join(missing)} not set", "Choose passwords and set both variables.")
-        for server in shards:
+        for server in {(shard.host, shard.port): shard for shard in shards}.values():
             create_users(server, made)
         for server, user in product(shards, made):
             typer.echo(f"ClickHouse {server}: user {user.name} has {len(user.grants)} rights")

@@ -40,19 +40,29 @@ class User:
 
 
 def users(
-    database: str, worker_password: str | None = None, reader_password: str | None = None, shards: int = 1
+    database: str,
+    worker_password: str | None = None,
+    reader_password: str | None = None,
+    shards: int = 1,
+    others: Sequence[str] = (),
 ) -> tuple[User, User]:
     """Returns the user for workers, `verify` and `status`, and the user for readers.
 
-    Where several servers share the pins, readers look which shard each of them is.
+    Where several shards share the pins, readers look which one each of them is; some may be in `others`, databases of
+    other names.
     """
-    worker = (
-        f"SELECT ON `{database}`.*",
-        *(f"INSERT ON `{database}`.{table}" for table in WRITTEN),
-        *(f"ALTER DELETE ON `{database}`.{table}" for table in DELETED_FROM),
+    databases = (database, *others)
+    worker = tuple(
+        right
+        for database in databases
+        for right in (
+            f"SELECT ON `{database}`.*",
+            *(f"INSERT ON `{database}`.{table}" for table in WRITTEN),
+            *(f"ALTER DELETE ON `{database}`.{table}" for table in DELETED_FROM),
+        )
     )
     read = (*views_of_readers(), *BEHIND_VIEWS, *(("shard_numbers",) if shards > 1 else ()))
-    reader = tuple(f"SELECT ON `{database}`.{name}" for name in read)
+    reader = tuple(f"SELECT ON `{database}`.{name}" for database in databases for name in read)
     return (
         User("pintally_worker", worker, _hash(worker_password)),
         User("pintally_reader", reader, _hash(reader_password)),

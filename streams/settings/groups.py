@@ -13,7 +13,7 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress, Name, Optional,
 from pintally.streams.settings.addresses import host_of, servers_of
 from pintally.streams.settings.experiments import experiments_of
 from pintally.streams.settings.labels import labels_of
-from pintally.streams.settings.other_shards import ports_of, shards_of
+from pintally.streams.settings.other_shards import Named, place_of, shards_of
 from pintally.streams.settings.user_key import checked_user_key
 from pintally.streams.settings.variables import LOCAL_ENV, PREFIX, EnvironmentWithoutLinks
 
@@ -75,8 +75,9 @@ class ClickHouseSettings(Group, ClickHouseAddress):
 
     other_shards: str = Field(
         "",
-        description="Servers of the other shards in their order, host:port:http_port, separated by commas; shard 0 is "
-        "`PINTALLY_CLICKHOUSE_HOST`. A port that is left out is shard 0's. `PINTALLY_SHARDS` is how many there are.",
+        description="The other shards in their order, separated by commas: host:port:http_port, or "
+        "host:port:http_port/database. Shard 0 is `PINTALLY_CLICKHOUSE_HOST`; what is left out is as there. "
+        "`PINTALLY_SHARDS` is how many there are.",
     )
 
     _host = field_validator("host")(staticmethod(host_of))
@@ -84,16 +85,13 @@ class ClickHouseSettings(Group, ClickHouseAddress):
 
     @property
     def shards(self) -> tuple[ClickHouseAddress, ...]:
-        """The servers of all shards, shard 0 first; with one server this address alone."""
+        """Where all shards are, shard 0 first; with one shard this address alone."""
         if not self.other_shards:
             return (self,)
-        named = [ports_of(text, self.port, self.http_port) for text in self.other_shards.split(",")]
-        places = [(self.host, self.port, self.http_port), *named]
+        first = Named(self.host, self.port, self.http_port, self.database)
+        places = [first, *(place_of(text, first) for text in self.other_shards.split(","))]
         common = {name: getattr(self, name) for name in ClickHouseAddress.model_fields}
-        return tuple(
-            ClickHouseAddress(**common | {"host": host, "port": port, "http_port": http_port})
-            for host, port, http_port in places
-        )
+        return tuple(ClickHouseAddress(**common | place._asdict()) for place in places)
 
 
 class TopicSettings(Group):

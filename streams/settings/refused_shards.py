@@ -13,10 +13,10 @@ def refuse_shards(clickhouse: ClickHouseSettings, rules: RulesSettings, *, over_
             f"{len(servers)}: {', '.join(map(str, servers))}",
             "Name the server of each shard, in the order in which counting began.",
         )
-    if len({(server.host, server.port) for server in servers}) < len(servers):
+    if len({(server.host, server.port, server.database) for server in servers}) < len(servers):
         raise PintallyError(
-            f"one server is named for two shards: {', '.join(map(str, servers))}",
-            "Set PINTALLY_CLICKHOUSE_OTHER_SHARDS to servers other than PINTALLY_CLICKHOUSE_HOST.",
+            f"one database is named for two shards: {', '.join(map(str, servers))}",
+            "Each shard is a database of its own, on a server of its own or not: set PINTALLY_CLICKHOUSE_OTHER_SHARDS.",
         )
     if len(servers) > 1 and not over_shards:
         raise PintallyError(

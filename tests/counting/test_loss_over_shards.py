@@ -23,7 +23,7 @@ from tests.counting.loss_world import first_failure
 from tests.simulation.logs import NAMED, decode_before
 from tests.support.logs import SOURCE
 
-SEEDS, AT_MOST = range(400), range(3000)
+SEEDS, AT_MOST = range(250), range(3000)
 RULES = Rules(slice_records=100, shards=2)
 
 

@@ -66,5 +66,7 @@ def said(settings: Settings, *command: str) -> Any:
 def alone(settings: Settings, number: int) -> Settings:
     """Settings of one shard's server."""
     shard = settings.clickhouse.shards[number]
-    there: Mapping[str, Any] = {"clickhouse_port": shard.port, "clickhouse_http_port": shard.http_port}
+    there: Mapping[str, Any] = {
+        "clickhouse_port": shard.port, "clickhouse_http_port": shard.http_port, "clickhouse_database": shard.database
+    }  # fmt: skip
     return settings.changed(**there, clickhouse_other_shards="", shards=1)

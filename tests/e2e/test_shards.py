@@ -1,6 +1,7 @@
 """Whole workers over two real servers of ClickHouse: exact by the sum over shards, whatever happens to one of them."""
 
 import json
+import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -68,16 +69,17 @@ def on_shard(address: ClickHouseAddress) -> dict[Cell, int]:
 
 def assert_exact(settings: Settings, truth: Counter[Cell]) -> None:
     """Every cell is on the shard of its pin, and there alone; hours and ledgers say the same."""
-    end = log_end(settings)
-    wait_for(lambda: recorded(settings) == [end, end], 120, "the ledger of each shard is at the end", ASKED_S)
+    end, shards = log_end(settings), len(settings.clickhouse.shards)
+    wait_for(lambda: set(recorded(settings)) == {end}, 120, "the ledger of each shard is at the end", ASKED_S)
     by_shard = [on_shard(address) for address in settings.clickhouse.shards]
     pins = np.array([cell[2] for cell in truth], np.uint64)
-    must: list[dict[Cell, int]] = [{}, {}]
-    for (cell, count), number in zip(truth.items(), shard_of(pins, 2).tolist(), strict=True):
+    must: list[dict[Cell, int]] = [{} for _ in range(shards)]
+    for (cell, count), number in zip(truth.items(), shard_of(pins, shards).tolist(), strict=True):
         must[number][cell] = count
     assert by_shard == must
     for number, address in enumerate(settings.clickhouse.shards):
-        assert ask(address, f"SELECT count() FROM {{database}}.pin_minutes WHERE {shard_sql(2)} != {number}") == [(0,)]
+        astray = f"SELECT count() FROM {{database}}.pin_minutes WHERE {shard_sql(shards)} != {number}"
+        assert ask(address, astray) == [(0,)]
         total = "sum(saves + clicks + closeups)"
         assert ask(address, f"SELECT {total} FROM {{database}}.pin_engagement_1h") == [(sum(must[number].values()),)]
         assert ask(address, "SELECT sum(counted) FROM {database}.ingest_ledger FINAL") == [(truth.total(),)]
@@ -97,7 +99,8 @@ def assert_answered(settings: Settings, truth: Counter[Cell]) -> None:
     top = said(settings, "top", "--window", start, "--limit", "50")["pins"]
     found = [(int(pin["pin_id"]), sum(pin[action.column] for action in Action)) for pin in top]
     assert found == sorted(pins.items(), key=lambda each: (-each[1], each[0]))[:50]
-    assert {shard_of(np.array([pin], np.uint64), 2)[0] for pin, _ in found} == {0, 1}
+    shards = len(settings.clickhouse.shards)
+    assert {shard_of(np.array([pin], np.uint64), shards)[0] for pin, _ in found} == set(range(shards))
     for pin, _ in found[:4]:
         surfaces = said(settings, "breakdown", str(pin), "--hours", "48")["surface"]
         assert sum(label[action.column] for label in surfaces for action in Action) == sum(
@@ -229,10 +232,9 @@ def test_what_one_shard_lacks_and_the_log_too_is_given_up_for_that_shard_alone(
         worker = start(None)
         assert worker.process.wait(120) == 2
         assert worker.said("pintally accept-loss")
-    done = pintally(settings, "accept-loss", "--yes", "--note", "backups failed")
-    assert done.returncode == 0, done.stderr
-    assert "not counted on shard 1 from offset" in done.stdout
-    assert "not counted on shard 0" not in done.stdout
+    words = wait_for(lambda: accepted(settings), 60, "the worker that was refused has left the group")
+    assert "not counted on shard 1 from offset" in words
+    assert "not counted on shard 0" not in words
     assert "no new losses" in pintally(settings, "accept-loss", "--yes").stdout
     with workers(settings, tmp_path) as start:
         start()
@@ -245,6 +247,13 @@ def test_what_one_shard_lacks_and_the_log_too_is_given_up_for_that_shard_alone(
         assert on_shard(address) == {cell: events for cell, events in must.items() if cell[2] in own}
     verify(settings)
     assert any("shard 1" in each["note"] for each in said(settings, "status")["lost"])
+
+
+def accepted(settings: Settings) -> str:
+    """What `accept-loss` says; nothing while a worker is in the group."""
+    done = pintally(settings, "accept-loss", "--yes", "--note", "backups failed")
+    assert done.returncode == 0 or "Stop all workers" in done.stderr, done.stderr
+    return done.stdout if done.returncode == 0 else ""
 
 
 def delete_all_but(settings: Settings, last: int) -> None:
@@ -261,7 +270,50 @@ def count_more(settings: Settings, truth: Path) -> None:
     with Traffic(settings, "--events", "3000", "--seed", truth.name[-1], "--truth", str(truth)) as traffic:
         traffic.finish()
     end = log_end(settings)
-    wait_for(lambda: recorded(settings) == [end, end], 120, "the ledger of each shard is at the end", ASKED_S)
+    wait_for(lambda: set(recorded(settings)) == {end}, 120, "the ledger of each shard is at the end", ASKED_S)
+
+
+@pytest.mark.engines
+def test_a_shard_that_moves_to_another_server_is_counted_on_there(
+    two_shards: Engines, settings: Settings, tmp_path: Path
+) -> None:
+    """Decision 26: three shards on two servers, of which one moves while workers count."""
+    first, second = settings.clickhouse.shards
+    name, third = f"{first.database}third", f"{second.host}:{second.port}:{second.http_port}"
+    near = settings.changed(shards=3, clickhouse_other_shards=f"{first.host}/{name},{third}")
+    far = settings.changed(shards=3, clickhouse_other_shards=f"{third}/{name},{third}")
+    fresh = {"clickhouse_database": f"{first.database}of_three", "kafka_group_id": f"{first.database}of_three"}
+    near, far, truths = (
+        near.changed(**fresh),
+        far.changed(**fresh),
+        [tmp_path / f"truth-{number}" for number in range(2)],
+    )
+    done = pintally(near, "migrate")
+    assert done.returncode == 0, done.stderr
+    with workers(near, tmp_path) as start:
+        worker = start(None)
+        count_more(near, truths[0])
+        move(two_shards, near, 1)
+        count_more(near, truths[1])
+        assert worker.stop() == 0
+    ask(near.clickhouse.shards[1], "DROP DATABASE {database} SYNC")
+    assert pintally(near, "status").returncode == 2
+    assert pintally(far, "migrate").returncode == 0
+    with workers(far, tmp_path) as start:
+        start()
+        assert_exact(far, expected(*truths))
+        verify(far)
+        assert_answered(far, expected(*truths))
+
+
+def move(two_shards: Engines, settings: Settings, number: int) -> None:
+    """Copy a shard of server 0 to server 1, as docs/cluster.md says."""
+    copy, (source, target) = uuid.uuid4().hex, (two_shards.shards[at]._program.folder for at in (0, 1))
+    run(alone(settings, number), BACK_UP, copy)
+    shutil.copytree(source / "backups" / copy, target / "backups" / copy)
+    there = settings.clickhouse.shards[-1]
+    at = {"clickhouse_port": there.port, "clickhouse_http_port": there.http_port}
+    run(alone(settings, number).changed(**at), RESTORE, copy)
 
 
 @pytest.mark.engines
