@@ -1,6 +1,6 @@
 """Numbers of users of arms in sealed days against the members that they were made of, both ways, in ClickHouse (C36).
 
-Only days whose members are all kept, and none of whose hours is open or was sealed again since. A difference counts
+Only windows whose members are all kept, and none of whose hours is open or was sealed again since. A difference counts
 only if it is still there after everything was read again.
 """
 
@@ -65,7 +65,8 @@ FROM
     UNION ALL
     SELECT toString(experiment), toString(arm), toUInt32(days), ifNull(toInt64(users), -1) AS number,
         [number, ifNull(toInt64(in_several_arms), -1), toInt64(events)], true
-    FROM arm_day_users WHERE toUInt32(day) = {{start:UInt32}} AND seal = {{seal:UInt64}}
+    FROM arm_day_users
+    WHERE toUInt32(day) = {{start:UInt32}} AND seal = {{seal:UInt64}} AND days <= {{days:UInt32}}
 )
 GROUP BY of, in_arm, window
 HAVING groupArrayIf(numbers, stated) != groupArrayIf(numbers, NOT stated)
@@ -73,18 +74,20 @@ ORDER BY of, in_arm, window"""
 
 
 def check_arm_users(clickhouse: ClickHouse, since: int) -> list[Finding]:
-    """Compare every sealed day from `since` (seconds) on whose members are still kept."""
+    """Compare every sealed window that begins at `since` (seconds) or later, and whose members are still kept."""
     return lasting(lambda: _look(clickhouse, since))
 
 
 def _look(clickhouse: ClickHouse, since: int) -> Iterator[Finding]:
     kept = read_kept(clickhouse, "arm_members").since("arm_members")
-    for day in clickhouse.rows(DAYS, first=max(since, kept)):
-        within = {"since": day["start"] - (day["days"] - 1) * DAY, "until": day["start"] + DAY}
+    first = -(-max(since, kept) // DAY) * DAY
+    for day in clickhouse.rows(DAYS, first=first):
+        days = min(day["days"], (day["start"] - first) // DAY + 1)
+        within = {"since": day["start"] - (days - 1) * DAY, "until": day["start"] + DAY}
         [hours] = clickhouse.rows(HOURS, **within)
-        if within["since"] < kept or hours["open"] or hours["newest"] > day["seal"]:
+        if hours["open"] or hours["newest"] > day["seal"]:
             continue
-        given = {"start": day["start"], "days": day["days"], "least": day["least"], "seal": day["rows_seal"]}
+        given = {"start": day["start"], "days": days, "least": day["least"], "seal": day["rows_seal"]}
         for row in clickhouse.rows(DIFFERENCES, **within, **given):
             yield Finding(
                 Kind.ROLLUP_DIFFERS, "arm_day_users", row["found"], row["expected"], f"users of {row['window']} days",
