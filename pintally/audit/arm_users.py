@@ -22,16 +22,16 @@ _WITHIN = "toUInt32(hour) >= {since:UInt32} AND toUInt32(hour) < {until:UInt32} 
 _BACK = "intDiv({until:UInt32} - 1 - toUInt32(hour), 86400)"
 # Of each window its users, by the members within it; not of one whose members have not the events of its cells.
 EXPECTED = f"""
-SELECT toString(experiment) AS of, toString(arm) AS in_arm, n AS window, toInt64(uniqExact(user)) AS users,
-    toInt64(uniqExactIf(user, arms > 1)) AS several
+SELECT toString(experiment) AS of, in_arm, n AS window, toInt64(uniqExact(acting)) AS users,
+    toInt64(uniqExactIf(acting, length(names) > 1)) AS several
 FROM
 (
-    SELECT experiment, (user_key, user_hash) AS user, n, arrayJoin(groupUniqArray(arm) AS names) AS arm,
-        length(names) AS arms
+    SELECT experiment, (user_key, user_hash) AS acting, n, groupUniqArray(toString(arm)) AS names
     FROM arm_members FINAL ARRAY JOIN range(1, {{days:UInt32}} + 1) AS n
     WHERE {_WITHIN} AND {_BACK} < n
-    GROUP BY experiment, user, n
+    GROUP BY experiment, acting, n
 )
+ARRAY JOIN names AS in_arm
 GROUP BY of, in_arm, window"""
 COUNTED = f"""
 SELECT toString(experiment) AS of, toString(arm) AS in_arm, n AS window, toInt64(sum(cells)) AS counted,
