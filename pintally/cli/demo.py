@@ -157,7 +157,7 @@ def engines(directory: Path) -> Iterator[dict[str, str]]:
         progress.print(f"✓ using the engines that run in {directory}")
         yield announced
         return
-    with local_engines(directory, report=lambda line: progress.print(line)) as ours:
+    with local_engines(directory, report=lambda line: progress.print(line), brief=True) as ours:
         yield ours.addresses.environment()
 
 

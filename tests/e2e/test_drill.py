@@ -20,9 +20,7 @@ BESIDE = {"pin_members", "arm_members", "experiment_cells", "user_seals", "flagg
 BRIEFLY = """
 import runpy
 from pintally.tools.drill.faults import network
-from pintally.tools.engines import kafka
 network.LOST_SECONDS = 2.0
-kafka.JVM = (*kafka.JVM, kafka.BRIEF)
 runpy.run_module("pintally.cli", run_name="__main__", alter_sys=True)
 """
 

@@ -12,8 +12,8 @@ from pintally.schemas.errors import PintallyError
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
-from pintally.tools.engines import EngineAddresses, local_engines
-from pintally.tools.engines.brokers import brokers_at, folder_of, port_names
+from pintally.tools.engines import EngineAddresses, kafka, local_engines
+from pintally.tools.engines.brokers import Broker, brokers_at, folder_of, port_names
 from pintally.tools.engines.folder import EngineFolder
 from pintally.tools.engines.kafka import kafka_programs
 from pintally.tools.engines.kafka_data import DATA, MADE, brokers_made
@@ -98,6 +98,21 @@ def test_formatting_that_was_interrupted_goes_on_with_the_cluster_that_it_began(
         assert brokers_made(folder) == 3
         kafka_programs(folder, brokers_at({name: free_port() for names in port_names(3) for name in names}, 3))
         assert f"cluster.id={CLUSTER}" in (folder.kafka / DATA / MADE).read_text()
+    finally:
+        folder.release()
+
+
+@pytest.mark.engines
+@pytest.mark.usefixtures("_supported")
+@pytest.mark.parametrize("brief", [False, True])
+def test_java_optimizes_nothing_for_brokers_that_end_soon(
+    brief: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "JVM", ())  # all brokers of tests end soon
+    folder = EngineFolder(made_with(tmp_path, 1))
+    try:
+        [program] = kafka_programs(folder, [Broker(1, 1, 2)], brief=brief)
+        assert (kafka.BRIEF in program.command) is brief
     finally:
         folder.release()
 

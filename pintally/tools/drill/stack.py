@@ -63,7 +63,7 @@ def open_stack(folder: Path, workers: int, brokers: int, chosen: dict[str, Any],
     with ExitStack() as ends:
         listeners = [dict(of_broker) for of_broker in ways]
         engines = ends.enter_context(
-            local_engines(folder / "engines", report=report, kafka_proxies=listeners, kafka_brokers=brokers)
+            local_engines(folder / "engines", report=report, kafka_proxies=listeners, kafka_brokers=brokers, brief=True)
         )
         loop = ends.enter_context(Proxies())
         proxies = [

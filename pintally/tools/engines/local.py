@@ -12,7 +12,7 @@ from pintally.schemas.errors import PintallyError
 from pintally.tools.engines.addresses import EngineAddresses
 from pintally.tools.engines.aot_training import make_aot_cache
 from pintally.tools.engines.brokers import Broker, brokers_at, check_count, port_names
-from pintally.tools.engines.child import Child
+from pintally.tools.engines.child import Child, Program
 from pintally.tools.engines.clickhouse import clickhouse_programs
 from pintally.tools.engines.clickhouse_data import refuse_another_number, shards_made
 from pintally.tools.engines.folder import EngineFolder
@@ -56,6 +56,7 @@ def local_engines(
     kafka_lock: Path = LOCK,
     kafka_brokers: int | None = None,
     clickhouse_shards: int | None = None,
+    brief: bool = False,
 ) -> Iterator[Engines]:
     """Kafka and ClickHouse on loopback, ready, with their data under `directory`; stopped cleanly at the end.
 
@@ -63,7 +64,8 @@ def local_engines(
     time, if they are free. `kafka_brokers` is 1 or 3, `clickhouse_shards` 1 to 3; if one is not given, as many as last
     time, else one. `kafka_port` and `clickhouse_port` are those of the first. `kafka_proxies` are further listeners of
     each broker, port -> advertised port, for clients that come through a proxy. `kafka_lock` names the jars of another
-    version of Kafka. `report` gets a line when an engine is ready, when it has crashed and is started again.
+    version of Kafka. `brief` is for those who end them within minutes: Java compiles less, and optimizes nothing.
+    `report` gets a line when an engine is ready, when it has crashed and is started again.
     Raises PintallyError: packages missing, machine not supported, port or folder in use, a folder with another number
     of brokers or shards, fetch or start failed.
     """
@@ -81,7 +83,8 @@ def local_engines(
             | {name: None for names in shard_ports(shard_count)[1:] for name in names}
         )
         brokers = brokers_at(ports, count, kafka_proxies)
-        engines = _engines(folder, shards_at(ports, shard_count), tell, brokers, kafka_lock)
+        kafka = kafka_programs(folder, brokers, kafka_lock, brief=brief)
+        engines = _engines(folder, shards_at(ports, shard_count), tell, brokers, kafka)
         try:
             _start(engines, tell)
             yield engines
@@ -133,7 +136,7 @@ def _engines(
     shards: Sequence[Shard],
     report: Callable[[str], None],
     brokers: Sequence[Broker],
-    kafka_lock: Path,
+    kafka: Sequence[Program],
 ) -> Engines:
     addresses = EngineAddresses(
         kafka=",".join(broker.address for broker in brokers),
@@ -143,9 +146,9 @@ def _engines(
         kafka_replication=len(brokers),
         other_shards=[shard.address for shard in shards[1:]],
     )
-    kafka = [Child(program, folder.lock_fd, report) for program in kafka_programs(folder, brokers, kafka_lock)]
-    clickhouse = [Child(program, folder.lock_fd, report) for program in clickhouse_programs(folder, addresses, shards)]
-    return Engines(addresses, tuple(kafka), tuple(clickhouse))
+    clickhouse = clickhouse_programs(folder, addresses, shards)
+    children = [Child(program, folder.lock_fd, report) for program in (*kafka, *clickhouse)]
+    return Engines(addresses, tuple(children[: len(kafka)]), tuple(children[len(kafka) :]))
 
 
 def _start(engines: Engines, report: Callable[[str], None]) -> None:
