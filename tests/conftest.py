@@ -1,5 +1,6 @@
 """Fixtures of all tests. The engines start only for tests that ask for them."""
 
+import gc
 import os
 import uuid
 from collections.abc import Iterator
@@ -102,6 +103,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and (group := _group(item)):
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is looked for in what tests make, not each time among all tests and modules, which stay."""
+    gc.collect()
+    gc.freeze()
 
 
 def _group(item: pytest.Function) -> str | None:

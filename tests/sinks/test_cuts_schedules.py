@@ -11,7 +11,7 @@ SCHEDULES = range(2)
 QUICK = {
     "no seal filter": 0,
     "known_from left out": 4,
-    "cut published before its bucket": 0,
+    "cut published before its bucket": 2,
     "correction written into the hour": 5,
     "sums unchecked": 1,
 }
