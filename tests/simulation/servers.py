@@ -39,7 +39,9 @@ class Named:
         self.asked = asked
         self.known_sources, self.replaced = sink.known_sources, sink.replaced
         self._open = sink.session
-        self._connection: Any = SimpleNamespace(address=is_, rows=lambda _: [(is_.number, is_.shards)])
+        self._connection: Any = SimpleNamespace(
+            address=is_, rows=lambda _: [(is_.number, is_.shards)], is_replicated=False, has_replicas=False
+        )
 
     @contextmanager
     def session(self) -> Iterator[MaintenanceSession]:
