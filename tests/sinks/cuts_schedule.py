@@ -19,7 +19,7 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sealing import recheck
-from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
+from pintally.sinks.clickhouse.sealing.cuts import CutsSealed, seal_cuts
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.audit_addresses import addresses_of
 from pintally.streams.settings import Settings, load_settings
@@ -30,6 +30,7 @@ from tests.sinks.sealing_schedule import Wrong, gated
 
 STEPS = 150
 ACTORS = 40  # in a schedule
+STUCK = 10  # calls of sealing in a row, with nobody beside it, that end alike with something undone
 LATEST = "SELECT * FROM pin_features_latest ORDER BY pin_id"
 AS_OF = "SELECT * FROM pin_features(as_of = %(moment)s) ORDER BY pin_id"
 NOW = "SELECT toString(now64(3, 'UTC'))"
@@ -124,9 +125,13 @@ class Schedule(Actors):
 
     def _end(self) -> None:
         self.logs.now += HOUR
+        results: list[CutsSealed] = []
         for _ in range(60):
             result = seal_cuts(self.address, self.logs.closed(), HOUR)
             if not result.more and not result.unsettled and not result.again and not result.cuts:
+                break
+            results.append(result)
+            if results[-STUCK:] == [result] * STUCK:
                 break
         tables = read(self.reader)
         if tables.newest != self.logs.closed() or tables.open_windows:
