@@ -23,6 +23,7 @@ def addresses_of(settings: Settings) -> Addresses:
         secure=settings.clickhouse.secure,
         ca_file=settings.clickhouse.ca_file,
         shards=_shards(settings),
+        replicas=bool(settings.clickhouse.cluster),
         user_keys=tuple(key.octets for key in settings.rules.keys),
         kafka_options=_kafka_options(settings.kafka),
     )

@@ -20,6 +20,8 @@ class Addresses:
     ca_file: str | None = None  # PEM: authorities for its certificate; None: those of the system
     shards: tuple[tuple[str, int, str], ...] = ()  # host, HTTP port and database of each, where several share the pins
     number: int = 0  # of the shard that is asked
+    replicas: bool = False  # whether other servers hold the same rows
+    server: str | None = None  # the one of them that must answer, as it calls itself; None: whichever answers first
     user_keys: tuple[bytes, ...] = field(default=(), repr=False)  # of the hash of users, 16 bytes each
     # Other options of kafka-python: security_protocol, ssl_cafile, sasl_mechanism and so on. Plain values, because they
     # are sent to other processes.
@@ -30,7 +32,9 @@ class Addresses:
         if not self.shards:
             return [self]
         return [
-            replace(self, clickhouse_host=host, clickhouse_http_port=port, database=database, number=number)
+            replace(
+                self, clickhouse_host=host, clickhouse_http_port=port, database=database, number=number, server=None
+            )
             for number, (host, port, database) in enumerate(self.shards)
         ]
 

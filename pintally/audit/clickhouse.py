@@ -40,6 +40,7 @@ class ClickHouse:
         self._headers = {"X-ClickHouse-User": addresses.user, "X-ClickHouse-Key": addresses.password}
         host, port = self._host, self._port = addresses.clickhouse_host, addresses.clickhouse_http_port
         self._answers = False
+        self._replicas, self.server = addresses.replicas, addresses.server
         self._connection = (
             HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=_trusting(addresses.ca_file))
             if addresses.secure
@@ -51,6 +52,9 @@ class ClickHouse:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._connection.close()
+
+    def __str__(self) -> str:
+        return self._where
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
         """All rows of a query, by column name. Raises CannotTell."""
@@ -112,7 +116,20 @@ class ClickHouse:
             socket.settimeout(SILENCE_SECONDS)
         except (OSError, HTTPException) as error:
             raise self._unavailable(error) from error
+        if self._replicas:
+            self._refuse_another(answer)
         return answer
+
+    def _refuse_another(self, answer: HTTPResponse) -> None:
+        """Raise CannotTell if another replica answers than did before: two of them may be of two moments."""
+        name = answer.getheader("X-ClickHouse-Server-Display-Name")
+        self.server = self.server or name
+        if name != self.server:
+            answer.close()
+            raise CannotTell(
+                f"{self._where} is answered by several servers, {self.server} and {name}",
+                "Set PINTALLY_CLICKHOUSE_HOST, and PINTALLY_CLICKHOUSE_OTHER_SHARDS, to one replica of each shard.",
+            )
 
     def _pieces(self, answer: HTTPResponse) -> Iterator[bytes]:
         try:

@@ -13,13 +13,14 @@ query, one snapshot of the table), and last the log up to the furthest offset of
   sources of cells before it, so a source that has started has a start row.
 - An insert into the ledger may be visible in part, while it is retried after a failure. A gap between slices counts
   only if it is still there some seconds later.
+- On replicas one server is asked, and waited for after cuts and after the ledger: tables are copied each by itself.
 - If rules change during the check, they supersede rows that were already read. So the start rows are read again after
   the cells; if they differ, the source is reported as not verifiable this time.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic, sleep, time
 from typing import Any
 
@@ -39,6 +40,7 @@ from pintally.audit.invariants import Sums, check_ledger, check_trusted, read_su
 from pintally.audit.kept import read_kept
 from pintally.audit.log import Log, Partition
 from pintally.audit.replaced import Copy, counted_twice, said, supposed
+from pintally.audit.replicas import await_rows
 from pintally.audit.rollups import check_rollups, count_sealed
 from pintally.audit.row_policies import refuse_hidden_rows
 from pintally.audit.sampling import Sample, Sampling, Slices, draw, recountable
@@ -103,7 +105,10 @@ def verify(
         refuse_hidden_rows(clickhouse, addresses.user)
         refuse_other_order(clickhouse, addresses)
         celled, published = read_cell_sources(clickhouse), read_state(clickhouse)
+        await_rows(clickhouse, replicas=addresses.replicas)
         flushed, replaced = _read_settled(clickhouse), read_replaced(clickhouse)
+        await_rows(clickhouse, replicas=addresses.replicas)
+        addresses = replace(addresses, server=clickhouse.server)
         if copies:
             flushed = supposed(flushed, copies)
         partitions = log.partitions([topic for topic, _ in addresses.topics], known_ids(replaced))
@@ -214,6 +219,8 @@ def _sums(
     with ExitStack() as stack:
         shards = [stack.enter_context(ClickHouse(shard)) for shard in addresses.of_shards()]
         summed = recorded_by_all([flushed, *map(read_flushed, shards)])
+        for shard in shards:
+            await_rows(shard, replicas=addresses.replicas)
         return summed, added(map(read_sums, shards))
 
 

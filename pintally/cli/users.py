@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pintally.schemas.errors import PintallyError
+from pintally.sinks.clickhouse.layout import Layout
 from pintally.sinks.clickhouse.users import User, create_users, statements, users_xml
 from pintally.sinks.clickhouse.users import users as users_of
 from pintally.streams.settings import load_settings
@@ -25,7 +26,8 @@ def users(
     anything. pintally_reader is for readers: it reads the counts, and no dead letters. The passwords are taken from
     PINTALLY_WORKER_PASSWORD and PINTALLY_READER_PASSWORD; only their SHA-256 hashes are printed or sent.
 
-    Where several servers share the pins, --create creates them on each; else run what is printed on each.
+    Where several servers share the pins, --create creates them on each; else run what is printed on each. Of servers
+    with the same rows (PINTALLY_CLICKHOUSE_CLUSTER) one is enough: what it is told is done on all.
 
     --create needs a user who has all these rights with GRANT OPTION, and CREATE USER (access_management). If a server
     keeps its users in files, use --xml.
@@ -41,7 +43,8 @@ def users(
     of_worker, of_reader = passwords
     shards = settings.clickhouse.shards
     database, *others = dict.fromkeys(shard.database for shard in shards)
-    made = users_of(database, of_worker, of_reader, len(shards), others)
+    address = settings.clickhouse
+    made = users_of(database, of_worker, of_reader, len(shards), others, replicas=bool(address.cluster))
     if create:
         missing = [name for name, password in zip(names, passwords, strict=True) if not password]
         if missing:
@@ -53,8 +56,9 @@ def users(
     elif xml:
         typer.echo(users_xml(made), nl=False)
     else:
-        typer.echo("\n".join(_sql(user) for user in made))
+        layout = Layout(address.cluster, address.database)
+        typer.echo("\n".join(_sql(user, layout) for user in made))
 
 
-def _sql(user: User) -> str:
-    return "".join(f"{statement};\n" for statement in statements(user))
+def _sql(user: User, layout: Layout) -> str:
+    return "".join(f"{statement};\n" for statement in statements(user, layout=layout))

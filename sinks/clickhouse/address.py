@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1)]
+ClusterName = Annotated[str, Field(pattern=r"^[\w.-]*$")]
 # Compose files and charts set a variable to nothing where they mean that it is not set.
 Optional = Annotated[str | None, BeforeValidator(lambda text: text or None)]
 
@@ -24,6 +25,18 @@ class ClickHouseAddress(BaseModel):
     secure: bool = Field(False, description="TLS to ClickHouse, on both ports.")
     ca_file: Optional = Field(
         None, description="CA certificates that verify ClickHouse's certificate, PEM; the system's if not set."
+    )
+    cluster: ClusterName = Field(
+        "",
+        description="Name in `system.clusters` of the servers that hold the same rows; empty: each server is alone. "
+        "On ClickHouse Cloud `default`.",
+    )
+    quorum: int = Field(
+        2,
+        ge=0,
+        le=16,
+        description="Servers of the cluster that must have an insert before a worker goes on; 0: one will do. Means "
+        "nothing without `PINTALLY_CLICKHOUSE_CLUSTER`.",
     )
 
     def __str__(self) -> str:

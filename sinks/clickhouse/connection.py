@@ -11,7 +11,7 @@ from clickhouse_driver.errors import Error, NetworkError
 from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.errors import is_about_settings, read_only_user, translate
-from pintally.sinks.clickhouse.pins import LIMITS, READS, WRITES
+from pintally.sinks.clickhouse.pins import CLOUD, LIMITS, READS, WRITES, of_quorum
 from pintally.sinks.clickhouse.server_version import ClickHouseTooOld, refuse_old
 from pintally.sinks.clickhouse.wrong_protocol import SENSELESS, wrong_protocol
 
@@ -23,6 +23,7 @@ CONNECT_SECONDS = 5.0
 QUERY_SECONDS = 60.0
 MAINTENANCE_SECONDS = 600.0  # deletes, and sums over all cells, may take minutes
 READONLY = "SELECT getSetting('readonly')"
+IS_CLOUD = "SELECT getSetting('cloud_mode')"
 SELECT_SECONDS = 30.0  # without data during a read: ClickHouse sends its progress ten times a second
 HELLO_SECONDS = 10.0  # for the first answer; a query may take longer
 
@@ -44,7 +45,9 @@ class Connection:
         self._address = address
         self._timeout_seconds = timeout_seconds
         self._database = address.database if database is None else database
-        needed = {**READS, **({} if only_reads else WRITES), **(settings or {})}
+        others = bool(address.cluster) and not only_reads  # other servers take rows of the same tables
+        waits = of_quorum(address.quorum) if others else {}
+        needed = {**READS, **({} if only_reads else {**WRITES, **waits}), **(settings or {})}
         try:
             self._open({**LIMITS, **needed})
         except SinkError as error:
@@ -54,6 +57,19 @@ class Connection:
         if not only_reads and self._readonly:
             self.close()
             raise read_only_user(address, self._readonly)
+        self.is_cloud, self.is_replicated = False, others
+        if others and int(self.one(IS_CLOUD)[0]):
+            self.is_cloud, self.is_replicated = True, False
+            self.keep(**CLOUD, insert_quorum="0")
+
+    @property
+    def has_replicas(self) -> bool:
+        """Whether other servers answer for the same rows."""
+        return self.is_replicated or self.is_cloud
+
+    def keep(self, **settings: Any) -> None:
+        """From now on each statement has these settings too."""
+        self._client.settings.update(settings)
 
     def _open(self, settings: Mapping[str, Any]) -> None:
         """Connect and run a first query, which fails if the server refuses one of the settings."""

@@ -6,6 +6,7 @@ from typing import Any
 from pintally.schemas.outcomes import OUTCOMES, Outcomes
 from pintally.schemas.rows import LedgerRow, LostKind, LostRow, Newest, SourceLedger, StartRow
 from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.replaced import read_replaced
 from pintally.sinks.clickhouse.shards import refuse_other_number
@@ -56,6 +57,7 @@ class Ledger(OnConnection):
         by_id = {source.id: source for source in sources}
         if not by_id:
             return {}
+        sync(self.connection, "ingest_starts", "ingest_ledger", "ingest_lost", "ingest_replaced")
         # FINAL is not needed for starts: equal keys are equal rows.
         for id_, *start in self.connection.rows(
             "SELECT source, epoch, start, start_stream_time, rules FROM ingest_starts WHERE source IN %(ids)s"
@@ -95,6 +97,7 @@ class Ledger(OnConnection):
         ids = [source.id for source in sources]
         if not ids:
             return {}
+        sync(self.connection, "ingest_starts", "ingest_ledger")
         epochs = self.connection.rows(f"SELECT source, max(epoch) FROM ingest_starts {OF_SOURCES}", ids=ids)
         versions = self.connection.rows(f"SELECT source, max(version) FROM ingest_ledger {OF_SOURCES}", ids=ids)
         found = dict(epochs), dict(versions)

@@ -3,7 +3,7 @@
 The tables of cells are not sorted by source, so each query reads all rows of a table, but only the needed columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from pintally.schemas.cells import CELL_TABLES, Rows
 from pintally.schemas.rows import LAST_OFFSET, NO_CELLS, DeadLetterRow, LedgerRow, SliceSum
 from pintally.schemas.sources import Source
+from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.cells import select_cells
 from pintally.sinks.clickhouse.connection import OnConnection
 from pintally.sinks.clickhouse.dead_letters import WHAT, letter_of
+from pintally.sinks.clickhouse.replicas import refuse_absent
 from pintally.sinks.maintenance import CellTotals
 
 SLICE = "source = %(source)s AND slice_block = %(slice_block)s AND arrived_at = toDateTime(%(arrived_at)s, 'UTC')"
@@ -25,6 +27,8 @@ class Slices(OnConnection):
     """The slices of a session, one by one."""
 
     def slice_sums(self, source: Source) -> dict[tuple[int, int], SliceSum]:
+        refuse_absent(self.connection, "DELETE of rows of slices")  # here already, before anything was changed
+        sync(self.connection, *(kind.table for kind in CELL_TABLES))
         found: dict[tuple[int, int], SliceSum] = {}
         for kind in CELL_TABLES:
             for slice_block, arrived_at, check_sum, version, position in self.connection.rows(
@@ -39,6 +43,7 @@ class Slices(OnConnection):
         return found
 
     def cell_totals(self, sources: Sequence[Source]) -> CellTotals:
+        sync(self.connection, "pin_minutes")
         found = self.connection.execute(
             "SELECT toUnixTimestamp(minute), pin_id, sum(events) FROM pin_minutes FINAL WHERE source IN %(ids)s"
             " GROUP BY minute, pin_id HAVING sum(events) > 0 ORDER BY minute, pin_id",
@@ -50,13 +55,14 @@ class Slices(OnConnection):
 
     def read_slice(self, kind: type[Rows], source: Source, slice_block: int, arrived_at: int) -> Rows:
         name = {"source": source.id, "slice_block": slice_block, "arrived_at": arrived_at}
+        sync(self.connection, kind.table)
         return select_cells(self.connection, kind, SLICE, **name)
 
     def delete_cells(self, source: Source, slice_block: int, arrived_at: int, epoch: int | None = None) -> None:
         of = "" if epoch is None else " AND bitShiftRight(version, 48) = %(epoch)s"
         name = {"source": source.id, "slice_block": slice_block, "arrived_at": arrived_at, "epoch": epoch}
         for kind in CELL_TABLES:
-            self.connection.execute(f"DELETE FROM {kind.table} WHERE {SLICE}{of}", name)
+            self._delete(f"DELETE FROM {kind.table} WHERE {SLICE}{of}", name)
 
     def delete_ledger(self, rows: Sequence[LedgerRow]) -> None:
         for row in rows:
@@ -66,9 +72,10 @@ class Slices(OnConnection):
                 "arrived_at": row.arrived_at,
                 "version": row.version,
             }
-            self.connection.execute(f"DELETE FROM ingest_ledger WHERE {SLICE} AND version = %(version)s", name)
+            self._delete(f"DELETE FROM ingest_ledger WHERE {SLICE} AND version = %(version)s", name)
 
     def letter_offsets(self, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        sync(self.connection, "dead_letters")
         found = self.connection.execute(
             f"SELECT offset, outcome = 'late' FROM dead_letters FINAL WHERE {ORIGIN} {NEWEST}",
             _origin(source),
@@ -88,14 +95,19 @@ class Slices(OnConnection):
 
     def delete_letters(self, source: Source, offsets: Sequence[int]) -> None:
         if offsets:
-            self.connection.execute(
+            self._delete(
                 f"DELETE FROM dead_letters WHERE {ORIGIN} AND offset IN %(offsets)s",
                 {**_origin(source), "offsets": tuple(offsets)},
             )
 
     def forget(self, source: Source) -> None:
         for table in (*(kind.table for kind in CELL_TABLES), "ingest_ledger", "dead_letters"):
-            self.connection.execute(f"DELETE FROM {table} WHERE source = %(source)s", {"source": source.id})
+            self._delete(f"DELETE FROM {table} WHERE source = %(source)s", {"source": source.id})
+
+    def _delete(self, statement: str, parameters: Mapping[str, object]) -> None:
+        """It waits for every replica, so none may be away."""
+        refuse_absent(self.connection, "DELETE")
+        self.connection.execute(statement, parameters)
 
 
 def _origin(source: Source) -> dict[str, object]:

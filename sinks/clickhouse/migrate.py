@@ -9,8 +9,9 @@ from clickhouse_driver.errors import ServerException
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.engines import layout_of, refuse_other_engines, refuse_replicated_database
+from pintally.sinks.clickhouse.layout import Layout
 from pintally.sinks.clickhouse.scripts import (
-    ON_CLUSTER,
     ONCE,
     REPEATABLE,
     added_columns,
@@ -61,35 +62,38 @@ def migrate(address: ClickHouseAddress, timeout_seconds: float = 60) -> list[str
 
 def _apply(address: ClickHouseAddress, timeout_seconds: float) -> list[str]:
     with Connection(address, timeout_seconds, database="") as connection:
-        connection.execute(f"CREATE DATABASE IF NOT EXISTS `{address.database}`{ON_CLUSTER}")
+        layout = layout_of(connection)
+        connection.execute(f"CREATE DATABASE IF NOT EXISTS `{address.database}`{layout.on_cluster}")
     with Connection(address, timeout_seconds) as connection:
+        refuse_replicated_database(connection)
+        refuse_other_engines(connection)
         if connection.rows(OLDER):
             raise _other_layout(address)
-        _run(connection, statements(APPLIED))
+        _run(connection, statements(APPLIED, layout=layout))
         known: dict[str, str] = dict(connection.rows(LAST))
         if {name for name in known if name[0].isdigit()} - set(ONCE):
             raise _other_layout(address)
-        applied = [name for name in ONCE if _create(connection, name, known.get(name))]
-        applied += [name for name in REPEATABLE if _make_anew(connection, name, known.get(name))]
+        applied = [name for name in ONCE if _create(connection, layout, name, known.get(name))]
+        applied += [name for name in REPEATABLE if _make_anew(connection, layout, name, known.get(name))]
     grant_again(address, timeout_seconds)
     return applied
 
 
-def _create(connection: Connection, name: str, known: str | None) -> bool:
+def _create(connection: Connection, layout: Layout, name: str, known: str | None) -> bool:
     """Tables; where they are there, only columns of actions that came later. Whether the file was new."""
     script = script_of(name)
     if known is None:
-        _run(connection, statements(script))
+        _run(connection, statements(script, layout=layout))
         return _note(connection, name, script, known)
     if known != _checksum(script):
         raise _other_layout(connection.address)
-    _run(connection, added_columns(script, set(connection.rows(THERE))))
+    _run(connection, added_columns(script, set(connection.rows(THERE)), layout))
     return False
 
 
-def _make_anew(connection: Connection, name: str, known: str | None) -> bool:
+def _make_anew(connection: Connection, layout: Layout, name: str, known: str | None) -> bool:
     """Views, whether or not they are as they were. Whether they are others than before."""
-    made = statements(script_of(name))
+    made = statements(script_of(name), layout=layout)
     _run(connection, made)
     return _note(connection, name, "\n".join(made), known)
 

@@ -112,3 +112,11 @@ LIMITS: dict[str, str] = {
     "force_data_skipping_indices": "",
     "enable_lightweight_delete": "1",
 }  # fmt: skip
+
+# On ClickHouse Cloud every insert is a quorum insert, and a session's reads wait for what others wrote.
+CLOUD: dict[str, str] = {"select_sequential_consistency": "1"}
+
+
+def of_quorum(replicas: int) -> dict[str, str]:
+    """What makes an insert wait until so many replicas have its rows. It ends below the 30 s that a worker waits."""
+    return {"insert_quorum": str(replicas), "insert_quorum_parallel": "1", "insert_quorum_timeout": "20000"}

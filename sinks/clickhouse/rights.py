@@ -11,7 +11,7 @@ def refuse_missing_grants(address: ClickHouseAddress) -> None:
 
     Raises SinkUnavailable.
     """
-    worker, _ = users(address.database)
+    worker, _ = users(address.database, replicas=bool(address.cluster))
     with Connection(address) as connection:
         missing = [grant for grant in worker.grants if connection.rows(f"CHECK GRANT {grant}") == [(0,)]]
     if missing:

@@ -1,6 +1,6 @@
 """The SQL of `sinks/clickhouse/schema`: numbered files are applied once, the others at each `pintally migrate`.
 
-What differs between one server and a cluster, and from action to action, is filled in here and nowhere else.
+What differs from action to action is filled in here, what differs between one server and a cluster in `layout`.
 """
 
 import re
@@ -10,6 +10,7 @@ from typing import Final
 
 from pintally.schemas.actions import Action
 from pintally.schemas.cells import CELL_TABLES, CellRows
+from pintally.sinks.clickhouse.layout import ONE_SERVER, Layout
 from pintally.sinks.clickhouse.per_action import each
 
 SCHEMA: Final = Path(__file__).parent / "schema"
@@ -35,8 +36,6 @@ WINDOWS: Final = {
     "1h": "the last hour",
     "10m": "the last ten minutes",
 }
-FAMILY: Final = ""  # of engines: `Replicated` in a cluster
-ON_CLUSTER: Final = ""
 USERS: Final = ("{}_users", "{}_state", "unflagged_{}")  # columns of an action, where users are counted
 # Of a table of cells `c`: keeps the superseded ones, each joined to its row `s` of the view superseded_slices.
 SUPERSEDED: Final = """INNER JOIN superseded_slices AS s
@@ -69,7 +68,7 @@ def _of_windows(statement: str) -> Iterable[str]:
     return [statement.replace("{window}", name).replace("{window_words}", said) for name, said in WINDOWS.items()]
 
 
-def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
+def statements(script: str, actions: Iterable[Action] = Action, layout: Layout = ONE_SERVER) -> list[str]:
     """The statements of a script, filled in.
 
     A line with {column} or {number} stands once for each action, a line with {label} for each but close-ups.
@@ -86,18 +85,18 @@ def statements(script: str, actions: Iterable[Action] = Action) -> list[str]:
         "total_1h": each("{column}_1h", " + ", actions),
         "total_7d": each("{column}_7d", " + ", actions),
         "actions": ", ".join(f"{action.value} {action.label}" for action in actions),
-        "family": FAMILY,
-        "on_cluster": ON_CLUSTER,
+        "family": layout.family,
+        "on_cluster": layout.on_cluster,
         "superseded_cells": "\nUNION ALL\n".join(map(superseded_cells, CELL_TABLES)),
     }
     rated = tuple(action for action in actions if action is not Action.CLOSEUP)
     text = re.sub(r"^.*\{label\}.*$", lambda line: each(line[0], "\n", rated), script, flags=re.MULTILINE)
     text = re.sub(r"^.*\{(?:column|number)\}.*$", lambda line: each(line[0], "\n", actions), text, flags=re.MULTILINE)
     text = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], text)
-    return [part.strip() for part in re.split(r";$", text, flags=re.MULTILINE) if part.strip()]
+    return [layout.made(part.strip()) for part in re.split(r";$", text, flags=re.MULTILINE) if part.strip()]
 
 
-def added_columns(script: str, there: set[tuple[str, str]]) -> Iterator[str]:
+def added_columns(script: str, there: set[tuple[str, str]], layout: Layout = ONE_SERVER) -> Iterator[str]:
     """Statements that give tables the columns of actions that came later. `there`: (table, column) that there are."""
     known = {table for table, _ in there}
     forms = ("{}", "trusted_{}", "{}_7d", "{}_30d", "trusted_{}_7d", "trusted_{}_30d", *USERS)
@@ -106,7 +105,7 @@ def added_columns(script: str, there: set[tuple[str, str]]) -> Iterator[str]:
         table = statement.removeprefix("CREATE TABLE IF NOT EXISTS ").split(maxsplit=1)[0]
         for column, definition in re.findall(r"^    (\w+) (.*?),?$", statement, re.MULTILINE):
             if table in known and column in columns and (table, column) not in there:
-                yield f"ALTER TABLE {table}{ON_CLUSTER} ADD COLUMN IF NOT EXISTS {column} {definition}"
+                yield f"ALTER TABLE {table}{layout.on_cluster} ADD COLUMN IF NOT EXISTS {column} {definition}"
 
 
 def tables() -> tuple[str, ...]:

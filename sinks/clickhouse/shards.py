@@ -8,7 +8,9 @@ from pintally.schemas.errors import Refusal
 from pintally.schemas.rows import StartRow
 from pintally.schemas.shards import Place
 from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.engines import layout_of
 from pintally.sinks.clickhouse.scripts import statements
 
 TABLE = """
@@ -29,8 +31,9 @@ TOLD = "SELECT shard, shards FROM shard_numbers ORDER BY written_at LIMIT 1"
 def take_place(address: ClickHouseAddress, place: Place, timeout_seconds: float = 60) -> None:
     """Write down that this server is that shard, if it does not know yet. Raises Refusal if it is another."""
     with Connection(address, timeout_seconds) as connection:
-        for statement in statements(TABLE):
+        for statement in statements(TABLE, layout=layout_of(connection)):
             connection.execute(statement)
+        sync(connection, "shard_numbers")
         if not connection.rows(TOLD):
             connection.insert("shard_numbers", ("shard", "shards"), [(place.number, place.shards)])
     with Connection(address, timeout_seconds) as connection:
@@ -39,6 +42,7 @@ def take_place(address: ClickHouseAddress, place: Place, timeout_seconds: float 
 
 def refuse_other_place(connection: Connection, place: Place) -> None:
     """Raise Refusal if the server is another shard than the settings say: pins would be counted on two."""
+    sync(connection, "shard_numbers")
     told = connection.rows(TOLD)
     if not told:
         raise Refusal(

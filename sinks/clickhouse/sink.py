@@ -10,6 +10,7 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.cells import Cells
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.dead_letters import DeadLetters
+from pintally.sinks.clickhouse.engines import refuse_other_engines
 from pintally.sinks.clickhouse.ledger import Ledger, known_sources
 from pintally.sinks.clickhouse.maintenance import Slices
 from pintally.sinks.clickhouse.replaced import Replacements, read_replaced
@@ -56,6 +57,8 @@ class ClickHouseSink:
         """
         with Connection(self.address, self.timeout_seconds, only_reads=self.only_reads) as connection:
             refuse_hidden_rows(connection)
+            if self.address.cluster and not self.only_reads:
+                refuse_other_engines(connection)
             if self.place.shards > 1:
                 refuse_other_place(connection, self.place)
             session = ClickHouseSession(connection)

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from pintally.schemas.cells import CELL_TABLES, MEMBERS, CellRows
+from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
+from pintally.sinks.clickhouse.replicas import refuse_absent
 from pintally.sinks.clickhouse.scripts import SUPERSEDED
 
 CELLS = f"""
@@ -26,6 +28,7 @@ KEY = "source, epoch, slice_block, arrived_at"
 LETTER = "source, offset, epoch"
 CELL = "source, version, slice_block, arrived_at"
 LAST_SECOND = 2**32 - 1  # of DateTime
+TABLES = (*(kind.table for kind in CELL_TABLES), "ingest_ledger", "dead_letters")  # that have superseded rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class StaleRows(OnConnection):
     """The superseded rows of all sources."""
 
     def delete_superseded(self) -> None:
+        sync(self.connection, "ingest_starts", *TABLES)
         delete_superseded(self.connection, in_hours(0, LAST_SECOND))
 
 
@@ -71,6 +75,7 @@ def delete_superseded(connection: Connection, selection: Selection) -> None:
     """Delete the superseded ones of these cells, all superseded ledger rows and letters; they are gone on return."""
     if not _has_later_epochs(connection):
         return
+    refuse_absent(connection, "DELETE of superseded rows")
     for _, kinds in groupby(CELL_TABLES, key=MEMBERS.__contains__):
         for kind in _superseded(connection, kinds, selection):
             connection.execute(

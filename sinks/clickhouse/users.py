@@ -9,8 +9,10 @@ from pintally.schemas.cells import CELL_TABLES
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.engines import layout_at
 from pintally.sinks.clickhouse.errors import RIGHTS
-from pintally.sinks.clickhouse.scripts import ON_CLUSTER, tables, views_of_readers
+from pintally.sinks.clickhouse.layout import ONE_SERVER, Layout
+from pintally.sinks.clickhouse.scripts import tables, views_of_readers
 
 COUNTED = tuple(kind.table for kind in CELL_TABLES)
 WRITTEN = tables()  # by workers: all that migrate does not write itself
@@ -24,6 +26,10 @@ BREAKDOWNS = ("pin_hour_breakdowns", "pin_day_breakdowns")
 USERS = ("user_seals", "pin_hour_users", "pin_day_users")  # numbers alone; sets and members are of persons
 EXPERIMENTS = ("experiment_cells", "experiment_hours", "arm_day_users", "arm_day_seals")
 BEHIND_VIEWS = ("sealed", "pin_minutes", "pin_hours", "pin_days", *BREAKDOWNS, *EXPERIMENTS, *USERS, *KNOWN_WHEN)
+# On replicas: to wait for rows of others (`barrier`), and to compare what each of them has (`every_replica`).
+OF_REPLICAS = (
+    "SYSTEM SYNC REPLICA ON `{}`.*", "SELECT ON system.replicas", "CREATE TEMPORARY TABLE ON *.*", "REMOTE ON *.*"
+)  # fmt: skip
 MADE_BY_SQL = """
 SELECT name FROM system.users
 WHERE name IN ('pintally_worker', 'pintally_reader') AND storage NOT IN ('users_xml', 'ldap')
@@ -45,11 +51,13 @@ def users(
     reader_password: str | None = None,
     shards: int = 1,
     others: Sequence[str] = (),
+    *,
+    replicas: bool = False,
 ) -> tuple[User, User]:
     """Returns the user for workers, `verify` and `status`, and the user for readers.
 
     Where several shards share the pins, readers look which one each of them is; some may be in `others`, databases of
-    other names.
+    other names. `replicas`: other servers have the same rows, and workers wait for them.
     """
     databases = (database, *others)
     worker = tuple(
@@ -59,6 +67,7 @@ def users(
             f"SELECT ON `{database}`.*",
             *(f"INSERT ON `{database}`.{table}" for table in WRITTEN),
             *(f"ALTER DELETE ON `{database}`.{table}" for table in DELETED_FROM),
+            *(grant.format(database) for grant in OF_REPLICAS if replicas),
         )
     )
     read = (*views_of_readers(), *BEHIND_VIEWS, *(("shard_numbers",) if shards > 1 else ()))
@@ -69,15 +78,16 @@ def users(
     )
 
 
-def statements(user: User, password: str = "'FILL_IN_A_SHA256'") -> Iterator[str]:
+def statements(user: User, password: str = "'FILL_IN_A_SHA256'", layout: Layout = ONE_SERVER) -> Iterator[str]:
     """Returns SQL that creates the user and revokes its earlier grants; safe to repeat."""
     known = f"'{user.password_sha256}'" if user.password_sha256 else password
-    yield f"CREATE USER IF NOT EXISTS {user.name} IDENTIFIED WITH sha256_hash BY {known}"
+    everywhere = layout.on_cluster
+    yield f"CREATE USER IF NOT EXISTS {user.name}{everywhere} IDENTIFIED WITH sha256_hash BY {known}"
     if user.password_sha256:
-        yield f"ALTER USER {user.name} IDENTIFIED WITH sha256_hash BY {known}"
-    yield f"REVOKE ALL ON *.* FROM {user.name}"
+        yield f"ALTER USER {user.name}{everywhere} IDENTIFIED WITH sha256_hash BY {known}"
+    yield f"REVOKE{everywhere} ALL ON *.* FROM {user.name}"
     for grant in user.grants:
-        yield f"GRANT {grant} TO {user.name}"
+        yield f"GRANT{everywhere} {grant} TO {user.name}"
 
 
 def users_xml(made: Sequence[User]) -> str:
@@ -87,8 +97,9 @@ def users_xml(made: Sequence[User]) -> str:
 
 def create_users(address: ClickHouseAddress, made: Sequence[User], timeout_seconds: float = 30) -> None:
     """Create the users. The user of `address` must have their rights with GRANT OPTION. Raises SinkError."""
+    layout = layout_at(address, timeout_seconds)
     for user in made:
-        for statement in statements(user):
+        for statement in statements(user, layout=layout):
             with Connection(address, timeout_seconds, database="") as connection:
                 connection.execute(statement)
 
@@ -101,11 +112,12 @@ def grant_again(address: ClickHouseAddress, timeout_seconds: float = 30) -> None
     with Connection(address, timeout_seconds) as connection:
         sees = connection.rows("CHECK GRANT SHOW USERS ON *.*") == [(1,)]
         made = {name for (name,) in connection.rows(MADE_BY_SQL)} if sees else set()
-    for user in users(address.database):
+    everywhere = layout_at(address, timeout_seconds).on_cluster
+    for user in users(address.database, replicas=bool(address.cluster)):
         if user.name in made:
             try:
                 with Connection(address, timeout_seconds) as connection:
-                    connection.execute(f"GRANT{ON_CLUSTER} {', '.join(user.grants)} TO {user.name}")
+                    connection.execute(f"GRANT{everywhere} {', '.join(user.grants)} TO {user.name}")
             except SinkError as error:
                 if getattr(error.__cause__, "code", None) not in RIGHTS:
                     raise  # else it is an administrator's: workers say at their start what they lack

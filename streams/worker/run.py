@@ -8,6 +8,7 @@ from functools import partial
 import uvloop
 
 from pintally.schemas.errors import KafkaUnavailable, PintallyError, SinkUnavailable
+from pintally.sinks.clickhouse.engines import refuse_wrong_engines
 from pintally.sinks.clickhouse.rights import refuse_missing_grants
 from pintally.streams.http.listening import Listening
 from pintally.streams.http.server import serving
@@ -71,10 +72,14 @@ async def wait(settings: Settings, listening: Listening, health: Health) -> None
 
 
 def refuse_without_grants(clickhouse: ClickHouseSettings) -> None:
-    """Say at once which right in ClickHouse is missing. While it does not answer, a worker starts all the same."""
+    """Say at once which right in ClickHouse is missing, or that its tables are not those of the settings.
+
+    While it does not answer, a worker starts all the same.
+    """
     try:
         for server in clickhouse.shards:
             refuse_missing_grants(server)
+            refuse_wrong_engines(server)
     except SinkUnavailable as error:
         CLICKHOUSE.away(error.what, "counting")
 

@@ -31,6 +31,7 @@ TEXTS = {
     "kafka_bootstrap_servers": "kafka-1:9092,kafka-2:9092",
     "clickhouse_host": "clickhouse-0",
     "clickhouse_other_shards": "clickhouse-1:9001:8124",
+    "clickhouse_cluster": "counts",
     "shards": 2,
     "partitions": 1_500_000,  # a number that floating point writes with an exponent
     "max_pending_cells": 7_000_000,

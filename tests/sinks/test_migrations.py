@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 import pytest
@@ -116,7 +117,7 @@ def test_an_action_that_comes_later_gets_its_columns_and_changes_no_count(
     """As if close-ups were new."""
     before = [Action.SAVE, Action.CLICK]
     with monkeypatch.context() as patch:
-        patch.setattr("pintally.sinks.clickhouse.migrate.statements", lambda script: statements(script, before))
+        patch.setattr("pintally.sinks.clickhouse.migrate.statements", partial(statements, actions=before))
         assert migrate(empty) == NAMES
     days = f"toDateTime({TODAY}, 'UTC') - INTERVAL number % 10 DAY"
     read(

@@ -5,6 +5,7 @@ Readers see numbers alone. Windows whose members may be deleted with age stay as
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Self
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
@@ -13,6 +14,7 @@ from pintally.sinks.clickhouse.sealing.arm_day_seals import ArmDaySeal, Sums, is
 from pintally.sinks.clickhouse.sealing.reopen import DAY
 from pintally.sinks.clickhouse.sealing.rollup_rows import SPILL
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
+from pintally.sinks.clickhouse.sealing.session import sealing_connection
 from pintally.sinks.clickhouse.sealing.steps import seal_window
 from pintally.sinks.clickhouse.stale_rows import delete_superseded, in_hours
 
@@ -23,7 +25,7 @@ def seal_arm_users(address: ClickHouseAddress, least: int, timeout_seconds: floa
     Groups of fewer than `least` are not shown. Idempotent, and safe to run twice at once. Raises SinkUnavailable or
     SinkError; run it again then.
     """
-    with Connection(address, timeout_seconds) as connection:
+    with sealing_connection(address, timeout_seconds) as connection:
         days = [_ArmDay(connection, start, days, least) for start, days in kept_days(connection)]
         due = [day for day in days if not day.is_sealed(day.read_row())]
         return tuple(day.start for day in due if seal_window(connection, day).seal)
@@ -51,6 +53,16 @@ class _ArmDay:
     start: int
     days: int  # of the longest window
     least: int
+
+    @property
+    def made_of(self) -> tuple[str, ...]:
+        return "sealed", "arm_day_seals", "arm_members", "experiment_cells", "ingest_starts"
+
+    def through(self, connection: Connection) -> Self:
+        return replace(self, connection=connection)
+
+    def there(self, number: int) -> Sums:
+        return self.inserted(number)
 
     @property
     def first(self) -> int:

@@ -7,6 +7,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing import known_rows
 from pintally.sinks.clickhouse.sealing.before_first import open_before_first
@@ -105,6 +106,7 @@ class SealBatch:
         if not starts:
             return []
         number = allocate_seal_id(self.connection)
+        sync(self.connection, *KnownWindow.made_of)
         self._refuse_overtaken()
         there = self._there(kind, starts)
         if filled := self._filled(kind, starts):
@@ -131,6 +133,7 @@ class SealBatch:
 
     def _publish(self) -> None:
         """Step 2."""
+        sync(self.connection, "cuts")
         cuts = [(each.cut, each.hours_until, self.seals[each.bucket]) for each in self.batch.cuts]
         self.connection.execute(PUBLISH, {"cuts": cuts, "newest": self.batch.before.newest})
         last, _, seal = cuts[-1]
@@ -139,6 +142,7 @@ class SealBatch:
 
     def _look_again(self) -> None:
         """Step 3."""
+        sync(self.connection, *KnownWindow.made_of)
         self.opened = [window.name for window in self.sealed if not self._is_unchanged(window)]
         for kind in (TILES, HOURS):
             starts = [start for of, start in self.empty if of == kind]

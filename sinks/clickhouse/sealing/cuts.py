@@ -17,6 +17,7 @@ from pintally.sinks.clickhouse.sealing.feature_seals import Name
 from pintally.sinks.clickhouse.sealing.known_windows import Overtaken
 from pintally.sinks.clickhouse.sealing.recheck import Looked, recheck_known
 from pintally.sinks.clickhouse.sealing.reopen import DAY
+from pintally.sinks.clickhouse.sealing.session import sealing_connection
 
 FILLED_A_PASS = 12  # cuts whose bucket has cells: hours are sealed between two passes
 AHEAD = 7 * DAY  # how far a pass looks for buckets with cells
@@ -41,7 +42,7 @@ def seal_cuts(
 
     `lateness_seconds` is the greatest lateness of all rules. Raises SinkUnavailable or SinkError; run it again then.
     """
-    with Connection(address, timeout_seconds) as connection:
+    with sealing_connection(address, timeout_seconds) as connection:
         refuse_hidden_rows(connection)
         looked = Looked(connection)
         recheck_known(connection, looked)

@@ -7,8 +7,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COUNTED, COUNTS, each_count
+from pintally.sinks.clickhouse.replicas import active_quorum
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 
 TILES, HOURS, BASE = "tiles", "hours", "base"
@@ -101,9 +103,10 @@ def open_windows(connection: Connection, windows: Collection[Name]) -> None:
     if not windows:
         return
     number = allocate_seal_id(connection)
-    left = iter(sorted(windows))
+    sync(connection, "feature_seals")
+    left, quorum = iter(sorted(windows)), active_quorum(connection)
     while some := list(islice(left, AT_ONCE)):
-        connection.execute(OPEN, {"windows": some, "number": number})
+        connection.execute(OPEN, {"windows": some, "number": number}, settings=quorum)
 
 
 def open_features(connection: Connection) -> set[Name]:
@@ -114,7 +117,9 @@ def open_features(connection: Connection) -> set[Name]:
 def open_from(connection: Connection, bucket: int, hour: int) -> None:
     """Have buckets and hours sealed again that start at these times or later, in one insert."""
     number = allocate_seal_id(connection)
-    connection.execute(OPEN_FROM, {"number": number, "bucket": bucket, "hour": hour})
+    sync(connection, "feature_seals")
+    given = {"number": number, "bucket": bucket, "hour": hour}
+    connection.execute(OPEN_FROM, given, settings=active_quorum(connection))
 
 
 def _seal_of(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COUNTED
@@ -43,6 +44,10 @@ class KnownWindow:
     newest: int | None = None
 
     kind = ""
+    made_of = ("cuts", "feature_seals", "pin_minutes", "ingest_starts")
+
+    def through(self, connection: Connection) -> Self:
+        return replace(self, connection=connection)
 
     @property
     def name(self) -> Name:
@@ -83,6 +88,9 @@ class KnownWindow:
     def inserted(self, number: int) -> Known:
         raise NotImplementedError
 
+    def there(self, number: int) -> Known:
+        return self.inserted(number)
+
     def expected(self) -> Known:
         raise NotImplementedError
 
@@ -119,6 +127,12 @@ class OfCells(KnownWindow):
 
     def inserted(self, number: int) -> Known:
         """Their sums. The tops are inserted now, as one look at the rows finds their sums and which ones are listed."""
+        return self._ranked(number, inserts=True)
+
+    def there(self, number: int) -> Known:
+        return self._ranked(number, inserts=False)
+
+    def _ranked(self, number: int, *, inserts: bool) -> Known:
         given = {**self.parameters, "number": number}
         rows = self.connection.rows(self.rows_of, **given, length=self.tops.length)
         ranked = [
@@ -127,7 +141,7 @@ class OfCells(KnownWindow):
             if start >= self.ranked_from
         ]
         least = self.tops.least(ranked)
-        if ranked:
+        if ranked and inserts:
             self.tops.insert(self.connection, given, least)
         fit = self.tops.there(self.connection, given) == wanted(ranked, least)
         nothing = (0,) * (len(COUNTED) + 2)
@@ -190,6 +204,7 @@ class Base(KnownWindow):
     """The sums of 7 and 30 days before a day. `start`: of that day."""
 
     kind = BASE
+    made_of = ("cuts", "feature_seals", "pin_hours_by_pin", "pin_base")
 
     def insert(self, number: int) -> None:
         before = Base(self.connection, self.start - DAY, 0)

@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from pintally.schemas.cells import CellRows
+from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.replicas import active_quorum
 from pintally.sinks.clickhouse.sealing.rollup_rows import NOTHING, SUMMED
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 
@@ -55,13 +57,14 @@ def open_hours(connection: Connection) -> set[int]:
 
 
 def reopen(connection: Connection, hours: Collection[int]) -> None:
-    """Open these hours and their days, in one insert: all or none."""
+    """Open these hours and their days, in one insert: all or none. Every replica that is not away has it then."""
     if not hours:
         return
     number = allocate_seal_id(connection)
     windows = [("hour", hour) for hour in sorted(hours)] + [
         ("day", day) for day in sorted({h // DAY * DAY for h in hours})
     ]
+    sync(connection, "sealed")
     known = _sums(connection, windows)
     connection.insert(
         "sealed",
@@ -70,6 +73,7 @@ def reopen(connection: Connection, hours: Collection[int]) -> None:
             (resolution, start, number, True, *known.get((resolution, start), NEVER_SEALED))
             for resolution, start in windows
         ],
+        **active_quorum(connection),
     )
 
 

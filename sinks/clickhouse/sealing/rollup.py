@@ -1,8 +1,8 @@
 """Rolls up one hour or day by the steps of `steps`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing import experiment_rows, rollup_rows
@@ -68,6 +68,14 @@ class _Steps:
     window: Window
     hour_seals: Sequence[int]
 
+    @property
+    def made_of(self) -> tuple[str, ...]:
+        hours = ("pin_hours", "pin_hour_breakdowns") if self.hour_seals else ()
+        return "sealed", "pin_minutes", "experiment_cells", "ingest_starts", *hours
+
+    def through(self, connection: Connection) -> Self:
+        return replace(self, connection=connection)
+
     def read_row(self) -> Row:
         return read_row(self.connection, self.window)
 
@@ -80,6 +88,9 @@ class _Steps:
 
     def inserted(self, number: int) -> Sums:
         return rolled_up(self.connection, self.window, number)
+
+    def there(self, number: int) -> Sums:
+        return self.inserted(number)
 
     def expected(self) -> Sums:
         return minutes_of(self.connection, self.window)

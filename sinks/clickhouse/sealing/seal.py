@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
 from pintally.sinks.clickhouse.sealing.recheck import recheck
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, reopen
 from pintally.sinks.clickhouse.sealing.rollup import RolledUp, Row, Window, publish, roll_up
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
+from pintally.sinks.clickhouse.sealing.session import sealing_connection
 
 # Shard 0 has the arms of all pins (C33), so an hour there may have arms alone.
 WITHIN = "hour >= toDateTime(%(first)s, 'UTC') AND hour < toDateTime(%(until)s, 'UTC')"
@@ -66,7 +68,7 @@ def seal(address: ClickHouseAddress, final_until: int, timeout_seconds: float = 
     first, so all three views change at once.
     """
     until = final_until // HOUR * HOUR
-    with Connection(address, timeout_seconds) as connection:
+    with sealing_connection(address, timeout_seconds) as connection:
         refuse_hidden_rows(connection)
         recheck(connection)
         state = read_state(connection)
@@ -131,13 +133,16 @@ def _filled(connection: Connection, first: int, until: int) -> set[int]:
 def _seal_empty(connection: Connection, windows: Sequence[Window]) -> list[RolledUp]:
     """Seal consecutive hours without minutes in one insert, up to the first that has minutes now.
 
-    The same steps as `roll_up`: number, check, publication, second check.
+    The same steps as `roll_up`: number, check, publication, second check. No replica has more than this server, once it
+    has waited for the minutes of others, so that none of them is asked.
     """
     first, end = windows[0].start, windows[-1].end
     number = allocate_seal_id(connection)
+    sync(connection, "pin_minutes", "experiment_cells")
     bound = min(_filled(connection, first, end), default=end)
     empty = [window for window in windows if window.start < bound]
     publish(connection, empty, Row(number, False))
+    sync(connection, "pin_minutes", "experiment_cells")
     late = _filled(connection, first, bound)
     reopen(connection, late)
     rolled_up = [RolledUp(window, 0 if window.start in late else number) for window in empty]

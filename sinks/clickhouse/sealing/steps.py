@@ -1,13 +1,16 @@
-"""The steps by which a window is sealed (C23, C27): number, rows, sums, publication, second look.
+"""The steps by which a window is sealed (C23, C27): number, barrier, rows, sums, publication, second look.
 
 After a crash between two steps readers see no change, and a sealer that slept never wins over a later one: the row of a
 window with the highest seal number holds, and a number that is allocated later is higher.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
+from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.sealing.everywhere import is_everywhere
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 
 ATTEMPTS = 5
@@ -36,6 +39,13 @@ Sums = TypeVar("Sums")
 class Steps(Protocol[Row, Sums]):
     """What is particular to one kind of window."""
 
+    @property
+    def made_of(self) -> Sequence[str]:
+        """The tables whose rows must be here before the window is sealed: of what it is made, and of its seals."""
+
+    def through(self, connection: Connection) -> Self:
+        """The same steps on another connection."""
+
     def read_row(self) -> Row:
         """The row that holds now."""
 
@@ -46,7 +56,10 @@ class Steps(Protocol[Row, Sums]):
         """Insert the rows of the window with a number that no reader knows yet. Superseded cells are deleted before."""
 
     def inserted(self, number: int) -> Sums:
-        """The sums of the rows with that number."""
+        """The sums of the rows with that number. Of features it inserts the tops of these rows too."""
+
+    def there(self, number: int) -> Sums:
+        """The same, and inserts nothing."""
 
     def expected(self) -> Sums:
         """The sums of what they were made of, read now."""
@@ -72,15 +85,16 @@ class Result:
 def seal_window(connection: Connection, steps: Steps[Row, Sums]) -> Result:
     """Seal one window, unless its cells keep changing.
 
-    1. Allocate a number, before anything is read.
+    1. Allocate a number, before anything is read. With replicas, wait then for the rows that others have.
     2. Read the row of the window; another sealer may have sealed it meanwhile.
-    3. Insert the rows with that number; no reader sees them yet.
-    4. Compare them with what they were made of, which is read again.
-    5. Publish.
+    3. Insert the rows with that number, on all replicas; no reader sees them yet.
+    4. Compare them with what they were made of, which is read again; with replicas on each of them.
+    5. Publish, on all replicas.
     6. Look again. This finds cells that came between 4 and 5; a writer after 5 sees what is sealed, and opens it.
     """
     for _ in range(ATTEMPTS):
         number = allocate_seal_id(connection)
+        sync(connection, *steps.made_of)
         before = steps.read_row()
         if steps.is_sealed(before):
             return Result(before.seal)
@@ -88,10 +102,11 @@ def seal_window(connection: Connection, steps: Steps[Row, Sums]) -> Result:
             continue
         steps.insert(number)
         sums = steps.inserted(number)
-        if sums != steps.expected():
+        if sums != steps.expected() or not is_everywhere(connection, steps, number, sums):
             continue
         changed = before.was_sealed and before.sums != sums
         steps.publish(number, before, sums, changed=changed)
+        sync(connection, *steps.made_of)
         if steps.is_unchanged(sums):
             return Result(number, changed)
         steps.reopen()

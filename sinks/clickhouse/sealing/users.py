@@ -6,7 +6,7 @@ whose members may be deleted with age stay as they are.
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
@@ -14,6 +14,7 @@ from pintally.sinks.clickhouse.sealing import flagged_rows, user_rows
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR
 from pintally.sinks.clickhouse.sealing.rollup_rows import SPILL
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
+from pintally.sinks.clickhouse.sealing.session import sealing_connection
 from pintally.sinks.clickhouse.sealing.steps import seal_window
 from pintally.sinks.clickhouse.sealing.user_seals import (
     Flagged,
@@ -50,7 +51,7 @@ def seal_users(
     Users with more than `above` events in an hour are flagged (C37); with 0 nobody is. Idempotent, and safe
     to run twice at once. Raises SinkUnavailable or SinkError; run it again then.
     """
-    with Connection(address, timeout_seconds) as connection:
+    with sealing_connection(address, timeout_seconds) as connection:
         first, kept_from = members_from(connection)
         if first is None:
             return UsersSealed()
@@ -88,6 +89,19 @@ class _Window:
     seconds: int
     least: int
     above: int  # of an hour: users with more events are flagged
+
+    @property
+    def made_of(self) -> tuple[str, ...]:
+        return "sealed", "user_seals", "pin_members", "pin_user_states", "ingest_starts"
+
+    def through(self, connection: Connection) -> Self:
+        return replace(self, connection=connection)
+
+    def inserted(self, number: int) -> Sums:
+        raise NotImplementedError
+
+    def there(self, number: int) -> Sums:
+        return self.inserted(number)
 
     def _given(self, number: int, seals: tuple[int, ...]) -> dict[str, object]:
         window = {"start": self.start, "end": self.start + self.seconds, "least": self.least, "above": self.above}
