@@ -98,13 +98,17 @@ class CountingApp(faust.App):
 
     async def on_stop(self) -> None:
         """Flush what is folded, then stop; after a crash nothing is flushed any more."""
-        self.health.stage = Stage.STOPPING
         if not self._crashed.is_set():
-            try:
-                await self.flusher.flush()
-            except (PintallyError, KafkaError) as error:  # whoever counts on folds it again
-                log.warning("it stops without the last flush, the next worker folds it again: %s", named(error))
+            await self.flush_the_last()
         await super().on_stop()
+
+    async def flush_the_last(self) -> None:
+        """Flush what is folded: this worker stops."""
+        self.health.stage = Stage.STOPPING
+        try:
+            await self.flusher.flush()
+        except (PintallyError, KafkaError) as error:  # whoever counts on folds it again
+            log.warning("it stops without the last flush, the next worker folds it again: %s", named(error))
 
 
 def create_app(settings: Settings, sink: MaintainedSink | None = None) -> CountingApp:

@@ -42,6 +42,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.told_at: float | None = None
+        self.for_good = False  # a person at a terminal stopped it (SIGINT), and no supervisor will start it again
         self.stop_cleanly: Callable[[], None] | None = None  # asks the running worker to stop; None before it runs
         self.leaving: Callable[[], None] = lambda: None  # the last thing before an end that was asked for
         self.refusing: Callable[[PintallyError], None] = lambda _: None  # keeps why it ends, for a person
@@ -94,7 +95,7 @@ class Watch:
     def _tell(self, name: str) -> None:
         if self.told_at is not None:
             leave_as_told(f"told to stop again ({name}): it ends at once")
-        self.told_at = time.monotonic()
+        self.told_at, self.for_good = time.monotonic(), name == signal.SIGINT.name
         supervisor.tell(STOPPING="1")
         if not self.stop_cleanly:
             leave_as_told(f"told to stop ({name})")

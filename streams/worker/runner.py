@@ -1,5 +1,6 @@
 """Faust's worker with an end of our own: it stops when it is told to, in bounded time, and an error ends it at once."""
 
+import asyncio
 import logging
 import signal
 import threading
@@ -7,14 +8,21 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import faust
+from faust.exceptions import ConsumerNotStarted
+from kafka.errors import KafkaError
 
+from pintally.schemas.errors import PintallyError
 from pintally.streams.http.server import serving
+from pintally.streams.kafka.leaving import leave_group
+from pintally.streams.log.exceptions import named
 from pintally.streams.log.setup import log_to_stderr
 from pintally.streams.worker import supervisor
 from pintally.streams.worker.fatal import end_by, end_on_errors, end_on_loop_errors
 from pintally.streams.worker.first_lines import say_start
 from pintally.streams.worker.process import leave_as_told, watch
 from pintally.streams.worker.serving import routes, take_address
+
+log = logging.getLogger(__name__)
 
 
 class CountingWorker(faust.Worker):  # type: ignore[misc]
@@ -53,8 +61,27 @@ class CountingWorker(faust.Worker):  # type: ignore[misc]
 
     async def _stop_on_signal(self, _: signal.Signals) -> None:
         self._flag_as_shutdown_by_signal()
-        await self.stop()
+        if self.app.settings.kafka.group_instance_id:
+            await self._stop_in_place()
+        else:
+            await self.stop()
         leave_as_told("stopped")
+
+    async def _stop_in_place(self) -> None:
+        """Of a static member, whose place Kafka keeps: the next worker of its name waits for no more than this."""
+        await self.app.flush_the_last()
+        if watch.for_good:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Also a static member may leave, if no worker of its name comes again soon."""
+        kafka = self.app.settings.kafka
+        try:
+            if member_id := self.app.consumer.member_id:
+                await asyncio.to_thread(leave_group, kafka, member_id)
+                log.info("it has left group %s, which gives its partitions to others", kafka.group_id)
+        except (PintallyError, KafkaError, ConsumerNotStarted) as error:
+            log.warning("it stays in group %s until its session is over: %s", kafka.group_id, named(error))
 
     def _setup_logging(self) -> None:
         """The log is ours: no colours, tables, spinner, or lines of Faust's services."""

@@ -37,6 +37,8 @@ FETCH_BYTES = 50 * 1024 * 1024  # a fetch of all partitions
 # One partition with a backlog fills it alone: it is not more than CHUNK_BYTES.
 FETCH_MIN_BYTES = 1024 * 1024
 FETCH_WAIT_MS = 200
+# How soon a worker hears that its group rebalances, or that another one has its place: all wait for the last to join.
+HEARTBEAT_MS = 500
 METADATA_MS = 30_000  # how soon partitions that were added are found; Kafka's clients take five minutes
 
 
@@ -67,7 +69,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
             session_timeout_ms=session_ms,
             rebalance_timeout_ms=session_ms,
-            heartbeat_interval_ms=session_ms // 5,
+            heartbeat_interval_ms=min(session_ms // 5, HEARTBEAT_MS),
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
             metadata_max_age_ms=METADATA_MS,
         )
@@ -200,6 +202,11 @@ class ChunkConsumer(driver.Consumer):
     def silence(self) -> float | None:
         """Seconds since the group's coordinator last answered; None before it has."""
         return self._thread.watchdog.silence if self._thread.watchdog else None
+
+    @property
+    def member_id(self) -> str:
+        """Its name in the group; empty before it has joined, and while it joins again."""
+        return self._thread.chunked.member_id
 
     def fetch_position(self, tp: TP) -> int | None:
         """The next offset to fetch, or None while there is none."""

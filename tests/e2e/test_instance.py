@@ -1,10 +1,12 @@
 """Workers with instance names: two of one name, and one that comes again before Kafka has missed it."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topics import group_members
 from pintally.streams.settings import Settings
 from tests.e2e.running import pintally, verify, wait_caught_up, wait_for, workers
 
@@ -50,3 +52,23 @@ def test_partitions_that_are_added_are_counted_though_the_leader_came_again_with
         assert first.alive
         assert second.alive
         assert verify(stack)["exact"]
+
+
+@pytest.mark.timeout(300)
+def test_a_static_worker_keeps_its_place_if_it_is_told_to_stop_and_leaves_if_that_is_for_good(
+    stack: Settings, tmp_path: Path
+) -> None:
+    stack = stack.changed(session_timeout_seconds=60.0)
+    with workers(stack, tmp_path) as start:
+        first = start("one")
+        first.wait_ready()
+        assert first.stop() == 0
+        assert len(group_members(stack.kafka)) == 1
+        again = start("one")
+        again.wait_ready()
+        again.signal(signal.SIGINT)
+        wait_for(lambda: not again.alive, 60, "it ends")
+        assert again.process.returncode == 0
+        assert again.said("it has left group")
+        assert group_members(stack.kafka) == []
+        assert pintally(stack, "rules", "apply", "--yes").returncode == 0

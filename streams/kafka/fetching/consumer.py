@@ -102,6 +102,11 @@ class ChunkedConsumer(AIOKafkaConsumer):
             waiter.cancel()
             return self._take(partitions)
 
+    @property
+    def member_id(self) -> str:
+        """Its name in the group; empty before it has joined, and while it joins again."""
+        return str(self._coordinator.member_id) if self._coordinator else ""
+
     def fetch_position(self, tp: TopicPartition) -> int | None:
         """The next offset to fetch, or None while there is none."""
         state = self._state(tp)
