@@ -11,8 +11,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import repeat
 
-from tests.simulation.controls import CONTROLS, seeds_for
-from tests.simulation.schedule import Schedule
+from tests.simulation.controls import CONTROLS, schedules, seeds_for
 
 BATCH = 250
 
@@ -61,7 +60,8 @@ def first_failure(seeds: range, control: str | None) -> int | None:
     with _few_collections(), CONTROLS[control]() if control else nullcontext():
         for seed in seeds_for(control, seeds):
             try:
-                Schedule(seed).run()
+                for schedule in schedules(seed, control):
+                    schedule.run()
             except Exception:  # noqa: BLE001  whatever it is, it must not be
                 return seed
     return None
@@ -85,7 +85,8 @@ def _show(seed: int, control: str | None) -> None:
     steps: list[str] = []
     with CONTROLS[control]() if control else nullcontext():
         try:
-            Schedule(seed, steps.append).run()
+            for schedule in schedules(seed, control, steps.append):
+                schedule.run()
         except Exception:  # noqa: BLE001
             print(*steps, sep="\n")
             traceback.print_exc(file=sys.stdout)

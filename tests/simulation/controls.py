@@ -1,13 +1,17 @@
 """What the simulation runs without: every control of the drill that it can see, and those of its own edges."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from tests.controls import CONTROLS as SHARED
 from tests.controls import Control, log
 from tests.controls.switch import replaced
-from tests.simulation.kinds import seeds_with
+from tests.simulation.kinds import seals, seeds_with
 from tests.simulation.replica_controls import REPLICA_CONTROLS
+from tests.simulation.schedule import Schedule
+from tests.simulation.sealing.controls import SEALING_CONTROLS
+from tests.simulation.sealing.schedule import Schedule as Sealing
 from tests.simulation.shard_controls import SHARD_CONTROLS
 from tests.simulation.sink import SimSink
 from tests.simulation.world import World
@@ -36,7 +40,16 @@ CONTROLS: dict[str, Control] = {
     "sleepers-come-back": sleepers_come_back,
     **SHARD_CONTROLS,
     **REPLICA_CONTROLS,
+    **SEALING_CONTROLS,
 }
+
+
+def schedules(seed: int, control: str | None, tell: Callable[[str], None] | None = None) -> Iterator[Any]:
+    """The schedules of a seed: of workers, and of sealers if it is for these, or if the control is one of theirs."""
+    if control not in SEALING_CONTROLS:
+        yield Schedule(seed, tell)
+    if control in SEALING_CONTROLS or (control is None and seals(seed)):
+        yield Sealing(seed, tell or (lambda _: None))
 
 
 def seeds_for(control: str | None, seeds: range) -> Sequence[int]:

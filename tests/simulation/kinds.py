@@ -21,6 +21,11 @@ def kind_of(seed: int) -> Kind:
     return KINDS.get(seed % 10, ONE_SERVER)
 
 
+def seals(seed: int) -> bool:
+    """Whether there is a schedule of sealers on replicas too."""
+    return seed % 10 == 6
+
+
 def seeds_with(seeds: Iterable[int], *, shards: int = 1, replicas: int = 1) -> list[int]:
     """Those whose schedules have as many, or more."""
     kinds = ((seed, kind_of(seed)) for seed in seeds)

@@ -60,6 +60,7 @@ class Replicas(Generic[Tables]):
         self.log: list[Entry[Tables]] = []
         self.each = [Replica(empty) for _ in range(count)]
         self.lives = [0] * count  # sessions do not outlive it
+        self.changes = 0  # of what some replica has
 
     @property
     def up(self) -> list[int]:
@@ -81,6 +82,7 @@ class Replicas(Generic[Tables]):
 
     def _apply(self, entry: Entry[Tables], number: int) -> None:
         sink = self.each[number].sink
+        self.changes += 1
         entry.on.add(number)
         entry.apply(sink)
         self.fetched(sink, entry)
@@ -147,6 +149,7 @@ class Replicas(Generic[Tables]):
         alone = [next(iter(entry.on)) for entry in self.log if entry.is_part and len(entry.on) == 1]
         number = self.rng.choice(alone) if alone and self.rng.random() < WORST else self.rng.randrange(len(self.each))
         self.lives[number] += 1
+        self.changes += 1
         self.each[number].begin()
         self.each[number].is_cloned = False
         for entry in self.log:

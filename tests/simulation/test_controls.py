@@ -7,7 +7,12 @@ from tests.simulation.controls import CONTROLS
 
 BUDGET = 1_000
 # Hundreds of seeds before these are green.
-LATER = {"sleepers-come-back": 340, "ids-of-the-previous-slice-only": 260, "members-by-flush": 170}
+LATER = {
+    "sleepers-come-back": 340,
+    "ids-of-the-previous-slice-only": 260,
+    "members-by-flush": 170,
+    "seal-numbers-without-a-barrier": 50,
+}
 
 
 @pytest.mark.parametrize("name", CONTROLS)
