@@ -224,14 +224,15 @@ def test_one_server_is_asked_nothing_of_replicas(keeper: Keeper, monkeypatch: py
         assert {**self._client.settings, **(kwargs.get("settings") or {})}["insert_quorum"] == "0"  # type: ignore[dict-item]
         return run(self, sql, *args, **kwargs)
 
-    monkeypatch.setattr(Connection, "execute", execute)
     alone = plain(keeper.here)
-    write(alone)
-    write_members(alone, members([(5, 1, PIN, "home", user) for user in range(30)]))
-    for act in (hours, cuts, users):
-        act(alone)
-    write(alone, 11)
-    act(alone)
+    with monkeypatch.context() as patch:  # undone before the keeper is
+        patch.setattr(Connection, "execute", execute)
+        write(alone)
+        write_members(alone, members([(5, 1, PIN, "home", user) for user in range(30)]))
+        for act in (hours, cuts, users):
+            act(alone)
+        write(alone, 11)
+        hours(alone)
     of_replicas = re.compile(r"SYSTEM|clusterAllReplicas|system\.(replicas|clusters)|hostName|cloud_mode|ON CLUSTER")
     assert [sql for sql in asked if of_replicas.search(sql)] == []
     assert len(asked) > len(tables())
