@@ -15,7 +15,7 @@ BITES = (
     "and has them again", "write_ledger of a cancelled flush", "one after the other",
     "is trimmed to", "lost is interrupted", "lost is killed", "lost is done",
     "and rows of pin_members", "and rows of experiment_cells", "and rows of arm_members",
-    "is shard 1 of 3", "no quorum", "a disk is lost", "a replica is away",
+    "is shard ", "no quorum", "a disk is lost",
 )  # fmt: skip
 
 
