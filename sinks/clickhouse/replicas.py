@@ -41,17 +41,8 @@ def refuse_absent(connection: Connection, what: str) -> None:
 
     `what` cannot be done then: a DELETE, for instance, would wait for it for ever.
     """
-    if not connection.is_replicated:
-        return
-    found = replicas_of(connection)
-    if found.away or found.active < found.registered:
-        names = ", ".join(found.away) or "one"
-        raise ReplicaAway(
-            f"{what} needs every replica of {connection.address}, and {found.registered - found.active} of "
-            f"{found.registered} are away: {names}",
-            "Start it. If it will not come back, remove it: SYSTEM DROP REPLICA '...' FROM DATABASE "
-            f"`{connection.address.database}`.",
-        )
+    if connection.is_replicated:
+        _all_active(connection, what)
 
 
 def active_quorum(connection: Connection) -> dict[str, int]:
@@ -64,5 +55,18 @@ def active_quorum(connection: Connection) -> dict[str, int]:
 def wait_for_all(connection: Connection) -> None:
     """From now on each insert of this connection waits until all replicas have it. Raises ReplicaAway."""
     if connection.is_replicated:
-        refuse_absent(connection, "sealing")
-        connection.keep(insert_quorum=replicas_of(connection).registered)
+        connection.keep(insert_quorum=_all_active(connection, "sealing"))
+
+
+def _all_active(connection: Connection, what: str) -> int:
+    """How many replicas there are. Raises ReplicaAway if one of them is away."""
+    found = replicas_of(connection)
+    if found.away or found.active < found.registered:
+        names = ", ".join(found.away) or "one"
+        raise ReplicaAway(
+            f"{what} needs every replica of {connection.address}, and {found.registered - found.active} of "
+            f"{found.registered} are away: {names}",
+            "Start it. If it will not come back, remove it: SYSTEM DROP REPLICA '...' FROM DATABASE "
+            f"`{connection.address.database}`.",
+        )
+    return found.registered

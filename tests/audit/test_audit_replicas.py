@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from pintally.audit.errors import CannotTell, CannotTellNow
 from pintally.audit.replicas import LAGGING, REPLICATED, await_rows
 from pintally.streams.audit_addresses import addresses_of
 from pintally.streams.settings import Settings
+from tests.support.served import served
 
 
 class Queues:
@@ -79,15 +79,8 @@ def answered_by(*names: str) -> Iterator[int]:
             self.end_headers()
             self.wfile.write(b'{"n": 1}')
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with served(Answer) as port:
+        yield port
 
 
 def asked(port: int, **more: Any) -> ClickHouse:

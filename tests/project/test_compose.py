@@ -6,9 +6,8 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from pintally.streams.settings.variables import PASSWORDS
 from pintally.tools.engines.jars import LOCK, locked_jars
 from pintally.tools.engines.library import LOCKS
 from pintally.tools.engines.ports import free_port
+from tests.support.served import served
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -71,15 +71,8 @@ def answering(status: str) -> Iterator[int]:
             self.send_response(int(status) if self.path == "/livez" else 404)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with served(Answer) as port:
+        yield port
 
 
 def checks() -> dict[str, list[str]]:

@@ -5,7 +5,6 @@
 
 import argparse
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
@@ -25,6 +24,7 @@ from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import seal_users
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.sinks.sealing import HOUR, TODAY, YESTERDAY, reopen_from
+from tests.support import actors
 from tests.support.cells import cells
 
 STEPS = 120
@@ -80,58 +80,13 @@ class Wrong(AssertionError):
     """Readers see what does not add up, or sealing moved back."""
 
 
-class Killed(BaseException):
-    """An actor's process ends before a statement."""
-
-
-class Actor(threading.Thread):
-    """Runs a function, and waits before each of its statements until it may go on."""
+class Actor(actors.Actor):
+    """One of the schedule, and what is known of its second looks."""
 
     def __init__(self, name: str, function: Callable[[], object]) -> None:
-        super().__init__(name=name, daemon=True)
-        self.function = function
-        self.statement = ""  # the one it waits to execute
-        self.arguments: Any = None
         self.before: set[str] = set()  # whose second looks it takes
         self.settling = False  # it has written what may not add up until it has looked again
-        self.error: BaseException | None = None
-        self._go, self._waits = threading.Semaphore(0), threading.Semaphore(0)
-        self._kill = False
-        self.start()
-        self._waits.acquire()
-
-    def run(self) -> None:
-        """The thread."""
-        current.actor = self
-        try:
-            self.function()
-        except Killed:
-            pass
-        except Exception as error:  # noqa: BLE001  the schedule tells it
-            self.error = error
-        self.statement = ""
-        self._waits.release()
-
-    def wait(self, statement: str, arguments: Any) -> None:
-        """Called before each statement, in the thread."""
-        self.statement, self.arguments = statement, arguments
-        self._waits.release()
-        self._go.acquire()
-        if self._kill:
-            raise Killed
-
-    def step(self, kill: bool = False) -> None:
-        """Let it execute its statement, and run to the next one."""
-        self._kill = kill
-        self._go.release()
-        self._waits.acquire()
-        if not self.statement:
-            self.join()
-        if self.error:
-            raise self.error
-
-
-current = threading.local()
+        super().__init__(name, function)
 
 
 @contextmanager
@@ -140,7 +95,7 @@ def gated() -> Iterator[None]:
     execute = Connection.execute
 
     def gate(self: Connection, sql: str, *args: Any, **kwargs: Any) -> Any:
-        if actor := getattr(current, "actor", None):
+        if actor := getattr(actors.current, "actor", None):
             actor.wait(sql, args)
         return execute(self, sql, *args, **kwargs)
 

@@ -1,9 +1,8 @@
 """Prometheus beside the local engines: it scrapes what says so in the folder, and none is left at the end."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -17,6 +16,7 @@ from pintally.tools.engines.local_prometheus import explain_prometheus, local_pr
 from pintally.tools.engines.ready import wait_until
 from tests.support import programs
 from tests.support.prometheus import Prometheus
+from tests.support.served import served
 
 STRANGE = 'дом [a] *?{x} "q" it\'s $HOME'
 
@@ -30,16 +30,11 @@ class Metrics(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"pintally_worker_pending_cells 7\n")
 
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
 
 @contextmanager
 def exposing() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Metrics) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(Metrics) as port:
+        yield f"127.0.0.1:{port}"
 
 
 def test_it_scrapes_what_says_so_in_the_folder_and_knows_the_alerts(tmp_path: Path) -> None:

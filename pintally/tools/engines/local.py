@@ -146,9 +146,9 @@ def _engines(
         kafka_replication=len(brokers),
         other_shards=[shard.address for shard in shards[1:]],
     )
+    of_kafka = tuple(Child(program, folder.lock_fd, report) for program in kafka)
     clickhouse = clickhouse_programs(folder, addresses, shards)
-    children = [Child(program, folder.lock_fd, report) for program in (*kafka, *clickhouse)]
-    return Engines(addresses, tuple(children[: len(kafka)]), tuple(children[len(kafka) :]))
+    return Engines(addresses, of_kafka, tuple(Child(program, folder.lock_fd, report) for program in clickhouse))
 
 
 def _start(engines: Engines, report: Callable[[str], None]) -> None:
