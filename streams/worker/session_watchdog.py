@@ -11,14 +11,15 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
-from kafka.errors import KafkaError
-
-from pintally.schemas.errors import PintallyError
+from pintally.schemas.errors import PintallyError, Unavailable
 from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topics import members_by
 from pintally.streams.settings import KafkaSettings
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.outage import KAFKA
 from pintally.streams.worker.process import end_process, refuse
+
+ASK_AGAIN_SECONDS = 0.5
 
 
 class InstanceTaken(PintallyError):
@@ -64,18 +65,28 @@ class SessionWatchdog:
         """End with exit code 2 if another member has our instance id."""
         if self._kafka.group_instance_id is None:
             return
-        if taken := await asyncio.to_thread(find_other, self._kafka, member_id):
+        while True:  # to join again without an answer could take that member's place
+            try:
+                taken = await asyncio.to_thread(find_other, self._kafka, member_id)
+                break
+            except Unavailable:
+                self.unanswered()
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
+            except PintallyError as error:
+                self.failed(error)
+                raise
+        if taken:
             refuse(taken)
 
 
 def find_other(kafka: KafkaSettings, mine: str) -> InstanceTaken | None:
-    """The other member that has our instance name, if Kafka knows one. `mine` is our member id. Blocking."""
-    try:
-        with open_admin(kafka) as admin:
-            group = admin.describe_groups([kafka.group_id])[kafka.group_id]
-    except (PintallyError, KafkaError):  # it is asked again with the next heartbeat
-        return None
-    for member in group.get("members") or ():
+    """The other member that has our instance name, if Kafka knows one. `mine` is our member id. Blocking.
+
+    Raises KafkaUnavailable, and what else `open_admin` raises.
+    """
+    with open_admin(kafka) as admin:
+        members = members_by(admin, kafka)
+    for member in members:
         if member.get("group_instance_id") == kafka.group_instance_id and member["member_id"] != mine:
             host = str(member.get("client_host", "")).lstrip("/") or "an unknown host"
             return InstanceTaken(

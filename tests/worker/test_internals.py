@@ -112,6 +112,7 @@ OVERRIDDEN = [
     (ObservedCoordinator, group_coordinator.GroupCoordinator, "_on_join_complete"),
     (ObservedCoordinator, group_coordinator.GroupCoordinator, "_push_error_to_user"),
     (ObservedCoordinator, group_coordinator.GroupCoordinator, "_send_req"),
+    (ObservedCoordinator, group_coordinator.GroupCoordinator, "reset_generation"),
 ]
 
 CALLED = [

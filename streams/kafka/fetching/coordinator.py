@@ -7,6 +7,7 @@ call for ever.
 from typing import Any, Protocol
 
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import JoinGroupRequest
 
 OK, UNKNOWN_MEMBER, FENCED_INSTANCE = 0, 25, 82  # Kafka's error codes
@@ -34,13 +35,26 @@ class ObservedCoordinator(GroupCoordinator):
     When a static member restarts within its session, Kafka returns its old assignment and starts no rebalance. As the
     leader it names the member id from before the restart, so no member watches for new topics and partitions. Therefore
     such a member joins a second time: Kafka starts a rebalance if it is the leader, and changes nothing if it is not.
+
+    A static member that joins without a member id takes the place of whoever has its instance id. So it does that at
+    its start, and later only after Kafka has forgotten it and the listener has heard of it. Else of two members of one
+    name the older one could take its place back.
     """
 
     member_id: str
 
     def __init__(self, listener: GroupListener, *args: Any, **kwargs: Any) -> None:
         self._group_listener = listener
+        self._forgotten = False  # by Kafka, and it has not joined anew since
         super().__init__(*args, **kwargs)
+
+    def reset_generation(self) -> None:
+        """Join again; a static member as the member that it is, unless Kafka has forgotten it."""
+        member_id, known = self.member_id, self._group_instance_id is not None and not self._forgotten
+        super().reset_generation()
+        self._forgotten = False
+        if known:
+            self.member_id = member_id
 
     async def _do_heartbeat(self) -> bool:
         answered: bool = await super()._do_heartbeat()
@@ -64,11 +78,19 @@ class ObservedCoordinator(GroupCoordinator):
         if isinstance(request, JoinGroupRequest) and not mine and self._group_instance_id and follows(response):
             self.member_id = request._member_id = mine = response.member_id
             response = await super()._send_req(request)
-        if mine and getattr(response, "error_code", 0) in (UNKNOWN_MEMBER, FENCED_INSTANCE):
+        if mine and not errors_of(request, response).isdisjoint((UNKNOWN_MEMBER, FENCED_INSTANCE)):
             await self._group_listener.forgotten(mine)
+            self._forgotten = True
         return response
 
 
 def follows(joined: Any) -> bool:
     """Whether the answer to a join names another member as the leader."""
     return bool(joined.error_code == OK and joined.leader_id != joined.member_id)
+
+
+def errors_of(request: Any, response: Any) -> set[int]:
+    """The error codes in an answer of the group's coordinator. To a commit it gives one for each partition."""
+    if isinstance(request, OffsetCommitRequest):
+        return {code for _, partitions in response.topics for _, code in partitions}
+    return {getattr(response, "error_code", OK)}
