@@ -1,7 +1,8 @@
 """What a worker does now and then beside counting: flush, look for gaps, ask Kafka, compare clocks, seal."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
 from typing import Any
 
@@ -92,11 +93,16 @@ def start_timers(app: Any) -> None:
             if app.should_stop:
                 return
             await guarded("while clocks are compared", clocks.compare(app.sink))
-            seconds = min([await guarded("while sealing", step) for step in sealing(app, clocks)])
+            seconds = await guarded("while sealing", seal_all(app, clocks))
 
 
-def sealing(app: Any, clocks: ClockDifferences) -> Iterator[Coroutine[Any, Any, float]]:
-    """A step for each server of ClickHouse. What the brokers' clocks show is told once."""
-    for number, server in enumerate(app.servers):
-        tell = () if number else (clocks.tell,)
-        yield seal_final_hours(app.settings, server, app.consumer.assignment(), *tell)
+async def seal_all(app: Any, clocks: ClockDifferences) -> float:
+    """Seal what is final on each server of ClickHouse, side by side: one that is away does not keep the others waiting.
+
+    Returns the seconds until the next time. What the brokers' clocks show is told once.
+    """
+    first, *others = app.servers
+    assigned = app.consumer.assignment()
+    steps = [seal_final_hours(app.settings, first, assigned, clocks.tell)]
+    steps += [seal_final_hours(app.settings, server, assigned) for server in others]
+    return min(await asyncio.gather(*steps))

@@ -1,9 +1,13 @@
 """Periodic work keeps its pace, however long it takes."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from pintally.streams.worker import timers
+from pintally.streams.worker.clocks import ClockDifferences
 from pintally.streams.worker.timers import every
 
 
@@ -62,3 +66,22 @@ def test_it_says_how_late_the_loop_was_and_not_how_long_the_work_took() -> None:
         return found
 
     assert asyncio.run(delays()) == [0.0, 0.25, 0.0]
+
+
+def test_all_servers_are_sealed_side_by_side_and_the_next_time_is_the_soonest(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def both() -> float:
+        all_began = asyncio.Barrier(2)
+
+        async def seal(_settings: object, server: float, _assigned: object, tell: object = None) -> float:
+            await all_began.wait()
+            told.append((server, tell))
+            return server
+
+        monkeypatch.setattr(timers, "seal_final_hours", seal)
+        app = SimpleNamespace(settings=None, servers=[7.0, 5.0], consumer=SimpleNamespace(assignment=set))
+        async with asyncio.timeout(60):
+            return await timers.seal_all(app, cast(ClockDifferences, SimpleNamespace(tell="clocks")))
+
+    told: list[tuple[float, object]] = []
+    assert asyncio.run(both()) == 5.0
+    assert sorted(told) == [(5.0, None), (7.0, "clocks")]
