@@ -17,6 +17,7 @@ from tests.audit.test_verify import (  # noqa: F401 - fixtures
     change_rules,
     exact,
     flusher,
+    hurried,
     kinds,
     now_ms,
     settings,

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Semaphore
@@ -28,21 +29,22 @@ from pintally.schemas.decoding.values import Values
 from pintally.schemas.rows import StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.audit_addresses import addresses_of
 from pintally.streams.counting.fold import SourceFold
 from pintally.streams.counting.log import Chunk
 from pintally.streams.counting.slices import Base
-from pintally.streams.kafka.topics import create_topics, describe_topics, read_offsets
+from pintally.streams.kafka.topics import describe_topics, read_offsets
 from pintally.streams.settings import Settings
 from tests.e2e.running import wait_for
-from tests.support.engines import TestEngines, drop_database, drop_topics
+from tests.support.engines import TestEngines, topics_and_tables
 
 MINUTE, TEN_MINUTES = 60_000, 600_000  # ms
 RULES = Rules(slice_records=100)
 RECORDS = 990  # the last slice is unfinished
 LONG_AGO_MS = RECORDS * 3_500 + 4 * 3_600_000  # so that all hours can be sealed
+DAY_MS = 86_400_000
+FINAL_MS = 2 * 3_600_000  # an hour is final so long after its end, and verify finds what was sealed sooner
 TABLES = (
     "pin_minutes", "ingest_starts", "ingest_ledger", "dead_letters", "pin_hours", "pin_days", "pin_hour_breakdowns",
     "pin_day_breakdowns", "sealed",
@@ -182,9 +184,14 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def flusher(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Flusher:
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`verify` looks again at once."""
     monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
     monkeypatch.setattr("pintally.audit.looks.PAUSE_SECONDS", 0.05)
+
+
+@pytest.fixture
+def flusher(stack: Settings, hurried: None) -> Flusher:  # noqa: ARG001
     return Flusher(stack)
 
 
@@ -196,9 +203,9 @@ def alone(flusher: Flusher) -> Flusher:
     return flusher
 
 
-@pytest.fixture(scope="module")
-def shared(engines: TestEngines) -> Iterator[Flusher]:
-    """A log and its counts, made once; tests that damage the tables use `flushed`."""
+@contextmanager
+def topics_of_a_module(engines: TestEngines) -> Iterator[Flusher]:
+    """Topics and tables that the tests of a module share, dropped at the end."""
     name = f"t{uuid4().hex[:12]}"
     settings = Settings.of(
         env_file=None,
@@ -208,30 +215,41 @@ def shared(engines: TestEngines) -> Iterator[Flusher]:
         partitions=2,
         topic_timestamps="CreateTime",
     )
-    try:
-        migrate(settings.clickhouse)
-        create_topics(*settings.sources)
-        flusher = Flusher(settings)
+    with topics_and_tables(settings, engines.addresses):
+        yield Flusher(settings)
+
+
+@pytest.fixture(scope="module")
+def shared(engines: TestEngines) -> Iterator[Flusher]:
+    """A log and its counts, made once; tests that damage the tables use `flushed`."""
+    with topics_of_a_module(engines) as flusher:
         flusher.produce()
         flusher.flush()
         for table in TABLES:
             flusher.sql(f"CREATE TABLE {table}_good AS {table}")
             flusher.sql(f"INSERT INTO {table}_good SELECT * FROM {table}")
         yield flusher
-    finally:
-        drop_topics(engines.addresses, settings.topics.topic_prefix)
-        drop_database(engines.addresses, name)
 
 
 @pytest.fixture
-def flushed(shared: Flusher, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flusher]:
+def flushed(shared: Flusher, hurried: None) -> Iterator[Flusher]:  # noqa: ARG001
     """`shared`, mended after the test."""
-    monkeypatch.setattr("pintally.audit.verify.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("pintally.audit.looks.PAUSE_SECONDS", 0.05)
     yield shared
     for table in TABLES:
         shared.sql(f"TRUNCATE TABLE {table}")
         shared.sql(f"INSERT INTO {table} SELECT * FROM {table}_good")
+
+
+def last_final_day_ms() -> int:
+    """The end of the last day that is final."""
+    return (now_ms() - FINAL_MS) // DAY_MS * DAY_MS
+
+
+def produce_in_the_evening(flusher: Flusher) -> int:
+    """A log in the last four hours of the last day that is final, few to be sealed; returns its end in seconds."""
+    end_ms = last_final_day_ms()
+    flusher.produce(ago_ms=now_ms() - end_ms + 4 * 3_600_000)
+    return end_ms // 1000
 
 
 def kinds(report: Report) -> set[str]:

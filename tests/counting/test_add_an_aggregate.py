@@ -44,6 +44,7 @@ from tests.audit.test_verify import (  # noqa: F401 - fixtures
     Flusher,
     exact,
     flusher,
+    hurried,
     kinds,
     settings,
     shown,

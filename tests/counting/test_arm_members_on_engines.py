@@ -18,17 +18,19 @@ from pintally.sinks.clickhouse.sealing.arm_days import seal_arm_users
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.counting.slices import Base
 from tests.audit.test_verify import (  # noqa: F401 - fixtures
+    DAY_MS,
     LONG_AGO_MS,
     Flusher,
     exact,
     flusher,
+    hurried,
     kinds,
-    now_ms,
+    produce_in_the_evening,
     settings,
     shown,
 )
 from tests.audit.test_verify import RULES as PLAIN
-from tests.counting.test_members_on_engines import DAY_MS, FINAL_MS, HASHES, log  # noqa: F401 - fixture
+from tests.counting.test_members_on_engines import HASHES, log  # noqa: F401 - fixture
 from tests.counting.test_user_hash import OTHER, PUBLISHED
 from tests.operations.test_repair_on_engines import findings, repair_all
 
@@ -129,10 +131,10 @@ WRONG_NUMBERS = {
 
 def test_verify_finds_wrong_numbers_of_users_of_arms_and_they_are_sealed_again(flusher: Flusher) -> None:  # noqa: F811
     log, log.settings = flusher, flusher.settings.changed(user_key=PUBLISHED)  # noqa: F811
-    log.produce(ago_ms=LONG_AGO_MS + DAY_MS)
+    until = produce_in_the_evening(log)
     log.flush(RULES)
-    seal(log.settings.clickhouse, (now_ms() - FINAL_MS) // DAY_MS * DAY_MS // 1000)
-    assert len(seal_arm_users(log.settings.clickhouse, 2)) in (1, 2)
+    seal(log.settings.clickhouse, until)
+    assert len(seal_arm_users(log.settings.clickhouse, 2)) == 1
     assert log.sql("SELECT max(users), max(in_several_arms) FROM arm_day_users WHERE experiment = 'checkout'") == [
         (2, 2)
     ]

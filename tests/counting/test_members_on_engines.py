@@ -5,6 +5,7 @@ The log is that of the tests of `verify`.
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -22,23 +23,26 @@ from pintally.streams.counting.slices import Base
 from pintally.streams.operations.repair.choice import Choice
 from pintally.streams.settings import load_settings
 from tests.audit.test_verify import (  # noqa: F401 - fixtures
+    FINAL_MS,
     LONG_AGO_MS,
     Flusher,
     exact,
     flusher,
+    hurried,
     kinds,
     now_ms,
+    produce_in_the_evening,
     settings,
     shown,
+    topics_of_a_module,
 )
 from tests.audit.test_verify import RULES as PLAIN
 from tests.counting.test_user_hash import OTHER, PUBLISHED, sip_hash
 from tests.operations.test_repair_on_engines import findings, repair_all
+from tests.support.engines import TestEngines
 
 RULES = replace(PLAIN, user_key=UserKey.of(PUBLISHED).id)
 HASHES = [sip_hash(PUBLISHED, user.to_bytes(8, "little")) for user in (1, 2)]
-DAY_MS = 86_400_000
-FINAL_MS = 2 * 3_600_000  # an hour is final so long after its end, and verify finds what was sealed sooner
 SUMS = "SELECT sum(events) FROM {} FINAL"
 DAMAGE = {
     "a row is too high": (
@@ -168,22 +172,31 @@ WRONG_NUMBERS = {
     "rows stand twice": "INSERT INTO pin_day_users SELECT * FROM pin_day_users",
     "what others did is wrong": "ALTER TABLE pin_hour_users UPDATE unflagged_saves = 9 WHERE pin_id = 3",
     "a flag is gone": "ALTER TABLE flagged_users DELETE WHERE events = (SELECT max(events) FROM flagged_users)",
-    "a flag is too many": "INSERT INTO flagged_users SELECT hour, 1, 2, 30, 3, seal FROM flagged_users LIMIT 1",
+    "a flag is too many": "INSERT INTO flagged_users SELECT hour, 1, 2, 30, 3, seal FROM flagged_users"
+    " ORDER BY seal DESC LIMIT 1",
     "their number is wrong": "INSERT INTO user_seals SELECT * REPLACE (flagged_users + 1 AS flagged_users)"
     " FROM user_seals FINAL WHERE resolution = 'hour'",
 }
 
 
+@pytest.fixture(scope="module")
+def sealed_users(engines: TestEngines) -> Iterator[Flusher]:
+    """A day of members that are sealed. Who damages what is sealed has it sealed again."""
+    with topics_of_a_module(engines) as log:
+        log.settings = log.settings.changed(user_key=PUBLISHED)
+        until = produce_in_the_evening(log)
+        log.flush(RULES)
+        seal(log.settings.clickhouse, until)
+        assert len(seal_users(log.settings.clickhouse, 2, ABOVE).days) == 1
+        yield log
+
+
 @pytest.mark.parametrize("damage", WRONG_NUMBERS)
+@pytest.mark.usefixtures("hurried")
 def test_verify_finds_wrong_numbers_of_users_and_repair_has_them_sealed_again(
-    flusher: Flusher,  # noqa: F811
-    damage: str,
+    sealed_users: Flusher, damage: str
 ) -> None:
-    log, log.settings = flusher, flusher.settings.changed(user_key=PUBLISHED)
-    log.produce(ago_ms=LONG_AGO_MS + DAY_MS)
-    log.flush(RULES)
-    seal(log.settings.clickhouse, (now_ms() - FINAL_MS) // DAY_MS * DAY_MS // 1000)
-    assert len(seal_users(log.settings.clickhouse, 2, ABOVE).days) in (1, 2)
+    log = sealed_users
     assert log.sql("SELECT max(users) > 1 FROM flagged_users_1h") == [(True,)]
     assert log.sql("SELECT max(users), max(saves_users) FROM pin_users_1d") == [(2, 2)]
     exact(log.verify())

@@ -1,7 +1,7 @@
 """`repair` tells which sources have not reached the newest cut."""
 
 from pintally.audit.words import utc
-from tests.audit.test_verify import RECORDS, Flusher, cut_at, flusher, settings  # noqa: F401 - fixtures
+from tests.audit.test_verify import RECORDS, Flusher, cut_at, flusher, hurried, settings  # noqa: F401 - fixtures
 from tests.operations.test_repair_on_engines import repair_all
 
 
