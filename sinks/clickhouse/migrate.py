@@ -1,7 +1,7 @@
 """Creates what the scripts describe: tables once, views and the users' rights anew each time."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 from clickhouse_driver.errors import ServerException
@@ -73,29 +73,29 @@ def _apply(address: ClickHouseAddress, timeout_seconds: float) -> list[str]:
         known: dict[str, str] = dict(connection.rows(LAST))
         if {name for name in known if name[0].isdigit()} - set(ONCE):
             raise _other_layout(address)
-        applied = [name for name in ONCE if _create(connection, layout, name, known.get(name))]
-        applied += [name for name in REPEATABLE if _make_anew(connection, layout, name, known.get(name))]
+        applied = _note(connection, [(name, _create(connection, layout, name, known.get(name))) for name in ONCE], known)
+        applied += _note(connection, [(name, _make_anew(connection, layout, name)) for name in REPEATABLE], known)
     grant_again(address, timeout_seconds)
     return applied
 
 
-def _create(connection: Connection, layout: Layout, name: str, known: str | None) -> bool:
-    """Tables; where they are there, only columns of actions that came later. Whether the file was new."""
+def _create(connection: Connection, layout: Layout, name: str, known: str | None) -> str:
+    """Tables; where they are there, only columns of actions that came later. Returns what the file is known by."""
     script = script_of(name)
     if known is None:
         _run(connection, statements(script, layout=layout))
-        return _note(connection, name, script, known)
-    if known != _checksum(script):
+    elif known != _checksum(script):
         raise _other_layout(connection.address)
-    _run(connection, added_columns(script, set(connection.rows(THERE)), layout))
-    return False
+    else:
+        _run(connection, added_columns(script, set(connection.rows(THERE)), layout))
+    return script
 
 
-def _make_anew(connection: Connection, layout: Layout, name: str, known: str | None) -> bool:
-    """Views, whether or not they are as they were. Whether they are others than before."""
+def _make_anew(connection: Connection, layout: Layout, name: str) -> str:
+    """Views, whether or not they are as they were. Returns what was applied."""
     made = statements(script_of(name), layout=layout)
     _run(connection, made)
-    return _note(connection, name, "\n".join(made), known)
+    return "\n".join(made)
 
 
 def _run(connection: Connection, made: Iterable[str]) -> None:
@@ -103,12 +103,11 @@ def _run(connection: Connection, made: Iterable[str]) -> None:
         connection.execute(statement)
 
 
-def _note(connection: Connection, name: str, applied: str, known: str | None) -> bool:
-    """Write down what was applied, once it was; whether it is new."""
-    if known == _checksum(applied):
-        return False
-    connection.insert("schema_files", ("file", "checksum"), [(name, _checksum(applied))])
-    return True
+def _note(connection: Connection, applied: Sequence[tuple[str, str]], known: Mapping[str, str]) -> list[str]:
+    """Write down what was applied of which files, once it was; returns the names of those that are new."""
+    new = [(name, _checksum(text)) for name, text in applied if known.get(name) != _checksum(text)]
+    connection.insert("schema_files", ("file", "checksum"), new)
+    return [name for name, _ in new]
 
 
 def _checksum(text: str) -> str:
