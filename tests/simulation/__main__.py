@@ -45,7 +45,7 @@ def main() -> int:
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
+def few_collections() -> Iterator[None]:
     """Garbage is collected less often: a third of the time went there."""
     before = gc.get_threshold()
     gc.set_threshold(100_000, 50, 50)
@@ -57,7 +57,7 @@ def _few_collections() -> Iterator[None]:
 
 def first_failure(seeds: range, control: str | None) -> int | None:
     """The first of these seeds whose schedule is not exact."""
-    with _few_collections(), CONTROLS[control]() if control else nullcontext():
+    with few_collections(), CONTROLS[control]() if control else nullcontext():
         for seed in seeds_for(control, seeds):
             try:
                 for schedule in schedules(seed, control):
