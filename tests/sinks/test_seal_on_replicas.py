@@ -7,6 +7,8 @@ real, what Keeper would say is not.
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -22,10 +24,11 @@ from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.sinks.sealing import DAY, HOUR, TODAY, YESTERDAY, disagreements, read, some_cells
 from tests.sinks.test_seal_users import PIN, members
 from tests.sinks.test_seal_users import write as write_members
-from tests.support.two_replicas import Keeper, keeper_of, two_servers
+from tests.support.two_replicas import Keeper, emptied, standing_in, two_databases, two_servers
 
 pytestmark = pytest.mark.engines
 Act = Callable[[ClickHouseAddress], object]
+LATE = 21  # hour of the day: hours before it need no users
 SEALED_FROM = {"pin_minutes", "ingest_starts", "pin_members", "pin_hours_by_pin"}
 
 
@@ -35,12 +38,54 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHous
         yield started
 
 
+@pytest.fixture(scope="module")
+def databases(servers: list[ClickHouseAddress]) -> Iterator[Keeper]:
+    with two_databases(servers, a_name()) as made:
+        yield made
+
+
 @pytest.fixture
-def keeper(servers: list[ClickHouseAddress], monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
+def keeper(databases: Keeper, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
     monkeypatch.setattr(everywhere, "LOOKS", 2)
     monkeypatch.setattr(everywhere, "LOOK_SECONDS", 0)
-    with keeper_of(servers, f"t{uuid.uuid4().hex[:12]}", monkeypatch) as made:
+    with standing_in(emptied(databases), monkeypatch) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def done(servers: list[ClickHouseAddress]) -> Iterator[Callable[[Act], Keeper]]:
+    """What is there once something was sealed: only to be looked at."""
+    with ExitStack() as stack:
+
+        @cache
+        def of(act: Act) -> Keeper:
+            made = stack.enter_context(two_databases(servers, a_name()))
+            with pytest.MonkeyPatch.context() as patch, standing_in(made, patch):
+                prepared(made)
+                act(made.here)
+            return made
+
+        yield of
+
+
+@pytest.fixture(scope="module")
+def done_without(databases: Keeper) -> Callable[[Act, str], list[str]]:
+    """What was done to seal something without one of the steps, in order."""
+
+    @cache
+    def of(act: Act, fault: str) -> list[str]:
+        place, instead = LEFT_OUT[fault]
+        with pytest.MonkeyPatch.context() as patch, standing_in(emptied(databases), patch) as keeper:
+            prepared(keeper)
+            patch.setattr(f"pintally.sinks.clickhouse.sealing.{place}", instead)
+            act(keeper.here)
+        return keeper.log
+
+    return of
+
+
+def a_name() -> str:
+    return f"t{uuid.uuid4().hex[:12]}"
 
 
 def write(address: ClickHouseAddress, version: int = 10) -> None:
@@ -103,19 +148,18 @@ def faults(log: list[str], rows: str, published: str) -> list[str]:
 
 
 def prepared(keeper: Keeper) -> None:
-    """Cells of two days with members, and what was done for that forgotten."""
+    """Cells of two days with members late on the first, and what was done for that forgotten."""
     write(keeper.here)
-    write_members(keeper.here, members([(5, 1, PIN, "home", user) for user in range(30)]))
+    write_members(keeper.here, members([(LATE, 1, PIN, "home", user) for user in range(30)]))
     keeper.log.clear()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_number_barrier_rows_every_replica_publication(kind: str, keeper: Keeper) -> None:
+def test_number_barrier_rows_every_replica_publication(kind: str, done: Callable[[Act], Keeper]) -> None:
     act, rows, published = KINDS[kind]
-    prepared(keeper)
-    act(keeper.here)
-    assert any(step.startswith(f"insert {rows} ") for step in keeper.log), "nothing was sealed"
-    assert faults(keeper.log, rows, published) == []
+    log = done(act).log
+    assert any(step.startswith(f"insert {rows} ") for step in log), "nothing was sealed"
+    assert faults(log, rows, published) == []
 
 
 def nothing(*_: object, **__: object) -> None:
@@ -132,32 +176,24 @@ LEFT_OUT: dict[str, tuple[str, object]] = {
 
 @pytest.mark.parametrize("fault", LEFT_OUT)
 @pytest.mark.parametrize("kind", ["hours", "tiles", "bases", "users"])
-def test_a_step_that_is_left_out_is_found(
-    fault: str, kind: str, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_that_is_left_out_is_found(fault: str, kind: str, done_without: Callable[[Act, str], list[str]]) -> None:
     act, rows, published = KINDS[kind]
-    prepared(keeper)
-    place, instead = LEFT_OUT[fault]
-    monkeypatch.setattr(f"pintally.sinks.clickhouse.sealing.{place}", instead)
-    act(keeper.here)
-    assert fault in faults(keeper.log, rows, published)
+    assert fault in faults(done_without(act, fault), rows, published)
 
 
 @pytest.mark.parametrize("kind", ["hours", "tiles", "users"])
-def test_rows_are_looked_at_again_behind_a_barrier(kind: str, keeper: Keeper) -> None:
+def test_rows_are_looked_at_again_behind_a_barrier(kind: str, done: Callable[[Act], Keeper]) -> None:
     """The second look: cells that another replica took just before the publication are here then."""
     act, _, published = KINDS[kind]
-    prepared(keeper)
-    act(keeper.here)
-    last = max(i for i, step in enumerate(keeper.log) if step.startswith(f"insert {published} "))
-    assert any(step.startswith("sync ") for step in keeper.log[last:])
+    log = done(act).log
+    last = max(i for i, step in enumerate(log) if step.startswith(f"insert {published} "))
+    assert any(step.startswith("sync ") for step in log[last:])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_both_replicas_tell_the_same_when_all_is_sealed(kind: str, keeper: Keeper) -> None:
+def test_both_replicas_tell_the_same_when_all_is_sealed(kind: str, done: Callable[[Act], Keeper]) -> None:
     act, rows, _ = KINDS[kind]
-    prepared(keeper)
-    act(keeper.here)
+    keeper = done(act)
     of = f"SELECT * FROM {rows} ORDER BY ALL"
     first, second = (read(plain(server), of) for server in (keeper.here, keeper.other))
     assert first == second != []
@@ -228,7 +264,7 @@ def test_one_server_is_asked_nothing_of_replicas(keeper: Keeper, monkeypatch: py
     with monkeypatch.context() as patch:  # undone before the keeper is
         patch.setattr(Connection, "execute", execute)
         write(alone)
-        write_members(alone, members([(5, 1, PIN, "home", user) for user in range(30)]))
+        write_members(alone, members([(LATE, 1, PIN, "home", user) for user in range(30)]))
         for act in (hours, cuts, users):
             act(alone)
         write(alone, 11)

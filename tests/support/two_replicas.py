@@ -1,12 +1,13 @@
 """Two local servers that name each other as a cluster, and what stands here in Keeper's place.
 
-The local engine has no Keeper, so its tables are plain. After each insert and delete a table is copied to the other
-server, unless it lags; what is asked of Keeper (barriers, `system.replicas`) is answered here. All else runs on both
-servers as it would on replicas: `clusterAllReplicas`, macros, what each of them has and lacks.
+The local engine has no Keeper, so its tables are plain. After an insert or a delete a table is copied to the other
+server, unless it lags, at the latest when somebody looks at it there; what is asked of Keeper (barriers,
+`system.replicas`) is answered here. All else runs on both servers as it would on replicas: `clusterAllReplicas`,
+macros, what each of them has and lacks.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.scripts import tables
+from pintally.sinks.clickhouse.sealing import recheck
 from pintally.tools.engines.addresses import EngineAddresses
 from pintally.tools.engines.child import Child
 from pintally.tools.engines.clickhouse import clickhouse_program
@@ -27,6 +29,14 @@ from pintally.tools.engines.ports import LOOPBACK, free_port
 
 CLUSTER = "counts"
 WRITE = re.compile(r"\s*(INSERT INTO|DELETE FROM) `?(\w+)`?")
+ALL = "clusterAllReplicas"
+COLUMNS = """
+SELECT arrayStringConcat(groupArray(concat('`', name, '`')), ', ') FROM
+(
+    SELECT name FROM system.columns
+    WHERE database = currentDatabase() AND table = %(table)s AND default_kind != 'ALIAS' ORDER BY position
+)
+"""
 SYNC = re.compile(r"SYSTEM SYNC REPLICA (\w+) LIGHTWEIGHT")
 
 
@@ -35,10 +45,17 @@ class Keeper:
     """Stands between connections and the first server."""
 
     here: ClickHouseAddress
-    other: ClickHouseAddress
+    there: ClickHouseAddress
     log: list[str] = field(default_factory=list)  # what was done, in order
     lagging: set[str] = field(default_factory=set)  # tables that the other server does not fetch
     away: tuple[str, ...] = ()  # replicas that do not answer
+    changed: set[str] = field(default_factory=set)  # tables that the other server fetches before anybody looks
+
+    @property
+    def other(self) -> ClickHouseAddress:
+        """The other server, with all that it has by now."""
+        self.fetch(self.changed)
+        return self.there
 
     def execute(self, connection: Connection, run: Any, sql: str, *args: Any, **kwargs: Any) -> Any:
         """A statement of ours, as a server with replicas would answer it."""
@@ -51,39 +68,32 @@ class Keeper:
         if waits := SYNC.fullmatch(sql):
             self.log.append(f"sync {waits[1]}")
             return []
-        if "clusterAllReplicas" in sql:
+        if ALL in sql:
             self.log.append("ask all")
         result = run(connection, sql, *args, **kwargs)
         if written := WRITE.match(sql):
             settings = {**connection._client.settings, **(kwargs.get("settings") or {})}
             of = f" on {settings['insert_quorum']}" if written[1] == "INSERT INTO" else ""
             self.log.append(f"{written[1].split()[0].lower()} {written[2]}{of}")
-            self.fetch(written[2])
+            self.changed |= {written[2]} - self.lagging
         return result
 
-    def fetch(self, table: str) -> None:
-        """Give the other server what this one has."""
-        if table in self.lagging:
+    def fetch(self, wanted: Iterable[str]) -> None:
+        """Give the other server what this one has of some tables."""
+        if not (late := self.changed & set(wanted)):
             return
-        plain = self.other.model_copy(update={"cluster": ""})
-        with Connection(plain, 30) as connection:
-            columns = ", ".join(
-                f"`{name}`"
-                for (name,) in connection.rows(
-                    "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = %(table)s"
-                    " AND default_kind != 'ALIAS' ORDER BY position",
-                    table=table,
-                )
-            )
-            there = f"remote('{self.here.host}:{self.here.port}', {self.here.database}, {table})"
-            connection.execute(f"TRUNCATE TABLE {table}")
-            connection.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {there}")
+        with Connection(_plain(self.there), 30) as connection:
+            for table in late:
+                [(columns,)] = connection.rows(COLUMNS, table=table)
+                of = f"remote('{self.here.host}:{self.here.port}', {self.here.database}, {table})"
+                connection.execute(f"TRUNCATE TABLE {table}")
+                connection.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {of}")
+        self.changed -= late
 
     def catch_up(self) -> None:
         """The other server fetches all that it lacks."""
-        late, self.lagging = self.lagging, set()
-        for table in late:
-            self.fetch(table)
+        self.changed |= self.lagging
+        self.lagging = set()
 
 
 @contextmanager
@@ -123,15 +133,35 @@ def two_servers(directory: Path, *, shards: tuple[str, str] = ("01", "01")) -> I
 
 
 @contextmanager
-def keeper_of(servers: list[ClickHouseAddress], database: str, patch: pytest.MonkeyPatch) -> Iterator[Keeper]:
-    """Empty tables on both, and a keeper of those of the first."""
-    here, other = (server.model_copy(update={"database": database}) for server in servers)
-    for server in (here, other):
-        migrate(server.model_copy(update={"cluster": ""}))
-    keeper = Keeper(here, other)
+def two_databases(servers: list[ClickHouseAddress], database: str) -> Iterator[Keeper]:
+    """Empty tables on both, dropped at the end."""
+    here, there = (server.model_copy(update={"database": database}) for server in servers)
+    for server in (here, there):
+        migrate(_plain(server))
+    yield Keeper(here, there)
+    for server in (here, there):
+        with Connection(_plain(server), 30, database="") as connection:
+            connection.execute(f"DROP DATABASE `{database}`")
+
+
+def emptied(keeper: Keeper) -> Keeper:
+    """The same tables, empty on both. What this process knows of their windows is forgotten: numbers begin anew."""
+    recheck._seen.clear()
+    for server in (keeper.here, keeper.there):
+        with Connection(_plain(server), 30) as connection:
+            for table in tables():
+                connection.execute(f"TRUNCATE TABLE {table}")
+    return Keeper(keeper.here, keeper.there)
+
+
+@contextmanager
+def standing_in(keeper: Keeper, patch: pytest.MonkeyPatch) -> Iterator[Keeper]:
+    """Let a keeper answer for the first server."""
     run = Connection.execute
 
     def execute(connection: Connection, sql: str, *args: Any, **kwargs: Any) -> Any:
+        if ALL in sql:
+            keeper.fetch(re.findall(r"\w+", sql))
         if type(connection) is not Connection or not connection.is_replicated:
             return run(connection, sql, *args, **kwargs)
         return keeper.execute(connection, run, sql, *args, **kwargs)
@@ -139,6 +169,14 @@ def keeper_of(servers: list[ClickHouseAddress], database: str, patch: pytest.Mon
     with patch.context() as patched:
         patched.setattr(Connection, "execute", execute)
         yield keeper
-    for server in (here, other):
-        with Connection(server.model_copy(update={"cluster": ""}), 30, database="") as connection:
-            connection.execute(f"DROP DATABASE `{database}`")
+
+
+@contextmanager
+def keeper_of(servers: list[ClickHouseAddress], database: str, patch: pytest.MonkeyPatch) -> Iterator[Keeper]:
+    """Empty tables on both, and a keeper of those of the first."""
+    with two_databases(servers, database) as keeper, standing_in(keeper, patch):
+        yield keeper
+
+
+def _plain(server: ClickHouseAddress) -> ClickHouseAddress:
+    return server.model_copy(update={"cluster": ""})
