@@ -73,7 +73,8 @@ def _apply(address: ClickHouseAddress, timeout_seconds: float) -> list[str]:
         known: dict[str, str] = dict(connection.rows(LAST))
         if {name for name in known if name[0].isdigit()} - set(ONCE):
             raise _other_layout(address)
-        applied = _note(connection, [(name, _create(connection, layout, name, known.get(name))) for name in ONCE], known)
+        tables = [(name, _create(connection, layout, name, known.get(name))) for name in ONCE]
+        applied = _note(connection, tables, known)
         applied += _note(connection, [(name, _make_anew(connection, layout, name)) for name in REPEATABLE], known)
     grant_again(address, timeout_seconds)
     return applied
