@@ -55,9 +55,17 @@ class CellRows:
         return cls(*(_column(kind, column) for column, kind in zip(columns, cls.columns().values(), strict=True)))
 
     @classmethod
+    @cache
+    def none(cls) -> Self:
+        """No rows."""
+        return cls.of([()] * len(cls.columns()))
+
+    @classmethod
     def concat(cls, parts: Iterable[Self]) -> Self:
-        """All rows of `parts`, in order; no rows for no parts."""
-        parts = [cls.of([()] * len(cls.columns())), *parts]
+        """All rows of `parts`, in order; no rows for no parts. A single part is not copied."""
+        parts = list(parts)
+        if len(parts) < 2:
+            return parts[0] if parts else cls.none()
         return cls(*(_concat(kind, [getattr(part, name) for part in parts]) for name, kind in cls.columns().items()))
 
     def select(self, at: "NDArray[Any] | slice") -> Self:

@@ -69,11 +69,12 @@ def reopen_from(address: ClickHouseAddress, moment: int) -> None:
 
 def disagreements(address: ClickHouseAddress) -> list[str]:
     """Resolutions that are not the sums of minutes."""
-    return [
-        name
-        for name, (shown, source, window, key) in COMPARED.items()
-        if read(address, _summed(shown, window, key)) != read(address, _summed(source, window, key))
-    ]
+    with Connection(address, 30) as connection:
+        return [
+            name
+            for name, (shown, source, window, key) in COMPARED.items()
+            if connection.rows(_summed(shown, window, key)) != connection.rows(_summed(source, window, key))
+        ]
 
 
 def _summed(source: str, window: str, key: str) -> str:

@@ -1,6 +1,8 @@
 """Breakdowns are sealed with their hours and days, whatever labels say, and what is damaged is found."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from pintally.sinks.reads.counts import read_counts
 from pintally.streams.settings import Settings
 from tests.sinks.sealing import DAY, HOUR, TODAY, YESTERDAY, disagreements, read, reopen_from, some_cells, write
 from tests.support.cells import cells
+from tests.support.engines import TestEngines, tables
 
 HOSTILE = ("it's", 'say "home"', "back\\slash", "line\nbreak", "nul\0", "%(start)s", "{column}", "ünï😀" * 9, "--", "%")
 NOW = "SETTINGS mutations_sync = 2"
@@ -39,31 +42,38 @@ def address(stack: Settings) -> ClickHouseAddress:
     return stack.clickhouse
 
 
+@pytest.fixture(scope="module")
+def sealed(engines: TestEngines) -> Iterator[ClickHouseAddress]:
+    """The same cells, sealed. Each test seals again what it changes."""
+    with tables(engines.addresses) as address:
+        write(address, some_cells())
+        seal(address, TODAY)
+        yield address
+
+
 def labelled(surface: str, events: int, version: int = 10, platform: str = "web") -> CellRows:
     minute = YESTERDAY + 5 * HOUR
     return cells((1, 1, YESTERDAY, 1, minute, 70, events, version, surface, platform, events // 2))
 
 
 @pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE.keys())
-def test_what_other_hands_changed_is_found_and_sealed_again(address: ClickHouseAddress, statement: str) -> None:
-    seal(address, TODAY)
-    read(address, statement)
-    assert disagreements(address) != []
-    with ClickHouseSink(address).session() as session:
+def test_what_other_hands_changed_is_found_and_sealed_again(sealed: ClickHouseAddress, statement: str) -> None:
+    read(sealed, statement)
+    assert disagreements(sealed) != []
+    with ClickHouseSink(sealed).session() as session:
         assert len(session.reopen_unequal()) > 0
-        assert disagreements(address) == []
-        seal(address, TODAY)
+        assert disagreements(sealed) == []
+        seal(sealed, TODAY)
         assert session.reopen_unequal() == []
-    assert disagreements(address) == []
+    assert disagreements(sealed) == []
 
 
-def test_a_stated_check_sum_that_is_not_that_of_the_rows_is_found(address: ClickHouseAddress) -> None:
-    seal(address, TODAY)
+def test_a_stated_check_sum_that_is_not_that_of_the_rows_is_found(sealed: ClickHouseAddress) -> None:
     changed = "SELECT * REPLACE (breakdown_sum + 1 AS breakdown_sum) FROM sealed FINAL WHERE resolution = 'day'"
-    read(address, f"INSERT INTO sealed {changed}")
-    with ClickHouseSink(address).session() as session:
+    read(sealed, f"INSERT INTO sealed {changed}")
+    with ClickHouseSink(sealed).session() as session:
         assert session.reopen_unequal() != []
-        seal(address, TODAY)
+        seal(sealed, TODAY)
         assert session.reopen_unequal() == []
 
 
@@ -154,13 +164,13 @@ def plain_cells() -> CellRows:
     return replace(rows, surface=unknown, platform=unknown)
 
 
-@pytest.mark.parametrize("by", Dimension)
+RANGES = ((YESTERDAY - 3 * DAY, TODAY + DAY), (YESTERDAY + 3 * HOUR, TODAY), (YESTERDAY, TODAY))
+PINS = (None, (8, 7), (8, 12345))
+
+
 @pytest.mark.parametrize("plain", [False, True])
-@pytest.mark.parametrize("resolution", ["1h", "1d"])
 @pytest.mark.parametrize("opened", [False, True])
-def test_what_is_read_without_the_views_is_what_they_show(
-    stack: Settings, by: Dimension, plain: bool, resolution: str, opened: bool
-) -> None:
+def test_what_is_read_without_the_views_is_what_they_show(stack: Settings, plain: bool, opened: bool) -> None:
     address = stack.clickhouse
     write(address, plain_cells() if plain else some_cells())
     write(address, some_cells(start=YESTERDAY - 2 * DAY))
@@ -168,17 +178,24 @@ def test_what_is_read_without_the_views_is_what_they_show(
         seal(address, until)
         if opened:
             reopen_from(address, YESTERDAY + 4 * HOUR)
-        shown = f"toUnixTimestamp(window_start), pin_id, label, {COUNTS}, is_final FROM pin_breakdown_{resolution}"
-        ordered = "ORDER BY window_start, pin_id, label"
-        for start, end in ((YESTERDAY - 3 * DAY, TODAY + DAY), (YESTERDAY + 3 * HOUR, TODAY), (YESTERDAY, TODAY)):
-            range_ = f"window_start >= fromUnixTimestamp({start}) AND window_start < fromUnixTimestamp({end})"
-            for pins in (None, [8, 7], [8, 12345]):
-                these = "" if pins is None else f"AND pin_id IN {tuple(pins)}"
-                expected = read(
-                    address, f"SELECT {shown} WHERE {range_} AND dimension = '{by.column}' {these} {ordered}"
-                )
-                asked = None if pins is None else np.array(pins, np.uint64)
-                with Connection(address, 30) as connection:
-                    found = read_counts(connection, resolution, start * 10**6, end * 10**6, asked, by)
-                found["window_start"] = found["window_start"].astype("datetime64[s]").astype(np.int64)
-                assert list(zip(*(column.tolist() for column in found.values()), strict=True)) == expected
+        with Connection(address, 30) as connection:
+            for resolution in ("1h", "1d"):
+                assert_read_as_shown(connection, resolution)
+
+
+def assert_read_as_shown(connection: Connection, resolution: str) -> None:
+    """By each dimension, of some ranges and pins."""
+    shown = connection.rows(
+        f"SELECT toString(dimension), toUnixTimestamp(window_start), pin_id, label, {COUNTS}, is_final"
+        f" FROM pin_breakdown_{resolution} ORDER BY window_start, pin_id, label"
+    )
+    for by, (start, end), pins in product(Dimension, RANGES, PINS):
+        expected = [
+            row
+            for dimension, *row in shown
+            if dimension == by.column and start <= row[0] < end and (pins is None or row[1] in pins)
+        ]
+        asked = None if pins is None else np.array(pins, np.uint64)
+        found = read_counts(connection, resolution, start * 10**6, end * 10**6, asked, by)
+        found["window_start"] = found["window_start"].astype("datetime64[s]").astype(np.int64)
+        assert list(zip(*(column.tolist() for column in found.values()), strict=True)) == list(map(tuple, expected))
