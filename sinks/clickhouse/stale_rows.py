@@ -94,10 +94,14 @@ def _cells(kind: type[CellRows], selection: Selection) -> str:
 
 
 def _superseded(connection: Connection, kinds: Iterable[type[CellRows]], selection: Selection) -> list[type[CellRows]]:
-    """Those of these kinds of which some cells in a selection are superseded; asked in one statement."""
+    """Those of these kinds of which some cells in a selection are superseded.
+
+    One statement that joins their cells once: a small one costs what the plan of the view costs.
+    """
     named = {kind.table: kind for kind in kinds}
-    looks = [f"(SELECT '{name}' FROM ({_cells(kind, selection)} LIMIT 1))" for name, kind in named.items()]
-    return [named[name] for (name,) in connection.rows(" UNION ALL ".join(looks), **selection.parameters)]
+    cells = (f"SELECT '{name}' AS name, {CELL} FROM {name} WHERE {selection.of(kind)}" for name, kind in named.items())
+    look = f"(SELECT DISTINCT c.name FROM ({' UNION ALL '.join(cells)}) AS c {SUPERSEDED})"
+    return [named[name] for (name,) in connection.rows(look, **selection.parameters)]
 
 
 def _has_later_epochs(connection: Connection) -> bool:

@@ -11,7 +11,7 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing import recheck
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sink import ClickHouseSink
-from tests.sinks.known_features import Vector, read
+from tests.sinks.known_features import Reader, Vector
 from tests.sinks.known_log import HOUR, TEN, Feed, Logs
 from tests.sinks.sealing_schedule import Actor, Wrong
 
@@ -42,6 +42,7 @@ class Actors:
     """All of them, and how one goes on."""
 
     reader: Connection
+    sight: Reader  # what it sees of the tables
 
     def __init__(self, seed: int, address: ClickHouseAddress, tell: Callable[[str], None] = lambda _: None) -> None:
         self.rng = Random(seed)
@@ -222,7 +223,7 @@ class Actors:
             feed.flushed, feed.epoch, feed.epoch_start, feed.collect = flushed, epoch, epoch_start, True
         del self.answers[self.copy.answers :]
         self.asleep.clear()
-        self.newest = read(self.reader).newest
+        self.newest = self.sight.look(self.reader).newest
         recheck._seen.clear()
         self.may_go_back = False
 

@@ -24,7 +24,7 @@ from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.audit_addresses import addresses_of
 from pintally.streams.settings import Settings, load_settings
 from tests.sinks.cuts_actors import TABLES, Actors, Answer, reads
-from tests.sinks.known_features import Tables, Vector, expected, read, seen
+from tests.sinks.known_features import Reader, Tables, Vector, expected, read, seen
 from tests.sinks.known_log import HOUR
 from tests.sinks.sealing_schedule import Wrong, gated
 
@@ -49,7 +49,8 @@ class Schedule(Actors):
             for table in TABLES:
                 self.reader.execute(f"TRUNCATE TABLE {table}")
             self._begin()
-            with gated():
+            self.sight = Reader()
+            with gated(self.sight.note):
                 for _ in range(STEPS):
                     self._step()
                 self._finish()
@@ -74,12 +75,12 @@ class Schedule(Actors):
             self._advance(actor)
 
     def _seen(self) -> dict[int, Vector] | None:
-        tables = read(self.reader)
+        tables = self.sight.look(self.reader)
         return seen(tables, tables.newest, by_seal=self.by_seal) if tables.cuts else None
 
     def _look(self) -> None:
         """What a reader sees."""
-        tables = read(self.reader)
+        tables = self.sight.look(self.reader)
         if not tables.cuts:
             return
         self._look_at_cuts(tables)

@@ -4,7 +4,7 @@ Both give, for each pin, counts of the last hour, 24 hours, 7 and 30 days by act
 docs/decisions/0017 defines them.
 """
 
-from collections import defaultdict
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,20 +16,24 @@ WIDTH = len(COUNTED)
 Vector = tuple[int, ...]  # 4 windows x counts
 NONE = ", ".join("0" for _ in COUNTED)
 BASE_COUNTS = ", ".join(f"{name}{days}" for days in ("_7d", "_30d") for name in COUNTED)
-EVERYTHING = f"""
-SELECT 'tiles', pin_id, toUnixTimestamp(window_start), toUnixTimestamp(arrived_at), seal, {COUNTS}, {NONE}
-FROM pin_tiles
-UNION ALL SELECT 'hours', pin_id, toUnixTimestamp(window_start), 0, seal, {COUNTS}, {NONE} FROM pin_hours_by_pin
-UNION ALL SELECT 'corrections', pin_id, toUnixTimestamp(window_start), toUnixTimestamp(known_from), seal, {COUNTS},
-    {NONE} FROM pin_corrections
-UNION ALL SELECT 'base', pin_id, toUnixTimestamp(day), 0, seal, {BASE_COUNTS} FROM pin_base
-UNION ALL SELECT 'cells', pin_id, toUnixTimestamp(minute), toUnixTimestamp(arrived_at), action, events, trusted,
-    0, 0, 0, 0, {NONE} FROM pin_minutes FINAL WHERE events > 0
-UNION ALL SELECT 'seals', seal, toUnixTimestamp(window_start), toUInt32(kind), rows_seal, is_open, corrected,
-    0, 0, 0, 0, {NONE} FROM feature_seals FINAL
-UNION ALL SELECT 'cuts', 0, toUnixTimestamp(cut), toUnixTimestamp(argMin(c.hours_until, (published_at, seal))), 0,
-    {NONE}, {NONE} FROM cuts AS c GROUP BY cut
-"""
+# Rows by what they are, and of each table under which name.
+ROWS = {
+    "tiles": "pin_id, toUnixTimestamp(window_start), toUnixTimestamp(arrived_at), seal,"
+    f" {COUNTS}, {NONE} FROM pin_tiles",
+    "hours": f"pin_id, toUnixTimestamp(window_start), 0, seal, {COUNTS}, {NONE} FROM pin_hours_by_pin",
+    "corrections": "pin_id, toUnixTimestamp(window_start), toUnixTimestamp(known_from), seal,"
+    f" {COUNTS}, {NONE} FROM pin_corrections",
+    "base": f"pin_id, toUnixTimestamp(day), 0, seal, {BASE_COUNTS} FROM pin_base",
+    "cells": "pin_id, toUnixTimestamp(minute), toUnixTimestamp(arrived_at), action, events, trusted, 0, 0, 0, 0,"
+    f" {NONE} FROM pin_minutes FINAL WHERE events > 0",
+    "seals": "seal, toUnixTimestamp(window_start), toUInt32(kind), rows_seal, is_open, corrected, 0, 0, 0, 0,"
+    f" {NONE} FROM feature_seals FINAL",
+    "cuts": "0, toUnixTimestamp(cut), toUnixTimestamp(argMin(c.hours_until, (published_at, seal))), 0,"
+    f" {NONE}, {NONE} FROM cuts AS c GROUP BY cut",
+}
+NAMES = {sql.split(" FROM ")[-1].split()[0]: name for name, sql in ROWS.items()}
+WRITES = re.compile(r"\s*(?:INSERT INTO|DELETE FROM|ALTER TABLE|TRUNCATE TABLE) `?(\w+)")
+READS = ("SELECT", "WITH")
 TILES, HOURS, BASE = 1, 2, 3
 Row = tuple[Any, ...]
 
@@ -38,7 +42,7 @@ Row = tuple[Any, ...]
 class Tables:
     """All rows, as they are at one moment."""
 
-    rows: dict[str, list[Row]]  # by table, without its name
+    rows: dict[str, list[Row]]  # by what they are, without that name
 
     @property
     def cuts(self) -> dict[int, int]:
@@ -61,12 +65,34 @@ class Tables:
         return {(kind, start) for _, start, kind, _, _, corrected, *_ in self.rows["seals"] if corrected}
 
 
+class Reader:
+    """Reads again what was written to since it looked last."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[Row]] = {}
+        self._changed = set(ROWS)
+
+    def note(self, sql: str) -> None:
+        """A statement was executed."""
+        if written := WRITES.match(sql):
+            self._changed |= {NAMES[written[1]]} if written[1] in NAMES else set()
+        elif not sql.lstrip().startswith(READS):
+            self._changed |= ROWS.keys()
+
+    def look(self, connection: Connection) -> Tables:
+        """Everything, in one statement."""
+        if self._changed:
+            read: dict[str, list[Row]] = {name: [] for name in self._changed}
+            for name, *row in connection.rows(" UNION ALL ".join(f"SELECT '{name}', {ROWS[name]}" for name in read)):
+                read[name].append(tuple(row))
+            self._rows |= read
+            self._changed.clear()
+        return Tables(dict(self._rows))
+
+
 def read(connection: Connection) -> Tables:
-    """Everything, in one statement."""
-    rows: dict[str, list[Row]] = defaultdict(list)
-    for table, *row in connection.rows(EVERYTHING):
-        rows[table].append(tuple(row))
-    return Tables(rows)
+    """Everything, as it is now."""
+    return Reader().look(connection)
 
 
 def add(pins: dict[int, list[int]], pin: int, window: int, counts: Row) -> None:

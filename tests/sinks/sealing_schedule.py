@@ -90,14 +90,17 @@ class Actor(actors.Actor):
 
 
 @contextmanager
-def gated() -> Iterator[None]:
-    """Every statement of an actor waits for the schedule."""
+def gated(note: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    """Every statement of an actor waits for the schedule. `note` is told of each one that was executed."""
     execute = Connection.execute
 
     def gate(self: Connection, sql: str, *args: Any, **kwargs: Any) -> Any:
         if actor := getattr(actors.current, "actor", None):
             actor.wait(sql, args)
-        return execute(self, sql, *args, **kwargs)
+        try:
+            return execute(self, sql, *args, **kwargs)
+        finally:
+            note(sql)
 
     Connection.execute = gate  # type: ignore[method-assign]
     try:
