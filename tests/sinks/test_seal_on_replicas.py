@@ -16,7 +16,7 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.replicas import ReplicaAway
 from pintally.sinks.clickhouse.scripts import tables
-from pintally.sinks.clickhouse.sealing import everywhere
+from pintally.sinks.clickhouse.sealing import everywhere, steps
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import seal_users
@@ -48,6 +48,7 @@ def databases(servers: list[ClickHouseAddress]) -> Iterator[Keeper]:
 def keeper(databases: Keeper, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
     monkeypatch.setattr(everywhere, "LOOKS", 2)
     monkeypatch.setattr(everywhere, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(steps, "ATTEMPTS", 2)
     with standing_in(emptied(databases), monkeypatch) as made:
         yield made
 
