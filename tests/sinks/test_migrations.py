@@ -17,6 +17,7 @@ from pintally.sinks.clickhouse.scripts import ONCE, REPEATABLE, script_of, state
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.settings import Settings
 from tests.sinks.sealing import DAY, TODAY, disagreements, read, some_cells, write
+from tests.support.engines import TestEngines, tables
 
 NAMES = [*ONCE, *REPEATABLE]
 TABLES = statements(script_of("001_tables.sql"))
@@ -28,6 +29,22 @@ def empty(settings: Settings) -> Iterator[ClickHouseAddress]:
     yield settings.clickhouse
     with Connection(settings.clickhouse, 30, database="") as connection:
         connection.execute(f"DROP DATABASE IF EXISTS `{settings.clickhouse.database}`")
+
+
+@pytest.fixture(scope="module")
+def whole(engines: TestEngines) -> Iterator[list[tuple[str, str]]]:
+    """What a call makes that is not cut off, and in which sealed windows are the sums of minutes."""
+    with tables(engines.addresses) as address:
+        write(address, some_cells())
+        seal(address, TODAY)
+        assert disagreements(address) == []
+        yield made(address)
+
+
+def made(address: ClickHouseAddress) -> list[tuple[str, str]]:
+    """All tables and views, and how they were made."""
+    sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY name"
+    return [(name, query.replace(f"{address.database}.", "")) for name, query in read(address, sql)]
 
 
 def create_database(address: ClickHouseAddress) -> None:
@@ -53,14 +70,14 @@ def test_four_processes_at_once_leave_the_same_tables_as_one(empty: ClickHouseAd
 
 
 @pytest.mark.parametrize("done", range(len(TABLES) + 1))
-def test_a_call_that_was_cut_off_is_finished_by_the_next(empty: ClickHouseAddress, done: int) -> None:
+def test_a_call_that_was_cut_off_is_finished_by_the_next(
+    empty: ClickHouseAddress, whole: list[tuple[str, str]], done: int
+) -> None:
     create_database(empty)
     for statement in TABLES[:done]:
         read(empty, statement)
     assert migrate(empty) == NAMES
-    write(empty, some_cells())
-    seal(empty, TODAY)
-    assert disagreements(empty) == []
+    assert made(empty) == whole
 
 
 def test_each_call_makes_the_views_anew_and_leaves_what_was_counted(empty: ClickHouseAddress) -> None:
