@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
-from pintally.schemas.cells import CellRows, PinMemberRows, PinMinuteRows
+from pintally.schemas.cells import ArmMemberRows, CellRows, PinMemberRows, PinMinuteRows
 from pintally.schemas.label_column import UNKNOWN
 from pintally.schemas.rows import StartRow, version_of
 from pintally.schemas.rules import Rules
@@ -20,6 +20,7 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sealing import recheck
+from pintally.sinks.clickhouse.sealing.arm_days import seal_arm_users
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import seal_users
 from pintally.sinks.clickhouse.sink import ClickHouseSink
@@ -34,8 +35,9 @@ WRITTEN = (YESTERDAY + 3 * HOUR, YESTERDAY + 4 * HOUR)  # hours that are written
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 ROLLED_UP = ("pin_hour_breakdowns", "pin_hours", "pin_day_breakdowns", "pin_days")
 OF_USERS = ("pin_members", "flagged_users", "pin_user_states", "pin_hour_users", "pin_day_users", "user_seals")
-TABLES = ("pin_minutes", *ROLLED_UP, "sealed", "seal_numbers", "ingest_starts", *OF_USERS)
-CELLS = ("INSERT INTO pin_minutes", "INSERT INTO pin_members")
+OF_ARMS = ("arm_members", "arm_day_users", "arm_day_seals")
+TABLES = ("pin_minutes", *ROLLED_UP, "sealed", "seal_numbers", "ingest_starts", *OF_USERS, *OF_ARMS)
+CELLS = ("INSERT INTO pin_minutes", "INSERT INTO pin_members", "INSERT INTO arm_members")
 
 # Of each window and pin: the counts by each label of each dimension, and those of all labels together.
 UNEQUAL = """
@@ -73,6 +75,18 @@ SELECT w, pin_id, groupArray(n) FROM
     SELECT window_start, pin_id, -toInt64(unflagged_saves) FROM pin_users_{{view}}
 )
 GROUP BY w, pin_id HAVING sum(n) != 0
+"""
+ARMS = """
+SELECT d, name, of_arm, groupArray(n) FROM
+(
+    SELECT toStartOfDay(hour) AS d, toString(experiment) AS name, toString(arm) AS of_arm,
+        toInt64(uniqExact(user_hash)) AS n
+    FROM arm_members FINAL WHERE events > 0 GROUP BY d, name, of_arm
+    UNION ALL
+    SELECT day, toString(experiment), toString(arm), -toInt64(users) FROM arm_day_users
+    WHERE days = 1 AND (day, seal) IN (SELECT day, rows_seal FROM arm_day_seals FINAL WHERE NOT is_open)
+)
+GROUP BY d, name, of_arm HAVING sum(n) != 0
 """
 
 
@@ -115,7 +129,7 @@ class Schedule:
     def __init__(self, seed: int, address: ClickHouseAddress, tell: Callable[[str], None] = lambda _: None) -> None:
         self.rng = Random(seed)
         self.unknown = self.rng.choice((0.0, 0.5, 0.9))  # share of cells that name no label
-        self.users = seed % 4 == 2  # whether users are counted and sealed too
+        self.users = seed % 4 == 2  # whether users, of pins and of arms, are counted and sealed too
         self.own = Random(f"users {seed}")
         self.address = address
         self.tell = tell
@@ -148,18 +162,20 @@ class Schedule:
         starts = [StartRow(SOURCE, g, at, YESTERDAY * 1000, Rules().to_json()) for g, at in ((0, 0), (1, 500_000))]
         with ClickHouseSink(self.address).session() as session:
             session.write_starts(starts)
-            session.write_cells(*self._flush())
+            session.write_cells(*self._flush(WRITTEN, of_members=0.0))
+        if self.users and self.own.random() < 0.5:  # all is sealed, and to be sealed again after what is written
+            self._seal()
 
-    def _flush(self, hours: Sequence[int] = WRITTEN) -> Sequence[CellRows]:
-        """What one flush writes; or a repair of members alone."""
+    def _flush(self, hours: Sequence[int] = WRITTEN, of_members: float = 0.3) -> Sequence[CellRows]:
+        """What one flush writes; or, in that share of cases, a repair of members alone."""
         minutes = self._cells(hours)
         if not self.users:
             return (minutes,)
         members = self._members(minutes)
-        return (members,) if self.own.random() < 0.3 else (minutes, members)
+        return members if self.own.random() < of_members else (minutes, *members)
 
-    def _members(self, minutes: PinMinuteRows) -> CellRows:
-        """Users of the same pins and hours; some rows are void."""
+    def _members(self, minutes: PinMinuteRows) -> Sequence[CellRows]:
+        """Users of the same pins and hours, and of an arm each; some rows are void."""
         users = {
             (hour // HOUR * HOUR, pin, surface, self.own.randint(1, 4)): version
             for hour, pin, surface, version in minutes.tuples(("minute", "pin_id", "surface", "version"))
@@ -169,7 +185,11 @@ class Schedule:
             (SOURCE.id, 2, YESTERDAY, version, 1, hour, pin, surface, 1, user, *self.own.choice(counts))
             for (hour, pin, surface, user), version in users.items()
         ]
-        return PinMemberRows.of(zip(*rows, strict=True))
+        arms = [
+            (SOURCE.id, 2, YESTERDAY, version, 1, hour, "checkout", "ab"[user % 2], 1, user, self.own.choice((0, 1, 2)))
+            for (hour, user), version in {(hour, user): at for (hour, _, _, user), at in users.items()}.items()
+        ]
+        return PinMemberRows.of(zip(*rows, strict=True)), ArmMemberRows.of(zip(*arms, strict=True))
 
     def _cells(self, hours: Sequence[int]) -> PinMinuteRows:
         """One flush: a few cells of these hours; some are superseded."""
@@ -199,6 +219,7 @@ class Schedule:
         seal(self.address, TODAY)
         if self.users:
             seal_users(self.address, 1, ABOVE)
+            seal_arm_users(self.address, 1)
 
     def _writer(self, rows: Sequence[CellRows]) -> Callable[[], object]:
         def write() -> None:
@@ -286,6 +307,9 @@ class Schedule:
         """Once all that is due was sealed."""
         if self.users:
             seal_users(self.address, 1, ABOVE)
+            seal_arm_users(self.address, 1)
+        if wrong := self.reader.rows(ARMS):
+            raise Wrong(f"users of arms of a day are not those of its members: {wrong}")
         for unit, view in (("Hour", "1h"), ("Day", "1d")):
             if wrong := self.reader.rows(USERS.format(unit=unit, view=view)):
                 raise Wrong(f"users of {view} are not those of its members: {wrong}")

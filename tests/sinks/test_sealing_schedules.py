@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.clickhouse.sealing import recheck, rollup, seal
+from pintally.sinks.clickhouse.sealing import arm_days, recheck, rollup, seal
 from pintally.sinks.clickhouse.sealing.rollup import RolledUp, Row, Window
 from pintally.sinks.clickhouse.sealing.rollup_rows import TABLES
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
@@ -42,10 +42,17 @@ PROTECTIONS = {
     "number_taken_after_reading": [(seal, "roll_up", roll_up_late)],
     "no_second_look": [(rollup, "is_unchanged", lambda *_: True), (recheck, "is_unchanged", lambda *_: True)],
     "labels_not_looked_for": [(rollup, "is_plain", lambda *_: True)],
+    "users_of_arms_not_due_again": [(arm_days, "is_sealed", lambda _, row, *__: not row.is_open)],
     "sums_unchecked": [(rollup, "rolled_up", lambda connection, window, _: rollup.minutes_of(connection, window))],
 }
 # The first seed that is red.
-RED = {"number_taken_after_reading": 9, "no_second_look": 11, "labels_not_looked_for": 1, "sums_unchecked": 1}
+RED = {
+    "number_taken_after_reading": 9,
+    "no_second_look": 11,
+    "labels_not_looked_for": 1,
+    "users_of_arms_not_due_again": 22,
+    "sums_unchecked": 1,
+}
 
 
 @pytest.mark.parametrize("name", PROTECTIONS)
