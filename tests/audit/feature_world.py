@@ -13,6 +13,7 @@ from pintally.sinks.clickhouse.per_action import COLUMNS, COUNTED
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.sinks.sealing import DAY, HOUR, YESTERDAY
 from tests.support.cells import cells
+from tests.support.kept import Kept
 
 TEN = 600
 FIRST = YESTERDAY - 3 * HOUR  # the first bucket
@@ -58,7 +59,6 @@ class World:
         self.address = address
         self.seal = 0
         self.seals: list[tuple[Any, ...]] = []
-        self.damaged: set[str] = set()
 
     def fill(self) -> None:
         """Write cells, and all that is known of them at the newest cut."""
@@ -67,22 +67,14 @@ class World:
             session.write_cells(cells(*known))
         with Connection(self.address, 30) as connection:
             self._fill(connection, known)
-            for table in TABLES:
-                connection.execute(f"CREATE TABLE {table}_good AS {table}")
-                connection.execute(f"INSERT INTO {table}_good SELECT * FROM {table}")
+        self.kept = Kept(self.address, TABLES)
 
     def restore(self) -> None:
-        """Everything that was changed by `sql` as it was filled."""
-        with Connection(self.address, 30) as connection:
-            for table in self.damaged:
-                connection.execute(f"TRUNCATE TABLE {table}")
-                connection.execute(f"INSERT INTO {table} SELECT * FROM {table}_good")
-        self.damaged.clear()
+        """Everything as it was filled."""
+        self.kept.restore()
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """A statement; what it changes is changed when it returns."""
-        if not query.startswith("SELECT"):
-            self.damaged |= {table for table in TABLES if f" {table} " in query}
         with Connection(self.address, 30, settings={"mutations_sync": 2}) as connection:
             return connection.rows(query)
 

@@ -38,6 +38,7 @@ from pintally.streams.kafka.topics import describe_topics, read_offsets
 from pintally.streams.settings import Settings
 from tests.e2e.running import wait_for
 from tests.support.engines import TestEngines, topics_and_tables
+from tests.support.kept import Kept
 
 MINUTE, TEN_MINUTES = 60_000, 600_000  # ms
 RULES = Rules(slice_records=100)
@@ -55,6 +56,8 @@ ODD = [None, b"{}", b"\xff\x00", b'{"event_id": 1}']
 
 class Flusher:
     """A log of one source, and what a worker would have written of it."""
+
+    kept: Kept  # where several tests share it
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -225,9 +228,7 @@ def shared(engines: TestEngines) -> Iterator[Flusher]:
     with topics_of_a_module(engines) as flusher:
         flusher.produce()
         flusher.flush()
-        for table in TABLES:
-            flusher.sql(f"CREATE TABLE {table}_good AS {table}")
-            flusher.sql(f"INSERT INTO {table}_good SELECT * FROM {table}")
+        flusher.kept = Kept(settings.clickhouse, TABLES)
         yield flusher
 
 
@@ -235,9 +236,7 @@ def shared(engines: TestEngines) -> Iterator[Flusher]:
 def flushed(shared: Flusher, hurried: None) -> Iterator[Flusher]:  # noqa: ARG001
     """`shared`, mended after the test."""
     yield shared
-    for table in TABLES:
-        shared.sql(f"TRUNCATE TABLE {table}")
-        shared.sql(f"INSERT INTO {table} SELECT * FROM {table}_good")
+    shared.kept.restore()
 
 
 def last_final_day_ms() -> int:

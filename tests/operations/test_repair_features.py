@@ -18,6 +18,7 @@ from tests.sinks.sealed_cuts import sealed
 from tests.sinks.sealing import HOUR, YESTERDAY
 from tests.support.cells import cells
 from tests.support.engines import TestEngines, own_tables
+from tests.support.kept import Kept
 
 BUCKET = FIRST + 7 * TEN
 HOUR_OF = FIRST + HOUR
@@ -35,16 +36,11 @@ class Sealed(World):
     def fill(self) -> None:
         """Write cells and seal every cut; keep a copy."""
         sealed(self.address, cells(*some_cells()), until=NEWEST)
-        with Connection(self.address, 30) as connection:
-            for table in ("pin_minutes", *SEALS):
-                connection.execute(f"CREATE TABLE {table}_good AS {table}")
-                connection.execute(f"INSERT INTO {table}_good SELECT * FROM {table}")
+        self.kept = Kept(self.address, ("pin_minutes", *SEALS))
         self.seen = recheck._seen.copy()
 
     def restore(self) -> None:
-        """What sealing changes is restored too. It has looked twice at what is there then, so that it is `repair` that
-        finds what a test damages."""
-        self.damaged |= set(SEALS)
+        """Sealing has looked twice at what is there then, so that it is `repair` that finds what a test damages."""
         super().restore()
         recheck._seen.clear()
         recheck._seen.update(self.seen)
