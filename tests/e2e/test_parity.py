@@ -22,10 +22,11 @@ from tests.simulation.logs import event
 from tests.sinks.answers import Answer, assert_parity, online
 from tests.sinks.parity_world import END, START, Source, make_source
 from tests.support.engines import TestEngines
-from tests.support.true_features import TEN, Event
+from tests.support.true_features import HOUR, TEN, Event
 
 RECORDS = {Action.SAVE: 1500, Action.CLICK: 2500, Action.CLOSEUP: 4000}  # of each partition
 REPLAYED = 300
+EVERY = 4  # what is replayed is of one hour in so many: each step seals those again, and 24 hours begin in one of them
 BY_PRODUCER = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": "300000"}
 KILLED, CLICKHOUSE_AWAY, IDLE = 5, 9, range(12, 15)  # steps
 IDLE_SOURCE = 3
@@ -65,6 +66,9 @@ def logs(settings: Settings) -> Iterator[Log]:
             for partition in range(1 if is_replay else settings.topics.partitions):
                 number += 1
                 source = make_source(chance, number, action, many, is_replay=is_replay, in_each_bucket=True)
+                if is_replay:
+                    source.happened -= source.happened // HOUR % EVERY * HOUR
+                    source.__post_init__()
                 yield Log(name, partition, source)
 
 
