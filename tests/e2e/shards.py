@@ -26,7 +26,7 @@ def over_shards(engines: Engines, folder: Path, **rules: Any) -> Iterator[Settin
     made = Settings.of(
         folder / "none", **engines.addresses.settings(), clickhouse_database=name, topic_prefix=f"{name}.",
         kafka_group_id=name, partitions=2, session_timeout_seconds=10, flush_interval_seconds=0.2,
-        topic_timestamps="CreateTime", seal_seconds=0.5, slice_records=10_000, **rules,
+        topic_timestamps="CreateTime", seal_seconds=2.0, slice_records=10_000, **rules,
     )  # fmt: skip
     done = pintally(made, "migrate")
     assert done.returncode == 0, done.stderr
