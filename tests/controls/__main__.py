@@ -26,7 +26,10 @@ def main(arguments: list[str]) -> int:
         return 0
     scenario = scenario_of(name)
     print(f"{scenario.name}, without a protection: {protections()[name]}\n{scenario.summary}")
-    with TemporaryDirectory(prefix="pintally-control-") as folder, local_engines(Path(folder, "engines")) as engines:
+    with (
+        TemporaryDirectory(prefix="pintally-control-") as folder,
+        local_engines(Path(folder, "engines"), brief=True) as engines,
+    ):
         run = run_scenario(scenario, engines.addresses, Path(folder), name)
     print(text_of(run))
     return run.exit_code

@@ -28,11 +28,7 @@ KAFKA = os.environ.get("PINTALLY_TEST_KAFKA")  # another version of the local Ka
 READY_LIMIT_S = 120.0
 # Engines of tests end before code that is optimized pays.
 kafka.JVM = (*kafka.JVM, kafka.BRIEF)
-COMPILED = ("compile_expressions", "compile_aggregate_expressions", "compile_sort_description")
-clickhouse.USERS = clickhouse.USERS.replace(
-    "    </default>\n  </profiles>",
-    "".join(f"<{name}>0</{name}>" for name in COMPILED) + "    </default>\n  </profiles>",
-)
+clickhouse.PROFILE |= clickhouse.BRIEF
 # An idle broker writes two records a second of its own, which costs it a quarter of its CPU time.
 kafka.BROKER += "metadata.max.idle.interval.ms=0\n"
 

@@ -11,10 +11,10 @@ from clickhouse_driver import Client
 from pintally.schemas.errors import PintallyError
 from pintally.streams.settings import Settings
 from pintally.streams.settings.refused_shards import refuse_shards
-from pintally.tools.engines import EngineAddresses, local_engines
+from pintally.tools.engines import EngineAddresses, clickhouse, local_engines
 from pintally.tools.engines.clickhouse_data import DATA, make_shards, shards_made
 from pintally.tools.engines.folder import EngineFolder
-from pintally.tools.engines.shards import shard_folder
+from pintally.tools.engines.shards import Shard, shard_folder
 from tests.support.engines import skip_where_none_run
 from tests.tools.test_engines import is_running
 
@@ -79,6 +79,25 @@ def test_making_them_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
         assert shards_made(folder) == 3
         make_shards(folder, 3)
         assert [(folder.shard(number) / DATA).is_dir() for number in range(4)] == [True, True, True, False]
+    finally:
+        folder.release()
+
+
+@pytest.mark.usefixtures("_supported")
+@pytest.mark.parametrize("brief", [False, True])
+def test_servers_that_end_soon_make_no_machine_code_of_expressions(
+    brief: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = {name: value for name, value in clickhouse.PROFILE.items() if name not in clickhouse.BRIEF}
+    monkeypatch.setattr(clickhouse, "PROFILE", profile)  # all servers of tests end soon
+    folder, shards = EngineFolder(tmp_path), [Shard(0, 1, 2), Shard(1, 3, 4)]
+    try:
+        addresses = EngineAddresses("a:1", "127.0.0.1", 1, 2, other_shards=[shards[1].address])
+        clickhouse.clickhouse_programs(folder, addresses, shards, brief=brief)
+        for shard in shards:
+            users = (folder.shard(shard.number) / "users.xml").read_text()
+            assert "<implicit_select>0<" in users
+            assert [f"<{name}>0<" in users for name in clickhouse.BRIEF] == [brief] * 3
     finally:
         folder.release()
 

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pintally.schemas.errors import PintallyError
@@ -52,12 +52,15 @@ CONFIG = """\
 """
 
 # clickhouse-local has implicit_select and introspection on, a server has not.
+PROFILE = {"implicit_select": 0, "allow_introspection_functions": 0}
+# A server that ends soon does not ask the same so often that it pays to make machine code of it.
+BRIEF = {"compile_expressions": 0, "compile_aggregate_expressions": 0, "compile_sort_description": 0}
+
 USERS = """\
 <clickhouse>
   <profiles>
     <default>
-      <implicit_select>0</implicit_select>
-      <allow_introspection_functions>0</allow_introspection_functions>
+{profile}
     </default>
   </profiles>
   <users>
@@ -81,16 +84,21 @@ def clickhouse_program(folder: EngineFolder, addresses: EngineAddresses) -> Prog
     return clickhouse_programs(folder, addresses, [alone])[0]
 
 
-def clickhouse_programs(folder: EngineFolder, addresses: EngineAddresses, shards: Sequence[Shard]) -> list[Program]:
-    """The servers of all shards, as `clickhouse_program` makes one."""
+def clickhouse_programs(
+    folder: EngineFolder, addresses: EngineAddresses, shards: Sequence[Shard], *, brief: bool = False
+) -> list[Program]:
+    """The servers of all shards, as `clickhouse_program` makes one; `brief` ones end within minutes."""
     library = clickhouse_library()
     make_shards(folder, len(shards))
-    return [_program(folder, addresses.at(shard), shard, library) for shard in shards]
+    profile = PROFILE | BRIEF if brief else PROFILE
+    return [_program(folder, addresses.at(shard), shard, library, profile) for shard in shards]
 
 
-def _program(folder: EngineFolder, addresses: EngineAddresses, shard: Shard, library: Path) -> Program:
+def _program(
+    folder: EngineFolder, addresses: EngineAddresses, shard: Shard, library: Path, profile: Mapping[str, int]
+) -> Program:
     at = folder.shard(shard.number)
-    _write_configuration(at, shard.folder, addresses)
+    _write_configuration(at, shard.folder, addresses, profile)
     # Interactive, on a terminal: otherwise any error of one connection ends the process.
     interactive = ["--interactive", "--disable_suggestion", "--history_file=/dev/null"]
     arguments = ["--config-file=../config.xml", "--path=./", *interactive, "--query", LISTENING]
@@ -122,8 +130,9 @@ def explain_clickhouse(log: str) -> PintallyError | None:
     return None
 
 
-def _write_configuration(at: Path, name: str, addresses: EngineAddresses) -> None:
-    (at / "users.xml").write_text(USERS)
+def _write_configuration(at: Path, name: str, addresses: EngineAddresses, profile: Mapping[str, int]) -> None:
+    settings = "\n".join(f"      <{setting}>{value}</{setting}>" for setting, value in profile.items())
+    (at / "users.xml").write_text(USERS.format(profile=settings))
     (at / "config.xml").write_text(
         CONFIG.format(
             log=name,

@@ -64,7 +64,8 @@ def local_engines(
     time, if they are free. `kafka_brokers` is 1 or 3, `clickhouse_shards` 1 to 3; if one is not given, as many as last
     time, else one. `kafka_port` and `clickhouse_port` are those of the first. `kafka_proxies` are further listeners of
     each broker, port -> advertised port, for clients that come through a proxy. `kafka_lock` names the jars of another
-    version of Kafka. `brief` is for those who end them within minutes: Java compiles less, and optimizes nothing.
+    version of Kafka. `brief` is for those who end them within minutes: Java compiles less, and optimizes nothing, and
+    ClickHouse compiles no expressions.
     `report` gets a line when an engine is ready, when it has crashed and is started again.
     Raises PintallyError: packages missing, machine not supported, port or folder in use, a folder with another number
     of brokers or shards, fetch or start failed.
@@ -84,7 +85,10 @@ def local_engines(
         )
         brokers = brokers_at(ports, count, kafka_proxies)
         kafka = kafka_programs(folder, brokers, kafka_lock, brief=brief)
-        engines = _engines(folder, shards_at(ports, shard_count), tell, brokers, kafka)
+        shards = shards_at(ports, shard_count)
+        addresses = _addresses(brokers, shards)
+        clickhouse = clickhouse_programs(folder, addresses, shards, brief=brief)
+        engines = _engines(folder, addresses, kafka, clickhouse, tell)
         try:
             _start(engines, tell)
             yield engines
@@ -131,14 +135,8 @@ def _fetch(report: Callable[[str], None]) -> None:
     report(f"✓ fetched ({monotonic() - began:.0f} s)")
 
 
-def _engines(
-    folder: EngineFolder,
-    shards: Sequence[Shard],
-    report: Callable[[str], None],
-    brokers: Sequence[Broker],
-    kafka: Sequence[Program],
-) -> Engines:
-    addresses = EngineAddresses(
+def _addresses(brokers: Sequence[Broker], shards: Sequence[Shard]) -> EngineAddresses:
+    return EngineAddresses(
         kafka=",".join(broker.address for broker in brokers),
         clickhouse_host=LOOPBACK,
         clickhouse_port=shards[0].port,
@@ -146,9 +144,19 @@ def _engines(
         kafka_replication=len(brokers),
         other_shards=[shard.address for shard in shards[1:]],
     )
-    of_kafka = tuple(Child(program, folder.lock_fd, report) for program in kafka)
-    clickhouse = clickhouse_programs(folder, addresses, shards)
-    return Engines(addresses, of_kafka, tuple(Child(program, folder.lock_fd, report) for program in clickhouse))
+
+
+def _engines(
+    folder: EngineFolder,
+    addresses: EngineAddresses,
+    kafka: Sequence[Program],
+    clickhouse: Sequence[Program],
+    report: Callable[[str], None],
+) -> Engines:
+    of_kafka, shards = (
+        tuple(Child(program, folder.lock_fd, report) for program in programs) for programs in (kafka, clickhouse)
+    )
+    return Engines(addresses, of_kafka, shards)
 
 
 def _start(engines: Engines, report: Callable[[str], None]) -> None:
