@@ -81,9 +81,9 @@ def test_up_runs_where_the_engines_are_in_a_cache_that_it_may_read(folder: Path)
 
 
 def test_a_worker_counts_and_status_and_verify_answer(stack: Settings, folder: Path, tmp_path: Path) -> None:
-    """Where nothing can be kept, the loops are compiled at each start."""
+    """Where nothing can be kept, the loops are compiled at each start; here not optimized, which takes long."""
     with workers(stack, tmp_path) as start:
-        worker = start(command=(*AS_NOBODY, *PINTALLY, "worker"))
+        worker = start(command=(*AS_NOBODY, "NUMBA_OPT=0", *PINTALLY, "worker"))
         worker.wait_ready()
         assert worker.log.read_text().count("compiling the loops") == 1
         assert run(folder, stack.environment(), *PINTALLY, "emulate", "--events", "100").returncode == 0
