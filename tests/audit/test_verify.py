@@ -228,7 +228,7 @@ def shared(engines: TestEngines) -> Iterator[Flusher]:
     with topics_of_a_module(engines) as flusher:
         flusher.produce()
         flusher.flush()
-        flusher.kept = Kept(settings.clickhouse, TABLES)
+        flusher.kept = Kept(flusher.settings.clickhouse, TABLES)
         yield flusher
 
 

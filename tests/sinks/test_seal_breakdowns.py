@@ -184,11 +184,14 @@ def test_what_is_read_without_the_views_is_what_they_show(stack: Settings, plain
 
 
 def assert_read_as_shown(connection: Connection, resolution: str) -> None:
-    """By each dimension, of some ranges and pins."""
-    shown = connection.rows(
-        f"SELECT toString(dimension), toUnixTimestamp(window_start), pin_id, label, {COUNTS}, is_final"
-        f" FROM pin_breakdown_{resolution} ORDER BY window_start, pin_id, label"
-    )
+    """By each dimension, of some ranges and pins; and the view shows the same rows where it is asked for some."""
+    columns = f"toString(dimension), toUnixTimestamp(window_start), pin_id, label, {COUNTS}, is_final"
+    view = f"SELECT {columns} FROM pin_breakdown_{resolution}"
+    ordered = "ORDER BY window_start, pin_id, label"
+    shown = connection.rows(f"{view} {ordered}")
+    asked_for = f"dimension = 'surface' AND window_start >= fromUnixTimestamp({RANGES[1][0]}) AND pin_id IN (8, 7)"
+    some = [row for row in shown if row[0] == "surface" and row[1] >= RANGES[1][0] and row[2] in (8, 7)]
+    assert connection.rows(f"{view} WHERE {asked_for} {ordered}") == some != []
     for by, (start, end), pins in product(Dimension, RANGES, PINS):
         expected = [
             row
