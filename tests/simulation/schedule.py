@@ -9,7 +9,7 @@ from pintally.streams.worker.flush import LEDGER_CHECK_INTERVAL_SECONDS
 from tests.simulation.kinds import kind_of
 from tests.simulation.truth import Violation
 from tests.simulation.worker import Worker
-from tests.simulation.world import LOST, World
+from tests.simulation.world import LOST, REPAIR, World
 
 STEPS = (30, 110)
 ROUNDS = 40  # in which live workers must come to the end once faults are over
@@ -304,7 +304,7 @@ class Schedule:
                 world.apply_rules()
                 self._run_command()
             if world.changing:  # a hole is in the way, or the log is gone
-                world.remedy = world.remedy or "pintally repair"
+                world.remedy = world.remedy or REPAIR
                 self._do_as_told()
         raise Violation("rules apply and repair wait for each other")
 
@@ -318,7 +318,7 @@ class Schedule:
         world.remedy = ""
         if LOST in remedy:
             world.give_up()
-        elif "pintally repair" in remedy:
+        elif REPAIR in remedy:
             world.repair()
         self._run_command()
 

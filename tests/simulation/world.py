@@ -42,7 +42,7 @@ UUIDS = {action: UUID(int=int(action)) for action in Action}
 RECORDS = 24  # a source
 BESIDE = 0.3  # share of the schedules in which users and arms may be counted
 DAMAGES = ("cells", "cells", "a slice", "a minute", "ledger rows", "letters", "wrong counts")
-LOST = "pintally accept-loss"  # as remedies name it
+LOST, REPAIR = "pintally accept-loss", "pintally repair"  # as remedies name them
 SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # a schedule tells all in its own words
 
 
@@ -140,6 +140,7 @@ class World:
         self.changing = False  # rules apply has begun and not ended well
         self.command: Command | None = None
         self.gone_back = False  # ClickHouse has, since `rules apply` began
+        self.has_hole = False  # an epoch start may stand above slices that were gone when it was written (10603)
         self.damages = self.trims = 0
         self.ruined: set[str] = set()  # the kinds of damage so far; an old copy may bring any of them back
         self.remedy = ""  # what the last worker that refused to go on asks a person to do
@@ -332,8 +333,7 @@ class World:
         except SinkRolledBack as error:
             self.end(worker, error.what)
         except (WorkerEnds, RulesChanged) as error:
-            allowed = worker.is_out or worker.is_misled or self.changing or self.truth.is_damaged
-            allowed |= self.trims > 0 and LOST in error.remedy
+            allowed = worker.is_out or worker.is_misled or self.changing or self._needs(error.remedy)
             if not allowed and worker.app.settings is self.settings:
                 raise
             self.remedy = error.remedy
@@ -396,6 +396,7 @@ class World:
     def _go_back(self, sink: SimSink, copy: Copy) -> None:
         sink.restore(copy)
         self.gone_back = True
+        self.has_hole |= self.changing
         self.say("ClickHouse goes back to a copy: %s", sorted((r.start, r.position) for r in sink.ledger.values()))
 
     def _is_ruined(self, kind: str) -> None:
@@ -519,7 +520,7 @@ class World:
         except Refusal as refusal:
             if "PINTALLY_SLICE_RECORDS" in refusal.what:
                 self._take_smaller_slices()
-            elif not (self.truth.is_damaged or (self.trims and LOST in refusal.remedy)):
+            elif not self._needs(refusal.remedy):
                 raise
             self.remedy = refusal.remedy
             self.say("%s waits for what it asks for: %s", command.name, refusal)
@@ -532,6 +533,11 @@ class World:
             elif code == 0 and not self._ledger_comes:
                 for sink in self.servers.each:
                     sink.truth.repaired(sink)  # else a row may come that vouches for cells ruined before it (255504)
+
+    def _needs(self, remedy: str) -> bool:
+        """Whether something happened that a person has to mend in this way."""
+        lost, hole = self.trims > 0 and LOST in remedy, self.has_hole and REPAIR in remedy
+        return self.truth.is_damaged or lost or hole
 
     @property
     def _ledger_comes(self) -> bool:
