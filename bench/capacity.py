@@ -92,7 +92,7 @@ def capacity(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Read, compute, write capacity.json and capacity.md, print."""
-    steady, rows = (Kept.from_json((results / f"{name}.json").read_text()) for name in ("steady", "rows"))
+    steady, rows = (Kept.read(results, name) for name in ("steady", "rows"))
     prices = None if cpu_hour is None or gb_month is None else Prices(cpu_hour, gb_month, kept_days, kafka_days)
     measured = [of_rate(steady, rows, rate) for rate in MEASURED]
     needs = [need(rate, nearest(measured, rate), used, kept_days) for rate in RATES]

@@ -89,8 +89,8 @@ class Minute:
 
 
 def costs_of(results: Path, shards: int) -> Costs:
-    """Read what was measured for so many shards. Raises FileNotFoundError, or KeyError naming the missing figure."""
-    found = {name: Kept.from_json((results / f"{name}.json").read_text()) for name in NEEDED}
+    """Read what was measured for so many shards. Raises typer.BadParameter, or KeyError naming the missing figure."""
+    found = {name: Kept.read(results, name) for name in NEEDED}
     rates = [
         of_rate(found["steady"], found["rows"], rate) for rate in (*RATES, *HIGHER) if known(found["steady"], rate)
     ]

@@ -25,7 +25,7 @@ LATENESS = HOUR
 TIME_OF_DAY = 23 * HOUR + 48 * 60  # 23:48: nearly all of the day is today, and eight minutes are in no cut
 HOT = 6 * HOUR  # so long a pin is popular
 REPLAY = 4 * HOUR  # how often dead letters are replayed
-FLUSHS = 120
+FLUSHES = 120
 OLDER_DAYS, BASE_DAYS = 7, 30
 CELLS_AN_EVENT = 0.6  # of hours so full
 
@@ -118,14 +118,14 @@ def at(now: int, cells: int, pins: int, busy_from: int = 0) -> World:
 
 def fill_cells(connection: Connection, world: World) -> None:
     """Two days of cells."""
-    live = world.now - FLUSHS
+    live = world.now - FLUSHES
     insert_cells(connection, world, world.first, 10, 1)  # cuts begin with the first cell
     for start in range(world.first, live, HOUR):
         if start % DAY >= world.busy_from:
             insert_cells(connection, world, start, min(HOUR, live - start), 1)
         if start % HOT == 0:
             say(f"cells of {(start - world.first) // HOUR} hours of {(live - world.first) // HOUR}")
-    for flush in range(FLUSHS):
+    for flush in range(FLUSHES):
         insert_cells(connection, world, live + flush, 1, 2 + flush)
 
 

@@ -78,6 +78,14 @@ class Kept:
         figures = [Figure(**{name: each[name] for name in Figure.__slots__}) for each in read.pop("figures")]
         return cls(**read, figures=figures)
 
+    @classmethod
+    def read(cls, results: Path, benchmark: str) -> "Kept":
+        """What a benchmark kept in a folder. Raises typer.BadParameter if it has not run yet."""
+        path = results / f"{benchmark}.json"
+        if not path.exists():
+            raise typer.BadParameter(f"{path} is not there: run `python -m bench.{benchmark}` first")
+        return cls.from_json(path.read_text())
+
 
 @contextmanager
 def kept(benchmark: str, settings: Settings, into: Path, as_json: bool, parameters: dict[str, Any]) -> Iterator[Kept]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.shapes import OWN
 
-FLUSHS = os.sysconf("SC_CLK_TCK")  # a second, usually 100: CPU time is known to 10 ms
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")  # a second, usually 100: CPU time is known to 10 ms
 KIB = 1024
 
 
@@ -77,7 +77,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     Raises FileNotFoundError if one of the processes itself has ended.
     """
     pids = [pid for pid in pids if Path(f"/proc/{pid}/stat").stat()]
-    return sum(_flushes(each) for pid in pids for each in family(pid)) / FLUSHS
+    return sum(_clock_ticks(each) for pid in pids for each in family(pid)) / CLOCK_TICKS
 
 
 def family(pid: int) -> list[int]:
@@ -99,7 +99,7 @@ def forget_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-def _flushes(pid: int) -> int:
+def _clock_ticks(pid: int) -> int:
     fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
     # utime, stime, and both of the children it has waited for; nothing is there once it has ended
     return sum(map(int, fields[11:15]))

@@ -37,7 +37,7 @@ HOURS_AT_LEAST = 26  # the last day, from the first of its minutes on
 ROWS_AN_HOUR = 2_200_000
 KEPT_DAYS, ROWS_AN_OLDER_DAY = 88, 5_000
 CELLS_AN_EVENT = 0.66  # of hours so full
-FLUSHS = 120
+FLUSHES = 120
 TIMEOUT_SECONDS = 900
 ONE_PIN_MS, TOP_OF_HOUR_MS, TOP_OF_DAY_MS = 20, 100, 150
 
@@ -123,7 +123,7 @@ def fill(connection: Connection, size: Size, now: int) -> list[int]:
     an_hour = min(ROWS_AN_HOUR, size.rows // HOURS_AT_LEAST)
     events = int(an_hour / CELLS_AN_EVENT)
     hours: list[int] = []
-    live = now - FLUSHS
+    live = now - FLUSHES
     start, rows = live // HOUR * HOUR, 0
     while rows < size.rows or len(hours) < HOURS_AT_LEAST:
         seconds = min(HOUR, live - start) or 1
@@ -132,7 +132,7 @@ def fill(connection: Connection, size: Size, now: int) -> list[int]:
         start -= HOUR
         rows = int(connection.rows("SELECT count() FROM pin_minutes")[0][0])
         say(f"{len(hours)} hours, {rows:,} rows of {size.rows:,}")
-    for flush in range(FLUSHS):
+    for flush in range(FLUSHES):
         insert(connection, size, live, flush + 1, max(1, events // HOUR), 2 + flush)
     return hours
 

@@ -172,12 +172,12 @@ COUNTED_UP = np.arange(COUNT, dtype=np.uint64)
 RANDOM = np.random.default_rng(11).integers(0, 2**64, COUNT, dtype=np.uint64)
 MS = np.uint64(0x0197_0000_0000) + COUNTED_UP // np.uint64(20)
 V7 = MS << np.uint64(16) | np.uint64(0x7000) | RANDOM & np.uint64(0xFFF)
-FLUSHS = np.uint64(0x1EE_9E2A_5B1C_2D00) + COUNTED_UP * np.uint64(500)  # of 100 ns
+TICKS = np.uint64(0x1EE_9E2A_5B1C_2D00) + COUNTED_UP * np.uint64(500)  # of 100 ns
 V1 = (
-    FLUSHS << np.uint64(32)
-    | (FLUSHS >> np.uint64(16)) & np.uint64(0xFFFF0000)
+    TICKS << np.uint64(32)
+    | (TICKS >> np.uint64(16)) & np.uint64(0xFFFF0000)
     | np.uint64(0x1000)
-    | FLUSHS >> np.uint64(48)
+    | TICKS >> np.uint64(48)
 )
 FIXED = np.full(COUNT, 0x8000_0242_AC11_0002, np.uint64)
 HIGH, LOW = COUNTED_UP // np.uint64(450), COUNTED_UP % np.uint64(450)

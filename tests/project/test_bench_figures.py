@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from numpy.random import default_rng
 
 from bench.capacity import Measured, cost, nearest, need
@@ -102,3 +103,8 @@ def test_results_that_are_kept_can_be_read() -> None:
     ):
         if (results / f"{name}.json").exists():
             assert Kept.from_json((results / f"{name}.json").read_text()).figures
+
+
+def test_who_computes_from_what_was_not_measured_yet_is_told_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match=r"steady.json is not there: run `python -m bench.steady` first"):
+        Kept.read(tmp_path, "steady")
