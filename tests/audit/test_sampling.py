@@ -20,6 +20,7 @@ from tests.audit.test_verify import (  # noqa: F401 - fixtures
     at_cell,
     exact,
     flushed,
+    hurried,
     insert_cell,
     kinds,
     settings,
