@@ -1,27 +1,14 @@
 """Our consumer beside others of the same process, on a real Kafka."""
 
 import asyncio
-from collections.abc import Iterator
 
-import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.clients import options_alone
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
-from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 
 LARGE = b"x" * 100_000  # longer than what a response may be to be copied
-
-
-@pytest.fixture
-def topic(settings: Settings) -> Iterator[str]:
-    """A topic, which is dropped afterwards."""
-    create_topics(*settings.sources)
-    yield min(settings.topics.names.values())
-    with open_admin(settings.kafka) as admin:
-        admin.delete_topics([*settings.topics.actions])
 
 
 async def values_of(consumer: AIOKafkaConsumer | ChunkedConsumer, place: TopicPartition, n: int) -> list[bytes | None]:

@@ -1,30 +1,20 @@
 """Two members of one group instance id: the one that was replaced hears of it, and never takes its place back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import pytest
 from aiokafka import TopicPartition
 
 from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
 from pintally.streams.kafka.leaving import leave_group
-from pintally.streams.kafka.topics import create_topics, members_by
+from pintally.streams.kafka.topics import members_by
 from pintally.streams.settings import Settings
 
 SECONDS = 60
-
-
-@pytest.fixture
-def topic(settings: Settings) -> Iterator[str]:
-    """A topic, which is dropped afterwards."""
-    create_topics(*settings.sources)
-    yield min(settings.topics.names.values())
-    with open_admin(settings.kafka) as admin:
-        admin.delete_topics([*settings.topics.actions])
 
 
 class Told:
