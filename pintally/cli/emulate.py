@@ -77,10 +77,13 @@ def emulate(
     plan = Plan(events, rate, seed, int(span * MINUTE_MS), pins, duplicates, late, broken, bots, effect, keeps_times)
     refuse_topics(plan, topics)
     began = time.monotonic()
-    sent, stopped = run(settings, plan, topics, quiet=as_json)
-    if truth is not None:
-        sent.write(truth)
-    print_sent(sent, time.monotonic() - began, as_json, truth)
+    try:
+        sent, stopped = run(settings, plan, topics, quiet=as_json)
+        if truth is not None:
+            sent.write(truth)
+        print_sent(sent, time.monotonic() - began, as_json, truth)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if stopped and plan.events is not None:
         raise typer.Exit(130)
 
@@ -116,7 +119,11 @@ async def _until_stopped(target: Target, traffic: Traffic, progress: Callable[[T
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    return await emulate_into(target, traffic, stopping, progress), stopping.is_set()
+    sent = await emulate_into(target, traffic, stopping, progress)
+    # Who tells it to stop now has come late: all is sent, and the truth about it is still to be written.
+    loop.remove_signal_handler(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return sent, stopping.is_set()
 
 
 def print_sent(sent: Truth, seconds: float, as_json: bool, path: Path | None) -> None:

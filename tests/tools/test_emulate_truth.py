@@ -1,17 +1,22 @@
 """The truth the emulator tells is what the counting rules say of the log it makes, on topics of both kinds."""
 
 import json
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pintally.schemas.actions import Action
 from pintally.schemas.outcomes import Outcome
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, HOUR_MS, MINUTE_MS, Rules
+from pintally.streams.settings import Settings
 from pintally.tools.emulate.arms import EXPERIMENT
 from pintally.tools.emulate.placed import Placed
 from pintally.tools.emulate.plan import Plan, PlanRefused
@@ -243,3 +248,47 @@ def test_truth_taken_in_parts_is_the_truth_of_the_whole(plan: Plan) -> None:
             parts.labelled()  # a look changes nothing
     assert parts.outcomes == whole.outcomes
     assert parts.labelled() == whole.labelled()
+
+
+# A `pintally` that is told to stop when half of the truth is written.
+TOLD_LATE = """
+import os, runpy, signal
+from pintally.tools.emulate.truth import Truth
+
+whole = Truth.lines
+
+def lines(self):
+    for number, line in enumerate(whole(self)):
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield line
+
+Truth.lines = lines
+runpy.run_module("pintally.cli", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_who_is_told_to_stop_while_it_writes_the_truth_writes_all_of_it(stack: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "truth.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD_LATE, "emulate", "--events", "50", "--truth", str(path)],
+        env=stack.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    counted = sum(each["records"] for each in told if each.get("outcome") == "counted")
+    assert sum(each.get("count", 0) for each in told) == counted > 0
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_truth_that_cannot_be_written_whole_leaves_no_file_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lines(_: Truth) -> Iterator[str]:
+        yield "{}"
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Truth, "lines", lines)
+    with pytest.raises(OSError, match="no space"):
+        Truth.__new__(Truth).write(tmp_path / "truth.jsonl")
+    assert not (tmp_path / "truth.jsonl").exists()

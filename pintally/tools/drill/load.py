@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ SHARES = {"duplicates": 0.01, "late": 0.003, "broken": 0.002, "bots": 0.01}
 HISTORY_EVENTS = 20_000  # an hour
 UNCERTAIN = ("did not take a batch", "no longer certain", "Traceback")
 STOP_SECONDS = 90.0
+KILLED = 128 + signal.SIGKILL  # the guard's exit status: the command did not stop in time
 
 
 class Load:
@@ -89,9 +91,9 @@ class Load:
             self._explain(log, begins, code)
 
     def _explain(self, log: Path, begins: int, code: int) -> None:
-        """A leg without truth: had it begun to send?"""
+        """A leg without truth: had it begun to send? Of one that was killed nobody knows."""
         said = log.read_bytes()[begins:].decode(errors="replace")
-        if any(words in said for words in UNCERTAIN):
+        if code == KILLED or any(words in said for words in UNCERTAIN):
             self.expected.doubt(f"leg {self.legs} of the traffic ended with code {code}: {said.strip()[-300:]}")
         self._over.wait(1.0)  # Kafka is away: the next leg tries again
 

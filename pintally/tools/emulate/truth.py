@@ -188,6 +188,8 @@ class Truth:
             yield json.dumps({"hour": each.hour, **did, "is_bot": is_bot(each.user)})
 
     def write(self, path: Path) -> None:
-        """Write `lines` to a file."""
-        with path.open("w", encoding="utf-8") as file:
+        """Write `lines` to a file, which is there once all of them are."""
+        part = path.with_name(f"{path.name}.part")
+        with part.open("w", encoding="utf-8") as file:
             file.writelines(line + "\n" for line in self.lines())
+        part.replace(path)
