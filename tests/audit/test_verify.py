@@ -239,14 +239,9 @@ def flushed(shared: Flusher, hurried: None) -> Iterator[Flusher]:  # noqa: ARG00
     shared.kept.restore()
 
 
-def last_final_day_ms() -> int:
-    """The end of the last day that is final."""
-    return (now_ms() - FINAL_MS) // DAY_MS * DAY_MS
-
-
 def produce_in_the_evening(flusher: Flusher) -> int:
     """A log in the last four hours of the last day that is final, few to be sealed; returns its end in seconds."""
-    end_ms = last_final_day_ms()
+    end_ms = (now_ms() - FINAL_MS) // DAY_MS * DAY_MS
     flusher.produce(ago_ms=now_ms() - end_ms + 4 * 3_600_000)
     return end_ms // 1000
 
