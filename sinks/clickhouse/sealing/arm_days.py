@@ -5,7 +5,6 @@ Readers see numbers alone. Windows whose members may be deleted with age stay as
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Self
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
@@ -15,7 +14,7 @@ from pintally.sinks.clickhouse.sealing.reopen import DAY
 from pintally.sinks.clickhouse.sealing.rollup_rows import SPILL
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.sinks.clickhouse.sealing.session import sealing_connection
-from pintally.sinks.clickhouse.sealing.steps import seal_window
+from pintally.sinks.clickhouse.sealing.steps import Steps, seal_window
 from pintally.sinks.clickhouse.stale_rows import delete_superseded, in_hours
 
 
@@ -45,11 +44,10 @@ def open_unequal_arms(connection: Connection) -> list[str]:
     return opened
 
 
-@dataclass(frozen=True, slots=True)
-class _ArmDay:
+@dataclass(frozen=True)
+class _ArmDay(Steps[ArmDaySeal, Sums]):
     """A day, and the windows that end with it."""
 
-    connection: Connection
     start: int
     days: int  # of the longest window
     least: int
@@ -57,12 +55,6 @@ class _ArmDay:
     @property
     def made_of(self) -> tuple[str, ...]:
         return "sealed", "arm_day_seals", "arm_members", "experiment_cells", "ingest_starts"
-
-    def through(self, connection: Connection) -> Self:
-        return replace(self, connection=connection)
-
-    def there(self, number: int) -> Sums:
-        return self.inserted(number)
 
     @property
     def first(self) -> int:

@@ -1,8 +1,8 @@
 """The windows of features, each with what is its own in the steps of sealing: a bucket, a complete hour, a base."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COUNTED
@@ -22,6 +22,7 @@ from pintally.sinks.clickhouse.sealing.feature_seals import (
     read_seals,
 )
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR
+from pintally.sinks.clickhouse.sealing.steps import Steps
 from pintally.sinks.clickhouse.sealing.top_rows import HOUR_TOPS, TILE_TOPS, Highest, Tops, wanted
 from pintally.sinks.clickhouse.stale_rows import Selection, delete_superseded, has_superseded, in_bucket, in_hours
 
@@ -31,23 +32,19 @@ class Overtaken(Exception):
 
 
 @dataclass(frozen=True)
-class KnownWindow:
+class KnownWindow(Steps[FeatureSeal, Known]):
     """Steps of a window of features. `newest`: the newest cut, if the one that it is for is yet to be published.
 
     Then no writer opens it. So a row that an earlier sealer left holds only if the cells still have its sums; and the
     second look is taken once the cut is published.
     """
 
-    connection: Connection
     start: int
     complete_at: int
     newest: int | None = None
 
     kind = ""
     made_of = ("cuts", "feature_seals", "pin_minutes", "ingest_starts")
-
-    def through(self, connection: Connection) -> Self:
-        return replace(self, connection=connection)
 
     @property
     def name(self) -> Name:
@@ -82,18 +79,6 @@ class KnownWindow:
         """Whether what its rows are made of has these sums now."""
         return self.expected() == sums
 
-    def insert(self, number: int) -> None:
-        raise NotImplementedError
-
-    def inserted(self, number: int) -> Known:
-        raise NotImplementedError
-
-    def there(self, number: int) -> Known:
-        return self.inserted(number)
-
-    def expected(self) -> Known:
-        raise NotImplementedError
-
     def reopen(self) -> None:
         open_windows(self.connection, [(self.kind, self.start)])
 
@@ -111,9 +96,9 @@ class OfCells(KnownWindow):
     tops: Tops
 
     @property
+    @abstractmethod
     def cells(self) -> Selection:
         """Cells that may not be superseded."""
-        raise NotImplementedError
 
     @property
     def ranked_from(self) -> int:

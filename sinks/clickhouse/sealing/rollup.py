@@ -1,14 +1,14 @@
 """Rolls up one hour or day by the steps of `steps`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing import experiment_rows, rollup_rows
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, SEALED, reopen
 from pintally.sinks.clickhouse.sealing.rollup_rows import NOTHING, Sums
-from pintally.sinks.clickhouse.sealing.steps import seal_window
+from pintally.sinks.clickhouse.sealing.steps import Steps, seal_window
 from pintally.sinks.clickhouse.stale_rows import delete_superseded, has_superseded, in_hours
 
 
@@ -60,11 +60,10 @@ def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = 
     return RolledUp(window, result.seal, result.changed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Steps:
+@dataclass(frozen=True)
+class _Steps(Steps[Row, Sums]):
     """The steps of an hour or a day."""
 
-    connection: Connection
     window: Window
     hour_seals: Sequence[int]
 
@@ -72,9 +71,6 @@ class _Steps:
     def made_of(self) -> tuple[str, ...]:
         hours = ("pin_hours", "pin_hour_breakdowns") if self.hour_seals else ()
         return "sealed", "pin_minutes", "experiment_cells", "ingest_starts", *hours
-
-    def through(self, connection: Connection) -> Self:
-        return replace(self, connection=connection)
 
     def read_row(self) -> Row:
         return read_row(self.connection, self.window)
@@ -88,9 +84,6 @@ class _Steps:
 
     def inserted(self, number: int) -> Sums:
         return rolled_up(self.connection, self.window, number)
-
-    def there(self, number: int) -> Sums:
-        return self.inserted(number)
 
     def expected(self) -> Sums:
         return minutes_of(self.connection, self.window)

@@ -4,9 +4,10 @@ After a crash between two steps readers see no change, and a sealer that slept n
 window with the highest seal number holds, and a number that is allocated later is higher.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, Self, TypeVar
 
 from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection
@@ -36,40 +37,54 @@ Row = TypeVar("Row", bound=Published)
 Sums = TypeVar("Sums")
 
 
-class Steps(Protocol[Row, Sums]):
-    """What is particular to one kind of window."""
+@dataclass(frozen=True)
+class Steps(ABC, Generic[Row, Sums]):
+    """What is particular to one window."""
+
+    connection: Connection
 
     @property
+    @abstractmethod
     def made_of(self) -> Sequence[str]:
         """The tables whose rows must be here before the window is sealed: of what it is made, and of its seals."""
 
     def through(self, connection: Connection) -> Self:
         """The same steps on another connection."""
+        return replace(self, connection=connection)
 
+    @abstractmethod
     def read_row(self) -> Row:
         """The row that holds now."""
 
+    @abstractmethod
     def is_sealed(self, row: Row) -> bool:
         """Whether that row still holds, so that nothing is left to do."""
 
+    @abstractmethod
     def insert(self, number: int) -> None:
         """Insert the rows of the window with a number that no reader knows yet. Superseded cells are deleted before."""
 
+    @abstractmethod
     def inserted(self, number: int) -> Sums:
         """The sums of the rows with that number. Of features it inserts the tops of these rows too."""
 
     def there(self, number: int) -> Sums:
         """The same, and inserts nothing."""
+        return self.inserted(number)
 
+    @abstractmethod
     def expected(self) -> Sums:
         """The sums of what they were made of, read now."""
 
+    @abstractmethod
     def publish(self, number: int, before: Row, sums: Sums, *, changed: bool) -> None:
         """From here on readers take the rows with that number, unless a higher one is there."""
 
+    @abstractmethod
     def is_unchanged(self, sums: Sums) -> bool:
         """Second look: whether what the rows were made of still has these sums."""
 
+    @abstractmethod
     def reopen(self) -> None:
         """Have the window sealed again."""
 

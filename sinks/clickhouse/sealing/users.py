@@ -6,7 +6,7 @@ whose members may be deleted with age stay as they are.
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, Self
+from typing import Final
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
@@ -15,7 +15,7 @@ from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR
 from pintally.sinks.clickhouse.sealing.rollup_rows import SPILL
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.sinks.clickhouse.sealing.session import sealing_connection
-from pintally.sinks.clickhouse.sealing.steps import seal_window
+from pintally.sinks.clickhouse.sealing.steps import Steps, seal_window
 from pintally.sinks.clickhouse.sealing.user_seals import (
     Flagged,
     Sums,
@@ -79,11 +79,10 @@ def open_unequal_users(connection: Connection) -> list[str]:
     return opened
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
+@dataclass(frozen=True)
+class _Window(Steps[UserSeal, Sums]):
     """What the steps of an hour and of a day have in common."""
 
-    connection: Connection
     resolution: str
     start: int
     seconds: int
@@ -93,15 +92,6 @@ class _Window:
     @property
     def made_of(self) -> tuple[str, ...]:
         return "sealed", "user_seals", "pin_members", "pin_user_states", "ingest_starts"
-
-    def through(self, connection: Connection) -> Self:
-        return replace(self, connection=connection)
-
-    def inserted(self, number: int) -> Sums:
-        raise NotImplementedError
-
-    def there(self, number: int) -> Sums:
-        return self.inserted(number)
 
     def _given(self, number: int, seals: tuple[int, ...]) -> dict[str, object]:
         window = {"start": self.start, "end": self.start + self.seconds, "least": self.least, "above": self.above}
@@ -140,7 +130,7 @@ class _Window:
         return bool(found == self.connection.execute(user_rows.COUNTED_SUMS, given, settings=SPILL)[0])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Hour(_Window):
     """An hour: flagged users and sets from members, numbers from sets."""
 
@@ -174,7 +164,7 @@ class _Hour(_Window):
         return bool(self.connection.one(user_rows.MEMBERS, start=self.start) == sums[:2])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Day(_Window):
     """A day: numbers from the sets of its hours, which were sealed before; whoever changes one seals it again."""
 
