@@ -1,7 +1,7 @@
 """What must be, by the reference: what readers may see at any moment, and what must stand there in the end."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -221,13 +221,19 @@ class Truth:
         rows = [row for source in sources for row in self._complete_rows(sink, source)]
         return {(row.source.id, row.slice_block, row.arrived_at) for row in rows}
 
-    def repaired(self, sink: MemorySink) -> None:
-        """All complete slices are said to be as they must be."""
+    def repaired(self, sink: MemorySink, everywhere: Container[SliceKey]) -> None:
+        """The slices that are complete on all servers are said to be as they must be.
+
+        Further ones are counted again: workers restore from the shard furthest behind (seed 15801).
+        """
         self.is_damaged = False
         self.reset(sink)
         for log in self.logs.values():
             for row in self._complete_rows(sink, log.source):
-                self._check_complete(sink, row)
+                if (row.source.id, row.slice_block, row.arrived_at) in everywhere:
+                    self._check_complete(sink, row)
+                else:
+                    self.is_damaged = True
 
     def _vouched(self, sink: MemorySink, row: LedgerRow, keys: Iterable[Key]) -> None:
         for key in keys:

@@ -371,9 +371,9 @@ class World:
             return
         if self.servers.are_many:
             self._is_ruined("a shard from before a change")
-        asked = self.settings.asked.to_json()
-        if not any(row.rules == asked for row in self.truth.newest_starts):
-            self.changing = True
+        starts, asked = self.truth.newest_starts, self.settings.asked.to_json()
+        if {row.source for row in starts} != {row.source for row in starts if row.rules == asked}:
+            self.changing = True  # of some source only the rules of before are left (seed 17115)
         self._stop_all(kill=True)
 
     def forget_flush(self) -> None:
@@ -531,8 +531,9 @@ class World:
             elif command.name == "lost":
                 self.remedy = ""
             elif code == 0 and not self._ledger_comes:
-                for sink in self.servers.each:
-                    sink.truth.repaired(sink)  # else a row may come that vouches for cells ruined before it (255504)
+                everywhere = set.intersection(*(sink.truth.complete_slices(sink) for sink in self.servers.each))
+                for sink in self.servers.each:  # else a row may come that vouches for cells ruined before it (255504)
+                    sink.truth.repaired(sink, everywhere)
 
     def _needs(self, remedy: str) -> bool:
         """Whether something happened that a person has to mend in this way."""
