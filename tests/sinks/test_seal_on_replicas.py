@@ -17,11 +17,13 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.replicas import ReplicaAway
 from pintally.sinks.clickhouse.scripts import tables
 from pintally.sinks.clickhouse.sealing import everywhere, steps
+from pintally.sinks.clickhouse.sealing.arm_days import seal_arm_users
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import seal_users
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.sinks.sealing import DAY, HOUR, TODAY, YESTERDAY, disagreements, read, some_cells
+from tests.sinks.test_arm_days import write as write_arms
 from tests.sinks.test_seal_users import PIN, members
 from tests.sinks.test_seal_users import write as write_members
 from tests.support.two_replicas import Keeper, emptied, standing_in, two_databases, two_servers
@@ -29,7 +31,7 @@ from tests.support.two_replicas import Keeper, emptied, standing_in, two_databas
 pytestmark = pytest.mark.engines
 Act = Callable[[ClickHouseAddress], object]
 LATE = 21  # hour of the day: hours before it need no users
-SEALED_FROM = {"pin_minutes", "ingest_starts", "pin_members", "pin_hours_by_pin"}
+SEALED_FROM = {"pin_minutes", "ingest_starts", "pin_members", "pin_hours_by_pin", "arm_members"}
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,11 @@ def users(address: ClickHouseAddress) -> object:
     return seal_users(address, 1)
 
 
+def users_of_arms(address: ClickHouseAddress) -> object:
+    seal(address, TODAY)
+    return seal_arm_users(address, 1)
+
+
 # What is sealed, the table of its rows, and the table that publishes them.
 KINDS: dict[str, tuple[Act, str, str]] = {
     "hours": (hours, "pin_hours", "sealed"),
@@ -123,6 +130,7 @@ KINDS: dict[str, tuple[Act, str, str]] = {
     "bases": (cuts, "pin_base", "feature_seals"),
     "users": (users, "pin_hour_users", "user_seals"),
     "users of days": (users, "pin_day_users", "user_seals"),
+    "users of arms": (users_of_arms, "arm_day_users", "arm_day_seals"),
 }
 
 
@@ -152,6 +160,7 @@ def prepared(keeper: Keeper) -> None:
     """Cells of two days with members late on the first, and what was done for that forgotten."""
     write(keeper.here)
     write_members(keeper.here, members([(LATE, 1, PIN, "home", user) for user in range(30)]))
+    write_arms(keeper.here, [(0, LATE, "control", user) for user in range(30)])
     keeper.log.clear()
 
 
@@ -176,13 +185,13 @@ LEFT_OUT: dict[str, tuple[str, object]] = {
 
 
 @pytest.mark.parametrize("fault", LEFT_OUT)
-@pytest.mark.parametrize("kind", ["hours", "tiles", "bases", "users"])
+@pytest.mark.parametrize("kind", ["hours", "tiles", "bases", "users", "users of arms"])
 def test_a_step_that_is_left_out_is_found(fault: str, kind: str, done_without: Callable[[Act, str], list[str]]) -> None:
     act, rows, published = KINDS[kind]
     assert fault in faults(done_without(act, fault), rows, published)
 
 
-@pytest.mark.parametrize("kind", ["hours", "tiles", "users"])
+@pytest.mark.parametrize("kind", ["hours", "tiles", "users", "users of arms"])
 def test_rows_are_looked_at_again_behind_a_barrier(kind: str, done: Callable[[Act], Keeper]) -> None:
     """The second look: cells that another replica took just before the publication are here then."""
     act, _, published = KINDS[kind]
@@ -205,7 +214,7 @@ LAGS = [
     ("hours", "pin_minutes"), ("hours", "pin_hours"), ("hours", "pin_hour_breakdowns"), ("days", "pin_days"),
     ("tiles", "pin_minutes"), ("tiles", "pin_tiles"), ("complete hours", "pin_hours_by_pin"), ("tops", "tile_tops"),
     ("bases", "pin_base"), ("users", "pin_members"), ("users", "pin_user_states"), ("users", "pin_hour_users"),
-    ("users of days", "pin_day_users"),
+    ("users of days", "pin_day_users"), ("users of arms", "arm_members"), ("users of arms", "arm_day_users"),
 ]  # fmt: skip
 
 
@@ -221,6 +230,7 @@ def test_nothing_is_published_while_a_replica_lacks_rows(kind: str, late: str, k
         "sealed": f"SELECT count() FROM {rows} WHERE seal IN (SELECT seal FROM sealed FINAL WHERE NOT is_open)",
         "feature_seals": f"SELECT count() FROM {rows} WHERE seal IN (SELECT rows_seal FROM feature_seals FINAL)",
         "user_seals": f"SELECT count() FROM {rows} WHERE seal IN (SELECT rows_seal FROM user_seals FINAL)",
+        "arm_day_seals": f"SELECT count() FROM {rows} WHERE seal IN (SELECT rows_seal FROM arm_day_seals FINAL)",
     }[published]
     assert read(plain(keeper.here), shown) == [(0,)], seals
     keeper.catch_up()
@@ -232,7 +242,8 @@ def test_nothing_is_published_while_a_replica_lacks_rows(kind: str, late: str, k
 def test_a_replica_that_is_away_delays_sealing_and_is_named(keeper: Keeper) -> None:
     prepared(keeper)
     keeper.away = ("b",)
-    for act in (hours, cuts, lambda address: seal_users(address, 1)):
+    alone: tuple[Act, ...] = (lambda address: seal_users(address, 1), lambda address: seal_arm_users(address, 1))
+    for act in (hours, cuts, *alone):
         with pytest.raises(ReplicaAway, match="1 of 2 are away: b") as refused:
             act(keeper.here)
         assert "SYSTEM DROP REPLICA" in refused.value.remedy
