@@ -15,6 +15,7 @@ from pintally.schemas.rules import DAY_MS
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.kafka.admin import open_admin, retry_while_electing, retry_while_loading
+from pintally.streams.kafka.leaderless import naming_leaderless
 from pintally.streams.kafka.rights import GROUP, TOPIC, UNAUTHORIZED, needing, right_missing
 from pintally.streams.kafka.topic_configs import read_topic_configs
 from pintally.streams.settings import KafkaSettings, RulesSettings, TopicSettings
@@ -105,7 +106,8 @@ def read_offsets(kafka: KafkaSettings, sources: Sequence[Source]) -> dict[Source
 def offsets_by(admin: KafkaAdminClient, kafka: KafkaSettings, sources: Sequence[Source]) -> dict[Source, Offsets]:
     """The same by a connection that is open."""
     by_partition = {TopicPartition(source.topic, source.partition): source for source in sources}
-    with needing(kafka, TOPIC, "Describe", {source.topic for source in sources}):
+    topics = {source.topic for source in sources}
+    with needing(kafka, TOPIC, "Describe", topics), naming_leaderless(admin, kafka, topics):
 
         def offsets(spec: OffsetSpec, isolation: str) -> dict[TopicPartition, Any]:
             specs = dict.fromkeys(by_partition, spec)

@@ -20,7 +20,7 @@ from faust.types.tuples import ConsumerMessage
 
 from pintally.streams.counting.log import Chunk
 from pintally.streams.kafka.clients import kafka_options
-from pintally.streams.kafka.fetching.consumer import ChunkedConsumer, producer_tasks
+from pintally.streams.kafka.fetching.consumer import ChunkedConsumer, PatientProducer, producer_tasks
 from pintally.streams.log.exceptions import named
 from pintally.streams.worker.fatal import end_by, end_on_loop_errors, end_with
 from pintally.streams.worker.session_watchdog import SessionWatchdog
@@ -229,6 +229,10 @@ class WatchedProducer(driver.Producer):
         """Start it, and watch."""
         await super().on_start()
         end_with(self.app, "a background task of the producer", producer_tasks(self._ensure_producer()))
+
+    @property
+    def _producer_type(self) -> Any:
+        return PatientProducer
 
 
 class ChunkTransport(driver.Transport):

@@ -13,9 +13,10 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.errors import NotEnoughReplicasError
 
 from pintally.schemas.actions import Action, dead_letter_topic
+from pintally.schemas.errors import KafkaUnavailable
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from pintally.streams.kafka.topic_configs import set_topic_configs
-from pintally.streams.kafka.topics import group_members
+from pintally.streams.kafka.topics import describe_topics, group_members, read_offsets, sources_of
 from pintally.streams.settings import Settings
 from pintally.tools.drill.fault_context import NoEffect
 from pintally.tools.drill.faults import brokers as faults
@@ -25,7 +26,7 @@ from pintally.tools.drill.probe import Probe
 from pintally.tools.drill.producers import Event, now_ms
 from pintally.tools.drill.truth import Expected
 from pintally.tools.engines import Engines
-from tests.e2e.running import Traffic, Worker, pintally, progress, verify, wait_caught_up, workers
+from tests.e2e.running import ASKED_S, Traffic, Worker, pintally, progress, verify, wait_caught_up, wait_for, workers
 from tests.e2e.three_brokers import Cluster, open_three_brokers, settings_on
 from tests.e2e.topic_records import read_letters
 from tests.support.engines import topics_and_tables
@@ -161,6 +162,32 @@ def test_letters_wait_while_the_followers_of_their_partition_are_away_and_none_i
         assert never_ended(worker)
     assert {letter.value for letter in read_letters(settings, letters.topic)} == set(broken)
     assert verify(settings)["records"] == len(broken)
+
+
+def test_a_partition_whose_only_broker_is_away_is_named(cluster: Cluster) -> None:
+    """Kafka was said not to answer, at the address of brokers that did."""
+    settings = cluster.settings
+    at = TopicPartition(settings.topics.names[Action.SAVE], 1)
+    source = next(
+        each for each in sources_of(describe_topics(settings.kafka, settings.topics)) if str(each) == f"{at.topic}[1]"
+    )
+    before = cluster.replicas()[at]
+    place(settings.kafka, {at: (3,)})
+    cluster.wait(lambda: cluster.replicas()[at] == (3,) and cluster.placed()[at].leader == 3, "one replica")
+
+    def said() -> str:
+        try:
+            read_offsets(settings.kafka, [source])
+        except KafkaUnavailable as error:
+            return error.what
+        return ""
+
+    cluster.broker(3).stop()  # cleanly: a replica that was alone and died does not lead again by itself
+    wait_for(lambda: "leads" in said(), 60, "a partition without a leader", ASKED_S)
+    assert f"leads {source}:" in said()
+    cluster.broker(3).start()
+    cluster.broker(3).wait_ready(180)
+    place(settings.kafka, {at: before})
 
 
 def test_an_unclean_election_is_named_by_workers_and_by_verify_and_nothing_is_called_exact(

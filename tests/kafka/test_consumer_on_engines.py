@@ -1,13 +1,22 @@
 """Our consumer beside others of the same process, on a real Kafka."""
 
 import asyncio
+import time
+from collections import Counter
+from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.conn import AIOKafkaConnection
 
 from pintally.streams.kafka.clients import options_alone
+from pintally.streams.kafka.fetching import refused
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
 from pintally.streams.settings import Settings
+from tests.support.engines import TestEngines
 
+SECONDS = 3.0
+FETCH, METADATA = 1, 3  # keys of Kafka's requests
 LARGE = b"x" * 100_000  # longer than what a response may be to be copied
 
 
@@ -54,3 +63,75 @@ def test_other_consumers_and_producers_of_the_process_go_on_as_they_were(setting
                 assert await values_of(later, place, 6) == values * 2
 
     asyncio.run(run())
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """How many requests of each key are sent."""
+    send, found = AIOKafkaConnection.send, Counter[int]()
+
+    def counted(connection: AIOKafkaConnection, request: object, *args: object, **options: object) -> object:
+        found[request.API_KEY] += 1  # type: ignore[attr-defined]
+        return send(connection, request, *args, **options)
+
+    monkeypatch.setattr(AIOKafkaConnection, "send", counted)
+    monkeypatch.setattr(refused, "SAID_AFTER", SECONDS / 2)
+    return found
+
+
+def damage(engines: TestEngines, place: TopicPartition) -> None:
+    """Its second batch says that it is nothing: the broker finds none of what stands behind it any more."""
+    if engines.backend != "local":
+        pytest.skip("the files of these engines are not at hand")
+    (file,) = Path(f"/proc/{engines.kafka.pid}/cwd").resolve().glob(f"**/{place.topic}-{place.partition}/0*.log")
+    with file.open("r+b") as log:
+        log.seek(8)
+        log.seek(12 + int.from_bytes(log.read(4), "big") + 8)
+        log.write(bytes(4))
+
+
+def test_a_log_that_is_damaged_on_the_brokers_disk_is_asked_for_now_and_then_and_others_are_read(
+    settings: Settings, topic: str, engines: TestEngines, asked: Counter[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was asked for a thousand times a second, for ever, and nobody said why it was not counted."""
+    bad, good = TopicPartition(topic, 0), TopicPartition(topic, 1)
+
+    async def run() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers) as producer:
+            for value in (b"1", b"2", b"3", b"4"):
+                await producer.send_and_wait(topic, value, partition=0)
+            damage(engines, bad)
+            async with ChunkedConsumer(**options_alone(settings.kafka)) as ours:
+                ours.assign([bad, good])
+                ours.seek(bad, 3)
+                ours.seek(good, 0)
+                asked.clear()
+                began = time.monotonic()
+                while time.monotonic() - began < SECONDS:
+                    assert not await ours.chunks({bad}, 0.5)
+                assert asked[FETCH] < 30 * SECONDS
+                assert f"{topic}[0] has not been fetched for" in caplog.text
+                assert "CorruptRecordException" in caplog.text
+                await producer.send_and_wait(topic, b"another", partition=1)
+                assert await values_of(ours, good, 1) == [b"another"]
+
+    asyncio.run(run())
+
+
+def test_a_partition_without_a_leader_costs_few_questions_and_is_named(
+    settings: Settings, asked: Counter[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was 800 a second, while its brokers were in trouble."""
+    place = TopicPartition("nobody.has.it", 0)
+
+    async def run() -> None:
+        async with ChunkedConsumer(**options_alone(settings.kafka)) as ours:
+            ours.assign([place])
+            ours.seek(place, 7)
+            asked.clear()
+            assert not await ours.chunks({place}, SECONDS)
+
+    asyncio.run(run())
+    assert 1 < asked[METADATA] <= 6 * SECONDS
+    assert "nobody.has.it[0] has not been fetched for" in caplog.text
+    assert "it has no leader" in caplog.text

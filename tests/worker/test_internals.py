@@ -26,7 +26,14 @@ from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
 from pintally.streams.kafka.fetching.connection import Connection
-from pintally.streams.kafka.fetching.consumer import ChunkedConsumer, with_classes
+from pintally.streams.kafka.fetching.consumer import (
+    ChunkedClient,
+    ChunkedConsumer,
+    ChunkedFetcher,
+    PatientClient,
+    PatientProducer,
+    with_classes,
+)
 from pintally.streams.kafka.fetching.coordinator import ObservedCoordinator
 from pintally.streams.settings import Settings
 from pintally.streams.worker import transport
@@ -43,6 +50,7 @@ DOOR = STREAMS / "kafka" / "fetching"
 WITH_CLASSES = [
     (consumer, consumer.AIOKafkaConsumer.__init__, ["AIOKafkaClient"]),
     (consumer, consumer.AIOKafkaConsumer.start, ["Fetcher", "GroupCoordinator"]),
+    (producer, producer.AIOKafkaProducer.__init__, ["AIOKafkaClient"]),
     (client, client.AIOKafkaClient._get_conn, ["create_conn"]),
     (conn, conn.create_conn, ["AIOKafkaConnection"]),
     (fetcher, fetcher.Fetcher._proc_fetch_request, ["MemoryRecords"]),
@@ -50,14 +58,14 @@ WITH_CLASSES = [
 
 # Private names of aiokafka that `streams/kafka/fetching` uses, by the class that has them.
 USED = {
-    client.AIOKafkaClient: ["_get_conn", "_sync_task"],
+    client.AIOKafkaClient: ["_get_conn", "_metadata_update", "_sync_task"],
     conn.AIOKafkaConnection: [
         "_create_reader_task", "_handle_frame", "_last_action", "_protocol", "_read", "_requests", "_writer",
     ],
     consumer.AIOKafkaConsumer: ["_client", "_closed", "_coordinator", "_fetcher", "_subscription"],
     fetcher.Fetcher: [
-        "_closed", "_create_fetch_waiter", "_fetch_task", "_notify", "_proc_fetch_request", "_records",
-        "_subscriptions", "_wait_consume_future",
+        "_client", "_closed", "_create_fetch_waiter", "_fetch_task", "_get_actions_per_node", "_notify",
+        "_proc_fetch_request", "_records", "_select_read_replica", "_subscriptions", "_wait_consume_future",
     ],
     fetcher.FetchResult: ["_partition_records", "_update_position"],
     fetcher.PartitionRecords: ["_aborted_producers", "_consume_aborted_up_to", "_records", "_records_iterator"],
@@ -108,6 +116,10 @@ OVERRIDDEN = [
     (Connection, conn.AIOKafkaConnection, "_read"),
     (Connection, conn.AIOKafkaConnection, "_handle_frame"),
     (ChunkedConsumer, consumer.AIOKafkaConsumer, "start"),
+    (PatientClient, client.AIOKafkaClient, "_metadata_update"),
+    (ChunkedClient, client.AIOKafkaClient, "send"),
+    (ChunkedFetcher, fetcher.Fetcher, "_get_actions_per_node"),
+    (ChunkedFetcher, fetcher.Fetcher, "_proc_fetch_request"),
     (ObservedCoordinator, group_coordinator.GroupCoordinator, "_do_heartbeat"),
     (ObservedCoordinator, group_coordinator.GroupCoordinator, "_on_join_complete"),
     (ObservedCoordinator, group_coordinator.GroupCoordinator, "_push_error_to_user"),
@@ -248,6 +260,11 @@ print(changed)
 def test_nothing_in_aiokafka_or_faust_is_changed_by_our_modules_nor_by_a_consumer_of_ours() -> None:
     done = subprocess.run([sys.executable, "-c", CHANGES], capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+
+
+def test_faust_makes_the_producer_that_does_not_ask_for_metadata_again_and_again() -> None:
+    assert "self._producer_type(" in inspect.getsource(driver.Producer._new_producer)
+    assert create_app(Settings.of(None), MemorySink()).producer._producer_type is PatientProducer
 
 
 def test_faust_still_reads_offsets_and_messages_where_we_replace_them() -> None:

@@ -12,12 +12,13 @@ import logging
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from functools import partial
+from time import monotonic
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import create_conn
 from aiokafka.consumer.fetcher import Fetcher, FetchError, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
@@ -27,14 +28,17 @@ from numpy.typing import NDArray
 
 from pintally.schemas.errors import PintallyError
 from pintally.streams.counting.log import Chunk
-from pintally.streams.kafka.fetching.connection import Connection
+from pintally.streams.kafka.fetching.connection import FETCH, Connection
 from pintally.streams.kafka.fetching.coordinator import GroupListener, ObservedCoordinator
 from pintally.streams.kafka.fetching.record_batches import CONTROL, MAGIC, TRANSACTIONAL, FetchedBatches, Heads
 from pintally.streams.kafka.fetching.records import read_records
+from pintally.streams.kafka.fetching.refused import ELECTED, NO_LEADER, RefusedFetches, in_words
 
 log = logging.getLogger(__name__)
 
 FETCHES = 5  # of the same place, before it is the log that is corrupt
+METADATA_SECONDS = 0.2  # between two questions
+LACKS_LEADER = 3  # which of the actions of aiokafka's fetcher says that some partition has none
 ABORT = b"\0\0"  # in a marker's key, behind two bytes of its version
 
 
@@ -50,18 +54,91 @@ def with_classes(function: Callable[..., Any], **classes: Any) -> Any:
     return copy
 
 
-class ChunkedClient(AIOKafkaClient):
-    """aiokafka's client with connections of ours to its brokers."""
+class PatientClient(AIOKafkaClient):
+    """aiokafka's client, which asks for metadata now and then only.
+
+    aiokafka's own asks again at once while a partition that is read or written has no leader: 800 to 1,600 times a
+    second, while its brokers are in trouble.
+    """
+
+    _asked_at = 0.0  # monotonic seconds
+
+    async def _metadata_update(self, cluster: Any, topics: Any) -> bool:
+        await asyncio.sleep(max(0.0, self._asked_at + METADATA_SECONDS - monotonic()))
+        self._asked_at = monotonic()
+        return bool(await super()._metadata_update(cluster, topics))
+
+
+class PatientProducer(AIOKafkaProducer):
+    """aiokafka's producer with such a client."""
+
+    __init__ = with_classes(AIOKafkaProducer.__init__, AIOKafkaClient=PatientClient)
+
+
+class ChunkedClient(PatientClient):
+    """With connections of ours to its brokers."""
 
     _get_conn = with_classes(
         AIOKafkaClient._get_conn, create_conn=with_classes(create_conn, AIOKafkaConnection=Connection)
     )
 
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.fetched: dict[int, Any] = {}  # node -> what it answered to the last fetch, until somebody takes it
+
+    async def send(self, node_id: int, request: Any, *, group: ConnectionGroup = ConnectionGroup.DEFAULT) -> Any:
+        """Send a request; returns the answer."""
+        answer = await super().send(node_id, request, group=group)
+        if request.API_KEY == FETCH:
+            self.fetched[node_id] = answer
+        return answer
+
 
 class ChunkedFetcher(Fetcher):
-    """aiokafka's fetcher, which leaves the bytes of a fetch as they are."""
+    """aiokafka's fetcher, which leaves the bytes of a fetch as they are; partitions that cannot be fetched rest."""
 
-    _proc_fetch_request = with_classes(Fetcher._proc_fetch_request, MemoryRecords=FetchedBatches)
+    _client: ChunkedClient
+    _take_answer = with_classes(Fetcher._proc_fetch_request, MemoryRecords=FetchedBatches)
+    _of: Any = None  # the assignment that `_refused` is about
+
+    async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
+        found = bool(await self._take_answer(assignment, node_id, request))
+        if (answer := self._client.fetched.pop(node_id, None)) and assignment.active:
+            for topic, partitions in answer.topics:
+                for partition, error_code, *_ in partitions:
+                    self._look(assignment, TopicPartition(topic, partition), error_code)
+        return found
+
+    def _get_actions_per_node(self, assignment: Any) -> Any:
+        actions = super()._get_actions_per_node(assignment)
+        if actions[LACKS_LEADER]:
+            for tp in assignment.tps:
+                if self._select_read_replica(tp) in (None, -1):
+                    self._refused_of(assignment).refused(tp, fetched_to(assignment, tp), NO_LEADER, ELECTED)
+        return actions
+
+    def _look(self, assignment: Any, tp: TopicPartition, error_code: int) -> None:
+        """An error that aiokafka knows how to pass on is not ours to tell, and ends the worker."""
+        refused = self._refused_of(assignment)
+        if not error_code:
+            refused.answered(tp)
+        elif tp not in self._records:
+            state = assignment.state_value(tp)
+            state.pause()
+            rest = refused.refused(tp, fetched_to(assignment, tp), *in_words(error_code))
+            asyncio.get_running_loop().call_later(rest, state.resume)
+            self._client.force_metadata_update()  # the broker may not lead it any more
+
+    def _refused_of(self, assignment: Any) -> RefusedFetches:
+        if assignment is not self._of:
+            self._of, self._refused = assignment, RefusedFetches()
+        return self._refused
+
+
+def fetched_to(assignment: Any, tp: TopicPartition) -> int:
+    """The next offset to fetch; 0 while there is none."""
+    state = assignment.state_value(tp)
+    return int(state.position) if state.has_valid_position else 0
 
 
 class ChunkedConsumer(AIOKafkaConsumer):
