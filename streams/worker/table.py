@@ -175,6 +175,7 @@ class Refold(Recovery):
             except (SinkUnavailable, KafkaUnavailable) as error:
                 counters.add("ledger_waits")
                 outage_of(error).away(error.what, "the ledger and the log's ends, before counting begins")
+                self.app.consumer.stay()
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 CLICKHOUSE.back()

@@ -203,6 +203,10 @@ class ChunkConsumer(driver.Consumer):
         """Seconds since the group's coordinator last answered; None before it has."""
         return self._thread.watchdog.silence if self._thread.watchdog else None
 
+    def stay(self) -> None:
+        """Nothing is read yet, and this worker is to keep its place in the group all the same."""
+        self._thread.chunked.stay()
+
     @property
     def member_id(self) -> str:
         """Its name in the group; empty before it has joined, and while it joins again."""

@@ -126,3 +126,18 @@ def test_a_static_member_that_nobody_replaced_joins_anew_once_it_is_told(setting
 
     asyncio.run(run())
     assert told.forgotten_as
+
+
+def test_a_member_that_reads_nothing_leaves_unless_it_says_that_it_stays(settings: Settings, topic: str) -> None:
+    """With ClickHouse away when partitions were given out, every worker left its group after a quarter of an hour."""
+
+    async def run() -> None:
+        async with member(settings, topic, Told(), heartbeat_interval_ms=100, max_poll_interval_ms=2_000) as one:
+            generation = one._coordinator.generation
+            await wait_until(lambda: one._coordinator.generation != generation)
+            assert one._subscription.fetcher_idle_time >= 2
+            one.stay()
+            assert one._subscription.fetcher_idle_time < 2
+            await wait_until(lambda: one._coordinator.generation > generation)
+
+    asyncio.run(run())

@@ -99,6 +99,9 @@ class Consumer:
     def assignment(self) -> set[TP]:
         return self.assigned
 
+    def stay(self) -> None:
+        """Groups of the simulation wait for a worker that waits."""
+
     def fetch_position(self, tp: TP) -> int | None:
         return self.fetched.get(tp)
 

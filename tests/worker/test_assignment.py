@@ -1,10 +1,13 @@
 """What a worker looks up when it is assigned a source, while others still count it."""
 
+import asyncio
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
 from pintally.schemas.rules import Rules
@@ -12,10 +15,11 @@ from pintally.schemas.sources import Source
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import base_of, follow
 from pintally.streams.settings import KafkaSettings, Settings
-from pintally.streams.worker import assignment
+from pintally.streams.worker import assignment, table
 from pintally.streams.worker.assignment import Assigned
 from pintally.streams.worker.flush import SinkRolledBack, write
-from pintally.streams.worker.table import CellTable
+from pintally.streams.worker.outage import Outage
+from pintally.streams.worker.table import CellTable, Refold
 from tests.support.logs import ACTION, T0, Log, chunk, record
 from tests.support.logs import SOURCE as LOGGED
 from tests.support.memory_sink import MemorySink
@@ -90,3 +94,25 @@ def test_a_ledger_that_goes_back_before_the_first_flush_of_a_new_worker_is_notic
     sink.starts.append(StartRow(LOGGED, 0, 0, 0, rules.to_json()))
     with pytest.raises(SinkRolledBack, match="is at version None, 5 was flushed"):
         write(sink, [fold], [captured])
+
+
+def test_a_worker_that_waits_for_its_ledger_says_at_each_try_that_it_stays_in_its_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    answers = iter([SinkUnavailable("away", ""), KafkaUnavailable("away", ""), SinkUnavailable("away", "")])
+
+    def look_up(*_: object) -> str:
+        for error in answers:
+            said.append("asked")
+            raise error
+        return "found"
+
+    monkeypatch.setattr(table, "look_up", look_up)
+    monkeypatch.setattr(table, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(table, "outage_of", lambda _: Outage("it"))
+    refold: Any = Refold.__new__(Refold)
+    consumer = SimpleNamespace(stay=lambda: said.append("stays"))
+    refold.app = SimpleNamespace(settings=SimpleNamespace(sources=(1, 2, 3)), sink=None, consumer=consumer)
+    assert asyncio.run(refold._look_up([])) == "found"
+    assert said == ["asked", "stays"] * 3

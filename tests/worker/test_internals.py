@@ -76,6 +76,7 @@ USED = {
     group.JoinGroupRequest: ["_member_id"],
     producer.AIOKafkaProducer: ["_sender"],
     sender.Sender: ["_sender_task"],
+    subscription_state.SubscriptionState: ["_last_fetch_ended"],
 }  # fmt: skip
 
 # Private names of Faust and mode that `streams/worker` uses without overriding them.

@@ -184,6 +184,13 @@ class ChunkedConsumer(AIOKafkaConsumer):
         """Its name in the group; empty before it has joined, and while it joins again."""
         return str(self._coordinator.member_id) if self._coordinator else ""
 
+    def stay(self) -> None:
+        """Stay in the group for another `max_poll_interval_ms`, though nothing is read.
+
+        aiokafka leaves the group of who does not read for so long: it cannot know what is waited for.
+        """
+        self._subscription._last_fetch_ended = monotonic()
+
     def fetch_position(self, tp: TopicPartition) -> int | None:
         """The next offset to fetch, or None while there is none."""
         state = self._state(tp)
