@@ -80,6 +80,13 @@ def describe_by(admin: KafkaAdminClient, kafka: KafkaSettings, topics: TopicSett
     return {name: _info(found[name], configs[name]) for name in names}
 
 
+def topic_ids(kafka: KafkaSettings, topics: TopicSettings) -> dict[str, UUID]:
+    """The UUIDs of those source topics that exist and may be described, by name. Raises KafkaUnavailable."""
+    with open_admin(kafka) as admin:
+        found = admin.describe_topics(list(topics.actions))
+    return {topic["name"]: _id(topic) for topic in found if not topic["error_code"]}
+
+
 def _refuse_hidden(kafka: KafkaSettings, described: Iterable[Mapping[str, Any]]) -> None:
     """Raise RightMissing for topics that our user may not describe."""
     if hidden := [topic["name"] for topic in described if for_code(topic["error_code"]) in UNAUTHORIZED]:

@@ -1,11 +1,18 @@
-"""Finds out and logs why Kafka gives nothing to count: its clients try again in silence whatever the reason is."""
+"""Finds out and logs why Kafka gives nothing to count: its clients try again in silence whatever the reason is.
+
+And whether what it gives is what is counted: clients read topics by their names.
+"""
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pintally.schemas.errors import KafkaUnavailable
-from pintally.streams.kafka.topics import describe_topics
+from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
+from pintally.schemas.sources import Source
+from pintally.sinks.base import Sink
+from pintally.streams.counting.refusals import refuse_recreated
+from pintally.streams.kafka.known_topics import as_known
+from pintally.streams.kafka.topics import TopicMissing, describe_topics, topic_ids
 from pintally.streams.settings import KafkaSettings, TopicSettings
 from pintally.streams.worker.outage import KAFKA
 
@@ -67,3 +74,25 @@ async def ask_why(kafka: KafkaSettings, topics: TopicSettings, unknown: Collecti
             await asyncio.to_thread(describe_topics, kafka, topics)
         except KafkaUnavailable as error:
             KAFKA.away(error.what, "counting")
+
+
+async def refuse_others(kafka: KafkaSettings, topics: TopicSettings, sink: Sink, counted: Collection[Source]) -> None:
+    """Raise Refusal if a topic is not the one any more whose records are counted.
+
+    Of a topic that is deleted and made again at once, fetches go on by its name. Where the new log is as long as what
+    was read of the old one, as of a topic without records, nothing else shows it: its records would count as the old
+    one's.
+    """
+    try:
+        await asyncio.to_thread(_compare, kafka, topics, sink, counted)
+    except (KafkaUnavailable, SinkUnavailable, TopicMissing):
+        return  # others find that out, and say so
+
+
+def _compare(kafka: KafkaSettings, topics: TopicSettings, sink: Sink, counted: Collection[Source]) -> None:
+    ids = topic_ids(kafka, topics)
+    if all(ids.get(source.topic, source.topic_id) == source.topic_id for source in counted):
+        return
+    known = as_known(describe_topics(kafka, topics), sink.replaced())
+    for source in counted:
+        refuse_recreated(replace(source, topic_id=known[source.topic].topic_id), [source])

@@ -10,13 +10,14 @@ from pintally.streams.kafka.open_transactions import abort
 from pintally.streams.worker.clocks import ClockDifferences
 from pintally.streams.worker.fatal import end_by
 from pintally.streams.worker.finality import seal_final_hours
-from pintally.streams.worker.kafka_watch import HeldBack, ask_why, notice_silence
+from pintally.streams.worker.kafka_watch import HeldBack, ask_why, notice_silence, refuse_others
 
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
 ASK_SECONDS = 5.0
 HELD_BACK_SECONDS = 10.0
+COMPARE_TOPICS_SECONDS = 15.0
 
 
 async def every(
@@ -66,6 +67,14 @@ def start_timers(app: Any) -> None:
                 "while Kafka is asked why",
                 ask_why(app.settings.kafka, app.settings.topics, app.consumer.unknown_topics()),
             )
+
+    @app.task
+    async def compare_topics() -> None:
+        kafka, topics, _ = app.settings.sources
+        while not app.should_stop:
+            await app.sleep(COMPARE_TOPICS_SECONDS)
+            counted = [fold.source for fold in app.tables.folds()]
+            await guarded("while topics are compared", refuse_others(kafka, topics, app.sink, counted))
 
     held = HeldBack()
 

@@ -9,6 +9,7 @@ from kafka import TopicPartition
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.streams.kafka.admin import open_admin
+from pintally.streams.kafka.topics import create_topics
 from pintally.streams.settings import Settings
 from tests.e2e.running import BUSY, Traffic, wait_caught_up
 from tests.e2e.test_endings import SECONDS, counting, supervised
@@ -52,6 +53,21 @@ def test_a_table_and_records_that_were_not_read_are_taken_away_from_a_live_worke
 def test_a_topic_is_taken_away_from_a_live_worker(stack: Settings, tmp_path: Path) -> None:
     """Its clients went on without it, and it counted the others."""
     a_topic(tmp_path, stack)
+
+
+@pytest.mark.timeout(600)
+def test_a_topic_is_deleted_and_made_again_under_a_live_worker(stack: Settings, tmp_path: Path) -> None:
+    """Of a topic without records nothing showed it: what the new one held was counted as records of the old one, and
+    once more after the worker was started again and the loss was accepted."""
+    one = stack.changed(kafka_group_instance_id="one", session_timeout_seconds=60.0)
+    worker, name = counting(supervised(one, tmp_path)), next(iter(stack.topics.names.values()))
+    worker.send_signal(signal.SIGSTOP)  # so that it does not see it missing
+    with open_admin(stack.kafka) as admin:
+        admin.delete_topics([name])
+    create_topics(*stack.sources)
+    worker.send_signal(signal.SIGCONT)
+    refused(worker, "it was deleted and created again")
+    assert "pintally replace-topic" in worker.text()
 
 
 def a_table(folder: Path, settings: Settings) -> None:

@@ -1,7 +1,16 @@
 """When a worker says that an open transaction holds a partition back."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
 import pytest
 
+from pintally.schemas.errors import Refusal, SinkUnavailable
+from pintally.schemas.rows import ReplacedRow, Replacement
+from pintally.schemas.sources import Source
+from pintally.streams.counting.log import TopicInfo
 from pintally.streams.worker import kafka_watch
 from pintally.streams.worker.kafka_watch import AGAIN_SECONDS, NOTICE_SECONDS, HeldBack
 from pintally.streams.worker.outage import Outage
@@ -45,3 +54,36 @@ def test_kafka_is_away_if_the_coordinator_is_silent_for_longer_than_a_session(mo
         assert not kafka.seconds
     kafka_watch.notice_silence(6.1, 6.0)
     assert kafka.seconds
+
+
+COUNTED, OTHER = UUID(int=1), UUID(int=2)
+SOURCE = Source("saves", COUNTED, 0)
+COPY = ReplacedRow(Source("saves", OTHER, 0), SOURCE, Replacement.SAME_OFFSETS, 1, 0, 0, 0, 0, "", "")
+
+
+def compared(monkeypatch: pytest.MonkeyPatch, topic_id: UUID, replaced: Any) -> None:
+    """A worker that counts SOURCE compares it with the topic of this UUID."""
+    topic = TopicInfo("saves", topic_id, 1, "LogAppendTime", 0, 0, "delete")
+    monkeypatch.setattr(kafka_watch, "topic_ids", lambda *_: {"saves": topic_id})
+    monkeypatch.setattr(kafka_watch, "describe_topics", lambda *_: {"saves": topic})
+    kafka: Any = None
+    sink: Any = SimpleNamespace(replaced=replaced)
+    asyncio.run(kafka_watch.refuse_others(kafka, kafka, sink, [SOURCE]))
+
+
+def away() -> list[ReplacedRow]:
+    raise SinkUnavailable("ClickHouse is away", "")
+
+
+def test_a_topic_that_was_made_again_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Refusal, match="it was deleted and created again"):
+        compared(monkeypatch, OTHER, list)
+
+
+def test_the_topic_that_is_counted_is_not_asked_for_in_clickhouse(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared(monkeypatch, COUNTED, lambda: pytest.fail("asked"))
+
+
+def test_a_copy_that_took_its_place_is_the_same_and_who_does_not_know_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared(monkeypatch, OTHER, lambda: [COPY])
+    compared(monkeypatch, OTHER, away)
