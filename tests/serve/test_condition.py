@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 import pytest
@@ -119,9 +119,17 @@ class World:
         return rates
 
 
+class Standing(TypedDict):
+    """What differs in a world where records wait."""
+
+    position: int
+    moved: float
+    behind: float
+
+
 STATUS = "pintally status"
 WELL = World()
-WAITS = {"position": 400, "moved": 90.0, "behind": 90.0}
+WAITS: Standing = {"position": 400, "moved": 90.0, "behind": 90.0}
 AWAY = Trouble(NOW - 42, "nobody answers", "", refuses=False)
 REFUSED = Trouble(NOW - 42, "ClickHouse has no database 'x'", "Run pintally migrate, or set another.", refuses=True)
 DENIED = Trouble(NOW - 42, "no right to read", "Grant: `kafka-acls.sh ...`", refuses=True)
@@ -155,7 +163,7 @@ def silent(seconds: float = 42.0, **changes: Any) -> WorkerState:
 
 
 REFUSED_LETTERS = LettersRefused(topic="t.dlq", error="NotEnoughReplicasError", seconds=42.0)
-STANDS = {"position": 400, "moved": 45.0, "behind": 45.0}
+STANDS: Standing = {"position": 400, "moved": 45.0, "behind": 45.0}
 CASES: dict[str, tuple[World, str, str, str]] = {
     "away": (
         replace(WELL, trouble={"clickhouse": AWAY}),
@@ -501,8 +509,7 @@ def test_an_engine_says_where_it_was_asked_and_what_came_of_it_once() -> None:
 
 
 def test_a_worker_that_hangs_on_this_machine_is_ended_and_started_by_the_commands() -> None:
-    here = {"address": "127.0.0.1:9301", "process_id": 4711}
-    hangs = replace(WELL, members=("two",), known=(silent(**here),)).condition()
+    hangs = replace(WELL, members=("two",), known=(silent(address="127.0.0.1:9301", process_id=4711),)).condition()
     assert (hangs.command, hangs.then) == ("kill -9 4711", ["pintally worker --instance one"])
     assert hangs.detail == "Its process hangs, on the machine of pintally serve: give the commands there."
 
