@@ -31,7 +31,7 @@ STALLED = {
 }
 
 MORE: dict[str, Any] = {"detail": "Its log says why.", "runbook": "pintallysourcestalled"}
-OTHERS = [
+OTHERS: list[dict[str, Any]] = [
     {"kind": "invalid", "level": "wrong", "sentence": "A producer sends invalid records to engagement.save.v1.",
      "detail": "For example: pin_id: must be a number.", "command": "pintally dlq list --outcome invalid"},
     {"kind": "gone", "level": "warning", "sentence": "The worker two hangs. Others count its partitions.",
@@ -320,7 +320,7 @@ def test_only_the_sentence_is_live_and_moving_numbers_are_not_read_out(open_page
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_axe_finds_nothing(open_page: Open, served: PageServer, scheme: str, width: int) -> None:
-    trouble = {
+    trouble: dict[str, Any] = {
         "away": {"clickhouse": time.time() - 42}, "condition": {**STALLED, **MORE}, "others": OTHERS,
         "sources": stalled_source(), "workers": gone_workers(), "verified": differing(),
     }  # fmt: skip

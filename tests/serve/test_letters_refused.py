@@ -17,10 +17,10 @@ from tests.e2e.running import verify, wait_caught_up, wait_for, workers
 from tests.serve.serving import serving
 
 
-def break_and_mend(settings: Settings, topic: str) -> dict[str, tuple[Callable[[], None], Callable[[], None]]]:
+def break_and_mend(settings: Settings, topic: str) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
     """By the first words of the cause: what makes the topic refuse, and what the command that is named does."""
 
-    def configured(name: str, value: str) -> Callable[[], None]:
+    def configured(name: str, value: str) -> Callable[[], object]:
         return partial(set_topic_configs, settings.kafka, {topic: {name: value}})
 
     def deleted() -> None:
@@ -32,7 +32,7 @@ def break_and_mend(settings: Settings, topic: str) -> dict[str, tuple[Callable[[
         "its max.message.bytes is too small": (
             configured("max.message.bytes", "80"), configured("max.message.bytes", "1048588"),
         ),
-        "the topic does not exist": (deleted, lambda: create_topics(*settings.sources) and None),
+        "the topic does not exist": (deleted, lambda: create_topics(*settings.sources)),
     }  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_the_page_and_the_log_name_the_topic_the_cause_and_the_command(stack: Se
             state = serve.wait_sentence(f"^Worker .* cannot write to {topic}, .* The reason: {words}", 30)
             command = state["condition"]["command"]
             assert command == "pintally migrate" or topic in command
-            wait_for(lambda command=command: worker.said(f"Run `{command}`"), 30, "the log says the command")
+            wait_for(partial(worker.said, f"Run `{command}`"), 30, "the log says the command")
             assert worker.said(words)
             mends()
             serve.wait_sentence("^All records are counted", 60)

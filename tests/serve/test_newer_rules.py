@@ -50,11 +50,11 @@ def test_who_shows_goes_on_and_says_it_and_who_counts_refuses_with_the_remedy(ne
         assert epochs
         assert all(epoch["rules"]["cap_per_user"] == 3 and not epoch["known"] for epoch in epochs)
         assert json.loads(pintally(newer, "status", "--json").stdout)["unknown_rules"]
-        for command in (("rules", "apply", "--yes"), ("repair",), ("verify",), ("worker",)):
-            done = pintally(newer, *command)
+        for refused in (("rules", "apply", "--yes"), ("repair",), ("verify",), ("worker",)):
+            done = pintally(newer, *refused)
             said = done.stdout + done.stderr
-            assert done.returncode == FOR_A_PERSON, (command, said)
-            assert "cap_per_user" in said, (command, said)
+            assert done.returncode == FOR_A_PERSON, (refused, said)
+            assert "cap_per_user" in said, (refused, said)
             assert "Upgrade Pintally" in said, (command, said)
             assert "Traceback" not in said
 
