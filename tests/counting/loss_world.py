@@ -221,7 +221,7 @@ class LossWorld(World):
         chains = [[row for row in rows if row.start not in given_up] for rows in complete]
         if any(chain != chains[0] for chain in chains):
             raise Violation("in the end ledgers differ")
-        begins = {row.start for row in (*chains[0], *ruling(ledger.starts))}
+        begins = {row.start for row in chains[0]} | {row.start for row in ruling(ledger.starts)}
         for row in chains[0]:
             if row.position not in begins:
                 continue

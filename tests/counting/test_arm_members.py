@@ -34,7 +34,7 @@ def taken(members: ArmMembers) -> dict[Key, int]:
     found = rows.tuples(("hour", "experiment", "arm", "user_hash", "events"))
     values = {tuple(key): events for *key, events in found}
     assert len(values) == len(found)
-    return values  # type: ignore[return-value]
+    return values
 
 
 def replay(ops: Sequence[list[Counted] | str], rules: Rules, named: int = 256) -> None:

@@ -42,7 +42,7 @@ def taken(cells: PinMinutes) -> dict[Key, tuple[int, int]]:
     found = rows.tuples(("minute", "pin_id", "surface", "platform", "events", "trusted"))
     values = {(minute // 60, *key): (events, trusted) for minute, *key, events, trusted in found}
     assert len(values) == len(found)
-    return values  # type: ignore[return-value]
+    return values
 
 
 def replay(ops: Sequence[list[Counted] | str], rules: Rules) -> None:

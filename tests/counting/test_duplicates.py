@@ -22,7 +22,7 @@ KEY = st.integers(0, 2**64 - 1)
 def expected(calls: list[Call]) -> list[list[bool]]:
     """Every earlier record, looked at one by one."""
     seen: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    verdicts = []
+    verdicts: list[list[bool]] = []
     for block, bucket, ids in calls:
         verdicts.append([])
         for one in ids:
@@ -47,7 +47,8 @@ def to_calls(steps: list[tuple[int, int, list[tuple[int, int]]]]) -> list[Call]:
 
 
 def numbers(count: int, below: int, seed: int) -> list[int]:
-    return np.random.default_rng(seed).integers(0, below, count).tolist()
+    drawn: list[int] = np.random.default_rng(seed).integers(0, below, count).tolist()
+    return drawn
 
 
 @given(STEPS)

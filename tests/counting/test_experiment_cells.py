@@ -84,7 +84,7 @@ class Slice:
         found = self.arms.take_dirty(AT).tuples(COLUMNS)
         values = {tuple(key): (events, trusted) for *key, events, trusted in found}
         assert len(values) == len(found)
-        return values  # type: ignore[return-value]
+        return values
 
 
 def replay(ops: Sequence[list[Counted] | str], rules: Rules, named: int) -> None:
@@ -150,7 +150,7 @@ CONTROLS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 @pytest.mark.parametrize("control", CONTROLS)
 def test_without_a_protection_counts_are_wrong(control: str) -> None:
     first, second = [Counted(0, 1, 1, None, None, (("feed", arm), ("b", "c"))) for arm in "xy"]
-    ops = [[first], "take", [second, first], "flushed", "take"]
+    ops: list[list[Counted] | str] = [[first], "take", [second, first], "flushed", "take"]
     rules = Rules(experiments=("feed",), trusted_cap=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slice_arms, "MAX_SLICE_ARMS", 1)

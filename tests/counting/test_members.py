@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.labels import Labels
@@ -16,6 +17,7 @@ from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.schemas.user_keys import UserKeyMissing, UserKeys
 from pintally.streams.counting.aggregates import PinMembers, PinMinutes, SliceVersion, counted_by, member_table
+from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import SliceId
 from tests.counting.test_cells import RECORDS
 from tests.counting.test_user_hash import OTHER, PUBLISHED, sip_hash
@@ -37,7 +39,7 @@ def taken(members: PinMembers) -> dict[Key, tuple[int, int]]:
     found = rows.tuples(("hour", "pin_id", "surface", "user_hash", "events", "trusted"))
     values = {(hour // 3600, *key): (events, trusted) for hour, *key, events, trusted in found}
     assert len(values) == len(found)
-    return values  # type: ignore[return-value]
+    return values
 
 
 def replay(ops: Sequence[list[Counted] | str], rules: Rules) -> None:
@@ -99,9 +101,8 @@ def test_many_members_are_told_apart_and_end_with_thirty_three_bytes_each() -> N
     blank = judged([Counted(0, 0)] * 5_000)
     for at in range(0, n, 5_000):
         part = slice(at, at + 5_000)
-        own = {"pin_id": pins[part].astype(np.uint64), "user_id": users[part].astype(np.uint64)}
-        chunk = replace(blank, minutes=minutes[part], decoded=replace(blank.decoded, **own))
-        members.add(chunk, np.arange(5_000))
+        named = replace(blank.decoded, pin_id=pins[part].astype(np.uint64), user_id=users[part].astype(np.uint64))
+        members.add(replace(blank, minutes=minutes[part], decoded=named), np.arange(5_000))
     members.end()
     distinct = len(set(zip(pins.tolist(), users.tolist(), (minutes // 60).tolist(), strict=True)))
     assert members.nbytes == 33 * distinct
@@ -129,12 +130,17 @@ def test_counts_that_begin_anew_with_each_chunk_or_flush_are_found(monkeypatch: 
     replay(CHUNKS, rules)
     add, flushed = PinMembers.add, PinMembers.mark_flushed
 
+    def add_anew(members: PinMembers, chunk: Judged, at: NDArray[np.intp]) -> None:
+        members._table = member_table.MemberTable()
+        add(members, chunk, at)
+
     def forget(members: PinMembers) -> None:
+        flushed(members)
         members._table = member_table.MemberTable()
 
     changes: tuple[tuple[type, str, Callable[..., object]], ...] = (
-        (PinMembers, "add", lambda members, *of: (forget(members), add(members, *of))),
-        (PinMembers, "mark_flushed", lambda members: (flushed(members), forget(members))),
+        (PinMembers, "add", add_anew),
+        (PinMembers, "mark_flushed", forget),
         (PinMinutes, "add", lambda *_: None),  # every record is trusted
     )
     for of, name, change in changes:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from pintally.schemas.label_column import UNKNOWN
-from pintally.schemas.rows import DeadLetterRow, LedgerRow, position_of
+from pintally.schemas.rows import DeadLetterRow, position_of
 from pintally.schemas.rules import Rules
 from pintally.streams.counting.aggregates import pin_minutes
 from pintally.streams.counting.pending import LETTER_BYTES, Capture, Pending, room_of
 from pintally.streams.counting.slices import Piece, SliceId
-from tests.support.cells import Counted, judged
+from tests.support.cells import Counted, judged, only_pin_minutes
 from tests.support.logs import ACTION, SOURCE, T0
 from tests.support.reference import Store
 
@@ -55,8 +55,7 @@ class Flushes(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rules = Rules()
-        self.pending = Pending(SOURCE, ACTION, self.rules, EPOCH)
+        self.pending = Pending(SOURCE, ACTION, Rules(), EPOCH)
         self.sink = Store()
         self.slices: list[Slice] = []
         self.is_open = False
@@ -225,7 +224,7 @@ class Flushes(RuleBasedStateMachine):
     def insert(self, attempt: Attempt, cells: str, letters: str, ledger: str) -> None:
         """As much as these say."""
         capture = attempt.capture
-        [rows] = capture.cells
+        rows = only_pin_minutes(capture.cells)
         n = {"nothing": 0, "half": len(rows) // 2, "all": len(rows)}[cells]
         self.sink.write_cells(rows.select(slice(n)))
         if cells != "all" and attempt.arrived_at == "nothing":
@@ -236,8 +235,8 @@ class Flushes(RuleBasedStateMachine):
         if letters != "all" and attempt.arrived_at == "cells":
             return
         attempt.arrived_at = "letters" if attempt.arrived_at == "cells" else attempt.arrived_at
-        rows: tuple[LedgerRow, ...] = capture.ledger
-        self.sink.write_ledger(rows[: {"nothing": 0, "half": len(rows) // 2, "all": len(rows)}[ledger]])
+        n = {"nothing": 0, "half": len(capture.ledger) // 2, "all": len(capture.ledger)}[ledger]
+        self.sink.write_ledger(capture.ledger[:n])
         if ledger == "all":
             attempt.arrived_at = "ledger"
 

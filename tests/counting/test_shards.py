@@ -116,7 +116,7 @@ def _column(name: str, pins: list[int]) -> Any:
     if name == "pin_id":
         return np.array(pins, np.uint64)
     kind = PinMinuteRows.columns()[name]
-    return LabelColumn.of(["a"] * len(pins)) if kind is LabelColumn else np.zeros(len(pins), kind)  # type: ignore[call-overload]
+    return LabelColumn.of(["a"] * len(pins)) if kind is LabelColumn else np.zeros(len(pins), kind)
 
 
 def test_pins_are_spread_evenly_whatever_pattern_their_ids_have() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pintally.schemas.cells import PinMinuteRows
+from pintally.schemas.cells import CellRows, PinMinuteRows
 from pintally.schemas.decoding.decoded import Decoded, Experiments
 from pintally.schemas.decoding.labels import Labels
 from pintally.schemas.label_column import UNKNOWN
@@ -22,6 +22,13 @@ def cells(*rows: Sequence[int | str]) -> PinMinuteRows:
     whole = [(*row, UNKNOWN, UNKNOWN, row[6])[: len(BROKEN_DOWN)] for row in rows]
     columns = dict(zip(BROKEN_DOWN, zip(*whole, strict=True) if rows else [()] * len(BROKEN_DOWN), strict=True))
     return PinMinuteRows.of(columns[name] for name in PinMinuteRows.columns())
+
+
+def only_pin_minutes(taken: Sequence[CellRows]) -> PinMinuteRows:
+    """What a flush took where the rules count pin-minutes alone."""
+    [rows] = taken
+    assert isinstance(rows, PinMinuteRows)
+    return rows
 
 
 def rows_of(found: PinMinuteRows) -> list[tuple[int, ...]]:
