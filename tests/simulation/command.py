@@ -86,7 +86,7 @@ def repair_all(world: "World") -> Command:
         sink = world.servers.maintained()
         with sink.session() as session:
             found = read_cluster_state(settings.kafka, settings.topics, sink, session)
-            return repair(*settings.sources, session, found, choice).exit_code
+            return repair(settings.kafka, settings.topics, settings.rules, session, found, choice).exit_code
 
     return Command("repair", run)
 

@@ -100,7 +100,7 @@ class ReplicatedSink(SimSink):
 
     def _insert(self, through: int, table: str, name: str, part: tuple[Any, ...], *, waits: bool) -> None:
         super().apply(name, *part)
-        entry = Entry(table, lambda sink: getattr(MemorySession(sink), name)(*part))
+        entry: Entry[MemorySink] = Entry(table, lambda sink: getattr(MemorySession(sink), name)(*part))
         self.replicas.take(entry, through)
         if waits and self.quorum > 1:
             self._wait(through, entry)
@@ -181,7 +181,7 @@ class ReplicaSession(SimSession):
         replicas = self.sink.replicas
         return super().is_broken or self.at not in replicas.up or self.life != replicas.lives[self.at]
 
-    def do_read(self, name: str, _stale: int, *args: Any, **kwargs: Any) -> Any:
+    def do_read(self, name: str, _stale: int, /, *args: Any, **kwargs: Any) -> Any:
         return self.sink.read_at(self.at, name, *args, **kwargs)
 
     def do_write(self, name: str, *args: Any, **kwargs: Any) -> None:

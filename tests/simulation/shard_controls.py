@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pintally.schemas.cells import CellRows
+from pintally.schemas.shards import split
 from pintally.sinks import shards as sharded
 from pintally.sinks.shards import ShardedSession
 from pintally.streams.counting.shards import _flushed
@@ -21,7 +22,7 @@ def _hold(self: Any, *tables: CellRows) -> None:
 def _cells_last(self: Any, rows: Sequence[Any]) -> None:
     for session in self._sessions:
         session.write_ledger(rows)
-    parts = [sharded.split(each, len(self._sessions)) for each in getattr(self, "held", ())]
+    parts = [split(each, len(self._sessions)) for each in getattr(self, "held", ())]
     for session, of_shard in zip(self._sessions, zip(*parts, strict=True), strict=False):
         session.write_cells(*of_shard)
 

@@ -155,7 +155,7 @@ class SimSession(MemorySession):
         """Whether whatever is asked of it is lost."""
         return self.sink.down or (self.epoch != self.sink.epoch and not self.sink.reconnects)
 
-    def do_read(self, name: str, stale: int, *args: Any, **kwargs: Any) -> Any:
+    def do_read(self, name: str, stale: int, /, *args: Any, **kwargs: Any) -> Any:
         """The answer to a read, which may be as of so many changes of the ledger ago."""
         return self.sink.read(name, *args, stale=stale, **kwargs)
 
@@ -168,7 +168,8 @@ class SimSession(MemorySession):
             pass
         return blocking_call(name, args, kwargs, self)
 
-    reopen_from = reopen_early = lambda *_: None  # nothing is sealed in memory
+    reopen_from = lambda *_: None  # noqa: E731  nothing is sealed in memory
+    reopen_early = lambda *_: None  # noqa: E731
     reopen_unequal = lambda *_: []  # noqa: E731
     newest_cut = lambda *_: 0  # noqa: E731
 

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pintally.schemas.cells import CELL_TABLES, ArmMemberRows, ExperimentRows, PinMemberRows, PinMinuteRows
+from pintally.schemas.cells import CELL_TABLES, ArmMemberRows, CellRows, ExperimentRows, PinMemberRows, PinMinuteRows
 from pintally.schemas.rows import EPOCH_SHIFT, DeadLetterRow, LedgerRow, LostRow, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
@@ -290,9 +290,9 @@ class Truth:
         rows = {key: (_said(row), row.epoch) for key, row in sink.ledger.items()}
         must = {key: (self._must(key, piece), self.epoch_of[key]) for key, piece in self.slices.items()}
         for key in self.open:
-            least, row = self.slices.get(key), sink.ledger.get(key)
-            if least and (row is None or row.position < least.position):
-                raise Violation(f"in the end the ledger row of a slice that was cut short is {row}, not {least}")
+            recounted, row = self.slices.get(key), sink.ledger.get(key)
+            if recounted and (row is None or row.position < recounted.position):
+                raise Violation(f"in the end the ledger row of a slice that was cut short is {row}, not {recounted}")
             rows.pop(key, None), must.pop(key, None)
         _equal("ledger rows", rows, must)
         letters = {origin: _letter(row) for origin, row in sink.dead_letters.items()}
@@ -375,7 +375,7 @@ def _row_of(sink: MemorySink, key: Key) -> Values | None:
 
 def _cells(log: SimLog, found: Recount) -> Iterator[tuple[Key, list[int]]]:
     """The cells of all tables, with the offsets that they count."""
-    counted = (
+    counted: tuple[tuple[type[CellRows], Mapping[tuple[Any, ...], list[int]]], ...] = (
         (PinMinuteRows, found.counted), (PinMemberRows, found.members), (ExperimentRows, found.arms),
         (ArmMemberRows, found.arm_members),
     )  # fmt: skip

@@ -2,12 +2,13 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from aiokafka.errors import KafkaConnectionError
@@ -44,6 +45,8 @@ BESIDE = 0.3  # share of the schedules in which users and arms may be counted
 DAMAGES = ("cells", "cells", "a slice", "a minute", "ledger rows", "letters", "wrong counts")
 LOST, REPAIR = "pintally accept-loss", "pintally repair"  # as remedies name them
 SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # a schedule tells all in its own words
+
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +208,7 @@ class World:
         self.say("%s loses %s and has them again", worker.name, sorted(mine))
         for assigned in (set(), mine):
             if worker in self.workers:
-                self._acts(worker, lambda assigned=assigned: worker.assign(assigned, self.epoch))
+                self._acts(worker, partial(worker.assign, assigned, self.epoch))
 
     def acknowledge(self, worker: Worker, fault: str = "") -> None:
         """The answer to a batch of dead letters that was sent."""
@@ -411,27 +414,30 @@ class World:
         """
         kind = kind or self.rng.choice(DAMAGES)
         self._is_ruined(kind)
-        sink, half = self.servers.any(), lambda keys: [key for key in keys if self.rng.random() < 0.5]
+        sink = self.servers.any()
         cells = [key for key in sink.cells if key[2]]
         self.say("somebody ruins %s", kind)
         if kind == "ledger rows":
-            for key in half(key for key in sink.ledger if key[2]):
+            for key in self._half(key for key in sink.ledger if key[2]):
                 del sink.ledger[key]
         elif kind == "letters":
-            for origin in half(origin for origin, row in sink.dead_letters.items() if row.timestamp > 0):
+            for origin in self._half(origin for origin, row in sink.dead_letters.items() if row.timestamp > 0):
                 del sink.dead_letters[origin]
         elif kind == "wrong counts":
             complete = sink.truth.complete_slices(sink)
-            for key in half(key for key in cells if key[:3] in complete):
+            for key in self._half(key for key in cells if key[:3] in complete):
                 version, events, trusted = sink.cells[key]  # the sum of events is what repair looks at by itself
                 sink.cells[key] = version, events + 1, self.rng.choice((0, trusted, events + 1))
         elif cells:
             self._damage_beside(sink)
             chosen, at = self.rng.choice(cells), {"a slice": slice(3), "a minute": slice(4, 5)}.get(kind)
-            for key in [k for k in cells if k[at] == chosen[at]] if at else half(cells):
+            for key in [k for k in cells if k[at] == chosen[at]] if at else self._half(cells):
                 del sink.cells[key]
         sink.truth.reset(sink)
         sink.settled()
+
+    def _half(self, keys: Iterable[Name]) -> list[Name]:
+        return [key for key in keys if self.rng.random() < 0.5]
 
     def _damage_beside(self, sink: SimSink) -> None:
         """Rows of members and arms are lost too."""
