@@ -12,7 +12,8 @@ from pintally.sinks.clickhouse.sealing import recheck
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sink import ClickHouseSink
 from tests.sinks.known_features import Reader, Vector
-from tests.sinks.known_log import HOUR, TEN, Feed, Logs
+from tests.sinks.known_log import TEN, Feed, Logs
+from tests.sinks.sealing import HOUR
 from tests.sinks.sealing_schedule import Actor, Wrong
 
 LATENESSES = (HOUR, HOUR, HOUR, 2 * HOUR)  # of the rules that a sealer knows

@@ -16,6 +16,7 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.clickhouse.sealing import batch, cuts, feature_seals, known_rows, known_windows, recheck
 from pintally.sinks.clickhouse.sealing.batch import SealBatch
+from pintally.sinks.clickhouse.sealing.cut_times import NEWEST
 from pintally.sinks.clickhouse.sealing.feature_seals import FeatureSeal, Known, open_windows
 from pintally.sinks.clickhouse.sealing.known_windows import Bucket, CompleteHour, KnownWindow, OfCells
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
@@ -114,7 +115,7 @@ CONTROLS: dict[str, tuple[type[Schedule], Patches]] = {
     ),
     "a slow sealer publishes its cut all the same": (
         Schedule,
-        [(batch, "PUBLISH", batch.PUBLISH.replace(f"({batch.NEWEST}) = %(newest)s", "1"))],
+        [(batch, "PUBLISH", batch.PUBLISH.replace(f"({NEWEST}) = %(newest)s", "1"))],
     ),
 }
 

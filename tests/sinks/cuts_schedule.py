@@ -25,7 +25,7 @@ from pintally.streams.audit_addresses import addresses_of
 from pintally.streams.settings import Settings, load_settings
 from tests.sinks.cuts_actors import TABLES, Actors, Answer, reads
 from tests.sinks.known_features import Reader, Tables, Vector, expected, read, seen
-from tests.sinks.known_log import HOUR
+from tests.sinks.sealing import HOUR
 from tests.sinks.sealing_schedule import Wrong, gated
 
 STEPS = 150

@@ -138,8 +138,8 @@ def _seal(window: int, keys: int) -> int:
 
 def _lists(connection: Connection, table: str, keys: Sequence[str], rows: Rows, listed: int) -> None:
     lists: dict[tuple[int, ...], list[tuple[int, Counts]]] = {}
-    for (*key, pin), counts in rows.items():
-        lists.setdefault(tuple(key), []).append((pin, tuple(counts[name] for name in COUNTED)))
+    for (*windows, pin), counts in rows.items():
+        lists.setdefault(tuple(windows), []).append((pin, tuple(counts[name] for name in COUNTED)))
     values: list[tuple[int | bool, ...]] = []
     for place, (key, pins) in enumerate(lists.items()):
         pins.sort(key=lambda row: -Ranking().of(row[1]))

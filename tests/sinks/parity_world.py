@@ -121,7 +121,7 @@ def make_source(
     ahead = chance.random(records) < 0.01
     delays[ahead] = -chance.integers(0, 300, int(ahead.sum()))
     if is_replay:
-        delays = chance.integers(HOUR, 30 * HOUR, records)
+        delays = chance.integers(HOUR, 30 * HOUR, records).astype(np.float64)
     pins = np.minimum(PINS, np.exp(chance.random(records) * np.log(PINS)).astype(np.int64))
     return Source(
         number, action, stamps, (stamps - delays).astype(np.int64), pins, is_replay, int(chance.integers(1, 20))
@@ -153,7 +153,7 @@ class Night:
         if self.chance.random() < 0.05:  # a worker crashed: the next one writes the whole slice again
             changed |= source.last_slice()
         version = EPOCH + source.position
-        rows = [
+        rows: list[tuple[int | str, ...]] = [
             (
                 source.number,
                 block,

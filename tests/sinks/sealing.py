@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pintally.schemas.cells import CellRows
+from pintally.schemas.cells import CellRows, PinMinuteRows
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COLUMNS, TRUSTED, each
@@ -38,7 +38,7 @@ COMPARED = {  # what is shown, what it is made of, the window, and what else a r
 }
 
 
-def some_cells(version: int = 10, *, slice_block: int = 0, count: int = 3, start: int = YESTERDAY) -> CellRows:
+def some_cells(version: int = 10, *, slice_block: int = 0, count: int = 3, start: int = YESTERDAY) -> PinMinuteRows:
     """Two pins in two hours of one day and one of the next, on several surfaces; also a cell whose count is 0."""
     minutes = [start + 3 * HOUR, start + 3 * HOUR + 60, start + 22 * HOUR, start + DAY + 120]
     rows = [

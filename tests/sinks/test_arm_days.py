@@ -80,7 +80,7 @@ ACTS: list[Act] = [
 ]
 
 
-def known(days: int, back: int = 0) -> Numbers:
+def known(days: int, back: int = 0) -> dict[str, tuple[int, int]]:
     """The same by sets, of the days that end with the one that is `back` before yesterday."""
     within = [act for act in ACTS if back <= act[0] < back + days]
     users = {arm: {user for _, _, of, user in within if of == arm} for arm in ("control", "treatment")}

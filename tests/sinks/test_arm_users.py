@@ -11,9 +11,11 @@ from pintally.sinks.reads.experiments import Measured
 
 def measured(**events: int) -> list[Measured]:
     """Results of these arms: half of the events are saves, the rest are close-ups."""
-    parts = {"saves": lambda n: n // 2, "closeups": lambda n: n - n // 2, "trusted_saves": lambda n: n // 3}
-    rows = [(metric, arm, part(n)) for metric, part in parts.items() for arm, n in events.items()]
-    return [Measured(arm, "control", metric, n, *[nan] * 7, None, None, nan, False) for metric, arm, n in rows]
+    return [
+        Measured(arm, "control", metric, part, nan, nan, nan, nan, nan, nan, nan, None, None, nan, False)
+        for arm, n in events.items()
+        for metric, part in (("saves", n // 2), ("closeups", n - n // 2), ("trusted_saves", n // 3))
+    ]
 
 
 def members(**arms: tuple[int, int]) -> list[Row]:

@@ -70,7 +70,7 @@ def test_a_missing_database_or_table_or_column_names_the_remedy(address: ClickHo
         pytest.raises(SinkError, match="pintally migrate") as no_database,
         ClickHouseSink(missing, 5).session() as session,
     ):
-        session.connection.rows("SELECT 1")  # type: ignore[attr-defined]
+        session.connection.rows("SELECT 1")
     assert not isinstance(no_database.value, SinkUnavailable)
     for query in ("SELECT * FROM no_such_table", "SELECT no_such_column FROM pin_minutes"):
         with Connection(address, 5) as connection:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pintally.schemas.actions import Action
-from pintally.sinks.reads.finalists import Candidate, Counts, Listed, finalists, top
-from pintally.sinks.reads.ranking import Ranking
+from pintally.sinks.reads.finalists import Candidate, Listed, finalists, top
+from pintally.sinks.reads.ranking import Counts, Ranking
 
 NONE = Listed(True, (0,))
 PINS, PLACES = st.integers(1, 12), st.integers(0, 4)

@@ -5,8 +5,7 @@ import pytest
 from pintally.sinks.clickhouse.sealing import recheck
 from pintally.streams.settings import Settings
 from tests.sinks.sealed_cuts import HOUR, TEN, seal_all, wrong
-from tests.sinks.sealing import YESTERDAY, before_each_statement, read, write
-from tests.sinks.test_seal import Crash, in_another_thread
+from tests.sinks.sealing import YESTERDAY, Crash, before_each_statement, in_another_thread, read, write
 from tests.support.cells import cells
 
 NOON = YESTERDAY + 12 * HOUR

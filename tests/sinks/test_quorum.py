@@ -1,7 +1,5 @@
 """What a connection asks for where a cluster is named, and what an insert that is not confirmed means."""
 
-from collections.abc import Iterator
-
 import pytest
 from clickhouse_driver.errors import ServerException
 
@@ -18,7 +16,7 @@ NOT_KNOWN = (159, 242, 285, 286, 289, 319, 999)
 
 
 @pytest.fixture
-def address(settings: Settings) -> Iterator[ClickHouseAddress]:
+def address(settings: Settings) -> ClickHouseAddress:
     return settings.clickhouse
 
 

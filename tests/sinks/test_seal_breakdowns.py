@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from pintally.schemas.cells import CellRows
+from pintally.schemas.cells import CellRows, PinMinuteRows
 from pintally.schemas.dimensions import Dimension
 from pintally.schemas.label_column import UNKNOWN, LabelColumn
 from pintally.sinks.clickhouse.address import ClickHouseAddress
@@ -157,7 +157,7 @@ def test_labels_that_other_hands_gave_a_window_without_any_are_found_and_sealed(
     assert disagreements(address) == []
 
 
-def plain_cells() -> CellRows:
+def plain_cells() -> PinMinuteRows:
     """Those of `some_cells`, as they are without a breakdown."""
     rows = some_cells()
     unknown = LabelColumn.of([UNKNOWN] * len(rows))

@@ -1,7 +1,8 @@
 """Sealing by schedules of several actors, and what each of its protections is for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
+from types import ModuleType
 
 import pytest
 
@@ -38,7 +39,7 @@ def roll_up_late(connection: Connection, window: Window, hour_seals: Sequence[in
             return RolledUp(window, number)
 
 
-PROTECTIONS = {
+PROTECTIONS: dict[str, list[tuple[ModuleType, str, Callable[..., object]]]] = {
     "number_taken_after_reading": [(seal, "roll_up", roll_up_late)],
     "no_second_look": [(rollup, "is_unchanged", lambda *_: True), (recheck, "is_unchanged", lambda *_: True)],
     "labels_not_looked_for": [(rollup, "is_plain", lambda *_: True)],

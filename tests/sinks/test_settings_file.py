@@ -18,7 +18,7 @@ PINNED: Mapping[str, Mapping[str, str]] = FILE["pinned"]
 def unclassified(names: Collection[str], named: Collection[str], kinds: list[dict[str, Any]]) -> list[str]:
     """Settings that nobody has looked at: of no kind, or of one that has become larger."""
     of_kind: dict[int, list[str]] = {number: [] for number in range(len(kinds))}
-    left = []
+    left: list[str] = []
     for name in sorted(set(names) - set(named)):
         found = [n for n, kind in enumerate(kinds) if any(fnmatchcase(name, each) for each in kind["patterns"])]
         (of_kind[found[0]] if found else left).append(name)

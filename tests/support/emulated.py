@@ -6,8 +6,10 @@ popularity for ever; here each of several runs has pins of its own for three hou
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pintally.schemas.cells import ExperimentRows, PinMinuteRows
 from pintally.schemas.experiments import bucket_of
@@ -26,6 +28,8 @@ from pintally.tools.emulate.traffic import Slab, Traffic
 BUCKET, HOUR = 600, 3600
 RULES = Rules()
 WIDE = Rules(allowed_lateness_ms=6 * HOUR_MS)  # the emulator wants its span within the lateness, as it sends it at once
+CELL = [("arrived", np.int64), ("action", np.int64), ("minute", np.int64), ("pin", np.uint64)]
+ARM_CELL = [(name, np.int64) for name in ("arrived", "action", "hour", "arm", "bucket")]
 PUBLISHED_AFTER = 5  # seconds after a cut until workers have published it
 # What sealing wrote now, workers would have written then.
 DATED = (
@@ -83,10 +87,10 @@ def cells_of(world: World) -> PinMinuteRows:
         arrived = slab.arrival[counted] // 1000 // BUCKET * BUCKET
         minute = slab.occurred[counted] // 60_000 * 60
         pin = traffic.pins.ids[slab.pin[counted]]
-        parts.append(np.rec.fromarrays([arrived, slab.action[counted], minute, pin], names="arrived,action,minute,pin"))
+        parts.append(np.rec.fromarrays([arrived, slab.action[counted], minute, pin], CELL))
     keys, events = np.unique(np.concatenate(parts), return_counts=True)
     same = np.ones(len(keys), np.int64)
-    columns = {
+    columns: dict[str, NDArray[Any] | LabelColumn] = {
         "source": same,
         "slice_block": same * 0,
         "arrived_at": keys["arrived"],
@@ -111,10 +115,10 @@ def arms_of_world(world: World) -> ExperimentRows:
         arrived, hour = slab.arrival[counted] // 1000 // BUCKET * BUCKET, slab.occurred[counted] // HOUR_MS * HOUR
         bucket = np.array([bucket_of(user) for user in slab.user[counted].tolist()], np.int64)
         columns = [arrived, slab.action[counted], hour, arm[counted], bucket]
-        parts.append(np.rec.fromarrays(columns, names="arrived,action,hour,arm,bucket"))
+        parts.append(np.rec.fromarrays(columns, ARM_CELL))
     keys, events = np.unique(np.concatenate(parts), return_counts=True)
     same = np.ones(len(keys), np.int64)
-    found = {
+    found: dict[str, NDArray[Any] | LabelColumn] = {
         "source": same,
         "slice_block": same * 0,
         "arrived_at": keys["arrived"],

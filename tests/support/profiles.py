@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tests.support.own_clickhouse import Profile
 
-MODES = {
+MODES: dict[str, tuple[str, dict[str, float]]] = {
     "read_overflow_mode": ("break", {"max_rows_to_read": 5}),
     "read_overflow_mode_leaf": ("break", {"max_bytes_to_read_leaf": 5}),
     "group_by_overflow_mode": ("any", {"max_rows_to_group_by": 2}),
