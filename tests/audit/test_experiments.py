@@ -1,6 +1,5 @@
 """Experiment cells on the real engines (C32): counted, verified both ways, repaired, by the rules of each epoch."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -31,7 +30,7 @@ ARMS = "SELECT experiment, arm, sum(events), sum(trusted) FROM experiment_cells 
 
 
 @pytest.fixture
-def counted(flusher: Flusher) -> Iterator[Flusher]:  # noqa: F811
+def counted(flusher: Flusher) -> Flusher:  # noqa: F811
     """A log whose arms are all counted."""
     flusher.produce()
     flusher.flush(ALL)

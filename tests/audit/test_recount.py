@@ -66,7 +66,7 @@ def recount(
 ) -> list[Slice]:
     place = SliceStart(0, 0) if place is None else place
     counting = Recount("save", rules, place, place.offset if first is None else first)
-    left, slices = list(records), []
+    left, slices = list(records), list[Slice]()
     for border in [*borders, end]:
         piece = [record for record in left if record.offset < border]
         left = left[len(piece) :]

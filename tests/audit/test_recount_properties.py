@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -31,7 +31,7 @@ from pintally.schemas.sources import Source
 from pintally.schemas.user_keys import UserKeys
 from pintally.streams.counting.aggregates import slice_arms
 from pintally.streams.counting.fold import SourceFold
-from pintally.streams.counting.log import Chunk
+from pintally.streams.counting.log import Chunk, Envelope
 from pintally.streams.counting.slices import Base
 from tests.audit.test_recount import plain
 from tests.counting.test_user_hash import PUBLISHED
@@ -124,7 +124,7 @@ def fold(records: list[Record], start: int, end: int, borders: list[int], rules:
     return folding
 
 
-def envelopes(offsets: Any) -> dict[int, tuple[bytes | None, tuple[()]]]:
+def envelopes(offsets: Sequence[int]) -> dict[int, Envelope]:
     return dict.fromkeys(offsets, (None, ()))
 
 

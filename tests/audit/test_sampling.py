@@ -96,7 +96,7 @@ def test_slices_that_follow_each_other_are_one_run(flushed: Flusher) -> None:  #
 
 
 def test_each_slice_alone_is_exact(flushed: Flusher) -> None:  # noqa: F811
-    source, recounted = of(flushed), []
+    source, recounted = of(flushed), list[int]()
     for start in recountable(source, 0, 0):
         report = audit_source(addresses_of(flushed.settings), source, 0, recounted.append, [start])
         assert (report.findings.shown, report.unverifiable, report.slices) == ([], [], 1)

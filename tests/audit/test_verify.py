@@ -714,8 +714,8 @@ def change_rules(flusher: Flusher, rules: Rules) -> Base:
 def test_each_stretch_is_judged_by_the_rules_of_its_epoch(flusher: Flusher) -> None:
     flusher.produce()
     flusher.flush(until=650)
-    times = {"slice_records": 80, "allowed_lateness_ms": 10 * MINUTE, "max_clock_skew_ms": 0}
-    change_rules(flusher, replace(RULES, **times, breakdown=False, trusted_cap=2))
+    times = replace(RULES, slice_records=80, allowed_lateness_ms=10 * MINUTE, max_clock_skew_ms=0)
+    change_rules(flusher, replace(times, breakdown=False, trusted_cap=2))
     exact(flusher.verify())
     seen = flusher.sql("SELECT bitShiftRight(version, 48) AS e, uniqExact(surface) > 1 FROM pin_minutes GROUP BY e")
     assert sorted(seen) == [(0, 1), (1, 0)]

@@ -108,9 +108,8 @@ def test_a_list_of_something_else_than_pins_is_refused(given: Any) -> None:
 
 
 def test_no_pins_are_no_pins() -> None:
-    assert [len(pins_of(none)[0]) for none in ([], pd.Series([], dtype="uint64"), pl.Series([], dtype=pl.UInt64))] == [
-        0, 0, 0,
-    ]  # fmt: skip
+    none: tuple[Any, ...] = ([], pd.Series([], dtype="uint64"), pl.Series([], dtype=pl.UInt64))
+    assert [len(pins_of(given)[0]) for given in none] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("given", [[{"pin_id": 1}], {"pin_id": [1]}, pl.LazyFrame({"pin_id": [1]}), 7, pd.Series([1])])

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
+import pytest
+
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding import decoder
 from pintally.schemas.events import Event, validate
@@ -42,11 +44,9 @@ def counting_models(counts: Counts) -> Iterator[None]:
         counts.left += 1
         return event
 
-    decoder.validate = counted
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoder, "validate", counted)
         yield
-    finally:
-        decoder.validate = validate
 
 
 def fuzz(cases: int, seed: int, say: Callable[[str], None]) -> Counts:

@@ -234,7 +234,9 @@ class Hostile:
 
     def wrong_type(self) -> bytes:
         field = self.random.choice(("event_id", "action", "pin_id", "user_id", "occurred_at", "surface", "experiments"))
-        value = self.random.choice((None, True, False, 1.5, [], {}, [[]], {"a": None}, "", "save", ["save"], {"": ""}))
+        value: object = self.random.choice(
+            (None, True, False, 1.5, [], {}, [[]], {"a": None}, "", "save", ["save"], {"": ""})
+        )
         return json.dumps(self.random.choice((self.fields() | {field: value}, [self.fields()], value))).encode()
 
     def twice(self) -> bytes:

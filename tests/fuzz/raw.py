@@ -2,13 +2,13 @@
 
 import gzip
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiokafka.codec import lz4_encode, snappy_encode, zstd_encode
 from aiokafka.record.util import calc_crc32c
 
-CODECS = {
+CODECS: dict[int, Callable[[bytes], bytes]] = {
     0: bytes,
     1: lambda data: gzip.compress(data, 1),
     2: snappy_encode,
@@ -40,7 +40,7 @@ class RawBatch:
         self.records = records
         self._attributes = codec
         self._body = CODECS[codec](b"".join(encoded(record, place, records[0]) for place, record in enumerate(records)))
-        self._state = (-1, -1, -1)
+        self._state: tuple[int, ...] = (-1, -1, -1)
 
     def record_count(self) -> int:
         return len(self.records)

@@ -53,7 +53,7 @@ def with_crc(data: bytearray) -> bytearray:
     return data
 
 
-def unpacked(log: bytes, start: int, aborted: list[tuple[int, int]] | None = None) -> Chunk:
+def unpacked(log: bytes | bytearray, start: int, aborted: list[tuple[int, int]] | None = None) -> Chunk:
     fetched = PartitionRecords(TP, FetchedBatches(bytes(log)), aborted, start, None, None, True, READ_COMMITTED)
     chunk = unpack(TP, fetched)
     assert fetched.next_fetch_offset == chunk.end

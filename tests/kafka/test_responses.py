@@ -109,8 +109,8 @@ def test_a_response_is_read_like_a_file(data: bytes, reads: list[int]) -> None:
 
 
 def fetch_response(correlation_id: int, records: bytes) -> bytes:
-    partition = (0, 0, 9, 9, [], records)
-    return struct.pack(">i", correlation_id) + FetchResponse_v4(0, [("topic", [partition])]).encode()
+    response: bytes = FetchResponse_v4(0, [("topic", [(0, 0, 9, 9, [], records)])]).encode()
+    return struct.pack(">i", correlation_id) + response
 
 
 async def answered(connection: Any, request: Any, frame: bytes) -> Any:

@@ -12,7 +12,8 @@ from pintally.schemas.cells import CellRows, PinMinuteRows
 
 T = TypeVar("T", bound=np.generic)
 BEFORE = np.ndarray[tuple[Any, ...], np.dtype[T]]  # NDArray up to numpy 2.4
-SINCE: Any = TypeAliasType("SINCE", np.ndarray[tuple[Any, ...], np.dtype[T]], type_params=(T,))  # from 2.5 on
+# From 2.5 on. mypy: the stubs of typing_extensions want a type variable of its own.
+SINCE: Any = TypeAliasType("SINCE", np.ndarray[tuple[Any, ...], np.dtype[T]], type_params=(T,))  # type: ignore[arg-type]
 
 
 def test_columns_have_the_types_of_their_annotations() -> None:

@@ -55,9 +55,11 @@ def test_utf_8_of_every_first_byte(where: bytes) -> None:
 
 
 def test_numbers_of_a_few_characters() -> None:
-    places = [lambda text: event(more=b',"m":%b' % text), lambda text: event(more=b',"m":[%b]' % text)]
-    places += [lambda text: event(time=text), lambda text: event(pin=text), lambda text: event(user=b'"%b"' % text)]
-    assert agree(place(text) for place in places for text in NUMBERS) > 0
+    def placed(text: bytes) -> tuple[bytes, ...]:
+        members = event(more=b',"m":%b' % text), event(more=b',"m":[%b]' % text)
+        return *members, event(time=text), event(pin=text), event(user=b'"%b"' % text)
+
+    assert agree(value for text in NUMBERS for value in placed(text)) > 0
 
 
 def test_integers_near_their_bounds() -> None:

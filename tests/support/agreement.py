@@ -33,8 +33,13 @@ def rows_of(decoded: Decoded) -> Iterator[Row]:
     def name(number: int) -> str | None:
         return names[number] if number in names else names.setdefault(number, decoded.labels[number])
 
+    def named(number: int) -> str:
+        found = name(number)
+        assert found is not None, "an experiment and its arm have names"
+        return found
+
     arms = decoded.experiments
-    pairs = [(name(k), name(v)) for k, v in zip(arms.experiment.tolist(), arms.arm.tolist(), strict=True)]
+    pairs = [(named(k), named(v)) for k, v in zip(arms.experiment.tolist(), arms.arm.tolist(), strict=True)]
     offsets = arms.offsets.tolist()
     columns = (decoded.valid, decoded.pin_id, decoded.user_id, decoded.occurred_at, decoded.surface, decoded.platform)
     rows = zip(*(column.tolist() for column in columns), decoded.event_id.tolist(), strict=True)
@@ -74,12 +79,13 @@ def audited_at_once(values: Sequence[bytes | None], action: Action, prefix_bytes
     )
     found: list[AuditEvent | None] = []
     rows = zip(*(column.tolist() for column in columns), strict=True)
-    for valid, ((upper, lower), *numbers, surface, platform, arms) in zip(events.valid.tolist(), rows, strict=True):
+    for valid, ((upper, lower), pin, at, user, surface, platform, arms) in zip(
+        events.valid.tolist(), rows, strict=True
+    ):
         event_id = (upper << 64 | lower).to_bytes(16, "big")
-        assert valid or (upper, lower, *numbers, surface, platform, arms) == (0,) * 8
-        found.append(
-            AuditEvent(event_id, *numbers, names[surface], names[platform], dict(sets[arms])) if valid else None
-        )
+        assert valid or (upper, lower, pin, at, user, surface, platform, arms) == (0,) * 8
+        event = AuditEvent(event_id, pin, at, user, names[surface], names[platform], dict(sets[arms]))
+        found.append(event if valid else None)
     return found
 
 

@@ -221,7 +221,7 @@ class Store:
     def write_cells(self, rows: PinMinuteRows) -> None:
         names = ("slice_block", "arrived_at", "minute", "pin_id", "surface", "platform", "version", "events", "trusted")
         for *name, version, events, trusted in rows.tuples(names):
-            cell: Cell = tuple(name)  # type: ignore[assignment]
+            cell: Cell = tuple(name)
             self.cells[cell] = max(self.cells.get(cell, (-1, 0, 0)), (version, events, trusted))
 
     def write_dead_letters(self, rows: Sequence[DeadLetterRow]) -> None:
