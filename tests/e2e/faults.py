@@ -64,8 +64,8 @@ def install(kind: str, trigger: Path) -> None:
     """Have this process meet the error once the trigger is there."""
     create = app_module.create_app
 
-    def created(*args: Any) -> Any:
-        running.append(create(*args))
+    def created(*args: Any, **named: Any) -> Any:
+        running.append(create(*args, **named))
         return running[-1]
 
     app_module.create_app = created
@@ -161,7 +161,9 @@ def rejoin() -> None:
 
 
 def out_of_range() -> BaseException:
-    return OffsetOutOfRangeError({TopicPartition(topic, 0): 7 for topic in running[0].settings.topics.names.values()})
+    topics = running[0].settings.topics.names.values()
+    error: BaseException = OffsetOutOfRangeError({TopicPartition(topic, 0): 7 for topic in topics})
+    return error
 
 
 ANEW, UNFORESEEN = "this worker restarts", "nobody foresaw"

@@ -199,7 +199,7 @@ def _compare_users(settings: Settings, told: Sequence[Mapping[str, Any]]) -> Non
         for x in told
         if "users" in x and x["hour"] in hours
     }
-    found = {}
+    found: dict[tuple[Any, ...], list[int]] = {}
     for view, surface in (("pin_users_1h", "NULL"), ("pin_surface_users_1h", "toString(surface)")):
         sql = f"SELECT toUnixTimestamp(window_start), pin_id, {surface}, [{', '.join(names)}] FROM {view}"
         found |= {tuple(key): numbers for *key, numbers in read(settings.clickhouse, sql)}

@@ -80,7 +80,7 @@ def test_each_outcome_is_explained_with_its_reason_its_cell_and_what_readers_see
 def test_the_label_and_the_trust_of_an_event_are_told(stack: Settings, tmp_path: Path) -> None:
     ids, topic = [str(uuid.uuid4()) for _ in range(7)], stack.topics.names[Action.SAVE]
     moment = now()
-    shown_on = [{"surface": "home \x1b[2J", "platform": "ios"}] * 6 + [{"platform": "unknown"}]
+    shown_on: list[dict[str, Any]] = [{"surface": "home \x1b[2J", "platform": "ios"}] * 6 + [{"platform": "unknown"}]
     in_arms = {"experiments": {"checkout": "a \x1b[2J", "feed": "control", "unnamed": "b"}}
     shown_on[5] = shown_on[5] | in_arms
     stack = stack.changed(experiments="checkout,feed", count_users=True, user_key=PUBLISHED)

@@ -12,7 +12,7 @@ import pytest
 
 from pintally.streams.settings import Settings
 from pintally.tools.engines.cache import cache_folder, is_cached
-from pintally.tools.engines.kafka import LOCK
+from pintally.tools.engines.jars import LOCK
 from pintally.tools.python import PINTALLY
 from tests.e2e.running import BUSY, wait_caught_up, workers
 
@@ -68,8 +68,8 @@ def test_up_runs_where_the_engines_are_in_a_cache_that_it_may_read(folder: Path)
         [*AS_NOBODY, f"XDG_CACHE_HOME={cache_folder().parents[1]}", *PINTALLY, "up"],
         cwd=folder, env=unset(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as up:  # fmt: skip
+        assert up.stdout
         try:
-            assert up.stdout
             said = ""
             while "Ctrl-C stops them" not in said and (line := up.stdout.readline()):
                 said += line

@@ -29,7 +29,7 @@ RUBBISH = {
 }
 
 
-class InTurn(Partitioner):
+class InTurn(Partitioner):  # type: ignore[misc]  # kafka-python has no types
     """One partition after the other, whatever the key."""
 
     turns = itertools.count()

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,9 @@ def of_one_user(source: Source, cap: int) -> Iterator[Event]:
         yield replace(each, untrusted=int(seen[each.arrived_at, each.pin] > cap))
 
 
-def newest_cut(settings: Settings) -> int:
+def is_published(settings: Settings, cut: int) -> bool:
     with Connection(settings.clickhouse, 30) as connection:
-        return read_cut(connection).moment
+        return read_cut(connection).moment >= cut
 
 
 @pytest.mark.timeout(600)
@@ -112,7 +113,7 @@ def test_answers_of_features_are_as_of_their_moments_whatever_fails_meanwhile(
                 restartable_engines.clickhouse.start()
                 restartable_engines.clickhouse.wait_ready()
             if step and step not in IDLE:
-                wait_for(lambda cut=moment: newest_cut(stack) >= cut, 60, f"the cut of step {step}", ASKED_S)
+                wait_for(partial(is_published, stack, moment), 60, f"the cut of step {step}", ASKED_S)
             if step:
                 answers += online(stack.clickhouse)
         wait_caught_up(stack)

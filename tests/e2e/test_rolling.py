@@ -1,6 +1,7 @@
 """All workers replaced one by one under load: partitions stay, each source is restored once, every count is exact."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_an_upgrade_restores_each_source_once_and_moves_none(many: Settings, tmp
     with workers(many, tmp_path) as start:
         running = [start(f"worker-{number}") for number in range(WORKERS)]
         for worker in running:
-            wait_for(lambda worker=worker: begun(worker), 60, "it counts")
+            wait_for(partial(begun, worker), 60, "it counts")
         assert pintally(many, "emulate", "--events", "60000").returncode == 0
         with Traffic(many, "--rate", RATE) as traffic:
             wait_for(

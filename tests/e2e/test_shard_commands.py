@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pintally.features import FeatureReader
+from pintally.features.breakdowns import Breakdown, Resolution
 from pintally.schemas.errors import Refusal, SinkUnavailable
+from pintally.schemas.rows import StartRow
 from pintally.schemas.shards import shard_of
 from pintally.serve.verified import read_runs
 from pintally.sinks.clickhouse.address import ClickHouseAddress
@@ -288,9 +291,10 @@ def test_tops_and_counts_of_all_shards_are_those_of_one_server(
     live = (hour - timedelta(hours=3), hour + timedelta(hours=2))
     assert_alike(*(reader.top(live, k=20, live=True) for reader in readers), "as_of", "published_at")
     start, end, pins = hour - timedelta(hours=26), hour + timedelta(hours=2), found["pin_id"]
-    for asked in ({"resolution": "1m"}, {"resolution": "1h"}, {"resolution": "1d"}, {"by": "surface"}):
-        for some in (None, pins):
-            assert_alike(*(reader.counts(some, start=start, end=end, **asked) for reader in readers), "is_final")
+    asked: list[tuple[Resolution, Breakdown | None]] = [("1m", None), ("1h", None), ("1d", None), ("1h", "surface")]
+    for (resolution, of), some in product(asked, (None, pins)):
+        found_by = (reader.counts(some, start=start, end=end, resolution=resolution, by=of) for reader in readers)
+        assert_alike(*found_by, "is_final")
 
 
 def test_one_pin_touches_one_shard_and_another_order_of_servers_is_refused(
@@ -381,8 +385,8 @@ class Killed(Exception):
 def apply_until_shard_1_gets_start_rows(settings: Settings) -> None:
     """As `pintally rules apply` does."""
 
-    def killed(_rows: object) -> None:
-        raise Killed
+    def killed(rows: Sequence[StartRow]) -> None:
+        raise Killed(rows)
 
     sink = maintained_sink_of(settings.clickhouse, 60)
     with sink.session() as session:

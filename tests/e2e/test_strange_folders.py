@@ -110,8 +110,8 @@ def test_the_demo_runs_there_and_the_engines_come_back_with_their_data(strange: 
         stderr=subprocess.STDOUT,
         text=True,
     ) as up:
+        assert up.stdout
         try:
-            assert up.stdout
             said = ""
             while "Ctrl-C stops them" not in said and (line := up.stdout.readline()):
                 said += line

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,7 +77,7 @@ def events(count: int, pin: int) -> list[bytes]:
     return [Event(Action.SAVE, pin, now_ms()).value() for _ in range(count)]
 
 
-def exact(cluster: Cluster, sent: dict[str, int]) -> None:
+def exact(cluster: Cluster, sent: Mapping[str, int]) -> None:
     """All is counted, and as `verify` counts it."""
     wait_caught_up(cluster.settings)
     assert verify(cluster.settings)["records"] == sum(sent[name] for name in OUTCOMES)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pintally.sinks.clickhouse.migrate import migrate
@@ -93,9 +94,9 @@ def failing(
     for engine in ("native", "http"):
         changes[engine, "wrong password"] = {"clickhouse_password": WRONG}
         changes[engine, "no right"] = {"clickhouse_user": NOBODY}
-    certificate = secured.client_file
+    certificate = Path(secured.client_file)
     with listening(servers), tls_doors({tls_port: at.clickhouse_http_port}, certificate, certificate):
-        started = {}
+        started: dict[tuple[str, str, str], Future[Done]] = {}
         for command in chosen or commands():
             for engine in asked_by(command):
                 for failure in failures(command, engine):
@@ -127,8 +128,9 @@ def waits(command: str, failure: str) -> bool:
 
 
 def _at(engine: str, port: int) -> dict[str, Any]:
-    return {
+    settings: dict[str, dict[str, Any]] = {
         "kafka": {"kafka_bootstrap_servers": f"{LOOPBACK}:{port}"},
         "native": {"clickhouse_port": port},
         "http": {"clickhouse_http_port": port},
-    }[engine]
+    }
+    return settings[engine]

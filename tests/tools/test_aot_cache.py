@@ -27,7 +27,7 @@ def test_java_passes_over_a_cache_that_does_not_fit_and_says_nothing(tmp_path: P
     folder = aot_folder(tmp_path, JAVA)
     folder.mkdir()
     (folder / AOT_FILE).write_bytes(content)
-    command = [JAVA, *JVM, *aot_options(tmp_path, JAVA), "--version"]
+    command = [str(JAVA), *JVM, *aot_options(tmp_path, JAVA), "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("openjdk 25")

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -32,7 +33,7 @@ class Noticed:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.threads: set[int] = set()
-        sleep, asleep = patience.time.sleep, asyncio.sleep
+        sleep, asleep = time.sleep, asyncio.sleep
 
         def pause(seconds: float) -> None:
             self.threads.add(threading.get_ident())
@@ -42,7 +43,7 @@ class Noticed:
             self.threads.add(threading.get_ident())
             await asleep(seconds)
 
-        patch.setattr(patience, "time", SimpleNamespace(monotonic=patience.time.monotonic, sleep=pause))
+        patch.setattr(patience, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
         patch.setattr(patience, "asyncio", SimpleNamespace(sleep=apause))
         patch.setattr(reach_kafka, "CONNECT_SECONDS", 0.2)
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from pintally.tools.emulate.sessions import PLATFORM_SHARES, PLATFORMS, SURFACE_
 from pintally.tools.emulate.traffic import Slab, Traffic
 
 ANCHOR = 1_790_000_000_000
-PLAN = Plan(events=30_000, pins=5_000)
+EVENTS = 30_000
+PLAN = Plan(events=EVENTS, pins=5_000)
 BY_TIME = {"from_the_future", "older_than_kept"}  # invalid by the time they arrive, not by their form
 
 
@@ -79,7 +81,7 @@ def test_traffic_follows_the_hour_of_the_day() -> None:
 def test_surfaces_and_platforms_have_their_shares() -> None:
     made = slabs(replace(PLAN, late=0, broken=0))
     for name, shares in (("surface", SURFACE_SHARES), ("platform", PLATFORM_SHARES)):
-        found = np.bincount(column(made, name), minlength=len(shares)) / PLAN.events
+        found = np.bincount(column(made, name), minlength=len(shares)) / EVENTS
         assert found == pytest.approx(shares, abs=0.02)
 
 
@@ -93,10 +95,10 @@ def test_a_record_says_the_labels_of_its_columns() -> None:
 
 def test_each_bot_hammers_one_pin_or_roams_and_is_no_person() -> None:
     made = slabs(replace(PLAN, bots=0.1, duplicates=0))
-    bots = [bot_user(number) for number in range(PLAN.events // 10 // HAMMERS)]
+    bots = [bot_user(number) for number in range(EVENTS // 10 // HAMMERS)]
     assert not set(bots) & set(column(slabs(), "user").tolist())
     user, pin, action = (column(made, name) for name in ("user", "pin", "action"))
-    assert np.isin(user, bots).sum() == PLAN.events // 10
+    assert np.isin(user, bots).sum() == EVENTS // 10
     for bot in bots:
         own = user == bot
         assert (own.sum(), len(set(action[own]))) == (HAMMERS, 1)
@@ -170,7 +172,9 @@ def test_hours_that_are_longer_than_the_lateness_are_covered_where_records_keep_
         ({}, {"retention_ms": 2 * 3_600_000}, "tables keep"),
     ],
 )
-def test_a_plan_whose_truth_could_not_be_known_is_refused(change: dict, rules: dict, names: str) -> None:
+def test_a_plan_whose_truth_could_not_be_known_is_refused(
+    change: dict[str, Any], rules: dict[str, Any], names: str
+) -> None:
     with pytest.raises(PlanRefused, match=names) as refused:
         Traffic(replace(PLAN, **change), Rules(**rules), ANCHOR)
     assert refused.value.remedy

@@ -24,6 +24,7 @@ from pintally.schemas.rows import LedgerRow, SourceLedger, StartRow
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import TopicInfo
+from pintally.streams.counting.recovery import follow
 from pintally.streams.kafka import topics
 from pintally.streams.settings import Settings
 from pintally.streams.worker import clocks, finality
@@ -460,9 +461,8 @@ def forgets_sources_without_a_ledger(patch: pytest.MonkeyPatch, _world: World) -
 
 def believes_the_last_row(patch: pytest.MonkeyPatch, _world: World) -> None:
     """A row is believed that the chain does not reach."""
-    right = finality.follow
     patch.setattr(
-        finality, "follow", lambda ledger: max(ledger.rows, key=lambda row: row.position, default=right(ledger))
+        finality, "follow", lambda ledger: max(ledger.rows, key=lambda row: row.position, default=follow(ledger))
     )
 
 
@@ -492,7 +492,7 @@ def by_one_clock(time_of: Callable[[Reading], int]) -> Control:
 def sources_alone(patch: pytest.MonkeyPatch, _world: World) -> None:
     """The time of day is nothing beside the sources' clocks: nothing caps what brokers that are ahead say."""
     right = finality.final_until
-    patch.setattr(finality, "final_until", lambda *args: right(*args[:5], args[5] + 4 * HOUR, *args[6:]))
+    patch.setattr(finality, "final_until", lambda *args: right(*(*args[:5], args[5] + 4 * HOUR, *args[6:])))
 
 
 LIFE_WENT_ON = Look(((), (), (), (Append(0), Pass(HOUR))))

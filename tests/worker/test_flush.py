@@ -37,13 +37,17 @@ class Bench:
         ]
         self.sink.starts = [StartRow(fold.source, 0, 0, 0, rules.to_json()) for fold in self.folds]
         self.lag = 0
-        self._before = {name: counters[name] for name in ("flushes", "flushes_failed", "flushed_cells")}
+        self._before = self._counted()
         letters = DeadLetterTopics(lambda: self.topics)
         self.flusher = Flusher(self.sink, letters, lambda: self.folds, lambda _fold: self.lag, max_pending_cells)
 
     def done(self) -> tuple[int, ...]:
         """Flushes that succeeded, those that failed, and the cells of the first, since the bench was made."""
-        return tuple(counters[name] - before for name, before in self._before.items())
+        return tuple(now - before for now, before in zip(self._counted(), self._before, strict=True))
+
+    @staticmethod
+    def _counted() -> tuple[int, int, int]:
+        return counters["flushes"], counters["flushes_failed"], counters["flushed_cells"]
 
     def feed(self, *values: int | None, fold: int = 0) -> None:
         """One record a value: a pin to count, or None for a broken one."""

@@ -17,6 +17,7 @@ import faust
 import pytest
 from aiokafka import client, conn
 from aiokafka.consumer import consumer, fetcher, group_coordinator, subscription_state
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.producer import producer, sender
 from aiokafka.protocol import group
 from faust.tables.manager import TableManager
@@ -278,7 +279,7 @@ def test_faust_still_reads_offsets_and_messages_where_we_replace_them() -> None:
 def test_faust_recovers_through_the_manager_and_starts_flow_only_after_our_seek() -> None:
     completed = inspect.getsource(Recovery.on_recovery_completed)
     assert completed.index("perform_seek") < completed.index("consumer.resume_flow()")
-    assert "self._recovery" in inspect.getsource(TableManager.recovery.fget)  # type: ignore[attr-defined]
+    assert "self._recovery" in inspect.getsource(TableManager.recovery.fget)
 
 
 def knowing(tps: set[TP], **state: int) -> ChunkedConsumer:
@@ -333,14 +334,15 @@ def test_the_consumer_asks_as_the_worker_must() -> None:
     app = create_app(Settings.of(None, session_timeout_seconds=7.0), MemorySink())
 
     async def made() -> ChunkedConsumer:
-        return app.consumer._thread._create_worker_consumer(app.transport)
+        consumer: ChunkedConsumer = app.consumer._thread._create_worker_consumer(app.transport)
+        return consumer
 
     made_consumer = asyncio.run(made())
     made_consumer._closed = True  # it was never started
     app.consumer._thread.thread_loop.close()
     asked = vars(made_consumer)
     assert asked["_isolation_level"] == "read_committed"
-    assert asked["_partition_assignment_strategy"] == (transport.StickyPartitionAssignor,)
+    assert asked["_partition_assignment_strategy"] == (StickyPartitionAssignor,)
     assert (asked["_auto_offset_reset"], asked["_enable_auto_commit"]) == ("none", False)
     assert (asked["_session_timeout_ms"], asked["_request_timeout_ms"]) == (7_000, 21_000)
     assert asked["_heartbeat_interval_ms"] == 500  # all wait for the last member that hears of a rebalance

@@ -13,7 +13,7 @@ AGO = T0 / 1000
 def value(bench: Bench, histogram: str, name: str) -> float:
     """The sum of all samples of a histogram whose names end so."""
     [metric] = getattr(bench.flusher.measured, histogram).collect()
-    return sum(sample.value for sample in metric.samples if sample.name.endswith(name))
+    return float(sum(sample.value for sample in metric.samples if sample.name.endswith(name)))
 
 
 def test_a_flush_measures_its_steps_and_how_old_the_oldest_record_is_when_the_ledger_has_answered() -> None:

@@ -25,15 +25,15 @@ HANGS = {HANGS_SECONDS}
 """
 
 
-def run(program: str, stderr: int = subprocess.PIPE, **environment: str) -> tuple[int, str]:
-    """Run it to its end; exit code, and what it said."""
+def run(program: str, stderr: int = subprocess.PIPE, restarted: str | None = None) -> tuple[int, str]:
+    """Run it to its end, as one that was restarted so often; exit code, and what it said."""
     process = subprocess.Popen(
         [sys.executable, "-c", BEGIN + textwrap.dedent(program)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
-        env=dict(os.environ) | environment,
+        env=dict(os.environ) | ({} if restarted is None else {RESTARTED: restarted}),
     )
     try:
         out, err = process.communicate(timeout=300)
@@ -66,7 +66,7 @@ def test_a_worker_takes_its_own_place_and_counts_how_often_in_a_row() -> None:
     end_process("bad")
     """
     assert "anew 1\n" in run(program)[1]
-    assert "anew 4\n" in run(program, **{RESTARTED: "3"})[1]
+    assert "anew 4\n" in run(program, restarted="3")[1]
 
 
 @pytest.mark.parametrize(("before", "seconds"), [("0", 0), ("1", 0), ("2", 1), ("5", 8), ("40", LONGEST_PAUSE_SECONDS)])

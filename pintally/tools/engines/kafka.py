@@ -14,7 +14,9 @@ from pintally.tools.engines.kafka_data import DATA, format_brokers
 from pintally.tools.engines.ports import LOOPBACK
 from pintally.tools.engines.ready import broker_answers
 
-JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
+JVM: tuple[str, ...] = (
+    "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true",
+)  # fmt: skip
 
 BRIEF = "-XX:TieredStopAtLevel=1"  # a program that ends soon is not worth optimizing: it starts in half of the time
 
