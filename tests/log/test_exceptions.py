@@ -34,14 +34,14 @@ def raises(error: BaseException) -> Any:
 QUOTING: dict[str, Callable[[], Any]] = {
     "int": lambda: int(f"x{PERSON}"),
     "float": lambda: float(MAIL),
-    "mapping": lambda: {}[MAIL],  # type: ignore[var-annotated]
+    "mapping": lambda: dict[str, int]()[MAIL],
     "json": lambda: json.loads(f'{{"user_id": {PERSON},}}'),
     "utf-8": lambda: f"{MAIL}".encode().join([b"\xff"]).decode(),
     "model": lambda: TypeAdapter(int).validate_python(MAIL),
     "dtype": lambda: np.dtype(MAIL),
     "attribute": lambda: getattr("", PERSON),
     "module": lambda: __import__(MAIL),
-    "unhashable": lambda: {[PERSON]: 1},  # type: ignore[dict-item]
+    "unhashable": lambda: {[PERSON]: 1},
     "assert": lambda: raises(AssertionError(f"{PERSON} is not {MAIL}")),
     "own kind": lambda: raises(type("Odd", (RuntimeError,), {})(MAIL)),
     "driver, a value": lambda: raises(TypeMismatchError(f'Type mismatch in VALUES: {MAIL} for column "value"')),

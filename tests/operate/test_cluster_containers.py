@@ -61,7 +61,7 @@ class Compose:
         """Of the first shard's replica a or b."""
         return ClickHouseAddress(
             host=LOOPBACK, port=self.ports[number], http_port=self.ports[4 + number], user="pintally",
-            password="pintally", cluster="counts",  # type: ignore[arg-type]
+            password="pintally", cluster="counts",
         )  # fmt: skip
 
     def await_ready(self, number: int) -> None:

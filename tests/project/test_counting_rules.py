@@ -64,7 +64,7 @@ def functions(path: Path) -> frozenset[str]:
 @cache
 def controls() -> set[str]:
     """The switches of real workers and those of the simulation alone, by the names that commands take."""
-    found = set()
+    found: set[object] = set()
     files = [path for path in python_files("tests/controls") if path.name != "worker.py"]  # it has faults, no controls
     for path in [*files, *(ROOT / "tests" / "simulation").rglob("*controls.py")]:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -109,7 +109,7 @@ def _object(defaults: dict[str, Any], path: str, given: dict[str, Value]) -> dic
     for name, default in defaults.items():
         place = f"{path}{name}"
         inner = isinstance(default, dict) and any(other.startswith(f"{place}.") for other in given)
-        one = _object(default, f"{place}.", given) if inner else {"type": TYPES[type(default)]}
+        one: dict[str, Any] = _object(default, f"{place}.", given) if inner else {"type": TYPES[type(default)]}
         if one["type"] == "integer":
             one["minimum"] = 0
         one |= BOUNDS.get(place, {})

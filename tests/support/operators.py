@@ -17,11 +17,12 @@ Schema = dict[str, Any]
 @cache
 def schema_of(kind: str, version: str) -> Schema:
     """Of `PodMonitor`, `v1`. Skips the test if there are no schemas; raises KeyError for a kind that is not there."""
-    versions = {}
+    versions: dict[tuple[str, str], Schema] = {}
     for file in operator_schemas().glob("*.yaml"):
         made = yaml.safe_load(file.read_text())["spec"]
         versions |= {(made["names"]["kind"], each["name"]): each["schema"] for each in made["versions"]}
-    return strict(versions[kind, version]["openAPIV3Schema"]) | {"required": ["apiVersion", "kind", "metadata", "spec"]}
+    schema: Schema = strict(versions[kind, version]["openAPIV3Schema"])
+    return schema | {"required": ["apiVersion", "kind", "metadata", "spec"]}
 
 
 def strict(schema: Any) -> Any:

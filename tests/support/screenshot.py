@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -67,8 +68,8 @@ def main() -> None:
             time.sleep(5)
             browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
             take(browser, serve.url, PICTURE, width=1280, scheme="light", watch=WATCHED_SECONDS)
-            for width in (1280, 360) if more else ():
-                for scheme in ("light", "dark"):
+            if more:
+                for width, scheme in product((1280, 360), ("light", "dark")):
                     take(browser, serve.url, more / f"{width}-{scheme}.png", width=width, scheme=scheme, watch=15)
             browser.close()
     print(PICTURE)
