@@ -59,7 +59,7 @@ lint: install ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-types: install ## mypy --strict on our packages, the benchmarks and the examples
+types: install ## mypy --strict on our packages, the tests, the benchmarks and the examples
 	@$(BIN)/mypy
 	@$(BIN)/mypy docs/examples/feast docs/examples/notebook
 
