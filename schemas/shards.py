@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pintally.schemas.cells import CellRows
+from pintally.schemas.cells import Rows
 
 # 2^64 divided by the golden ratio (Fibonacci hashing): ids that are close, or of one residue, fall on all shards.
 MULTIPLIER = 11_400_714_819_323_198_485
@@ -36,7 +36,7 @@ def shard_sql(shards: int, pin_id: str = "pin_id") -> str:
     return f"bitShiftRight({pin_id} * {MULTIPLIER}, {HIGH_BITS}) % {shards}"
 
 
-def split(rows: CellRows, shards: int) -> list[CellRows]:
+def split(rows: Rows, shards: int) -> list[Rows]:
     """The rows of each shard. Cells that are of no pin are all on shard 0."""
     if "pin_id" not in rows.key:
         return [rows, *[rows.select(slice(0)) for _ in range(1, shards)]]

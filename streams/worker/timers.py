@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from time import monotonic
 from typing import Any
 
@@ -22,7 +22,7 @@ COMPARE_TOPICS_SECONDS = 15.0
 
 async def every(
     interval: float, sleep: Callable[[float], Awaitable[None]], clock: Callable[[], float] = monotonic
-) -> AsyncIterator[float]:
+) -> AsyncGenerator[float, None]:
     """Yield every `interval` seconds, first after one; Faust's timers wait that long after each call instead.
 
     What takes longer is followed at once; none is made up for. Yields how late the loop was, in seconds."""

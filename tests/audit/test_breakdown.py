@@ -77,8 +77,11 @@ def test_users_and_pins_with_equal_marks_are_not_taken_for_each_other() -> None:
 
 
 def save(offset: int, label: str | None, user: int = 1, pin: int = 7, id: int | None = None, **more: int) -> Record:
-    value = event(1000 + offset if id is None else id, pin=pin, user=user, surface=label, platform=None, **more)
-    return Record(offset, NOON, value)
+    return Record(offset, NOON, saved(offset, label, user, pin, id, **more))
+
+
+def saved(offset: int, label: str | None, user: int = 1, pin: int = 7, id: int | None = None, **more: int) -> bytes:
+    return event(1000 + offset if id is None else id, pin=pin, user=user, surface=label, platform=None, **more)
 
 
 def shown(cells: Cells) -> list[tuple[str, str, int, int, int]]:
@@ -112,7 +115,7 @@ def test_labels_and_trust_begin_anew_with_each_slice() -> None:
 
 def test_records_that_are_not_counted_take_no_label_and_no_trust() -> None:
     rules = replace(RULES, slice_records=2000, trusted_cap=1)
-    broken = [Record(n, NOON, save(n, f"no event {n}").value[:-1] + b",}") for n in range(KEPT)]  # type: ignore[index]
+    broken = [Record(n, NOON, saved(n, f"no event {n}")[:-1] + b",}") for n in range(KEPT)]
     late = [save(KEPT + n, f"late {n}", occurred_at=NOON - 5000 * MINUTE) for n in range(KEPT)]
     first = [save(2 * KEPT, "first", id=1)]
     twice = [save(2 * KEPT + 1 + n, f"twice {n}", id=1) for n in range(KEPT)]

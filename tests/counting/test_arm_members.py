@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from pintally.schemas.actions import Action
 from pintally.schemas.decoding.labels import Labels
@@ -17,6 +18,7 @@ from pintally.schemas.sources import Source
 from pintally.schemas.user_keys import UserKeys
 from pintally.streams.counting.aggregates import ArmMembers, SliceVersion, counted_by, slice_arms
 from pintally.streams.counting.aggregates.slice_arms import SliceArms
+from pintally.streams.counting.outcomes import Judged
 from pintally.streams.counting.slices import SliceId
 from tests.counting.test_experiment_cells import OPS, Truth
 from tests.counting.test_user_hash import PUBLISHED, sip_hash
@@ -96,9 +98,9 @@ def test_arms_that_are_numbered_by_chunk_are_found(monkeypatch: pytest.MonkeyPat
     replay(CHUNKS, RULES)
     add = ArmMembers.add
 
-    def add_anew(members: ArmMembers, *of: object) -> None:
+    def add_anew(members: ArmMembers, chunk: Judged, at: NDArray[np.intp]) -> None:
         members._arms = SliceArms(["*"])
-        add(members, *of)  # type: ignore[arg-type]
+        add(members, chunk, at)
 
     monkeypatch.setattr(ArmMembers, "add", add_anew)
     with pytest.raises(AssertionError):

@@ -95,17 +95,16 @@ def test_a_source_that_the_group_never_read_may_have_no_ledger() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "asked",
     [
-        {"allowed_lateness_ms": 1},
-        {"max_clock_skew_ms": 1},
-        {"retention_ms": 1},
-        {"slice_records": 99},
-        {"dedup": False},
+        replace(RULES, allowed_lateness_ms=1),
+        replace(RULES, max_clock_skew_ms=1),
+        replace(RULES, retention_ms=1),
+        replace(RULES, slice_records=99),
+        replace(RULES, dedup=False),
     ],
 )
-def test_other_rules_than_the_ledgers_are_refused(changed: dict[str, int]) -> None:
-    asked = replace(RULES, **changed)  # type: ignore[arg-type]
+def test_other_rules_than_the_ledgers_are_refused(asked: Rules) -> None:
     said(
         lambda: refuse_rules(SOURCE, CHAIN, asked),
         "engagement.save.v1[3]", RULES.fingerprint, RULES.to_json(), asked.fingerprint, asked.to_json(), "PINTALLY_",

@@ -107,7 +107,7 @@ def test_each_cell_is_on_one_shard_and_equal_pins_are_together(pins: list[int], 
     assert sorted(pin for part in parts for pin in part.tuples(["pin_id"])) == sorted((pin,) for pin in pins)
     at = [{pin for (pin,) in part.tuples(["pin_id"])} for part in parts]
     assert sum(map(len, at)) == len(set(pins))
-    assert all(shard_of(part.pin_id, shards).tolist() == [n] * len(part) for n, part in enumerate(parts))  # type: ignore[attr-defined]
+    assert all(shard_of(part.pin_id, shards).tolist() == [n] * len(part) for n, part in enumerate(parts))
 
 
 def _column(name: str, pins: list[int]) -> Any:

@@ -8,11 +8,12 @@ import pytest
 from pintally.streams.counting.log import TopicInfo
 from pintally.streams.kafka.durability import weaknesses
 
-TOPIC = TopicInfo("saves", UUID(int=1), 4, "LogAppendTime", 0, 0, "delete", replicas=3, in_sync_at_least=2)
+TOPIC = TopicInfo("saves", UUID(int=1), 4, "LogAppendTime", 0, 0, "delete")
 
 
-def said(brokers: int, **changes: object) -> str:
-    return "\n".join(weaknesses(replace(TOPIC, **changes), brokers))  # type: ignore[arg-type]
+def said(brokers: int, replicas: int = 3, in_sync_at_least: int = 2, *, unclean_election: bool = False) -> str:
+    topic = replace(TOPIC, replicas=replicas, in_sync_at_least=in_sync_at_least, unclean_election=unclean_election)
+    return "\n".join(weaknesses(topic, brokers))
 
 
 def test_what_migrate_makes_on_three_brokers_has_no_weakness_and_one_broker_alone_can_do_no_better() -> None:

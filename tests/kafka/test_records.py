@@ -43,7 +43,11 @@ def read(data: bytes) -> Records:
     return read_records(fetched.text, fetched.heads())
 
 
-def rows(records: Records) -> list[tuple[object, ...]]:
+Row = tuple[int, int, bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...]]
+
+
+def rows(records: Records) -> list[Row]:
+    """Offset, timestamp, value, key and headers of each."""
     offsets = records.offsets.tolist()
     envelopes = records.envelopes(offsets)
     columns = zip(offsets, records.timestamps.tolist(), records.values, strict=True)
@@ -83,7 +87,7 @@ def test_of_damaged_bytes_nothing_is_read_but_what_aiokafka_reads_too(raw: list[
     batch[17:21] = struct.pack(">I", crc32c(batch[21:]))
     records = read(bytes(batch) + b"more")
     found = rows(records)
-    if any(name == UNREADABLE for row in found for name, _ in row[4]):  # type: ignore[attr-defined]
+    if any(name == UNREADABLE for row in found for name, _ in row[4]):
         assert len(found) == 1
         return
     attributes = records.values.text[records.values.starts - records.heads]

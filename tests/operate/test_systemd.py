@@ -26,8 +26,10 @@ class Unit(configparser.RawConfigParser):
 
     def __init__(self, name: str) -> None:
         super().__init__(strict=False, delimiters=("=",), comment_prefixes=("#",), interpolation=None)
-        self.optionxform = str  # type: ignore[assignment,method-assign]
         self.read(UNITS / name)
+
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr
 
 
 def test_variables_that_units_set_are_settings() -> None:

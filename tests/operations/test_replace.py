@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -34,6 +34,7 @@ from pintally.streams.operations.change.replace import (
     plan_other_offsets,
     plan_same_offsets,
 )
+from pintally.streams.settings import KafkaSettings, Settings
 from pintally.streams.worker.flush import read_back
 from tests.support.logs import ACTION, SOURCE, Log, chunk, chunks, logs
 from tests.support.logs import rules as some_rules
@@ -41,6 +42,7 @@ from tests.support.memory_sink import MemorySink
 from tests.support.reference import recount
 
 NEW = replace(SOURCE, topic_id=UUID(int=8))
+KAFKA = Settings.of(None).kafka  # nobody asks it
 TOPIC = TopicInfo(SOURCE.topic, NEW.topic_id, SOURCE.partition + 1, "CreateTime", 0, 0, "delete")
 
 
@@ -148,10 +150,10 @@ def test_a_copy_with_the_same_offsets_counts_as_if_it_had_never_moved(
         as_known({TOPIC.name: replace(TOPIC, topic_id=SOURCE.topic_id)}, moving.sink.replaced())
 
 
-def reading(log: Log) -> Any:
+def reading(log: Log) -> Callable[[KafkaSettings, Source, int, int], AsyncGenerator[Chunk, None]]:
     """Stands for Kafka's answers."""
 
-    async def read_chunks(_: Any, source: Source, start: int, end: int) -> AsyncGenerator[Chunk, None]:
+    async def read_chunks(_: KafkaSettings, source: Source, start: int, end: int) -> AsyncGenerator[Chunk, None]:
         assert source == NEW
         for each in chunks(log, sorted({start, (start + end) // 2, end})):
             yield each
@@ -169,19 +171,18 @@ def test_a_copy_with_other_offsets_counts_as_if_it_had_never_moved(
     moving.count(SOURCE, log, position, ahead=0 if is_said else ahead)
     pair, ends = moving.pair(), Offsets(shift, copy.end, copy.end)
     ledger = pair.ledgers[SOURCE.partition]
-    read: Any = reading(copy)
+    read = reading(copy)
     with patch.object(places, "read_chunks", read), patch.object(copied, "read_chunks", read):
-        kafka: Any = None
         start = as_copied(log, shift, follow(ledger).position)
         if not is_said:
             rows = follow(ledger).complete
             counted = sum(row.outcomes.total - row.outcomes.gaps for row in rows)
-            start = asyncio.run(offset_behind(kafka, NEW, ends, counted))
+            start = asyncio.run(offset_behind(KAFKA, NEW, ends, counted))
             if counted:
                 with moving.sink.session() as session:
                     old, new = (SOURCE, ledger), (NEW, shift, start)
-                    asyncio.run(refuse_other_counts(kafka, session, old, new, ACTION))
-        begin = asyncio.run(begin_at(kafka, NEW, ends, start, rules.slice_records))
+                    asyncio.run(refuse_other_counts(KAFKA, session, old, new, ACTION))
+        begin = asyncio.run(begin_at(KAFKA, NEW, ends, start, rules.slice_records))
     how = Replacement.NEW_RECORDS if is_said else Replacement.COPIED
     plan = plan_other_offsets(pair, how, {SOURCE.partition: begin}, 1, moving.sums_of, "other", "")
     moving.carry_out(plan)
@@ -222,10 +223,10 @@ def test_ids_are_collected_from_the_block_before_with_the_stream_time_there(
     drawn: tuple[Rules, Log, int], shift: int
 ) -> None:
     rules, log, position = drawn
-    copy, size, kafka = other_offsets(log, shift), rules.slice_records, None
+    copy, size = other_offsets(log, shift), rules.slice_records
     start = as_copied(log, shift, position)
     with patch.object(places, "read_chunks", reading(copy)):
-        begin = asyncio.run(begin_at(kafka, NEW, Offsets(shift, copy.end, copy.end), start, size))  # type: ignore[arg-type]
+        begin = asyncio.run(begin_at(KAFKA, NEW, Offsets(shift, copy.end, copy.end), start, size))
     assert begin.collect_start == max(shift, (start // size - 1) * size)
     for at, stream_time in ((begin.collect_start, begin.collect_stream_time), (start, begin.reached)):
         since = (start // size - 2) * size
@@ -248,14 +249,13 @@ def test_a_copy_in_which_something_differs_is_refused_or_counts_the_same(
     at = data.draw(st.integers(0, counted - 1))
     left = [record for number, record in enumerate(copy.records) if number != at]
     spoilt = Log(tuple(replace(record, offset=number) for number, record in enumerate(left)), len(left))
-    read: Any = reading(spoilt)
-    kafka: Any = None
+    read = reading(spoilt)
     ends = Offsets(0, spoilt.end, spoilt.end)
     with patch.object(places, "read_chunks", read), patch.object(copied, "read_chunks", read):
         try:
-            start = asyncio.run(offset_behind(kafka, NEW, ends, counted))
+            start = asyncio.run(offset_behind(KAFKA, NEW, ends, counted))
             with moving.sink.session() as session:
-                asyncio.run(refuse_other_counts(kafka, session, (SOURCE, ledger), (NEW, 0, start), ACTION))
+                asyncio.run(refuse_other_counts(KAFKA, session, (SOURCE, ledger), (NEW, 0, start), ACTION))
         except Refusal:
             return
     kept, found = copy.records[:counted], spoilt.records[:counted]

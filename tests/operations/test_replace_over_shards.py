@@ -27,7 +27,7 @@ from pintally.streams.operations.change import copied, places
 from pintally.streams.operations.change.copied import refuse_other_counts
 from pintally.streams.operations.change.places import begin_at, offset_behind
 from pintally.streams.operations.change.replace import plan_other_offsets, plan_same_offsets
-from tests.operations.test_replace import NEW, Moving, cut_logs, never_moved, other_offsets, reading
+from tests.operations.test_replace import KAFKA, NEW, Moving, cut_logs, never_moved, other_offsets, reading
 from tests.support.logs import ACTION, PINS, SOURCE, Log
 from tests.support.memory_sink import MemorySink
 
@@ -100,16 +100,16 @@ def test_a_copy_with_other_offsets_is_counted_from_where_all_shards_have_counted
     moving = OverShards(rules, log, data.draw(st.integers(0, position)), position, data.draw(st.integers(0, 1)))
     made, pair = other_offsets(log, shift), moving.pair()
     ledger, ends = pair.ledgers[SOURCE.partition], Offsets(shift, made.end, made.end)
-    rows, kafka = follow(ledger).complete, None
+    rows = follow(ledger).complete
     counted = sum(row.outcomes.total - row.outcomes.gaps for row in rows)
-    read: Any = reading(made)
+    read = reading(made)
     with patch.object(places, "read_chunks", read), patch.object(copied, "read_chunks", read):
-        start = asyncio.run(offset_behind(kafka, NEW, ends, counted))  # type: ignore[arg-type]
+        start = asyncio.run(offset_behind(KAFKA, NEW, ends, counted))
         if counted:
             with moving.sink.session() as session:
                 old, new = (SOURCE, ledger), (NEW, shift, start)
-                asyncio.run(refuse_other_counts(kafka, session, old, new, ACTION))  # type: ignore[arg-type]
-        begin = asyncio.run(begin_at(kafka, NEW, ends, start, rules.slice_records))  # type: ignore[arg-type]
+                asyncio.run(refuse_other_counts(KAFKA, session, old, new, ACTION))
+        begin = asyncio.run(begin_at(KAFKA, NEW, ends, start, rules.slice_records))
     how, begins = Replacement.COPIED, {SOURCE.partition: begin}
     moving.carry_out(plan_other_offsets(pair, how, begins, 1, moving.sums_of, "other", ""))
     moving.count(NEW, made, made.end)

@@ -150,11 +150,11 @@ GROWN = {(TOPIC, "invalid", "pin_id"): 2_000, (TOPIC, "invalid", "action"): 1}
 
 def worker(**changes: Any) -> WorkerState:
     """One that answers, and has the source."""
-    known = WorkerState(
-        address="h:1", member="one", answers=True, partitions=1, paused=0, pending_cells=0, pending_cells_limit=9,
-        restoring=False, sources=frozenset({(TOPIC, 0)}),
-    )  # fmt: skip
-    return known.model_copy(update=changes)
+    known: dict[str, Any] = {
+        "address": "h:1", "member": "one", "answers": True, "partitions": 1, "paused": 0, "pending_cells": 0,
+        "pending_cells_limit": 9, "restoring": False, "sources": frozenset({(TOPIC, 0)}),
+    }  # fmt: skip
+    return WorkerState.model_validate(known | changes)
 
 
 def silent(seconds: float = 42.0, **changes: Any) -> WorkerState:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from pintally.schemas.cells import CellRows
 from tests.support.memory_sink import MemorySession, MemorySink
 
 Rows = dict[Any, Any]
@@ -43,4 +45,8 @@ def _tables(sink: MemorySink) -> Iterator[tuple[str, Callable[[MemorySink], Rows
     yield "ingest_ledger", lambda sink: sink.ledger, lambda row: row.version
     yield "dead_letters", lambda sink: sink.dead_letters, lambda row: row.epoch
     for kind in list(sink.tables):
-        yield kind.table, lambda sink, kind=kind: sink.tables[kind], lambda values: values[0]  # type: ignore[misc]
+        yield kind.table, partial(_cells, kind), lambda values: values[0]
+
+
+def _cells(kind: type[CellRows], sink: MemorySink) -> Rows:
+    return sink.tables[kind]

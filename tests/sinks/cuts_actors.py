@@ -11,10 +11,10 @@ from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.sealing import recheck
 from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sink import ClickHouseSink
+from tests.sinks import sealing_schedule
 from tests.sinks.known_features import Reader, Vector
 from tests.sinks.known_log import TEN, Feed, Logs
 from tests.sinks.sealing import HOUR
-from tests.sinks.sealing_schedule import Actor, Wrong
 
 LATENESSES = (HOUR, HOUR, HOUR, 2 * HOUR)  # of the rules that a sealer knows
 TABLES = ("pin_minutes", "pin_tiles", "pin_hours_by_pin", "pin_corrections", "pin_base", "hour_tops", "tile_tops",
@@ -37,6 +37,13 @@ class Copy:
 
     feeds: list[tuple[int, int, int, bool]]  # flushed, epoch, epoch_start, listed
     answers: int
+
+
+class Actor(sealing_schedule.Actor):
+    """One of the schedule, and what it is about to change."""
+
+    flush: tuple[Feed, int, int] | None = None  # a worker's: the offset up to which it flushes, and its epoch
+    change: tuple[Feed, int] | None = None  # an operator's: the offset from which other rules hold
 
 
 class Actors:
@@ -118,7 +125,7 @@ class Actors:
         rows = feed.cells(start, end)
         actor = self._start(f"worker of {feed.source}", self._writer(rows))
         if actor.statement:
-            actor.flush = (feed, end, feed.epoch)  # type: ignore[attr-defined]
+            actor.flush = (feed, end, feed.epoch)
             self.flushing[feed.source.id] = actor
             if self.rng.random() < 0.2:
                 self.asleep.append(rows)
@@ -193,7 +200,7 @@ class Actors:
                 session.reopen_from(moment)
 
         actor = self._start("operator", apply)
-        actor.change = (feed, start)  # type: ignore[attr-defined]
+        actor.change = (feed, start)
 
     def _copy(self) -> None:
         for table in TABLES:
@@ -201,7 +208,7 @@ class Actors:
             self.reader.execute(f"INSERT INTO copy_{table} SELECT * FROM {table}")
         feeds = [(each.flushed, each.epoch, each.epoch_start, each.listed) for each in self.logs.feeds]
         self.copy = Copy(feeds, len(self.answers))
-        flushing = {source: actor.flush[1] for source, actor in self.flushing.items()}  # type: ignore[attr-defined]
+        flushing = {source: actor.flush[1] for source, actor in self.flushing.items() if actor.flush}
         sealers = {actor.name for actor in self.actors if actor.name.startswith("sealer")}
         self.copied = self.half_written | flushing, self.unlooked | sealers
         self.tell("ClickHouse is copied")
@@ -242,7 +249,7 @@ class Actors:
             return
         self._settle(actor, statement, arguments)
         if before is not None and self._seen() != before:
-            raise Wrong(f"readers lost the last publication by {statement[:200]}")
+            raise sealing_schedule.Wrong(f"readers lost the last publication by {statement[:200]}")
         if statement.startswith(("INSERT", "DELETE", "ALTER")) or not actor.statement:
             self._look()
 
@@ -263,8 +270,8 @@ class Actors:
             self.actors.remove(actor)
         if actor.name.startswith("sealer"):
             self.unlooked = self.unlooked | {actor.name} if killed else self.unlooked - actor.before
-        if (flush := getattr(actor, "flush", None)) is not None:
-            feed, end, epoch = flush
+        if actor.flush:
+            feed, end, epoch = actor.flush
             del self.flushing[feed.source.id]
             if killed:
                 self.half_written[feed.source.id] = max(end, self.half_written.get(feed.source.id, 0))
@@ -272,8 +279,8 @@ class Actors:
                 self._flushed(feed, end)
         elif killed and actor.name.startswith("sleeper"):
             self._start("sleeper", actor.function)
-        if (change := getattr(actor, "change", None)) is not None:
-            feed, start = change
+        if actor.change:
+            feed, start = actor.change
             if killed:
                 self._apply(feed, start, again=self.rng.random() < 0.5 and self._has_begun(feed))
             else:

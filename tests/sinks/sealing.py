@@ -131,8 +131,8 @@ def crash_before_each_statement(
             look()
 
 
-def in_another_thread(call: object) -> None:
+def in_another_thread(call: Callable[[], object]) -> None:
     """Not watched by `before_each_statement`."""
-    thread = threading.Thread(target=call)  # type: ignore[arg-type]
+    thread = threading.Thread(target=call)
     thread.start()
     thread.join()

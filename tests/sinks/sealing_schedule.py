@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -101,6 +102,18 @@ class Actor(actors.Actor):
         self.before: set[str] = set()  # whose second looks it takes
         self.settling = False  # it has written what may not add up until it has looked again
         super().__init__(name, function)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A flush of some cells."""
+
+    address: ClickHouseAddress
+    rows: Sequence[CellRows]
+
+    def __call__(self) -> None:
+        with ClickHouseSink(self.address).session() as session:
+            session.write_cells(*self.rows)
 
 
 @contextmanager
@@ -221,13 +234,8 @@ class Schedule:
             seal_users(self.address, 1, ABOVE)
             seal_arm_users(self.address, 1)
 
-    def _writer(self, rows: Sequence[CellRows]) -> Callable[[], object]:
-        def write() -> None:
-            with ClickHouseSink(self.address).session() as session:
-                session.write_cells(*rows)
-
-        write.rows = rows  # type: ignore[attr-defined]
-        return write
+    def _writer(self, rows: Sequence[CellRows]) -> Writer:
+        return Writer(self.address, rows)
 
     def _step(self) -> None:
         if (len(self.actors) < 2 or self.rng.random() < 0.05) and self.born < ACTORS:
@@ -273,8 +281,8 @@ class Schedule:
             self.unlooked.add(actor.name)
         elif not actor.statement and actor.name.startswith("sealer"):
             self.unlooked -= actor.before
-        if kill and actor.settling and (rows := getattr(actor.function, "rows", None)) is not None:
-            self.again.append(rows)
+        if kill and actor.settling and isinstance(actor.function, Writer):
+            self.again.append(actor.function.rows)
         if not actor.statement:
             self.actors.remove(actor)
         if kill or not statement.startswith(("INSERT", "DELETE")):

@@ -31,12 +31,12 @@ def in_cluster(address: ClickHouseAddress) -> ClickHouseAddress:
     return address.model_copy(update={"cluster": "counts"})
 
 
-def says(monkeypatch: pytest.MonkeyPatch, asked: str, *answer: object) -> None:
+def says(monkeypatch: pytest.MonkeyPatch, asked: str, *answer: tuple[Any, ...]) -> None:
     """Have one question of `engines` answered so."""
     rows = Connection.rows
 
     def answered(connection: Connection, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        return [*answer] if sql == asked else rows(connection, sql, **parameters)  # type: ignore[list-item]
+        return [*answer] if sql == asked else rows(connection, sql, **parameters)
 
     monkeypatch.setattr(Connection, "rows", answered)
 

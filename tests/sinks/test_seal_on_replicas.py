@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -267,9 +268,9 @@ def test_one_server_is_asked_nothing_of_replicas(keeper: Keeper, monkeypatch: py
     asked: list[str] = []
     run = Connection.execute
 
-    def execute(self: Connection, sql: str, *args: object, **kwargs: object) -> object:
+    def execute(self: Connection, sql: str, *args: Any, **kwargs: Any) -> Any:
         asked.append(sql)
-        assert {**self._client.settings, **(kwargs.get("settings") or {})}["insert_quorum"] == "0"  # type: ignore[dict-item]
+        assert {**self._client.settings, **(kwargs.get("settings") or {})}["insert_quorum"] == "0"
         return run(self, sql, *args, **kwargs)
 
     alone = plain(keeper.here)

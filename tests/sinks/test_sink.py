@@ -152,7 +152,9 @@ rows = st.tuples(st.integers(1, 2), st.integers(7, 8), versions)  # action, pin,
 
 @hypothesis_settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(st.lists(rows, max_size=4), min_size=1, max_size=4), seed=st.randoms(use_true_random=False))
-def test_the_order_of_inserts_and_repeating_them_change_nothing(sink: Sink, batches: list, seed) -> None:  # type: ignore[no-untyped-def, type-arg]
+def test_the_order_of_inserts_and_repeating_them_change_nothing(
+    sink: Sink, batches: list[list[tuple[int, int, int]]], seed: Random
+) -> None:
     ordered, shuffled = next(counter), next(counter)
     repeated = batches + seed.sample(batches, len(batches) // 2)
     seed.shuffle(repeated)

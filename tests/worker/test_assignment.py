@@ -22,7 +22,7 @@ from pintally.streams.worker.outage import Outage
 from pintally.streams.worker.table import CellTable, Refold
 from tests.support.logs import ACTION, T0, Log, chunk, record
 from tests.support.logs import SOURCE as LOGGED
-from tests.support.memory_sink import MemorySink
+from tests.support.memory_sink import MemorySession, MemorySink
 
 SOURCE = Source("engagement.save.v1", UUID(int=1), 0)
 TOPIC = TopicInfo(SOURCE.topic, SOURCE.topic_id, 1, "LogAppendTime", 2**63 - 1, 2**63 - 1, "delete")
@@ -47,7 +47,7 @@ def test_a_log_that_another_worker_counts_meanwhile_is_not_taken_for_a_truncated
         return {source: Offsets(0, end, end) for source in sources}
 
     class BusySink(MemorySink):
-        def open_session(self):  # type: ignore[no-untyped-def]
+        def open_session(self) -> MemorySession:
             others_go_on()
             return sink.open_session()
 

@@ -30,7 +30,7 @@ async def begun(clock: Clock, took: list[float]) -> list[float]:
         await anext(steps)
         begins.append(round(clock.now, 6))
         clock.now += seconds
-    await steps.aclose()  # type: ignore[attr-defined]
+    await steps.aclose()
     return begins
 
 
@@ -62,7 +62,7 @@ def test_it_says_how_late_the_loop_was_and_not_how_long_the_work_took() -> None:
         for took in (0.5, 0.0, 3.0):
             found.append(await anext(steps))
             clock.now += took
-        await steps.aclose()  # type: ignore[attr-defined]
+        await steps.aclose()
         return found
 
     assert asyncio.run(delays()) == [0.0, 0.25, 0.0]
