@@ -40,21 +40,21 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_replicas_nothing_is_asked() -> None:
     queues = Queues(("pin_minutes",))
-    await_rows(queues, replicas=False)  # type: ignore[arg-type]
+    await_rows(queues, replicas=False)  # type: ignore[arg-type]  # stands for a server
     assert queues.asked == []
 
 
 def test_a_table_that_was_in_step_once_is_not_waited_for_again() -> None:
     """Under load a queue is seldom empty: what it had at the beginning is what counts."""
     queues = Queues(("pin_minutes", "ingest_ledger"), ("ingest_ledger", "cuts"), ("pin_minutes", "cuts"))
-    await_rows(queues, replicas=True)  # type: ignore[arg-type]
+    await_rows(queues, replicas=True)  # type: ignore[arg-type]  # stands for a server
     assert queues.asked == [REPLICATED, LAGGING, LAGGING, LAGGING]
 
 
 def test_a_server_that_stays_behind_gives_no_verdict_now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replicas, "WAIT_SECONDS", 0.05)
     with pytest.raises(CannotTellNow, match=r"lags behind other replicas.*: pin_minutes"):
-        await_rows(Queues(("pin_minutes",)), replicas=True)  # type: ignore[arg-type]
+        await_rows(Queues(("pin_minutes",)), replicas=True)  # type: ignore[arg-type]  # stands for a server
 
 
 @pytest.mark.engines

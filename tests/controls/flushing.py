@@ -125,7 +125,7 @@ def two_flushes_in_flight() -> Iterator[None]:
 
     def without_lock(self: Flusher, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
-        self._in_flight = _Open()  # type: ignore[assignment]
+        self._in_flight = _Open()  # type: ignore[assignment]  # stands for a lock
 
     def capture_again(self: Pending, ended_only: bool) -> Capture | None:
         self._in_flight = None

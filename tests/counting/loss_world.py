@@ -102,7 +102,7 @@ class LossWorld(World):
                 if not ledger.starts:
                     session.write_starts([StartRow(source, 0, self.log_start[source], 0, self.rules.to_json())])
                     ledger = session.read_ledgers([source])[source]
-            assigned = _assigned(self, source, ledger, self.ends(source))  # type: ignore[arg-type]
+            assigned = _assigned(self, source, ledger, self.ends(source))  # type: ignore[arg-type]  # it has the rules
         except SinkUnavailable:
             return False
         except Refusal as refusal:

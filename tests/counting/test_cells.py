@@ -89,8 +89,8 @@ def test_cells_that_meet_in_one_key_are_told_apart(ops: list[list[Counted] | str
     spread = PinMinutes._spread
 
     def bad(self: PinMinutes, places: np.ndarray) -> np.ndarray:
-        self._tries = getattr(self, "_tries", {self._multiplier: 0})  # type: ignore[attr-defined]
-        nth = self._tries.setdefault(self._multiplier, len(self._tries))  # type: ignore[attr-defined]
+        tries = self.__dict__.setdefault("_tries", {self._multiplier: 0})
+        nth = tries.setdefault(self._multiplier, len(tries))
         return places & np.uint64(nth) if nth < 3 else spread(self, places)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -41,14 +41,14 @@ def test_counts_are_exact_on_all_shards_whatever_fails_on_one_of_them() -> None:
     assert first_failure(SEEDS) is None
 
 
-def _ledger_first(self: ShardedSession, *tables: Any) -> None:
-    self.held = tables  # type: ignore[attr-defined]
+def _ledger_first(self: Any, *tables: Any) -> None:
+    self.held = tables
 
 
-def _cells_last(self: ShardedSession, rows: Sequence[Any]) -> None:
+def _cells_last(self: Any, rows: Sequence[Any]) -> None:
     for session in self._sessions:
         session.write_ledger(rows)
-    parts = [split(each, len(self._sessions)) for each in self.held]  # type: ignore[attr-defined]
+    parts = [split(each, len(self._sessions)) for each in self.held]
     for session, of_shard in zip(self._sessions, zip(*parts, strict=True), strict=True):
         session.write_cells(*of_shard)
 

@@ -121,7 +121,7 @@ def quote_a_record() -> None:
             int(chunk.values[0] or b"nothing")
         real(self, chunk)
 
-    SourceFold.fold = fold  # type: ignore[method-assign]
+    SourceFold.fold = fold  # type: ignore[method-assign]  # of this process, to its end
 
 
 def nothing() -> None: ...

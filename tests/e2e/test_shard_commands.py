@@ -395,7 +395,7 @@ def apply_until_shard_1_gets_start_rows(settings: Settings) -> None:
         rules = settings.rules.in_topic
         change = plan_rules(rules, found.ledgers, found.offsets, found.committed, session.slice_sums)
         assert len(change.starts) == len(found.offsets)
-        session._each[1].write_starts = killed  # type: ignore[method-assign]
+        session._each[1].write_starts = killed  # type: ignore[method-assign]  # of this session
         apply_change(session, change)
 
 

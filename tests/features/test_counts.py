@@ -69,7 +69,7 @@ def test_counts_by_surface_and_by_platform_are_as_the_views_show_them(
 
 def test_a_breakdown_that_there_is_not_is_refused(reader: FeatureReader) -> None:
     with pytest.raises(UnknownFeature, match="no breakdown by 'country'"):
-        reader.counts(start=START, end=END, by="country")  # type: ignore[arg-type]
+        reader.counts(start=START, end=END, by="country")  # type: ignore[arg-type]  # on purpose
     with pytest.raises(WrongTime, match="no breakdown of resolution '1m'"):
         reader.counts(start=START, end=END, resolution="1m", by="surface")
 

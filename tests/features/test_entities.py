@@ -158,4 +158,4 @@ def test_a_frame_is_made_of_the_kind_that_is_asked_for(kind: Any) -> None:
 
 def test_a_kind_of_frame_that_there_is_not_is_refused() -> None:
     with pytest.raises(NotAFrame, match=r"no kind of frame 'spark'\n  Choose one of pandas, polars, arrow"):
-        framed(NEW, "spark")  # type: ignore[arg-type]
+        framed(NEW, "spark")  # type: ignore[arg-type]  # on purpose

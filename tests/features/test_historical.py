@@ -65,7 +65,7 @@ def test_hindsight_adds_what_arrived_after_the_cut(reader: FeatureReader) -> Non
 
 def test_a_clock_that_there_is_not_is_refused(reader: FeatureReader) -> None:
     with pytest.raises(WrongTime, match=r"known='all' says of no clock\n  Choose 'arrived'"):
-        reader.get_historical_features(entities("pandas", PAIRS), known="all")  # type: ignore[arg-type]
+        reader.get_historical_features(entities("pandas", PAIRS), known="all")  # type: ignore[arg-type]  # on purpose
 
 
 def test_what_was_served_is_what_is_asked_later(reader: FeatureReader) -> None:

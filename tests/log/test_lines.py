@@ -149,7 +149,7 @@ def test_a_worker_that_ends_by_an_error_in_a_thread_does_so_after_its_log_is_set
 
     threading.excepthook = ended
     worker = SimpleNamespace(loglevel="INFO", app=SimpleNamespace(settings=Settings.of(None)), spinner=None)
-    CountingWorker._setup_logging(worker)  # type: ignore[arg-type]
+    CountingWorker._setup_logging(worker)  # type: ignore[arg-type]  # stands for a worker
     assert threading.excepthook is ended
 
 

@@ -34,7 +34,8 @@ def element(places: Any, at: int) -> int:
 
 @compiled(UNSIGNED, WORDS, NUMBER)
 def word(words: Any, at: int) -> int:
-    return words[at]  # type: ignore[no-any-return]
+    found: int = words[at]
+    return found
 
 
 def of_no_file() -> Callable[[int], int]:

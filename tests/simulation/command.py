@@ -29,7 +29,7 @@ class Command:
 
     def __init__(self, name: str, run: Callable[[], object]) -> None:
         self.name = name
-        self._future = SimLoop().create_future()  # type: ignore[abstract]
+        self._future = SimLoop().create_future()  # type: ignore[abstract]  # has what counting needs
         self.job = Job(run, self._future)
 
     @property

@@ -123,7 +123,7 @@ class Worker:
     def __init__(self, world: "World", name: str, settings: "SimSettings", sink: Any) -> None:
         self.world = world
         self.name = name
-        self.loop = SimLoop()  # type: ignore[abstract]
+        self.loop = SimLoop()  # type: ignore[abstract]  # has what counting needs
         self.asleep = False
         self.is_out = False  # the group gave it up: it ends when it notices
         self.is_misled = (

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID, uuid4
 
 from pintally.schemas.cells import ArmMemberRows, CellRows, PinMemberRows, PinMinuteRows
@@ -129,11 +130,8 @@ def gated(note: Callable[[str], None] = lambda _: None) -> Iterator[None]:
         finally:
             note(sql)
 
-    Connection.execute = gate  # type: ignore[method-assign]
-    try:
+    with patch.object(Connection, "execute", gate):
         yield
-    finally:
-        Connection.execute = execute  # type: ignore[method-assign]
 
 
 class Schedule:

@@ -24,7 +24,7 @@ class Asked:
         self.settings: list[object] = []
         self._execute = connection.execute
         self._answers = answers
-        connection.execute = self  # type: ignore[method-assign]
+        connection.execute = self  # type: ignore[method-assign]  # until it is closed
 
     def __call__(self, sql: str, *args: Any, **kwargs: Any) -> Any:
         self.statements.append(sql)
