@@ -100,7 +100,7 @@ def test_a_batch_of_more_or_fewer_records_than_it_says_is_read_by_nobody(count: 
     assert together(log) == one_by_one(log) == [LogRecord(50, NOW, None, None)]
 
 
-def test_ordinary_batches_are_read_together(monkeypatch: Any) -> None:
+def test_ordinary_batches_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the tests above would compare a thing with itself."""
     monkeypatch.setattr(audited.Records, "of", None)
     log = built([RawBatch([Raw(b"%d" % n, b"k", timestamp=NOW + n) for n in range(300)], codec) for codec in (0, 3)])

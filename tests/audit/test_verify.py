@@ -22,6 +22,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from pintally.audit.errors import CannotTell, CannotTellNow
 from pintally.audit.findings import Finding, Kind
+from pintally.audit.sampling import Sampling
 from pintally.audit.verify import Report, verify
 from pintally.audit.words import utc
 from pintally.schemas.actions import Action
@@ -162,8 +163,8 @@ class Flusher:
             lambda offsets: {offset: envelopes[offset] for offset in offsets},
         )
 
-    def verify(self, **options: Any) -> Report:
-        return verify(addresses_of(self.settings), processes=1, **options)
+    def verify(self, only: Sequence[str] = (), since: int = 0, sampling: Sampling | None = None) -> Report:
+        return verify(addresses_of(self.settings), only, since, processes=1, sampling=sampling)
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         address = self.settings.clickhouse

@@ -1,6 +1,7 @@
 """All workers replaced one by one under load: partitions stay, each source is restored once, every count is exact."""
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,14 @@ def test_an_upgrade_restores_each_source_once_and_moves_none(many: Settings, tmp
     assert verify(many)["exact"]
 
 
-def replaced(start: Any, running: list[Worker], number: int, way: str) -> Worker:
+def replaced(start: Callable[[str], Worker], running: list[Worker], number: int, way: str) -> Worker:
     """A new worker in the place of one: it has the same partitions, and no other worker restores any."""
     old, before = running[number], held(running[number])
     others = [worker for worker in running if worker is not old]
     known = [len(begun(worker)) for worker in others]
     if way == "again":
         assert old.stop() == 0
-    new: Worker = start(f"worker-{number}")
+    new = start(f"worker-{number}")
     wait_for(lambda: begun(new), 60, "the new one counts")
     wait_for(lambda: not old.alive, 60, "the old one has ended")
     assert held(new) == before

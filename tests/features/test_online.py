@@ -10,12 +10,14 @@ import pyarrow as pa
 import pytest
 
 from pintally.features import ClickHouseAddress, FeatureReader, UnknownFeature, WrongTime
+from pintally.sinks.clickhouse.migrate import migrate
 from pintally.sinks.reads import some_pins
 from pintally.sinks.reads.online import feature_types
 from tests.features.conftest import CUT
 from tests.features.kinds import TYPES, rows
 from tests.sinks.known import published_at
 from tests.sinks.sealing import read
+from tests.support.engines import TestEngines, drop_database
 
 pytestmark = pytest.mark.xdist_group("features")
 
@@ -93,10 +95,7 @@ def test_a_feature_that_there_is_not_is_named_beside_those_that_there_are(reader
         reader.get_online_features([7], "saves_7d")
 
 
-def test_before_the_first_cut_there_are_no_features(engines: Any, known: ClickHouseAddress) -> None:
-    from pintally.sinks.clickhouse.migrate import migrate
-    from tests.support.engines import drop_database
-
+def test_before_the_first_cut_there_are_no_features(engines: TestEngines, known: ClickHouseAddress) -> None:
     empty = known.model_copy(update={"database": f"{known.database}e"})
     migrate(empty)
     try:

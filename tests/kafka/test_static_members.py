@@ -1,7 +1,7 @@
 """Two members of one group instance id: the one that was replaced hears of it, and never takes its place back."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -65,7 +65,7 @@ async def member(settings: Settings, topic: str, listener: Told, **more: Any) ->
         await consumer.stop()
 
 
-async def wait_until(condition: Any) -> None:
+async def wait_until(condition: Callable[[], object]) -> None:
     """Return once the condition holds. Raises TimeoutError."""
     async with asyncio.timeout(SECONDS):
         while not condition():

@@ -108,7 +108,9 @@ def count(session: MaintenanceSession) -> None:
             write(session, source, slice_block, position)
 
 
-def write(session: Any, source: Source, slice_block: int, position: int, pins: Sequence[int] = PINS) -> None:
+def write(
+    session: MaintenanceSession, source: Source, slice_block: int, position: int, pins: Sequence[int] = PINS
+) -> None:
     """A flush: half of the events are of a pin on each shard."""
     half = (position - slice_block * 100) // 2
     at = (source.id, slice_block, T // 1000, 1, T // 1000)

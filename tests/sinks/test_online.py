@@ -1,10 +1,10 @@
 """Features that the Python reader adds up are those of the view, at each cut, to the last bit."""
 
 import random
-from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
@@ -33,7 +33,7 @@ def address(feature_world: FeatureWorld) -> ClickHouseAddress:
     return feature_world.address
 
 
-def added_up(connection: Connection, cut: Cut, pins: Any = ALL) -> dict[int, Row]:
+def added_up(connection: Connection, cut: Cut, pins: NDArray[np.uint64] = ALL) -> dict[int, Row]:
     """The features of each pin, by pin."""
     columns = read_features(connection, cut, pins, feature_types())
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -157,24 +156,22 @@ def test_hours_that_are_longer_than_the_lateness_are_covered_where_records_keep_
 
 
 @pytest.mark.parametrize(
-    ("change", "rules", "names"),
+    ("plan", "rules", "names"),
     [
-        ({"span_ms": 55 * MINUTE_MS}, {}, "allowed lateness is 3600 s"),
-        ({"rate": 10.0}, {"allowed_lateness_ms": 0}, "allowed lateness is 0 s"),
-        ({"duplicates": 0.9}, {}, "--duplicates 0.9"),
-        ({"late": -0.1}, {}, "--late -0.1"),
-        ({"duplicates": 0.3, "late": 0.3}, {}, "together are 0.6"),
-        ({"rate": 0.001}, {}, "duplicate"),
-        ({"rate": -5.0}, {}, "--rate -5"),
-        ({"events": None}, {}, "--rate"),
-        ({"pins": 0}, {}, "--pins 0"),
-        ({"bots": 1.5}, {}, "--bots 1.5"),
-        ({}, {"retention_ms": 2 * 3_600_000}, "tables keep"),
+        (replace(PLAN, span_ms=55 * MINUTE_MS), Rules(), "allowed lateness is 3600 s"),
+        (replace(PLAN, rate=10.0), Rules(allowed_lateness_ms=0), "allowed lateness is 0 s"),
+        (replace(PLAN, duplicates=0.9), Rules(), "--duplicates 0.9"),
+        (replace(PLAN, late=-0.1), Rules(), "--late -0.1"),
+        (replace(PLAN, duplicates=0.3, late=0.3), Rules(), "together are 0.6"),
+        (replace(PLAN, rate=0.001), Rules(), "duplicate"),
+        (replace(PLAN, rate=-5.0), Rules(), "--rate -5"),
+        (replace(PLAN, events=None), Rules(), "--rate"),
+        (replace(PLAN, pins=0), Rules(), "--pins 0"),
+        (replace(PLAN, bots=1.5), Rules(), "--bots 1.5"),
+        (PLAN, Rules(retention_ms=2 * 3_600_000), "tables keep"),
     ],
 )
-def test_a_plan_whose_truth_could_not_be_known_is_refused(
-    change: dict[str, Any], rules: dict[str, Any], names: str
-) -> None:
+def test_a_plan_whose_truth_could_not_be_known_is_refused(plan: Plan, rules: Rules, names: str) -> None:
     with pytest.raises(PlanRefused, match=names) as refused:
-        Traffic(replace(PLAN, **change), Rules(**rules), ANCHOR)
+        Traffic(plan, rules, ANCHOR)
     assert refused.value.remedy
