@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pintally.schemas.errors import PintallyError, SinkUnavailable
 from pintally.sinks.clickhouse.sink import ClickHouseSink
@@ -23,6 +23,7 @@ READY = "counting begins"  # in the log of a worker: it has partitions and reads
 TRANSACTION_MS = 900_000  # the longest that a broker allows: after it, it aborts an open one by itself
 ASKED_S = 0.3  # between two questions that open connections to both engines
 BUSY = 3.0  # times as long as all waits may take on a machine with other work; only failures take it
+Answer = TypeVar("Answer")
 
 
 def start_process(
@@ -142,7 +143,7 @@ class Traffic:
         self._folder.cleanup()
 
 
-def wait_for(condition: Callable[[], Any], timeout: float, what: str, pause: float = 0.1) -> Any:
+def wait_for(condition: Callable[[], Answer | None], timeout: float, what: str, pause: float = 0.1) -> Answer:
     """The first true answer of `condition`, which is asked again after a pause; raises TimeoutError naming `what`."""
     end = time.monotonic() + timeout * BUSY
     while not (answer := condition()):
