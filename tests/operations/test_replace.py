@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pintally.schemas.errors import Refusal
 from pintally.schemas.outcomes import Outcomes, sum_of
-from pintally.schemas.rows import Replacement, StartRow
+from pintally.schemas.rows import Replacement, SliceSum, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
 from pintally.streams.counting.fold import SourceFold
@@ -86,7 +86,7 @@ class Moving:
             carry_out(session, plan)
 
     @property
-    def sums_of(self) -> Any:
+    def sums_of(self) -> Callable[[Source], Mapping[tuple[int, int], SliceSum]]:
         return self.sink.open_session().slice_sums
 
     def events(self) -> Counter[tuple[int, int]]:

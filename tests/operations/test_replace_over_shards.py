@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pintally.schemas.errors import Refusal
 from pintally.schemas.outcomes import Outcomes, sum_of
-from pintally.schemas.rows import Replacement
+from pintally.schemas.rows import Replacement, SliceSum
 from pintally.schemas.rules import Rules
 from pintally.schemas.shards import shard_of
 from pintally.schemas.sources import Source
@@ -48,10 +48,11 @@ class OverShards(Moving):
         self.shards[behind].__dict__.update(kept)
 
     @property
-    def sums_of(self) -> Callable[[Source], Any]:
-        def of(source: Source) -> Any:
+    def sums_of(self) -> Callable[[Source], Mapping[tuple[int, int], SliceSum]]:
+        def of(source: Source) -> Mapping[tuple[int, int], SliceSum]:
             with self.sink.session() as session:
-                return session.slice_sums(source)
+                sums: Mapping[tuple[int, int], SliceSum] = session.slice_sums(source)
+                return sums
 
         return of
 

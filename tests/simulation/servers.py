@@ -11,7 +11,7 @@ from pintally.schemas.rules import Rules
 from pintally.schemas.shards import Place
 from pintally.sinks.clickhouse.shards import refuse_other_place
 from pintally.sinks.maintained_shards import MaintainedShards
-from pintally.sinks.maintenance import MaintenanceSession
+from pintally.sinks.maintenance import MaintainedSink, MaintenanceSession
 from pintally.sinks.shards import ShardedSink
 from pintally.streams.counting.shards import furthest_behind
 from tests.simulation.logs import SimLog
@@ -77,13 +77,13 @@ class Servers:
         """One of some; draws nothing where there is no choice."""
         return self._rng.choice(some) if len(some) > 1 else some[0]
 
-    def sink(self, order: Sequence[int] = ()) -> Any:
+    def sink(self, order: Sequence[int] = ()) -> SimSink | ShardedSink:
         """What a worker writes to. `order`: how its settings name the shards, if not as they are."""
         if not self.are_many:
             return self.each[0]
         return ShardedSink(self._named(order), lambda ledgers: furthest_behind(ledgers))
 
-    def maintained(self) -> Any:
+    def maintained(self) -> MaintainedSink:
         """The same for commands."""
         if not self.are_many:
             return self.each[0]
