@@ -6,6 +6,7 @@ its own place it ends, with the exit code for a supervisor.
 
 import asyncio
 import gc
+import inspect
 import sys
 import threading
 import time
@@ -98,7 +99,7 @@ def raising(owner: Any, name: str, error: Callable[[], BaseException]) -> Callab
                 raise strike(error())
             return await real(*args, **kwargs)
 
-        setattr(owner, name, replaced_too if asyncio.iscoroutinefunction(real) else replaced)
+        setattr(owner, name, replaced_too if inspect.iscoroutinefunction(real) else replaced)
 
     return arm
 
