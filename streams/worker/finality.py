@@ -18,7 +18,9 @@ wrong by itself makes anything final before its time.
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 
 from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
@@ -83,11 +85,16 @@ class BrokersBehind:
 
 @dataclass(frozen=True)
 class Server:
-    """One server whose hours and cuts are sealed. A shard is sealed by its own ledger (C34)."""
+    """One server whose hours and cuts are sealed. A shard is sealed by its own ledger (C34).
+
+    In a thread of its own: sealing may take minutes, and asyncio has six threads on two cores. With as many shards all
+    else would wait, flushes too.
+    """
 
     address: ClickHouseAddress
     sink: MaintainedSink
     brokers: BrokersBehind = field(default_factory=BrokersBehind)
+    thread: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "sealing"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +239,10 @@ async def seal_final_hours(
         return ordinary
     began = monotonic()
     try:
-        found = await asyncio.to_thread(look, kafka, topics, rules, margin_ms, server.sink, server.brokers)
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, server.thread)
+        found = await in_thread(look, kafka, topics, rules, margin_ms, server.sink, server.brokers)
         tell(found.clocks, found.source_clocks, found.behind_ms)
-        more = await asyncio.to_thread(_seal, server, found, settings.worker)
+        more = await in_thread(_seal, server, found, settings.worker)
     except (SinkUnavailable, KafkaUnavailable) as error:
         outage_of(error).away(error.what, "sealing")
         return ordinary

@@ -1,13 +1,16 @@
 """Periodic work keeps its pace, however long it takes."""
 
 import asyncio
+import threading
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
-from pintally.streams.worker import timers
-from pintally.streams.worker.clocks import ClockDifferences
+from pintally.streams.settings import Settings
+from pintally.streams.worker import finality, timers
+from pintally.streams.worker.clocks import ClockDifferences, Reading
+from pintally.streams.worker.finality import Server
 from pintally.streams.worker.timers import every
 
 
@@ -85,3 +88,39 @@ def test_all_servers_are_sealed_side_by_side_and_the_next_time_is_the_soonest(mo
     told: list[tuple[float, object]] = []
     assert asyncio.run(both()) == 5.0
     assert sorted(told) == [(5.0, None), (7.0, "clocks")]
+
+
+def test_sealing_of_many_shards_keeps_no_flush_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took all threads that asyncio has, for as long as it lasted."""
+    over, shards = threading.Event(), 40
+    all_began = threading.Barrier(shards + 1)
+
+    def look(*_: object) -> SimpleNamespace:
+        all_began.wait(60)
+        over.wait(60)
+        clocks = Reading(0, 0, 0)
+        return SimpleNamespace(clocks=clocks, passed_ms=None, source_clocks={}, behind_ms={})
+
+    monkeypatch.setattr(finality, "look", look)
+    monkeypatch.setattr(finality, "_seal", lambda *_: False)
+    settings, nothing = Settings.of(None), cast(Any, None)
+    assigned = {(min(settings.topics.names.values()), 0)}
+    app = SimpleNamespace(
+        settings=settings,
+        servers=[Server(nothing, nothing) for _ in range(shards)],
+        consumer=SimpleNamespace(assignment=lambda: assigned),
+    )
+
+    async def run() -> None:
+        sealing = asyncio.create_task(timers.seal_all(app, ClockDifferences()))
+        async with asyncio.timeout(60):
+            await asyncio.to_thread(all_began.wait, 50)
+            assert not sealing.done()
+            over.set()
+            await sealing
+
+    try:
+        asyncio.run(run())
+    finally:
+        over.set()
+        all_began.abort()
