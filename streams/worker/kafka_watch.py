@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from pintally.schemas.errors import KafkaUnavailable, SinkUnavailable
+from pintally.schemas.errors import KafkaUnavailable, PintallyError, Refusal
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink
 from pintally.streams.counting.refusals import refuse_recreated
 from pintally.streams.kafka.known_topics import as_known
-from pintally.streams.kafka.topics import TopicMissing, describe_topics, topic_ids
+from pintally.streams.kafka.topics import describe_topics, topic_ids
 from pintally.streams.settings import KafkaSettings, TopicSettings
 from pintally.streams.worker.outage import KAFKA
 
@@ -85,8 +85,10 @@ async def refuse_others(kafka: KafkaSettings, topics: TopicSettings, sink: Sink,
     """
     try:
         await asyncio.to_thread(_compare, kafka, topics, sink, counted)
-    except (KafkaUnavailable, SinkUnavailable, TopicMissing):
-        return  # others find that out, and say so
+    except Refusal:
+        raise
+    except PintallyError:
+        return  # whoever needs an answer finds out why there is none, and says so
 
 
 def _compare(kafka: KafkaSettings, topics: TopicSettings, sink: Sink, counted: Collection[Source]) -> None:

@@ -11,6 +11,7 @@ from pintally.schemas.errors import Refusal, SinkUnavailable
 from pintally.schemas.rows import ReplacedRow, Replacement
 from pintally.schemas.sources import Source
 from pintally.streams.counting.log import TopicInfo
+from pintally.streams.kafka.rights import RightMissing
 from pintally.streams.worker import kafka_watch
 from pintally.streams.worker.kafka_watch import AGAIN_SECONDS, NOTICE_SECONDS, HeldBack
 from pintally.streams.worker.outage import Outage
@@ -75,6 +76,10 @@ def away() -> list[ReplacedRow]:
     raise SinkUnavailable("ClickHouse is away", "")
 
 
+def denied() -> list[ReplacedRow]:
+    raise RightMissing("ClickHouse lets us not", "")
+
+
 def test_a_topic_that_was_made_again_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Refusal, match="it was deleted and created again"):
         compared(monkeypatch, OTHER, list)
@@ -87,3 +92,4 @@ def test_the_topic_that_is_counted_is_not_asked_for_in_clickhouse(monkeypatch: p
 def test_a_copy_that_took_its_place_is_the_same_and_who_does_not_know_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     compared(monkeypatch, OTHER, lambda: [COPY])
     compared(monkeypatch, OTHER, away)
+    compared(monkeypatch, OTHER, denied)
