@@ -18,9 +18,12 @@ class SinkSession(Protocol):
     def read_clock(self) -> int:
         """The sink's own clock, in ms since 1970."""
 
-    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+    def read_ledgers(
+        self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
+    ) -> Mapping[Source, SourceLedger]:
         """Of each source the lowest start row of each epoch, the newest ledger row of each slice by start, its lost
-        rows, and what it replaces or is replaced by; every source has an entry.
+        rows, and what it replaces or is replaced by; every source has an entry. `first`, where given, has the block and
+        bucket of the first slice whose row is read.
         """
 
     def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:

@@ -29,7 +29,9 @@ class MaintainedShardsSession(ShardedSession):
         """The session of each shard."""
         return self._each
 
-    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+    def read_ledgers(
+        self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
+    ) -> Mapping[Source, SourceLedger]:
         """As a worker reads them. What only some shards know to be lost or replaced is written to the others first: one
         was restored from before, or a command ended between two of them.
         """
@@ -42,7 +44,7 @@ class MaintainedShardsSession(ShardedSession):
                 session.write_lost(unknown)
             if missing := [row for row in replaced if row not in known]:
                 session.write_replaced(missing)
-        return super().read_ledgers(sources)
+        return super().read_ledgers(sources, first)
 
     def write_lost(self, rows: Sequence[LostRow]) -> None:
         """On each shard."""

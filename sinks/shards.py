@@ -44,16 +44,18 @@ class ShardedSession:
         """The earliest of the shards' clocks, in ms since 1970."""
         return min(session.read_clock() for session in self._sessions)
 
-    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+    def read_ledgers(
+        self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
+    ) -> Mapping[Source, SourceLedger]:
         """Of each source the ledger of the shard that is furthest behind (C35), beside those of all.
 
         A start row that only some shards have, because its worker was killed between two of them or a shard was
         restored, is written to the others first, unless this session only reads. What was given up or replaced is so on
         all shards, if one of them knows it.
         """
-        each = self._on_all(lambda session: session.read_ledgers(sources))
+        each = self._on_all(lambda session: session.read_ledgers(sources, first))
         if not self._only_reads and self._complete_starts(sources, each):
-            each = self._on_all(lambda session: session.read_ledgers(sources))
+            each = self._on_all(lambda session: session.read_ledgers(sources, first))
         return {source: self._furthest_behind(_in_common([ledgers[source] for ledgers in each])) for source in sources}
 
     def _complete_starts(self, sources: Sequence[Source], each: Sequence[Mapping[Source, SourceLedger]]) -> bool:

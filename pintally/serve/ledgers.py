@@ -1,57 +1,27 @@
-"""The ledger of all sources, read anew only from the last complete slices on. Blocking."""
+"""The ledger of all sources of one server, read anew only from the last complete slices on. Blocking."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from time import monotonic
+from collections.abc import Sequence
 from typing import Final
 
 from pintally.schemas.rows import SourceLedger
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.ledger import Ledger
-from pintally.streams.counting.compact import Place, compact, with_rows
+from pintally.streams.worker import kept_ledgers
 
 WHOLE_SECONDS: Final = 3600.0
 
 
-@dataclass
 class KeptLedgers:
-    """What was read before. Not to be shared between threads.
+    """What was read before. Not to be shared between threads."""
 
-    A source is read as a whole again if what an operator decides of it changed (epochs, losses, a replaced topic), or
-    if the last complete slice is not there any more, as after ClickHouse was restored from a backup. All are read as a
-    whole once an hour: `repair` may have written other outcomes.
-    """
-
-    shards: int = 1  # how many servers share the pins
-    _kept: dict[Source, tuple[SourceLedger, Place]] = field(default_factory=dict)
-    _whole_at: float = field(default_factory=monotonic)
+    def __init__(self, shards: int = 1) -> None:
+        """`shards` is how many servers share the pins."""
+        self._shards = shards
+        self._kept = kept_ledgers.KeptLedgers(WHOLE_SECONDS)
 
     def read(self, connection: Connection, sources: Sequence[Source]) -> dict[Source, SourceLedger]:
         """Returns the ledger of each source: as it is now, with its complete slices added up."""
         ledger = Ledger(connection)
-        ledger.shards = self.shards
-        if monotonic() - self._whole_at > WHOLE_SECONDS:
-            self._kept, self._whole_at = {}, monotonic()
-        known = {source: self._kept[source] for source in sources if source in self._kept}
-        read = ledger.read_ledgers(sources, {source: place for source, (_, place) in known.items()})
-        changed = [source for source, (kept, place) in known.items() if not _goes_on(kept, place, read[source])]
-        found = {
-            source: with_rows(known[source][0], each.rows) if source in known else each for source, each in read.items()
-        }
-        if changed:
-            found |= ledger.read_ledgers(changed)
-        self._keep(found)
-        return found
-
-    def _keep(self, found: Mapping[Source, SourceLedger]) -> None:
-        compacted = {source: compact(ledger) for source, ledger in found.items()}
-        self._kept = {source: (kept, place) for source, (kept, place) in compacted.items() if place is not None}
-
-
-def _goes_on(kept: SourceLedger, place: Place, read: SourceLedger) -> bool:
-    """Whether what was read joins what is kept."""
-    same = (kept.starts, kept.lost, kept.replaces, kept.replaced) == (
-        read.starts, read.lost, read.replaces, read.replaced,
-    )  # fmt: skip
-    return same and any((row.slice_block, row.arrived_at) == place for row in read.rows)
+        ledger.shards = self._shards
+        return self._kept.read(ledger.read_ledgers, sources)

@@ -101,6 +101,12 @@ def follow(ledger: SourceLedger) -> Chain:
     return Chain(tuple(complete), rows.get(position), starts[-1], ids_from, hole, before)
 
 
+def followed_rows(ledger: SourceLedger) -> tuple[LedgerRow, ...]:
+    """The rows that lead to the position of a source, by start."""
+    chain = follow(ledger)
+    return (*chain.complete, chain.unfinished) if chain.unfinished else chain.complete
+
+
 def before_of(ledger: SourceLedger) -> Before | None:
     """The records that the log holds of the topic it replaced, if it is still counted from the same offset on."""
     row, first = ledger.replaces, ruling(ledger.starts)[0]

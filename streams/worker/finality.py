@@ -34,13 +34,14 @@ from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import seal_users
 from pintally.sinks.maintenance import MaintainedSink
 from pintally.streams.counting.log import Offsets, TopicInfo
-from pintally.streams.counting.recovery import follow, greatest_lateness, least_lateness
+from pintally.streams.counting.recovery import follow, followed_rows, greatest_lateness, least_lateness
 from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.topics import describe_topics, read_offsets, sources_of
 from pintally.streams.settings import KafkaSettings, RulesSettings, Settings, TopicSettings, WorkerSettings
 from pintally.streams.worker.clocks import Reading, read_clocks
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.cut_looks import SOON_SECONDS, due, seconds_to_next_look
+from pintally.streams.worker.kept_ledgers import KeptLedgers
 from pintally.streams.worker.outage import outage_of
 from pintally.streams.worker.sealing_lines import say_published, say_sealed
 
@@ -94,6 +95,7 @@ class Server:
     address: ClickHouseAddress
     sink: MaintainedSink
     brokers: BrokersBehind = field(default_factory=BrokersBehind)
+    ledgers: KeptLedgers = field(default_factory=KeptLedgers)
     thread: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "sealing"))
 
 
@@ -194,6 +196,7 @@ def look(
     idle_margin_ms: int,
     sink: MaintainedSink,
     brokers: BrokersBehind,
+    kept: KeptLedgers,
 ) -> Look:
     """Ask both engines what is final now. Blocking. The order matters: clocks, log ends, ledgers."""
     common = rules.to_rules()
@@ -203,11 +206,11 @@ def look(
     with sink.session() as session:
         clocks = read_clocks(session)
         offsets = read_offsets(kafka, sources)
-        ledgers = session.read_ledgers(sources)
+        ledgers = kept.read(session.read_ledgers, sources)
     at_ms = clocks.earliest_ms
 
     def is_behind(source: Source, clock: int) -> bool:
-        return brokers.look(source, ledgers[source].rows, clock, at_ms, idle_margin_ms)
+        return brokers.look(source, followed_rows(ledgers[source]), clock, at_ms, idle_margin_ms)
 
     until = final_until(common, idle_margin_ms, topics, ledgers, offsets, at_ms, is_behind)
     stamped = [s for s in sources_of(topics) if topics[s.topic].timestamp_type == "LogAppendTime" and ledgers[s].starts]
@@ -240,7 +243,7 @@ async def seal_final_hours(
     began = monotonic()
     try:
         in_thread = partial(asyncio.get_running_loop().run_in_executor, server.thread)
-        found = await in_thread(look, kafka, topics, rules, margin_ms, server.sink, server.brokers)
+        found = await in_thread(look, kafka, topics, rules, margin_ms, server.sink, server.brokers, server.ledgers)
         tell(found.clocks, found.source_clocks, found.behind_ms)
         more = await in_thread(_seal, server, found, settings.worker)
     except (SinkUnavailable, KafkaUnavailable) as error:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 from time import time_ns
 from typing import Any
@@ -116,9 +117,15 @@ class MemorySession:
         with self._step():
             return self.sink.clock()
 
-    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+    def read_ledgers(
+        self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
+    ) -> Mapping[Source, SourceLedger]:
+        def since(ledger: SourceLedger, place: tuple[int, int]) -> SourceLedger:
+            rows = [row for row in ledger.rows if (row.slice_block, row.arrived_at) >= place]
+            return replace(ledger, rows=tuple(rows))
+
         with self._step():
-            return {source: self._ledger_of(source) for source in sources}
+            return {source: since(self._ledger_of(source), (first or {}).get(source, (0, 0))) for source in sources}
 
     def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
         with self._step():

@@ -30,6 +30,7 @@ from pintally.streams.settings import Settings
 from pintally.streams.worker import clocks, finality
 from pintally.streams.worker.clocks import Reading
 from pintally.streams.worker.finality import BrokersBehind
+from pintally.streams.worker.kept_ledgers import KeptLedgers
 from tests.support.logs import ACTION, HOUR, MINUTE, T0, record
 from tests.support.memory_sink import MemorySession, MemorySink
 from tests.support.reference import LogRecord, Recount, recount
@@ -165,7 +166,7 @@ class World(MemorySink):
         self.declared: list[tuple[int, dict[Source, dict[int, int]]]] = []
         self.closed: list[tuple[int, dict[Source, dict[int, int]]]] = []  # cuts, likewise
         self.early: list[int] = []  # declared final before its end and the lateness, by the true time
-        self.brokers = BrokersBehind()
+        self.brokers, self.kept = BrokersBehind(), KeptLedgers()
 
     def play(self, steps: tuple[Step, ...]) -> None:
         """Let these happen, in order."""
@@ -236,7 +237,7 @@ class World(MemorySink):
         """Ask `look` itself, which takes the time, the offsets and the ledgers in its own order."""
         self.gaps = iter(step.gaps)
         margin_ms = self.settings.worker.idle_margin_seconds * 1000
-        found = finality.look(*self.settings.sources, margin_ms, self, self.brokers)
+        found = finality.look(*self.settings.sources, margin_ms, self, self.brokers, self.kept)
         final = found.final_until
         if found.passed_ms is not None:
             self.closed.append((found.passed_ms // ARRIVAL_BUCKET_MS * BUCKET, self.flushed))
@@ -327,10 +328,12 @@ class WorldSession(MemorySession):
 
     sink: World
 
-    def read_ledgers(self, sources: Sequence[Source]) -> Mapping[Source, SourceLedger]:
+    def read_ledgers(
+        self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
+    ) -> Mapping[Source, SourceLedger]:
         """Life goes on until they are read."""
         self.sink.before_ledgers()
-        return super().read_ledgers(sources)
+        return super().read_ledgers(sources, first)
 
 
 def flushed_below(folded: Recount, positions: dict[int, int]) -> int:
