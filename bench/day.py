@@ -82,7 +82,7 @@ class Minute:
 
     demand: float  # events a second
     counted: float  # events a second
-    waits: float  # events in Kafka
+    waits: int  # events in Kafka
     interval: float  # seconds between flushes of a worker
     flush: float  # seconds
     behind: float  # seconds from send to visible, at most
@@ -122,11 +122,11 @@ def carried(plan: Plan, costs: Costs, demand: float) -> tuple[float, float, floa
 
 def simulate(plan: Plan, costs: Costs) -> list[Minute]:
     """Each minute of two days, of which the second is returned: what waits from the first evening is in it."""
-    waits, day = 0.0, []
+    waits, day = 0, []
     for minute in range(2 * HOURS * 60):
         demand = plan.demand(minute)
         counted, interval, flush = carried(plan, costs, demand + waits / 60)
-        waits = max(0.0, waits + 60 * (demand - counted))
+        waits = max(0, round(waits + 60 * (demand - counted)))  # whole events
         day.append(Minute(demand, counted, waits, interval, flush, waits / counted + interval + flush))
     return day[HOURS * 60 :]
 

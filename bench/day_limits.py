@@ -39,7 +39,9 @@ def limits(plan: "Plan", costs: "Costs") -> list[Limit]:
             plan.flush_seconds, "s",
             "More workers; or a longer PINTALLY_FLUSH_INTERVAL_SECONDS: counts are visible later.",
         ),
-        "partitions that workers can share": (float(plan.partitions), "", "More partitions before more workers."),
+        "partitions that workers can share": (
+            float(plan.partitions), "partitions", "More partitions before more workers.",
+        ),
     }  # fmt: skip
     found = [Limit(part, mean[part], top[part], *rest) for part, rest in there_is.items()]
     return sorted(found, key=lambda limit: -limit.share)
