@@ -37,6 +37,7 @@ LATER = {
     "streams/worker/fatal.py": "an error that nobody foresaw",
     "streams/worker/counters.py": "an option of `worker` that names a file",
     "streams/worker/session_watchdog.py": "while it counts: another worker has taken its name",
+    "streams/kafka/leaderless.py": "brokers are away: it waits until they are back",
     "streams/kafka/fetching/consumer.py": "while records are fetched",
     "streams/kafka/fetching/reader.py": "while a range of the log is read",
     "streams/kafka/topic_configs.py": "while `migrate` sets a configuration",
