@@ -108,7 +108,8 @@ SELECT
     max(until) AS known_until,
     toInt64(toUnixTimestamp(now('UTC'))) - toInt64(toUnixTimestamp(known_until)) AS age_seconds,
     max(published) AS published_at,
-    sum(arrayCount(start -> start < until, open)) AS open_windows,
+    toUInt64(arrayCount(start -> start < known_until OR start = known_until AND data = 'base', groupArrayArray(open)))
+        AS open_windows,
     sum(changed) AS corrected_windows,
     if(open_windows = 0 AND known_until > toDateTime(0, 'UTC'), 'READY', 'PROCESSING') AS status
 FROM
