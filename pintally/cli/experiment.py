@@ -90,12 +90,17 @@ def show(answer: dict[str, Any]) -> None:
 
 
 def _cells(arm: dict[str, Any]) -> list[str]:
-    value = f"{arm['value']:,.0f}" if arm["value"] is not None and arm["value"] >= 100 else f"{arm['value']:.4g}"
-    if arm["difference"] is None:
+    value = _value(arm["value"])
+    if arm["arm"] == arm["control"]:
         return [value, "control", "", ""]
     if arm["lift"] is None or not arm["difference"]:
-        return [value, f"{arm['difference']:+.4g}", "", _p(arm["p"])]
-    return [value, f"{arm['lift']:+.2%}", f"{arm['lift_low']:+.2%} to {arm['lift_high']:+.2%}", _p(arm["p"])]
+        return [value, "" if arm["difference"] is None else f"{arm['difference']:+.4g}", "", _p(arm["p"])]
+    span = "" if arm["lift_low"] is None else f"{arm['lift_low']:+.2%} to {arm['lift_high']:+.2%}"
+    return [value, f"{arm['lift']:+.2%}", span, _p(arm["p"])]
+
+
+def _value(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
 
 
 def _p(p: float | None) -> str:

@@ -7,20 +7,27 @@ from typing import Any
 from typer.testing import CliRunner
 
 from pintally import cli
+from pintally.schemas.actions import Action
 from pintally.schemas.cells import ExperimentRows
 from pintally.schemas.label_column import LabelColumn
 from pintally.streams.settings import Settings
 from tests.sinks.sealing import read, write
-from tests.sinks.test_experiments import HOUR, People, rows
+from tests.sinks.test_experiments import HOUR, People, few, rows
 
 HOSTILE = "[red]b\x1b[2J"
+BOTH = (Action.SAVE, Action.CLOSEUP)
 SPAN = ("--since", "2000-01-01", "--until", "2100-01-01")
 
 
-def run(settings: Settings, *options: str) -> Any:
+def run_as_text(settings: Settings, *options: str) -> str:
     ended = CliRunner().invoke(cli.app, ["experiment", *options], env=settings.environment(), catch_exceptions=False)
     assert ended.exit_code == 0
-    return json.loads(ended.stdout) if "--json" in options else ended.output
+    return ended.stdout if "--json" in options else ended.output
+
+
+def run(settings: Settings, *options: str) -> Any:
+    text = run_as_text(settings, *options)
+    return json.loads(text) if "--json" in options else text
 
 
 def better() -> ExperimentRows:
@@ -71,3 +78,28 @@ def test_an_arm_of_another_share_is_warned_of_and_no_name_controls_the_terminal(
 def test_an_experiment_without_events_is_told_apart(stack: Settings) -> None:
     assert "PINTALLY_EXPERIMENTS" in run(stack, "nobody")
     assert run(stack, "nobody", "--json")["metrics"] == {}
+
+
+def test_arms_without_close_ups_have_no_rates_and_are_shown(stack: Settings) -> None:
+    """As an experiment begins: rates are not known, which is no text of a number, and JSON has none for it."""
+    write(stack.clickhouse, rows("new", few((0, Action.SAVE, 1, 2), (1, Action.SAVE, 2, 3))))
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    text = run_as_text(stack, "new", *SPAN, "--json")
+    shown = json.loads(text, parse_constant=refuse)
+    assert {arm["value"] for name in ("save_rate", "click_rate") for arm in shown["metrics"][name]} == {None}
+    lines = [line.split() for line in run(stack, "new", *SPAN).splitlines()]
+    at = lines.index(["save_rate"])
+    assert lines[at + 2 : at + 4] == [["control", "control"], ["treatment"]]
+
+
+def test_an_arm_with_one_bucket_has_a_lift_without_an_interval(stack: Settings) -> None:
+    cells = [
+        (arm, action, arm, n) for arm, each in enumerate(((1, 3), (5, 7))) for action, n in zip(BOTH, each, strict=True)
+    ]
+    write(stack.clickhouse, rows("new", few(*cells)))
+    lines = [line.split() for line in run(stack, "new", *SPAN).splitlines()]
+    at = lines.index(["save_rate"])
+    assert lines[at + 3] == ["treatment", "0.7143", "+114.29%"]

@@ -187,5 +187,88 @@ def test_unequal_shares_raise_the_alarm_and_leave_rates_alone(stack: Settings, p
     assert found["treatment", "save_rate"]["p"] > 0.01
 
 
+def few(*cells: tuple[int, Action, int, int]) -> Totals:
+    """Arms that have no events but these: arm, action, bucket and number."""
+    totals = np.zeros((2, 3, BUCKETS))
+    for arm, action, bucket, events in cells:
+        totals[arm, action - 1, bucket] = events
+    return totals
+
+
+UNKNOWN = ("low", "high", "lift_low", "lift_high", "p")
+
+
+@pytest.mark.parametrize(("control", "treatment"), [((1, 3), (5, 7)), ((1, 3), (1, 7)), ((3, 49), (5, 22))])
+@pytest.mark.parametrize("buckets", [1, 2])
+def test_buckets_that_do_not_differ_say_nothing_of_chance(
+    control: tuple[int, int], treatment: tuple[int, int], buckets: int, stack: Settings
+) -> None:
+    """A user or two of each arm, all with the same rate: whatever is added up with rounding, it is not certain."""
+    write(
+        stack.clickhouse,
+        rows(
+            "few",
+            few(
+                *(
+                    (arm, action, bucket, count)
+                    for bucket in range(buckets)
+                    for arm, counts in enumerate((control, treatment))
+                    for action, count in zip((Action.SAVE, Action.CLOSEUP), counts, strict=True)
+                )
+            ),
+        ),
+    )
+    row = results(stack, "few")["treatment", "save_rate"]
+    assert row["difference"] == pytest.approx(treatment[0] / treatment[1] - control[0] / control[1])
+    assert {name: row[name] for name in UNKNOWN if not np.isnan(row[name])} == {}
+
+
+def test_few_buckets_are_not_taken_for_256(stack: Settings) -> None:
+    """Of a rate, buckets without events say nothing: its variance is that between those with some."""
+    pairs = ((0, ((1, 3), (2, 4), (9, 12))), (1, ((5, 7), (1, 9), (2, 11))))
+    cells = [(arm, action, 40 * n, pair[place]) for arm, each in pairs for n, pair in enumerate(each)
+             for place, action in enumerate((Action.SAVE, Action.CLOSEUP))]  # fmt: skip
+    write(stack.clickhouse, rows("three", few(*cells)))
+    row = results(stack, "three")["treatment", "save_rate"]
+    variance = 0.0
+    for _, each in pairs:
+        saves, closeups = np.array(each, float).T
+        rest = saves - saves.sum() / closeups.sum() * closeups
+        variance += 3 / 2 * (rest**2).sum() / closeups.sum() ** 2
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(1.959963984540054 * sqrt(variance))
+
+
+def test_what_is_divided_by_nothing_is_not_a_number(stack: Settings) -> None:
+    """A rate of an arm without close-ups, and a lift over a control arm without events: no infinite ones."""
+    write(
+        stack.clickhouse,
+        rows("nothing", few((0, Action.SAVE, 1, 2), (1, Action.SAVE, 1, 3), (1, Action.CLOSEUP, 2, 5))),
+    )
+    found = results(stack, "nothing")
+    assert np.isnan(found["control", "save_rate"]["value"])
+    assert np.isnan(found["treatment", "save_rate"]["difference"])
+    assert np.isnan(found["treatment", "closeups"]["lift"])
+    assert found["treatment", "closeups"]["difference"] == 5
+    assert [
+        (key, name) for key, row in found.items() for name, n in row.items() if isinstance(n, float) and np.isinf(n)
+    ] == []
+
+
+def test_no_event_at_all_is_no_certain_lift(stack: Settings) -> None:
+    """An arm without saves has lost them all, but by chance as well: the interval is not a point."""
+    cells = [
+        (0, Action.SAVE, 1, 1),
+        (0, Action.CLOSEUP, 1, 2),
+        (0, Action.CLOSEUP, 2, 3),
+        (1, Action.CLOSEUP, 5, 1),
+        (1, Action.CLOSEUP, 6, 2),
+    ]
+    write(stack.clickhouse, rows("none", few(*cells)))
+    row = results(stack, "none")["treatment", "save_rate"]
+    assert (row["lift"], row["low"] < row["high"]) == (-1, True)
+    assert np.isnan(row["lift_low"])
+    assert np.isnan(row["lift_high"])
+
+
 def test_an_experiment_without_events_has_no_rows(stack: Settings) -> None:
     assert results(stack, "nobody") == {}

@@ -2,8 +2,10 @@
 --
 -- A metric of an arm is a sum, or a ratio of two sums, over 256 buckets of users. Its variance is that between buckets, by
 -- the delta method: of a ratio, that of numerator - ratio x denominator. A sum is a ratio whose denominator is 1/256 in each
--- bucket, also in those without a row. What is needed of the buckets are sums of products, so absent ones need no row. The
--- lift is a ratio of two values that vary apart: its variance is (variance + ratio^2 x that of control) / control^2.
+-- bucket, also in those without a row. What is needed of the buckets are sums of products, so absent ones need no row. Of a
+-- ratio only buckets with events count as parts: one of them alone has no variance, and says nothing of chance. The lift
+-- is a ratio of two values that vary apart: its variance is (variance + ratio^2 x that of control) / control^2. Where an
+-- error is 0, buckets do not differ, and what is chance is unknown: NaN. What is left of equal parts by rounding is 0.
 -- Sealed hours are read from their roll-up, others from cells. What is sealed is read first: the first SELECT of the union
 -- finds nothing, and makes ClickHouse read `state` before it takes the snapshots of the tables that follow.
 -- Users are those of a sealed window of whole days, and stand only beside the events that they were counted with.
@@ -17,14 +19,14 @@ CREATE OR REPLACE VIEW experiment_results{on_cluster}
     arm String COMMENT 'An arm of it',
     control String COMMENT 'The arm that it is compared with: control, or the first by name if no arm is called so',
     metric String COMMENT 'saves, trusted_saves, ...: events in all; save_rate, click_rate: events for each close-up',
-    value Float64 COMMENT 'The metric of this arm in [since, until)',
+    value Float64 COMMENT 'The metric of this arm in [since, until); NaN for a rate if the arm has no close-ups',
     difference Float64 COMMENT 'value - that of the control arm',
-    low Float64 COMMENT 'Lower end of the 95% interval of difference, by the variance between buckets of users',
+    low Float64 COMMENT 'Lower end of the 95% interval of difference, by the variance between buckets of users; NaN if they do not differ, or there is but one',
     high Float64 COMMENT 'Upper end of it',
     lift Float64 COMMENT 'difference / value of the control arm; NaN if that is 0',
     lift_low Float64 COMMENT 'Lower end of the 95% interval of lift, in which the value of the control arm is not exact either',
     lift_high Float64 COMMENT 'Upper end of it',
-    p Float64 COMMENT 'How likely a difference at least as large is if the arms do not differ, two-sided; NaN for the control arm',
+    p Float64 COMMENT 'How likely a difference at least as large is if the arms do not differ, two-sided; NaN for the control arm, and as low',
     users Nullable(UInt64) COMMENT 'Users with an event of the arm in [since, until), each once; NULL: fewer than are shown, or unknown',
     in_several_arms Nullable(UInt64) COMMENT 'Those of them who have events of another arm too; NULL: as users, if not none',
     sample_ratio_p Float64 COMMENT 'p of equal shares of the arm and the control arm: from their users, or if these are NULL from their trusted events by bucket; NaN for the control arm',
@@ -91,7 +93,8 @@ products AS
 (
     SELECT arm, measured.1 AS metric, measured.4 AS is_ratio, sum(measured.2 AS n) AS numerator,
         if(is_ratio, sum(measured.3 AS d), 1) AS denominator, sum(n * n) AS nn,
-        if(is_ratio, sum(n * d), numerator / 256) AS nd, if(is_ratio, sum(d * d), 1 / 256) AS dd
+        if(is_ratio, sum(n * d), numerator / 256) AS nd, if(is_ratio, sum(d * d), 1 / 256) AS dd,
+        if(is_ratio, countIf(n + d > 0), 256) AS parts
     FROM
     (
         SELECT arm, arrayJoin([
@@ -106,16 +109,20 @@ products AS
 ),
 arms AS
 (
-    SELECT arm, metric, numerator / denominator AS value,
-        256 / 255 * (nn - 2 * value * nd + value * value * dd) / (denominator * denominator) AS variance
+    SELECT arm, metric, if(denominator = 0, nan, numerator / denominator) AS value,
+        nn + value * value * dd AS squares, squares - 2 * value * nd AS rest,
+        if(parts < 2, nan, parts / (parts - 1)) * if(rest < 1e-12 * squares, 0, rest) / (denominator * denominator)
+            AS variance
     FROM products
 ),
 compared AS
 (
     SELECT arm, metric, value, variance, first_value((arm, value, variance)) OVER whole AS against,
-        if(arm = against.1, nan, value - against.2) AS difference, sqrt(variance + against.3) AS error,
-        difference / against.2 AS lift, value / against.2 AS ratio,
-        sqrt(variance + ratio * ratio * against.3) / against.2 AS lift_error,
+        if(arm = against.1, nan, value - against.2) AS difference,
+        sqrt(if(variance + against.3 = 0, nan, variance + against.3)) AS error,
+        if(against.2 = 0, nan, against.2) AS divisor, difference / divisor AS lift, value / divisor AS ratio,
+        variance + ratio * ratio * against.3 AS lift_variance,
+        sqrt(if(lift_variance = 0, nan, lift_variance)) / divisor AS lift_error,
         erfc(abs(difference) / error / sqrt(2)) AS p
     FROM arms
     WINDOW whole AS (PARTITION BY metric ORDER BY arm != 'control', arm ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
