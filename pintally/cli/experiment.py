@@ -1,7 +1,7 @@
 """`pintally experiment`: how the arms of an experiment differ, and whether that is chance."""
 
 from dataclasses import asdict
-from math import isnan
+from math import ceil, isnan
 from typing import Annotated, Any
 
 import typer
@@ -29,8 +29,8 @@ def experiment(
     from pintally.sinks.reads.shards import reading
     from pintally.streams.settings import load_settings
 
-    start = int(moment_of(since, "--since").timestamp()) if since else None
-    end = int(moment_of(until, "--until").timestamp()) if until else None
+    start = ceil(moment_of(since, "--since").timestamp()) if since else None
+    end = ceil(moment_of(until, "--until").timestamp()) if until else None
     settings = load_settings(over_shards=True)
     with reading(settings.clickhouse.shards, only=0) as (connection,):
         answer = read(connection, name, start, end, settings.worker.least_users)

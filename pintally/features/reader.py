@@ -13,7 +13,7 @@ from pintally.features.frames import Kind, framed, opened, with_columns
 from pintally.features.historical import refuse_unknowable, refuse_unknown_clock
 from pintally.features.names import AS_OF, asked_for, refuse_taken, types_of
 from pintally.features.servers import Servers
-from pintally.features.tops import WindowName, columns_of, cut_columns, ranking_of, window_of
+from pintally.features.tops import WindowName, columns_of, cut_columns, number_of, ranking_of, window_of
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.reads.all_shards import counts_of, online_of, pairs_of, top_of
 from pintally.sinks.reads.cuts import Cut
@@ -71,7 +71,7 @@ class FeatureReader:
         frame: Kind = "pandas",
     ) -> Any:
         """The pins with the most engagement, as `pintally.features.top`."""
-        asked, ranking = window_of(window), ranking_of(by)
+        asked, ranking, k = window_of(window), ranking_of(by), number_of(k)
         if as_of is not None:
             moment(as_of, "as_of")
         found = top_of(self._servers, asked, ranking, k, as_of=as_of, live=live)
@@ -96,7 +96,7 @@ class FeatureReader:
 
     def experiment(self, name: str, *, start: datetime, end: datetime, frame: Kind = "pandas") -> Any:
         """How the arms of an experiment differ, as `pintally.features.experiment`."""
-        first, last = (at // 10**6 for at in _range(start, end))
+        first, last = (-(-at // 10**6) for at in _range(start, end))  # hours start at a full second
         found = self._servers.ask(0, lambda connection: read_results(connection, name, first, last))
         return framed(results_columns(found), frame)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pintally.features.entities import PIN_ID, moment
-from pintally.features.errors import UnknownFeature, WrongTime
+from pintally.features.errors import FeaturesError, UnknownFeature, WrongTime
 from pintally.features.names import AS_OF, PUBLISHED_AT
 from pintally.sinks.clickhouse.per_action import COUNTED
 from pintally.sinks.reads.cuts import Cut
@@ -41,6 +41,13 @@ def ranking_of(by: str) -> Ranking:
     if by not in RANKINGS:
         raise UnknownFeature(f"there is no count {by!r}", f"Choose one of {', '.join(RANKINGS)}.")
     return RANKINGS[by]
+
+
+def number_of(k: object) -> int:
+    """How many pins are asked for. Raises FeaturesError."""
+    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+        raise FeaturesError(f"k is {k!r}", "Give a whole number from 1 on: how many pins.")
+    return int(k)
 
 
 def columns_of(top: Top) -> dict[str, NDArray[Any]]:

@@ -13,11 +13,11 @@ from pintally.schemas.actions import Action
 from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.errors import RIGHTS
-from pintally.sinks.reads.experiments import Measured
+from pintally.sinks.reads.experiments import HOURS, Measured
 
-USERS: Final = """
+USERS: Final = f"""
 SELECT arm, users, in_several_arms, events, keys
-FROM experiment_users(experiment = %(experiment)s, since = %(since)s, until = %(until)s)
+FROM experiment_users(experiment = %(experiment)s, {HOURS})
 """
 ALARM: Final = 0.001
 LEAST_SHARE: Final = 0.99  # of the events of an arm; workers count on between two queries, and a person may be erased

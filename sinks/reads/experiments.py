@@ -5,10 +5,12 @@ from typing import Final
 
 from pintally.sinks.clickhouse.connection import Connection
 
-RESULTS: Final = """
+# What is before 1970 or after 2106 is that moment: a number alone would be no time there, and of four digits a year.
+HOURS: Final = "since = toDateTime(%(since)s, 'UTC'), until = toDateTime(%(until)s, 'UTC')"
+RESULTS: Final = f"""
 SELECT arm, control, metric, value, difference, low, high, lift, lift_low, lift_high, p,
     users, in_several_arms, sample_ratio_p, sample_ratio_alarm
-FROM experiment_results(experiment = %(experiment)s, since = %(since)s, until = %(until)s)
+FROM experiment_results(experiment = %(experiment)s, {HOURS})
 ORDER BY metric, arm != control, arm
 """
 

@@ -74,6 +74,11 @@ def test_a_breakdown_that_there_is_not_is_refused(reader: FeatureReader) -> None
         reader.counts(start=START, end=END, resolution="1m", by="surface")
 
 
+def test_a_resolution_that_there_is_not_is_refused(reader: FeatureReader) -> None:
+    with pytest.raises(WrongTime, match=r"no counts of resolution '1w'\n  Choose one of 1m, 1h, 1d"):
+        reader.counts(start=START, end=END, resolution="1w")  # type: ignore[arg-type]
+
+
 def test_the_end_is_left_out_and_the_start_is_in(reader: FeatureReader) -> None:
     hour = START + timedelta(hours=3)
     asked = reader.counts([7, 8], start=hour, end=hour + timedelta(hours=19))

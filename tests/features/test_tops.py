@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pintally.features import FeatureReader, NaiveTimestamps, UnknownFeature, WrongTime
+from pintally.features import FeatureReader, FeaturesError, NaiveTimestamps, UnknownFeature, WrongTime
 from pintally.sinks.clickhouse.per_action import COUNTED
 from pintally.sinks.reads.ranking import RANKINGS
 from tests.features.conftest import CUT, FACTS
@@ -66,6 +66,13 @@ def test_full_hours_have_their_top(reader: FeatureReader, kind: Any) -> None:
 def test_a_window_that_there_is_not_is_refused(reader: FeatureReader, window: Any, says: str) -> None:
     with pytest.raises(WrongTime, match=says):
         reader.top(window)
+
+
+@pytest.mark.parametrize("k", [-1, 0, 2.5, "10", True, None])
+def test_a_number_of_pins_that_there_is_not_is_refused(reader: FeatureReader, k: Any) -> None:
+    """Less than none would leave out the last ones, without a word."""
+    with pytest.raises(FeaturesError, match=rf"k is {k!r}\n  Give a whole number from 1 on"):
+        reader.top("24h", k=k)
 
 
 def test_questions_without_an_answer_are_refused(reader: FeatureReader) -> None:
