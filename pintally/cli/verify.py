@@ -16,7 +16,7 @@ from pintally.audit.sampling import CONFIDENCE, Sample, Sampling
 from pintally.audit.verify import Report
 from pintally.audit.verify import verify as audit
 from pintally.cli.console import data, print_json, progress_bar, table
-from pintally.cli.verify_metrics import check_place, worst, write_metrics
+from pintally.cli.verify_metrics import check_place, refuse_some, worst, write_metrics
 from pintally.schemas.outcomes import OUTCOMES
 from pintally.streams.audit_addresses import addresses_of, as_ours
 from pintally.streams.kafka.admin import open_admin
@@ -75,7 +75,7 @@ def verify(
 
     With --sample the command recounts slices that are drawn at random, and says how many slices may still be wrong. All
     that needs no recount is checked whole: the ledger, sealed hours and days, features and cuts. --metrics replaces the
-    file in one step, unless the exit code is 2 or 75.
+    file in one step, unless the exit code is 2 or 75. It tells of all sources, so it does not go with --source.
 
     Examples:
 
@@ -84,6 +84,7 @@ def verify(
         pintally verify --sample 0.05 --metrics /var/lib/prometheus/node-exporter/pintally_sample.prom
     """
     if metrics is not None:
+        refuse_some(source)
         check_place(metrics)
     settings = load_settings(over_shards=True)
     with open_admin(settings.kafka):

@@ -19,6 +19,16 @@ def check_place(file: Path) -> None:
         raise _not_written(file, "its folder does not exist, or may not be written to")
 
 
+def refuse_some(sources: Sequence[str] | None) -> None:
+    """Raises PintallyError for some sources: the file would say of all that they are exact, and end the alert of a
+    difference in another one.
+    """
+    if sources:
+        raise PintallyError(
+            "--metrics tells of all sources, and --source asks for some of them", "Leave out one of the options."
+        )
+
+
 def worst(reports: Iterable[Report]) -> int:
     """The exit code of all: different, else cannot tell, else cannot tell now, else exact."""
     codes = {report.exit_code for report in reports}

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.sampling import Sample
 from pintally.audit.verify import Report
+from pintally.cli import app
 from pintally.cli.verify_metrics import check_place, write_metrics
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.metrics import VERIFIED
@@ -118,3 +120,15 @@ def test_several_shards_are_said_as_what_all_were_compared_with_and_all_differen
     assert file.read_bytes() == before
     assert write_metrics([report(differences=3), report(unverifiable=("the log was truncated",))], file)
     assert values(file)["pintally_differences", "whole"] == 3
+
+
+def test_some_sources_do_not_stand_for_all(tmp_path: Path) -> None:
+    """The file would say that the whole is exact, and end the alert of a difference in another source."""
+    file = tmp_path / "pintally.prom"
+    write_metrics([report(differences=1)], file)
+    ended = CliRunner().invoke(app, ["verify", "--source", "engagement.save.v1[0]", "--metrics", str(file)])
+    assert isinstance(ended.exception, PintallyError)
+    assert str(ended.exception).startswith(
+        "--metrics tells of all sources, and --source asks for some of them\n  Leave out"
+    )
+    assert values(file)["pintally_differences", "whole"] == 1
