@@ -146,6 +146,50 @@ def test_a_backlog_older_than_the_first_sealed_day_is_sealed_with_its_day(addres
     assert disagreements(address) == []
 
 
+def saves_of(address: ClickHouseAddress, view: str, start: int) -> list[tuple[int]]:
+    return read(
+        address, f"SELECT sum(saves) FROM {view} WHERE window_start >= {start} AND window_start < {start + DAY}"
+    )
+
+
+def is_open(address: ClickHouseAddress, resolution: str, start: int) -> bool:
+    where = f"resolution = '{resolution}' AND toUnixTimestamp(window_start) = {start}"
+    return bool(read(address, f"SELECT is_open FROM sealed FINAL WHERE {where}")[0][0])
+
+
+def test_a_backlog_older_than_minutes_are_kept_takes_no_sealed_day_from_readers(stack: Settings) -> None:
+    """Days are kept for two years. One whose minutes are gone could not be read from them, nor be sealed again."""
+    address, old = stack.clickhouse, TODAY - 200 * DAY
+    with Connection(address, 30) as connection:
+        number = allocate_seal_id(connection)
+        connection.insert("pin_days", ("window_start", "pin_id", "saves", "seal"), [(old, 7, 5, number)])
+        connection.insert(
+            "sealed", ("resolution", "window_start", "seal", "pins", "saves"), [("day", old, number, 1, 5)]
+        )
+    write(address, some_cells())
+    seal(address, TODAY)
+    assert saves_of(address, "pin_engagement_1d", old) == [(5,)]
+    write(address, cells((2, 1, TODAY - DAY, 1, old + HOUR, 8, 3, 10)))
+    with ClickHouseSink(address).session() as session:
+        session.reopen_early(300 * DAY)
+    assert saves_of(address, "pin_engagement_1d", old) == [(5,)]
+
+
+def test_the_day_whose_minutes_are_deleted_next_stays_sealed_and_its_hours_do_not(stack: Settings) -> None:
+    """Sealing may not come to it before midnight, when its minutes begin to go."""
+    address, last, kept = stack.clickhouse, TODAY - 89 * DAY, TODAY - 88 * DAY
+    write(address, cells(*((1, n, day, 1, day + HOUR, 7, 5, 10) for n, day in enumerate((last, kept)))))
+    seal(address, kept + DAY)
+    write(address, cells(*((1, n + 5, TODAY, 1, day + HOUR, 7, 3, 10) for n, day in enumerate((last, kept)))))
+    for day, is_counted in ((last, False), (kept, True)):
+        assert is_open(address, "hour", day + HOUR)
+        assert is_open(address, "day", day) is is_counted
+        assert saves_of(address, "pin_engagement_1h", day) == [(8,)]
+        assert saves_of(address, "pin_engagement_1d", day) == [(8 if is_counted else 5,)]
+    seal(address, kept + DAY)
+    assert saves_of(address, "pin_engagement_1h", last) == saves_of(address, "pin_engagement_1d", kept) == [(8,)]
+
+
 def test_foreign_writes_are_found_and_sealed_again(address: ClickHouseAddress) -> None:
     seal(address, TODAY)
     with Connection(address, 30) as connection:

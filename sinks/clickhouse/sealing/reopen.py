@@ -4,6 +4,9 @@ So the backlog of a topic or partition that was added later counts in sealed hou
 
 The row of a window with the highest seal number holds. A number that is allocated here is above the number of every
 sealing that read the minutes before, so none of them can close the window again.
+
+Windows whose minutes are deleted with age stay as they are: they could not be read from minutes, nor sealed again, and
+a day is kept for much longer. A day stays sealed a day earlier, as sealing may not come to it before midnight.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -21,6 +24,8 @@ HOUR = 3600
 DAY = 86_400
 SEALED = ("resolution", "window_start", "seal", "is_open", "corrected", *SUMMED)  # columns of the table
 NEVER_SEALED = (False, *NOTHING)  # its `corrected` and sums
+HOURS_SINCE, DAYS_SINCE = 89, 88  # days before today: of hours, and of days, that may be opened
+TODAY = "SELECT toUnixTimestamp(toStartOfDay(now('UTC')))"
 
 # The first column of seal_state by itself, as every flush asks for it twice: 3 ms of ClickHouse's CPU, not 6.5.
 SEALED_UNTIL = """
@@ -58,12 +63,10 @@ def open_hours(connection: Connection) -> set[int]:
 
 def reopen(connection: Connection, hours: Collection[int]) -> None:
     """Open these hours and their days, in one insert: all or none. Every replica that is not away has it then."""
-    if not hours:
+    windows = _kept(int(connection.one(TODAY)[0]), hours) if hours else []
+    if not windows:
         return
     number = allocate_seal_id(connection)
-    windows = [("hour", hour) for hour in sorted(hours)] + [
-        ("day", day) for day in sorted({h // DAY * DAY for h in hours})
-    ]
     sync(connection, "sealed")
     known = _sums(connection, windows)
     connection.insert(
@@ -75,6 +78,15 @@ def reopen(connection: Connection, hours: Collection[int]) -> None:
         ],
         **active_quorum(connection),
     )
+
+
+def _kept(today: int, hours: Collection[int]) -> list[tuple[str, int]]:
+    """The windows of these hours that may be opened, by name and start."""
+    days = {hour // DAY * DAY for hour in hours}
+    return [
+        *(("hour", hour) for hour in sorted(hours) if hour >= today - HOURS_SINCE * DAY),
+        *(("day", day) for day in sorted(days) if day >= today - DAYS_SINCE * DAY),
+    ]
 
 
 def _sums(connection: Connection, windows: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, ...]]:
