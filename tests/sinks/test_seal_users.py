@@ -120,6 +120,18 @@ def test_a_window_that_saw_two_keys_says_so(address: ClickHouseAddress) -> None:
     assert read(address, DAILY) == [(PIN, 2, 2, 19, 2)]
 
 
+def test_a_day_that_saw_two_keys_says_so_though_none_of_its_hours_did(address: ClickHouseAddress) -> None:
+    """The key was changed between two hours: the same user has another hash, and counts twice in the day."""
+    write(address, members([(5, 1, PIN, "home", 1)]))
+    write(address, members([(6, 1, PIN, "home", 2)], key=2))
+    sealed(address)
+    assert read(address, HOURLY) == [(5, PIN, 1, 1, 0, 1), (6, PIN, 1, 1, 0, 1)]
+    assert read(address, DAILY) == [(PIN, 2, 2, 19, 2)]
+    write(address, members([(6, 1, PIN, "home", 2)], key=2, version=11, events=0))
+    sealed(address)
+    assert read(address, DAILY) == [(PIN, 1, 1, 19, 1)], "by the members that count"
+
+
 def test_windows_whose_members_are_gone_with_age_stay_as_they_are(address: ClickHouseAddress) -> None:
     write(address, members([(5, 1, PIN, "home", 1)]))
     sealed(address)

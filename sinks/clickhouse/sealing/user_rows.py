@@ -38,7 +38,10 @@ SELECT sum(sets), sum(check_sum), sum(flagged_sum) FROM user_seals FINAL
 WHERE resolution = 'hour' AND {_OF_SEALS} AND rows_seal IN %(seals)s
 """
 MEMBERS: Final = f"SELECT uniqExact(pin_id, surface), sum({_HASH} * {OF_CELL}) FROM pin_members FINAL WHERE {_OF_HOUR}"
-KEYS: Final = f"SELECT uniqExact(user_key) FROM pin_members FINAL WHERE {_OF_HOUR}"
+KEYS: Final = """
+SELECT uniqExact(user_key) FROM pin_members {final}
+WHERE hour >= toDateTime(%(start)s, 'UTC') AND hour < toDateTime(%(end)s, 'UTC') AND events > 0
+"""
 
 COUNTED: Final = f"""
 SELECT pin_id, toString(shown) AS of_surface,

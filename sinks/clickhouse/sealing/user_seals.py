@@ -31,7 +31,7 @@ ORDER BY window_start
 SETTINGS join_use_nulls = 0
 """
 HOURS_OF_DAYS = """
-SELECT toUnixTimestamp(toStartOfDay(window_start)) AS day, groupArray(rows_seal), max(seal), max(is_open), max(keys)
+SELECT toUnixTimestamp(toStartOfDay(window_start)) AS day, groupArray(rows_seal), max(seal), max(is_open)
 FROM user_seals FINAL
 WHERE resolution = 'hour' AND window_start >= toDateTime(%(first)s, 'UTC')
     AND toStartOfDay(window_start) IN
@@ -95,7 +95,6 @@ class DueDay:
     start: int
     seals: tuple[int, ...]
     newest: int  # the highest seal of its hours
-    keys: int  # the most of an hour
 
 
 def read_seal(connection: Connection, resolution: str, start: int) -> UserSeal:
@@ -144,10 +143,10 @@ def due_hours(connection: Connection, first: int) -> list[int]:
 def due_days(connection: Connection, first: int) -> list[DueDay]:
     """The days that begin at `first` or later and whose users are to be sealed."""
     due = []
-    for start, seals, newest, is_open, keys in connection.rows(HOURS_OF_DAYS, first=-(-first // DAY) * DAY):
+    for start, seals, newest, is_open in connection.rows(HOURS_OF_DAYS, first=-(-first // DAY) * DAY):
         row = read_seal(connection, "day", start)
         if not is_open and (row.is_open or row.seal < newest):
-            due.append(DueDay(start, tuple(seals), newest, keys))
+            due.append(DueDay(start, tuple(seals), newest))
     return due
 
 

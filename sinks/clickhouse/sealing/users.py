@@ -58,7 +58,7 @@ def seal_users(
         hours = [_Hour(connection, "hour", start, HOUR, least, above) for start in due_hours(connection, first)]
         sealed = tuple(each.start for each in hours if seal_window(connection, each).seal)
         days = [
-            _Day(connection, "day", due.start, DAY, least, 0, due.seals, due.newest, due.keys)
+            _Day(connection, "day", due.start, DAY, least, 0, due.seals, due.newest)
             for due in due_days(connection, kept_from)
         ]
         return UsersSealed(sealed, tuple(each.start for each in days if seal_window(connection, each).seal))
@@ -71,7 +71,7 @@ def open_unequal_users(connection: Connection) -> list[str]:
     for resolution, start, least, above in [] if first is None else closed(connection, kept_from):
         hour = _Hour(connection, resolution, start, HOUR, least, above)
         seals = () if resolution == "hour" else seals_of_day(connection, start)
-        window = hour if resolution == "hour" else _Day(connection, resolution, start, DAY, least, 0, seals, 0, 0)
+        window = hour if resolution == "hour" else _Day(connection, resolution, start, DAY, least, 0, seals, 0)
         row = window.read_row()
         if window.inserted(row.rows_seal) != row.sums or window.expected() != row.sums or not window.tells_flags(row):
             window.reopen()
@@ -120,6 +120,14 @@ class _Window(Steps[UserSeal, Sums]):
         users, events = self.connection.one(flagged_rows.NUMBERS, start=self.start, number=number)
         return Flagged.shown(self.above, users, events, self.least)
 
+    def _keys(self) -> int:
+        """Keys of the hash of its members. All versions of a row have one, so FINAL is needed where there are several:
+        a repair may have taken the rows of one back.
+        """
+        given = {"start": self.start, "end": self.start + self.seconds}
+        (keys,) = self.connection.one(user_rows.KEYS.format(final=""), **given)
+        return int(keys if keys <= 1 else self.connection.one(user_rows.KEYS.format(final="FINAL"), **given)[0])
+
     def _insert_users(self, given: dict[str, object]) -> None:
         insert = user_rows.insert_users(user_rows.TABLES[self.resolution])
         self.connection.execute(insert, given, settings=SPILL)
@@ -156,8 +164,7 @@ class _Hour(_Window):
         return sets, check_sum, flagged
 
     def publish(self, number: int, before: UserSeal, sums: Sums, *, changed: bool) -> None:  # noqa: ARG002
-        (keys,) = self.connection.one(user_rows.KEYS, start=self.start)
-        row = UserSeal(number, number, False, 1, keys, self.least, sums, self._flagged(number))
+        row = UserSeal(number, number, False, 1, self._keys(), self.least, sums, self._flagged(number))
         publish(self.connection, "hour", self.start, row)
 
     def is_unchanged(self, sums: Sums) -> bool:
@@ -170,7 +177,6 @@ class _Day(_Window):
 
     seals: tuple[int, ...]
     newest: int  # the highest seal of its hours
-    keys: int
 
     def is_sealed(self, row: UserSeal) -> bool:
         counts = counts_seal(self.connection, self.resolution, self.start)
@@ -191,7 +197,7 @@ class _Day(_Window):
         return self.connection.one(user_rows.HOURS, **self._given(0, self.seals))
 
     def publish(self, number: int, before: UserSeal, sums: Sums, *, changed: bool) -> None:  # noqa: ARG002
-        row = UserSeal(number, number, False, len(self.seals), self.keys, self.least, sums)
+        row = UserSeal(number, number, False, len(self.seals), self._keys(), self.least, sums)
         publish(self.connection, "day", self.start, row)
 
     def is_unchanged(self, sums: Sums) -> bool:  # noqa: ARG002
