@@ -8,7 +8,7 @@ from pintally.cli.top_options import ALL
 from pintally.schemas.errors import PintallyError
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COUNTED, COUNTS
-from pintally.sinks.reads.cuts import read_cut
+from pintally.sinks.reads.cuts import Cut, read_cut
 from pintally.sinks.reads.ranking import RANKINGS, Counts, Ranking
 from pintally.sinks.reads.tops import KEPT, Top, read_top
 from pintally.sinks.reads.trending import read_trending
@@ -27,6 +27,7 @@ class Asked:
     limit: int = 10
     as_of: datetime | None = None
     live: bool = False
+    cut: Cut | None = None  # that is answered of, where several servers have it in common; else the highest by `as_of`
 
     @property
     def ranking(self) -> Ranking:
@@ -36,7 +37,9 @@ class Asked:
 
 def recent(connection: Connection, name: str, asked: Asked) -> Document:
     """The top pins of a window that ends at the cut. If no cut is published yet: up to the last flush."""
-    top = read_top(connection, Recent(name), asked.ranking, asked.limit, as_of=asked.as_of, live=asked.live)
+    top = read_top(
+        connection, Recent(name), asked.ranking, asked.limit, as_of=asked.as_of, live=asked.live, cut=asked.cut
+    )
     if top.cut.published_at is None and asked.as_of is None and not asked.live:
         top = read_top(connection, Recent(name), asked.ranking, asked.limit, live=True)
     return {"window": name, **_of(top), "pins": _pins(top)}
@@ -44,7 +47,7 @@ def recent(connection: Connection, name: str, asked: Asked) -> Document:
 
 def trending(connection: Connection, asked: Asked) -> Document:
     """The pins whose last hour is most above their own mean."""
-    found = read_trending(connection, asked.limit, as_of=asked.as_of)
+    found = read_trending(connection, asked.limit, as_of=asked.as_of, cut=asked.cut)
     known = found.cut.published_at is not None
     return {
         "window": Recent.LAST_HOUR.value,
@@ -63,11 +66,11 @@ def past(connection: Connection, resolution: str, start: datetime, asked: Asked)
     _refuse_unaligned(start, resolution)
     end = start + LENGTHS[resolution]
     if resolution != "1m":
-        cut = read_cut(connection, asked.as_of)
+        cut = asked.cut or read_cut(connection, asked.as_of)
         kept = start >= datetime.now(UTC) - KEPT
         if asked.as_of or (kept and end.timestamp() <= cut.hours_until):
             window = Window(int(start.timestamp()), int(end.timestamp()))
-            top = read_top(connection, window, asked.ranking, asked.limit, as_of=asked.as_of)
+            top = read_top(connection, window, asked.ranking, asked.limit, as_of=asked.as_of, cut=asked.cut)
             final = window.end <= top.cut.hours_until
             pins = [{**pin, "is_final": final} for pin in _pins(top)]
             return {"resolution": resolution, **_of(top), "pins": pins}
