@@ -49,8 +49,8 @@ def read(connection: Any, name: str, since: Any, until: Any, least_users: int) -
     from pintally.sinks.reads.experiments import read_results
 
     (this_hour,) = connection.one("SELECT toUnixTimestamp(toStartOfHour(now('UTC')))")
-    end = until or this_hour + HOUR
-    start = since or end - 7 * DAY
+    end = this_hour + HOUR if until is None else until
+    start = end - 7 * DAY if since is None else since
     metrics: dict[str, list[dict[str, Any]]] = {}
     found = read_results(connection, name, start, end)
     users = read_users(connection, name, start, end, found, least_users)

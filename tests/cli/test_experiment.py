@@ -75,6 +75,11 @@ def test_an_arm_of_another_share_is_warned_of_and_no_name_controls_the_terminal(
     assert "[red]b" in said
 
 
+def test_all_hours_since_the_beginning_of_time_are_not_those_of_a_week(stack: Settings) -> None:
+    shown = run(stack, "checkout", "--since", "1970-01-01", "--until", "2100-01-01", "--json")
+    assert (shown["since"][:10], shown["until"][:10]) == ("1970-01-01", "2100-01-01")
+
+
 def test_an_experiment_without_events_is_told_apart(stack: Settings) -> None:
     assert "PINTALLY_EXPERIMENTS" in run(stack, "nobody")
     assert run(stack, "nobody", "--json")["metrics"] == {}
