@@ -1,5 +1,6 @@
 """The servers of ClickHouse that are asked, with a connection to each that was needed."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -15,17 +16,22 @@ Answer = TypeVar("Answer")
 
 
 class Servers:
-    """One server, or several that share the pins, shard 0 first. Not to be shared between threads."""
+    """One server, or several that share the pins, shard 0 first. Not to be shared between threads.
+
+    A process that was forked connects anew: on one socket each would read answers to questions of the other.
+    """
 
     def __init__(self, addresses: Sequence[ClickHouseAddress]) -> None:
         self._addresses = tuple(addresses)
         self._connections: dict[int, Connection] = {}
+        self._process = os.getpid()
 
     def __len__(self) -> int:
         return len(self._addresses)
 
     def ask(self, number: int, question: Callable[[Connection], Answer]) -> Answer:
         """The answer to one question. A connection that was kept may be over: then it is asked again on a new one."""
+        self._leave_to_parent()
         kept = number in self._connections
         try:
             return self._ask_once(number, question)
@@ -36,8 +42,14 @@ class Servers:
 
     def close(self) -> None:
         """Close all connections; the next question opens another."""
+        self._leave_to_parent()
         while self._connections:
             self._connections.popitem()[1].close()
+
+    def _leave_to_parent(self) -> None:
+        """What was open when this process was forked: to close it would end the parent's connection too."""
+        if self._process != os.getpid():
+            self._connections, self._process = {}, os.getpid()
 
     def _ask_once(self, number: int, question: Callable[[Connection], Answer]) -> Answer:
         connection = self._connections.pop(number, None)  # an error, also within an answer, leaves none behind
