@@ -109,7 +109,7 @@ class AskTables:
         for rows in self.shards.ask_each(lambda _, connection: read_superseded(connection)):
             superseded.update(rows)
         each = [pin for pins in self.shards.ask_each(lambda _, connection: [*_top(connection)]) for pin in pins]
-        top = sorted(each, key=lambda pin: -pin.events)[:TOP_PINS]
+        top = sorted(each, key=lambda pin: (-pin.events, pin.pin_id))[:TOP_PINS]
         return Tables(time(), monotonic() - began, tuple(letters), sizes, superseded, tuple(top))
 
     def close(self) -> None:
