@@ -117,6 +117,8 @@ FROM
     SELECT 'tiles' AS data, max(cut) AS until, toDateTime(max(cuts.published_at), 'UTC') AS published,
         emptyArrayDateTime() AS open, 0 AS changed
     FROM cuts
+    WHERE
+{answers_are_whole}
     UNION ALL
     SELECT multiIf(kind = 'hours', 'complete_hours', kind = 'base', 'base', 'tiles') AS data,
         maxIf(window_start + INTERVAL if(kind = 'hours', 1, 0) HOUR, kind != 'tiles' AND rows_seal > 0) AS until,
