@@ -5,7 +5,7 @@ from typing import Any
 
 from pintally.sinks.clickhouse.sealing import recheck, rollup_rows, seal
 from pintally.sinks.clickhouse.sealing.experiment_rows import HAS_ARMS
-from pintally.sinks.clickhouse.sealing.reopen import NEWEST_CUT, SEALED_UNTIL
+from pintally.sinks.clickhouse.sealing.reopen import NEWEST_CUT, SEALED_UNTIL, TODAY
 from tests.simulation.sealing.tables import DAY, HOUR, Tables, by_pin, total
 
 Rows = list[tuple[Any, ...]]
@@ -81,6 +81,7 @@ READS: dict[str, Reads] = {
     f"{SEALED}, seal, is_open FROM sealed": lambda t, _: [(*window, *row[:2]) for window, row in t.sealed.items()],
     f"{SEALED}, corrected": _sealed_sums,
     "SELECT seal, is_open, corrected": _sealed_row,
+    TODAY: lambda *_: [(0,)],  # all windows are young
     SEALED_UNTIL.format(""): lambda t, _: [(t.sealed_until,)],
     SEALED_UNTIL.format(NEWEST_CUT): lambda t, _: [(t.sealed_until, 0)],
     seal.FILLED: _filled,
