@@ -9,6 +9,7 @@ from time import monotonic, time
 from pintally.schemas.errors import PintallyError
 from pintally.schemas.rows import ReplacedRow
 from pintally.serve.asking import FIRST_SECONDS, PATIENCE_SECONDS, Asking
+from pintally.serve.both import run_both
 from pintally.serve.findings import ENGINES, Engine, InClickHouse, InKafka, Look, Tables, Trouble
 from pintally.serve.next_look import next_look, uncounted
 from pintally.serve.questions import AskClickHouse, AskKafka, AskTables
@@ -76,22 +77,22 @@ class Looking:
 
     async def run(self) -> None:
         """Look until cancelled. Raises what an engine refuses that has never answered."""
-        tables = asyncio.create_task(self._run_tables())
         try:
-            while True:
-                self._wake.clear()
-                began = monotonic()
-                before, self.look = self.look, await self._look()
-                if self.look.answered and not before.answered:
-                    log.info("both engines answer: %d sources", len(self.look.sources))
-                self._changed()
-                await self._pause(began, monotonic() - began)
+            await run_both(self._run_looks(), self._run_tables())
         finally:
-            tables.cancel()
-            await asyncio.gather(tables, return_exceptions=True)
             await self._asking_kafka.close(self._kafka.close)
             await self._asking_clickhouse.close(self._clickhouse.close)
             await self._asking_tables.close(self._tables.close)
+
+    async def _run_looks(self) -> None:
+        while True:
+            self._wake.clear()
+            began = monotonic()
+            before, self.look = self.look, await self._look()
+            if self.look.answered and not before.answered:
+                log.info("both engines answer: %d sources", len(self.look.sources))
+            self._changed()
+            await self._pause(began, monotonic() - began)
 
     @property
     def viewed(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from time import monotonic, time
 
+from pintally.serve.both import run_both
 from pintally.serve.derived import outcomes_of
 from pintally.serve.document import Beside, Configured, state_of
 from pintally.serve.findings import Engine, Look, Tables
@@ -58,12 +59,7 @@ class Served:
 
     async def run(self) -> None:
         """Look, and ask workers, until cancelled. Raises what the first look is refused."""
-        workers = asyncio.create_task(self._run_workers())
-        try:
-            await self.looking.run()
-        finally:
-            workers.cancel()
-            await asyncio.gather(workers, return_exceptions=True)
+        await run_both(self.looking.run(), self._run_workers())
 
     async def fresh(self) -> None:
         """Until there is a look of the last seconds, if one comes soon. For who asks once, while nobody looks."""
