@@ -14,21 +14,22 @@ from pintally.sinks.clickhouse.per_action import COUNTED, COUNTS
 TEN, HOUR, DAY = 600, 3600, 86_400
 WIDTH = len(COUNTED)
 Vector = tuple[int, ...]  # 4 windows x counts
-NONE = ", ".join("0" for _ in COUNTED)
+ZERO, NO_TIME = "toUInt64(0)", "toUInt32(0)"  # a union takes no column twice, under one name, as two types
+NONE = ", ".join(ZERO for _ in COUNTED)
 BASE_COUNTS = ", ".join(f"{name}{days}" for days in ("_7d", "_30d") for name in COUNTED)
 # Rows by what they are, and of each table under which name.
 ROWS = {
     "tiles": "pin_id, toUnixTimestamp(window_start), toUnixTimestamp(arrived_at), seal,"
     f" {COUNTS}, {NONE} FROM pin_tiles",
-    "hours": f"pin_id, toUnixTimestamp(window_start), 0, seal, {COUNTS}, {NONE} FROM pin_hours_by_pin",
+    "hours": f"pin_id, toUnixTimestamp(window_start), {NO_TIME}, seal, {COUNTS}, {NONE} FROM pin_hours_by_pin",
     "corrections": "pin_id, toUnixTimestamp(window_start), toUnixTimestamp(known_from), seal,"
     f" {COUNTS}, {NONE} FROM pin_corrections",
-    "base": f"pin_id, toUnixTimestamp(day), 0, seal, {BASE_COUNTS} FROM pin_base",
-    "cells": "pin_id, toUnixTimestamp(minute), toUnixTimestamp(arrived_at), action, events, trusted, 0, 0, 0, 0,"
-    f" {NONE} FROM pin_minutes FINAL WHERE events > 0",
-    "seals": "seal, toUnixTimestamp(window_start), toUInt32(kind), rows_seal, is_open, corrected, 0, 0, 0, 0,"
-    f" {NONE} FROM feature_seals FINAL",
-    "cuts": "0, toUnixTimestamp(cut), toUnixTimestamp(argMin(c.hours_until, (published_at, seal))), 0,"
+    "base": f"pin_id, toUnixTimestamp(day), {NO_TIME}, seal, {BASE_COUNTS} FROM pin_base",
+    "cells": "pin_id, toUnixTimestamp(minute), toUnixTimestamp(arrived_at), action, events, trusted,"
+    f" {ZERO}, {ZERO}, {ZERO}, {ZERO}, {NONE} FROM pin_minutes FINAL WHERE events > 0",
+    "seals": "seal, toUnixTimestamp(window_start), toUInt32(kind), rows_seal, is_open, corrected,"
+    f" {ZERO}, {ZERO}, {ZERO}, {ZERO}, {NONE} FROM feature_seals FINAL",
+    "cuts": f"{ZERO}, toUnixTimestamp(cut), toUnixTimestamp(argMin(c.hours_until, (published_at, seal))), {ZERO},"
     f" {NONE}, {NONE} FROM cuts AS c GROUP BY cut",
 }
 NAMES = {sql.split(" FROM ")[-1].split()[0]: name for name, sql in ROWS.items()}
