@@ -29,12 +29,18 @@ Answer = TypeVar("Answer")
 def start_process(
     command: Sequence[str], settings: Settings, log: Path, out: Path | None = None, *, signals_wait: bool = False
 ) -> "subprocess.Popen[bytes] | Forked":
-    """Start a command with these settings; forked where that is the same. What it says is in the files."""
-    environment = settings.environment()
+    """Start a command with these settings; forked where that is the same. What it says is in the files.
+
+    It runs in the folder of its log: in that of the repository may be `.pintally`, of which a page shows what workers
+    leave, and where `make demo` has its own.
+    """
+    environment, folder = settings.environment(), log.parent
     if fork_server().has_loaded(command, environment):
-        return fork_server().start(command, environment=environment, log=log, out=out, signals_wait=signals_wait)
+        return fork_server().start(
+            command, environment=environment, log=log, out=out, folder=folder, signals_wait=signals_wait
+        )
     with log.open("ab") as err, (out or log).open("ab") as said:
-        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=err)
+        return subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=err)
 
 
 class Worker:
