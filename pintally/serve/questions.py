@@ -11,9 +11,9 @@ from pintally.schemas.rows import ReplacedRow
 from pintally.schemas.sources import Source
 from pintally.serve.engines import kept_kafka
 from pintally.serve.findings import Group, InClickHouse, InKafka, Member, Pin, Tables
-from pintally.serve.ledgers import KeptLedgers
 from pintally.serve.shards import KeptShards, joined
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.ledger import Ledger
 from pintally.sinks.clickhouse.replaced import read_replaced
 from pintally.sinks.reads.operating import (
     MINUTES,
@@ -31,9 +31,11 @@ from pintally.streams.kafka.known_topics import as_known
 from pintally.streams.kafka.oldest import oldest_by
 from pintally.streams.kafka.topics import describe_by, members_by, offsets_by, sources_of
 from pintally.streams.settings import Settings
+from pintally.streams.worker.kept_ledgers import KeptLedgers
 
 TOPICS_SECONDS = 10.0  # topics are seldom made or changed
 TOP_PINS = 10
+WHOLE_LEDGER_SECONDS = 3600.0  # between readings of all of it
 
 
 class AskKafka:
@@ -73,13 +75,16 @@ class AskClickHouse:
 
     def __init__(self, settings: Settings) -> None:
         self.shards = KeptShards(settings.clickhouse.shards)
-        self._ledgers = [KeptLedgers(len(settings.clickhouse.shards)) for _ in settings.clickhouse.shards]
+        self._ledgers = [KeptLedgers(WHOLE_LEDGER_SECONDS) for _ in settings.clickhouse.shards]
 
     def look(self, sources: Sequence[Source]) -> InClickHouse:
         """Of several servers what all of them have. Raises SinkUnavailable, SinkError and Refusal."""
 
         def of(number: int, connection: Connection) -> InClickHouse:
-            return InClickHouse(self._ledgers[number].read(connection, sources), read_sealed(connection))
+            ledger = Ledger(connection)
+            ledger.shards = len(self._ledgers)
+            found = self._ledgers[number].read(ledger.read_ledgers, sources)
+            return InClickHouse(found, read_sealed(connection))
 
         return joined(self.shards.ask_each(of))
 

@@ -1,7 +1,7 @@
 """The ledger of all sources, read anew only from the last complete slices on. Blocking.
 
-A ledger gets 144 rows a day of each source, for good: with 12 sources half a year is 315,000 rows, which cost a look at
-all of them 2.8 CPU seconds. Sealing looks each 30 s, and each second when a cut is due.
+A ledger gets 144 rows a day of each source, for good: after half a year of 12 sources it has 315,000 rows, and to read
+them all takes 2.8 CPU seconds. Sealing looks each 30 s, and each second when a cut is due; the live page looks too.
 """
 
 from collections.abc import Callable, Mapping, Sequence

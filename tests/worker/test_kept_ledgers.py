@@ -64,7 +64,7 @@ def test_only_what_came_since_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         assert asked.rows_read <= 3
 
 
-def test_a_row_that_other_hands_delete_is_missed_at_the_next_whole_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_other_hands_delete_is_noticed_at_the_next_whole_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked(monkeypatch)
     asked.write(0, 500)
     asked.position()

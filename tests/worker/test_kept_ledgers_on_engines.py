@@ -9,11 +9,11 @@ from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow, StartRow
 from pintally.schemas.rules import Rules
 from pintally.schemas.sources import Source
-from pintally.serve.ledgers import KeptLedgers
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.ledger import Ledger
 from pintally.streams.counting.log import Offsets
 from pintally.streams.operations.progress import Progress, progress_of
+from pintally.streams.worker.kept_ledgers import KeptLedgers
 from tests.support.engines import TestEngines, tables
 
 SOURCES = [Source("engagement.save.v1", UUID(int=1), partition) for partition in range(2)]
@@ -39,7 +39,7 @@ def same(kept: KeptLedgers, connection: Connection) -> list[Progress]:
     """What the kept ledger says, after it was compared with the whole one."""
     offsets = Offsets(0, 1_000_000, 1_000_000)
     whole = Ledger(connection).read_ledgers(SOURCES)
-    found = kept.read(connection, SOURCES)
+    found = kept.read(Ledger(connection).read_ledgers, SOURCES)
     progress = [progress_of(source, found[source], offsets) for source in SOURCES]
     assert progress == [progress_of(source, whole[source], offsets) for source in SOURCES]
     return progress
@@ -57,7 +57,7 @@ def test_it_is_what_the_whole_ledger_says_whatever_happens(connection: Connectio
         same(kept, connection)
     ledger.write_ledger([slice_of(SOURCES[1], number) for number in range(5)])
     assert [each.position for each in same(kept, connection)] == [80, 50]
-    rows = kept.read(connection, SOURCES)[first].rows
+    rows = kept.read(Ledger(connection).read_ledgers, SOURCES)[first].rows
     assert len(rows) < 8  # not all of it was read again
     ledger.write_starts([StartRow(first, 1, 60, 0, Rules(allowed_lateness_ms=60_000).to_json())])
     assert same(kept, connection)[0].position == 60
