@@ -26,7 +26,7 @@ CREATE OR REPLACE VIEW experiment_results{on_cluster}
     lift Float64 COMMENT 'difference / value of the control arm; NaN if that is 0',
     lift_low Float64 COMMENT 'Lower end of the 95% interval of lift, in which the value of the control arm is not exact either',
     lift_high Float64 COMMENT 'Upper end of it',
-    p Float64 COMMENT 'How likely a difference at least as large is if the arms do not differ, two-sided; NaN for the control arm, and as low',
+    p Float64 COMMENT 'How likely a difference at least as large is if the arms do not differ, two-sided; NaN for the control arm, and where low is',
     users Nullable(UInt64) COMMENT 'Users with an event of the arm in [since, until), each once; NULL: fewer than are shown, or unknown',
     in_several_arms Nullable(UInt64) COMMENT 'Those of them who have events of another arm too; NULL: as users, if not none',
     sample_ratio_p Float64 COMMENT 'p of equal shares of the arm and the control arm: from their users, or if these are NULL from their trusted events by bucket; NaN for the control arm',
