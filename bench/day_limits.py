@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from bench.day_costs import Costs, Plan
 from bench.figures import quantity
-
-if TYPE_CHECKING:
-    from bench.day import Costs, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,7 @@ class Limit:
         return self.peak / self.there_is
 
 
-def limits(plan: "Plan", costs: "Costs") -> list[Limit]:
+def limits(plan: Plan, costs: Costs) -> list[Limit]:
     """Every part, the one that gives first at the top. Parts without a limit of their own stand in `loads`."""
     mean, top = (of_rate(plan, costs, rate) for rate in (plan.rate, plan.rate * plan.peak))
     there_is = {
@@ -47,7 +44,7 @@ def limits(plan: "Plan", costs: "Costs") -> list[Limit]:
     return sorted(found, key=lambda limit: -limit.share)
 
 
-def of_rate(plan: "Plan", costs: "Costs", rate: float) -> dict[str, float]:
+def of_rate(plan: Plan, costs: Costs, rate: float) -> dict[str, float]:
     """What each part takes at this rate, if nothing falls behind."""
     share = rate / plan.workers
     at = costs.at(share)
@@ -60,7 +57,7 @@ def of_rate(plan: "Plan", costs: "Costs", rate: float) -> dict[str, float]:
     }
 
 
-def loads(plan: "Plan", costs: "Costs") -> list[tuple[str, float, str]]:
+def loads(plan: Plan, costs: Costs) -> list[tuple[str, float, str]]:
     """What servers and Kafka must take at the peak; how much they can was not measured."""
     rate = plan.rate * plan.peak
     at = costs.at(rate / plan.workers)

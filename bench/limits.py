@@ -19,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-from bench.day import NEEDED
+from bench.day_costs import NEEDED
 from bench.figures import RESULTS, Kept, markdown
 from bench.options import HELP, checked
 from bench.steady import BY_DEFAULT

@@ -7,7 +7,8 @@ import pytest
 
 from bench import billion
 from bench.capacity import Measured
-from bench.day import HOURS, PEAK_HOUR, Costs, Plan, carried, page, planned, simulate
+from bench.day import carried, page, planned, simulate
+from bench.day_costs import HOURS, PEAK_HOUR, Costs, Plan
 from bench.day_limits import first_to_give, limits
 from bench.measured import Measured as Run
 from bench.outcome import Entry, Results
