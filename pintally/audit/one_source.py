@@ -26,6 +26,7 @@ def audit_source(
     report = SourceReport(str(flushed))
     try:
         epochs = epochs_of(flushed)
+        report.known = len(current_rows(flushed, epochs))
         refuse_other_number(flushed, epochs, addresses)
         given_up = [row for row in in_force(flushed) if not (flushed.replaced and row.start == row.end)]
         report.lost += [_in_words(flushed, row) for row in given_up]

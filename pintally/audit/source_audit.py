@@ -41,7 +41,8 @@ class SourceReport:
     """The result of the audit of one source. `unverifiable` says why parts, or all, could not be checked."""
 
     source: str
-    slices: int = 0
+    slices: int = 0  # recounted
+    known: int = 0  # that the ledger has
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(State._fields[1:], 0))
     cells: int = 0
     checked_from: int | None = None

@@ -70,7 +70,10 @@ def registry_of(reports: Sequence[Report], now: float) -> CollectorRegistry:
 
 
 def _share(report: Report) -> float:
-    return 1.0 if report.sample is None else report.sample.drawn / max(1, report.sample.slices)
+    if report.sample is not None:
+        return report.sample.drawn / max(1, report.sample.slices)
+    known = sum(source.known for source in report.sources)
+    return sum(source.slices for source in report.sources) / known if known else 1.0
 
 
 def _not_written(file: Path, why: str) -> PintallyError:

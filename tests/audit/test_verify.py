@@ -790,6 +790,8 @@ def test_recent_slices_alone_can_be_checked(flushed: Flusher) -> None:
     report = flushed.verify(since=since)
     exact(report)
     assert 0 < (report.sources[0].checked_from or 0) < RECORDS
+    some, [every] = report.sources[0], flushed.verify().sources
+    assert 0 < some.slices < some.known == every.known == every.slices
     first = flushed.sql("SELECT min(slice_block) FROM pin_minutes")[0][0]
     flushed.sql(f"ALTER TABLE pin_minutes UPDATE events = events + 1 WHERE slice_block = {first}")
     report = flushed.verify(since=since)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from pintally.audit.findings import Finding, Kind
 from pintally.audit.sampling import Sample
+from pintally.audit.source_audit import SourceReport
 from pintally.audit.verify import Report
 from pintally.cli import app
 from pintally.cli.verify_metrics import check_place, write_metrics
@@ -48,6 +49,13 @@ def test_the_file_says_what_was_found_and_when(tmp_path: Path) -> None:
     assert values(file)["pintally_verified_share", "whole"] == 1
     assert {name for name, _ in values(file)} == {metric.name for metric in VERIFIED}
     assert list(tmp_path.iterdir()) == [file], "what was written beside it was renamed"
+
+
+def test_a_run_over_the_last_hours_says_which_share_of_the_slices_that_was(tmp_path: Path) -> None:
+    file, recent = tmp_path / "pintally.prom", report()
+    recent.sources = [SourceReport("a[0]", slices=3, known=12), SourceReport("a[1]", slices=2, known=8)]
+    assert write_metrics([recent, WHOLE], file)
+    assert values(file)["pintally_verified_share", "whole"] == 0.25
 
 
 @pytest.mark.parametrize("made", [WHOLE, SAMPLED], ids=["whole", "sample"])
