@@ -20,6 +20,7 @@ from pintally.sinks.reads.finalists import top as top_of
 from pintally.sinks.reads.known_rows import LIST_BITS, KnownRows
 from pintally.sinks.reads.ranking import Counts, Ranking
 from pintally.sinks.reads.seals import read_newest
+from pintally.sinks.reads.some_pins import AT_ONCE
 from pintally.sinks.reads.windows import TEN_MINUTES, Parts, Recent, Window, recent
 
 KEPT = timedelta(days=KEPT_DAYS)
@@ -109,8 +110,10 @@ def _exact(connection: Connection, rows: KnownRows, chosen: list[Candidate]) -> 
     in_tiles = [each.pin_id for each in chosen if not each.tiles.exact]
     listed = {(each.pin_id, top_sql.OF_HOURS): each.hours.counts for each in chosen}
     listed |= {(each.pin_id, top_sql.OF_TILES): each.tiles.counts for each in chosen}
-    if in_hours or in_tiles:
-        found = connection.rows(top_sql.of_pins(rows, in_hours, in_tiles), **rows.parameters)
+    step = AT_ONCE // 2  # a statement names a pin of both twice
+    for first in range(0, max(len(in_hours), len(in_tiles)), step):
+        some = slice(first, first + step)
+        found = connection.rows(top_sql.of_pins(rows, in_hours[some], in_tiles[some]), **rows.parameters)
         listed |= {(pin, kind): tuple(counts) for pin, kind, *counts in found}
     return {
         each.pin_id: _plus(

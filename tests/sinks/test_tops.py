@@ -252,6 +252,21 @@ def test_lists_are_not_enough_where_a_pin_in_none_of_them_may_have_as_much(
     assert [pin.pin_id for pin in four.pins] == [1, 2, 3, 20]
 
 
+def test_thousands_of_pins_that_lists_leave_out_are_asked_for_in_several_statements(
+    address: ClickHouseAddress, connection: Connection
+) -> None:
+    pins = range(17 * 10**18, 17 * 10**18 + 14_000)  # of twenty digits; each list has every other one of them
+    facts = [
+        Fact(bucket, bucket, pin, Action.SAVE, 100 if pin % 2 == number else 1)
+        for number, bucket in enumerate((CUT - 2 * TEN, CUT - TEN))
+        for pin in pins
+    ]
+    fill(address, facts, CUTS[0], CUT, 7_000)
+    found = read_top(connection, Recent.LAST_HOUR, Ranking(), 1_500)
+    assert found.certified
+    assert shown(found) == truth(facts, CUT, CUT - HOUR, FOREVER, Ranking(), 1_500)
+
+
 def test_before_the_first_cut_nothing_is_known(address: ClickHouseAddress, connection: Connection) -> None:
     fill(address, geometric(random.Random(1)), CUTS[0], CUT)
     before = read_top(connection, Recent.TODAY, as_of=datetime.fromtimestamp(CUTS[0], UTC))
