@@ -16,6 +16,7 @@ from pintally.sinks.reads.ranking import RANKINGS, Ranking
 from pintally.sinks.reads.tops import Top
 from pintally.sinks.reads.windows import HOUR, Recent, Window
 
+MOST = 10**9  # no window has as many pins
 WindowName = Literal["today", "24h", "1h", "10m"]
 
 
@@ -47,7 +48,7 @@ def number_of(k: object) -> int:
     """How many pins are asked for. Raises FeaturesError."""
     if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
         raise FeaturesError(f"k is {k!r}", "Give a whole number from 1 on: how many pins.")
-    return int(k)
+    return min(int(k), MOST)
 
 
 def columns_of(top: Top) -> dict[str, NDArray[Any]]:

@@ -11,13 +11,14 @@ KEPT_DAYS: Final = 88  # decision 17
 IS_KEPT: Final = f"hours_until >= toStartOfDay(now('UTC')) - INTERVAL {KEPT_DAYS} DAY"  # cuts that views still know
 # Of two rows of one cut the one that was published first is taken, as in the views: later readers see no other.
 NEWEST = f"""
-SELECT toUnixTimestamp(cut), toUnixTimestamp(hours_until), published_at, {IS_KEPT}
+SELECT toUnixTimestamp(cut), toUnixTimestamp(hours_until), published_at, {IS_KEPT}, toUnixTimestamp64Milli(now64(3))
 FROM cuts
-WHERE published_at <= fromUnixTimestamp64Milli(%(as_of)s, 'UTC')
+WHERE toUnixTimestamp64Milli(published_at) <= %(as_of)s
 ORDER BY cut DESC, published_at, seal
 LIMIT 1
 """
 EPOCH = datetime.fromtimestamp(0, UTC)
+AHEAD_MS: Final = 60_000  # by so much the clock of who asks may be ahead, as in the view `pin_features`
 NEVER = 4_000_000_000_000  # ms since 1970, in 2096: no cut is published later
 
 
@@ -57,15 +58,24 @@ class NotKept(SinkError):
     """What is asked for is so old that its rows may be gone."""
 
 
+class NotYet(SinkError):
+    """What is asked for is not known before a moment to come."""
+
+
 def read_cut(connection: Connection, as_of: datetime | None = None) -> Cut:
     """Returns the highest cut that was published by `as_of`, by default the newest; NOTHING_KNOWN if there is none.
 
-    Raises NotKept if `as_of` is too long ago.
+    Raises NotKept if `as_of` is too long ago, NotYet if it is in the future: later there may be another answer.
     """
     rows = connection.rows(NEWEST, as_of=NEVER if as_of is None else in_ms(as_of))
     if not rows:
         return NOTHING_KNOWN
-    *cut, is_kept = rows[0]
+    *cut, is_kept, now = rows[0]
+    if as_of is not None and in_ms(as_of) > now + AHEAD_MS:
+        raise NotYet(
+            f"{as_of.isoformat()} is in the future: the clock of ClickHouse shows {at_ms(now):%Y-%m-%d %H:%M:%S} UTC",
+            "Ask for a moment that has passed, or leave it out to ask for now.",
+        )
     if not is_kept and as_of is not None:
         raise NotKept(
             f"what was known at {as_of.isoformat()} is not kept any more",

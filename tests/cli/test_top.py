@@ -165,6 +165,9 @@ def test_trending_pins_are_those_of_the_view(run: Run, address: ClickHouseAddres
         ("--window", "2026-11-21T14:05"),
         ("--window", "noon"),
         ("--as-of", "noon"),
+        ("--as-of", "2099-01-01"),
+        ("--as-of", "0001-01-01T00:00+05:00"),
+        ("--window", "9999-12-31", "--resolution", "1d"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused_with_a_remedy(run: Run, options: tuple[str, ...]) -> None:

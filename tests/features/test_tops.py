@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pintally.features import FeatureReader, FeaturesError, NaiveTimestamps, UnknownFeature, WrongTime
+from pintally.features import FeatureReader, FeaturesError, NaiveTimestamps, SinkError, UnknownFeature, WrongTime
 from pintally.sinks.clickhouse.per_action import COUNTED
 from pintally.sinks.reads.ranking import RANKINGS
 from tests.features.conftest import CUT, FACTS
@@ -43,6 +43,17 @@ def test_the_top_of_a_past_moment_is_what_was_known_then(reader: FeatureReader) 
     assert pins(reader.top("1h", as_of=published_at(cut) - timedelta(milliseconds=1))) == expected(
         cut - TEN, cut - TEN - HOUR, cut
     )
+
+
+@pytest.mark.parametrize("as_of", [datetime.now(UTC) + timedelta(days=1), datetime.max.replace(tzinfo=UTC)])
+def test_a_moment_to_come_is_refused_as_the_view_refuses_it(reader: FeatureReader, as_of: datetime) -> None:
+    """What will be known then is not known yet: asked again later, there would be another answer."""
+    with pytest.raises(SinkError, match=r" is in the future: the clock of ClickHouse shows 20"):
+        reader.top("1h", as_of=as_of)
+
+
+def test_who_asks_for_all_pins_by_a_number_that_none_reaches_gets_them(reader: FeatureReader) -> None:
+    assert rows(reader.top("24h", k=2**63)) == rows(reader.top("24h", k=1_000)) != []
 
 
 @pytest.mark.parametrize("kind", KINDS)
