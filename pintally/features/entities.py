@@ -33,7 +33,8 @@ def pins_of(pin_ids: Any) -> tuple[NDArray[np.uint64], Kind | None]:
     series = series_of(pin_ids)
     if series is not None:
         return pins_in(_whole(series, "pin_ids"), "pin_ids"), kind_of(series)
-    if isinstance(pin_ids, str | bytes | Mapping) or not isinstance(pin_ids, Iterable) or hasattr(pin_ids, "columns"):
+    no_list = isinstance(pin_ids, str | bytes | Mapping) or not isinstance(pin_ids, Iterable)
+    if no_list or hasattr(pin_ids, "columns") or getattr(pin_ids, "ndim", 1) != 1:
         raise NotAFrame(f"pin_ids is a {type(pin_ids).__qualname__}", "Give a list of numbers, or a column of them.")
     if isinstance(pin_ids, np.ndarray):
         return _unsigned(pin_ids.tolist(), "pin_ids", str(pin_ids.dtype)), None
@@ -42,12 +43,14 @@ def pins_of(pin_ids: Any) -> tuple[NDArray[np.uint64], Kind | None]:
 
 def pins_in(series: nw.Series[Any], name: str) -> NDArray[np.uint64]:
     """The pins of a column. Raises WrongColumn where one is no unsigned 64-bit number."""
+    if not len(series):  # of any type: of no values a library knows none
+        return np.zeros(0, np.uint64)
     if not series.dtype.is_integer():
         raise _no_pin(name, f"is of type {series.dtype}")
-    lowest = series.min() if len(series) else 0
-    if lowest < 0:
-        raise _no_pin(name, f"holds {lowest}")
-    return series.to_numpy().astype(np.uint64)
+    for extreme in (series.min(), series.max()):  # Polars has integers of 128 bits
+        if not 0 <= extreme < 1 << 64:
+            raise _no_pin(name, f"holds {extreme}")
+    return series.cast(nw.UInt64).to_numpy()
 
 
 def moments_in(series: nw.Series[Any], name: str) -> NDArray[np.int64]:

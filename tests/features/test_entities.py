@@ -26,6 +26,13 @@ def test_pins_keep_all_64_bits(kind: str) -> None:
     assert pins_in(column(frame, "pin_id"), "pin_id").tolist() == [0, LARGEST]
 
 
+def test_pins_in_integers_of_128_bits_are_those_that_fit() -> None:
+    assert pins_of(pl.Series([0, LARGEST], dtype=pl.Int128))[0].tolist() == [0, LARGEST]
+    for wrong in (LARGEST + 1, -1):
+        with pytest.raises(WrongColumn, match=f"holds {wrong}: pins are whole numbers"):
+            pins_of(pl.Series([5, wrong], dtype=pl.Int128))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_moments_are_those_of_the_time_zone(kind: str) -> None:
     kathmandu = timezone(timedelta(hours=5, minutes=45))
@@ -95,7 +102,20 @@ def test_pins_are_taken_from_lists_and_columns(given: Any, kind: str | None) -> 
     assert (pins.tolist(), pins.dtype, found) == ([7, 8], np.dtype(np.uint64), kind)
 
 
-@pytest.mark.parametrize("given", [7, "7", b"7", None, {7: 8}, pd.DataFrame({"pin_id": [7]}), pl.LazyFrame()])
+@pytest.mark.parametrize(
+    "given",
+    [
+        7,
+        "7",
+        b"7",
+        None,
+        {7: 8},
+        pd.DataFrame({"pin_id": [7]}),
+        pl.LazyFrame(),
+        np.array(7),
+        np.array([[7]]),
+    ],
+)
 def test_what_is_no_list_of_pins_is_refused(given: Any) -> None:
     with pytest.raises(NotAFrame, match="Give a list of numbers"):
         pins_of(given)
@@ -108,8 +128,8 @@ def test_a_list_of_something_else_than_pins_is_refused(given: Any) -> None:
 
 
 def test_no_pins_are_no_pins() -> None:
-    none: tuple[Any, ...] = ([], pd.Series([], dtype="uint64"), pl.Series([], dtype=pl.UInt64))
-    assert [len(pins_of(given)[0]) for given in none] == [0, 0, 0]
+    none: tuple[Any, ...] = ([], pd.Series([]), pd.Series([], dtype="uint64"), pl.Series([]), np.array([]))
+    assert [pins_of(given)[0].tolist() for given in none] == [[]] * len(none)
 
 
 @pytest.mark.parametrize("given", [[{"pin_id": 1}], {"pin_id": [1]}, pl.LazyFrame({"pin_id": [1]}), 7, pd.Series([1])])
