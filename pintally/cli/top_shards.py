@@ -43,7 +43,7 @@ def _at_one_cut(connections: Sequence[Connection], asked: Asked) -> list[Asked]:
     if not cuts[0].published_at:
         nothing, now = replace(asked, as_of=EPOCH), replace(asked, live=True)
         return [now if asked.as_of is None and asked.by != TREND else nothing] * len(connections)
-    return [replace(asked, as_of=cut.published_at, cut=cut) for cut in cuts]  # which may be published with later ones
+    return [replace(asked, as_of=cut.published_at, cut=cut) for cut in cuts]
 
 
 def _together(answers: Sequence[Document], asked: Asked) -> Document:

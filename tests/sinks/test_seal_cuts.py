@@ -1,6 +1,7 @@
 """Readers of any cut find the cells that arrived before it, whenever cells come and whoever seals."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -35,6 +36,7 @@ from tests.support.cells import cells
 MIDNIGHT = YESTERDAY - DAY
 EVENING = MIDNIGHT - 3 * HOUR
 LAST = MIDNIGHT + 2 * HOUR  # the first hour of the day is complete at it, by the least lateness
+LAST_DATED = "SELECT max(published_at) FROM cuts"
 LATENESSES = (0, HOUR, 2 * HOUR + 1)
 
 
@@ -81,6 +83,25 @@ def test_a_reader_of_any_cut_finds_the_cells_that_arrived_before_it(seed: int, s
     assert read(address, "SELECT count() FROM feature_seals FINAL WHERE is_open") == [(0,)]
     with ClickHouse(addresses_of(stack)) as clickhouse:
         assert [each for each in check_features(clickhouse, 0) if each.source != "cuts"] == [], "verify agrees"
+
+
+@pytest.mark.parametrize("ahead", ["0 SECOND", "30 SECOND", "1 YEAR"])
+def test_each_cut_is_published_after_the_one_before_it(ahead: str, address: ClickHouseAddress) -> None:
+    """Those of one batch and of the next, also after a clock went back: as of its moment each cut is the newest.
+
+    Only what is dated by a clock that is quite wrong is not waited for.
+    """
+    sealed(address, Traffic(1).cells([MIDNIGHT, MIDNIGHT + 3 * TEN], HOUR, 9), until=MIDNIGHT + TEN)
+    dated = f"SELECT cut, hours_until, now64(3) + INTERVAL {ahead}, seal FROM cuts"
+    with Connection(address) as connection:
+        connection.execute(f"INSERT INTO cuts (cut, hours_until, published_at, seal) {dated}")
+        connection.execute(f"ALTER TABLE cuts DELETE WHERE published_at < ({LAST_DATED}) SETTINGS mutations_sync = 1")
+    seal_all(address, LAST)
+    published_at = [at for (at,) in read(address, "SELECT toUnixTimestamp64Milli(published_at) FROM cuts ORDER BY cut")]
+    first, *others = published_at
+    assert len(others) == (LAST - MIDNIGHT) // TEN - 1
+    assert all(one < other for one, other in pairwise(others))
+    assert (first < others[0] < first + 30_000) == (ahead != "1 YEAR")
 
 
 def small(address: ClickHouseAddress) -> ClickHouseAddress:

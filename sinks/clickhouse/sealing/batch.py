@@ -28,10 +28,15 @@ from pintally.sinks.clickhouse.sealing.reopen import HOUR
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 from pintally.sinks.clickhouse.sealing.steps import seal_window
 
-# One statement, so that a sealer that slept cannot publish what another one decided otherwise meanwhile.
+# One statement, so that a sealer that slept cannot publish what another one decided otherwise meanwhile. Each cut has a
+# moment of its own, after that of the cut before it: as of that moment it is the newest. What a wrong clock dated ahead
+# moves no other.
 PUBLISH = f"""
-INSERT INTO cuts (cut, hours_until, seal)
-SELECT toDateTime(c.1, 'UTC'), toDateTime(c.2, 'UTC'), c.3 FROM (SELECT arrayJoin(%(cuts)s) AS c)
+INSERT INTO cuts (cut, hours_until, seal, published_at)
+WITH assumeNotNull((SELECT max(published_at) FROM cuts WHERE published_at < now64(3) + INTERVAL 1 MINUTE)) AS last
+SELECT toDateTime(c.1, 'UTC'), toDateTime(c.2, 'UTC'), c.3,
+    addMilliseconds(greatest(last, subtractMilliseconds(now64(3, 'UTC'), %(several)s)), c.4)
+FROM (SELECT arrayJoin(%(cuts)s) AS c)
 WHERE ({NEWEST}) = %(newest)s
 """
 IS_OURS = "SELECT count() FROM cuts WHERE cut = toDateTime(%(cut)s, 'UTC') AND seal = %(seal)s"
@@ -134,9 +139,10 @@ class SealBatch:
     def _publish(self) -> None:
         """Step 2."""
         sync(self.connection, "cuts")
-        cuts = [(each.cut, each.hours_until, self.seals[each.bucket]) for each in self.batch.cuts]
-        self.connection.execute(PUBLISH, {"cuts": cuts, "newest": self.batch.before.newest})
-        last, _, seal = cuts[-1]
+        cuts = [(each.cut, each.hours_until, self.seals[each.bucket], n) for n, each in enumerate(self.batch.cuts, 1)]
+        given = {"cuts": cuts, "several": len(cuts), "newest": self.batch.before.newest}
+        self.connection.execute(PUBLISH, given)
+        last, _, seal, _ = cuts[-1]
         if not self.connection.one(IS_OURS, cut=last, seal=seal)[0]:
             raise Overtaken
 
