@@ -4,6 +4,7 @@ import json
 import re
 import ssl
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -61,20 +62,25 @@ class ClickHouse:
         with self._ask(f"{sql} FORMAT JSONEachRow", parameters) as answer:
             return [json.loads(line) for line in self._body(answer).splitlines()]
 
-    def spool(self, sql: str, **parameters: object) -> IO[bytes]:
-        """The RowBinary answer to a query, in a temporary file that vanishes when closed. Raises CannotTell."""
-        with self._ask(f"{sql} FORMAT RowBinary", parameters) as answer:
+    def spool(self, sql: str, *each: dict[str, object]) -> IO[bytes]:
+        """The RowBinary answers to a query, one behind the other: an answer with each of these parameters.
+
+        They are in a temporary file, at its end, that vanishes when closed. Raises CannotTell.
+        """
+        with ExitStack() as stack:
             try:
-                spooled = TemporaryFile()  # noqa: SIM115 - the caller closes it
+                spooled = stack.enter_context(TemporaryFile())
             except OSError as error:
                 raise CannotTell(
                     f"there is no place for temporary files ({error.strerror})",
                     "Set TMPDIR to a folder that you may write to.",
                 ) from error
-            for piece in self._pieces(answer):
-                spooled.write(piece)
-            spooled.seek(0)
-            return spooled
+            for parameters in each:
+                with self._ask(f"{sql} FORMAT RowBinary", parameters) as answer:
+                    for piece in self._pieces(answer):
+                        spooled.write(piece)
+            stack.pop_all()
+        return spooled
 
     def _ask(self, sql: str, parameters: dict[str, object]) -> HTTPResponse:
         given = {f"param_{name}": str(value) for name, value in parameters.items()}

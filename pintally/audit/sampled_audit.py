@@ -30,7 +30,7 @@ class SampledAudit(SourceAudit):
         super().__init__(*given)
         rows = list(self.ledger.values())
         wanted = set(drawn)
-        chosen = [row for row in rows if row.start in wanted]
+        chosen = sorted((row for row in rows if row.start in wanted), key=lambda row: row.start)
         self.chosen = Chosen([row.key for row in chosen], [(row.start, row.position) for row in chosen])
         self.runs = [
             (epoch, run) for epoch in self.epochs for run in runs_of([row for row in rows if epoch.holds(row)], drawn)

@@ -20,6 +20,7 @@ _LETTER = np.dtype([
     ("offset", "<u8"), ("timestamp", "<i8"), ("outcome", "S1"), ("has_value", "S1"), ("digest", "V16"), ("epoch", "<u4")
 ])  # fmt: skip
 _READ_ROWS = 50_000
+NAMED = 2_000  # slices that a query names: ClickHouse takes 128 KiB of a parameter
 
 CELLS = """
 SELECT slice_block, toUInt32(arrived_at), {columns}, {value}, {trusted}, version
@@ -87,19 +88,22 @@ class Spooled:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Slices whose rows are read: their names, and their offsets as ranges [start, end)."""
+    """Slices whose rows are read, ascending: their names, and their offsets as ranges [start, end)."""
 
     slices: list[tuple[int, int]]
     ranges: list[tuple[int, int]]
 
 
 def read_cells(clickhouse: ClickHouse, aggregate: Aggregate, source: int, chosen: Chosen | None = None) -> Spooled:
-    """Cells of an aggregate and source, in the order of its slices and then of their keys. One snapshot."""
+    """Cells of an aggregate and source, in the order of its slices and then of their keys.
+
+    One snapshot; of chosen slices one of so many as a query names.
+    """
     only = CHOSEN_CELLS if chosen else ""
     named = {name: getattr(aggregate, name) for name in ("table", "columns", "value", "trusted")}
     sql = CELLS.format(**named, chosen=only)
-    parameters = {"slices": chosen.slices} if chosen else {}
-    return Spooled(clickhouse.spool(sql, source=source, **parameters), aggregate.layout)
+    each = [{"slices": part} for part in _parts(chosen.slices)] if chosen else [{}]
+    return Spooled(clickhouse.spool(sql, *({"source": source, **some} for some in each)), aggregate.layout)
 
 
 def read_labels(clickhouse: ClickHouse, source: int) -> list[str]:
@@ -111,8 +115,13 @@ def read_dead_letters(clickhouse: ClickHouse, source: Flushed, chosen: Chosen | 
     """Dead letters of a source by offset."""
     origin = {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition}
     sql = LETTERS.format(chosen=CHOSEN_LETTERS if chosen else "")
-    parameters = {"ranges": chosen.ranges} if chosen else {}
-    return Spooled(clickhouse.spool(sql, **origin, **parameters), _LETTER)
+    each = [{"ranges": part} for part in _parts(chosen.ranges)] if chosen else [{}]
+    return Spooled(clickhouse.spool(sql, *({**origin, **some} for some in each)), _LETTER)
+
+
+def _parts(places: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    for first in range(0, len(places), NAMED):
+        yield places[first : first + NAMED]
 
 
 def letters_of(pieces: Iterable[NDArray[Any]]) -> Iterator[DeadLetter]:
