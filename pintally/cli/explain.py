@@ -78,7 +78,7 @@ def _look(
         for source, known in replayed_origins(settings).items()
         for offset, at in known.items()
     }
-    since_ms = None if since_hours is None else int(clock_of(settings.clickhouse) - since_hours * HOUR_MS)
+    since_ms = None if since_hours is None else int(max(0, clock_of(settings.clickhouse) - since_hours * HOUR_MS))
     with progress_bar("searching", quiet=quiet) as bar:
         task = bar.add_task("", total=None)
         return look(

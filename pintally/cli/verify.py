@@ -126,7 +126,7 @@ def _audit(
     since = 0
     if since_hours is not None:
         with ClickHouse(addresses) as clickhouse:
-            since = int(read_kept(clickhouse).now - since_hours * 3600)
+            since = int(max(0, read_kept(clickhouse).now - since_hours * 3600))
     with progress_bar("recounting", quiet=quiet) as bar:
         task = bar.add_task("recounting", total=None)
         began = monotonic()

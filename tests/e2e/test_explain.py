@@ -155,6 +155,7 @@ def test_an_event_that_is_nowhere_and_one_that_is_not_counted_yet(stack: Setting
     assert {(each["from"], each["to"]) for each in nothing["searched"]} == {(0, 0), (0, 2)}
     assert not nothing["found"]
     assert "not found" in here(stack, COMMAND, "no-such-id", code=1)
+    assert explain(stack, first, "--since-hours", "inf") == explain(stack, first)
     none = explain(stack, first, "--since-hours", "0", code=1)
     assert {each["from"] - each["to"] for each in none["searched"]} == {0}
 

@@ -45,6 +45,8 @@ def test_whole_and_sampled_runs_agree_and_leave_their_results(counted: Settings,
     assert metrics(file)["pintally_verified_records/whole"] == alone["records"] >= EVENTS
     shared = verify(counted, "--processes", "3")
     assert shared["sources"] == alone["sources"]
+    for hours in ("1e9", "inf"):  # from before 1970 on is from the beginning on
+        assert verify(counted, "--since-hours", hours)["sources"] == alone["sources"]
 
     sampled = verify(counted, "--processes", "3", "--sample", "0.3", "--seed", "5", "--metrics", str(file))
     again = verify(counted, "--sample", "0.3", "--seed", "5")
