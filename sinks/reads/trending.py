@@ -1,23 +1,19 @@
 """The trending pins at a cut: those whose last hour is most above their own mean."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-
-import numpy as np
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.per_action import COLUMNS, COUNTED
 from pintally.sinks.reads.cuts import Cut, read_cut
 from pintally.sinks.reads.known_rows import KnownRows, together
-from pintally.sinks.reads.online import feature_types, read_features
 from pintally.sinks.reads.ranking import Counts
 from pintally.sinks.reads.seals import read_newest
 from pintally.sinks.reads.windows import Parts, Recent, Window, recent
 
 FEATURES: Final = ("trend_1h", *(f"{count}_1h" for count in COUNTED))
-# The features are those that everybody sees at the cut, of the pins that have heavy rows in its last hour.
+# The features are those that everybody sees as of the cut, of the pins that have heavy rows in its last hour.
 TRENDING: Final = f"""
 SELECT pin_id, {", ".join(FEATURES)}
 FROM pin_features(as_of = fromUnixTimestamp64Milli(%(published)s, 'UTC'))
@@ -54,30 +50,16 @@ def read_trending(
 
     Raises SinkUnavailable or SinkError.
     """
-    is_given, seals = cut is not None, None
+    seals = None
     if cut is None:
         cut, seals = read_newest(connection) if as_of is None else (read_cut(connection, as_of), None)
     window = recent(Recent.LAST_HOUR, cut.moment)
     rows = KnownRows.read(connection, cut, Parts.of(window, cut), live=False, seals=seals)
     if cut.published_at is None or not rows.has_lists:
         return Trending(window, cut, ())
-    listed = together(rows.lists("pin_id", "NOT is_rest"))
-    if is_given:
-        return Trending(
-            window, cut, _at(connection, cut, [pin for (pin,) in connection.rows(listed, **rows.parameters)], k)
-        )
-    found = connection.rows(TRENDING.format(pins=listed), **rows.parameters, published=cut.published_ms, limit=k)
+    sql = TRENDING.format(pins=together(rows.lists("pin_id", "NOT is_rest")))
+    found = connection.rows(sql, **rows.parameters, published=cut.published_ms, limit=k)
     return Trending(window, cut, tuple(_pin(*row) for row in found))
-
-
-def _at(connection: Connection, cut: Cut, listed: Iterable[int], k: int) -> tuple[TrendingPin, ...]:
-    """The same of one cut among several that were published at once: the view knows the highest of them alone."""
-    pins, types = np.unique(np.array(list(listed), np.uint64)), feature_types()
-    features = read_features(connection, cut, pins, {name: types[name] for name in FEATURES})
-    order = np.lexsort((pins, -features[FEATURES[0]]))[:k]
-    return tuple(
-        _pin(*row) for row in zip(*(column[order].tolist() for column in (pins, *features.values())), strict=True)
-    )
 
 
 def _pin(pin: int, trend: float, *counts: int) -> TrendingPin:
