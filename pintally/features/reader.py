@@ -24,7 +24,7 @@ Frame = TypeVar("Frame")  # of pandas, Polars or Arrow
 
 
 class FeatureReader:
-    """Keeps one connection to each server for many questions. Not to be shared between threads.
+    """Keeps one connection to each server for many questions. Threads that ask at once open further ones.
 
     `clickhouse` is where to ask and as whom, or the addresses of all shards in their order; what the variables
     PINTALLY_CLICKHOUSE_* say if it is left out. Every method raises SinkUnavailable if ClickHouse does not answer, and

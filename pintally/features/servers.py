@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 
 class Servers:
-    """One server, or several that share the pins, shard 0 first. Not to be shared between threads.
+    """One server, or several that share the pins, shard 0 first. Threads that ask at once each have a connection.
 
     A process that was forked connects anew: on one socket each would read answers to questions of the other.
     """
@@ -63,5 +63,6 @@ class Servers:
         except BaseException:
             connection.close()
             raise
-        self._connections[number] = connection
+        if self._connections.setdefault(number, connection) is not connection:  # another thread has put one back
+            connection.close()
         return answer
