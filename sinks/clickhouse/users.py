@@ -79,15 +79,17 @@ def users(
 
 
 def statements(user: User, password: str = "'FILL_IN_A_SHA256'", layout: Layout = ONE_SERVER) -> Iterator[str]:
-    """Returns SQL that creates the user and revokes its earlier grants; safe to repeat."""
+    """Returns SQL that creates the user with these rights alone; safe to repeat while the user asks.
+
+    One statement replaces all rights: between a REVOKE and a GRANT queries would be refused.
+    """
     known = f"'{user.password_sha256}'" if user.password_sha256 else password
     everywhere = layout.on_cluster
     yield f"CREATE USER IF NOT EXISTS {user.name}{everywhere} IDENTIFIED WITH sha256_hash BY {known}"
     if user.password_sha256:
         yield f"ALTER USER {user.name}{everywhere} IDENTIFIED WITH sha256_hash BY {known}"
-    yield f"REVOKE{everywhere} ALL ON *.* FROM {user.name}"
-    for grant in user.grants:
-        yield f"GRANT{everywhere} {grant} TO {user.name}"
+    grants = ",\n    ".join(user.grants)
+    yield f"GRANT{everywhere} {grants}\n    TO {user.name} WITH REPLACE OPTION"
 
 
 def users_xml(made: Sequence[User]) -> str:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,29 @@ def test_migrate_gives_back_a_right_that_a_user_lacks(with_users: Settings) -> N
     assert not allowed(reader, "SELECT * FROM seal_state")
     assert pintally(with_users, "migrate").returncode == 0
     assert allowed(reader, "SELECT * FROM seal_state")
+
+
+def test_creating_again_takes_other_rights_away_and_refuses_no_reader_meanwhile(with_users: Settings) -> None:
+    reader = as_user(with_users, *LOGINS[1])
+    database = with_users.clickhouse.database
+    with Connection(with_users.clickhouse, 30) as connection:
+        connection.execute(f"GRANT SELECT ON `{database}`.dead_letters TO {READER}")
+    assert allowed(reader, "SELECT * FROM dead_letters")
+    with ThreadPoolExecutor(1) as pool:
+        runs = pool.submit(lambda: [run(with_users).returncode for _ in range(5) for run in (again, migrated)])
+        asked = [allowed(reader, "SELECT * FROM seal_state") for _ in iter(runs.done, True)]
+    assert runs.result() == [0] * 10
+    assert asked
+    assert all(asked)
+    assert not allowed(reader, "SELECT * FROM dead_letters")
+
+
+def again(settings: Settings) -> "subprocess.CompletedProcess[str]":
+    return create(settings, NEW)
+
+
+def migrated(settings: Settings) -> "subprocess.CompletedProcess[str]":
+    return pintally(settings, "migrate")
 
 
 def test_a_password_is_changed_by_creating_again(with_users: Settings) -> None:

@@ -11,6 +11,7 @@ import trustme
 
 from pintally.schemas.errors import PintallyError, SinkError
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.layout import Layout
 from pintally.sinks.clickhouse.scripts import views_of_readers
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sink import ClickHouseSink
@@ -225,7 +226,8 @@ def test_the_sql_for_the_users_is_sql(secured: Secured) -> None:
     with Connection(secured.settings(clickhouse_user=ADMIN).clickhouse, 30) as connection:
         for user in users(DATABASE, "a", "b"):
             at_once = f"GRANT {', '.join(user.grants)} TO {user.name}"  # as `migrate` grants again
-            for statement in (*statements(user), at_once):
+            in_cluster = statements(user, layout=Layout("counts", DATABASE))
+            for statement in (*statements(user), *in_cluster, at_once):
                 assert connection.rows(f"EXPLAIN AST {statement}"), statement
 
 

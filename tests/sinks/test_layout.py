@@ -110,11 +110,9 @@ def test_users_are_made_on_the_whole_cluster_and_on_one_server_as_before() -> No
     assert plain == [
         "CREATE USER IF NOT EXISTS pintally_worker IDENTIFIED WITH sha256_hash BY '00ff'",
         "ALTER USER pintally_worker IDENTIFIED WITH sha256_hash BY '00ff'",
-        "REVOKE ALL ON *.* FROM pintally_worker",
-        "GRANT SELECT ON `a`.* TO pintally_worker",
-        "GRANT INSERT ON `a`.b TO pintally_worker",
+        "GRANT SELECT ON `a`.*,\n    INSERT ON `a`.b\n    TO pintally_worker WITH REPLACE OPTION",
     ]
     everywhere = list(statements_of_user(user, layout=REPLICAS))
     assert [each.replace(" ON CLUSTER `counts`", "") for each in everywhere] == plain
     assert all(each.count(" ON CLUSTER `counts`") == 1 for each in everywhere)
-    assert all(each.startswith(("GRANT ON", "REVOKE ON")) for each in everywhere[2:])
+    assert everywhere[2].startswith("GRANT ON")
