@@ -126,7 +126,7 @@ WORKERS: Final = Row("Workers", (
     lines("Engines away", "How long an engine has not answered a worker, or `pintally serve`.", "s",
           Query("pintally_worker_engine_away_seconds", "{{instance}} {{engine}}"),
           Query("pintally_engine_away_seconds", "serve {{engine}}")),
-    lines("Dead-letter topics that refuse", "How long one has taken no letters; its worker flushes nothing.", "s",
+    lines("Dead-letter topics that refuse", "How long one has taken none. The partitions of these letters wait.", "s",
           Query("pintally_worker_dead_letters_refused_seconds", "{{instance}} {{topic}} {{error}}")),
     lines("Chunks out of place", "Each is fetched again.", "none",
           Query("sum by (trouble) (increase(pintally_worker_refused_chunks_total[15m]))", "{{trouble}}")),

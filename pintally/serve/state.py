@@ -68,7 +68,7 @@ class Step(Part):
 
 
 class LettersRefused(Part):
-    """A dead-letter topic that takes nothing from a worker, which flushes nothing until it does."""
+    """A dead-letter topic that takes nothing from a worker. Partitions with records for it wait until it does."""
 
     topic: str
     error: str  # its name in Kafka's client

@@ -35,24 +35,30 @@ class Backpressure:
 
     def __init__(self, app: Worker) -> None:
         self.app = app
+        self.is_full = False  # and so all sources are paused
         self._behind: dict[TP, tuple[int, float]] = {}  # source -> position below the fetch position, since when
 
     def pause_if_full(self) -> None:
-        """Pause all sources at `max_pending_cells`; resume at half of it. Polling goes on meanwhile."""
-        consumer, limit = self.app.consumer, self.app.settings.worker.max_pending_cells
-        pending = self.app.flusher.pending_cells
-        if pending >= limit:
-            if not consumer.paused:
-                counters.add("pauses")
-                log.warning(
-                    "reading pauses: %d cells wait for ClickHouse (PINTALLY_MAX_PENDING_CELLS=%d)", pending, limit,
-                    extra={"pending_cells": pending},
-                )  # fmt: skip
-            consumer.pause_all()  # each time: sources that a rebalance brought are not paused yet
-        elif pending <= limit // 2 and consumer.paused:
+        """Pause all sources at `max_pending_cells`; resume at half of it. Polling goes on meanwhile.
+
+        Sources that wait for an acknowledgement of their dead letters are paused in any case: what is folded of them
+        and cannot be flushed would fill the memory of all.
+        """
+        consumer, flusher, limit = self.app.consumer, self.app.flusher, self.app.settings.worker.max_pending_cells
+        pending = flusher.pending_cells
+        if pending >= limit and not self.is_full:
+            self.is_full = True
+            counters.add("pauses")
+            log.warning(
+                "reading pauses: %d cells wait for ClickHouse (PINTALLY_MAX_PENDING_CELLS=%d)", pending, limit,
+                extra={"pending_cells": pending},
+            )  # fmt: skip
+        elif pending <= limit // 2 and self.is_full:
+            self.is_full = False
             counters.add("resumptions")
             log.warning("reading goes on: %d cells wait for ClickHouse", pending, extra={"pending_cells": pending})
-            consumer.resume_all()
+        waiting = {TP(source.topic, source.partition) for source in flusher.waiting}
+        consumer.pause(consumer.assignment() if self.is_full else waiting)  # each time: a rebalance may bring others
 
     async def seek_again(self, topic: str, partition: int) -> None:
         """Ask for the chunk that starts at the fold's position."""

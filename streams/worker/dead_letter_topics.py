@@ -7,6 +7,7 @@ partition: where 0.2% of the events are late, 0.12 us an event; this way it is 0
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import starmap
 from typing import Any
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
@@ -31,34 +32,36 @@ class DeadLetterTopics:
         """`producer` gives the one that is running; `kafka` are the bootstrap servers, for words of an error."""
         self.producer, self.kafka = producer, kafka
 
-    async def send(self, letters: Sequence[DeadLetterRow]) -> None:
-        """Send all and wait for every acknowledgement. Raises LettersRefused; the flush may be repeated then.
+    async def send(self, letters: Sequence[DeadLetterRow]) -> dict[Source, LettersRefused]:
+        """Send all and wait for every answer. Returns the sources some of whose letters are not acknowledged, and why:
+        a flush is repeated for them alone. Raises LettersRefused where repeating does not help.
+        """
+        of_sources: dict[Source, list[DeadLetterRow]] = {}
+        for letter in letters:
+            of_sources.setdefault(letter.source, []).append(letter)
+        answers = await asyncio.gather(*starmap(self._send_all, of_sources.items()), return_exceptions=True)
+        waiting: dict[Source, LettersRefused] = {}
+        for source, answer in zip(of_sources, answers, strict=True):
+            if isinstance(answer, LettersRefused) and answer.is_mended_by_repeating:
+                waiting[source] = answer
+            elif isinstance(answer, BaseException):
+                raise answer
+        return waiting
+
+    async def _send_all(self, source: Source, letters: Sequence[DeadLetterRow]) -> None:
+        """All letters of one source.
 
         A letter that is too large for its topic goes without its value; if that does not help, without its key and
         its original headers too. It must not stop the partition, and the table `dead_letters` keeps all of it.
         """
-        refused = await self._send_all(letters)
-        refused = await self._send_all([replace(letter, value=None) for letter in refused])
-        refused = await self._send_all([replace(letter, key=None, headers=()) for letter in refused])
+        refused = await self._send_source(source, letters)
+        refused = await self._send_source(source, [replace(letter, value=None) for letter in refused])
+        refused = await self._send_source(source, [replace(letter, key=None, headers=()) for letter in refused])
         if refused:
-            source = refused[0].source
             raise LettersRefused(dead_letter_topic(source.topic), source.partition, RecordTooLargeError())
 
-    async def _send_all(self, letters: Sequence[DeadLetterRow]) -> list[DeadLetterRow]:
-        """Send all and wait; those that are too large for their topic."""
-        of_sources: dict[Source, list[DeadLetterRow]] = {}
-        for letter in letters:
-            of_sources.setdefault(letter.source, []).append(letter)
-        answers = await asyncio.gather(
-            *[self._send_source(source, of_source) for source, of_source in of_sources.items()], return_exceptions=True
-        )
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return [letter for answer in answers if isinstance(answer, list) for letter in answer]
-
     async def _send_source(self, source: Source, letters: Sequence[DeadLetterRow]) -> list[DeadLetterRow]:
-        """The letters of one source, batch by batch."""
+        """The letters of one source, batch by batch. Returns those that are too large for their topic."""
         producer, sent = self.producer(), 0
         refused: list[DeadLetterRow] = []
         while sent < len(letters):

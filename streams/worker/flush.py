@@ -1,7 +1,7 @@
 """A flush: what changed since the last one goes to the sink, then to the ledger, in this order and no other."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from time import monotonic
 
@@ -42,15 +42,18 @@ class Flusher:
         self.folds = folds
         self.lag = lag
         self.max_pending_cells = max_pending_cells
+        self.waiting: Mapping[
+            Source, LettersRefused
+        ] = {}  # for an acknowledgement of dead letters: left out of flushes
         self._in_flight = asyncio.Lock()
         self._looked = monotonic()  # when the ledger was last found to be as it was left
         self.measured = Measured()
 
     async def flush(self) -> bool:
-        """Flush what changed. True if all of it is durable, False if it was merged back for the next flush.
+        """Flush what changed. True if all of it is durable, False if some was merged back for the next flush.
 
         1. All folds are captured at one moment: dirty cells, ledger rows, dead letters (C6).
-        2. Dead letters are on their topic (C11).
+        2. Dead letters are on their topic (C11). Sources whose letters are not, and no others, wait for the next flush.
         3. On one connection: the ledger of no fold was rolled back, cells, dead letters, then the ledger (C6).
         4. Only the answer clears what was dirty; anything else merges it back (C7).
 
@@ -62,48 +65,58 @@ class Flusher:
             are_many = self.pending_cells >= self.max_pending_cells // 2
             captures = [(fold, capture) for fold in folds if (capture := self._capture(fold, are_many))]
             if not captures:
+                self._let_wait({})
                 await self._look(folds)
                 self.measured.outcomes["empty"] += 1
                 return True
             began, timed = monotonic(), self.measured.step
             try:
                 with timed("dead_letter_topics"):
-                    await self.dead_letters.send([letter for _, capture in captures for letter in capture.dead_letters])
-                await asyncio.to_thread(write, self.sink, folds, [capture for _, capture in captures], timed)
+                    letters = [letter for _, capture in captures for letter in capture.dead_letters]
+                    self._let_wait(await self.dead_letters.send(letters))
+                written = [capture for _, capture in captures if capture.source not in self.waiting]
+                if written:
+                    await asyncio.to_thread(write, self.sink, folds, written, timed)
             except BaseException as error:
                 for fold, capture in captures:
                     fold.merge_back(capture)
-                counters.add("flushes_failed")
-                self.measured.outcomes["failed"] += 1
-                if not self._is_mended_by_the_next(error):
+                self._failed()
+                if not isinstance(error, SinkUnavailable):
                     raise
+                CLICKHOUSE.away(error.what, "what is folded and not flushed")
                 return False
             for fold, capture in captures:
-                fold.acknowledge(capture)
-            LETTERS.back()
-            self.measured.refused = None
-            CLICKHOUSE.back()
-            self._looked = monotonic()
-            self.measured.flushed(monotonic() - began, [capture for _, capture in captures])
-            counters.add("flushes")
-            counters.add("flushed_cells", sum(len(rows) for _, capture in captures for rows in capture.cells))
-            return True
+                (fold.merge_back if capture.source in self.waiting else fold.acknowledge)(capture)
+            if written:
+                self._flushed(written, monotonic() - began)
+            else:
+                self._failed()
+            return not self.waiting
 
     @property
     def pending_cells(self) -> int:
         """Cells in memory that the sink does not know yet."""
         return sum(fold.pending_cells for fold in self.folds())
 
-    def _is_mended_by_the_next(self, error: BaseException) -> bool:
-        """Whether the flush may succeed when it is repeated; says why it failed, once and then now and then."""
-        if isinstance(error, SinkUnavailable):
-            CLICKHOUSE.away(error.what, "what is folded and not flushed")
-        elif isinstance(error, LettersRefused) and error.is_mended_by_repeating:
-            self.measured.refused = error
-            LETTERS.away(error.in_words(self.dead_letters.kafka), "what is folded and not flushed")
+    def _let_wait(self, refused: Mapping[Source, LettersRefused]) -> None:
+        """These sources wait from now on, and no others. Says why, once and then now and then."""
+        self.waiting = refused
+        self.measured.refused = next(iter(self.waiting.values()), None)
+        if self.measured.refused:
+            LETTERS.away(self.measured.refused.in_words(self.dead_letters.kafka), "the partitions of these records")
         else:
-            return False
-        return True
+            LETTERS.back()
+
+    def _failed(self) -> None:
+        counters.add("flushes_failed")
+        self.measured.outcomes["failed"] += 1
+
+    def _flushed(self, captures: Sequence[Capture], seconds: float) -> None:
+        CLICKHOUSE.back()
+        self._looked = monotonic()
+        self.measured.flushed(seconds, captures)
+        counters.add("flushes")
+        counters.add("flushed_cells", sum(len(rows) for capture in captures for rows in capture.cells))
 
     async def _look(self, folds: Sequence[SourceFold]) -> None:
         """Idle sources too may be those of a sink that was rolled back, or of rules that changed."""
@@ -121,8 +134,11 @@ class Flusher:
             self.measured.looked()
 
     def _capture(self, fold: SourceFold, are_many: bool) -> Capture | None:
-        """Far behind only ended slices go out, unless cells pile up before any slice ends (C9)."""
-        far_behind = self.lag(fold) > fold.rules.slice_records
+        """Far behind only ended slices go out, unless cells pile up before any slice ends (C9).
+
+        Of a source that waits all goes out: it is not read any further, so that no slice would end.
+        """
+        far_behind = self.lag(fold) > fold.rules.slice_records and fold.source not in self.waiting
         return fold.capture(ended_only=far_behind and not are_many)
 
 

@@ -149,6 +149,6 @@ def seen_of(health: Health, app: Any = None) -> Seen:
         away,
         rebalancing=app.rebalancing or restoring.assigning,
         restoring=len(restoring.ahead),
-        paused=app.consumer.paused,
+        paused=app.backpressure.is_full,
         flushed_ago=time() - app.flusher.measured.last_at,
     )

@@ -180,18 +180,11 @@ class ChunkConsumer(driver.Consumer):
         positions: Mapping[TP, int] = self.app.tables.positions()
         await self.seek_wait({tp: positions[tp] for tp in tps if tp in positions})
 
-    def pause_all(self) -> None:
-        """Deliver no further chunks. Polling and heartbeats go on; Kafka is the buffer."""
-        self._thread.paused = frozenset(self.assignment())
-
-    def resume_all(self) -> None:
-        """Deliver again."""
-        self._thread.paused = frozenset()
-
-    @property
-    def paused(self) -> bool:
-        """Whether delivery is paused."""
-        return bool(self._thread.paused)
+    def pause(self, tps: Iterable[TP]) -> None:
+        """Deliver no further chunks of these, and of all others again. Polling and heartbeats go on; Kafka is the
+        buffer.
+        """
+        self._thread.paused = frozenset(tps)
 
     @property
     def paused_partitions(self) -> int:

@@ -264,7 +264,7 @@ CASES: dict[str, tuple[World, str, str, str]] = {
     "letters are refused": (
         replace(WELL, known=(worker(letters_refused=REFUSED_LETTERS),), **WAITS),
         "stopped",
-        '^Worker "one" cannot write to t.dlq, so it flushes nothing: 600 records wait. The reason: fewer of its repl',
+        '^Worker "one" cannot write to t.dlq, so partitions with records for it stand: 600 records wait. The reason: ',
         "kafka-topics.sh --bootstrap-server broker:9092 --describe --topic t.dlq",
     ),
     "blocked": (

@@ -152,10 +152,11 @@ class Schedule:
 
     def _fetchable(self, worker: Worker) -> list[TP]:
         consumer = worker.consumer
-        if not consumer.flowing or consumer.paused or len(consumer.queue) > 3:
+        if not consumer.flowing or len(consumer.queue) > 3:
             return []
         logs = self.world.logs
-        return [tp for tp in sorted(consumer.assigned) if consumer.fetched[tp] < logs[tp].stable]
+        unpaused = sorted(consumer.assigned - consumer.paused)
+        return [tp for tp in unpaused if consumer.fetched[tp] < logs[tp].stable]
 
     def _call(self, worker: Worker) -> None:
         """A crash is as likely before a call as after one that failed."""

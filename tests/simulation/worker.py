@@ -5,7 +5,7 @@ What `streams.worker.app` and Faust wire together is wired here by hand; see the
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,7 @@ class Consumer:
         self.app = app
         self.assigned: set[TP] = set()
         self.flowing = False
-        self.paused = False
+        self.paused: set[TP] = set()
         self.fetched: dict[TP, int] = {}
         self.queue: deque[Chunk] = deque()
 
@@ -105,11 +105,8 @@ class Consumer:
     def fetch_position(self, tp: TP) -> int | None:
         return self.fetched.get(tp)
 
-    def pause_all(self) -> None:
-        self.paused = True
-
-    def resume_all(self) -> None:
-        self.paused = False
+    def pause(self, tps: Iterable[TP]) -> None:
+        self.paused = set(tps)
 
     async def seek_wait(self, positions: Mapping[TP, int]) -> None:
         if not self.assigned.issuperset(positions):

@@ -90,6 +90,7 @@ class LetterTopics:
         self.journal = journal or Journal()
         self.letters: list[DeadLetterRow] = []
         self.error: BaseException | None = None  # the acknowledgement that comes instead
+        self.refuses = {0, 1}  # the partitions of topics for which it comes
 
     def create_batch(self) -> LetterBatch:
         """An empty one."""
@@ -105,12 +106,12 @@ class LetterTopics:
         assert all(letter.source.partition % 2 == partition for letter in batch.letters)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[None] = loop.create_future()
-        loop.call_soon(self._answer, answer, batch)
+        loop.call_soon(self._answer, answer, batch, self.error if partition in self.refuses else None)
         return answer
 
-    def _answer(self, answer: "asyncio.Future[None]", batch: LetterBatch) -> None:
-        if self.error:
-            answer.set_exception(self.error)
+    def _answer(self, answer: "asyncio.Future[None]", batch: LetterBatch, error: BaseException | None) -> None:
+        if error:
+            answer.set_exception(error)
             return
         self.journal.steps.append("acknowledged")
         self.letters += batch.letters

@@ -1,13 +1,16 @@
 """When reading pauses and goes on, and when a chunk that went missing is asked for again (C4 and C9)."""
 
 import asyncio
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
+from pintally.schemas.sources import Source
 from pintally.streams.worker.backpressure import STUCK_SECONDS, Backpressure
 
 SAVES, CLICKS = TP("engagement.save.v1", 0), TP("engagement.click.v1", 1)
@@ -23,15 +26,11 @@ class Consumer:
         self.seeks: list[TP] = []
         self.revoked = False
 
-    @property
-    def paused(self) -> bool:
-        return bool(self.held)
+    def assignment(self) -> set[TP]:
+        return self.assigned
 
-    def pause_all(self) -> None:
-        self.held = frozenset(self.assigned)
-
-    def resume_all(self) -> None:
-        self.held = frozenset()
+    def pause(self, tps: Iterable[TP]) -> None:
+        self.held = frozenset(tps)
 
     def fetch_position(self, tp: TP) -> int | None:
         return self.fetched.get(tp)
@@ -47,7 +46,7 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, limit: int = 100) -> None:
         self.consumer = Consumer()
-        self.flusher = SimpleNamespace(pending_cells=0)
+        self.flusher = SimpleNamespace(pending_cells=0, waiting={})
         self.positions: dict[TP, int] = {}
         self.queued: set[str] = set()
         self.now = 1_000.0
@@ -65,7 +64,7 @@ class Bench:
         """Whether reading is paused when so many cells wait."""
         self.flusher.pending_cells = cells
         self.flow.pause_if_full()
-        return self.consumer.paused
+        return self.consumer.held == self.consumer.assigned
 
     def look(self, seconds: float = 0.0) -> list[TP]:
         """The seeks of a look some seconds later."""
@@ -98,6 +97,20 @@ def test_sources_that_come_while_reading_is_paused_are_paused_too(bench: Bench) 
     bench.consumer.assigned = {SAVES, CLICKS}
     bench.pending(100)
     assert bench.consumer.held == {SAVES, CLICKS}
+
+
+def test_a_source_that_waits_for_its_dead_letters_is_paused_and_no_other(bench: Bench) -> None:
+    bench.consumer.assigned = {SAVES, CLICKS}
+    bench.flusher.waiting = {Source(CLICKS.topic, UUID(int=7), CLICKS.partition): None}
+    bench.pending(0)
+    assert bench.consumer.held == {CLICKS}
+    bench.pending(100)
+    assert bench.consumer.held == {SAVES, CLICKS}
+    bench.pending(0)
+    assert bench.consumer.held == {CLICKS}
+    bench.flusher.waiting = {}
+    bench.pending(0)
+    assert bench.consumer.held == set()
 
 
 def test_a_position_that_stays_below_the_fetch_position_for_two_seconds_is_sought_again(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from aiokafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
     RecordTooLargeError,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
 
@@ -67,14 +68,16 @@ class Broker:
         return {letter.offset: letter for _, _, letter in self.records}
 
 
-def send(broker: Broker, *letters: DeadLetterRow) -> None:
-    async def run() -> None:
+def send(broker: Broker, *letters: DeadLetterRow) -> dict[Source, LettersRefused]:
+    """Returns the sources that wait for an acknowledgement."""
+
+    async def run() -> dict[Source, LettersRefused]:
         app = create_app(Settings.of(None), MemorySink())
         producer: Any = app.producer
         producer._producer = broker
-        await app.flusher.dead_letters.send(letters)
+        return await app.flusher.dead_letters.send(letters)
 
-    asyncio.run(run())
+    return asyncio.run(run())
 
 
 def test_a_letter_is_on_the_topic_of_its_source_as_it_was() -> None:
@@ -139,7 +142,7 @@ def test_a_letter_with_neither_key_nor_value_is_sent_with_an_empty_key() -> None
 
 @pytest.mark.parametrize("error", [KafkaConnectionError, UnknownTopicOrPartitionError])
 @pytest.mark.parametrize("refused_at_once", [True, False])
-def test_any_other_error_is_raised_so_that_the_flush_is_repeated(
+def test_any_other_error_has_its_source_and_no_other_wait_for_the_next_flush(
     error: type[KafkaError], refused_at_once: bool
 ) -> None:
     broker = Broker(full=1)
@@ -147,10 +150,21 @@ def test_any_other_error_is_raised_so_that_the_flush_is_repeated(
         broker.refuses = lambda number: error() if number == 2 else None
     else:
         broker.answers = lambda number: error() if number == 2 else None
+    other = replace(letter(), source=replace(SOURCE, partition=0))
+    waiting = send(broker, letter(4), letter(5), letter(6), other, other, other)
+    assert len(waiting) == 1
+    (refused,) = waiting.values()
+    assert isinstance(refused.__cause__, error)
+    others = [each for _, _, each in broker.records if each.source not in waiting]
+    assert len(others) == 3
+
+
+def test_an_error_that_repeating_does_not_mend_is_raised() -> None:
+    broker = Broker()
+    broker.answers = lambda number: TopicAuthorizationFailedError() if number == 2 else KafkaConnectionError()
     with pytest.raises(LettersRefused) as refused:
-        send(broker, letter(4), letter(5), letter(6))
-    assert isinstance(refused.value.__cause__, error)
-    assert refused.value.is_mended_by_repeating
+        send(broker, letter(), replace(letter(), source=replace(SOURCE, partition=0)))
+    assert isinstance(refused.value.__cause__, TopicAuthorizationFailedError)
 
 
 def test_an_error_that_is_not_kafkas_is_not_hidden() -> None:
@@ -161,7 +175,5 @@ def test_an_error_that_is_not_kafkas_is_not_hidden() -> None:
 
 
 def test_a_letter_that_fits_in_no_form_is_an_error_and_not_silence() -> None:
-    with pytest.raises(LettersRefused) as refused:
-        send(Broker(limit=100), letter())
-    assert isinstance(refused.value.__cause__, RecordTooLargeError)
-    assert refused.value.is_mended_by_repeating
+    waiting = send(Broker(limit=100), letter())
+    assert isinstance(waiting[SOURCE].__cause__, RecordTooLargeError)

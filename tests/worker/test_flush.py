@@ -200,6 +200,44 @@ def test_dead_letters_that_kafka_does_not_acknowledge_hold_the_flush_back(error:
     assert (bench.pins(), len(bench.topics.letters), len(bench.sink.dead_letters)) == ({1: 1}, 1, 1)
 
 
+def test_a_source_whose_dead_letters_are_not_acknowledged_holds_no_other_back() -> None:
+    """C11: a ledger row waits for the letters below it, and for no others."""
+    bench = Bench(sources=3)
+    for fold in range(3):
+        bench.feed(1, *([None] if fold < 2 else []), fold=fold)
+    bench.topics.error, bench.topics.refuses = NotLeaderForPartitionError(), {1}
+    assert not bench.flush()
+    assert [bench.flushed(fold) for fold in range(3)] == [2, 0, 1]
+    assert {source.partition for source in bench.flusher.waiting} == {1}
+    bench.feed(1, fold=1)
+    assert not bench.flush()
+    assert [bench.flushed(fold) for fold in range(3)] == [2, 0, 1]
+    bench.topics.error = None
+    assert bench.flush()
+    assert (bench.pins(1), bench.flushed(1), bench.flusher.waiting) == ({1: 2}, 3, {})
+
+
+def test_a_source_that_waits_goes_out_whole_however_far_behind_it_is() -> None:
+    """It is not read any further meanwhile, so no slice would end and it would wait for ever."""
+    bench = Bench()
+    bench.feed(1, None)
+    bench.topics.error = NotLeaderForPartitionError()
+    assert not bench.flush()
+    bench.lag, bench.topics.error = AHEAD, None
+    assert bench.flush()
+    assert (bench.flushed(), bench.flusher.waiting) == (2, {})
+
+
+def test_a_source_that_went_to_another_worker_is_not_waited_for() -> None:
+    bench = Bench(sources=2)
+    bench.feed(None, fold=1)
+    bench.topics.error = NotLeaderForPartitionError()
+    assert not bench.flush()
+    bench.folds.pop()
+    assert bench.flush()
+    assert (bench.flusher.waiting, bench.flusher.measured.refused) == ({}, None)
+
+
 def test_one_source_that_fails_takes_all_sources_of_the_flush_back_with_it() -> None:
     bench = Bench(sources=3)
     for fold in range(3):

@@ -141,7 +141,7 @@ def cut_off(facts: Facts) -> Iterator[Condition]:
 
 
 def letters(facts: Facts) -> Iterator[Condition]:
-    """A dead-letter topic takes nothing, so its worker flushes nothing: what is invalid or late must not be lost."""
+    """A dead-letter topic takes nothing, so partitions with records for it wait: these must not be lost."""
     found = [worker for worker in facts.workers.known if worker.letters_refused]
     if found:
         worst = max(found, key=lambda worker: worker.letters_refused.seconds if worker.letters_refused else 0.0)
@@ -149,7 +149,8 @@ def letters(facts: Facts) -> Iterator[Condition]:
         assert refused
         cause = cause_of(refused.error, refused.topic, facts.kafka)
         sentence = (
-            f"{at_start(who(worst))} cannot write to {refused.topic}, so it flushes nothing: {waiting(facts.sources)}. "
+            f"{at_start(who(worst))} cannot write to {refused.topic}, so partitions with records for it stand: "
+            f"{waiting(facts.sources)}. "
             f"The reason: {cause.words}."
         )
         yield said("letters", "stopped", sentence, cause.command, "pintallydeadlettersrefused",
