@@ -9,7 +9,7 @@
 
 import asyncio
 from collections.abc import Callable
-from time import monotonic
+from time import CLOCK_BOOTTIME, clock_gettime
 
 from pintally.schemas.errors import PintallyError, Unavailable
 from pintally.streams.kafka.admin import open_admin
@@ -34,7 +34,7 @@ class SessionWatchdog:
         kafka: KafkaSettings,
         session_seconds: float,
         failed: Callable[[BaseException], None],
-        clock: Callable[[], float] = monotonic,
+        clock: Callable[[], float] = lambda: clock_gettime(CLOCK_BOOTTIME),  # goes on while the host sleeps
     ) -> None:
         self.failed = failed
         self._kafka = kafka

@@ -1,6 +1,7 @@
 """C17: a gap between two answered heartbeats above the session time-out ends the process."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -35,6 +36,23 @@ def test_regular_answers_never_end_a_worker(ended: list[str]) -> None:
 def test_one_gap_above_the_session_ends_it(ended: list[str]) -> None:
     answer([0, 3, 13.5])
     assert ended == ["no answered heartbeat for 10.5 s, longer than a session"]
+
+
+def test_a_host_that_slept_ends_it(ended: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """CLOCK_MONOTONIC stands still meanwhile, and the group has given its partitions to others."""
+    slept = 0.0
+    truly = time.clock_gettime
+    monkeypatch.setattr(
+        session_watchdog,
+        "clock_gettime",
+        lambda clock: truly(clock) + slept * (clock == time.CLOCK_BOOTTIME),
+        raising=False,
+    )
+    watchdog = SessionWatchdog(KafkaSettings(_env_file=None), 10.0, failed=lambda _: None)
+    watchdog.answered()
+    slept = 300.0
+    watchdog.answered()
+    assert [reason.split()[4] for reason in ended] == ["300.0"]
 
 
 def test_the_first_answer_has_no_gap(ended: list[str]) -> None:
