@@ -71,6 +71,7 @@ def due(said: int) -> float:
 
 KAFKA = Outage("Kafka")
 CLICKHOUSE = Outage("ClickHouse")
+COMMITS = Outage("committing offsets", "fails", "works again")
 LETTERS = Outage("writing to dead-letter topics", "fails", "works again")  # for Kafka may answer all else meanwhile
 
 

@@ -5,6 +5,7 @@ the fold refuses a chunk that does not start at its position, commits follow the
 fold's position. `tests/worker/test_internals.py` fails when an overridden piece of Faust changes its form.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic
@@ -23,6 +24,7 @@ from pintally.streams.kafka.clients import kafka_options
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer, PatientProducer, producer_tasks
 from pintally.streams.log.exceptions import named
 from pintally.streams.worker.fatal import end_by, end_on_loop_errors, end_with
+from pintally.streams.worker.outage import COMMITS, KAFKA
 from pintally.streams.worker.session_watchdog import SessionWatchdog
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ FETCH_MIN_BYTES = 1024 * 1024
 FETCH_WAIT_MS = 200
 # How soon a worker hears that its group rebalances, or that another one has its place: all wait for the last to join.
 HEARTBEAT_MS = 500
+COMMIT_SECONDS = 5.0  # until the next one is due
 METADATA_MS = 30_000  # how soon partitions that were added are found; Kafka's clients take five minutes
 
 
@@ -108,13 +111,23 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return {tp: iter((chunk,)) for tp, chunk in chunks.items()}
 
     async def commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit for lag tools. A failed commit is no error: recovery reads the ledger, not the group's offsets."""
+        """Commit for lag tools. A failed commit is no error: recovery reads the ledger, not the group's offsets.
+
+        aiokafka would try again for ever, and not say so.
+        """
         try:
             keyed = {aiokafka.TopicPartition(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
-            await self.call_thread(self.chunked.commit, keyed)
+            await self.call_thread(asyncio.wait_for, self.chunked.commit(keyed), COMMIT_SECONDS)
+        except TimeoutError:
+            if not KAFKA.seconds:
+                COMMITS.away(
+                    "Kafka does not take them: is its topic __consumer_offsets well?", "lag as other tools see it"
+                )
+            return False
         except KafkaError as error:
             log.info("the group's offsets are not committed, the next commit will do it: %s", named(error))
             return False
+        COMMITS.back()
         # Else Faust reports after five minutes that nothing is committed.
         self.tp_last_committed_at.update(dict.fromkeys(offsets, monotonic()))
         return True
