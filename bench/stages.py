@@ -123,12 +123,12 @@ def fold_all(fetches: Sequence[Any]) -> int:
 def main(log: str) -> None:
     """Answer each line of stdin with a round."""
     import pintally.streams.worker.app  # noqa: F401 - the heap of a worker
-    from pintally.streams.worker.app import tune_gc
+    from pintally.streams.worker.garbage import leave_loaded
 
     fetches: list[Any] = pickle.loads(Path(log).read_bytes())
     watch = Stopwatch()
     watch.wrap()
-    tune_gc()
+    leave_loaded()
     for _ in sys.stdin:
         watch.seconds.clear()
         before, began = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.process_time()

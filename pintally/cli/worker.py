@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pintally.streams.worker import process
+from pintally.streams.worker.garbage import leave_loaded
 from pintally.streams.worker.process import watch
 from pintally.tools.python import PINTALLY
 
@@ -31,6 +32,7 @@ def worker(
     Example: pintally worker --instance worker-1
     """
     watch.begin()  # before any thread is started
+    leave_loaded()  # before the rest is loaded
     from pintally.streams.log.setup import refuse_level
     from pintally.streams.settings import load_settings
     from pintally.streams.worker.counters import counters as own_counters

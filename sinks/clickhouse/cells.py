@@ -1,14 +1,12 @@
 """Writes and reads cells of any aggregate, in columns, without Python work for each row."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pintally.schemas.cells import CellRows, Column, PinMinuteRows, Rows, rows_of
-from pintally.schemas.label_column import LabelColumn
+from pintally.schemas.cells import CellRows, PinMinuteRows, Rows, rows_of
 from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.array_blocks import Columns
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.sealing.feature_seals import open_features, open_windows
 from pintally.sinks.clickhouse.sealing.opened_by_cells import known_windows
@@ -35,8 +33,7 @@ class Cells(OnConnection):
         for rows in written:
             names = rows.columns()
             insert = f"INSERT INTO {rows.table} ({', '.join(names)}) VALUES"
-            columns = [_sent(getattr(rows, name)) for name in names]
-            self.connection.execute(insert, columns, columnar=True, settings={"use_numpy": True})
+            self.connection.execute(insert, [Columns([getattr(rows, name) for name in names])], columnar=True)
         if written:
             self._open(written, before=False)
 
@@ -62,16 +59,6 @@ class Cells(OnConnection):
             return sealed_until(self.connection), _newest_cuts[address]
         until, _newest_cuts[address] = sealed_and_cut(self.connection)
         return until, _newest_cuts[address]
-
-
-def _sent(column: Column) -> NDArray[Any]:
-    """A column as the driver takes it."""
-    if not isinstance(column, LabelColumn):
-        return column
-    from pintally.sinks.clickhouse import label_blocks  # loads pandas (0.5 s), for who writes alone
-
-    label_blocks.install()
-    return label_blocks.LabelArray.of(column)
 
 
 def select_cells(connection: Connection, kind: type[Rows], where: str, **parameters: object) -> Rows:

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from clickhouse_driver import Client
 from clickhouse_driver.errors import Error, NetworkError
 
 from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
+from pintally.sinks.clickhouse.array_blocks import BLOCK_ROWS, ArrayClient
 from pintally.sinks.clickhouse.errors import is_about_settings, read_only_user, translate
 from pintally.sinks.clickhouse.pins import CLOUD, LIMITS, READS, WRITES, of_quorum
 from pintally.sinks.clickhouse.server_version import ClickHouseTooOld, refuse_old
@@ -18,7 +18,6 @@ from pintally.sinks.clickhouse.wrong_protocol import SENSELESS, wrong_protocol
 # The driver logs each refused connection with a traceback; our errors report it once.
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
-BLOCK_ROWS = 1 << 16  # rows the driver sends at once: larger copies cost it twice as much, in page faults
 CONNECT_SECONDS = 5.0
 QUERY_SECONDS = 60.0
 MAINTENANCE_SECONDS = 600.0  # deletes, and sums over all cells, may take minutes
@@ -75,7 +74,7 @@ class Connection:
         """Connect and run a first query, which fails if the server refuses one of the settings."""
         address, timeout_seconds = self._address, self._timeout_seconds
         self._over = self._given_records = False
-        self._client = Client(
+        self._client = ArrayClient(
             address.host,
             port=address.port,
             user=address.user,

@@ -1,12 +1,10 @@
 """The Faust app: wiring only. `faust -A pintally.streams.worker.app worker` and `pintally worker` run it."""
 
-import gc
 import logging
 from functools import partial
 from time import monotonic, time
 from typing import Any
 
-import clickhouse_driver.numpy.helpers  # noqa: F401 - loads pandas (0.5 s) now, not in the first flush
 import faust
 from aiokafka.errors import KafkaError
 from faust.auth import SASLCredentials, SSLCredentials
@@ -28,6 +26,7 @@ from pintally.streams.worker.backpressure import Backpressure
 from pintally.streams.worker.dead_letter_topics import BATCH_BYTES, DeadLetterTopics
 from pintally.streams.worker.finality import Server
 from pintally.streams.worker.flush import Flusher
+from pintally.streams.worker.garbage import leave_loaded
 from pintally.streams.worker.health import Health, Stage
 from pintally.streams.worker.lag import caught_up
 from pintally.streams.worker.process import refuse, watch
@@ -45,11 +44,6 @@ CHUNKS_QUEUED = 4  # an agent
 # long where Kafka took a connection while it was cut off or starting. More than one: Kafka holds a join back while a
 # group rebalances, which lasts one.
 ANSWERED_SESSIONS = 3
-# At its default thresholds Python's garbage collector walks the whole heap (Faust, numpy and numba among it) over and
-# over, though hardly anything that a fetch makes is ever part of a cycle. With these, and the heap of the start-up
-# frozen, a worker counted a quarter more events a CPU-second, in two of three pairs of runs. JSON that is read value by
-# value (`decoder`) makes an object a value, 120,000 in a fetch of twelve partitions: the threshold lies above that.
-GC_THRESHOLDS = (300_000, 20, 100)
 SILENT_SECONDS = 86_400.0  # Faust's words about commits that wait: they follow the ledger, and we say what it waits for
 
 
@@ -92,7 +86,7 @@ class CountingApp(faust.App):
 
     async def on_started(self) -> None:
         """All is loaded: what was made so far stays."""
-        tune_gc()
+        leave_loaded()
         self.health.stage = Stage.RUNNING
         await super().on_started()
 
@@ -161,13 +155,6 @@ def _count(app: CountingApp, action: Action, topic: str) -> None:
     channel = app.topic(topic, schema=ChunkSchema())
     table = app.tables.add(CellTable(app, action=action, topic=topic, changelog_topic=channel))
     app.agent(channel, name=f"count_{table.name.removesuffix('_cells')}s")(counting_agent(app, table))
-
-
-def tune_gc() -> None:
-    """Have the garbage collector leave what the start-up has made, and run less often. Cycles are still found."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def faust_credentials(kafka: KafkaSettings) -> SASLCredentials | SSLCredentials | None:

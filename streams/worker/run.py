@@ -20,6 +20,7 @@ from pintally.streams.worker import supervisor
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.ended import leave_reason
 from pintally.streams.worker.first_lines import say_start
+from pintally.streams.worker.garbage import leave_loaded
 from pintally.streams.worker.health import Health, Stage
 from pintally.streams.worker.outage import CLICKHOUSE, KAFKA
 from pintally.streams.worker.process import pause, refuse, watch
@@ -42,6 +43,7 @@ def count(settings: Settings, log_level: str, warnings: Sequence[str] = ()) -> N
     from pintally.streams.worker.runner import CountingWorker
     from pintally.streams.worker.serving import take_address
 
+    leave_loaded()
     supervisor.tell(READY="1", STATUS="waits for Kafka and its partitions")
     try:
         listening, health = take_address(settings), Health(Stage.WAITING)

@@ -19,7 +19,7 @@ from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostKind, LostRow, Newest, SliceSum, StartRow, version_of
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
-from pintally.sinks.clickhouse import connection
+from pintally.sinks.clickhouse import array_blocks
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.migrate import migrate
@@ -110,7 +110,7 @@ def test_labels_come_back_as_they_were_however_many_there_are(
     sink: Sink, labels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In blocks that are small, so that an insert has several, each with all labels."""
-    monkeypatch.setattr(connection, "BLOCK_ROWS", 100)
+    monkeypatch.setattr(array_blocks, "BLOCK_ROWS", 100)
     names = (*HOSTILE_LABELS, *(f"label {n}" for n in range(labels)))[:labels]
     n = 250
     number = np.linspace(0, labels - 1, n).astype(np.uint32)
