@@ -16,6 +16,7 @@ class Restoring:
     began: float | None = None
     seconds: float = nan  # what it took; NaN while it is under way, and before the first one
     ahead: dict[Source, int] = field(default_factory=dict)  # source -> position that its fold has not reached
+    behind: set[Source] = field(default_factory=set)  # sources whose fold has not been at the end of its log yet
 
     @property
     def under_way(self) -> bool:
@@ -26,10 +27,12 @@ class Restoring:
         """The group gave out partitions."""
         self.assigning, self.began, self.seconds = True, now, nan
         self.ahead.clear()
+        self.behind.clear()
 
     def expect(self, source: Source, flushed: int) -> None:
         """A source is restored once its fold has reached the position up to which it is flushed."""
         self.ahead[source] = flushed
+        self.behind.add(source)
 
     def all_assigned(self) -> None:
         """All sources have a fold, and their partitions flow."""
@@ -41,3 +44,8 @@ class Restoring:
         self.ahead = {source: at for source, at in self.ahead.items() if positions.get(source, at) < at}
         if self.began is not None and not self.under_way:
             self.seconds, self.began = now - self.began, None
+
+    def catch_up(self, ends: Iterable[tuple[SourceFold, int | None]]) -> bool:
+        """Compare folds with the ends of their logs, None where that is not known yet. Whether none is behind now."""
+        self.behind &= {fold.source for fold, end in ends if end is None or fold.position < end}
+        return not self.behind

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,7 @@ from pintally.streams.worker.kafka_watch import HeldBack, ask_why, notice_silenc
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
+LOOK_SECONDS = 0.05  # whether sources have caught up, while they have not
 ASK_SECONDS = 5.0
 HELD_BACK_SECONDS = 10.0
 COMPARE_TOPICS_SECONDS = 15.0
@@ -25,12 +27,27 @@ async def every(
 ) -> AsyncGenerator[float, None]:
     """Yield every `interval` seconds, first after one; Faust's timers wait that long after each call instead.
 
-    What takes longer is followed at once; none is made up for. Yields how late the loop was, in seconds."""
+    What takes longer is followed at once; none is made up for. If `sleep` ends early, the interval begins there. Yields
+    how late the loop was, in seconds."""
     due = clock() + interval
     while True:
         await sleep(max(0.0, due - clock()))
-        yield max(0.0, clock() - due)
-        due = max(due + interval, clock())
+        woke = clock()
+        yield max(0.0, woke - due)
+        due = max(min(due, woke) + interval, clock())
+
+
+async def until_caught_up(app: Any, seconds: float, clock: Callable[[], float] = monotonic) -> None:
+    """Sleep so long, but only until all sources that were assigned last have come to the end of their logs.
+
+    What they counted on the way is late already, and is to wait for no interval.
+    """
+    until = clock() + seconds
+    while app.tables.restoring.behind and clock() < until:
+        await app.sleep(min(LOOK_SECONDS, until - clock()))
+        if app.tables.restoring.catch_up([(fold, app.end(fold)) for fold in app.tables.folds()]):
+            return
+    await app.sleep(max(0.0, until - clock()))
 
 
 def start_timers(app: Any) -> None:
@@ -45,7 +62,7 @@ def start_timers(app: Any) -> None:
 
     @app.task
     async def flush() -> None:
-        async for delay in every(app.settings.worker.flush_interval_seconds, app.sleep):
+        async for delay in every(app.settings.worker.flush_interval_seconds, partial(until_caught_up, app)):
             if app.should_stop:
                 return
             app.flusher.measured.loop_delay = delay

@@ -57,3 +57,18 @@ def test_the_next_assignment_begins_anew() -> None:
     assert isnan(restoring.seconds)
     restoring.look(folds(a=10, b=20), 202.0)
     assert restoring.seconds == 2.0
+
+
+def test_it_has_caught_up_once_each_source_was_at_the_end_of_its_log_however_far_the_logs_have_grown_since() -> None:
+    restoring = Restoring()
+    assigned(restoring, 100.0)
+    a, b = folds(a=10, b=20)
+    assert not restoring.catch_up([(a, 10), (b, None)])
+    assert not restoring.catch_up([(a, 50), (b, 21)])
+    assert restoring.catch_up([(a, 60), (b, 20)])
+
+
+def test_a_source_that_left_is_not_behind() -> None:
+    restoring = Restoring()
+    assigned(restoring, 100.0)
+    assert restoring.catch_up([])

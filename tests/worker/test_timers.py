@@ -2,16 +2,20 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
+from pintally.schemas.sources import Source
 from pintally.streams.settings import Settings
 from pintally.streams.worker import finality, timers
 from pintally.streams.worker.clocks import ClockDifferences, Reading
 from pintally.streams.worker.finality import Server
-from pintally.streams.worker.timers import every
+from pintally.streams.worker.restoring import Restoring
+from pintally.streams.worker.timers import every, until_caught_up
 
 
 class Clock:
@@ -69,6 +73,52 @@ def test_it_says_how_late_the_loop_was_and_not_how_long_the_work_took() -> None:
         return found
 
     assert asyncio.run(delays()) == [0.0, 0.25, 0.0]
+
+
+def test_an_interval_begins_where_the_sleep_before_it_ended_early() -> None:
+    clock = Clock()
+    early = iter([0.7, 0.0, 0.0])
+
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds - next(early)
+
+    async def begins() -> list[float]:
+        steps = every(1.0, sleep, clock)
+        found = []
+        for took in (0.2, 0.2, 0.2):
+            await anext(steps)
+            found.append(round(clock.now, 6))
+            clock.now += took
+        await steps.aclose()
+        return found
+
+    assert asyncio.run(begins()) == [100.3, 101.3, 102.3]
+
+
+@pytest.mark.parametrize(
+    ("end", "slept"),
+    [
+        (lambda _seconds: 1000, 1.0),  # far behind all the time
+        (lambda seconds: 1000 if seconds < 0.3 else 400, 0.3),  # it has folded all that there is
+        (lambda seconds: None if seconds < 0.5 else 400, 0.5),  # nothing is known of its log before
+    ],
+)
+def test_a_flush_waits_no_longer_than_sources_need_to_catch_up(
+    end: Callable[[float], int | None], slept: float
+) -> None:
+    clock, source, restoring = Clock(), Source("a", UUID(int=1), 0), Restoring()
+    began = clock.now
+    restoring.begin(0.0)
+    restoring.expect(source, 300)
+    app = SimpleNamespace(
+        tables=SimpleNamespace(restoring=restoring, folds=lambda: [SimpleNamespace(source=source, position=400)]),
+        end=lambda _fold: end(round(clock.now - began, 6)),
+        sleep=clock.sleep,
+    )
+    asyncio.run(until_caught_up(app, 1.0, clock))
+    assert round(clock.now - began, 6) == slept
+    asyncio.run(until_caught_up(app, 1.0, clock))
+    assert round(clock.now - began - slept, 6) == 1.0
 
 
 def test_all_servers_are_sealed_side_by_side_and_the_next_time_is_the_soonest(monkeypatch: pytest.MonkeyPatch) -> None:
