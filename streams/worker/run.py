@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 import uvloop
@@ -38,6 +39,7 @@ def count(settings: Settings, log_level: str, warnings: Sequence[str] = ()) -> N
     counters.set("ready", 0)
     log_to_stderr(log_level, settings.worker.log_format, settings.kafka.group_instance_id)
     say_start(settings, warnings)
+    asked = ThreadPoolExecutor(1, "asks").submit(ask, settings)  # while the rest is loaded
     # Only now: the first start of a version compiles its loops as it imports them, and should not be silent meanwhile.
     from pintally.streams.worker.app import create_app
     from pintally.streams.worker.runner import CountingWorker
@@ -48,7 +50,7 @@ def count(settings: Settings, log_level: str, warnings: Sequence[str] = ()) -> N
     try:
         listening, health = take_address(settings), Health(Stage.WAITING)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as waiting:
-            waiting.run(wait(settings, listening, health))
+            waiting.run(wait(asked, settings, listening, health))
     except PintallyError as error:
         refuse(error)
     uvloop.install()
@@ -59,16 +61,21 @@ def count(settings: Settings, log_level: str, warnings: Sequence[str] = ()) -> N
     runner.execute_from_commandline()
 
 
-async def wait(settings: Settings, listening: Listening, health: Health) -> None:
-    """Wait until counting can begin, and answer meanwhile. Raises as `await_topics` and `refuse_without_grants` do."""
+def ask(settings: Settings) -> None:
+    """Return when counting can begin. Blocking. Raises as `await_topics` and `refuse_without_grants` do."""
+    pause()
+    await_topics(settings.kafka, settings.topics)
+    refuse_without_grants(settings.clickhouse)
+
+
+async def wait(asked: "Future[None]", settings: Settings, listening: Listening, health: Health) -> None:
+    """Wait for the outcome of `ask`, and answer meanwhile. Raises as `ask` does."""
     from pintally.streams.worker.serving import routes
 
     member = settings.kafka.group_instance_id
     async with serving(listening, routes(health, member=member)):
         watchdog = asyncio.create_task(supervisor.answer())  # the runner cancels it where this ends by an error
-        await asyncio.to_thread(pause)
-        await asyncio.to_thread(await_topics, settings.kafka, settings.topics)
-        await asyncio.to_thread(refuse_without_grants, settings.clickhouse)
+        await asyncio.wrap_future(asked)
         watchdog.cancel()
     health.stage = Stage.STARTING
 

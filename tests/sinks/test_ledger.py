@@ -6,7 +6,8 @@ from uuid import UUID
 from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.rows import LedgerRow
 from pintally.schemas.sources import Source
-from pintally.sinks.clickhouse.connection import BLOCK_ROWS, Connection
+from pintally.sinks.clickhouse.array_blocks import BLOCK_ROWS
+from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.ledger import Ledger
 from pintally.sinks.clickhouse.migrate import migrate
 from pintally.streams.settings import Settings

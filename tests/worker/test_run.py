@@ -1,12 +1,17 @@
 """How a worker begins while Kafka is away: it waits, says so now and then, and never asks for a person."""
 
+import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
 from pintally.schemas.errors import KafkaRefused, KafkaUnavailable
-from pintally.streams.settings import KafkaSettings, TopicSettings
+from pintally.streams.http.listening import listen
+from pintally.streams.settings import KafkaSettings, Settings, TopicSettings
 from pintally.streams.worker import outage, run
+from pintally.streams.worker.health import Health, Stage
 
 
 def looks(monkeypatch: pytest.MonkeyPatch, away: int, then: Exception | None = None) -> list[str]:
@@ -45,3 +50,11 @@ def test_what_kafka_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
     looks(monkeypatch, away=2, then=KafkaRefused("wrong password", "Set it."))
     with pytest.raises(KafkaRefused):
         run.await_topics(KafkaSettings(_env_file=None), TopicSettings(_env_file=None))
+
+
+def test_what_is_refused_while_the_worker_loads_ends_its_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks(monkeypatch, away=1, then=KafkaRefused("wrong password", "Set it."))
+    settings, listening = Settings.of(None), listen("127.0.0.1", 0, "PINTALLY_METRICS")
+    asked = ThreadPoolExecutor(1).submit(run.ask, settings)
+    with closing(listening), pytest.raises(KafkaRefused):
+        asyncio.run(run.wait(asked, settings, listening, Health(Stage.WAITING)))
