@@ -139,9 +139,8 @@ class Flusher:
 
         Of a source that waits all goes out: it is not read any further, so that no slice would end.
         """
-        is_behind = self.lag(fold) > fold.rules.slice_records or is_below_ledger(fold)
-        far_behind = is_behind and fold.source not in self.waiting
-        return fold.capture(ended_only=far_behind and not are_many)
+        behind = self.lag(fold) > fold.rules.slice_records or is_below_ledger(fold)
+        return fold.capture(ended_only=behind and not are_many and fold.source not in self.waiting)
 
 
 def write(
