@@ -90,6 +90,13 @@ def _decimal(value: object) -> object:
     return value
 
 
+def _few(value: object) -> object:
+    """Refuses too many members before they are looked at: a value may hold 100,000, and each would be a fault."""
+    if isinstance(value, dict) and len(value) > MAX_EXPERIMENTS:
+        raise ValueError("too many members")
+    return value
+
+
 EventId = Annotated[
     UUID, BeforeValidator(_uuid), WithJsonSchema({"type": "string", "format": "uuid", "pattern": f"^{UUID_PATTERN}$"})
 ]
@@ -124,7 +131,7 @@ class Event(BaseModel):
     )
     surface: Label | None = Field(None, description=f"a string of 1 to {MAX_LABEL} characters")
     platform: Label | None = Field(None, description=f"a string of 1 to {MAX_LABEL} characters")
-    experiments: dict[Label, Label] | None = Field(
+    experiments: Annotated[dict[Label, Label] | None, BeforeValidator(_few)] = Field(
         None,
         max_length=MAX_EXPERIMENTS,
         description=f"an object of at most {MAX_EXPERIMENTS} strings, names and values of 1 to {MAX_LABEL} characters",

@@ -1,5 +1,6 @@
 """The contract, case by case."""
 
+import json
 import re
 from pathlib import Path
 from uuid import UUID
@@ -27,6 +28,15 @@ def reason(value: bytes | None, action: Action = Action.SAVE) -> str:
 @pytest.mark.parametrize("example", [e for e in EXAMPLES if e.valid], ids=lambda example: example.name)
 def test_valid_examples_are_valid(example: Example) -> None:
     assert validate(example.value, example.action).action == example.action.label
+
+
+def test_of_too_many_members_none_is_looked_at() -> None:
+    """A value of 1 MiB may hold 100,000, and a fault for each would take as long as 100,000 valid events."""
+    event = json.loads(GOOD) | {"experiments": {str(number): 1 for number in range(50_000)}}
+    assert reason(json.dumps(event).encode()).startswith("experiments: must be an object of at most 32 strings")
+    with pytest.raises(ValidationError) as refused:
+        model_of[Action.SAVE].model_validate(event)
+    assert refused.value.error_count() == 1
 
 
 @pytest.mark.parametrize("example", [e for e in EXAMPLES if not e.valid], ids=lambda example: example.name)
