@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pintally.features.entities import EVENT_TIMESTAMP
 from pintally.features.errors import WrongTime
 from pintally.sinks.clickhouse.connection import Connection
-from pintally.sinks.reads.cuts import IS_KEPT
+from pintally.sinks.reads.cuts import AHEAD_MS, IS_KEPT
 from pintally.sinks.reads.pairs import Known
 
 # Cuts that views of features still know, and the clock that dates them.
@@ -42,7 +42,7 @@ def refuse_unknowable(connection: Connection, moments: NDArray[np.int64]) -> Non
             f"{_said(first)}: nothing was known yet. The earliest is {_said(moments.min())}",
             f"Leave out the rows before {_said(first)}.",
         )
-    if late := int(np.count_nonzero(moments > now)):
+    if late := int(np.count_nonzero(moments > now + AHEAD_MS * 1000)):
         raise WrongTime(
             f"{late} of {len(moments)} values of {EVENT_TIMESTAMP!r} are in the future. The latest is "
             f"{_said(moments.max())}; the clock of ClickHouse shows {_said(now)}",

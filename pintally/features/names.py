@@ -17,7 +17,8 @@ def asked_for(features: Sequence[str] | None) -> list[str]:
     if isinstance(features, str):
         raise UnknownFeature(f"features is the text {features!r}", f"Give a list: [{features!r}].")
     known = feature_types()
-    names = [name.removeprefix(f"{VIEW}:") for name in features or known]
+    asked = [] if features is None else list(features)
+    names = [str(name).removeprefix(f"{VIEW}:") for name in asked or known]
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, 1)

@@ -74,6 +74,8 @@ class FeatureReader:
         asked, ranking, k = window_of(window), ranking_of(by), number_of(k)
         if as_of is not None:
             moment(as_of, "as_of")
+            if live:
+                raise WrongTime("live and as_of exclude each other", "Leave out one of them.")
         found = top_of(self._servers, asked, ranking, k, as_of=as_of, live=live)
         _refuse_unknown(found.cut, as_of)
         return framed(columns_of(found), frame)

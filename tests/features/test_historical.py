@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pintally.features import ClickHouseAddress, FeatureReader, UnknownFeature, WrongColumn, WrongTime
@@ -78,6 +79,9 @@ def test_only_the_features_that_are_asked_for_come_and_each_once(reader: Feature
     names = ["pin_features:saves_7d", "clicks_1h", "saves_7d"]
     answer = reader.get_historical_features(entities("polars", PAIRS), names)
     assert answer.columns == ["label", "pin_id", "event_timestamp", "saves_7d", "clicks_1h", "as_of"]
+    assert reader.get_historical_features(entities("polars", PAIRS), np.array(names)).equals(answer)
+    with pytest.raises(UnknownFeature, match="no feature '7'"):
+        reader.get_historical_features(entities("polars", PAIRS), [7])  # type: ignore[list-item]  # on purpose
 
 
 def test_no_rows_are_no_rows_and_have_the_same_types(reader: FeatureReader) -> None:
@@ -90,6 +94,13 @@ def test_moments_before_the_first_cut_are_refused(reader: FeatureReader) -> None
     said = r"1 of 8 values of 'event_timestamp' are before the first cut, which was published at 20.*\n  Leave out"
     with pytest.raises(WrongTime, match=said):
         reader.get_historical_features(entities("pandas", [*PAIRS, (7, early)]))
+
+
+def test_the_clock_of_who_asks_may_be_ahead_as_the_view_allows(reader: FeatureReader) -> None:
+    soon = entities("pandas", [(8, datetime.now(UTC) + timedelta(seconds=20))])
+    now = rows(reader.get_online_features([8]))[0]
+    [later] = rows(reader.get_historical_features(soon))
+    assert {name: later[name] for name in feature_types()} == {name: now[name] for name in feature_types()}
 
 
 def test_moments_in_the_future_are_refused(reader: FeatureReader) -> None:

@@ -87,6 +87,8 @@ def test_a_number_of_pins_that_there_is_not_is_refused(reader: FeatureReader, k:
 
 
 def test_questions_without_an_answer_are_refused(reader: FeatureReader) -> None:
+    with pytest.raises(WrongTime, match=r"live and as_of exclude each other"):
+        reader.top("1h", as_of=published_at(CUT), live=True)
     with pytest.raises(UnknownFeature, match=r"no count 'likes'\n  Choose one of all, saves, clicks, closeups, t"):
         reader.top("1h", "likes")
     with pytest.raises(WrongTime, match=r"is before the first cut: nothing was known yet\n  Ask for a later moment"):
