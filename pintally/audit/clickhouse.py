@@ -5,7 +5,7 @@ import re
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from tempfile import TemporaryFile
 from types import TracebackType
 from typing import IO, Any
@@ -141,6 +141,8 @@ class ClickHouse:
         try:
             while piece := answer.read(PIECE):
                 yield piece
+            if answer.length:  # that http.client does not say: it ends before the length that it has announced
+                raise IncompleteRead(b"", answer.length)
         except (OSError, HTTPException) as error:
             raise self._unavailable(error) from error
 
