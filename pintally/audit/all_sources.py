@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from os import cpu_count
 from typing import Any
 
 from pintally.audit.addresses import Addresses
+from pintally.audit.errors import CannotTell
 from pintally.audit.flushed import Flushed
 from pintally.audit.one_source import audit_source
 from pintally.audit.sampling import Slices
@@ -40,7 +42,10 @@ def audit_all(
     progress: Progress,
     drawn: Slices | None,
 ) -> list[SourceReport]:
-    """Check the sources in as many processes as there are cores; in this one if there is little to recount."""
+    """Check the sources in as many processes as there are cores; in this one if there is little to recount.
+
+    Raises CannotTell if one of them is killed.
+    """
     of_source = [None if drawn is None else drawn.get(source.id, []) for source in flushed]
     of = sum(_to_recount(source, since, starts) for source, starts in zip(flushed, of_source, strict=True))
     workers = min(len(flushed), processes or cpu_count() or 1)
@@ -57,7 +62,13 @@ def audit_all(
         while pending:
             _, pending = wait(pending, timeout=0.5)
             progress(sum(counters), of)
-        return [future.result() for future in futures]
+        try:
+            return [future.result() for future in futures]
+        except BrokenProcessPool as error:
+            raise CannotTell(
+                "a process that recounts a source was killed, perhaps for want of memory",
+                "Give it more memory, or fewer processes: `pintally verify --processes 1`.",
+            ) from error
 
 
 def _audit_here(

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from importlib import import_module
 from inspect import getdoc
 from typing import Annotated, Any, NoReturn
@@ -9,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from pintally.schemas.errors import PintallyError
+from pintally.schemas.errors import FOR_A_PERSON, PintallyError
 from pintally.tools.python import keep_children_safe
 
 # Name and summary of each command, in order of first use. The file of that name (`_` for `-`) has a function of that
@@ -152,16 +153,19 @@ def pintally(
 
 
 def main() -> None:
-    """Run the command line. A PintallyError is printed with its remedy, and sets the exit code."""
+    """Run the command line. A PintallyError is printed with its remedy, and sets the exit code; that of an unexpected
+    error is 2.
+    """
     keep_children_safe()
     try:
         app()
     except PintallyError as error:
         refuse(error)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in OF_THE_WORKER:
-            raise
-        refuse(PintallyError(f"this command needs {error.name}", "Run: python -m pip install 'pintally[worker]'"))
+    except Exception as error:  # noqa: BLE001 - Python would exit with 1, which says that `verify` found a difference
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in OF_THE_WORKER:
+            refuse(PintallyError(f"this command needs {error.name}", "Run: python -m pip install 'pintally[worker]'"))
+        traceback.print_exc()
+        sys.exit(FOR_A_PERSON)
 
 
 def refuse(error: PintallyError) -> NoReturn:
