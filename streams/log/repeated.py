@@ -7,6 +7,7 @@ how many were left out. A kind that was silent for twice as long begins anew.
 import logging
 import re
 from dataclasses import dataclass
+from threading import Lock
 from time import monotonic
 
 FIRST = {"aiokafka": 1, "kafka": 1, "clickhouse_driver": 1}  # lines of a kind, by package
@@ -46,21 +47,23 @@ class Repeated(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._kinds: dict[tuple[str, int, str], _Kind] = {}
+        self._lock = Lock()  # a handler asks its filters before it takes its own
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is written; one that stands for others says for how many."""
         if record.levelno >= logging.CRITICAL or record.levelno <= logging.DEBUG:
             return True
-        now = monotonic()
-        kind = self._kind(record, now)
-        if not kind.may_be_written(now):
-            return False
-        if kind.left_out:
-            record.msg = f"{record.getMessage()} [{kind.left_out} more like it in {now - kind.last:.0f} s]"
-            record.args = ()
-            record.left_out = kind.left_out
-        kind.left_out, kind.last = 0, now
-        return True
+        with self._lock:
+            now = monotonic()
+            kind = self._kind(record, now)
+            if not kind.may_be_written(now):
+                return False
+            if kind.left_out:
+                record.msg = f"{record.getMessage()} [{kind.left_out} more like it in {now - kind.last:.0f} s]"
+                record.args = ()
+                record.left_out = kind.left_out
+            kind.left_out, kind.last = 0, now
+            return True
 
     def _kind(self, record: logging.LogRecord, now: float) -> _Kind:
         """Lines of one sentence, whatever its numbers. Silent ones are forgotten where there are many."""

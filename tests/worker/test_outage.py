@@ -1,6 +1,8 @@
 """An engine that is away is said when it goes, now and then, and when it is back; lines that repeat are counted."""
 
 import logging
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -88,3 +90,21 @@ def test_the_last_words_of_a_worker_are_never_left_out() -> None:
         assert filter_.filter(
             logging.LogRecord("pintally.streams.worker.process", logging.CRITICAL, "", 0, "it ends", (), None)
         )
+
+
+def test_many_threads_write_lines_of_many_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in the filter is raised to whoever logs, and ends a worker."""
+    monkeypatch.setattr(repeated, "MOST_KINDS", 50)
+    filter_, kinds, before = Repeated(), ["a" * length for length in range(300)], sys.getswitchinterval()
+
+    def write(thread: int) -> None:
+        for number in range(4_000):
+            line = kinds[number % 300] + "b" * thread
+            filter_.filter(logging.LogRecord("pintally", logging.INFO, "", 0, line, (), None))
+
+    sys.setswitchinterval(1e-6)  # threads take turns as often as Python lets them
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(8)))
+    finally:
+        sys.setswitchinterval(before)
