@@ -16,7 +16,7 @@ from deploy.grafana.__main__ import files
 from deploy.grafana.clickhouse import variant
 from pintally.schemas.metrics import METRICS
 from tests.support.dashboards import FOLDER, Asked, dashboard, panels, promql, queries
-from tests.support.promql import metrics, unknown
+from tests.support.promql import kept, metrics, unknown
 
 NAMES = ("counting", "engagement")
 COUNTING = list(queries("counting"))
@@ -96,9 +96,17 @@ def test_every_metric_is_shown_or_said_not_to_be() -> None:
 def test_a_legend_names_labels_that_its_query_keeps() -> None:
     for panel in panels("counting"):
         for target in panel["targets"]:
-            for label in re.findall(r"{{(\w+)}}", target["legendFormat"]):
-                grouped = re.findall(r"by \(([^)]*)\)", target["expr"])
-                assert all(label in labels for labels in grouped), target["expr"]
+            named = set(re.findall(r"{{\s*(\w+)\s*}}", target["legendFormat"]))
+            assert named <= kept(promql(target["expr"])), target["expr"]
+
+
+def test_a_label_that_a_query_does_not_keep_is_found() -> None:
+    assert kept("sum by (topic, partition) (rate(pintally_source_lag_records[5m]))") == {"topic", "partition"}
+    assert kept("max by (topics) (pintally_source_lag_records)") == set()
+    assert kept("sum(pintally_source_lag_records) / 2") == set()
+    assert "partition" in kept("time() - (pintally_source_stream_time_seconds > 0)")
+    quantile = "histogram_quantile(0.5, sum by (le, topic) (rate(pintally_worker_freshness_seconds_bucket[5m])))"
+    assert kept(quantile) == {"topic"}
 
 
 def test_variables_stand_in_quotes_in_sql() -> None:

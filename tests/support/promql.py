@@ -2,7 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 
-from promql_parser import AggregateExpr, Expr, VectorSelector, parse, walk
+from promql_parser import (
+    AggregateExpr,
+    BinaryExpr,
+    Call,
+    Expr,
+    MatrixSelector,
+    ParenExpr,
+    SubqueryExpr,
+    UnaryExpr,
+    VectorSelector,
+    parse,
+    walk,
+)
 
 from pintally.schemas.metrics import METRICS, Kind
 
@@ -44,20 +56,48 @@ def declared(name: str) -> str:
     return name
 
 
+def kept(text: str, others: Labels = OF_PROMETHEUS | OF_A_PROCESS) -> frozenset[str]:
+    """The labels that a series of the answer may have. Raises ValueError if the expression cannot be read."""
+    return _kept(parse(text), others)
+
+
+def _kept(expression: Expr, others: Labels) -> frozenset[str]:
+    match expression:
+        case VectorSelector():
+            return labels_of(expression.name or "", others) or frozenset()
+        case MatrixSelector():
+            return _kept(expression.vector_selector, others)
+        case AggregateExpr():  # no expression of ours says "without"
+            return _kept(expression.expr, others) & {*(expression.modifier.labels if expression.modifier else ())}
+        case BinaryExpr():
+            return _kept(expression.lhs, others) or _kept(expression.rhs, others)
+        case ParenExpr() | UnaryExpr() | SubqueryExpr():
+            return _kept(expression.expr, others)
+        case Call():
+            dropped = {"le"} if expression.func.name == "histogram_quantile" else set()
+            return frozenset().union(*(_kept(each, others) for each in expression.args)) - dropped
+    return frozenset()
+
+
+def labels_of(series: str, others: Labels) -> frozenset[str] | None:
+    """Those that a series may have, as it is declared; None if it is not."""
+    name = declared(series)
+    if name in METRICS:
+        return OF_A_TARGET.union(METRICS[name].labels, ["le"] if series.endswith("_bucket") else [])
+    return others.get(name)
+
+
 def _unknown(expression: Expr, others: Labels) -> Iterator[str]:
     allowed: set[str] = {*OF_A_TARGET}
     for selector in _selectors(expression):
         series = selector.name or ""
         name = declared(series)
-        if name in METRICS:
-            if METRICS[name].kind is Kind.HISTOGRAM and name == series:
-                yield f"{name}: a histogram has only {', '.join(OF_A_HISTOGRAM)}"
-            labels = OF_A_TARGET.union(METRICS[name].labels, ["le"] if series.endswith("_bucket") else [])
-        elif name in others:
-            labels = others[name]
-        else:
+        labels = labels_of(series, others)
+        if labels is None:
             yield name
             continue
+        if name in METRICS and METRICS[name].kind is Kind.HISTOGRAM and name == series:
+            yield f"{name}: a histogram has only {', '.join(OF_A_HISTOGRAM)}"
         allowed |= labels
         yield from (f"{name}{{{each.name}}}" for each in selector.matchers.matchers if each.name not in labels)
     yield from (f"by ({label})" for label in _grouped(expression) if label not in allowed)
