@@ -3,17 +3,23 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.conn import AIOKafkaConnection
+from kafka import KafkaProducer
+from kafka.admin import NewTopic
 
+from pintally.streams.kafka.admin import open_admin
 from pintally.streams.kafka.clients import options_alone
+from pintally.streams.kafka.fetching import consumer as fetching
 from pintally.streams.kafka.fetching import refused
 from pintally.streams.kafka.fetching.consumer import ChunkedConsumer
 from pintally.streams.settings import Settings
-from tests.support.engines import TestEngines
+from tests.support.engines import TestEngines, drop_topics
 
 SECONDS = 3.0
 FETCH, METADATA = 1, 3  # keys of Kafka's requests
@@ -61,6 +67,58 @@ def test_other_consumers_and_producers_of_the_process_go_on_as_they_were(setting
                 later.assign([place])
                 later.seek(place, 0)
                 assert await values_of(later, place, 6) == values * 2
+
+    asyncio.run(run())
+
+
+PARTITIONS, EACH = 40, 3
+LIMITS = {"max_partition_fetch_bytes": 3 * len(LARGE), "fetch_max_bytes": 6 * len(LARGE)}
+AHEAD = 10 * len(LARGE)
+
+
+@pytest.fixture
+def many(settings: Settings, engines: TestEngines) -> Iterator[list[TopicPartition]]:
+    """Partitions with a few large records each."""
+    name = f"{settings.topics.topic_prefix}many"
+    with open_admin(settings.kafka) as admin:
+        admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+    with closing(KafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers)) as producer:
+        for partition in range(PARTITIONS):
+            for _ in range(EACH):
+                producer.send(name, LARGE, partition=partition)
+    yield [TopicPartition(name, partition) for partition in range(PARTITIONS)]
+    drop_topics(engines.addresses, name)
+
+
+def test_all_partitions_together_are_not_fetched_further_ahead_than_a_bound_and_none_starves(
+    settings: Settings, many: list[TopicPartition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "AHEAD_BYTES", AHEAD)
+
+    async def run() -> None:
+        async with ChunkedConsumer(**options_alone(settings.kafka) | LIMITS) as ours:
+            ours.assign(many)
+            for place in many:
+                ours.seek(place, 0)
+            before, held = -1, await settled(ours, AHEAD)
+            while held > before:
+                before, held = held, await settled(ours, held)
+            assert AHEAD <= held < AHEAD + LIMITS["fetch_max_bytes"] + len(LARGE)
+            for part in (many[PARTITIONS // 2 :], many[: PARTITIONS // 2]):
+                found = Counter[TopicPartition]()
+                async with asyncio.timeout(60):
+                    while found.total() < EACH * len(part):
+                        chunks = await ours.chunks(set(part), 1.0)
+                        found.update({place: len(chunk.values) for place, chunk in chunks.items()})
+                assert found == dict.fromkeys(part, EACH)
+
+    async def settled(ours: ChunkedConsumer, least: int) -> int:
+        """The bytes that wait, a moment after there are as many as this."""
+        async with asyncio.timeout(60):
+            while ours._fetcher.ahead_bytes < least:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(1.0)
+        return int(ours._fetcher.ahead_bytes)
 
     asyncio.run(run())
 

@@ -55,7 +55,7 @@ def test_a_request_without_an_answer_is_given_up_after_three_sessions() -> None:
     assert seconds >= 3 * SESSION_SECONDS  # Kafka holds a join back for as long as a rebalance may take: one session
 
 
-class NoOffsetsTopic(GroupCoordinator):
+class NoOffsetsTopic(GroupCoordinator):  # type: ignore[misc]  # aiokafka has no types
     """aiokafka's coordinator, whose broker answers heartbeats and takes no commits until `is_well`."""
 
     coordinator_id = 0

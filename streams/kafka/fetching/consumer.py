@@ -37,6 +37,9 @@ from pintally.streams.kafka.fetching.refused import ELECTED, NO_LEADER, RefusedF
 log = logging.getLogger(__name__)
 
 FETCHES = 5  # of the same place, before it is the log that is corrupt
+# Bytes of all partitions that are fetched ahead of the counting; what is on its way comes on top. Each partition has up
+# to a fetch (2 MiB) of its own else: a worker with 1,000 of them that catches up would hold 2 GiB.
+AHEAD_BYTES = 64 * 1024 * 1024
 METADATA_SECONDS = 0.2  # between two questions
 LACKS_LEADER = 3  # which of the actions of aiokafka's fetcher says that some partition has none
 ABORT = b"\0\0"  # in a marker's key, behind two bytes of its version
@@ -95,11 +98,15 @@ class ChunkedClient(PatientClient):
 
 
 class ChunkedFetcher(Fetcher):
-    """aiokafka's fetcher, which leaves the bytes of a fetch as they are; partitions that cannot be fetched rest."""
+    """aiokafka's fetcher, which leaves the bytes of a fetch as they are; partitions that cannot be fetched rest.
+
+    It fetches no further while AHEAD_BYTES wait for who takes them, and asks itself again five times a second.
+    """
 
     _client: ChunkedClient
     _take_answer = with_classes(Fetcher._proc_fetch_request, MemoryRecords=FetchedBatches)
     _of: Any = None  # the assignment that `_refused` is about
+    left: AbstractSet[TopicPartition] = frozenset()  # not asked for at the last look: who is paused blocks no other
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
         found = bool(await self._take_answer(assignment, node_id, request))
@@ -115,7 +122,13 @@ class ChunkedFetcher(Fetcher):
             for tp in assignment.tps:
                 if self._select_read_replica(tp) in (None, -1):
                     self._refused_of(assignment).refused(tp, fetched_to(assignment, tp), NO_LEADER, ELECTED)
-        return actions
+        return ([], *actions[1:]) if self.ahead_bytes >= AHEAD_BYTES else actions
+
+    @property
+    def ahead_bytes(self) -> int:
+        """Of all partitions that are taken."""
+        waiting = [each for tp, each in self._records.items() if tp not in self.left]
+        return sum(len(each._partition_records._records.text) for each in waiting if not isinstance(each, FetchError))
 
     def _look(self, assignment: Any, tp: TopicPartition, error_code: int) -> None:
         """An error that aiokafka knows how to pass on is not ours to tell, and ends the worker."""
@@ -229,6 +242,7 @@ class ChunkedConsumer(AIOKafkaConsumer):
         if fetcher._subscriptions.reassignment_in_progress:
             return {}
         chunks: dict[TopicPartition, Chunk] = {}
+        fetcher.left = fetcher._records.keys() - partitions
         for tp in [tp for tp in fetcher._records if tp in partitions]:
             fetched = fetcher._records.pop(tp)
             fetcher._notify(fetcher._wait_consume_future)  # the next fetch of this partition may start
