@@ -42,7 +42,7 @@ def counting_agent(app: Worker, table: CellTable) -> Any:
 async def count_chunk(app: Worker, table: CellTable, chunk: Chunk) -> None:
     """Fold one chunk; ask for a seek where one is missing; wait where the sink cannot keep up."""
     try:
-        table.fold(chunk)
+        app.backpressure.folded(table.fold(chunk))
     except ChunkRefused as refused:
         ahead = chunk.start > refused.expected
         log.info(
@@ -56,4 +56,3 @@ async def count_chunk(app: Worker, table: CellTable, chunk: Chunk) -> None:
     except Exception as error:  # Faust would restart the agent and go on without this chunk
         end_by(app, error, f"counting {chunk.topic}[{chunk.partition}] from offset {chunk.start} on")
         raise
-    app.backpressure.pause_if_full()

@@ -36,7 +36,14 @@ class Backpressure:
     def __init__(self, app: Worker) -> None:
         self.app = app
         self.is_full = False  # and so all sources are paused
+        self._pending = 0  # cells: those of the last sum over all folds, and those that were folded since
         self._behind: dict[TP, tuple[int, float]] = {}  # source -> position below the fetch position, since when
+
+    def folded(self, more: int) -> None:
+        """So many more cells are pending. A sum over 1,000 folds at each chunk cost as much as 400 events."""
+        self._pending += more
+        if self._pending >= self.app.settings.worker.max_pending_cells:
+            self.pause_if_full()
 
     def pause_if_full(self) -> None:
         """Pause all sources at `max_pending_cells`; resume at half of it. Polling goes on meanwhile.
@@ -45,7 +52,7 @@ class Backpressure:
         and cannot be flushed would fill the memory of all.
         """
         consumer, flusher, limit = self.app.consumer, self.app.flusher, self.app.settings.worker.max_pending_cells
-        pending = flusher.pending_cells
+        pending = self._pending = flusher.pending_cells
         if pending >= limit and not self.is_full:
             self.is_full = True
             counters.add("pauses")

@@ -50,15 +50,18 @@ class CellTable(faust.Table):
         """What this process counted of the topic; a source that leaves takes nothing away."""
         return Tally()
 
-    def fold(self, chunk: Chunk) -> SourceFold | None:
-        """Fold a chunk into its source's cells. None if the partition is not ours any more.
+    def fold(self, chunk: Chunk) -> int:
+        """Fold a chunk into its source's cells, unless the partition is not ours any more. Returns how many are pending
+        more than before.
 
         Raises ChunkRefused for a chunk that does not start at the fold's position.
         """
         fold = self.folds.get(chunk.partition)
-        if fold is not None:
-            fold.fold(chunk)
-        return fold
+        if fold is None:
+            return 0
+        before = fold.pending_cells
+        fold.fold(chunk)
+        return fold.pending_cells - before
 
     def assign(self, assigned: Assigned) -> bool:
         """Keep the source's state if the ledger agrees with it, else begin anew at its base (C15 and C16).

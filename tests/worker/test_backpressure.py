@@ -1,7 +1,7 @@
 """When reading pauses and goes on, and when a chunk that went missing is asked for again (C4 and C9)."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -97,6 +97,34 @@ def test_sources_that_come_while_reading_is_paused_are_paused_too(bench: Bench) 
     bench.consumer.assigned = {SAVES, CLICKS}
     bench.pending(100)
     assert bench.consumer.held == {SAVES, CLICKS}
+
+
+def test_between_flushes_reading_pauses_as_soon_as_what_was_folded_since_fills_the_limit(bench: Bench) -> None:
+    bench.pending(60)
+    bench.flusher.pending_cells = 100
+    bench.flow.folded(39)
+    assert not bench.flow.is_full
+    bench.flow.folded(1)
+    assert bench.flow.is_full
+
+
+def test_all_folds_are_summed_once_a_flush_and_not_at_each_chunk(bench: Bench) -> None:
+    class Counted:
+        waiting: Mapping[Source, object] = {}
+        sums = 0
+
+        @property
+        def pending_cells(self) -> int:
+            self.sums += 1
+            return 10
+
+    flusher = bench.flow.app.flusher = Counted()  # type: ignore[assignment]
+    bench.flow.pause_if_full()
+    for _ in range(89):
+        bench.flow.folded(1)
+    assert flusher.sums == 1
+    bench.flow.folded(1)
+    assert (flusher.sums, bench.flow.is_full) == (2, False)
 
 
 def test_a_source_that_waits_for_its_dead_letters_is_paused_and_no_other(bench: Bench) -> None:
