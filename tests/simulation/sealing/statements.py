@@ -117,7 +117,7 @@ def made(tables: Tables, sql: str, given: Any, columns: Sequence[str]) -> tuple[
     if make := _MAKES.get(plain(sql)):
         return make(tables, given)
     table = plain(sql).split()[2]
-    return table, _cells(dict(zip(columns, given, strict=True))) if table == "pin_minutes" else list(given)
+    return table, _cells(dict(zip(columns, given[0].columns, strict=True))) if table == "pin_minutes" else list(given)
 
 
 def _cells(of: Mapping[str, Any]) -> Rows:
