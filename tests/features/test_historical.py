@@ -79,7 +79,8 @@ def test_only_the_features_that_are_asked_for_come_and_each_once(reader: Feature
     names = ["pin_features:saves_7d", "clicks_1h", "saves_7d"]
     answer = reader.get_historical_features(entities("polars", PAIRS), names)
     assert answer.columns == ["label", "pin_id", "event_timestamp", "saves_7d", "clicks_1h", "as_of"]
-    assert reader.get_historical_features(entities("polars", PAIRS), np.array(names)).equals(answer)
+    several: Any = np.array(names)
+    assert reader.get_historical_features(entities("polars", PAIRS), several).equals(answer)
     with pytest.raises(UnknownFeature, match="no feature '7'"):
         reader.get_historical_features(entities("polars", PAIRS), [7])  # type: ignore[list-item]  # on purpose
 
