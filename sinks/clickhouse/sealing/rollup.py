@@ -56,12 +56,12 @@ def roll_up(connection: Connection, window: Window, hour_seals: Sequence[int] = 
     that it must open the hour (see `cells.write_cells`). A day needs no second look: its hours were sealed before, so
     every writer opens it. If the process ends before it, the next sealing looks (see `recheck`).
     """
-    result = seal_window(connection, _Steps(connection, window, hour_seals))
+    result = seal_window(connection, RollUp(connection, window, hour_seals))
     return RolledUp(window, result.seal, result.changed)
 
 
 @dataclass(frozen=True)
-class _Steps(Steps[Row, Sums]):
+class RollUp(Steps[Row, Sums]):
     """The steps of an hour or a day."""
 
     window: Window

@@ -11,6 +11,7 @@ from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.row_policies import refuse_hidden_rows
+from pintally.sinks.clickhouse.sealing.gone_minutes import seal_as_before
 from pintally.sinks.clickhouse.sealing.recheck import recheck
 from pintally.sinks.clickhouse.sealing.reopen import DAY, HOUR, reopen
 from pintally.sinks.clickhouse.sealing.rollup import RolledUp, Row, Window, publish, roll_up
@@ -75,7 +76,7 @@ def seal(address: ClickHouseAddress, final_until: int, timeout_seconds: float = 
         late = _with_their_days(state, state.open_hours)
         rolled_up = [roll_up(connection, Window("hour", hour)) for hour in late if hour < min(until, state.until)]
         rolled_up += _seal_new(connection, state, until)
-        days = _seal_days(connection)
+        days = _seal_days(connection) + seal_as_before(connection)
         return _result(read_state(connection).until, rolled_up, days)
 
 
