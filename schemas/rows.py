@@ -10,6 +10,7 @@ from pintally.schemas.outcomes import Outcomes
 from pintally.schemas.sources import Source
 
 EPOCH_SHIFT: Final = 48
+NO_EPOCH: Final = -1  # below every epoch
 LAST_OFFSET: Final = (1 << EPOCH_SHIFT) - 1  # a version holds no higher one
 
 
@@ -144,6 +145,7 @@ class SourceLedger:
     lost: tuple[LostRow, ...] = ()
     replaces: ReplacedRow | None = None  # whose place its topic took, where it began with that
     replaced: tuple[ReplacedRow, ...] = ()  # by whom it was replaced, the latest last
+    disputed: int = NO_EPOCH  # highest epoch that is claimed for different rules: it is not used (C12)
     of_shards: tuple["SourceLedger", ...] = ()  # what each of them has, shard 0 first; none of one server
 
 

@@ -29,6 +29,9 @@ class SinkSession(Protocol):
     def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
         """The highest epoch and ledger version of each source; every source has an entry."""
 
+    def write_claims(self, rows: Sequence[StartRow]) -> None:
+        """Claim the epochs of start rows for their rules (see `sinks.claims`); returns when the claims are durable."""
+
     def write_starts(self, rows: Sequence[StartRow]) -> None:
         """Write start rows; returns when they are durable."""
 

@@ -73,6 +73,10 @@ class ShardedSession:
         each = self._on_all(lambda session: session.read_back(sources))
         return {source: _lowest(found[source] for found in each) for source in sources}
 
+    def write_claims(self, rows: Sequence[StartRow]) -> None:
+        """On shard 0, which decides for all."""
+        self._sessions[0].write_claims(rows)
+
     def write_starts(self, rows: Sequence[StartRow]) -> None:
         """On each shard."""
         for session in self._sessions:
@@ -128,7 +132,10 @@ def _in_common(ledgers: Sequence[SourceLedger]) -> tuple[SourceLedger, ...]:
     lost = known_lost(ledgers)
     replaces = next((ledger.replaces for ledger in ledgers if ledger.replaces), None)
     replaced = max((ledger.replaced for ledger in ledgers), key=len)
-    return tuple(replace(ledger, lost=lost, replaces=replaces, replaced=replaced) for ledger in ledgers)
+    disputed = max(ledger.disputed for ledger in ledgers)
+    return tuple(
+        replace(ledger, lost=lost, replaces=replaces, replaced=replaced, disputed=disputed) for ledger in ledgers
+    )
 
 
 def known_lost(ledgers: Iterable[SourceLedger]) -> tuple[LostRow, ...]:

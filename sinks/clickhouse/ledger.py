@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pintally.schemas.outcomes import OUTCOMES, Outcomes
-from pintally.schemas.rows import LedgerRow, LostKind, LostRow, Newest, SourceLedger, StartRow
+from pintally.schemas.rows import NO_EPOCH, LedgerRow, LostKind, LostRow, Newest, SourceLedger, StartRow
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection, OnConnection
@@ -18,6 +18,10 @@ LEDGER = (
     *SOURCE, "slice_block", "arrived_at", "start", "start_stream_time", "position", "stream_time", *OUTCOMES,
     "cells_sum", "epoch", "rules", "sums", "version",
 )  # fmt: skip
+DISPUTED = """
+SELECT source, max(epoch) FROM
+(SELECT source, epoch FROM ingest_claims WHERE source IN %(ids)s GROUP BY source, epoch HAVING uniqExact(rules) > 1)
+GROUP BY source"""
 OF_SOURCES = "WHERE source IN %(ids)s GROUP BY source"
 
 
@@ -32,6 +36,10 @@ class Ledger(OnConnection):
             START,
             [(*_name(row.source), row.epoch, row.start, row.start_stream_time, row.rules) for row in rows],
         )
+
+    def write_claims(self, rows: Sequence[StartRow]) -> None:
+        claims = [(row.source.id, row.epoch, row.rules) for row in rows]
+        self.connection.insert("ingest_claims", ("source", "epoch", "rules"), claims)
 
     def write_ledger(self, rows: Sequence[LedgerRow]) -> None:
         # The rows that they cover were written with fsync before (C10).
@@ -57,8 +65,8 @@ class Ledger(OnConnection):
         by_id = {source.id: source for source in sources}
         if not by_id:
             return {}
-        sync(self.connection, "ingest_starts", "ingest_ledger", "ingest_lost", "ingest_replaced")
-        # FINAL is not needed for starts: equal keys are equal rows.
+        sync(self.connection, "ingest_claims", "ingest_starts", "ingest_ledger", "ingest_lost", "ingest_replaced")
+        # FINAL is not needed for starts: equal keys are equal rows, because an epoch is claimed for its rules (C12).
         for id_, *start in self.connection.rows(
             "SELECT source, epoch, start, start_stream_time, rules FROM ingest_starts WHERE source IN %(ids)s"
             " ORDER BY source, epoch, start LIMIT 1 BY source, epoch",
@@ -81,6 +89,7 @@ class Ledger(OnConnection):
             ids=list(by_id),
         ):
             lost[id_].append(LostRow(by_id[id_], epoch, LostKind(kind), start_, end, note))
+        disputed = dict(self.connection.rows(DISPUTED, ids=list(by_id)))
         replaced = read_replaced(self.connection)
         return {
             source: SourceLedger(
@@ -89,6 +98,7 @@ class Ledger(OnConnection):
                 tuple(lost[source.id]),
                 next((row for row in replaced if row.begins(source)), None),
                 tuple(row for row in replaced if row.old == source),
+                disputed=disputed.get(source.id, NO_EPOCH),
             )
             for source in sources
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pintally.schemas.rows import SourceLedger, StartRow
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
+from pintally.sinks.claims import claim
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain, base_of, cut_base, follow
 from pintally.streams.counting.refusals import (
@@ -77,12 +78,13 @@ def _write_starts(
         refuse_unknown(source, ledgers, committed)
     offsets = read_offsets(kafka, unknown)
     epoch = max((start.epoch for ledger in ledgers.values() for start in ledger.starts), default=0)
-    session.write_starts(
-        [
-            StartRow(source, epoch, offsets[source].log_start, 0, rules.in_topic(source.topic).to_json())
-            for source in unknown
-        ]
-    )
+    epoch = max([epoch, *(ledgers[source].disputed + 1 for source in unknown)])
+    starts = [
+        StartRow(source, epoch, offsets[source].log_start, 0, rules.in_topic(source.topic).to_json())
+        for source in unknown
+    ]
+    claim(session, starts)
+    session.write_starts(starts)
 
 
 def _assigned(rules: RulesSettings, source: Source, ledger: SourceLedger, offsets: Offsets) -> Assigned:

@@ -61,8 +61,8 @@ def _of_shard_0(self: ShardedSession, sources: Sequence[Any]) -> Any:
     return self._sessions[0].read_back(sources)
 
 
-def _ledgers_of_shard_0(self: ShardedSession, sources: Sequence[Any]) -> Any:
-    return self._sessions[0].read_ledgers(sources)
+def _ledgers_of_shard_0(self: ShardedSession, *asked: Any) -> Any:
+    return self._sessions[0].read_ledgers(*asked)
 
 
 def _arms_on_each(rows: Any, shards: int) -> list[Any]:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pintally.streams.operations.change import epoch_starts
+from pintally.streams.worker import assignment
 from tests.controls import CONTROLS as SHARED
 from tests.controls import Control, log
 from tests.controls.switch import replaced
@@ -28,6 +30,13 @@ def connection_comes_back_by_itself() -> Iterator[None]:
 
 
 @contextmanager
+def epochs_not_claimed() -> Iterator[None]:
+    """C12: whoever begins an epoch last gives it his rules."""
+    with replaced(*((module, "claim", lambda *_: None) for module in (assignment, epoch_starts))):
+        yield
+
+
+@contextmanager
 def sleepers_come_back() -> Iterator[None]:
     """C16 and C17: who slept through a change of rules comes back, and nothing of what it kept is checked."""
     with replaced((World, "sleepers_end", False)), SHARED["kept-state-never-checked"]():
@@ -36,6 +45,7 @@ def sleepers_come_back() -> Iterator[None]:
 
 CONTROLS: dict[str, Control] = {
     **{name: made for name, made in SHARED.items() if name not in ELSEWHERE},
+    "epochs-not-claimed": epochs_not_claimed,
     "connection-comes-back-by-itself": connection_comes_back_by_itself,
     "sleepers-come-back": sleepers_come_back,
     **SHARD_CONTROLS,

@@ -15,12 +15,19 @@ from tests.simulation.truth import Truth
 from tests.support.memory_sink import MemorySession, MemorySink
 
 CELLS = tuple(kind.table for kind in CELL_TABLES)
-STARTS, LEDGER, LOST_ROWS, LETTERS = "ingest_starts", "ingest_ledger", "ingest_lost", "dead_letters"
-WRITES = {"write_starts": STARTS, "write_ledger": LEDGER, "write_lost": LOST_ROWS, "write_dead_letters": LETTERS}
+CLAIMS, STARTS, LEDGER = "ingest_claims", "ingest_starts", "ingest_ledger"
+LOST_ROWS, LETTERS = "ingest_lost", "dead_letters"
+WRITES = {
+    "write_claims": CLAIMS,
+    "write_starts": STARTS,
+    "write_ledger": LEDGER,
+    "write_lost": LOST_ROWS,
+    "write_dead_letters": LETTERS,
+}
 # The tables of which a replica must have everything before it does this.
 SYNCED = {
     "known_sources": (STARTS,),
-    "read_ledgers": (STARTS, LEDGER, LOST_ROWS),
+    "read_ledgers": (CLAIMS, STARTS, LEDGER, LOST_ROWS),
     "read_back": (STARTS, LEDGER),
     "slice_sums": CELLS,
     "read_slice": CELLS,
@@ -125,7 +132,9 @@ class ReplicatedSink(SimSink):
             raise SinkUnavailable("a replica is away")
 
     def step(self) -> None:
-        """Time passes on all replicas; a disk may be lost when all are whole."""
+        """Time passes on all replicas; a disk may be lost when all are whole. Nothing happens once all is calm."""
+        if self.is_calm:
+            return
         replicas = self.replicas
         replicas.step()
         if self.loses and len(replicas.up) == len(replicas.each) and self.rng.random() < LOST:
@@ -135,7 +144,7 @@ class ReplicatedSink(SimSink):
 
     def _shrink(self, left: MemorySink) -> None:
         """Parts that were answered by a quorum are never among what is gone: what the ledger vouches for is there."""
-        self.starts, self.lost, self.tables = left.starts, left.lost, left.tables
+        self.claims, self.starts, self.lost, self.tables = left.claims, left.starts, left.lost, left.tables
         self.ledger, self.dead_letters = left.ledger, left.dead_letters
         self.truth.begin(self, restored=True)
         self.truth.check_ledger(self, list(self.ledger.values()))
@@ -198,7 +207,7 @@ def _parts(name: str, args: Sequence[Any]) -> Iterator[tuple[str, tuple[Any, ...
 
 
 def _copied(copy: Copy, sink: MemorySink) -> None:
-    sink.starts, sink.lost = list(copy.starts), list(copy.lost)
+    sink.claims, sink.starts, sink.lost = set(copy.claims), list(copy.starts), list(copy.lost)
     for kind, rows in copy.tables.items():
         sink.tables[kind] = dict(rows)
     sink.ledger, sink.dead_letters = dict(copy.ledger), dict(copy.dead_letters)

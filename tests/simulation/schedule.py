@@ -403,6 +403,7 @@ class Schedule:
             elif worker.loop.jobs:
                 self._call(worker)
             elif worker.loop.timers and not world.servers.is_down:
+                world.servers.step()  # while a worker sleeps, a replica that was away may come back
                 world.fire(worker)
             else:
                 return

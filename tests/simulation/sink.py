@@ -12,8 +12,8 @@ from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostRow, StartRow
 from pintally.schemas.sources import Source
 from tests.simulation.logs import HOUR, T0
 from tests.simulation.loop import blocking_call
-from tests.simulation.truth import Key, Truth, key_of
-from tests.support.memory_sink import SLICE, CellKey, MemorySession, MemorySink, Origin, SliceKey, Values
+from tests.simulation.truth import Key, Truth, Violation, key_of
+from tests.support.memory_sink import SLICE, CellKey, Claim, MemorySession, MemorySink, Origin, SliceKey, Values
 
 STALE_READS = ("read_ledgers", "read_back")
 READS = (*STALE_READS, "slice_sums", "read_slice", "letter_offsets", "read_dead_letters")
@@ -29,6 +29,7 @@ class Copy:
     ledger: dict[SliceKey, LedgerRow]
     dead_letters: dict[Origin, DeadLetterRow]
     lost: list[LostRow]
+    claims: set[Claim]
     is_damaged: bool
 
 
@@ -69,12 +70,15 @@ class SimSink(MemorySink):
         if stale and self._older and name in STALE_READS:
             source = MemorySink()
             source.starts, source.ledger, source.lost = self._older[-min(stale, len(self._older))]
+            source.claims = self.claims  # read back by who has just written to them
         return getattr(MemorySession(source), name)(*args, **kwargs)
 
     def apply(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Apply a change. Raises Violation if readers may see what is not true, or the ledger vouches for it."""
         if name in ("write_ledger", "write_starts"):
             self._remember()
+        if name == "write_starts":
+            check_rules([*self.starts, *args[0]])
         if name == "write_cells" and self.is_whole:
             self.recent.append(self._state())
         before = {key: self.truth.shown(self, key) for key in keys_of(args)} if name == "write_cells" else {}
@@ -113,7 +117,7 @@ class SimSink(MemorySink):
     def _state(self) -> Copy:
         cells = {kind: dict(rows) for kind, rows in self.tables.items()}
         tables = list(self.starts), cells, dict(self.ledger), dict(self.dead_letters), list(self.lost)
-        return Copy(*tables, self.truth.is_damaged)
+        return Copy(*tables, set(self.claims), self.truth.is_damaged)
 
     def step(self) -> None:
         """Time passes."""
@@ -133,6 +137,7 @@ class SimSink(MemorySink):
         self.starts, self.lost = list(copy.starts), list(copy.lost)
         self.tables = defaultdict(dict, {kind: dict(rows) for kind, rows in copy.tables.items()})
         self.ledger, self.dead_letters = dict(copy.ledger), dict(copy.dead_letters)
+        self.claims = set(copy.claims)
         self.epoch += 1
         self._older.clear()
         self.recent.clear()
@@ -185,6 +190,14 @@ def _forwarded(name: str) -> Any:
 for step, is_known in ((name, name in vars(SimSession)) for name in vars(MemorySession) if not name.startswith("_")):
     if not is_known:
         setattr(SimSession, step, _forwarded(step))
+
+
+def check_rules(starts: Iterable[StartRow]) -> None:
+    """Raises Violation if some epoch of a source has two sets of rules (C12): the last row would stay after a merge."""
+    rules: dict[tuple[Source, int], str] = {}
+    for row in starts:
+        if rules.setdefault((row.source, row.epoch), row.rules) != row.rules:
+            raise Violation(f"{row} follows a start row of the same epoch with other rules")
 
 
 def keys_of(tables: Sequence[CellRows]) -> Iterator[Key]:

@@ -23,6 +23,7 @@ RED = {
     "sources-without-news-not-read-back": 110,
     "dead-letters-not-awaited": 26,
     "connection-comes-back-by-itself": 312,
+    "epochs-not-claimed": 422,
     "sleepers-come-back": 561,
     "read-back-of-shard-0-alone": 21,
     "shards-in-another-order": 71,

@@ -8,7 +8,7 @@ from tests.simulation.schedule import Schedule
 from tests.simulation.sealing.schedule import Schedule as Sealing
 
 SCHEDULES, BATCH = 1_000, 100
-TOLD = 150  # of the schedules: they say what happens in them
+TOLD = 230  # of the schedules: they say what happens in them
 
 BITES = (
     "drop", "repeat", "stale", "lost", "halved", "silent", "later", "a late ", "still on the way", "killed",
@@ -41,7 +41,7 @@ def test_no_schedule_of_faults_changes_what_is_counted(first: int) -> None:
     assert failed is None, f"see: python -m tests.simulation --seeds 1 --start {failed}"
 
 
-def test_every_kind_of_fault_happens_within_a_hundred_and_fifty_schedules_that_are_exact(told: list[list[str]]) -> None:
+def test_every_kind_of_fault_happens_within_the_first_schedules_all_exact(told: list[list[str]]) -> None:
     assert [bite for bite in BITES if not any(bite in line for said in told for line in said)] == []
 
 

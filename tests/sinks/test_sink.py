@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from random import Random
 from uuid import UUID, uuid4
 
@@ -16,7 +17,17 @@ from pintally.schemas.cells import PinMinuteRows
 from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.label_column import LabelColumn
 from pintally.schemas.outcomes import Outcomes
-from pintally.schemas.rows import DeadLetterRow, LedgerRow, LostKind, LostRow, Newest, SliceSum, StartRow, version_of
+from pintally.schemas.rows import (
+    NO_EPOCH,
+    DeadLetterRow,
+    LedgerRow,
+    LostKind,
+    LostRow,
+    Newest,
+    SliceSum,
+    StartRow,
+    version_of,
+)
 from pintally.schemas.rules import ARRIVAL_BUCKET_MS, Rules
 from pintally.schemas.sources import Source
 from pintally.sinks.clickhouse import array_blocks
@@ -179,6 +190,32 @@ def test_the_lowest_start_of_an_epoch_wins(sink: Sink) -> None:
     assert found[one].starts == (start(one, 30), start(one, 90, epoch=1))
     assert found[other].starts == (start(other, 3),)
     assert list(sink.known_sources()) == [one, other]
+
+
+def test_the_highest_epoch_that_is_claimed_for_two_sets_of_rules_is_disputed(sink: Sink) -> None:
+    one, other = source(0), source(1)
+    rules = Rules(trusted_cap=7).to_json()
+    with sink.session() as session:
+        for _ in range(2):
+            session.write_claims([start(one, 0), start(one, 9), start(one, 0, epoch=3), start(other, 0, epoch=2)])
+        assert session.read_ledgers([one])[one].disputed == NO_EPOCH
+        session.write_claims([replace(start(one, 0, epoch), rules=rules) for epoch in (1, 0, 2)])
+        found = session.read_ledgers([one, other])
+    assert (found[one].disputed, found[other].disputed) == (0, NO_EPOCH)
+    assert found[one].starts == () == tuple(sink.known_sources())
+
+
+def test_of_equal_start_rows_the_last_stays(sink: Sink) -> None:
+    """Why their rules must not differ (C12)."""
+    one = source(0)
+    rows = [start(one, 5), replace(start(one, 5), rules=Rules(trusted_cap=7).to_json())]
+    with sink.session() as session:
+        for row in rows:
+            session.write_starts([row])
+        if isinstance(sink, ClickHouseSink):
+            with Connection(sink.address) as connection:
+                connection.execute("OPTIMIZE TABLE ingest_starts FINAL")
+        assert session.read_ledgers([one])[one].starts == (rows[1],)
 
 
 def test_the_newest_ledger_row_of_each_slice_is_read_by_start(sink: Sink) -> None:

@@ -1,6 +1,6 @@
 """A sink in memory with the contract of the real one (`pintally.sinks`), for tests and the simulation."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +16,7 @@ from pintally.schemas.errors import SinkUnavailable
 from pintally.schemas.rows import (
     EPOCH_SHIFT,
     NO_CELLS,
+    NO_EPOCH,
     DeadLetterRow,
     LedgerRow,
     LostRow,
@@ -38,6 +39,7 @@ Values = tuple[int, ...]  # version, and the aggregate's values: events, trusted
 SLICE = tuple(name for name in SLICE_COLUMNS if name != "version")
 SliceKey = tuple[int, int, int]  # source, slice_block, arrived_at
 Origin = tuple[Source, int]
+Claim = tuple[Source, int, str]  # epoch, rules
 
 
 class MemorySink:
@@ -46,6 +48,7 @@ class MemorySink:
     def __init__(self) -> None:
         self.lock = Lock()
         self.starts: list[StartRow] = []
+        self.claims: set[Claim] = set()
         self.tables: defaultdict[type[CellRows], dict[CellKey, Values]] = defaultdict(dict)
         self.ledger: dict[SliceKey, LedgerRow] = {}
         self.dead_letters: dict[Origin, DeadLetterRow] = {}
@@ -137,9 +140,15 @@ class MemorySession:
                 versions[row.source] = max(row.version, versions.get(row.source, 0))
             return {source: Newest(epochs.get(source), versions.get(source)) for source in sources}
 
-    def write_starts(self, rows: Sequence[StartRow]) -> None:
+    def write_claims(self, rows: Sequence[StartRow]) -> None:
         with self._step():
-            self.sink.starts.extend(rows)
+            self.sink.claims |= {(row.source, row.epoch, row.rules) for row in rows}
+
+    def write_starts(self, rows: Sequence[StartRow]) -> None:
+        """Of equal sort keys the last row stays, as in ClickHouse after a merge."""
+        with self._step():
+            known = {(row.source, row.epoch, row.start): row for row in [*self.sink.starts, *rows]}
+            self.sink.starts[:] = known.values()
 
     def write_cells(self, *tables: CellRows) -> None:
         for rows in tables:
@@ -302,12 +311,15 @@ class MemorySession:
             if known is None or start.start < known.start:
                 lowest[start.epoch] = start
         rows = [row for row in self.sink.ledger.values() if row.source == source]
+        claimed = Counter(epoch for owner, epoch, _ in self.sink.claims if owner == source)
+        disputed = [epoch for epoch, rules in claimed.items() if rules > 1]
         return SourceLedger(
             tuple(lowest[epoch] for epoch in sorted(lowest)),
             tuple(sorted(rows, key=lambda row: (row.start, row.epoch, row.position))),
             tuple(sorted({row for row in self.sink.lost if row.source == source}, key=_lost_order)),
             next((row for row in self.sink._replaced() if row.begins(source)), None),
             tuple(row for row in self.sink._replaced() if row.old == source),
+            disputed=max(disputed, default=NO_EPOCH),
         )
 
 

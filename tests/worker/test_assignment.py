@@ -1,6 +1,7 @@
 """What a worker looks up when it is assigned a source, while others still count it."""
 
 import asyncio
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -76,6 +77,25 @@ def test_a_source_that_another_worker_has_begun_meanwhile_is_not_taken_for_one_w
     (assigned,) = assignment.look_up(*Settings.of(None).sources, sink, [(SOURCE.topic, 0)])
     assert assigned.chain.start == 3
     assert len(sink.starts) == 1
+
+
+def test_a_source_that_was_claimed_for_other_rules_begins_in_the_next_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C12: a worker with other settings was killed before its start row arrived."""
+    sink, rules = MemorySink(), Rules()
+    late = StartRow(SOURCE, 0, 0, 0, Rules(allowed_lateness_ms=1).to_json())
+    with sink.session() as session:
+        session.write_claims([late])
+    monkeypatch.setattr(assignment, "describe_topics", lambda *_: {SOURCE.topic: TOPIC})
+    monkeypatch.setattr(assignment, "committed_offsets", lambda _: {})
+    monkeypatch.setattr(assignment, "read_offsets", lambda _, sources: {source: Offsets(0, 9, 9) for source in sources})
+    look_up = partial(assignment.look_up, *Settings.of(None).sources, sink, [(SOURCE.topic, 0)])
+    with pytest.raises(SinkUnavailable, match="somebody else began epoch 0"):
+        look_up()
+    assert sink.starts == []
+    assert look_up()[0].chain.epoch_start == StartRow(SOURCE, 1, 0, 0, rules.to_json())
+    with sink.session() as session:
+        session.write_starts([late])
+    assert look_up()[0].chain.rules == rules
 
 
 def test_a_ledger_that_goes_back_before_the_first_flush_of_a_new_worker_is_noticed() -> None:

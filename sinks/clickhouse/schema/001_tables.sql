@@ -72,6 +72,18 @@ ORDER BY (source, epoch, start)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Where counting of each source begins, one row for each epoch of the rules';
 
+CREATE TABLE IF NOT EXISTS ingest_claims{on_cluster}
+(
+    source UInt64 COMMENT 'Source.id',
+    epoch UInt32 COMMENT 'Epoch of the start row that is to be written',
+    rules String COMMENT 'Its counting rules, canonical JSON. An epoch that is claimed for several rules is not used',
+    written_at DateTime('UTC') DEFAULT now('UTC') COMMENT 'When ClickHouse received this row'
+)
+ENGINE = {family}ReplacingMergeTree
+ORDER BY (source, epoch, rules)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Claims of epochs for rules, written and read back before each start row, so that an epoch has one set of rules';
+
 CREATE TABLE IF NOT EXISTS ingest_ledger{on_cluster}
 (
     source UInt64 COMMENT 'Source.id',

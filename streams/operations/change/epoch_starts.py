@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pintally.schemas.rows import LedgerRow, LostRow, SourceLedger, StartRow
 from pintally.schemas.rules import MINUTE_MS
 from pintally.schemas.sources import Source
+from pintally.sinks.claims import claim
 from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain
@@ -27,6 +28,11 @@ class Change:
     restamped: tuple[Restamp, ...] = ()  # rows that stay, re-stamped with an epoch of their own
     lacked: tuple[tuple[int, LedgerRow], ...] = ()  # ledger rows that single shards get, each with its number
 
+    @property
+    def begun(self) -> tuple[StartRow, ...]:
+        """The start rows of all epochs that begin."""
+        return (*(taken.begin for taken in self.restamped), *self.starts)
+
     def __bool__(self) -> bool:
         return bool(self.starts or self.lost or self.lacked)
 
@@ -34,21 +40,23 @@ class Change:
 def apply_change(session: MaintenanceSession, change: Change) -> None:
     """Write a change.
 
-    1. Sealed hours that will change are opened: readers take them from minutes, and they are not final any more.
-    2. Rows of sources without a start row are deleted.
-    3. Accepted losses are written; each takes effect with the start row of its epoch. If counting is to continue behind
-       the loss, workers refuse the source until then, because they would write below the rows of step 4. Shards get the
+    1. The epochs that begin are claimed for their rules (C12). What was planned beside another change ends here.
+    2. Sealed hours that will change are opened: readers take them from minutes, and they are not final any more.
+    3. Rows of sources without a start row are deleted.
+    4. Accepted losses are written; each takes effect with the start row of its epoch. If counting is to continue behind
+       the loss, workers refuse the source until then, because they would write below the rows of step 5. Shards get the
        ledger rows of slices that they lack for good: without a row, counting passes no slice that another shard has.
-    4. Rows that stay are re-stamped with the epoch that begins with them.
-    5. The start rows are written in one insert. From here on the new rules hold, and older rows are superseded.
-    6. Superseded cells, ledger rows and dead letters are deleted. Not earlier: before the start rows are written, a
+    5. Rows that stay are re-stamped with the epoch that begins with them.
+    6. The start rows are written in one insert. From here on the new rules hold, and older rows are superseded.
+    7. Superseded cells, ledger rows and dead letters are deleted. Not earlier: before the start rows are written, a
        late insert of a stale worker could still make the ledger cover them. Sealing deletes what a stale worker inserts
        even later.
-    7. Hours are opened again, because one may have been sealed between 1 and 6. A change that only completes an earlier
+    8. Hours are opened again, because one may have been sealed between 2 and 7. A change that only completes an earlier
        one opens the hours that do not add up.
 
     Raises SinkUnavailable or SinkError. Then plan and apply the change again.
     """
+    claim(session, change.begun)
     if change.reopen_from is not None:
         session.reopen_from(change.reopen_from)
     for source in change.forget:
@@ -60,7 +68,7 @@ def apply_change(session: MaintenanceSession, change: Change) -> None:
     for taken in change.restamped:
         restamp(session, taken)
     if change.starts:
-        session.write_starts([*(taken.begin for taken in change.restamped), *change.starts])
+        session.write_starts(change.begun)
     session.delete_superseded()
     if not change.starts:
         session.reopen_unequal()
@@ -83,8 +91,12 @@ def together(changes: Iterable[Change]) -> Change:
 
 
 def next_epoch(ledgers: Iterable[SourceLedger]) -> int:
-    """Returns the highest epoch of any start row + 1; at least 1, because a stopped worker may still begin epoch 0."""
-    return max((start.epoch for ledger in ledgers for start in ledger.starts), default=0) + 1
+    """Returns an epoch above that of any start row, and above any that is claimed for different rules.
+
+    At least 1, because a stopped worker may still begin epoch 0.
+    """
+    epochs = [epoch for each in ledgers for epoch in (each.disputed, *(start.epoch for start in each.starts))]
+    return max([0, *epochs]) + 1
 
 
 def first_minute(chain: Chain, lateness_ms: int, offsets: Offsets) -> int | None:

@@ -15,6 +15,7 @@ from pintally.schemas.actions import kind_of
 from pintally.schemas.errors import Refusal
 from pintally.schemas.rows import ReplacedRow, Replacement, SourceLedger, StartRow
 from pintally.schemas.sources import Source
+from pintally.sinks.claims import claim
 from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import Chain, follow, is_retired
@@ -78,6 +79,7 @@ def carry_out(session: MaintenanceSession, plan: Plan) -> None:
     A copy with the same offsets takes effect at once, so it is written last: then no worker on the old topic can count
     any more. Other topics take effect with their start rows, so they are written before.
     """
+    claim(session, plan.change.begun)
     at_once = plan.rows[0].how is Replacement.SAME_OFFSETS
     if not at_once:
         session.write_replaced(plan.rows)
