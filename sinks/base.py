@@ -26,8 +26,12 @@ class SinkSession(Protocol):
         bucket of the first slice whose row is read.
         """
 
-    def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
-        """The highest epoch and ledger version of each source; every source has an entry."""
+    def read_back(
+        self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
+    ) -> Mapping[Source, Newest]:
+        """The highest epoch and ledger version of each source; every source has an entry. `first`, where given, has the
+        block and bucket of the first slice whose row is read.
+        """
 
     def write_claims(self, rows: Sequence[StartRow]) -> None:
         """Claim the epochs of start rows for their rules (see `sinks.claims`); returns when the claims are durable."""

@@ -68,9 +68,11 @@ class ShardedSession:
                 lacks = True
         return lacks
 
-    def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
+    def read_back(
+        self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
+    ) -> Mapping[Source, Newest]:
         """The lowest of the shards: if one of them went back, all did."""
-        each = self._on_all(lambda session: session.read_back(sources))
+        each = self._on_all(lambda session: session.read_back(sources, first))
         return {source: _lowest(found[source] for found in each) for source in sources}
 
     def write_claims(self, rows: Sequence[StartRow]) -> None:

@@ -22,7 +22,7 @@ DISPUTED = """
 SELECT source, max(epoch) FROM
 (SELECT source, epoch FROM ingest_claims WHERE source IN %(ids)s GROUP BY source, epoch HAVING uniqExact(rules) > 1)
 GROUP BY source"""
-OF_SOURCES = "WHERE source IN %(ids)s GROUP BY source"
+OF_SOURCES = "WHERE source IN %(ids)s"
 
 
 class Ledger(OnConnection):
@@ -103,13 +103,19 @@ class Ledger(OnConnection):
             for source in sources
         }
 
-    def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
+    def read_back(
+        self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
+    ) -> Mapping[Source, Newest]:
         ids = [source.id for source in sources]
         if not ids:
             return {}
         sync(self.connection, "ingest_starts", "ingest_ledger")
-        epochs = self.connection.rows(f"SELECT source, max(epoch) FROM ingest_starts {OF_SOURCES}", ids=ids)
-        versions = self.connection.rows(f"SELECT source, max(version) FROM ingest_ledger {OF_SOURCES}", ids=ids)
+        epochs = self.connection.rows(
+            f"SELECT source, max(epoch) FROM ingest_starts {OF_SOURCES} GROUP BY source", ids=ids
+        )
+        versions = self.connection.rows(
+            f"SELECT source, max(version) FROM ingest_ledger {OF_SOURCES}{_from(first or {})} GROUP BY source", ids=ids
+        )
         found = dict(epochs), dict(versions)
         return {source: Newest(*(newest.get(source.id) for newest in found)) for source in sources}
 

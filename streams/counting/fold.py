@@ -65,6 +65,7 @@ class SourceFold:
         flushed: int | None = None,  # version of the last ledger row that led to `base`
         tally: Tally | None = None,  # of the topic, in this process; one of its own if not given
         keys: UserKeys = NO_KEYS,  # has the key that the rules name
+        place: tuple[int, int] | None = None,  # block and bucket of that row; None: not known
     ) -> None:
         self.source = source
         self.action = action
@@ -76,7 +77,7 @@ class SourceFold:
         self._seen = SeenIds()
         self._tally = tally if tally is not None else Tally()
         self._known_below = 0 if flushed is None else position_of(flushed)  # what is flushed already is not new
-        self._pending = Pending(source, action, rules, epoch, flushed, keys)
+        self._pending = Pending(source, action, rules, epoch, flushed, keys, place)
         self._is_cut = base.is_cut  # until the first record shows that what is gone does not matter
         if base.open_slice:
             self._pending.resume(base.open_slice)
@@ -109,6 +110,11 @@ class SourceFold:
     def flushed_version(self) -> int | None:
         """The highest version known to be in the ledger: read when the fold began, or acknowledged; None before."""
         return self._pending.version
+
+    @property
+    def flushed_place(self) -> tuple[int, int] | None:
+        """The block and bucket (seconds since 1970) of the slice whose ledger row has that version, if known."""
+        return self._pending.place
 
     def fold(self, chunk: Chunk) -> None:
         """Fold one chunk.

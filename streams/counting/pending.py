@@ -144,6 +144,7 @@ class Pending:
         epoch: int,
         flushed: int | None = None,
         keys: UserKeys = NO_KEYS,
+        place: tuple[int, int] | None = None,
     ) -> None:
         self.source = source
         self.action = action
@@ -151,6 +152,7 @@ class Pending:
         self._keys = keys
         self.epoch = epoch
         self.version = flushed  # highest version of a ledger row that is known to be durable
+        self.place = place  # block and bucket of its slice, if known
         self._ended: list[SliceState] = []  # can never change again, and are not all acknowledged; by start
         self._ended_rows = 0
         self._open: SliceState | None = None
@@ -231,7 +233,9 @@ class Pending:
                 aggregate.mark_flushed()
             state.flushed = row.position
             state.in_flight = NOTHING
-        self.version = max(self.version or 0, *(row.version for row in capture.ledger))
+        newest = max(capture.ledger, key=lambda row: row.version)
+        if newest.version > (self.version or 0):
+            self.version, self.place = newest.version, (newest.slice_block, newest.arrived_at)
         self._ended = [state for state in self._ended if state.position > state.flushed]
         self._ended_rows = sum(state.pending for state in self._ended)
 

@@ -64,6 +64,12 @@ class Chain:
         return last.version if last else None
 
     @property
+    def place(self) -> tuple[int, int] | None:
+        """The block and bucket (seconds since 1970) of its last row; None if it has none."""
+        last = self.unfinished or (self.complete[-1] if self.complete else None)
+        return (last.slice_block, last.arrived_at) if last else None
+
+    @property
     def rules(self) -> Rules:
         """The rules that hold from the epoch start on."""
         return Rules.from_json(self.epoch_start.rules)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pintally.schemas.rows import SourceLedger, StartRow
 from pintally.schemas.sources import Source
 from pintally.sinks.base import Sink, SinkSession
-from pintally.sinks.claims import claim
+from pintally.sinks.claims import NO_ROWS, claim
 from pintally.streams.counting.log import Offsets
 from pintally.streams.counting.recovery import Chain, base_of, cut_base, follow
 from pintally.streams.counting.refusals import (
@@ -54,9 +54,9 @@ def look_up(
         refuse_topic(topic, rules.in_topic(topic.name))
     with sink.session() as session:
         ledgers = session.read_ledgers(sources)
-        if not all(ledgers[source].starts for source in sources):
-            _write_starts(kafka, rules, session, sink, sources)
-            ledgers = session.read_ledgers(sources)
+        if unknown := [source for source in sources if not ledgers[source].starts]:
+            _write_starts(kafka, rules, session, sink, unknown)
+            ledgers = {**ledgers, **session.read_ledgers(unknown)}
     # After the ledger: whoever counts meanwhile must not make a log that grows look truncated.
     offsets = read_offsets(kafka, sources)
     return [_assigned(rules, source, ledgers[source], offsets[source]) for source in sources]
@@ -72,7 +72,8 @@ def _write_starts(
     """
     committed = committed_offsets(kafka)
     known = list(sink.known_sources())
-    ledgers = session.read_ledgers(list(dict.fromkeys([*known, *sources])))
+    every = list(dict.fromkeys([*known, *sources]))
+    ledgers = session.read_ledgers(every, dict.fromkeys(every, NO_ROWS))  # slices decide nothing here
     unknown = [source for source in sources if not ledgers[source].starts]
     for source in unknown:
         refuse_unknown(source, ledgers, committed)

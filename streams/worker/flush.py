@@ -170,9 +170,12 @@ def look(sink: Sink, folds: Sequence[SourceFold]) -> None:
 def read_back(session: SinkSession, folds: Sequence[SourceFold]) -> None:
     """Compare the ledger of every fold with what the fold knows of it, also of those that have nothing to flush.
 
+    The ledger is read from the slice on that the fold flushed last, so that its age makes no difference.
+
     Raises SinkRolledBack if it lacks something, RulesChanged if it has rules of a later epoch.
     """
-    found = session.read_back([fold.source for fold in folds])
+    first = {fold.source: fold.flushed_place for fold in folds if fold.flushed_place}
+    found = session.read_back([fold.source for fold in folds], first)
     for fold in folds:
         newest = found[fold.source]
         if newest.epoch is None or newest.epoch < fold.epoch:

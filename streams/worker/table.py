@@ -82,8 +82,9 @@ class CellTable(faust.Table):
         self.tally.restored += assigned.flushed_again
         keys = self.app.settings.rules.keys
         self.folds[source.partition] = SourceFold(
-            source, self.action, chain.rules, chain.epoch_start.epoch, assigned.base, chain.version, self.tally, keys
-        )
+            source, self.action, chain.rules, chain.epoch_start.epoch, assigned.base, chain.version, self.tally, keys,
+            chain.place,
+        )  # fmt: skip
         return False
 
 

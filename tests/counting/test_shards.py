@@ -57,8 +57,8 @@ def _on_shard_0(self: ShardedSession, rows: Sequence[Any]) -> None:
     self._sessions[0].write_ledger(rows)
 
 
-def _of_shard_0(self: ShardedSession, sources: Sequence[Any]) -> Any:
-    return self._sessions[0].read_back(sources)
+def _of_shard_0(self: ShardedSession, *asked: Any) -> Any:
+    return self._sessions[0].read_back(*asked)
 
 
 def _ledgers_of_shard_0(self: ShardedSession, *asked: Any) -> Any:

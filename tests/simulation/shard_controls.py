@@ -49,8 +49,8 @@ def one_ledger_on_shard_0() -> Iterator[None]:
 def read_back_of_shard_0_alone() -> Iterator[None]:
     """C34: a flush does not look whether another shard went back."""
 
-    def read_back(self: Any, sources: Sequence[Any]) -> Any:
-        return self._sessions[0].read_back(sources)
+    def read_back(self: Any, *asked: Any) -> Any:
+        return self._sessions[0].read_back(*asked)
 
     with replaced((ShardedSession, "read_back", read_back)):
         yield

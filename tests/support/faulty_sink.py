@@ -1,7 +1,7 @@
 """A sink in memory whose steps can fail, before or after they are applied, and a journal of what became durable."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,9 +55,11 @@ class FaultySession(MemorySession):
 
     sink: FaultySink
 
-    def read_back(self, sources: Sequence[Source]) -> dict[Source, Newest]:
+    def read_back(
+        self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
+    ) -> dict[Source, Newest]:
         """The read-back of a flush."""
-        return dict(self._do("read_back", lambda: super(FaultySession, self).read_back(sources)))
+        return dict(self._do("read_back", lambda: super(FaultySession, self).read_back(sources, first)))
 
     def write_cells(self, *tables: CellRows) -> None:
         """Cells of a flush."""

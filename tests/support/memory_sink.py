@@ -130,13 +130,17 @@ class MemorySession:
         with self._step():
             return {source: since(self._ledger_of(source), (first or {}).get(source, (0, 0))) for source in sources}
 
-    def read_back(self, sources: Sequence[Source]) -> Mapping[Source, Newest]:
+    def read_back(
+        self, sources: Sequence[Source], first: Mapping[Source, tuple[int, int]] | None = None
+    ) -> Mapping[Source, Newest]:
         with self._step():
             epochs: dict[Source, int] = {}
             versions: dict[Source, int] = {}
             for start in self.sink.starts:
                 epochs[start.source] = max(start.epoch, epochs.get(start.source, 0))
             for row in self.sink.ledger.values():
+                if (row.slice_block, row.arrived_at) < (first or {}).get(row.source, (0, 0)):
+                    continue
                 versions[row.source] = max(row.version, versions.get(row.source, 0))
             return {source: Newest(epochs.get(source), versions.get(source)) for source in sources}
 

@@ -2,6 +2,8 @@
 -- with {column} is repeated for each action of schemas/actions.py; columns of later actions are added to existing tables.
 -- {family} is the family of engines, empty for one server.
 --
+-- A flush reads the last rows of each source in the ledger back: a granule a source and part.
+--
 -- The ledger covers pin_minutes, so all of these are written with fsync: the ledger must not survive its rows.
 
 -- The sort key begins with an expression of minute, so that a condition on minute and one on hour both find their rows.
@@ -110,7 +112,7 @@ CREATE TABLE IF NOT EXISTS ingest_ledger{on_cluster}
 )
 ENGINE = {family}ReplacingMergeTree(version)
 ORDER BY (source, slice_block, arrived_at)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+SETTINGS index_granularity = 256, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'The ledger: what is flushed, one row for each source and slice. Written after the cells that it covers. Read with FINAL';
 
 -- Losses that an operator accepted.
