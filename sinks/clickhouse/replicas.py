@@ -7,7 +7,7 @@ from pintally.sinks.clickhouse.connection import Connection
 
 _AWAY: Final = "mapKeys(mapFilter((name, is_active) -> NOT is_active, replica_is_active))"
 REPLICAS: Final = f"""
-SELECT max(total_replicas), min(active_replicas), arraySort(arrayDistinct(arrayFlatten(groupArray({_AWAY}))))
+SELECT count(), min(total_replicas), min(active_replicas), arraySort(arrayDistinct(arrayFlatten(groupArray({_AWAY}))))
 FROM system.replicas WHERE database = currentDatabase()
 """
 
@@ -25,9 +25,17 @@ class ReplicaAway(SinkUnavailable):
 
 
 def replicas_of(connection: Connection) -> Replicas:
-    """Asks the server, which asks Keeper. Raises SinkError where no table is replicated."""
-    registered, active, away = connection.one(REPLICAS)
-    if not registered:
+    """Asks the server, which asks Keeper. Raises SinkError where no table is replicated.
+
+    A table that has lost Keeper says that it has no replicas at all: then it raises SinkUnavailable.
+    """
+    tables, registered, active, away = connection.one(REPLICAS)
+    if tables and not registered:
+        raise SinkUnavailable(
+            f"ClickHouse at {connection.address} does not reach Keeper",
+            "Start it; if it runs, system.replicas on that server says which tables have lost it.",
+        )
+    if not tables:
         raise SinkError(
             f"ClickHouse at {connection.address} has no replicated tables, and PINTALLY_CLICKHOUSE_CLUSTER="
             f"{connection.address.cluster}",
@@ -39,7 +47,7 @@ def replicas_of(connection: Connection) -> Replicas:
 def refuse_absent(connection: Connection, what: str) -> None:
     """Raise ReplicaAway if a replica is away. Nothing is asked of one server.
 
-    `what` cannot be done then: a DELETE, for instance, would wait for it for ever.
+    `what` cannot be done then: a DELETE, for instance, ends in code 341, with rows gone on those that are there alone.
     """
     if connection.is_replicated:
         _all_active(connection, what)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pintally.schemas.errors import SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.replicas import ReplicaAway
@@ -49,7 +50,7 @@ def databases(servers: list[ClickHouseAddress]) -> Iterator[Keeper]:
 
 @pytest.fixture
 def keeper(databases: Keeper, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
-    monkeypatch.setattr(everywhere, "LOOKS", 2)
+    monkeypatch.setattr(everywhere, "WAIT_SECONDS", 0.1)
     monkeypatch.setattr(everywhere, "LOOK_SECONDS", 0)
     monkeypatch.setattr(steps, "ATTEMPTS", 2)
     with standing_in(emptied(databases), monkeypatch) as made:
@@ -240,6 +241,16 @@ def test_nothing_is_published_while_a_replica_lacks_rows(kind: str, late: str, k
     assert read(plain(keeper.other), shown) == read(plain(keeper.here), shown)
 
 
+@pytest.mark.parametrize(("kind", "late"), [("hours", "pin_minutes"), ("tiles", "pin_tiles")])
+def test_a_window_is_not_made_anew_for_a_replica_that_lags(kind: str, late: str, keeper: Keeper) -> None:
+    """Each attempt would wait for it once more, and write all rows of the window again."""
+    act, rows, _ = KINDS[kind]
+    keeper.lagging = {late}
+    prepared(keeper)
+    act(keeper.here)
+    assert keeper.log.count(f"insert {rows} on 2") == 1
+
+
 def test_a_replica_that_is_away_delays_sealing_and_is_named(keeper: Keeper) -> None:
     prepared(keeper)
     keeper.away = ("b",)
@@ -249,6 +260,18 @@ def test_a_replica_that_is_away_delays_sealing_and_is_named(keeper: Keeper) -> N
             act(keeper.here)
         assert "SYSTEM DROP REPLICA" in refused.value.remedy
     assert [step for step in keeper.log if step.startswith(("insert", "delete"))] == []
+
+
+def test_sealing_waits_for_keeper(keeper: Keeper) -> None:
+    """A worker tries again after SinkUnavailable, and ends after any other error."""
+    prepared(keeper)
+    keeper.answers = False
+    for act in (hours, cuts):
+        with pytest.raises(SinkUnavailable, match="does not reach Keeper"):
+            act(keeper.here)
+    keeper.answers = True
+    hours(keeper.here)
+    assert disagreements(plain(keeper.here)) == []
 
 
 def test_a_writer_opens_a_sealed_hour_on_all_that_are_there_before_its_cells(keeper: Keeper) -> None:

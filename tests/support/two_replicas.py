@@ -49,6 +49,7 @@ class Keeper:
     log: list[str] = field(default_factory=list)  # what was done, in order
     lagging: set[str] = field(default_factory=set)  # tables that the other server does not fetch
     away: tuple[str, ...] = ()  # replicas that do not answer
+    answers: bool = True  # else it is Keeper itself that is away, and every table without its replicas
     changed: set[str] = field(default_factory=set)  # tables that the other server fetches before anybody looks
 
     @property
@@ -60,7 +61,8 @@ class Keeper:
     def execute(self, connection: Connection, run: Any, sql: str, *args: Any, **kwargs: Any) -> Any:
         """A statement of ours, as a server with replicas would answer it."""
         if sql == replicas.REPLICAS:
-            return [(2, 2 - len(self.away), list(self.away))]
+            seen = (2, 2 - len(self.away), list(self.away)) if self.answers else (0, 0, [])
+            return [(len(tables()), *seen)]
         if sql == barrier.QUEUES:
             return [(name,) for name in tables()]
         if sql == engines.TABLES:

@@ -3,14 +3,14 @@
 Otherwise a reader of a replica that lags would see an hour that is more than its minutes, and takes it for final.
 """
 
-from time import sleep
+from time import monotonic, sleep
 from typing import Final, Protocol, Self, TypeVar
 
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.every_replica import EveryReplica, ReplicasDiffer
 
-LOOKS: Final = 25
-LOOK_SECONDS: Final = 0.2
+WAIT_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 0.2  # between two looks
 
 Sums = TypeVar("Sums", covariant=True)
 
@@ -31,14 +31,17 @@ class Seen(Protocol[Sums]):
 def is_everywhere(connection: Connection, seen: Seen[Sums], number: int, sums: object) -> bool:
     """Whether all replicas agree on these sums, of the rows and of what they are made of. Looks for some seconds.
 
-    True without a look on one server.
+    True without a look on one server. Raises ReplicasDiffer if one of them still lacks rows then: to seal the window
+    anew would not help it.
     """
     if not connection.has_replicas:
         return True
     asked = seen.through(EveryReplica(connection))
-    for _ in range(LOOKS):
+    deadline = monotonic() + WAIT_SECONDS
+    while True:
         try:
             return asked.there(number) == sums == asked.expected()
         except ReplicasDiffer:
-            sleep(LOOK_SECONDS)
-    return False
+            if monotonic() > deadline:
+                raise
+        sleep(LOOK_SECONDS)

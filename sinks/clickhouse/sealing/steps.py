@@ -11,6 +11,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.every_replica import ReplicasDiffer
 from pintally.sinks.clickhouse.sealing.everywhere import is_everywhere
 from pintally.sinks.clickhouse.sealing.sequence import allocate_seal_id
 
@@ -91,14 +92,14 @@ class Steps(ABC, Generic[Row, Sums]):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one window. `seal` is 0 if its cells kept changing; then readers see what they saw before."""
+    """What came of one window. `seal` is 0 if its cells kept changing or a replica lags: readers see what they saw."""
 
     seal: int = 0
     changed: bool = False  # its sums differ from those that were sealed before
 
 
 def seal_window(connection: Connection, steps: Steps[Row, Sums]) -> Result:
-    """Seal one window, unless its cells keep changing.
+    """Seal one window, unless its cells keep changing or a replica lags.
 
     1. Allocate a number, before anything is read. With replicas, wait then for the rows that others have.
     2. Read the row of the window; another sealer may have sealed it meanwhile.
@@ -117,8 +118,11 @@ def seal_window(connection: Connection, steps: Steps[Row, Sums]) -> Result:
             continue
         steps.insert(number)
         sums = steps.inserted(number)
-        if sums != steps.expected() or not is_everywhere(connection, steps, number, sums):
-            continue
+        try:
+            if sums != steps.expected() or not is_everywhere(connection, steps, number, sums):
+                continue
+        except ReplicasDiffer:
+            break
         changed = before.was_sealed and before.sums != sums
         steps.publish(number, before, sums, changed=changed)
         sync(connection, *steps.made_of)
