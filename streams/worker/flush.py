@@ -12,7 +12,6 @@ from pintally.streams.counting.fold import Capture, SourceFold
 from pintally.streams.kafka.letters_refused import LettersRefused
 from pintally.streams.worker.counters import counters
 from pintally.streams.worker.dead_letter_topics import DeadLetterTopics
-from pintally.streams.worker.lag import is_below_ledger
 from pintally.streams.worker.measured import Measured, Timed
 from pintally.streams.worker.outage import CLICKHOUSE, LETTERS
 
@@ -135,12 +134,12 @@ class Flusher:
             self.measured.looked()
 
     def _capture(self, fold: SourceFold, are_many: bool) -> Capture | None:
-        """Far behind or below the ledger only ended slices go out, unless cells pile up before any slice ends (C9).
+        """Far behind only ended slices go out, unless cells pile up before any slice ends (C9).
 
         Of a source that waits all goes out: it is not read any further, so that no slice would end.
         """
-        behind = self.lag(fold) > fold.rules.slice_records or is_below_ledger(fold)
-        return fold.capture(ended_only=behind and not are_many and fold.source not in self.waiting)
+        far_behind = self.lag(fold) > fold.rules.slice_records
+        return fold.capture(ended_only=far_behind and not are_many and fold.source not in self.waiting)
 
 
 def write(

@@ -12,12 +12,6 @@ def flushed_position(fold: SourceFold) -> int | None:
     return None if fold.flushed_version is None else position_of(fold.flushed_version)
 
 
-def is_below_ledger(fold: SourceFold) -> bool:
-    """Whether a source that was restored is not folded up to where it is flushed: what it has counted is known."""
-    flushed = flushed_position(fold)
-    return flushed is not None and fold.position < flushed
-
-
 def is_flushed(fold: SourceFold, end: int) -> bool:
     """Whether all that may be read is flushed. A log that was never written to has nothing to flush."""
     flushed = flushed_position(fold)

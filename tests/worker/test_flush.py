@@ -403,22 +403,6 @@ def test_far_behind_open_slices_go_out_too_once_half_the_memory_is_full() -> Non
     assert (bench.flushed(0), bench.flushed(1), bench.flusher.pending_cells) == (4, 6, 0)
 
 
-def test_a_slice_that_is_folded_again_goes_out_when_it_is_beyond_what_the_ledger_has_of_it() -> None:
-    """C9: before, the sink knows newer counts of it, and would have to write all its cells twice."""
-    bench = Bench()
-    bench.feed(1, 2, 3, 4)
-    bench.flush()
-    bench.folds = [
-        SourceFold(bench.folds[0].source, ACTION, RULES, 0, Base(0, 0, 0, 0), bench.folds[0].flushed_version)
-    ]
-    bench.feed(1, 2, 3)
-    assert bench.flush()
-    assert bench.done()[0] == 1
-    bench.feed(4, 5)
-    assert bench.flush()
-    assert (bench.done()[0], bench.flushed(), bench.pins()) == (2, 5, {1: 1, 2: 1, 3: 1, 4: 1, 5: 1})
-
-
 def test_what_a_flush_did_is_counted() -> None:
     bench = Bench(sources=2)
     bench.feed(1, 2, None, fold=0)
