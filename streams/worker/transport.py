@@ -40,7 +40,7 @@ FETCH_BYTES = 50 * 1024 * 1024  # a fetch of all partitions
 FETCH_MIN_BYTES = 1024 * 1024
 FETCH_WAIT_MS = 200
 # How soon a worker hears that its group rebalances, or that another one has its place: all wait for the last to join.
-HEARTBEAT_MS = 500
+HEARTBEAT_MS = 250
 COMMIT_SECONDS = 5.0  # until the next one is due
 METADATA_MS = 30_000  # how soon partitions that were added are found; Kafka's clients take five minutes
 
