@@ -36,6 +36,7 @@ from bench.engines import Engines, open_engines, say
 from bench.figures import RESULTS, Kept, kept, percentile
 from bench.freshness import PATIENCE_SECONDS, PROBE_SECONDS, delays, look
 from bench.live import EQUAL, Mix, Producer, Sent
+from bench.measured import cpu_seconds
 from bench.recovery import PARTITIONS, SPAN_MS, begun, ledger_positions, log_ends, total
 from bench.steady import LEAD_SECONDS
 from pintally.schemas.actions import Action
@@ -55,6 +56,7 @@ class Replaced:
     began: float
     ended: float = 0.0  # the old process
     counts: float = 0.0  # the new one has its sources
+    cpu: float = 0.0  # seconds that it used until then
     flushed: float = 0.0  # and has flushed what the log held when the replacement began
     said: list[dict[str, int]] = field(default_factory=list)
 
@@ -138,7 +140,7 @@ def replace(own: Counting, old: CountingWorker, name: str, way: str, others: lis
         own.wait(lambda: old.process.poll() is not None, new, *others)
         done.ended = time.monotonic()
     own.wait(lambda: has_sources(new), new, *others)
-    done.counts = time.monotonic()
+    done.counts, done.cpu = time.monotonic(), cpu_seconds([new.process.pid])
     own.wait(lambda: passed(own, past), new, *others)
     done.flushed = time.monotonic()
     of_others = [line for each, known in zip(others, before, strict=True) for line in begun(each)[known:]]
@@ -174,6 +176,7 @@ def tell(found: Kept, way: str, replaced: list[Replaced], seen: list[tuple[float
         found.add(f"{way}: started until it counts, longest", max(r.counts - r.ended for r in replaced), "s")
     else:
         found.add(f"{way}: started until it counts, longest", max(r.counts - r.began for r in replaced), "s")
+    found.add(f"{way}: CPU of a worker until it counts, most", max(r.cpu for r in replaced), "s")
     found.add(f"{way}: counts until all is flushed, longest", max(r.flushed - r.counts for r in replaced), "s")
     said = [line for each in replaced for line in each.said]
     found.add(f"{way}: sources restored", total(said, "restored"), "sources", at_most=SOURCES)
