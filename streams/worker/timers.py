@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
 LOOK_SECONDS = 0.05  # whether sources have caught up, while they have not
+RESTORING_SECONDS = 0.25  # between flushes while sources are folded again: all their cells are to go out once more
 ASK_SECONDS = 5.0
 HELD_BACK_SECONDS = 10.0
 COMPARE_TOPICS_SECONDS = 15.0
@@ -40,9 +41,10 @@ async def every(
 async def until_caught_up(app: Any, seconds: float, clock: Callable[[], float] = monotonic) -> None:
     """Sleep so long, but only until all sources that were assigned last have come to the end of their logs.
 
-    What they counted on the way is late already, and is to wait for no interval.
+    What they counted on the way is late already, and is to wait for no interval. Nor for all cells of the open slices,
+    which go out once more (C15): they are flushed more often meanwhile, so that few are left for the end.
     """
-    until = clock() + seconds
+    until = clock() + (min(seconds, RESTORING_SECONDS) if app.tables.restoring.under_way else seconds)
     while app.tables.restoring.behind and clock() < until:
         await app.sleep(min(LOOK_SECONDS, until - clock()))
         if app.tables.restoring.catch_up([(fold, app.end(fold)) for fold in app.tables.folds()]):

@@ -106,19 +106,35 @@ def test_an_interval_begins_where_the_sleep_before_it_ended_early() -> None:
 def test_a_flush_waits_no_longer_than_sources_need_to_catch_up(
     end: Callable[[float], int | None], slept: float
 ) -> None:
-    clock, source, restoring = Clock(), Source("a", UUID(int=1), 0), Restoring()
+    clock, app = Clock(), restored(flushed=300, position=400)
     began = clock.now
-    restoring.begin(0.0)
-    restoring.expect(source, 300)
-    app = SimpleNamespace(
-        tables=SimpleNamespace(restoring=restoring, folds=lambda: [SimpleNamespace(source=source, position=400)]),
-        end=lambda _fold: end(round(clock.now - began, 6)),
-        sleep=clock.sleep,
-    )
+    app.end = lambda _fold: end(round(clock.now - began, 6))
+    app.sleep = clock.sleep
     asyncio.run(until_caught_up(app, 1.0, clock))
     assert round(clock.now - began, 6) == slept
     asyncio.run(until_caught_up(app, 1.0, clock))
     assert round(clock.now - began - slept, 6) == 1.0
+
+
+def test_while_sources_are_folded_again_flushes_are_more_frequent() -> None:
+    clock, app = Clock(), restored(flushed=500, position=400)
+    began = clock.now
+    app.end = lambda _fold: 1000
+    app.sleep = clock.sleep
+    asyncio.run(until_caught_up(app, 1.0, clock))
+    assert round(clock.now - began, 6) == timers.RESTORING_SECONDS
+    asyncio.run(until_caught_up(app, 0.1, clock))
+    assert round(clock.now - began, 6) == timers.RESTORING_SECONDS + 0.1
+
+
+def restored(flushed: int, position: int) -> SimpleNamespace:
+    """An app with one source that was assigned, and was looked at after a flush."""
+    fold, restoring = SimpleNamespace(source=Source("a", UUID(int=1), 0), position=position), Restoring()
+    restoring.begin(0.0)
+    restoring.expect(fold.source, flushed)
+    restoring.all_assigned()
+    restoring.look(cast(Any, [fold]), 1.0)
+    return SimpleNamespace(tables=SimpleNamespace(restoring=restoring, folds=lambda: [fold]))
 
 
 def test_all_servers_are_sealed_side_by_side_and_the_next_time_is_the_soonest(monkeypatch: pytest.MonkeyPatch) -> None:
