@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -20,14 +21,15 @@ from tests.support.served import served
 class Queues:
     """In the place of a server with replicas: what its queues say, look after look."""
 
-    def __init__(self, *looks: tuple[str, ...]) -> None:
+    def __init__(self, *looks: tuple[str, ...], empty: tuple[str, ...] = ()) -> None:
         self.left = list(looks)
+        self.empty = empty  # they may have no log at all
         self.asked: list[str] = []
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         self.asked.append(sql)
         names = ("pin_minutes", "ingest_ledger", "cuts") if sql == REPLICATED else self._next()
-        return [{"table": name} for name in names]
+        return [{"table": name, "may_be_empty": name in self.empty} for name in names]
 
     def _next(self) -> tuple[str, ...]:
         return self.left.pop(0) if len(self.left) > 1 else self.left[0]
@@ -55,6 +57,33 @@ def test_a_server_that_stays_behind_gives_no_verdict_now(monkeypatch: pytest.Mon
     monkeypatch.setattr(replicas, "WAIT_SECONDS", 0.05)
     with pytest.raises(CannotTellNow, match=r"lags behind other replicas.*: pin_minutes"):
         await_rows(Queues(("pin_minutes",)), replicas=True)  # type: ignore[arg-type]  # stands for a server
+
+
+def test_tables_into_which_nothing_was_inserted_are_waited_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replicas, "FIRST_SECONDS", 0.05)
+    queues = Queues(("cuts", "pin_minutes"), ("cuts",), empty=("cuts",))
+    began = monotonic()
+    await_rows(queues, replicas=True)  # type: ignore[arg-type]  # stands for a server
+    assert monotonic() - began > 0.05
+
+
+@pytest.mark.engines
+def test_a_table_without_a_log_is_told_from_one_that_lags_or_has_lost_keeper(stack: Settings) -> None:
+    """Rows as real servers gave them; the engine runs the condition."""
+    columns = ("table", "log_pointer", "log_max_index", "inserts_in_queue", "total_replicas", "is_readonly")
+    rows = [
+        ("empty", 0, 0, 0, 3, 0), ("one entry, in step", 1, 0, 0, 3, 0), ("in step", 4, 3, 0, 3, 0),
+        ("not pulled", 3, 3, 0, 3, 0), ("not fetched", 4, 3, 1, 3, 0), ("without Keeper", 0, 0, 0, 0, 1),
+    ]  # fmt: skip
+    types = ", ".join(f"{name} {'String' if name == 'table' else 'UInt64'}" for name in ("database", *columns))
+    seen = f"values('{types.replace('database UInt64', 'database String')}', " + ", ".join(
+        str((stack.clickhouse.database, *row)) for row in rows
+    )
+    with ClickHouse(addresses_of(stack)) as clickhouse:
+        found = clickhouse.rows(LAGGING.replace("system.replicas", f"{seen})"))
+    assert {row["table"]: row["may_be_empty"] for row in found} == {
+        "empty": 1, "not pulled": 0, "not fetched": 0, "without Keeper": 0
+    }  # fmt: skip
 
 
 @pytest.mark.engines
