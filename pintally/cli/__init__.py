@@ -3,8 +3,10 @@
 import os
 import sys
 import traceback
+from errno import EDQUOT, ENOSPC
 from importlib import import_module
 from inspect import getdoc
+from io import TextIOWrapper
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -90,9 +92,14 @@ class Commands(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            leave_stdout()
             raise typer.Exit(141) from None
         return result
+
+
+def leave_stdout() -> None:
+    """What is printed from now on, and what is not written yet, goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def load(name: str) -> Any:
@@ -157,15 +164,28 @@ def main() -> None:
     error is 2.
     """
     keep_children_safe()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it: a terminal may know no ✓
     try:
         app()
     except PintallyError as error:
         refuse(error)
     except Exception as error:  # noqa: BLE001 - Python would exit with 1, which says that `verify` found a difference
-        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in OF_THE_WORKER:
-            refuse(PintallyError(f"this command needs {error.name}", "Run: python -m pip install 'pintally[worker]'"))
+        if known := _with_a_remedy(error):
+            refuse(known)
         traceback.print_exc()
         sys.exit(FOR_A_PERSON)
+
+
+def _with_a_remedy(error: Exception) -> PintallyError | None:
+    """An error of others that a person can mend; None for one that nobody foresaw."""
+    if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
+        leave_stdout()  # what it holds would be written once more at the end
+        where = f" for {error.filename}" if error.filename else ""
+        return PintallyError(f"there is no room on the disk{where}: {error.strerror}", "Make room, then run it again.")
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in OF_THE_WORKER:
+        return PintallyError(f"this command needs {error.name}", "Run: python -m pip install 'pintally[worker]'")
+    return None
 
 
 def refuse(error: PintallyError) -> NoReturn:

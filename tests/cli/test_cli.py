@@ -143,22 +143,48 @@ def test_ctrl_c_exits_130(command: Callable[[Callable[[], None]], None]) -> None
     assert ended.value.code == 130
 
 
-@pytest.mark.parametrize("lines", [1, 100_000])
-def test_a_reader_that_has_left_ends_the_command_without_a_word(lines: int) -> None:
-    program = (
+def program(body: str) -> list[str]:
+    """`pintally top`, as this function is it."""
+    return [
+        sys.executable,
+        "-c",
         "import typer; from pintally import cli\n"
         "single = typer.Typer()\n"
         "@single.command('top')\n"
-        "def top() -> None:\n"
-        f"    for number in range({lines}): print(number)\n"
+        f"def top() -> None:\n    {body}\n"
         "cli.load = lambda name: typer.main.get_command(single)\n"
-        "cli.main()"
+        "cli.main()",
+        "top",
+    ]
+
+
+def test_a_terminal_that_knows_no_tick_ends_no_command() -> None:
+    latin = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run(program("print('\\u2713 ready')"), env=latin, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "\\u2713 ready\n", "")
+
+
+@pytest.mark.parametrize("body", ["print('x' * 100_000)", "print('x')", "open('/dev/full', 'w').write('x' * 100_000)"])
+def test_a_full_disk_is_said_without_a_traceback(body: str) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(program(body), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.stderr == (
+        "error: there is no room on the disk: No space left on device\n  Make room, then run it again.\n"
     )
+    assert ended.returncode == 2
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_has_left_ends_the_command_without_a_word(lines: int) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing) as closed:
         ended = subprocess.run(
-            [sys.executable, "-c", program, "top"], stdout=closed, stderr=subprocess.PIPE, text=True, check=False
+            program(f"for number in range({lines}): print(number)"),
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert ended.stderr == ""
     assert ended.returncode == 141
