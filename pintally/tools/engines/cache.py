@@ -55,6 +55,8 @@ def fetch_once(name: str, fetch: Callable[[Path], None]) -> Path:
     with opened as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.is_dir():
+            for killed in done.parent.glob(f"{done.name}.part-*"):  # half of what a process fetched that had the lock
+                shutil.rmtree(killed, ignore_errors=True)
             part = Path(tempfile.mkdtemp(prefix=f"{done.name}.part-", dir=done.parent))
             try:
                 fetch(part)
