@@ -16,7 +16,9 @@ from tests.support.engines import TestEngines, topics_and_tables
 
 DOC = (Path(__file__).parents[2] / "docs" / "backup.md").read_text()
 BACK_UP, RESTORE = re.findall(r"```sql\n(.*?)```", DOC, re.DOTALL)
-FIRST = ["ingest_ledger", "ingest_starts", "ingest_replaced", "ingest_lost", "sealed", "cuts", "feature_seals"]
+FIRST = ["ingest_ledger", "ingest_starts", "ingest_replaced", "ingest_lost", "sealed", "cuts"]
+FIRST += ["feature_seals", "user_seals", "arm_day_seals"]
+SCHEMA = Path(__file__).parents[2] / "sinks" / "clickhouse" / "schema"
 TRAFFIC = ("--duplicates", "0.02", "--late", "0.005", "--broken", "0.005")
 
 
@@ -78,6 +80,8 @@ def test_every_table_is_backed_up_in_the_order_that_the_page_explains_and_restor
     copied = re.findall(r"BACKUP TABLE pintally\.(\w+) TO", BACK_UP)
     assert copied == [*FIRST, "seal_numbers"]
     assert set(copied) <= set(tables())
+    naming = {name for file in SCHEMA.glob("*.sql") for name in re.findall(r"seal is in (\w+) count", file.read_text())}
+    assert {"sealed", "user_seals"} <= naming <= set(FIRST)
     assert set(re.findall(r"pintally\.(\w+)[,\n]", BACK_UP)) == set(copied)  # what the one for the rest leaves out
     assert BACK_UP.index("BACKUP DATABASE") < BACK_UP.index("BACKUP TABLE pintally.seal_numbers")
     assert sorted(re.findall(r"File\('([^']+)'\)", RESTORE)) == sorted(re.findall(r"File\('([^']+)'\)", BACK_UP))
