@@ -89,7 +89,7 @@ class Flusher:
                 (fold.merge_back if capture.source in self.waiting else fold.acknowledge)(capture)
             if written:
                 self._flushed(written, monotonic() - began)
-            else:
+            if self.waiting:
                 self._failed()
             return not self.waiting
 

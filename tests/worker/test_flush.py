@@ -209,6 +209,7 @@ def test_a_source_whose_dead_letters_are_not_acknowledged_holds_no_other_back() 
     assert not bench.flush()
     assert [bench.flushed(fold) for fold in range(3)] == [2, 0, 1]
     assert {source.partition for source in bench.flusher.waiting} == {1}
+    assert bench.done() == (1, 1, 2)
     bench.feed(1, fold=1)
     assert not bench.flush()
     assert [bench.flushed(fold) for fold in range(3)] == [2, 0, 1]
