@@ -56,7 +56,7 @@ GROWTH = """- **With events**: a chunk needs a few passes over columns, so the c
 - **With pins**: more distinct pins mean fewer events in a cell, so ClickHouse inserts,
   keeps and merges more rows for each event. A popular pin costs nothing extra: its events of a flush become one row.
 - **With partitions**: sources share nothing. Each source costs a slice in memory (cells, ids of two blocks) and a
-  ledger row in each flush, whatever its traffic.
+  ledger row in each flush, whatever its traffic. All of them together are fetched at most 64 MiB ahead of the counting.
 - **With workers**: Kafka spreads partitions over workers, and ClickHouse receives their inserts in parallel."""
 
 ROWS = """Surfaces and platforms make more rows where the events of a pin and minute, of one flush, have several of
