@@ -18,13 +18,18 @@ _kept: deque[int] = deque()  # file descriptors
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on loopback now."""
+    try:
+        _try(port)
+    except OSError:
+        return False
+    return True
+
+
+def _try(port: int) -> None:
+    """Raises OSError if no server of this user could listen."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT does not matter
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
+        probe.bind((LOOPBACK, port))
 
 
 def free_port(taken: Container[int] = ()) -> int:
@@ -68,9 +73,15 @@ def _first_ephemeral() -> int:
 
 
 def given_port(port: int, name: str) -> int:
-    """`port`, which somebody asked for as `name`. Raises PintallyError if it is in use."""
-    if not is_free(port):
+    """`port`, which somebody asked for as `name`. Raises PintallyError if it is in use, or not for this user."""
+    try:
+        _try(port)
+    except PermissionError as error:
+        raise PintallyError(
+            f"user {os.getuid()} may not listen on port {port} ({name})", "Choose a higher one."
+        ) from error
+    except OSError as error:
         raise PintallyError(
             f"port {port} ({name}) is in use on {LOOPBACK}", "Choose another, or end the program that listens there."
-        )
+        ) from error
     return port
