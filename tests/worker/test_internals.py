@@ -345,4 +345,4 @@ def test_the_consumer_asks_as_the_worker_must() -> None:
     assert asked["_partition_assignment_strategy"] == (StickyPartitionAssignor,)
     assert (asked["_auto_offset_reset"], asked["_enable_auto_commit"]) == ("none", False)
     assert (asked["_session_timeout_ms"], asked["_request_timeout_ms"]) == (7_000, 21_000)
-    assert asked["_heartbeat_interval_ms"] == 500  # all wait for the last member that hears of a rebalance
+    assert asked["_heartbeat_interval_ms"] == 250  # all wait for the last member that hears of a rebalance
