@@ -7,6 +7,7 @@ from typing import Any
 from pintally.schemas.errors import SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.replicas import REPLICAS
 from tests.simulation.replicas import Entry, Replicas
 from tests.simulation.sealing.statements import Rows, made, plain, read
 from tests.simulation.sealing.tables import TABLES, Tables
@@ -98,7 +99,7 @@ class SimConnection(Connection):
             "SELECT serverUUID(), currentDatabase()": [(self.process, "")],
             "SELECT hostName(), tcpPort()": [("r", self.at, "")],
             "SELECT name FROM system.tables": [(table,) for table in TABLES],
-            "SELECT max(total_replicas)": [(len(replicas.each), len(replicas.up), away)],
+            plain(REPLICAS): [(len(TABLES), len(replicas.each), len(replicas.up), away)],
             "SELECT getMacro('shard')": [("01",)],
         }
         return next((rows for begin, rows in says.items() if words.startswith(begin)), [])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pintally.sinks.clickhouse.sealing import recheck, rollup_rows, seal
+from pintally.sinks.clickhouse.sealing import gone_minutes, recheck, rollup_rows, seal
 from pintally.sinks.clickhouse.sealing.experiment_rows import HAS_ARMS
 from pintally.sinks.clickhouse.sealing.reopen import NEWEST_CUT, SEALED_UNTIL, TODAY
 from tests.simulation.sealing.tables import DAY, HOUR, Tables, by_pin, total
@@ -82,6 +82,7 @@ READS: dict[str, Reads] = {
     f"{SEALED}, corrected": _sealed_sums,
     "SELECT seal, is_open, corrected": _sealed_row,
     TODAY: lambda *_: [(0,)],  # all windows are young
+    gone_minutes.OPEN: lambda *_: [],
     SEALED_UNTIL.format(""): lambda t, _: [(t.sealed_until,)],
     SEALED_UNTIL.format(NEWEST_CUT): lambda t, _: [(t.sealed_until, 0)],
     seal.FILLED: _filled,
