@@ -46,6 +46,11 @@ class MaintainedShardsSession(ShardedSession):
                 session.write_replaced(missing)
         return super().read_ledgers(sources, first)
 
+    def refuse_absent(self) -> None:
+        """On each shard."""
+        for session in self._each:
+            session.refuse_absent()
+
     def write_lost(self, rows: Sequence[LostRow]) -> None:
         """On each shard."""
         for session in self._each:

@@ -29,6 +29,9 @@ class MaintenanceSession(SinkSession, Protocol):
     def parts(self) -> "Sequence[MaintenanceSession]":
         """Where several servers share the pins, a session of each, shard 0 first; else itself."""
 
+    def refuse_absent(self) -> None:
+        """Raise SinkUnavailable if rows could not be deleted on every replica now."""
+
     def write_lost(self, rows: Sequence[LostRow]) -> None:
         """Write lost rows; returns when they are durable."""
 

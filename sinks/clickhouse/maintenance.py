@@ -26,6 +26,9 @@ NEWEST = "ORDER BY offset, epoch DESC LIMIT 1 BY offset"  # a superseded letter 
 class Slices(OnConnection):
     """The slices of a session, one by one."""
 
+    def refuse_absent(self) -> None:
+        refuse_absent(self.connection, "DELETE")
+
     def slice_sums(self, source: Source) -> dict[tuple[int, int], SliceSum]:
         refuse_absent(self.connection, "DELETE of rows of slices")  # here already, before anything was changed
         sync(self.connection, *(kind.table for kind in CELL_TABLES))

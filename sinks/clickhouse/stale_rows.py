@@ -12,6 +12,7 @@ letter has an offset: it is superseded if the offset is at the epoch start or be
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
 
 from pintally.schemas.cells import CELL_TABLES, MEMBERS, CellRows
 from pintally.sinks.clickhouse.barrier import sync
@@ -19,14 +20,13 @@ from pintally.sinks.clickhouse.connection import Connection, OnConnection
 from pintally.sinks.clickhouse.replicas import refuse_absent
 from pintally.sinks.clickhouse.scripts import SUPERSEDED
 
-CELLS = f"""
-SELECT c.source, c.version, c.slice_block, c.arrived_at
-FROM {{table}} AS c
-{SUPERSEDED}
-"""
-KEY = "source, epoch, slice_block, arrived_at"
+# What tells superseded rows from others. A DELETE names them: replicas refuse one with a query, to which each of them
+# might have another answer.
+CELL = "source, version, slice_block, toUnixTimestamp(arrived_at)"
+KEY = "source, epoch, slice_block, toUnixTimestamp(arrived_at)"
 LETTER = "source, offset, epoch"
-CELL = "source, version, slice_block, arrived_at"
+CELLS = f"SELECT DISTINCT {CELL.replace('arrived_at', 'c.arrived_at')} FROM {{table}} AS c {SUPERSEDED}"
+AT_ONCE = 2000  # rows that one DELETE names: half of the longest query
 LAST_SECOND = 2**32 - 1  # of DateTime
 TABLES = (*(kind.table for kind in CELL_TABLES), "ingest_ledger", "dead_letters")  # that have superseded rows
 
@@ -78,19 +78,27 @@ def delete_superseded(connection: Connection, selection: Selection) -> None:
     refuse_absent(connection, "DELETE of superseded rows")
     for _, kinds in groupby(CELL_TABLES, key=MEMBERS.__contains__):
         for kind in _superseded(connection, kinds, selection):
-            connection.execute(
-                f"DELETE FROM {kind.table} WHERE {selection.of(kind)} AND ({CELL}) IN ({_cells(kind, selection)})",
-                dict(selection.parameters),
-            )
-    if connection.rows("SELECT 1 FROM superseded_ledger LIMIT 1"):
-        connection.execute(f"DELETE FROM ingest_ledger WHERE ({KEY}) IN (SELECT {KEY} FROM superseded_ledger)")
-    if connection.rows("SELECT 1 FROM superseded_letters LIMIT 1"):
-        connection.execute(f"DELETE FROM dead_letters WHERE ({LETTER}) IN (SELECT {LETTER} FROM superseded_letters)")
+            found = f"{CELLS.format(table=kind.table)} AND {selection.of(kind, 'c')}"
+            _delete(connection, kind.table, CELL, found, selection.of(kind), selection.parameters)
+    _delete(connection, "ingest_ledger", KEY, f"SELECT DISTINCT {KEY} FROM superseded_ledger")
+    _delete(connection, "dead_letters", LETTER, f"SELECT DISTINCT {LETTER} FROM superseded_letters")
 
 
-def _cells(kind: type[CellRows], selection: Selection) -> str:
-    """The superseded cells of one table in a selection."""
-    return f"{CELLS.format(table=kind.table)} AND {selection.of(kind, 'c')}"
+def _delete(
+    connection: Connection,
+    table: str,
+    key: str,
+    found: str,
+    condition: str = "1",
+    parameters: Mapping[str, int] = MappingProxyType({}),
+) -> None:
+    """Delete the rows of a table whose keys a query finds; nothing if it finds none."""
+    keys = connection.rows(found, **parameters)
+    for first in range(0, len(keys), AT_ONCE):
+        connection.execute(
+            f"DELETE FROM {table} WHERE {condition} AND ({key}) IN %(keys)s",
+            {**parameters, "keys": tuple(keys[first : first + AT_ONCE])},
+        )
 
 
 def _superseded(connection: Connection, kinds: Iterable[type[CellRows]], selection: Selection) -> list[type[CellRows]]:
@@ -99,7 +107,8 @@ def _superseded(connection: Connection, kinds: Iterable[type[CellRows]], selecti
     One statement that joins their cells once: a small one costs what the plan of the view costs.
     """
     named = {kind.table: kind for kind in kinds}
-    cells = (f"SELECT '{name}' AS name, {CELL} FROM {name} WHERE {selection.of(kind)}" for name, kind in named.items())
+    row = "source, version, slice_block, arrived_at"
+    cells = (f"SELECT '{name}' AS name, {row} FROM {name} WHERE {selection.of(kind)}" for name, kind in named.items())
     look = f"(SELECT DISTINCT c.name FROM ({' UNION ALL '.join(cells)}) AS c {SUPERSEDED})"
     return [named[name] for (name,) in connection.rows(look, **selection.parameters)]
 

@@ -8,12 +8,16 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pintally.schemas.errors import SinkUnavailable
+from pintally.schemas.rows import StartRow
+from pintally.schemas.rules import Rules
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.replicas import ReplicaAway
@@ -24,7 +28,9 @@ from pintally.sinks.clickhouse.sealing.cuts import seal_cuts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.sinks.clickhouse.sealing.users import seal_users
 from pintally.sinks.clickhouse.sink import ClickHouseSink
+from pintally.streams.operations.change.epoch_starts import Change, apply_change
 from tests.sinks.sealing import DAY, HOUR, TODAY, YESTERDAY, disagreements, read, some_cells
+from tests.sinks.sealing_schedule import SOURCE
 from tests.sinks.test_arm_days import write as write_arms
 from tests.sinks.test_seal_users import PIN, members
 from tests.sinks.test_seal_users import write as write_members
@@ -260,6 +266,34 @@ def test_a_replica_that_is_away_delays_sealing_and_is_named(keeper: Keeper) -> N
             act(keeper.here)
         assert "SYSTEM DROP REPLICA" in refused.value.remedy
     assert [step for step in keeper.log if step.startswith(("insert", "delete"))] == []
+
+
+def test_a_change_of_rules_is_refused_before_anything_is_written(keeper: Keeper) -> None:
+    """It ends with a DELETE. With its start rows and without that, workers of the old rules would not go on either."""
+    prepared(keeper)
+    hours(keeper.here)
+    keeper.log.clear()
+    keeper.away = ("b",)
+    change = Change((StartRow(SOURCE, 1, 0, 0, Rules().to_json()),), reopen_from=YESTERDAY)
+    with pytest.raises(ReplicaAway), ClickHouseSink(keeper.here).session() as session:
+        apply_change(session, change)
+    assert [step for step in keeper.log if step.startswith(("insert", "delete"))] == []
+
+
+def test_superseded_rows_are_named_to_all_replicas(keeper: Keeper) -> None:
+    """A DELETE may not ask which rows: real replicas refuse it, and `rules apply` and sealing with it."""
+    prepared(keeper)
+    starts = [StartRow(SOURCE, epoch, 0, 0, Rules().to_json()) for epoch in (0, 1)]
+    ours = replace(some_cells(), source=np.full(len(some_cells()), SOURCE.id, np.uint64))
+    with ClickHouseSink(keeper.here).session() as session:
+        session.write_cells(ours)
+        session.write_starts(starts)
+        session.delete_superseded()
+    assert "delete pin_minutes" in keeper.log
+    for server in (keeper.here, keeper.other):
+        assert read(plain(server), "SELECT count() FROM superseded_cells") == [(0,)]
+        assert read(plain(server), f"SELECT count() FROM pin_minutes WHERE source = {SOURCE.id}") == [(0,)]
+        assert read(plain(server), "SELECT count() > 0 FROM pin_minutes") == [(1,)], "those of other sources stay"
 
 
 def test_sealing_waits_for_keeper(keeper: Keeper) -> None:

@@ -48,8 +48,8 @@ PROTECTIONS: dict[str, list[tuple[ModuleType, str, Callable[..., object]]]] = {
 }
 # The first seed that is red.
 RED = {
-    "number_taken_after_reading": 9,
-    "no_second_look": 11,
+    "number_taken_after_reading": 8,
+    "no_second_look": 4,
     "labels_not_looked_for": 1,
     "users_of_arms_not_due_again": 22,
     "sums_unchecked": 1,

@@ -187,6 +187,9 @@ class MemorySession:
         with self._step():
             self.sink.said.extend(rows)
 
+    def refuse_absent(self) -> None:
+        """There are no replicas."""
+
     def delete_superseded(self) -> None:
         with self._step():
             starts: dict[Source, list[StartRow]] = {}

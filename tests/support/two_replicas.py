@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from pintally.schemas.errors import SinkError
 from pintally.sinks.clickhouse import barrier, engines, replicas
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
@@ -72,6 +73,8 @@ class Keeper:
             return []
         if ALL in sql:
             self.log.append("ask all")
+        if sql.startswith("DELETE") and "SELECT" in sql:
+            raise SinkError("ALTER DELETE statement with subquery may be nondeterministic (code 36)", "")
         result = run(connection, sql, *args, **kwargs)
         if written := WRITE.match(sql):
             settings = {**connection._client.settings, **(kwargs.get("settings") or {})}

@@ -38,7 +38,7 @@ class Change:
 
 
 def apply_change(session: MaintenanceSession, change: Change) -> None:
-    """Write a change.
+    """Write a change. With replicas it is refused at once if one is away: step 7 needs all of them.
 
     1. The epochs that begin are claimed for their rules (C12). What was planned beside another change ends here.
     2. Sealed hours that will change are opened: readers take them from minutes, and they are not final any more.
@@ -56,6 +56,7 @@ def apply_change(session: MaintenanceSession, change: Change) -> None:
 
     Raises SinkUnavailable or SinkError. Then plan and apply the change again.
     """
+    session.refuse_absent()
     claim(session, change.begun)
     if change.reopen_from is not None:
         session.reopen_from(change.reopen_from)
