@@ -81,13 +81,16 @@ def _apply(address: ClickHouseAddress, timeout_seconds: float) -> list[str]:
 
 
 def _create(connection: Connection, layout: Layout, name: str, known: str | None) -> str:
-    """Tables; where they are there, only columns of actions that came later. Returns what the file is known by."""
+    """Tables; where they are there, only columns of actions that came later. Returns what the file is known by.
+
+    A cluster may have a server that came later and has none of them.
+    """
     script = script_of(name)
-    if known is None:
-        _run(connection, statements(script, layout=layout))
-    elif known != _checksum(script):
+    if known not in (None, _checksum(script)):
         raise _other_layout(connection.address)
-    else:
+    if known is None or layout.cluster:
+        _run(connection, statements(script, layout=layout))
+    if known:
         _run(connection, added_columns(script, set(connection.rows(THERE)), layout))
     return script
 

@@ -10,10 +10,13 @@ import pytest
 
 from pintally.schemas.actions import Action
 from pintally.schemas.errors import SinkError, SinkUnavailable
+from pintally.sinks.clickhouse import migrate as migrations
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
+from pintally.sinks.clickhouse.layout import ONE_SERVER, Layout
 from pintally.sinks.clickhouse.migrate import OtherLayout, migrate
 from pintally.sinks.clickhouse.scripts import ONCE, REPEATABLE, script_of, statements
+from pintally.sinks.clickhouse.scripts import tables as tables_of_scripts
 from pintally.sinks.clickhouse.sealing.seal import seal
 from pintally.streams.settings import Settings
 from tests.sinks.sealing import DAY, TODAY, disagreements, read, some_cells, write
@@ -190,3 +193,17 @@ def test_no_server_and_a_refused_login_are_told_apart(empty: ClickHouseAddress) 
             migrate(empty.model_copy(update={"port": closed.getsockname()[1]}), 2)
     with pytest.raises(SinkError, match="refused the login"):
         migrate(empty.model_copy(update={"user": "nobody"}))
+
+
+def test_a_server_of_the_cluster_that_came_later_gets_the_tables_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known of a file came to it with the rows of `schema_files`; its tables did not."""
+    made: list[str] = []
+    monkeypatch.setattr(migrations, "_run", lambda _, found: made.extend(found))
+    monkeypatch.setattr(Connection, "__init__", lambda _: None)
+    monkeypatch.setattr(Connection, "rows", lambda *_: [])
+    for name in ONCE:
+        migrations._create(Connection(), Layout("counts", "pintally"), name, migrations._checksum(script_of(name)))  # type: ignore[call-arg]
+    assert [sql.split()[5] for sql in made if sql.startswith("CREATE TABLE IF NOT EXISTS")] == list(tables_of_scripts())
+    made.clear()
+    migrations._create(Connection(), ONE_SERVER, ONCE[0], migrations._checksum(script_of(ONCE[0])))  # type: ignore[call-arg]
+    assert made == []
