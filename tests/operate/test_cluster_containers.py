@@ -4,6 +4,7 @@ Waits for a Docker daemon with compose and the images; nothing here runs without
 Keeper.
 """
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -11,9 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
+from pintally.audit.addresses import Addresses
+from pintally.audit.clickhouse import ClickHouse
+from pintally.audit.replicas import await_rows
 from pintally.schemas.errors import SinkUnavailable
+from pintally.schemas.rows import StartRow
+from pintally.schemas.rules import Rules
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.barrier import sync
 from pintally.sinks.clickhouse.connection import Connection
@@ -27,6 +34,7 @@ from pintally.tools.engines.addresses import EngineAddresses
 from pintally.tools.engines.ports import LOOPBACK, free_port
 from pintally.tools.engines.ready import clickhouse_answers, wait_until
 from tests.sinks.sealing import DAY, HOUR, TODAY, YESTERDAY, disagreements, read, some_cells
+from tests.sinks.sealing_schedule import SOURCE
 from tests.support.engines import CLICKHOUSE_IMAGE, docker_answers
 
 pytestmark = pytest.mark.engines
@@ -146,6 +154,28 @@ def test_hours_and_days_are_sealed_on_both(replicas: list[ClickHouseAddress]) ->
     for server in replicas:
         assert disagreements(plain(server)) == []
         assert read(plain(server), "SELECT count() > 0 FROM pin_days") == [(1,)]
+
+
+def test_superseded_rows_are_deleted_on_both(replicas: list[ClickHouseAddress]) -> None:
+    """Replicas refuse a DELETE with a subquery."""
+    starts = [StartRow(SOURCE, epoch, 0, 0, Rules().to_json()) for epoch in (0, 1)]
+    stale = dataclasses.replace(some_cells(), source=np.full(len(some_cells()), SOURCE.id, np.uint64))
+    with ClickHouseSink(replicas[0]).session() as session:
+        session.write_cells(stale)
+        session.write_starts(starts)
+        session.delete_superseded()
+    for server in replicas:
+        assert read(plain(server), "SELECT count() FROM pin_minutes") == [(0,)]
+
+
+def test_the_audit_waits_for_no_table_into_which_nothing_was_inserted(replicas: list[ClickHouseAddress]) -> None:
+    at = replicas[1]
+    addresses = Addresses(
+        "", (), clickhouse_host=at.host, clickhouse_http_port=at.http_port, database=at.database, user=at.user,
+        password=at.password.get_secret_value(), replicas=True,
+    )  # fmt: skip
+    with ClickHouse(addresses) as clickhouse:
+        await_rows(clickhouse, replicas=True)
 
 
 def test_while_a_replica_is_away_nothing_is_sealed_and_a_flush_waits_and_then_all_goes_on(
