@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from pintally.schemas.errors import SinkError, SinkUnavailable
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.replicas import replicas_of
 from pintally.sinks.clickhouse.scripts import tables
@@ -37,11 +38,22 @@ class EveryReplica(Connection):
         self.is_cloud, self.is_replicated = connection.is_cloud, connection.is_replicated
 
     def execute(self, sql: str, *args: Any, settings: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
-        """As `Connection.execute`, of a query. Rows come in another order."""
+        """As `Connection.execute`, of a query that this server answers. Rows come in another order.
+
+        Raises SinkUnavailable where another one refuses it: a server that has just joined the cluster has no tables.
+        """
         shard = SHARD if self.is_replicated else "''"
         asked = EVERYWHERE.format(cluster=self._address.cluster, shard=shard, sql=self._named(sql))
         ours = self._through.one(f"SELECT {shard}")[0]
-        answers = self._through.execute(asked, *args, settings={**(settings or {}), **APART}, **kwargs)
+        try:
+            answers = self._through.execute(asked, *args, settings={**(settings or {}), **APART}, **kwargs)
+        except SinkUnavailable:
+            raise
+        except SinkError as error:
+            raise SinkUnavailable(
+                f"some server of cluster {self._address.cluster} refuses what this one answers: {error.what}",
+                "If it joined the cluster later, run `pintally migrate`: it makes the tables there.",
+            ) from error
         return agreed([answer for of_shard, answer in answers if of_shard == ours], self._expected())
 
     def _named(self, sql: str) -> str:

@@ -23,6 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SUITE = [run for run in (*CLICKHOUSE, *PYTHON) if run.how.startswith("the whole suite")]
 # What these raise is met later than at a worker's start, or is not for a person: each with its reason.
 LATER = {
+    "sinks/clickhouse/every_replica.py": "while hours are sealed: a server that joined the cluster has no tables yet",
     "sinks/claims.py": "another worker or command begins the source at the same time: the next try goes on",
     "sinks/reads/cuts.py": "a reader asks for what is not kept any more; a worker does not ask",
     "sinks/reads/tops.py": "a reader asks for what is not kept any more; a worker does not ask",

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pintally.schemas.errors import SinkUnavailable
 from pintally.sinks.clickhouse.address import ClickHouseAddress
 from pintally.sinks.clickhouse.connection import Connection
 from pintally.sinks.clickhouse.every_replica import EveryReplica, ReplicasDiffer, agreed
@@ -72,6 +73,18 @@ def test_each_server_answers_with_its_own_rows(keeper: Keeper) -> None:
             asked.one("SELECT (SELECT max(seal) FROM seal_numbers)")
         assert asked.one("SELECT count() FROM seal_numbers WHERE seal = %(n)s SETTINGS final = 0", n=1) == (1,)
         assert connection.rows("SELECT count() FROM seal_numbers") == [(3,)]
+
+
+@pytest.mark.engines
+def test_a_server_that_has_no_tables_yet_is_waited_for(keeper: Keeper) -> None:
+    """A worker ends after any SinkError but SinkUnavailable."""
+    name = keeper.there.database
+    with Connection(keeper.there, 30, database="default") as there, Connection(keeper.here, 30) as connection:
+        there.execute(f"DROP DATABASE `{name}`")
+        with pytest.raises(SinkUnavailable, match="refuses what this one answers") as refusal:
+            EveryReplica(connection).rows(NUMBERS)
+        there.execute(f"CREATE DATABASE `{name}`")  # it is dropped in the end
+    assert "pintally migrate" in refusal.value.remedy
 
 
 @pytest.mark.engines
