@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from pintally.schemas.errors import FOR_A_PERSON, PintallyError
+from pintally.schemas.errors import FOR_A_PERSON, PintallyError, Unavailable
 from pintally.tools.python import keep_children_safe
 
 # Name and summary of each command, in order of first use. The file of that name (`_` for `-`) has a function of that
@@ -182,7 +182,7 @@ def _with_a_remedy(error: Exception) -> PintallyError | None:
     if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
         leave_stdout()  # what it holds would be written once more at the end
         where = f" for {error.filename}" if error.filename else ""
-        return PintallyError(f"there is no room on the disk{where}: {error.strerror}", "Make room, then run it again.")
+        return Unavailable(f"there is no room on the disk{where}: {error.strerror}", "Make room, then run it again.")
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in OF_THE_WORKER:
         return PintallyError(f"this command needs {error.name}", "Run: python -m pip install 'pintally[worker]'")
     return None

@@ -8,6 +8,7 @@ EXIT_CODES = {
     "`dlq replay` left out dead letters",
     FOR_A_PERSON: "a person must act: the message says what is wrong and what to do, or is a traceback to report. "
     "For `verify`: it cannot tell whether counts are exact",
-    TRY_AGAIN: "try again: Kafka or ClickHouse did not answer. For `worker`: start it again, it continues",
+    TRY_AGAIN: "try again: Kafka or ClickHouse did not answer, or the disk is full. For `worker`: start it again, it "
+    "continues",
     130: "interrupted by Ctrl-C",
 }
