@@ -90,6 +90,8 @@ class ReplicatedSink(SimSink):
     def read_at(self, at: int, name: str, *args: Any, **kwargs: Any) -> Any:
         """What one replica says."""
         self.sync(at, name)
+        if name == "refuse_absent" and len(self.replicas.up) < len(self.replicas.each):
+            raise SinkUnavailable("a replica is away")
         return getattr(MemorySession(self.replicas.each[at].sink), name)(*args, **kwargs)
 
     def apply(self, name: str, *args: Any, at: int | None = None, **kwargs: Any) -> None:

@@ -16,7 +16,7 @@ from tests.simulation.truth import Key, Truth, Violation, key_of
 from tests.support.memory_sink import SLICE, CellKey, Claim, MemorySession, MemorySink, Origin, SliceKey, Values
 
 STALE_READS = ("read_ledgers", "read_back")
-READS = (*STALE_READS, "slice_sums", "read_slice", "letter_offsets", "read_dead_letters")
+READS = (*STALE_READS, "refuse_absent", "slice_sums", "read_slice", "letter_offsets", "read_dead_letters")
 REMEMBERED = 4  # older states of the ledger that a stale read may show
 
 

@@ -8,7 +8,7 @@ from tests.simulation.schedule import Schedule
 from tests.simulation.sealing.schedule import Schedule as Sealing
 
 SCHEDULES, BATCH = 1_000, 100
-TOLD = 230  # of the schedules: they say what happens in them
+TOLD = 240  # of the schedules: they say what happens in them
 
 BITES = (
     "drop", "repeat", "stale", "lost", "halved", "silent", "later", "a late ", "still on the way", "killed",
