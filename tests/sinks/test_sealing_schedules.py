@@ -48,7 +48,7 @@ PROTECTIONS: dict[str, list[tuple[ModuleType, str, Callable[..., object]]]] = {
 }
 # The first seed that is red.
 RED = {
-    "number_taken_after_reading": 8,
+    "number_taken_after_reading": 13,
     "no_second_look": 4,
     "labels_not_looked_for": 1,
     "users_of_arms_not_due_again": 22,
