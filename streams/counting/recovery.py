@@ -60,14 +60,16 @@ class Chain:
     @property
     def version(self) -> int | None:
         """The version of its last row; None if it has none. A ledger that later shows less went back."""
-        last = self.unfinished or (self.complete[-1] if self.complete else None)
-        return last.version if last else None
+        return self._last.version if self._last else None
 
     @property
     def place(self) -> tuple[int, int] | None:
         """The block and bucket (seconds since 1970) of its last row; None if it has none."""
-        last = self.unfinished or (self.complete[-1] if self.complete else None)
-        return (last.slice_block, last.arrived_at) if last else None
+        return (self._last.slice_block, self._last.arrived_at) if self._last else None
+
+    @property
+    def _last(self) -> LedgerRow | None:
+        return self.unfinished or (self.complete[-1] if self.complete else None)
 
     @property
     def rules(self) -> Rules:

@@ -42,9 +42,8 @@ class Flusher:
         self.folds = folds
         self.lag = lag
         self.max_pending_cells = max_pending_cells
-        self.waiting: Mapping[
-            Source, LettersRefused
-        ] = {}  # for an acknowledgement of dead letters: left out of flushes
+        # Sources that wait for an acknowledgement of their dead letters: they are left out of flushes.
+        self.waiting: Mapping[Source, LettersRefused] = {}
         self._in_flight = asyncio.Lock()
         self._looked = monotonic()  # when the ledger was last found to be as it was left
         self.measured = Measured()

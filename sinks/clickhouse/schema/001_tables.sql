@@ -2,8 +2,6 @@
 -- with {column} is repeated for each action of schemas/actions.py; columns of later actions are added to existing tables.
 -- {family} is the family of engines, empty for one server.
 --
--- A flush reads the last rows of each source in the ledger back: a granule a source and part.
---
 -- The ledger covers pin_minutes, so all of these are written with fsync: the ledger must not survive its rows.
 
 -- The sort key begins with an expression of minute, so that a condition on minute and one on hour both find their rows.
@@ -86,6 +84,7 @@ ORDER BY (source, epoch, rules)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Claims of epochs for rules, written and read back before each start row, so that an epoch has one set of rules';
 
+-- A flush reads the last rows of each source back: a granule of each source and part, so granules are small.
 CREATE TABLE IF NOT EXISTS ingest_ledger{on_cluster}
 (
     source UInt64 COMMENT 'Source.id',
