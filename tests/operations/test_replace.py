@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pintally.schemas.errors import Refusal
+from pintally.schemas.errors import Refusal, SinkUnavailable
 from pintally.schemas.outcomes import Outcomes, sum_of
 from pintally.schemas.rows import Replacement, SliceSum, StartRow
 from pintally.schemas.rules import Rules
@@ -38,7 +38,7 @@ from pintally.streams.settings import KafkaSettings, Settings
 from pintally.streams.worker.flush import read_back
 from tests.support.logs import ACTION, SOURCE, Log, chunk, chunks, logs
 from tests.support.logs import rules as some_rules
-from tests.support.memory_sink import MemorySink
+from tests.support.memory_sink import MemorySession, MemorySink
 from tests.support.reference import recount
 
 NEW = replace(SOURCE, topic_id=UUID(int=8))
@@ -216,6 +216,21 @@ def test_new_records_are_counted_and_stream_time_continues(drawn: tuple[Rules, L
     for (_, _, minute, pin, *_), offsets in expected.counted.items():
         before[minute, pin] += len(offsets)
     assert moving.events() == +before
+
+
+def test_nothing_is_written_while_a_replica_is_away() -> None:
+    """The row of the topic is written before the change here; the change needs every replica."""
+    moving = Moving(Rules())
+    moving.count(SOURCE, Log((), 0), 0)
+    begins = {number: Begin(0, 0, 0, 0) for number in range(SOURCE.partition + 1)}
+    plan = plan_other_offsets(moving.pair(), Replacement.NEW_RECORDS, begins, 1, moving.sums_of, "said", "")
+    before = list(moving.sink.starts)
+    away = patch.object(MemorySession, "refuse_absent", side_effect=SinkUnavailable("a replica is away"))
+    with away, pytest.raises(SinkUnavailable):
+        moving.carry_out(plan)
+    assert (moving.sink.starts, [*moving.sink.replaced()], moving.sink.claims) == (before, [], set())
+    moving.carry_out(plan)
+    assert [*moving.sink.replaced()] == list(plan.rows)
 
 
 @given(cut_logs(wide=False), st.integers(0, 3))

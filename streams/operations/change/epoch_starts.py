@@ -37,6 +37,15 @@ class Change:
         return bool(self.starts or self.lost or self.lacked)
 
 
+def prepare(session: MaintenanceSession, change: Change) -> None:
+    """What comes before anything of a change is written: every replica is there, and its epochs are claimed (C12).
+
+    Raises SinkUnavailable. May be done again.
+    """
+    session.refuse_absent()
+    claim(session, change.begun)
+
+
 def apply_change(session: MaintenanceSession, change: Change) -> None:
     """Write a change. With replicas it is refused at once if one is away: step 7 needs all of them.
 
@@ -56,8 +65,7 @@ def apply_change(session: MaintenanceSession, change: Change) -> None:
 
     Raises SinkUnavailable or SinkError. Then plan and apply the change again.
     """
-    session.refuse_absent()
-    claim(session, change.begun)
+    prepare(session, change)
     if change.reopen_from is not None:
         session.reopen_from(change.reopen_from)
     for source in change.forget:

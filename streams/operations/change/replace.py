@@ -15,13 +15,12 @@ from pintally.schemas.actions import kind_of
 from pintally.schemas.errors import Refusal
 from pintally.schemas.rows import ReplacedRow, Replacement, SourceLedger, StartRow
 from pintally.schemas.sources import Source
-from pintally.sinks.claims import claim
 from pintally.sinks.maintenance import MaintenanceSession
 from pintally.streams.counting.log import Offsets, TopicInfo
 from pintally.streams.counting.recovery import Chain, follow, is_retired
 from pintally.streams.counting.refusals import refuse_half_lost, refuse_hole
 from pintally.streams.kafka.known_topics import known_id, taken_by
-from pintally.streams.operations.change.epoch_starts import Change, apply_change, first_minute, together
+from pintally.streams.operations.change.epoch_starts import Change, apply_change, first_minute, prepare, together
 from pintally.streams.operations.change.lost import Sums, change_of, trimmed
 from pintally.streams.operations.change.rules import epoch_start_at_base
 
@@ -79,7 +78,7 @@ def carry_out(session: MaintenanceSession, plan: Plan) -> None:
     A copy with the same offsets takes effect at once, so it is written last: then no worker on the old topic can count
     any more. Other topics take effect with their start rows, so they are written before.
     """
-    claim(session, plan.change.begun)
+    prepare(session, plan.change)
     at_once = plan.rows[0].how is Replacement.SAME_OFFSETS
     if not at_once:
         session.write_replaced(plan.rows)
